@@ -1,0 +1,1 @@
+"""Ringback: event automation over Twilio."""

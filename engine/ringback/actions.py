@@ -1,0 +1,381 @@
+"""The actions: each one wish for an effect in the world, as frozen data.
+
+A rule or a plugin returns actions and performs nothing. The worker plans them, the gate looks at
+them, the gateway carries them out. `to_params` and `from_params` are the form in which the journal
+keeps them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from ringback.events import Event
+
+POLICIES = ("checked", "at_most_once", "fast", "natural")
+"""What may be done about a send whose answer got lost.
+
+`checked` repeats only after evidence that the first did not happen, `at_most_once` never repeats,
+`fast` looks for evidence after a shorter time, `natural` may simply be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak a text to the caller. https://www.twilio.com/docs/voice/twiml/say"""
+
+    verb: ClassVar[str] = "say"
+    text: str
+    voice: str = ""
+    language: str = ""
+    loop: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play an audio file, or tones when only `digits` is given."""
+
+    verb: ClassVar[str] = "play"
+    url: str = ""
+    loop: int = 1
+    digits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait in silence for `length` seconds."""
+
+    verb: ClassVar[str] = "pause"
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Put the caller into the queue of this name, which is made on first use."""
+
+    verb: ClassVar[str] = "enqueue"
+    queue: str
+    wait_url: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Ask for keys or speech. `prompts` are Say, Play and Pause; `action` gets the answer."""
+
+    verb: ClassVar[str] = "gather"
+    action: str = ""
+    input: str = "dtmf"
+    num_digits: int = 0
+    timeout: int = 5
+    finish_on_key: str = "#"
+    language: str = ""
+    hints: str = ""
+    prompts: tuple["Say | Play | Pause", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Record the caller. `max_length` and `timeout` (of silence) are in seconds."""
+
+    verb: ClassVar[str] = "record"
+    action: str = ""
+    max_length: int = 3600
+    timeout: int = 5
+    finish_on_key: str = "1234567890*#"
+    play_beep: bool = True
+    transcribe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Connect the caller to a number, or to the front of a queue or a conference room."""
+
+    verb: ClassVar[str] = "dial"
+    number: str = ""
+    queue: str = ""
+    conference: str = ""
+    client: str = ""
+    caller_id: str = ""
+    timeout: int = 30
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Go on with the TwiML at another URL."""
+
+    verb: ClassVar[str] = "redirect"
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Do not answer the call. `reason` is `rejected` or `busy`. Only good as the first verb."""
+
+    verb: ClassVar[str] = "reject"
+    reason: str = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Hangup:
+    """End the call."""
+
+    verb: ClassVar[str] = "hangup"
+
+
+Verb = Say | Play | Pause | Enqueue | Gather | Record | Dial | Redirect | Reject | Hangup
+
+VERBS: dict[str, type[Any]] = {
+    cls.verb: cls
+    for cls in (Say, Play, Pause, Enqueue, Gather, Record, Dial, Redirect, Reject, Hangup)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a text (SMS, MMS, WhatsApp) to one recipient.
+
+    `sender` is our number; empty means the conversation's own or the configured default.
+    `send_by` is how many seconds the wish stays good; 0 means the configured default. `in_reply_to`
+    is the SID of the message that this one answers. `extra` holds further parameters of Twilio's
+    create request by Twilio's names. https://www.twilio.com/docs/messaging/api/message-resource
+    """
+
+    kind: ClassVar[str] = "send_message"
+    to: str
+    body: str = ""
+    sender: str = ""
+    messaging_service_sid: str = ""
+    media: tuple[str, ...] = ()
+    in_reply_to: str = ""
+    send_by: int = 0
+    policy: str = "checked"
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCall:
+    """Call somebody. What the callee hears is `verbs`, or the TwiML at `url`.
+
+    `timeout` is how long to ring, in seconds. https://www.twilio.com/docs/voice/api/call-resource
+    """
+
+    kind: ClassVar[str] = "place_call"
+    to: str
+    verbs: tuple[Verb, ...] = ()
+    url: str = ""
+    sender: str = ""
+    timeout: int = 60
+    send_by: int = 0
+    policy: str = "at_most_once"
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up a live call. A call that has ended already counts as done."""
+
+    kind: ClassVar[str] = "end_call"
+    call_sid: str
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCall:
+    """Tell a live call what to do: the answer that it waits for, or an update if it does not."""
+
+    call_sid: str
+    verbs: tuple[Verb, ...]
+    policy: str = "at_most_once"
+
+    @property
+    def kind(self) -> str:
+        """`enqueue_call` when the caller ends in a queue, `answer_call` otherwise."""
+        queued = any(isinstance(verb, Enqueue) for verb in self.verbs)
+        return "enqueue_call" if queued else "answer_call"
+
+
+@dataclass(frozen=True, slots=True)
+class DequeueCall:
+    """Take a caller out of a queue: `call_sid` or `Front`, to go on with the TwiML at `url`."""
+
+    kind: ClassVar[str] = "dequeue_call"
+    queue_sid: str
+    url: str
+    call_sid: str = "Front"
+    policy: str = "at_most_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell a person or a machine. `via` is `log` or `webhook` (with `url`) or a configured channel.
+
+    `key` groups notices about the same matter, so that a storm becomes one notice.
+    """
+
+    kind: ClassVar[str] = "notify"
+    text: str
+    via: str = "log"
+    url: str = ""
+    key: str = ""
+    severity: str = "warning"
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """Call a web service. Private addresses are refused, redirects are not followed."""
+
+    kind: ClassVar[str] = "http"
+    url: str
+    method: str = "POST"
+    json: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Keep a value about a contact; None as value forgets it."""
+
+    kind: ClassVar[str] = "remember"
+    conversation: str
+    name: str
+    value: str | None
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End this event's evaluation: rules of lower priority do not run."""
+
+    kind: ClassVar[str] = "stop"
+    reason: str = ""
+    policy: str = "natural"
+
+
+Action = (
+    SendMessage
+    | PlaceCall
+    | EndCall
+    | AnswerCall
+    | DequeueCall
+    | Notify
+    | HttpRequest
+    | Remember
+    | Stop
+)
+
+_KINDS: dict[str, type[Any]] = {
+    cls.kind: cls
+    for cls in (SendMessage, PlaceCall, EndCall, DequeueCall, Notify, HttpRequest, Remember, Stop)
+} | {"answer_call": AnswerCall, "enqueue_call": AnswerCall}
+
+KINDS: tuple[str, ...] = tuple(_KINDS)
+
+
+def verb_params(verb: Verb) -> dict[str, Any]:
+    """A verb as plain data: its name under `verb`, and each field that differs from the default."""
+    params: dict[str, Any] = {"verb": verb.verb}
+    for item in fields(verb):
+        value = getattr(verb, item.name)
+        if item.name == "prompts":
+            value = [verb_params(prompt) for prompt in value]
+        if value != item.default and value != []:
+            params[item.name] = value
+    return params
+
+
+def verb_from_params(params: Mapping[str, Any]) -> Verb:
+    """The verb that `verb_params` wrote. Raises ValueError for an unknown verb."""
+    given = dict(params)
+    name = given.pop("verb", None)
+    cls = VERBS.get(str(name))
+    if cls is None:
+        raise ValueError(f"unknown voice verb {name!r}")
+    if "prompts" in given:
+        given["prompts"] = tuple(verb_from_params(prompt) for prompt in given["prompts"])
+    verb: Verb = cls(**given)
+    return verb
+
+
+def to_params(action: Action) -> dict[str, Any]:
+    """An action as plain JSON data, without kind and policy, which have columns of their own."""
+    params: dict[str, Any] = {}
+    for item in fields(action):
+        value = getattr(action, item.name)
+        if item.name == "policy":
+            continue
+        if item.name == "verbs":
+            value = [verb_params(verb) for verb in value]
+        elif isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, Mapping):
+            value = dict(value)
+        params[item.name] = value
+    return params
+
+
+def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Action:
+    """The action that `to_params` wrote. Raises ValueError for an unknown kind or field."""
+    cls = _KINDS.get(kind)
+    if cls is None:
+        raise ValueError(f"unknown action kind {kind!r}")
+    given = dict(params)
+    if "verbs" in given:
+        given["verbs"] = tuple(verb_from_params(verb) for verb in given["verbs"])
+    if "media" in given:
+        given["media"] = tuple(given["media"])
+    if policy:
+        given["policy"] = policy
+    try:
+        action: Action = cls(**given)
+    except TypeError as error:
+        raise ValueError(f"{kind}: {error}") from None
+    return action
+
+
+def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessage:
+    """Answer the other side of this event's conversation, from the number that it used."""
+    return SendMessage(
+        to=event.theirs, sender=event.ours, body=body, media=media, in_reply_to=event.sid
+    )
+
+
+def send(to: str, body: str, *, sender: str = "", media: tuple[str, ...] = ()) -> SendMessage:
+    """Text somebody, from `sender` or the configured default."""
+    return SendMessage(to=to, body=body, sender=sender, media=media)
+
+
+def call(
+    to: str, *, say: str = "", url: str = "", sender: str = "", timeout: int = 60
+) -> PlaceCall:
+    """Call somebody and speak `say`, or run the TwiML at `url`. Raises ValueError with neither."""
+    if not say and not url:
+        raise ValueError("call needs say= (what to speak) or url= (TwiML to run)")
+    verbs = (Say(say),) if say else ()
+    return PlaceCall(to=to, verbs=verbs, url=url, sender=sender, timeout=timeout)
+
+
+def end_call(call: Event | str) -> EndCall:
+    """Hang up the call of this event, or of this SID."""
+    return EndCall(call if isinstance(call, str) else call.call_sid)
+
+
+def answer(event: Event, *verbs: Verb) -> AnswerCall:
+    """Answer the call of this event with these verbs, in order."""
+    return AnswerCall(event.call_sid, verbs)
+
+
+def say(event: Event, text: str) -> AnswerCall:
+    """Speak a text to the caller of this event."""
+    return AnswerCall(event.call_sid, (Say(text),))
+
+
+def enqueue(event: Event, queue: str) -> AnswerCall:
+    """Put the caller of this event into a queue."""
+    return AnswerCall(event.call_sid, (Enqueue(queue),))
+
+
+def notify(text: str, *, via: str = "log", url: str = "", key: str = "") -> Notify:
+    """Tell a person: in the log, by a webhook at `url`, or through a configured channel."""
+    return Notify(text=text, via=via, url=url, key=key)

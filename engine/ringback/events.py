@@ -1,0 +1,129 @@
+"""Event: a fact from outside, one proven webhook or one resource fetched back. Immutable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+
+MESSAGE_STATUSES = (
+    "accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed",
+    "read", "canceled", "partially_delivered",
+)  # fmt: skip
+CALL_STATUSES = (
+    "initiated", "ringing", "answered", "completed", "busy", "no-answer", "failed", "canceled",
+)  # fmt: skip
+
+EVENT_TYPES: tuple[str, ...] = (
+    "message.received",
+    *(f"message.{status}" for status in MESSAGE_STATUSES),
+    "call.received",
+    *(f"call.{status}" for status in CALL_STATUSES),
+    "call.gathered", "call.recorded", "call.transcribed", "call.queued", "call.dequeued",
+    "call.dialed", "call.machine",
+    "debugger.error", "debugger.warning",
+    "action.settled", "action.failed", "action.unknown", "action.refused",
+    "timer.due",
+    "incident.opened", "incident.resolved",
+    "watch.silent", "watch.stuck",
+)  # fmt: skip
+"""Every type a rule may name. An unknown status becomes an event of that name, never an error."""
+
+TRUST = ("claimed", "confirmed", "signed", "simulated")
+
+EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    `type` is one of `EVENT_TYPES` (or `message.<status>`, `call.<status>` of a status yet unknown).
+    `at` is when it happened as far as Twilio says, `received_at` when we recorded it, both UTC.
+    `trust` is `signed`, `confirmed`, `claimed` or `simulated`; `source` is `webhook`, `repair` or
+    `internal`. `sender` and `recipient` are addresses as Twilio writes them (E.164, `whatsapp:+…`,
+    `client:…`, a short code, a word); both are also there as `from_` and `to`. `conversation` is
+    the pair (our number, their number). `fields` holds every parameter of the webhook as it came;
+    unknown ones too. `error_code` is 0 when there is none, `error_class` is our class for it.
+    `tag` is the secret of the attempt that caused this event, empty otherwise. `dedupe_key` is the
+    identity from signed content: the same delivery twice has the same key. `depth` counts how many
+    of our own actions stand between this event and the outside world's last word.
+    """
+
+    uid: str
+    type: str
+    at: datetime
+    received_at: datetime
+    trust: str = "signed"
+    source: str = "webhook"
+    account_sid: str = ""
+    subject_sid: str = ""
+    sender: str = ""
+    recipient: str = ""
+    conversation: str = ""
+    status: str = ""
+    error_code: int = 0
+    error_class: str = ""
+    tag: str = ""
+    dedupe_key: str = ""
+    depth: int = 0
+    fields: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+
+    @property
+    def from_(self) -> str:
+        """The sender's address."""
+        return self.sender
+
+    @property
+    def to(self) -> str:
+        """The recipient's address."""
+        return self.recipient
+
+    @property
+    def sid(self) -> str:
+        """The SID of the message, call, recording… that this event is about."""
+        return self.subject_sid
+
+    @property
+    def body(self) -> str:
+        """The text of a message, the speech of a gather; empty when there is none."""
+        return self.fields.get("Body", "") or self.fields.get("SpeechResult", "")
+
+    @property
+    def digits(self) -> str:
+        """The keys that a caller pressed."""
+        return self.fields.get("Digits", "")
+
+    @property
+    def call_sid(self) -> str:
+        """The call that this event belongs to, empty when it is not about a call."""
+        return self.fields.get("CallSid", "")
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """The URLs of the media that came with a message. They are never fetched by themselves."""
+        count = self.fields.get("NumMedia", "0")
+        total = int(count) if count.isdecimal() else 0
+        urls = (self.fields.get(f"MediaUrl{index}", "") for index in range(min(total, 20)))
+        return tuple(url for url in urls if url)
+
+    @property
+    def ours(self) -> str:
+        """Our number in this conversation."""
+        return self.conversation.partition("/")[0]
+
+    @property
+    def theirs(self) -> str:
+        """The other side's number in this conversation."""
+        return self.conversation.partition("/")[2]
+
+
+def conversation_of(ours: str, theirs: str) -> str:
+    """The key of everything per-contact: our address and theirs, which carry the channel."""
+    return f"{ours}/{theirs}" if ours or theirs else ""
+
+
+def matches_type(pattern: str, type_: str) -> bool:
+    """Whether an event type fits what a rule wrote after `on`: the type itself, or `message.*`."""
+    if pattern.endswith(".*"):
+        return type_.startswith(pattern[:-1])
+    return pattern == type_

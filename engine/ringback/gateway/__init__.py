@@ -1,0 +1,1 @@
+"""The only door to Twilio's REST API, through Maton or direct."""

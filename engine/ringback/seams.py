@@ -1,0 +1,68 @@
+"""Time, chance and names: the three things a simulation must hold in its own hand.
+
+Everything that asks "what time is it", rolls dice or mints an id takes a `Seams` value, so the real
+code runs unchanged under a stepped clock and a seeded generator.
+"""
+
+import os
+import random
+import time as clock
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TAG_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+def encode_ulid(milliseconds: int, entropy: int) -> str:
+    """Write 48 bits of time and 80 of entropy as a ULID: 26 letters, https://github.com/ulid/spec."""
+    number = (milliseconds << 80) | entropy
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as UTC ISO 8601 with milliseconds, the one form that the database holds."""
+    return (
+        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    )
+
+
+def from_iso(text: str) -> datetime:
+    """Read what `iso` wrote. Raises ValueError on anything that is not ISO 8601."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """The world as the engine sees it.
+
+    `time` is wall time in seconds since the epoch, `monotonic` never goes back and is only good for
+    differences, `dice` draws jitter, `entropy` gives random bits for ids and tags.
+    """
+
+    time: Callable[[], float] = clock.time
+    monotonic: Callable[[], float] = clock.monotonic
+    dice: random.Random = field(default_factory=random.SystemRandom)
+    entropy: Callable[[int], int] = lambda bits: int.from_bytes(os.urandom(bits // 8), "big")
+
+    def now(self) -> datetime:
+        """The current moment in UTC, cut to the millisecond that is stored."""
+        seconds = int(self.time() * 1000) / 1000
+        return datetime.fromtimestamp(seconds, UTC)
+
+    def uid(self, prefix: str) -> str:
+        """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made."""
+        return f"{prefix}_{encode_ulid(int(self.time() * 1000), self.entropy(80))}"
+
+    def tag(self) -> str:
+        """Mint the secret of one attempt: 120 random bits in 24 plain letters and digits.
+
+        It travels in the path of a StatusCallback URL, so it has no letter that needs escaping.
+        """
+        bits = self.entropy(120)
+        return "".join(_TAG_ALPHABET[(bits >> shift) & 31] for shift in range(0, 120, 5))
+
+
+REAL = Seams()

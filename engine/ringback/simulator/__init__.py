@@ -1,0 +1,1 @@
+"""A Twilio in a box: the wire and the phone network behind it, with faults on demand."""

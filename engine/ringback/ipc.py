@@ -1,0 +1,157 @@
+"""How the halves of a node talk: JSON lines over a Unix socket that the worker listens on.
+
+A request carries a number and gets one answer with the same number; a notice carries none. Nothing
+durable travels here: a lost line costs time, never a fact, because both halves read the log.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ringback.errors import RingbackError
+
+Message = Mapping[str, Any]
+Handler = Callable[[Message], Awaitable[Message | None]]
+
+_LONGEST_PATH = 100
+_LONGEST_LINE = 1 << 20
+
+
+class WorkerAway(RingbackError):
+    """Nobody answered on the worker's socket in time."""
+
+    exit_code = 75
+
+
+def socket_path(data: Path) -> Path:
+    """Where the worker of this data folder listens. Sockets cannot have long names, so a deep
+    folder gets a short one in the temporary directory, owned and readable by this user alone."""
+    path = data.resolve() / "worker.sock"
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ringback-{os.getuid()}-{digest}.sock"
+
+
+async def serve(path: Path, handler: Handler) -> asyncio.Server:
+    """Listen at `path`, which is taken over from a dead predecessor. The caller closes the server.
+
+    `handler` gets each message; what it returns is sent back when the message asked for it.
+    """
+    path.unlink(missing_ok=True)
+    running: set[asyncio.Task[None]] = set()
+
+    async def answer(message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        number = message.pop("n", None)
+        try:
+            result = await handler(message)
+        except RingbackError as error:
+            result = {"error": str(error)}
+        if number is not None:
+            writer.write(_line({**(result or {}), "n": number}))
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
+            while line := await reader.readline():
+                task = asyncio.ensure_future(answer(json.loads(line), writer))
+                running.add(task)
+                task.add_done_callback(running.discard)
+        writer.close()
+
+    server = await asyncio.start_unix_server(talk, path, limit=_LONGEST_LINE)
+    path.chmod(0o600)
+    return server
+
+
+def _line(message: Message) -> bytes:
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class Link:
+    """The calling side. It connects when first needed and again after the worker came back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._connecting: asyncio.Lock | None = None
+
+    async def ask(self, message: Message, timeout: float) -> dict[str, Any]:
+        """Send a request and wait for its answer. Raises WorkerAway after `timeout` seconds, or at
+        once when nobody listens."""
+        number = next(self._numbers)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            async with asyncio.timeout(timeout):
+                writer = await self._connect()
+                writer.write(_line({**message, "n": number}))
+                return await future
+        except (OSError, TimeoutError) as error:
+            raise WorkerAway(f"the worker did not answer: {error or 'time-out'}") from None
+        finally:
+            self._waiting.pop(number, None)
+
+    def tell(self, message: Message) -> bool:
+        """Send a notice; False when nobody listens now (the next one may find a connection)."""
+        writer = self._writer
+        if writer is None or writer.is_closing():
+            if self._connecting is None or not self._connecting.locked():
+                self._reading_later = asyncio.ensure_future(self._connect_quietly())
+            return False
+        writer.write(_line(message))
+        return True
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._reading is not None:
+            self._reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reading
+
+    async def _connect_quietly(self) -> None:
+        with contextlib.suppress(OSError):
+            await self._connect()
+
+    async def _connect(self) -> asyncio.StreamWriter:
+        if self._connecting is None:
+            self._connecting = asyncio.Lock()
+        async with self._connecting:
+            if self._writer is None or self._writer.is_closing():
+                reader, self._writer = await asyncio.open_unix_connection(
+                    self._path, limit=_LONGEST_LINE
+                )
+                self._reading = asyncio.ensure_future(self._read(reader, self._writer))
+            return self._writer
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ValueError):
+            while line := await reader.readline():
+                answer = json.loads(line)
+                future = self._waiting.get(answer.pop("n", 0))
+                if future is not None and not future.done():
+                    future.set_result(answer)
+        writer.close()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionResetError("the worker hung up"))
+
+
+async def ask_once(path: Path, message: Message, timeout: float = 5.0) -> dict[str, Any]:
+    """Ask the worker one thing, as a command of the shell does. Raises WorkerAway."""
+    link = Link(path)
+    try:
+        return await link.ask(message, timeout)
+    finally:
+        await link.close()

@@ -1,0 +1,126 @@
+"""How do we open a SQLite file, and what do its errors mean?
+
+One write connection per file, in the process that owns the file; everybody else reads it through a
+read-only connection. WAL with `synchronous=FULL`: what is committed survives a power cut.
+Checkpoints are never automatic, because an automatic one runs inside somebody's commit.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ringback.errors import DataError, RingbackError, StorageError
+
+BUSY_SECONDS = 2.0
+"""How long a commit waits for a foreign lock before it is refused."""
+
+CHECKED_BYTES = 64 * 1024 * 1024
+"""Files up to this size are checked whole when they are opened for writing."""
+
+FIXED_WAL_RESET = (3, 51, 3)
+"""The release of SQLite since which several connections may commit and checkpoint at will."""
+
+_UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """The primary result code of an error (https://sqlite.org/rescode.html); 0 when it has none."""
+    code: int = getattr(error, "sqlite_errorcode", 0) or 0
+    return code & 0xFF
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Whether the same write may well succeed later: a full disk, a foreign lock.
+
+    Everything else of the file system or the file itself is for good: after a failed fsync SQLite
+    accepts the next write as if nothing had happened, so the caller must stop by itself.
+    """
+    return primary_code(error) in _PASSING
+
+
+def translate(error: sqlite3.Error, path: Path) -> RingbackError:
+    """Say a SQLite error in our words: DataError when the file is at fault, else StorageError."""
+    code = primary_code(error)
+    if code in _UNUSABLE:
+        return DataError(f"{path}: {error}; restore it from a backup (the file was not touched)")
+    if code == sqlite3.SQLITE_FULL:
+        return StorageError(f"{path}: the disk is full")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError(f"{path}: locked by another program for more than {BUSY_SECONDS:g} s")
+    return StorageError(f"{path}: {error}")
+
+
+@contextmanager
+def speaking(path: Path) -> Iterator[None]:
+    """Run statements on the file at `path`; its SQLite errors leave as StorageError or DataError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open (or create) the file for its one writer: WAL, FULL, no automatic checkpoint.
+
+    Transactions are written out (`isolation_level=None`). The connection may be handed to another
+    thread, never used by two at once. A file of up to `CHECKED_BYTES` is checked whole first.
+    Raises DataError when the file is not a usable database, StorageError when it cannot be opened.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory, not a database file")
+    with speaking(path):
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    size = path.stat().st_size if path.exists() else 0
+    if 0 < size <= CHECKED_BYTES:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DataError(f"{path}: {found}; restore it from a backup")
+    mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+    if mode != "wal":
+        raise StorageError(f"{path}: this file system does not allow a write-ahead log")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # A page of the new file, so that a read-only disk is found now and not at the first webhook.
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute(f"PRAGMA user_version={version}")
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the file for reading only; rows are `sqlite3.Row`. It never creates or changes a file.
+
+    Raises StorageError, naming the file, when it does not exist yet or cannot be opened, and
+    DataError when it is not a database.
+    """
+    if not path.exists():
+        raise StorageError(f"{path}: there is no such file yet; `ringback serve` creates it")
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory, not a database file")
+    with speaking(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+    return connection

@@ -1,0 +1,264 @@
+"""How do many small writes share one commit?
+
+Everything that gathered while the last commit ran goes into the next transaction. There is no
+waiting window: an idle writer commits at once, a busy one commits more at a time.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Generic, TypeVar
+
+from ringback.errors import RingbackError, StorageError
+from ringback.store.sqlite import connect_writer, is_passing, translate
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Apply = Callable[[sqlite3.Connection, list[T]], "list[R | Exception]"]
+"""Writes the items inside an open transaction; one result per item, in order."""
+
+IDLE_PAGES = 1000
+"""An idle writer checkpoints once the write-ahead log holds this many pages (4 KiB each)."""
+
+FORCED_PAGES = 8000
+"""A writer that is never idle checkpoints from here on: the log stays near 32 MiB."""
+
+
+def each(
+    apply_one: Callable[[sqlite3.Connection, T], R],
+) -> "Callable[[sqlite3.Connection, list[T]], list[R | Exception]]":
+    """Make an `apply` that isolates the items: one that raises is undone alone, the rest stand."""
+
+    def apply(connection: sqlite3.Connection, items: list[T]) -> list[R | Exception]:
+        results: list[R | Exception] = []
+        for item in items:
+            connection.execute("SAVEPOINT item")
+            try:
+                results.append(apply_one(connection, item))
+            except Exception as error:
+                if not connection.in_transaction:  # SQLite gave up the whole transaction
+                    raise
+                connection.execute("ROLLBACK TO item")
+                results.append(error)
+            connection.execute("RELEASE item")
+        return results
+
+    return apply
+
+
+class GroupWriter(Generic[T, R]):
+    """The one writer of one SQLite file: one connection, used by one thread, commits in groups.
+
+    `apply(connection, items)` runs inside a transaction that the writer opens and commits; it gives
+    one result per item. A result that is an exception fails that item alone; an exception raised by
+    `apply` or by the commit fails the whole group and undoes it.
+
+    `limit` bounds the items in flight (waiting or being committed), `patience` the seconds that a
+    caller waits for a disk that does not answer. `prepare` runs once on the fresh connection
+    (migrations). With `threaded=False` every item is committed inside `submit`, in order, by the
+    calling thread: for simulations that must be repeatable.
+
+    After an error that cannot pass by itself (fsync, I/O, corruption) the writer refuses everything
+    from then on: `broken` holds the reason and the process should end and start again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        apply: Callable[[sqlite3.Connection, list[T]], "list[R | Exception] | list[R]"],
+        *,
+        threaded: bool = True,
+        limit: int = 512,
+        patience: float = 5.0,
+        prepare: Callable[[sqlite3.Connection], object] | None = None,
+    ) -> None:
+        self.path = path
+        self.broken: RingbackError | None = None
+        self.commit_seconds = 0.0
+        self._apply = apply
+        self._limit = limit
+        self._patience = patience
+        self._connection = connect_writer(path)
+        if prepare is not None:
+            try:
+                prepare(self._connection)
+            except sqlite3.Error as error:
+                self._connection.close()
+                raise translate(error, path) from error
+            except BaseException:
+                self._connection.close()
+                raise
+        self._wal = path.with_name(path.name + "-wal")
+        self._page = int(self._connection.execute("PRAGMA page_size").fetchone()[0])
+        self._closed = False
+        self._in_flight = 0
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._committing: list[tuple[T, asyncio.Future[R]]] = []
+        self._since = 0.0
+        self._rung = False
+        self._watched = False
+        self._bell = threading.Condition()
+        self._thread: threading.Thread | None = None
+        if threaded:
+            self._thread = threading.Thread(target=self._run, name=f"write-{path.name}")
+            self._thread.daemon = True
+            self._thread.start()
+
+    @property
+    def in_flight(self) -> int:
+        """How many items wait or are being committed right now."""
+        return self._in_flight
+
+    def submit(self, item: T) -> "asyncio.Future[R]":
+        """Hand over one item. The future is resolved after the commit: the item is on disk then.
+
+        Raises StorageError at once when too much is in flight, after `close`, and for ever once the
+        writer is broken. The future fails with StorageError when the commit failed.
+        """
+        if self.broken is not None:
+            raise self.broken
+        if self._closed:
+            raise StorageError(f"{self.path}: the writer is closed")
+        if self._in_flight >= self._limit:
+            raise StorageError(f"{self.path}: {self._in_flight} writes are waiting for the disk")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._in_flight += 1
+        if self._thread is None:
+            self._finish([(item, future)], *self._commit([(item, future)]))
+            return future
+        self._waiting.append((item, future))
+        if not self._rung:
+            # Rung at the end of this turn of the loop: all that arrives in one turn shares a commit.
+            self._rung = True
+            loop.call_soon(self._ring)
+        return future
+
+    def close(self) -> None:
+        """Commit what waits, checkpoint, close the file. Blocks until done; a second call is void."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._thread is not None:
+            with self._bell:
+                self._bell.notify()
+            self._thread.join()
+        if self.broken is None:
+            self._checkpoint("TRUNCATE")
+        self._connection.close()
+
+    def _ring(self) -> None:
+        """On the loop: wake the thread, and see to it that nobody waits for ever."""
+        with self._bell:
+            self._rung = False
+            self._bell.notify()
+        if not self._watched:
+            self._watched = True
+            asyncio.get_running_loop().call_later(self._patience, self._watch)
+
+    def _watch(self) -> None:
+        """On the loop: fail those who wait for a commit that does not end."""
+        with self._bell:
+            committing = self._committing
+            late = bool(committing) and monotonic() - self._since >= self._patience
+            stuck = [*committing, *self._waiting] if late else []
+        for _, future in stuck:
+            if not future.done():
+                future.set_exception(StorageError(f"{self.path}: the disk does not answer"))
+        self._watched = bool(self._in_flight)
+        if self._watched:
+            asyncio.get_running_loop().call_later(self._patience / 2, self._watch)
+
+    def _run(self) -> None:
+        while True:
+            with self._bell:
+                while not self._waiting and not self._closed:
+                    self._bell.wait()
+                if not self._waiting:
+                    return
+                batch, self._waiting = self._waiting, []
+                self._committing, self._since = batch, monotonic()
+            results, error = self._commit(batch)
+            with self._bell:
+                self._committing = []
+                idle = not self._waiting
+            try:
+                batch[0][1].get_loop().call_soon_threadsafe(self._finish, batch, results, error)
+            except RuntimeError:  # the loop is gone, and with it everybody who waited
+                self._in_flight -= len(batch)
+            if self.broken is None:
+                self._tidy(idle)
+
+    def _commit(
+        self, batch: "list[tuple[T, asyncio.Future[R]]]"
+    ) -> "tuple[list[R | Exception] | list[R], RingbackError | Exception | None]":
+        if self.broken is not None:
+            return [], self.broken
+        connection = self._connection
+        started = monotonic()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = self._apply(connection, [item for item, _ in batch])
+            connection.execute("COMMIT")
+        except Exception as error:
+            return [], self._undo(error)
+        self.commit_seconds = monotonic() - started
+        return results, None
+
+    def _undo(self, error: Exception) -> Exception:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as worse:
+            error = worse
+        if not isinstance(error, sqlite3.Error):
+            return error
+        named = translate(error, self.path)
+        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not (
+            is_passing(error)
+            or isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
+        ):
+            self.broken = named
+        return named
+
+    def _finish(
+        self,
+        batch: "list[tuple[T, asyncio.Future[R]]]",
+        results: "list[R | Exception] | list[R]",
+        error: Exception | None,
+    ) -> None:
+        """On the loop: give every caller the answer."""
+        self._in_flight -= len(batch)
+        if error is not None:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _tidy(self, idle: bool) -> None:
+        try:
+            pages = self._wal.stat().st_size // self._page
+        except OSError:
+            return
+        if pages > (IDLE_PAGES if idle else FORCED_PAGES):
+            # By the writer's own connection: with SQLite before 3.51.3 a second one that
+            # checkpoints beside a committing one can damage the log (the WAL-reset bug).
+            self._checkpoint("RESTART")
+
+    def _checkpoint(self, mode: str) -> None:
+        try:
+            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        except sqlite3.Error as error:
+            if not is_passing(error):
+                self.broken = translate(error, self.path)

@@ -6,13 +6,14 @@ problems are found in one pass. One setting is one line of `Settings`: its name 
 """
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
+from ringback.values import Wrong, parse_dotenv, read
 
 FALLBACK_TWIML = (
     '<?xml version="1.0" encoding="UTF-8"?>'
@@ -23,15 +24,12 @@ PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "p
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-class _Wrong(Exception):
-    """What is wrong with one value, as the end of a sentence that starts with its name."""
+def _nothing() -> Mapping[str, Any]:
+    return _NOTHING
 
 
-def _setting(default: Any, *env: str, kind: str = "text", secret: bool = False, help: str) -> Any:
-    facts = {"env": env, "kind": kind, "secret": secret, "help": help}
-    if isinstance(default, Mapping):
-        return field(default_factory=lambda: default, metadata=facts)
-    return field(default=default, metadata=facts)
+def _facts(*env: str, kind: str = "text", secret: bool = False, about: str) -> dict[str, Any]:
+    return {"env": env, "kind": kind, "secret": secret, "about": about}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Shown:
     env: tuple[str, ...]
     value: str
     source: str
-    help: str
+    about: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -53,99 +51,107 @@ class Settings:
     """
 
     project: Path
-    data: Path = _setting(
-        Path("data"), "RINGBACK_DATA", kind="path",
-        help="Folder of the databases, relative to the project.",
-    )  # fmt: skip
-    host: str = _setting("127.0.0.1", "RINGBACK_HOST", help="Address to listen on.")
-    port: int = _setting(
-        8080, "RINGBACK_PORT", "PORT", kind="port", help="Port to listen on; 0 takes a free one."
-    )
-    public_url: str = _setting(
-        "", "RINGBACK_PUBLIC_URL", kind="url",
-        help="The address at which Twilio reaches this node. Signatures are checked against it.",
-    )  # fmt: skip
-    hook_secret: str = _setting(
-        "", "RINGBACK_HOOK_SECRET", secret=True,
-        help="Secret part of the webhook path (/twilio/~SECRET/…) for accounts whose auth token "
+    data: Path = field(default=Path("data"), metadata=_facts(
+        "RINGBACK_DATA", kind="path", about="Folder of the databases, relative to the project.",
+    ))  # fmt: skip
+    host: str = field(default="127.0.0.1", metadata=_facts(
+        "RINGBACK_HOST", about="Address to listen on.",
+    ))  # fmt: skip
+    port: int = field(default=8080, metadata=_facts(
+        "RINGBACK_PORT", "PORT", kind="port", about="Port to listen on; 0 takes a free one.",
+    ))  # fmt: skip
+    public_url: str = field(default="", metadata=_facts(
+        "RINGBACK_PUBLIC_URL", kind="url",
+        about="The address at which Twilio reaches this node. Signatures are checked against it.",
+    ))  # fmt: skip
+    hook_secret: str = field(default="", metadata=_facts(
+        "RINGBACK_HOOK_SECRET", secret=True,
+        about="Secret part of the webhook path (/twilio/~SECRET/…) for accounts whose auth token "
         "is not known here. At least 24 letters, digits, - or _.",
-    )  # fmt: skip
-    account_sid: str = _setting("", "TWILIO_ACCOUNT_SID", kind="sid", help="The Twilio account.")
-    auth_tokens: tuple[str, ...] = _setting(
-        (), "TWILIO_AUTH_TOKEN", kind="list", secret=True,
-        help="Auth token of the account; several, separated by commas, while you rotate. "
-        "Each one proves signatures; the first one signs in to the API.",
-    )  # fmt: skip
-    accounts: Mapping[str, tuple[str, ...]] = _setting(
-        _NOTHING, kind="lists", secret=True,
-        help="Further accounts or sub-accounts and their auth tokens: [accounts] AC… = [\"…\"].",
-    )  # fmt: skip
-    shared_keys: Mapping[str, str] = _setting(
-        _NOTHING, "RINGBACK_SHARED_KEYS", kind="pairs", secret=True,
-        help="Keys for signing without an auth token, HMAC-SHA256: id=secret,id=secret.",
-    )  # fmt: skip
-    api_key: str = _setting("", "TWILIO_API_KEY", help="API key SID for the direct gateway.")
-    api_secret: str = _setting("", "TWILIO_API_SECRET", secret=True, help="Secret of the API key.")
-    maton_api_key: str = _setting(
-        "", "MATON_API_KEY", secret=True,
-        help="Key of the Maton gateway. When it is set, requests go through Maton.",
-    )  # fmt: skip
-    maton_connection: str = _setting(
-        "", "MATON_CONNECTION", help="The Maton connection to pin; needed with more than one."
-    )
-    gateway_url: str = _setting(
-        "", "RINGBACK_GATEWAY_URL", kind="url",
-        help="Base in front of /2010-04-01; empty means that of Maton or Twilio.",
-    )  # fmt: skip
-    control_url: str = _setting(
-        "https://ctrl.maton.ai", "RINGBACK_CONTROL_URL", kind="url",
-        help="Base of Maton's control plane, in front of /connections.",
-    )  # fmt: skip
-    sender: str = _setting(
-        "", "RINGBACK_SENDER", help="Default From of messages and calls, as +15550001111."
-    )
-    console_password: str = _setting(
-        "", "RINGBACK_CONSOLE_PASSWORD", secret=True, help="Turns the console on in serve."
-    )
-    api_token: str = _setting(
-        "", "RINGBACK_API_TOKEN", secret=True, help="Turns the JSON API on in serve."
-    )
-    settle_seconds: float = _setting(
-        60.0, "RINGBACK_SETTLE_SECONDS", kind="seconds",
-        help="How long to wait before evidence about a lost answer is looked for.",
-    )  # fmt: skip
-    answer_seconds: float = _setting(
-        2.0, "RINGBACK_ANSWER_SECONDS", kind="seconds",
-        help="How long a waiting call gives the worker before it gets the fallback.",
-    )  # fmt: skip
-    handler_seconds: float = _setting(
-        5.0, "RINGBACK_HANDLER_SECONDS", kind="seconds",
-        help="How long one handler of a plugin may take.",
-    )  # fmt: skip
-    fallback_twiml: str = _setting(
-        FALLBACK_TWIML, "RINGBACK_FALLBACK_TWIML", kind="twiml",
-        help="What a caller hears when no answer is ready in time.",
-    )  # fmt: skip
-    trusted_proxies: tuple[str, ...] = _setting(
-        (), "RINGBACK_TRUSTED_PROXIES", kind="networks",
-        help="Addresses or networks whose X-Forwarded-* headers are believed.",
-    )  # fmt: skip
-    entry_points: tuple[str, ...] = _setting(
-        (), "RINGBACK_ENTRY_POINTS", kind="list",
-        help="Packaged plugins to load, by entry point name; nothing else that is installed loads.",
-    )  # fmt: skip
-    log_format: str = _setting(
-        "text", "RINGBACK_LOG_FORMAT", kind="text|json", help="What the log lines look like."
-    )
-    simulated: bool = _setting(
-        False, "RINGBACK_SIMULATED", kind="flag",
-        help="Set by `ringback dev`: the other side is the simulator. Loopback only.",
-    )  # fmt: skip
-    plugin_config: Mapping[str, Mapping[str, Any]] = _setting(
-        _NOTHING, kind="tables",
-        help="[plugins.NAME] tables; {\"$env\" = \"NAME\"} takes a value from the environment.",
-    )  # fmt: skip
-    sources: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    ))  # fmt: skip
+    account_sid: str = field(default="", metadata=_facts(
+        "TWILIO_ACCOUNT_SID", kind="sid", about="The Twilio account.",
+    ))  # fmt: skip
+    auth_tokens: tuple[str, ...] = field(default=(), metadata=_facts(
+        "TWILIO_AUTH_TOKEN", kind="list", secret=True,
+        about="Auth token of the account; several, separated by commas, while you rotate. Each "
+        "one proves signatures; the first one signs in to the API.",
+    ))  # fmt: skip
+    accounts: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing, metadata=_facts(
+        kind="lists", secret=True,
+        about='Further accounts or sub-accounts and their auth tokens: [accounts] AC… = ["…"].',
+    ))  # fmt: skip
+    shared_keys: Mapping[str, str] = field(default_factory=_nothing, metadata=_facts(
+        "RINGBACK_SHARED_KEYS", kind="pairs", secret=True,
+        about="Keys for signing without an auth token, HMAC-SHA256: id=secret,id=secret.",
+    ))  # fmt: skip
+    api_key: str = field(default="", metadata=_facts(
+        "TWILIO_API_KEY", about="API key SID for the direct gateway.",
+    ))  # fmt: skip
+    api_secret: str = field(default="", metadata=_facts(
+        "TWILIO_API_SECRET", secret=True, about="Secret of the API key.",
+    ))  # fmt: skip
+    maton_api_key: str = field(default="", metadata=_facts(
+        "MATON_API_KEY", secret=True,
+        about="Key of the Maton gateway. When it is set, requests go through Maton.",
+    ))  # fmt: skip
+    maton_connection: str = field(default="", metadata=_facts(
+        "MATON_CONNECTION", about="The Maton connection to pin; needed with more than one.",
+    ))  # fmt: skip
+    gateway_url: str = field(default="", metadata=_facts(
+        "RINGBACK_GATEWAY_URL", kind="url",
+        about="Base in front of /2010-04-01; empty means that of Maton or Twilio.",
+    ))  # fmt: skip
+    control_url: str = field(default="https://ctrl.maton.ai", metadata=_facts(
+        "RINGBACK_CONTROL_URL", kind="url",
+        about="Base of Maton's control plane, in front of /connections.",
+    ))  # fmt: skip
+    sender: str = field(default="", metadata=_facts(
+        "RINGBACK_SENDER", about="Default From of messages and calls, as +15550001111.",
+    ))  # fmt: skip
+    console_password: str = field(default="", metadata=_facts(
+        "RINGBACK_CONSOLE_PASSWORD", secret=True, about="Turns the console on in serve.",
+    ))  # fmt: skip
+    api_token: str = field(default="", metadata=_facts(
+        "RINGBACK_API_TOKEN", secret=True, about="Turns the JSON API on in serve.",
+    ))  # fmt: skip
+    settle_seconds: float = field(default=60.0, metadata=_facts(
+        "RINGBACK_SETTLE_SECONDS", kind="seconds",
+        about="How long to wait before evidence about a lost answer is looked for.",
+    ))  # fmt: skip
+    answer_seconds: float = field(default=2.0, metadata=_facts(
+        "RINGBACK_ANSWER_SECONDS", kind="seconds",
+        about="How long a waiting call gives the worker before it gets the fallback.",
+    ))  # fmt: skip
+    handler_seconds: float = field(default=5.0, metadata=_facts(
+        "RINGBACK_HANDLER_SECONDS", kind="seconds",
+        about="How long one handler of a plugin may take.",
+    ))  # fmt: skip
+    fallback_twiml: str = field(default=FALLBACK_TWIML, metadata=_facts(
+        "RINGBACK_FALLBACK_TWIML", kind="twiml",
+        about="What a caller hears when no answer is ready in time.",
+    ))  # fmt: skip
+    trusted_proxies: tuple[str, ...] = field(default=(), metadata=_facts(
+        "RINGBACK_TRUSTED_PROXIES", kind="networks",
+        about="Addresses or networks whose X-Forwarded-* headers are believed.",
+    ))  # fmt: skip
+    entry_points: tuple[str, ...] = field(default=(), metadata=_facts(
+        "RINGBACK_ENTRY_POINTS", kind="list",
+        about="Packaged plugins to load, by entry point name; nothing else that is installed "
+        "loads.",
+    ))  # fmt: skip
+    log_format: str = field(default="text", metadata=_facts(
+        "RINGBACK_LOG_FORMAT", kind="text|json", about="What the log lines look like.",
+    ))  # fmt: skip
+    simulated: bool = field(default=False, metadata=_facts(
+        "RINGBACK_SIMULATED", kind="flag",
+        about="Set by `ringback dev`: the other side is the simulator. Loopback only.",
+    ))  # fmt: skip
+    plugin_config: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+        kind="tables",
+        about='[plugins.NAME] tables; {"$env" = "NAME"} takes a value from the environment.',
+    ))  # fmt: skip
+    sources: Mapping[str, str] = field(default_factory=_nothing)
 
     @classmethod
     def load(
@@ -163,7 +169,7 @@ class Settings:
         root = Path(project).absolute()
         if not root.is_dir():
             raise ConfigError([f"{project}: no such folder; `ringback init {project}` makes one"])
-        dotenv = _read_dotenv(root / ".env", problems)
+        dotenv = parse_dotenv(_read_file(root / ".env", problems), problems)
         layers: list[Iterator[tuple[str, Any, str]]] = [
             _from_toml(root / "ringback.toml", problems),
             _from_environ(dotenv, ".env", root, problems),
@@ -175,9 +181,9 @@ class Settings:
         for layer in layers:
             for name, raw, source in layer:
                 try:
-                    values[name] = _read(_FACTS[name]["kind"], raw)
+                    values[name] = read(_FACTS[name]["kind"], raw)
                     sources[name] = source
-                except _Wrong as wrong:
+                except Wrong as wrong:
                     problems.append(f"{source}: {name} {wrong}")
         _resolve_env(values, {**dotenv, **environ}, problems)
         values["data"] = root / values.get("data", "data")
@@ -196,7 +202,7 @@ class Settings:
         for name, facts in _FACTS.items():
             value = _text(getattr(self, name), masked=facts["secret"])
             source = self.sources.get(name, "default")
-            lines.append(Shown(name, facts["env"], value, source, facts["help"]))
+            lines.append(Shown(name, facts["env"], value, source, facts["about"]))
         return lines
 
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -300,6 +306,16 @@ def _text(value: Any, *, masked: bool) -> str:
     return f"****{text[-4:]}" if len(text) >= 20 else "****"
 
 
+def _read_file(path: Path, problems: list[str]) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{path.name}: {error}")
+    return ""
+
+
 def _did_you_mean(word: str, known: Iterator[str] | list[str], cutoff: float = 0.6) -> str:
     from difflib import get_close_matches  # only needed when something is wrong
 
@@ -309,10 +325,8 @@ def _did_you_mean(word: str, known: Iterator[str] | list[str], cutoff: float = 0
 
 def _from_toml(path: Path, problems: list[str]) -> Iterator[tuple[str, Any, str]]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        table = tomllib.loads(_read_file(path, problems))
+    except tomllib.TOMLDecodeError as error:
         problems.append(f"{path.name}: {error}")
         return
     for key, value in table.items():
@@ -349,33 +363,6 @@ def _from_environ(
                 problems.append(f"{where}: unknown variable {variable}{guess}")
 
 
-def _read_dotenv(path: Path, problems: list[str]) -> dict[str, str]:
-    """Read KEY=value lines: comments, `export`, single quotes as is, double quotes with escapes."""
-    values: dict[str, str] = {}
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        return values
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f".env: {error}")
-        return values
-    for number, line in enumerate(text.splitlines(), 1):
-        key, equals, value = line.strip().removeprefix("export ").partition("=")
-        key, value = key.strip(), value.strip()
-        if not key or key.startswith("#"):
-            continue
-        if not equals or not key.isidentifier():
-            problems.append(f".env:{number}: expected NAME=value")
-        elif value[:1] in ("'", '"'):
-            body, closed, _ = value[1:].partition(value[0])
-            if not closed:
-                problems.append(f".env:{number}: {key}: the quote {value[0]} is not closed")
-            values[key] = body.replace("\\n", "\n") if value[0] == '"' else body
-        else:
-            values[key] = value.partition(" #")[0].rstrip()
-    return values
-
-
 def _resolve_env(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
     """Replace {"$env" = "NAME"} in plugin tables by the value of that variable."""
 
@@ -390,140 +377,3 @@ def _resolve_env(values: dict[str, Any], environ: Mapping[str, str], problems: l
 
     if "plugin_config" in values:
         values["plugin_config"] = resolved(values["plugin_config"], "plugins")
-
-
-def _read(kind: str, raw: Any) -> Any:
-    """Turn one raw value (a text, or what TOML holds) into the setting's type."""
-    reader = _READERS.get(kind)
-    if reader is not None:
-        return reader(raw)
-    text = _read_text(raw)
-    choices = kind.split("|")
-    if len(choices) > 1 and text not in choices:
-        raise _Wrong(f"is {text!r}; it must be {' or '.join(choices)}")
-    return text
-
-
-def _read_text(raw: Any) -> str:
-    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
-        raise _Wrong(f"must be a text, got {type(raw).__name__}")
-    text = str(raw)
-    if text and not text.strip():
-        raise _Wrong("is blank")
-    return text.strip()
-
-
-def _read_port(raw: Any) -> int:
-    text = _read_text(raw)
-    if not text.isdecimal() or int(text) > 65535:
-        raise _Wrong(f"is {text!r}; it must be a port number from 0 to 65535")
-    return int(text)
-
-
-def _read_seconds(raw: Any) -> float:
-    text = _read_text(raw)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < 86400:
-        raise _Wrong(f"is {text!r}; it must be a number of seconds above 0, at most a day")
-    return seconds
-
-
-def _read_flag(raw: Any) -> bool:
-    text = str(raw).strip().lower()
-    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
-        raise _Wrong(f"is {raw!r}; it must be true or false")
-    return text in ("1", "true", "yes", "on")
-
-
-def _read_url(raw: Any) -> str:
-    from urllib.parse import urlsplit
-
-    text = _read_text(raw)
-    if not text:
-        return text
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise _Wrong(f"is {text!r}; it must be a whole address, as https://hooks.your-company.com")
-    if parts.query or parts.fragment or "?" in text or "#" in text:
-        raise _Wrong(f"is {text!r}; it must have no ?query and no #fragment")
-    if parts.username or parts.password:
-        raise _Wrong("holds a user name or password; leave them out")
-    return text.rstrip("/")
-
-
-def _read_sid(raw: Any) -> str:
-    text = _read_text(raw)
-    if text and not (len(text) == 34 and text.startswith("AC") and text[2:].isalnum()):
-        raise _Wrong(f"is {text!r}; an account SID is AC and 32 characters")
-    return text
-
-
-def _read_list(raw: Any) -> tuple[str, ...]:
-    items = raw if isinstance(raw, list) else _read_text(raw).split(",") if raw else []
-    texts = tuple(_read_text(item) for item in items)
-    if "" in texts:
-        raise _Wrong("has a blank item; remove it or the comma")
-    return texts
-
-
-def _read_networks(raw: Any) -> tuple[str, ...]:
-    import ipaddress
-
-    items = _read_list(raw)
-    for item in items:
-        try:
-            ipaddress.ip_network(item, strict=False)
-        except ValueError:
-            raise _Wrong(
-                f"has {item!r}; it must hold addresses or networks, as 10.0.0.0/8"
-            ) from None
-    return items
-
-
-def _read_lists(raw: Any) -> Mapping[str, tuple[str, ...]]:
-    if not isinstance(raw, Mapping):
-        raise _Wrong('must be a table, as [accounts] AC… = ["token"]')
-    return MappingProxyType({_read_sid(sid): _read_list(tokens) for sid, tokens in raw.items()})
-
-
-def _read_pairs(raw: Any) -> Mapping[str, str]:
-    if not isinstance(raw, Mapping):
-        pairs = [item.partition("=") for item in _read_list(raw)]
-        if not all(key and value for key, _, value in pairs):
-            raise _Wrong("must be written as id=secret,id=secret")
-        raw = {key.strip(): value for key, _, value in pairs}
-    return MappingProxyType({key: _read_text(value) for key, value in raw.items()})
-
-
-def _read_tables(raw: Any) -> Mapping[str, Mapping[str, Any]]:
-    if not isinstance(raw, Mapping) or not all(isinstance(v, Mapping) for v in raw.values()):
-        raise _Wrong("must be tables, as [plugins.auto_reply]")
-    return MappingProxyType(dict(raw))
-
-
-def _read_twiml(raw: Any) -> str:
-    from xml.etree import ElementTree
-
-    text = _read_text(raw)
-    try:
-        root = ElementTree.fromstring(text).tag
-    except ElementTree.ParseError as error:
-        raise _Wrong(f"is not XML: {error}") from None
-    if root != "Response":
-        raise _Wrong(f"must be a <Response> document, got <{root}>")
-    return text
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "url": _read_url,
-    "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
-    "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml,
-    "path": lambda raw: Path(_read_text(raw) or "data"),
-}  # fmt: skip

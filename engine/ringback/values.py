@@ -1,0 +1,171 @@
+"""How a value that a person wrote becomes a setting: texts and TOML values in, typed values out.
+
+Pure: no file is read here. Each reader raises `Wrong`, whose message is the end of
+a sentence that starts with the name of the setting.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+
+class Wrong(ValueError):
+    """What is wrong with one value, as the end of a sentence that starts with its name."""
+
+
+def read(kind: str, raw: Any) -> Any:
+    """Turn one raw value (a text, or what TOML holds) into the setting's type."""
+    reader = _READERS.get(kind)
+    if reader is not None:
+        return reader(raw)
+    text = _read_text(raw)
+    choices = kind.split("|")
+    if len(choices) > 1 and text not in choices:
+        raise Wrong(f"is {text!r}; it must be {' or '.join(choices)}")
+    return text
+
+
+def _read_text(raw: Any) -> str:
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        raise Wrong(f"must be a text, got {type(raw).__name__}")
+    text = str(raw)
+    if text and not text.strip():
+        raise Wrong("is blank")
+    return text.strip()
+
+
+def _read_port(raw: Any) -> int:
+    text = _read_text(raw)
+    if not text.isdecimal() or int(text) > 65535:
+        raise Wrong(f"is {text!r}; it must be a port number from 0 to 65535")
+    return int(text)
+
+
+def _read_seconds(raw: Any) -> float:
+    text = _read_text(raw)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < 86400:
+        raise Wrong(f"is {text!r}; it must be a number of seconds above 0, at most a day")
+    return seconds
+
+
+def _read_flag(raw: Any) -> bool:
+    text = str(raw).strip().lower()
+    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
+        raise Wrong(f"is {raw!r}; it must be true or false")
+    return text in ("1", "true", "yes", "on")
+
+
+def _read_url(raw: Any) -> str:
+    from urllib.parse import urlsplit
+
+    text = _read_text(raw)
+    if not text:
+        return text
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise Wrong(f"is {text!r}; it must be a whole address, as https://hooks.your-company.com")
+    if parts.query or parts.fragment or "?" in text or "#" in text:
+        raise Wrong(f"is {text!r}; it must have no ?query and no #fragment")
+    if parts.username or parts.password:
+        raise Wrong("holds a user name or password; leave them out")
+    return text.rstrip("/")
+
+
+def _read_sid(raw: Any) -> str:
+    text = _read_text(raw)
+    if text and not (len(text) == 34 and text.startswith("AC") and text[2:].isalnum()):
+        raise Wrong(f"is {text!r}; an account SID is AC and 32 characters")
+    return text
+
+
+def _read_list(raw: Any) -> tuple[str, ...]:
+    items = raw if isinstance(raw, list) else _read_text(raw).split(",") if raw else []
+    texts = tuple(_read_text(item) for item in items)
+    if "" in texts:
+        raise Wrong("has a blank item; remove it or the comma")
+    return texts
+
+
+def _read_networks(raw: Any) -> tuple[str, ...]:
+    import ipaddress
+
+    items = _read_list(raw)
+    for item in items:
+        try:
+            ipaddress.ip_network(item, strict=False)
+        except ValueError:
+            raise Wrong(
+                f"has {item!r}; it must hold addresses or networks, as 10.0.0.0/8"
+            ) from None
+    return items
+
+
+def _read_lists(raw: Any) -> Mapping[str, tuple[str, ...]]:
+    if not isinstance(raw, Mapping):
+        raise Wrong('must be a table, as [accounts] AC… = ["token"]')
+    return MappingProxyType({_read_sid(sid): _read_list(tokens) for sid, tokens in raw.items()})
+
+
+def _read_pairs(raw: Any) -> Mapping[str, str]:
+    if not isinstance(raw, Mapping):
+        pairs = [item.partition("=") for item in _read_list(raw)]
+        if not all(key and value for key, _, value in pairs):
+            raise Wrong("must be written as id=secret,id=secret")
+        raw = {key.strip(): value for key, _, value in pairs}
+    return MappingProxyType({key: _read_text(value) for key, value in raw.items()})
+
+
+def _read_tables(raw: Any) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(raw, Mapping) or not all(isinstance(v, Mapping) for v in raw.values()):
+        raise Wrong("must be tables, as [plugins.auto_reply]")
+    return MappingProxyType(dict(raw))
+
+
+def _read_twiml(raw: Any) -> str:
+    from xml.etree import ElementTree
+
+    text = _read_text(raw)
+    try:
+        root = ElementTree.fromstring(text).tag
+    except ElementTree.ParseError as error:
+        raise Wrong(f"is not XML: {error}") from None
+    if root != "Response":
+        raise Wrong(f"must be a <Response> document, got <{root}>")
+    return text
+
+
+def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
+    """Read KEY=value lines: comments, `export`, single quotes as is, double quotes with escapes."""
+    values: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        key, equals, value = line.strip().removeprefix("export ").partition("=")
+        key, value = key.strip(), value.strip()
+        if not key or key.startswith("#"):
+            continue
+        if not equals or not key.isidentifier():
+            problems.append(f".env:{number}: expected NAME=value")
+        elif value[:1] in ("'", '"'):
+            body, closed, _ = value[1:].partition(value[0])
+            if not closed:
+                problems.append(f".env:{number}: {key}: the quote {value[0]} is not closed")
+            values[key] = body.replace("\\n", "\n") if value[0] == '"' else body
+        else:
+            values[key] = value.partition(" #")[0].rstrip()
+    return values
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "url": _read_url,
+    "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
+    "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml,
+    "path": lambda raw: Path(_read_text(raw) or "data"),
+}  # fmt: skip

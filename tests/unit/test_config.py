@@ -1,0 +1,223 @@
+"""Settings: five layers, every problem at once, secrets masked."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback.config import SETTING_NAMES, Settings
+from ringback.errors import ConfigError
+
+TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+SID = "AC" + "0123456789abcdef" * 2
+
+
+def problems_of(call: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        call()  # type: ignore[operator]
+    return caught.value.problems
+
+
+def test_defaults_need_no_file(tmp_path: Path) -> None:
+    """An empty folder is a project: everything has a default."""
+    settings = Settings.load(tmp_path)
+    assert (settings.host, settings.port, settings.mode) == ("127.0.0.1", 8080, "direct")
+    assert settings.data == tmp_path / "data"
+    assert set(settings.sources.values()) == {"default"}
+
+
+def test_layers_win_in_order(tmp_path: Path) -> None:
+    """ringback.toml < .env < environment < flags, and each value knows its layer."""
+    (tmp_path / "ringback.toml").write_text('port = 1\nhost = "::1"\nsender = "+1"\ndata = "d"\n')
+    (tmp_path / ".env").write_text(
+        "RINGBACK_PORT=2\nexport RINGBACK_SENDER='+2'\nRINGBACK_DATA=e # c\n"
+    )
+    settings = Settings.load(tmp_path, {"RINGBACK_PORT": "3", "RINGBACK_DATA": "f"}, {"port": "4"})
+    assert (settings.port, settings.data, settings.sender) == (4, tmp_path / "f", "+2")
+    assert settings.host == "::1"
+    assert settings.sources["port"] == "flag --port"
+    assert settings.sources["data"] == "environment RINGBACK_DATA"
+    assert settings.sources["sender"] == ".env RINGBACK_SENDER"
+    assert settings.sources["host"] == "ringback.toml"
+
+
+def test_port_is_honoured_after_our_own_name(tmp_path: Path) -> None:
+    """PORT counts, RINGBACK_PORT counts more."""
+    assert Settings.load(tmp_path, {"PORT": "81"}).port == 81
+    assert Settings.load(tmp_path, {"PORT": "81", "RINGBACK_PORT": "82"}).port == 82
+
+
+def test_rotation_and_further_accounts(tmp_path: Path) -> None:
+    """Several tokens are separated by commas; accounts and shared keys are tables."""
+    (tmp_path / "ringback.toml").write_text(
+        f'[accounts]\n{SID} = ["{TOKEN}", "x{TOKEN}"]\n[shared_keys]\nk1 = "s1"\n'
+    )
+    settings = Settings.load(tmp_path, {"TWILIO_AUTH_TOKEN": f"{TOKEN}, y{TOKEN}"})
+    assert settings.auth_tokens == (TOKEN, f"y{TOKEN}")
+    assert settings.accounts == {SID: (TOKEN, f"x{TOKEN}")}
+    assert settings.shared_keys == {"k1": "s1"}
+
+
+def test_mounted_secret(tmp_path: Path) -> None:
+    """TWILIO_AUTH_TOKEN_FILE reads a mounted secret; both forms at once are refused."""
+    (tmp_path / "secret").write_text(TOKEN + "\n")
+    environ = {"TWILIO_AUTH_TOKEN_FILE": "secret"}
+    assert Settings.load(tmp_path, environ).auth_tokens == (TOKEN,)
+    both = problems_of(lambda: Settings.load(tmp_path, {**environ, "TWILIO_AUTH_TOKEN": TOKEN}))
+    assert "both TWILIO_AUTH_TOKEN and TWILIO_AUTH_TOKEN_FILE" in both[0]
+    missing = problems_of(lambda: Settings.load(tmp_path, {"TWILIO_AUTH_TOKEN_FILE": "nowhere"}))
+    assert "cannot read nowhere" in missing[0]
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    """One run names every wrong value of every layer, with its place."""
+    (tmp_path / "ringback.toml").write_text('prot = 1\nsettle_seconds = "soon"\nsimulated = true\n')
+    (tmp_path / ".env").write_text("nonsense\nRINGBACK_SENDER='open\n")
+    environ = {
+        "PORT": "70000",
+        "RINGBACK_PUBLIC_URL": "hooks.example.com",
+        "TWILIO_AUTH_TOKEN": "a,,b",
+        "TWILIO_ACCOUNT_SID": "AC1",
+        "RINGBACK_PUBIC_URL": "https://x",
+        "RINGBACK_TRUSTED_PROXIES": "proxy",
+        "RINGBACK_FALLBACK_TWIML": "<Nope/>",
+        "RINGBACK_LOG_FORMAT": "xml",
+        "RINGBACK_SIMULATED": "maybe",
+    }
+    text = "\n".join(problems_of(lambda: Settings.load(tmp_path, environ)))
+    for part in (
+        "ringback.toml: unknown setting 'prot'; did you mean 'port'?",
+        "ringback.toml: settle_seconds is 'soon'",
+        "ringback.toml: unknown setting 'simulated'",
+        ".env:1: expected NAME=value",
+        ".env:2: RINGBACK_SENDER: the quote ' is not closed",
+        "environment PORT: port is '70000'",
+        "public_url is 'hooks.example.com'",
+        "auth_tokens has a blank item",
+        "account_sid is 'AC1'",
+        "unknown variable RINGBACK_PUBIC_URL; did you mean 'RINGBACK_PUBLIC_URL'?",
+        "trusted_proxies has 'proxy'",
+        "must be a <Response> document, got <Nope>",
+        "log_format is 'xml'; it must be text or json",
+        "simulated is 'maybe'",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("ftp://a.b", "whole address"),
+        ("https://", "whole address"),
+        ("https://a.b/?x=1", "no ?query"),
+        ("https://u:p@a.b", "user name or password"),
+        ("https://a.b:0", "whole address"),
+        ("https://a.b:nope", "whole address"),
+    ],
+)
+def test_bad_public_url(tmp_path: Path, url: str, wrong: str) -> None:
+    """The address that signatures are checked against must be exact."""
+    assert wrong in problems_of(lambda: Settings.load(tmp_path, {"RINGBACK_PUBLIC_URL": url}))[0]
+
+
+def test_public_url_loses_its_trailing_slash(tmp_path: Path) -> None:
+    """A trailing slash would double the one of the path."""
+    settings = Settings.load(tmp_path, {"RINGBACK_PUBLIC_URL": "https://a.b/hook/"})
+    assert settings.public_url == "https://a.b/hook"
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    """Neither repr nor `config show` gives a secret away."""
+    environ = {
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "RINGBACK_HOOK_SECRET": "h" + TOKEN,
+        "RINGBACK_CONSOLE_PASSWORD": "correct horse",
+        "RINGBACK_SHARED_KEYS": f"k1={TOKEN}",
+        "MATON_API_KEY": "m" + TOKEN,
+    }
+    settings = Settings.load(tmp_path, environ)
+    shown = repr(settings) + str([line.value for line in settings.shown()])
+    assert TOKEN not in shown
+    assert "correct horse" not in shown
+    assert "****e1f0" in shown
+    assert [line.name for line in settings.shown()] == list(SETTING_NAMES)
+
+
+def test_plugin_tables(tmp_path: Path) -> None:
+    """A plugin's table may take a value from the environment; a missing one is a problem."""
+    (tmp_path / "ringback.toml").write_text(
+        '[plugins.alerts]\nurl = {"$env" = "HOOK"}\nlimit = 3\n'
+    )
+    settings = Settings.load(tmp_path, {"HOOK": "https://hook"})
+    assert settings.plugin_config == {"alerts": {"url": "https://hook", "limit": 3}}
+    assert (
+        "plugins.alerts.url: variable HOOK is not set"
+        in problems_of(lambda: Settings.load(tmp_path))[0]
+    )
+
+
+def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
+    """What is missing for `serve` comes as one line per problem."""
+    text = "\n".join(problems_of(Settings.load(tmp_path).require_serving))
+    assert "TWILIO_AUTH_TOKEN" in text
+    assert "public_url is not set" in text
+    assert "no credentials for the gateway" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"TWILIO_AUTH_TOKEN": "short-1"}, "TWILIO_AUTH_TOKEN is too short (7 characters"),
+        ({"TWILIO_AUTH_TOKEN": "x" * 32}, "looks like a placeholder"),
+        ({"TWILIO_AUTH_TOKEN": "your_auth_token_1234567890abcdef"}, "looks like a placeholder"),
+        ({"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID is missing"),
+        ({"TWILIO_API_KEY": "SK1"}, "TWILIO_API_SECRET is missing"),
+        ({"RINGBACK_HOOK_SECRET": "abc/def.ghi" * 3}, "stands in a path"),
+        ({"RINGBACK_HOOK_SECRET": "abc"}, "RINGBACK_HOOK_SECRET is too short"),
+        ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
+        ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
+    ],
+)
+def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> None:
+    """Each thing that would make a node unsafe or useless is refused by name."""
+    good = {
+        "TWILIO_ACCOUNT_SID": SID,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "RINGBACK_PUBLIC_URL": "https://a.b",
+    }
+    Settings.load(tmp_path, good).require_serving()
+    problems = problems_of(Settings.load(tmp_path, good | change).require_serving)
+    assert len(problems) == 1
+    assert wrong in problems[0]
+
+
+def test_maton_and_hook_secret_need_no_token(tmp_path: Path) -> None:
+    """Without the account's token: Maton for the way out, a secret path for the way in."""
+    settings = Settings.load(
+        tmp_path,
+        {
+            "MATON_API_KEY": "mk" + TOKEN,
+            "RINGBACK_HOOK_SECRET": "s" + TOKEN,
+            "RINGBACK_PUBLIC_URL": "https://a.b",
+        },
+    )
+    settings.require_serving()
+    assert settings.mode == "maton"
+
+
+def test_child_sees_the_same_settings(tmp_path: Path) -> None:
+    """What flags and the environment set reaches a child process through its environment."""
+    (tmp_path / "ringback.toml").write_text("port = 5\n")
+    (tmp_path / "secret").write_text(TOKEN)
+    environ = {"TWILIO_AUTH_TOKEN_FILE": "secret", "PORT": "9", "HOME": "/h"}
+    flags = {"port": "0", "simulated": "true", "data": str(tmp_path / "x")}
+    parent = Settings.load(tmp_path, environ, flags)
+    child_environ = parent.child_environ(environ)
+    child = Settings.load(tmp_path, child_environ)
+    assert child_environ["HOME"] == "/h"
+    for name in SETTING_NAMES:
+        assert getattr(child, name) == getattr(parent, name), name
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    """A project that does not exist is named, with the command that makes one."""
+    assert "ringback init" in problems_of(lambda: Settings.load(tmp_path / "nowhere"))[0]

@@ -18,11 +18,17 @@ BUSY_SECONDS = 2.0
 CHECKED_BYTES = 64 * 1024 * 1024
 """Files up to this size are checked whole when they are opened for writing."""
 
-FIXED_WAL_RESET = (3, 51, 3)
-"""The release of SQLite since which several connections may commit and checkpoint at will."""
+WAL_BYTES = 4 * 1024 * 1024
+"""The size that the write-ahead log is cut back to when it starts over after a checkpoint."""
 
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_FATAL = _UNUSABLE | {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_PERM,
+}
 
 
 def primary_code(error: sqlite3.Error) -> int:
@@ -31,20 +37,20 @@ def primary_code(error: sqlite3.Error) -> int:
     return code & 0xFF
 
 
-def is_passing(error: sqlite3.Error) -> bool:
-    """Whether the same write may well succeed later: a full disk, a foreign lock.
+def is_fatal(error: sqlite3.Error) -> bool:
+    """Whether the file or the file system failed in a way that does not pass by itself.
 
-    Everything else of the file system or the file itself is for good: after a failed fsync SQLite
-    accepts the next write as if nothing had happened, so the caller must stop by itself.
+    After a failed fsync SQLite accepts the next write as if nothing had happened, though the pages
+    may be gone, so a writer must stop by itself. A full disk or a foreign lock does pass.
     """
-    return primary_code(error) in _PASSING
+    return primary_code(error) in _FATAL
 
 
 def translate(error: sqlite3.Error, path: Path) -> RingbackError:
     """Say a SQLite error in our words: DataError when the file is at fault, else StorageError."""
     code = primary_code(error)
     if code in _UNUSABLE:
-        return DataError(f"{path}: {error}; restore it from a backup (the file was not touched)")
+        return DataError(f"{path}: {error}; restore it from a backup")
     if code == sqlite3.SQLITE_FULL:
         return StorageError(f"{path}: the disk is full")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -54,7 +60,7 @@ def translate(error: sqlite3.Error, path: Path) -> RingbackError:
 
 @contextmanager
 def speaking(path: Path) -> Iterator[None]:
-    """Run statements on the file at `path`; its SQLite errors leave as StorageError or DataError."""
+    """Run statements on `path`; SQLite errors leave as StorageError or DataError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -93,10 +99,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise StorageError(f"{path}: this file system does not allow a write-ahead log")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     connection.execute("PRAGMA foreign_keys=ON")
-    # A page of the new file, so that a read-only disk is found now and not at the first webhook.
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.execute(f"PRAGMA user_version={version}")
+    # Take the write lock once: a read-only disk is found now and not at the first webhook.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:

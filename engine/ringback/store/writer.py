@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from ringback.errors import RingbackError, StorageError
-from ringback.store.sqlite import connect_writer, is_passing, translate
+from ringback.store.sqlite import WAL_BYTES, connect_writer, is_fatal, translate
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,11 +21,8 @@ R = TypeVar("R")
 Apply = Callable[[sqlite3.Connection, list[T]], "list[R | Exception]"]
 """Writes the items inside an open transaction; one result per item, in order."""
 
-IDLE_PAGES = 1000
-"""An idle writer checkpoints once the write-ahead log holds this many pages (4 KiB each)."""
-
-FORCED_PAGES = 8000
-"""A writer that is never idle checkpoints from here on: the log stays near 32 MiB."""
+FORCED_BYTES = 8 * WAL_BYTES
+"""A writer that is never idle checkpoints when its write-ahead log has grown to this size."""
 
 
 def each(
@@ -93,13 +90,13 @@ class GroupWriter(Generic[T, R]):
                 self._connection.close()
                 raise
         self._wal = path.with_name(path.name + "-wal")
-        self._page = int(self._connection.execute("PRAGMA page_size").fetchone()[0])
+        self._pinned = 0
         self._closed = False
         self._in_flight = 0
+        self._gathered: list[tuple[T, asyncio.Future[R]]] = []
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._committing: list[tuple[T, asyncio.Future[R]]] = []
         self._since = 0.0
-        self._rung = False
         self._watched = False
         self._bell = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -131,21 +128,19 @@ class GroupWriter(Generic[T, R]):
         if self._thread is None:
             self._finish([(item, future)], *self._commit([(item, future)]))
             return future
-        self._waiting.append((item, future))
-        if not self._rung:
-            # Rung at the end of this turn of the loop: all that arrives in one turn shares a commit.
-            self._rung = True
+        self._gathered.append((item, future))
+        if len(self._gathered) == 1:
+            # At the end of this turn of the loop: all that arrives in one turn shares a commit.
             loop.call_soon(self._ring)
         return future
 
     def close(self) -> None:
-        """Commit what waits, checkpoint, close the file. Blocks until done; a second call is void."""
+        """Commit what waits, checkpoint, close the file. Blocks; a second call is void."""
         if self._closed:
             return
         self._closed = True
         if self._thread is not None:
-            with self._bell:
-                self._bell.notify()
+            self._ring_now()
             self._thread.join()
         if self.broken is None:
             self._checkpoint("TRUNCATE")
@@ -153,12 +148,16 @@ class GroupWriter(Generic[T, R]):
 
     def _ring(self) -> None:
         """On the loop: wake the thread, and see to it that nobody waits for ever."""
-        with self._bell:
-            self._rung = False
-            self._bell.notify()
+        self._ring_now()
         if not self._watched:
             self._watched = True
             asyncio.get_running_loop().call_later(self._patience, self._watch)
+
+    def _ring_now(self) -> None:
+        with self._bell:
+            self._waiting += self._gathered
+            self._gathered = []
+            self._bell.notify()
 
     def _watch(self) -> None:
         """On the loop: fail those who wait for a commit that does not end."""
@@ -218,10 +217,7 @@ class GroupWriter(Generic[T, R]):
         if not isinstance(error, sqlite3.Error):
             return error
         named = translate(error, self.path)
-        if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError) and not (
-            is_passing(error)
-            or isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError)
-        ):
+        if is_fatal(error):
             self.broken = named
         return named
 
@@ -247,18 +243,27 @@ class GroupWriter(Generic[T, R]):
                 future.set_result(result)
 
     def _tidy(self, idle: bool) -> None:
+        """Between commits: bring the write-ahead log home when it has grown and time allows.
+
+        By the writer's own connection: with SQLite before 3.51.3 a second one that checkpoints
+        beside a committing one can damage the file (the WAL-reset bug). Passive: a reader that
+        holds an old snapshot delays the log's return, never a commit.
+        """
         try:
-            pages = self._wal.stat().st_size // self._page
+            size = self._wal.stat().st_size
         except OSError:
             return
-        if pages > (IDLE_PAGES if idle else FORCED_PAGES):
-            # By the writer's own connection: with SQLite before 3.51.3 a second one that
-            # checkpoints beside a committing one can damage the log (the WAL-reset bug).
-            self._checkpoint("RESTART")
+        if size - self._pinned > (WAL_BYTES if idle else FORCED_BYTES):
+            self._pinned = 0 if self._checkpoint("PASSIVE") else size
+        elif size <= WAL_BYTES:
+            self._pinned = 0
 
-    def _checkpoint(self, mode: str) -> None:
+    def _checkpoint(self, mode: str) -> bool:
+        """Copy the write-ahead log into the file; whether all of it could be copied."""
         try:
-            self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            _, pages, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as error:
-            if not is_passing(error):
+            if is_fatal(error):
                 self.broken = translate(error, self.path)
+            return False
+        return bool(pages == copied)

@@ -1,0 +1,89 @@
+"""Who owns this data folder?
+
+A node's two processes each hold one lock file while they live: `receiver.lock` and `worker.lock`.
+The kernel releases a lock when its holder dies, so a crash leaves nothing behind to clean up.
+"""
+
+import fcntl
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from ringback.errors import HeldError, StorageError
+from ringback.seams import iso
+
+
+class Lock:
+    """A held role. Ends with `release`, with the `with` block, or with the process."""
+
+    def __init__(self, path: Path, handle: int) -> None:
+        self.path = path
+        self._handle = handle
+
+    def release(self) -> None:
+        """Give the role back. The file stays; a second call is void."""
+        if self._handle >= 0:
+            os.ftruncate(self._handle, 0)
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def hold(path: Path, role: str) -> Lock:
+    """Take the role (`receiver` or `worker`) of the data folder `path`; it is created if missing.
+
+    The file says who holds it: pid, host, role, start time. Raises HeldError, naming the holder,
+    when another process has it, and StorageError when the folder cannot be written.
+    """
+    file = path / f"{role}.lock"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"{file}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise HeldError(f"{path} is already in use: {describe(file, role)}") from error
+    except OSError as error:
+        os.close(handle)
+        raise StorageError(f"{file}: {error.strerror}") from error
+    note = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "role": role,
+        "started": iso(datetime.now(UTC)),
+    }
+    try:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(note).encode() + b"\n", 0)
+    except OSError as error:
+        os.close(handle)
+        raise StorageError(f"{file}: {error.strerror}") from error
+    return Lock(file, handle)
+
+
+def describe(file: Path, role: str) -> str:
+    """Say in words who holds a lock file, as far as the holder has written it down."""
+    try:
+        note = json.loads(file.read_text())
+        return (
+            f"the {note['role']} with pid {note['pid']} on {note['host']} "
+            f"holds it since {note['started']}"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"another {role} holds it"

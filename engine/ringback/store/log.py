@@ -1,0 +1,141 @@
+"""What came in, raw, in order: the append-only log.
+
+Written by the receiver alone, read by everybody. Table `log`: `id, received_at, route, trust,
+source, tag, content_type, body`. It has no secondary index, because one costs a quarter of the
+ingest rate; every other question is answered by the journal.
+"""
+
+import sqlite3
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ringback.errors import RingbackError
+from ringback.store.migrations import migrate_log
+from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.writer import GroupWriter
+
+_COLUMNS = "received_at, route, trust, source, tag, content_type, body"
+_ROW = "(?,?,?,?,?,?,?)"
+_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+_INSERT = {
+    size: f"INSERT INTO log ({_COLUMNS}) VALUES {','.join([_ROW] * size)}" for size in _SIZES
+}
+
+
+class Entry(NamedTuple):
+    """One request as it will be recorded.
+
+    `received_at` is UTC ISO 8601 with milliseconds; `route` is `message`, `message/status`, `call`,
+    `call/status`, `call/step`, `recording`, `debugger` or `events`; `trust` is `signed`, `claimed`
+    or `simulated`; `source` is `webhook` or `repair`; `tag` is the last part of a status route, or
+    the nonce of a call step. `body` is the raw body; of a GET request, the raw query string.
+    """
+
+    received_at: str
+    route: str
+    trust: str
+    source: str
+    tag: str
+    content_type: str
+    body: bytes
+
+
+class LogRow(NamedTuple):
+    """One recorded request: an `Entry` with its place in the order."""
+
+    id: int
+    received_at: str
+    route: str
+    trust: str
+    source: str
+    tag: str
+    content_type: str
+    body: bytes
+
+
+def insert(connection: sqlite3.Connection, entries: list[Entry]) -> list[int]:
+    """Write entries inside the open transaction; their ids, in order.
+
+    Many rows go in one statement, in chunks of a power of two: SQLite's statement cache then hits,
+    and the interpreter's lock is released once per chunk and not once per row.
+    """
+    ids: list[int] = []
+    start, left = 0, len(entries)
+    for size in _SIZES:
+        while left >= size:
+            values: list[Any] = list(chain.from_iterable(entries[start : start + size]))
+            last = connection.execute(_INSERT[size], values).lastrowid or 0
+            ids.extend(range(last - size + 1, last + 1))
+            start += size
+            left -= size
+    return ids
+
+
+class Log:
+    """The writing end of the log: one per file, in the receiver's process.
+
+    Appending is group commit: `await log.append(entry)` gives the id after the fsync. It raises
+    StorageError when the entry is not on disk: the disk is full, does not answer or failed, or more
+    is in flight than may be. After a failed fsync every append fails: see `broken`.
+    """
+
+    def __init__(self, writer: "GroupWriter[Entry, int]") -> None:
+        self.writer = writer
+        self.append = writer.submit
+
+    @classmethod
+    def open(cls, path: Path, *, limit: int = 512, patience: float = 5.0) -> "Log":
+        """Open the log for writing, creating the file and its folder when there is none.
+
+        Raises DataError when the file is not usable, StorageError when it cannot be opened.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(GroupWriter(path, insert, limit=limit, patience=patience, prepare=migrate_log))
+
+    @property
+    def broken(self) -> RingbackError | None:
+        """Why the log refuses everything for good, or None while it works."""
+        return self.writer.broken
+
+    def close(self) -> None:
+        """Commit what waits, bring the write-ahead log home, close the file."""
+        self.writer.close()
+
+
+class LogReader:
+    """The reading end of the log: read-only, from any process, on one thread at a time.
+
+    Raises StorageError when there is no log yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection = connect_reader(path)
+        self._connection.row_factory = None
+
+    def after(self, log_id: int, limit: int) -> list[LogRow]:
+        """Up to `limit` rows that follow `log_id`, in order."""
+        with speaking(self.path):
+            rows = self._connection.execute(
+                f"SELECT id, {_COLUMNS} FROM log WHERE id > ? ORDER BY id LIMIT ?", (log_id, limit)
+            ).fetchall()
+        return [LogRow._make(row) for row in rows]
+
+    def get(self, log_id: int) -> LogRow | None:
+        """The row with this id, or None."""
+        with speaking(self.path):
+            row = self._connection.execute(
+                f"SELECT id, {_COLUMNS} FROM log WHERE id = ?", (log_id,)
+            ).fetchone()
+        return None if row is None else LogRow._make(row)
+
+    def last_id(self) -> int:
+        """The id of the newest row; 0 when there is none."""
+        with speaking(self.path):
+            found = self._connection.execute("SELECT max(id) FROM log").fetchone()[0]
+        return int(found or 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

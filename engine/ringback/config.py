@@ -174,15 +174,18 @@ class Settings:
             _from_toml(root / "ringback.toml", problems),
             _from_environ(dotenv, ".env", root, problems),
             _from_environ(environ, "environment", root, problems),
-            ((name, text, f"flag --{name.replace('_', '-')}") for name, text in overrides.items()),
+            ((n, text or None, f"flag --{n.replace('_', '-')}") for n, text in overrides.items()),
         ]
         values: dict[str, Any] = {}
         sources = dict.fromkeys(_FACTS, "default")
         for layer in layers:
             for name, raw, source in layer:
+                sources[name] = source
+                if raw is None:  # set, but empty: back to the default, whatever a lower layer says
+                    values.pop(name, None)
+                    continue
                 try:
                     values[name] = read(_FACTS[name]["kind"], raw)
-                    sources[name] = source
                 except Wrong as wrong:
                     problems.append(f"{source}: {name} {wrong}")
         _resolve_env(values, {**dotenv, **environ}, problems)
@@ -306,13 +309,12 @@ def _text(value: Any, *, masked: bool) -> str:
     return f"****{text[-4:]}" if len(text) >= 20 else "****"
 
 
-def _read_file(path: Path, problems: list[str]) -> str:
+def _read_file(path: Path, problems: list[str], must: str = "") -> str:
     try:
         return path.read_text("utf-8")
-    except FileNotFoundError:
-        pass
     except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path.name}: {error}")
+        if must or not isinstance(error, FileNotFoundError):
+            problems.append(f"{must or path.name}: cannot read {path}: {error}")
     return ""
 
 
@@ -341,20 +343,20 @@ def _from_toml(path: Path, problems: list[str]) -> Iterator[tuple[str, Any, str]
 def _from_environ(
     environ: Mapping[str, str], where: str, root: Path, problems: list[str]
 ) -> Iterator[tuple[str, Any, str]]:
-    taken: set[str] = set()
+    given: dict[str, tuple[str, str]] = {}
     for variable, name in VARIABLES.items():
-        text = environ.get(variable, "")
+        text = environ.get(variable)
         file = environ.get(f"{variable}_FILE", "") if _FACTS[name]["secret"] else ""
+        source = f"{where} {variable}"
         if text and file:
             problems.append(f"{where}: both {variable} and {variable}_FILE are set; keep one")
         elif file:
-            try:
-                text = (root / file).read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                problems.append(f"{where}: {variable}_FILE: cannot read {file}: {error}")
-        if text and name not in taken:
-            taken.add(name)
-            yield name, text, f"{where} {variable}{'_FILE' if file else ''}"
+            source += "_FILE"
+            text = _read_file(root / file, problems, must=f"{where}: {variable}_FILE").strip()
+        if text is not None and not given.get(name, ("", ""))[0]:
+            given[name] = (text, source)
+    for name, (text, source) in given.items():
+        yield name, text or None, source
     for variable in environ:
         plain = variable.removesuffix("_FILE")
         if variable.startswith("RINGBACK_") and plain not in VARIABLES:

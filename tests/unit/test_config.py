@@ -65,7 +65,7 @@ def test_mounted_secret(tmp_path: Path) -> None:
     both = problems_of(lambda: Settings.load(tmp_path, {**environ, "TWILIO_AUTH_TOKEN": TOKEN}))
     assert "both TWILIO_AUTH_TOKEN and TWILIO_AUTH_TOKEN_FILE" in both[0]
     missing = problems_of(lambda: Settings.load(tmp_path, {"TWILIO_AUTH_TOKEN_FILE": "nowhere"}))
-    assert "cannot read nowhere" in missing[0]
+    assert "TWILIO_AUTH_TOKEN_FILE: cannot read" in missing[0]
 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
         ({"TWILIO_ACCOUNT_SID": ""}, "TWILIO_ACCOUNT_SID is missing"),
         ({"TWILIO_API_KEY": "SK1"}, "TWILIO_API_SECRET is missing"),
         ({"RINGBACK_HOOK_SECRET": "abc/def.ghi" * 3}, "stands in a path"),
-        ({"RINGBACK_HOOK_SECRET": "abc"}, "RINGBACK_HOOK_SECRET is too short"),
+        ({"RINGBACK_HOOK_SECRET": "abcdefg"}, "RINGBACK_HOOK_SECRET is too short"),
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
     ],
@@ -216,6 +216,16 @@ def test_child_sees_the_same_settings(tmp_path: Path) -> None:
     assert child_environ["HOME"] == "/h"
     for name in SETTING_NAMES:
         assert getattr(child, name) == getattr(parent, name), name
+
+
+def test_empty_variable_hides_lower_layers(tmp_path: Path) -> None:
+    """A variable that is set but empty means the default, whatever .env says; so in a child too."""
+    (tmp_path / ".env").write_text(f"MATON_API_KEY={TOKEN}\n")
+    assert Settings.load(tmp_path).mode == "maton"
+    assert Settings.load(tmp_path, {"MATON_API_KEY": ""}).mode == "direct"
+    parent = Settings.load(tmp_path, {}, {"maton_api_key": ""})
+    assert Settings.load(tmp_path, parent.child_environ({})).mode == "direct"
+    assert Settings.load(tmp_path, {"RINGBACK_PORT": "", "PORT": "81"}).port == 81
 
 
 def test_no_such_folder(tmp_path: Path) -> None:

@@ -1,0 +1,258 @@
+"""Wire: one request, one attempt, one reply or one typed error.
+
+Whether and when to repeat is for the caller to decide, who alone knows whether a second text would
+harm. https://www.twilio.com/docs/usage/api
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
+from ringback.gateway.access import Access
+from ringback.gateway.failures import NotJson, failure, read_object
+from ringback.gateway.http import DEFAULT_LIMITS, Answer, Broken, Limits, NotSent, Pool
+from ringback.seams import REAL, Seams
+from ringback.twilio.rest import VERSION, Request, is_sid
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Twilio's good answer: 2xx and its JSON object (empty after a delete)."""
+
+    http_status: int
+    data: dict[str, Any]
+    request_id: str = ""
+
+
+class Wire:
+    """Performs requests through one access. An async context manager; `aclose` ends it.
+
+    `connections` bounds how many requests are under way at a time. `seams` gives the time that a
+    Retry-After date is held against.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        seams: Seams = REAL,
+        limits: Limits = DEFAULT_LIMITS,
+        connections: int = 50,
+    ) -> None:
+        self.access = access
+        self._seams = seams
+        self._limits = limits
+        self._pool = Pool(connections, tls=access.base_url.startswith("https:"))
+        self._control: Pool | None = None
+        self._may_write = access.mode != "maton" or bool(access.connection)
+        self._account = access.account_sid
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.access!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._pool.aclose()
+        if self._control is not None:
+            await self._control.aclose()
+
+    async def perform(self, request: Request) -> Reply:
+        """Send a request once: no retry, no redirect, at most 35 s.
+
+        Raises a GatewayError subclass: Unreachable when no answer came (`wrote` False means that
+        certainly nothing was done), Unreadable for a 2xx that is not the resource asked for, else
+        the one for the answer's status. Raises UsageError for a text that cannot be encoded, and
+        ConfigError for a write through Maton that no connection is pinned for while several are
+        active; both before a byte leaves.
+        """
+        if request.writes and not self._may_write:
+            await self._pin()
+        url, body = self._encoded(request)
+        headers = [
+            ("User-Agent", _user_agent()),
+            ("Accept", "application/json"),
+            *self.access.headers(),
+        ]
+        if request.method == "POST":
+            headers.append(("Content-Type", _FORM))
+        answer = await self._once(self._pool, request.method, url, headers, body)
+        request_id = answer.headers.get("twilio-request-id", "")[:64]
+        if not 200 <= answer.status < 300:
+            raise failure(answer, self.access, now=self._seams.time(), request_id=request_id)
+        return Reply(answer.status, self._resource(request, answer, request_id), request_id)
+
+    def _encoded(self, request: Request) -> tuple[str, bytes]:
+        url = self.access.base_url + VERSION + request.path
+        try:
+            form = urlencode(request.form)
+            if request.method == "POST":
+                return url, form.encode()
+            query = urlencode(request.form, quote_via=quote)
+        except UnicodeEncodeError:
+            raise UsageError("the text holds half a character and cannot be sent") from None
+        return (f"{url}?{query}" if query else url), b""
+
+    async def _once(
+        self, pool: Pool, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+    ) -> Answer:
+        problem: GatewayError
+        try:
+            return await pool.exchange(method, url, headers, body, self._limits)
+        except NotSent as error:
+            said, wrote, sequel = str(error), False, "nothing was sent"
+        except Broken as error:
+            said, wrote, sequel = str(error), True, "it may have arrived all the same"
+        base = url.partition("/2010-")[0].partition("/connections")[0]
+        problem = Unreachable(
+            self.access.scrub(f"{base} did not answer: {said}; {sequel}"),
+            wrote=wrote,
+            remedy="check the network, the name and the certificate of the gateway",
+        )
+        raise problem
+
+    def _resource(self, request: Request, answer: Answer, request_id: str) -> dict[str, Any]:
+        """The JSON object of a 2xx, checked to be what was asked for."""
+        if not request.makes and (request.method == "DELETE" or answer.status == 204):
+            return {}
+        data: dict[str, Any] = {}
+        try:
+            data = read_object(answer)
+            why = _doubt(request, data)
+        except NotJson as error:
+            why = str(error)
+        if not why:
+            return data
+        raise Unreadable(
+            f"Twilio answered {answer.status}, but {self.access.scrub(why)}",
+            http_status=answer.status,
+            origin="twilio" if self.access.mode == "direct" else "maton",
+            wrote=True,
+            request_id=request_id,
+            remedy="what was asked for has probably happened: look before asking again"
+            if request.writes
+            else "ask again",
+        )
+
+    async def control(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Any:
+        """One request to Maton's control plane, `path` starting with `/connections`.
+
+        Answers the JSON, whatever it is; an empty object where there is none to read. Raises as
+        `perform` does, and UsageError when this access does not go through Maton.
+        """
+        if self.access.mode != "maton":
+            raise UsageError("connections exist only through Maton: set MATON_API_KEY")
+        if self._control is None:
+            self._control = Pool(5, tls=self.access.control_url.startswith("https:"))
+        suffix = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        headers = [
+            ("User-Agent", _user_agent()),
+            ("Accept", "application/json"),
+            ("Authorization", self.access.authorization),
+        ]
+        if body:
+            headers.append(("Content-Type", "application/json"))
+        url = self.access.control_url + path + suffix
+        answer = await self._once(self._control, method, url, headers, body)
+        if not 200 <= answer.status < 300:
+            raise failure(answer, self.access, now=self._seams.time())
+        if method == "DELETE":
+            return {}
+        try:
+            return read_object(answer)
+        except NotJson as error:
+            why = self.access.scrub(str(error))
+        raise Unreadable(
+            f"Maton answered {answer.status}, but {why}",
+            http_status=answer.status,
+            origin="maton",
+            wrote=method != "GET",
+        )
+
+    async def account(self) -> str:
+        """The account that requests are for: the configured one, else the first one readable.
+
+        Raises ConfigError when the gateway shows no account, with what to set.
+        """
+        if not self._account:
+            reply = await self.perform(Request("GET", "/Accounts.json", resource="accounts"))
+            found = [
+                row.get("sid")
+                for row in reply.data.get("accounts", [])
+                if isinstance(row, dict) and is_sid(row.get("sid"), "AC")
+            ]
+            if not found:
+                raise ConfigError(["the gateway shows no account: set TWILIO_ACCOUNT_SID"])
+            self._account = str(found[0])
+        return self._account
+
+    async def _pin(self) -> None:
+        """Before the first write without a pinned connection: make sure that there is no choice."""
+        rows: Any = []
+        problem: GatewayError | None = None
+        try:
+            listed = await self.control(
+                "GET", "/connections", {"app": "twilio", "status": "ACTIVE"}
+            )
+            rows = listed.get("connections", [])
+        except GatewayError as error:
+            # The write itself has not left, whatever became of this look-up.
+            error.wrote = False
+            problem = error
+        if problem is not None:
+            raise problem
+        active = [
+            str(row.get("connection_id", ""))
+            for row in (rows if isinstance(rows, list) else [])
+            if isinstance(row, dict)
+            and str(row.get("status", "")).upper() == "ACTIVE"
+            and row.get("app", "twilio") == "twilio"
+        ]
+        if len(active) > 1:
+            raise ConfigError(
+                [
+                    f"{len(active)} Twilio connections are active and none is pinned: set "
+                    "MATON_CONNECTION to one of " + ", ".join(sorted(active))
+                ]
+            )
+        if active and active[0]:
+            self.access = self.access.pinned(active[0])
+        self._may_write = True
+
+
+def _doubt(request: Request, data: Mapping[str, Any]) -> str:
+    """Why this is not the resource that the request made; empty when it is."""
+    if not request.makes:
+        return ""
+    if not is_sid(data.get("sid"), *request.makes):
+        return "the answer names no valid SID"
+    if data.get("account_sid", request.account_sid) != request.account_sid:
+        return "the answer is about another account"
+    return ""
+
+
+@cache
+def _user_agent() -> str:
+    try:
+        return f"ringback/{version('ringback')}"
+    except PackageNotFoundError:
+        return "ringback"

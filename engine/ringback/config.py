@@ -47,7 +47,8 @@ class Shown:
 class Settings:
     """Everything a node needs to know. Build it with `Settings.load`; tests may build it directly.
 
-    Times are in seconds. `sources` tells for each name which layer its value came from.
+    Times are in seconds. `sources` tells for each name which layer its value came from; `environ`
+    is `.env` and the environment together, for what plugins ask of it.
     """
 
     project: Path
@@ -152,6 +153,7 @@ class Settings:
         about='[plugins.NAME] tables; {"$env" = "NAME"} takes a value from the environment.',
     ))  # fmt: skip
     sources: Mapping[str, str] = field(default_factory=_nothing)
+    environ: Mapping[str, str] = field(default_factory=_nothing)
 
     @classmethod
     def load(
@@ -188,11 +190,15 @@ class Settings:
                     values[name] = read(_FACTS[name]["kind"], raw)
                 except Wrong as wrong:
                     problems.append(f"{source}: {name} {wrong}")
-        _resolve_env(values, {**dotenv, **environ}, problems)
         values["data"] = root / values.get("data", "data")
         if problems:
             raise ConfigError(problems)
-        return cls(project=root, sources=MappingProxyType(sources), **values)
+        return cls(
+            project=root,
+            sources=MappingProxyType(sources),
+            environ=MappingProxyType({**dotenv, **environ}),
+            **values,
+        )
 
     @property
     def mode(self) -> str:
@@ -363,19 +369,3 @@ def _from_environ(
             guess = _did_you_mean(variable, list(VARIABLES), cutoff=0.85)
             if guess:
                 problems.append(f"{where}: unknown variable {variable}{guess}")
-
-
-def _resolve_env(values: dict[str, Any], environ: Mapping[str, str], problems: list[str]) -> None:
-    """Replace {"$env" = "NAME"} in plugin tables by the value of that variable."""
-
-    def resolved(value: Any, place: str) -> Any:
-        if isinstance(value, Mapping) and set(value) == {"$env"}:
-            if str(value["$env"]) not in environ:
-                problems.append(f"ringback.toml: {place}: variable {value['$env']} is not set")
-            return environ.get(str(value["$env"]), "")
-        if isinstance(value, Mapping):
-            return {key: resolved(inner, f"{place}.{key}") for key, inner in value.items()}
-        return value
-
-    if "plugin_config" in values:
-        values["plugin_config"] = resolved(values["plugin_config"], "plugins")

@@ -143,16 +143,16 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
 
 
 def test_plugin_tables(tmp_path: Path) -> None:
-    """A plugin's table may take a value from the environment; a missing one is a problem."""
+    """A plugin's table is handed on as it is, with .env and the environment to look names up in."""
     (tmp_path / "ringback.toml").write_text(
         '[plugins.alerts]\nurl = {"$env" = "HOOK"}\nlimit = 3\n'
     )
-    settings = Settings.load(tmp_path, {"HOOK": "https://hook"})
-    assert settings.plugin_config == {"alerts": {"url": "https://hook", "limit": 3}}
-    assert (
-        "plugins.alerts.url: variable HOOK is not set"
-        in problems_of(lambda: Settings.load(tmp_path))[0]
-    )
+    (tmp_path / ".env").write_text("HOOK=https://hook\n")
+    settings = Settings.load(tmp_path, {"OTHER": "1"})
+    assert settings.plugin_config == {"alerts": {"url": {"$env": "HOOK"}, "limit": 3}}
+    assert settings.environ == {"HOOK": "https://hook", "OTHER": "1"}
+    (tmp_path / "ringback.toml").write_text("plugins = 3\n")
+    assert "must be tables" in problems_of(lambda: Settings.load(tmp_path))[0]
 
 
 def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:

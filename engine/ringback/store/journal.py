@@ -1,0 +1,76 @@
+"""How does the worker write and read its file?
+
+Every change is a plain function over a connection (`matching`, `running`, `sending`…). The journal
+runs it inside the next group commit, alone behind a savepoint, and answers when it is on disk.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ringback.store.migrations import migrate_journal
+from ringback.store.sqlite import connect_reader
+from ringback.store.writer import GroupWriter, each
+
+T = TypeVar("T")
+
+_IN_FLIGHT = 4096
+_CACHE_PAGES = 16_000
+
+
+class Journal:
+    """The worker's file: one connection that writes, one that reads what is committed."""
+
+    def __init__(self, path: Path, *, threaded: bool = True) -> None:
+        """Open or create the file and bring it to today's shape.
+
+        Raises DataError for a file that is not usable, StorageError for a disk that is not.
+        """
+        self._writer: GroupWriter[Callable[[sqlite3.Connection], Any], Any] = GroupWriter(
+            path,
+            each(lambda connection, work: work(connection)),
+            threaded=threaded,
+            limit=_IN_FLIGHT,
+            prepare=_prepare,
+        )
+        self.reader = connect_reader(path)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction; return its result once that is durable.
+
+        What `work` raises comes out here and undoes its own changes alone. Raises StorageError when
+        the disk refuses.
+        """
+        result: T = await self._writer.submit(work)
+        return result
+
+    @property
+    def broken(self) -> Exception | None:
+        """Why nothing can be written any more, or None. The process should end then."""
+        return self._writer.broken
+
+    def close(self) -> None:
+        """Commit what waits and close both connections."""
+        self.reader.close()
+        self._writer.close()
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(f"pragma cache_size = {_CACHE_PAGES}")
+    migrate_journal(connection)
+
+
+def get_meta(connection: sqlite3.Connection, key: str, default: str = "") -> str:
+    """One value of the small table of facts about the file itself."""
+    row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+    return str(row[0]) if row else default
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Set one value of the small table of facts about the file itself."""
+    connection.execute(
+        "insert into meta (key, value) values (?, ?) "
+        "on conflict (key) do update set value = excluded.value",
+        (key, value),
+    )

@@ -1,0 +1,247 @@
+"""What is written when events are matched: cursor, events, runs, outcomes, all at once."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ringback.events import Event
+from ringback.outcomes import advance, normal_status, rank, state_for
+from ringback.seams import iso
+from ringback.store.journal import get_meta, set_meta
+
+CURSOR = "cursor"
+_KIND_OF = {"message": "send_message", "call": "place_call"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that matching decided on. `state` is `pending`, or `waiting` with a `due_at`."""
+
+    uid: str
+    event_uid: str
+    rule: str
+    rule_rev: str
+    key: str
+    priority: int
+    started_at: str
+    state: str = "pending"
+    reason: str = ""
+    due_at: str | None = None
+    memory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """One event with the verdict of every rule that looked at it, and the runs it starts."""
+
+    event: Event
+    log_id: int | None
+    verdicts: str
+    runs: tuple[NewRun, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An action whose state a status callback changed."""
+
+    uid: str
+    kind: str
+    rule: str
+    event_uid: str
+    conversation: str
+    state: str
+    outcome: str
+    error_code: int
+    remote_sid: str
+    depth: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What came of a batch: the actions that it moved."""
+
+    moved: list[Moved] = field(default_factory=list)
+
+
+def cursor(connection: sqlite3.Connection) -> int:
+    """The id of the last log row that has been matched."""
+    return int(get_meta(connection, CURSOR, "0"))
+
+
+def known_keys(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    """Which of these identities the journal has seen already."""
+    found: set[str] = set()
+    for start in range(0, len(keys), 500):
+        chunk = keys[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        rows = connection.execute(
+            f"select dedupe_key from events where dedupe_key in ({marks})", chunk
+        )
+        found.update(row[0] for row in rows)
+    return found
+
+
+def depths(connection: sqlite3.Connection, tags: Sequence[str]) -> dict[str, int]:
+    """How deep in a chain of our own doing the actions behind these attempt tags stand."""
+    found: dict[str, int] = {}
+    for start in range(0, len(tags), 500):
+        chunk = tags[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        found.update(
+            connection.execute(
+                "select t.tag, a.depth from attempts t join actions a on a.uid = t.action_uid "
+                f"where t.tag in ({marks})",
+                chunk,
+            )
+        )
+    return found
+
+
+def last_firing(connection: sqlite3.Connection, rule: str, key: str) -> tuple[str, str] | None:
+    """When this rule last fired for this key (by the event's time), and in which run."""
+    row = connection.execute(
+        "select e.received_at, r.uid from runs r join events e on e.uid = r.event_uid "
+        "where r.rule = ? and r.key = ? and r.state <> 'skipped' order by r.id desc limit 1",
+        (rule, key),
+    ).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def record(
+    connection: sqlite3.Connection, batch: Sequence[Matched], new_cursor: int | None
+) -> Recorded:
+    """Write a batch of events with their runs, fold the statuses in it, move the cursor.
+
+    Events are inserted once by `dedupe_key`; the caller has dropped those that are known.
+    """
+    connection.executemany(
+        "insert into events (log_id, uid, type, at, received_at, trust, source, account_sid, "
+        "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
+        "dedupe_key, depth, fields) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        [_row(item) for item in batch],
+    )
+    recorded = Recorded()
+    for item in batch:
+        event = item.event
+        if event.type == "message.received":
+            _heard_from(connection, event)
+        elif event.source != "internal":
+            recorded.moved.extend(fold(connection, event))
+    runs = [run for item in batch for run in item.runs]
+    insert_runs(connection, runs)
+    if new_cursor is not None:
+        set_meta(connection, CURSOR, str(new_cursor))
+    return recorded
+
+
+def insert_runs(connection: sqlite3.Connection, runs: Iterable[NewRun]) -> None:
+    """Write runs that are about to start or to wait."""
+    connection.executemany(
+        "insert into runs (uid, event_uid, rule, rule_rev, key, priority, started_at, state, "
+        "reason, due_at, memory) values (?,?,?,?,?,?,?,?,?,?,?)",
+        [
+            (
+                run.uid, run.event_uid, run.rule, run.rule_rev, run.key, run.priority,
+                run.started_at, run.state, run.reason, run.due_at, run.memory,
+            )
+            for run in runs
+        ],
+    )  # fmt: skip
+
+
+def settle_verdicts(
+    connection: sqlite3.Connection, event_uid: str, verdicts: str, runs: Sequence[NewRun]
+) -> None:
+    """Write the verdicts and runs of an event that was recorded before it was matched."""
+    connection.execute("update events set verdicts = ? where uid = ?", (verdicts, event_uid))
+    insert_runs(connection, runs)
+
+
+def fold(connection: sqlite3.Connection, event: Event) -> list[Moved]:
+    """Let a status callback advance the outcome of the action that caused it.
+
+    The action is found by the tag in the callback's path, else by the SID. A tag that arrives
+    before the API's own answer claims the SID for its action: it is the proof that the request
+    was carried out.
+    """
+    family = event.type.partition(".")[0]
+    kind = _KIND_OF.get(family)
+    status = normal_status(event.status)
+    if kind is None or not event.subject_sid or not rank(kind, status):
+        return []
+    row = _action_behind(connection, event)
+    if row is None or row["kind"] != kind:
+        return []
+    outcome = advance(kind, row["outcome"], status)
+    state = state_for(kind, outcome)
+    claimed = row["remote_sid"] or event.subject_sid
+    if outcome == row["outcome"] and claimed == row["remote_sid"] and state == row["state"]:
+        return []
+    error_code = event.error_code if outcome == status else row["error_code"]
+    reason = f"{status} reported by Twilio"
+    if error_code:
+        reason += f", error {error_code}"
+    if row["state"] in ("unknown", "parked"):
+        reason += "; the status callback proves that the request was carried out"
+    connection.execute(
+        "update actions set outcome = ?, error_code = ?, state = ?, reason = ?, remote_sid = ?, "
+        "settled_at = coalesce(settled_at, ?), due_at = null where uid = ?",
+        (
+            outcome, error_code, state, reason, claimed,
+            None if state == "accepted" else iso(event.received_at), row["uid"],
+        ),
+    )  # fmt: skip
+    return [
+        Moved(
+            uid=row["uid"], kind=kind, rule=row["rule"], event_uid=row["event_uid"],
+            conversation=row["conversation"], state=state, outcome=outcome,
+            error_code=error_code, remote_sid=claimed, depth=row["depth"], reason=reason,
+        )
+    ]  # fmt: skip
+
+
+def _action_behind(connection: sqlite3.Connection, event: Event) -> sqlite3.Row | None:
+    columns = (
+        "a.uid, a.kind, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, a.state, "
+        "a.remote_sid, a.depth"
+    )
+    found = None
+    query = connection.cursor()
+    query.row_factory = sqlite3.Row
+    if event.tag:
+        found = query.execute(
+            f"select {columns} from attempts t join actions a on a.uid = t.action_uid "
+            "where t.tag = ?",
+            (event.tag,),
+        ).fetchone()
+    if found is None:
+        found = query.execute(
+            f"select {columns} from actions a where a.remote_sid = ? and a.remote_sid <> '' "
+            "and a.kind in ('send_message', 'place_call')",
+            (event.subject_sid,),
+        ).fetchone()
+    return found if isinstance(found, sqlite3.Row) else None
+
+
+def _row(item: Matched) -> tuple[object, ...]:
+    event = item.event
+    return (
+        item.log_id, event.uid, event.type, iso(event.at), iso(event.received_at), event.trust,
+        event.source, event.account_sid, event.subject_sid, event.sender, event.recipient,
+        event.conversation, event.status, event.error_code, event.tag, item.verdicts,
+        event.dedupe_key, event.depth,
+        None if item.log_id is not None else json.dumps(dict(event.fields)),
+    )  # fmt: skip
+
+
+def _heard_from(connection: sqlite3.Connection, event: Event) -> None:
+    moment = iso(event.at)
+    connection.execute(
+        "insert into contacts (conversation, first_at, last_inbound_at, inbound) "
+        "values (?, ?, ?, 1) on conflict (conversation) do update set "
+        "last_inbound_at = max(coalesce(last_inbound_at, ''), excluded.last_inbound_at), "
+        "inbound = inbound + 1",
+        (event.conversation, moment, moment),
+    )

@@ -1,0 +1,117 @@
+"""Event Streams and debugger payloads: JSON, told in the words of the form webhooks.
+
+https://www.twilio.com/docs/events. A CloudEvent that says the same as a classic callback becomes
+the same fields, so that it is recognised as the same fact when both are switched on.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+CloudEvent = dict[str, Any]
+
+_WORD = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
+
+_MESSAGE = "com.twilio.messaging.message."
+_INBOUND = "com.twilio.messaging.inbound-message.received"
+_CALL = "com.twilio.voice.status-callback.call."
+_MACHINE = "com.twilio.voice.status-callback.amd.detected"
+_ERROR = "com.twilio.error-logs.error.logged"
+
+_NAMES = {
+    "numberOfSegments": "NumSegments",
+    "machineDetectionAnsweredBy": "AnsweredBy",
+}
+
+
+def parse(body: bytes) -> list[CloudEvent]:
+    """The CloudEvents of a body, which is one object or an array of them.
+
+    Raises ValueError when it is neither, when one has no `id` or `type`, and for JSON that only
+    Python reads (NaN) or that is nested without end.
+    """
+    try:
+        data = json.loads(body.decode(), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
+    items = data if isinstance(data, list) else [data]
+    if not items:
+        raise ValueError("the body holds no event")
+    for item in items:
+        if not isinstance(item, dict):
+            raise ValueError("the body is not a CloudEvent")
+        for name in ("id", "type"):
+            if not isinstance(item.get(name), str) or not _WORD(item[name]):
+                raise ValueError(f"a CloudEvent has no usable {name}")
+    return items
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
+
+
+def as_form(item: CloudEvent) -> tuple[str, dict[str, str]]:
+    """The form route that a CloudEvent corresponds to and its fields by their form names.
+
+    A type that has no counterpart keeps its own name in place of the route.
+    """
+    kind: str = item["type"]
+    raw = item.get("data")
+    data: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    fields = {_form_name(name): _text(data[name]) for name in data}
+    fields.setdefault("Timestamp", _text(item.get("time", "")))
+    if kind == _INBOUND:
+        return "message", fields
+    if kind.startswith(_MESSAGE):
+        fields["MessageStatus"] = fields.get("MessageStatus", "").lower() or kind.removeprefix(
+            _MESSAGE
+        )
+        return "message/status", fields
+    if kind.startswith(_CALL):
+        status = fields.get("CallStatus", "").lower().replace("_", "-")
+        fields["CallStatus"] = status or kind.removeprefix(_CALL)
+        return "call/status", fields
+    if kind == _MACHINE:
+        fields.pop("CallStatus", None)
+        fields["AnsweredBy"] = fields.get("AnsweredBy", "").lower() or "unknown"
+        return "call/status", fields
+    if kind == _ERROR:
+        fields["Level"] = fields.get("Level", "error").lower()
+        fields.setdefault("Sid", item["id"])
+        return "debugger", fields
+    return kind, fields
+
+
+def _form_name(name: str) -> str:
+    return _NAMES.get(name) or _text(name[:1].upper() + name[1:])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        # JSON can spell half a character, which no database takes.
+        return value if value.isascii() else value.encode(errors="replace").decode()
+    return "" if value is None else json.dumps(value)
+
+
+def debugger_payload(fields: Mapping[str, str]) -> Mapping[str, Any]:
+    """The JSON object inside a debugger webhook; empty when it cannot be read."""
+    try:
+        payload = json.loads(fields.get("Payload", "") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def debugger_code(fields: Mapping[str, str]) -> int:
+    """The error code that a debugger webhook reports; 0 when it names none."""
+    code = str(debugger_payload(fields).get("error_code", ""))
+    return int(code) if code.isdecimal() and len(code) < 10 else 0
+
+
+def debugger_subject(fields: Mapping[str, str]) -> str:
+    """The SID of the call or message that a debugger webhook is about; empty when none."""
+    subject = debugger_payload(fields).get("resource_sid") or fields.get("ResourceSid", "")
+    return subject if isinstance(subject, str) else ""

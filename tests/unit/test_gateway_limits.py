@@ -1,0 +1,264 @@
+"""Rates, breakers and the retry budget, on a clock that the test steps by hand."""
+
+import random
+
+import pytest
+
+from ringback.errors import (
+    BadRequest,
+    ConnectionExpired,
+    GatewayError,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+)
+from ringback.gateway.limits import (
+    Breaker,
+    Bucket,
+    Limits,
+    RetryBudget,
+    backoff,
+    sender_rate,
+)
+from ringback.seams import Seams
+from ringback.twilio.rest import Request, path
+
+AC = "AC" + "0a" * 16
+SEND = Request("POST", path(AC, "Messages"), (), "messages", ("SM", "MM"))
+CALL = Request("POST", path(AC, "Calls"), (), "calls", ("CA",))
+LIST = Request("GET", path(AC, "Messages"), (), "messages")
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def limits(clock: Clock, **options: object) -> Limits:
+    return Limits("maton", seams=Seams(monotonic=clock), **options)  # type: ignore[arg-type]
+
+
+def test_no_second_of_a_minute_sees_more_than_the_keys_rate(clock: Clock) -> None:
+    subject = limits(clock, sender_rates={"+1": 1000.0})
+    granted = []
+    for _ in range(600):
+        wanted = (subject.admit(SEND, sender="+1") for _ in range(5))
+        granted.extend(clock.now for admission in wanted if admission.granted)
+        clock.step(0.1)
+    assert len(granted) == pytest.approx(8 + 60 * 8, abs=2)
+    later = [at for at in granted if at > 1002]
+    assert max(sum(at <= t < at + 1 for t in later) for at in later) <= 9
+
+
+def test_listings_leave_the_reserved_share_to_sends(clock: Clock) -> None:
+    subject = limits(clock)
+    listed = 0
+    while subject.admit(LIST).granted:
+        listed += 1
+    assert listed == 4
+    assert [subject.admit(SEND, sender=f"+{n}").granted for n in range(5)] == [True] * 4 + [False]
+    assert subject.admit(LIST).wait > subject.admit(SEND, sender="+9").wait > 0
+
+
+def test_each_sender_has_its_own_rate_and_pays_by_segments(clock: Clock) -> None:
+    subject = limits(clock, rate=1000.0)
+    assert subject.admit(SEND, sender="+15551110000", segments=10).granted
+    blocked = subject.admit(SEND, sender="+15551110000", segments=2)
+    assert blocked.wait == pytest.approx(2.0)
+    assert "+15551110000" in blocked.why
+    assert subject.admit(SEND, sender="+15552220000").granted
+    clock.step(2.0)
+    assert subject.admit(SEND, sender="+15551110000", segments=2).granted
+
+
+def test_a_text_longer_than_the_burst_goes_out_and_is_paid_back(clock: Clock) -> None:
+    bucket = Bucket(clock, rate=1.0, burst=3.0)
+    assert bucket.wait(10.0) == 0
+    bucket.take(10.0)
+    assert bucket.wait(1.0) == pytest.approx(8.0)
+
+
+def test_new_calls_are_one_per_second(clock: Clock) -> None:
+    subject = limits(clock)
+    assert [subject.admit(CALL).granted for _ in range(3)] == [True, True, False]
+    assert "new calls" in subject.admit(CALL).why
+    clock.step(1.0)
+    assert subject.admit(CALL).granted
+
+
+def test_what_is_not_granted_costs_nothing(clock: Clock) -> None:
+    subject = limits(clock, sender_rates={"+1": 0.001})
+    assert subject.admit(SEND, sender="+1", segments=10).granted
+    for _ in range(50):
+        assert not subject.admit(SEND, sender="+1").granted
+    assert [subject.admit(SEND, sender=f"+{n}0").granted for n in range(8)].count(True) == 7
+
+
+@pytest.mark.parametrize(
+    ("sender", "rate"),
+    [
+        ("+15551234567", 1.0),
+        ("+18005551234", 3.0),
+        ("12345", 10.0),
+        ("ACME", 10.0),
+        ("whatsapp:+15551234567", 80.0),
+        ("MG" + "0" * 32, 100.0),
+    ],
+)
+def test_the_usual_rate_of_each_kind_of_sender(sender: str, rate: float) -> None:
+    assert sender_rate(sender) == rate
+
+
+def test_a_429_holds_everything_as_long_as_asked_and_halves_the_rate(clock: Clock) -> None:
+    subject = limits(clock)
+    assert subject.admit(SEND, sender="+1").granted
+    subject.record(SEND, RateLimited("slow down", retry_after=7.0))
+    assert subject.admit(SEND, sender="+2").wait == pytest.approx(7.0)
+    clock.step(6.99)
+    assert not subject.admit(SEND, sender="+2").granted
+    clock.step(0.02)
+    granted = 0
+    for _ in range(100):
+        granted += subject.admit(SEND, sender=f"+{granted}9").granted
+        clock.step(0.01)
+    assert granted <= 8
+    clock.step(120)
+    assert [subject.admit(SEND, sender=f"+7{n}").granted for n in range(9)].count(True) == 8
+
+
+def unreached() -> GatewayError:
+    return Unreachable("refused", wrote=False)
+
+
+def test_the_breaker_opens_on_half_of_twenty_within_a_minute(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    for _ in range(10):
+        assert not breaker.record(None)
+    for _ in range(9):
+        assert not breaker.record(ServerError("500"))
+    assert breaker.closed
+    assert breaker.record(ServerError("500"))
+    assert not breaker.closed
+    assert "10 of 20" in breaker.reason
+
+
+def test_outcomes_older_than_a_minute_do_not_count(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    for _ in range(19):
+        breaker.record(ServerError("500"))
+    clock.step(61)
+    breaker.record(ServerError("500"))
+    assert breaker.closed
+
+
+def test_the_breaker_opens_on_five_dead_connections_in_a_row_and_at_once_on_401(
+    clock: Clock,
+) -> None:
+    breaker = Breaker(clock)
+    for _ in range(4):
+        breaker.record(unreached())
+    breaker.record(None)
+    for _ in range(4):
+        breaker.record(unreached())
+    assert breaker.closed
+    assert breaker.record(unreached())
+    assert Breaker(clock).record(Unauthorized("no")) is True
+
+
+def test_refusals_of_single_requests_never_open_it(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    for _ in range(100):
+        breaker.record(BadRequest("21211"))
+        breaker.record(NotFound("20404"))
+        breaker.record(RateLimited("20429"))
+    assert breaker.closed
+
+
+def test_an_open_breaker_sends_one_get_probe_per_pause_and_closes_after_three(
+    clock: Clock,
+) -> None:
+    subject = limits(clock)
+    assert subject.record(SEND, Unauthorized("no")) == "the credentials were refused"
+    assert subject.open_breakers() == {(AC, "messages"): "the credentials were refused"}
+    assert "on hold" in subject.admit(SEND, sender="+1").why
+    assert subject.admit(CALL).granted
+    assert subject.probes() == []
+    clock.step(30)
+    (probe,) = subject.probes()
+    assert (probe.method, probe.path) == ("GET", path(AC, "Messages"))
+    assert subject.probes() == []
+    assert not subject.probed(probe, ServerError("500"))
+    clock.step(59)
+    assert subject.probes() == []
+    clock.step(1)
+    for closed in (False, False, True):
+        (probe,) = subject.probes()
+        assert subject.probed(probe, None) is closed
+    assert subject.open_breakers() == {}
+
+
+def test_pauses_double_to_five_minutes_and_start_over_after_closing(clock: Clock) -> None:
+    breaker = Breaker(clock)
+    breaker.record(Unauthorized("no"))
+    pauses = []
+    for _ in range(6):
+        began = clock.now
+        while not breaker.probe_due():
+            clock.step(1)
+        pauses.append(round(clock.now - began))
+        breaker.probed(ConnectionExpired("500"))
+    assert pauses == [30, 60, 120, 240, 300, 300]
+
+
+def test_after_an_outage_the_rate_ramps_up(clock: Clock) -> None:
+    subject = limits(clock)
+    subject.record(SEND, Unauthorized("no"))
+    clock.step(30)
+    for _ in range(3):
+        (probe,) = subject.probes()
+        subject.probed(probe, None)
+    counts = []
+    for second in range(180):
+        granted = 0
+        for n in range(20):
+            granted += subject.admit(SEND, sender=f"+{second}{n}").granted
+            clock.step(0.05)
+        counts.append(granted)
+    assert sum(counts[:5]) <= 8
+    assert sum(counts[-10:]) >= 75
+    assert sum(counts[:30]) < sum(counts[30:60]) < sum(counts[90:120])
+
+
+def test_retries_are_a_tenth_of_the_successes_and_ten_a_minute(clock: Clock) -> None:
+    budget = RetryBudget(clock)
+    assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(20):
+        budget.succeeded()
+    assert [budget.take() for _ in range(3)] == [True, True, False]
+    clock.step(60)
+    assert [budget.take() for _ in range(11)].count(True) == 10
+
+
+def test_backoff_is_full_jitter_with_a_cap() -> None:
+    dice = random.Random(7)
+    for failures, top in ((1, 1.0), (2, 2.0), (5, 16.0), (9, 256.0), (10, 300.0), (10_000, 300.0)):
+        draws = sorted(backoff(failures, dice) for _ in range(2000))
+        assert 0 <= draws[0] < top * 0.02
+        assert top * 0.98 < draws[-1] <= top
+        assert draws[1000] == pytest.approx(top / 2, rel=0.08)
+    assert backoff(3, random.Random(1)) == backoff(3, random.Random(1))

@@ -1,1 +1,150 @@
-"""Ringback: event automation over Twilio."""
+"""Ringback: event automation over Twilio.
+
+A plugin begins with what it needs from here::
+
+    from ringback import Event, reply, rule
+
+    @rule("message.received", if_="event.body.keyword(['hours', 'open'])")
+    def opening_hours(event: Event):
+        return reply(event, "We are open Mon-Fri 9-17.")
+
+The way of a webhook, in the order of the rooms that it passes:
+
+    receiver    proves the signature, appends the raw request to the log, answers. It runs no code
+                of rules or plugins, so nothing that they do can stop reception. A 2xx means that
+                the webhook is on disk.
+    twilio      Twilio's dialect and nothing else: signatures, forms, requests, TwiML, error codes.
+    worker      a process of its own with three durable stages. match: parse the log into events
+                and ask which rules want each, and why not. run: call steps or a plugin for actions.
+                send: commit an attempt, let the gate look, ask the gateway, settle what is unclear.
+    rules       YAML and CEL: when this (`on`), if that (`if`), do these (`do`). Typed at load.
+    plugins     the same in Python, one call at a time, with a time limit of its own.
+    gateway     the only door to Twilio's REST API, direct or through Maton.
+    store       SQLite: the log (what came in; written by the receiver) and the journal (what became
+                of it; written by the worker). All SQL lives there.
+    simulator   a Twilio in a box, so that all of this can be tried without an account.
+    console cli testing    to look, to steer, and to test plugins without a network.
+
+Five nouns, all immutable: an Event is a fact from outside. A Rule says what to do about it. A
+Plugin is a Python file with rules and hooks. An Action is a wish for an effect, as data: whoever
+returns it performs nothing, so a handler is a pure function, and dry runs and backtests are free.
+An Outcome is what became of an action. A status callback is an event like any other.
+
+Lower rooms never import higher ones, and nothing inside imports this page, which is a door and not
+a hall: it names what authors need and loads the heavy parts only when they are asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ringback.actions import (
+    Action,
+    AnswerCall,
+    DequeueCall,
+    Dial,
+    EndCall,
+    Enqueue,
+    Gather,
+    Hangup,
+    HttpRequest,
+    Notify,
+    Pause,
+    PlaceCall,
+    Play,
+    Record,
+    Redirect,
+    Reject,
+    Remember,
+    Say,
+    SendMessage,
+    Stop,
+    Verb,
+    answer,
+    call,
+    end_call,
+    enqueue,
+    notify,
+    reply,
+    say,
+    send,
+)
+from ringback.errors import PluginError, RingbackError
+from ringback.events import EVENT_TYPES, Event
+
+if TYPE_CHECKING:
+    from ringback.plugins.context import Clock, Contact, Context, SettledAction
+    from ringback.plugins.decorator import rule
+    from ringback.plugins.hookspecs import hookimpl
+    from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
+    from ringback.rules.scope import Facts
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "rule": "ringback.plugins.decorator",
+    "hookimpl": "ringback.plugins.hookspecs",
+    "Clock": "ringback.plugins.context",
+    "Contact": "ringback.plugins.context",
+    "Context": "ringback.plugins.context",
+    "SettledAction": "ringback.plugins.context",
+    "FunctionRegistrar": "ringback.plugins.registry",
+    "StepRegistrar": "ringback.plugins.registry",
+    "Facts": "ringback.rules.scope",
+}
+
+__all__ = [
+    "EVENT_TYPES",
+    "Action",
+    "AnswerCall",
+    "Clock",
+    "Contact",
+    "Context",
+    "DequeueCall",
+    "Dial",
+    "EndCall",
+    "Enqueue",
+    "Event",
+    "Facts",
+    "FunctionRegistrar",
+    "Gather",
+    "Hangup",
+    "HttpRequest",
+    "Notify",
+    "Pause",
+    "PlaceCall",
+    "Play",
+    "PluginError",
+    "Record",
+    "Redirect",
+    "Reject",
+    "Remember",
+    "RingbackError",
+    "Say",
+    "SendMessage",
+    "SettledAction",
+    "StepRegistrar",
+    "Stop",
+    "Verb",
+    "answer",
+    "call",
+    "end_call",
+    "enqueue",
+    "hookimpl",
+    "notify",
+    "reply",
+    "rule",
+    "say",
+    "send",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        value = getattr(import_module(_LATER[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'ringback' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

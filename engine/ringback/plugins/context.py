@@ -1,0 +1,133 @@
+"""What a handler may ask for by name: contact, configuration, log, clock and the past."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from ringback.actions import Action, Remember
+from ringback.events import Event
+from ringback.rules.scope import Facts
+
+
+class Clock(Protocol):
+    """The time as the engine has it: the real one, or that of a test or a backtest."""
+
+    def now(self) -> datetime:
+        """This moment, in UTC. Ask this and not `datetime.now()`: a backtest lives in the past."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The other side of a conversation: who they are, and what we know of them."""
+
+    conversation: str
+    facts: Facts
+    clock: Clock
+
+    @property
+    def number(self) -> str:
+        """Their address, as Twilio writes it."""
+        return self.conversation.partition("/")[2]
+
+    @property
+    def ours(self) -> str:
+        """Our number that they talk with."""
+        return self.conversation.partition("/")[0]
+
+    @property
+    def message_count(self) -> int:
+        """How many messages they ever sent us in this conversation, this one included."""
+        return self.facts.message_count(self.conversation)
+
+    def last_inbound(self, before: datetime | None = None) -> datetime | None:
+        """When they last wrote or called, before this moment or before `before`."""
+        return self.facts.last_inbound(self.conversation, before or self.clock.now())
+
+    def last_outbound(self, before: datetime | None = None) -> datetime | None:
+        """When we last wrote or called them, before this moment or before `before`."""
+        return self.facts.last_outbound(self.conversation, before or self.clock.now())
+
+    def recall(self, name: str, default: str = "") -> str:
+        """What was remembered about them under this name."""
+        return self.facts.remembered(self.conversation, name) or default
+
+    def remember(self, name: str, value: str) -> Remember:
+        """The wish to keep a value about them. Return it, like any action."""
+        return Remember(self.conversation, name, value)
+
+    def forget(self, name: str) -> Remember:
+        """The wish to drop a value about them. Return it, like any action."""
+        return Remember(self.conversation, name, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledAction:
+    """An action at its end, as `on_settled` hears of it.
+
+    `state` is `settled`, `failed`, `refused`, `parked` or `cancelled`; `outcome` is the last
+    delivery status; `reason` says why in words. `error_code` is Twilio's, 0 when there is none, and
+    `error_class` is our class for it. `wish` is the action itself, as a rule returned it.
+    """
+
+    uid: str
+    rule: str
+    wish: Action
+    state: str
+    event_uid: str = ""
+    conversation: str = ""
+    outcome: str = ""
+    reason: str = ""
+    remote_sid: str = ""
+    error_code: int = 0
+    error_class: str = ""
+    attempts: int = 1
+
+    @property
+    def kind(self) -> str:
+        """What kind of action it was: `send_message`, `place_call`…"""
+        return self.wish.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a hook gets as `ctx`. The same things a handler may name one by one.
+
+    `config` is the plugin's table of `ringback.toml`, or its own `Config` model made from it.
+    `store` answers questions about the past; it is read-only. `log` writes under the plugin's name.
+    """
+
+    plugin: str
+    config: Any
+    log: logging.Logger
+    clock: Clock
+    store: Facts
+
+    def contact(self, subject: Event | SettledAction | str) -> Contact:
+        """The other side of an event, of an action, or of a conversation given as text."""
+        conversation = subject if isinstance(subject, str) else subject.conversation
+        return Contact(conversation, self.store, self.clock)
+
+
+HANDLER_NAMES = ("event", "contact", "config", "log", "clock", "store")
+"""What the function of a rule may name as a parameter."""
+
+
+def context_for(plugin: str, config: Any, *, clock: Clock, store: Facts) -> Context:
+    """The context of one plugin. Its log is `ringback.plugin.<name>`."""
+    log = logging.getLogger(f"ringback.plugin.{plugin}")
+    return Context(plugin=plugin, config=config, log=log, clock=clock, store=store)
+
+
+def available(event: Event, ctx: Context) -> Mapping[str, Any]:
+    """Everything that a handler may name, for this event: `HANDLER_NAMES` and nothing else."""
+    return {
+        "event": event,
+        "contact": ctx.contact(event),
+        "config": ctx.config,
+        "log": ctx.log,
+        "clock": ctx.clock,
+        "store": ctx.store,
+    }

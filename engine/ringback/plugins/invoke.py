@@ -1,0 +1,94 @@
+"""How plugin code is called: arguments by name, sync or async, and a result that must be actions.
+
+Nothing here limits time or catches what the plugin raises: that is the worker's, which calls each
+function alone.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from ringback.actions import Action
+from ringback.errors import PluginError
+
+_ACTIONS = get_args(Action)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def bind(function: Callable[..., Any], available: Mapping[str, Any]) -> Callable[[], Any]:
+    """The function with those of the available values that it names, ready to be called.
+
+    A parameter with a default that is not available keeps its default. Raises TypeError for one
+    without; `complaints` finds these when the plugin loads.
+    """
+    chosen = {name: available[name] for name in _parameters(function) if name in available}
+    return functools.partial(function, **chosen)
+
+
+async def call(
+    function: Callable[..., Any], available: Mapping[str, Any], *, plugin: str
+) -> tuple[Action, ...]:
+    """Call a handler, sync or async, for its actions. Raises PluginError for other results."""
+    result = bind(function, available)()
+    if inspect.isawaitable(result):
+        result = await result
+    return actions_of(result, plugin=plugin)
+
+
+def actions_of(result: Any, *, plugin: str = "") -> tuple[Action, ...]:
+    """What a handler returned, as a tuple of actions: one, a list of them, or None.
+
+    Raises PluginError, which names the plugin and the mend, for anything else.
+    """
+    if result is None:
+        return ()
+    if isinstance(result, _ACTIONS):
+        return (result,)
+    if isinstance(result, list | tuple):
+        for item in result:
+            if not isinstance(item, _ACTIONS):
+                raise PluginError(plugin, f"returned a list with {_described(item)}")
+        return tuple(result)
+    raise PluginError(plugin, f"returned {_described(result)}")
+
+
+def complaints(function: Callable[..., Any], known: Iterable[str]) -> list[tuple[str, str, str]]:
+    """What is wrong with a function's parameters: (parameter, message, hint) for each fault.
+
+    `known` are the names that the caller can fill.
+    """
+    names = tuple(known)
+    found: list[tuple[str, str, str]] = []
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in _NAMED:
+            message = f"parameter '{parameter}' cannot be filled by name"
+            found.append((parameter.name, message, f"name what you need: {', '.join(names)}"))
+        elif parameter.name not in names and parameter.default is parameter.empty:
+            message = f"unknown parameter '{parameter.name}'"
+            found.append((parameter.name, message, suggestion(parameter.name, names)))
+    return found
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """What a mistyped word probably meant, else the whole list of what there is."""
+    names = list(known)
+    close = get_close_matches(word, names, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}"
+
+
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    signature = inspect.signature(function)
+    return [item.name for item in signature.parameters.values() if item.kind in _NAMED]
+
+
+def _described(value: Any) -> str:
+    hint = "an action is made by reply(), send(), call(), answer(), notify()…"
+    if isinstance(value, str):
+        hint = "to answer with a text, return reply(event, text)"
+    elif inspect.isgenerator(value) or inspect.isasyncgen(value):
+        hint = "return a list instead of using yield"
+    elif inspect.isawaitable(value):
+        hint = "await it inside an async function"
+    return f"{type(value).__name__}, not an action; {hint}"

@@ -1,0 +1,77 @@
+"""The door: what an author imports, and what importing it does not drag in."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ringback
+
+HEAVY = (
+    "asyncio", "cel_expr_python", "click", "httpx", "pluggy", "pydantic", "re2", "rich", "sqlite3",
+    "sqlite_utils", "ssl", "starlette", "twilio", "uvicorn", "yaml",
+)  # fmt: skip
+
+
+def loaded_after(statement: str) -> set[str]:
+    """The modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    run = [sys.executable, "-c", code]
+    return set(subprocess.run(run, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_ringback_loads_only_the_nouns() -> None:
+    """Seven light modules and no library besides the standard one: that is what keeps it fast."""
+    loaded = loaded_after("import ringback")
+    assert loaded.isdisjoint(HEAVY)
+    assert {name for name in loaded if name.startswith("ringback")} == {
+        "ringback",
+        "ringback.actions",
+        "ringback.errors",
+        "ringback.events",
+    }
+
+
+def test_a_plugin_that_uses_a_rule_does_not_load_a_server() -> None:
+    """`@rule` brings the rule model, but nothing that opens sockets or databases."""
+    loaded = loaded_after("from ringback import rule, hookimpl")
+    assert loaded.isdisjoint({"httpx", "starlette", "sqlite_utils", "sqlite3", "uvicorn", "twilio"})
+
+
+def test_everything_the_door_names_is_there() -> None:
+    """`__all__` is true, sorted into what exists, and `dir()` shows the late ones too."""
+    for name in ringback.__all__:
+        assert getattr(ringback, name) is not None
+        assert name in dir(ringback)
+    assert len(set(ringback.__all__)) == len(ringback.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A typo in an import fails as Python people know it."""
+    with pytest.raises(AttributeError, match="no attribute 'reply_all'"):
+        ringback.reply_all  # noqa: B018
+
+
+def test_the_docstring_is_the_architecture_on_one_page() -> None:
+    """It names every room that exists, and fits on a screen."""
+    text = ringback.__doc__ or ""
+    assert 30 <= len(text.splitlines()) <= 45
+    root = Path(ringback.__file__ or "").parent
+    rooms = [path.name for path in root.iterdir() if (path / "__init__.py").is_file()]
+    for room in rooms:
+        assert room in text
+
+
+def test_nothing_inside_imports_the_door() -> None:
+    """The door is for authors; inside, a module is imported from where it lives."""
+    root = Path(ringback.__file__ or "").parent
+    for path in root.rglob("*.py"):
+        if "starter" in path.parts or path == root / "__init__.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module != "ringback" or node.level, path
+            if isinstance(node, ast.Import):
+                assert all(alias.name != "ringback" for alias in node.names), path

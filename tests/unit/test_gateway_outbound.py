@@ -28,8 +28,24 @@ class Server:
         self.requests: list[bytes] = []
         self.answer = b"HTTP/1.1 204 No Content\r\n\r\n"
         self.port = 0
+        self.silent = False
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self.talk(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.transport.abort()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.silent:
+            await reader.read()
+            return
         head = await reader.readuntil(b"\r\n\r\n")
         length = 0
         for line in head.lower().split(b"\r\n"):
@@ -39,6 +55,7 @@ class Server:
         writer.write(self.answer)
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     @property
     def url(self) -> str:
@@ -48,11 +65,13 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     subject = Server()
-    listening = await asyncio.start_server(subject.talk, "127.0.0.1", 0)
+    listening = await asyncio.start_server(subject.serve, "127.0.0.1", 0)
     subject.port = listening.sockets[0].getsockname()[1]
     yield subject
     listening.close()
-    await listening.wait_closed()
+    for task in subject.tasks:
+        task.cancel()
+    await asyncio.gather(*subject.tasks, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
@@ -198,20 +217,13 @@ async def test_a_large_answer_is_not_read_to_its_end(server: Server) -> None:
     assert "larger than 64 KiB" in answer.fault
 
 
-async def test_an_answer_that_does_not_come_ends_in_time() -> None:
+async def test_an_answer_that_does_not_come_ends_in_time(server: Server) -> None:
+    server.silent = True
     quick = Limits(connect=1, read=0.2, total=0.3, body=1000)
-
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
     async with Outbound(allow=["127.0.0.1"], limits=quick) as outbound:
         with pytest.raises(Unreachable) as caught:
-            await outbound.request("GET", f"http://127.0.0.1:{port}/")
+            await outbound.request("GET", server.url)
     assert caught.value.wrote is True
-    listening.close()
 
 
 @pytest.mark.parametrize(

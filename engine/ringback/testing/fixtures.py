@@ -1,1 +1,1 @@
-"""The fixtures that `pip install ringback` brings to pytest. Nothing is imported until one is used."""
+"""The fixtures that `pip install ringback` brings to pytest; nothing else is imported until used."""

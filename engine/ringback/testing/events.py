@@ -1,0 +1,170 @@
+"""Events for tests: what Twilio would post, read by the same code that reads the real thing."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from ringback.actions import Action, SendMessage
+from ringback.events import Event, conversation_of
+from ringback.plugins.context import SettledAction
+from ringback.seams import encode_ulid, iso
+from ringback.twilio.error_codes import error_class
+from ringback.twilio.webhooks import events_from
+
+OURS = "+12025550100"
+"""Our number, where nothing else is said."""
+
+THEIRS = "+14155550123"
+"""The other side's number, where nothing else is said."""
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+
+NOON = datetime(2026, 3, 4, 17, 0, tzinfo=UTC)
+"""The moment of every event where nothing else is said: a Wednesday, noon in New York."""
+
+_count = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    received_at: str
+    route: str
+    trust: str
+    source: str
+    tag: str
+    content_type: str
+    body: bytes
+    id: int = 0
+
+
+def webhook(route: str, fields: Mapping[str, object], *, at: datetime = NOON) -> Event:
+    """The event that a webhook with these fields makes. `route` is that of the log: `message`,
+    `message/status`, `call`, `call/status`, `call/step`, `recording`, `debugger`.
+
+    Fields are Twilio's, by Twilio's names; those that every request carries are filled in.
+    """
+    given = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01"} | {
+        name: str(value) for name, value in fields.items()
+    }
+    body = urlencode(given).encode()
+    row = _Row(
+        iso(at), route, "simulated", "webhook", "", "application/x-www-form-urlencoded", body
+    )
+    return events_from(row, _uid)[0]
+
+
+def sms(
+    body: str = "hello",
+    *,
+    from_: str = THEIRS,
+    to: str = OURS,
+    media: tuple[str, ...] = (),
+    at: datetime = NOON,
+    **fields: object,
+) -> Event:
+    """A text that somebody sends us (`message.received`). `media` are the URLs of what came along.
+
+    Further keywords are webhook parameters by Twilio's names, such as `FromCity="LONDON"`.
+    """
+    given: dict[str, object] = {
+        "MessageSid": sid("SM"), "From": from_, "To": to, "Body": body,
+        "NumMedia": len(media), "NumSegments": 1, "SmsStatus": "received",
+    }  # fmt: skip
+    for index, url in enumerate(media):
+        given |= {f"MediaUrl{index}": url, f"MediaContentType{index}": "image/jpeg"}
+    return webhook("message", given | fields, at=at)
+
+
+def message_status(
+    status: str,
+    *,
+    to: str = THEIRS,
+    from_: str = OURS,
+    error_code: int = 0,
+    at: datetime = NOON,
+    **fields: object,
+) -> Event:
+    """News of a text that we sent (`message.delivered`, `message.failed`…)."""
+    given: dict[str, object] = {
+        "MessageSid": sid("SM"), "From": from_, "To": to, "MessageStatus": status,
+        "SmsStatus": status,
+    }  # fmt: skip
+    if error_code:
+        given["ErrorCode"] = error_code
+    return webhook("message/status", given | fields, at=at)
+
+
+def incoming_call(
+    *, from_: str = THEIRS, to: str = OURS, at: datetime = NOON, **fields: object
+) -> Event:
+    """Somebody calls us and waits for an answer (`call.received`)."""
+    return webhook("call", _call(from_, to, "ringing", "inbound") | fields, at=at)
+
+
+def call_status(
+    status: str,
+    *,
+    from_: str = THEIRS,
+    to: str = OURS,
+    direction: str = "inbound",
+    at: datetime = NOON,
+    **fields: object,
+) -> Event:
+    """News of a call (`call.no-answer`, `call.completed`…). `from_` is the caller.
+
+    For a call that we placed say `direction="outbound-api"` and give our number as `from_`.
+    """
+    return webhook("call/status", _call(from_, to, status, direction) | fields, at=at)
+
+
+def call_step(
+    *, from_: str = THEIRS, to: str = OURS, at: datetime = NOON, **fields: object
+) -> Event:
+    """A call goes on after one of our verbs. The fields say which: `Digits="1"` (`call.gathered`),
+    `RecordingUrl=…` (`call.recorded`), `DialCallStatus="busy"` (`call.dialed`), `QueuePosition=2`
+    (`call.queued`), `QueueResult="hangup"` (`call.dequeued`).
+    """
+    return webhook("call/step", _call(from_, to, "in-progress", "inbound") | fields, at=at)
+
+
+def settled(
+    wish: Action | None = None,
+    *,
+    state: str = "settled",
+    error_code: int = 0,
+    rule: str = "some.rule",
+    reason: str = "",
+    remote_sid: str | None = None,
+) -> SettledAction:
+    """An action at its end, for the hook `on_settled`; a delivered text where nothing is said."""
+    done = wish or SendMessage(to=THEIRS, body="hello", sender=OURS)
+    return SettledAction(
+        uid=_uid("act"),
+        rule=rule,
+        wish=done,
+        state=state,
+        conversation=conversation_of(OURS, THEIRS),
+        outcome="delivered" if state == "settled" else "",
+        reason=reason,
+        remote_sid=sid("SM") if remote_sid is None else remote_sid,
+        error_code=error_code,
+        error_class=error_class(error_code),
+    )
+
+
+def sid(prefix: str) -> str:
+    """A SID that has not been used before: two letters and 32 hex digits."""
+    return f"{prefix}{next(_count):032x}"
+
+
+def _call(from_: str, to: str, status: str, direction: str) -> dict[str, object]:
+    return {
+        "CallSid": sid("CA"), "From": from_, "To": to, "Caller": from_, "Called": to,
+        "CallStatus": status, "Direction": direction,
+    }  # fmt: skip
+
+
+def _uid(prefix: str = "evt") -> str:
+    return f"{prefix}_{encode_ulid(int(NOON.timestamp() * 1000), next(_count))}"

@@ -1,0 +1,106 @@
+"""Delivery alerts: one notice when texts fail more than is normal, and at once when it is us.
+
+Failures are counted for each class of error. A recipient who is out of reach is the daily weather:
+only a high share of failures is worth a notice. An account or a sender that is set up wrongly fails
+every text from now on: the first failure is worth one. Notices carry a key, so that a storm about
+one matter is one notice.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ringback import (
+    Context,
+    Event,
+    Facts,
+    Notify,
+    SettledAction,
+    hookimpl,
+    notify,
+    rule,
+)
+
+FAILED = ("message.failed", "message.undelivered")
+ENDED = (*FAILED, "message.delivered")
+
+
+class Config(BaseModel):
+    """`[plugins.delivery_alerts]`: how much is too much, and whom to tell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window: int = Field(900, ge=60, description="seconds over which failures are counted")
+    at_least: int = Field(5, ge=1, description="fewer failures than this are never worth a notice")
+    share: float = Field(0.1, ge=0, le=1, description="of all messages that ended in the window")
+    normal: frozenset[str] = frozenset({"recipient_opted_out"})
+    urgent: frozenset[str] = frozenset(
+        {"account", "sender_misconfigured", "sender_unregistered", "webhook_fault"}
+    )
+    via: Literal["log", "webhook", "email", "pagerduty"] = "log"
+    url: str = ""
+
+
+def count(store: Facts, types: tuple[str, ...], seconds: int, error_class: str = "") -> int:
+    """How many events of these types there were in the last seconds."""
+    return sum(store.count(type_, seconds, "", error_class) for type_ in types)
+
+
+@rule(list(FAILED))
+def failures(event: Event, config: Config, store: Facts) -> Notify | None:
+    """Tell when a class of error makes up too large a share of all messages."""
+    error_class = event.error_class or "unknown"
+    if error_class in config.normal or error_class in config.urgent:
+        return None
+    failed = count(store, FAILED, config.window, event.error_class)
+    ended = count(store, ENDED, config.window)
+    if failed < config.at_least or failed < config.share * ended:
+        return None
+    text = f"{failed} of {ended} messages failed as {error_class} in {config.window // 60} min"
+    return _notice(config, f"{text}; the last had error {event.error_code}", error_class)
+
+
+@hookimpl
+def on_event(event: Event, ctx: Context) -> Notify | None:
+    """Tell at once about an error of our own making, whatever kind of event reports it."""
+    config: Config = ctx.config
+    if event.error_class not in config.urgent:
+        return None
+    text = f"{event.type} with error {event.error_code} ({event.error_class}): {event.subject_sid}"
+    return _notice(config, text, f"{event.error_class}/{event.error_code}")
+
+
+@hookimpl
+def on_settled(action: SettledAction, ctx: Context) -> Notify | None:
+    """Tell about what Twilio never accepted, and what waits for a person's decision."""
+    config: Config = ctx.config
+    if action.kind == "notify":
+        return None  # a notice about a failed notice would never end
+    if action.state == "parked":
+        text = f"{action.kind} of rule {action.rule} waits for a decision: {action.reason}"
+        return _notice(config, text, "parked")
+    never_accepted = action.state == "failed" and not action.remote_sid
+    if never_accepted and action.error_class not in config.normal:
+        text = f"{action.kind} of rule {action.rule} was not accepted: {action.reason}"
+        return _notice(config, text, f"refused/{action.error_code}")
+    return None
+
+
+@hookimpl
+def startup(ctx: Context) -> None:
+    """Refuse to start when notices would go nowhere."""
+    config: Config = ctx.config
+    if config.via == "webhook" and not config.url:
+        raise ValueError("via = 'webhook' needs url = 'https://…' in [plugins.delivery_alerts]")
+
+
+@hookimpl
+def shutdown(ctx: Context) -> None:
+    """Leave the figure for whoever looks at the log next."""
+    config: Config = ctx.config
+    failed = count(ctx.store, FAILED, config.window)
+    ctx.log.info("%d messages failed in the last %d s", failed, config.window)
+
+
+def _notice(config: Config, text: str, matter: str) -> Notify:
+    return notify(text, via=config.via, url=config.url, key=f"delivery/{matter}")

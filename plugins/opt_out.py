@@ -1,0 +1,75 @@
+"""Opt-out: STOP, START and HELP come before every other rule, and nobody answers a STOP.
+
+Twilio acts on these words by itself: after a STOP it blocks further texts to that person (a send
+fails with 21610) and confirms to them. What is left to us is to stay silent after a STOP, to keep
+other rules from answering, and to confirm START and HELP. A word counts only when it is the whole
+text: "STOP 12345" is not a STOP. YES counts only for a person who has left before; to everybody
+else it is the answer to a question.
+https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords
+"""
+
+import click
+from pydantic import BaseModel, ConfigDict, Field
+
+from ringback import Action, Contact, Event, FunctionRegistrar, Stop, hookimpl, reply, rule
+
+WORDS = {
+    "STOP": ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
+    "START": ("start", "yes", "unstop"),
+    "HELP": ("help", "info"),
+}
+
+
+class Config(BaseModel):
+    """`[plugins.opt_out]`: what to answer; an empty text stays silent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    started: str = Field("You will get our texts again. Reply STOP to end them.", max_length=1600)
+    help: str = Field("Reply STOP to get no more texts, START to get them again.", max_length=1600)
+
+
+def opt_out_word(text: str) -> str:
+    """Which of STOP, START and HELP the whole text means; empty for any other text."""
+    word = text.strip(" \t\r\n.!'\"").casefold()
+    return next((kind for kind, words in WORDS.items() if word in words), "")
+
+
+@rule(
+    "message.received",
+    if_=[
+        "opt_out_word(event.body) != ''",
+        "!event.body.is_phrase('yes') || remembered('opted_out') != ''",
+    ],
+    priority=1000,
+)
+def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
+    """Answer START and HELP, stay silent after STOP, and let no other rule see any of them."""
+    word = opt_out_word(event.body)
+    wishes: list[Action] = []
+    if word == "STOP":
+        wishes.append(contact.remember("opted_out", "yes"))
+    if word == "START":
+        wishes.append(contact.forget("opted_out"))
+    text = {"START": config.started, "HELP": config.help}.get(word, "")
+    twilio_answers = bool(event.fields.get("OptOutType"))
+    if text and not twilio_answers:
+        wishes.append(reply(event, text))
+    return [*wishes, Stop(f"{word} is answered before all other rules")]
+
+
+@hookimpl
+def register_functions(register: FunctionRegistrar) -> None:
+    """Let every rule ask for these words."""
+    register("opt_out_word", opt_out_word)
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """Let a person try a text in the shell."""
+
+    @cli.command("opt-out-word")
+    @click.argument("text")
+    def opt_out_word_command(text: str) -> None:
+        """Tell whether Twilio takes TEXT for STOP, START or HELP."""
+        click.echo(opt_out_word(text) or "an ordinary text")

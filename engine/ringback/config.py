@@ -136,6 +136,11 @@ class Settings:
         "RINGBACK_TRUSTED_PROXIES", kind="networks",
         about="Addresses or networks whose X-Forwarded-* headers are believed.",
     ))  # fmt: skip
+    outbound_allow: tuple[str, ...] = field(default=(), metadata=_facts(
+        "RINGBACK_OUTBOUND_ALLOW", kind="list",
+        about="Hosts (name or name:port) that notices and http steps may call although they are "
+        "private or plain http.",
+    ))  # fmt: skip
     entry_points: tuple[str, ...] = field(default=(), metadata=_facts(
         "RINGBACK_ENTRY_POINTS", kind="list",
         about="Packaged plugins to load, by entry point name; nothing else that is installed "

@@ -1,1 +1,1 @@
-"""The shell, one file per group of commands."""
+"""The shell: what a person types. One file per group of commands, each loaded when it is used."""

@@ -1,0 +1,60 @@
+"""`ringback actions`: what was sent, what became of it, and what a person has to decide."""
+
+import click
+
+from ringback.cli.control import tell_worker
+from ringback.cli.events import questions
+from ringback.cli.output import json_option, print_rows, short_time
+
+COLUMNS = ("planned", "uid", "kind", "rule", "state", "outcome", "remote_sid", "reason")
+STATES = (
+    "planned", "deferred", "sending", "unknown", "accepted", "settled", "failed", "refused",
+    "parked", "cancelled", "captured",
+)  # fmt: skip
+
+
+@click.group()
+def actions() -> None:
+    """What was sent, what became of it, and what needs a person."""
+
+
+@actions.command("list")
+@click.option("--state", default="", type=click.Choice(["", *STATES]), help="Only in this state.")
+@click.option("--rule", default="", help="Only of this rule.")
+@click.option("--kind", default="", help="Only of this kind, as send_message.")
+@click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def list_(state: str, rule: str, kind: str, limit: int, as_json: bool) -> None:
+    """List the newest actions, oldest of them first."""
+    with questions() as asked:
+        rows = asked.actions(state=state, rule=rule, kind=kind, limit=limit)[::-1]
+    for row in rows:
+        row["planned"] = short_time(row["planned_at"])
+    print_rows(rows, COLUMNS, as_json=as_json, empty="no actions yet")
+
+
+@actions.command()
+@click.argument("uid")
+def retry(uid: str) -> None:
+    """Try a failed or parked action again: you know that it has not happened."""
+    answer = tell_worker({"op": "retry", "uid": uid})
+    click.echo(f"{uid} is {answer.get('state', 'planned')}")
+
+
+@actions.command()
+@click.argument("uid")
+@click.option("--reason", default="cancelled by hand", show_default=True)
+def cancel(uid: str, reason: str) -> None:
+    """Give up an action that has not been sent."""
+    answer = tell_worker({"op": "cancel_action", "uid": uid, "reason": reason})
+    click.echo(f"{uid} is {answer.get('state', 'cancelled')}")
+
+
+@actions.command()
+@click.argument("uid")
+@click.argument("outcome", type=click.Choice(["sent", "not-sent"]))
+@click.option("--sid", default="", help="The SID, when you found it in Twilio's console.")
+def resolve(uid: str, outcome: str, sid: str) -> None:
+    """Say what became of an action whose answer got lost: it was sent, or it was not."""
+    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome, "sid": sid})
+    click.echo(f"{uid} is {answer.get('state', outcome)}")

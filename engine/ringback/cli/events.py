@@ -1,0 +1,154 @@
+"""`ringback events`: what came in, as a list, one by one, live, or as a file."""
+
+import json
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ringback.cli.output import cell, json_option, print_json, print_rows, short_time, style
+from ringback.cli.place import here
+from ringback.errors import UsageError
+from ringback.seams import iso
+
+COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def questions() -> Any:
+    """The questions to the data folder in force. Raises StorageError when nothing ran there yet."""
+    from ringback.store.queries import Questions
+
+    return Questions(here().data())
+
+
+def moment(text: str) -> str:
+    """Read `2h`, `30m`, `7d`, `2026-05-01` or a full time as a stored time. Raises UsageError."""
+    if text[-1:] in _UNITS and text[:-1].isdecimal():
+        return iso(datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])}))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time: write 30m, 2h, 7d or 2026-05-01T12:00") from None
+    return iso(found.astimezone(UTC))
+
+
+def listed(event: dict[str, Any]) -> dict[str, Any]:
+    """An event as one line of a listing."""
+    fields = event["fields"] if isinstance(event["fields"], dict) else {}
+    return {
+        **event,
+        "at": short_time(event["received_at"]),
+        "from": event["sender"],
+        "to": event["recipient"],
+        "error": event["error_code"] or "",
+        "text": _shortened(str(fields.get("Body") or fields.get("Digits") or "")),
+    }
+
+
+def public(event: dict[str, Any]) -> dict[str, Any]:
+    """An event as JSON: the columns and the fields, without what only the database needs."""
+    return {key: value for key, value in event.items() if key not in ("id", "tag")}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+@click.group()
+def events() -> None:
+    """What came in: every webhook and every internal event, in order."""
+
+
+@events.command("list")
+@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option("--number", default="", help="Only with this number on either side.")
+@click.option("--sid", default="", help="Only about this message or call.")
+@click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
+@click.option("--errors", is_flag=True, help="Only those with an error code.")
+@click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def list_(
+    type_: str, number: str, sid: str, since: str, errors: bool, limit: int, as_json: bool
+) -> None:
+    """List the newest events, oldest of them first."""
+    with questions() as asked:
+        found = asked.events(
+            type=type_, number=number, sid=sid, error=errors, limit=limit,
+            since=moment(since) if since else "",
+        )[::-1]  # fmt: skip
+    rows = [public(event) if as_json else listed(event) for event in found]
+    print_rows(rows, COLUMNS, as_json=as_json, empty="no events yet")
+
+
+@events.command()
+@click.argument("uid")
+@click.option("--raw", is_flag=True, help="The request body, byte for byte.")
+@json_option
+def show(uid: str, raw: bool, as_json: bool) -> None:
+    """Show one event with every field that came."""
+    with questions() as asked:
+        found = [asked.event(each) for each in asked.find(uid, 1)]
+        if not found or found[0] is None:
+            raise UsageError(f"no event {uid}; `ringback events list` names them")
+        event = found[0]
+        row = asked.raw(event)
+    if raw:
+        sys.stdout.buffer.write(row.body + b"\n" if row else b"")
+    elif as_json:
+        print_json(public(event))
+    else:
+        for key, value in public(event).items():
+            if key not in ("fields", "verdicts") and value not in ("", None, 0):
+                click.echo(f"{key:14} {cell(value)}")
+        for key, value in dict(event["fields"]).items():
+            click.echo(f"  {key:22} {cell(value)}")
+        click.echo(style(f"why: ringback trace {event['uid']}", "cyan"), err=True)
+
+
+@events.command()
+@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option("--number", default="", help="Only with this number on either side.")
+@click.option("--from-start", is_flag=True, help="Everything there is first, not only what comes.")
+@click.option("--for", "seconds", default=0.0, help="Stop after so many seconds.")
+@json_option
+def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: bool) -> None:
+    """Follow events as they come, until Ctrl-C."""
+    end = time.monotonic() + seconds if seconds else None
+    with questions() as asked:
+        last = 0 if from_start else asked.last_event_id()
+        while end is None or time.monotonic() < end:
+            found = asked.events(type=type_, number=number, after=last, limit=500, follow=True)
+            for event in found:
+                last = event["id"]
+                if as_json:
+                    print_json(public(event))
+                else:
+                    row = listed(event)
+                    click.echo("  ".join(cell(row[column]) for column in COLUMNS).rstrip())
+            if not found:
+                time.sleep(0.2)
+
+
+@events.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
+def export(file: Path, type_: str, since: str) -> None:
+    """Write events to FILE as JSON lines (- is standard output), oldest first."""
+    start = moment(since) if since else ""
+    written = 0
+    with questions() as asked, click.open_file(str(file), "w", encoding="utf-8") as out:
+        last = 0
+        while True:
+            found = asked.events(type=type_, since=start, after=last, limit=1000, follow=True)
+            if not found:
+                break
+            for event in found:
+                last = event["id"]
+                out.write(json.dumps(public(event), ensure_ascii=False, default=str) + "\n")
+            written += len(found)
+    click.echo(f"{written} events", err=True)

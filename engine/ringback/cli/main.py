@@ -1,0 +1,127 @@
+"""`ringback`: the group of all commands, and how errors end it.
+
+Commands are named here and loaded when they are used, so that `ringback --help` stays quick.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ringback.cli.place import Place, find_project
+from ringback.errors import ConfigError, RingbackError, RuleErrors
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init:init", "Make a project folder with starter rules and plugins."),
+    "dev": ("dev:dev", "Run a node and a simulated Twilio here; needs no account."),
+    "serve": ("serve:serve", "Run a node: receive webhooks and react to them."),
+    "worker": ("serve:worker", "Run the worker half alone."),
+    "check": ("check:check", "Check rules, plugins and settings; name every problem."),
+    "simulate": ("simulate:simulate", "Text or call the node as a stranger would."),
+    "simulator": ("simulator:simulator", "Run the simulated Twilio alone."),
+    "events": ("events:events", "What came in."),
+    "trace": ("trace:trace", "Why something happened, or did not."),
+    "runs": ("runs:runs", "Rules at work, and what they wait for."),
+    "actions": ("actions:actions", "What was sent, and what needs a person."),
+    "rules": ("rules:rules", "The rules of this project."),
+    "plugins": ("plugins:plugins", "The plugins of this project."),
+    "gateway": ("gateway:gateway", "Twilio's REST API by hand."),
+    "connections": ("connections:connections", "The Maton connections of your key."),
+    "pause": ("control:pause", "Hold every effect; webhooks are still recorded."),
+    "resume": ("control:resume", "Let effects out again."),
+    "db": ("db:db", "Back up and check the data."),
+    "config": ("config:config", "The settings in force, and where each comes from."),
+}
+
+
+class Shell(click.Group):
+    """The root group: loads a command when it is named, and plugins' commands after ours."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our commands, in the order that a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Load the command of this name, from here or from a plugin of the project."""
+        if name in COMMANDS:
+            module, _, attribute = COMMANDS[name][0].partition(":")
+            command: click.Command = getattr(import_module(f"ringback.cli.{module}"), attribute)
+            return command
+        return plugin_commands(ctx).get(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+        extra = plugin_commands(ctx)
+        if extra:
+            with formatter.section("Commands of this project's plugins"):
+                lines = [(name, command.get_short_help_str()) for name, command in extra.items()]
+                formatter.write_dl(lines)
+
+
+def plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
+    """The commands that the plugins of the project around us register; none outside a project."""
+    project = ctx.find_root().params.get("project") or find_project(Path.cwd())
+    if not (project / "plugins").is_dir():
+        return {}
+    from ringback.cli.plugins import registered_commands
+
+    return registered_commands(project)
+
+
+@click.group(
+    cls=Shell,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `ringback dev`. The manual is in docs/.",
+)
+@click.option(
+    "-C", "--project", type=click.Path(path_type=Path, file_okay=False), envvar="RINGBACK_PROJECT",
+    help="Project folder; default: the nearest one upwards with a ringback.toml, else this one.",
+)  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path, resolve_path=True, file_okay=False),
+    help="Data folder to use instead of the project's.",
+)  # fmt: skip
+@click.version_option(package_name="ringback")
+@click.pass_context
+def cli(ctx: click.Context, project: Path | None, data: Path | None) -> None:
+    """Event automation over Twilio: webhooks in, rules decide, texts and calls go out."""
+    flags = {"data": str(data)} if data else {}
+    ctx.obj = Place((project or find_project(Path.cwd())).absolute(), flags)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the shell and exit with the code that DESIGN names for the way it ended."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code; problems go to stderr, one line each."""
+    try:
+        result: Any = cli.main(arguments, prog_name="ringback", standalone_mode=False)
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except RingbackError as error:
+        for line in _lines(error):
+            click.echo(f"ringback: {line}", err=True)
+        return error.exit_code
+    except OSError as error:
+        click.echo(f"ringback: {error}", err=True)
+        return 74
+    return result if isinstance(result, int) else 0
+
+
+def _lines(error: RingbackError) -> list[str]:
+    if isinstance(error, ConfigError | RuleErrors):
+        return [str(problem) for problem in error.problems]
+    return str(error).splitlines() or [type(error).__name__]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""How commands print: JSON lines for programs, aligned columns for people, colour on a terminal."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+
+
+def fancy() -> bool:
+    """Whether colour and boxes are welcome: a terminal, and no NO_COLOR."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def style(text: str, colour: str) -> str:
+    """Colour a text when that is welcome."""
+    return click.style(text, fg=colour) if fancy() else text
+
+
+def print_json(row: Mapping[str, Any]) -> None:
+    """Print one object on one line."""
+    click.echo(json.dumps(row, ensure_ascii=False, separators=(", ", ": "), default=str))
+
+
+def print_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str
+) -> None:
+    """Print a listing: every field as JSON lines, or these columns for a person."""
+    if as_json:
+        for row in rows:
+            print_json(row)
+        return
+    texts = [[cell(row.get(column)) for column in columns] for row in rows]
+    if not texts:
+        click.echo(empty, err=True)
+    elif fancy():
+        _print_table(texts, columns)
+    else:
+        widths = [
+            max(len(line[i]) for line in [list(columns), *texts]) for i in range(len(columns))
+        ]
+        for line in [list(columns), *texts]:
+            padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+            click.echo("  ".join(padded).rstrip())
+
+
+def _print_table(texts: list[list[str]], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in texts:
+        table.add_row(*(Text(text) for text in line))
+    Console().print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as one line; control characters in a stranger's text cannot move the cursor."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def short_time(text: str | None) -> str:
+    """A stored moment as a person reads it: local clock for today, with the date otherwise."""
+    if not text:
+        return ""
+    moment = datetime.fromisoformat(text).astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    form = "%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M:%S"
+    return moment.strftime(form) + f".{moment.microsecond // 1000:03d}"

@@ -1,0 +1,66 @@
+"""Which project and which data folder a command is about."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ringback.config import Settings
+
+DEV_FOLDER = "dev"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The project folder and the flags that were given in front of the command."""
+
+    project: Path
+    flags: Mapping[str, str]
+
+    def settings(self, project: Path | None = None, **flags: str | None) -> Settings:
+        """Load the settings; flags that are None were not given. Raises ConfigError."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        return Settings.load(project or self.project, os.environ, {**self.flags, **given})
+
+    def data(self) -> Path:
+        """The data folder to read: that of a running `ringback dev` when there is one.
+
+        When no real node has ever run here, it is that of the last `ringback dev`.
+        """
+        data = self.settings().data
+        dev = data / DEV_FOLDER
+        if "data" in self.flags:
+            return data
+        if live_dev(data) is not None or (dev.is_dir() and not (data / "log.db").exists()):
+            if (data / "log.db").exists():
+                click.echo(f"(reading the running dev node's data in {dev})", err=True)
+            return dev
+        return data
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder upwards that has a ringback.toml, else the folder itself."""
+    for folder in (start, *start.parents):
+        if (folder / "ringback.toml").is_file():
+            return folder
+    return start
+
+
+def live_dev(data: Path) -> dict[str, Any] | None:
+    """What a running `ringback dev` wrote about itself under this data folder; None without one."""
+    try:
+        facts: dict[str, Any] = json.loads((data / DEV_FOLDER / "dev.json").read_text("utf-8"))
+        os.kill(int(facts["pid"]), 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return facts
+
+
+def here() -> Place:
+    """The place that the running command is about."""
+    place: Place = click.get_current_context().obj
+    return place

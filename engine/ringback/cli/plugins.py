@@ -1,0 +1,148 @@
+"""`ringback plugins`: the plugins of a project, the hooks there are, and a fresh one to start with.
+
+Also the commands that plugins add to the shell.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.place import here
+from ringback.errors import ConfigError, RuleErrors, StorageError, UsageError
+
+COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")
+
+
+@click.group()
+def plugins() -> None:
+    """The plugins of this project."""
+
+
+@plugins.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the plugins with what each adds, how it fares, and those that did not load."""
+    from ringback.project import Project
+
+    project = Project.load(here().settings())
+    trouble = _trouble()
+    rows = [_row(plugin, trouble) for plugin in project.plugins.plugins]
+    rows += [{"name": name, "state": "off"} for name in project.plugins.disabled]
+    print_rows(rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`")
+    if project.plugins.problems:
+        raise RuleErrors(project.plugins.problems)
+
+
+def _row(plugin: Any, trouble: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "origin": plugin.origin,
+        "version": plugin.version,
+        "state": trouble.get(plugin.name, "good"),
+        "rules": ", ".join(rule.removeprefix(f"{plugin.name}.") for rule in plugin.rules),
+        "hooks": ", ".join(plugin.hooks),
+        "functions": ", ".join(plugin.functions),
+        "steps": ", ".join(plugin.steps),
+        "about": plugin.doc,
+        "path": str(plugin.path),
+    }
+
+
+def _trouble() -> dict[str, str]:
+    """What the journal says about each plugin: its last failure, or its quarantine."""
+    from ringback.store.queries import Questions
+
+    try:
+        with Questions(here().data()) as asked:
+            return asked.plugin_trouble()
+    except StorageError:
+        return {}  # no node has run here yet
+
+
+@plugins.command()
+@json_option
+def hooks(as_json: bool) -> None:
+    """List the hooks that a plugin may implement, with their exact arguments."""
+    from ringback.plugins import hookspecs
+
+    for name in hookspecs.HOOKS:
+        function = getattr(hookspecs, name)
+        arguments = list(inspect.signature(function).parameters)
+        about = inspect.getdoc(function) or ""
+        if as_json:
+            print_json({"name": name, "arguments": arguments, "about": about})
+        else:
+            click.echo(f"{name}({', '.join(arguments)})")
+            click.echo("    " + about.partition("\n")[0])
+
+
+@plugins.command()
+@click.argument("name")
+def new(name: str) -> None:
+    """Write a small working plugin and its test into the project."""
+    if not name.isidentifier() or name.startswith("_"):
+        raise UsageError(f"{name!r} is no module name: use letters, digits and _")
+    project = here().project
+    plugin = project / "plugins" / f"{name}.py"
+    test = project / "tests" / f"test_{name}.py"
+    for path, text in ((plugin, _PLUGIN), (test, _TEST)):
+        if path.exists():
+            raise UsageError(f"{path} exists already")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("NAME", name), "utf-8")
+        click.echo(f"wrote {path.relative_to(project)}")
+    click.echo(f'try it: ringback dev, then: ringback simulate message "{name}"', err=True)
+
+
+_PLUGIN = '''"""Answers the word NAME. Change it into what you need."""
+
+from ringback import Event, reply, rule
+
+
+@rule("message.received", if_="event.body.keyword(['NAME'])")
+def answer(event: Event):
+    """Say hello to whoever writes NAME."""
+    return reply(event, "Hello from the plugin NAME!")
+'''
+_TEST = '''"""The plugin NAME, asked without a node: handlers return wishes and perform nothing."""
+
+from ringback.testing import load_plugin, message
+
+
+def test_answers_its_word():
+    """Whoever writes NAME is answered."""
+    plugin = load_plugin("NAME")
+    wish = plugin.answer(message("NAME"))
+    assert wish.body == "Hello from the plugin NAME!"
+'''
+
+
+def registered_commands(project: Path) -> dict[str, click.Command]:
+    """The commands of a project's plugins. What does not load is left to `ringback check`."""
+    from ringback.config import Settings
+    from ringback.plugins.loader import hook_callers, load_plugins
+
+    try:
+        settings = Settings.load(project)
+    except ConfigError:
+        return {}
+    found = load_plugins(
+        project / "plugins",
+        entry_points=settings.entry_points,
+        config=settings.plugin_config,
+        environ=settings.environ,
+    )
+    commands: dict[str, click.Command] = {}
+    for plugin, register in hook_callers(found, "register_commands"):
+        group = click.Group()
+        try:
+            register(cli=group)
+        except Exception as error:
+            click.echo(f"ringback: plugin {plugin.name}: register_commands: {error}", err=True)
+            continue
+        for name, command in group.commands.items():
+            commands.setdefault(name, command)
+    return commands

@@ -1,0 +1,132 @@
+"""`ringback rules`: the rules of a project, and the schema of their language."""
+
+import json
+from typing import Any
+
+import click
+
+from ringback.cli.control import tell_worker
+from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.place import here
+from ringback.errors import RuleErrors, StorageError, UsageError
+
+COLUMNS = ("name", "on", "state", "priority", "place", "note")
+
+
+@click.group()
+def rules() -> None:
+    """The rules of this project, from files and from plugins."""
+
+
+@rules.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all rules in the order in which they are asked."""
+    from ringback.project import Project
+
+    project = Project.load(here().settings())
+    strikes = _strikes()
+    rows = [_row(rule, strikes) for rule in project.ruleset.rules]
+    print_rows(rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/")
+    if project.problems:
+        raise RuleErrors(project.problems)
+
+
+@rules.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show one rule: what it listens to, what must hold, what it does."""
+    from ringback.project import Project
+
+    project = Project.load(here().settings())
+    found = [rule for rule in project.ruleset.rules if rule.name == name]
+    if not found:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, [rule.name for rule in project.ruleset.rules], 1)
+        hint = f"; did you mean {close[0]!r}?" if close else "; `ringback rules list` names all"
+        raise UsageError(f"no rule {name!r}{hint}")
+    rule = found[0]
+    row = _row(rule, _strikes())
+    row |= {
+        "if": [condition.source for condition in rule.conditions],
+        "rev": rule.rev,
+        "once_within": rule.once_within or None,
+        "backstop": rule.backstop or None,
+    }
+    if as_json:
+        print_json(row)
+        return
+    for key, value in row.items():
+        if value not in (None, "", []):
+            click.echo(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
+    source = _source(rule)
+    if source:
+        click.echo(f"\n{source}")
+
+
+@rules.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, with the steps of this project's plugins."""
+    from ringback.project import Project
+    from ringback.rules.schema import json_schema
+
+    project = Project.load(here().settings())
+    click.echo(json.dumps(json_schema(steps=project.plugins.steps), indent=2, ensure_ascii=False))
+
+
+@rules.command()
+@click.argument("name")
+def release(name: str) -> None:
+    """Let a rule run again that was put into quarantine for blocking the worker."""
+    tell_worker({"op": "release", "rule": name})
+    click.echo(f"{name} runs again")
+
+
+def _strikes() -> dict[str, dict[str, Any]]:
+    from ringback.store.queries import Questions
+
+    try:
+        with Questions(here().data()) as asked:
+            return {row["rule"]: row for row in asked.strikes()}
+    except StorageError:
+        return {}  # no node has run here yet
+
+
+def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    strike = strikes.get(rule.name)
+    note = ""
+    if strike and strike["quarantined_at"]:
+        note = f"quarantined: {strike['reason']}"
+    return {
+        "name": rule.name,
+        "on": ", ".join(rule.on),
+        "state": rule.state,
+        "priority": rule.priority,
+        "place": f"{rule.file}:{rule.line}",
+        "plugin": rule.plugin,
+        "note": note,
+    }
+
+
+def _source(rule: Any) -> str:
+    """The lines of a rule as they stand in its file: from its first to the next of its depth."""
+    from pathlib import Path
+
+    path = Path(rule.file)
+    try:
+        lines = (path if path.is_absolute() else here().project / path).read_text().splitlines()
+    except OSError:
+        return ""
+    if not 0 < rule.line <= len(lines):
+        return ""
+    first = lines[rule.line - 1]
+    depth = len(first) - len(first.lstrip())
+    taken = [first]
+    for line in lines[rule.line :]:
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and indent <= depth and not line.lstrip().startswith(")"):
+            break
+        taken.append(line)
+    return "\n".join(taken).rstrip()

@@ -1,0 +1,40 @@
+"""`ringback runs`: rules at work, and what they wait for."""
+
+import click
+
+from ringback.cli.control import tell_worker
+from ringback.cli.events import questions
+from ringback.cli.output import json_option, print_rows, short_time
+
+COLUMNS = ("started", "uid", "rule", "state", "reason", "due", "event_uid")
+STATES = ("pending", "running", "waiting", "done", "failed", "skipped", "cancelled")
+
+
+@click.group()
+def runs() -> None:
+    """Rules at work: one run is one rule handling one event."""
+
+
+@runs.command("list")
+@click.option("--state", default="", type=click.Choice(["", *STATES]), help="Only in this state.")
+@click.option("--rule", default="", help="Only of this rule.")
+@click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@json_option
+def list_(state: str, rule: str, limit: int, as_json: bool) -> None:
+    """List the newest runs, oldest of them first."""
+    with questions() as asked:
+        rows = asked.runs(state=state, rule=rule, limit=limit)[::-1]
+    for row in rows:
+        row.pop("memory")
+        row["started"], row["due"] = short_time(row["started_at"]), short_time(row["due_at"])
+    print_rows(rows, COLUMNS, as_json=as_json, empty="no runs yet")
+
+
+@runs.command()
+@click.argument("uids", nargs=-1, required=True, metavar="RUN…")
+@click.option("--reason", default="cancelled by hand", show_default=True)
+def cancel(uids: tuple[str, ...], reason: str) -> None:
+    """End runs that are not done yet, for instance those that wait."""
+    for uid in uids:
+        tell_worker({"op": "cancel_run", "uid": uid, "reason": reason})
+        click.echo(f"{uid} cancelled")

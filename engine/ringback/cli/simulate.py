@@ -1,0 +1,270 @@
+"""`ringback simulate`: text or call the node as a stranger would.
+
+With a running `ringback dev` it goes through the simulated phone network: a handset writes, the
+reply comes back to it. Otherwise one signed webhook is posted straight to the running node.
+"""
+
+import secrets
+import time
+from typing import Any
+
+import click
+
+from ringback.cli.output import cell, json_option, print_json, style
+from ringback.cli.place import here, live_dev
+from ringback.cli.wire import ask, post_webhook
+from ringback.config import Settings
+from ringback.errors import RingbackError, UsageError
+
+STRANGER = "+12025550142"
+CALL_STATUSES = (
+    "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled",
+)  # fmt: skip
+_ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
+
+from_option = click.option("--from", "sender", default=STRANGER, show_default=True, help="Who.")
+to_option = click.option("--to", "recipient", default="", help="Which of our numbers.")
+
+
+@click.group()
+def simulate() -> None:
+    """Text or call the node as a stranger would; signed, over real HTTP."""
+
+
+def _settings() -> tuple[Settings, dict[str, Any] | None]:
+    settings = here().settings()
+    return settings, live_dev(settings.data)
+
+
+@simulate.command()
+@click.argument("text")
+@from_option
+@to_option
+@click.option("--media", multiple=True, help="URL of a picture; may be given several times.")
+@click.option("--wait", default=5.0, show_default=True, help="Seconds to wait for a reply (dev).")
+@json_option
+def message(
+    text: str, sender: str, recipient: str, media: tuple[str, ...], wait: float, as_json: bool
+) -> None:
+    """Text one of our numbers."""
+    settings, dev = _settings()
+    if dev is None:
+        sid = _sid("SM")
+        fields = [
+            ("MessageSid", sid), ("SmsMessageSid", sid), ("SmsSid", sid), ("SmsStatus", "received"),
+            ("AccountSid", _account(settings)), ("From", sender), ("To", _to(settings, recipient)),
+            ("Body", text), ("NumSegments", "1"), ("NumMedia", str(len(media))),
+            ("ApiVersion", "2010-04-01"), *((f"MediaUrl{n}", url) for n, url in enumerate(media)),
+        ]  # fmt: skip
+        _posted(settings, "message", fields, sid, as_json)
+        return
+    base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
+    before = {each["sid"] for each in ask(base, f"/_sim/handsets/{sender}")["inbox"]}
+    body = {"from": sender, "to": ours, "body": text, "media": list(media)}
+    sid = str(ask(base, "/_sim/messages", body)["sid"])
+    if not as_json:
+        click.echo(f"{style('→', 'cyan')} {sender} to {ours}: {cell(text)}  {sid}")
+    replies = _replies(base, sender, before, wait)
+    if as_json:
+        print_json({"sid": sid, "from": sender, "to": ours, "replies": replies})
+        return
+    for reply in replies:
+        click.echo(f"{style('←', 'green')} {reply['from']}: {cell(reply['body'])}  {reply['sid']}")
+    if not replies and wait:
+        click.echo("no reply yet", err=True)
+    _hint(sid)
+
+
+def _replies(base: str, sender: str, before: set[str], wait: float) -> list[dict[str, Any]]:
+    """What the handset got since, once something came and a moment has passed without more."""
+    end = time.monotonic() + wait
+    found: list[dict[str, Any]] = []
+    quiet = 0.0
+    while time.monotonic() < end and not (found and time.monotonic() - quiet > 0.6):
+        inbox = ask(base, f"/_sim/handsets/{sender}")["inbox"]
+        fresh = [each for each in inbox if each["sid"] not in before]
+        if len(fresh) > len(found):
+            found, quiet = fresh, time.monotonic()
+        time.sleep(0.1)
+    return found
+
+
+@simulate.command()
+@from_option
+@to_option
+@click.option("--keys", default="", help="Keys to press when asked; w waits half a second.")
+@click.option("--say", default="", help="What to say when asked.")
+@click.option("--hangup", "hangup_after", type=float, help="Hang up after so many seconds.")
+@click.option("--for", "seconds", default=30.0, show_default=True, help="Listen so long at most.")
+@json_option
+def call(
+    sender: str,
+    recipient: str,
+    keys: str,
+    say: str,
+    hangup_after: float | None,
+    seconds: float,
+    as_json: bool,
+) -> None:
+    """Call one of our numbers and print what the caller hears."""
+    settings, dev = _settings()
+    if dev is None:
+        sid = _sid("CA")
+        fields = [
+            ("CallSid", sid), ("AccountSid", _account(settings)), ("From", sender),
+            ("To", _to(settings, recipient)), ("CallStatus", "ringing"), ("Direction", "inbound"),
+            ("ApiVersion", "2010-04-01"), ("Caller", sender), ("Called", _to(settings, recipient)),
+        ]  # fmt: skip
+        _posted(settings, "call", fields, sid, as_json)
+        return
+    base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
+    body = {"from": sender, "to": ours, "keys": keys, "say": say}
+    sid = str(ask(base, "/_sim/calls", {key: value for key, value in body.items() if value})["sid"])
+    if not as_json:
+        click.echo(f"{style('→', 'cyan')} {sender} calls {ours}  {sid}")
+    end = _listen(base, sid, seconds, hangup_after, quiet=as_json)
+    if as_json:
+        print_json(end)
+        return
+    queue = f", in queue {end['queue']}" if end.get("queue") else ""
+    click.echo(f"the call is {end['status']} ({end['state']}{queue})")
+    if end["status"] not in _ENDED:
+        click.echo(style(f"end it: ringback simulate hangup {sid}", "cyan"), err=True)
+    _hint(sid)
+
+
+def _listen(
+    base: str, sid: str, seconds: float, hangup_after: float | None, *, quiet: bool
+) -> dict[str, Any]:
+    """Follow a call until it ends, waits for keys or sits in a queue; print what is heard."""
+    start = time.monotonic()
+    heard = 0
+    settled = 0.0
+    while True:
+        found: dict[str, Any] = ask(base, f"/_sim/calls/{sid}")
+        news = found["heard"][heard:]
+        heard += len(news)
+        for each in news:
+            if not quiet:
+                click.echo(f"  {each['kind']:6} {cell(each['text'])}")
+        now = time.monotonic()
+        if hangup_after is not None and now - start >= hangup_after:
+            if found["status"] not in _ENDED:
+                ask(base, f"/_sim/calls/{sid}/hangup", {})
+            hangup_after = None
+            continue
+        waits = found["state"] in ("queued", "gathering", "recording", "bridged", "conference")
+        settled = (settled or now) if waits and not news else 0.0
+        done = found["status"] in _ENDED or (hangup_after is None and now - (settled or now) > 1.0)
+        if done or now - start > seconds:
+            return found
+        time.sleep(0.1)
+
+
+@simulate.command()
+@click.argument("sid")
+@click.argument("digits")
+def keys(sid: str, digits: str) -> None:
+    """Press keys in a running call."""
+    ask(_dev_base(), f"/_sim/calls/{sid}/keys", {"digits": digits})
+    _print_call(sid)
+
+
+@simulate.command()
+@click.argument("sid")
+@click.argument("text")
+def say(sid: str, text: str) -> None:
+    """Say something in a running call."""
+    ask(_dev_base(), f"/_sim/calls/{sid}/say", {"text": text})
+    _print_call(sid)
+
+
+@simulate.command()
+@click.argument("sid")
+def hangup(sid: str) -> None:
+    """Hang up as the caller."""
+    ask(_dev_base(), f"/_sim/calls/{sid}/hangup", {})
+    _print_call(sid)
+
+
+def _print_call(sid: str) -> None:
+    end = _listen(_dev_base(), sid, 10.0, None, quiet=False)
+    click.echo(f"the call is {end['status']} ({end['state']})")
+
+
+def _dev_base() -> str:
+    dev = _settings()[1]
+    if dev is None:
+        raise UsageError("this needs the simulated phone network: start `ringback dev` first")
+    return str(dev["base_url"])
+
+
+@simulate.command()
+@click.argument("sid")
+@click.argument("status_", metavar="STATUS")
+@click.option("--error-code", default=0, help="Twilio's error code, as 30003.")
+@from_option
+@to_option
+@json_option
+def status(
+    sid: str, status_: str, error_code: int, sender: str, recipient: str, as_json: bool
+) -> None:
+    """Report a status of a message (SM… MM…) or call (CA…) that we sent.
+
+    For a call of ours, FROM is the one that was called.
+    """
+    settings, dev = _settings()
+    family = "call" if sid.startswith("CA") else "message"
+    if family == "call" and status_ not in CALL_STATUSES:
+        raise UsageError(f"{status_!r} is no call status: {', '.join(CALL_STATUSES)}")
+    if dev is not None and family == "message":
+        body = {"status": status_} | ({"error_code": error_code} if error_code else {})
+        ask(str(dev["base_url"]), f"/_sim/messages/{sid}/status", body)
+        _hint(sid)
+        return
+    if dev is not None:
+        raise UsageError("calls in the simulator move by themselves: use keys, say or hangup")
+    account, ours = _account(settings), _to(settings, recipient)
+    fields = [("AccountSid", account), ("From", ours), ("To", sender), ("ApiVersion", "2010-04-01")]
+    if family == "call":
+        fields += [("CallSid", sid), ("CallStatus", status_), ("Direction", "outbound-api")]
+    else:
+        fields += [("MessageSid", sid), ("MessageStatus", status_), ("SmsSid", sid)]
+        fields += [("SmsStatus", status_)]
+    if error_code:
+        fields.append(("ErrorCode", str(error_code)))
+    _posted(settings, f"{family}/status", fields, sid, as_json)
+
+
+def _posted(
+    settings: Settings, route: str, fields: list[tuple[str, str]], sid: str, as_json: bool
+) -> None:
+    code, body = post_webhook(settings, route, fields)
+    if as_json:
+        print_json({"sid": sid, "http_status": code, "body": body})
+    else:
+        click.echo(f"{style('→', 'cyan')} POST /twilio/{route}: HTTP {code}  {sid}")
+        if body:
+            click.echo(body)
+    if code >= 300:
+        raise RingbackError(f"the node refused it with HTTP {code}")
+    if not as_json:
+        _hint(sid)
+
+
+def _hint(sid: str) -> None:
+    click.echo(style(f"see why: ringback trace {sid}", "cyan"), err=True)
+
+
+def _sid(prefix: str) -> str:
+    return prefix + secrets.token_hex(16)
+
+
+def _account(settings: Settings) -> str:
+    return settings.account_sid or "AC" + "0" * 32
+
+
+def _to(settings: Settings, recipient: str) -> str:
+    if recipient or settings.sender:
+        return recipient or settings.sender
+    raise UsageError("which of our numbers? give --to, or set RINGBACK_SENDER")

@@ -1,0 +1,239 @@
+"""`ringback trace`: one event's whole life as a tree.
+
+Webhook, then every rule that looked at it with ✓ or ✗ and the reason, its run, its actions, their
+attempts, the SID that Twilio gave, each status callback with its time, and how it ended.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from ringback.cli.events import public, questions
+from ringback.cli.output import cell, json_option, print_json, short_time, style
+from ringback.cli.place import here
+from ringback.errors import UsageError
+
+GOOD = ("settled", "done", "accepted")
+BAD = ("failed", "refused", "parked", "unknown")
+_WHO = {
+    "send_message": "to {to}: {body}",
+    "place_call": "to {to}",
+    "end_call": "{call_sid}",
+    "notify": "{via}: {text}",
+    "http": "{method} {url}",
+    "remember": "{name} = {value}",
+    "dequeue_call": "{queue_sid}",
+}
+
+
+@click.command()
+@click.argument("what", metavar="ID|SID|NUMBER")
+@click.option("--limit", default=3, show_default=True, help="So many events of a number.")
+@json_option
+def trace(what: str, limit: int, as_json: bool) -> None:
+    """Show why something happened, or did not.
+
+    WHAT is an id of ours (evt_… run_… act_…), a message or call SID, or a phone number.
+    """
+    conditions = _conditions()
+    with questions() as asked:
+        uids = asked.find(what, limit)
+        traces = [asked.trace(uid) for uid in uids]
+    if not traces:
+        raise UsageError(
+            f"nothing is known about {what!r}; `ringback events list` shows what came in"
+        )
+    for number, tree in enumerate(traces):
+        if as_json:
+            print_json(_jsonable(tree, conditions))
+            continue
+        if number:
+            click.echo()
+        for line in render(tree, conditions):
+            click.echo(line)
+
+
+def _conditions() -> dict[str, tuple[str, list[str]]]:
+    """Each rule's revision and `if` lines as they are today, to show next to a verdict."""
+    from ringback.project import Project
+
+    rules = Project.load(here().settings()).ruleset.rules
+    return {rule.name: (rule.rev, [each.source for each in rule.conditions]) for rule in rules}
+
+
+def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str]]]) -> Any:
+    runs = {run["rule"]: {k: v for k, v in run.items() if k != "id"} for run in tree["runs"]}
+    rules = [
+        {
+            "rule": name,
+            "fired": verdict == "fired",
+            "verdict": verdict,
+            "lines": [
+                {"if": text, "held": held}
+                for text, held in _lines(name, verdict, runs.get(name), conditions)
+            ],
+            "run": runs.get(name),
+        }
+        for name, verdict in _verdicts(tree).items()
+    ]
+    event = public(tree["event"])
+    event.pop("verdicts")
+    return {"event": event, "cause": tree["cause"], "rules": rules, "answer": tree["answer"]}
+
+
+def render(
+    tree: Mapping[str, Any], conditions: Mapping[str, tuple[str, list[str]]]
+) -> Iterator[str]:
+    """The tree as lines of text."""
+    event = tree["event"]
+    yield _headline(event)
+    if tree["cause"]:
+        cause = tree["cause"]
+        yield f"│  caused by {cause['action']} of rule {cause['rule']}: trace {cause['event']}"
+    verdicts = _verdicts(tree)
+    if not verdicts:
+        yield "└─ no rule listens to this type"
+        return
+    runs = {run["rule"]: run for run in tree["runs"]}
+    last = list(verdicts)[-1]
+    for name, verdict in verdicts.items():
+        branch, stem = ("└─ ", "   ") if name == last else ("├─ ", "│  ")
+        run = runs.get(name)
+        mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
+        yield f"{branch}{mark} {cell(name)}{_reason(verdict)}"
+        for text, held in _lines(name, verdict, run, conditions):
+            yield f"{stem}     {'✓' if held else '✗'} if {cell(text)}"
+        if run is not None:
+            for line in _run(run, event):
+                yield stem + line
+
+
+def _headline(event: Mapping[str, Any]) -> str:
+    who = f"{event['sender']} → {event['recipient']}" if event["sender"] else ""
+    text = event["fields"].get("Body", "") if isinstance(event["fields"], dict) else ""
+    parts = [
+        short_time(event["received_at"]),
+        style(event["type"], "cyan"),
+        cell(who),
+        cell(f"“{text}”") if text else "",
+        f"error {event['error_code']}" if event["error_code"] else "",
+        f"({event['trust']} {event['source']})",
+        event["uid"],
+        cell(event["subject_sid"]),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+def _verdicts(tree: Mapping[str, Any]) -> dict[str, str]:
+    """Rules that fired, then those that did not; runs without a verdict (hooks) count as fired."""
+    verdicts = tree["event"]["verdicts"]
+    found = dict(verdicts) if isinstance(verdicts, dict) else {}
+    found |= {run["rule"]: "fired" for run in tree["runs"] if run["rule"] not in found}
+    return dict(sorted(found.items(), key=lambda pair: pair[1] != "fired"))
+
+
+def _reason(verdict: str) -> str:
+    if verdict == "fired":
+        return ""
+    kind, _, rest = verdict.partition(":")
+    if kind == "if":
+        return f"  line {rest.strip()} of its conditions does not hold"
+    known = {
+        "from": "  another sender",
+        "to": "  another number of ours",
+        "off": "  it is off",
+        "trust": f"  the event is only {rest.strip()}",
+        "error": f"  its condition failed: {rest.strip()}",
+    }
+    return known.get(kind, f"  {cell(verdict)}")
+
+
+def _lines(
+    name: str,
+    verdict: str,
+    run: Mapping[str, Any] | None,
+    conditions: Mapping[str, tuple[str, list[str]]],
+) -> list[tuple[str, bool]]:
+    """The `if` lines that were asked, each with whether it held."""
+    rev, texts = conditions.get(name, ("", []))
+    if run is not None and run["rule_rev"] != rev:
+        return []  # the rule has changed since: its lines of today prove nothing
+    if verdict == "fired":
+        return [(text, True) for text in texts]
+    kind, _, rest = verdict.partition(":")
+    number = rest.partition(":")[0].strip()
+    if kind not in ("if", "error") or not number.isdecimal() or int(number) > len(texts):
+        return []
+    held = [(text, True) for text in texts[: int(number) - 1]]
+    return [*held, (texts[int(number) - 1], False)]
+
+
+def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
+    due = f" until {short_time(run['due_at'])}" if run["due_at"] else ""
+    why = f": {cell(run['reason'])}" if run["reason"] else ""
+    yield f"└─ run {_state(run['state'])}{due}{why}  {run['uid']}"
+    for number, action in enumerate(run["actions"], 1):
+        last = number == len(run["actions"])
+        yield f"   {'└─' if last else '├─'} {_action(action)}"
+        stem = "         " if last else "   │     "
+        for attempt in action["attempts"]:
+            yield stem + _attempt(attempt)
+        for callback in action["callbacks"]:
+            yield stem + _callback(callback)
+        if action["outcome"]:
+            yield f"{stem}= {_state(action['outcome'])}{_took(action, event)}"
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    params = action["params"] if isinstance(action["params"], dict) else {}
+    if "verbs" in params and action["kind"] != "place_call":
+        detail = ", ".join(_verb(verb) for verb in params["verbs"])
+    else:
+        words = {key: "" if value is None else value for key, value in params.items()}
+        detail = _WHO.get(action["kind"], "").format_map(_Blank(words))
+    why = f": {cell(action['reason'])}" if action["reason"] else ""
+    sid = f"  {action['remote_sid']}" if action["remote_sid"] else ""
+    return f"{action['kind']} {cell(detail)}  {_state(action['state'])}{why}{sid}  {action['uid']}"
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def _verb(verb: Mapping[str, Any]) -> str:
+    words = [str(value) for key, value in verb.items() if key != "verb"]
+    return " ".join([str(verb.get("verb", "")), *words[:1]])
+
+
+def _attempt(attempt: Mapping[str, Any]) -> str:
+    status = f" HTTP {attempt['http_status']}" if attempt["http_status"] else ""
+    code = f" error {attempt['twilio_code']}" if attempt["twilio_code"] else ""
+    result = attempt["result"] or "under way"
+    detail = f": {cell(attempt['detail'])}" if attempt["detail"] else ""
+    return (
+        f"{short_time(attempt['started_at'])} attempt {attempt['n']}{status}{code} {result}{detail}"
+    )
+
+
+def _callback(callback: Mapping[str, Any]) -> str:
+    code = f" error {callback['error_code']}" if callback["error_code"] else ""
+    return f"{short_time(callback['received_at'])} {callback['type']}{code}  {callback['uid']}"
+
+
+def _took(action: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+    from ringback.seams import from_iso
+
+    if not action["settled_at"]:
+        return ""
+    took = from_iso(action["settled_at"]) - from_iso(event["received_at"])
+    return f" after {took.total_seconds():.1f} s"
+
+
+def _state(state: str) -> str:
+    if state in GOOD or state in ("delivered", "read", "completed"):
+        return style(state, "green")
+    if state in BAD or state == "undelivered":
+        return style(state, "red")
+    return state

@@ -1,0 +1,85 @@
+"""How commands speak HTTP: to the simulator's control pages, and to a node as Twilio would.
+
+The standard library is enough for both, and keeps the commands quick to start.
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from ringback.config import LOOPBACK, Settings
+from ringback.errors import ConfigError, RingbackError, UsageError
+from ringback.twilio.signature import HEADER, sign
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Unanswered(RingbackError):
+    """Nobody answered at an address that somebody should listen at."""
+
+    exit_code = 74
+
+
+def ask(base: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Ask a control page of the simulator; POST when there is a body.
+
+    Raises UsageError with the simulator's own words, Unanswered when it does not answer.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        base + path, data, {"Content-Type": "application/json"}, method="POST" if data else "GET"
+    )
+    try:
+        with _DIRECT.open(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        raise UsageError(_words(error)) from None
+    except (urllib.error.URLError, OSError) as error:
+        raise Unanswered(f"the simulator at {base} does not answer: {error}") from None
+
+
+def _words(error: urllib.error.HTTPError) -> str:
+    text = error.read().decode("utf-8", "replace")
+    try:
+        found = json.loads(text)
+        return str(found.get("error") or found.get("message") or text)
+    except (ValueError, AttributeError):
+        return f"HTTP {error.code}: {text[:200]}"
+
+
+def post_webhook(
+    settings: Settings, route: str, params: Sequence[tuple[str, str]]
+) -> tuple[int, str]:
+    """Post a form to the running node as Twilio would, signed with the configured token.
+
+    Without a token it goes to the secret path, unsigned. Gives the status and the body. Raises
+    ConfigError without either, Unanswered when no node listens.
+    """
+    host = settings.host if settings.host in LOOPBACK else "127.0.0.1"
+    local = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    public = settings.public_url or local
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    path = f"/twilio/{route}"
+    if settings.auth_tokens:
+        headers[HEADER] = sign(settings.auth_tokens[0], public + path, list(params))
+    elif settings.hook_secret:
+        path = f"/twilio/~{settings.hook_secret}/{route}"
+    else:
+        raise ConfigError(
+            ["no way to sign: set TWILIO_AUTH_TOKEN or RINGBACK_HOOK_SECRET, or run `ringback dev`"]
+        )
+    # A public address with a path of its own: the proxy in front has cut or kept it; keep it here.
+    local += urlsplit(public).path
+    request = urllib.request.Request(local + path, urlencode(params).encode(), headers)
+    try:
+        with _DIRECT.open(request, timeout=20) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+    except (urllib.error.URLError, OSError) as error:
+        raise Unanswered(
+            f"no node answers at {local}: {error}; start one with `ringback dev`"
+        ) from None

@@ -1,0 +1,75 @@
+"""Project: the settings, rules and plugins of one folder, put together.
+
+Plugins come first, because they add functions and steps to the rule language. Then the rule files
+and the rules of plugins compile to one `RuleSet`. What is wrong is collected, never raised: a
+problem leaves out the rule or plugin that has it, and the caller decides what that means.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ringback.config import Settings
+from ringback.errors import Problem
+from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a worker works with. `problems` is empty when everything of the folder is good."""
+
+    settings: Settings
+    ruleset: RuleSet
+    plugins: PluginSet
+    problems: list[Problem]
+
+    @classmethod
+    def load(cls, settings: Settings) -> "Project":
+        """Read `rules/` and `plugins/` of the project. Never raises for what is in them."""
+        plugins = load_plugins(
+            settings.project / "plugins",
+            entry_points=settings.entry_points,
+            config=settings.plugin_config,
+            environ=settings.environ,
+        )
+        loaded = load_rules(
+            settings.project / "rules", functions=plugins.functions, steps=plugins.steps
+        )
+        problems = [*plugins.problems, *loaded.problems]
+        rules = list(loaded.rules)
+        for spec in plugins.specs:
+            compiled = compile_rule(spec, functions=plugins.functions)
+            if isinstance(compiled, Rule):
+                rules.append(compiled)
+            else:
+                problems += compiled
+        problems += _doubles(rules)
+        return cls(settings, RuleSet(tuple(rules)), plugins, _relative(problems, settings.project))
+
+
+def _doubles(rules: list[Rule]) -> list[Problem]:
+    """A name stands for one rule: runs, strikes and `once_within` are kept under it."""
+    first: dict[str, Rule] = {}
+    problems = []
+    for rule in rules:
+        earlier = first.setdefault(rule.name, rule)
+        if earlier is not rule and earlier.file != rule.file:
+            message = f"rule {rule.name!r} is defined in {earlier.file}:{earlier.line} already"
+            problems.append(
+                Problem(rule.file, rule.line, 1, "schema", message, hint="give it another name")
+            )
+    return problems
+
+
+def _relative(problems: list[Problem], root: Path) -> list[Problem]:
+    """Problems with their files named as seen from the project, in the order of the files."""
+    from dataclasses import replace
+
+    def inside(file: str) -> str:
+        path = Path(file)
+        return str(path.relative_to(root)) if path.is_relative_to(root) else file
+
+    named = [replace(problem, file=inside(problem.file)) for problem in problems]
+    return sorted(named, key=lambda problem: (problem.file, problem.line, problem.column))

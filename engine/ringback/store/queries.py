@@ -1,0 +1,329 @@
+"""What do people ask of the log and the journal? Read-only questions, each one short.
+
+Every answer is plain data under the names of the columns, ready for a table, for JSON or for a
+template. Nothing here needs a running node, and nothing here can change a file.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ringback.store.log import LogReader, LogRow
+from ringback.store.sqlite import connect_reader, speaking
+
+Row = dict[str, Any]
+
+_EVENT = (
+    "uid, type, at, received_at, trust, source, account_sid, subject_sid, sender, recipient, "
+    "conversation, status, error_code, tag, verdicts, depth, log_id, fields"
+)
+_CONTACTS_PER_NUMBER = 50
+
+
+class Questions:
+    """The questions to one data folder. Raises StorageError when no node has ever run on it."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / "journal.db"
+        self._connection = connect_reader(self._path)
+        self._log = LogReader(data / "log.db") if (data / "log.db").exists() else None
+
+    def close(self) -> None:
+        """Close the files."""
+        self._connection.close()
+        if self._log is not None:
+            self._log.close()
+
+    def __enter__(self) -> "Questions":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        with speaking(self._path):
+            return [dict(row) for row in self._connection.execute(sql, values)]
+
+    def _one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
+        rows = self._all(sql, values)
+        return rows[0] if rows else None
+
+    # Events ---------------------------------------------------------------------------------
+
+    def events(
+        self,
+        *,
+        type: str = "",  # noqa: A002 - the word of the column and of the option
+        number: str = "",
+        sid: str = "",
+        since: str = "",
+        error: bool = False,
+        after: int = 0,
+        follow: bool = False,
+        limit: int = 50,
+    ) -> list[Row]:
+        """Events, newest first; with `follow`, those after the row `after` in order.
+
+        `type` may end in `.*`; `number` is either side; `since` is a stored time.
+        """
+        where, values = _filters(type=type, sid=sid, since=since, error=error)
+        if number:
+            conversations = self.conversations(number)
+            marks = ",".join("?" * len(conversations))
+            where.append(f"conversation in ({marks})")
+            values += conversations
+        order = "desc"
+        if follow:
+            where.append("id > ?")
+            values.append(after)
+            order = "asc"
+        clause = f"where {' and '.join(where)}" if where else ""
+        rows = self._all(
+            f"select id, {_EVENT} from events {clause} order by id {order} limit ?",
+            [*values, limit],
+        )
+        return [self._with_fields(row) for row in rows]
+
+    def last_event_id(self) -> int:
+        """The row number of the newest event; 0 when there is none."""
+        row = self._one("select max(id) as last from events")
+        return int(row["last"] or 0) if row else 0
+
+    def event(self, uid: str) -> Row | None:
+        """One event by its uid, with all the fields of its webhook."""
+        row = self._one(f"select id, {_EVENT} from events where uid = ?", (uid,))
+        return self._with_fields(row) if row else None
+
+    def raw(self, event: Mapping[str, Any]) -> LogRow | None:
+        """The request behind an event, byte for byte; None for an internal event."""
+        log_id = event["log_id"]
+        return self._log.get(log_id) if self._log is not None and log_id else None
+
+    def _with_fields(self, row: Row) -> Row:
+        row["verdicts"] = _loads(row["verdicts"], {})
+        if row["fields"]:
+            row["fields"] = _loads(row["fields"], {})
+        else:
+            raw = self.raw(row)
+            row["fields"] = _fields_of(raw) if raw else {}
+        return row
+
+    def conversations(self, number: str) -> list[str]:
+        """The conversations that a number takes part in, on either side, latest first."""
+        rows = self._all(
+            "select conversation from contacts where conversation like ? or conversation like ? "
+            "order by max(coalesce(last_inbound_at, ''), coalesce(last_outbound_at, '')) desc "
+            "limit ?",
+            (f"{_escape(number)}/%", f"%/{_escape(number)}", _CONTACTS_PER_NUMBER),
+        )
+        found = [row["conversation"] for row in rows]
+        recent = self._all(
+            "select distinct conversation from (select conversation, sender, recipient from events "
+            "order by id desc limit 5000) where sender = ? or recipient = ?",
+            (number, number),
+        )
+        return found + [r["conversation"] for r in recent if r["conversation"] not in found]
+
+    # Runs, actions, attempts ----------------------------------------------------------------
+
+    def runs(
+        self, *, event: str = "", state: str = "", rule: str = "", limit: int = 50
+    ) -> list[Row]:
+        """Runs, newest first; of one event in the order in which they began."""
+        where, values = _equal(event_uid=event, state=state, rule=rule)
+        order = "priority desc, id" if event else "id desc"
+        return self._all(f"select * from runs {where} order by {order} limit ?", [*values, limit])
+
+    def actions(
+        self, *, run: str = "", state: str = "", rule: str = "", kind: str = "", limit: int = 50
+    ) -> list[Row]:
+        """Actions, newest first; of one run in their order."""
+        where, values = _equal(run_uid=run, state=state, rule=rule, kind=kind)
+        order = "ordinal" if run else "id desc"
+        rows = self._all(
+            f"select * from actions {where} order by {order} limit ?", [*values, limit]
+        )
+        for row in rows:
+            row["params"] = _loads(row["params"], {})
+        return rows
+
+    def attempts(self, action: str) -> list[Row]:
+        """The requests that were made for an action, in order."""
+        return self._all("select * from attempts where action_uid = ? order by n", (action,))
+
+    def callbacks(self, action: Mapping[str, Any]) -> list[Row]:
+        """The status callbacks about what an action made, in the order of their times."""
+        if not action["remote_sid"] or action["kind"] not in ("send_message", "place_call"):
+            return []
+        return self._all(
+            "select uid, type, at, received_at, status, error_code, trust, source from events "
+            "where subject_sid = ? and type not like '%.received' order by at, id",
+            (action["remote_sid"],),
+        )
+
+    def answer(self, event: str) -> str | None:
+        """The TwiML that the call of this event was given."""
+        row = self._one("select twiml from answers where event_uid = ?", (event,))
+        return str(row["twiml"]) if row else None
+
+    def strikes(self) -> list[Row]:
+        """The rules that blocked or broke the worker, and those in quarantine for it."""
+        return self._all("select * from strikes order by last_at desc")
+
+    def plugin_trouble(self) -> dict[str, str]:
+        """What is wrong with each plugin that is not well: its quarantine, or its last failure."""
+        failed = self._all(
+            "select rule, reason, ended_at from runs where state = 'failed' and rule like '%.%' "
+            "and id > (select max(id) from runs) - 20000 order by id"
+        )
+        trouble = {
+            row["rule"].partition(".")[
+                0
+            ]: f"{row['rule']} failed at {row['ended_at']}: {row['reason']}"
+            for row in failed
+        }
+        for row in reversed(self.strikes()):
+            what = "quarantined" if row["quarantined_at"] else f"struck {row['count']}×"
+            trouble[row["plugin"]] = f"{row['rule']} {what}: {row['reason']}"
+        return trouble
+
+    def counts(self) -> Row:
+        """How much there is of everything that waits or wants attention."""
+        states = self._all("select state, count(*) as n from actions group by state")
+        runs = self._all(
+            "select state, count(*) as n from runs where state in ('pending', 'running', 'waiting')"
+            " group by state"
+        )
+        return {
+            "actions": {row["state"]: row["n"] for row in states},
+            "runs": {row["state"]: row["n"] for row in runs},
+        }
+
+    # Traces ---------------------------------------------------------------------------------
+
+    def find(self, text: str, limit: int = 5) -> list[str]:
+        """The events behind an id of ours, a SID or a phone number, oldest first.
+
+        A SID of something that one of our actions made leads to the event that caused it.
+        """
+        prefix = text[:4]
+        if prefix == "evt_":
+            sql = "select uid from events where uid = ?"
+        elif prefix == "run_":
+            sql = "select event_uid as uid from runs where uid = ?"
+        elif prefix in ("act_", "att_"):
+            inner = "select action_uid from attempts where uid = ?" if prefix == "att_" else "?"
+            sql = f"select event_uid as uid from actions where uid = ({inner})"
+        else:
+            return self._find_outside(text, limit)
+        return [row["uid"] for row in self._all(sql, (text,))]
+
+    def _find_outside(self, text: str, limit: int) -> list[str]:
+        caused = self._all(
+            "select distinct event_uid as uid from actions where remote_sid = ?", (text,)
+        )
+        if caused:
+            return [row["uid"] for row in caused]
+        about = self._all(
+            "select uid from events where subject_sid = ? order by id limit ?", (text, limit)
+        )
+        if about:
+            return [row["uid"] for row in about]
+        if not any(c.isdigit() for c in text):
+            return []
+        began = self.events(number=text, limit=limit * 20)
+        firsts = [row["uid"] for row in began if not self._is_callback(row)]
+        return list(reversed(firsts[:limit]))
+
+    def _is_callback(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event is news about something that an action of ours made."""
+        if event["tag"]:
+            return True
+        row = self._one(
+            "select 1 from actions where remote_sid = ? and remote_sid <> '' "
+            "and kind in ('send_message', 'place_call')",
+            (event["subject_sid"],),
+        )
+        return row is not None
+
+    def trace(self, event_uid: str) -> Row | None:
+        """The whole life of one event: verdicts, runs, actions, attempts, callbacks, outcomes.
+
+        `cause` is the event and the action that led to this one, when it is a status callback.
+        """
+        event = self.event(event_uid)
+        if event is None:
+            return None
+        runs = self.runs(event=event_uid, limit=500)
+        for run in runs:
+            run["actions"] = self.actions(run=run["uid"], limit=500)
+            for action in run["actions"]:
+                action["attempts"] = self.attempts(action["uid"])
+                action["callbacks"] = self.callbacks(action)
+        answer = self.answer(event_uid)
+        cause = self._cause(event)
+        return {"event": event, "cause": cause, "runs": runs, "answer": answer}
+
+    def _cause(self, event: Mapping[str, Any]) -> Row | None:
+        if event["tag"]:
+            return self._one(
+                "select a.uid as action, a.event_uid as event, a.rule from attempts t "
+                "join actions a on a.uid = t.action_uid where t.tag = ?",
+                (event["tag"],),
+            )
+        if not event["subject_sid"] or event["type"].endswith(".received"):
+            return None
+        return self._one(
+            "select uid as action, event_uid as event, rule from actions "
+            "where remote_sid = ? and kind in ('send_message', 'place_call')",
+            (event["subject_sid"],),
+        )
+
+
+def _filters(*, type: str, sid: str, since: str, error: bool) -> tuple[list[str], list[object]]:  # noqa: A002
+    where: list[str] = []
+    values: list[object] = []
+    if type.endswith(".*"):
+        where.append("type >= ? and type < ?")
+        values += [type[:-1], type[:-2] + "/"]
+    elif type:
+        where.append("type = ?")
+        values.append(type)
+    if sid:
+        where.append("subject_sid = ?")
+        values.append(sid)
+    if since:
+        where.append("received_at >= ?")
+        values.append(since)
+    if error:
+        where.append("error_code > 0")
+    return where, values
+
+
+def _equal(**wanted: str) -> tuple[str, list[object]]:
+    given = {column: value for column, value in wanted.items() if value}
+    clause = " and ".join(f"{column} = ?" for column in given)
+    return (f"where {clause}" if given else ""), list(given.values())
+
+
+def _escape(text: str) -> str:
+    """A number with nothing in it that LIKE would read as a wildcard."""
+    return text.replace("%", "").replace("_", "")
+
+
+def _loads(text: str | None, default: Any) -> Any:
+    if not text:
+        return default
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _fields_of(raw: LogRow) -> Any:
+    """The parameters of a webhook as they came; of a JSON body, its object or list."""
+    if "json" in raw.content_type:
+        return _loads(raw.body.decode("utf-8", "replace"), {})
+    return dict(parse_qsl(raw.body.decode("utf-8", "replace"), keep_blank_values=True))

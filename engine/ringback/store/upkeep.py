@@ -1,0 +1,53 @@
+"""How do we copy the databases of a node, and find out whether they are sound?"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from ringback.errors import RingbackError, StorageError
+from ringback.store.sqlite import connect_reader, speaking
+
+FILES = ("log.db", "journal.db")
+
+
+def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
+    """Copy both databases, consistent and without stopping the node; yields name and bytes.
+
+    Raises StorageError when a copy fails or a file of the target folder exists already.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        source = data / name
+        if not source.exists():
+            continue
+        copy = target / name
+        if copy.exists():
+            raise StorageError(f"{copy}: exists already; name an empty folder")
+        reader = connect_reader(source)
+        with speaking(copy):
+            writer = sqlite3.connect(copy)
+            try:
+                reader.backup(writer, pages=2000, sleep=0.01)
+                writer.execute("pragma journal_mode = delete")
+            finally:
+                writer.close()
+                reader.close()
+        yield name, copy.stat().st_size
+
+
+def check(data: Path) -> list[str]:
+    """What is wrong with the databases of a folder: one line each, none when all is well."""
+    problems = []
+    for name in FILES:
+        if not (data / name).exists():
+            continue
+        try:
+            connection = connect_reader(data / name)
+            with speaking(data / name):
+                found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
+            connection.close()
+        except RingbackError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{data / name}: {line}" for line in found if line != "ok"]
+    return problems

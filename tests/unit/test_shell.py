@@ -1,0 +1,133 @@
+"""The shell itself: help, exit codes, projects, settings."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ringback.cli.main import COMMANDS, run
+
+TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of this machine reaches a test; the working folder is an empty one."""
+    for name in list(os.environ):
+        if name.startswith(("RINGBACK_", "TWILIO_", "MATON_")) or name == "PORT":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_help_names_every_command_and_loads_none(tmp_path: Path) -> None:
+    """`ringback --help` lists all commands without importing what they need."""
+    code = (
+        "import sys; from ringback.cli.main import run; run(['--help']);"
+        "print([m for m in ('httpx', 'starlette', 'pydantic', 'rich', 'sqlite_utils', 'twilio')"
+        " if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command of the table loads and explains itself."""
+    assert run([name, "--help"]) == 0
+    assert "Usage: ringback" in capsys.readouterr().out
+
+
+def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error ends with 2."""
+    assert run(["evnets"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_wrong_settings_end_with_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each problem of the settings is one line on stderr."""
+    (tmp_path / "ringback.toml").write_text('port = "x"\nprot = 1\n')
+    assert run(["config", "show"]) == 78
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("ringback: ringback.toml:") for line in lines)
+
+
+def test_config_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values come with their sources; secrets are masked in both forms."""
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", TOKEN)
+    (tmp_path / "ringback.toml").write_text("port = 9\n")
+    assert run(["config", "show"]) == 0
+    text = capsys.readouterr().out
+    assert run(["config", "show", "--json"]) == 0
+    raw = capsys.readouterr().out
+    rows = {row["setting"]: row for row in map(json.loads, raw.splitlines())}
+    assert TOKEN not in text + raw
+    assert rows["port"]["value"] == "9"
+    assert rows["port"]["source"] == "ringback.toml"
+    assert rows["auth_tokens"]["source"] == "environment TWILIO_AUTH_TOKEN"
+    assert rows["host"]["source"] == "default"
+
+
+def test_project_is_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """A command in a folder inside a project is about that project; -C names another one."""
+    inner = tmp_path / "project" / "rules"
+    inner.mkdir(parents=True)
+    (tmp_path / "project" / "ringback.toml").write_text("port = 7\n")
+    monkeypatch.chdir(inner)
+    assert run(["config", "show"]) == 0
+    assert f"project {tmp_path / 'project'}," in capsys.readouterr().err
+    assert run(["-C", str(tmp_path), "config", "show"]) == 0
+    assert f"project {tmp_path}," in capsys.readouterr().err
+
+
+def test_init_makes_a_project_and_overwrites_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """init writes settings, rules and plugins, keeps what is there, and hides the secrets."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "ringback.toml").write_text("port = 7\n")
+    assert run(["init", "new"]) == 0
+    assert (tmp_path / "new" / "ringback.toml").read_text() == "port = 7\n"
+    assert "kept   ringback.toml" in capsys.readouterr().out
+    assert (tmp_path / "new" / ".env").stat().st_mode & 0o777 == 0o600
+    assert "data/" in (tmp_path / "new" / ".gitignore").read_text()
+    first = (tmp_path / "new" / ".env").read_text()
+    assert run(["init", "other", "--bare"]) == 0
+    assert (tmp_path / "other" / ".env").read_text() != first
+    assert list((tmp_path / "other" / "rules").iterdir()) == []
+
+
+def test_questions_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before any node has run there is no data: exit 74, and the mend is named."""
+    assert run(["events", "list"]) == 74
+    assert "`ringback serve` creates it" in capsys.readouterr().err
+
+
+def test_pause_without_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Talking to a worker that is not there says so at once."""
+    (tmp_path / "data").mkdir()
+    started = time.monotonic()
+    assert run(["pause"]) == 75
+    assert time.monotonic() - started < 2
+    assert "worker did not answer" in capsys.readouterr().err
+
+
+def test_broken_pipe_is_quiet(tmp_path: Path) -> None:
+    """A reader that leaves early (`| head`) gets no traceback."""
+    done = subprocess.run(
+        f"{sys.executable} -m ringback.cli.main config show | true",
+        shell=True, capture_output=True, text=True, cwd=tmp_path, check=True,
+    )  # fmt: skip
+    assert done.stderr.startswith("project ")
+    assert len(done.stderr.splitlines()) == 1

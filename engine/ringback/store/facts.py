@@ -5,12 +5,13 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from ringback.seams import Seams, from_iso, iso
+from ringback.twilio.error_codes import error_class as class_of
 
 
 class JournalFacts:
     """The past as the journal has it. Every answer is one indexed look-up.
 
-    https://www.sqlite.org/queryplanner.html; conversations are `ours/theirs`.
+    Conversations are written `ours/theirs`, times are UTC.
     """
 
     def __init__(self, connection: sqlite3.Connection, seams: Seams) -> None:
@@ -42,23 +43,26 @@ class JournalFacts:
         ).fetchone()
         return from_iso(row[0]) if row and row[0] else None
 
-    def count(self, type_pattern: str, seconds: float, conversation: str) -> int:
-        """How many events of a type came in the last `seconds`; all conversations when empty."""
-        since = iso(self._seams.now() - timedelta(seconds=seconds))
-        by_type = "type = ?"
-        value = type_pattern
+    def count(
+        self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
+    ) -> int:
+        """How many events of a type came in the last `seconds`; empty words mean any."""
+        where, values = ["type = ?"], [type_pattern]
         if type_pattern.endswith(".*"):
-            by_type, value = "type >= ? and type < ?", type_pattern[:-1]
-        values: list[str] = [value] if by_type == "type = ?" else [value, value[:-1] + "/"]
-        where = f"{by_type} and received_at >= ?"
-        values.append(since)
+            where, values = ["type >= ?", "type < ?"], [type_pattern[:-1], type_pattern[:-2] + "/"]
+        where.append("received_at >= ?")
+        values.append(iso(self._seams.now() - timedelta(seconds=seconds)))
         if conversation:
-            where += " and conversation = ?"
+            where.append("conversation = ?")
             values.append(conversation)
-        row = self._connection.execute(
-            f"select count(*) from events where {where}", values
-        ).fetchone()
-        return int(row[0])
+        rows = self._connection.execute(
+            f"select error_code, count(*) from events where {' and '.join(where)} "
+            "group by error_code",
+            values,
+        )
+        return sum(
+            number for code, number in rows if not error_class or class_of(code) == error_class
+        )
 
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact under a name, empty when nothing was."""

@@ -1,9 +1,9 @@
 """What is written when events are matched: cursor, events, runs, outcomes, all at once."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from sqlite3 import Connection, Row
 
 from ringback.events import Event
 from ringback.outcomes import advance, normal_status, rank, state_for
@@ -65,12 +65,12 @@ class Recorded:
     moved: list[Moved] = field(default_factory=list)
 
 
-def cursor(connection: sqlite3.Connection) -> int:
+def cursor(connection: Connection) -> int:
     """The id of the last log row that has been matched."""
     return int(get_meta(connection, CURSOR, "0"))
 
 
-def known_keys(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
     """Which of these identities the journal has seen already."""
     found: set[str] = set()
     for start in range(0, len(keys), 500):
@@ -83,7 +83,7 @@ def known_keys(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
     return found
 
 
-def depths(connection: sqlite3.Connection, tags: Sequence[str]) -> dict[str, int]:
+def depths(connection: Connection, tags: Sequence[str]) -> dict[str, int]:
     """How deep in a chain of our own doing the actions behind these attempt tags stand."""
     found: dict[str, int] = {}
     for start in range(0, len(tags), 500):
@@ -99,7 +99,7 @@ def depths(connection: sqlite3.Connection, tags: Sequence[str]) -> dict[str, int
     return found
 
 
-def last_firing(connection: sqlite3.Connection, rule: str, key: str) -> tuple[str, str] | None:
+def last_firing(connection: Connection, rule: str, key: str) -> tuple[str, str] | None:
     """When this rule last fired for this key (by the event's time), and in which run."""
     row = connection.execute(
         "select e.received_at, r.uid from runs r join events e on e.uid = r.event_uid "
@@ -109,9 +109,7 @@ def last_firing(connection: sqlite3.Connection, rule: str, key: str) -> tuple[st
     return (row[0], row[1]) if row else None
 
 
-def record(
-    connection: sqlite3.Connection, batch: Sequence[Matched], new_cursor: int | None
-) -> Recorded:
+def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
     """Write a batch of events with their runs, fold the statuses in it, move the cursor.
 
     Events are inserted once by `dedupe_key`; the caller has dropped those that are known.
@@ -136,7 +134,7 @@ def record(
     return recorded
 
 
-def insert_runs(connection: sqlite3.Connection, runs: Iterable[NewRun]) -> None:
+def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
     """Write runs that are about to start or to wait."""
     connection.executemany(
         "insert into runs (uid, event_uid, rule, rule_rev, key, priority, started_at, state, "
@@ -152,14 +150,14 @@ def insert_runs(connection: sqlite3.Connection, runs: Iterable[NewRun]) -> None:
 
 
 def settle_verdicts(
-    connection: sqlite3.Connection, event_uid: str, verdicts: str, runs: Sequence[NewRun]
+    connection: Connection, event_uid: str, verdicts: str, runs: Sequence[NewRun]
 ) -> None:
     """Write the verdicts and runs of an event that was recorded before it was matched."""
     connection.execute("update events set verdicts = ? where uid = ?", (verdicts, event_uid))
     insert_runs(connection, runs)
 
 
-def fold(connection: sqlite3.Connection, event: Event) -> list[Moved]:
+def fold(connection: Connection, event: Event) -> list[Moved]:
     """Let a status callback advance the outcome of the action that caused it.
 
     The action is found by the tag in the callback's path, else by the SID. A tag that arrives
@@ -202,14 +200,14 @@ def fold(connection: sqlite3.Connection, event: Event) -> list[Moved]:
     ]  # fmt: skip
 
 
-def _action_behind(connection: sqlite3.Connection, event: Event) -> sqlite3.Row | None:
+def _action_behind(connection: Connection, event: Event) -> Row | None:
     columns = (
         "a.uid, a.kind, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, a.state, "
         "a.remote_sid, a.depth"
     )
     found = None
     query = connection.cursor()
-    query.row_factory = sqlite3.Row
+    query.row_factory = Row
     if event.tag:
         found = query.execute(
             f"select {columns} from attempts t join actions a on a.uid = t.action_uid "
@@ -222,7 +220,7 @@ def _action_behind(connection: sqlite3.Connection, event: Event) -> sqlite3.Row 
             "and a.kind in ('send_message', 'place_call')",
             (event.subject_sid,),
         ).fetchone()
-    return found if isinstance(found, sqlite3.Row) else None
+    return found if isinstance(found, Row) else None
 
 
 def _row(item: Matched) -> tuple[object, ...]:
@@ -236,7 +234,7 @@ def _row(item: Matched) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _heard_from(connection: sqlite3.Connection, event: Event) -> None:
+def _heard_from(connection: Connection, event: Event) -> None:
     moment = iso(event.at)
     connection.execute(
         "insert into contacts (conversation, first_at, last_inbound_at, inbound) "

@@ -97,6 +97,8 @@ create table actions (
     due_at text,
     send_by text,
     tries integer not null default 0,
+    polls integer not null default 0,
+    resends integer not null default 0,
     collision_key text not null default '',
     conversation text not null default '',
     depth integer not null default 0,

@@ -5,7 +5,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ringback.actions import Action, to_params
+from ringback.actions import Action, Remember, to_params
+from ringback.store.facts import remember
+from ringback.store.sending import StoredAction
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,17 @@ class NewAction:
     settled_at: str | None = None
     due_at: str | None = None
     send_by: str | None = None
+
+    def stored(self) -> StoredAction:
+        """The same action as it stands in the journal once it is written."""
+        return StoredAction(
+            uid=self.uid, run_uid=self.run_uid, event_uid=self.event_uid, rule=self.rule,
+            kind=self.action.kind, params=json.dumps(to_params(self.action), ensure_ascii=False),
+            policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
+            outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
+            tries=0, collision_key=self.collision_key, conversation=self.conversation,
+            depth=self.depth,
+        )  # fmt: skip
 
 
 _COLUMNS = "uid, event_uid, rule, rule_rev, key, state, priority, due_at, started_at, memory"
@@ -114,6 +127,10 @@ def finish(
     if not changed:
         return False
     insert_actions(connection, actions)
+    for item in actions:
+        if isinstance(item.action, Remember) and item.state == "settled":
+            wish = item.action
+            remember(connection, wish.conversation, wish.name, wish.value, now)
     if twiml is not None and actions:
         connection.execute(
             "insert into answers (event_uid, twiml, at) values (?, ?, ?) "
@@ -121,6 +138,16 @@ def finish(
             (actions[0].event_uid, twiml, now),
         )
     return True
+
+
+def reopen_answer(connection: sqlite3.Connection, uid: str) -> None:
+    """An answer that came too late for its call: send it as an update of the live call instead."""
+    connection.execute(
+        "update actions set state = 'planned', settled_at = null, "
+        "reason = 'the call had stopped waiting: sent as an update' "
+        "where uid = ? and state = 'settled'",
+        (uid,),
+    )
 
 
 def insert_actions(connection: sqlite3.Connection, actions: Sequence[NewAction]) -> None:

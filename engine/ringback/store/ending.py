@@ -1,0 +1,58 @@
+"""What is written when something has come to its end: the event of it, and what a hook wished."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ringback.events import Event
+from ringback.seams import iso
+from ringback.store.matching import NewRun, insert_runs
+from ringback.store.running import NewAction, finish
+
+
+def attempts_of(connection: sqlite3.Connection, action_uid: str) -> int:
+    """How many requests were made for an action."""
+    row = connection.execute(
+        "select count(*) from attempts where action_uid = ?", (action_uid,)
+    ).fetchone()
+    return int(row[0])
+
+
+def error_code_of(connection: sqlite3.Connection, action_uid: str) -> int:
+    """Twilio's code for what went wrong with an action, 0 when nothing did."""
+    row = connection.execute(
+        "select error_code from actions where uid = ?", (action_uid,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def record_internal(connection: sqlite3.Connection, event: Event) -> bool:
+    """Write an event of our own making, to be matched like any other. False when it is known."""
+    return bool(
+        connection.execute(
+            "insert into events (uid, type, at, received_at, trust, source, account_sid, "
+            "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
+            "dedupe_key, depth, fields) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,null,?,?,?) "
+            "on conflict (dedupe_key) do nothing",
+            (
+                event.uid, event.type, iso(event.at), iso(event.received_at), event.trust,
+                event.source, event.account_sid, event.subject_sid, event.sender, event.recipient,
+                event.conversation, event.status, event.error_code, event.tag, event.dedupe_key,
+                event.depth, json.dumps(dict(event.fields), ensure_ascii=False),
+            ),
+        ).rowcount
+    )  # fmt: skip
+
+
+def run_at_once(
+    connection: sqlite3.Connection, run: NewRun, actions: Sequence[NewAction], now: str
+) -> None:
+    """Write a run that began and ended in one go, with what it wishes."""
+    insert_runs(connection, [run])
+    first = connection.execute(
+        "select coalesce(max(ordinal), -1) + 1 from actions where event_uid = ? and rule = ?",
+        (run.event_uid, run.rule),
+    ).fetchone()[0]
+    numbered = [replace(item, ordinal=first + index) for index, item in enumerate(actions)]
+    finish(connection, run.uid, state="done", reason="", now=now, actions=numbered)

@@ -1,0 +1,92 @@
+"""What is read and written while the fate of a send is looked into."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from ringback.outcomes import advance, normal_status, state_for
+from ringback.store.sending import StoredAction
+
+
+def progress(connection: sqlite3.Connection, action_uid: str) -> tuple[int, int, str]:
+    """How often the list was looked at since the last attempt, how often it was sent again, and
+    when the last attempt started."""
+    polls, resends = connection.execute(
+        "select polls, resends from actions where uid = ?", (action_uid,)
+    ).fetchone()
+    row = connection.execute(
+        "select started_at from attempts where action_uid = ? order by id desc limit 1",
+        (action_uid,),
+    ).fetchone()
+    return polls, resends, str(row[0]) if row else ""
+
+
+def claimed(connection: sqlite3.Connection, sids: Sequence[str]) -> set[str]:
+    """Which of these records belong to an action already."""
+    marks = ",".join("?" * len(sids))
+    rows = connection.execute(
+        f"select remote_sid from actions where remote_sid in ({marks})", list(sids)
+    )
+    return {row[0] for row in rows}
+
+
+def claim(
+    connection: sqlite3.Connection,
+    action: StoredAction,
+    sid: str,
+    status: str,
+    reason: str,
+    now: str,
+) -> str:
+    """The record was found: the request was carried out. Returns the action's state, empty when
+    somebody else decided meanwhile or the record was claimed."""
+    outcome = advance(action.kind, action.outcome, normal_status(status))
+    state = state_for(action.kind, outcome)
+    try:
+        changed = connection.execute(
+            "update actions set state = ?, outcome = ?, remote_sid = ?, reason = ?, due_at = null, "
+            "settled_at = ? where uid = ? and state in ('unknown', 'parked')",
+            (state, outcome, sid, reason, None if state == "accepted" else now, action.uid),
+        ).rowcount
+    except sqlite3.IntegrityError:
+        return ""
+    if not changed:
+        return ""
+    connection.execute(
+        "update attempts set result = 'accepted', detail = detail || '; ' || ? "
+        "where action_uid = ? and result = 'unknown'",
+        (reason, action.uid),
+    )
+    return state
+
+
+def postpone(
+    connection: sqlite3.Connection, action_uid: str, due_at: str, reason: str, *, looked: bool
+) -> None:
+    """Look again later. `looked` says whether the list was really read."""
+    connection.execute(
+        "update actions set due_at = ?, reason = ?, polls = polls + ? "
+        "where uid = ? and state = 'unknown'",
+        (due_at, reason, int(looked), action_uid),
+    )
+
+
+def send_again(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
+    """The record is absent within the bound: the action may be sent once more."""
+    return bool(
+        connection.execute(
+            "update actions set state = 'planned', reason = ?, due_at = null, polls = 0, "
+            "resends = resends + 1 where uid = ? and state = 'unknown'",
+            (reason, action_uid),
+        ).rowcount
+    )
+
+
+def park(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
+    """Nothing proves what happened and nothing more may be tried: a person decides."""
+    return bool(
+        connection.execute(
+            "update actions set state = 'parked', reason = ?, due_at = null "
+            "where uid = ? and state = 'unknown'",
+            (reason, action_uid),
+        ).rowcount
+    )

@@ -1,0 +1,58 @@
+"""Which calls are waiting for TwiML right now, and when they stop waiting.
+
+The receiver asks and keeps a deadline; when it gives up it says so, and what a rule says later
+becomes an update of the live call instead.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it."""
+
+    call_sid: str
+    future: "asyncio.Future[str]"
+    deadline: float
+
+    def still(self) -> str:
+        """The SID while the call waits, empty once it has its answer or the deadline has passed."""
+        late = asyncio.get_running_loop().time() >= self.deadline
+        return "" if self.future.done() or late else self.call_sid
+
+    def give(self, twiml: str) -> bool:
+        """Answer it; False when it came too late."""
+        if not self.still():
+            return False
+        self.future.set_result(twiml)
+        return True
+
+
+class Answers:
+    """The calls that wait, by the log row of their request.
+
+    Matching may meet the row before the receiver asks for it, or after: whoever comes first makes
+    the entry.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._waiting: dict[int, Waiting] = {}
+
+    def wait(self, log_id: int, call_sid: str, age: float = 0.0) -> Waiting:
+        """The entry of a request that came in `age` seconds ago."""
+        waiting = self._waiting.get(log_id)
+        if waiting is None:
+            loop = asyncio.get_running_loop()
+            deadline = loop.time() + max(self._patience - age, 0.0)
+            waiting = Waiting(call_sid, loop.create_future(), deadline)
+            self._waiting[log_id] = waiting
+            loop.call_later(self._patience * 2, self._waiting.pop, log_id, None)
+        return waiting
+
+    def late(self, log_id: int) -> None:
+        """The receiver has given its fallback: the call waits no longer."""
+        waiting = self._waiting.get(log_id)
+        if waiting is not None and not waiting.future.done():
+            waiting.future.cancel()

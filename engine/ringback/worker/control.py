@@ -1,0 +1,134 @@
+"""What the receiver and the shell may ask of a worker over its socket."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from ringback.errors import UsageError
+from ringback.ipc import Message
+from ringback.seams import Seams, iso
+from ringback.store import running, sending
+from ringback.store.journal import set_meta
+from ringback.worker.engine import Engine
+
+log = logging.getLogger(__name__)
+
+PAUSED = "paused"
+_UNDECIDED = ("planned", "deferred", "parked")
+_OUTCOMES = {"sent": "accepted", "not_sent": "planned"}
+
+
+class Control:
+    """Answers one operation at a time; `reload` is what the process does on SIGHUP."""
+
+    def __init__(
+        self, engine: Engine, seams: Seams, reload: Callable[[], Awaitable[list[str]]]
+    ) -> None:
+        self._engine = engine
+        self._seams = seams
+        self._reload = reload
+
+    async def handle(self, message: Message) -> dict[str, Any] | None:
+        """One message of the socket. Raises UsageError, which is told to the asker."""
+        operation = str(message.get("op") or "")
+        if operation == "wake":
+            self._engine.wake()
+            return None
+        if operation == "answer":
+            return {"twiml": await self._engine.answer(int(message["id"]))}
+        if operation == "late":
+            self._engine.late(int(message["id"]))
+            return None
+        do = getattr(self, f"_do_{operation}", None)
+        if do is None:
+            raise UsageError(f"the worker knows no operation {operation!r}")
+        result: dict[str, Any] = await do(message)
+        return {"ok": True, **result}
+
+    async def _do_status(self, message: Message) -> dict[str, Any]:
+        return self._engine.status()
+
+    async def _do_pause(self, message: Message) -> dict[str, Any]:
+        await self._engine.journal.write(partial(set_meta, key=PAUSED, value="yes"))
+        self._engine.sender.paused = True
+        log.warning("sending is paused")
+        return {"state": "paused"}
+
+    async def _do_resume(self, message: Message) -> dict[str, Any]:
+        await self._engine.journal.write(partial(set_meta, key=PAUSED, value=""))
+        self._engine.sender.paused = False
+        self._engine.sender.refill()
+        log.warning("sending goes on")
+        return {"state": "running"}
+
+    async def _do_reload(self, message: Message) -> dict[str, Any]:
+        problems = await self._reload()
+        return {"problems": problems, "rules": self._engine.status()["rules"]}
+
+    async def _do_release(self, message: Message) -> dict[str, Any]:
+        rule = str(message.get("rule") or "")
+        if not await self._engine.journal.write(partial(running.release, rule=rule)):
+            raise UsageError(f"rule {rule!r} has no strikes")
+        self._engine.matcher.quarantined.pop(rule, None)
+        return {"state": "released"}
+
+    async def _do_cancel_run(self, message: Message) -> dict[str, Any]:
+        uid = str(message.get("uid") or "")
+        now = iso(self._seams.now())
+        done = await self._engine.journal.write(
+            partial(running.cancel_runs, uids=[uid], reason="cancelled by a person", now=now)
+        )
+        if not done:
+            raise UsageError(f"run {uid!r} is not under way")
+        self._engine.waits.drop(uid)
+        return {"state": "cancelled"}
+
+    async def _do_cancel_action(self, message: Message) -> dict[str, Any]:
+        await self._decide(message, _UNDECIDED, "cancelled", "cancelled by a person")
+        return {"state": "cancelled"}
+
+    async def _do_retry(self, message: Message) -> dict[str, Any]:
+        """Send an action again, or say yes to a draft. What may have happened already wants an
+        explicit `may_duplicate`."""
+        uid = str(message.get("uid") or "")
+        action = sending.get_action(self._engine.journal.reader, uid)
+        if action is None:
+            raise UsageError(f"there is no action {uid!r}")
+        doubtful = action.state in ("unknown", "parked") and action.tries > 0
+        if doubtful and not message.get("may_duplicate"):
+            raise UsageError(
+                f"{uid} may have happened already ({action.reason}); "
+                "say --may-duplicate to send it all the same"
+            )
+        await self._decide(
+            message, ("failed", "parked", "unknown", "refused", "deferred", "cancelled"),
+            "planned", "sent again by a person",
+        )  # fmt: skip
+        self._engine.sender.refill()
+        return {"state": "planned"}
+
+    async def _do_resolve(self, message: Message) -> dict[str, Any]:
+        """A person knows what happened to a parked or unknown action."""
+        outcome = str(message.get("outcome") or "")
+        if outcome not in _OUTCOMES:
+            raise UsageError("resolve wants the outcome `sent` or `not_sent`")
+        state = "settled" if outcome == "sent" else "cancelled"
+        reason = f"a person says that it was {outcome.replace('_', ' ')}"
+        await self._decide(message, ("parked", "unknown"), state, reason)
+        return {"state": state}
+
+    async def _decide(
+        self, message: Message, expected: tuple[str, ...], state: str, reason: str
+    ) -> None:
+        uid = str(message.get("uid") or "")
+        done = await self._engine.journal.write(
+            partial(
+                sending.decide, uid=uid, expected=expected, state=state, reason=reason,
+                now=iso(self._seams.now()),
+            )
+        )  # fmt: skip
+        if not done:
+            action = sending.get_action(self._engine.journal.reader, uid)
+            where = f"is {action.state}" if action else "does not exist"
+            raise UsageError(f"action {uid!r} {where}; this wants {' or '.join(expected)}")

@@ -1,0 +1,247 @@
+"""How plugins watch: `on_event` after an event is recorded, `on_settled` at the end of an action.
+
+A hook is an observer. It is called in batches, one plugin at a time, behind the same limits as a
+rule, and it never holds up matching: what it wishes is planned under a run of its own. It is not
+called again after a crash; what must not be missed belongs into a rule.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from ringback.actions import Action
+from ringback.config import Settings
+from ringback.errors import RingbackError
+from ringback.events import Event
+from ringback.plugins.context import SettledAction, context_for
+from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins.loader import Plugin, PluginSet, hook_callers
+from ringback.seams import Seams, iso
+from ringback.store import ending, running, sending
+from ringback.store.facts import JournalFacts
+from ringback.store.journal import Journal
+from ringback.store.matching import NewRun
+from ringback.store.running import NewAction
+from ringback.store.sending import StoredAction
+from ringback.twilio.error_codes import error_class
+from ringback.worker.handlers import Handlers, HandlerTimeout
+from ringback.worker.plan import Wished, plan
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+QUEUE = 10_000
+"""An observer that is further behind than this misses events; the loss is counted and logged."""
+
+Subject = Event | SettledAction
+
+
+class Watcher:
+    """One plugin's hook with the subjects that wait for it."""
+
+    def __init__(self, name: str, plugin: Plugin, function: Callable[..., Any]) -> None:
+        self.name = name
+        self.plugin = plugin
+        self.function = function
+        self.queue: deque[Subject] = deque()
+        self.missed = 0
+        self.task: asyncio.Task[None] | None = None
+
+
+class Hooks:
+    """The watchers of all plugins, and the internal events that rules may listen to."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        journal: Journal,
+        seams: Seams,
+        settings: Settings,
+        on_actions: Callable[[Sequence[NewAction]], None],
+    ) -> None:
+        self.wants: Callable[[str], bool] = lambda _type: False
+        self._handlers = handlers
+        self._journal = journal
+        self._seams = seams
+        self._settings = settings
+        self._on_actions = on_actions
+        self._facts = JournalFacts(journal.reader, seams)
+        self._plugins = PluginSet()
+        self._watchers: dict[str, list[Watcher]] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+
+    def adopt(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
+        """Watch for these plugins from now on; `wants` says which events rules listen to."""
+        self.wants = wants
+        self._plugins = plugins
+        self._watchers = {
+            name: [Watcher(name, plugin, call) for plugin, call in hook_callers(plugins, name)]
+            for name in ("on_event", "on_settled")
+        }
+
+    async def startup(self) -> None:
+        """Tell every plugin that the worker begins."""
+        await self._each("startup")
+
+    async def shutdown(self) -> None:
+        """Let the watchers finish what they hold, then tell every plugin that the worker ends."""
+        tasks = [watch.task for group in self._watchers.values() for watch in group if watch.task]
+        pending = [task for task in (*tasks, *self._ends) if not task.done()]
+        if pending:
+            await asyncio.wait(pending, timeout=self._settings.handler_seconds)
+        await self._each("shutdown")
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        """These events have been recorded."""
+        for watcher in self._watchers.get("on_event", ()):
+            self._feed(watcher, events)
+
+    def on_end(self, uid: str, state: str, wake: Callable[[], None]) -> None:
+        """An action was settled, failed, refused, or became unknown: tell rules and plugins."""
+        kind = f"action.{state}"
+        watchers = self._watchers.get("on_settled", ()) if state != "unknown" else ()
+        if not watchers and not self.wants(kind):
+            return
+        task = asyncio.ensure_future(self._tell_end(uid, kind, wake))
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+    async def _tell_end(self, uid: str, kind: str, wake: Callable[[], None]) -> None:
+        try:
+            stored = sending.get_action(self._journal.reader, uid)
+            if stored is None:
+                return
+            ended = _settled(self._journal.reader, stored)
+            if kind != "action.unknown":
+                for watcher in self._watchers.get("on_settled", ()):
+                    self._feed(watcher, [ended])
+            if self.wants(kind):
+                event = _internal(ended, kind, self._seams, stored.depth)
+                if await self._journal.write(partial(ending.record_internal, event=event)):
+                    wake()
+        except RingbackError as error:
+            log.error("the end of %s could not be told: %s", uid, error)
+
+    def _feed(self, watcher: Watcher, subjects: Sequence[Subject]) -> None:
+        room = QUEUE - len(watcher.queue)
+        if len(subjects) > room:
+            watcher.missed += len(subjects) - room
+            log.error("plugin %s: %s misses events, it is too slow", watcher.plugin.name,
+                      watcher.name)  # fmt: skip
+        watcher.queue.extend(subjects[:room])
+        if watcher.queue and (watcher.task is None or watcher.task.done()):
+            watcher.task = asyncio.ensure_future(self._drain(watcher))
+
+    async def _drain(self, watcher: Watcher) -> None:
+        while watcher.queue:
+            batch = [watcher.queue.popleft() for _ in range(min(BATCH, len(watcher.queue)))]
+            name = f"{watcher.plugin.name}.{watcher.name}"
+            try:
+                results = await self._handlers.call(
+                    partial(self._watch, watcher, batch),
+                    limit=self._settings.handler_seconds, run_uid="", rule=name,
+                    plugin=watcher.plugin.name,
+                )  # fmt: skip
+                for subject, actions in results:
+                    await self._plan(name, subject, actions)
+            except HandlerTimeout as error:
+                await self._strike(watcher, name, str(error))
+            except RingbackError as error:
+                log.error("%s: %s", name, error)
+
+    def _watch(
+        self, watcher: Watcher, batch: Sequence[Subject]
+    ) -> list[tuple[Subject, tuple[Action, ...]]]:
+        """In the handlers' thread: call the hook for each subject; one that raises is one line."""
+        found = []
+        context = self._context(watcher.plugin)
+        argument = "event" if watcher.name == "on_event" else "action"
+        for subject in batch:
+            try:
+                result = bind(watcher.function, {argument: subject, "ctx": context})()
+                if asyncio.iscoroutine(result):
+                    result = asyncio.run(result)
+                actions = actions_of(result, plugin=watcher.plugin.name)
+            except Exception as error:
+                log.error("plugin %s: %s: %s: %s", watcher.plugin.name, watcher.name,
+                          type(error).__name__, error)  # fmt: skip
+                continue
+            if actions:
+                found.append((subject, actions))
+        return found
+
+    async def _plan(self, name: str, subject: Subject, actions: tuple[Action, ...]) -> None:
+        event_uid = subject.uid if isinstance(subject, Event) else subject.event_uid
+        now = self._seams.now()
+        run = NewRun(
+            uid=self._seams.uid("run"), event_uid=event_uid, rule=name, rule_rev="", key="",
+            priority=0, started_at=iso(now),
+        )  # fmt: skip
+        event = subject if isinstance(subject, Event) else _internal(subject, "", self._seams, 1)
+        planned = plan(
+            Wished(run.uid, name, "live"), event, actions, seams=self._seams,
+            account_sid=self._settings.account_sid, default_sender=self._settings.sender,
+            waiting_call="",
+        )  # fmt: skip
+        await self._journal.write(
+            partial(ending.run_at_once, run=run, actions=planned.actions, now=iso(now))
+        )
+        self._on_actions([item for item in planned.actions if item.state == "planned"])
+
+    async def _strike(self, watcher: Watcher, name: str, reason: str) -> None:
+        log.error("%s: %s", name, reason)
+        now = iso(self._seams.now())
+        await self._journal.write(
+            partial(
+                running.strike,
+                rule=name,
+                plugin=watcher.plugin.name,
+                reason=reason,
+                now=now,
+                limit=3,
+            )
+        )
+
+    async def _each(self, hook: str) -> None:
+        for plugin, function in hook_callers(self._plugins, hook):
+            try:
+                await self._handlers.call(
+                    bind(function, {"ctx": self._context(plugin)}),
+                    limit=self._settings.handler_seconds, run_uid="",
+                    rule=f"{plugin.name}.{hook}", plugin=plugin.name,
+                )  # fmt: skip
+            except RingbackError as error:
+                log.error("plugin %s: %s: %s", plugin.name, hook, error)
+
+    def _context(self, plugin: Plugin) -> Any:
+        return context_for(plugin.name, plugin.config, clock=self._seams, store=self._facts)
+
+
+def _settled(connection: sqlite3.Connection, stored: StoredAction) -> SettledAction:
+    code = ending.error_code_of(connection, stored.uid)
+    return SettledAction(
+        uid=stored.uid, rule=stored.rule, wish=stored.action, state=stored.state,
+        event_uid=stored.event_uid, conversation=stored.conversation, outcome=stored.outcome,
+        reason=stored.reason, remote_sid=stored.remote_sid, error_code=code,
+        error_class=error_class(code), attempts=ending.attempts_of(connection, stored.uid),
+    )  # fmt: skip
+
+
+def _internal(ended: SettledAction, kind: str, seams: Seams, depth: int) -> Event:
+    """The end of an action as an event that rules may listen to."""
+    ours, _, theirs = ended.conversation.partition("/")
+    now = seams.now()
+    return Event(
+        uid=seams.uid("evt"), type=kind, at=now, received_at=now, trust="signed",
+        source="internal", subject_sid=ended.remote_sid, sender=ours, recipient=theirs,
+        conversation=ended.conversation, status=ended.outcome, error_code=ended.error_code,
+        error_class=ended.error_class, dedupe_key=f"end:{ended.uid}:{kind}", depth=depth,
+        fields={
+            "ActionUid": ended.uid, "Kind": ended.kind, "Rule": ended.rule,
+            "State": ended.state, "Reason": ended.reason,
+        },
+    )  # fmt: skip

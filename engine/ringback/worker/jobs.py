@@ -1,0 +1,283 @@
+"""Run: what a rule does with an event, one at a time per conversation, until it is written down.
+
+The runs of one event start together when their priority is the same; the next lower priority waits
+for them, because one of them may say stop. Each run ends in one transaction that holds its state
+and the actions it wishes. Nothing is performed here.
+"""
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from ringback.actions import Action
+from ringback.config import Settings
+from ringback.errors import PluginError, RingbackError
+from ringback.events import Event
+from ringback.plugins.context import available, context_for
+from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins.loader import PluginSet
+from ringback.rules import interpreter
+from ringback.rules.interpreter import Progress
+from ringback.rules.model import Rule
+from ringback.seams import Seams, iso
+from ringback.store import running
+from ringback.store.facts import JournalFacts
+from ringback.store.journal import Journal
+from ringback.store.running import NewAction, StoredRun
+from ringback.worker.answers import Waiting
+from ringback.worker.handlers import Handlers, HandlerTimeout
+from ringback.worker.plan import Planned, Wished, plan
+from ringback.worker.steps import Steps
+
+log = logging.getLogger(__name__)
+
+ANSWER_LIMIT = 1.5
+"""How long user code may take while a call waits, unless its rule says otherwise; seconds."""
+STRIKES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that may start or go on. `state` is what an earlier step left, None at the start."""
+
+    uid: str
+    rule: Rule
+    priority: int
+    state: dict[str, Any] | None = None
+    wake: interpreter.Wake | None = None
+
+    @classmethod
+    def stored(cls, run: StoredRun, rule: Rule, wake: interpreter.Wake | None) -> "Ready":
+        """A run as the journal holds it, to be started or to go on."""
+        state = json.loads(run.memory)["state"] if run.memory else None
+        return cls(run.uid, rule, run.priority, state, wake)
+
+
+class Lanes:
+    """One thing at a time per key, in the order of arrival; different keys go side by side."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[Callable[[], Awaitable[None]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def put(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` after everything that was put under the same key before."""
+        lane = self._queues.get(key)
+        if lane is not None:
+            lane.append(work)
+            return
+        self._queues[key] = deque([work])
+        task = asyncio.ensure_future(self._drive(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def _drive(self, key: str) -> None:
+        lane = self._queues[key]
+        try:
+            while lane:
+                try:
+                    await lane.popleft()()
+                except RingbackError as error:
+                    log.error("%s: %s", key, error)
+        finally:
+            del self._queues[key]
+
+
+class Runner:
+    """Starts runs, calls rules in isolation, writes down what they wish."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        seams: Seams,
+        handlers: Handlers,
+        on_actions: Callable[[Sequence[NewAction]], None],
+        on_waiting: Callable[[str, Event, Rule, interpreter.Wait], None],
+        on_quarantine: Callable[[str, str], None],
+    ) -> None:
+        self.plugins = PluginSet()
+        self._journal = journal
+        self._settings = settings
+        self._seams = seams
+        self._handlers = handlers
+        self._on_actions = on_actions
+        self._on_waiting = on_waiting
+        self._on_quarantine = on_quarantine
+        self._facts = JournalFacts(journal.reader, seams)
+        self._steps = Steps(settings, seams)
+
+    def adopt(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
+        """Run the rules of these plugins from now on; `wants` says which events rules listen to."""
+        self.plugins = plugins
+        self._steps.wants = wants
+
+    async def job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
+        """Do all the runs of one event."""
+        ordered = sorted(runs, key=lambda run: -run.priority)
+        groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.priority)]
+        for index, group in enumerate(groups):
+            stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
+            stop = next((reason for reason in stops if reason), None)
+            rest = [run.uid for later in groups[index + 1 :] for run in later]
+            if stop and rest:
+                now = iso(self._seams.now())
+                await self._journal.write(
+                    partial(running.cancel_runs, uids=rest, reason=stop, now=now)
+                )
+                return
+
+    async def _one(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
+        """Do one run and write it down. Returns the reason of a stop, if it asked for one."""
+        answering = waiting is not None and bool(waiting.still())
+        try:
+            progress = await self._progress(event, run, answering)
+            progress, actions = self._steps.join(progress)
+            planned = self._plan(event, run, actions, waiting)
+        except HandlerTimeout as error:
+            await self._fail(run, str(error))
+            await self.strike(run.rule.name, run.rule.plugin, str(error))
+            return None
+        except RingbackError as error:
+            await self._fail(run, _blame(run.rule, error))
+            return None
+        return await self._write(event, run, progress, planned, waiting)
+
+    async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
+        rule = run.rule
+        limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
+        if rule.handler is not None:
+            plugin = self.plugins.get(rule.plugin)
+            context = context_for(
+                rule.plugin, plugin.config if plugin else {}, clock=self._seams, store=self._facts
+            )
+            work = bind(rule.handler, available(event, context))
+            result = await self._call(work, limit, run)
+            return Progress(actions_of(result, plugin=rule.plugin), None, {}, "")
+        step: Callable[[], Progress]
+        if run.state is None:
+            step = partial(interpreter.begin, rule, event, self._facts, self._seams.now())
+        else:
+            step = partial(
+                interpreter.resume,
+                rule,
+                event,
+                self._facts,
+                self._seams.now(),
+                run.state,
+                run.wake or interpreter.Wake(),
+            )
+        if not rule.foreign:
+            return step()
+        progress: Progress = await self._call(step, limit, run)
+        return progress
+
+    async def _call(self, work: Callable[[], Any], limit: float, run: Ready) -> Any:
+        return await self._handlers.call(
+            work, limit=limit, run_uid=run.uid, rule=run.rule.name, plugin=run.rule.plugin
+        )
+
+    async def _write(
+        self,
+        event: Event,
+        run: Ready,
+        progress: Progress,
+        planned: Planned,
+        waiting: Waiting | None,
+    ) -> str | None:
+        now = iso(self._seams.now())
+        if progress.wait is not None:
+            state, reason = "waiting", progress.wait.describe()
+        elif progress.end.startswith("failed"):
+            state, reason = "failed", progress.end.removeprefix("failed: ")
+        else:
+            state, reason = "done", progress.end
+        memory = due_at = None
+        if progress.wait is not None:
+            memory = json.dumps({"state": progress.state, "wait": progress.wait.to_json()})
+            due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
+        written = await self._journal.write(
+            partial(
+                running.finish,
+                run_uid=run.uid,
+                state=state,
+                reason=reason,
+                now=now,
+                actions=planned.actions,
+                due_at=due_at,
+                memory=memory,
+                twiml=planned.twiml,
+            )
+        )
+        if not written:
+            return None
+        if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
+            await self._too_late(planned)
+        self._on_actions([item for item in planned.actions if item.state == "planned"])
+        if progress.wait is not None:
+            self._on_waiting(run.uid, event, run.rule, progress.wait)
+        return planned.stop
+
+    def _plan(
+        self, event: Event, run: Ready, actions: Sequence[Action], waiting: Waiting | None
+    ) -> Planned:
+        first = 0
+        if run.state is not None:
+            first = running.next_ordinal(self._journal.reader, event.uid, run.rule.name)
+        return plan(
+            Wished(run.uid, run.rule.name, run.rule.state, first),
+            event,
+            actions,
+            seams=self._seams,
+            account_sid=event.account_sid or self._settings.account_sid,
+            default_sender=self._settings.sender,
+            waiting_call=waiting.still() if waiting else "",
+        )
+
+    async def _too_late(self, planned: Planned) -> None:
+        """The answer was written down but the call stopped waiting in between: update the call."""
+        late = [
+            item
+            for item in planned.actions
+            if item.state == "settled" and item.action.kind in ("answer_call", "enqueue_call")
+        ]
+        for item in late:
+            await self._journal.write(partial(running.reopen_answer, uid=item.uid))
+        self._on_actions(late)
+
+    async def _fail(self, run: Ready, reason: str) -> None:
+        log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
+        now = iso(self._seams.now())
+        await self._journal.write(
+            partial(running.finish, run_uid=run.uid, state="failed", reason=reason, now=now)
+        )
+
+    async def strike(self, rule: str, plugin: str, reason: str) -> None:
+        """Note that a rule blocked the worker; the third time it goes into quarantine."""
+        now = iso(self._seams.now())
+        out = await self._journal.write(
+            partial(running.strike, rule=rule, plugin=plugin, reason=reason, now=now, limit=STRIKES)
+        )
+        if out:
+            self._on_quarantine(rule, reason)
+
+
+def _blame(rule: Rule, error: RingbackError) -> str:
+    if isinstance(error, PluginError) and rule.plugin and not error.plugin:
+        return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
+    return str(error)

@@ -1,0 +1,163 @@
+"""The worker process: it takes the lock, opens the files, runs the engine, and ends in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from ringback.config import Settings
+from ringback.errors import HeldError, RingbackError
+from ringback.gateway.client import Gateway
+from ringback.gateway.outbound import Outbound
+from ringback.hands import Hands, Held
+from ringback.ipc import serve, socket_path
+from ringback.seams import REAL
+from ringback.store.journal import Journal, get_meta
+from ringback.store.locks import hold
+from ringback.store.log import LogReader
+from ringback.worker.control import PAUSED, Control
+from ringback.worker.engine import Engine, Loaded
+from ringback.worker.notices import Notices
+
+log = logging.getLogger(__name__)
+
+LOCK_PATIENCE = 8.0
+"""How long a worker waits for its predecessor to let go; the old one drains at most so long."""
+PARENT_GRACE = 2.0
+ENDED_BY_ITSELF = "RINGBACK_WORKER_ENDED"
+"""The supervisor says here how the last worker ended when nobody killed it: `signal 11`, `exit 3`."""
+
+Load = Callable[[Settings], Loaded]
+
+
+def work(settings: Settings, load: Load, *, supervised: bool = False) -> int:
+    """Run a worker until it is told to stop. Returns the exit code.
+
+    `supervised` means that a receiver started it: its end (seen on standard input) is ours too.
+    Raises HeldError when another worker holds the data folder, DataError and StorageError for
+    files that cannot be used.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    patience = LOCK_PATIENCE if supervised else 0.0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_hold(settings, patience))
+        return asyncio.run(_work(settings, load, supervised))
+
+
+def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextManager[object]:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return hold(settings.data, "worker")
+        except HeldError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+
+
+async def _work(settings: Settings, load: Load, supervised: bool) -> int:
+    hands_path = settings.data / "worker.hands"
+    left = _left_behind(hands_path)
+    hands = Hands.create(hands_path)
+    hands.beat()
+    loaded = load(settings)
+    journal = Journal(settings.data / "journal.db")
+    log_reader = LogReader(settings.data / "log.db")
+    stop = asyncio.Event()
+    code = 0
+
+    def poisoned(reason: str) -> None:
+        nonlocal code
+        log.error("the worker restarts: %s", reason)
+        code = 1
+        stop.set()
+
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(journal.close)
+        stack.callback(log_reader.close)
+        gateway = await stack.enter_async_context(_gateway(settings))
+        outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
+        engine = Engine(
+            settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
+            gateway=gateway, seams=REAL, hands=hands, on_poisoned=poisoned,
+            notices=Notices(outbound),
+        )  # fmt: skip
+        engine.sender.paused = bool(get_meta(journal.reader, PAUSED))
+
+        async def reload() -> list[str]:
+            fresh = load(settings)
+            if fresh.problems:
+                for problem in fresh.problems:
+                    log.error("%s", problem)
+                log.error("the last good rules stay in use")
+            else:
+                engine.adopt(fresh)
+            return [str(problem) for problem in fresh.problems]
+
+        control = Control(engine, REAL, reload)
+        server = await serve(socket_path(settings.data), control.handle)
+        stack.callback(server.close)
+        _listen(stop, reload, supervised)
+        if left:
+            await engine.blame(left, os.environ.get(ENDED_BY_ITSELF, ""))
+        await engine.run(stop)
+    return code
+
+
+def _left_behind(path: Path) -> list[Held]:
+    """What the last worker had on its hands when it ended."""
+    old = Hands.open(path)
+    if old is None:
+        return []
+    held = [item for item in old.held() if item.run_uid]
+    old.close()
+    return held
+
+
+@contextlib.asynccontextmanager
+async def _gateway(settings: Settings) -> AsyncIterator[Gateway | None]:
+    """The gateway, or None when no credentials are configured (rules may still run and notify)."""
+    try:
+        gateway = Gateway.from_settings(settings, seams=REAL)
+    except RingbackError as error:
+        log.warning("%s", error)
+        yield None
+        return
+    async with gateway:
+        yield gateway
+
+
+def _listen(
+    stop: asyncio.Event, reload: Callable[[], Awaitable[list[str]]], supervised: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    tasks: set[asyncio.Future[list[str]]] = set()
+
+    def reloading() -> None:
+        task = asyncio.ensure_future(reload())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reloading)
+    if supervised:
+        _end_with_parent(stop)
+
+
+def _end_with_parent(stop: asyncio.Event) -> None:
+    """Standard input is a pipe that the receiver holds open: its end of file is the receiver's."""
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            loop.remove_reader(sys.stdin.fileno())
+            stop.set()
+            loop.call_later(PARENT_GRACE, sys.exit, 0)
+
+    loop.add_reader(sys.stdin.fileno(), readable)

@@ -1,0 +1,261 @@
+"""Send: one attempt is committed before a byte leaves, and its verdict is committed after.
+
+Twilio offers no idempotency key, so the journal is the key: an action that stands in `sending` is
+never simply sent again. Messages of one conversation leave one after the other, in order.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from ringback.actions import Action, HttpRequest, Notify
+from ringback.config import Settings
+from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
+from ringback.gateway.client import Gateway
+from ringback.seams import Seams, from_iso, iso
+from ringback.store import sending
+from ringback.store.journal import Journal
+from ringback.store.sending import CREATES, StoredAction, Verdict
+from ringback.twilio.rest import request_for
+from ringback.worker import classify
+
+log = logging.getLogger(__name__)
+
+CONCURRENCY = 16
+READY_LIMIT = 1000
+GUARD_SECONDS = 5.0
+"""An attempt that waited longer than this between its commit and its first byte is not made."""
+COLLISION_SECONDS = 2.0
+OVERRIDES = "#rc=3&rp=all"
+"""Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+
+
+class Gate(Protocol):
+    """What stands before every action: allow ("planned"), or another state with the reason."""
+
+    def look(self, action: StoredAction) -> tuple[str, str, str | None]:
+        """The state, the reason, and for `deferred` the time until which it waits."""
+
+
+class Sender:
+    """Carries out actions: those it is offered, and those it finds in the journal."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        seams: Seams,
+        gateway: Gateway | None,
+        gate: Gate,
+        boot: str,
+        notice: Callable[[Notify | HttpRequest, str], Awaitable[None]],
+        on_end: Callable[[str, str], None],
+        on_due: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._seams = seams
+        self._gateway = gateway
+        self._gate = gate
+        self._boot = boot
+        self._notice = notice
+        self._on_end = on_end
+        self._on_due = on_due
+        self._ready: deque[StoredAction] = deque()
+        self._known: set[str] = set()
+        self._lanes: dict[str, deque[StoredAction]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._more = False
+        self.paused = False
+        self.stopping = False
+
+    @property
+    def busy(self) -> int:
+        """How many actions are in memory, waiting or under way."""
+        return len(self._known)
+
+    def offer(self, actions: Sequence[StoredAction]) -> None:
+        """Actions that may be sent now. What does not fit into memory is found again later."""
+        for action in actions:
+            if action.uid in self._known:
+                continue
+            if len(self._known) >= READY_LIMIT:
+                self._more = True
+                break
+            self._known.add(action.uid)
+            self._ready.append(action)
+        self._pump()
+
+    def refill(self) -> None:
+        """Take from the journal whatever may be sent now."""
+        self._more = False
+        found = sending.sendable(self._journal.reader, iso(self._seams.now()), READY_LIMIT)
+        self.offer(found)
+
+    async def idle(self) -> None:
+        """Wait until no request is under way."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def _pump(self) -> None:
+        while self._ready and len(self._tasks) < CONCURRENCY and not self._held():
+            action = self._ready.popleft()
+            lane = action.conversation
+            if lane and lane in self._lanes:
+                self._lanes[lane].append(action)
+                continue
+            if lane:
+                self._lanes[lane] = deque()
+            task = asyncio.ensure_future(self._drive(action, lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        if self._more and not self._known and not self._held():
+            self.refill()
+
+    def _held(self) -> bool:
+        return self.paused or self.stopping
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._pump()
+
+    async def _drive(self, action: StoredAction, lane: str) -> None:
+        current: StoredAction | None = action
+        while current is not None:
+            try:
+                await self._send(current)
+            except RingbackError as error:
+                log.error("action %s: %s", current.uid, error)
+            finally:
+                self._known.discard(current.uid)
+            queue = self._lanes.get(lane) if lane else None
+            current = queue.popleft() if queue and not self._held() else None
+        for left in self._lanes.pop(lane, ()) if lane else ():
+            self._ready.appendleft(left)
+
+    async def _send(self, action: StoredAction) -> None:
+        if self._expired(action):
+            await self._decide(action, "failed", "it was not sent in time and is not wanted late")
+            return
+        state, reason, until = self._gate.look(action)
+        if state != "planned":
+            await self._decide(action, state, reason, until)
+            return
+        attempt_uid, tag = self._seams.uid("att"), self._seams.tag()
+        now, opened = self._seams.now(), self._seams.monotonic()
+        refused = await self._journal.write(
+            partial(
+                sending.open_attempt,
+                action=action,
+                attempt_uid=attempt_uid,
+                tag=tag,
+                now=iso(now),
+                boot=self._boot,
+            )
+        )
+        if refused == "collision":
+            until = iso(now + timedelta(seconds=COLLISION_SECONDS))
+            await self._decide(
+                action, "planned", "the same text to the same person is under way", until
+            )
+            return
+        if refused:
+            return
+        verdict = await self._attempt(action, tag, opened)
+        state = await self._journal.write(
+            partial(
+                sending.close_attempt,
+                action=action,
+                attempt_uid=attempt_uid,
+                verdict=verdict,
+                now=iso(self._seams.now()),
+            )
+        )
+        if state in ("settled", "failed", "unknown"):
+            self._on_end(action.uid, state)
+        if verdict.due_at:
+            self._on_due(verdict.due_at)
+
+    async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
+        wish = action.action
+        now = self._seams.now()
+        if self._seams.monotonic() - opened > GUARD_SECONDS:
+            return Verdict(
+                "not_sent",
+                "planned",
+                "the process stood still, tried again",
+                due_at=iso(now),
+                spent=False,
+            )
+        try:
+            if isinstance(wish, Notify | HttpRequest):
+                await self._notice(wish, action.event_uid)
+                return Verdict("accepted", "settled", "told")
+            return await self._perform(action, wish, tag)
+        except GatewayError as error:
+            return classify.bad(
+                action.kind,
+                action.policy,
+                error,
+                tries=action.tries + 1,
+                now=now,
+                settle_seconds=self._settings.settle_seconds,
+                dice=self._seams.dice,
+            )
+        except ConfigError as error:
+            due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))
+            return Verdict("refused", "planned", str(error), due_at=due, spent=False)
+        except UsageError as error:
+            return Verdict("rejected", "failed", str(error), detail=str(error))
+
+    async def _perform(self, action: StoredAction, wish: Action, tag: str) -> Verdict:
+        if self._gateway is None:
+            raise UsageError("no gateway is configured: set MATON_API_KEY or TWILIO_AUTH_TOKEN")
+        left = 0
+        if action.send_by:
+            left = int((from_iso(action.send_by) - self._seams.now()).total_seconds())
+        request = request_for(
+            wish,
+            account_sid=self._settings.account_sid,
+            default_sender=self._settings.sender,
+            callback_url=self._callback(action.kind, tag),
+            seconds_left=max(left, 0) if action.kind == "send_message" else 0,
+        )
+        reply = await self._gateway.perform(request)
+        return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
+
+    def _callback(self, kind: str, tag: str) -> str:
+        if kind not in CREATES or not self._settings.public_url:
+            return ""
+        settings = self._settings
+        secret = "" if settings.auth_tokens else settings.hook_secret
+        room = f"/twilio/~{secret}" if secret else "/twilio"
+        family = "message" if kind == "send_message" else "call"
+        return f"{settings.public_url}{room}/{family}/status/{tag}{OVERRIDES}"
+
+    def _expired(self, action: StoredAction) -> bool:
+        return bool(action.send_by) and iso(self._seams.now()) > str(action.send_by)
+
+    async def _decide(
+        self, action: StoredAction, state: str, reason: str, until: str | None = None
+    ) -> None:
+        await self._journal.write(
+            partial(
+                sending.decide,
+                uid=action.uid,
+                expected=("planned", "deferred"),
+                state=state,
+                reason=reason,
+                now=iso(self._seams.now()),
+                due_at=until,
+            )
+        )
+        if until:
+            self._on_due(until)
+        if state in ("failed", "refused"):
+            self._on_end(action.uid, state)

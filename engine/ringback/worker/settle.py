@@ -1,0 +1,206 @@
+"""Settle: find out what became of a send whose answer was lost, before anybody sends it again.
+
+The tagged status callback is the best proof and is folded in by matching, whenever it comes. Until
+it does, Twilio's own list is read: not before the request can have landed, three times, and an
+error of the list is never taken for an absence. What stays unproven is parked for a person.
+"""
+
+import logging
+import unicodedata
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+
+from ringback.actions import Action, PlaceCall, SendMessage
+from ringback.config import Settings
+from ringback.errors import GatewayError, RingbackError
+from ringback.gateway.client import Gateway
+from ringback.seams import Seams, from_iso, iso
+from ringback.store import sending, settling
+from ringback.store.journal import Journal
+from ringback.store.sending import CREATES, StoredAction
+from ringback.twilio.rest import Request, path
+
+log = logging.getLogger(__name__)
+
+POLLS = 3
+RESENDS = 3
+PAGE_SIZE = 1000
+BATCH = 50
+EARLIER = timedelta(seconds=60)
+LATER = timedelta(seconds=120)
+FAST_SECONDS = 15.0
+TRIAL_PREFIX = "Sent from your Twilio trial account - "
+
+
+class Settler:
+    """Looks into unknown actions when they are due."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        seams: Seams,
+        gateway: Gateway | None,
+        on_end: Callable[[str, str], None],
+        on_due: Callable[[str], None],
+        on_planned: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._seams = seams
+        self._gateway = gateway
+        self._on_end = on_end
+        self._on_due = on_due
+        self._on_planned = on_planned
+
+    async def step(self) -> int:
+        """Look into everything that is due; returns how many that was."""
+        due = sending.due_unknown(self._journal.reader, iso(self._seams.now()), BATCH)
+        for action in due:
+            try:
+                await self._settle(action)
+            except RingbackError as error:
+                log.error("action %s cannot be settled now: %s", action.uid, error)
+        return len(due)
+
+    async def _settle(self, action: StoredAction) -> None:
+        if action.kind not in CREATES:
+            await self._park(action, "it leaves no record that could prove it; a person decides")
+            return
+        polls, resends, started = settling.progress(self._journal.reader, action.uid)
+        try:
+            records = await self._list(action.action)
+        except GatewayError as error:
+            await self._later(action, f"the list could not be read: {error}", looked=False)
+            return
+        found = self._matching(action.action, records, from_iso(started))
+        if found and any(record is None for record in found):
+            await self._park(action, "Twilio keeps no text or number to compare (redaction)")
+            return
+        fresh = self._unclaimed([record for record in found if record is not None])
+        if fresh:
+            await self._claim(action, fresh)
+        elif polls + 1 < POLLS:
+            await self._later(action, f"not in Twilio's list yet, look {polls + 1}", looked=True)
+        else:
+            await self._decide(action, resends)
+
+    async def _list(self, wish: Action) -> list[Mapping[str, Any]]:
+        """The newest records to this recipient from this sender, in whatever state."""
+        assert isinstance(wish, SendMessage | PlaceCall)
+        resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
+        if self._gateway is None:
+            return []
+        query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
+        sender = wish.sender or self._settings.sender
+        service = isinstance(wish, SendMessage) and wish.messaging_service_sid
+        if sender and not service:
+            query.append(("From", sender))
+        request = Request(
+            "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
+        )
+        reply = await self._gateway.perform(request)
+        records = reply.data.get(resource.lower())
+        if not isinstance(records, list):
+            raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
+        return [record for record in records if isinstance(record, Mapping)]
+
+    def _matching(
+        self, wish: Action, records: list[Mapping[str, Any]], started: datetime
+    ) -> list[Mapping[str, Any] | None]:
+        """The records that can be this send; None stands for one that cannot be compared."""
+        found: list[Mapping[str, Any] | None] = []
+        for record in records:
+            created = _created(record)
+            if created is None or not started - EARLIER <= created <= started + LATER:
+                continue
+            if record.get("direction") not in (None, "", "outbound-api"):
+                continue
+            if isinstance(wish, SendMessage):
+                body = record.get("body")
+                if wish.body and not body:
+                    found.append(None)
+                    continue
+                if _plain(str(body or "")) != _plain(wish.body):
+                    continue
+                if str(record.get("num_media") or "0") != str(len(wish.media)):
+                    continue
+            found.append(record)
+        return found
+
+    def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        sids = [str(record.get("sid")) for record in records]
+        taken = settling.claimed(self._journal.reader, sids) if sids else set()
+        fresh = [record for record in records if str(record.get("sid")) not in taken]
+        return sorted(fresh, key=_age)
+
+    async def _claim(self, action: StoredAction, records: list[Mapping[str, Any]]) -> None:
+        record = records[0]
+        reason = f"found in Twilio's list as {record.get('sid')}"
+        if len(records) > 1:
+            reason += f"; {len(records)} records fit: a possible duplicate"
+            log.error("action %s: %s", action.uid, reason)
+        state = await self._journal.write(
+            partial(
+                settling.claim, action=action, sid=str(record.get("sid")),
+                status=str(record.get("status") or ""), reason=reason, now=iso(self._seams.now()),
+            )
+        )  # fmt: skip
+        if state in ("settled", "failed"):
+            self._on_end(action.uid, state)
+
+    async def _later(self, action: StoredAction, reason: str, *, looked: bool) -> None:
+        scale = self._settings.settle_seconds / 60.0
+        seconds = self._seams.dice.uniform(20.0, 40.0) * scale
+        due = iso(self._seams.now() + timedelta(seconds=seconds))
+        await self._journal.write(
+            partial(settling.postpone, action_uid=action.uid, due_at=due, reason=reason,
+                    looked=looked)
+        )  # fmt: skip
+        self._on_due(due)
+
+    async def _decide(self, action: StoredAction, resends: int) -> None:
+        """Absent within the bound. Only a policy that allows it sends once more."""
+        late = bool(action.send_by) and iso(self._seams.now()) > str(action.send_by)
+        if action.policy == "at_most_once":
+            await self._park(action, "no record of it was found; at_most_once never sends again")
+        elif late:
+            await self._park(action, "no record of it was found, and its time has passed")
+        elif resends >= RESENDS:
+            await self._park(action, f"no record of it was found after {resends} more sends")
+        else:
+            reason = f"no record of it was found in {POLLS} looks: sent again"
+            if await self._journal.write(
+                partial(settling.send_again, action_uid=action.uid, reason=reason)
+            ):
+                self._on_planned()
+
+    async def _park(self, action: StoredAction, reason: str) -> None:
+        if await self._journal.write(partial(settling.park, action_uid=action.uid, reason=reason)):
+            log.error("action %s is parked: %s", action.uid, reason)
+            self._on_end(action.uid, "unknown")
+
+
+def _created(record: Mapping[str, Any]) -> datetime | None:
+    """When Twilio made the record. A call's list has `date_created` as a message's has."""
+    text = record.get("date_created")
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
+
+
+def _age(record: Mapping[str, Any]) -> float:
+    created = _created(record)
+    return created.timestamp() if created else float("inf")
+
+
+def _plain(body: str) -> str:
+    """A text as it can be compared: normalised, without what a trial account puts in front."""
+    return unicodedata.normalize("NFC", body).removeprefix(TRIAL_PREFIX).strip()

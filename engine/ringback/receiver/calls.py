@@ -1,0 +1,107 @@
+"""Somebody is on the line: what do they hear?
+
+The worker decides, within a deadline. When it is late, dead or cannot be asked, the caller hears
+the fallback from memory. The same request again gets the same answer and causes nothing new.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ringback.config import Settings
+from ringback.errors import RingbackError, StorageError
+from ringback.ipc import Link
+from ringback.receiver import answers
+from ringback.receiver.answers import Answer
+from ringback.receiver.memory import Given
+from ringback.receiver.metrics import Counts
+from ringback.store.log import Entry, Log
+
+_logger = logging.getLogger("ringback.receiver")
+
+MOST_WAITING = 256
+"""Calls that may wait for the worker at once; the next one gets the fallback straight away."""
+
+MOST_TWIML = 64 * 1024
+"""Twilio reads no longer document (error 11750)."""
+
+
+class Calls:
+    """Answers waiting calls, each request once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        link: Link | None,
+        wake: Callable[[int], object],
+        counts: Counts,
+    ) -> None:
+        self._seconds = settings.answer_seconds
+        self._fallback = settings.fallback_twiml
+        self._log = log
+        self._link = link
+        self._wake = wake
+        self._counts = counts
+        self._given = Given(1024, 4 * 1024 * 1024)
+        self._waiting: dict[str, asyncio.Task[str]] = {}
+
+    def take(self, key: str, entry: Entry, reply: Callable[[Answer], None]) -> None:
+        """Record the request and answer it. `key` is its identity; `reply` gets the answer."""
+        known = self._given.get(key)
+        if known is not None:
+            self._counts.add("duplicates", entry.route)
+            reply(answers.twiml(known))
+            return
+        task = self._waiting.get(key)
+        if task is None:
+            if len(self._waiting) >= MOST_WAITING:
+                reply(answers.twiml(self._fall_back("crowded")))
+                return
+            task = asyncio.get_running_loop().create_task(self._answer(key, entry))
+            self._waiting[key] = task
+        else:
+            self._counts.add("duplicates", entry.route)
+        task.add_done_callback(lambda done: reply(answers.twiml(self._text_of(done))))
+
+    async def _answer(self, key: str, entry: Entry) -> str:
+        recorded = False
+        try:
+            async with asyncio.timeout(self._seconds):
+                log_id = await self._log.append(entry)
+                recorded = True
+                self._counts.add("recorded", entry.route, entry.trust)
+                self._wake(log_id)
+                text = await self._ask(log_id)
+        except TimeoutError:
+            text = self._fall_back("late")
+        except StorageError:
+            text = self._fall_back("storage")
+        except RingbackError:
+            text = self._fall_back("worker")
+        except Exception:
+            _logger.exception("a waiting call could not be answered")
+            text = self._fall_back("error")
+        finally:
+            self._waiting.pop(key, None)
+        if recorded:
+            self._given.put(key, text)
+        else:
+            self._counts.add("twiml_unrecorded")
+        return text
+
+    async def _ask(self, log_id: int) -> str:
+        if self._link is None:
+            return self._fall_back("alone")
+        answer = await self._link.ask({"op": "answer", "id": log_id}, self._seconds)
+        text = answer.get("twiml")
+        if not isinstance(text, str) or not text or len(text.encode()) > MOST_TWIML:
+            return self._fall_back("unusable")
+        return text
+
+    def _fall_back(self, reason: str) -> str:
+        self._counts.add("fallbacks", reason)
+        return self._fallback
+
+    def _text_of(self, done: "asyncio.Task[str]") -> str:
+        return self._fall_back("stopping") if done.cancelled() else done.result()

@@ -1,0 +1,272 @@
+"""From a complete request to an answer: prove, check, record, answer.
+
+Nothing here waits but for the disk and, on call routes, for the worker. Order matters: what costs
+the sender least is refused first, and nothing is answered with a 2xx before it is on disk.
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from ringback.config import Settings
+from ringback.errors import StorageError
+from ringback.ipc import Link
+from ringback.receiver import answers
+from ringback.receiver.answers import Answer
+from ringback.receiver.calls import Calls
+from ringback.receiver.memory import Recent
+from ringback.receiver.metrics import Counts
+from ringback.receiver.routes import Target, takes_type
+from ringback.store.log import Entry, Log
+from ringback.twilio.signature import Verifier
+from ringback.twilio.webhooks import (
+    CALL_ROUTES,
+    Malformed,
+    check_form,
+    fields_of,
+    identity,
+    parse_form,
+    read_stream,
+)
+
+REMEMBERED = 16_384
+"""How many recent identities are held at least, to acknowledge a duplicate without a new row."""
+
+_SIGNATURE = b"x-twilio-signature"
+_SETTINGS = b"x-twilio-webhooks-signature-settings"
+
+_logger = logging.getLogger("ringback.receiver")
+
+Headers = list[tuple[bytes, bytes]]
+Reply = Callable[[Answer], None]
+
+
+class Head(NamedTuple):
+    """A request without its body. Header names are lower-case, paths as they came."""
+
+    method: bytes
+    target: Target
+    path: bytes
+    query: bytes
+    headers: Headers
+    peer: str = ""
+
+
+class Intake:
+    """The receiver's judgement on webhooks.
+
+    `link` leads to the worker, None when nobody works here. `base_url` is the address that Twilio
+    calls, when the settings do not say it.
+    """
+
+    def __init__(
+        self, settings: Settings, log: Log, link: Link | None, counts: Counts, base_url: str = ""
+    ) -> None:
+        tokens: Mapping[str, tuple[str, ...]] = {
+            settings.account_sid: settings.auth_tokens,
+            **settings.accounts,
+        }
+        self.log = log
+        self.counts = counts
+        self.base_url = (settings.public_url or base_url).rstrip("/")
+        self._link = link
+        self._calls = Calls(settings, log, link, self.wake, counts)
+        self._verifier = Verifier(tokens, settings.shared_keys)
+        self._secret = settings.hook_secret.encode()
+        self._simulated = settings.simulated
+        self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
+        self._recent = Recent(REMEMBERED)
+        self._newest = 0
+        self._told = 0
+        self._second = 0
+        self._stamp = ""
+
+    def judge(self, head: Head) -> Answer | None:
+        """What to refuse before the body is read; None lets it come."""
+        target = head.target
+        if head.method not in target.methods:
+            return answers.wrong_method(target.methods)
+        signatures = declared = 0
+        content_type = b""
+        for name, value in head.headers:
+            if name == _SIGNATURE:
+                signatures += 1
+            elif name == b"content-type":
+                content_type = value
+            elif name == b"content-length":
+                declared = int(value)
+        if target.secret is not None:
+            if not self._secret or not hmac.compare_digest(target.secret, self._secret):
+                return self._forbidden("secret")
+        elif signatures == 0 and self._verifier.can_prove:
+            return self._forbidden("unsigned")
+        elif not self._verifier.can_prove and not self._simulated:
+            return self._forbidden("unprovable")
+        if signatures > 1:
+            return self._forbidden("signatures")
+        if head.method == b"POST" and not takes_type(target, content_type):
+            return answers.WRONG_TYPE
+        if declared > target.most_bytes:
+            return answers.TOO_LARGE
+        return None
+
+    def take(self, head: Head, body: bytes, reply: Reply) -> None:
+        """Deal with a complete request. `reply` gets the answer, now or when it is on disk."""
+        try:
+            answer = self._take(head, body, reply)
+        except Malformed as error:
+            self.counts.add("refused", "malformed")
+            answer = answers.malformed(str(error))
+        except Exception:
+            _logger.exception("a webhook could not be dealt with")
+            answer = answers.FAILED
+        if answer is not None:
+            self._answer(head.target.route, answer, reply)
+
+    def _take(self, head: Head, body: bytes, reply: Reply) -> Answer | None:
+        target = head.target
+        route = target.route
+        if target.is_json:
+            fields: dict[str, str] = {}
+            trust = self._proof(head, None, body, "")
+            if not trust:
+                return self._forbidden("proof")
+            read_stream(body)
+            key = f"{route}:{blake2b(body, digest_size=16).hexdigest()}"
+        else:
+            if head.method == b"GET":
+                body = head.query
+            pairs = parse_form(body)
+            fields = fields_of(pairs)
+            account = fields.get("AccountSid", "")
+            if account and not self._verifier.knows(account):
+                parent = fields.get("ParentAccountSid", "") if route == "debugger" else ""
+                if not parent or not self._verifier.knows(parent):
+                    return self._forbidden("account")
+                account = parent
+            trust = self._proof(head, None if head.method == b"GET" else pairs, b"", account)
+            if not trust:
+                return self._forbidden("proof")
+            check_form(route, fields)
+            key = identity(route, fields, target.tag)
+        if trust == "claimed":
+            key = "claimed " + key  # a claim must not hide the proven webhook that it foretells
+        entry = Entry(
+            self._now(),
+            route,
+            trust,
+            "webhook",
+            target.tag,
+            _content_type(head.headers),
+            body,
+        )
+        if route in CALL_ROUTES:
+            self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply))
+            return None
+        if key in self._recent:
+            self.counts.add("duplicates", route)
+            return _acknowledgement(route)
+        try:
+            future = self.log.append(entry)
+        except StorageError:
+            return answers.BUSY
+        future.add_done_callback(lambda done: self._recorded(done, key, entry, reply))
+        return None
+
+    def _recorded(self, done: "asyncio.Future[int]", key: str, entry: Entry, reply: Reply) -> None:
+        error = done.exception()
+        if error is not None:
+            self._answer(entry.route, answers.BUSY, reply)
+            return
+        self._recent.add(key)
+        self.counts.numbers["recorded", entry.route, entry.trust] += 1
+        self.wake(done.result())
+        self._answer(entry.route, _acknowledgement(entry.route), reply)
+
+    def wake(self, log_id: int) -> None:
+        """Tell the worker of a new row: once per turn of the loop, however many rows came."""
+        if self._newest == self._told:
+            asyncio.get_running_loop().call_soon(self._wake)
+        self._newest = max(self._newest, log_id)
+
+    def _wake(self) -> None:
+        self._told = self._newest
+        if self._link is not None:
+            self._link.tell({"op": "wake", "id": self._newest})
+
+    def _proof(
+        self, head: Head, pairs: list[tuple[str, str]] | None, body: bytes, account: str
+    ) -> str:
+        """The trust that this request earns; empty when it earns none."""
+        signature, settings = "", ""
+        for name, value in head.headers:
+            if name == _SIGNATURE:
+                signature = value.decode("latin-1")
+            elif name == _SETTINGS:
+                settings = value.decode("latin-1")
+        if self._verifier.can_prove and (signature or head.target.secret is None):
+            for base in self._bases(head):
+                url = base + head.path.decode("latin-1")
+                if head.query:
+                    url += "?" + head.query.decode("latin-1")
+                if self._verifier.verify(url, pairs, body, signature, settings, account):
+                    return "simulated" if self._simulated else "signed"
+            return ""
+        if head.target.secret is not None:
+            return "claimed"
+        return "simulated" if self._simulated else ""
+
+    def _bases(self, head: Head) -> list[str]:
+        """The addresses that Twilio may have called: the configured one, and the forwarded one when
+        it comes from a proxy that is trusted by name."""
+        if not self._proxies:
+            return [self.base_url]
+        forwarded = {
+            name: value.decode("latin-1")
+            for name, value in head.headers
+            if name in (b"x-forwarded-host", b"x-forwarded-proto")
+        }
+        host = forwarded.get(b"x-forwarded-host", "")
+        if not host or not self._trusts(head.peer):
+            return [self.base_url]
+        return [self.base_url, f"{forwarded.get(b'x-forwarded-proto', 'https')}://{host}"]
+
+    def _trusts(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._proxies)
+
+    def _forbidden(self, reason: str) -> Answer:
+        self.counts.add("refused", reason)
+        return answers.FORBIDDEN
+
+    def _answer(self, route: str, answer: Answer, reply: Reply) -> None:
+        self.counts.numbers["answers", route, str(answer.status)] += 1
+        reply(answer)
+
+    def _now(self) -> str:
+        """The time as the log holds it; the part down to the second is made once a second."""
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
+
+
+def _acknowledgement(route: str) -> Answer:
+    return answers.EMPTY_TWIML if route == "message" else answers.DONE
+
+
+def _content_type(headers: Headers) -> str:
+    for name, value in headers:
+        if name == b"content-type":
+            return value.decode("latin-1")
+    return ""

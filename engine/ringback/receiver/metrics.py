@@ -1,0 +1,73 @@
+"""What has happened here since the start? Plain numbers, told to Prometheus when it asks."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+_HELP = {
+    "answers": ("Answers to webhooks, by route and status.", ("route", "status")),
+    "recorded": ("Webhooks on disk, by route and trust.", ("route", "trust")),
+    "duplicates": ("Webhooks that were known already and were not recorded again.", ("route",)),
+    "refused": ("Refused webhooks, by reason.", ("reason",)),
+    "fallbacks": ("Calls that got the fallback TwiML, by reason.", ("reason",)),
+    "twiml_unrecorded": ("Calls that were answered though they could not be recorded.", ()),
+    "connections_cut": ("Connections cut because the other side was too slow.", ()),
+    "worker_restarts": ("Times the worker was started again.", ()),
+}
+
+
+class Counts:
+    """Counters by name and labels, and gauges that are read when asked for.
+
+    Counting is a dictionary entry, because it happens on every webhook.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: Counter[tuple[str, ...]] = Counter()
+        self.gauges: dict[str, tuple[str, float]] = {}
+
+    def add(self, name: str, *labels: str) -> None:
+        """Count one."""
+        self.numbers[(name, *labels)] += 1
+
+    def total(self, name: str, *labels: str) -> int:
+        """How many were counted whose labels begin like this."""
+        key = (name, *labels)
+        return sum(n for found, n in self.numbers.items() if found[: len(key)] == key)
+
+    def gauge(self, name: str, help_text: str, value: float) -> None:
+        """Set a gauge."""
+        self.gauges[name] = (help_text, value)
+
+    def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily]":
+        """All of it as Prometheus wants it (the protocol of `prometheus_client` collectors)."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        for name, (text, labels) in _HELP.items():
+            family = CounterMetricFamily(f"ringback_{name}", text, labels=labels)
+            for (found, *values), number in list(self.numbers.items()):
+                if found == name:
+                    family.add_metric(values, number)
+            yield family
+        for name, (text, value) in self.gauges.items():
+            yield GaugeMetricFamily(f"ringback_{name}", text, value=value)
+
+
+def exposition(counts: Counts) -> tuple[bytes, str]:
+    """The text that Prometheus scrapes, and its content type."""
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+    from prometheus_client.process_collector import ProcessCollector
+    from prometheus_client.registry import Collector
+
+    registry = CollectorRegistry()
+
+    class Ours(Collector):
+        def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily]":
+            return counts.collect()
+
+    registry.register(Ours())
+    ProcessCollector(registry=registry)
+    return generate_latest(registry), CONTENT_TYPE_LATEST

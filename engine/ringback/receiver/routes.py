@@ -1,0 +1,87 @@
+"""Which webhook does a path ask for, and what may it bring?"""
+
+import re
+from typing import NamedTuple
+
+FORM_TYPE = b"application/x-www-form-urlencoded"
+FORM_BYTES = 64 * 1024
+JSON_BYTES = 256 * 1024
+
+PREFIX = b"/twilio/"
+
+_POST = frozenset({b"POST"})
+_BOTH = frozenset({b"POST", b"GET"})
+_METHODS = {
+    "message": _BOTH,
+    "message/status": _POST,
+    "call": _BOTH,
+    "call/status": _BOTH,
+    "call/step": _BOTH,
+    "recording": _BOTH,
+    "debugger": _POST,
+    "events": _POST,
+}
+# Lower-case only: signed text has no separators, so a field that was moved into the path would
+# otherwise keep its signature. Every field of Twilio's begins with a capital letter.
+_LAST_PART = re.compile(rb"(message/status|call/status|call/step)/([a-z0-9-]{1,64})").fullmatch
+_EXACT = {name.encode(): name for name in _METHODS if name != "call/step"}
+
+
+class Target(NamedTuple):
+    """Where a request wants to go.
+
+    `tag` is the last part of a status route or the nonce of a call step. `secret` is what stood
+    after `~`, None when the path has no such part.
+    """
+
+    route: str
+    tag: str = ""
+    secret: bytes | None = None
+
+    @property
+    def methods(self) -> frozenset[bytes]:
+        """The methods that Twilio may use here."""
+        return _METHODS[self.route]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON and not a form."""
+        return self.route == "events"
+
+    @property
+    def most_bytes(self) -> int:
+        """How large a body may be."""
+        return JSON_BYTES if self.route == "events" else FORM_BYTES
+
+
+_PLAIN = {PREFIX + path: Target(route) for path, route in _EXACT.items()}
+
+
+def resolve(path: bytes) -> Target | None:
+    """The target of a raw request path, None for a path that is none of ours.
+
+    The path is compared as it came, without decoding: another spelling is another path.
+    """
+    found = _PLAIN.get(path)
+    if found is not None:
+        return found
+    rest = path.removeprefix(PREFIX)
+    secret: bytes | None = None
+    if rest.startswith(b"~"):
+        secret, _, rest = rest[1:].partition(b"/")
+    if rest in _EXACT:
+        return Target(_EXACT[rest], "", secret)
+    match = _LAST_PART(rest)
+    if match is None:
+        return None
+    return Target(match[1].decode(), match[2].decode(), secret)
+
+
+def takes_type(target: Target, content_type: bytes) -> bool:
+    """Whether a POST body of this media type is what the route reads."""
+    media = content_type.partition(b";")[0].strip().lower()
+    if target.is_json:
+        return media == b"application/json" or (
+            media.startswith(b"application/cloudevents") and media.endswith(b"+json")
+        )
+    return media == FORM_TYPE

@@ -1,0 +1,267 @@
+"""The receiver process from start to end: locks, log, door, worker, signals, exit code."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from ringback.config import LOOPBACK, Settings
+from ringback.errors import HeldError, StorageError
+from ringback.ipc import Link, WorkerAway, socket_path
+from ringback.receiver.door import Door
+from ringback.receiver.front import front
+from ringback.receiver.intake import Intake
+from ringback.receiver.metrics import Counts
+from ringback.receiver.supervisor import Supervisor
+from ringback.store.locks import hold
+from ringback.store.log import Log
+
+DRAIN_SECONDS = 5
+SWEEP_SECONDS = 0.5
+LEAST_FREE_BYTES = 1024 * 1024
+
+_logger = logging.getLogger("ringback.receiver")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling: the node has two processes to end in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Node:
+    """A running receiver. Made by `running`; `url` is where it listens."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        listener: socket.socket,
+        routes: Sequence[BaseRoute],
+        worker: bool,
+    ) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.url = f"http://{host}:{listener.getsockname()[1]}"
+        self.settings = settings
+        self.counts = Counts()
+        self.log = log
+        self.link = Link(socket_path(settings.data))
+        self.intake = Intake(settings, log, self.link, self.counts, self.url)
+        self.supervisor: Supervisor | None = None
+        if worker:
+            self.supervisor = Supervisor(
+                worker_command(settings),
+                settings.child_environ(os.environ),
+                settings.data / "worker.hands",
+                lambda: self.counts.add("worker_restarts"),
+            )
+        self._listener = listener
+        config = uvicorn.Config(
+            front(self.counts, self.readiness, routes),
+            http=cast(Any, partial(Door, self.intake)),
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            backlog=2048,
+        )
+        self._server = _Server(config)
+
+    async def serve(self, on_ready: Callable[[str], object]) -> int:
+        """Accept requests until told to stop; the exit code."""
+        if self.supervisor is not None:
+            await self.supervisor.start()
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            while not self._server.started and not serving.done():
+                await asyncio.sleep(0.005)
+            if self._server.started:
+                on_ready(self.url)
+            await serving
+        finally:
+            sweeping.cancel()
+            if self.supervisor is not None:
+                await self.supervisor.stop()
+            await self.link.close()
+        if self.log.broken is not None:
+            return self.log.broken.exit_code
+        refused = self.supervisor.refused if self.supervisor is not None else None
+        return refused or 0
+
+    def stop(self) -> None:
+        """Stop accepting, finish what is in hand, then let the worker finish."""
+        self._server.should_exit = True
+
+    async def readiness(self) -> dict[str, str]:
+        """What keeps this node from recording and working, by part."""
+        problems = {}
+        free = os.statvfs(self.settings.data)
+        if self.log.broken is not None:
+            problems["log"] = str(self.log.broken)
+        elif free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
+            problems["log"] = f"{self.settings.data}: the disk is full"
+        try:
+            await self.link.ask({"op": "status"}, 1.0)
+        except WorkerAway as error:
+            problems["worker"] = str(error)
+        return problems
+
+    async def _sweep(self) -> None:
+        """Now and then: cut slow connections, set the gauges, stop when the log is broken."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for connection in list(self._server.server_state.connections):
+                cast(Door, connection).sweep(now)
+            writer = self.log.writer
+            self.counts.gauge("log_in_flight", "Webhooks waiting for the disk.", writer.in_flight)
+            self.counts.gauge(
+                "commit_seconds", "How long the last commit took.", writer.commit_seconds
+            )
+            if self.log.broken is not None or (self.supervisor and self.supervisor.refused):
+                if self.log.broken is not None:
+                    _logger.error("the log is broken, stopping: %s", self.log.broken)
+                self.stop()
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """How the worker of this node is started."""
+    main = [sys.executable, "-m", "ringback.cli.main"]
+    return [*main, "worker", "--supervised", str(settings.project)]
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises HeldError when the port is taken, StorageError for a host that
+    this machine does not have."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        if error.errno == 98:
+            raise HeldError(f"{where} is already in use by another program") from error
+        raise StorageError(f"cannot listen on {where}: {error.strerror}") from error
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings, *, worker: bool = False, routes: Sequence[BaseRoute] = ()
+) -> AsyncIterator[Node]:
+    """A receiver inside this process and loop, for tests and for whoever embeds one.
+
+    Raises what `serve` raises.
+    """
+    node, release = _open(settings, worker, routes)
+    ready = asyncio.Event()
+    try:
+        serving = asyncio.create_task(node.serve(lambda _: ready.set()))
+        started = asyncio.create_task(ready.wait())
+        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        try:
+            yield node
+        finally:
+            node.stop()
+            await serving
+    finally:
+        release()
+
+
+def serve(
+    settings: Settings,
+    *,
+    worker: bool = True,
+    on_ready: Callable[[str], object] | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> int:
+    """Run the receiver (and its worker) until SIGTERM or SIGINT; the exit code.
+
+    SIGTERM finishes what is in hand; a second one ends at once. `on_ready` gets the address when
+    requests are accepted. 0 after an orderly stop, 74 or 65 when the log broke, the worker's own
+    code when it could not start at all. Raises ConfigError, HeldError, StorageError or DataError
+    when this node cannot start.
+    """
+    settings.require_serving()
+    node, release = _open(settings, worker, routes)
+    try:
+        return _run(_main(node, on_ready))
+    finally:
+        release()
+
+
+def _open(
+    settings: Settings, worker: bool, routes: Sequence[BaseRoute]
+) -> tuple[Node, Callable[[], None]]:
+    """Take what a node owns, in order: the folder, the log, the port. The second value gives it
+    back."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(hold(settings.data, "receiver"))
+        log = Log.open(settings.data / "log.db")
+        stack.callback(log.close)
+        listener = stack.enter_context(contextlib.closing(listen(settings)))
+        node = Node(settings, log, listener, routes, worker)
+        kept = stack.pop_all()
+    return node, kept.close
+
+
+async def _main(node: Node, on_ready: Callable[[str], object] | None) -> int:
+    loop = asyncio.get_running_loop()
+    asked: list[float] = []
+
+    def on_signal() -> None:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            node.stop()
+            return
+        if node.supervisor is not None:
+            node.supervisor.kill()
+        os._exit(128 + signal.SIGTERM)
+
+    def ready(url: str) -> None:
+        pid = node.supervisor.pid if node.supervisor is not None else None
+        who = f"worker {pid}" if pid else "no worker"
+        print(f"ringback: serving on {url} ({who})", file=sys.stderr, flush=True)
+        if on_ready is not None:
+            on_ready(url)
+        # What start-up made stays; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    if node.settings.simulated and node.settings.host in LOOPBACK:
+        _logger.warning("simulated mode: events are trusted because they come from this machine")
+    return await node.serve(ready)
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):  # it does not exist for Windows
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)

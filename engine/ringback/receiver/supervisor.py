@@ -1,0 +1,155 @@
+"""Does the worker live and move? Starts it, watches it, kills it when it hangs, starts it again.
+
+The worker runs user code, so it may hang in ways that no signal handler survives. What it has on
+its hands is in a mapped file; when that shows a call that took too long, the process is killed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ringback.hands import Hands
+
+LOOK_SECONDS = 0.25
+STARTUP_SECONDS = 60.0
+"""How long a fresh worker may take until its heart beats: plugins are imported in that time."""
+STEADY_SECONDS = 10.0
+"""A worker that lived for so long is started again at once, the next ones after a growing pause."""
+LONGEST_PAUSE = 2.0
+DRAIN_SECONDS = 40.0
+
+_FINAL = {2, 65, 74, 75, 78}
+"""Exit codes of a worker that cannot start as things are: trying again at once is no use."""
+
+_logger = logging.getLogger("ringback.receiver")
+
+
+class Supervisor:
+    """Keeps one worker process alive until it is stopped.
+
+    `command` starts the worker; its standard input is a pipe that closes when this process dies.
+    `on_restart` is called each time a worker had to be started again.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        hands: Path,
+        on_restart: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._command = command
+        self._environ = environ
+        self._hands = hands
+        self._on_restart = on_restart
+        self._process: Process | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.refused: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the worker and keep it alive from now on."""
+        await self._spawn()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def stop(self, patience: float = DRAIN_SECONDS) -> None:
+        """Ask the worker to finish (SIGTERM) and wait for it; after `patience` seconds, kill it."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            _send(process, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), patience)
+            except TimeoutError:
+                _logger.error("the worker did not finish within %.0f s: killed", patience)
+                _send(process, signal.SIGKILL)
+                await process.wait()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeping
+
+    def kill(self) -> None:
+        """End the worker now, without asking."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            _send(self._process, signal.SIGKILL)
+
+    async def _spawn(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, env=dict(self._environ)
+        )
+        self._started = time.monotonic()
+
+    async def _keep(self) -> None:
+        pause = 0.0
+        first = True
+        while not self._stopping:
+            process = self._process
+            if process is None:
+                return
+            looking = asyncio.create_task(self._look(process))
+            code = await process.wait()
+            looking.cancel()
+            lived = time.monotonic() - self._started
+            if self._stopping:
+                return
+            if first and code in _FINAL:
+                self.refused = code
+                return
+            first = False
+            pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
+            _logger.error(
+                "the worker (pid %d) ended with %s after %.1f s; starting another",
+                process.pid, _describe(code), lived,
+            )  # fmt: skip
+            await asyncio.sleep(pause)
+            if not self._stopping:
+                self._on_restart()
+                await self._spawn()
+
+    async def _look(self, process: Process) -> None:
+        """Watch one worker; kill it when it blocks."""
+        while process.returncode is None:
+            await asyncio.sleep(LOOK_SECONDS)
+            reason = self._verdict(time.monotonic())
+            if reason:
+                _logger.error("killing the worker (pid %d): %s", process.pid, reason)
+                _send(process, signal.SIGKILL)
+                return
+
+    def _verdict(self, now: float) -> str:
+        hands = Hands.open(self._hands)
+        try:
+            if hands is None or hands.heartbeat() < self._started:
+                waited = now - self._started
+                return f"no sign of life for {waited:.0f} s" if waited > STARTUP_SECONDS else ""
+            return hands.verdict(now)
+        finally:
+            if hands is not None:
+                hands.close()
+
+
+def _send(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -5,7 +5,7 @@ and the rules of plugins compile to one `RuleSet`. What is wrong is collected, n
 problem leaves out the rule or plugin that has it, and the caller decides what that means.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringback.config import Settings
@@ -40,7 +40,7 @@ class Project:
         problems = [*plugins.problems, *loaded.problems]
         rules = list(loaded.rules)
         for spec in plugins.specs:
-            compiled = compile_rule(spec, functions=plugins.functions)
+            compiled = compile_rule(spec, loaded.language)
             if isinstance(compiled, Rule):
                 rules.append(compiled)
             else:
@@ -65,8 +65,6 @@ def _doubles(rules: list[Rule]) -> list[Problem]:
 
 def _relative(problems: list[Problem], root: Path) -> list[Problem]:
     """Problems with their files named as seen from the project, in the order of the files."""
-    from dataclasses import replace
-
     def inside(file: str) -> str:
         path = Path(file)
         return str(path.relative_to(root)) if path.is_relative_to(root) else file

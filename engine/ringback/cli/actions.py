@@ -35,9 +35,10 @@ def list_(state: str, rule: str, kind: str, limit: int, as_json: bool) -> None:
 
 @actions.command()
 @click.argument("uid")
-def retry(uid: str) -> None:
-    """Try a failed or parked action again: you know that it has not happened."""
-    answer = tell_worker({"op": "retry", "uid": uid})
+@click.option("--may-duplicate", is_flag=True, help="Even if it may have happened already.")
+def retry(uid: str, may_duplicate: bool) -> None:
+    """Send a failed, refused or parked action again, or say yes to a draft."""
+    answer = tell_worker({"op": "retry", "uid": uid, "may_duplicate": may_duplicate})
     click.echo(f"{uid} is {answer.get('state', 'planned')}")
 
 
@@ -56,5 +57,5 @@ def cancel(uid: str, reason: str) -> None:
 @click.option("--sid", default="", help="The SID, when you found it in Twilio's console.")
 def resolve(uid: str, outcome: str, sid: str) -> None:
     """Say what became of an action whose answer got lost: it was sent, or it was not."""
-    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome, "sid": sid})
+    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_"), "sid": sid})
     click.echo(f"{uid} is {answer.get('state', outcome)}")

@@ -8,6 +8,7 @@ from sqlite3 import Connection, Row
 from ringback.events import Event
 from ringback.outcomes import advance, normal_status, rank, state_for
 from ringback.seams import iso
+from ringback.store.consenting import learn
 from ringback.store.journal import get_meta, set_meta
 
 CURSOR = "cursor"
@@ -125,6 +126,7 @@ def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | N
         event = item.event
         if event.type == "message.received":
             _heard_from(connection, event)
+            learn(connection, event)
         elif event.source != "internal":
             recorded.moved.extend(fold(connection, event))
     runs = [run for item in batch for run in item.runs]

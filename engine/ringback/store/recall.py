@@ -1,4 +1,4 @@
-"""How is an event brought back from the two files? The log has its body, the journal its identity."""
+"""How is an event brought back? The log has its body, the journal its identity."""
 
 import json
 import sqlite3

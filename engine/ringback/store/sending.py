@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ringback.actions import Action, from_params
 from ringback.outcomes import advance, normal_status, state_for
+from ringback.store.consenting import note
+from ringback.twilio.consent import OPTED_OUT
 
 CREATES = frozenset({"send_message", "place_call"})
 """The kinds of action that leave a record of their own at Twilio."""
@@ -170,6 +172,9 @@ def close_attempt(
             verdict.detail, attempt_uid,
         ),
     )  # fmt: skip
+    if verdict.twilio_code == OPTED_OUT:
+        sender, _, recipient = action.conversation.partition("/")
+        note(connection, sender, recipient, "out", f"error {OPTED_OUT}", now, action.event_uid)
     row = connection.execute(
         "select state, outcome, remote_sid from actions where uid = ?", (action.uid,)
     ).fetchone()

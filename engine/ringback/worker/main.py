@@ -30,7 +30,7 @@ LOCK_PATIENCE = 8.0
 """How long a worker waits for its predecessor to let go; the old one drains at most so long."""
 PARENT_GRACE = 2.0
 ENDED_BY_ITSELF = "RINGBACK_WORKER_ENDED"
-"""The supervisor says here how the last worker ended when nobody killed it: `signal 11`, `exit 3`."""
+"""The supervisor says here how the last worker ended by itself: `signal 11`, `exit 3`."""
 
 Load = Callable[[Settings], Loaded]
 

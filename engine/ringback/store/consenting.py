@@ -1,0 +1,88 @@
+"""Who may be texted by whom, and what was sent lately: the questions of the gate."""
+
+import sqlite3
+
+from ringback.events import Event
+from ringback.seams import iso
+from ringback.twilio.consent import keyword
+
+_STATE = {"STOP": "out", "START": "in"}
+_GONE_OUT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
+
+
+def learn(connection: sqlite3.Connection, event: Event) -> None:
+    """Take from an inbound message what it says about consent, for this sender and no other."""
+    state = _STATE.get(keyword(event.fields))
+    if state is None:
+        return
+    senders = {event.recipient, event.fields.get("MessagingServiceSid", "")} - {""}
+    for sender in senders:
+        note(
+            connection, sender, event.sender, state, f"text {event.fields.get('Body', '')!r}"[:80],
+            iso(event.at), event.uid,
+        )  # fmt: skip
+
+
+def note(
+    connection: sqlite3.Connection,
+    sender: str,
+    recipient: str,
+    state: str,
+    source: str,
+    at: str,
+    event_uid: str = "",
+) -> None:
+    """Write what is known about a recipient's consent; the newest word counts."""
+    connection.execute(
+        "insert into consents (sender, recipient, state, source, at, event_uid) "
+        "values (?,?,?,?,?,?) on conflict (sender, recipient) do update set "
+        "state = excluded.state, source = excluded.source, at = excluded.at, "
+        "event_uid = excluded.event_uid where excluded.at >= consents.at",
+        (sender, recipient, state, source, at, event_uid),
+    )
+
+
+def opted_out(connection: sqlite3.Connection, sender: str, recipient: str) -> str:
+    """When and how this recipient opted out of this sender; empty when they did not."""
+    row = connection.execute(
+        "select source, at from consents where sender = ? and recipient = ? and state = 'out'",
+        (sender, recipient),
+    ).fetchone()
+    return f"{row[0]}, {row[1]}" if row else ""
+
+
+def sent_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:
+    """When messages and calls to this conversation went out since then, oldest first."""
+    rows = connection.execute(
+        "select planned_at from actions where conversation = ? and planned_at >= ? "
+        f"and kind in ('send_message', 'place_call') and state in {_GONE_OUT} order by planned_at",
+        (conversation, since),
+    )
+    return [row[0] for row in rows]
+
+
+def heard_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:
+    """When messages from this conversation came in since then, oldest first."""
+    rows = connection.execute(
+        "select received_at from events where conversation = ? and received_at >= ? "
+        "and type = 'message.received' order by id",
+        (conversation, since),
+    )
+    return [row[0] for row in rows]
+
+
+def sent_in_all(connection: sqlite3.Connection, since: str) -> list[str]:
+    """When anything went out since then, oldest first."""
+    rows = connection.execute(
+        "select t.started_at from attempts t where t.started_at >= ? order by t.id", (since,)
+    )
+    return [row[0] for row in rows]
+
+
+def our_numbers(connection: sqlite3.Connection) -> set[str]:
+    """The numbers that people have written to: they are ours."""
+    rows = connection.execute(
+        "select distinct substr(conversation, 1, instr(conversation, '/') - 1) from contacts "
+        "where inbound > 0"
+    )
+    return {row[0] for row in rows if row[0]}

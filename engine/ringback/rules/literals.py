@@ -1,0 +1,118 @@
+"""Literals: the texts inside an expression that mean something, checked when it is loaded.
+
+CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A rule file should not.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+import re2
+
+from ringback.events import EVENT_TYPES, matches_type
+from ringback.rules.calendar import Hours, zone
+from ringback.rules.durations import parse_duration
+from ringback.rules.tokens import Token, calls, literal
+from ringback.rules.words import Complaint, did_you_mean
+
+_CEL_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
+_OFFSET = re.compile(r"[+-]\d{2}:\d{2}")
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+_QUIET.max_mem = 1 << 20
+
+
+def check_literals(source: str, hours: Mapping[str, Hours]) -> list[Complaint]:
+    """Complaints about patterns, zones, spans, event types and names of hours."""
+    found = []
+    for call in calls(source):
+        for place, kind in _MEANING.get(call.name, {}).get(len(call.literals), ()):
+            token = call.literals[place]
+            if token is not None:
+                found += _check(kind, token, hours)
+    return found
+
+
+_MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
+    "matches": {1: ((0, "regex"),), 2: ((1, "regex"),)},
+    "duration": {1: ((0, "duration"),)},
+    "timestamp": {1: ((0, "timestamp"),)},
+    "is_open": {2: ((0, "hours"),)},
+    "next_open": {2: ((0, "hours"),)},
+    "local": {2: ((0, "zone"),)},
+    "replied_within": {1: ((0, "span"),)},
+    "heard_within": {1: ((0, "span"),)},
+    "count": {2: ((0, "type"), (1, "span")), 3: ((0, "type"), (1, "span"))},
+    "rate": {3: ((0, "type"), (1, "type"), (2, "span"))},
+    **{
+        f"get{part}": {1: ((0, "zone"),)}
+        for part in (
+            "FullYear", "Month", "Date", "DayOfMonth", "DayOfWeek", "DayOfYear", "Hours",
+            "Minutes", "Seconds", "Milliseconds",
+        )
+    },
+}  # fmt: skip
+
+
+def _check(kind: str, token: Token, hours: Mapping[str, Hours]) -> list[Complaint]:
+    text = literal(token)
+    wrong, hint = _wrong(kind, text, hours)
+    if not wrong:
+        return []
+    label = {"duration": "span", "timestamp": "span"}.get(kind, kind)
+    return [Complaint(token.start, label, wrong, hint)]
+
+
+def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
+    if kind == "regex":
+        return bad_regex(text), ""
+    if kind == "zone":
+        return bad_zone(text)
+    if kind == "hours" and text not in hours:
+        known = ", ".join(sorted(hours))
+        hint = did_you_mean(text, hours) or (f"known: {known}" if known else "add it under `hours`")
+        return f"no hours are named {text!r}", hint
+    if kind == "type" and not known_type(text):
+        return f"unknown event type {text!r}", did_you_mean(text, EVENT_TYPES)
+    if kind == "span":
+        try:
+            parse_duration(text)
+        except ValueError as error:
+            return str(error), ""
+    if kind == "duration" and not _CEL_DURATION.fullmatch(text):
+        return f"{text!r} is no CEL duration", "write it like '90s', '15m' or '12h'"
+    if kind == "timestamp":
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            return f"{text!r} is no timestamp", "write it like '2026-01-31T09:00:00Z'"
+    return "", ""
+
+
+def known_type(pattern: str) -> bool:
+    """Whether a type or a pattern like `message.*` names at least one event type."""
+    return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)
+
+
+def bad_regex(pattern: str) -> str:
+    """What is wrong with an RE2 pattern, empty when nothing is."""
+    try:
+        re2.compile(pattern, _QUIET)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "unreadable"
+        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        return f"this pattern cannot be read: {reason}"
+    return ""
+
+
+def bad_zone(name: str) -> tuple[str, str]:
+    """What is wrong with the name of a time zone and a hint; empty when nothing is."""
+    from zoneinfo import available_timezones
+
+    if _OFFSET.fullmatch(name) or name in ("UTC", "Z"):
+        return "", ""
+    try:
+        zone(name)
+    except ValueError as error:
+        return str(error), did_you_mean(name, sorted(available_timezones()))
+    return "", ""

@@ -1,0 +1,155 @@
+"""Rule: when this event, if this holds, do these steps. One shape for YAML and for Python."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ringback.rules.cel import Program
+    from ringback.rules.texts import Template
+
+STATES = ("off", "shadow", "draft", "live")
+MODES = ("parallel", "single", "restart", "queued")
+DEFAULT_TRUST = frozenset({"signed", "confirmed", "simulated"})
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """A rule in Python as its author wrote it: a function and the words given to `@rule`.
+
+    `words` are under their YAML spelling (`on`, `if`, `from`, `once_within`, …).
+    """
+
+    name: str
+    handler: Callable[..., Any]
+    words: Mapping[str, Any]
+    file: str
+    line: int
+    column: int = 1
+    plugin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of a plugin for conditions and texts. Types are CEL's words.
+
+    It can be called free, `f(event.body)`, and as member of its first argument, `event.body.f()`.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    args: tuple[str, ...]
+    returns: str
+    doc: str = ""
+    plugin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """A step that a plugin brings. `model` (pydantic) checks its parameters when it is loaded.
+
+    `plain` is the parameter that `- name: text` fills, empty for none. `run(event, params)` gives
+    the actions; `params` are the parameters with their `${{ }}` evaluated.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    model: type[Any]
+    plain: str
+    doc: str = ""
+    plugin: str = ""
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Condition:
+    """One line of `if`: its text, its program, and where it stands."""
+
+    source: str
+    program: "Program"
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trigger:
+    """An event that something waits for: its types, and conditions on it (there called `reply`)."""
+
+    types: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Times at which a rule starts by itself: a cron line, read in a time zone."""
+
+    cron: str
+    zone: str = "UTC"
+
+    def after(self, moment: "datetime") -> "datetime | None":
+        """The first time after this moment, UTC; None when the line never comes true again."""
+        from ringback.rules.schedule import next_time
+
+        return next_time(self.cron, self.zone, moment)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One step, compiled. `params` hold texts as templates; `branches` hold the steps inside."""
+
+    kind: str
+    params: Mapping[str, Any]
+    branches: Mapping[str, tuple["Step", ...]] = field(default_factory=dict)
+    line: int = 0
+    plugin: "StepKind | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A rule, ready to be matched and run.
+
+    Exactly one of `steps` (from YAML) and `handler` (from Python) is set. Spans are seconds, 0
+    means off. `priority`: higher comes first, ties in the order of files and lines. `rev` is a
+    digest of what the rule means: it changes when the meaning may have changed, not when the file
+    moves. `limit` is the handler's time limit in seconds, 0 for the default.
+    """
+
+    name: str
+    on: tuple[str, ...]
+    conditions: tuple[Condition, ...] = ()
+    trust: frozenset[str] = DEFAULT_TRUST
+    from_: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+    key: "Template | None" = None
+    once_within: float = 0.0
+    once_after: float = 0.0
+    max_wait: float = 0.0
+    accumulate_within: float = 0.0
+    threshold: int = 0
+    schedule: Schedule | None = None
+    unless: Trigger | None = None
+    within: float = 0.0
+    cancel_on: Trigger | None = None
+    mode: str = "parallel"
+    max: int = 10
+    state: str = "live"
+    priority: int = 0
+    backstop: bool = False
+    limit: float = 0.0
+    description: str = ""
+    steps: tuple[Step, ...] = ()
+    handler: Callable[..., Any] | None = None
+    file: str = ""
+    line: int = 0
+    rev: str = ""
+    plugin: str = ""
+
+    @property
+    def collects(self) -> bool:
+        """Whether events that match while a run of this key waits belong to that run.
+
+        The worker then wakes the waiting run with the event instead of starting another one.
+        """
+        return bool(self.once_after or self.accumulate_within)

@@ -1,0 +1,49 @@
+"""What a phone number tells. Never refuses: what is no number has no country and no parts."""
+
+from functools import lru_cache
+
+import phonenumbers
+
+
+@lru_cache(maxsize=4096)
+def _parse(address: str) -> phonenumbers.PhoneNumber | None:
+    plain = address.rpartition(":")[2]
+    try:
+        return phonenumbers.parse(plain, None)
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def is_phone(address: str) -> bool:
+    """Whether this is a full number (`+…`, also `whatsapp:+…`) that can exist."""
+    number = _parse(address)
+    return number is not None and phonenumbers.is_possible_number(number)
+
+
+def country(address: str) -> str:
+    """The country of a number in two letters (ISO 3166), empty when it has none."""
+    number = _parse(address)
+    return (phonenumbers.region_code_for_number(number) or "") if number else ""
+
+
+def calling_code(address: str) -> str:
+    """The digits of the country, such as `44`; empty for a short code or a name."""
+    number = _parse(address)
+    return str(number.country_code) if number else ""
+
+
+def national(address: str) -> str:
+    """The number as it is written at home; anything else unchanged."""
+    number = _parse(address)
+    if number is None:
+        return address
+    style = phonenumbers.PhoneNumberFormat.NATIONAL
+    return str(phonenumbers.format_number(number, style))
+
+
+def phone_in(text: str, region: str) -> str:
+    """The first number in a text as `+…`, read as written in this country; empty without one."""
+    for found in phonenumbers.PhoneNumberMatcher(text[:1600], region or None):
+        style = phonenumbers.PhoneNumberFormat.E164
+        return str(phonenumbers.format_number(found.number, style))
+    return ""

@@ -1,0 +1,1 @@
+"""The steps of a rule: what each may say, and which actions it means."""

@@ -1,0 +1,84 @@
+"""What every step is made of: a model whose fields say how they are compiled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ringback.actions import Action, Verb
+from ringback.events import Event
+from ringback.rules.durations import parse_duration
+
+MESSAGE_CAP = 1600
+"""Twilio refuses a longer body: https://www.twilio.com/docs/api/errors/21617"""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a field is compiled: `text`, `texts`, `json`, `if`, `steps`, `branches`, `options`."""
+
+    kind: str
+    cap: int = 4096
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return float(value) if value.isdecimal() and len(value) < 7 else parse_duration(value)
+    return value
+
+
+def _span(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+Text = Annotated[str, Mark("text")]
+Body = Annotated[str, Mark("text", MESSAGE_CAP)]
+Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
+Json = Annotated[dict[str, Any], Mark("json")]
+Lines = Annotated[list[str], BeforeValidator(_listed), Mark("if")]
+Steps = Annotated[list[Any], Mark("steps")]
+Branches = Annotated[dict[str, list[Any]], Mark("branches")]
+Options = Annotated[list[Any], Mark("options")]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
+Span = Annotated[float, BeforeValidator(_span), Field(gt=0)]
+MaybeSpan = Annotated[float, BeforeValidator(_span), Field(ge=0)]
+Types = Annotated[list[str], BeforeValidator(_listed)]
+MaybeWord = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,40})?$")]
+
+
+class StepModel(BaseModel):
+    """The parameters of one step.
+
+    `plain` is the field that a bare text or list fills, `whole` the field that a mapping fills.
+    `needs` is what the event must have: `call` for voice steps, `message` or nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    step: ClassVar[str] = ""
+    plain: ClassVar[str] = ""
+    whole: ClassVar[str] = ""
+    needs: ClassVar[str] = ""
+    example: ClassVar[str] = ""
+
+    def wrong(self) -> tuple[str, str]:
+        """What is wrong beyond the single fields: (field, message), both empty when nothing."""
+        return "", ""
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """The actions and voice verbs that the step means, its texts rendered into `given`."""
+        return ()
+
+
+def one_of(model: BaseModel, *names: str) -> str:
+    """A message unless exactly one of these fields is filled."""
+    filled = [name for name in names if getattr(model, name)]
+    if len(filled) == 1:
+        return ""
+    return f"needs {'just ' if filled else ''}one of {', '.join(names)}"

@@ -1,0 +1,87 @@
+"""Steps about calls as a whole: place one, end one, take a caller out of a queue."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from ringback.actions import Action, DequeueCall, EndCall, PlaceCall, Play, Say, Verb
+from ringback.events import Event
+from ringback.rules.steps.base import Seconds, StepModel, Steps, Text, Texts, one_of
+
+
+class Call(StepModel):
+    """Call somebody and speak, play, or go on with the TwiML at `url`.
+
+    `do` holds voice steps when one sentence is not enough. `timeout` is how long to ring.
+    """
+
+    step: ClassVar[str] = "call"
+    example: ClassVar[str] = "- call: {to: '${{ event.to }}', say: This is your reminder.}"
+
+    to: Texts = Field(min_length=1, max_length=20)
+    say: Text = ""
+    play: Text = ""
+    url: Text = ""
+    do: Steps = Field(default_factory=list)
+    from_: Text = Field("", alias="from")
+    timeout: Seconds = 60.0
+
+    def wrong(self) -> tuple[str, str]:
+        """Nothing to hear, or more than one thing."""
+        message = one_of(self, "say", "play", "url", "do")
+        return ("say", message) if message else ("", "")
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One call for each number."""
+        verbs: tuple[Verb, ...] = tuple(given.get("verbs", ()))
+        if given["say"]:
+            verbs = (Say(given["say"]),)
+        elif given["play"]:
+            verbs = (Play(given["play"]),)
+        return tuple(
+            PlaceCall(
+                to=to,
+                verbs=verbs,
+                url=given["url"],
+                sender=given["from"],
+                timeout=int(given["timeout"]),
+            )
+            for to in dict.fromkeys(given["to"][:20])
+            if to
+        )
+
+
+class EndCallStep(StepModel):
+    """Hang up a live call: the one of this event, or the one of a SID."""
+
+    step: ClassVar[str] = "end_call"
+    plain: ClassVar[str] = "call"
+    example: ClassVar[str] = "- end_call: ${{ event.call_sid }}"
+
+    call: Text = ""
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One call ended."""
+        sid = given["call"] or event.call_sid
+        return (EndCall(sid),) if sid else ()
+
+
+class Dequeue(StepModel):
+    """Take a caller out of a queue, the first one by default, to go on with the TwiML at `url`."""
+
+    step: ClassVar[str] = "dequeue"
+    example: ClassVar[str] = (
+        "- dequeue: {queue: QU0123456789abcdef0123456789abcdef, url: 'https://example.org/agent.xml'}"
+    )
+
+    queue: Text = Field(min_length=1)
+    url: Text = Field(min_length=1)
+    call: Text = "Front"
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One caller moved."""
+        return (DequeueCall(given["queue"], given["url"], given["call"] or "Front"),)

@@ -1,0 +1,177 @@
+"""Steps that write to somebody: reply, send, notify, http; and what is kept about a contact."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage, Verb
+from ringback.events import Event
+from ringback.rules.steps.base import Body, Json, StepModel, Text, Texts
+
+MOST_RECIPIENTS = 20
+"""How many people one `send` step may write to."""
+
+
+class Reply(StepModel):
+    """Text the other side of the conversation, from the number that it used."""
+
+    step: ClassVar[str] = "reply"
+    plain: ClassVar[str] = "body"
+    example: ClassVar[str] = "- reply: We are open Mon-Fri 9-17."
+
+    body: Body = ""
+    media: Texts = Field(default_factory=list, max_length=10)
+
+    def wrong(self) -> tuple[str, str]:
+        """A text with neither words nor pictures."""
+        return ("", "") if self.body or self.media else ("body", "needs body or media")
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One message."""
+        return (
+            SendMessage(
+                to=event.theirs,
+                sender=event.ours,
+                body=given["body"],
+                media=tuple(given["media"]),
+                in_reply_to=event.sid,
+            ),
+        )
+
+
+class Send(StepModel):
+    """Text somebody: one number, several, or a list. `from` is our number, else the default."""
+
+    step: ClassVar[str] = "send"
+    example: ClassVar[str] = "- send: {to: '${{ lists.oncall }}', body: 'Please look.'}"
+
+    to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
+    body: Body = ""
+    from_: Text = Field("", alias="from")
+    media: Texts = Field(default_factory=list, max_length=10)
+    service: Text = ""
+
+    def wrong(self) -> tuple[str, str]:
+        """A text with neither words nor pictures."""
+        return ("", "") if self.body or self.media else ("body", "needs body or media")
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One message for each recipient."""
+        return tuple(
+            SendMessage(
+                to=to,
+                body=given["body"],
+                sender=given["from"],
+                media=tuple(given["media"]),
+                messaging_service_sid=given["service"],
+            )
+            for to in dict.fromkeys(given["to"][:MOST_RECIPIENTS])
+            if to
+        )
+
+
+class NotifyStep(StepModel):
+    """Tell a person or a machine: in the log, by a webhook, or through a configured channel."""
+
+    step: ClassVar[str] = "notify"
+    plain: ClassVar[str] = "text"
+    example: ClassVar[str] = (
+        "- notify: {text: 'Delivery failed', webhook: 'https://example.org/hook'}"
+    )
+
+    text: Text
+    via: Text = ""
+    webhook: Text = ""
+    key: Text = ""
+    severity: Literal["info", "warning", "error", "critical"] = "warning"
+
+    def wrong(self) -> tuple[str, str]:
+        """A webhook without its address, or an address that is none."""
+        if self.via == "webhook" and not self.webhook:
+            return "via", "needs webhook: the address to post to"
+        if self.webhook and "${{" not in self.webhook and not self.webhook.startswith("http"):
+            return "webhook", "must be an address that begins with https://"
+        return "", ""
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One notice."""
+        via = given["via"] or ("webhook" if given["webhook"] else "log")
+        return (
+            Notify(
+                text=given["text"],
+                via=via,
+                url=given["webhook"],
+                key=given["key"],
+                severity=given["severity"],
+            ),
+        )
+
+
+class Http(StepModel):
+    """Call a web service. Private addresses are refused, redirects are not followed."""
+
+    step: ClassVar[str] = "http"
+    plain: ClassVar[str] = "url"
+    example: ClassVar[str] = (
+        "- http: {url: 'https://example.org/hook', json: {from: '${{ event.from }}'}}"
+    )
+
+    url: Text = Field(min_length=1)
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    json_: Json = Field(default_factory=dict, alias="json")
+    headers: Json = Field(default_factory=dict)
+
+    def wrong(self) -> tuple[str, str]:
+        """An address that is none."""
+        if "${{" not in self.url and not self.url.startswith("http"):
+            return "url", "must be an address that begins with https://"
+        return "", ""
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One request."""
+        return (
+            HttpRequest(
+                url=given["url"],
+                method=given["method"],
+                json=given["json"] or None,
+                headers={name: str(value) for name, value in given["headers"].items()},
+            ),
+        )
+
+
+class RememberStep(StepModel):
+    """Keep values about this contact, each under a name, for `remembered('name')`."""
+
+    step: ClassVar[str] = "remember"
+    whole: ClassVar[str] = "values"
+    example: ClassVar[str] = "- remember: {name: '${{ event.body }}'}"
+
+    values: Json = Field(min_length=1, max_length=50)
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One value for each name."""
+        return tuple(
+            Remember(event.conversation, name, str(value))
+            for name, value in given["values"].items()
+        )
+
+
+class Forget(StepModel):
+    """Forget values about this contact, by their names."""
+
+    step: ClassVar[str] = "forget"
+    plain: ClassVar[str] = "names"
+    example: ClassVar[str] = "- forget: [name]"
+
+    names: Texts = Field(min_length=1, max_length=50)
+
+    @staticmethod
+    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """One value for each name."""
+        return tuple(Remember(event.conversation, name, None) for name in given["names"])

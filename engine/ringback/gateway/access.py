@@ -16,6 +16,13 @@ MATON_CONTROL = "https://ctrl.maton.ai"
 DIRECT_BASE = "https://api.twilio.com"
 
 
+class Headers(list[tuple[str, str]]):
+    """Request headers that do not show themselves, not even among the locals of a traceback."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} headers>"
+
+
 class GatewaySettings(Protocol):
     """What of the configuration the gateway needs."""
 
@@ -126,10 +133,10 @@ class Access:
         """The same door, tied to one Maton connection."""
         return replace(self, connection=_header_safe("MATON_CONNECTION", connection))
 
-    def headers(self) -> list[tuple[str, str]]:
-        """The headers that open the door. Never log them."""
+    def headers(self) -> "Headers":
+        """The headers that open the door."""
         pin = [("Maton-Connection", self.connection)] if self.connection else []
-        return [("Authorization", self.authorization), *pin]
+        return Headers([("Authorization", self.authorization), *pin])
 
     def scrub(self, text: str) -> str:
         """The text with every form of every credential taken out, fit for a log or an exception."""

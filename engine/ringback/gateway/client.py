@@ -4,15 +4,56 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
+from ringback.gateway import collections as c
+from ringback.gateway import records as r
 from ringback.gateway.access import Access, EnvironmentSettings, GatewaySettings
+from ringback.gateway.connections import Connections
+from ringback.gateway.http import DEFAULT_LIMITS, Limits
 from ringback.gateway.wire import Reply, Wire
 from ringback.seams import REAL, Seams
+from ringback.twilio.rest import Request, path
 
 __all__ = ["Gateway", "Reply"]
 
 
 class Gateway(Wire):
     """The client of Twilio's API. Use it as `async with Gateway.from_env() as gateway:`."""
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        seams: Seams = REAL,
+        limits: Limits = DEFAULT_LIMITS,
+        connections: int = 50,
+    ) -> None:
+        super().__init__(access, seams=seams, limits=limits, connections=connections)
+        self.accounts = c.Accounts(self, "accounts", r.Account)
+        self.messages = c.Messages(self, "messages", r.Message)
+        self.calls = c.Calls(self, "calls", r.Call)
+        self.numbers = c.Numbers(self, "numbers", r.Number)
+        self.applications = c.Applications(self, "applications", r.Application)
+        self.queues = c.Queues(self, "queues", r.Queue)
+        self.addresses = c.Addresses(self, "addresses", r.Address)
+        self.usage = c.Usage(self, "usage", r.UsageRecord)
+        self.conferences = c.Conferences(self, "conferences", r.Conference)
+        self.recordings = c.Recordings(self, "recordings", r.Recording)
+        self.notifications = c.Notifications(self, "notifications", r.Notification)
+        self.balance = c.BalanceOf(self, "balance", r.Balance)
+        self.connections = Connections(self)
+
+    async def check(self) -> str:
+        """Prove the credentials, the connection and the account before work starts; answers the
+        account's SID. Raises ConfigError or a GatewayError that says what is wrong."""
+        if self.access.mode == "maton":
+            used = await self.connections.check()
+            if not self.access.connection:
+                self.access = self.access.pinned(used.connection_id)
+                self._may_write = True
+        account = await self.account()
+        probe = Request("GET", path(account, "Messages"), (("PageSize", "1"),), "messages")
+        await self.perform(probe)
+        return account
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings, *, seams: Seams = REAL) -> Self:

@@ -4,6 +4,7 @@ Whether and when to repeat is for the caller to decide, who alone knows whether 
 harm. https://www.twilio.com/docs/usage/api
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,10 @@ from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
-from ringback.gateway.access import Access
+from ringback.gateway.access import Access, Headers
 from ringback.gateway.failures import NotJson, failure, read_object
 from ringback.gateway.http import DEFAULT_LIMITS, Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.limits import MATON_RATE, Bucket
 from ringback.seams import REAL, Seams
 from ringback.twilio.rest import VERSION, Request, is_sid
 
@@ -53,6 +55,8 @@ class Wire:
         self._control: Pool | None = None
         self._may_write = access.mode != "maton" or bool(access.connection)
         self._account = access.account_sid
+        maton = access.mode == "maton"
+        self._pace = Bucket(seams.monotonic, MATON_RATE, MATON_RATE, 4.0) if maton else None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.access!r})"
@@ -86,11 +90,8 @@ class Wire:
         if request.writes and not self._may_write:
             await self._pin()
         url, body = self._encoded(request)
-        headers = [
-            ("User-Agent", _user_agent()),
-            ("Accept", "application/json"),
-            *self.access.headers(),
-        ]
+        headers = self._headers()
+        headers += self.access.headers()
         if request.method == "POST":
             headers.append(("Content-Type", _FORM))
         answer = await self._once(self._pool, request.method, url, headers, body)
@@ -110,8 +111,11 @@ class Wire:
             raise UsageError("the text holds half a character and cannot be sent") from None
         return (f"{url}?{query}" if query else url), b""
 
+    def _headers(self) -> Headers:
+        return Headers([("User-Agent", _user_agent()), ("Accept", "application/json")])
+
     async def _once(
-        self, pool: Pool, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+        self, pool: Pool, method: str, url: str, headers: Headers, body: bytes
     ) -> Answer:
         problem: GatewayError
         try:
@@ -164,11 +168,8 @@ class Wire:
         if self._control is None:
             self._control = Pool(5, tls=self.access.control_url.startswith("https:"))
         suffix = f"?{urlencode(query, quote_via=quote)}" if query else ""
-        headers = [
-            ("User-Agent", _user_agent()),
-            ("Accept", "application/json"),
-            ("Authorization", self.access.authorization),
-        ]
+        headers = self._headers()
+        headers.append(("Authorization", self.access.authorization))
         if body:
             headers.append(("Content-Type", "application/json"))
         url = self.access.control_url + path + suffix
@@ -188,21 +189,34 @@ class Wire:
             wrote=method != "GET",
         )
 
+    async def ask(self, request: Request) -> Reply:
+        """`perform` at the pace that the gateway allows: for programs that have no limits of their
+        own. Through Maton a key has 8 requests a second, half of them kept for writes."""
+        if self._pace is not None:
+            while (wait := self._pace.wait(low=not request.writes)) > 0:
+                await asyncio.sleep(wait)
+            self._pace.take()
+        return await self.perform(request)
+
+    async def accounts_seen(self) -> list[str]:
+        """The SIDs of the accounts that these credentials can read, first page."""
+        reply = await self.perform(Request("GET", "/Accounts.json", resource="accounts"))
+        return [
+            row["sid"]
+            for row in reply.data.get("accounts", [])
+            if isinstance(row, dict) and is_sid(row.get("sid"), "AC")
+        ]
+
     async def account(self) -> str:
         """The account that requests are for: the configured one, else the first one readable.
 
         Raises ConfigError when the gateway shows no account, with what to set.
         """
         if not self._account:
-            reply = await self.perform(Request("GET", "/Accounts.json", resource="accounts"))
-            found = [
-                row.get("sid")
-                for row in reply.data.get("accounts", [])
-                if isinstance(row, dict) and is_sid(row.get("sid"), "AC")
-            ]
-            if not found:
+            seen = await self.accounts_seen()
+            if not seen:
                 raise ConfigError(["the gateway shows no account: set TWILIO_ACCOUNT_SID"])
-            self._account = str(found[0])
+            self._account = seen[0]
         return self._account
 
     async def _pin(self) -> None:

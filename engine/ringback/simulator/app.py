@@ -1,0 +1,145 @@
+"""Which address of the box is answered by whom? The ASGI application over one world at a time."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from ringback.simulator import maton
+from ringback.simulator.door import Door
+from ringback.simulator.furnish import furnish
+from ringback.simulator.hands import HANDS, Hand, answer
+from ringback.simulator.world import NUMBERS, Options, World
+
+
+@dataclass(slots=True)
+class Box:
+    """The world that is being played now, its door, and how to begin anew."""
+
+    options: Options
+    base_url: str
+    world: World
+    door: Door
+
+    async def reset(self) -> None:
+        """Throw the world away and make it again as it was at the start."""
+        loop = self.world.clock.loop
+        await self.world.close()
+        # The ledger's file goes on; a reset is seen there as numbers that begin again.
+        self.world = furnish(self.options, self.base_url)
+        self.door = Door(self.world)
+        if loop is not None:
+            self.world.clock.run(loop)
+
+
+def open_box(options: Options, base_url: str = "") -> Box:
+    """Make a world and its door. Raises ConfigError when the plan is wrong."""
+    world = furnish(options, base_url)
+    return Box(options, base_url, world, Door(world))
+
+
+def card(box: Box) -> dict[str, Any]:
+    """What somebody needs to use the box: the line that is printed first."""
+    who, base = box.world.identity, box.base_url
+    return {
+        "base_url": base,
+        "maton_url": f"{base}/twilio",
+        "control_url": base,
+        "account_sid": who.account_sid,
+        "auth_token": who.auth_token,
+        "api_key": who.api_key,
+        "api_secret": who.api_secret,
+        "maton_api_key": who.maton_api_key,
+        "connection_id": who.connection_id,
+        "numbers": list(NUMBERS),
+        "service_sid": next((row.sid for row in box.world.services), ""),
+    }
+
+
+class Silent(Response):
+    """No answer at all: the fault has already had its way with the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        return
+
+
+def build(box: Box) -> Starlette:
+    """The application: both REST bases, the control plane, the OAuth page, the hands."""
+    methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+
+    async def direct(request: Request) -> Response:
+        return await box.door.direct(request) or Silent()
+
+    async def gateway(request: Request) -> Response:
+        return await box.door.through_gateway(request) or Silent()
+
+    async def elsewhere(request: Request) -> Response:
+        return maton.error(404, f"There is no app behind {request.url.path[:100]}")
+
+    async def connections(request: Request) -> Response:
+        return await maton.control(box.world, request, box.door.gate)
+
+    async def connect(request: Request) -> Response:
+        return await maton.oauth_page(box.world, request)
+
+    async def summary(request: Request) -> Response:
+        clock = box.world.clock
+        facts = {
+            "time": clock.shown().isoformat(),
+            "mode": "stepped" if clock.stepped else "real",
+            "speed": clock.speed,
+            "pending": clock.pending(),
+            "webhooks_under_way": box.world.courier.busy,
+            "ledger": box.world.ledger.last,
+        }
+        return JSONResponse(card(box) | facts)
+
+    async def reset(request: Request) -> Response:
+        await box.reset()
+        return JSONResponse(card(box))
+
+    def hand(does: Hand):  # type: ignore[no-untyped-def]
+        async def endpoint(request: Request) -> Response:
+            return await answer(box.world, request, does)
+
+        return endpoint
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        import asyncio
+
+        box.world.clock.run(asyncio.get_running_loop())
+        yield
+        await box.world.close()
+
+    routes = [
+        Route("/_sim", summary),
+        Route("/_sim/reset", reset, methods=["POST"]),
+        *(Route(path, hand(does), methods=[method]) for method, path, does in HANDS),
+        Route("/connections", connections, methods=["GET", "POST"]),
+        Route("/connections/{id}", connections, methods=["GET", "DELETE"]),
+        Route("/connect", connect, methods=["GET", "POST"]),
+        Route("/twilio/2010-04-01/{path:path}", gateway, methods=methods),
+        Route("/twilio/{path:path}", elsewhere, methods=methods),
+        Route("/2010-04-01/{path:path}", direct, methods=methods),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def card_line(box: Box) -> str:
+    """The card as one line of JSON."""
+    return json.dumps(card(box))
+
+
+def at(box: Box, base_url: str) -> Box:
+    """Tell the box its own address, once the port is known."""
+    box.base_url = box.world.base_url = base_url
+    box.options = replace(box.options)
+    return box

@@ -1,0 +1,175 @@
+"""What is the whole simulated Twilio? One object that holds every record and the four kernels.
+
+Clock, dice, ledger and plan decide when, by what chance, and what is written down; the tables hold
+what exists. Everything in here happens in one thread of one event loop.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ringback.simulator.clock import Clock
+from ringback.simulator.dice import Dice
+from ringback.simulator.handset import Handset
+from ringback.simulator.ledger import Ledger
+from ringback.simulator.plan import Fault, Plan, faults_from
+from ringback.simulator.post import Courier, Secret
+from ringback.simulator.records import (
+    Account,
+    Media,
+    Message,
+    Notification,
+    Resource,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from ringback.simulator.outbox import Outbox
+    from ringback.simulator.switchboard import Switchboard
+
+NUMBERS = ("+14155550100", "+12125550101", "+18885550102")
+SHORT_CODE = "24242"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to start: the seed, the pace of time, and what the plan says.
+
+    `session` is mixed into all that is drawn but who we are: another session has the same account,
+    token, key and numbers, and other SIDs.
+    """
+
+    seed: int = 1
+    session: str = ""
+    speed: float = 1.0
+    stepped: bool = False
+    plan: dict[str, Any] = field(default_factory=dict)
+    ledger_file: Path | None = None
+
+
+@dataclass(slots=True)
+class Connection:
+    """A Maton connection: the grant that lets the gateway speak for one Twilio account."""
+
+    connection_id: str
+    status: str
+    created: datetime
+    updated: datetime
+    session: str
+    account_sid: str
+    app: str = "twilio"
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are: drawn from the seed, so that settings can be written before the start."""
+
+    account_sid: str
+    auth_token: str
+    api_key: str
+    api_secret: str
+    maton_api_key: str
+    connection_id: str
+    shared_key_id: str
+    shared_key: str
+
+
+def identity_of(seed: int) -> Identity:
+    """The credentials of a simulator with this seed."""
+    dice = Dice(seed, "identity")
+    return Identity(
+        account_sid=dice.sid("AC"),
+        auth_token=dice.token("auth"),
+        api_key=dice.sid("SK"),
+        api_secret=dice.token("secret"),
+        maton_api_key="maton_" + dice.token("maton", 192),
+        connection_id=dice.uuid("connection"),
+        shared_key_id="webhooks_sharedkey_" + dice.token("shared-id"),
+        shared_key=dice.token("shared", 256),
+    )
+
+
+class World:
+    """Everything that exists in the box, and the hands that change it."""
+
+    def __init__(self, options: Options, base_url: str = "") -> None:
+        self.options = options
+        self.base_url = base_url
+        self.identity = identity_of(options.seed)
+        self.clock = Clock(speed=options.speed, stepped=options.stepped)
+        self.dice = Dice(options.seed, options.session)
+        self.ledger = Ledger(self.clock.shown, options.ledger_file)
+        self.plan = Plan(self.dice, faults_from(options.plan.get("faults") or []))
+        self.courier = Courier(self._secret, one_by_one=options.stepped)
+        self.clock.quiet = self.courier.quiet
+        self.clock.broken = lambda words: self.note(f"the simulator broke: {words}")
+        self.messaging: dict[str, Any] = dict(options.plan.get("messaging") or {})
+        self.maton: dict[str, Any] = dict(options.plan.get("maton") or {})
+        self.births: dict[str, tuple[int, float]] = {}
+        self.accounts: Table[Account] = self._table("Accounts")
+        self.numbers: Table[Resource] = self._table("IncomingPhoneNumbers")
+        self.applications: Table[Resource] = self._table("Applications")
+        self.addresses: Table[Resource] = self._table("Addresses")
+        self.services: Table[Resource] = self._table("Services")
+        self.messages: Table[Message] = self._table("Messages")
+        self.media: Table[Media] = self._table("Media")
+        self.notifications: Table[Notification] = self._table("Notifications")
+        self.handsets: dict[str, Handset] = {}
+        self.blocks: set[tuple[str, str]] = set()
+        self.lanes: dict[str, float] = {}
+        self.connections: dict[str, Connection] = {}
+        self.replies: dict[tuple[str, str], list[float]] = {}
+        self.on_arrival: Callable[[Message], None] = lambda _: None
+        self.outbox: Outbox
+        self.switchboards: dict[str, Switchboard] = {}
+        self.list_fault: Fault | None = None
+        self.debugger_url = ""
+        self.shared_key_signing = False
+        self.closers: list[Callable[[], None]] = []
+
+    def _table(self, name: str) -> Table[Any]:
+        return Table(name, self.ledger, self.clock.shown, self.births)
+
+    def _secret(self, account_sid: str) -> Secret:
+        account = self.accounts.get(account_sid)
+        token = account.token if account else self.identity.auth_token
+        if self.shared_key_signing:
+            return Secret(token, self.identity.shared_key_id, self.identity.shared_key)
+        return Secret(token)
+
+    def note(self, text: str) -> None:
+        """Write down something that is no record and no request."""
+        self.ledger.add("note", text=text)
+
+    def stamps(self, prefix: str, account_sid: str) -> dict[str, Any]:
+        """The common fields of a new record."""
+        now = self.clock.shown()
+        return {
+            "sid": self.dice.sid(prefix),
+            "account_sid": account_sid,
+            "created": now,
+            "updated": now,
+        }
+
+    def handset(self, number: str) -> Handset:
+        """The phone behind a number; every number that is not ours has one."""
+        plain = number.removeprefix("whatsapp:").removeprefix("rcs:").removeprefix("messenger:")
+        if plain not in self.handsets:
+            self.handsets[plain] = Handset(plain)
+        return self.handsets[plain]
+
+    def number(self, address: str) -> Resource | None:
+        """Our number with this address (channel prefix aside), of any account."""
+        plain = address.rpartition(":")[2]
+        return next((row for row in self.numbers if row.fields["phone_number"] == plain), None)
+
+    async def close(self) -> None:
+        """Stop time, drop what is under way, close files and connections."""
+        self.clock.stop()
+        for closer in self.closers:
+            closer()
+        await self.courier.close()
+        self.ledger.close()

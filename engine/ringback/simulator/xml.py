@@ -1,0 +1,58 @@
+"""How does Twilio answer without `.json`? The same resource as XML, names in UpperCamel.
+
+https://www.twilio.com/docs/usage/twilios-response#response-formats-xml
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+ENVELOPE = (
+    "page", "page_size", "start", "end", "uri", "first_page_uri", "next_page_uri",
+    "previous_page_uri",
+)  # fmt: skip
+
+
+def render(data: Mapping[str, Any]) -> str:
+    """A resource, or a page of them, as a `TwilioResponse` document."""
+    lists = [name for name, value in data.items() if isinstance(value, list)]
+    if "page" in data and lists:
+        facts = " ".join(f"{_flat(n)}={quoteattr(_text(data[n]))}" for n in ENVELOPE if n in data)
+        name = _camel(lists[0])
+        rows = "".join(_element(_one(name), row) for row in data[lists[0]])
+        inner = f"<{name} {facts}>{rows}</{name}>"
+    else:
+        inner = _element(_kind(data), data)
+    return f'<?xml version="1.0" encoding="UTF-8"?><TwilioResponse>{inner}</TwilioResponse>'
+
+
+def _element(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = "".join(_element(_camel(key), item) for key, item in value.items())
+        return f"<{name}>{inner}</{name}>"
+    return f"<{name}>{escape(_text(value))}</{name}>" if value is not None else f"<{name}/>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _flat(name: str) -> str:
+    return name.replace("_", "")
+
+
+def _one(name: str) -> str:
+    if name.endswith("ses"):
+        return name[:-2]
+    return name.removesuffix("List").removesuffix("s") or name
+
+
+def _kind(data: Mapping[str, Any]) -> str:
+    uri = str(data.get("uri") or "").removesuffix(".json").split("/")
+    return _one(uri[-2]) if len(uri) > 2 else "Resource"

@@ -48,9 +48,13 @@ class Hands:
     @classmethod
     def create(cls, path: Path) -> "Hands":
         """Open the file for a new worker and wipe it. Read `held` of the old one before."""
-        with path.open("w+b") as file:
+        fresh = path.with_name(path.name + ".new")
+        with fresh.open("w+b") as file:
             file.truncate(_SIZE)
-            return cls(mmap.mmap(file.fileno(), _SIZE))
+            hands = cls(mmap.mmap(file.fileno(), _SIZE))
+        # The old file may be mapped by the supervisor: it is replaced, never cut.
+        fresh.replace(path)
+        return hands
 
     @classmethod
     def open(cls, path: Path) -> "Hands | None":

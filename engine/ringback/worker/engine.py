@@ -119,7 +119,7 @@ class Engine:
         """Take rules and plugins into use, all at once: the next event meets the new ones."""
         self._loaded = loaded
         self.matcher.ruleset = loaded.ruleset
-        self.runner.adopt(loaded.plugins, loaded.ruleset.wants)
+        self.runner.adopt(loaded.ruleset, loaded.plugins)
         self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -278,13 +278,12 @@ class Engine:
         stored = running.get_run(self.journal.reader, run_uid)
         if stored is None or stored.state != "waiting":
             return
-        kind = "event" if event is not None else "time"
         self.waits.drop(run_uid)
-        self._resume(stored, Wake(kind, event), waiting)
+        self._resume(stored, Wake(event), waiting)
 
     def _resume(self, stored: StoredRun, wake: Wake, waiting: Waiting | None) -> None:
         event = recall.event(self.journal.reader, self._log, stored.event_uid)
-        rule = self._loaded.ruleset.get(stored.rule)
+        rule = self._loaded.ruleset.by_name.get(stored.rule)
         if event is None or rule is None or rule.name in self.matcher.quarantined:
             reason = "its event is gone" if event is None else "its rule is gone or quarantined"
             self.lanes.put(stored.uid, partial(self._end_run, stored.uid, reason))
@@ -303,7 +302,7 @@ class Engine:
             event = recall.event(self.journal.reader, self._log, event_uid)
             ready = []
             for run in runs:
-                rule = self._loaded.ruleset.get(run.rule)
+                rule = self._loaded.ruleset.by_name.get(run.rule)
                 if event is None or rule is None or rule.name in self.matcher.quarantined:
                     self._resume(run, Wake(), None)
                 else:

@@ -9,9 +9,9 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -23,8 +23,10 @@ from ringback.plugins.context import available, context_for
 from ringback.plugins.invoke import actions_of, bind
 from ringback.plugins.loader import PluginSet
 from ringback.rules import interpreter
-from ringback.rules.interpreter import Progress
-from ringback.rules.model import Rule
+from ringback.rules.calendar import Hours
+from ringback.rules.interpreter import Progress, Wait
+from ringback.rules.model import Rule, Step
+from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, iso
 from ringback.store import running
 from ringback.store.facts import JournalFacts
@@ -55,7 +57,7 @@ class Ready:
     @classmethod
     def stored(cls, run: StoredRun, rule: Rule, wake: interpreter.Wake | None) -> "Ready":
         """A run as the journal holds it, to be started or to go on."""
-        state = json.loads(run.memory)["state"] if run.memory else None
+        state = json.loads(run.memory) if run.memory else None
         return cls(run.uid, rule, run.priority, state, wake)
 
 
@@ -112,6 +114,7 @@ class Runner:
         on_quarantine: Callable[[str, str], None],
     ) -> None:
         self.plugins = PluginSet()
+        self._places: Mapping[str, Hours] = {}
         self._journal = journal
         self._settings = settings
         self._seams = seams
@@ -122,10 +125,11 @@ class Runner:
         self._facts = JournalFacts(journal.reader, seams)
         self._steps = Steps(settings, seams)
 
-    def adopt(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
-        """Run the rules of these plugins from now on; `wants` says which events rules listen to."""
+    def adopt(self, ruleset: RuleSet, plugins: PluginSet) -> None:
+        """Run these rules from now on."""
         self.plugins = plugins
-        self._steps.wants = wants
+        self._places = ruleset.places
+        self._steps.wants = ruleset.wants
 
     async def job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         """Do all the runs of one event."""
@@ -147,7 +151,7 @@ class Runner:
         answering = waiting is not None and bool(waiting.still())
         try:
             progress = await self._progress(event, run, answering)
-            progress, actions = self._steps.join(progress)
+            actions = self._steps.join(progress.actions)
             planned = self._plan(event, run, actions, waiting)
         except HandlerTimeout as error:
             await self._fail(run, str(error))
@@ -171,18 +175,16 @@ class Runner:
             return Progress(actions_of(result, plugin=rule.plugin), None, {}, "")
         step: Callable[[], Progress]
         if run.state is None:
-            step = partial(interpreter.begin, rule, event, self._facts, self._seams.now())
+            step = partial(
+                interpreter.begin, rule, event, self._facts, self._seams.now(),
+                places=self._places,
+            )  # fmt: skip
         else:
             step = partial(
-                interpreter.resume,
-                rule,
-                event,
-                self._facts,
-                self._seams.now(),
-                run.state,
-                run.wake or interpreter.Wake(),
-            )
-        if not rule.foreign:
+                interpreter.resume, rule, event, self._facts, self._seams.now(), run.state,
+                run.wake or interpreter.Wake(), places=self._places,
+            )  # fmt: skip
+        if not _calls_plugins(rule):
             return step()
         progress: Progress = await self._call(step, limit, run)
         return progress
@@ -202,14 +204,14 @@ class Runner:
     ) -> str | None:
         now = iso(self._seams.now())
         if progress.wait is not None:
-            state, reason = "waiting", progress.wait.describe()
+            state, reason = "waiting", _waits_for(progress.wait)
         elif progress.end.startswith("failed"):
             state, reason = "failed", progress.end.removeprefix("failed: ")
         else:
             state, reason = "done", progress.end
         memory = due_at = None
         if progress.wait is not None:
-            memory = json.dumps({"state": progress.state, "wait": progress.wait.to_json()})
+            memory = json.dumps(progress.state)
             due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
         written = await self._journal.write(
             partial(
@@ -281,3 +283,22 @@ def _blame(rule: Rule, error: RingbackError) -> str:
     if isinstance(error, PluginError) and rule.plugin and not error.plugin:
         return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
     return str(error)
+
+
+def _waits_for(wait: Wait) -> str:
+    what = " or ".join(wait.event_types)
+    until = f"until {iso(wait.due_at)}" if wait.due_at else "without an end"
+    return f"waits for {what} {until}" if what else f"waits {until}"
+
+
+@lru_cache(maxsize=1024)
+def _calls_plugins(rule: Rule) -> bool:
+    """Whether a rule's steps run code of a plugin, which must not run on the worker's own loop."""
+    left: list[Step] = list(rule.steps)
+    while left:
+        step = left.pop()
+        if step.plugin is not None:
+            return True
+        for branch in step.branches.values():
+            left += branch
+    return False

@@ -9,11 +9,7 @@ from dataclasses import replace
 
 from ringback.actions import Action, AnswerCall, Dial, Enqueue, Gather, PlaceCall, Record, Verb
 from ringback.config import Settings
-from ringback.rules.interpreter import Progress
 from ringback.seams import Seams
-
-HERE = "step:"
-"""What the interpreter writes where the URL of the next step belongs."""
 
 
 class Steps:
@@ -24,15 +20,10 @@ class Steps:
         self._settings = settings
         self._seams = seams
 
-    def join(self, progress: Progress) -> tuple[Progress, Sequence[Action]]:
-        """The progress with its nonce in the wait's key, and the actions with their URLs."""
-        nonce = self._seams.tag()
-        url = self._url(nonce)
-        actions = [self._with_urls(action, url) for action in progress.actions]
-        wait = progress.wait
-        if wait is not None and wait.key == HERE:
-            progress = replace(progress, wait=replace(wait, key=HERE + nonce))
-        return progress, actions
+    def join(self, actions: Sequence[Action]) -> list[Action]:
+        """The actions with the URLs of what comes next, all of one step under one nonce."""
+        url = self._url(self._seams.tag())
+        return [self._with_urls(action, url) for action in actions]
 
     def _with_urls(self, action: Action, url: str) -> Action:
         if isinstance(action, AnswerCall | PlaceCall) and action.verbs:
@@ -48,7 +39,8 @@ class Steps:
                 if not action and self.wants("call.dequeued"):
                     action = url
                 return replace(verb, wait_url=wait_url, action=action)
-            case Gather() | Record() | Dial() if verb.action == HERE:
+            case Gather() | Record() if not verb.action:
+                # Without one Twilio asks for the same document again, for ever.
                 return replace(verb, action=url)
             case Dial() if not verb.action and self.wants("call.dialed"):
                 return replace(verb, action=url)

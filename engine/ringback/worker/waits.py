@@ -17,7 +17,7 @@ class Waiter:
 
 
 class Waits:
-    """The waiting runs by their key: a conversation, or `step:<nonce>` of our own TwiML."""
+    """The waiting runs by their key: a conversation, a call, or the SID of the subject."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, list[Waiter]] = {}
@@ -32,8 +32,9 @@ class Waits:
 
     def restore(self, run: StoredRun) -> None:
         """A waiting run as the journal holds it, after a restart."""
-        if run.memory:
-            self.add(run.uid, Wait.from_json(json.loads(run.memory)["wait"]))
+        saved = json.loads(run.memory).get("wait") if run.memory else None
+        if saved:
+            self.add(run.uid, Wait(None, tuple(saved["types"]), saved["key"]))
 
     def drop(self, run_uid: str) -> None:
         """This run waits no longer."""
@@ -48,7 +49,7 @@ class Waits:
     def woken_by(self, event: Event) -> list[str]:
         """The runs that this event wakes, in the order in which they began to wait."""
         found: list[str] = []
-        keys = [event.conversation, f"step:{event.tag}" if event.tag else "", event.call_sid]
+        keys = [event.conversation, event.call_sid, event.subject_sid]
         for key in dict.fromkeys(key for key in keys if key):
             found += [
                 waiter.run_uid

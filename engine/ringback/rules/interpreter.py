@@ -21,11 +21,14 @@ from ringback.rules.render import VERB_TYPES, render
 from ringback.rules.ruleset import holds, triggered
 from ringback.rules.scope import Facts, Scope
 from ringback.rules.steps.kinds import STEPS
+from ringback.seams import iso
 
 MOST_STEPS = 500
 """How many steps one run may take between two waits."""
 GATHER_PATIENCE = timedelta(hours=1)
 """How long a question to a caller may stay open before the run gives up on the call."""
+NO_ANSWER = "call.continued"
+"""The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
 _CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
 
 
@@ -39,6 +42,11 @@ class Wait:
     due_at: datetime | None
     event_types: tuple[str, ...] = ()
     key: str = ""
+
+    def describe(self) -> str:
+        """What it waits for, in words."""
+        until = f"until {iso(self.due_at)}" if self.due_at else ""
+        return f"waits for {' or '.join(self.event_types) or 'time'} {until}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +255,10 @@ class _Machine:
     def ask(self, step: Step) -> Progress:
         """Wait for what the caller answers."""
         kind = {"gather": "call.gathered", "record": "call.recorded", "dial": "call.dialed"}
+        types = (kind[step.kind], NO_ANSWER)
         patience = GATHER_PATIENCE + timedelta(seconds=step.params.get("max_length", 0))
         over = () if step.kind == "record" else _CALL_OVER
-        return self.pause(self.now + patience, (kind[step.kind], *over), self.call_sid)
+        return self.pause(self.now + patience, (*types, *over), self.call_sid)
 
     def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
         key = key or self.event.conversation or self.event.subject_sid

@@ -75,11 +75,13 @@ def load_rules(
     return Loaded(tuple(rules), problems, language, tuple(path for path, _ in files), tuple(steps))
 
 
-def compile_rule(spec: RuleSpec, language: Language | None = None) -> Rule | list[Problem]:
+def compile_rule(
+    spec: RuleSpec, language: Language | None = None, *, functions: Sequence[Function] = ()
+) -> Rule | list[Problem]:
     """Compile a Python rule. Problems point to the decorator, or to the very word if found."""
     source = Source(spec.file, _text_of(spec.file))
     node = _node_of({"name": spec.name, **spec.words}, spec, source)
-    reader = Reader(source, language or Language())
+    reader = Reader(source, language or Language(functions=functions))
     rule = RuleReader(reader, Steps(reader, {})).rule(node, python=True)
     if rule is None or reader.problems:
         return reader.problems

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ringback.rules.cel import Program
+    from ringback.rules.cel import Language, Program
     from ringback.rules.texts import Template
 
 STATES = ("off", "shadow", "draft", "live")
@@ -145,6 +145,12 @@ class Rule:
     line: int = 0
     rev: str = ""
     plugin: str = ""
+    language: "Language | None" = field(default=None, repr=False)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether it runs the code of a plugin: a handler, or a step that a plugin brings."""
+        return self.handler is not None or any(_foreign(step) for step in self.steps)
 
     @property
     def collects(self) -> bool:
@@ -153,3 +159,8 @@ class Rule:
         The worker then wakes the waiting run with the event instead of starting another one.
         """
         return bool(self.once_after or self.accumulate_within)
+
+
+def _foreign(step: Step) -> bool:
+    inside = (each for branch in step.branches.values() for each in branch)
+    return step.plugin is not None or any(map(_foreign, inside))

@@ -75,6 +75,7 @@ class RuleReader:
             limit=model.limit,
             description=model.description,
             steps=steps,
+            language=self.reader.language,
         )
 
     def _together(self, node: Node, model: RuleModel, python: bool) -> None:

@@ -56,13 +56,23 @@ class RuleSet:
     def __init__(self, rules: Iterable[Rule], language: Language | None = None) -> None:
         self.rules: tuple[Rule, ...] = tuple(sorted(rules, key=lambda rule: -rule.priority))
         self.by_name: dict[str, Rule] = {rule.name: rule for rule in self.rules}
-        self.language = language or Language()
+        found = next((rule.language for rule in self.rules if rule.language), None)
+        self.language: Language = language or found or Language()
         self._plans: dict[str, _Plan] = {}
 
     @property
     def places(self) -> Mapping[str, Hours]:
         """The opening hours that rules may ask for."""
         return self.language.hours
+
+    def get(self, name: str) -> Rule | None:
+        """The rule of this name."""
+        return self.by_name.get(name)
+
+    def wants(self, type_: str) -> bool:
+        """Whether any rule that is not `off` listens to this type of event."""
+        plan = self._plans.get(type_) or self._plan(type_)
+        return bool(plan.rules)
 
     def scope(self, event: Event, facts: Facts) -> Scope:
         """What a condition on this event can see."""

@@ -1,7 +1,7 @@
 """Which plugins there could be: what lies in the folder, and the packages listed by name."""
 
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ class Candidate:
     load: Callable[[], ModuleType]
 
 
-def in_folder(package: Package, problems: list[Problem]) -> Iterator[Candidate]:
+def in_folder(
+    package: Package, only: Collection[str] | None, problems: list[Problem]
+) -> Iterator[Candidate]:
     """The plugins of a folder that may be trusted to run; the others become problems."""
     folder, owner = package.folder, package.owner
     if not folder.is_dir():
@@ -36,6 +38,8 @@ def in_folder(package: Package, problems: list[Problem]) -> Iterator[Candidate]:
         problems.append(fault)
         return
     for name, path in plugin_files(folder):
+        if only is not None and name not in only:
+            continue
         faults = [unsafe(file, owner) for file in files_of(path)]
         faults += [unsafe(path.parent, owner)] if path.name == "__init__.py" else []
         real = [fault for fault in faults if fault is not None]

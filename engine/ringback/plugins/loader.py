@@ -9,7 +9,7 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -113,20 +113,22 @@ def load_plugins(
     folder: Path,
     *,
     entry_points: tuple[str, ...] = (),
+    only: Collection[str] | None = None,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> PluginSet:
     """Load every plugin of a folder, and those packaged ones that are listed by name.
 
     Never raises for what a plugin does: `problems` of the result says what is wrong and where. A
-    folder that does not exist has no plugins. `config` holds the `[plugins.NAME]` tables.
+    folder that does not exist has no plugins. `only` limits the folder to plugins of these names.
+    `config` holds the `[plugins.NAME]` tables, `environ` is where `$env` values are taken from.
     """
     tables = config or {}
     environment = os.environ if environ is None else environ
     folder = folder.resolve()
     problems: list[Problem] = []
     package = Package(folder)
-    found = [*in_folder(package, problems), *packaged(entry_points, problems)]
+    found = [*in_folder(package, only, problems), *packaged(entry_points, problems)]
     problems += unknown_tables(tables, found)
     loaded: list[_Loaded] = []
     disabled = []

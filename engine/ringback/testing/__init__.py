@@ -1,1 +1,62 @@
-"""The kit for plugin authors."""
+"""The kit for authors: events made by hand, and a bench on which rules and plugins react to them.
+
+::
+
+    from ringback.testing import Bench, sms
+
+    def test_opening_hours():
+        bench = Bench.load("plugins/auto_reply.py")
+        assert bench.react(sms("hours?")).texts == ["We are open Mon-Fri 9-17."]
+
+This page is a door, like `ringback` itself: what it names is loaded when it is used, because pytest
+opens it in every environment that Ringback is installed in.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ringback.testing.bench import Bench, RunFailed
+    from ringback.testing.events import (
+        NOON,
+        OURS,
+        THEIRS,
+        call_status,
+        call_step,
+        incoming_call,
+        message_status,
+        settled,
+        sms,
+        webhook,
+    )
+    from ringback.testing.reaction import Reaction
+
+__all__ = [
+    "NOON",
+    "OURS",
+    "THEIRS",
+    "Bench",
+    "Reaction",
+    "RunFailed",
+    "call_status",
+    "call_step",
+    "incoming_call",
+    "message_status",
+    "settled",
+    "sms",
+    "webhook",
+]
+
+_HOMES = {
+    "Bench": "ringback.testing.bench",
+    "RunFailed": "ringback.testing.bench",
+    "Reaction": "ringback.testing.reaction",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ringback.testing' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "ringback.testing.events")), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,323 @@
+"""Bench: rules and plugins on a table, fed with events by hand. No network and no database.
+
+The decisions are those of the rule language itself; what the worker adds around them (once within a
+span, backstops, stops, waits) is done here in memory.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from ringback.actions import Action, Stop
+from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.events import Event, matches_type
+from ringback.plugins.context import SettledAction, available, context_for
+from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
+from ringback.rules.durations import parse_duration
+from ringback.rules.interpreter import Progress, Wait, Wake, begin, resume
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet
+from ringback.testing.events import NOON
+from ringback.testing.past import Past, SteppedClock
+from ringback.testing.reaction import Reaction
+
+
+class RunFailed(RingbackError):
+    """A rule's run failed on the bench, as it would have failed in the worker. Says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run that waits."""
+
+    rule: Rule
+    event: Event
+    key: str
+    wait: Wait
+    state: dict[str, Any]
+
+
+class Bench:
+    """The rules of a project, ready to react.
+
+    What happens on the bench is remembered: counts, `once_within`, `remember` and waits work across
+    events. `clock` stands still until `wait` moves it; an event happens now, unless it says that it
+    happens later.
+    """
+
+    def __init__(
+        self, ruleset: RuleSet, plugins: PluginSet | None = None, *, now: datetime = NOON
+    ) -> None:
+        self.ruleset = ruleset
+        self.plugins = plugins or PluginSet()
+        self.clock = SteppedClock(now)
+        self.past = Past(self.clock)
+        self._runs: list[_Run] = []
+        self._fired_at: dict[tuple[str, str], datetime] = {}
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        config: Mapping[str, Mapping[str, Any]] | None = None,
+        now: datetime = NOON,
+    ) -> "Bench":
+        """Take a project folder, a plugin (its file, or the folder of a package), or a rule file.
+
+        `config` holds the tables that `[plugins.NAME]` would. Raises RuleErrors with every problem
+        of every file, and FileNotFoundError when nothing is there.
+        """
+        place = Path(path).resolve()
+        if not place.exists():
+            raise FileNotFoundError(f"no project, plugin or rule file at {place}")
+        plugins, rule_files = PluginSet(), place / "rules"
+        if place.suffix == ".py" or (place / "__init__.py").is_file():
+            plugins = load_plugins(place.parent, config=config, only={place.stem})
+        elif place.is_file():
+            rule_files = place
+        else:
+            plugins = load_plugins(place / "plugins", config=config)
+        ruleset, problems = _ruleset_of(plugins, rule_files)
+        if problems:
+            raise RuleErrors(problems)
+        return cls(ruleset, plugins, now=now)
+
+    def react(self, event: Event) -> Reaction:
+        """Let an event happen: waiting rules wake, rules match and run, hooks see it.
+
+        What a plugin raises comes through, so that a test shows where. Raises RunFailed when the
+        steps of a rule file fail.
+        """
+        event = self._happen(event)
+        woken = [run for run in self._runs if _wakes(run.wait, event)]
+        fired, verdicts = self._judge(event)
+        by: dict[str, list[Action]] = {}
+        for run in woken:
+            self._resume(run, Wake(event=event), by)
+        ran = self._run_all(event, fired, verdicts, by)
+        for plugin, function in hook_callers(self.plugins, "on_event"):
+            self._hook(plugin, "on_event", function, {"event": event}, by)
+        return self._reaction(event, by, [rule.name for rule in ran], verdicts)
+
+    def wait(self, span: str | float | timedelta) -> Reaction:
+        """Let time pass ("90s", "12h", seconds), and let every rule that waited for it go on."""
+        seconds = parse_duration(span) if isinstance(span, str) else span
+        passing = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
+        end = self.clock.now() + passing
+        by: dict[str, list[Action]] = {}
+        while due := [run for run in self._runs if run.wait.due_at and run.wait.due_at <= end]:
+            run = min(due, key=lambda each: each.wait.due_at or end)
+            self.clock.advance(max((run.wait.due_at or end) - self.clock.now(), timedelta(0)))
+            self._resume(run, Wake(), by)
+        self.clock.advance(end - self.clock.now())
+        return self._reaction(None, by, [], {})
+
+    def settle(self, action: SettledAction) -> Reaction:
+        """Let an action end: the hook `on_settled` of every plugin hears of it."""
+        by: dict[str, list[Action]] = {}
+        for plugin, function in hook_callers(self.plugins, "on_settled"):
+            self._hook(plugin, "on_settled", function, {"action": action}, by)
+        return self._reaction(None, by, [], {})
+
+    def remembered(self, event: Event, name: str) -> str:
+        """What rules remembered about the other side of this event, empty when nothing."""
+        return self.past.remembered(event.conversation, name)
+
+    def _happen(self, event: Event) -> Event:
+        now = self.clock.now()
+        if event.at > now:
+            self.wait(event.at - now)
+        else:
+            event = replace(event, at=now, received_at=now)
+        self.past.events.append(event)
+        return event
+
+    def _judge(self, event: Event) -> tuple[list[Rule], dict[str, str]]:
+        match = self.ruleset.match(event, self.past)
+        verdicts = dict(match.verdicts)
+        fired: list[Rule] = []
+        for rule in match.fired:
+            held = self._held_back(rule, event)
+            if held:
+                verdicts[rule.name] = held
+            else:
+                fired.append(rule)
+        if any(not rule.backstop for rule in fired):
+            for rule in [rule for rule in fired if rule.backstop]:
+                fired.remove(rule)
+                verdicts[rule.name] = "backstop: another rule fired"
+        now = self.clock.now()
+        self._fired_at |= {(rule.name, self._key(rule, event)): now for rule in fired}
+        return fired, verdicts
+
+    def _held_back(self, rule: Rule, event: Event) -> str:
+        last = self._fired_at.get((rule.name, self._key(rule, event)))
+        if not rule.once_within or last is None:
+            return ""
+        passed = (self.clock.now() - last).total_seconds()
+        return f"once_within: fired {passed:.0f} s before" if passed < rule.once_within else ""
+
+    def _run_all(
+        self,
+        event: Event,
+        fired: list[Rule],
+        verdicts: dict[str, str],
+        by: dict[str, list[Action]],
+    ) -> list[Rule]:
+        ran: list[Rule] = []
+        stop = ""
+        for _, group in groupby(fired, key=lambda rule: rule.priority):
+            rules = list(group)
+            if stop:
+                verdicts |= {rule.name: f"stopped: {stop}" for rule in rules}
+                continue
+            for rule in rules:
+                actions = self._start(rule, event, by)
+                ran.append(rule)
+                ends = [action for action in actions if isinstance(action, Stop)]
+                stop = stop or (ends[0].reason or f"by {rule.name}" if ends else "")
+        return ran
+
+    def _start(self, rule: Rule, event: Event, by: dict[str, list[Action]]) -> tuple[Action, ...]:
+        if rule.handler is None:
+            progress = begin(rule, event, self.past, self.clock.now(), places=self.ruleset.places)
+            return self._went(rule, event, self._key(rule, event), progress, by)
+        plugin = self.plugins.get(rule.plugin)
+        config = plugin.config if plugin else {}
+        context = context_for(rule.plugin, config, clock=self.clock, store=self.past)
+        result = _finish(bind(rule.handler, available(event, context)))
+        actions = actions_of(result, plugin=rule.plugin)
+        self._note(rule.name, actions, event, by)
+        return actions
+
+    def _resume(self, run: _Run, wake: Wake, by: dict[str, list[Action]]) -> None:
+        self._runs.remove(run)
+        progress = resume(
+            run.rule,
+            run.event,
+            self.past,
+            self.clock.now(),
+            run.state,
+            wake,
+            places=self.ruleset.places,
+        )
+        self._went(run.rule, run.event, run.key, progress, by)
+
+    def _went(
+        self, rule: Rule, event: Event, key: str, progress: Progress, by: dict[str, list[Action]]
+    ) -> tuple[Action, ...]:
+        if progress.end.startswith("failed"):
+            raise RunFailed(f"{rule.name}: {progress.end}")
+        self._note(rule.name, progress.actions, event, by)
+        if progress.wait is not None:
+            self._runs.append(_Run(rule, event, key, progress.wait, progress.state))
+        return progress.actions
+
+    def _hook(
+        self,
+        plugin: Plugin,
+        name: str,
+        function: Callable[..., Any],
+        given: Mapping[str, Any],
+        by: dict[str, list[Action]],
+    ) -> None:
+        context = context_for(plugin.name, plugin.config, clock=self.clock, store=self.past)
+        result = _finish(lambda: function(**given, ctx=context))
+        actions = actions_of(result, plugin=plugin.name)
+        if actions:
+            self._note(f"{plugin.name}.{name}", actions, given.get("event"), by)
+
+    def _note(
+        self,
+        name: str,
+        actions: tuple[Action, ...],
+        event: Event | None,
+        by: dict[str, list[Action]],
+    ) -> None:
+        by.setdefault(name, []).extend(actions)
+        if not self._silent(name):
+            for action in actions:
+                self.past.record(action, event)
+
+    def _silent(self, name: str) -> bool:
+        rule = self.ruleset.by_name.get(name)
+        return rule is not None and rule.state in ("shadow", "draft")
+
+    def _key(self, rule: Rule, event: Event) -> str:
+        return self.ruleset.key_of(rule, event, self.past)
+
+    def _reaction(
+        self,
+        event: Event | None,
+        by: Mapping[str, list[Action]],
+        fired: list[str],
+        verdicts: Mapping[str, str],
+    ) -> Reaction:
+        loud = [action for name, made in by.items() if not self._silent(name) for action in made]
+        return Reaction(
+            event=event,
+            actions=tuple(loud),
+            by={name: tuple(made) for name, made in by.items()},
+            fired=fired,
+            verdicts={name: why for name, why in verdicts.items() if name not in fired},
+            waiting=[run.rule.name for run in self._runs],
+        )
+
+
+def _ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
+    loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
+    problems = [*plugins.problems, *loaded.problems]
+    rules = list(loaded.rules)
+    for spec in plugins.specs:
+        compiled = compile_rule(spec, loaded.language)
+        if isinstance(compiled, Rule):
+            rules.append(compiled)
+        else:
+            problems += compiled
+    return RuleSet(rules, loaded.language), problems
+
+
+def _wakes(wait: Wait, event: Event) -> bool:
+    """Whether an event is what a run waits for; a step of a call wakes by the call itself."""
+    keys = (
+        event.conversation,
+        event.call_sid,
+        event.subject_sid,
+        "step:" if event.call_sid else "",
+    )
+    return wait.key in keys and any(matches_type(each, event.type) for each in wait.event_types)
+
+
+def _finish(function: Callable[[], Any]) -> Any:
+    """The result of a sync or async function, also when a loop is running around the test."""
+    result = function()
+    if not inspect.isawaitable(result):
+        return result
+
+    async def waiting() -> Any:
+        return await result
+
+    found: list[Any] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(asyncio.run(waiting()))
+        except BaseException as error:
+            raised.append(error)
+
+    thread = Thread(target=work, name="ringback-bench")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return found[0]

@@ -1,0 +1,63 @@
+"""Reaction: what rules and plugins made of one event on a bench."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ringback.actions import Action, AnswerCall, Gather, PlaceCall, Say, SendMessage
+from ringback.events import Event
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What came of one event, or of the passing of time.
+
+    `actions` are all wishes in the order in which rules made them; `by` has them by the rule (or
+    hook) that made them, those of rules in shadow too. `fired` names the rules that fired, in their
+    order; `verdicts` says for every other rule that looked at the event why it did not. `waiting`
+    names the rules that now wait for something.
+    """
+
+    event: Event | None
+    actions: tuple[Action, ...] = ()
+    by: Mapping[str, tuple[Action, ...]] = field(default_factory=dict)
+    fired: list[str] = field(default_factory=list)
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[str]:
+        """The bodies of all messages that would be sent."""
+        return [action.body for action in self.actions if isinstance(action, SendMessage)]
+
+    @property
+    def spoken(self) -> list[str]:
+        """What people would hear on the phone, the prompts of questions included."""
+        return list(_spoken(self.actions))
+
+    def why_not(self, rule: str) -> str:
+        """Why this rule did not fire; empty when it did. Raises KeyError when it never looked.
+
+        `if:2` means the second line of `if`, `from` and `to` the numbers, `once_within…` that it
+        fired for this conversation before, `stopped…` that another rule ended the evaluation.
+        """
+        if rule in self.fired:
+            return ""
+        if rule not in self.verdicts:
+            known = ", ".join(sorted({*self.verdicts, *self.fired})) or "none"
+            raise KeyError(f"rule {rule!r} did not look at this event; those that did: {known}")
+        return self.verdicts[rule]
+
+
+def _spoken(actions: Iterable[Action]) -> Iterable[str]:
+    for action in actions:
+        if isinstance(action, AnswerCall | PlaceCall):
+            yield from _said(action.verbs)
+
+
+def _said(verbs: Iterable[Any]) -> Iterable[str]:
+    for verb in verbs:
+        if isinstance(verb, Say):
+            yield verb.text
+        elif isinstance(verb, Gather):
+            yield from _said(verb.prompts)

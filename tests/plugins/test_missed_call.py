@@ -1,0 +1,77 @@
+"""The bundled plugin missed_call, with what an author has: the kit."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback import Event
+from ringback.testing import Bench, call_status, call_step, sms
+
+PLUGIN = Path(__file__).parents[2] / "plugins" / "missed_call.py"
+RULE = "missed_call.missed_call"
+SORRY = "Sorry that we missed your call. Reply here and we will get back to you."
+
+
+@pytest.fixture
+def bench() -> Bench:
+    """The plugin alone."""
+    return Bench.load(PLUGIN)
+
+
+MISSED = {
+    "no answer": call_status("no-answer"),
+    "busy": call_status("busy"),
+    "failed": call_status("failed"),
+    "hung up while ringing": call_status("canceled"),
+    "over at once": call_status("completed", CallDuration=0),
+    "nobody picked up": call_step(DialCallStatus="no-answer"),
+    "line busy": call_step(DialCallStatus="busy"),
+    "left the queue": call_step(QueueResult="hangup", QueueTime=40),
+    "full queue": call_step(QueueResult="queue-full"),
+}
+
+REACHED = {
+    "talked": call_status("completed", CallDuration=63),
+    "connected": call_step(DialCallStatus="completed", DialCallDuration=30),
+    "bridged": call_step(QueueResult="bridged", QueueTime=12),
+    "still ringing": call_status("ringing"),
+    "we called": call_status("no-answer", from_="+12025550100", to="+14155550123",
+                             direction="outbound-api"),
+    "hidden number": call_status("no-answer", from_="anonymous"),
+    "text": sms("hello"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", MISSED.values(), ids=list(MISSED))
+def test_a_caller_whom_nobody_spoke_with_gets_a_text(bench: Bench, event: Event) -> None:
+    """From the number that they called."""
+    reaction = bench.react(event)
+    assert reaction.texts == [SORRY]
+    (text,) = reaction.actions
+    assert (text.sender, text.to) == ("+12025550100", "+14155550123")
+
+
+@pytest.mark.parametrize("event", REACHED.values(), ids=list(REACHED))
+def test_everybody_else_gets_none(bench: Bench, event: Event) -> None:
+    """Who was spoken with, whom we called ourselves, and who hides the number."""
+    assert bench.react(event).texts == []
+
+
+def test_one_text_an_hour_whatever_the_reason(bench: Bench) -> None:
+    """One call gives several events, and people call again: that is still one text."""
+    assert bench.react(call_step(QueueResult="hangup")).texts == [SORRY]
+    assert bench.react(call_status("no-answer")).why_not(RULE).startswith("once_within")
+    bench.wait("1h")
+    assert bench.react(call_status("busy")).texts == [SORRY]
+
+
+def test_a_call_that_was_answered_does_not_use_up_the_hour(bench: Bench) -> None:
+    """Only a missed call counts for the span."""
+    bench.react(call_status("completed", CallDuration=63))
+    assert bench.react(call_status("no-answer")).texts == [SORRY]
+
+
+def test_the_text_is_configured() -> None:
+    """`[plugins.missed_call] text`."""
+    bench = Bench.load(PLUGIN, config={"missed_call": {"text": "Call later."}})
+    assert bench.react(call_status("busy")).texts == ["Call later."]

@@ -116,6 +116,23 @@ class Settings:
     api_token: str = field(default="", metadata=_facts(
         "RINGBACK_API_TOKEN", secret=True, about="Turns the JSON API on in serve.",
     ))  # fmt: skip
+    quiet_hours: str = field(default="", metadata=_facts(
+        "RINGBACK_QUIET_HOURS", kind="hours",
+        about="When nobody is texted or called on our own initiative, in the recipient's time, as "
+        "21:00-08:00; replies still go out.",
+    ))  # fmt: skip
+    quiet_zone: str = field(default="", metadata=_facts(
+        "RINGBACK_QUIET_ZONE", kind="zone",
+        about="Time zone of recipients whose number does not tell theirs, as Europe/Berlin.",
+    ))  # fmt: skip
+    recipient_per_hour: int = field(default=30, metadata=_facts(
+        "RINGBACK_RECIPIENT_PER_HOUR", kind="count",
+        about="So many messages and calls an hour go to one recipient at most; 0 means any number.",
+    ))  # fmt: skip
+    total_per_hour: int = field(default=0, metadata=_facts(
+        "RINGBACK_TOTAL_PER_HOUR", kind="count",
+        about="So many messages and calls go out in an hour at most, in all; 0 means any number.",
+    ))  # fmt: skip
     settle_seconds: float = field(default=60.0, metadata=_facts(
         "RINGBACK_SETTLE_SECONDS", kind="seconds",
         about="How long to wait before evidence about a lost answer is looked for.",

@@ -42,6 +42,37 @@ def _read_port(raw: Any) -> int:
     return int(text)
 
 
+def _read_count(raw: Any) -> int:
+    text = _read_text(raw)
+    if not text.isdecimal():
+        raise Wrong(f"is {text!r}; it must be a whole number, 0 or more")
+    return int(text)
+
+
+def _read_hours(raw: Any) -> str:
+    from datetime import time
+
+    text = _read_text(raw)
+    start, _, end = text.partition("-")
+    try:
+        if text and time.fromisoformat(start.strip()) == time.fromisoformat(end.strip()):
+            raise ValueError
+    except ValueError:
+        raise Wrong(f"is {text!r}; write it as 21:00-08:00") from None
+    return text
+
+
+def _read_zone(raw: Any) -> str:
+    from zoneinfo import ZoneInfo
+
+    text = _read_text(raw)
+    try:
+        ZoneInfo(text or "UTC")
+    except (KeyError, ValueError, OSError):
+        raise Wrong(f"is {text!r}; it must be a time zone such as Europe/Berlin") from None
+    return text
+
+
 def _read_seconds(raw: Any) -> float:
     text = _read_text(raw)
     try:
@@ -164,7 +195,8 @@ def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "url": _read_url,
+    "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "count": _read_count,
+    "hours": _read_hours, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
     "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml,
     "path": lambda raw: Path(_read_text(raw) or "data"),

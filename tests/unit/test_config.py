@@ -82,6 +82,9 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "RINGBACK_FALLBACK_TWIML": "<Nope/>",
         "RINGBACK_LOG_FORMAT": "xml",
         "RINGBACK_SIMULATED": "maybe",
+        "RINGBACK_QUIET_HOURS": "21-08:61",
+        "RINGBACK_QUIET_ZONE": "Europe/Bern",
+        "RINGBACK_TOTAL_PER_HOUR": "-1",
     }
     text = "\n".join(problems_of(lambda: Settings.load(tmp_path, environ)))
     for part in (
@@ -99,6 +102,9 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "must be a <Response> document, got <Nope>",
         "log_format is 'xml'; it must be text or json",
         "simulated is 'maybe'",
+        "quiet_hours is '21-08:61'; write it as 21:00-08:00",
+        "quiet_zone is 'Europe/Bern'",
+        "total_per_hour is '-1'",
     ):
         assert part in text
 

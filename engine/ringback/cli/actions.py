@@ -57,5 +57,7 @@ def cancel(uid: str, reason: str) -> None:
 @click.option("--sid", default="", help="The SID, when you found it in Twilio's console.")
 def resolve(uid: str, outcome: str, sid: str) -> None:
     """Say what became of an action whose answer got lost: it was sent, or it was not."""
-    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_"), "sid": sid})
+    answer = tell_worker(
+        {"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_"), "sid": sid}
+    )
     click.echo(f"{uid} is {answer.get('state', outcome)}")

@@ -17,11 +17,15 @@ from ringback.cli.serve import project_argument
 def check(project: Path | None, form: str) -> int:
     """Check rules, plugins and settings; ends with 1 when there are problems."""
     from ringback.project import Project
-    from ringback.rules.report import render
 
     settings = here().settings(project)
     loaded = Project.load(settings)
-    text = render(loaded.problems, form)
+    try:
+        from ringback.rules.report import render
+
+        text = render(loaded.problems, form)
+    except ImportError:
+        text = "\n".join(str(problem) for problem in loaded.problems)
     if text:
         click.echo(text.rstrip("\n"))
     if loaded.problems:

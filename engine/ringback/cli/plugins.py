@@ -83,41 +83,18 @@ def hooks(as_json: bool) -> None:
 @click.argument("name")
 def new(name: str) -> None:
     """Write a small working plugin and its test into the project."""
-    if not name.isidentifier() or name.startswith("_"):
-        raise UsageError(f"{name!r} is no module name: use letters, digits and _")
+    from ringback.plugins.template import files_for
+
     project = here().project
-    plugin = project / "plugins" / f"{name}.py"
-    test = project / "tests" / f"test_{name}.py"
-    for path, text in ((plugin, _PLUGIN), (test, _TEST)):
-        if path.exists():
+    files = files_for(name)
+    for path in files:
+        if (project / path).exists():
             raise UsageError(f"{path} exists already")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.replace("NAME", name), "utf-8")
-        click.echo(f"wrote {path.relative_to(project)}")
+    for path, text in files.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text, "utf-8")
+        click.echo(f"wrote {path}")
     click.echo(f'try it: ringback dev, then: ringback simulate message "{name}"', err=True)
-
-
-_PLUGIN = '''"""Answers the word NAME. Change it into what you need."""
-
-from ringback import Event, reply, rule
-
-
-@rule("message.received", if_="event.body.keyword(['NAME'])")
-def answer(event: Event):
-    """Say hello to whoever writes NAME."""
-    return reply(event, "Hello from the plugin NAME!")
-'''
-_TEST = '''"""The plugin NAME, asked without a node: handlers return wishes and perform nothing."""
-
-from ringback.testing import load_plugin, message
-
-
-def test_answers_its_word():
-    """Whoever writes NAME is answered."""
-    plugin = load_plugin("NAME")
-    wish = plugin.answer(message("NAME"))
-    assert wish.body == "Hello from the plugin NAME!"
-'''
 
 
 def registered_commands(project: Path) -> dict[str, click.Command]:

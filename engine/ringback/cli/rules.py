@@ -104,7 +104,7 @@ def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "on": ", ".join(rule.on),
         "state": rule.state,
         "priority": rule.priority,
-        "place": f"{rule.file}:{rule.line}",
+        "place": f"{rule.file.removeprefix(f'{here().project}/')}:{rule.line}",
         "plugin": rule.plugin,
         "note": note,
     }

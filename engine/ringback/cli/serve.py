@@ -1,13 +1,16 @@
 """`ringback serve` and `ringback worker`: a node, or its worker half alone."""
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 
 from ringback.cli.place import here
 from ringback.config import Settings
-from ringback.errors import ConfigError, RuleErrors
+from ringback.errors import ConfigError
 
 project_argument = click.argument(
     "project", required=False, type=click.Path(path_type=Path, file_okay=False)
@@ -53,19 +56,25 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
 
 
 def require_good(settings: Settings) -> None:
-    """Refuse to start on what cannot work. Raises ConfigError or RuleErrors, with all problems."""
-    from ringback.project import Project
+    """Refuse to start on what cannot work. Raises ConfigError, or ends with the code of `check`.
 
+    Rules and plugins are checked in a process of their own: this one runs no code of theirs.
+    """
     wrong: list[str] = []
     try:
         settings.require_serving()
     except ConfigError as error:
-        wrong += error.problems
-    problems = Project.load(settings).problems
+        wrong = error.problems
+    done = subprocess.run(
+        [sys.executable, "-m", "ringback.cli.main", "check", str(settings.project)],
+        env=settings.child_environ(os.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        click.echo((done.stdout + done.stderr).rstrip("\n"), err=True)
     if wrong:
-        raise ConfigError([*wrong, *(str(problem) for problem in problems)])
-    if problems:
-        raise RuleErrors(problems)
+        raise ConfigError(wrong)
+    if done.returncode:
+        raise click.exceptions.Exit(done.returncode)
 
 
 def set_up_logging(settings: Settings) -> None:

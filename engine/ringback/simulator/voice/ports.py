@@ -131,6 +131,10 @@ class Callback:
     events: frozenset[str] = frozenset({"completed"})
 
 
+NOBODY = Callback(events=frozenset())
+UNDETECTED = Detection()
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingSpec:
     """How to record: the fields of a Recording that are known before it starts."""
@@ -139,19 +143,19 @@ class RecordingSpec:
     channels: int = 1
     track: str = "both"
     trim: str = "do-not-trim"
-    callback: Callback = Callback()
+    callback: Callback = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
     """The optional parameters of a call placed over REST. Times in seconds."""
 
-    status: Callback = Callback()
+    status: Callback = NOBODY
     timeout: float = 60.0
     time_limit: float = 14400.0
     send_digits: str = ""
     record: RecordingSpec | None = None
-    detection: Detection = Detection()
+    detection: Detection = UNDETECTED
     caller_name: str = ""
 
 
@@ -190,6 +194,9 @@ class Kernel(Protocol):
 
     def sms(self, sender: str, to: str, body: str, callback: str) -> tuple[str, str]:
         """Send a text for a voice document. Returns the message's SID and its first status."""
+
+    def address(self, path: str) -> str:
+        """The absolute URL of one of our REST resources: its path begins with `/2010-04-01/`."""
 
     def changed(self, kind: str, sid: str) -> None:
         """A record was created, updated or deleted. `kind`: call queue conference recording …"""

@@ -1,0 +1,101 @@
+"""What does the switch know of one leg, beyond what REST shows of its call?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ringback.simulator.voice.documents import Program
+from ringback.simulator.voice.effects import Capture, Effect, JoinRoom
+from ringback.simulator.voice.ports import (
+    NOBODY,
+    Answer,
+    Ask,
+    Callback,
+    CallOptions,
+    Handset,
+    Script,
+    Timer,
+)
+from ringback.simulator.voice.records import Call, Heard, Recording
+
+
+def nothing(value: object = None) -> None:
+    """For a leg that nobody waits for."""
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """One end of the telephone network and the program that runs on it.
+
+    `effect` is what the program waits for; `turn` counts its steps, so that a wake-up which comes
+    too late can be told from one that is due. A leg without a program is somebody's dialled party.
+    `waits` says what may take it out of its wait documents.
+    """
+
+    call: Call
+    script: Script = field(default_factory=Script)
+    options: CallOptions = field(default_factory=CallOptions)
+    handset: Handset = field(default_factory=Handset)
+    status: Callback = NOBODY
+    program: Program[Any] | None = None
+    done: Callable[[Any], None] = nothing
+    effect: Effect | None = None
+    turn: int = 0
+    timer: Timer | None = None
+    timers: dict[str, Timer] = field(default_factory=dict)
+    gone: bool = False
+    keys: str = ""
+    say: str = ""
+    heard: list[Heard] = field(default_factory=list)
+    documents: list[str] = field(default_factory=list)
+    last: tuple[Ask, Answer] | None = None
+    answered: Callable[[], None] = nothing
+    over: Callable[[str], None] = nothing
+    link: "Link | None" = None
+    dialling: Any = None
+    capture: "Capturing | None" = None
+    waits: Literal["", "queue", "room"] = ""
+    queue_sid: str = ""
+    taker: "Leg | None" = None
+    room_sid: str = ""
+    room: JoinRoom | None = None
+    recordings: list[Recording] = field(default_factory=list)
+    streams: dict[tuple[str, str], tuple[str, Callback]] = field(default_factory=dict)
+
+    @property
+    def sid(self) -> str:
+        return self.call.sid
+
+    def stop(self, name: str) -> None:
+        """Cancel a timer of this leg, if it runs."""
+        timer = self.timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """Two legs that talk. `near` is the one whose document dialled; `star` lets it end by a key."""
+
+    near: Leg
+    far: Leg
+    started_at: float
+    star: bool
+    ended: Callable[["Link"], None]
+    timer: Timer | None = None
+    recording: Recording | None = None
+
+    def other(self, leg: Leg) -> Leg:
+        return self.far if leg is self.near else self.near
+
+
+@dataclass(slots=True, eq=False)
+class Capturing:
+    """A Record verb at work. Moments of sound are kept to trim the silence around it."""
+
+    effect: Capture
+    recording: Recording
+    started_at: float
+    first_sound: float | None = None
+    last_sound: float | None = None
+    speaking: str = ""

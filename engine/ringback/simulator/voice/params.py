@@ -1,0 +1,232 @@
+"""Which fields does each voice request carry? Pure functions from records to pairs.
+
+Field sets of https://www.twilio.com/docs/voice/twiml#request-parameters and the pages of the verbs.
+"""
+
+import math
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from ringback.simulator.voice.ports import Fields
+from ringback.simulator.voice.records import Call, Conference, Participant, Recording, Transcription
+from ringback.simulator.voice.results import Dialed, Recorded, Standing
+
+API_VERSION = "2010-04-01"
+_PLACES = ("City", "State", "Zip", "Country")
+
+
+def rfc2822(at: float) -> str:
+    """A moment as voice callbacks write it, such as `Sat, 14 Mar 2026 15:09:26 +0000`."""
+    return format_datetime(datetime.fromtimestamp(int(at), UTC))
+
+
+def boolean(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def base(call: Call, account_sid: str, status: str = "") -> Fields:
+    """What every request about a call carries. `status` replaces the call's own, as `initiated`."""
+    fields = [
+        ("CallSid", call.sid),
+        ("AccountSid", account_sid),
+        ("ApiVersion", API_VERSION),
+        ("From", call.from_),
+        ("To", call.to),
+        ("Caller", call.from_),
+        ("Called", call.to),
+        ("CallStatus", status or call.status),
+        ("Direction", call.direction),
+    ]
+    optional = (
+        ("ParentCallSid", call.parent_call_sid),
+        ("ForwardedFrom", call.forwarded_from),
+        ("CallerName", call.caller_name),
+        ("AnsweredBy", call.answered_by),
+    )
+    fields += [(name, value) for name, value in optional if value]
+    if call.from_.startswith("+"):
+        fields += [(f"{who}{place}", "") for who in ("From", "Caller") for place in _PLACES]
+    if call.to.startswith("+"):
+        fields += [(f"{who}{place}", "") for who in ("To", "Called") for place in _PLACES]
+    return (*fields, *call.extra)
+
+
+def call_status(call: Call, account_sid: str, status: str, at: float, sequence: int) -> Fields:
+    """A progress callback. Durations and the SIP answer come with the end only."""
+    fields = [
+        *base(call, account_sid, status),
+        ("Timestamp", rfc2822(at)),
+        ("CallbackSource", "call-progress-events"),
+        ("SequenceNumber", str(sequence)),
+    ]
+    if call.ended:
+        fields.append(("CallDuration", str(call.duration)))
+        if status == "completed":
+            fields.append(("Duration", str(math.ceil(call.duration / 60))))
+        if call.sip_code:
+            fields.append(("SipResponseCode", str(call.sip_code)))
+    return tuple(fields)
+
+
+def digits(pressed: str, finished_on: str) -> Fields:
+    """Gather's action after keys."""
+    return (("Digits", pressed), ("FinishedOnKey", finished_on))
+
+
+def speech(text: str, confidence: float, language: str) -> Fields:
+    """Gather's action after words."""
+    return (("SpeechResult", text), ("Confidence", f"{confidence:g}"), ("Language", language))
+
+
+def nothing(keys: bool, words: bool) -> Fields:
+    """Gather's action with `actionOnEmptyResult`: blank for what it listened to."""
+    return (*((("Digits", ""),) if keys else ()), *((("SpeechResult", ""),) if words else ()))
+
+
+def partial_speech(text: str, sequence: int) -> Fields:
+    """Gather's partialResultCallback."""
+    return (
+        ("StableSpeechResult", text),
+        ("UnstableSpeechResult", ""),
+        ("Stability", "0.9"),
+        ("SequenceNumber", str(sequence)),
+    )
+
+
+def recorded(result: Recorded) -> Fields:
+    """Record's action."""
+    return (
+        ("RecordingUrl", result.url),
+        ("RecordingSid", result.sid),
+        ("RecordingDuration", str(result.seconds)),
+        ("Digits", result.digits),
+    )
+
+
+def dialed(result: Dialed) -> Fields:
+    """Dial's action. A conference has neither a dialled call nor a duration of one."""
+    fields = [("DialCallStatus", result.status)]
+    if result.sid:
+        fields.append(("DialCallSid", result.sid))
+    if result.status != "answered":
+        fields.append(("DialCallDuration", str(result.seconds)))
+        fields.append(("DialBridged", boolean(result.bridged)))
+    if result.recording_sid:
+        fields += [
+            ("RecordingUrl", result.recording_url),
+            ("RecordingSid", result.recording_sid),
+            ("RecordingDuration", str(result.recording_seconds)),
+        ]
+    return (*fields, *result.queue)
+
+
+def standing(place: Standing) -> Fields:
+    """Enqueue's waitUrl."""
+    return (
+        ("QueueSid", place.sid),
+        ("QueuePosition", str(place.position)),
+        ("QueueTime", str(place.waited)),
+        ("AvgQueueTime", str(place.average)),
+        ("CurrentQueueSize", str(place.size)),
+        ("MaxQueueSize", str(place.limit)),
+    )
+
+
+def left_queue(result: str, sid: str, waited: int) -> Fields:
+    """Enqueue's action."""
+    return (("QueueResult", result), ("QueueSid", sid), ("QueueTime", str(waited)))
+
+
+def taken(sid: str, waited: int, by: str) -> Fields:
+    """Whisper to the caller who is taken out of a queue. The spelling is Twilio's."""
+    return (("QueueSid", sid), ("QueueTime", str(waited)), ("DequeingCallSid", by))
+
+
+def recording_status(recording: Recording, account_sid: str, url: str, status: str) -> Fields:
+    """A recording status callback."""
+    fields = [("AccountSid", account_sid)]
+    if recording.call_sid:
+        fields.append(("CallSid", recording.call_sid))
+    if recording.conference_sid:
+        fields.append(("ConferenceSid", recording.conference_sid))
+    fields += [
+        ("RecordingSid", recording.sid),
+        ("RecordingUrl", url),
+        ("RecordingStatus", status),
+        ("RecordingChannels", str(recording.channels)),
+        ("RecordingStartTime", rfc2822(recording.started_at)),
+        ("RecordingSource", recording.source),
+        ("RecordingTrack", recording.track),
+    ]
+    if status == "completed":
+        fields.append(("RecordingDuration", str(recording.duration or 0)))
+    if status in {"absent", "failed"}:
+        fields.append(("ErrorCode", str(recording.error_code)))
+    return tuple(fields)
+
+
+def transcription(
+    call: Call, account_sid: str, done: Transcription, url: str, recording_url: str
+) -> Fields:
+    """Record's transcribeCallback."""
+    return (
+        *base(call, account_sid),
+        ("TranscriptionSid", done.sid),
+        ("TranscriptionText", done.text),
+        ("TranscriptionStatus", done.status),
+        ("TranscriptionUrl", url),
+        ("RecordingSid", done.recording_sid),
+        ("RecordingUrl", recording_url),
+    )
+
+
+def machine(call: Call, account_sid: str, milliseconds: int) -> Fields:
+    """The notification of asynchronous machine detection."""
+    return (
+        ("CallSid", call.sid),
+        ("AccountSid", account_sid),
+        ("AnsweredBy", call.answered_by),
+        ("MachineDetectionDuration", str(milliseconds)),
+    )
+
+
+def conference_event(
+    room: Conference, account_sid: str, event: str, at: float, who: Participant | None = None
+) -> Fields:
+    """A conference status callback; events about a participant carry that one's settings."""
+    fields = [
+        ("ConferenceSid", room.sid),
+        ("FriendlyName", room.friendly_name),
+        ("AccountSid", account_sid),
+        ("Timestamp", rfc2822(at)),
+        ("SequenceNumber", str(room.sequence)),
+        ("StatusCallbackEvent", event),
+    ]
+    if who is not None:
+        fields += [
+            ("CallSid", who.call_sid),
+            ("Muted", boolean(who.muted)),
+            ("Hold", boolean(who.hold)),
+            ("Coaching", boolean(who.coaching)),
+            ("StartConferenceOnEnter", boolean(who.start_on_enter)),
+            ("EndConferenceOnExit", boolean(who.end_on_exit)),
+        ]
+        if who.label:
+            fields.append(("ParticipantLabel", who.label))
+    if event == "conference-end":
+        fields += [
+            ("ReasonConferenceEnded", room.reason_ended),
+            ("CallSidEndingConference", room.call_sid_ending),
+        ]
+    return tuple(fields)
+
+
+def stream(name: str, sid: str, event: str, at: float) -> Fields:
+    """A media stream's status callback."""
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return (
+        ("StreamSid", sid),
+        ("StreamName", name or sid),
+        ("StreamEvent", event),
+        ("Timestamp", moment.replace("+00:00", "Z")),
+    )

@@ -14,7 +14,7 @@ from json import dumps
 from typing import Any
 
 from ringback.errors import UsageError
-from ringback.twilio.rest import Request, path, sid
+from ringback.twilio.rest import Request, is_sid, path, sid
 
 _VOICE = (
     "VoiceUrl VoiceMethod VoiceFallbackUrl VoiceFallbackMethod StatusCallback StatusCallbackMethod "
@@ -110,6 +110,12 @@ class Operation:
         Raises UsageError for a parameter that the operation has not, a missing one, a bad SID.
         """
         form = self.form(params)
+        if self.resource == "messages" and self.makes:
+            # People write a Messaging Service's SID after `from`; Twilio takes it elsewhere only.
+            form = tuple(
+                ("MessagingServiceSid" if name == "From" and is_sid(value, "MG") else name, value)
+                for name, value in form
+            )
         given = {name for name, _ in form}
         for need in self.required:
             if not given.intersection(need.split("|")):

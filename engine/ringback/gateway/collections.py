@@ -114,9 +114,6 @@ class Messages(
         A Messaging Service's SID in `from_` is put where Twilio wants it. Raises BadRequest when
         Twilio refuses, and the errors of a lost answer, after which the text may be on its way.
         """
-        sender = params.get("from_")
-        if is_sid(sender, "MG") and not params.get("messaging_service_sid"):
-            params["messaging_service_sid"] = params.pop("from_")
         return await super().create(**params)
 
     async def redact(self, sid: str) -> r.Message:

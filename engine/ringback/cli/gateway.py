@@ -1,0 +1,270 @@
+"""`ringback gateway RESOURCE VERB`: Twilio's REST API by hand, drawn from the gateway's catalogue.
+
+Options are Twilio's parameters in kebab-case, a SID is an argument.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import click
+
+from ringback.cli.door import access, confirmed, dry_option, plain, shown, through, yes_option
+from ringback.cli.output import json_option, print_json, print_rows
+from ringback.gateway import records as r
+from ringback.gateway.catalogue import OPERATIONS, REPEATED, Operation, python_name
+from ringback.gateway.client import Gateway
+from ringback.gateway.paging import rows
+
+PAGING = ("PageSize", "Page", "PageToken")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command: its name, the operation behind it, what it says of itself, fixed parameters."""
+
+    name: str
+    operation: tuple[str, str]
+    about: str
+    record: type[r.Record]
+    fixed: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+
+
+COLUMNS: dict[type[r.Record], tuple[str, ...]] = {
+    r.Account: ("sid", "friendly_name", "status", "type"),
+    r.Message: ("sid", "date_sent", "direction", "from_", "to", "status", "error_code", "body"),
+    r.Media: ("sid", "content_type", "date_created"),
+    r.Call: ("sid", "start_time", "direction", "from_", "to", "status", "duration"),
+    r.CallEvent: ("request", "response"),
+    r.Recording: ("sid", "call_sid", "start_time", "status", "duration", "source"),
+    r.Notification: ("sid", "message_date", "log", "error_code", "call_sid", "request_url"),
+    r.Queue: ("sid", "friendly_name", "current_size", "max_size", "average_wait_time"),
+    r.Member: ("position", "call_sid", "wait_time", "date_enqueued"),
+    r.Number: ("sid", "phone_number", "friendly_name", "sms_url", "voice_url"),
+    r.Application: ("sid", "friendly_name", "sms_url", "voice_url"),
+    r.Address: ("sid", "friendly_name", "customer_name", "street", "city", "iso_country"),
+    r.UsageRecord: ("category", "description", "start_date", "end_date", "count", "price"),
+    r.Conference: ("sid", "friendly_name", "status", "date_created"),
+    r.Participant: ("call_sid", "label", "status", "muted", "hold"),
+}
+
+_RESOURCES: dict[str, tuple[str, type[r.Record], str]] = {
+    "accounts": ("The account and its sub-accounts.", r.Account, "list get create update"),
+    "messages": ("Texts, sent and received.", r.Message, "list get send redact cancel delete"),
+    "calls": ("Calls, made and received.", r.Call, "list get make update end delete"),
+    "numbers": ("Our phone numbers.", r.Number, "list get buy update delete"),
+    "applications": (
+        "Sets of webhook addresses.", r.Application, "list get create update delete",
+    ),
+    "queues": ("Queues of callers.", r.Queue, "list get create update delete"),
+    "addresses": ("Postal addresses.", r.Address, "list get create update delete"),
+    "usage": ("What was used.", r.UsageRecord, "list"),
+    "conferences": ("Conference rooms.", r.Conference, "list get update end"),
+    "recordings": ("Recordings.", r.Recording, "list get delete"),
+    "notifications": ("Twilio's log of errors and warnings.", r.Notification, "list get"),
+    "balance": ("The money left.", r.Balance, "get"),
+}  # fmt: skip
+
+_VERBS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "list": ("list", "List them, newest first where Twilio does.", {}),
+    "get": ("fetch", "Show one.", {}),
+    "create": ("create", "Make one.", {}),
+    "buy": ("create", "Buy a number. This costs money.", {}),
+    "send": ("create", "Send a text.", {}),
+    "make": ("create", "Make a call.", {}),
+    "update": ("update", "Change one; an empty value clears a setting.", {}),
+    "redact": ("update", "Empty the text of a finished message, for good.", {"Body": ""}),
+    "cancel": ("update", "Cancel a message that is still scheduled.", {"Status": "canceled"}),
+    "end": ("update", "End it now.", {"Status": "completed"}),
+    "delete": ("delete", "Delete one.", {}),
+}
+
+_FURTHER: dict[str, tuple[Verb, ...]] = {
+    "messages": (
+        Verb("feedback", ("messages", "feedback"), "Report a message's effect.", r.Feedback),
+        Verb("media", ("messages.media", "list"), "List the media of a message.", r.Media),
+        Verb("delete-media", ("messages.media", "delete"), "Delete one medium.", r.Media,
+             arguments=("message", "media")),
+    ),
+    "calls": (
+        Verb("recordings", ("calls.recordings", "list"), "List a call's recordings.", r.Recording),
+        Verb("record", ("calls.recordings", "create"), "Start recording a call.", r.Recording),
+        Verb("update-recording", ("calls.recordings", "update"),
+             "Pause, resume or stop a recording.", r.Recording, arguments=("call", "recording")),
+        Verb("notifications", ("calls.notifications", "list"), "What went wrong in a call.",
+             r.Notification),
+        Verb("events", ("calls.events", "list"), "What Twilio asked for in a call.", r.CallEvent),
+    ),
+    "queues": (
+        Verb("members", ("queues.members", "list"), "Who waits, the front one first.", r.Member),
+        Verb("dequeue", ("queues.members", "dequeue"),
+             "Take a caller (a call SID, or Front) out, to go on with the TwiML at --url.",
+             r.Member, arguments=("queue", "member")),
+    ),
+    "usage": (
+        Verb("span", ("usage.spans", "list"), "By span: Daily, Monthly, Today, LastMonth…",
+             r.UsageRecord, arguments=("span",)),
+    ),
+    "conferences": (
+        Verb("participants", ("conferences.participants", "list"), "Who is in it.",
+             r.Participant),
+        Verb("dial", ("conferences.participants", "create"), "Dial somebody in, by room or SID.",
+             r.Participant),
+        Verb("update-participant", ("conferences.participants", "update"),
+             "Mute, hold, coach.", r.Participant, arguments=("conference", "participant")),
+        Verb("remove", ("conferences.participants", "delete"), "Remove somebody.",
+             r.Participant, arguments=("conference", "participant")),
+    ),
+}  # fmt: skip
+
+
+@click.group()
+@click.option("--account", default="", metavar="AC…", help="Account instead of the configured one.")
+@click.pass_context
+def gateway(ctx: click.Context, account: str) -> None:
+    """Twilio's REST API by hand, through Maton or direct.
+
+    Options are Twilio's parameters, as --status-callback; a SID is an argument.
+    """
+    ctx.meta["ringback.account"] = account
+
+
+def verbs_of(resource: str) -> tuple[Verb, ...]:
+    """The commands of one resource."""
+    _, record, names = _RESOURCES[resource]
+    usual = []
+    for name in names.split():
+        operation, about, fixed = _VERBS[name]
+        usual.append(Verb(name, (resource, operation), about, record, fixed))
+    return (*usual, *_FURTHER.get(resource, ()))
+
+
+def _command(verb: Verb) -> click.Command:
+    operation = OPERATIONS[verb.operation]
+    names = verb.arguments or ("sid",) * len(operation.places)
+    params: list[click.Parameter] = [click.Argument([name], metavar=name.upper()) for name in names]
+    params += [
+        _option(name, operation)
+        for name in operation.params
+        if name not in verb.fixed and name not in PAGING
+    ]
+    if operation.rows:
+        params += [
+            click.Option(["--limit"], type=click.IntRange(1), default=50, show_default=True,
+                         help="At most so many."),
+            click.Option(["--all", "everything"], is_flag=True, help="All of them."),
+            click.Option(["--page-size"], type=click.IntRange(1, 1000),
+                         help="Rows per request; Twilio's own is 50."),
+        ]  # fmt: skip
+
+    def run(**given: Any) -> None:
+        arguments = [given.pop(name) for name in names]
+        _run(verb, operation, arguments, given)
+
+    command = click.Command(verb.name, params=params, callback=run, help=verb.about)
+    decorated = json_option(dry_option(command))
+    return yes_option(decorated) if operation.writes else decorated
+
+
+def _option(name: str, operation: Operation) -> click.Option:
+    flag = "--" + python_name(name).rstrip("_").replace("_", "-")
+    needed = any(name in need.split("|") for need in operation.required)
+    alone = name in operation.required
+    note = f"Twilio's {name}" + (" (required)" if alone else " (one of these)" if needed else "")
+    if name in REPEATED:
+        note += "; may be repeated"
+    return click.Option(
+        [flag, python_name(name)], multiple=name in REPEATED, default=None, help=note + "."
+    )
+
+
+def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict[str, Any]) -> None:
+    as_json = given.pop("as_json")
+    dry = given.pop("dry_run")
+    yes = given.pop("yes", True)
+    limit = 0 if given.pop("everything", False) else given.pop("limit", 0)
+    given.pop("limit", None)
+    params = {name: value for name, value in given.items() if value not in (None, ())}
+    params |= verb.fixed
+    door = access(click.get_current_context().meta.get("ringback.account", ""))
+
+    async def work(gateway: Gateway) -> None:
+        top = operation.template.startswith("/")
+        account = "" if top else await gateway.account()
+        request = operation.request(account, arguments, params)
+        if dry:
+            click.echo(shown(door, request))
+            return
+        if operation.writes:
+            confirmed(shown(door, request), yes=yes)
+        if operation.rows:
+            found = rows(gateway.ask, request, operation.rows, limit)
+            await _print_list(found, verb.record, limit=limit, as_json=as_json)
+            return
+        reply = await gateway.ask(request)
+        _print_one(reply.data, verb, arguments, as_json=as_json)
+
+    through(door, work)
+
+
+async def _print_list(
+    found: AsyncIterator[dict[str, Any]], record: type[r.Record], *, limit: int, as_json: bool
+) -> None:
+    if as_json:
+        async for row in found:
+            print_json(row)
+        return
+    lines: list[dict[str, Any]] = []
+    with _progress() as progress:
+        async for row in found:
+            read = record.read(row)
+            lines.append({name: plain(getattr(read, name)) for name in COLUMNS[record]})
+            if progress is not None:
+                progress.update(f"{len(lines)} so far")
+    headed = [{name.rstrip("_"): value for name, value in line.items()} for line in lines]
+    columns = [name.rstrip("_") for name in COLUMNS[record]]
+    print_rows(headed, columns, as_json=False, empty="none")
+    if limit and len(lines) == limit:
+        click.echo(f"(the first {limit}; --limit N or --all for more)", err=True)
+
+
+def _progress() -> Any:
+    """A live count on the terminal while a long listing is fetched; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return nullcontext(None)
+    from rich.console import Console
+
+    return Console(stderr=True).status("asking")
+
+
+def _print_one(
+    data: dict[str, Any], verb: Verb, arguments: Sequence[str], *, as_json: bool
+) -> None:
+    if not data:
+        done = {"deleted": arguments[-1] if arguments else True}
+        if as_json:
+            print_json(done)
+        else:
+            click.echo(f"{arguments[-1]} deleted")
+        return
+    if as_json:
+        print_json(data)
+        return
+    read = verb.record.read(data)
+    names = [item.name for item in fields(read) if item.name != "raw"]
+    lines = [
+        {"field": name.rstrip("_"), "value": plain(getattr(read, name))}
+        for name in names
+        if getattr(read, name) not in (None, "", {})
+    ]
+    print_rows(lines, ("field", "value"), as_json=False, empty="nothing")
+
+
+for _name, (_about, _record, _names) in _RESOURCES.items():
+    _group = click.Group(_name, help=_about)
+    for _verb in verbs_of(_name):
+        _group.add_command(_command(_verb))
+    gateway.add_command(_group)

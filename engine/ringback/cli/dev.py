@@ -71,6 +71,7 @@ class _Dev:
             simulator, facts = await self._start_simulator()
             node, address = await self._start_node(facts)
             await asyncio.to_thread(self._wire, facts, address)
+            await self._worker_answers(node)
             self._announce(facts, address)
             return await self._stay(simulator, node)
         except _Stopped:
@@ -194,6 +195,18 @@ class _Dev:
         fresh = self._note.with_suffix(".new")
         fresh.write_text(json.dumps(note) + "\n", "utf-8")
         fresh.rename(self._note)
+
+    async def _worker_answers(self, node: asyncio.subprocess.Process) -> None:
+        """Wait until rules and plugins are loaded, so that the first text finds them."""
+        from ringback.ipc import WorkerAway, ask_once, socket_path
+
+        loop = asyncio.get_running_loop()
+        end = loop.time() + START_SECONDS
+        while loop.time() < end and node.returncode is None and not self._stop.is_set():
+            with contextlib.suppress(WorkerAway):
+                await ask_once(socket_path(self._data), {"op": "status"}, 1.0)
+                return
+            await asyncio.sleep(0.05)
 
     def _announce(self, facts: dict[str, Any], address: str) -> None:
         numbers = ", ".join(facts["numbers"])

@@ -75,11 +75,15 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A reply as Twilio understood it: verbs to run, or the `error` that makes it worthless."""
+    """A reply as Twilio understood it: verbs to run, or the `error` that makes it worthless.
+
+    `audio` = the reply is itself the sound, so its one `Play` has no address yet.
+    """
 
     verbs: tuple[Element, ...] = ()
     problems: tuple[Problem, ...] = ()
     error: Problem | None = None
+    audio: bool = False
 
 
 def parse(body: bytes, content_type: str | None, *, channel: Channel = "voice") -> Document:
@@ -94,7 +98,7 @@ def parse(body: bytes, content_type: str | None, *, channel: Channel = "voice") 
     if not media:
         return _failed(12300, "the reply has no Content-Type; send text/xml")
     if channel == "voice" and media in AUDIO_TYPES:
-        return Document((default_element("Play", channel),))
+        return Document((default_element("Play", channel),), audio=True)
     if media == "text/plain":
         return _plain(body, channel)
     if media not in XML_TYPES:

@@ -89,11 +89,17 @@ class Page:
 
     def resolve(self, url: str, code: int = 11100) -> str:
         """Make a URL of this document absolute. Raises Failure: it is none, or has no base."""
-        if not self.base and not urlsplit_safely(url, code).netloc:
+        try:
+            given = urlsplit(url)
+            absolute = urljoin(self.base, url)
+            host = urlsplit(absolute).hostname
+        except ValueError:
+            raise Failure(code, f"{url[:200]!r} is not a URL", url) from None
+        if not self.base and not given.scheme:
             raise Failure(15004, f"{url!r} is relative, and TwiML sent by REST has no base", url)
-        absolute = urljoin(self.base, url)
-        parts = urlsplit_safely(absolute, code)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or " " in absolute:
+        relative = not given.scheme and url
+        web = given.scheme in {"http", "https"} and given.netloc
+        if not (relative or web) or not host or any(c.isspace() for c in url):
             raise Failure(code, f"{url[:200]!r} is not an http(s) URL", url)
         return absolute
 
@@ -108,14 +114,6 @@ class Page:
 
 
 Verb: TypeAlias = Callable[[Element, Page], Program[Outcome]]
-
-
-def urlsplit_safely(url: str, code: int) -> Any:
-    """`urlsplit`, with a Failure of that code where the text cannot be split."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        raise Failure(code, f"{url[:200]!r} is not a URL", url) from None
 
 
 def do(effect: Effect) -> Program[Any]:
@@ -178,15 +176,10 @@ def _load(at: Fetch | str) -> Program[tuple[Document, str]]:
             yield from do(Complain(problem.code, problem.level, problem.message + where, base))
     if document.error is not None:
         raise Failure(document.error.code, document.error.message, base)
-    return _played(document, base), base
-
-
-def _played(document: Document, base: str) -> Document:
-    """A reply that is itself sound has no URL in it: what is played is the address it came from."""
-    verbs = document.verbs
-    if len(verbs) == 1 and verbs[0].name == "Play" and not (verbs[0].text or verbs[0].written):
-        return replace(document, verbs=(replace(verbs[0], text=base),))
-    return document
+    if document.audio:
+        # Sound has no URL in it: what is played is the address that it came from.
+        document = replace(document, verbs=(replace(document.verbs[0], text=base),))
+    return document, base
 
 
 def _perform(verbs: Mapping[str, Verb], document: Document, page: Page) -> Program[Outcome]:

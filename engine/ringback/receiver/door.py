@@ -17,11 +17,14 @@ from uvicorn.server import ServerState
 
 from ringback.receiver import answers
 from ringback.receiver.answers import Answer
-from ringback.receiver.intake import Head, Headers, Intake
+from ringback.receiver.intake import SETTINGS, SIGNATURE, Head, Headers, Intake
 from ringback.receiver.routes import PREFIX, resolve
 
 HEAD_BYTES = 16 * 1024
 HEAD_LINES = 100
+ALONE = (SIGNATURE, SETTINGS, b"content-type", b"x-forwarded-host", b"x-forwarded-proto")
+"""Headers of which a second one would make it unclear what was proven."""
+
 RECEIVE_SECONDS = 10.0
 """How long a request may take to arrive, from its first byte or from the connection on."""
 IDLE_SECONDS = 65.0
@@ -46,6 +49,8 @@ class Door(HttpToolsProtocol):
     waits to be closed by the other side. `_since` is when the present wait began.
     """
 
+    _written: tuple[object, bytes] = (None, b"")
+
     def __init__(
         self,
         intake: Intake,
@@ -59,6 +64,7 @@ class Door(HttpToolsProtocol):
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._chunk = 0
         self._head_bytes = 0
         self._in_head = False
         self._receiving = True
@@ -85,6 +91,9 @@ class Door(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._parted:
             return
+        self._chunk = len(data)
+        if self._in_head:
+            self._head_bytes += self._chunk
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -94,6 +103,10 @@ class Door(HttpToolsProtocol):
             if not self._parted:
                 self.intake.counts.add("refused", "http")
                 self._write(answers.BAD_REQUEST, part=True)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._in_head = False
+            self.intake.counts.add("refused", "head")
+            self._write(answers.HEAD_TOO_LARGE, part=True)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The other side has said all; it may still wait for the answer to a webhook."""
@@ -135,10 +148,9 @@ class Door(HttpToolsProtocol):
                 self.cycle.keep_alive = False
             return
         self.url = b""
-        self.headers: Headers = []
-        self.expect_100_continue = False
+        self.headers: list[tuple[bytes, bytes]] = []
         self._head = None
-        self._head_bytes = 0
+        self._head_bytes = self._chunk
         self._refused = False
         self._in_head = True
         self._receiving = True
@@ -147,76 +159,85 @@ class Door(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         if self._in_head:
             self.url += url
-            self._weigh(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # a trailer, or a request that is ignored
-            return
-        name = name.lower()
-        self.headers.append((name, value))
-        self._weigh(len(name) + len(value))
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-
-    def _weigh(self, size: int) -> None:
-        self._head_bytes += size
-        if not self._parted and (self._head_bytes > HEAD_BYTES or len(self.headers) > HEAD_LINES):
-            self.intake.counts.add("refused", "head")
-            self._write(answers.HEAD_TOO_LARGE, part=True)
+        if self._in_head:  # not a trailer, nor a request that is ignored
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if not self._in_head:
             return
         self._in_head = False
-        url = self.url
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1") or b"#" in url:
-            self._write(answers.BAD_REQUEST, part=True)
+        headers = dict(self.headers)
+        refusal = self._head_refusal(headers)
+        if refusal is not None:
+            self._write(refusal, part=True)
             return
-        if not url.startswith(b"/"):
-            try:
-                parsed = httptools.parse_url(url)
-            except httptools.HttpParserError:
-                parsed = None
-            if parsed is None or not parsed.path:  # CONNECT, and targets that are no path
-                self._write(answers.BAD_REQUEST, part=True)
-                return
-            url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
-        path, _, query = url.partition(b"?")
+        path, _, query = self.url.partition(b"?")
         if not path.startswith(PREFIX):
-            self._pass_on()
+            self._pass_on(headers)
             return
         target = resolve(path)
         if target is None:
-            self._refuse(answers.NOT_FOUND)
+            self._refuse(answers.NOT_FOUND, headers)
             return
         peer = self.client[0] if self.client else ""
-        head = Head(self.parser.get_method(), target, path, query, self.headers, peer)
+        doubled = len(headers) != len(self.headers) and self._comes_twice(*ALONE)
+        head = Head(self.parser.get_method(), target, path, query, headers, doubled, peer)
         refusal = self.intake.judge(head)
         if refusal is not None:
-            self._refuse(refusal)
+            self._refuse(refusal, headers)
             return
         self._head = head
-        self._body = []
         self._size = 0
-        if self.expect_100_continue:
+        if headers.get(b"expect", b"").lower() == b"100-continue":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _pass_on(self) -> None:
+    def _head_refusal(self, headers: Headers) -> Answer | None:
+        """What is wrong with the head of any request. Also brings an absolute target into form."""
+        url = self.url
+        if len(self.headers) > HEAD_LINES or (
+            self._head_bytes > HEAD_BYTES
+            and sum(len(name) + len(value) for name, value in self.headers) + len(url) > HEAD_BYTES
+        ):
+            self.intake.counts.add("refused", "head")
+            return answers.HEAD_TOO_LARGE
+        if b"host" not in headers:
+            if self.parser.get_http_version() != "1.0":
+                return answers.BAD_REQUEST
+        elif len(headers) != len(self.headers) and self._comes_twice(b"host"):
+            return answers.BAD_REQUEST
+        if not url.startswith(b"/") or b"#" in url:
+            try:
+                parsed = httptools.parse_url(url)
+            except httptools.HttpParserError:
+                return answers.BAD_REQUEST
+            if not parsed.path or parsed.fragment:  # CONNECT, and targets that are no path
+                return answers.BAD_REQUEST
+            self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
+        return None
+
+    def _comes_twice(self, *names: bytes) -> bool:
+        """Whether one of these headers came more than once."""
+        return any(sum(found == name for found, _ in self.headers) > 1 for name in names)
+
+    def _pass_on(self, named: Headers) -> None:
         """Hand a request that is no webhook to uvicorn and the ASGI application."""
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()
         self.url = url
         self.headers.extend(headers)
-        self.expect_100_continue = expects
+        self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self._head is not None:
             self._size += len(body)
             if self._size > self._head.target.most_bytes:
+                headers = self._head.headers
                 self._head = None
-                self._refuse(answers.TOO_LARGE)
+                self._body = []
+                self._refuse(answers.TOO_LARGE, headers)
             else:
                 self._body.append(body)
         elif not self._refused and not self._parted:
@@ -244,24 +265,24 @@ class Door(HttpToolsProtocol):
             self._since = self.loop.time()
             self._write(answer, part=self._last)
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: Answer, headers: Headers) -> None:
         """Answer before the body is here. A small body is read and dropped, so that the connection
         can go on; for a large one, or one that waits to be asked for, it ends."""
         self._refused = True
-        length = next((value for name, value in self.headers if name == b"content-length"), b"")
-        chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
-        large = chunked or (length != b"" and int(length) > HEAD_BYTES)
-        self._write(answer, part=large or self.expect_100_continue)
+        large = b"transfer-encoding" in headers or (
+            int(headers.get(b"content-length", b"0")) > HEAD_BYTES
+        )
+        self._write(answer, part=large or b"expect" in headers)
 
     def _write(self, answer: Answer, *, part: bool = False) -> None:
         """Send a whole answer. `part` says that it is the last one on this connection: then the
         other side may finish reading it before the connection is closed."""
         if self.transport.is_closing():
             return
-        if answer is answers.DONE and not part and self.parser.should_keep_alive():
-            self.transport.write(self._stamp() + b"\r\n")
-            return
         close = part or not self.parser.should_keep_alive()
+        if answer is answers.DONE and not close:
+            self.transport.write(self._done())
+            return
         lines = [STATUS_LINE[answer.status], *self._dates()]
         lines += [b"%b: %b\r\n" % header for header in answer.headers]
         if answer.status != 204:
@@ -281,8 +302,12 @@ class Door(HttpToolsProtocol):
     def _dates(self) -> list[bytes]:
         return [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
 
-    def _stamp(self) -> bytes:
-        return STATUS_LINE[204] + b"".join(self._dates())
+    def _done(self) -> bytes:
+        """The usual answer, written out once for each date."""
+        dates = self.server_state.default_headers
+        if Door._written[0] is not dates:
+            Door._written = (dates, b"".join([STATUS_LINE[204], *self._dates(), b"\r\n"]))
+        return Door._written[1]
 
     # --- uvicorn's keep-alive timers: one sweep a second serves all connections ---
 

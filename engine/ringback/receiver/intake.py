@@ -37,23 +37,28 @@ from ringback.twilio.webhooks import (
 REMEMBERED = 16_384
 """How many recent identities are held at least, to acknowledge a duplicate without a new row."""
 
-_SIGNATURE = b"x-twilio-signature"
-_SETTINGS = b"x-twilio-webhooks-signature-settings"
+AWAY_SECONDS = 0.25
+"""How long the worker is left alone after it could not be reached."""
+
+SIGNATURE = b"x-twilio-signature"
+SETTINGS = b"x-twilio-webhooks-signature-settings"
 
 _logger = logging.getLogger("ringback.receiver")
 
-Headers = list[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 Reply = Callable[[Answer], None]
 
 
 class Head(NamedTuple):
-    """A request without its body. Header names are lower-case, paths as they came."""
+    """A request without its body. Header names are lower-case, paths as they came. `doubled` says
+    that a header which must be alone came twice."""
 
     method: bytes
     target: Target
     path: bytes
     query: bytes
     headers: Headers
+    doubled: bool = False
     peer: str = ""
 
 
@@ -83,6 +88,7 @@ class Intake:
         self._recent = Recent(REMEMBERED)
         self._newest = 0
         self._told = 0
+        self._away = False
         self._second = 0
         self._stamp = ""
 
@@ -91,27 +97,20 @@ class Intake:
         target = head.target
         if head.method not in target.methods:
             return answers.wrong_method(target.methods)
-        signatures = declared = 0
-        content_type = b""
-        for name, value in head.headers:
-            if name == _SIGNATURE:
-                signatures += 1
-            elif name == b"content-type":
-                content_type = value
-            elif name == b"content-length":
-                declared = int(value)
+        signed = SIGNATURE in head.headers
         if target.secret is not None:
             if not self._secret or not hmac.compare_digest(target.secret, self._secret):
                 return self._forbidden("secret")
-        elif signatures == 0 and self._verifier.can_prove:
+        elif not signed and self._verifier.can_prove:
             return self._forbidden("unsigned")
         elif not self._verifier.can_prove and not self._simulated:
             return self._forbidden("unprovable")
-        if signatures > 1:
-            return self._forbidden("signatures")
+        if head.doubled:
+            return self._forbidden("doubled")
+        content_type = head.headers.get(b"content-type", b"")
         if head.method == b"POST" and not takes_type(target, content_type):
             return answers.WRONG_TYPE
-        if declared > target.most_bytes:
+        if int(head.headers.get(b"content-length", b"0")) > target.most_bytes:
             return answers.TOO_LARGE
         return None
 
@@ -162,7 +161,7 @@ class Intake:
             trust,
             "webhook",
             target.tag,
-            _content_type(head.headers),
+            head.headers.get(b"content-type", b"").decode("latin-1"),
             body,
         )
         if route in CALL_ROUTES:
@@ -172,21 +171,21 @@ class Intake:
             self.counts.add("duplicates", route)
             return _acknowledgement(route)
         try:
-            future = self.log.append(entry)
+            self.log.push(entry, lambda result: self._recorded(result, key, route, trust, reply))
         except StorageError:
             return answers.BUSY
-        future.add_done_callback(lambda done: self._recorded(done, key, entry, reply))
         return None
 
-    def _recorded(self, done: "asyncio.Future[int]", key: str, entry: Entry, reply: Reply) -> None:
-        error = done.exception()
-        if error is not None:
-            self._answer(entry.route, answers.BUSY, reply)
+    def _recorded(
+        self, result: int | Exception, key: str, route: str, trust: str, reply: Reply
+    ) -> None:
+        if isinstance(result, Exception):
+            self._answer(route, answers.BUSY, reply)
             return
         self._recent.add(key)
-        self.counts.numbers["recorded", entry.route, entry.trust] += 1
-        self.wake(done.result())
-        self._answer(entry.route, _acknowledgement(entry.route), reply)
+        self.counts.numbers["recorded", route, trust] += 1
+        self.wake(result)
+        self._answer(route, _acknowledgement(route), reply)
 
     def wake(self, log_id: int) -> None:
         """Tell the worker of a new row: once per turn of the loop, however many rows came."""
@@ -196,19 +195,23 @@ class Intake:
 
     def _wake(self) -> None:
         self._told = self._newest
-        if self._link is not None:
-            self._link.tell({"op": "wake", "id": self._newest})
+        if self._link is None or self._away:
+            return
+        if not self._link.tell({"op": "wake", "id": self._newest}):
+            # Nobody listens now. Whoever starts listening reads the log from where it stopped.
+            self._away = True
+            asyncio.get_running_loop().call_later(AWAY_SECONDS, self._back)
+
+    def _back(self) -> None:
+        self._away = False
+        self._wake()
 
     def _proof(
         self, head: Head, pairs: list[tuple[str, str]] | None, body: bytes, account: str
     ) -> str:
         """The trust that this request earns; empty when it earns none."""
-        signature, settings = "", ""
-        for name, value in head.headers:
-            if name == _SIGNATURE:
-                signature = value.decode("latin-1")
-            elif name == _SETTINGS:
-                settings = value.decode("latin-1")
+        signature = head.headers.get(SIGNATURE, b"").decode("latin-1")
+        settings = head.headers.get(SETTINGS, b"").decode("latin-1")
         if self._verifier.can_prove and (signature or head.target.secret is None):
             for base in self._bases(head):
                 url = base + head.path.decode("latin-1")
@@ -226,15 +229,11 @@ class Intake:
         it comes from a proxy that is trusted by name."""
         if not self._proxies:
             return [self.base_url]
-        forwarded = {
-            name: value.decode("latin-1")
-            for name, value in head.headers
-            if name in (b"x-forwarded-host", b"x-forwarded-proto")
-        }
-        host = forwarded.get(b"x-forwarded-host", "")
+        host = head.headers.get(b"x-forwarded-host", b"").decode("latin-1")
         if not host or not self._trusts(head.peer):
             return [self.base_url]
-        return [self.base_url, f"{forwarded.get(b'x-forwarded-proto', 'https')}://{host}"]
+        scheme = head.headers.get(b"x-forwarded-proto", b"https").decode("latin-1")
+        return [self.base_url, f"{scheme}://{host}"]
 
     def _trusts(self, peer: str) -> bool:
         try:
@@ -263,10 +262,3 @@ class Intake:
 
 def _acknowledgement(route: str) -> Answer:
     return answers.EMPTY_TWIML if route == "message" else answers.DONE
-
-
-def _content_type(headers: Headers) -> str:
-    for name, value in headers:
-        if name == b"content-type":
-            return value.decode("latin-1")
-    return ""

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Generic, TypeVar
@@ -45,6 +46,9 @@ def each(
         return results
 
     return apply
+
+
+_Pending = tuple[T, Callable[["R | Exception"], object]]
 
 
 class GroupWriter(Generic[T, R]):
@@ -93,9 +97,11 @@ class GroupWriter(Generic[T, R]):
         self._pinned = 0
         self._closed = False
         self._in_flight = 0
-        self._gathered: list[tuple[T, asyncio.Future[R]]] = []
-        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
-        self._committing: list[tuple[T, asyncio.Future[R]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathered: list[_Pending[T, R]] = []
+        self._waiting: list[_Pending[T, R]] = []
+        self._committing: list[_Pending[T, R]] = []
+        self._given_up: list[_Pending[T, R]] = []
         self._since = 0.0
         self._watched = False
         self._bell = threading.Condition()
@@ -116,23 +122,37 @@ class GroupWriter(Generic[T, R]):
         Raises StorageError at once when too much is in flight, after `close`, and for ever once the
         writer is broken. The future fails with StorageError when the commit failed.
         """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+        def settle(result: "R | Exception") -> None:
+            if future.done():  # cancelled by who waited for it
+                return
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.push(item, settle)
+        return future
+
+    def push(self, item: T, done: Callable[["R | Exception"], object]) -> None:
+        """What `submit` does, without a future: `done` is called once, on the loop, with the result
+        or with the exception."""
         if self.broken is not None:
             raise self.broken
         if self._closed:
             raise StorageError(f"{self.path}: the writer is closed")
         if self._in_flight >= self._limit:
             raise StorageError(f"{self.path}: {self._in_flight} writes are waiting for the disk")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[R] = loop.create_future()
         self._in_flight += 1
         if self._thread is None:
-            self._finish([(item, future)], *self._commit([(item, future)]))
-            return future
-        self._gathered.append((item, future))
-        if len(self._gathered) == 1:
+            self._finish([(item, done)], *self._commit([(item, done)]))
+            return
+        if not self._gathered:
             # At the end of this turn of the loop: all that arrives in one turn shares a commit.
-            loop.call_soon(self._ring)
-        return future
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._ring)
+        self._gathered.append((item, done))
 
     def close(self) -> None:
         """Commit what waits, checkpoint, close the file. Blocks; a second call is void."""
@@ -162,12 +182,20 @@ class GroupWriter(Generic[T, R]):
     def _watch(self) -> None:
         """On the loop: fail those who wait for a commit that does not end."""
         with self._bell:
-            committing = self._committing
-            late = bool(committing) and monotonic() - self._since >= self._patience
-            stuck = [*committing, *self._waiting] if late else []
-        for _, future in stuck:
-            if not future.done():
-                future.set_exception(StorageError(f"{self.path}: the disk does not answer"))
+            late = bool(self._committing) and monotonic() - self._since >= self._patience
+            waiting: list[_Pending[T, R]] = []
+            if late:  # those who wait are dropped unwritten; the ones under way may be written
+                waiting, self._waiting = self._waiting, waiting
+        if late:
+            stuck = [
+                *waiting,
+                *(self._committing if self._committing is not self._given_up else []),
+            ]
+            self._given_up = self._committing
+            self._in_flight -= len(waiting)
+            error = StorageError(f"{self.path}: the disk does not answer")
+            for _, done in stuck:
+                done(error)
         self._watched = bool(self._in_flight)
         if self._watched:
             asyncio.get_running_loop().call_later(self._patience / 2, self._watch)
@@ -185,15 +213,14 @@ class GroupWriter(Generic[T, R]):
             with self._bell:
                 self._committing = []
                 idle = not self._waiting
-            try:
-                batch[0][1].get_loop().call_soon_threadsafe(self._finish, batch, results, error)
-            except RuntimeError:  # the loop is gone, and with it everybody who waited
-                self._in_flight -= len(batch)
+            with suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
+                assert self._loop is not None
+                self._loop.call_soon_threadsafe(self._finish, batch, results, error)
             if self.broken is None:
                 self._tidy(idle)
 
     def _commit(
-        self, batch: "list[tuple[T, asyncio.Future[R]]]"
+        self, batch: "list[_Pending[T, R]]"
     ) -> "tuple[list[R | Exception] | list[R], RingbackError | Exception | None]":
         if self.broken is not None:
             return [], self.broken
@@ -223,24 +250,20 @@ class GroupWriter(Generic[T, R]):
 
     def _finish(
         self,
-        batch: "list[tuple[T, asyncio.Future[R]]]",
+        batch: "list[_Pending[T, R]]",
         results: "list[R | Exception] | list[R]",
         error: Exception | None,
     ) -> None:
         """On the loop: give every caller the answer."""
         self._in_flight -= len(batch)
-        if error is not None:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+        if batch is self._given_up:
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        if error is not None:
+            for _, done in batch:
+                done(error)
+            return
+        for (_, done), result in zip(batch, results, strict=True):
+            done(result)
 
     def _tidy(self, idle: bool) -> None:
         """Between commits: bring the write-ahead log home when it has grown and time allows.

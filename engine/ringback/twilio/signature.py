@@ -5,11 +5,11 @@ and, for a form, its sorted fields. The usual request is decided by one exact co
 that does not accept goes to Twilio's own validator, which knows the ways in which ports differ.
 """
 
+import hashlib
 import hmac
 from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from hashlib import sha256
 from itertools import chain
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,13 +33,13 @@ def sign(
     are the decoded fields of a form POST, none for GET and JSON. A shared key signs with
     `digest="sha256"`.
     """
-    return _mac(token.encode(), _clean(url), params, digest).decode()
+    return _mac(_Key(token.encode()), _clean(url), params, digest).decode()
 
 
 def sign_json(token: str, url: str, body: bytes) -> tuple[str, str]:
     """The URL with `bodySHA256` added to its query, and the signature over it, for a JSON body."""
     mark = "&" if "?" in url else "?"
-    signed = f"{url}{mark}bodySHA256={sha256(body).hexdigest()}"
+    signed = f"{url}{mark}bodySHA256={hashlib.sha256(body).hexdigest()}"
     return signed, sign(token, signed)
 
 
@@ -59,13 +59,15 @@ class Verifier:
     ) -> None:
         by_account = tokens if isinstance(tokens, Mapping) else {"": tokens}
         self._tokens = {
-            account: tuple(token.encode() for token in own if token.strip())
+            account: tuple(_Key(token.encode()) for token in own if token.strip())
             for account, own in by_account.items()
         }
         self._all = tuple(dict.fromkeys(chain.from_iterable(self._tokens.values())))
         self._any = self._tokens.get("", ())
         self._shared = {
-            name: secret.encode() for name, secret in (shared_keys or {}).items() if secret.strip()
+            name: _Key(secret.encode())
+            for name, secret in (shared_keys or {}).items()
+            if secret.strip()
         }
 
     @property
@@ -106,7 +108,7 @@ class Verifier:
         except (ValueError, TypeError, AttributeError, LookupError):
             return False
 
-    def _shared_secret(self, header: str) -> bytes | None:
+    def _shared_secret(self, header: str) -> "_Key | None":
         named: dict[str, str] = {}
         for part in header.split(","):
             name, equals, value = part.partition("=")
@@ -118,18 +120,45 @@ class Verifier:
         return self._shared.get(named.get("key", ""))
 
 
-def _mac(key: bytes, url: str, params: Iterable[tuple[str, str]], digest: str) -> bytes:
+class _Key:
+    """A secret with the two halves of its HMAC begun (RFC 2104): a digest then starts from copies,
+    at half the price of `hmac.digest` and without letting go of the interpreter."""
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+        self._begun = {name: self._begin(name) for name in ("sha1", "sha256")}
+
+    def _begin(self, name: str) -> "tuple[hashlib._Hash, hashlib._Hash]":
+        # hmac hashes a key that is longer than a block; both digests have blocks of 64 bytes.
+        key = self.secret if len(self.secret) <= 64 else hashlib.new(name, self.secret).digest()
+        key = key.ljust(64, b"\0")
+        return hashlib.new(name, key.translate(_INNER)), hashlib.new(name, key.translate(_OUTER))
+
+    def digest(self, text: bytes, name: str) -> bytes:
+        inner, outer = self._begun[name]
+        inner = inner.copy()
+        inner.update(text)
+        outer = outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def _mac(key: _Key, url: str, params: Iterable[tuple[str, str]], digest: str) -> bytes:
     # Repeated names: the set of their values, sorted. Sorting the set of pairs is the same.
     text = url + "".join(chain.from_iterable(sorted(set(params))))
-    return b2a_base64(hmac.digest(key, text.encode(), digest), newline=False)
+    return b2a_base64(key.digest(text.encode(), digest), newline=False)
 
 
-def _proves(key: bytes, url: str, params: Params, given: bytes, digest: str) -> bool:
+def _proves(key: _Key, url: str, params: Params, given: bytes, digest: str) -> bool:
     if hmac.compare_digest(_mac(key, url, params, digest), given):
         return True
     return any(
         hmac.compare_digest(_mac(key, other, params, digest), given) for other in _spellings(url)
-    ) or _official(key, _clean(url), params, given.decode(), digest)
+    ) or _official(key.secret, _clean(url), params, given.decode(), digest)
 
 
 def _official(key: bytes, url: str, params: Params, given: str, digest: str) -> bool:
@@ -164,7 +193,7 @@ def _hash_matches(url: str, body: bytes) -> bool:
         if name == "bodySHA256"
     ]
     return len(hashes) == 1 and hmac.compare_digest(
-        hashes[0].encode(), sha256(body).hexdigest().encode()
+        hashes[0].encode(), hashlib.sha256(body).hexdigest().encode()
     )
 
 

@@ -15,8 +15,12 @@ from starlette.types import Receive, Scope, Send
 from ringback.simulator import maton
 from ringback.simulator.door import Door
 from ringback.simulator.furnish import furnish
-from ringback.simulator.hands import HANDS, Hand, answer
+from ringback.simulator.hands import box as box_hands
+from ringback.simulator.hands import calls, texts
+from ringback.simulator.hands.wish import Hand, answer
 from ringback.simulator.world import NUMBERS, Options, World
+
+HANDS = texts.HANDS + calls.HANDS + box_hands.HANDS
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from ringback.simulator.records import Account
 from ringback.simulator.refusal import Refusal, missing
 from ringback.simulator.rest.route import Ask, Reply, Route, find
 from ringback.simulator.rest.routes import ACCOUNTS, BELOW
+from ringback.simulator.voice.switch import ExchangeError
 from ringback.simulator.world import World
 
 BODY_CAP = 256 * 1024
@@ -111,6 +112,9 @@ class Door:
                 reply = route.handler(ask)
             except Refusal as refusal:
                 return self._refused(refusal, number)
+            except ExchangeError as error:
+                words = Refusal(error.http_status, error.code, str(error))
+                return self._refused(words, number)
             world.ledger.add("replied", request=number, status=reply.status, sid=reply.sid)
             return _render(reply, wants_json or route.raw)
 

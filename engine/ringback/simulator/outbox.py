@@ -15,6 +15,7 @@ from ringback.simulator.world import World
 Done = Callable[[Delivery], None]
 
 HELD_SECONDS = 60.0
+EVENTS_KEPT = 200
 
 
 class Outbox:
@@ -111,10 +112,31 @@ class Outbox:
             body=delivery.body.decode("utf-8", "replace"),
         )  # fmt: skip
         self.answered += 1
+        if webhook.voice:
+            self._remember(webhook, delivery)
         try:
             done(delivery)
         finally:
             self._release(webhook.subject)
+
+    def _remember(self, webhook: Webhook, delivery: Delivery) -> None:
+        """Keep the request and its answer for the call's Events page."""
+        events = self._world.call_events.setdefault(webhook.subject, [])
+        if len(events) < EVENTS_KEPT:
+            events.append(
+                {
+                    "request": {
+                        "url": without_user(webhook.url),
+                        "method": webhook.method,
+                        "parameters": dict(webhook.fields),
+                    },
+                    "response": {
+                        "response_code": delivery.status,
+                        "content_type": delivery.content_type,
+                        "response_body": delivery.body.decode("utf-8", "replace"),
+                    },
+                }
+            )
 
 
 def _retag(url: str, tag: str) -> str:

@@ -28,6 +28,7 @@ from ringback.simulator.records import (
 if TYPE_CHECKING:
     from ringback.simulator.outbox import Outbox
     from ringback.simulator.switchboard import Switchboard
+    from ringback.simulator.voice.records import Recording
 
 NUMBERS = ("+14155550100", "+12125550101", "+18885550102")
 SHORT_CODE = "24242"
@@ -125,6 +126,8 @@ class World:
         self.on_arrival: Callable[[Message], None] = lambda _: None
         self.outbox: Outbox
         self.switchboards: dict[str, Switchboard] = {}
+        self.call_events: dict[str, list[dict[str, Any]]] = {}
+        self.deleted_recordings: dict[str, list[Recording]] = {}
         self.list_fault: Fault | None = None
         self.debugger_url = ""
         self.shared_key_signing = False

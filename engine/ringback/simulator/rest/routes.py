@@ -4,18 +4,23 @@ from ringback.simulator.rest import (
     accounts,
     addresses,
     applications,
+    calls,
+    conferences,
     messages,
     notifications,
     numbers,
+    queues,
+    recordings,
+    usage,
 )
 from ringback.simulator.rest.route import Route
 
 ACCOUNTS: tuple[Route, ...] = accounts.ACCOUNTS
-BELOW: tuple[Route, ...] = (
-    *messages.ROUTES,
-    *numbers.ROUTES,
-    *applications.ROUTES,
-    *addresses.ROUTES,
-    *notifications.ROUTES,
-    *accounts.ROUTES,
-)
+BELOW: tuple[Route, ...] = tuple(
+    route
+    for part in (
+        messages, calls, queues, numbers, applications, addresses, usage, conferences, recordings,
+        notifications, accounts,
+    )
+    for route in part.ROUTES
+)  # fmt: skip

@@ -1,0 +1,204 @@
+"""Conferences and who is in them. https://www.twilio.com/docs/voice/api/conference-resource"""
+
+from functools import partial
+from typing import Any
+
+from ringback.simulator.form import Form
+from ringback.simulator.numbering import is_voice
+from ringback.simulator.refusal import invalid, missing
+from ringback.simulator.rest import voiceshapes
+from ringback.simulator.rest.calls import EVENTS, callback, detection, spec
+from ringback.simulator.rest.paging import date_filter, page
+from ringback.simulator.rest.route import Ask, Reply, route
+from ringback.simulator.switchboard import exchange_of
+from ringback.simulator.voice.ports import CallOptions
+from ringback.simulator.voice.records import Conference
+
+ROOM_EVENTS = frozenset(
+    {"start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"}
+)
+
+
+def _one(ask: Ask) -> Conference:
+    found = exchange_of(ask.world, ask.account.sid).conferences.get(ask.ids[0])
+    if found is None:
+        raise missing(ask.link)
+    return found
+
+
+def _room(ask: Ask, row: Conference) -> dict[str, Any]:
+    return voiceshapes.conference(ask.world, ask.account.sid, row)
+
+
+def listing(ask: Ask) -> Reply:
+    query = ask.query
+    status = query.choice("Status", ("init", "in-progress", "completed"), "")
+    name = query.text("FriendlyName")
+    made, changed = date_filter(query, "DateCreated"), date_filter(query, "DateUpdated")
+    date = ask.world.clock.date
+    rows = (
+        row
+        for row in list(exchange_of(ask.world, ask.account.sid).conferences.values())[::-1]
+        if (not status or row.status == status)
+        and (not name or row.friendly_name == name)
+        and made(date(row.created_at))
+        and changed(date(row.updated_at))
+    )
+    return page(ask, "conferences", rows, lambda row: row.sid, partial(_room, ask))
+
+
+def get(ask: Ask) -> Reply:
+    return Reply(200, _room(ask, _one(ask)))
+
+
+def update(ask: Ask) -> Reply:
+    row, form = _one(ask), ask.form
+    exchange = exchange_of(ask.world, ask.account.sid)
+    if form.choice("Status", ("completed",), ""):
+        row = exchange.end_conference(row.sid)
+    if url := form.url("AnnounceUrl"):
+        exchange.announce(row.sid, url, form.method("AnnounceMethod"))
+    return Reply(200, _room(ask, row))
+
+
+def participants(ask: Ask) -> Reply:
+    row, query = _one(ask), ask.query
+    wanted = [
+        (field, query.flag(name))
+        for name, field in (("Muted", "muted"), ("Hold", "hold"), ("Coaching", "coaching"))
+        if query.text(name)
+    ]
+    rows = [
+        who
+        for who in row.participants.values()
+        if all(getattr(who, field) == value for field, value in wanted)
+    ]
+    shape = partial(voiceshapes.participant, ask.world, ask.account.sid, row)
+    return page(ask, "participants", rows, lambda who: who.call_sid, shape)
+
+
+def participant(ask: Ask) -> Reply:
+    row = _one(ask)
+    who = exchange_of(ask.world, ask.account.sid).participant(row.sid, ask.ids[1])
+    return Reply(200, voiceshapes.participant(ask.world, ask.account.sid, row, who))
+
+
+def update_participant(ask: Ask) -> Reply:
+    row, form = _one(ask), ask.form
+    exchange = exchange_of(ask.world, ask.account.sid)
+
+    def asked(name: str) -> bool | None:
+        return form.flag(name) if name in form else None
+
+    who = exchange.update_participant(
+        row.sid,
+        ask.ids[1],
+        muted=asked("Muted"),
+        hold=asked("Hold"),
+        end_on_exit=asked("EndConferenceOnExit"),
+        coaching=asked("Coaching"),
+        call_sid_to_coach=form.text("CallSidToCoach") or None,
+        hold_url=form.url("HoldUrl"),
+        hold_method=form.method("HoldMethod", "GET"),
+    )
+    form.flag("BeepOnExit")
+    if url := form.url("AnnounceUrl"):
+        exchange.announce(row.sid, url, form.method("AnnounceMethod"), ask.ids[1])
+    return Reply(200, voiceshapes.participant(ask.world, ask.account.sid, row, who))
+
+
+def add_participant(ask: Ask) -> Reply:
+    """Call somebody into a room; `{CF}` may also be a name, which makes the room."""
+    form = ask.form
+    to = form.required("To", 21201, "No 'To' number is specified")
+    sender = form.required("From", 21213, "No 'From' number is specified")
+    if not is_voice(to):
+        raise invalid(21211, f"The phone number you are attempting to call, {to[:64]}, is invalid")
+    if not is_voice(sender):
+        raise invalid(21212, f"The source phone number {sender[:64]} is not valid")
+    exchange = exchange_of(ask.world, ask.account.sid)
+    room = ask.ids[0]
+    if room.startswith("CF") and len(room) == 34 and room not in exchange.conferences:
+        raise missing(ask.link)
+    call = exchange.add_participant(
+        room,
+        to,
+        sender,
+        attributes=_attributes(form),
+        options=CallOptions(
+            status=callback(form, "StatusCallback", EVENTS, 21626),
+            timeout=float(form.number("Timeout", 60, 5, 600, 21208)),
+            time_limit=float(form.number("TimeLimit", 14_400, 1, 86_400)),
+            record=spec(form, "OutboundAPI") if form.flag("Record") else None,
+            detection=detection(form, "AmdStatusCallback"),
+        ),
+        events=callback(form, "ConferenceStatusCallback", ROOM_EVENTS, 21626, "start"),
+    )
+    known = exchange.conferences.get(room)
+    now = voiceshapes.moment(ask.world, ask.world.clock.now())
+    sid = known.sid if known else _future(ask, room)
+    return Reply(
+        201,
+        {
+            "account_sid": ask.account.sid,
+            "call_sid": call.sid,
+            "call_sid_to_coach": form.text("CallSidToCoach") or None,
+            "coaching": form.flag("Coaching"),
+            "conference_sid": sid,
+            "date_created": now,
+            "date_updated": now,
+            "end_conference_on_exit": form.flag("EndConferenceOnExit"),
+            "hold": False,
+            "label": form.text("Label") or None,
+            "muted": form.flag("Muted"),
+            "queue_time": None,
+            "start_conference_on_enter": form.flag("StartConferenceOnEnter", True),
+            "status": "queued",
+            "uri": f"{ask.base}/Conferences/{sid}/Participants/{call.sid}.json",
+        },
+        call.sid,
+    )
+
+
+def _future(ask: Ask, name: str) -> str | None:
+    """The SID of the running room of this name; none until the first one has joined."""
+    rooms = exchange_of(ask.world, ask.account.sid).conferences.values()
+    running = (row.sid for row in rooms if row.friendly_name == name and row.status != "completed")
+    return next(running, None)
+
+
+def _attributes(form: Form) -> tuple[tuple[str, str], ...]:
+    names = (
+        ("Muted", "muted"),
+        ("Beep", "beep"),
+        ("StartConferenceOnEnter", "startConferenceOnEnter"),
+        ("EndConferenceOnExit", "endConferenceOnExit"),
+        ("WaitUrl", "waitUrl"),
+        ("WaitMethod", "waitMethod"),
+        ("MaxParticipants", "maxParticipants"),
+        ("ConferenceRecord", "record"),
+        ("ConferenceTrim", "trim"),
+        ("Label", "participantLabel"),
+        ("CallSidToCoach", "coach"),
+        ("Region", "region"),
+        ("JitterBufferSize", "jitterBufferSize"),
+        ("ConferenceRecordingStatusCallback", "recordingStatusCallback"),
+    )
+    return tuple((attribute, form.text(name)) for name, attribute in names if form.text(name))
+
+
+def kick(ask: Ask) -> Reply:
+    exchange_of(ask.world, ask.account.sid).kick(_one(ask).sid, ask.ids[1])
+    return Reply(204)
+
+
+ROUTES = (
+    route("GET", "Conferences", "conferences.list", listing),
+    route("GET", "Conferences/{}", "conferences.get", get),
+    route("POST", "Conferences/{}", "conferences.update", update),
+    route("GET", "Conferences/{}/Participants", "participants.list", participants),
+    route("POST", "Conferences/{}/Participants", "participants.create", add_participant),
+    route("GET", "Conferences/{}/Participants/{}", "participants.get", participant),
+    route("POST", "Conferences/{}/Participants/{}", "participants.update", update_participant),
+    route("DELETE", "Conferences/{}/Participants/{}", "participants.delete", kick),
+)

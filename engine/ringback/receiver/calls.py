@@ -65,39 +65,44 @@ class Calls:
         task.add_done_callback(lambda done: reply(answers.twiml(self._text_of(done))))
 
     async def _answer(self, key: str, entry: Entry) -> str:
-        recorded = False
+        log_id, text, reason = 0, "", ""
         try:
             async with asyncio.timeout(self._seconds):
                 log_id = await self._log.append(entry)
-                recorded = True
                 self._counts.add("recorded", entry.route, entry.trust)
                 self._wake(log_id)
-                text = await self._ask(log_id)
+                text, reason = await self._ask(log_id)
         except TimeoutError:
-            text = self._fall_back("late")
+            reason = "late"
         except StorageError:
-            text = self._fall_back("storage")
+            reason = "storage"
         except RingbackError:
-            text = self._fall_back("worker")
+            reason = "worker"
         except Exception:
             _logger.exception("a waiting call could not be answered")
-            text = self._fall_back("error")
+            reason = "error"
         finally:
             self._waiting.pop(key, None)
-        if recorded:
+        if reason:
+            text = self._fall_back(reason)
+        if log_id:
             self._given.put(key, text)
+            if reason in ("late", "worker") and self._link is not None:
+                # An answer that is still wanted becomes a call update.
+                self._link.tell({"op": "late", "id": log_id})
         else:
             self._counts.add("twiml_unrecorded")
         return text
 
-    async def _ask(self, log_id: int) -> str:
+    async def _ask(self, log_id: int) -> tuple[str, str]:
+        """The worker's document, or why there is none to use."""
         if self._link is None:
-            return self._fall_back("alone")
+            return "", "alone"
         answer = await self._link.ask({"op": "answer", "id": log_id}, self._seconds)
         text = answer.get("twiml")
-        if not isinstance(text, str) or not text or len(text.encode()) > MOST_TWIML:
-            return self._fall_back("unusable")
-        return text
+        if not isinstance(text, str) or len(text.encode()) > MOST_TWIML:
+            return "", "unusable"
+        return text, "" if text else "nobody"
 
     def _fall_back(self, reason: str) -> str:
         self._counts.add("fallbacks", reason)

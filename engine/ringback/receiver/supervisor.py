@@ -22,6 +22,9 @@ STEADY_SECONDS = 10.0
 """A worker that lived for so long is started again at once, the next ones after a growing pause."""
 LONGEST_PAUSE = 2.0
 DRAIN_SECONDS = 40.0
+ORDERLY_SECONDS = 0.5
+ENDED = "RINGBACK_WORKER_ENDED"
+"""Tells a worker how the one before it ended, as "signal 11" or "exit 3"."""
 
 _FINAL = {2, 65, 74, 75, 78}
 """Exit codes of a worker that cannot start as things are: trying again at once is no use."""
@@ -50,6 +53,7 @@ class Supervisor:
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
+        self._killed = False
         self.refused: int | None = None
 
     @property
@@ -86,11 +90,16 @@ class Supervisor:
         if self._process is not None and self._process.returncode is None:
             _send(self._process, signal.SIGKILL)
 
-    async def _spawn(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, env=dict(self._environ)
-        )
+    async def _spawn(self, ended: str = "") -> None:
+        """Start a worker. `ended` tells it how the one before ended by itself, if it did."""
+        environ = {name: self._environ[name] for name in self._environ if name != ENDED}
+        if ended:
+            environ[ENDED] = ended
+        self._killed = False
         self._started = time.monotonic()
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, env=environ
+        )
 
     async def _keep(self) -> None:
         pause = 0.0
@@ -110,14 +119,18 @@ class Supervisor:
                 return
             first = False
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
+            # A worker that ended in order was told to, perhaps with its whole process group: then
+            # this process hears of it in a moment too.
+            await asyncio.sleep(max(pause, ORDERLY_SECONDS) if code == 0 else pause)
+            if self._stopping:
+                return
             _logger.error(
                 "the worker (pid %d) ended with %s after %.1f s; starting another",
                 process.pid, _describe(code), lived,
             )  # fmt: skip
-            await asyncio.sleep(pause)
-            if not self._stopping:
-                self._on_restart()
-                await self._spawn()
+            self._on_restart()
+            by_itself = not self._killed and code not in (0, -signal.SIGKILL)
+            await self._spawn(_describe(code) if by_itself else "")
 
     async def _look(self, process: Process) -> None:
         """Watch one worker; kill it when it blocks."""
@@ -126,6 +139,7 @@ class Supervisor:
             reason = self._verdict(time.monotonic())
             if reason:
                 _logger.error("killing the worker (pid %d): %s", process.pid, reason)
+                self._killed = True
                 _send(process, signal.SIGKILL)
                 return
 
@@ -147,9 +161,4 @@ def _send(process: Process, number: signal.Signals) -> None:
 
 
 def _describe(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+    return f"exit {code}" if code >= 0 else f"signal {-code}"

@@ -1,0 +1,240 @@
+"""The gateway from the shell, against a simulated Twilio over real HTTP, through both doors."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ringback.cli.main import run
+
+THEM = "+12025550142"
+
+
+@pytest.fixture(scope="module")
+def twilio() -> Iterator[dict[str, Any]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.simulator.main", "--port", "0", "--speed", "60"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield json.loads(process.stdout.readline())
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+class Shell:
+    """Runs commands as a person would, and reads their JSON."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.err = ""
+
+    def text(self, *words: str, code: int = 0) -> str:
+        self._capsys.readouterr()
+        ended = run(list(words))
+        out, self.err = self._capsys.readouterr()
+        assert ended == code, self.err
+        return out
+
+    def __call__(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text(*words, "--json", code=code).splitlines()]
+
+    def one(self, *words: str) -> dict[str, Any]:
+        (row,) = self(*words)
+        return row
+
+
+@pytest.fixture(params=["maton", "direct"])
+def door(
+    request: pytest.FixtureRequest,
+    twilio: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> str:
+    """A project folder with nothing in it, and the credentials in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("TWILIO_API_KEY", "TWILIO_API_SECRET", "RINGBACK_PROJECT", "TWILIO_ACCOUNT_SID",
+                 "TWILIO_AUTH_TOKEN", "MATON_API_KEY", "MATON_CONNECTION"):  # fmt: skip
+        monkeypatch.delenv(name, raising=False)
+    if request.param == "maton":
+        monkeypatch.setenv("MATON_API_KEY", twilio["maton_api_key"])
+        monkeypatch.setenv("MATON_CONNECTION", twilio["connection_id"])
+        monkeypatch.setenv("RINGBACK_GATEWAY_URL", twilio["maton_url"])
+        monkeypatch.setenv("RINGBACK_CONTROL_URL", twilio["control_url"])
+    else:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", twilio["account_sid"])
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", twilio["auth_token"])
+        monkeypatch.setenv("RINGBACK_GATEWAY_URL", twilio["base_url"])
+    return str(request.param)
+
+
+@pytest.fixture
+def shell(door: str, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(capsys)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_accounts(shell: Shell, twilio: dict[str, Any]) -> None:
+    account = twilio["account_sid"]
+    assert account in [row["sid"] for row in shell("gateway", "accounts", "list")]
+    row = shell.one("gateway", "accounts", "get", account)
+    assert row["status"] == "active"
+    assert twilio["auth_token"] not in json.dumps(row)
+
+
+def test_a_message_from_sending_to_deletion(shell: Shell, twilio: dict[str, Any]) -> None:
+    ours = twilio["numbers"][0]
+    words = ("gateway", "messages")
+    send = (*words, "send", "--to", THEM, "--from", ours, "--body", "Hello & grüße")
+    assert "Hello & grüße" in shell.text(*send, "--dry-run")
+    assert twilio["maton_api_key"] not in shell.text(*send, "--dry-run")
+    sent = shell.one(*send)
+    assert sent["status"] in ("queued", "accepted")
+    sid = sent["sid"]
+    until(lambda: shell.one(*words, "get", sid)["status"] == "delivered")
+    assert sid in [row["sid"] for row in shell(*words, "list", "--to", THEM)]
+    assert sid not in [row["sid"] for row in shell(*words, "list", "--to", "+12025550199")]
+    table = shell.text(*words, "list", "--to", THEM)
+    assert table.splitlines()[0].split()[:2] == ["sid", "date_sent"]
+    assert "Hello & grüße" in table
+    assert shell.one(*words, "redact", sid)["body"] == ""
+    assert shell.one(*words, "delete", sid) == {"deleted": sid}
+    shell.text(*words, "get", sid, code=1)
+    assert "20404" in shell.err
+    assert "ringback: Twilio answered 404" in shell.err
+
+
+def test_what_twilio_refuses_is_said_with_its_mend(shell: Shell, twilio: dict[str, Any]) -> None:
+    send = ("gateway", "messages", "send", "--body", "x")
+    shell.text(*send, "--to", "nonsense", "--from", twilio["numbers"][0], code=1)
+    assert "21211" in shell.err
+    assert "E.164" in shell.err
+    shell.text(*send, "--to", THEM, code=2)
+    assert "needs from_ or messaging_service_sid" in shell.err
+    shell.text("gateway", "calls", "get", "CA12", code=2)
+    assert "not a SID" in shell.err
+
+
+def test_long_listings_page_and_say_when_they_stop(shell: Shell, twilio: dict[str, Any]) -> None:
+    to = "+12025550177"
+    for number in range(7):
+        shell("gateway", "messages", "send", "--to", to, "--from", twilio["numbers"][0],
+              "--body", f"n{number}")  # fmt: skip
+    words = ("gateway", "messages", "list", "--to", to, "--page-size", "3")
+    rows = shell(*words, "--all")
+    assert len(rows) >= 7
+    assert len({row["sid"] for row in rows}) == len(rows)
+    assert len(shell(*words, "--limit", "4")) == 4
+    shell.text(*words, "--limit", "4")
+    assert "the first 4" in shell.err
+
+
+def test_a_call_from_making_to_deletion(shell: Shell, twilio: dict[str, Any]) -> None:
+    words = ("gateway", "calls")
+    made = shell.one(*words, "make", "--to", THEM, "--from", twilio["numbers"][0], "--twiml",
+                     "<Response><Pause length='3000'/></Response>")  # fmt: skip
+    sid = made["sid"]
+    until(lambda: shell.one(*words, "get", sid)["status"] == "in-progress")
+    assert sid in [row["sid"] for row in shell(*words, "list", "--status", "in-progress")]
+    shell.one(*words, "end", sid)
+    until(lambda: shell.one(*words, "get", sid)["status"] == "completed")
+    assert shell(*words, "recordings", sid) == []
+    assert shell.one(*words, "delete", sid) == {"deleted": sid}
+
+
+def test_numbers(shell: Shell, door: str) -> None:
+    words = ("gateway", "numbers")
+    sid = shell(*words, "list")[0]["sid"]
+    before = shell.one(*words, "get", sid)
+    name = f"Front desk {door}"
+    changed = shell.one(
+        *words, "update", sid, "--friendly-name", name, "--voice-url", "https://example.com/voice"
+    )
+    assert (changed["friendly_name"], changed["voice_url"]) == (name, "https://example.com/voice")
+    assert changed["sms_url"] == before["sms_url"]
+    assert shell.one(*words, "update", sid, "--voice-url", "")["voice_url"] in ("", None)
+
+
+@pytest.mark.parametrize(
+    ("resource", "create", "update"),
+    [
+        ("applications", ("--friendly-name", "My App"), ("--friendly-name", "Newer App")),
+        ("queues", ("--friendly-name", "Line", "--max-size", "9"), ("--friendly-name", "Row")),
+    ],
+)
+def test_things_that_are_made_changed_and_deleted(
+    shell: Shell, resource: str, create: tuple[str, ...], update: tuple[str, ...]
+) -> None:
+    words = ("gateway", resource)
+    sid = shell.one(*words, "create", *create)["sid"]
+    assert sid in [row["sid"] for row in shell(*words, "list", "--all")]
+    assert shell.one(*words, "update", sid, *update)["friendly_name"] == update[1]
+    assert shell.one(*words, "get", sid)["friendly_name"] == update[1]
+    if resource == "queues":
+        assert shell(*words, "members", sid) == []
+        shell.text(*words, "dequeue", sid, "Front", "--url", "https://e.com/x", code=1)
+        assert "404" in shell.err
+    assert shell.one(*words, "delete", sid) == {"deleted": sid}
+
+
+def test_addresses_and_usage(shell: Shell) -> None:
+    made = shell.one("gateway", "addresses", "create", "--customer-name", "Acme Inc",
+                     "--street", "123 Main St", "--city", "San Francisco", "--region", "CA",
+                     "--postal-code", "94105", "--iso-country", "US")  # fmt: skip
+    listed = shell("gateway", "addresses", "list", "--all")
+    assert made["sid"] in [row["sid"] for row in listed]
+    rows = shell("gateway", "usage", "list", "--category", "sms")
+    assert [row["category"] for row in rows] == ["sms"]
+
+
+def test_connections(shell: Shell, door: str, twilio: dict[str, Any]) -> None:
+    if door == "direct":
+        shell.text("connections", "list", code=2)
+        assert "MATON_API_KEY" in shell.err
+        return
+    rows = shell("connections", "list", "--status", "active")
+    assert [row["connection_id"] for row in rows] == [twilio["connection_id"]]
+    assert rows[0]["used"] == "pinned"
+    made = shell.one("connections", "create", "--no-wait")
+    assert made["status"] == "PENDING"
+    assert "session_token" in shell.err
+    sid = made["connection_id"]
+    assert "session_token" not in json.dumps(shell("connections", "get", sid))
+    assert shell.one("connections", "delete", sid) == {"deleted": sid}
+    shell.text("connections", "get", sid, code=1)
+    assert "404" in shell.err
+
+
+def test_a_wrong_key_is_said_to_be_one(
+    shell: Shell, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if door == "maton":
+        monkeypatch.setenv("MATON_API_KEY", "wrong-canary-key")
+    else:
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
+    shell.text("gateway", "messages", "list", code=1)
+    assert "401" in shell.err
+    assert ("MATON_API_KEY" if door == "maton" else "TWILIO_AUTH_TOKEN") in shell.err
+    assert "canary" not in shell.err
+    assert "0123456789abcdef" not in shell.err
+
+
+def test_without_any_credentials_it_says_what_to_set(
+    capsys: pytest.CaptureFixture[str], door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MATON_API_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID"):
+        monkeypatch.delenv(name, raising=False)
+    shell = Shell(capsys)
+    shell.text("gateway", "messages", "list", code=78)
+    assert "set MATON_API_KEY, or TWILIO_ACCOUNT_SID" in shell.err

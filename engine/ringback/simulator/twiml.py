@@ -193,7 +193,7 @@ class _Reader:
 
     def read(self, body: bytes) -> tuple[Element, list[Problem]]:
         if b"\0" in body:
-            # No XML in UTF-8 has a zero byte; UTF-16 has, and expat would follow its byte order mark.
+            # UTF-8 XML has no zero byte. UTF-16 has, and expat would follow its byte order mark.
             raise _Refused(12100, "the reply is not UTF-8 text", 0, 0)
         try:
             self.parser.Parse(body, True)

@@ -90,8 +90,12 @@ class Switch:
         self.post(start)
 
     def wake(self, leg: Leg, result: object) -> None:
-        """Resume a leg with the result of what it waits for, if it still waits for that."""
-        self.post(self._resumption(leg, result))
+        """Resume a leg with the result of what it waits for, if it still waits for that.
+
+        A leg in the middle of a step waits for nothing: it has moved on by itself.
+        """
+        if leg.effect is not None:
+            self.post(self._resumption(leg, result))
 
     def expire(self, leg: Leg, seconds: float, result: object) -> None:
         """Let what the leg waits for end with this result in so many seconds."""

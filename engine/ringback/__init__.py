@@ -73,6 +73,15 @@ from ringback.events import EVENT_TYPES, Event
 
 if TYPE_CHECKING:
     from ringback.plugins.context import Clock, Contact, Context, SettledAction
+    from ringback.plugins.conversation import (
+        Answer,
+        Conversation,
+        ConversationEnd,
+        Left,
+        NoAnswer,
+        Undelivered,
+        conversation,
+    )
     from ringback.plugins.decorator import rule
     from ringback.plugins.hookspecs import hookimpl
     from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
@@ -87,6 +96,13 @@ _LATER = {
     "Contact": "ringback.plugins.context",
     "Context": "ringback.plugins.context",
     "SettledAction": "ringback.plugins.context",
+    "Answer": "ringback.plugins.conversation",
+    "Conversation": "ringback.plugins.conversation",
+    "ConversationEnd": "ringback.plugins.conversation",
+    "Left": "ringback.plugins.conversation",
+    "NoAnswer": "ringback.plugins.conversation",
+    "Undelivered": "ringback.plugins.conversation",
+    "conversation": "ringback.plugins.conversation",
     "FunctionRegistrar": "ringback.plugins.registry",
     "StepRegistrar": "ringback.plugins.registry",
     "Facts": "ringback.rules.scope",
@@ -95,10 +111,13 @@ _LATER = {
 __all__ = [
     "EVENT_TYPES",
     "Action",
+    "Answer",
     "AnswerCall",
     "Clock",
     "Contact",
     "Context",
+    "Conversation",
+    "ConversationEnd",
     "DequeueCall",
     "Dial",
     "EndCall",
@@ -109,6 +128,8 @@ __all__ = [
     "Gather",
     "Hangup",
     "HttpRequest",
+    "Left",
+    "NoAnswer",
     "Notify",
     "Pause",
     "PlaceCall",
@@ -124,9 +145,11 @@ __all__ = [
     "SettledAction",
     "StepRegistrar",
     "Stop",
+    "Undelivered",
     "Verb",
     "answer",
     "call",
+    "conversation",
     "end_call",
     "enqueue",
     "hookimpl",

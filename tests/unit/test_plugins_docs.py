@@ -15,6 +15,7 @@ import ringback.testing
 from ringback import actions
 from ringback.plugins import decorator, registry
 from ringback.plugins.context import HANDLER_NAMES, Contact, Context, SettledAction
+from ringback.plugins.conversation import Conversation
 from ringback.plugins.loader import load_plugins
 from ringback.plugins.settings import RESERVED
 from ringback.plugins.template import files_for
@@ -114,6 +115,10 @@ WORDS = {
     "contact": [name for name in public(Contact) if name not in ("facts", "clock")],
     "context": [name for name in public(Context) if name != "plugin"],
     "settled action": [name for name in public(SettledAction) if name != "uid"],
+    "conversation": [
+        name for name in public(Conversation) if name not in ("event", "clock", "kept", "wishes")
+    ],
+    "ends of conversations": ["ConversationEnd", "NoAnswer", "Undelivered", "Left"],
     "types of functions": [*dict.fromkeys(registry.TYPE_WORDS.values())],
     "reserved settings": RESERVED,
     "kit": [

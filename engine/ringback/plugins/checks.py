@@ -11,6 +11,7 @@ import pluggy
 
 from ringback.errors import Problem
 from ringback.plugins.context import HANDLER_NAMES
+from ringback.plugins.conversation import is_conversation
 from ringback.plugins.hookspecs import HOOKS
 from ringback.plugins.invoke import complaints, suggestion
 from ringback.plugins.place import problem_at, problem_in
@@ -59,6 +60,9 @@ def rule_problems(specs: tuple[RuleSpec, ...]) -> Iterator[Problem]:
     for function in functions.values():
         for parameter, message, hint in complaints(function, HANDLER_NAMES):
             yield problem_in(function, "rule", message, hint=hint, parameter=parameter)
+        if is_conversation(function) and not inspect.iscoroutinefunction(function):
+            message = "a function with `convo` must be async"
+            yield problem_in(function, "rule", message, hint="write async def", parameter="convo")
     seen: set[str] = set()
     for spec in specs:
         if spec.name in seen:

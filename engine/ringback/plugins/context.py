@@ -111,8 +111,8 @@ class Context:
         return Contact(conversation, self.store, self.clock)
 
 
-HANDLER_NAMES = ("event", "contact", "config", "log", "clock", "store")
-"""What the function of a rule may name as a parameter."""
+HANDLER_NAMES = ("event", "contact", "config", "log", "clock", "store", "convo")
+"""What the function of a rule may name as a parameter; `convo` makes it a conversation."""
 
 
 def context_for(plugin: str, config: Any, *, clock: Clock, store: Facts) -> Context:
@@ -122,7 +122,7 @@ def context_for(plugin: str, config: Any, *, clock: Clock, store: Facts) -> Cont
 
 
 def available(event: Event, ctx: Context) -> Mapping[str, Any]:
-    """Everything that a handler may name, for this event: `HANDLER_NAMES` and nothing else."""
+    """What a handler may name, for this event: `HANDLER_NAMES` but for `convo`."""
     return {
         "event": event,
         "contact": ctx.contact(event),

@@ -50,7 +50,7 @@ def rule(
     The words mean what they mean in a rule file (`if_` and `from_` end in an underscore because
     Python keeps `if` and `from`). `on` is one event type or several, `message.*` for a family.
     `limit` is how long the function may take. The function names what it needs of `event`,
-    `contact`, `config`, `log`, `clock` and `store`, and returns an action, a list of them or None;
+    `contact`, `config`, `log`, `clock`, `store` and `convo`, and returns an action, a list or None;
     it may be `async`. It stays callable as it was. The decorator may stand more than once on one
     function: each makes a rule of its own, the second under the name `function-2` unless `name`
     says otherwise. What the words say is checked when the project loads, with file and line.

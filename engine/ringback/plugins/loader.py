@@ -33,6 +33,7 @@ from ringback.plugins.checks import (
     lost_functions,
     rule_problems,
 )
+from ringback.plugins.conversation import is_conversation
 from ringback.plugins.decorator import specs_of
 from ringback.plugins.finder import Package, digest, files_of
 from ringback.plugins.invoke import bind
@@ -195,9 +196,7 @@ def _described(
     name = candidate.name
     path = candidate.path or Path(module.__file__ or candidate.origin)
     manager = _manager()
-    specs = tuple(
-        replace(spec, plugin=name, name=f"{name}.{spec.name}") for spec in _specs_in(module)
-    )
+    specs = tuple(_as_of(name, spec) for spec in _specs_in(module))
     config, problems = config_of(name, module, table, environ)
     problems += [*hook_problems(manager, module), *rule_problems(specs)]
     if path.suffix == ".py":
@@ -228,6 +227,14 @@ def _described(
         module=module,
     )
     return _Loaded(plugin, specs, tuple(functions.found), tuple(steps.found))
+
+
+def _as_of(plugin: str, spec: RuleSpec) -> RuleSpec:
+    """A rule under its full name; of a conversation, one at a time where nothing else is said."""
+    words = dict(spec.words)
+    if is_conversation(spec.handler):
+        words.setdefault("mode", "single")
+    return replace(spec, plugin=plugin, name=f"{plugin}.{spec.name}", words=words)
 
 
 def _registered(

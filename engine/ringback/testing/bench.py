@@ -7,7 +7,7 @@ span, backstops, stops, waits) is done here in memory.
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -16,33 +16,26 @@ from typing import Any
 
 from ringback.actions import Action, Stop
 from ringback.errors import Problem, RingbackError, RuleErrors
-from ringback.events import Event, matches_type
-from ringback.plugins.context import SettledAction, available, context_for
+from ringback.events import Event
+from ringback.plugins import replay
+from ringback.plugins.context import Context, SettledAction, available, context_for
+from ringback.plugins.conversation import is_conversation
 from ringback.plugins.invoke import actions_of, bind
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
 from ringback.rules.durations import parse_duration
-from ringback.rules.interpreter import Progress, Wait, Wake, begin, resume
+from ringback.rules.interpreter import Progress, Wake, begin, resume
 from ringback.rules.load import compile_rule, load_rules
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet
+from ringback.rules.ruleset import RuleSet, triggered
+from ringback.rules.scope import Scope
 from ringback.testing.events import NOON
 from ringback.testing.past import Past, SteppedClock
 from ringback.testing.reaction import Reaction
+from ringback.testing.runs import Run, Runs
 
 
 class RunFailed(RingbackError):
     """A rule's run failed on the bench, as it would have failed in the worker. Says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """One run that waits."""
-
-    rule: Rule
-    event: Event
-    key: str
-    wait: Wait
-    state: dict[str, Any]
 
 
 class Bench:
@@ -60,7 +53,7 @@ class Bench:
         self.plugins = plugins or PluginSet()
         self.clock = SteppedClock(now)
         self.past = Past(self.clock)
-        self._runs: list[_Run] = []
+        self._runs = Runs()
         self._fired_at: dict[tuple[str, str], datetime] = {}
 
     @classmethod
@@ -98,8 +91,9 @@ class Bench:
         steps of a rule file fail.
         """
         event = self._happen(event)
-        woken = [run for run in self._runs if _wakes(run.wait, event)]
-        fired, verdicts = self._judge(event)
+        self._cancel(event)
+        woken = self._runs.woken_by(event)
+        fired, verdicts = self._judge(event, answered=bool(woken))
         by: dict[str, list[Action]] = {}
         for run in woken:
             self._resume(run, Wake(event=event), by)
@@ -114,8 +108,7 @@ class Bench:
         passing = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
         end = self.clock.now() + passing
         by: dict[str, list[Action]] = {}
-        while due := [run for run in self._runs if run.wait.due_at and run.wait.due_at <= end]:
-            run = min(due, key=lambda each: each.wait.due_at or end)
+        while (run := self._runs.next_due(end)) is not None:
             self.clock.advance(max((run.wait.due_at or end) - self.clock.now(), timedelta(0)))
             self._resume(run, Wake(), by)
         self.clock.advance(end - self.clock.now())
@@ -141,7 +134,16 @@ class Bench:
         self.past.events.append(event)
         return event
 
-    def _judge(self, event: Event) -> tuple[list[Rule], dict[str, str]]:
+    def _cancel(self, event: Event) -> None:
+        for run in self._runs.all(event.conversation):
+            trigger = run.rule.cancel_on
+            scope = Scope(
+                run.event, self.past, now=self.clock.now(), places=self.ruleset.places, reply=event
+            )
+            if trigger is not None and not triggered(trigger, scope):
+                self._runs.drop(run)
+
+    def _judge(self, event: Event, *, answered: bool) -> tuple[list[Rule], dict[str, str]]:
         match = self.ruleset.match(event, self.past)
         verdicts = dict(match.verdicts)
         fired: list[Rule] = []
@@ -151,7 +153,7 @@ class Bench:
                 verdicts[rule.name] = held
             else:
                 fired.append(rule)
-        if any(not rule.backstop for rule in fired):
+        if answered or any(not rule.backstop for rule in fired):
             for rule in [rule for rule in fired if rule.backstop]:
                 fired.remove(rule)
                 verdicts[rule.name] = "backstop: another rule fired"
@@ -160,6 +162,8 @@ class Bench:
         return fired, verdicts
 
     def _held_back(self, rule: Rule, event: Event) -> str:
+        if rule.mode == "single" and self._runs.find(rule, self._key(rule, event)):
+            return "single: a run waits"
         last = self._fired_at.get((rule.name, self._key(rule, event)))
         if not rule.once_within or last is None:
             return ""
@@ -188,29 +192,41 @@ class Bench:
         return ran
 
     def _start(self, rule: Rule, event: Event, by: dict[str, list[Action]]) -> tuple[Action, ...]:
+        key = self._key(rule, event)
+        waiting = self._runs.find(rule, key)
+        if waiting and waiting.state.get("phase") == "collect":
+            return self._resume(waiting, Wake(event=event), by)
+        if waiting and rule.mode == "restart":
+            self._runs.drop(waiting)
         if rule.handler is None:
-            progress = begin(rule, event, self.past, self.clock.now(), places=self.ruleset.places)
-            return self._went(rule, event, self._key(rule, event), progress, by)
-        plugin = self.plugins.get(rule.plugin)
-        config = plugin.config if plugin else {}
-        context = context_for(rule.plugin, config, clock=self.clock, store=self.past)
+            now = self.clock.now()
+            progress = begin(rule, event, self.past, now, places=self.ruleset.places)
+            return self._went(rule, event, key, progress, by)
+        context = self._context(rule)
+        if is_conversation(rule.handler):
+            progress = replay.begin(rule.handler, event, context)
+            return self._went(rule, event, key, progress, by)
         result = _finish(bind(rule.handler, available(event, context)))
         actions = actions_of(result, plugin=rule.plugin)
         self._note(rule.name, actions, event, by)
         return actions
 
-    def _resume(self, run: _Run, wake: Wake, by: dict[str, list[Action]]) -> None:
-        self._runs.remove(run)
-        progress = resume(
-            run.rule,
-            run.event,
-            self.past,
-            self.clock.now(),
-            run.state,
-            wake,
-            places=self.ruleset.places,
-        )
-        self._went(run.rule, run.event, run.key, progress, by)
+    def _context(self, rule: Rule) -> Context:
+        plugin = self.plugins.get(rule.plugin)
+        config = plugin.config if plugin else {}
+        return context_for(rule.plugin, config, clock=self.clock, store=self.past)
+
+    def _resume(self, run: Run, wake: Wake, by: dict[str, list[Action]]) -> tuple[Action, ...]:
+        self._runs.drop(run)
+        rule, state = run.rule, run.kept()
+        if rule.handler is not None:
+            progress = replay.resume(rule.handler, run.event, self._context(rule), state, wake)
+        else:
+            progress = resume(
+                rule, run.event, self.past, self.clock.now(), state, wake,
+                places=self.ruleset.places,
+            )  # fmt: skip
+        return self._went(rule, run.event, run.key, progress, by)
 
     def _went(
         self, rule: Rule, event: Event, key: str, progress: Progress, by: dict[str, list[Action]]
@@ -219,7 +235,7 @@ class Bench:
             raise RunFailed(f"{rule.name}: {progress.end}")
         self._note(rule.name, progress.actions, event, by)
         if progress.wait is not None:
-            self._runs.append(_Run(rule, event, key, progress.wait, progress.state))
+            self._runs.add(Run(rule, event, key, progress.wait, progress.state))
         return progress.actions
 
     def _hook(
@@ -269,7 +285,7 @@ class Bench:
             by={name: tuple(made) for name, made in by.items()},
             fired=fired,
             verdicts={name: why for name, why in verdicts.items() if name not in fired},
-            waiting=[run.rule.name for run in self._runs],
+            waiting=[run.rule.name for run in self._runs.all()],
         )
 
 
@@ -284,17 +300,6 @@ def _ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]
         else:
             problems += compiled
     return RuleSet(rules, loaded.language), problems
-
-
-def _wakes(wait: Wait, event: Event) -> bool:
-    """Whether an event is what a run waits for; a step of a call wakes by the call itself."""
-    keys = (
-        event.conversation,
-        event.call_sid,
-        event.subject_sid,
-        "step:" if event.call_sid else "",
-    )
-    return wait.key in keys and any(matches_type(each, event.type) for each in wait.event_types)
 
 
 def _finish(function: Callable[[], Any]) -> Any:

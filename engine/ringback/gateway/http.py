@@ -8,10 +8,8 @@ to scan. The lane used last is used next, so connections stay warm and a quiet g
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from time import monotonic
 
 import httpx
@@ -100,7 +98,7 @@ class Pool:
         try:
             request = httpx.Request(
                 method,
-                url,
+                _parsed(url),
                 headers=[*headers, ("Accept-Encoding", "identity")],
                 content=body,
                 extensions={
@@ -125,14 +123,18 @@ class Pool:
         raise problem
 
     async def _guarded(self, request: httpx.Request, limits: Limits) -> Answer | Exception:
+        if self._gate.locked():
+            try:
+                async with asyncio.timeout(limits.connect):
+                    await self._gate.acquire()
+            except TimeoutError:
+                return NotSent("every connection was busy")
+        else:
+            await self._gate.acquire()
+        lane = self._free.pop() if self._free else _Lane(self._transport())
         try:
-            async with asyncio.timeout(limits.connect):
-                await self._gate.acquire()
-        except TimeoutError:
-            return NotSent("every connection was busy")
-        try:
-            async with asyncio.timeout(limits.total), self._lane() as transport:
-                return await _exchange(transport, request, limits)
+            async with asyncio.timeout(limits.total):
+                return await _exchange(lane.transport, request, limits)
         except TimeoutError:
             return Broken(f"no full answer within {limits.total:g} s")
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -143,21 +145,18 @@ class Pool:
             return Broken(_words(error))
         finally:
             self._gate.release()
+            await self._put_back(lane)
 
-    @asynccontextmanager
-    async def _lane(self) -> AsyncIterator[httpx.AsyncBaseTransport]:
-        lane = self._free.pop() if self._free else _Lane(self._transport())
-        try:
-            yield lane.transport
-        finally:
-            lane.used = monotonic()
-            self._free.append(lane)
-            if _leftover(lane.transport):
-                # Bytes behind the answer: the next request would take them for its own.
-                self._free.pop()
-                await lane.transport.aclose()
-            elif self._closed or lane.used - self._free[0].used > IDLE_SECONDS:
-                await self._free.popleft().transport.aclose()
+    async def _put_back(self, lane: _Lane) -> None:
+        """The lane used last goes on top; one that lay unused at the bottom for long is closed."""
+        if self._closed or _leftover(lane.transport):
+            # Bytes behind an answer would be taken for the answer to the next request.
+            await lane.transport.aclose()
+            return
+        lane.used = monotonic()
+        self._free.append(lane)
+        if lane.used - self._free[0].used > IDLE_SECONDS:
+            await self._free.popleft().transport.aclose()
 
     def _transport(self) -> httpx.AsyncBaseTransport:
         return httpx.AsyncHTTPTransport(
@@ -177,6 +176,12 @@ class Pool:
         self._closed = True
         while self._free:
             await self._free.pop().transport.aclose()
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    # httpx takes its time to parse an address, and most requests go to one of a few.
+    return httpx.URL(url)
 
 
 def _leftover(transport: httpx.AsyncBaseTransport) -> bool:

@@ -5,7 +5,6 @@ problems are found in one pass. One setting is one line of `Settings`: its name 
 `ringback.toml`, its metadata names the environment variables and says how a text is read.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.values import Wrong, parse_dotenv, read
+from ringback.values import Wrong, from_environ, from_toml, parse_dotenv, read, read_file
 
 FALLBACK_TWIML = (
     '<?xml version="1.0" encoding="UTF-8"?>'
@@ -116,6 +115,14 @@ class Settings:
     api_token: str = field(default="", metadata=_facts(
         "RINGBACK_API_TOKEN", secret=True, about="Turns the JSON API on in serve.",
     ))  # fmt: skip
+    gateway_rate: float = field(default=0.0, metadata=_facts(
+        "RINGBACK_GATEWAY_RATE", kind="rate",
+        about="Requests a second to the gateway; 0 means what it is known to allow (Maton: 8).",
+    ))  # fmt: skip
+    sender_rate: float = field(default=0.0, metadata=_facts(
+        "RINGBACK_SENDER_RATE", kind="rate",
+        about="Messages a second from each sender; 0 leaves the pace to Twilio, which queues.",
+    ))  # fmt: skip
     quiet_hours: str = field(default="", metadata=_facts(
         "RINGBACK_QUIET_HOURS", kind="hours",
         about="When nobody is texted or called on our own initiative, in the recipient's time, as "
@@ -193,11 +200,12 @@ class Settings:
         root = Path(project).absolute()
         if not root.is_dir():
             raise ConfigError([f"{project}: no such folder; `ringback init {project}` makes one"])
-        dotenv = parse_dotenv(_read_file(root / ".env", problems), problems)
+        dotenv = parse_dotenv(read_file(root / ".env", problems), problems)
+        known = {env: (name, bool(_FACTS[name]["secret"])) for env, name in VARIABLES.items()}
         layers: list[Iterator[tuple[str, Any, str]]] = [
-            _from_toml(root / "ringback.toml", problems),
-            _from_environ(dotenv, ".env", root, problems),
-            _from_environ(environ, "environment", root, problems),
+            from_toml(root / "ringback.toml", _TOML_KEYS, problems),
+            from_environ(dotenv, ".env", known, root, problems),
+            from_environ(environ, "environment", known, root, problems),
             ((n, text or None, f"flag --{n.replace('_', '-')}") for n, text in overrides.items()),
         ]
         values: dict[str, Any] = {}
@@ -313,6 +321,9 @@ _FACTS: dict[str, Mapping[str, Any]] = {
 SETTING_NAMES: tuple[str, ...] = tuple(_FACTS)
 VARIABLES: dict[str, str] = {env: name for name, facts in _FACTS.items() for env in facts["env"]}
 """Environment variable -> setting name; of two for one setting the first wins."""
+_TOML_KEYS = {
+    "plugins" if name == "plugin_config" else name: name for name in _FACTS if name != "simulated"
+}
 
 
 def _weak(secret: str, least: int) -> str:
@@ -335,59 +346,3 @@ def _text(value: Any, *, masked: bool) -> str:
     if not masked or not text:
         return text
     return f"****{text[-4:]}" if len(text) >= 20 else "****"
-
-
-def _read_file(path: Path, problems: list[str], must: str = "") -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        if must or not isinstance(error, FileNotFoundError):
-            problems.append(f"{must or path.name}: cannot read {path}: {error}")
-    return ""
-
-
-def _did_you_mean(word: str, known: Iterator[str] | list[str], cutoff: float = 0.6) -> str:
-    from difflib import get_close_matches  # only needed when something is wrong
-
-    close = get_close_matches(word, list(known), 1, cutoff)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _from_toml(path: Path, problems: list[str]) -> Iterator[tuple[str, Any, str]]:
-    try:
-        table = tomllib.loads(_read_file(path, problems))
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path.name}: {error}")
-        return
-    for key, value in table.items():
-        name = "plugin_config" if key == "plugins" else key
-        if name in _FACTS and key not in ("plugin_config", "simulated"):
-            yield name, value, path.name
-        else:
-            known = [k for k in _FACTS if k not in ("plugin_config", "simulated")] + ["plugins"]
-            problems.append(f"{path.name}: unknown setting {key!r}{_did_you_mean(key, known)}")
-
-
-def _from_environ(
-    environ: Mapping[str, str], where: str, root: Path, problems: list[str]
-) -> Iterator[tuple[str, Any, str]]:
-    given: dict[str, tuple[str, str]] = {}
-    for variable, name in VARIABLES.items():
-        text = environ.get(variable)
-        file = environ.get(f"{variable}_FILE", "") if _FACTS[name]["secret"] else ""
-        source = f"{where} {variable}"
-        if text and file:
-            problems.append(f"{where}: both {variable} and {variable}_FILE are set; keep one")
-        elif file:
-            source += "_FILE"
-            text = _read_file(root / file, problems, must=f"{where}: {variable}_FILE").strip()
-        if text is not None and not given.get(name, ("", ""))[0]:
-            given[name] = (text, source)
-    for name, (text, source) in given.items():
-        yield name, text or None, source
-    for variable in environ:
-        plain = variable.removesuffix("_FILE")
-        if variable.startswith("RINGBACK_") and plain not in VARIABLES:
-            guess = _did_you_mean(variable, list(VARIABLES), cutoff=0.85)
-            if guess:
-                problems.append(f"{where}: unknown variable {variable}{guess}")

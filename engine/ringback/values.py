@@ -1,10 +1,11 @@
-"""How a value that a person wrote becomes a setting: texts and TOML values in, typed values out.
+"""Where the values of settings come from, and how a text becomes a typed value.
 
-Pure: no file is read here. Each reader raises `Wrong`, whose message is the end of
-a sentence that starts with the name of the setting.
+Each reader raises `Wrong`, whose message is the end of a sentence that starts with the name of the
+setting; the sources gather their problems in a list.
 """
 
-from collections.abc import Callable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -47,6 +48,17 @@ def _read_count(raw: Any) -> int:
     if not text.isdecimal():
         raise Wrong(f"is {text!r}; it must be a whole number, 0 or more")
     return int(text)
+
+
+def _read_rate(raw: Any) -> float:
+    text = _read_text(raw)
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 10_000:
+        raise Wrong(f"is {text!r}; it must be a number a second, 0 or more")
+    return rate
 
 
 def _read_hours(raw: Any) -> str:
@@ -174,6 +186,74 @@ def _read_twiml(raw: Any) -> str:
     return text
 
 
+def read_file(path: Path, problems: list[str], must: str = "") -> str:
+    """The text of a file; a missing one is empty, unless `must` names who wants it."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if must or not isinstance(error, FileNotFoundError):
+            problems.append(f"{must or path.name}: cannot read {path}: {error}")
+    return ""
+
+
+def _did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    from difflib import get_close_matches  # only needed when something is wrong
+
+    close = get_close_matches(word, list(known), 1, cutoff)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def from_toml(
+    path: Path, known: Mapping[str, str], problems: list[str]
+) -> Iterator[tuple[str, Any, str]]:
+    """The values of a TOML file as (name, raw value, source). `known` maps keys to names."""
+    try:
+        table = tomllib.loads(read_file(path, problems))
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{path.name}: {error}")
+        return
+    for key, value in table.items():
+        if key in known:
+            yield known[key], value, path.name
+        else:
+            problems.append(f"{path.name}: unknown setting {key!r}{_did_you_mean(key, known)}")
+
+
+def from_environ(
+    environ: Mapping[str, str],
+    where: str,
+    known: Mapping[str, tuple[str, bool]],
+    root: Path,
+    problems: list[str],
+) -> Iterator[tuple[str, Any, str]]:
+    """The values of variables as (name, raw value, source); None for one that is set but empty.
+
+    `known` maps a variable to the name of its setting and whether it is a secret, which may also be
+    given as a file under NAME_FILE. Of two variables for one setting the first that is not empty
+    counts.
+    """
+    given: dict[str, tuple[str, str]] = {}
+    for variable, (name, secret) in known.items():
+        text = environ.get(variable)
+        file = environ.get(f"{variable}_FILE", "") if secret else ""
+        source = f"{where} {variable}"
+        if text and file:
+            problems.append(f"{where}: both {variable} and {variable}_FILE are set; keep one")
+        elif file:
+            source += "_FILE"
+            text = read_file(root / file, problems, must=f"{where}: {variable}_FILE").strip()
+        if text is not None and not given.get(name, ("", ""))[0]:
+            given[name] = (text, source)
+    for name, (text, source) in given.items():
+        yield name, text or None, source
+    for variable in environ:
+        plain = variable.removesuffix("_FILE")
+        if variable.startswith("RINGBACK_") and plain not in known:
+            guess = _did_you_mean(variable, known, cutoff=0.85)
+            if guess:
+                problems.append(f"{where}: unknown variable {variable}{guess}")
+
+
 def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
     """Read KEY=value lines: comments, `export`, single quotes as is, double quotes with escapes."""
     values: dict[str, str] = {}
@@ -196,7 +276,7 @@ def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "count": _read_count,
-    "hours": _read_hours, "zone": _read_zone, "url": _read_url,
+    "hours": _read_hours, "rate": _read_rate, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
     "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml,
     "path": lambda raw: Path(_read_text(raw) or "data"),

@@ -85,6 +85,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "RINGBACK_QUIET_HOURS": "21-08:61",
         "RINGBACK_QUIET_ZONE": "Europe/Bern",
         "RINGBACK_TOTAL_PER_HOUR": "-1",
+        "RINGBACK_SENDER_RATE": "fast",
     }
     text = "\n".join(problems_of(lambda: Settings.load(tmp_path, environ)))
     for part in (
@@ -105,6 +106,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "quiet_hours is '21-08:61'; write it as 21:00-08:00",
         "quiet_zone is 'Europe/Bern'",
         "total_per_hour is '-1'",
+        "sender_rate is 'fast'",
     ):
         assert part in text
 

@@ -19,15 +19,15 @@ def actions() -> None:
 
 
 @actions.command("list")
-@click.option("--state", default="", type=click.Choice(["", *STATES]), help="Only in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--rule", default="", help="Only of this rule.")
 @click.option("--kind", default="", help="Only of this kind, as send_message.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_(state: str, rule: str, kind: str, limit: int, as_json: bool) -> None:
+def list_(state: str | None, rule: str, kind: str, limit: int, as_json: bool) -> None:
     """List the newest actions, oldest of them first."""
     with questions() as asked:
-        rows = asked.actions(state=state, rule=rule, kind=kind, limit=limit)[::-1]
+        rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
     print_rows(rows, COLUMNS, as_json=as_json, empty="no actions yet")
@@ -44,20 +44,16 @@ def retry(uid: str, may_duplicate: bool) -> None:
 
 @actions.command()
 @click.argument("uid")
-@click.option("--reason", default="cancelled by hand", show_default=True)
-def cancel(uid: str, reason: str) -> None:
+def cancel(uid: str) -> None:
     """Give up an action that has not been sent."""
-    answer = tell_worker({"op": "cancel_action", "uid": uid, "reason": reason})
+    answer = tell_worker({"op": "cancel_action", "uid": uid})
     click.echo(f"{uid} is {answer.get('state', 'cancelled')}")
 
 
 @actions.command()
 @click.argument("uid")
 @click.argument("outcome", type=click.Choice(["sent", "not-sent"]))
-@click.option("--sid", default="", help="The SID, when you found it in Twilio's console.")
-def resolve(uid: str, outcome: str, sid: str) -> None:
+def resolve(uid: str, outcome: str) -> None:
     """Say what became of an action whose answer got lost: it was sent, or it was not."""
-    answer = tell_worker(
-        {"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_"), "sid": sid}
-    )
+    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_")})
     click.echo(f"{uid} is {answer.get('state', outcome)}")

@@ -12,20 +12,16 @@ from ringback.cli.serve import project_argument
 @project_argument
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text",
-    show_default=True, help="json prints lines, github annotations.",
+    show_default=True, help="json prints one array, github annotations.",
 )  # fmt: skip
 def check(project: Path | None, form: str) -> int:
     """Check rules, plugins and settings; ends with 1 when there are problems."""
     from ringback.project import Project
+    from ringback.rules.report import render
 
     settings = here().settings(project)
     loaded = Project.load(settings)
-    try:
-        from ringback.rules.report import render
-
-        text = render(loaded.problems, form)
-    except ImportError:
-        text = "\n".join(str(problem) for problem in loaded.problems)
+    text = render(loaded.problems, form)
     if text:
         click.echo(text.rstrip("\n"))
     if loaded.problems:

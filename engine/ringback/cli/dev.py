@@ -190,7 +190,7 @@ class _Dev:
         note = {
             "pid": os.getpid(),
             "node_url": address,
-            **{key: facts[key] for key in ("base_url", "account_sid", "numbers")},
+            **{key: facts[key] for key in ("base_url", "account_sid", "auth_token", "numbers")},
         }
         fresh = self._note.with_suffix(".new")
         fresh.write_text(json.dumps(note) + "\n", "utf-8")

@@ -77,6 +77,16 @@ def schema() -> None:
 
 
 @rules.command()
+def reload() -> int:
+    """Let the running worker read rules and plugins again; with problems it keeps the old ones."""
+    problems = tell_worker({"op": "reload"}, seconds=30.0)["problems"]
+    for problem in problems:
+        click.echo(f"ringback: {problem}", err=True)
+    click.echo("not loaded, the old ones stay" if problems else "loaded")
+    return 1 if problems else 0
+
+
+@rules.command()
 @click.argument("name")
 def release(name: str) -> None:
     """Let a rule run again that was put into quarantine for blocking the worker."""

@@ -16,14 +16,14 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("--state", default="", type=click.Choice(["", *STATES]), help="Only in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--rule", default="", help="Only of this rule.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @json_option
-def list_(state: str, rule: str, limit: int, as_json: bool) -> None:
+def list_(state: str | None, rule: str, limit: int, as_json: bool) -> None:
     """List the newest runs, oldest of them first."""
     with questions() as asked:
-        rows = asked.runs(state=state, rule=rule, limit=limit)[::-1]
+        rows = asked.runs(state=state or "", rule=rule, limit=limit)[::-1]
     for row in rows:
         row.pop("memory")
         row["started"], row["due"] = short_time(row["started_at"]), short_time(row["due_at"])
@@ -32,9 +32,8 @@ def list_(state: str, rule: str, limit: int, as_json: bool) -> None:
 
 @runs.command()
 @click.argument("uids", nargs=-1, required=True, metavar="RUN…")
-@click.option("--reason", default="cancelled by hand", show_default=True)
-def cancel(uids: tuple[str, ...], reason: str) -> None:
+def cancel(uids: tuple[str, ...]) -> None:
     """End runs that are not done yet, for instance those that wait."""
     for uid in uids:
-        tell_worker({"op": "cancel_run", "uid": uid, "reason": reason})
+        tell_worker({"op": "cancel_run", "uid": uid})
         click.echo(f"{uid} cancelled")

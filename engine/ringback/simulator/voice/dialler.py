@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice.bridges import Bridges
-from ringback.simulator.voice.ears import Ears
 from ringback.simulator.voice.effects import AbandonDial, Ring, Target
 from ringback.simulator.voice.legs import Leg, Link, nothing
 from ringback.simulator.voice.lifecycle import Lifecycle
-from ringback.simulator.voice.ports import Script, Trouble
+from ringback.simulator.voice.ports import CallOptions, Script, Trouble
 from ringback.simulator.voice.records import Recording
 from ringback.simulator.voice.results import Dialed, Rescripted
 from ringback.simulator.voice.switch import PENDING, Switch
@@ -33,12 +32,11 @@ class Dialling:
 class Dialler:
     """Rings phones for a leg, lets each hear its whisper, and bridges the first that answers."""
 
-    def __init__(self, switch: Switch, lifecycle: Lifecycle, bridges: Bridges, ears: Ears) -> None:
+    def __init__(self, switch: Switch, lifecycle: Lifecycle, bridges: Bridges) -> None:
         self.switch = switch
         self.kernel = switch.kernel
         self.lifecycle = lifecycle
         self.bridges = bridges
-        self.ears = ears
         switch.handlers[Ring] = self._ring
         switch.handlers[AbandonDial] = self._abandon
 
@@ -67,6 +65,7 @@ class Dialler:
         caller = dialling.effect.caller_id or parent.call.from_
         child = self.lifecycle.new("outbound-dial", caller, target.address, parent=parent.sid)
         child.status = target.status
+        child.options = CallOptions(send_digits=target.send_digits)
         child.call.extra = target.parameters
         child.answered = lambda: self._answered(dialling, child, target)
         child.over = lambda status: self._over(dialling, child, status)
@@ -83,8 +82,6 @@ class Dialler:
         for other in tuple(dialling.ringing.values()):
             if other is not child:
                 self.lifecycle.end(other, "canceled")
-        if target.send_digits:
-            self.ears.hear(child, "tones", target.send_digits)
         if target.detection.mode and not target.send_digits:
             self.lifecycle.detect(child, target.detection)
         if target.whisper is None:

@@ -26,10 +26,10 @@ class Ears:
         self.kernel = switch.kernel
         self.recorder = recorder
         self.star: Callable[[Leg], None] = lambda leg: None
-        self.transcribed: list[str] = []
         switch.handlers[Hear] = self._hear
         switch.handlers[Capture] = self._capture
         switch.handlers[StopCapture] = self._stop_capture
+        recorder.lifecycle.started.append(self._dialled_digits)
 
     # --- mouth to ear ---
 
@@ -37,6 +37,10 @@ class Ears:
         """Note what is played to a leg."""
         if len(leg.heard) < MOST_HEARD:
             leg.heard.append(Heard(self.kernel.now(), kind, text))
+
+    def _dialled_digits(self, leg: Leg) -> None:
+        if leg.options.send_digits:
+            self.hear(leg, "tones", leg.options.send_digits)
 
     def _hear(self, leg: Leg, effect: Hear) -> object:
         if effect.kind != "silence":

@@ -55,7 +55,7 @@ class Exchange:
         self.recorder = Recorder(self.switch, self.lifecycle)
         self.ears = Ears(self.switch, self.recorder)
         self.bridges = Bridges(self.switch, self.recorder)
-        self.dialler = Dialler(self.switch, self.lifecycle, self.bridges, self.ears)
+        self.dialler = Dialler(self.switch, self.lifecycle, self.bridges)
         self.lines = Lines(self.switch, self.bridges)
         self.rooms = Rooms(self.switch, self.recorder, self.ears)
         self.ears.star = self._star

@@ -1,0 +1,88 @@
+"""Start, Stop, Connect and Refer: what runs beside the document or takes the call over."""
+
+from ringback.simulator.voice.ports import Script
+
+SITE = "https://app.test"
+
+
+def test_a_stream_starts_and_stops_and_says_so(world):
+    world.ring(
+        "<Start><Stream name='ears' url='wss://app.test/s' statusCallback='/stream'/></Start>"
+        "<Say>Hello</Say><Stop><Stream name='ears'/></Stop><Pause length='5'/>"
+    )
+    world.run(2)
+    assert [(f["StreamName"], f["StreamEvent"]) for f in world.told("stream")] == [
+        ("ears", "stream-started"),
+        ("ears", "stream-stopped"),
+    ]
+    assert world.told("stream")[0]["StreamSid"].startswith("MZ")
+    world.run(10)
+    assert len(world.told("stream")) == 2
+
+
+def test_the_end_of_the_call_stops_a_stream(world):
+    world.ring("<Start><Stream url='wss://app.test/s' statusCallback='/stream'/></Start>")
+    world.run()
+    assert [f["StreamEvent"] for f in world.told("stream")] == ["stream-started", "stream-stopped"]
+
+
+def test_a_recording_in_the_background(world):
+    world.ring(
+        "<Start><Recording recordingStatusCallback='/rec' channels='mono'/></Start>"
+        "<Pause length='7'/><Stop><Recording/></Stop><Pause length='9'/>"
+    )
+    world.run(8)
+    [recording] = world.exchange.recordings.values()
+    assert (recording.source, recording.channels) == ("StartCallRecordingTwiML", 1)
+    assert (recording.duration, world.told("recording-status")[0]["RecordingDuration"]) == (7, "7")
+
+
+def test_connect_takes_the_call_over_until_hang_up(world):
+    call = world.ring(
+        "<Connect action='/over'><Stream url='wss://a.test' statusCallback='/stream'/></Connect>"
+        "<Say>never</Say>"
+    )
+    world.run(1000)
+    assert (call.status, world.said(call)) == ("in-progress", [])
+    world.exchange.hang_up(call.sid)
+    world.run()
+    assert [f["CallStatus"] for f in world.asked("connect")] == ["completed"]
+    assert world.told("stream")[-1]["StreamEvent"] == "stream-stopped"
+
+
+def test_rest_takes_a_connected_call_away(world):
+    world.page("/new", "<Say>back</Say>")
+    call = world.ring("<Connect action='/over'><ConversationRelay url='wss://a.test'/></Connect>")
+    world.exchange.update(call.sid, script=Script(f"{SITE}/new"))
+    world.run(3)
+    assert (world.said(call), world.asked("connect")) == (["back"], [])
+
+
+def test_an_empty_connect_is_reported(world):
+    call = world.ring("<Connect/><Say>on</Say>")
+    world.run(2)
+    assert (world.codes(), world.said(call)) == ([12200], ["on"])
+
+
+def test_refer_works_on_sip_legs_only(world):
+    call = world.ring("<Refer action='/referred'><Sip>sip:a@b.test</Sip></Refer><Say>on</Say>")
+    world.run(2)
+    assert (world.codes(), world.said(call)) == ([13801], ["on"])
+    world.page("/referred", "<Hangup/>")
+    world.exchange.ring_in("sip:ann@pbx.test", "+15559990000")
+    world.run(2)
+    [fields] = world.asked("refer")
+    assert (fields["ReferCallStatus"], fields["ReferSipResponseCode"]) == ("completed", "202")
+    assert "FromCity" not in fields
+
+
+def test_the_view_of_a_call(world):
+    call = world.ring("<Say>Hello</Say><Gather input='dtmf speech' action='/d'/>")
+    view = world.exchange.view(call.sid)
+    assert (view["state"], view["waiting_for"], view["duration"]) == ("talking", "time", 0)
+    world.run(1)
+    view = world.exchange.view(call.sid)
+    assert (view["state"], view["waiting_for"]) == ("gathering", "keys or speech")
+    assert view["heard"] == [{"at": "2026-03-14T15:09:26.000Z", "kind": "say", "text": "Hello"}]
+    assert view["documents"] == [{"url": f"{SITE}/voice"}]
+    assert (view["queue"], view["position"], view["with"]) == (None, None, None)

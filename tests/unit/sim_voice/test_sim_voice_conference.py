@@ -1,0 +1,277 @@
+"""Conferences: waiting, starting, leaving, ending, and the events that tell of it."""
+
+import pytest
+
+from ringback.simulator.voice.ports import Callback, CallOptions, Handset
+from ringback.simulator.voice.switch import ExchangeError
+
+SITE = "https://app.test"
+ALL = "statusCallback='/conf' statusCallbackEvent='start end join leave mute hold modify'"
+AFTER = "<Say>after</Say>"
+
+
+def room(attributes="", dial="action='/done'", name="team"):
+    return f"<Dial {dial}><Conference {attributes}>{name}</Conference></Dial>{AFTER}"
+
+
+@pytest.fixture(autouse=True)
+def action(world):
+    world.page("/done", "<Say>left</Say>")
+
+
+def events(world):
+    return [fields["StatusCallbackEvent"] for fields in world.told("conference")]
+
+
+def test_one_alone_waits_with_music_and_the_second_starts_it(world):
+    first = world.ring(room(ALL))
+    world.run(30)
+    [conference] = world.exchange.conferences.values()
+    assert (conference.status, world.heard(first)[1][0]) == ("init", "music")
+    second = world.ring(room())
+    world.run(10)
+    assert conference.status == "in-progress"
+    assert list(conference.participants) == [first.sid, second.sid]
+    assert events(world) == ["participant-join", "participant-join", "conference-start"]
+    assert [world.state(call) for call in (first, second)] == ["conference"] * 2
+
+
+def test_leaving_asks_the_dial_action_as_answered(world):
+    first, second = world.ring(room(ALL)), world.ring(room("endConferenceOnExit='true'"))
+    world.run(10)
+    world.exchange.hang_up(second.sid)
+    world.run(5)
+    by_call = {fields["CallSid"]: fields for fields in world.asked("dial")}
+    assert {fields["DialCallStatus"] for fields in by_call.values()} == {"answered"}
+    assert all("DialCallSid" not in fields for fields in by_call.values())
+    assert set(by_call) == {first.sid, second.sid}
+    assert world.said(first) == ["left"]
+    [conference] = world.exchange.conferences.values()
+    assert conference.status == "completed"
+    assert conference.reason_ended == "participant-with-end-conference-on-exit-left"
+    assert conference.call_sid_ending == second.sid
+
+
+def test_every_event_carries_what_it_is_about(world):
+    first = world.ring(room(ALL + " participantLabel='ann' muted='true'"))
+    world.run(1)
+    second = world.ring(room())
+    world.run(1)
+    world.exchange.hang_up(second.sid)
+    world.exchange.hang_up(first.sid)
+    world.run(1)
+    [conference] = world.exchange.conferences.values()
+    told = world.told("conference")
+    assert events(world) == [
+        "participant-join",
+        "participant-join",
+        "conference-start",
+        "participant-leave",
+        "participant-leave",
+        "conference-end",
+    ]
+    assert [fields["SequenceNumber"] for fields in told] == list("123456")
+    wanted = {
+        "ConferenceSid": conference.sid,
+        "FriendlyName": "team",
+        "AccountSid": "AC" + "0" * 32,
+        "Timestamp": "Sat, 14 Mar 2026 15:09:26 +0000",
+        "CallSid": first.sid,
+        "Muted": "true",
+        "Hold": "false",
+        "Coaching": "false",
+        "StartConferenceOnEnter": "true",
+        "EndConferenceOnExit": "false",
+        "ParticipantLabel": "ann",
+    }
+    assert {name: told[0][name] for name in wanted} == wanted
+    assert "CallSid" not in told[2]
+    assert told[3]["ParticipantCallStatus"] == "completed"
+    assert told[5]["ReasonConferenceEnded"] == "last-participant-left"
+    assert told[5]["CallSidEndingConference"] == first.sid
+
+
+def test_only_the_events_that_were_asked_for(world):
+    world.ring(room("statusCallback='/conf' statusCallbackEvent='start'"))
+    world.ring(room())
+    world.run(5)
+    assert events(world) == ["conference-start"]
+    silent = world.ring(room("statusCallback='/conf'", name="other"))
+    world.exchange.hang_up(silent.sid)
+    world.run(5)
+    assert events(world) == ["conference-start"]
+
+
+def test_nobody_who_may_start_it_means_waiting(world):
+    attributes = "startConferenceOnEnter='false' waitUrl='/wait'"
+    world.page("/wait", "<Say>hold the line</Say><Pause length='20'/>")
+    first, second = world.ring(room(attributes)), world.ring(room(attributes))
+    world.run(25)
+    assert world.said(first) == ["hold the line"] * 2
+    [fields] = [f for f in world.asked("conference") if f["CallSid"] == second.sid][:1]
+    [conference] = world.exchange.conferences.values()
+    assert (fields["ConferenceSid"], fields["FriendlyName"]) == (conference.sid, "team")
+    world.ring(room())
+    world.run(30)
+    assert conference.status == "in-progress"
+    assert world.said(first) == ["hold the line"] * 2
+
+
+def test_an_empty_wait_url_is_silence_and_a_broken_one_is_music(world):
+    silent = world.ring(room("waitUrl=''"))
+    broken = world.ring(room("waitUrl='/gone'", name="other"))
+    world.run(30)
+    assert [kind for kind, _ in world.heard(silent)] == ["beep"]
+    assert [kind for kind, _ in world.heard(broken)] == ["beep", "music"]
+    assert world.codes() == [11200]
+
+
+def test_a_full_room_has_no_place(world):
+    for _ in range(2):
+        world.ring(room("maxParticipants='2'"))
+    late = world.ring(room())
+    world.run(3)
+    assert (world.codes(), world.said(late)) == ([16020], ["left"])
+    assert world.asked("dial")[0]["DialCallStatus"] == "failed"
+
+
+def test_a_room_without_a_name_is_reported(world):
+    call = world.ring(room(name=""))
+    world.run(3)
+    assert (world.codes(), world.said(call)) == ([13237], ["left"])
+
+
+def test_a_star_leaves_the_room_if_allowed(world):
+    first = world.ring(room())
+    second = world.ring(room(dial="hangupOnStar='true'"))
+    world.run(2)
+    world.exchange.press(first.sid, "*")
+    world.exchange.press(second.sid, "*")
+    world.run(2)
+    assert (world.state(first), world.said(second)) == ("conference", ["after"])
+
+
+def test_names_are_free_again_when_a_room_has_ended(world):
+    call = world.ring(room())
+    world.exchange.hang_up(call.sid)
+    world.ring(room())
+    world.run()
+    first, second = world.exchange.conferences.values()
+    assert (first.status, second.status) == ("completed", "init")
+
+
+def test_beeps_are_heard_by_all(world):
+    first = world.ring(room("beep='onEnter' waitUrl=''"))
+    second = world.ring(room("beep='false'"))
+    third = world.ring(room("beep='onExit'"))
+    world.run(1)
+    world.exchange.hang_up(third.sid)
+    world.run(1)
+    assert [kind for kind, _ in world.heard(first)] == ["beep", "beep"]
+    assert [kind for kind, _ in world.heard(second)] == ["beep"]
+
+
+def test_a_recorded_room(world):
+    first = world.ring(room("record='record-from-start' recordingStatusCallback='/rec'"))
+    world.run(5)
+    second = world.ring(room())
+    world.run(5)
+    world.exchange.hang_up(first.sid)
+    world.exchange.hang_up(second.sid)
+    world.run(5)
+    [recording] = world.exchange.recordings.values()
+    [conference] = world.exchange.conferences.values()
+    assert (recording.conference_sid, recording.call_sid) == (conference.sid, "")
+    assert (recording.source, recording.duration) == ("Conference", 10)
+    [told] = world.told("recording-status")
+    assert (told["ConferenceSid"], told["RecordingStatus"]) == (conference.sid, "completed")
+
+
+# --- REST ---
+
+
+def test_rest_mutes_holds_and_modifies(world):
+    first, second = world.ring(room(ALL + " participantLabel='ann'")), world.ring(room())
+    world.page("/hold", "<Say>one moment</Say>")
+    world.run(1)
+    before = len(events(world))
+    exchange, [conference] = world.exchange, world.exchange.conferences.values()
+    exchange.update_participant(conference.sid, "ann", muted=True)
+    exchange.update_participant(conference.sid, "ann", muted=True)
+    exchange.update_participant(conference.sid, first.sid, muted=False)
+    exchange.update_participant(conference.sid, second.sid, hold=True, hold_url=f"{SITE}/hold")
+    exchange.update_participant("team", second.sid, hold=False, end_on_exit=True)
+    world.run(5)
+    assert events(world)[before:] == [
+        "participant-mute",
+        "participant-unmute",
+        "participant-hold",
+        "participant-unhold",
+        "participant-modify",
+    ]
+    assert world.said(second) == ["one moment"]
+    assert exchange.participant("team", second.sid).end_on_exit
+    with pytest.raises(ExchangeError) as missing:
+        exchange.participant("team", "nobody")
+    assert missing.value.http_status == 404
+
+
+def test_rest_announces_to_all(world):
+    world.page("/news", "<Say>Time is up</Say>")
+    first = world.ring(room("statusCallback='/conf' statusCallbackEvent='announcement'"))
+    second = world.ring(room())
+    world.run(1)
+    world.exchange.announce("team", f"{SITE}/news", "GET")
+    world.run(3)
+    assert world.said(first) == world.said(second) == ["Time is up"]
+    assert events(world) == ["announcement-end"]
+
+
+def test_rest_ends_a_room_and_everyone_goes_on(world):
+    first, second = world.ring(room(ALL)), world.ring(room())
+    world.run(1)
+    [conference] = world.exchange.conferences.values()
+    world.exchange.end_conference(conference.sid)
+    world.run(0.2)
+    assert world.said(first) == world.said(second) == ["left"]
+    assert conference.reason_ended == "conference-ended-via-api"
+    assert conference.participants == {}
+
+
+def test_rest_ends_a_room_that_has_not_started(world):
+    call = world.ring(room())
+    world.run(1)
+    world.exchange.end_conference("team")
+    world.run(3)
+    assert world.said(call) == ["left"]
+
+
+def test_rest_removes_a_participant_and_ends_the_call(world):
+    first, second = world.ring(room(ALL)), world.ring(room())
+    world.run(1)
+    world.exchange.kick("team", second.sid)
+    world.run(1)
+    [conference] = world.exchange.conferences.values()
+    assert (second.status, world.state(first)) == ("completed", "conference")
+    world.exchange.kick("team", first.sid)
+    world.run(1)
+    assert conference.reason_ended == "last-participant-kicked"
+
+
+def test_rest_calls_somebody_into_a_room(world):
+    world.handsets["+15556660001"] = Handset(ring_seconds=2)
+    options = CallOptions(status=Callback(f"{SITE}/leg", "POST", frozenset({"answered"})))
+    call = world.exchange.add_participant(
+        "A & B",
+        "+15556660001",
+        "+15559990000",
+        attributes=(("participantLabel", 'ann "x"'), ("muted", "true")),
+        options=options,
+        events=Callback(f"{SITE}/conf", "POST", frozenset({"join"})),
+    )
+    world.run(10)
+    [conference] = world.exchange.conferences.values()
+    who = conference.participants[call.sid]
+    assert (conference.friendly_name, who.label, who.muted) == ("A & B", 'ann "x"', True)
+    assert (call.direction, events(world)) == ("outbound-api", ["participant-join"])
+    assert [fields["CallStatus"] for fields in world.told("call-status")] == ["in-progress"]

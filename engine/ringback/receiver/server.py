@@ -43,7 +43,10 @@ class _Server(uvicorn.Server):
 
 
 class Node:
-    """A running receiver. Made by `running`; `url` is where it listens."""
+    """A running receiver. Made by `running`; `url` is where it listens, `ended` gives the exit code
+    when it has stopped."""
+
+    ended: "asyncio.Task[int]"
 
     def __init__(
         self,
@@ -177,15 +180,15 @@ async def running(
     node, release = _open(settings, worker, routes)
     ready = asyncio.Event()
     try:
-        serving = asyncio.create_task(node.serve(lambda _: ready.set()))
+        node.ended = asyncio.create_task(node.serve(lambda _: ready.set()))
         started = asyncio.create_task(ready.wait())
-        await asyncio.wait({serving, started}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({node.ended, started}, return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
         try:
             yield node
         finally:
             node.stop()
-            await serving
+            await node.ended
     finally:
         release()
 

@@ -1,0 +1,154 @@
+"""Somebody is on the line: always valid TwiML, in time, the same for the same request."""
+
+import asyncio
+import threading
+from dataclasses import replace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+CALL = {
+    "CallSid": "CA" + "b" * 32,
+    "From": "+15557654321",
+    "To": "+15550001111",
+    "CallStatus": "ringing",
+    "Direction": "inbound",
+}
+
+
+def heard(reply: Any) -> str:
+    """What a caller hears; the answer must be TwiML."""
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/xml")
+    root = ElementTree.fromstring(reply.body)
+    assert root.tag == "Response"
+    return "".join(root.itertext())
+
+
+async def test_the_worker_answers(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any
+) -> None:
+    receiver = await start_receiver(receiver_settings)
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    (row,) = receiver.rows()
+    assert (row.route, row.trust) == ("call", "signed")
+    assert fake_worker.ops("answer") == [row.id]
+
+
+async def test_a_step_carries_its_nonce(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any
+) -> None:
+    receiver = await start_receiver(receiver_settings)
+    for nonce in ("n1", "n2"):
+        reply = await receiver.post(f"/twilio/call/step/{nonce}", {**CALL, "Digits": "1"})
+        assert heard(reply) == "worker"
+    assert [(row.route, row.tag) for row in receiver.rows()] == [
+        ("call/step", "n1"),
+        ("call/step", "n2"),
+    ]
+
+
+async def test_the_same_request_again_gets_the_same_answer(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any
+) -> None:
+    receiver = await start_receiver(receiver_settings)
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    fake_worker.twiml = "<Response><Say>something else</Say></Response>"
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    assert len(receiver.rows()) == 1
+    other = {**CALL, "CallSid": "CA" + "c" * 32}
+    assert heard(await receiver.post("/twilio/call", other)) == "something else"
+
+
+async def test_a_retry_while_the_first_waits_shares_its_answer(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any
+) -> None:
+    receiver = await start_receiver(replace(receiver_settings, answer_seconds=5.0))
+    fake_worker.gate.clear()
+    first = asyncio.create_task(receiver.post("/twilio/call", CALL))
+    async with asyncio.timeout(5):
+        while not fake_worker.ops("answer"):
+            fake_worker.heard.clear()
+            await fake_worker.heard.wait()
+    second = asyncio.create_task(receiver.post("/twilio/call", CALL))
+    async with asyncio.timeout(5):
+        while receiver.count("duplicates") == 0:
+            await asyncio.sleep(0.005)
+    fake_worker.gate.set()
+    assert heard(await first) == heard(await second) == "worker"
+    assert len(receiver.rows()) == 1
+    assert len(fake_worker.ops("answer")) == 1
+
+
+async def test_a_late_worker_means_the_fallback_and_is_told(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any
+) -> None:
+    receiver = await start_receiver(receiver_settings)
+    fake_worker.gate.clear()
+    started = asyncio.get_running_loop().time()
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+    assert 0.4 < asyncio.get_running_loop().time() - started < 2.0
+    async with asyncio.timeout(5):
+        while fake_worker.ops("late") != [1]:
+            fake_worker.heard.clear()
+            await fake_worker.heard.wait()
+    fake_worker.gate.set()
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL)), "still the same"
+    assert receiver.count("fallbacks") == 1
+
+
+async def test_no_worker_means_the_fallback_at_once(receiver: Any) -> None:
+    started = asyncio.get_running_loop().time()
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+    assert asyncio.get_running_loop().time() - started < 0.4
+    assert len(receiver.rows()) == 1
+
+
+@pytest.mark.parametrize("twiml", ["", None, "<Say>" + "x" * 70_000])
+async def test_an_answer_that_cannot_be_used_means_the_fallback(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any, twiml: str | None
+) -> None:
+    receiver = await start_receiver(receiver_settings)
+    fake_worker.twiml = twiml
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+    assert receiver.count("fallbacks") == 1
+
+
+async def test_a_worker_that_comes_back_is_found_again(
+    receiver: Any, receiver_settings: Any, request: pytest.FixtureRequest
+) -> None:
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+    from ringback import ipc
+
+    async def handle(message: ipc.Message) -> ipc.Message:
+        return {"twiml": "<Response><Say>back</Say></Response>"}
+
+    server = await ipc.serve(ipc.socket_path(receiver_settings.data), handle)
+    other = {**CALL, "CallSid": "CA" + "d" * 32}
+    assert heard(await receiver.post("/twilio/call", other)) == "back"
+    server.close()
+
+
+async def test_a_call_is_answered_though_it_cannot_be_recorded(
+    receiver: Any, fake_worker: Any
+) -> None:
+    gate = threading.Event()
+    writer = receiver.node.log.writer
+    original = writer._apply
+
+    def blocked(connection: Any, items: Any) -> Any:
+        gate.wait(5)
+        return original(connection, items)
+
+    writer._apply = blocked
+    try:
+        assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+        assert receiver.count("twiml_unrecorded") == 1
+    finally:
+        gate.set()
+
+
+async def test_an_unsigned_call_is_refused_not_answered(receiver: Any) -> None:
+    assert (await receiver.post("/twilio/call", CALL, token="x" * 32)).status == 403
+    assert receiver.rows() == []

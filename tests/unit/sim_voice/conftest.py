@@ -4,6 +4,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 
@@ -68,6 +69,9 @@ class World:
 
     def now(self) -> float:
         return self.time
+
+    def date(self, moment: float) -> datetime:
+        return datetime.fromtimestamp(moment, UTC)
 
     def after(self, seconds: float, do: Callable[[], None]) -> Appointment:
         appointment = Appointment(do)

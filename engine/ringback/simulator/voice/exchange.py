@@ -89,7 +89,7 @@ class Exchange:
 
     def view(self, call_sid: str) -> dict[str, Any]:
         """What the call is doing, and what it has heard so far."""
-        return view(self.switch.find(call_sid), self.lines, self.rooms)
+        return view(self.switch.find(call_sid), self.lines, self.rooms, self.kernel.date)
 
     # --- calls, as REST makes and changes them ---
 

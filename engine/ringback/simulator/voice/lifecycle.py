@@ -221,7 +221,8 @@ class Lifecycle:
         if not leg.status.url or event not in leg.status.events:
             return
         sid = self.switch.account_sid
-        fields = params.call_status(call, sid, status, now, call.sequence)
+        at = self.kernel.date(now)
+        fields = params.call_status(call, sid, status, at, call.sequence)
         if event == "completed":
             done = next((r for r in leg.recordings if r.source == "OutboundAPI"), None)
             if done is not None:

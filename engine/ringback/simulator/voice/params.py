@@ -4,9 +4,10 @@ Field sets of https://www.twilio.com/docs/voice/twiml#request-parameters and the
 """
 
 import math
-from datetime import UTC, datetime
+from datetime import datetime
 from email.utils import format_datetime
 
+from ringback import seams
 from ringback.simulator.voice.ports import Fields
 from ringback.simulator.voice.records import Call, Conference, Participant, Recording, Transcription
 from ringback.simulator.voice.results import Dialed, Recorded, Standing
@@ -15,9 +16,9 @@ API_VERSION = "2010-04-01"
 _PLACES = ("City", "State", "Zip", "Country")
 
 
-def rfc2822(at: float) -> str:
-    """A moment as voice callbacks write it, such as `Sat, 14 Mar 2026 15:09:26 +0000`."""
-    return format_datetime(datetime.fromtimestamp(int(at), UTC))
+def rfc2822(at: datetime) -> str:
+    """A moment in UTC as voice callbacks write it, such as `Sat, 14 Mar 2026 15:09:26 +0000`."""
+    return format_datetime(at.replace(microsecond=0))
 
 
 def boolean(value: bool) -> str:
@@ -51,7 +52,7 @@ def base(call: Call, account_sid: str, status: str = "") -> Fields:
     return (*fields, *call.extra)
 
 
-def call_status(call: Call, account_sid: str, status: str, at: float, sequence: int) -> Fields:
+def call_status(call: Call, account_sid: str, status: str, at: datetime, sequence: int) -> Fields:
     """A progress callback. Durations and the SIP answer come with the end only."""
     fields = [
         *base(call, account_sid, status),
@@ -142,7 +143,9 @@ def taken(sid: str, waited: int, by: str) -> Fields:
     return (("QueueSid", sid), ("QueueTime", str(waited)), ("DequeingCallSid", by))
 
 
-def recording_status(recording: Recording, account_sid: str, url: str, status: str) -> Fields:
+def recording_status(
+    recording: Recording, account_sid: str, url: str, status: str, started: datetime
+) -> Fields:
     """A recording status callback."""
     fields = [("AccountSid", account_sid)]
     if recording.call_sid:
@@ -154,7 +157,7 @@ def recording_status(recording: Recording, account_sid: str, url: str, status: s
         ("RecordingUrl", url),
         ("RecordingStatus", status),
         ("RecordingChannels", str(recording.channels)),
-        ("RecordingStartTime", rfc2822(recording.started_at)),
+        ("RecordingStartTime", rfc2822(started)),
         ("RecordingSource", recording.source),
         ("RecordingTrack", recording.track),
     ]
@@ -191,7 +194,7 @@ def machine(call: Call, account_sid: str, milliseconds: int) -> Fields:
 
 
 def conference_event(
-    room: Conference, account_sid: str, event: str, at: float, who: Participant | None = None
+    room: Conference, account_sid: str, event: str, at: datetime, who: Participant | None = None
 ) -> Fields:
     """A conference status callback; events about a participant carry that one's settings."""
     fields = [
@@ -221,12 +224,11 @@ def conference_event(
     return tuple(fields)
 
 
-def stream(name: str, sid: str, event: str, at: float) -> Fields:
+def stream(name: str, sid: str, event: str, at: datetime) -> Fields:
     """A media stream's status callback."""
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return (
         ("StreamSid", sid),
         ("StreamName", name or sid),
         ("StreamEvent", event),
-        ("Timestamp", moment.replace("+00:00", "Z")),
+        ("Timestamp", seams.iso(at)),
     )

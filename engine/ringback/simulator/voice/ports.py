@@ -6,6 +6,7 @@ exchange and every callback out of it happens in one thread, at one moment of vi
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 Fields = tuple[tuple[str, str], ...]
@@ -170,6 +171,9 @@ class Kernel(Protocol):
 
     def now(self) -> float:
         """Virtual time, in seconds since the epoch."""
+
+    def date(self, moment: float) -> datetime:
+        """The date, in UTC, that people read for a moment of virtual time."""
 
     def after(self, seconds: float, do: Callable[[], None]) -> Timer:
         """Do something once, so many virtual seconds from now (0 = next, never inside the call)."""

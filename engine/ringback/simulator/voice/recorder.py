@@ -88,7 +88,9 @@ class Recorder:
         callback = self._callbacks[recording.sid]
         if callback.url and status in callback.events:
             url = self.lifecycle.recording_url(recording.sid)
-            fields = params.recording_status(recording, self.switch.account_sid, url, status)
+            started = self.kernel.date(recording.started_at)
+            account = self.switch.account_sid
+            fields = params.recording_status(recording, account, url, status, started)
             about = recording.call_sid or recording.conference_sid
             told = Tell(callback.url, callback.method, fields, "recording-status", about)
             self.kernel.tell(told)
@@ -155,7 +157,7 @@ class Recorder:
             fields = (
                 ("AccountSid", self.switch.account_sid),
                 ("CallSid", leg.sid),
-                *params.stream(name, sid, event, self.kernel.now()),
+                *params.stream(name, sid, event, self.kernel.date(self.kernel.now())),
             )
             self.kernel.tell(Tell(callback.url, callback.method, fields, "stream", leg.sid))
 

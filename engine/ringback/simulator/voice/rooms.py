@@ -165,7 +165,8 @@ class Rooms:
         if not callback.url or WORDS[event] not in callback.events:
             return
         room.sequence += 1
-        fields = params.conference_event(room, self.switch.account_sid, event, now, who)
+        at, account = self.kernel.date(now), self.switch.account_sid
+        fields = params.conference_event(room, account, event, at, who)
         if event == "participant-leave" and who is not None:
             status = self.switch.legs[who.call_sid].call.status
             reason = "participant_hung_up" if status == "completed" else "participant_updated"

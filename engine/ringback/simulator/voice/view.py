@@ -1,6 +1,7 @@
 """What is that call doing right now? The answer of the control API, as plain JSON values."""
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from ringback import seams
@@ -10,7 +11,7 @@ from ringback.simulator.voice.lines import Lines
 from ringback.simulator.voice.rooms import Rooms
 
 
-def view(leg: Leg, lines: Lines, rooms: Rooms) -> dict[str, Any]:
+def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]) -> dict[str, Any]:
     """State, company and memory of one leg."""
     call = leg.call
     queue = lines.queues.get(leg.queue_sid)
@@ -28,10 +29,7 @@ def view(leg: Leg, lines: Lines, rooms: Rooms) -> dict[str, Any]:
         "position": (queue.position(call.sid) or None) if queue else None,
         "conference": room.friendly_name if room else None,
         "with": leg.link.other(leg).sid if leg.link else None,
-        "heard": [
-            {"at": seams.iso(datetime.fromtimestamp(h.at, UTC)), "kind": h.kind, "text": h.text}
-            for h in leg.heard
-        ],
+        "heard": [{"at": seams.iso(date(h.at)), "kind": h.kind, "text": h.text} for h in leg.heard],
         "documents": [{"url": url} for url in leg.documents],
         "duration": call.duration,
     }

@@ -36,7 +36,8 @@ class Door:
 
     async def direct(self, request: Request) -> Response | None:
         """A request as to api.twilio.com."""
-        return await self._answer(request, "", lambda: self._basic(request))
+        user, secret = _basic(request)
+        return await self._answer(request, "", lambda: self._account(user, secret))
 
     async def through_gateway(self, request: Request) -> Response | None:
         """A request as to gateway.maton.ai/twilio."""
@@ -57,16 +58,9 @@ class Door:
         self._world.ledger.add("replied", request=number, status=response.status_code)
         return response
 
-    def _basic(self, request: Request) -> Account | None:
-        """The account whose credentials these are; the key of the account reads no accounts."""
-        word, _, text = request.headers.get("authorization", "").partition(" ")
-        try:
-            user, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError, ValueError):
-            return None
+    def _account(self, user: str, secret: str) -> Account | None:
+        """The account whose credentials these are: its own, or its API key's."""
         who = self._world.identity
-        if word.lower() != "basic":
-            return None
         if user == who.api_key and _same(secret, who.api_secret):
             return self._world.accounts.get(who.account_sid)
         account = self._world.accounts.get(user)
@@ -87,6 +81,8 @@ class Door:
             if caller is None or caller.status == "closed":
                 raise Refusal(401, 20003, "Authenticate")
             account, route, ids = self._route(request.method, plain, caller, not wants_json)
+            if route in ACCOUNTS and _basic(request)[0] == world.identity.api_key:
+                raise Refusal(403, 20006, "A standard API key reads no accounts")
         except Refusal as refusal:
             number = world.ledger.add("request", method=request.method, path=path)
             return self._refused(refusal, number)
@@ -163,6 +159,18 @@ class Door:
         )  # fmt: skip
         headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else {}
         return JSONResponse(refusal.body(), refusal.status, headers)
+
+
+def _basic(request: Request) -> tuple[str, str]:
+    """User and password of a request; empty when it has none."""
+    word, _, text = request.headers.get("authorization", "").partition(" ")
+    if word.lower() != "basic":
+        return "", ""
+    try:
+        user, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return "", ""
+    return user, secret
 
 
 def _same(given: str, right: str) -> bool:

@@ -4,7 +4,7 @@ The cursor is `PageToken`; `Page` alone is an echo for the client and pages noth
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -127,6 +127,8 @@ def date_filter(query: Form, name: str) -> Callable[[datetime | None], bool]:
         text = query.text(name + sign)
         if text:
             low, whole = moment(text, name + sign)
+            # Equality is by day: clients write the day as its midnight.
+            whole = whole or (not sign and low.time() == time.min)
             high = low + timedelta(days=1) if whole else low + timedelta(seconds=1)
             bounds.append((sign, low, high))
 

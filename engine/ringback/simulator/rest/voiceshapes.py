@@ -94,14 +94,15 @@ def member(world: World, account_sid: str, line: Queue, row: Member) -> dict[str
 def conference(world: World, account_sid: str, row: Conference) -> dict[str, Any]:
     """https://www.twilio.com/docs/voice/api/conference-resource"""
     path = f"/{VERSION}/Accounts/{account_sid}/Conferences/{row.sid}"
-    data: dict[str, Any] = {
+    # The document lets the reason be one of five words and never null: before the end it is absent.
+    reason = {"reason_conference_ended": row.reason_ended} if row.reason_ended else {}
+    return reason | {
         "account_sid": account_sid,
         "api_version": VERSION,
         "call_sid_ending_conference": row.call_sid_ending or None,
         "date_created": moment(world, row.created_at),
         "date_updated": moment(world, row.updated_at),
         "friendly_name": row.friendly_name,
-        "reason_conference_ended": row.reason_ended or None,
         "region": row.region,
         "sid": row.sid,
         "status": row.status,
@@ -111,7 +112,6 @@ def conference(world: World, account_sid: str, row: Conference) -> dict[str, Any
         },
         "uri": f"{path}.json",
     }
-    return data
 
 
 def participant(

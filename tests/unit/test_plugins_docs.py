@@ -124,7 +124,13 @@ WORDS = {
     "kit": [
         name
         for name in ringback.testing.__all__
-        if name not in ("NOON", "OURS", "THEIRS", "Reaction", "RunFailed", "webhook")
+        if name not in ("NOON", "OURS", "THEIRS", "Reaction", "webhook")
+    ],
+    "reaction": [name for name in public(ringback.testing.Reaction) if name != "event"],
+    "box": [
+        name
+        for name in public(ringback.testing.TwilioBox)
+        if not name.endswith(("_url", "_sid", "_token", "_key", "_id")) and name != "numbers"
     ],
 }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ringback.testing.bench import Bench, RunFailed
+    from ringback.testing.box import BoxError, TwilioBox, running_box
     from ringback.testing.events import (
         NOON,
         OURS,
@@ -36,18 +37,24 @@ __all__ = [
     "OURS",
     "THEIRS",
     "Bench",
+    "BoxError",
     "Reaction",
     "RunFailed",
+    "TwilioBox",
     "call_status",
     "call_step",
     "incoming_call",
     "message_status",
+    "running_box",
     "settled",
     "sms",
     "webhook",
 ]
 
 _HOMES = {
+    "BoxError": "ringback.testing.box",
+    "TwilioBox": "ringback.testing.box",
+    "running_box": "ringback.testing.box",
     "Bench": "ringback.testing.bench",
     "RunFailed": "ringback.testing.bench",
     "Reaction": "ringback.testing.reaction",

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ringback.testing.bench import Bench
+    from ringback.testing.box import TwilioBox
 
 
 @pytest.fixture
@@ -14,3 +17,19 @@ def bench(pytestconfig: pytest.Config) -> "Bench":
     from ringback.testing.bench import Bench
 
     return Bench.load(pytestconfig.rootpath)
+
+
+@pytest.fixture(scope="session")
+def twilio_box_process() -> "Iterator[TwilioBox]":
+    """One Twilio in a box for the whole run of pytest; `twilio_box` hands it out afresh."""
+    from ringback.testing.box import running_box
+
+    with running_box() as box:
+        yield box
+
+
+@pytest.fixture
+def twilio_box(twilio_box_process: "TwilioBox") -> "TwilioBox":
+    """A Twilio in a box, over real HTTP, as it is after its start."""
+    twilio_box_process.reset()
+    return twilio_box_process

@@ -105,7 +105,7 @@ def test_the_past_is_what_happened_on_the_bench(tmp_path: Path) -> None:
     bench.wait("50s")
     assert bench.react(sms("c")).texts == ["third time", "3 2 0 b"]
     assert bench.remembered(sms(), "n") == "c"
-    assert bench.react(sms("x", from_="+14155550199")).texts == ["1 2 None -"]
+    assert bench.react(sms("x", from_="+14155550199")).texts == ["1 3 None -"]
 
 
 def test_forgetting_forgets(tmp_path: Path) -> None:

@@ -265,8 +265,6 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
             except WorkerAway:
                 answer = {}  # it starts again just now, and then reads what is there
             problems = answer.get("problems") or ([answer["error"]] if "error" in answer else [])
-            for problem in problems:
-                click.echo(f"ringback: {problem}", err=True)
             click.echo(f"{names}: {'not loaded, the old ones stay' if problems else 'loaded'}")
 
 

@@ -6,12 +6,13 @@ reply comes back to it. Otherwise one signed webhook is posted straight to the r
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import here, live_dev
+from ringback.cli.place import DEV_FOLDER, here, live_dev
 from ringback.cli.wire import ask, post_webhook
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
@@ -41,7 +42,7 @@ def _settings() -> tuple[Settings, dict[str, Any] | None]:
 @from_option
 @to_option
 @click.option("--media", multiple=True, help="URL of a picture; may be given several times.")
-@click.option("--wait", default=5.0, show_default=True, help="Seconds to wait for a reply (dev).")
+@click.option("--wait", default=8.0, show_default=True, help="Seconds to wait for a reply (dev).")
 @json_option
 def message(
     text: str, sender: str, recipient: str, media: tuple[str, ...], wait: float, as_json: bool
@@ -64,7 +65,7 @@ def message(
     sid = str(ask(base, "/_sim/messages", body)["sid"])
     if not as_json:
         click.echo(f"{style('→', 'cyan')} {sender} to {ours}: {cell(text)}  {sid}")
-    replies = _replies(base, sender, before, wait)
+    replies = _replies(base, sender, before, wait, lambda: _under_way(settings, sid))
     if as_json:
         print_json({"sid": sid, "from": sender, "to": ours, "replies": replies})
         return
@@ -75,18 +76,32 @@ def message(
     _hint(sid)
 
 
-def _replies(base: str, sender: str, before: set[str], wait: float) -> list[dict[str, Any]]:
-    """What the handset got since, once something came and a moment has passed without more."""
+def _replies(
+    base: str, sender: str, before: set[str], wait: float, under_way: Callable[[], bool]
+) -> list[dict[str, Any]]:
+    """What the handset got since: until something came and nothing is under way any more."""
     end = time.monotonic() + wait
-    found: list[dict[str, Any]] = []
-    quiet = 0.0
-    while time.monotonic() < end and not (found and time.monotonic() - quiet > 0.6):
+    while True:
+        over = time.monotonic() >= end
+        busy = not over and under_way()
         inbox = ask(base, f"/_sim/handsets/{sender}")["inbox"]
         fresh = [each for each in inbox if each["sid"] not in before]
-        if len(fresh) > len(found):
-            found, quiet = fresh, time.monotonic()
+        if over or (fresh and not busy):
+            return fresh
         time.sleep(0.1)
-    return found
+
+
+def _under_way(settings: Settings, sid: str) -> bool:
+    """Whether the journal of dev knows of an answer to this message that has not arrived yet."""
+    from ringback.store.queries import Questions
+
+    with Questions(settings.data / DEV_FOLDER) as asked:
+        traces = [asked.trace(uid) for uid in asked.find(sid)]
+    runs = [run for trace in traces if trace for run in trace["runs"]]
+    actions = [action for run in runs for action in run["actions"]]
+    return any(run["state"] in ("pending", "running") for run in runs) or any(
+        action["state"] in ("planned", "sending", "accepted") for action in actions
+    )
 
 
 @simulate.command()

@@ -1,0 +1,181 @@
+"""`ringback serve` and `check` with bad input: real processes, one clear line per problem."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+SID = "AC" + "0123456789abcdef" * 2
+
+
+def ringback(project: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project, with these settings and none of this machine's."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RINGBACK_", "TWILIO_", "MATON_")) and name != "PORT"
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "ringback.cli.main", *words], cwd=project,
+        env={**clean, **environ}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+GOOD = {
+    "TWILIO_ACCOUNT_SID": SID,
+    "TWILIO_AUTH_TOKEN": TOKEN,
+    "RINGBACK_PUBLIC_URL": "https://hooks.example.com",
+    "RINGBACK_PORT": "0",
+}
+
+
+def test_nothing_configured(tmp_path: Path) -> None:
+    """An empty project cannot serve: exit 78, one line for each of the three things it needs."""
+    done = ringback(tmp_path, "serve")
+    assert done.returncode == 78
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("ringback: ") for line in lines)
+    for part in ("TWILIO_AUTH_TOKEN", "gateway", "public_url"):
+        assert any(part in line for line in lines), done.stderr
+
+
+def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
+    """Problems of the file, .env and the environment come together, and nothing is a traceback."""
+    (tmp_path / "ringback.toml").write_text('prot = 80\nsettle_seconds = "soon"\n')
+    (tmp_path / ".env").write_text("RINGBACK_PORT=http\n")
+    done = ringback(tmp_path, "serve", RINGBACK_PUBLIC_URL="hooks.example.com")
+    assert done.returncode == 78
+    starts = [
+        line.removeprefix("ringback: ").partition(":")[0] for line in done.stderr.splitlines()
+    ]
+    assert starts == [
+        "ringback.toml",
+        "ringback.toml",
+        ".env RINGBACK_PORT",
+        "environment RINGBACK_PUBLIC_URL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"TWILIO_AUTH_TOKEN": "your_auth_token_goes_here_please"}, "placeholder"),
+        ({"TWILIO_AUTH_TOKEN": "deadbeef"}, "too short"),
+        ({"TWILIO_AUTH_TOKEN": f"{TOKEN},"}, "blank item"),
+        ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
+        ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
+    ],
+)
+def test_unsafe_settings(tmp_path: Path, change: dict[str, str], part: str) -> None:
+    """What would make a node unsafe is refused by name, and no secret is printed."""
+    done = ringback(tmp_path, "serve", **(GOOD | change))
+    assert done.returncode == 78, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert part in line
+    assert TOKEN not in line
+
+
+def test_broken_rules_stop_serve(tmp_path: Path) -> None:
+    """A rule that does not load ends serve before it takes the port; its place is named."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text(
+        "version: 1\nrules:\n  - name: a\n    on: message.recieved\n    do:\n      - reply: hi\n"
+    )
+    done = ringback(tmp_path, "serve", **GOOD)
+    assert done.returncode == 1
+    assert "rules/a.yaml:4:9: schema: unknown event type 'message.recieved'" in done.stderr
+    assert "serving on" not in done.stderr
+    assert not (tmp_path / "data" / "log.db").exists()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """Another program on the port: exit 75."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = ringback(tmp_path, "serve", **(GOOD | {"RINGBACK_PORT": port}))
+    assert done.returncode == 75
+    assert f"127.0.0.1:{port} is already in use" in done.stderr
+
+
+def test_an_unusable_database_is_named(tmp_path: Path) -> None:
+    """A file that is no database: exit 65, and it is left as it is."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "log.db").write_bytes(b"this is no database, but a letter\n" * 50)
+    done = ringback(tmp_path, "serve", **GOOD)
+    assert done.returncode == 65
+    assert "log.db" in done.stderr
+    assert (tmp_path / "data" / "log.db").read_bytes().startswith(b"this is no database")
+
+
+BROKEN = {
+    "syntax.yaml": ("version: 1\nrules:\n  - name: [a\n", "yaml"),
+    "unknown.yaml": (
+        "version: 1\nrules:\n  - name: a1\n    on: message.received\n    dooo:\n      - reply: x\n",
+        "unknown key 'dooo'",
+    ),
+    "event.yaml": (
+        "version: 1\nrules:\n  - name: b1\n    on: mesage.received\n    do:\n      - reply: x\n",
+        "did you mean 'message.received'?",
+    ),
+    "field.yaml": (
+        "version: 1\nrules:\n  - name: c1\n    on: message.received\n"
+        "    if: event.boddy == 'x'\n    do:\n      - reply: x\n",
+        "did you mean 'event.body'?",
+    ),
+    "type.yaml": (
+        "version: 1\nrules:\n  - name: d1\n    on: message.received\n"
+        "    if: event.error_code == '30003'\n    do:\n      - reply: x\n",
+        "type",
+    ),
+    "step.yaml": (
+        "version: 1\nrules:\n  - name: e1\n    on: message.received\n    do:\n      - replly: x\n",
+        "did you mean 'reply'?",
+    ),
+    "text.yaml": (
+        "version: 1\nrules:\n  - name: f1\n    on: message.received\n"
+        "    do:\n      - reply: hello ${{ event.nobody }}\n",
+        "event.nobody",
+    ),
+    "regex.yaml": (
+        "version: 1\nrules:\n  - name: g1\n    on: message.received\n"
+        "    if: event.body.matches('(')\n    do:\n      - reply: x\n",
+        "regex",
+    ),
+    "double.yaml": (
+        "version: 1\nrules:\n  - name: h1\n    on: message.received\n    do:\n      - reply: x\n"
+        "  - name: h1\n    on: message.received\n    do:\n      - reply: y\n",
+        "h1",
+    ),
+}
+
+
+def test_check_names_every_mistake_of_every_file(tmp_path: Path) -> None:
+    """Nine broken files and a broken plugin: each problem with its place, in one run, exit 1."""
+    (tmp_path / "rules").mkdir()
+    for name, (text, _) in BROKEN.items():
+        (tmp_path / "rules" / name).write_text(text)
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "bad.py").write_text("from ringback import rule\n\n1 / 0\n")
+    done = ringback(tmp_path, "check", "--format", "json")
+    assert done.returncode == 1
+    problems = json.loads(done.stdout)
+    for name, (_, part) in BROKEN.items():
+        ours = [each for each in problems if each["file"] == f"rules/{name}"]
+        words = " ".join(f"{e['kind']} {e['message']} {e['hint']}" for e in ours)
+        assert part in words, (name, ours)
+        assert all(each["line"] > 0 for each in ours), ours
+    (plugin,) = [each for each in problems if each["file"].startswith("plugins/")]
+    assert (plugin["line"], "division by zero" in plugin["message"]) == (3, True)
+    text = ringback(tmp_path, "check").stdout
+    assert len(re.findall(r"^\S+:\d+:\d+: \w+: ", text, re.M)) == len(problems)
+    github = ringback(tmp_path, "check", "--format", "github").stdout
+    assert github.count("::error file=") == len(problems)

@@ -64,6 +64,7 @@ class Door(HttpToolsProtocol):
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._unparsed = 0
         self._chunk = 0
         self._head_bytes = 0
         self._in_head = False
@@ -94,11 +95,13 @@ class Door(HttpToolsProtocol):
         self._chunk = len(data)
         if self._in_head:
             self._head_bytes += self._chunk
+        if self._unparsed:
+            self._feed_body(data)
+            return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # The request before the upgrade was dealt with; what follows is no HTTP/1.1.
-            self._last = True
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_body(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             if not self._parted:
                 self.intake.counts.add("refused", "http")
@@ -107,6 +110,16 @@ class Door(HttpToolsProtocol):
             self._in_head = False
             self.intake.counts.add("refused", "head")
             self._write(answers.HEAD_TOO_LARGE, part=True)
+
+    def _feed_body(self, data: bytes) -> None:
+        """Take the body of a request that asked for an upgrade. We ignore the wish, but the parser
+        reads no further: it is the last request on this connection."""
+        body = data[: self._unparsed]
+        self._unparsed -= len(body)
+        if body:
+            self.on_body(body)
+            if not self._unparsed:
+                self.on_message_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The other side has said all; it may still wait for the answer to a webhook."""
@@ -173,6 +186,9 @@ class Door(HttpToolsProtocol):
         if refusal is not None:
             self._write(refusal, part=True)
             return
+        if self.parser.should_upgrade():
+            self._last = True
+            self._unparsed = int(headers.get(b"content-length", b"0"))
         path, _, query = self.url.partition(b"?")
         if not path.startswith(PREFIX):
             self._pass_on(headers)
@@ -244,6 +260,8 @@ class Door(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._unparsed:
+            return
         self._receiving = False
         head = self._head
         if head is not None:

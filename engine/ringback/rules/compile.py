@@ -75,7 +75,7 @@ class Steps:
         field, wrong = checked.wrong()
         if wrong:
             children = inner.value if isinstance(inner.value, dict) else {}
-            text = f"{model.step} {wrong}"
+            text = f"{model.step}: {wrong}"
             if field in children:
                 self.reader.fail(children[field], "schema", text)
             else:
@@ -191,13 +191,15 @@ class Steps:
             self.reader.fail(inner, "schema", f"{kind.name} needs a mapping")
             return None
         before = len(self.reader.problems)
-        if "${{" in repr(inner.plain()):
+        has_texts = "${{" in repr(inner.plain())
+        extra = kind.model.model_config.get("extra")
+        if extra != "allow" and (has_texts or extra != "forbid"):
             known = [item.alias or name for name, item in kind.model.model_fields.items()]
             for key in inner.value:
                 if key not in known:
                     hint = did_you_mean(key, known) or "known: " + ", ".join(known)
                     self.reader.fail_key(inner, key, "schema", f"unknown key {key!r}", hint)
-        else:
+        if not has_texts:
             self.reader.model(inner, kind.model)
         params = self.reader.json(inner)
         if len(self.reader.problems) > before:

@@ -122,16 +122,16 @@ def _window(span: str | timedelta) -> float:
 
 def replied_within(span: str | timedelta, address: str = "") -> bool:
     """Whether we sent something in the conversation within this span of time."""
-    here = scope.current()
+    here, window = scope.current(), timedelta(seconds=_window(span))
     last = here.facts.last_outbound(here.conversation_with(address), here.now)
-    return last is not None and here.now - last <= timedelta(seconds=_window(span))
+    return last is not None and here.now - last <= window
 
 
 def heard_within(span: str | timedelta) -> bool:
     """Whether they wrote before this event, within this span of time."""
-    here = scope.current()
+    here, window = scope.current(), timedelta(seconds=_window(span))
     last = here.facts.last_inbound(here.event.conversation, here.event.received_at)
-    return last is not None and here.now - last <= timedelta(seconds=_window(span))
+    return last is not None and here.now - last <= window
 
 
 def count(pattern: str, span: str, conversation: str = "", error_class: str = "") -> int:

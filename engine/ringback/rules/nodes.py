@@ -142,7 +142,11 @@ def _syntax(source: Source, error: yaml.YAMLError) -> Problem:
     text = getattr(error, "problem", None) or str(error)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     hint = ""
-    if "found character that cannot start any token" in text:
+    context = getattr(error, "context_mark", None)
+    if "unexpected end of stream" in text and context is not None:
+        line, column = context.line + 1, context.column + 1
+        text, hint = "the quoted text that begins here does not end", "close it with its quote"
+    elif "found character that cannot start any token" in text:
         letter = source.lines[line - 1][column - 1 : column] if line <= len(source.lines) else ""
         text = f"{letter!r} cannot start a value"
         hint = "indent with spaces" if letter == "\t" else "put the value in quotes"
@@ -191,7 +195,8 @@ class _Builder:
             place = key_node.start_mark.line + 1, key_node.start_mark.column + 1
             value = self.node(value_node, depth + 1)
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(self._problem(*place, "yaml", "a key must be a plain text"))
+                hint = "put '{{' in quotes; an expression is written ${{ … }}"
+                self.problems.append(self._problem(*place, "yaml", "a key must be a text", hint))
                 continue
             key = key_node.value
             if key in keys:

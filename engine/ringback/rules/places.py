@@ -37,7 +37,9 @@ class Source:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else ""
 
     def problem(self, line: int, column: int, kind: str, message: str, hint: str = "") -> Problem:
-        """A problem in this file, with the text of its line."""
+        """A problem in this file, with the text of its line. A place behind the end is the end."""
+        if line > len(self.lines):
+            line, column = len(self.lines), len(self.lines[-1]) + 1
         return Problem(self.file, line, column, kind, message, self.line(line)[:400], hint)
 
 

@@ -73,14 +73,16 @@ class Reader:
                 place = place.value[min(part, len(place.value) - 1)] if place.value else place
         if kind == "extra_forbidden":
             known = known_keys(model, path[:-1])
-            hint = did_you_mean(last, known) or ("known: " + ", ".join(known) if known else "")
+            hint = _meant(last, known)
             self.fail_key(parent, last, "schema", f"unknown key {last!r}", hint)
         elif kind == "missing":
             self.fail(parent, "schema", f"{last!r} is missing")
         else:
             key = next((part for part in reversed(path) if isinstance(part, str)), "")
             message, hint = _invalid_words(item, place)
-            self.fail(place, "schema", f"{key!r} {message}" if key else message, hint)
+            joint = ":" if kind == "value_error" else ""
+            text = f"{key!r}{joint} {message}" if key else message
+            self.fail(place, "schema", text, hint)
 
     def text(self, node: Node, *, running: bool = True) -> Template | str:
         """A text, compiled when there is an expression in it."""
@@ -170,6 +172,23 @@ def _inner(annotation: Any) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
+
+
+_ELSEWHERE = {
+    "action": "do", "actions": "do", "steps": "do", "then": "do",
+    "condition": "if", "conditions": "if", "where": "if",
+    "event": "on", "trigger": "on", "when": "on", "cron": "schedule",
+    "cooldown": "once_within", "throttle": "once_within", "debounce": "once_after",
+    "group_by": "key", "enabled": "state", "sender": "from",
+    "message": "body", "text": "body", "url": "webhook",
+}  # fmt: skip
+"""What other systems call what we call otherwise."""
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    if _ELSEWHERE.get(word.lower()) in known:
+        return f"here it is called {_ELSEWHERE[word.lower()]!r}"
+    return did_you_mean(word, known) or ("known: " + ", ".join(known) if known else "")
 
 
 def _keys(model: type[BaseModel]) -> str:

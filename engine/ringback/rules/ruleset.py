@@ -5,13 +5,13 @@ all rules that reach it are evaluated as one program, because a call into CEL co
 comparison does. A line that fails takes the others with it, so it is from then on evaluated alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ringback.events import Event, matches_type
 from ringback.rules.calendar import Hours
 from ringback.rules.cel import Fault, Language, Program
-from ringback.rules.model import Condition, Rule, Trigger
+from ringback.rules.model import DEFAULT_TRUST, Condition, Rule, Trigger
 from ringback.rules.schedule import RULE_FIELD
 from ringback.rules.scope import Facts, Scope
 
@@ -30,11 +30,60 @@ class Match:
     verdicts: dict[str, str]
 
 
+class _Addresses:
+    """Whom a rule is for: exact addresses, and beginnings of addresses (`+1555*`)."""
+
+    __slots__ = ("beginnings", "exact")
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self.exact = frozenset(each for each in wanted if not each.endswith("*"))
+        self.beginnings = tuple(each[:-1] for each in wanted if each.endswith("*"))
+
+    def has(self, address: str) -> bool:
+        return address in self.exact or address.startswith(self.beginnings)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One rule of a plan. `place` is where the value of its first line stands, -1 for nowhere."""
+
+    rule: Rule
+    anybody: bool
+    from_: _Addresses | None
+    to: _Addresses | None
+    place: int = -1
+
+    def refuses(self, event: Event) -> str:
+        """Why the rule is not for this event, before any condition; empty when it is."""
+        rule = self.rule
+        if event.trust not in rule.trust and event.source != "internal":
+            return f"trust:{event.trust}"
+        if self.from_ is not None and not self.from_.has(event.sender):
+            return "from"
+        if self.to is not None and not self.to.has(event.recipient):
+            return "to"
+        if rule.schedule is not None and event.fields.get(RULE_FIELD) != rule.name:
+            return "schedule"
+        return ""
+
+
+def _row(rule: Rule) -> _Row:
+    return _Row(
+        rule,
+        rule.trust >= DEFAULT_TRUST and not (rule.from_ or rule.to or rule.schedule),
+        _Addresses(rule.from_) if rule.from_ else None,
+        _Addresses(rule.to) if rule.to else None,
+    )
+
+
 @dataclass(slots=True)
 class _Plan:
-    """What is known about one type of event before any event comes."""
+    """What is known about one type of event before any event comes.
 
-    rules: tuple[Rule, ...]
+    `lines` are the first lines of rules for anybody, by their text; `alone` those that failed once.
+    """
+
+    rows: tuple[_Row, ...]
     verdicts: dict[str, str]
     lines: dict[str, Program]
     alone: set[str] = field(default_factory=set)
@@ -48,6 +97,28 @@ class _Plan:
         self.together = language.batch(programs) if len(programs) > 1 else None
         if self.together is None:
             self.order = ()
+        places = {source: place for place, source in enumerate(self.order)}
+        for row in self.rows:
+            if row.anybody and row.rule.conditions:
+                row.place = places.get(row.rule.conditions[0].source, -1)
+
+    def values(self, scope: Scope, language: Language) -> Sequence[object]:
+        """The values of the first lines in their order; empty when there is no common program."""
+        if self.together is None:
+            return ()
+        values = self.together.evaluate(scope)
+        if isinstance(values, list):
+            return values
+        order = self.order
+        single = [self.lines[source].evaluate(scope) for source in order]
+        failed = {
+            source for source, value in zip(order, single, strict=True) if isinstance(value, Fault)
+        }
+        if failed:
+            self.alone |= failed
+            self.join(language)
+        known = dict(zip(order, single, strict=True))
+        return [known[source] for source in self.order]
 
 
 class RuleSet:
@@ -72,7 +143,7 @@ class RuleSet:
     def wants(self, type_: str) -> bool:
         """Whether any rule that is not `off` listens to this type of event."""
         plan = self._plans.get(type_) or self._plan(type_)
-        return bool(plan.rules)
+        return bool(plan.rows)
 
     def scope(self, event: Event, facts: Facts) -> Scope:
         """What a condition on this event can see."""
@@ -81,45 +152,36 @@ class RuleSet:
     def match(self, event: Event, facts: Facts) -> Match:
         """Which rules want this event. Timing, overlap and backstop are judged by the worker."""
         plan = self._plans.get(event.type) or self._plan(event.type)
-        if not plan.rules:
-            return Match((), dict(plan.verdicts))
         verdicts = dict(plan.verdicts)
+        if not plan.rows:
+            return Match((), verdicts)
         scope = self.scope(event, facts)
-        known = self._first_lines(plan, scope)
+        values = plan.values(scope, self.language)
+        trusted = event.trust in DEFAULT_TRUST or event.source == "internal"
         fired = []
-        for rule in plan.rules:
-            why = _addressed(rule, event) or holds(rule.conditions, scope, known)
+        for row in plan.rows:
+            rule = row.rule
+            value = values[row.place] if row.place >= 0 and values else None
+            if not (trusted and row.anybody):
+                why = row.refuses(event) or holds(rule.conditions, scope, value)
+            elif value is False:
+                why = "if:1"
+            else:
+                why = holds(rule.conditions, scope, value) if rule.conditions else ""
             if why:
                 verdicts[rule.name] = why
             else:
                 fired.append(rule)
         return Match(tuple(fired), verdicts)
 
-    def _first_lines(self, plan: _Plan, scope: Scope) -> dict[str, object]:
-        if plan.together is None:
-            return {}
-        values = plan.together.evaluate(scope)
-        if isinstance(values, list):
-            return dict(zip(plan.order, values, strict=True))
-        known: dict[str, object] = {}
-        for source in plan.order:
-            known[source] = plan.lines[source].evaluate(scope)
-            if isinstance(known[source], Fault):
-                plan.alone.add(source)
-        plan.join(self.language)
-        return known
-
     def _plan(self, type_: str) -> _Plan:
         wanted = [rule for rule in self.rules if any(matches_type(on, type_) for on in rule.on)]
-        ready = tuple(rule for rule in wanted if rule.state != "off")
+        rows = tuple(_row(rule) for rule in wanted if rule.state != "off")
+        firsts = [row.rule.conditions[0] for row in rows if row.anybody and row.rule.conditions]
         plan = _Plan(
-            ready,
+            rows,
             {rule.name: "off" for rule in wanted if rule.state == "off"},
-            {
-                rule.conditions[0].source: rule.conditions[0].program
-                for rule in ready
-                if rule.conditions and not (rule.from_ or rule.to)
-            },
+            {first.source: first.program for first in firsts},
         )
         plan.join(self.language)
         if len(self._plans) < _MOST_PLANS:
@@ -135,32 +197,13 @@ class RuleSet:
         return event.conversation or event.subject_sid
 
 
-def _addressed(rule: Rule, event: Event) -> str:
-    if event.trust not in rule.trust and event.source != "internal":
-        return f"trust:{event.trust}"
-    if rule.from_ and not _among(event.sender, rule.from_):
-        return "from"
-    if rule.to and not _among(event.recipient, rule.to):
-        return "to"
-    if rule.schedule is not None and event.fields.get(RULE_FIELD) != rule.name:
-        return "schedule"
-    return ""
+def holds(conditions: tuple[Condition, ...], scope: Scope, first: object = None) -> str:
+    """Empty when every line holds, else the verdict of the first that does not.
 
-
-def _among(address: str, wanted: tuple[str, ...]) -> bool:
-    return address in wanted or any(
-        each.endswith("*") and address.startswith(each[:-1]) for each in wanted
-    )
-
-
-def holds(
-    conditions: tuple[Condition, ...], scope: Scope, known: Mapping[str, object] | None = None
-) -> str:
-    """Empty when every line holds, else the verdict of the first that does not."""
+    `first` is the value of the first line when it is known already.
+    """
     for number, condition in enumerate(conditions, 1):
-        value = known.get(condition.source) if known and number == 1 else None
-        if value is None:
-            value = condition.program.evaluate(scope)
+        value = first if number == 1 and first is not None else condition.program.evaluate(scope)
         if value is False:
             return f"if:{number}"
         if isinstance(value, Fault):

@@ -113,6 +113,8 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
+    for inner in (HoursModel, TriggerModel, UnlessModel, ScheduleModel):
+        defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []
     for name, model in STEPS.items():

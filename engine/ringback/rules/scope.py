@@ -173,7 +173,9 @@ class Scope:
         """A value, computed at its first use."""
         values = self._values
         if key not in values:
-            values[key] = get(self)
+            value = get(self)
+            # CEL would end a text at a NUL, and conditions would not see what is behind it.
+            values[key] = value.replace("\0", "\ufffd") if isinstance(value, str) else value
         return values[key]
 
     def hours(self, name: str) -> Hours:

@@ -165,18 +165,29 @@ def _undeclared(name: str, offset: int, source: str, known: Vocabulary) -> Compl
         index -= 1
     start = words[index].start if 0 <= index < len(words) else offset
     last = name.rpartition(".")[2]
+    if called and last in known.functions:
+        hint = "write " + " or ".join(known.functions[last])
+        return Complaint(start, "type", f"{last}() does not take these arguments", hint)
     if called:
         hint = did_you_mean(last, known.functions)
         return Complaint(start, "type", f"unknown function {last!r}", hint)
     space = name.partition(".")[0]
-    inside = sorted(field for field in known.fields if field.startswith(f"{space}."))
+    inside = sorted(
+        field[len(space) + 1 :] for field in known.fields if field.startswith(f"{space}.")
+    )
+    if inside:
+        near = get_close_matches(name[len(space) + 1 :], inside, n=1, cutoff=0.6)
+        hint = f"did you mean {space + '.' + near[0]!r}?" if near else "known: " + ", ".join(inside)
+        return Complaint(start, "type", f"unknown field {name!r}", hint)
+    while index > 1 and words[index - 1].text == ".":
+        index -= 2
+        start = words[index].start
     hint = did_you_mean(name, known.fields)
-    if inside and not hint:
-        hint = "known: " + ", ".join(field.partition(".")[2] for field in inside)
-    if not inside and "." not in name and not hint:
+    if space == "lists":
+        hint = "add it under `lists`"
+    elif "." not in name and not hint:
         hint = f"a text needs quotes: '{name}'"
-    what = "field" if inside else "name"
-    return Complaint(start, "type", f"unknown {what} {name!r}", hint)
+    return Complaint(start, "type", f"unknown name {name!r}", hint)
 
 
 def _overload(name: str, types: str, offset: int, source: str, known: Vocabulary) -> Complaint:

@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import pytest
 
+from ringback.plugins.invoke import bind
 from ringback.plugins.loader import PluginSet, hook_callers, load_plugins
 
 Load = Callable[..., PluginSet]
@@ -371,6 +372,13 @@ def test_hook_callers_gives_one_callable_per_plugin_with_only_what_it_named(load
     assert callers[1][1](event="E", ctx="C") == ("C", "E", 5)
     with pytest.raises(RuntimeError, match="c"):
         callers[2][1](event="E", ctx="C")
+
+
+def test_what_hook_callers_gives_can_be_bound_as_any_handler(load: Load) -> None:
+    """The worker binds it to what there is, sync or async, as it does with rules."""
+    text = "from ringback import hookimpl\n@hookimpl\ndef startup(ctx): return ctx\n"
+    ((_, function),) = hook_callers(load({"a.py": text}), "startup")
+    assert bind(function, {"ctx": "C", "event": "E"})() == "C"
 
 
 PACKAGED = {

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,12 +102,18 @@ def hook_callers(pluginset: PluginSet, name: str) -> list[tuple[Plugin, Callable
     for implementation in reversed(caller.get_hookimpls()):
         plugin = pluginset.get(implementation.plugin_name)
         if plugin is not None:
-            pairs.append((plugin, partial(_call, implementation.function)))
+            pairs.append((plugin, _caller(implementation.function)))
     return pairs
 
 
-def _call(function: Callable[..., Any], **available: Any) -> Any:
-    return bind(function, available)()
+def _caller(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, taking every argument of its hook by name; it still shows which it wants."""
+
+    @wraps(function)
+    def call(**given: Any) -> Any:
+        return bind(function, given)()
+
+    return call
 
 
 def load_plugins(

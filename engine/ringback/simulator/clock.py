@@ -28,7 +28,7 @@ class Timer:
 
     when: float
     order: int
-    do: Callable[[], None] | None = field(compare=False)
+    do: Callable[[], object] | None = field(compare=False)
 
     def cancel(self) -> None:
         self.do = None
@@ -81,7 +81,7 @@ class Clock:
         """How many virtual seconds from now to a date that a client named."""
         return (date - self.shown()).total_seconds()
 
-    def after(self, delay: float, do: Callable[[], None]) -> Timer:
+    def after(self, delay: float, do: Callable[[], object]) -> Timer:
         """Let `do` happen `delay` virtual seconds from now; at equal times, in order of asking."""
         timer = Timer(self.now() + max(0.0, delay), next(self._order), do)
         heapq.heappush(self._heap, timer)

@@ -94,8 +94,8 @@ class Door:
         )
         body = b"" if early else await _body(request)
         if body is None:
-            refusal = Refusal(413, 20413, f"The body is larger than {BODY_CAP // 1024} KiB")
-            return self._refused(refusal, world.ledger.add("request", path=path))
+            large = Refusal(413, 20413, f"The body is larger than {BODY_CAP // 1024} KiB")
+            return self._refused(large, world.ledger.add("request", path=path))
         query_text = request.url.query
 
         def perform() -> Response:

@@ -111,15 +111,11 @@ async def _hang(world: World, request: Request, fault: Fault, perform: Perform) 
     if created == "now":
         perform()
     elif created == "late":
-        world.clock.after(float(fault.get("late", 12.0)), lambda: void(perform()))
+        world.clock.after(float(fault.get("late", 12.0)), perform)
     await asyncio.wait(
         [asyncio.ensure_future(gone(request))], timeout=float(fault.get("seconds", 40.0))
     )
     return await _cut(request)
-
-
-def void(_: Response) -> None:
-    """Throw an answer away."""
 
 
 async def _drip(request: Request, fault: Fault, response: Response) -> Response | None:
@@ -164,10 +160,10 @@ async def _malform(
     how = str(fault.get("how", "truncated"))
     line = line_of(request)
     if how == "early" and line is not None:
-        body = json.dumps(Refusal(400, 20001, "Answered before the body came").body())
+        words = json.dumps(Refusal(400, 20001, "Answered before the body came").body())
         line.write(
             f"HTTP/1.1 400 Bad Request\r\ncontent-type: {JSON}\r\nconnection: close\r\n"
-            f"content-length: {len(body)}\r\n\r\n{body}".encode()
+            f"content-length: {len(words)}\r\n\r\n{words}".encode()
         )
         line.close()
         await gone(request)

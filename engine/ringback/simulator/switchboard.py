@@ -6,6 +6,7 @@ One switchboard per account: it is the exchange's kernel, and holds the exchange
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from ringback.simulator.debugger import Trouble as Entry
 from ringback.simulator.debugger import report
@@ -132,7 +133,7 @@ class Switchboard:
     def handset(self, address: str) -> ports.Handset:
         phone = self._world.handset(address)
         return ports.Handset(
-            outcome=phone.call_outcome(),
+            outcome=cast(ports.Outcome, phone.call_outcome()),
             ring_seconds=phone.ring_seconds,
             talk_seconds=phone.talk_seconds,
             keys=phone.keys,

@@ -20,6 +20,7 @@ _EVENT = (
     "conversation, status, error_code, tag, verdicts, depth, log_id, fields"
 )
 _CONTACTS_PER_NUMBER = 50
+_EVENTS_PER_SID = 20
 
 
 class Questions:
@@ -227,7 +228,8 @@ class Questions:
         if caused:
             return [row["uid"] for row in caused]
         about = self._all(
-            "select uid from events where subject_sid = ? order by id limit ?", (text, limit)
+            "select uid from events where subject_sid = ? order by id limit ?",
+            (text, max(limit, _EVENTS_PER_SID)),
         )
         if about:
             return [row["uid"] for row in about]
@@ -239,14 +241,7 @@ class Questions:
 
     def _is_callback(self, event: Mapping[str, Any]) -> bool:
         """Whether an event is news about something that an action of ours made."""
-        if event["tag"]:
-            return True
-        row = self._one(
-            "select 1 from actions where remote_sid = ? and remote_sid <> '' "
-            "and kind in ('send_message', 'place_call')",
-            (event["subject_sid"],),
-        )
-        return row is not None
+        return not event["type"].endswith(".received") and self._cause(event) is not None
 
     def trace(self, event_uid: str) -> Row | None:
         """The whole life of one event: verdicts, runs, actions, attempts, callbacks, outcomes.
@@ -267,14 +262,15 @@ class Questions:
         return {"event": event, "cause": cause, "runs": runs, "answer": answer}
 
     def _cause(self, event: Mapping[str, Any]) -> Row | None:
-        if event["tag"]:
-            return self._one(
-                "select a.uid as action, a.event_uid as event, a.rule from attempts t "
-                "join actions a on a.uid = t.action_uid where t.tag = ?",
-                (event["tag"],),
-            )
-        if not event["subject_sid"] or event["type"].endswith(".received"):
+        if event["type"].endswith(".received"):
             return None
+        tagged = self._one(
+            "select a.uid as action, a.event_uid as event, a.rule from attempts t "
+            "join actions a on a.uid = t.action_uid where t.tag = ? and t.tag <> ''",
+            (event["tag"],),
+        )
+        if tagged or not event["subject_sid"]:
+            return tagged
         return self._one(
             "select uid as action, event_uid as event, rule from actions "
             "where remote_sid = ? and kind in ('send_message', 'place_call')",

@@ -1,0 +1,169 @@
+"""The worker dies, hangs or refuses: the supervisor's answer, shown on real processes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.receiver.supervisor import Supervisor
+
+STEADY = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+with open({notes!r}, "a") as notes:
+    print("up", flush=True, file=notes)
+time.sleep(60)
+"""
+HANGS = """
+import pathlib, time
+from ringback.hands import Hands
+with open({notes!r}, "a") as notes:
+    print("up", flush=True, file=notes)
+hands = Hands.create(pathlib.Path({hands!r}))
+hands.beat()
+hands.take("run_1", "greedy", "spinner", 0.1)
+time.sleep(60)
+"""
+BUSY = """
+import pathlib, time
+from ringback.hands import Hands
+with open({notes!r}, "a") as notes:
+    print("up", flush=True, file=notes)
+hands = Hands.create(pathlib.Path({hands!r}))
+hands.take("run_1", "slow", "but alive", 0.1)
+while True:
+    hands.beat()
+    time.sleep(0.05)
+"""
+ENDS = """
+import os
+with open({notes!r}, "a") as notes:
+    print(os.environ.get("RINGBACK_WORKER_ENDED", "-"), flush=True, file=notes)
+os._exit({code})
+"""
+DEAF = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with open({notes!r}, "a") as notes:
+    print("up", flush=True, file=notes)
+time.sleep(60)
+"""
+
+
+class Stage:
+    """Runs one supervisor over a scripted worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.notes = folder / "notes"
+        self.hands = folder / "worker.hands"
+        self.restarts = 0
+        self.supervisor: Supervisor | None = None
+
+    async def start(self, script: str, **values: Any) -> Supervisor:
+        text = script.format(notes=str(self.notes), hands=str(self.hands), **values)
+        command = [sys.executable, "-c", text]
+        self.supervisor = Supervisor(command, dict(os.environ), self.hands, self.restarted)
+        await self.supervisor.start()
+        return self.supervisor
+
+    def restarted(self) -> None:
+        self.restarts += 1
+
+    async def lines(self, count: int, seconds: float = 10.0) -> list[str]:
+        """Wait until the worker has written that many lines."""
+        async with asyncio.timeout(seconds):
+            while not self.notes.exists() or len(self.notes.read_text().splitlines()) < count:
+                await asyncio.sleep(0.02)
+        return self.notes.read_text().splitlines()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    if stage.supervisor is not None:
+        stage.supervisor.kill()
+        await stage.supervisor.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+    return loop.time() - started
+
+
+async def test_a_killed_worker_is_back_within_two_seconds(stage: Stage) -> None:
+    supervisor = await stage.start(STEADY)
+    await stage.lines(1)
+    first = supervisor.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: supervisor.pid not in (None, first), 2.0)
+    await stage.lines(2)
+    assert stage.restarts == 1
+
+
+async def test_stop_asks_and_waits(stage: Stage) -> None:
+    supervisor = await stage.start(STEADY)
+    await stage.lines(1)
+    await supervisor.stop()
+    assert supervisor.pid is None
+    assert stage.restarts == 0
+
+
+async def test_a_worker_that_will_not_end_is_killed_after_its_time(stage: Stage) -> None:
+    supervisor = await stage.start(DEAF)
+    await stage.lines(1)
+    started = asyncio.get_running_loop().time()
+    await supervisor.stop(patience=0.3)
+    assert supervisor.pid is None
+    assert 0.3 <= asyncio.get_running_loop().time() - started < 3
+
+
+async def test_a_worker_that_blocks_over_its_limit_is_killed(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = await stage.start(HANGS)
+    await stage.lines(2)
+    await until(lambda: supervisor.pid is not None)
+    assert stage.restarts >= 1
+    assert "plugin spinner, rule greedy" in caplog.text
+
+
+async def test_a_worker_that_is_slow_but_alive_is_left_alone(stage: Stage) -> None:
+    supervisor = await stage.start(BUSY)
+    await stage.lines(1)
+    await until(stage.hands.exists)
+    first = supervisor.pid
+    await asyncio.sleep(1.0)
+    assert supervisor.pid == first
+
+
+@pytest.mark.parametrize("code", [2, 65, 74, 75, 78])
+async def test_a_worker_that_cannot_start_as_things_are_ends_it(stage: Stage, code: int) -> None:
+    supervisor = await stage.start(ENDS, code=code)
+    await until(lambda: supervisor.refused is not None)
+    assert supervisor.refused == code
+    assert stage.restarts == 0
+
+
+async def test_the_next_worker_learns_how_the_last_one_ended(stage: Stage) -> None:
+    await stage.start(ENDS, code=3)
+    assert (await stage.lines(3))[:3] == ["-", "exit 3", "exit 3"]
+
+
+async def test_restarts_slow_down_but_never_beyond_two_seconds(stage: Stage) -> None:
+    await stage.start(ENDS, code=3)
+    await stage.lines(1)
+    waits = [await until(lambda seen=seen: stage.restarts > seen, 4.0) for seen in range(5)]
+    assert waits[0] < 1.0
+    assert max(waits) < 3.0
+    assert waits[4] > waits[0]

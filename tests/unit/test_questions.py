@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
 from ringback.store.running import NewAction
 from ringback.store.sending import Verdict
+from ringback.store.sqlite import connect_writer
 
 OURS, THEIRS = "+15550001111", "+12025550142"
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)
@@ -183,6 +185,8 @@ async def test_events_list_filters(story: Story, capsys: pytest.CaptureFixture[s
         (["--number", "+1"], []),
         (["--sid", story.sid], [story.event]),
         (["--since", "2026-03-14T09:30:01+00:00"], [story.callback]),
+        (["--since", "2026-03-14T09:30:00+00:00"], [story.event, story.callback]),
+        (["--since", "2026-03-14T09:31:00+00:00"], []),
         (["--errors"], []),
         (["--limit", "1"], [story.callback]),
     ):
@@ -271,3 +275,53 @@ async def test_dev_data_is_read_when_no_node_has_run(
     os.chdir(tmp_path / "other")
     assert run(["events", "list", "--json"]) == 0
     assert len(rows(capsys)) == 2
+
+
+async def test_questions_stay_quick(tmp_path: Path) -> None:
+    """With 100,000 events and actions each question of the shell takes a few milliseconds."""
+    path = tmp_path / "journal.db"
+    Journal(path, threaded=False).close()
+    connection = connect_writer(path)
+    connection.execute("begin")
+    connection.execute(
+        "with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) "
+        "insert into events (uid, type, at, received_at, trust, source, account_sid, subject_sid, "
+        "sender, recipient, conversation, status, error_code, tag, verdicts, dedupe_key, fields) "
+        "select 'evt_' || i, case i % 50 when 0 then 'message.failed' when 1 then 'call.received' "
+        "else 'message.delivered' end, strftime('%Y-%m-%dT%H:%M:%fZ', 1700000000 + i, 'unixepoch'),"
+        " strftime('%Y-%m-%dT%H:%M:%fZ', 1700000000 + i, 'unixepoch'), 'signed', 'webhook', 'AC', "
+        "'SM' || i, '+1' || (i % 5000), '+9', '+9/+1' || (i % 5000), '', (i % 50 = 0) * 30003, '', "
+        "'{}', 'k' || i, '{}' from n"
+    )
+    connection.execute(
+        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, params, policy, state, "
+        "planned_at, remote_sid) select 'act_' || id, 'run_' || id, uid, 'r', 0, 'send_message', "
+        "'{}', 'checked', case id % 1000 when 0 then 'failed' else 'settled' end, at, "
+        "'SM9' || id from events"
+    )
+    connection.execute("commit")
+    connection.close()
+    slow = {}
+    with Questions(tmp_path) as asked:
+        for name, ask in {
+            "newest": lambda: asked.events(),
+            "one type": lambda: asked.events(type="call.received"),
+            "all of a kind": lambda: asked.events(type="message.*"),
+            "a kind that is not there": lambda: asked.events(type="debugger.*"),
+            "one number": lambda: asked.events(number="+1123"),
+            "since a moment": lambda: asked.events(since="2023-11-15T22:00:00.000Z"),
+            "since later than all": lambda: asked.events(since="2030-01-01T00:00:00.000Z"),
+            "one message": lambda: asked.events(sid="SM77"),
+            "settled actions": lambda: asked.actions(state="settled"),
+            "failed actions": lambda: asked.actions(state="failed"),
+            "a trace": lambda: [asked.trace(uid) for uid in asked.find("SM977")],
+        }.items():
+            times = []
+            for _ in range(3):
+                started = time.perf_counter()
+                ask()
+                times.append(time.perf_counter() - started)
+            if min(times) > 0.03:
+                slow[name] = min(times)
+        assert len(asked.events(since="2023-11-15T22:00:00.000Z", limit=200_000)) == 14_401
+    assert slow == {}

@@ -1,0 +1,247 @@
+"""Why did a signature not fit? Which reading of the request would have, and what to mend.
+
+The request is never accepted for it. Twilio signs the address that it was told, and the fields as
+it sent them; proxies, frameworks and wrong settings change either on the way. So this tries the
+changes that are common, fewest first, until one reading fits the signature that came.
+https://www.twilio.com/docs/usage/webhooks/webhooks-security
+"""
+
+import base64
+import hashlib
+import hmac
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from ringback.twilio.readings import Kinds, Refused, readings
+
+MOST_READINGS = 100_000
+"""Readings to try at most: about a second."""
+
+_SAYS = {
+    "scheme": (
+        "Twilio called the address by {scheme}, RINGBACK_PUBLIC_URL says otherwise",
+        "set RINGBACK_PUBLIC_URL to {base}",
+    ),
+    "port": (
+        "Twilio called another port than RINGBACK_PUBLIC_URL names",
+        "set RINGBACK_PUBLIC_URL to {base}, with exactly the port that Twilio was told",
+    ),
+    "host": (
+        "Twilio called the host {host}, RINGBACK_PUBLIC_URL names another one",
+        "set RINGBACK_PUBLIC_URL to {base}, or tell Twilio the configured address",
+    ),
+    "prefix": (
+        "the path in front of /twilio is another one outside than inside: a proxy cuts or adds it",
+        "set RINGBACK_PUBLIC_URL to {base}",
+    ),
+    "slash": (
+        "a slash at the end of the path was added or taken away on the way",
+        "turn off the proxy's slash rewriting, or tell Twilio the address {url}",
+    ),
+    "path": (
+        "the path was rewritten on the way; Twilio called {url}",
+        "let the proxy pass the path on as it came (nginx: proxy_pass without a path)",
+    ),
+    "query-order": (
+        "the query's parameters were put in another order on the way",
+        "turn off query sorting at the proxy or CDN for this path",
+    ),
+    "query-encoding": (
+        "the query was decoded and encoded anew on the way",
+        "let the proxy pass the query on as it came (nginx: proxy_pass without a path)",
+    ),
+    "query-added": (
+        "something on the way added to the query",
+        "stop the proxy or CDN from adding parameters for this path",
+    ),
+    "query-lost": (
+        "the query that Twilio was told got lost or changed on the way",
+        "let the proxy pass the query on ($is_args$args in nginx)",
+    ),
+    "blank-values": (
+        "fields with an empty value were dropped on the way",
+        "turn off form rewriting at the proxy or firewall: empty fields are signed too",
+    ),
+    "trimmed": (
+        "spaces around a field's value were cut off on the way",
+        "turn off form rewriting at the proxy or firewall: values are signed untrimmed",
+    ),
+    "plus": (
+        "the form was decoded twice on the way: a plus sign became a space",
+        "let the proxy or firewall pass the body on as it came",
+    ),
+    "unicode": (
+        "the text was brought into another Unicode form on the way",
+        "let the proxy or firewall pass the body on as it came",
+    ),
+    "line-endings": (
+        "line breaks in the text were changed on the way",
+        "let the proxy or firewall pass the body on as it came",
+    ),
+    "charset": (
+        "the text was read as Latin-1 and written as UTF-8 on the way",
+        "let the proxy or firewall pass the body on as it came",
+    ),
+    "escaped": (
+        "the text was escaped as HTML on the way",
+        "turn off the firewall's rewriting for this path",
+    ),
+    "field-added": (
+        "something on the way added a field to the form",
+        "let the proxy or firewall pass the body on as it came",
+    ),
+    "method": (
+        "Twilio signed no fields, yet some came: a redirect or proxy changed the request",
+        "tell Twilio the final address, so that nothing redirects",
+    ),
+    "token": (
+        "the request is signed with the auth token of another configured account",
+        "put that token with the account in the request: [accounts] in ringback.toml",
+    ),
+    "body-hash": (
+        "the signature is right for the address, but the body was changed on the way",
+        "let the proxy or firewall pass the body on byte for byte",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that differs. `kind` is a key of this module's table or one of `missing`,
+    `malformed`, `shared-key`, `body-hash`, `account`, `unknown`; `says` and `mend` are for people.
+    """
+
+    kind: str
+    says: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.says}; {self.mend}"
+
+
+def explain(
+    seen: Refused,
+    *,
+    public_url: str,
+    tokens: Mapping[str, tuple[str, ...]],
+    shared_keys: Mapping[str, str] | None = None,
+    known_urls: Iterable[str] = (),
+) -> tuple[Cause, ...]:
+    """The fewest causes that explain why the signature did not fit; `unknown` when none do.
+
+    `tokens` maps accounts to their tokens (`""` for any account). `known_urls` are the addresses
+    that Twilio was told, when somebody knows them: they help where the way there is rewritten. The
+    answer is for the log and for `doctor`: no token and no expected signature is in it.
+    """
+    plain = _plain_cause(seen, tokens, shared_keys or {})
+    if plain is not None:
+        return (plain,)
+    given = base64.b64decode(seen.headers["x-twilio-signature"])
+    digest, keys = _keys(seen, tokens, shared_keys or {})
+    known = [url.partition("#")[0] for url in known_urls if url]
+    tried = readings(seen, public_url.rstrip("/"), known)
+    for url, form, kinds in itertools.islice(tried, MOST_READINGS):
+        signed = (url + form).encode("utf-8", "replace")
+        for key, extra in keys:
+            if hmac.compare_digest(hmac.digest(key, signed, digest), given):
+                return _causes(kinds | extra, url, seen)
+    return (_unknown(seen, tokens),)
+
+
+def _plain_cause(
+    seen: Refused, tokens: Mapping[str, tuple[str, ...]], shared_keys: Mapping[str, str]
+) -> Cause | None:
+    """What is plain without trying anything."""
+    signature = seen.headers.get("x-twilio-signature", "")
+    if not signature:
+        return Cause(
+            "missing",
+            "there is no X-Twilio-Signature: it is not from Twilio, or a proxy drops the header",
+            "let the proxy pass X-Twilio-Signature on",
+        )
+    if not re.fullmatch(r"[A-Za-z0-9+/]{27}=|[A-Za-z0-9+/]{43}=", signature):
+        return Cause(
+            "malformed",
+            "X-Twilio-Signature is not a signature: it is forged, or cut on the way",
+            "let the proxy pass X-Twilio-Signature on as it came",
+        )
+    settings = seen.headers.get("x-twilio-webhooks-signature-settings", "")
+    if settings:
+        named = dict(part.strip().partition("=")[::2] for part in settings.split(","))
+        if named.get("algorithm") != "HMAC_SHA256" or named.get("key") not in shared_keys:
+            return Cause(
+                "shared-key",
+                "the request is signed with a shared key that is not configured here",
+                "add the key's id and secret to RINGBACK_SHARED_KEYS",
+            )
+        return None
+    if not any(tokens.values()):
+        return Cause("token", "no auth token is configured", "set TWILIO_AUTH_TOKEN")
+    if seen.account and seen.account not in tokens and "" not in tokens:
+        return Cause(
+            "account",
+            f"the request is about {seen.account}, which is not configured here",
+            "add the account and its token: [accounts] in ringback.toml",
+        )
+    return None
+
+
+def _keys(
+    seen: Refused, tokens: Mapping[str, tuple[str, ...]], shared_keys: Mapping[str, str]
+) -> tuple[str, list[tuple[bytes, Kinds]]]:
+    settings = seen.headers.get("x-twilio-webhooks-signature-settings", "")
+    if settings:
+        named = dict(part.strip().partition("=")[::2] for part in settings.split(","))
+        return "sha256", [(shared_keys[named["key"]].encode(), frozenset())]
+    own = tokens.get(seen.account, tokens.get("", ())) if seen.account else ()
+    every = dict.fromkeys(itertools.chain.from_iterable(tokens.values()))
+    mine = own or tuple(every)
+    others = [token for token in every if token not in mine]
+    return "sha1", [
+        *((token.encode(), frozenset[str]()) for token in mine if token),
+        *((token.encode(), frozenset(("token",))) for token in others if token),
+    ]
+
+
+def _causes(kinds: Kinds, url: str, seen: Refused) -> tuple[Cause, ...]:
+    parts = urlsplit(url)
+    prefix = parts.path.partition("/twilio/")[0] if "/twilio/" in parts.path else ""
+    words = {
+        "scheme": parts.scheme,
+        "host": parts.netloc,
+        "base": f"{parts.scheme}://{parts.netloc}{prefix}",
+        "url": f"{parts.scheme}://{parts.netloc}{parts.path}",
+    }
+    if not kinds:
+        # The signature fits the request as it came: then it is the body that does not fit.
+        kinds = frozenset(("body-hash",)) if seen.body and seen.params is None else kinds
+    causes = [
+        Cause(kind, says.format(**words), mend.format(**words))
+        for kind, (says, mend) in _SAYS.items()
+        if kind in kinds
+    ]
+    if seen.body and seen.params is None and not _hash_fits(seen) and "body-hash" not in kinds:
+        says, mend = _SAYS["body-hash"]
+        causes.append(Cause("body-hash", says, mend))
+    return tuple(causes) or (
+        Cause("none", "the signature fits this request", "nothing about the signature is wrong"),
+    )
+
+
+def _hash_fits(seen: Refused) -> bool:
+    hashes = [value for name, value in parse_qsl(seen.query) if name == "bodySHA256"]
+    return hashes == [hashlib.sha256(seen.body).hexdigest()]
+
+
+def _unknown(seen: Refused, tokens: Mapping[str, tuple[str, ...]]) -> Cause:
+    return Cause(
+        "unknown",
+        "no reading of the request fits: it is forged, signed with another auth token"
+        + (f" of {seen.account}" if seen.account else "")
+        + ", or changed on the way in a way that cannot be told",
+        "compare TWILIO_AUTH_TOKEN with the primary token in Twilio's console (API keys and the "
+        "Maton key do not verify webhooks), and RINGBACK_PUBLIC_URL with the address set at Twilio",
+    )

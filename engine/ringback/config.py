@@ -117,7 +117,7 @@ class Settings:
     ))  # fmt: skip
     gateway_rate: float = field(default=0.0, metadata=_facts(
         "RINGBACK_GATEWAY_RATE", kind="rate",
-        about="Requests a second to the gateway; 0 means what it is known to allow (Maton: 8).",
+        about="Requests a second to the gateway; 0 means 8 for Maton, 80 for Twilio directly.",
     ))  # fmt: skip
     sender_rate: float = field(default=0.0, metadata=_facts(
         "RINGBACK_SENDER_RATE", kind="rate",
@@ -136,7 +136,7 @@ class Settings:
         "RINGBACK_RECIPIENT_PER_HOUR", kind="count",
         about="So many messages and calls an hour go to one recipient at most; 0 means any number.",
     ))  # fmt: skip
-    total_per_hour: int = field(default=0, metadata=_facts(
+    total_per_hour: int = field(default=5000, metadata=_facts(
         "RINGBACK_TOTAL_PER_HOUR", kind="count",
         about="So many messages and calls go out in an hour at most, in all; 0 means any number.",
     ))  # fmt: skip

@@ -46,7 +46,12 @@ class Project:
             else:
                 problems += compiled
         problems += _doubles(rules)
-        return cls(settings, RuleSet(tuple(rules)), plugins, _relative(problems, settings.project))
+        return cls(
+            settings,
+            RuleSet(rules, loaded.language),
+            plugins,
+            _relative(problems, settings.project),
+        )
 
 
 def _doubles(rules: list[Rule]) -> list[Problem]:
@@ -65,6 +70,7 @@ def _doubles(rules: list[Rule]) -> list[Problem]:
 
 def _relative(problems: list[Problem], root: Path) -> list[Problem]:
     """Problems with their files named as seen from the project, in the order of the files."""
+
     def inside(file: str) -> str:
         path = Path(file)
         return str(path.relative_to(root)) if path.is_relative_to(root) else file

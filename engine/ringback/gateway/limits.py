@@ -256,7 +256,9 @@ class Limits:
     """All limits of one gateway key: what the worker asks before and tells after each attempt.
 
     `mode` is `maton` (8 requests a second per key) or `direct`. `sender_rates` overrides the usual
-    segments per second of single senders.
+    segments per second of single senders. With `pace=False` senders and calls are not held back
+    here: Twilio queues both by itself, for up to ten hours. `sender_rate` is the rate of every
+    sender that `sender_rates` does not name; 0 means what Twilio usually grants its kind.
     """
 
     def __init__(
@@ -266,8 +268,12 @@ class Limits:
         seams: Seams = REAL,
         sender_rates: Mapping[str, float] | None = None,
         rate: float = 0.0,
+        pace: bool = True,
+        sender_rate: float = 0.0,
     ) -> None:
         self._clock = seams.monotonic
+        self._pace = pace
+        self._sender_rate = sender_rate
         nominal = rate or (MATON_RATE if mode == "maton" else DIRECT_RATE)
         self.key = Bucket(self._clock, nominal, nominal, nominal * RESERVED)
         self._rates = dict(sender_rates or {})
@@ -289,10 +295,10 @@ class Limits:
         waits = [(self.key.wait(low=not request.writes), "the gateway key's rate")]
         special: Bucket | None = None
         cost = 1.0
-        if request.makes and request.resource == "messages":
+        if self._pace and request.makes and request.resource == "messages":
             special, cost = self._sender(sender), float(max(segments, 1))
             waits.append((special.wait(cost), f"the rate of sender {sender or 'by service'}"))
-        elif request.makes and request.resource == "calls":
+        elif self._pace and request.makes and request.resource == "calls":
             special = self._calls.setdefault(
                 request.account_sid, Bucket(self._clock, CALL_RATE, 2.0)
             )
@@ -343,7 +349,7 @@ class Limits:
         if bucket is None:
             if len(self._senders) >= 10_000:
                 self._senders.pop(next(iter(self._senders)))
-            rate = self._rates.get(sender) or sender_rate(sender)
+            rate = self._rates.get(sender) or self._sender_rate or sender_rate(sender)
             bucket = self._senders[sender] = Bucket(self._clock, rate, max(rate, 10.0))
         return bucket
 

@@ -12,8 +12,8 @@ from ringback.simulator.numbering import friendly
 from ringback.simulator.post import Webhook
 from ringback.simulator.records import Message, Resource
 from ringback.simulator.refusal import invalid
-from ringback.simulator.segments import count
 from ringback.simulator.world import World
+from ringback.twilio.segments import count
 
 
 @dataclass(frozen=True, slots=True)

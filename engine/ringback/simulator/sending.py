@@ -13,8 +13,8 @@ from ringback.simulator.form import legal_url
 from ringback.simulator.numbering import channel_of, is_channel, is_e164, is_name, is_short_code
 from ringback.simulator.records import Message, Resource
 from ringback.simulator.refusal import Refusal, invalid
-from ringback.simulator.segments import count, smart
 from ringback.simulator.world import SHORT_CODE, World
+from ringback.twilio.segments import count, smart
 
 MOST_CHARACTERS = 1600
 MOST_MEDIA = 10

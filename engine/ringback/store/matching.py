@@ -34,12 +34,15 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """One event with the verdict of every rule that looked at it, and the runs it starts."""
+    """One event with the verdict of every rule that looked at it, the runs that it starts,
+    those that it cancels (uid and reason), and those that it wakes."""
 
     event: Event
     log_id: int | None
     verdicts: str
     runs: tuple[NewRun, ...] = ()
+    cancels: tuple[tuple[str, str], ...] = ()
+    wakes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,16 @@ def last_firing(connection: Connection, rule: str, key: str) -> tuple[str, str] 
     return (row[0], row[1]) if row else None
 
 
+def under_way(connection: Connection, rule: str, key: str) -> list[str]:
+    """The runs of a rule for a key that have not ended, oldest first."""
+    rows = connection.execute(
+        "select uid from runs where rule = ? and key = ? "
+        "and state in ('pending', 'running', 'waiting') order by id",
+        (rule, key),
+    )
+    return [row[0] for row in rows]
+
+
 def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
     """Write a batch of events with their runs, fold the statuses in it, move the cursor.
 
@@ -129,8 +142,9 @@ def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | N
             learn(connection, event)
         elif event.source != "internal":
             recorded.moved.extend(fold(connection, event))
-    runs = [run for item in batch for run in item.runs]
-    insert_runs(connection, runs)
+    insert_runs(connection, [run for item in batch for run in item.runs])
+    for item in batch:
+        _touch(connection, item)
     if new_cursor is not None:
         set_meta(connection, CURSOR, str(new_cursor))
     return recorded
@@ -151,12 +165,27 @@ def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
     )  # fmt: skip
 
 
-def settle_verdicts(
-    connection: Connection, event_uid: str, verdicts: str, runs: Sequence[NewRun]
-) -> None:
+def settle_verdicts(connection: Connection, item: Matched) -> None:
     """Write the verdicts and runs of an event that was recorded before it was matched."""
-    connection.execute("update events set verdicts = ? where uid = ?", (verdicts, event_uid))
-    insert_runs(connection, runs)
+    connection.execute(
+        "update events set verdicts = ? where uid = ?", (item.verdicts, item.event.uid)
+    )
+    insert_runs(connection, item.runs)
+    _touch(connection, item)
+
+
+def _touch(connection: Connection, item: Matched) -> None:
+    for uid in item.wakes:
+        connection.execute(
+            "insert into wakes (run_uid, event_uid) values (?, ?) on conflict do nothing",
+            (uid, item.event.uid),
+        )
+    for uid, reason in item.cancels:
+        connection.execute(
+            "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
+            "where uid = ? and state in ('pending', 'running', 'waiting')",
+            (reason, iso(item.event.received_at), uid),
+        )
 
 
 def fold(connection: Connection, event: Event) -> list[Moved]:

@@ -77,6 +77,13 @@ create index runs_event on runs (event_uid);
 create index runs_rule_key on runs (rule, key);
 create index runs_open on runs (state, due_at) where state in ('pending', 'running', 'waiting');
 
+create table wakes (
+    id integer primary key,
+    run_uid text not null,
+    event_uid text not null,
+    unique (run_uid, event_uid)
+);
+
 create table actions (
     id integer primary key,
     uid text not null unique,

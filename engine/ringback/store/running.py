@@ -93,6 +93,54 @@ def get_run(connection: sqlite3.Connection, uid: str) -> StoredRun | None:
     return StoredRun(*row) if row else None
 
 
+def next_wake(connection: sqlite3.Connection, run_uid: str) -> tuple[int, str] | None:
+    """The oldest event that a waiting run has yet to take: the row and the event's uid."""
+    row = connection.execute(
+        "select id, event_uid from wakes where run_uid = ? order by id limit 1", (run_uid,)
+    ).fetchone()
+    return (row[0], row[1]) if row else None
+
+
+def woken(connection: sqlite3.Connection) -> list[str]:
+    """The runs for which events lie ready."""
+    return [row[0] for row in connection.execute("select distinct run_uid from wakes")]
+
+
+def next_queued(connection: sqlite3.Connection, rule: str, key: str) -> str | None:
+    """The run whose turn it is, when nothing else of this rule and key is under way."""
+    busy = connection.execute(
+        "select 1 from runs where rule = ? and key = ? and (state in ('pending', 'running') "
+        "or (state = 'waiting' and memory is not null)) limit 1",
+        (rule, key),
+    ).fetchone()
+    if busy:
+        return None
+    row = connection.execute(
+        "select uid from runs where rule = ? and key = ? and state = 'waiting' and memory is null "
+        "order by id limit 1",
+        (rule, key),
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def early_message(connection: sqlite3.Connection, conversation: str, after: str) -> str | None:
+    """The oldest message on a conversation that was recorded after an event."""
+    row = connection.execute(
+        "select uid from events where conversation = ? and type = 'message.received' "
+        "and id > (select id from events where uid = ?) order by id limit 1",
+        (conversation, after),
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def put_wake(connection: sqlite3.Connection, run_uid: str, event_uid: str) -> None:
+    """Lay an event ready for a run that waits."""
+    connection.execute(
+        "insert into wakes (run_uid, event_uid) values (?, ?) on conflict do nothing",
+        (run_uid, event_uid),
+    )
+
+
 def next_ordinal(connection: sqlite3.Connection, event_uid: str, rule: str) -> int:
     """The number of the next action of this rule for this event."""
     row = connection.execute(
@@ -113,6 +161,7 @@ def finish(
     due_at: str | None = None,
     memory: str | None = None,
     twiml: str | None = None,
+    wake_id: int = 0,
 ) -> bool:
     """Write where a run has got to, with the actions of this step and the answer to a waiting call.
 
@@ -124,6 +173,10 @@ def finish(
         "where uid = ? and state in ('pending', 'running', 'waiting')",
         (state, reason, ended, due_at, memory, run_uid),
     ).rowcount
+    if wake_id:
+        connection.execute("delete from wakes where id = ?", (wake_id,))
+    if ended is not None:
+        connection.execute("delete from wakes where run_uid = ?", (run_uid,))
     if not changed:
         return False
     insert_actions(connection, actions)

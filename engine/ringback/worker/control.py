@@ -36,9 +36,9 @@ class Control:
             self._engine.wake()
             return None
         if operation == "answer":
-            return {"twiml": await self._engine.answer(int(message["id"]))}
+            return {"twiml": await self._engine.calls.answer(int(message["id"]))}
         if operation == "late":
-            self._engine.late(int(message["id"]))
+            self._engine.calls.late(int(message["id"]))
             return None
         do = getattr(self, f"_do_{operation}", None)
         if do is None:
@@ -81,7 +81,7 @@ class Control:
         )
         if not done:
             raise UsageError(f"run {uid!r} is not under way")
-        self._engine.waits.drop(uid)
+        self._engine.resumer.cancelled(uid)
         return {"state": "cancelled"}
 
     async def _do_cancel_action(self, message: Message) -> dict[str, Any]:

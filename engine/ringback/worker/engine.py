@@ -11,38 +11,35 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from ringback.actions import Pause
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
+from ringback.gateway.limits import Limits
 from ringback.hands import Hands, Held
 from ringback.plugins.loader import PluginSet
-from ringback.rules.interpreter import Wait, Wake
-from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, from_iso, iso
 from ringback.store import recall, running, sending
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
-from ringback.store.running import NewAction, StoredRun
-from ringback.twilio import twiml
-from ringback.twilio.webhooks import events_from
-from ringback.worker.answers import Answers, Waiting
+from ringback.store.running import NewAction
+from ringback.worker.answers import Waiting
+from ringback.worker.calls import Calls
 from ringback.worker.gate import Gatekeeper
 from ringback.worker.handlers import Handlers
 from ringback.worker.hooks import Hooks
-from ringback.worker.jobs import Lanes, Ready, Runner
-from ringback.worker.match import Found, Matcher, Step
+from ringback.worker.jobs import Ready, Runner
+from ringback.worker.lanes import Lanes
+from ringback.worker.match import Matcher, Step
 from ringback.worker.notices import Notices
+from ringback.worker.resume import Resumer, home
+from ringback.worker.schedules import Schedules
 from ringback.worker.send import Sender
 from ringback.worker.settle import Settler
 from ringback.worker.waits import Waits
 
 log = logging.getLogger(__name__)
-
-HOLD = Pause(20)
-"""What a queued caller hears when rules listen to the queue but have nothing to say."""
 
 IDLE_SECONDS = 1.0
 """How long the worker trusts that no news is no news, should a wake-up get lost."""
@@ -94,21 +91,33 @@ class Engine:
         self.handlers = Handlers(hands, on_poisoned)
         self.lanes = Lanes()
         self.waits = Waits()
-        self.answers = Answers(settings.answer_seconds)
         self.gate = Gatekeeper(journal, settings, seams)
-        self.matcher = Matcher(log_reader, journal, loaded.ruleset, seams)
+        self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, seams)
+        self.calls = Calls(journal, log_reader, seams, settings.answer_seconds, self._match_row)
         self.runner = Runner(
             journal=journal, settings=settings, seams=seams, handlers=self.handlers,
-            on_actions=self._planned, on_waiting=self._waiting, on_quarantine=self._quarantine,
+            on_actions=self._planned, on_quarantine=self._quarantine,
+            on_waiting=lambda run, event, progress: self.resumer.waits_now(run, event, progress),
+            on_run_end=lambda run: self.resumer.ended(run),
+        )  # fmt: skip
+        self.resumer = Resumer(
+            journal=journal, log_reader=log_reader, seams=seams, runner=self.runner,
+            lanes=self.lanes, waits=self.waits, on_due=self._due,
+        )  # fmt: skip
+        limits = Limits(
+            settings.mode, seams=seams, rate=settings.gateway_rate,
+            pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
         )  # fmt: skip
         self.sender = Sender(
             journal=journal, settings=settings, seams=seams, gateway=gateway, gate=self.gate,
-            boot=self.boot, notice=notices.give, on_end=self._ended, on_due=self._due,
+            limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
+            on_due=self._due,
         )  # fmt: skip
         self.settler = Settler(
             journal=journal, settings=settings, seams=seams, gateway=gateway,
-            on_end=self._ended, on_due=self._due, on_planned=self._found_sendable,
+            on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
+        self.schedules = Schedules(journal, seams, self.wake)
         self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
@@ -118,7 +127,8 @@ class Engine:
     def adopt(self, loaded: Loaded) -> None:
         """Take rules and plugins into use, all at once: the next event meets the new ones."""
         self._loaded = loaded
-        self.matcher.ruleset = loaded.ruleset
+        for part in (self.matcher, self.waits, self.resumer, self.schedules):
+            part.ruleset = loaded.ruleset
         self.runner.adopt(loaded.ruleset, loaded.plugins)
         self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
 
@@ -156,9 +166,8 @@ class Engine:
         if lost:
             log.warning("%d requests were under way when the last worker ended; now unknown", lost)
         self.matcher.quarantined = running.quarantined(self.journal.reader)
-        for run in running.open_runs(self.journal.reader, "waiting", -1):
-            self.waits.restore(run)
-        self._resume_pending()
+        self.resumer.quarantined = self.matcher.quarantined
+        self.resumer.restore()
         self.sender.refill()
 
     async def blame(self, held: Sequence[Held], ended: str) -> None:
@@ -188,32 +197,6 @@ class Engine:
         """There is news in the log."""
         self._news.set()
 
-    async def answer(self, log_id: int) -> str:
-        """The TwiML for the call whose request is this row; empty when nobody answers it."""
-        row = self._log.get(log_id)
-        parsed = events_from(row, lambda: "") if row else []
-        if not parsed:
-            return ""
-        event = parsed[0]
-        known = recall.uid_of(self.journal.reader, event.dedupe_key)
-        stored = running.stored_answer(self.journal.reader, known) if known else None
-        if stored is not None:
-            return stored
-        waiting = self.answers.wait(log_id, event.call_sid)
-        if known is None:
-            async with self._matching:
-                step = await self.matcher.only(log_id)
-            self._handle(step)
-        try:
-            async with asyncio.timeout(self.settings.answer_seconds):
-                return await asyncio.shield(waiting.future) or _unanswered(event)
-        except (TimeoutError, asyncio.CancelledError):
-            return _unanswered(event)
-
-    def late(self, log_id: int) -> None:
-        """The receiver could not wait for the answer to this row any longer."""
-        self.answers.late(log_id)
-
     async def _match_loop(self) -> None:
         while True:
             self._news.clear()
@@ -237,33 +220,30 @@ class Engine:
         self._handle(step)
         return bool(step.rows)
 
+    async def _match_row(self, log_id: int) -> None:
+        async with self._matching:
+            step = await self.matcher.only(log_id)
+        self._handle(step)
+
     def _handle(self, step: Step) -> None:
         """Start what a step of matching found: runs, wake-ups, hooks, ends of actions."""
         for found in step.found:
             event = found.event
-            waiting = self._asked(found)
+            waiting = self.calls.waiting_for(found)
             self.gate.learn(event)
-            woken = self.waits.woken_by(event)
-            for run_uid in woken:
-                self._wake(run_uid, event, waiting)
+            for run_uid in found.ended:
+                self.resumer.cancelled(run_uid)
+            for run_uid in found.wakes:
+                self.resumer.woken(run_uid, waiting)
             if found.runs:
-                runs = [Ready(run.uid, rule, run.priority) for rule, run in found.runs]
+                runs = [Ready(run.uid, rule, run.key) for rule, run in found.runs]
                 self._job(event, runs, waiting)
-            elif waiting is not None and not woken:
+            elif waiting is not None and not found.wakes:
                 waiting.give("")
         for moved in step.moved:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
         self.hooks.on_events([found.event for found in step.found])
-
-    def _asked(self, found: Found) -> Waiting | None:
-        """The call that waits for what this event brings, unless it is too old to wait still."""
-        if found.asked is None:
-            return None
-        age = (self._seams.now() - found.event.received_at).total_seconds()
-        if age >= self.settings.answer_seconds:
-            return None
-        return self.answers.wait(found.asked, found.event.call_sid, age)
 
     def _job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         async def work() -> None:
@@ -271,55 +251,10 @@ class Engine:
             if waiting is not None:
                 waiting.give("")
 
-        key = event.call_sid if waiting is not None else event.conversation or event.subject_sid
-        self.lanes.put(key or event.uid, work)
-
-    def _wake(self, run_uid: str, event: Event | None, waiting: Waiting | None) -> None:
-        stored = running.get_run(self.journal.reader, run_uid)
-        if stored is None or stored.state != "waiting":
-            return
-        self.waits.drop(run_uid)
-        self._resume(stored, Wake(event), waiting)
-
-    def _resume(self, stored: StoredRun, wake: Wake, waiting: Waiting | None) -> None:
-        event = recall.event(self.journal.reader, self._log, stored.event_uid)
-        rule = self._loaded.ruleset.by_name.get(stored.rule)
-        if event is None or rule is None or rule.name in self.matcher.quarantined:
-            reason = "its event is gone" if event is None else "its rule is gone or quarantined"
-            self.lanes.put(stored.uid, partial(self._end_run, stored.uid, reason))
-            return
-        self._job(event, [Ready.stored(stored, rule, wake)], waiting)
-
-    async def _end_run(self, uid: str, reason: str) -> None:
-        now = iso(self._seams.now())
-        await self.journal.write(partial(running.cancel_runs, uids=[uid], reason=reason, now=now))
-
-    def _resume_pending(self) -> None:
-        by_event: dict[str, list[StoredRun]] = {}
-        for run in running.open_runs(self.journal.reader, "pending", -1):
-            by_event.setdefault(run.event_uid, []).append(run)
-        for event_uid, runs in by_event.items():
-            event = recall.event(self.journal.reader, self._log, event_uid)
-            ready = []
-            for run in runs:
-                rule = self._loaded.ruleset.by_name.get(run.rule)
-                if event is None or rule is None or rule.name in self.matcher.quarantined:
-                    self._resume(run, Wake(), None)
-                else:
-                    ready.append(Ready.stored(run, rule, None))
-            if event is not None and ready:
-                self._job(event, ready, None)
+        self.lanes.put(event.call_sid if waiting is not None else home(event), work)
 
     def _planned(self, actions: Sequence[NewAction]) -> None:
         self.sender.offer([action.stored() for action in actions])
-
-    def _found_sendable(self) -> None:
-        self.sender.refill()
-
-    def _waiting(self, run_uid: str, event: Event, rule: Rule, wait: Wait) -> None:
-        self.waits.add(run_uid, wait)
-        if wait.due_at is not None:
-            self._due(iso(wait.due_at))
 
     def _quarantine(self, rule: str, reason: str) -> None:
         log.error("rule %s is quarantined until a person releases it: %s", rule, reason)
@@ -336,11 +271,11 @@ class Engine:
         """Look after everything that has a time: waits, deferred and unknown actions."""
         while True:
             self._clock.clear()
-            now = iso(self._seams.now())
-            for run in running.due_runs(self.journal.reader, now, RELOAD_ROWS):
-                self._wake(run.uid, None, None)
+            self.resumer.due()
+            await self.schedules.step()
             self.sender.refill()
             await self.settler.step()
+            await self.sender.probe()
             try:
                 async with asyncio.timeout(self._pause()):
                     await self._clock.wait()
@@ -352,6 +287,7 @@ class Engine:
         dues = [
             running.next_due_run(self.journal.reader),
             sending.next_due_action(self.journal.reader),
+            self.schedules.next_due(),
         ]
         now = self._seams.now()
         waits = [(from_iso(due) - now).total_seconds() for due in dues if due]
@@ -375,13 +311,3 @@ class Engine:
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),
         }
-
-
-def _unanswered(event: Event) -> str:
-    """What a call hears when no rule answers: nothing of ours for a new call, so that the
-    receiver's fallback speaks; for a step of our own TwiML the shortest valid document."""
-    if event.type == "call.received":
-        return ""
-    if event.type == "call.queued":
-        return twiml.document((HOLD,))
-    return twiml.EMPTY

@@ -8,9 +8,8 @@ and the actions it wishes. Nothing is performed here.
 import asyncio
 import json
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
@@ -19,12 +18,14 @@ from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import PluginError, RingbackError
 from ringback.events import Event
+from ringback.plugins import replay
 from ringback.plugins.context import available, context_for
+from ringback.plugins.conversation import is_conversation
 from ringback.plugins.invoke import actions_of, bind
 from ringback.plugins.loader import PluginSet
 from ringback.rules import interpreter
 from ringback.rules.calendar import Hours
-from ringback.rules.interpreter import Progress, Wait
+from ringback.rules.interpreter import Progress, Wait, Wake
 from ringback.rules.model import Rule, Step
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, iso
@@ -46,57 +47,23 @@ STRIKES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A run that may start or go on. `state` is what an earlier step left, None at the start."""
+    """A run that may start or go on. `state` is what an earlier step left, None at the start.
+
+    `wake` is what ended its wait, `wake_id` the row in which that event lay ready.
+    """
 
     uid: str
     rule: Rule
-    priority: int
+    key: str
     state: dict[str, Any] | None = None
-    wake: interpreter.Wake | None = None
+    wake: Wake = field(default_factory=Wake)
+    wake_id: int = 0
 
     @classmethod
-    def stored(cls, run: StoredRun, rule: Rule, wake: interpreter.Wake | None) -> "Ready":
+    def stored(cls, run: StoredRun, rule: Rule, wake: Wake, wake_id: int = 0) -> "Ready":
         """A run as the journal holds it, to be started or to go on."""
         state = json.loads(run.memory) if run.memory else None
-        return cls(run.uid, rule, run.priority, state, wake)
-
-
-class Lanes:
-    """One thing at a time per key, in the order of arrival; different keys go side by side."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, deque[Callable[[], Awaitable[None]]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __len__(self) -> int:
-        return len(self._queues)
-
-    def put(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` after everything that was put under the same key before."""
-        lane = self._queues.get(key)
-        if lane is not None:
-            lane.append(work)
-            return
-        self._queues[key] = deque([work])
-        task = asyncio.ensure_future(self._drive(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def idle(self) -> None:
-        """Wait until nothing is under way."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
-
-    async def _drive(self, key: str) -> None:
-        lane = self._queues[key]
-        try:
-            while lane:
-                try:
-                    await lane.popleft()()
-                except RingbackError as error:
-                    log.error("%s: %s", key, error)
-        finally:
-            del self._queues[key]
+        return cls(run.uid, rule, run.key, state, wake, wake_id)
 
 
 class Runner:
@@ -110,7 +77,8 @@ class Runner:
         seams: Seams,
         handlers: Handlers,
         on_actions: Callable[[Sequence[NewAction]], None],
-        on_waiting: Callable[[str, Event, Rule, interpreter.Wait], None],
+        on_waiting: Callable[[Ready, Event, Progress], None],
+        on_run_end: Callable[[Ready], None],
         on_quarantine: Callable[[str, str], None],
     ) -> None:
         self.plugins = PluginSet()
@@ -121,6 +89,7 @@ class Runner:
         self._handlers = handlers
         self._on_actions = on_actions
         self._on_waiting = on_waiting
+        self._on_run_end = on_run_end
         self._on_quarantine = on_quarantine
         self._facts = JournalFacts(journal.reader, seams)
         self._steps = Steps(settings, seams)
@@ -133,8 +102,8 @@ class Runner:
 
     async def job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         """Do all the runs of one event."""
-        ordered = sorted(runs, key=lambda run: -run.priority)
-        groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.priority)]
+        ordered = sorted(runs, key=lambda run: -run.rule.priority)
+        groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.rule.priority)]
         for index, group in enumerate(groups):
             stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
             stop = next((reason for reason in stops if reason), None)
@@ -154,7 +123,7 @@ class Runner:
             actions = self._steps.join(progress.actions)
             planned = self._plan(event, run, actions, waiting)
         except HandlerTimeout as error:
-            await self._fail(run, str(error))
+            await self._fail(run, _blame(run.rule, error))
             await self.strike(run.rule.name, run.rule.plugin, str(error))
             return None
         except RingbackError as error:
@@ -166,13 +135,7 @@ class Runner:
         rule = run.rule
         limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
         if rule.handler is not None:
-            plugin = self.plugins.get(rule.plugin)
-            context = context_for(
-                rule.plugin, plugin.config if plugin else {}, clock=self._seams, store=self._facts
-            )
-            work = bind(rule.handler, available(event, context))
-            result = await self._call(work, limit, run)
-            return Progress(actions_of(result, plugin=rule.plugin), None, {}, "")
+            return await self._python(rule.handler, event, run, limit)
         step: Callable[[], Progress]
         if run.state is None:
             step = partial(
@@ -182,11 +145,27 @@ class Runner:
         else:
             step = partial(
                 interpreter.resume, rule, event, self._facts, self._seams.now(), run.state,
-                run.wake or interpreter.Wake(), places=self._places,
+                run.wake, places=self._places,
             )  # fmt: skip
         if not _calls_plugins(rule):
             return step()
         progress: Progress = await self._call(step, limit, run)
+        return progress
+
+    async def _python(
+        self, handler: Callable[..., Any], event: Event, run: Ready, limit: float
+    ) -> Progress:
+        name = run.rule.plugin
+        plugin = self.plugins.get(name)
+        config = plugin.config if plugin else {}
+        context = context_for(name, config, clock=self._seams, store=self._facts)
+        if not is_conversation(handler):
+            result = await self._call(bind(handler, available(event, context)), limit, run)
+            return Progress(actions_of(result, plugin=name), None)
+        turn = partial(replay.begin, handler, event, context)
+        if run.state is not None:
+            turn = partial(replay.resume, handler, event, context, run.state, run.wake)
+        progress: Progress = await self._call(turn, limit, run)
         return progress
 
     async def _call(self, work: Callable[[], Any], limit: float, run: Ready) -> Any:
@@ -224,6 +203,7 @@ class Runner:
                 due_at=due_at,
                 memory=memory,
                 twiml=planned.twiml,
+                wake_id=run.wake_id,
             )
         )
         if not written:
@@ -232,7 +212,9 @@ class Runner:
             await self._too_late(planned)
         self._on_actions([item for item in planned.actions if item.state == "planned"])
         if progress.wait is not None:
-            self._on_waiting(run.uid, event, run.rule, progress.wait)
+            self._on_waiting(run, event, progress)
+        else:
+            self._on_run_end(run)
         return planned.stop
 
     def _plan(
@@ -268,6 +250,7 @@ class Runner:
         await self._journal.write(
             partial(running.finish, run_uid=run.uid, state="failed", reason=reason, now=now)
         )
+        self._on_run_end(run)
 
     async def strike(self, rule: str, plugin: str, reason: str) -> None:
         """Note that a rule blocked the worker; the third time it goes into quarantine."""
@@ -280,9 +263,10 @@ class Runner:
 
 
 def _blame(rule: Rule, error: RingbackError) -> str:
-    if isinstance(error, PluginError) and rule.plugin and not error.plugin:
-        return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
-    return str(error)
+    """The reason, with the plugin that is at fault when it does not name it itself."""
+    if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
+        return str(error)
+    return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
 
 
 def _waits_for(wait: Wait) -> str:

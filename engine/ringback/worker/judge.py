@@ -4,15 +4,18 @@ Rules are judged in batches that are written together, so what stands earlier in
 as the past as well.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ringback.events import Event, matches_type
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
-from ringback.seams import Seams, from_iso
+from ringback.seams import Seams, from_iso, iso
 from ringback.store import matching
 from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
+from ringback.store.matching import NewRun
+from ringback.worker.waits import Waits
 
 
 class BatchFacts:
@@ -68,36 +71,60 @@ class BatchFacts:
         ]
 
 
+@dataclass(slots=True)
+class Judgement:
+    """What an event starts, what it puts an end to, whom it wakes, and every rule's verdict."""
+
+    verdicts: dict[str, str]
+    starts: list[tuple[Rule, NewRun]] = field(default_factory=list)
+    cancels: list[tuple[str, str]] = field(default_factory=list)
+    wakes: list[str] = field(default_factory=list)
+
+
 class Judge:
     """Judges the events of one batch, in order."""
 
     def __init__(
-        self, ruleset: RuleSet, quarantined: dict[str, str], journal: Journal, seams: Seams
+        self,
+        ruleset: RuleSet,
+        quarantined: dict[str, str],
+        waits: Waits,
+        journal: Journal,
+        seams: Seams,
     ) -> None:
         self._ruleset = ruleset
         self._quarantined = quarantined
+        self._waits = waits
         self._journal = journal
+        self._seams = seams
         self.facts = BatchFacts(JournalFacts(journal.reader, seams), seams)
         self._firings: dict[tuple[str, str], datetime] = {}
+        self._under_way: dict[tuple[str, str], list[str]] = {}
 
-    def judge(self, event: Event) -> tuple[list[tuple[Rule, str]], dict[str, str]]:
-        """The rules that fire, each with its key, in the order of priority, and the verdicts of
-        all that looked at the event."""
+    def judge(self, event: Event) -> Judgement:
+        """What becomes of one event."""
         self.facts.add(event)
         match = self._ruleset.match(event, self.facts)
-        verdicts = dict(match.verdicts)
-        fired: list[tuple[Rule, str]] = []
+        found = Judgement(dict(match.verdicts))
+        found.wakes = self._waits.woken_by(event)
+        found.cancels = [
+            (run_uid, f"cancelled by {event.type}")
+            for run_uid in self._waits.cancelled_by(event, self.facts)
+        ]
+        taken = bool(found.wakes)
         for rule in sorted(match.fired, key=lambda rule: rule.backstop):
             key = self._ruleset.key_of(rule, event, self.facts)
-            if rule.backstop and any(not other.backstop for other, _ in fired):
-                verdicts[rule.name] = "backstop: another rule fired"
-            elif held := self._held_back(rule, key, event):
-                verdicts[rule.name] = held
-            else:
-                verdicts[rule.name] = "fired"
-                fired.append((rule, key))
-        fired.sort(key=lambda pair: -pair[0].priority)
-        return fired, verdicts
+            if rule.backstop and taken:
+                found.verdicts[rule.name] = "backstop: another rule took it"
+                continue
+            verdict = self._held_back(rule, key, event) or self._overlap(rule, key, found)
+            found.verdicts[rule.name] = verdict or "fired"
+            if not verdict:
+                found.starts.append((rule, self._new_run(rule, key, event)))
+            if not rule.backstop and (not verdict or verdict.startswith("joined")):
+                taken = True
+        found.starts.sort(key=lambda pair: -pair[0].priority)
+        return found
 
     def _held_back(self, rule: Rule, key: str, event: Event) -> str:
         if rule.name in self._quarantined:
@@ -114,3 +141,50 @@ class Judge:
                 return f"once_within: fired {round(passed.total_seconds())} s before"
         self._firings[rule.name, key] = event.received_at
         return ""
+
+    def _overlap(self, rule: Rule, key: str, found: Judgement) -> str:
+        """What the rule's mode says to a run of the same key that has not ended."""
+        if rule.mode == "parallel" and not rule.collects and not self._limits(rule):
+            return ""
+        others = self._others(rule, key)
+        if not others:
+            return ""
+        if rule.collects:
+            found.wakes.append(others[-1])
+            return f"joined {others[-1]}"
+        match rule.mode:
+            case "single":
+                return f"single: {others[0]} is under way"
+            case "restart":
+                found.cancels += [(uid, "restarted by a newer event") for uid in others]
+                self._under_way[rule.name, key] = []
+                return ""
+        if len(others) >= rule.max:
+            return f"{rule.mode}: {len(others)} runs are under way, which is its max"
+        return ""
+
+    def _limits(self, rule: Rule) -> bool:
+        """Whether runs of this rule can last, so that a limit on them means something."""
+        return rule.handler is None and any(step.kind.startswith("wait") for step in rule.steps)
+
+    def _others(self, rule: Rule, key: str) -> list[str]:
+        if (rule.name, key) not in self._under_way:
+            self._under_way[rule.name, key] = matching.under_way(
+                self._journal.reader, rule.name, key
+            )
+        return self._under_way[rule.name, key]
+
+    def _new_run(self, rule: Rule, key: str, event: Event) -> NewRun:
+        uid = self._seams.uid("run")
+        queued = False
+        if (rule.name, key) in self._under_way:
+            queued = rule.mode == "queued" and bool(self._under_way[rule.name, key])
+            self._under_way[rule.name, key].append(uid)
+        elif rule.mode != "parallel" or rule.collects:
+            self._others(rule, key).append(uid)
+        return NewRun(
+            uid=uid, event_uid=event.uid, rule=rule.name, rule_rev=rule.rev, key=key,
+            priority=rule.priority, started_at=iso(self._seams.now()),
+            state="waiting" if queued else "pending",
+            reason="queued behind another run" if queued else "",
+        )  # fmt: skip

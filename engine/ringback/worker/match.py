@@ -12,13 +12,14 @@ from sqlite3 import Connection
 from ringback.events import Event
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
-from ringback.seams import Seams, iso
+from ringback.seams import Seams
 from ringback.store import matching
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.twilio.webhooks import events_from
-from ringback.worker.judge import Judge
+from ringback.worker.judge import Judge, Judgement
+from ringback.worker.waits import Waits
 
 BATCH = 500
 ASKING = frozenset({"call", "call/step"})
@@ -27,11 +28,13 @@ ASKING = frozenset({"call", "call/step"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A new event, the runs that it starts in the order of priority, and the log row of the call
-    that may wait for the answer (None when nothing waits)."""
+    """A new event, the runs that it starts in the order of priority, those that it ends and wakes,
+    and the log row of the call that may wait for the answer (None when nothing waits)."""
 
     event: Event
     runs: tuple[tuple[Rule, NewRun], ...]
+    ended: tuple[str, ...]
+    wakes: tuple[str, ...]
     asked: int | None
 
 
@@ -47,10 +50,13 @@ class Step:
 class Matcher:
     """Reads the log behind its cursor and decides which rules want which event."""
 
-    def __init__(self, log: LogReader, journal: Journal, ruleset: RuleSet, seams: Seams) -> None:
+    def __init__(
+        self, log: LogReader, journal: Journal, ruleset: RuleSet, waits: Waits, seams: Seams
+    ) -> None:
         self._log = log
         self._journal = journal
         self._seams = seams
+        self._waits = waits
         self.ruleset = ruleset
         self.quarantined: dict[str, str] = {}
         self.cursor = matching.cursor(journal.reader)
@@ -77,7 +83,7 @@ class Matcher:
 
         def write(connection: Connection) -> None:
             for item in judged:
-                matching.settle_verdicts(connection, item.event.uid, item.verdicts, item.starts)
+                matching.settle_verdicts(connection, item.matched)
 
         await self._journal.write(write)
         return Step(len(judged), tuple(item.found(None) for item in judged))
@@ -102,44 +108,42 @@ class Matcher:
             else self._judged(judge, event, row)
             for event, row in fresh
         ]
-        batch = [Matched(item.event, item.log_id, item.verdicts, item.starts) for item in judged]
         recorded = await self._journal.write(
-            lambda connection: matching.record(connection, batch, cursor)
+            lambda connection: matching.record(
+                connection, [item.matched for item in judged], cursor
+            )
         )
         found = [item.found(row) for item, (_, row) in zip(judged, fresh, strict=True)]
         return Step(len(rows), tuple(found), tuple(recorded.moved))
 
     def _judge(self) -> Judge:
-        return Judge(self.ruleset, self.quarantined, self._journal, self._seams)
+        return Judge(self.ruleset, self.quarantined, self._waits, self._journal, self._seams)
 
     def _judged(self, judge: Judge, event: Event, row: LogRow | None) -> "_Judged":
-        fired, verdicts = judge.judge(event)
-        now = iso(self._seams.now()) if fired else ""
-        runs = tuple(
-            (
-                rule,
-                NewRun(
-                    uid=self._seams.uid("run"), event_uid=event.uid, rule=rule.name,
-                    rule_rev=rule.rev, key=key, priority=rule.priority, started_at=now,
-                ),
-            )
-            for rule, key in fired
-        )  # fmt: skip
-        text = json.dumps(verdicts, ensure_ascii=False) if verdicts else "{}"
-        return _Judged(event, row.id if row else None, text, runs)
+        judgement = judge.judge(event)
+        verdicts = judgement.verdicts
+        matched = Matched(
+            event,
+            row.id if row else None,
+            json.dumps(verdicts, ensure_ascii=False) if verdicts else "{}",
+            tuple(run for _, run in judgement.starts),
+            tuple(judgement.cancels),
+            tuple(judgement.wakes),
+        )
+        return _Judged(matched, judgement)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    event: Event
-    log_id: int | None
-    verdicts: str
-    runs: tuple[tuple[Rule, NewRun], ...]
-
-    @property
-    def starts(self) -> tuple[NewRun, ...]:
-        return tuple(run for _, run in self.runs)
+    matched: Matched
+    judgement: Judgement
 
     def found(self, row: LogRow | None) -> Found:
         asked = row.id if row is not None and row.route in ASKING else None
-        return Found(self.event, self.runs, asked)
+        return Found(
+            self.matched.event,
+            tuple(pair for pair in self.judgement.starts if pair[1].state == "pending"),
+            tuple(uid for uid, _ in self.judgement.cancels),
+            tuple(self.judgement.wakes),
+            asked,
+        )

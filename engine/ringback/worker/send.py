@@ -12,15 +12,17 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from ringback.actions import Action, HttpRequest, Notify
+from ringback.actions import Action, HttpRequest, Notify, SendMessage
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
+from ringback.gateway.limits import Limits
 from ringback.seams import Seams, from_iso, iso
 from ringback.store import sending
 from ringback.store.journal import Journal
 from ringback.store.sending import CREATES, StoredAction, Verdict
-from ringback.twilio.rest import request_for
+from ringback.twilio import segments
+from ringback.twilio.rest import Request, path, request_for
 from ringback.worker import classify
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,11 @@ READY_LIMIT = 1000
 GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
 COLLISION_SECONDS = 2.0
+LONG_SECONDS = 5.0
+ON_GATEWAY = {
+    "send_message": "messages", "place_call": "calls", "end_call": "calls", "answer_call": "calls",
+    "enqueue_call": "calls", "dequeue_call": "queues",
+}  # fmt: skip
 OVERRIDES = "#rc=3&rp=all"
 """Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
 
@@ -52,6 +59,7 @@ class Sender:
         seams: Seams,
         gateway: Gateway | None,
         gate: Gate,
+        limits: Limits,
         boot: str,
         notice: Callable[[Notify | HttpRequest, str], Awaitable[None]],
         on_end: Callable[[str, str], None],
@@ -62,6 +70,7 @@ class Sender:
         self._seams = seams
         self._gateway = gateway
         self._gate = gate
+        self._limits = limits
         self._boot = boot
         self._notice = notice
         self._on_end = on_end
@@ -142,6 +151,10 @@ class Sender:
         if self._expired(action):
             await self._decide(action, "failed", "it was not sent in time and is not wanted late")
             return
+        held = await self._admitted(action)
+        if held:
+            await self._decide(action, "planned", held[0], held[1])
+            return
         state, reason, until = self._gate.look(action)
         if state != "planned":
             await self._decide(action, state, reason, until)
@@ -180,6 +193,40 @@ class Sender:
             self._on_end(action.uid, state)
         if verdict.due_at:
             self._on_due(verdict.due_at)
+
+    async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
+        """Wait for the rates; what would wait long is put back, with the reason and the time."""
+        if action.kind not in ON_GATEWAY:
+            return None
+        wish = action.action
+        sender, size = "", 1
+        if isinstance(wish, SendMessage):
+            sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+            size = segments.count(wish.body)
+        resource = ON_GATEWAY[action.kind]
+        request = Request("POST", path(self._settings.account_sid, resource.title()), (), resource,
+                          ("SM",) if action.kind in CREATES else ())  # fmt: skip
+        while True:
+            admission = self._limits.admit(request, sender=sender, segments=size)
+            if admission.granted:
+                return None
+            if admission.wait > LONG_SECONDS or self._held():
+                due = self._seams.now() + timedelta(seconds=admission.wait)
+                return f"waits for {admission.why}", iso(due)
+            await asyncio.sleep(admission.wait)
+
+    async def probe(self) -> None:
+        """Ask, by a harmless GET, whether what was down is back."""
+        for request in self._limits.probes() if self._gateway is not None else ():
+            try:
+                assert self._gateway is not None
+                await self._gateway.perform(request)
+            except GatewayError as error:
+                self._limits.probed(request, error)
+            else:
+                if self._limits.probed(request, None):
+                    log.warning("%s: the gateway answers again", request.resource)
+                    self.refill()
 
     async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
         wish = action.action
@@ -226,7 +273,14 @@ class Sender:
             callback_url=self._callback(action.kind, tag),
             seconds_left=max(left, 0) if action.kind == "send_message" else 0,
         )
-        reply = await self._gateway.perform(request)
+        try:
+            reply = await self._gateway.perform(request)
+        except GatewayError as error:
+            opened = self._limits.record(request, error)
+            if opened:
+                log.error("%s are held back: %s", request.resource, opened)
+            raise
+        self._limits.record(request, None)
         return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
 
     def _callback(self, kind: str, tag: str) -> str:

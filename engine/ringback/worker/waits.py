@@ -5,55 +5,90 @@ from dataclasses import dataclass
 
 from ringback.events import Event, matches_type
 from ringback.rules.interpreter import Wait
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet, triggered
+from ringback.rules.scope import Facts, Scope
 from ringback.store.running import StoredRun
 
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """One waiting run and what would wake it."""
+    """One waiting run, what would wake it, and the rule whose `cancel_on` may end it."""
 
     run_uid: str
-    wait: Wait
+    rule: str
+    types: tuple[str, ...]
+    key: str
+    home: str
 
 
 class Waits:
-    """The waiting runs by their key: a conversation, a call, or the SID of the subject."""
+    """The waiting runs by what they wait under: a conversation, a call, or the SID of a subject.
+
+    `ruleset` is the one in use, for the conditions of `cancel_on`.
+    """
 
     def __init__(self) -> None:
-        self._by_key: dict[str, list[Waiter]] = {}
-        self._keys: dict[str, str] = {}
+        self.ruleset = RuleSet(())
+        self._by_key: dict[str, dict[str, Waiter]] = {}
+        self._waiters: dict[str, Waiter] = {}
 
-    def add(self, run_uid: str, wait: Wait) -> None:
-        """This run waits from now on. Runs that wait for time alone need no entry."""
-        self.drop(run_uid)
-        if wait.event_types:
-            self._by_key.setdefault(wait.key, []).append(Waiter(run_uid, wait))
-            self._keys[run_uid] = wait.key
+    def add(self, run_uid: str, rule: Rule, wait: Wait, home: str) -> None:
+        """This run waits from now on. `home` is the conversation or subject that it began with."""
+        self._put(Waiter(run_uid, rule.name, wait.event_types, wait.key or home, home))
 
-    def restore(self, run: StoredRun) -> None:
+    def restore(self, run: StoredRun, home: str) -> None:
         """A waiting run as the journal holds it, after a restart."""
         saved = json.loads(run.memory).get("wait") if run.memory else None
         if saved:
-            self.add(run.uid, Wait(None, tuple(saved["types"]), saved["key"]))
+            self._put(Waiter(run.uid, run.rule, tuple(saved["types"]), saved["key"], home))
 
     def drop(self, run_uid: str) -> None:
         """This run waits no longer."""
-        key = self._keys.pop(run_uid, None)
-        if key is not None:
-            left = [waiter for waiter in self._by_key[key] if waiter.run_uid != run_uid]
-            if left:
-                self._by_key[key] = left
-            else:
+        waiter = self._waiters.pop(run_uid, None)
+        for key in {waiter.key, waiter.home} if waiter else ():
+            left = self._by_key[key]
+            left.pop(run_uid, None)
+            if not left:
                 del self._by_key[key]
 
     def woken_by(self, event: Event) -> list[str]:
         """The runs that this event wakes, in the order in which they began to wait."""
-        found: list[str] = []
-        keys = [event.conversation, event.call_sid, event.subject_sid]
-        for key in dict.fromkeys(key for key in keys if key):
-            found += [
-                waiter.run_uid
-                for waiter in self._by_key.get(key, ())
-                if any(matches_type(name, event.type) for name in waiter.wait.event_types)
-            ]
+        return [
+            waiter.run_uid
+            for waiter in self._near(event)
+            if waiter.key in _keys(event)
+            and any(matches_type(name, event.type) for name in waiter.types)
+        ]
+
+    def cancelled_by(self, event: Event, facts: Facts) -> list[str]:
+        """The runs that this event ends, because their rule says `cancel_on`."""
+        found = []
+        for waiter in self._near(event):
+            rule = self.ruleset.by_name.get(waiter.rule)
+            if rule is None or rule.cancel_on is None:
+                continue
+            if not triggered(
+                rule.cancel_on, Scope(event, facts, places=self.ruleset.places, reply=event)
+            ):
+                found.append(waiter.run_uid)
         return found
+
+    def _put(self, waiter: Waiter) -> None:
+        self.drop(waiter.run_uid)
+        self._waiters[waiter.run_uid] = waiter
+        for key in {waiter.key, waiter.home}:
+            self._by_key.setdefault(key, {})[waiter.run_uid] = waiter
+
+    def _near(self, event: Event) -> list[Waiter]:
+        if not self._by_key:
+            return []
+        near: dict[str, Waiter] = {}
+        for key in _keys(event):
+            near.update(self._by_key.get(key, {}))
+        return list(near.values())
+
+
+def _keys(event: Event) -> list[str]:
+    keys = (event.conversation, event.call_sid, event.subject_sid)
+    return [key for key in dict.fromkeys(keys) if key]

@@ -1,0 +1,74 @@
+"""When do rules with a schedule start? Each has a timer in the journal, so a restart forgets none.
+
+A time that passed while the node was down is made up for once, not once for each time missed.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from ringback.events import Event
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet
+from ringback.rules.schedule import RULE_FIELD
+from ringback.seams import Seams, from_iso, iso
+from ringback.store import timing
+from ringback.store.journal import Journal
+from ringback.store.timing import Timer
+
+KIND = "schedule"
+
+
+class Schedules:
+    """Turns due times into `timer.due` events."""
+
+    def __init__(self, journal: Journal, seams: Seams, on_event: Callable[[], None]) -> None:
+        self.ruleset = RuleSet(())
+        self._journal = journal
+        self._seams = seams
+        self._on_event = on_event
+
+    def next_due(self) -> str | None:
+        """When the next schedule comes due."""
+        return timing.next_timer(self._journal.reader)
+
+    async def step(self) -> None:
+        """Set timers for new schedules, drop those of gone ones, fire what is due."""
+        known = timing.timers(self._journal.reader, KIND)
+        wanted = {
+            f"{KIND}:{rule.name}": rule
+            for rule in self.ruleset.rules
+            if rule.schedule is not None and rule.state != "off"
+        }
+        for key in known.keys() - wanted.keys():
+            await self._journal.write(partial(timing.drop_timer, key=key))
+        now = self._seams.now()
+        for key, rule in wanted.items():
+            timer = known.get(key)
+            if timer is None or timer.payload != _payload(rule):
+                following = self._following(key, rule)
+                if following is not None:
+                    await self._journal.write(partial(timing.set_timer, timer=following))
+            elif from_iso(timer.due_at) <= now:
+                await self._journal.write(
+                    partial(
+                        timing.fire, event=self._event(rule, timer),
+                        following=self._following(key, rule), key=key,
+                    )
+                )  # fmt: skip
+                self._on_event()
+
+    def _following(self, key: str, rule: Rule) -> Timer | None:
+        assert rule.schedule is not None
+        due = rule.schedule.after(self._seams.now())
+        return Timer(key, KIND, iso(due), _payload(rule)) if due else None
+
+    def _event(self, rule: Rule, timer: Timer) -> Event:
+        return Event(
+            uid=self._seams.uid("evt"), type="timer.due", at=from_iso(timer.due_at),
+            received_at=self._seams.now(), source="internal",
+            dedupe_key=f"timer:{rule.name}:{timer.due_at}", fields={RULE_FIELD: rule.name},
+        )  # fmt: skip
+
+
+def _payload(rule: Rule) -> str:
+    return f"{rule.schedule.cron} {rule.schedule.zone}" if rule.schedule else ""

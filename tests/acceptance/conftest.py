@@ -1,0 +1,240 @@
+"""Real processes: a Twilio in a box, a node beside it, and a client that signs as Twilio does."""
+
+import json
+import os
+import queue
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from twilio.request_validator import RequestValidator
+
+RINGBACK = [sys.executable, "-m", "ringback.cli.main"]
+PATIENCE = 30.0
+
+
+class Lines:
+    """A child's output as it comes, kept and searchable. `wait_for` blocks on the pipe itself."""
+
+    def __init__(self, stream: Any) -> None:
+        self.seen: list[str] = []
+        self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self.thread.start()
+
+    def _read(self, stream: Any) -> None:
+        with stream:
+            for line in stream:
+                self._queue.put(line)
+        self._queue.put(None)
+
+    def wait_for(self, text: str, timeout: float = PATIENCE) -> str:
+        """The next line that holds `text`."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                break
+            if line is None:
+                break
+            self.seen.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"no line with {text!r} came; there were:\n{''.join(self.seen)}")
+
+    def rest(self) -> str:
+        """Everything that has come so far."""
+        while True:
+            try:
+                line = self._queue.get_nowait()
+            except queue.Empty:
+                return "".join(self.seen)
+            if line is not None:
+                self.seen.append(line)
+
+
+@dataclass
+class Box:
+    """A running Twilio in a box."""
+
+    facts: Mapping[str, Any]
+    http: httpx.Client
+
+    def text(self, sender: str, body: str) -> str:
+        """A handset texts our number; the SID of the message."""
+        answer = self.http.post(
+            "/_sim/messages", json={"from": sender, "to": self.facts["numbers"][0], "body": body}
+        )
+        answer.raise_for_status()
+        return str(answer.json()["sid"])
+
+    def inbox(self, number: str) -> list[dict[str, Any]]:
+        """What a handset has received."""
+        answer = self.http.get(f"/_sim/handsets/{httpx.URL(path=number).path}")
+        answer.raise_for_status()
+        return list(answer.json()["inbox"])
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Every message that was created through the REST API."""
+        account = self.facts["account_sid"]
+        url: str | None = f"/2010-04-01/Accounts/{account}/Messages.json?PageSize=1000"
+        found: list[dict[str, Any]] = []
+        while url:
+            page = self.http.get(url, auth=(account, self.facts["auth_token"])).json()
+            found += [item for item in page["messages"] if item["direction"] == "outbound-api"]
+            url = page["next_page_uri"]
+        return found
+
+
+@dataclass
+class Node:
+    """A running `ringback serve`."""
+
+    project: Path
+    environ: Mapping[str, str]
+    token: str
+    account: str
+    process: subprocess.Popen[str] = field(init=False)
+    lines: Lines = field(init=False)
+    url: str = ""
+
+    def start(self, *arguments: str) -> "Node":
+        """Start it and wait until it accepts requests."""
+        self.process = subprocess.Popen(
+            [*RINGBACK, "serve", str(self.project), *arguments],
+            env=dict(self.environ), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self.process.stderr is not None
+        self.lines = Lines(self.process.stderr)
+        line = self.lines.wait_for("ringback: serving on ")
+        self.url = line.split("serving on ")[1].split(" ")[0]
+        return self
+
+    def worker_pid(self) -> int:
+        """The process that holds the worker's lock."""
+        return int(json.loads((self.project / "data" / "worker.lock").read_text())["pid"])
+
+    def wait_ready(self) -> None:
+        """Wait until the worker answers too."""
+        self.until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+
+    def post(
+        self, path: str, fields: Mapping[str, str], client: httpx.Client | None = None
+    ) -> httpx.Response:
+        """A webhook as Twilio sends it, signed by the official library."""
+        url = f"{self.environ['RINGBACK_PUBLIC_URL']}{path}"
+        form = {"AccountSid": self.account, "ApiVersion": "2010-04-01", **fields}
+        signature = RequestValidator(self.token).compute_signature(url, form)
+        send = client.post if client is not None else httpx.post
+        return send(f"{self.url}{path}", data=form, headers={"X-Twilio-Signature": signature})
+
+    def ask(self, query: str, *values: object, file: str = "journal.db") -> list[Any]:
+        """A question to one of the databases, through a connection of our own."""
+        connection = sqlite3.connect(f"file:{self.project / 'data' / file}?mode=ro", uri=True)
+        try:
+            return connection.execute(query, values).fetchall()
+        finally:
+            connection.close()
+
+    def until(self, holds: Callable[[], object], timeout: float = PATIENCE) -> Any:
+        """Wait until something holds; its value."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                value = holds()
+            except (httpx.TransportError, sqlite3.OperationalError, OSError):
+                value = None
+            if value:
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"it never came true; the node said:\n{self.lines.rest()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End it; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(PATIENCE)
+        self.lines.thread.join(PATIENCE)
+        return code
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    """A Twilio in a box of its own."""
+    process = subprocess.Popen(
+        [*RINGBACK, "simulator", "--port", "0", "--speed", "20"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    facts = json.loads(process.stdout.readline())
+    with httpx.Client(base_url=facts["base_url"], timeout=30) as client:
+        yield Box(facts, client)
+    process.terminate()
+    process.wait(PATIENCE)
+    process.stdout.close()
+
+
+@pytest.fixture
+def make_node(tmp_path: Path, box: Box) -> Iterator[Callable[..., Node]]:
+    """Make a node for a project of given files; it is wired to the box and ended afterwards."""
+    nodes: list[Node] = []
+
+    def make(files: Mapping[str, str], **settings: str) -> Node:
+        project = tmp_path / f"project{len(nodes)}"
+        for name, text in files.items():
+            path = project / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        (project / "plugins").mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        facts = box.facts
+        environ = {
+            **{name: value for name, value in os.environ.items() if "RINGBACK" not in name},
+            "TWILIO_ACCOUNT_SID": facts["account_sid"],
+            "TWILIO_AUTH_TOKEN": facts["auth_token"],
+            "MATON_API_KEY": facts["maton_api_key"],
+            "MATON_CONNECTION": facts["connection_id"],
+            "RINGBACK_GATEWAY_URL": facts["maton_url"],
+            "RINGBACK_CONTROL_URL": facts["control_url"],
+            "RINGBACK_SENDER": facts["numbers"][0],
+            "RINGBACK_PORT": str(port),
+            "RINGBACK_PUBLIC_URL": f"http://127.0.0.1:{port}",
+            "RINGBACK_SETTLE_SECONDS": "1",
+            **settings,
+        }
+        node = Node(project, environ, facts["auth_token"], facts["account_sid"])
+        nodes.append(node)
+        number = facts["numbers"][0].replace("+", "%2B")
+        box.http.post(
+            f"/_sim/numbers/{number}",
+            json={
+                "sms_url": f"http://127.0.0.1:{port}/twilio/message",
+                "voice_url": f"http://127.0.0.1:{port}/twilio/call",
+            },
+        ).raise_for_status()
+        return node
+
+    yield make
+    for node in nodes:
+        if hasattr(node, "process"):
+            node.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

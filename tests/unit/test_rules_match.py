@@ -1,5 +1,7 @@
 """Matching: which rules fire and why the others do not, whatever the conditions do."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -255,3 +257,16 @@ def test_the_revision_changes_with_the_meaning_and_not_with_the_place(tmp_path: 
     moved = "# a remark\n\nrules:\n  - name: a\n    do: [{reply: 'Hi'}]\n    on: message.received\n"
     assert revision(plain) == revision(moved)
     assert revision(plain) != revision(plain.replace("Hi", "Ho"))
+
+
+def test_the_benchmark_runs() -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "match.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--rules", "10", "--rounds", "1", "--no-peers"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "10 rules on one type of event, 200 events" in done.stdout

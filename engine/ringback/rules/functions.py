@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.rules import phones, scope
+from ringback.rules.calendar import WEEKDAYS, zone
 from ringback.rules.durations import parse_duration
 
 WIDEST = 16384
@@ -38,7 +39,14 @@ class Builtin:
 
 
 _WORD = re.compile(r"\w+", re.UNICODE)
-_NUMBER = re.compile(r"[-+]?\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:[.,][0-9]{1,30})?")
+_TIME = re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:1[0-2]|0?[1-9])\s?[ap]\.?m\b", re.I)
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
+_DATE = re.compile(
+    r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}[./]\d{1,2}(?:[./]|\b)"
+    rf"|\b{_MONTH} \d{{1,2}}\b|\b\d{{1,2}}(?:st|nd|rd|th|\.)? {_MONTH}",
+    re.I,
+)
 
 
 def words(text: str) -> list[str]:
@@ -47,15 +55,15 @@ def words(text: str) -> list[str]:
 
 
 def keyword(text: str, wanted: Iterable[str]) -> bool:
+    """Whether one of these words or phrases stands anywhere in the text, as whole words."""
+    have = words(text)
+    return any(_within(need, have) for need in map(words, wanted) if need)
+
+
+def begins_with(text: str, wanted: Iterable[str]) -> bool:
     """Whether the text begins with one of these words or phrases."""
     have = words(text)
     return any(have[: len(need)] == need for need in map(words, wanted) if need)
-
-
-def has_any(text: str, wanted: Iterable[str]) -> bool:
-    """Whether one of these words or phrases stands anywhere in the text."""
-    have = words(text)
-    return any(_within(need, have) for need in map(words, wanted) if need)
 
 
 def has_all(text: str, wanted: Iterable[str]) -> bool:
@@ -109,8 +117,6 @@ def part(text: str, start: int, end: int) -> str:
 
 def local_text(moment: datetime, zone_name: str, pattern: str) -> str:
     """A moment as people there write it, by a strftime pattern of at most 60 letters."""
-    from ringback.rules.calendar import zone
-
     if len(pattern) > 60:
         raise ValueError("the pattern is longer than 60 letters")
     return moment.astimezone(zone(zone_name)).strftime(pattern)[:WIDEST]
@@ -171,19 +177,19 @@ _TEXTS = "list(string)"
 
 BUILTINS: tuple[Builtin, ...] = (
     _B("keyword", ("string", _TEXTS), "bool", True, keyword,
-       "The text begins with one of these words or phrases; case and punctuation do not matter.",
+       "One of these words or phrases stands in the text; case and punctuation do not matter.",
        "event.body.keyword(['hours', 'opening times'])"),
     _B("keyword", ("string", "string"), "bool", True, lambda text, one: keyword(text, (one,)),
-       "The same for one word or phrase.", "event.body.keyword('hours')"),
-    _B("has_any", ("string", _TEXTS), "bool", True, has_any,
-       "One of these words or phrases stands anywhere in the text, as whole words.",
-       "event.body.has_any(['open', 'closed'])"),
+       "The same for one word or phrase.", "event.body.keyword('open today')"),
+    _B("begins_with", ("string", _TEXTS), "bool", True, begins_with,
+       "The text begins with one of these words or phrases.",
+       "event.body.begins_with(['hours', 'open'])"),
+    _B("begins_with", ("string", "string"), "bool", True,
+       lambda text, one: begins_with(text, (one,)),
+       "The same for one word or phrase.", "event.body.begins_with('hours')"),
     _B("has_all", ("string", _TEXTS), "bool", True, has_all,
        "Every one of these words or phrases stands somewhere in the text.",
        "event.body.has_all(['hours', 'today'])"),
-    _B("has_phrase", ("string", "string"), "bool", True, lambda text, one: has_any(text, (one,)),
-       "These words stand in the text, in this order and together.",
-       "event.body.has_phrase('open today')"),
     _B("is_phrase", ("string", "string"), "bool", True, lambda text, one: is_phrase(text, (one,)),
        "The whole text is this, but for case, space and punctuation.",
        "' Stop. '.is_phrase('stop')"),
@@ -194,7 +200,7 @@ BUILTINS: tuple[Builtin, ...] = (
        "The word at this place, counted from 0, in small letters; empty when there is none.",
        "event.body.word(0) == 'hours'"),
     _B("word_count", ("string",), "int", True, lambda text: len(words(text)),
-       "How many words the text has.", "event.body.word_count() == 4"),
+       "How many words the text has.", "event.body.word_count() == 5"),
     _B("has_number", ("string",), "bool", True, lambda text: bool(_NUMBER.search(text)),
        "There is a number in the text.", "'table for 4'.has_number()"),
     _B("number", ("string",), "double", True, number,
@@ -203,6 +209,11 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("digits_only", ("string",), "string", True,
        lambda text: "".join(letter for letter in text if letter.isascii() and letter.isdigit()),
        "The digits of the text and nothing else.", "'(555) 01-23'.digits_only() == '5550123'"),
+    _B("has_time", ("string",), "bool", True, lambda text: bool(_TIME.search(text)),
+       "A time of day stands in the text: 14:30, 9am, 9 p.m.", "'at 9 pm please'.has_time()"),
+    _B("has_date", ("string",), "bool", True, lambda text: bool(_DATE.search(text)),
+       "A date stands in the text: 2026-11-20, 20.11., 11/20, Nov 20, 20 November.",
+       "'on Nov 20 please'.has_date()"),
     _B("has_email", ("string",), "bool", True,
        lambda text: bool(re.search(r"[^\s@]{1,64}@[^\s@.]{1,64}\.[^\s@]{1,64}", text)),
        "Something like an e-mail address stands in the text.", "'me@example.org'.has_email()"),
@@ -245,6 +256,10 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("next_open", ("string", "timestamp"), "timestamp", False, _next_open,
        "The first moment from then on at which the place is open.",
        "next_open('office', event.at) == event.at"),
+    _B("weekday", ("timestamp", "string"), "string", True,
+       lambda moment, zone_name: WEEKDAYS[moment.astimezone(zone(zone_name)).weekday()],
+       "The day of the week in this time zone: mon tue wed thu fri sat sun.",
+       "event.at.weekday('America/New_York') == 'fri'"),
     _B("local", ("timestamp", "string", "string"), "string", True, local_text,
        "A moment as a clock in this time zone shows it, by a strftime pattern.",
        "event.at.local('America/New_York', '%H:%M') == '10:00'"),

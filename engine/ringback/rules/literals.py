@@ -40,6 +40,7 @@ _MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
     "is_open": {2: ((0, "hours"),)},
     "next_open": {2: ((0, "hours"),)},
     "local": {2: ((0, "zone"),)},
+    "weekday": {1: ((0, "zone"),)},
     "replied_within": {1: ((0, "span"),)},
     "heard_within": {1: ((0, "span"),)},
     "count": {2: ((0, "type"), (1, "span")), 3: ((0, "type"), (1, "span"))},

@@ -1,10 +1,11 @@
 """Opt-out: STOP, START and HELP come before every other rule, and nobody answers a STOP.
 
-Twilio acts on these words by itself: after a STOP it blocks further texts to that person (a send
-fails with 21610) and confirms to them. What is left to us is to stay silent after a STOP, to keep
-other rules from answering, and to confirm START and HELP. A word counts only when it is the whole
-text: "STOP 12345" is not a STOP. YES counts only for a person who has left before; to everybody
-else it is the answer to a question.
+On SMS Twilio acts on these words by itself: after a STOP it blocks further texts to that person (a
+send fails with 21610), and it answers all three. What is left to us is to keep every other rule
+silent, so that nobody gets two answers; where Twilio does not answer, on WhatsApp or when its
+answers were switched off, we answer START and HELP. A word counts only when it is the whole text:
+"STOP 12345" is not a STOP. YES counts only for a person who has left before; to everybody else it
+is the answer to a question.
 https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords
 """
 
@@ -25,6 +26,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    twilio_answers: bool = Field(True, description="false where Twilio's own answers are off")
     started: str = Field("You will get our texts again. Reply STOP to end them.", max_length=1600)
     help: str = Field("Reply STOP to get no more texts, START to get them again.", max_length=1600)
 
@@ -44,7 +46,7 @@ def opt_out_word(text: str) -> str:
     priority=1000,
 )
 def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
-    """Answer START and HELP, stay silent after STOP, and let no other rule see any of them."""
+    """Let no other rule see these words, and answer START and HELP where Twilio does not."""
     word = opt_out_word(event.body)
     wishes: list[Action] = []
     if word == "STOP":
@@ -52,10 +54,15 @@ def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
     if word == "START":
         wishes.append(contact.forget("opted_out"))
     text = {"START": config.started, "HELP": config.help}.get(word, "")
-    twilio_answers = bool(event.fields.get("OptOutType"))
-    if text and not twilio_answers:
+    if text and not answered_by_twilio(event, config):
         wishes.append(reply(event, text))
     return [*wishes, Stop(f"{word} is answered before all other rules")]
+
+
+def answered_by_twilio(event: Event, config: Config) -> bool:
+    """Whether this person has an answer already: Advanced Opt-Out says so, plain SMS implies it."""
+    plain_sms = ":" not in event.from_
+    return bool(event.fields.get("OptOutType")) or (plain_sms and config.twilio_answers)
 
 
 @hookimpl

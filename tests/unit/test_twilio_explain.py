@@ -91,6 +91,14 @@ def test_the_mend_names_the_very_setting() -> None:
     assert cause.mend == "set RINGBACK_PUBLIC_URL to http://hooks.example.com:8080/in"
 
 
+def test_a_secret_in_the_path_is_not_shown() -> None:
+    told = signed(f"{PUBLIC}/twilio/~hush-hush/message/")
+    seen = refused(told, path="/twilio/~hush-hush/message")
+    found = explain(seen, public_url=PUBLIC, tokens={AC: (TOKEN,)})
+    assert [cause.kind for cause in found] == ["slash"]
+    assert "hush" not in str(found[0])
+
+
 QUERY = "b=1&a=x%20y&c="
 
 

@@ -1,0 +1,122 @@
+"""Why was a webhook refused? Said in the log and kept for `ringback doctor`, at a bounded price.
+
+Anybody can send requests that fail, so the answer to "why" is worked out beside the work, seldom,
+and only the causes are kept, nothing of the request itself.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ringback.config import Settings
+from ringback.seams import iso
+from ringback.twilio.explain import Cause, explain
+from ringback.twilio.readings import Refused
+
+if TYPE_CHECKING:
+    from ringback.receiver.intake import Head
+
+FILE = "refusals.json"
+EVERY_SECONDS = 5.0
+KEPT = 20
+MOST_READINGS = 20_000
+
+_logger = logging.getLogger("ringback.receiver")
+
+
+class Refusals:
+    """Explains refused requests, at most one every five seconds."""
+
+    def __init__(self, settings: Settings, base_url: str = "") -> None:
+        self._tokens = {settings.account_sid: settings.auth_tokens, **settings.accounts}
+        self._shared = dict(settings.shared_keys)
+        self._base_url = settings.public_url or base_url
+        self._path = settings.data / FILE
+        self._next = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
+
+    def note(
+        self, head: "Head", params: Sequence[tuple[str, str]] | None, body: bytes, account: str
+    ) -> None:
+        """A request failed its proof. Cheap: what it costs is spent later, in a thread."""
+        now = time.monotonic()
+        if now < self._next or (self._task is not None and not self._task.done()):
+            return
+        self._next = now + EVERY_SECONDS
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in head.headers.items()
+        }
+        seen = Refused(
+            head.method.decode("latin-1"),
+            head.path.decode("latin-1"),
+            head.query.decode("latin-1"),
+            headers,
+            None if params is None else tuple(params),
+            body,
+            account,
+        )
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._explain(seen, head.target.route))
+
+    async def _explain(self, seen: Refused, route: str) -> None:
+        try:
+            causes = await asyncio.to_thread(
+                explain,
+                seen,
+                public_url=self._base_url,
+                tokens=self._tokens,
+                shared_keys=self._shared,
+                most=MOST_READINGS,
+            )
+            _logger.warning(
+                "a webhook to /twilio/%s was refused: %s",
+                route,
+                _printable("; and ".join(str(cause) for cause in causes)),
+            )
+            await asyncio.to_thread(self._keep, route, causes)
+        except OSError as error:
+            _logger.warning("%s could not be written: %s", self._path, error)
+        except Exception:
+            _logger.exception("a refusal could not be explained")
+
+    def _keep(self, route: str, causes: tuple[Cause, ...]) -> None:
+        self._kept.append(
+            {
+                "at": iso(datetime.now(UTC)),
+                "route": route,
+                "causes": [
+                    {
+                        "kind": cause.kind,
+                        "says": _printable(cause.says),
+                        "mend": _printable(cause.mend),
+                    }
+                    for cause in causes
+                ],
+            }
+        )
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(list(self._kept), ensure_ascii=False, indent=1), "utf-8")
+        os.replace(fresh, self._path)  # noqa: PTH105
+
+
+def read(data: Path) -> list[dict[str, Any]]:
+    """The refusals that a node kept in this data folder, oldest first; empty when it kept none."""
+    try:
+        kept = json.loads((data / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [row for row in kept if isinstance(row, dict)] if isinstance(kept, list) else []
+
+
+def _printable(text: str) -> str:
+    # Host and path come from a stranger: nothing in them may break the line or move the cursor.
+    return "".join(sign if sign.isprintable() else "·" for sign in text)[:1000]

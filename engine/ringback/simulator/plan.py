@@ -5,6 +5,7 @@ Requests are named by operation (`messages.create`, `calls.*`, `*`), webhooks by
 (`webhook:message/status`); `callback` stands for every webhook whose answer Twilio does not use.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -130,10 +131,21 @@ def _covers(pattern: str, what: str) -> bool:
     return fnmatchcase(what, pattern)
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which `on`, `off`, `yes` and `no` are the words that they are."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+
+
 def read_plan(path: Path) -> dict[str, Any]:
     """Read a plan file, YAML or JSON. Raises ConfigError that names the file and the mend."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError([f"{path}: cannot read the plan: {error}"]) from None
     try:

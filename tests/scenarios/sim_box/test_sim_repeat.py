@@ -1,0 +1,149 @@
+"""The same plan and the same steps give the same bytes; another seed gives others."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PERSON = "+14155550123"
+
+PLAN = """
+seed: 11
+handsets:
+  "+14155550144": {messages: "undelivered:30005", calls: busy}
+messaging: {report_sending: true}
+faults:
+  - {on: messages.create, do: error, status: 503, created: true, rate: 0.3}
+  - {on: messages.create, do: throttle, rate: 0.2}
+  - {on: callback, do: duplicate, rate: 0.3, gap: 2}
+  - {on: callback, do: delay, seconds: 5, jitter: 20, rate: 0.3}
+  - {on: callback, do: lose, rate: 0.1}
+  - {on: "webhook:call*", do: duplicate, rate: 0.2}
+"""
+
+
+def story(box, site) -> bytes:
+    """Texts and calls in both directions, with faults; the ledger's bytes."""
+    site.clear()
+    site.answer("/in", "<Message>You said it</Message>")
+    site.answer("/voice", "<Gather numDigits='1' action='/key'><Say>Press a key</Say></Gather>")
+    site.answer("/key", "<Enqueue waitUrl='/wait'>help</Enqueue>")
+    site.answer("/wait", "<Pause length='10'/>")
+    box.number(sms_url=site.url + "/in", voice_url=site.url + "/voice")
+    for number in range(10):
+        to = PERSON if number % 3 else "+14155550144"
+        data = {
+            "To": to,
+            "From": box.sender,
+            "Body": str(number),
+            "StatusCallback": site.url + "/s",
+        }
+        box.rest("POST", "Messages.json", data=data)
+        box.run(1.5)
+    box.text(PERSON, box.sender, "hi")
+    call = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    box.run(3)
+    box.hand(f"calls/{call}/keys", digits="1")
+    box.run(25)
+    data = {"To": "+14155550144", "From": box.sender, "Twiml": "<Response/>",
+            "StatusCallback": site.url + "/s"}  # fmt: skip
+    box.rest("POST", "Calls.json", data=data)
+    box.run(10)
+    box.hand(f"calls/{call}/hangup")
+    box.finish()
+    return box.http.get("/_sim/ledger.jsonl").content
+
+
+def test_the_same_seed_gives_the_same_ledger(make_box, site, tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(PLAN)
+    first = story(make_box("--stepped", "--plan", str(plan)), site)
+    second = story(make_box("--stepped", "--plan", str(plan)), site)
+    assert first == second
+    assert first.count(b'"kind":"fault"') > 5
+    other = story(make_box("--stepped", "--plan", str(plan), "--seed", "12"), site)
+    assert other != first
+
+
+def test_a_reset_box_tells_the_same_story_again(box, site) -> None:
+    first = story(box, site)
+    box.hand("reset")
+    assert story(box, site) == first
+
+
+def test_the_ledger_is_also_written_to_a_file(make_box, tmp_path: Path) -> None:
+    file = tmp_path / "ledger.jsonl"
+    box = make_box("--stepped", "--ledger", str(file))
+    box.text(PERSON, box.sender, "hi")
+    box.finish()
+    assert file.read_bytes() == box.http.get("/_sim/ledger.jsonl").content
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
+
+
+def test_another_session_has_the_same_account_and_other_sids(make_box) -> None:
+    first, second = make_box("--session", "a"), make_box("--session", "b")
+    same = ("account_sid", "auth_token", "maton_api_key", "connection_id", "numbers")
+    assert [first.card[name] for name in same] == [second.card[name] for name in same]
+    sids = {box.text(PERSON, box.sender, "hi")["sid"] for box in (first, second)}
+    assert len(sids) == 2
+
+
+def test_time_sped_up_keeps_dates_near_the_wall(make_box, site) -> None:
+    import time
+    from email.utils import parsedate_to_datetime
+
+    box = make_box("--speed", "200")
+    data = {"To": PERSON, "From": box.sender, "Body": "x", "StatusCallback": site.url + "/s"}
+    sid = box.rest("POST", "Messages.json", data=data).json()["sid"]
+    assert box.hand("idle", within=60, timeout=20) == {"idle": True}
+    row = box.rest("GET", f"Messages/{sid}.json").json()
+    assert row["status"] == "delivered"
+    assert len(site.at("/s")) == 2
+    sent = parsedate_to_datetime(row["date_sent"]).timestamp()
+    assert abs(sent - time.time()) < 10
+
+
+def test_a_running_clock_can_jump_and_change_its_pace(make_box) -> None:
+    box = make_box()
+    before = box.look("clock")
+    assert (before["mode"], before["speed"]) == ("real", 1.0)
+    assert box.hand("clock", speed=50)["speed"] == 50
+    after = box.hand("clock", advance=86_400)
+    assert after["time"][:10] > before["time"][:10]
+
+
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [
+        ("faults: 3", "list"),
+        ("colour: red", "colour"),
+        ("faults: [{on: messages.create, do: nothing}]", "nothing"),
+        ("[1, 2]", "mapping"),
+        ("{", "cannot read"),
+        ("handsets: {'+14155550123': {mood: bad}}", "mood"),
+        ("handsets: {'+14155550123': {messages: perhaps}}", "perhaps"),
+    ],
+)
+def test_a_wrong_plan_ends_the_start_with_one_clear_line(tmp_path: Path, plan, word) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(plan)
+    done = subprocess.run(
+        [sys.executable, "-m", "ringback.simulator.main", "--plan", str(file)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 78
+    assert word in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_taken_port_is_said_plainly(box) -> None:
+    port = box.base.rpartition(":")[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "ringback.simulator.main", "--port", port],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 75
+    assert port in done.stderr

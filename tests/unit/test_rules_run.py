@@ -36,8 +36,8 @@ from ringback.actions import (
 )
 from ringback.events import Event
 from ringback.rules.interpreter import Progress, Wake, begin, resume
-from ringback.rules.load import load_rules
-from ringback.rules.model import Rule, StepKind
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule, RuleSpec, StepKind
 from ringback.rules.scope import NoFacts
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
@@ -414,7 +414,8 @@ def test_unless_waits_for_what_should_not_come(tmp_path: Path) -> None:
         "rules:\n"
         "  - name: unanswered\n"
         "    on: message.received\n"
-        "    unless: {on: message.sent, if: reply.to == event.from, within: 15m}\n"
+        "    unless: {on: message.sent, if: reply.to == event.from}\n"
+        "    within: 15m\n"
         "    do: [{notify: nobody answered}]\n",
     )["unanswered"]
     begun = start(rule, text())
@@ -544,3 +545,18 @@ def test_a_step_of_a_plugin_cannot_take_the_name_of_ours(tmp_path: Path) -> None
     kind = StepKind("reply", print, Pizza, "", plugin="kitchen")
     found = load_rules(tmp_path, steps=[kind]).problems
     assert [each.message for each in found] == ["the step 'reply' belongs to the language already"]
+
+
+def test_a_rule_in_python_waits_like_any_other_and_is_called_when_its_time_has_come() -> None:
+    def handler(event: Event) -> None:
+        """Do nothing."""
+
+    words = {"on": "message.received", "unless": {"on": ["message.sent"]}, "within": 900}
+    rule = compile_rule(RuleSpec("a.b", handler, words, __file__, 1))
+    assert isinstance(rule, Rule)
+    begun = start(rule, text())
+    assert begun.wait is not None
+    assert begun.wait.due_at == NOON + timedelta(minutes=15)
+    assert go_on(rule, text(), begun, None, timedelta(minutes=15)).end == "call"
+    sent = Event("e", "message.sent", NOON, NOON)
+    assert go_on(rule, text(), begun, sent).end == "stopped: message.sent came in time"

@@ -60,8 +60,8 @@ class Wake:
 class Progress:
     """How far a run came: its new actions, what it waits for now, and the state to keep.
 
-    Without a wait it is over; `end` is empty when it went to its end, else `stopped: why` or
-    `failed: why`.
+    Without a wait it is over; `end` is empty when it went to its end, else `stopped: why`,
+    `failed: why`, or `call` for a rule in Python: its time has come, call its function now.
     """
 
     actions: tuple[Action, ...]
@@ -182,6 +182,8 @@ class _Machine:
     # -- the loop
 
     def run(self) -> Progress:
+        if self.rule.handler is not None:
+            return self.finish("call")
         for _ in range(MOST_STEPS):
             found = self.step_at(self.state["at"])
             if found is None:

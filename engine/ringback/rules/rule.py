@@ -65,7 +65,7 @@ class RuleReader:
             threshold=model.threshold,
             schedule=schedule,
             unless=unless,
-            within=model.unless.within if model.unless else 0.0,
+            within=model.within,
             cancel_on=cancel_on,
             mode=model.mode,
             max=model.max,
@@ -96,6 +96,9 @@ class RuleReader:
         if bool(model.threshold) != bool(model.accumulate_within):
             word = "threshold" if model.threshold else "accumulate_within"
             other = "accumulate_within" if model.threshold else "threshold"
+            reader.fail_key(node, word, "schema", f"`{word}` needs `{other}`")
+        if bool(model.within) != (model.unless is not None):
+            word, other = ("within", "unless") if model.within else ("unless", "within")
             reader.fail_key(node, word, "schema", f"`{word}` needs `{other}`")
         starts = [
             word
@@ -183,7 +186,11 @@ def _items(node: Node | None) -> list[Node]:
 def _plain_parts(node: Node) -> Node:
     """The node with its short forms (`schedule: "0 9 * * *"`) written out for the model."""
     children = dict(node.value) if isinstance(node.value, dict) else {}
-    for word, model in (("schedule", ScheduleModel), ("cancel_on", TriggerModel)):
+    for word, model in (
+        ("schedule", ScheduleModel),
+        ("cancel_on", TriggerModel),
+        ("unless", TriggerModel),
+    ):
         if word in children:
             children[word] = folded(children[word], model)
     return Node(children, node.line, node.column, node.end_line, node.end_column, keys=node.keys)

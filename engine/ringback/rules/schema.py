@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.rules.model import StepKind
-from ringback.rules.steps.base import Lines, MaybeSpan, Span, Steps, Text, Types
+from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types
 from ringback.rules.steps.kinds import STEPS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
@@ -29,12 +29,6 @@ class TriggerModel(BaseModel):
 
     on: Types
     if_: Lines = Field(default_factory=list, alias="if")
-
-
-class UnlessModel(TriggerModel):
-    """An event that must not come within a span of time."""
-
-    within: Span
 
 
 class ScheduleModel(BaseModel):
@@ -66,7 +60,8 @@ class RuleModel(BaseModel):
     max_wait: MaybeSpan = 0.0
     accumulate_within: MaybeSpan = 0.0
     threshold: Annotated[int, Field(ge=0, le=10000)] = 0
-    unless: UnlessModel | None = None
+    unless: TriggerModel | None = None
+    within: MaybeSpan = 0.0
     cancel_on: TriggerModel | None = None
     mode: Literal["parallel", "single", "restart", "queued"] = "parallel"
     max: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -113,7 +108,7 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
-    for inner in (HoursModel, TriggerModel, UnlessModel, ScheduleModel):
+    for inner in (HoursModel, TriggerModel, ScheduleModel):
         defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []
@@ -131,7 +126,8 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     rule["properties"]["on"] = _one_or_many({"anyOf": [{"enum": _patterns()}, {"type": "string"}]})
     rule["properties"]["trust"] = _one_or_many({"enum": list(TRUST)})
     rule["properties"]["schedule"] = _or_text(rule["properties"]["schedule"])
-    rule["properties"]["cancel_on"] = _or_many(rule["properties"]["cancel_on"])
+    for word in ("cancel_on", "unless"):
+        rule["properties"][word] = _or_many(rule["properties"][word])
     file["properties"]["version"] = {"enum": [1, "1"]}
     file["properties"]["rules"] = {"type": "array", "items": rule}
     return {

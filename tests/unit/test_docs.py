@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pluggy
@@ -224,6 +225,19 @@ def test_examples_load(path: Path, tmp_path: Path) -> None:
 def _pairs(rules: list[str], plugins: list[str]) -> Iterator[tuple[str, str]]:
     yield from ((text, "") for text in rules)
     yield from (("", text) for text in plugins)
+
+
+def test_the_tutorial_s_plugin_passes_its_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugin of the tutorial, and the test beside it, as they stand there."""
+    plugin, test = blocks(DOCS / "tutorial.md", "python")
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "menu.py").write_text(plugin, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(test, "tutorial.md", "exec"), names)
+    names["test_menu"]()
 
 
 def test_settings_examples_load(tmp_path: Path) -> None:

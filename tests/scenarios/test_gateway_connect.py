@@ -1,0 +1,269 @@
+"""`ringback connect` against a simulated Twilio: a text then reaches the node, `restore` puts back
+what was there, and a crash in between leaves nothing that cannot be undone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.cli.main import COMMANDS, run
+from ringback.store.log import LogReader
+
+COMMANDS.setdefault("connect", ("connect:connect", ""))
+THEM = "+12025550142"
+
+
+@pytest.fixture(scope="module")
+def twilio() -> Iterator[dict[str, Any]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.simulator.main", "--port", "0", "--speed", "60"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield json.loads(process.stdout.readline())
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()
+
+
+@pytest.fixture
+def project(twilio: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("TWILIO_", "MATON_", "RINGBACK_")):
+            monkeypatch.delenv(name)
+    (tmp_path / "ringback.toml").write_text(
+        f'account_sid = "{twilio["account_sid"]}"\n'
+        f'gateway_url = "{twilio["base_url"]}"\n'
+        'public_url = "https://hooks.example.com"\n'
+    )
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", twilio["auth_token"])
+    post(twilio, "/_sim/reset", {})
+    return tmp_path
+
+
+def post(twilio: dict[str, Any], path: str, body: dict[str, Any]) -> Any:
+    request = urllib.request.Request(
+        twilio["base_url"] + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+class Shell:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self.err = ""
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        self._capsys.readouterr()
+        ended = run(list(words))
+        out, self.err = self._capsys.readouterr()
+        assert ended == code, self.err
+        return out
+
+    def number(self, number: str) -> dict[str, Any]:
+        out = self("gateway", "numbers", "list", "--phone-number", number, "--json")
+        row: dict[str, Any] = json.loads(out.splitlines()[0])
+        keys = [key for key in row if key.endswith(("_url", "_method", "_sid", "callback"))]
+        return {key: row[key] or "" for key in keys}
+
+
+@pytest.fixture
+def shell(capsys: pytest.CaptureFixture[str], project: Path) -> Shell:
+    return Shell(capsys)
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_connect_shows_then_sets_and_restore_puts_back(
+    shell: Shell, twilio: dict[str, Any], project: Path
+) -> None:
+    number = twilio["numbers"][1]
+    post(twilio, f"/_sim/numbers/{number}", {"sms_url": "https://old.example/sms?a=1"})
+    before = shell.number(number)
+    shown = shell("connect", number, "--dry-run")
+    assert "- https://old.example/sms?a=1" in shown
+    assert "+ https://hooks.example.com/twilio/message#ct=2000" in shown
+    assert shell.number(number) == before
+    assert not (project / "data" / "wiring.json").exists()
+
+    shell("connect", number)
+    now = shell.number(number)
+    assert (
+        now["sms_url"]
+        == "https://hooks.example.com/twilio/message#ct=2000&rt=5000&rc=2&rp=ct,rt,5xx"
+    )
+    assert now["voice_url"].startswith("https://hooks.example.com/twilio/call#")
+    assert now["voice_fallback_url"].startswith("https://hooks.example.com/twilio/call#")
+    assert (
+        now["status_callback"]
+        == "https://hooks.example.com/twilio/call/status#ct=3000&rc=3&rp=ct,5xx"
+    )
+    assert "nothing to change" in shell("connect", number)
+    assert (project / "data" / "wiring.json").stat().st_mode & 0o077 == 0
+
+    assert "+ https://old.example/sms?a=1" in shell("connect", "restore", "--dry-run")
+    assert shell.number(number) == now
+    shell("connect", "restore", number)
+    assert shell.number(number) == before
+    shell("connect", "restore")
+    assert "nothing to restore" in shell.err
+
+
+def test_connecting_twice_keeps_the_first_memory(shell: Shell, twilio: dict[str, Any]) -> None:
+    number = twilio["numbers"][0]
+    before = shell.number(number)
+    shell("connect", number)
+    shell("connect", number, "--fallback", "https://static.example/sorry.xml")
+    assert shell.number(number)["sms_fallback_url"] == "https://static.example/sorry.xml"
+    shell("connect", "restore")
+    assert shell.number(number) == before
+
+
+def test_all_numbers_and_an_application(shell: Shell, twilio: dict[str, Any]) -> None:
+    app = json.loads(
+        shell("gateway", "applications", "create", "--friendly-name", "A", "--sms-url",
+              "https://old.example/app", "--json")
+    )["sid"]  # fmt: skip
+    number = twilio["numbers"][0]
+    sid = json.loads(shell("gateway", "numbers", "list", "--phone-number", number, "--json"))["sid"]
+    shell("gateway", "numbers", "update", sid, "--sms-application-sid", app)
+    before = [shell.number(number) for number in twilio["numbers"]]
+    shell("connect", "--all")
+    for each in twilio["numbers"]:
+        assert shell.number(each)["sms_url"].startswith("https://hooks.example.com/")
+        assert shell.number(each)["sms_application_sid"] == ""
+    shell("connect", app)
+    row = json.loads(shell("gateway", "applications", "get", app, "--json"))
+    assert row["message_status_callback"].startswith(
+        "https://hooks.example.com/twilio/message/status#"
+    )
+    shell("connect", "restore")
+    assert [shell.number(number) for number in twilio["numbers"]] == before
+    row = json.loads(shell("gateway", "applications", "get", app, "--json"))
+    assert row["sms_url"] == "https://old.example/app"
+
+
+def test_what_somebody_changed_meanwhile_is_said(shell: Shell, twilio: dict[str, Any]) -> None:
+    number = twilio["numbers"][0]
+    before = shell.number(number)
+    shell("connect", number)
+    post(twilio, f"/_sim/numbers/{number}", {"sms_url": "https://somebody.example/else"})
+    shell("connect", "restore")
+    assert "changed since by somebody else, to https://somebody.example/else" in shell.err
+    assert shell.number(number) == before
+
+
+def test_without_a_public_address_nothing_is_touched(
+    shell: Shell, twilio: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("connect", code=2)
+    shell("connect", "+15550009999", code=2)
+    assert "not a number of this account" in shell.err
+    shell("connect", "restore", "+15550009999", code=2)
+    assert "nothing is remembered" in shell.err
+    monkeypatch.setenv("RINGBACK_PUBLIC_URL", "")
+    shell("connect", twilio["numbers"][0], code=78)
+    assert "RINGBACK_PUBLIC_URL" in shell.err
+
+
+def test_the_secret_of_the_path_is_not_shown(
+    shell: Shell, twilio: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGBACK_HOOK_SECRET", "canary-secret-0123456789abcdef")
+    monkeypatch.delenv("TWILIO_AUTH_TOKEN")
+    monkeypatch.setenv("MATON_API_KEY", twilio["maton_api_key"])
+    monkeypatch.setenv("MATON_CONNECTION", twilio["connection_id"])
+    monkeypatch.setenv("RINGBACK_GATEWAY_URL", twilio["maton_url"])
+    monkeypatch.setenv("RINGBACK_CONTROL_URL", twilio["control_url"])
+    number = twilio["numbers"][2]
+    shown = shell("connect", number)
+    assert "canary" not in shown + shell.err
+    assert "https://hooks.example.com/twilio/~…/message" in shown
+    assert "/twilio/~canary-secret-0123456789abcdef/message#" in shell.number(number)["sms_url"]
+    shell("connect", "restore")
+
+
+KILLED = """
+import os, signal, sys
+from ringback.gateway import wiring
+from ringback.cli import connect as module
+from ringback.cli.main import COMMANDS, run
+real = wiring.set_on
+done = []
+async def deadly(gateway, sid, values):
+    if len(done) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(sid)
+    await real(gateway, sid, values)
+module.set_on = deadly
+COMMANDS.setdefault("connect", ("connect:connect", ""))
+run(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_crash_while_connecting_can_be_undone(
+    shell: Shell, twilio: dict[str, Any], project: Path, after: int
+) -> None:
+    before = [shell.number(number) for number in twilio["numbers"]]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(after), "connect", "--all"],
+        cwd=project, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL
+    now = [shell.number(number) for number in twilio["numbers"]]
+    assert sum(one != other for one, other in zip(now, before, strict=True)) == after
+    shell("connect", "restore")
+    assert [shell.number(number) for number in twilio["numbers"]] == before
+
+
+def test_a_text_to_a_connected_number_reaches_the_node(
+    shell: Shell, twilio: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("RINGBACK_PUBLIC_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("RINGBACK_PORT", str(port))
+    node = subprocess.Popen(
+        [sys.executable, "-m", "ringback.cli.main", "serve", "--no-worker"],
+        cwd=project, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert node.stderr is not None
+        for line in node.stderr:
+            if "serving on" in line:
+                break
+        else:
+            pytest.fail("the node did not start")
+        number = twilio["numbers"][0]
+        shell("connect", number)
+        post(twilio, "/_sim/messages", {"from": THEM, "to": number, "body": "hello node"})
+        log = LogReader(project / "data" / "log.db")
+        until(lambda: log.last_id() > 0)
+        row = log.get(log.last_id())
+        assert row is not None
+        assert (row.route, row.trust) == ("message", "signed")
+        assert b"hello+node" in row.body
+        shell("connect", "restore")
+    finally:
+        node.terminate()
+        node.wait(20)
+        assert node.stderr is not None
+        node.stderr.close()

@@ -28,7 +28,6 @@ from ringback.twilio.webhooks import (
     CALL_ROUTES,
     Malformed,
     check_form,
-    fields_of,
     identity,
     parse_form,
     read_stream,
@@ -131,7 +130,6 @@ class Intake:
         target = head.target
         route = target.route
         if target.is_json:
-            fields: dict[str, str] = {}
             trust = self._proof(head, None, body, "")
             if not trust:
                 return self._forbidden("proof")
@@ -140,15 +138,14 @@ class Intake:
         else:
             if head.method == b"GET":
                 body = head.query
-            pairs = parse_form(body)
-            fields = fields_of(pairs)
+            fields = parse_form(body)
             account = fields.get("AccountSid", "")
             if account and not self._verifier.knows(account):
                 parent = fields.get("ParentAccountSid", "") if route == "debugger" else ""
                 if not parent or not self._verifier.knows(parent):
                     return self._forbidden("account")
                 account = parent
-            trust = self._proof(head, None if head.method == b"GET" else pairs, b"", account)
+            trust = self._proof(head, None if head.method == b"GET" else fields, b"", account)
             if not trust:
                 return self._forbidden("proof")
             check_form(route, fields)
@@ -207,7 +204,7 @@ class Intake:
         self._wake()
 
     def _proof(
-        self, head: Head, pairs: list[tuple[str, str]] | None, body: bytes, account: str
+        self, head: Head, fields: Mapping[str, str] | None, body: bytes, account: str
     ) -> str:
         """The trust that this request earns; empty when it earns none."""
         signature = head.headers.get(SIGNATURE, b"").decode("latin-1")
@@ -217,7 +214,7 @@ class Intake:
                 url = base + head.path.decode("latin-1")
                 if head.query:
                     url += "?" + head.query.decode("latin-1")
-                if self._verifier.verify(url, pairs, body, signature, settings, account):
+                if self._verifier.verify(url, fields, body, signature, settings, account):
                     return "simulated" if self._simulated else "signed"
             return ""
         if head.target.secret is not None:

@@ -95,7 +95,7 @@ class Supervisor:
         environ = {name: self._environ[name] for name in self._environ if name != ENDED}
         if ended:
             environ[ENDED] = ended
-        self._killed = False
+        self._killed = 0.0
         self._started = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, env=environ
@@ -129,8 +129,14 @@ class Supervisor:
                 process.pid, _describe(code), lived,
             )  # fmt: skip
             self._on_restart()
-            by_itself = not self._killed and code not in (0, -signal.SIGKILL)
-            await self._spawn(_describe(code) if by_itself else "")
+            await self._spawn(self._how(code))
+
+    def _how(self, code: int) -> str:
+        """What the next worker is told about the end of this one; nothing when nobody is to blame:
+        an orderly end, or a kill from outside."""
+        if self._killed:
+            return f"killed {self._killed}"
+        return "" if code in (0, -signal.SIGKILL) else _describe(code)
 
     async def _look(self, process: Process) -> None:
         """Watch one worker; kill it when it blocks."""
@@ -139,7 +145,7 @@ class Supervisor:
             reason = self._verdict(time.monotonic())
             if reason:
                 _logger.error("killing the worker (pid %d): %s", process.pid, reason)
-                self._killed = True
+                self._killed = time.monotonic()
                 _send(process, signal.SIGKILL)
                 return
 

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from twilio.request_validator import RequestValidator
 
-Params = list[tuple[str, str]]
+Params = Mapping[str, str] | list[tuple[str, str]]
+"""Decoded form fields: by name when no name repeats, else as pairs."""
 
 HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
@@ -33,7 +34,7 @@ def sign(
     are the decoded fields of a form POST, none for GET and JSON. A shared key signs with
     `digest="sha256"`.
     """
-    return _mac(_Key(token.encode()), _clean(url), params, digest).decode()
+    return _mac(_Key(token.encode()), _clean(url), list(params), digest).decode()
 
 
 def sign_json(token: str, url: str, body: bytes) -> tuple[str, str]:
@@ -90,8 +91,8 @@ class Verifier:
     ) -> bool:
         """Whether the signature proves this request. Never raises; what is odd is refused.
 
-        `url` is the URL that Twilio asked for. `params` are the decoded fields of a form, in any
-        order; None for GET and for JSON, whose `body` must then match `bodySHA256` in the URL.
+        `url` is the URL that Twilio asked for. `params` are the decoded fields of a form; None for
+        GET and for JSON, whose `body` must then match `bodySHA256` in the URL.
         `account` chooses the tokens; the empty one tries those of every account (JSON names none).
         """
         try:
@@ -147,9 +148,12 @@ _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 
-def _mac(key: _Key, url: str, params: Iterable[tuple[str, str]], digest: str) -> bytes:
-    # Repeated names: the set of their values, sorted. Sorting the set of pairs is the same.
-    text = url + "".join(chain.from_iterable(sorted(set(params))))
+def _mac(key: _Key, url: str, params: Params, digest: str) -> bytes:
+    if isinstance(params, list):
+        # Repeated names: the set of their values, sorted. Sorting the set of pairs is the same.
+        text = url + "".join(chain.from_iterable(sorted(set(params))))
+    else:
+        text = url + "".join([name + params[name] for name in sorted(params)])
     return b2a_base64(key.digest(text.encode(), digest), newline=False)
 
 
@@ -174,7 +178,7 @@ class _MultiDict:
     """Form fields as the validator wants them: names to iterate, `getlist` for the values."""
 
     def __init__(self, params: Params) -> None:
-        self._params = params
+        self._params = list(params.items()) if isinstance(params, Mapping) else params
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._params)

@@ -37,7 +37,6 @@ MOST_FIELDS = 200
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}").fullmatch
 _STATUS = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}").fullmatch
-_ESCAPED_NUMBER = re.compile(r"%2B([0-9]+)").fullmatch
 _RFC2822 = re.compile(
     r"(?:\w{3}, )?(\d{1,2}) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:\+0000|GMT|UTC)"
 ).fullmatch
@@ -69,40 +68,37 @@ class Row(Protocol):
     def body(self) -> bytes: ...
 
 
-def parse_form(body: bytes) -> list[tuple[str, str]]:
-    """The decoded fields of a form body or a query string, in order, blank values kept.
+def parse_form(body: bytes) -> dict[str, str]:
+    """The decoded fields of a form body or a query string, blank values kept.
 
-    Raises Malformed for more than 200 fields and for text that is not UTF-8.
+    Raises Malformed for more than 200 fields, for text that is not UTF-8, and for a name that comes
+    twice: the signature does not say which value counts.
     """
     try:
         text = body.decode()
         if text.count("&") >= MOST_FIELDS:
             raise Malformed(f"more than {MOST_FIELDS} fields")
-        fields = []
-        for pair in text.split("&"):
-            name, _, value = pair.partition("=")
-            if "%" in value or "+" in value:
-                number = _ESCAPED_NUMBER(value)
-                if number is not None:
-                    value = "+" + number[1]
-                else:
-                    value = unquote(value.replace("+", " "), errors="strict")
-            if "%" in name or "+" in name:
-                name = unquote(name.replace("+", " "), errors="strict")
-            if pair:
-                fields.append((name, value))
+        if "%26" in text or "%3" in text:  # an escaped separator: decode each part alone
+            pairs = [pair.partition("=") for pair in text.split("&") if pair]
+            fields = {_decoded(name): _decoded(value) for name, _, value in pairs}
+        else:
+            pairs = [pair.partition("=") for pair in _decoded(text).split("&") if pair]
+            fields = {name: value for name, _, value in pairs}
     except UnicodeDecodeError as error:
         raise Malformed("the body is not UTF-8") from error
-    return fields
-
-
-def fields_of(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """The fields by name. Raises Malformed when a name comes twice: the signature does not say
-    which one counts."""
-    fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Malformed("a field comes twice")
     return fields
+
+
+def _decoded(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" in text:
+        text = text.replace("%2B", "+")  # the plus of a number, often the only escape there is
+        if "%" in text:
+            text = unquote(text, errors="strict")
+    return text
 
 
 def check_form(route: str, fields: Fields) -> None:
@@ -185,7 +181,7 @@ def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
         return [
             _event(row, route, fields, mint(), key) for route, fields, key in _streamed(row.body)
         ]
-    fields = fields_of(parse_form(row.body))
+    fields = parse_form(row.body)
     return [_event(row, row.route, fields, mint(), identity(row.route, fields, row.tag))]
 
 

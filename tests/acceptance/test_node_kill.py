@@ -1,4 +1,4 @@
-"""kill -9 in the middle of traffic: nothing that was acknowledged is lost, nothing happens twice."""
+"""kill -9 in the middle of traffic: what was acknowledged is kept, and nothing happens twice."""
 
 import os
 import random

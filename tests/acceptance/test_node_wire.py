@@ -1,4 +1,4 @@
-"""A node fed by requests that this project did not sign: bodies as Twilio's, signed by its library."""
+"""A node fed by requests that this project did not sign: Twilio's bodies and its own library."""
 
 import hashlib
 from collections.abc import Callable

@@ -53,7 +53,7 @@ class Supervisor:
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
-        self._killed = False
+        self._killed = 0.0
         self.refused: int | None = None
 
     @property

@@ -171,16 +171,19 @@ class Engine:
         self.sender.refill()
 
     async def blame(self, held: Sequence[Held], ended: str) -> None:
-        """Judge the runs that the last worker had on its hands.
+        """Judge the runs that the last worker had on its hands, by how it ended.
 
-        One that was past its limit blocked the worker: it has failed. When the worker ended by
-        itself (`ended` says how), each is suspect and gets a strike, and its run is tried again.
-        After a plain kill nobody is to blame.
+        When the supervisor killed it, what was past its limit then had blocked it, and has failed.
+        When it ended by itself, each is suspect and gets a strike, and its run is tried again.
+        After a kill from outside nobody is to blame.
         """
-        now = self._seams.monotonic()
-        for item in held:
+        how, _, moment = ended.partition(" ")
+        for item in held if ended else ():
             who = f"plugin {item.plugin}: " if item.plugin else ""
-            if now - item.started > item.limit:
+            if how != "killed":
+                reason = f"{who}the worker ended by itself ({ended}) while this ran"
+                await self.runner.strike(item.rule, item.plugin, reason)
+            elif float(moment) - item.started > item.limit:
                 reason = f"{who}blocked the worker for more than {item.limit:g} s; it was killed"
                 await self.journal.write(
                     partial(
@@ -188,9 +191,6 @@ class Engine:
                         now=iso(self._seams.now()),
                     )
                 )  # fmt: skip
-                await self.runner.strike(item.rule, item.plugin, reason)
-            elif ended:
-                reason = f"{who}the worker ended by itself ({ended}) while this ran"
                 await self.runner.strike(item.rule, item.plugin, reason)
 
     def wake(self) -> None:

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 LOCK_PATIENCE = 8.0
 """How long a worker waits for its predecessor to let go; the old one drains at most so long."""
 PARENT_GRACE = 2.0
-ENDED_BY_ITSELF = "RINGBACK_WORKER_ENDED"
-"""The supervisor says here how the last worker ended by itself: `signal 11`, `exit 3`."""
+ENDED = "RINGBACK_WORKER_ENDED"
+"""How the supervisor saw the last worker end: `killed 123.4` (by it, at that monotonic time),
+`signal 11`, `exit 3`, or nothing when nobody is to blame."""
 
 Load = Callable[[Settings], Loaded]
 
@@ -104,7 +105,7 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
         stack.callback(server.close)
         _listen(stop, reload, supervised)
         if left:
-            await engine.blame(left, os.environ.get(ENDED_BY_ITSELF, ""))
+            await engine.blame(left, os.environ.get(ENDED, ""))
         await engine.run(stop)
     return code
 

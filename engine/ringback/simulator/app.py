@@ -1,7 +1,9 @@
 """Which address of the box is answered by whom? The ASGI application over one world at a time."""
 
+import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -100,6 +102,7 @@ def build(box: Box) -> Starlette:
             "mode": "stepped" if clock.stepped else "real",
             "speed": clock.speed,
             "pending": clock.pending(),
+            "pid": os.getpid(),
             "webhooks_under_way": box.world.courier.busy,
             "ledger": box.world.ledger.last,
         }
@@ -117,8 +120,6 @@ def build(box: Box) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        import asyncio
-
         box.world.clock.run(asyncio.get_running_loop())
         yield
         await box.world.close()

@@ -24,7 +24,13 @@ from ringback.store.sqlite import connect_reader
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-ELSEWHERE = {"gateway": "gateway.md", "connections": "gateway.md", "simulator": "simulator.md"}
+ELSEWHERE = {
+    "gateway": "gateway.md",
+    "connections": "gateway.md",
+    "connect": "gateway.md",
+    "doctor": "gateway.md",
+    "simulator": "simulator.md",
+}
 """Groups of commands that have a page of their own."""
 
 

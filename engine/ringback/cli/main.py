@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("plugins:plugins", "The plugins of this project."),
     "gateway": ("gateway:gateway", "Twilio's REST API by hand."),
     "connections": ("connections:connections", "The Maton connections of your key."),
+    "connect": ("connect:connect", "Point a number's webhooks to this node, and back."),
+    "doctor": ("doctor:doctor", "What keeps this node from working, and the mend."),
     "pause": ("control:pause", "Hold every effect; webhooks are still recorded."),
     "resume": ("control:resume", "Let effects out again."),
     "db": ("db:db", "Back up and check the data."),

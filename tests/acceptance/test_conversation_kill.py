@@ -30,6 +30,8 @@ WHOLE = [
 ]  # fmt: skip
 """Everything that the person hears, in this order, each exactly once."""
 
+LOGGED = "select count(*) from log where route = 'message'"
+
 ANSWERS = ["book", "Monday", "9", "Ada"]
 
 
@@ -85,8 +87,7 @@ def test_killed_at_every_point_it_says_everything_once(node: Any, box: Any, when
             kill_worker(node)
         box.text(PERSON, answer)
         if when == "after":
-            logged = "select count(*) from log where route = 'message'"
-            node.until(lambda seen=index: node.ask(logged, file="log.db")[0][0] > seen)
+            node.until(lambda seen=index: node.ask(LOGGED, file="log.db")[0][0] > seen)
             kill_worker(node)
     node.until(lambda: states(node)[-1][0] == "done")
     node.until(lambda: len(heard(box)) >= len(WHOLE))

@@ -187,15 +187,25 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("retry-after", "").strip()
     if not text:
         return None
-    try:
-        seconds = float(text) if text[0] in "0123456789.+-" else _until(text, now)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    if text[0] in "0123456789.+-":
+        try:
+            seconds = float(text)
+        except ValueError:
+            return None
+    else:
+        moment = epoch(text)
+        if moment is None:
+            return None
+        seconds = max(0.0, moment - now)
     if math.isnan(seconds) or seconds < 0:
         return None
     return min(seconds, RETRY_AFTER_CAP)
 
 
-def _until(date: str, now: float) -> float:
-    moment = parsedate_to_datetime(date)
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+def epoch(date: str) -> float | None:
+    """An HTTP date in epoch seconds; None for what is not one."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

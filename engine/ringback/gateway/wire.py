@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
 from ringback.gateway.access import Access, Headers
-from ringback.gateway.failures import NotJson, failure, read_object
+from ringback.gateway.failures import NotJson, epoch, failure, read_object
 from ringback.gateway.http import DEFAULT_LIMITS, Answer, Broken, Limits, NotSent, Pool
 from ringback.gateway.limits import MATON_RATE, Bucket
 from ringback.seams import REAL, Seams
@@ -197,6 +197,17 @@ class Wire:
                 await asyncio.sleep(wait)
             self._pace.take()
         return await self.perform(request)
+
+    async def server_time(self) -> float | None:
+        """What time it is at the gateway, in epoch seconds, by the Date header of an answer.
+
+        None when it tells no time. Raises Unreachable when there is no answer at all.
+        """
+        url, _ = self._encoded(Request("GET", "/Accounts.json", (("PageSize", "1"),)))
+        headers = self._headers()
+        headers += self.access.headers()
+        answer = await self._once(self._pool, "GET", url, headers, b"")
+        return epoch(answer.headers.get("date", ""))
 
     async def accounts_seen(self) -> list[str]:
         """The SIDs of the accounts that these credentials can read, first page."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -131,3 +132,31 @@ def test_broken_pipe_is_quiet(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stderr.startswith("project ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_colour_only_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_colour: bool
+) -> None:
+    """On a terminal a table has colour; with NO_COLOR, or into a pipe, it is plain text."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1" if no_colour else "")
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "ringback.cli.main", "config", "show"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=slave, stderr=slave) as process:
+        os.close(slave)
+        seen = b""
+        while True:
+            try:
+                part = os.read(master, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            seen += part
+    os.close(master)
+    assert process.returncode == 0
+    assert b"RINGBACK_PORT" in seen
+    assert (b"\x1b[" in seen) is not no_colour
+    piped = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
+    assert b"\x1b[" not in piped

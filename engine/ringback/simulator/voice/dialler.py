@@ -46,7 +46,7 @@ class Dialler:
             self.kernel.trouble(Trouble(INVALID_CALLER_ID, "warning", told, parent.sid))
             return Dialed("failed")
         dialling = Dialling(parent, effect, deque(effect.targets))
-        parent.dialling = dialling
+        parent.dialling, parent.dialed = dialling, None
         if effect.record is not None and effect.record_ringing:
             dialling.recording = self.bridges.recorder.start(effect.record, call=parent.sid)
         self._next(dialling)
@@ -147,7 +147,7 @@ class Dialler:
 
     def _finish(self, dialling: Dialling, result: Dialed) -> None:
         if dialling.parent.dialling is dialling:
-            dialling.parent.dialling = None
+            dialling.parent.dialling, dialling.parent.dialed = None, result
             self.switch.wake(dialling.parent, result)
 
     def _result(
@@ -163,7 +163,8 @@ class Dialler:
     def _abandon(self, parent: Leg, effect: AbandonDial) -> Dialed:
         dialling, parent.dialling = parent.dialling, None
         if dialling is None:
-            return Dialed("failed")
+            # It had just ended by itself: both sides hung up at once.
+            return parent.dialed or Dialed("failed")
         if not isinstance(dialling, Dialling):
             return dialling.abandon()  # type: ignore[no-any-return]
         link = parent.link

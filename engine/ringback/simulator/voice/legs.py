@@ -17,6 +17,7 @@ from ringback.simulator.voice.ports import (
     Timer,
 )
 from ringback.simulator.voice.records import Call, Heard, Recording
+from ringback.simulator.voice.results import Dialed
 
 
 def nothing(value: object = None) -> None:
@@ -53,6 +54,7 @@ class Leg:
     over: Callable[[str], None] = nothing
     link: "Link | None" = None
     dialling: Any = None
+    dialed: Dialed | None = None
     capture: "Capturing | None" = None
     waits: Literal["", "queue", "room"] = ""
     queue_sid: str = ""

@@ -206,7 +206,8 @@ class Lines:
         agent, member = link.near, link.far
         taking, agent.dialling = agent.dialling, None
         if isinstance(taking, Taking):
-            self.switch.wake(agent, taking.dialed(link))
+            agent.dialed = taking.dialed(link)
+            self.switch.wake(agent, agent.dialed)
         self.switch.wake(member, Bridged(talked=True))
 
     # --- the agent's side ---
@@ -217,6 +218,7 @@ class Lines:
             return Dialed("failed", queue=(("QueueResult", "queue-not-found"),))
         until = self.kernel.now() + effect.timeout
         taking = agent.dialling = Taking(self, agent, effect, queue, until)
+        agent.dialed = None
         self._front(taking)
         return PENDING
 
@@ -240,8 +242,8 @@ class Lines:
         taking.agent.stop("take")
         self._forget(taking)
         if taking.agent.dialling is taking and taking.member is None:
-            taking.agent.dialling = None
-            self.switch.wake(taking.agent, taking.dialed(None))
+            taking.agent.dialling, taking.agent.dialed = None, taking.dialed(None)
+            self.switch.wake(taking.agent, taking.agent.dialed)
 
     def _forget(self, taking: Taking) -> None:
         takers = self._takers.get(taking.queue.sid, [])

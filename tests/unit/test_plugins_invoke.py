@@ -1,5 +1,6 @@
 """How handlers are called: arguments by name, sync and async, and what they may return."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from ringback.actions import Notify, Stop, notify
 from ringback.errors import PluginError
 from ringback.plugins.decorator import rule, specs_of
-from ringback.plugins.invoke import actions_of, bind, call, complaints
+from ringback.plugins.invoke import actions_of, bind, call, complaints, finished
 
 AVAILABLE = {"event": "E", "config": "C", "clock": "K"}
 
@@ -46,6 +47,31 @@ async def test_call_awaits_async_handlers_and_takes_sync_ones() -> None:
 
     assert await call(plain, AVAILABLE, plugin="p") == (notify("E"),)
     assert await call(waiting, AVAILABLE, plugin="p") == (notify("E"),)
+
+
+async def test_finished_waits_also_inside_a_running_loop() -> None:
+    """What is async is done when it returns, and what it raises comes through."""
+
+    async def later() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    async def broken() -> None:
+        raise LookupError("x")
+
+    assert finished(later()) == 3
+    assert finished(4) == 4
+    with pytest.raises(LookupError):
+        finished(broken())
+
+
+def test_finished_waits_where_no_loop_runs() -> None:
+    """As in the worker's threads."""
+
+    async def later() -> int:
+        return 5
+
+    assert finished(later()) == 5
 
 
 def test_actions_of_takes_one_many_or_none() -> None:

@@ -159,6 +159,45 @@ def test_a_burst_is_joined(tmp_path: Path) -> None:
     assert bench.wait("1s").texts == ["one\ntwo"]
 
 
+def test_a_function_gets_a_burst_as_a_list(tmp_path: Path) -> None:
+    """`texts`, oldest first; without timing words it is the one text."""
+    bench = bench_of(
+        tmp_path,
+        plugin="""
+        @rule("message.received", once_after="10s", max_wait="15s")
+        async def joined(event, texts):
+            return reply(event, " + ".join(texts))
+
+        @rule("call.received")
+        def plain(event, texts):
+            return say(event, repr(texts))
+        """,
+    )
+    assert bench.react(sms("one")).waiting == ["mine.joined"]
+    bench.wait("8s")
+    bench.react(sms("two"))
+    assert bench.wait("7s").texts == ["one + two"]
+    assert bench.react(incoming_call()).spoken == ["('',)"]
+
+
+def test_a_function_is_called_when_nothing_came(tmp_path: Path) -> None:
+    """`unless … within`: an absence is an event too."""
+    bench = bench_of(
+        tmp_path,
+        plugin="""
+        @rule("message.received", if_="event.body == 'order'", unless="message.delivered",
+              within="5m")
+        def reminder(event):
+            return notify("nobody answered")
+        """,
+    )
+    bench.react(sms("order"))
+    assert bench.wait("5m").by["mine.reminder"]
+    bench.react(sms("order"))
+    bench.react(message_status("delivered"))
+    assert bench.wait("5m").actions == ()
+
+
 def test_a_caller_answers_by_keys(tmp_path: Path) -> None:
     """A step of the same call, found by its SID, goes on with the rule."""
     bench = bench_of(

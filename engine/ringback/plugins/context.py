@@ -111,7 +111,7 @@ class Context:
         return Contact(conversation, self.store, self.clock)
 
 
-HANDLER_NAMES = ("event", "contact", "config", "log", "clock", "store", "convo")
+HANDLER_NAMES = ("event", "texts", "contact", "config", "log", "clock", "store", "convo")
 """What the function of a rule may name as a parameter; `convo` makes it a conversation."""
 
 
@@ -121,10 +121,14 @@ def context_for(plugin: str, config: Any, *, clock: Clock, store: Facts) -> Cont
     return Context(plugin=plugin, config=config, log=log, clock=clock, store=store)
 
 
-def available(event: Event, ctx: Context) -> Mapping[str, Any]:
-    """What a handler may name, for this event: `HANDLER_NAMES` but for `convo`."""
+def available(event: Event, ctx: Context, texts: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """What a handler may name, for this event: `HANDLER_NAMES` but for `convo`.
+
+    `texts` are the bodies of all events that were joined into this run, oldest first.
+    """
     return {
         "event": event,
+        "texts": texts or (event.body,),
         "contact": ctx.contact(event),
         "config": ctx.config,
         "log": ctx.log,

@@ -4,9 +4,11 @@ Nothing here limits time or catches what the plugin raises: that is the worker's
 function alone.
 """
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -35,6 +37,26 @@ async def call(
     if inspect.isawaitable(result):
         result = await result
     return actions_of(result, plugin=plugin)
+
+
+def finished(result: Any) -> Any:
+    """The result of a function, waited for when it is async.
+
+    Meant for a thread without a loop. Where one is running, as around an async test, the rest of
+    the work moves to a thread of its own.
+    """
+    if not inspect.isawaitable(result):
+        return result
+
+    async def waiting() -> Any:
+        return await result
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(waiting())
+    with ThreadPoolExecutor(1, "ringback-handler") as pool:
+        return pool.submit(asyncio.run, waiting()).result()
 
 
 def actions_of(result: Any, *, plugin: str = "") -> tuple[Action, ...]:

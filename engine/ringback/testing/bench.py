@@ -4,23 +4,19 @@ The decisions are those of the rule language itself; what the worker adds around
 span, backstops, stops, waits) is done here in memory.
 """
 
-import asyncio
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from ringback.actions import Action, Stop
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
-from ringback.plugins import replay
-from ringback.plugins.context import Context, SettledAction, available, context_for
-from ringback.plugins.conversation import is_conversation
-from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins import turns
+from ringback.plugins.context import Context, SettledAction, context_for
+from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
 from ringback.rules.durations import parse_duration
 from ringback.rules.interpreter import Progress, Wake, begin, resume
@@ -202,14 +198,8 @@ class Bench:
             now = self.clock.now()
             progress = begin(rule, event, self.past, now, places=self.ruleset.places)
             return self._went(rule, event, key, progress, by)
-        context = self._context(rule)
-        if is_conversation(rule.handler):
-            progress = replay.begin(rule.handler, event, context)
-            return self._went(rule, event, key, progress, by)
-        result = _finish(bind(rule.handler, available(event, context)))
-        actions = actions_of(result, plugin=rule.plugin)
-        self._note(rule.name, actions, event, by)
-        return actions
+        progress = turns.begin(rule, event, self._context(rule), places=self.ruleset.places)
+        return self._went(rule, event, key, progress, by)
 
     def _context(self, rule: Rule) -> Context:
         plugin = self.plugins.get(rule.plugin)
@@ -220,7 +210,10 @@ class Bench:
         self._runs.drop(run)
         rule, state = run.rule, run.kept()
         if rule.handler is not None:
-            progress = replay.resume(rule.handler, run.event, self._context(rule), state, wake)
+            context = self._context(rule)
+            progress = turns.resume(
+                rule, run.event, context, state, wake, places=self.ruleset.places
+            )
         else:
             progress = resume(
                 rule, run.event, self.past, self.clock.now(), state, wake,
@@ -247,7 +240,7 @@ class Bench:
         by: dict[str, list[Action]],
     ) -> None:
         context = context_for(plugin.name, plugin.config, clock=self.clock, store=self.past)
-        result = _finish(lambda: function(**given, ctx=context))
+        result = finished(function(**given, ctx=context))
         actions = actions_of(result, plugin=plugin.name)
         if actions:
             self._note(f"{plugin.name}.{name}", actions, given.get("event"), by)
@@ -300,29 +293,3 @@ def _ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]
         else:
             problems += compiled
     return RuleSet(rules, loaded.language), problems
-
-
-def _finish(function: Callable[[], Any]) -> Any:
-    """The result of a sync or async function, also when a loop is running around the test."""
-    result = function()
-    if not inspect.isawaitable(result):
-        return result
-
-    async def waiting() -> Any:
-        return await result
-
-    found: list[Any] = []
-    raised: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(asyncio.run(waiting()))
-        except BaseException as error:
-            raised.append(error)
-
-    thread = Thread(target=work, name="ringback-bench")
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-    return found[0]

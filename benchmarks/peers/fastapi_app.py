@@ -48,6 +48,7 @@ async def create():
 
 @app.post("/twilio/message/status")
 async def status(request: Request):
+    body = (await request.body()).decode()
     form = await request.form()
     if not validator.validate(URL, form, request.headers.get("x-twilio-signature", "")):
         return Response(status_code=403)
@@ -56,7 +57,7 @@ async def status(request: Request):
             Webhook(
                 sid=form["MessageSid"],
                 status=form["MessageStatus"],
-                body=(await request.body()).decode(),
+                body=body,
             )
         )
         await session.commit()

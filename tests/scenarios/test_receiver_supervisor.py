@@ -111,6 +111,13 @@ async def test_a_killed_worker_is_back_within_two_seconds(stage: Stage) -> None:
     assert stage.restarts == 1
 
 
+async def test_reception_goes_before_the_worker(stage: Stage) -> None:
+    supervisor = await stage.start(STEADY)
+    await stage.lines(1)
+    assert supervisor.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, supervisor.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
 async def test_stop_asks_and_waits(stage: Stage) -> None:
     supervisor = await stage.start(STEADY)
     await stage.lines(1)

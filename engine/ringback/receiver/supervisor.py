@@ -7,6 +7,7 @@ its hands is in a mapped file; when that shows a call that took too long, the pr
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import time
 from asyncio.subprocess import PIPE, Process
@@ -23,6 +24,8 @@ STEADY_SECONDS = 10.0
 LONGEST_PAUSE = 2.0
 DRAIN_SECONDS = 40.0
 ORDERLY_SECONDS = 0.5
+WORKER_NICE = 5
+"""When both want the same core, reception goes first: what waits in the log is not lost."""
 ENDED = "RINGBACK_WORKER_ENDED"
 """Tells a worker how the one before it ended, as "signal 11" or "exit 3"."""
 
@@ -100,6 +103,8 @@ class Supervisor:
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, env=environ
         )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, WORKER_NICE)
 
     async def _keep(self) -> None:
         pause = 0.0

@@ -125,6 +125,7 @@ def test_text_reply_delivery_and_the_whole_tree(dev: Dev) -> None:
         return tree if "= delivered after" in tree else ""
 
     tree = dev.until(delivered, "the reply was not delivered")
+    dev.until(lambda: dev.said("message.delivered"), "dev did not print what came in")
     in_order = (
         f"message.received  {STRANGER} → {sent[1]}  “hours?”  (simulated webhook)", sent[2],
         "✓ auto_reply.opening_hours", "✓ if event.body.keyword(", "run done",

@@ -231,6 +231,7 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
         stopped = asyncio.ensure_future(self._stop.wait())
         ends = {asyncio.ensure_future(simulator.wait()), asyncio.ensure_future(node.wait())}
         watching = asyncio.ensure_future(self._watch())
+        following = asyncio.ensure_future(self._follow())
         try:
             await asyncio.wait({stopped, *ends}, return_when="FIRST_COMPLETED")
             if self._stop.is_set():
@@ -239,8 +240,21 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
             code = node.returncode or simulator.returncode or 1
             raise _Failed(f"{who} has ended", code)
         finally:
-            for task in (stopped, watching, *ends):
+            for task in (stopped, watching, following, *ends):
                 task.cancel()
+
+    async def _follow(self) -> None:
+        """Print every event as it comes, one line each."""
+        from ringback.cli.trace import headline
+        from ringback.store.queries import Questions
+
+        with Questions(self._data) as asked:
+            last = asked.last_event_id()
+            while True:
+                for event in asked.events(after=last, follow=True, limit=200):
+                    last = event["id"]
+                    click.echo(headline(event))
+                await asyncio.sleep(0.3)
 
     async def _watch(self) -> None:
         """Tell the worker to load rules and plugins again when a file of theirs has changed."""

@@ -87,7 +87,7 @@ def render(
 ) -> Iterator[str]:
     """The tree as lines of text."""
     event = tree["event"]
-    yield _headline(event)
+    yield headline(event)
     if tree["cause"]:
         cause = tree["cause"]
         yield f"│  caused by {cause['action']} of rule {cause['rule']}: trace {cause['event']}"
@@ -109,7 +109,8 @@ def render(
                 yield stem + line
 
 
-def _headline(event: Mapping[str, Any]) -> str:
+def headline(event: Mapping[str, Any]) -> str:
+    """An event on one line: when, what, who, the text, how it was proven, its ids."""
     who = f"{event['sender']} → {event['recipient']}" if event["sender"] else ""
     text = event["fields"].get("Body", "") if isinstance(event["fields"], dict) else ""
     parts = [

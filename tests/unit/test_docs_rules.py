@@ -10,6 +10,7 @@ from ringback.events import EVENT_TYPES, Event
 from ringback.rules.cel import Language, Program
 from ringback.rules.functions import BUILTINS, Builtin
 from ringback.rules.interpreter import begin
+from ringback.rules.literals import ERROR_CLASSES
 from ringback.rules.load import load_rules
 from ringback.rules.model import MODES, STATES
 from ringback.rules.ruleset import RuleSet
@@ -174,3 +175,8 @@ def test_every_kind_of_problem_has_its_row() -> None:
     kinds = {problem.kind for problem in load_rules(broken).problems}
     for kind in kinds | {"encoding", "file", "function", "step"}:
         assert re.search(rf"^\| [^|]*`{kind}`[^|]* \|", PAGE, re.MULTILINE), kind
+
+
+@pytest.mark.parametrize("name", ERROR_CLASSES)
+def test_each_class_of_error_stands_in_the_manual(name: str) -> None:
+    assert f"`{name}`" in PAGE

@@ -15,12 +15,16 @@ from ringback.events import Event
 from ringback.rules.calendar import Hours, parse_open
 from ringback.rules.cel import Fault, Language, Program, check_function
 from ringback.rules.functions import WIDEST
+from ringback.rules.literals import ERROR_CLASSES
 from ringback.rules.model import Function
 from ringback.rules.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.texts import Template, compile_template, split_template
 from ringback.rules.tokens import literal, names, tokens
 from ringback.rules.words import Complaint
+from ringback.twilio.error_codes import CLASSES
 
+SLACK = 4
+"""The machine is shared: a bound of time is this much wider than what is promised."""
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 EVENT = Event(
     "evt_1", "message.received", NOON, NOON, sender="+15551234567", recipient="+15557654321",
@@ -404,3 +408,24 @@ def test_a_span_of_a_scope_is_measured_from_now() -> None:
     assert isinstance(other, Program)
     assert program.evaluate(Scope(EVENT, Facts())) is True
     assert other.evaluate(Scope(EVENT, Facts())) is False
+
+
+def test_the_classes_of_errors_are_those_of_the_catalogue() -> None:
+    assert ERROR_CLASSES == CLASSES
+
+
+CATASTROPHES = [
+    "(a+)+$", "(a|aa)+$", "(a*)*b", "(a|a?)+$", "(.*a){20}", "^(a?){30}a{30}$", "(x+x+)+y",
+    "(([a-z])+.)+[A-Z]([a-z])+$", "(.+)+$", "^((a+)*)+$", "(?:a*)*c", "(a{1,30}){1,30}b",
+    "(?i)(A|a|AA)+!", "((a|b)*c|(a|b)*d)*e", "^(([a-z])+\\d)+$", "(\\w+\\s?)*!", "([a-zA-Z]+)*1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", CATASTROPHES)
+def test_catastrophic_patterns_are_linear(pattern: str) -> None:
+    event = Event("e", "message.received", NOON, NOON, fields={"Body": "a" * 1600})
+    program = LANGUAGE.compile(f"event.body.matches(r'{pattern}')")
+    assert isinstance(program, Program)
+    start = time.perf_counter()
+    assert isinstance(program.evaluate(Scope(event, NoFacts())), bool)
+    assert time.perf_counter() - start < 0.05 * SLACK

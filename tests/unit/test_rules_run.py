@@ -560,3 +560,13 @@ def test_a_rule_in_python_waits_like_any_other_and_is_called_when_its_time_has_c
     assert go_on(rule, text(), begun, None, timedelta(minutes=15)).end == "call"
     sent = Event("e", "message.sent", NOON, NOON)
     assert go_on(rule, text(), begun, sent).end == "stopped: message.sent came in time"
+
+
+@pytest.mark.parametrize(
+    "do", ["reply: Hi", "remember: {a: b}", "send: {to: '${{ event.from }}', body: x}"]
+)
+def test_a_step_for_somebody_fails_when_there_is_nobody(tmp_path: Path, do: str) -> None:
+    nobody = Event("e", "message.received", NOON, NOON)
+    assert start(steps(tmp_path, do), nobody).end.endswith(
+        "there is nobody on the other side of this event"
+    )

@@ -97,6 +97,10 @@ class Steps:
                 self.starts = ()
             return
         known = bool(self.starts) and all(map(known_type, self.starts))
+        if model.needs == "contact" and self.starts == ("timer.due",):
+            text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
+            hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
+            self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
         if model.needs != "call" or not known or any(each[:5] == "call." for each in self.starts):
             return
         text = f"{model.step!r} needs a call, and this rule is on {', '.join(self.starts)}"
@@ -132,6 +136,9 @@ class Steps:
                 params[key] = [self.reader.text(item) for item in items]
             else:
                 params[key] = _capped(self.reader.json(child), mark.cap)
+                if isinstance(child.value, str) and len(child.value) > mark.cap:
+                    text = f"{key!r} is longer than {mark.cap} letters"
+                    self.reader.fail(child, "limit", text)
         if model is STEPS["wait_for"] and "on" in children:
             self.reader.types(children["on"])
         if model is STEPS["wait"] and checked.until_open:  # type: ignore[attr-defined]

@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from ringback.actions import Action, AnswerCall, Stop, Verb
+from ringback.actions import (
+    Action,
+    AnswerCall,
+    PlaceCall,
+    Remember,
+    SendMessage,
+    Stop,
+    Verb,
+)
 from ringback.events import Event
 from ringback.rules import collect
 from ringback.rules.calendar import Hours
@@ -232,6 +240,8 @@ class _Machine:
                 if not self.verbs:
                     self.verbs_at = len(self.actions)
                 self.verbs.append(each)
+            elif isinstance(each, SendMessage | PlaceCall | Remember) and not _address(each):
+                return self.fail(step, "there is nobody on the other side of this event")
             else:
                 self.actions.append(each)
         if step.kind in ("gather", "record") or (
@@ -384,6 +394,10 @@ _SPECIAL = {
     "call": _Machine.do_call,
 }
 _WAITING = ("wait", "wait_for", "gather", "record", "dial")
+
+
+def _address(action: SendMessage | PlaceCall | Remember) -> str:
+    return action.conversation if isinstance(action, Remember) else action.to
 
 
 def _kept(step: Step, event: Event) -> str:

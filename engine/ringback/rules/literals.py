@@ -6,13 +6,14 @@ CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A ru
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import takewhile
 
 import re2
 
-from ringback.events import EVENT_TYPES, matches_type
+from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, matches_type
 from ringback.rules.calendar import Hours, zone
 from ringback.rules.durations import parse_duration
-from ringback.rules.tokens import Token, calls, literal
+from ringback.rules.tokens import Token, calls, literal, tokens
 from ringback.rules.words import Complaint, did_you_mean
 
 _CEL_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
@@ -22,9 +23,26 @@ _QUIET.log_errors = False
 _QUIET.max_mem = 1 << 20
 
 
+ERROR_CLASSES = (
+    "account", "carrier_filtered", "content_rejected", "invalid_number", "platform_fault",
+    "rate_limited", "recipient_opted_out", "recipient_unreachable", "sender_misconfigured",
+    "sender_unregistered", "unknown", "webhook_fault",
+)  # fmt: skip
+"""Every class of error, as `twilio.error_codes` has them (which stands beside this floor)."""
+
+_VALUES: dict[str, tuple[str, ...]] = {
+    "error_class": ("", *ERROR_CLASSES),
+    "type": EVENT_TYPES,
+    "trust": TRUST,
+    "source": ("webhook", "repair", "internal"),
+}
+_STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES)
+
+
 def check_literals(source: str, hours: Mapping[str, Hours]) -> list[Complaint]:
-    """Complaints about patterns, zones, spans, event types and names of hours."""
-    found = []
+    """Complaints about patterns, zones, spans, event types and names of hours, and about texts that
+    a field can never be equal to."""
+    found = _compared(source)
     for call in calls(source):
         for place, kind in _MEANING.get(call.name, {}).get(len(call.literals), ()):
             token = call.literals[place]
@@ -53,6 +71,41 @@ _MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
         )
     },
 }  # fmt: skip
+
+
+def _compared(source: str) -> list[Complaint]:
+    """Texts that `event.type`, `event.error_class` and the like are compared with."""
+    words = list(tokens(source))
+    found: list[Complaint] = []
+    for index, word in enumerate(words[:-2]):
+        field, sign = words[index + 2].text, words[index + 3].text if index + 3 < len(words) else ""
+        if word.text not in ("event", "reply") or words[index + 1].text != ".":
+            continue
+        if sign in ("==", "!="):
+            given = words[index + 4 : index + 5]
+        elif sign == "in" and words[index + 4 : index + 5] and words[index + 4].text == "[":
+            given = list(takewhile(lambda each: each.text != "]", words[index + 5 :]))
+        else:
+            continue
+        for token in given:
+            if token.kind == "string":
+                found += _possible(field, token)
+    return found
+
+
+def _possible(field: str, token: Token) -> list[Complaint]:
+    text = literal(token)
+    if field == "status":
+        # A status may be new to us: only what looks like a slip of the pen is refused.
+        near = did_you_mean(text, _STATUSES) if text not in _STATUSES else ""
+        return (
+            [Complaint(token.start, "type", f"there is no status {text!r}", near)] if near else []
+        )
+    known = _VALUES.get(field, ())
+    if not known or text in known:
+        return []
+    hint = did_you_mean(text, known) or "known: " + ", ".join(filter(None, known))
+    return [Complaint(token.start, "type", f"{field!r} is never {text!r}", hint)]
 
 
 def _check(kind: str, token: Token, hours: Mapping[str, Hours]) -> list[Complaint]:

@@ -6,7 +6,6 @@ like. Tags, second documents, repeated keys and bombs of size, depth or aliases 
 
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,12 +208,3 @@ class _Builder:
 
     def _problem(self, line: int, column: int, kind: str, message: str, hint: str = "") -> Problem:
         return self.source.problem(line, column, kind, message, hint)
-
-
-def walk(node: Node) -> Iterator[Node]:
-    """A node and everything in it."""
-    yield node
-    if isinstance(node.value, str):
-        return
-    for item in node.value.values() if isinstance(node.value, dict) else node.value:
-        yield from walk(item)

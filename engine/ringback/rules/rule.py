@@ -38,7 +38,7 @@ class RuleReader:
         model = self.reader.model(shape, RuleModel)
         conditions = self.reader.conditions(children.get("if"))
         types = self.reader.types(children.get("on"))
-        self.steps.starts = types
+        self.steps.starts = (TIMER,) if "schedule" in children else types
         steps = self.steps.many(children.get("do"))
         key = self.reader.text(children["key"], running=False) if "key" in children else ""
         if model is not None:

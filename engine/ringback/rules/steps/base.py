@@ -1,6 +1,6 @@
 """What every step is made of: a model whose fields say how they are compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -55,7 +55,7 @@ class StepModel(BaseModel):
     """The parameters of one step.
 
     `plain` is the field that a bare text or list fills, `whole` the field that a mapping fills.
-    `needs` is what the event must have: `call` for voice steps, `message` or nothing.
+    `needs` is what the event must have: a `call` for voice steps, a `contact`, or nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -82,3 +82,11 @@ def one_of(model: BaseModel, *names: str) -> str:
     if len(filled) == 1:
         return ""
     return f"needs {'just ' if filled else ''}one of {', '.join(names)}"
+
+
+def wrong_number(field: str, numbers: Sequence[str]) -> tuple[str, str] | None:
+    """A message about the first number that has lost its plus: (field, message)."""
+    for number in numbers:
+        if number.isdecimal() and len(number) >= 10:
+            return field, f"the number {number!r} has no +; write +{number}"
+    return None

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ringback.actions import Action, DequeueCall, EndCall, PlaceCall, Play, Say, Verb
 from ringback.events import Event
-from ringback.rules.steps.base import Seconds, StepModel, Steps, Text, Texts, one_of
+from ringback.rules.steps.base import Seconds, StepModel, Steps, Text, Texts, one_of, wrong_number
 
 
 class Call(StepModel):
@@ -28,9 +28,11 @@ class Call(StepModel):
     timeout: Seconds = 60.0
 
     def wrong(self) -> tuple[str, str]:
-        """Nothing to hear, or more than one thing."""
+        """Nothing to hear, or more than one thing, or a number without its plus."""
         message = one_of(self, "say", "play", "url", "do")
-        return ("say", message) if message else ("", "")
+        if message:
+            return "say", message
+        return wrong_number("to", self.to) or wrong_number("from", [self.from_]) or ("", "")
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
@@ -49,7 +51,6 @@ class Call(StepModel):
                 timeout=int(given["timeout"]),
             )
             for to in dict.fromkeys(given["to"][:20])
-            if to
         )
 
 

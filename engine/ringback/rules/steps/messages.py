@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage, Verb
 from ringback.events import Event
-from ringback.rules.steps.base import Body, Json, StepModel, Text, Texts
+from ringback.rules.steps.base import Body, Json, StepModel, Text, Texts, wrong_number
 
 MOST_RECIPIENTS = 20
 """How many people one `send` step may write to."""
@@ -17,6 +17,7 @@ class Reply(StepModel):
     """Text the other side of the conversation, from the number that it used."""
 
     step: ClassVar[str] = "reply"
+    needs: ClassVar[str] = "contact"
     plain: ClassVar[str] = "body"
     example: ClassVar[str] = "- reply: We are open Mon-Fri 9-17."
 
@@ -54,8 +55,10 @@ class Send(StepModel):
     service: Text = ""
 
     def wrong(self) -> tuple[str, str]:
-        """A text with neither words nor pictures."""
-        return ("", "") if self.body or self.media else ("body", "needs body or media")
+        """A text with neither words nor pictures, or to a number without its plus."""
+        if not (self.body or self.media):
+            return "body", "needs body or media"
+        return wrong_number("to", self.to) or wrong_number("from", [self.from_]) or ("", "")
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
@@ -69,7 +72,6 @@ class Send(StepModel):
                 messaging_service_sid=given["service"],
             )
             for to in dict.fromkeys(given["to"][:MOST_RECIPIENTS])
-            if to
         )
 
 
@@ -148,6 +150,7 @@ class RememberStep(StepModel):
     """Keep values about this contact, each under a name, for `remembered('name')`."""
 
     step: ClassVar[str] = "remember"
+    needs: ClassVar[str] = "contact"
     whole: ClassVar[str] = "values"
     example: ClassVar[str] = "- remember: {name: '${{ event.body }}'}"
 
@@ -166,6 +169,7 @@ class Forget(StepModel):
     """Forget values about this contact, by their names."""
 
     step: ClassVar[str] = "forget"
+    needs: ClassVar[str] = "contact"
     plain: ClassVar[str] = "names"
     example: ClassVar[str] = "- forget: [name]"
 

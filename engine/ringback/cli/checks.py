@@ -3,14 +3,14 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ringback.cli.connect import secret_of
 from ringback.config import LOOPBACK, Settings
-from ringback.errors import GatewayError, RingbackError
+from ringback.errors import GatewayError, RateLimited, RingbackError
 from ringback.gateway import probe
 from ringback.gateway.client import Gateway
 from ringback.gateway.probe import Echo
@@ -41,7 +41,7 @@ async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncItera
     if gateway is None:
         return
     try:
-        account = await gateway.check()
+        account = await _patiently(gateway.check)
     except RingbackError as error:
         yield _from_error("gateway", error)
         return
@@ -66,6 +66,16 @@ async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncItera
     if settings.account_sid and settings.account_sid != account:
         says = f"TWILIO_ACCOUNT_SID is {settings.account_sid}, but the gateway uses {account}"
         yield Finding("account", BAD, says, "set TWILIO_ACCOUNT_SID to the account of the gateway")
+
+
+async def _patiently(look: Callable[[], Awaitable[str]]) -> str:
+    """Look again after a moment when the gateway has had too many requests, of whomever."""
+    for _ in range(3):
+        try:
+            return await look()
+        except RateLimited as error:
+            await asyncio.sleep(min(error.retry_after or 1.0, 5.0))
+    return await look()
 
 
 async def clock(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:

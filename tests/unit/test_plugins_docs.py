@@ -107,7 +107,9 @@ def public(thing: type) -> list[str]:
 WORDS = {
     "handler parameters": HANDLER_NAMES,
     "words of @rule": [
-        name for name in inspect.signature(decorator.rule).parameters if name != "name"
+        name
+        for name in inspect.signature(decorator.rule).parameters
+        if name not in ("name", "unknown")
     ],
     "action makers": ["reply", "send", "call", "answer", "say", "enqueue", "end_call", "notify"],
     "voice verbs": [verb.__name__ for verb in actions.VERBS.values()],

@@ -149,6 +149,10 @@ def test_rule_may_stand_more_than_once() -> None:
 
 
 def test_rule_refuses_a_word_that_does_not_exist() -> None:
-    """A typo in a keyword is an error at the line of the decorator."""
-    with pytest.raises(TypeError, match="once_in"):
-        rule("x", once_in="1h")  # type: ignore[call-arg]
+    """A typo in a keyword is an error at the line of the decorator, with what was meant."""
+    with pytest.raises(
+        TypeError, match="@rule has no word 'once_witin'; did you mean 'once_within'"
+    ):
+        rule("x", once_witin="1h")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"no word 'zzz'$"):
+        rule("x", zzz=1)  # type: ignore[arg-type]

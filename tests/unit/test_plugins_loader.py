@@ -147,7 +147,7 @@ BROKEN = {
     "exits": ("import sys\nsys.exit(3)\n", 2, 1, "import", "SystemExit: 3"),
     "unknown word": (
         "from ringback import rule\n@rule('x', onec_within='1h')\ndef f(): pass\n",
-        2, 2, "import", "onec_within",
+        2, 2, "import", "@rule has no word 'onec_within'; did you mean 'once_within'?",
     ),
     "unknown hook": (
         "from ringback import hookimpl\n@hookimpl\ndef on_evnt(event): pass\n",

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeVar
 
 from ringback.rules.model import RuleSpec
 
@@ -44,6 +45,7 @@ def rule(
     priority: int | None = None,
     backstop: bool | None = None,
     limit: Span | None = None,
+    **unknown: NoReturn,
 ) -> Callable[[F], F]:
     """Make a rule of the function below: when an event fits these words, call it for its actions.
 
@@ -54,6 +56,7 @@ def rule(
     it may be `async`. It stays callable as it was. The decorator may stand more than once on one
     function: each makes a rule of its own, the second under the name `function-2` unless `name`
     says otherwise. What the words say is checked when the project loads, with file and line.
+    Raises TypeError for a word that does not exist.
     """
     given = {
         "on": on,
@@ -78,6 +81,10 @@ def rule(
         "backstop": backstop,
         "limit": limit,
     }
+    for word in unknown:
+        close = get_close_matches(word, [*given, "if_", "from_", "name"], n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise TypeError(f"@rule has no word {word!r}{hint}")
     words = {word: _plain(value) for word, value in given.items() if value is not None}
 
     def mark(function: F) -> F:

@@ -11,7 +11,7 @@ from ringback import Event, SendMessage, reply, rule
 
 @rule("message.received", if_="event.body.keyword('{word}')", once_within="1m")
 def {name}(event: Event) -> SendMessage:
-    """Answer a text that begins with {word}."""
+    """Answer a text that has {word} in it."""
     return reply(event, "You wrote {word}.")
 '''
 
@@ -25,7 +25,7 @@ PLUGIN = Path(__file__).parents[1] / "plugins" / "{name}.py"
 
 
 def test_it_answers() -> None:
-    """A text that begins with {word} gets an answer."""
+    """A text that has {word} in it gets an answer."""
     bench = Bench.load(PLUGIN)
     assert bench.react(sms("{word}")).texts == ["You wrote {word}."]
 
@@ -50,7 +50,7 @@ def files_for(name: str) -> dict[str, str]:
     words = {
         "name": name,
         "title": name.replace("_", " ").strip().capitalize(),
-        "word": name.partition("_")[0].lower(),
+        "word": name.replace("_", " ").strip().lower(),
     }
     return {
         f"plugins/{name}.py": _PLUGIN.format(**words),

@@ -21,6 +21,7 @@ from ringback.receiver.answers import Answer
 from ringback.receiver.calls import Calls
 from ringback.receiver.memory import Recent
 from ringback.receiver.metrics import Counts
+from ringback.receiver.refusals import Refusals
 from ringback.receiver.routes import Target, takes_type
 from ringback.store.log import Entry, Log
 from ringback.twilio.signature import Verifier
@@ -84,6 +85,7 @@ class Intake:
         self._secret = settings.hook_secret.encode()
         self._simulated = settings.simulated
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
+        self._refusals = Refusals(settings, self.base_url)
         self._recent = Recent(REMEMBERED)
         self._newest = 0
         self._told = 0
@@ -101,6 +103,7 @@ class Intake:
             if not self._secret or not hmac.compare_digest(target.secret, self._secret):
                 return self._forbidden("secret")
         elif not signed and self._verifier.can_prove:
+            self._refusals.note(head, None, b"", "")
             return self._forbidden("unsigned")
         elif not self._verifier.can_prove and not self._simulated:
             return self._forbidden("unprovable")
@@ -132,6 +135,7 @@ class Intake:
         if target.is_json:
             trust = self._proof(head, None, body, "")
             if not trust:
+                self._refusals.note(head, None, body, "")
                 return self._forbidden("proof")
             read_stream(body)
             key = f"{route}:{blake2b(body, digest_size=16).hexdigest()}"
@@ -143,10 +147,14 @@ class Intake:
             if account and not self._verifier.knows(account):
                 parent = fields.get("ParentAccountSid", "") if route == "debugger" else ""
                 if not parent or not self._verifier.knows(parent):
+                    self._refusals.note(head, list(fields.items()), b"", account)
                     return self._forbidden("account")
                 account = parent
-            trust = self._proof(head, None if head.method == b"GET" else fields, b"", account)
+            signed = None if head.method == b"GET" else fields
+            trust = self._proof(head, signed, b"", account)
             if not trust:
+                pairs = None if signed is None else list(signed.items())
+                self._refusals.note(head, pairs, b"", account)
                 return self._forbidden("proof")
             check_form(route, fields)
             key = identity(route, fields, target.tag)

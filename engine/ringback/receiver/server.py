@@ -156,7 +156,7 @@ def listen(settings: Settings) -> socket.socket:
     """The listening socket. Raises HeldError when the port is taken, StorageError for a host that
     this machine does not have."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

@@ -106,7 +106,9 @@ def test_init_makes_a_project_and_overwrites_nothing(
     first = (tmp_path / "new" / ".env").read_text()
     assert run(["init", "other", "--bare"]) == 0
     assert (tmp_path / "other" / ".env").read_text() != first
-    assert list((tmp_path / "other" / "rules").iterdir()) == []
+    assert [path.name for path in (tmp_path / "other" / "rules").iterdir()] == ["rules.schema.json"]
+    schema = json.loads((tmp_path / "other" / "rules" / "rules.schema.json").read_text())
+    assert schema["$schema"].startswith("https://json-schema.org/")
 
 
 def test_questions_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`ringback init`: a project folder to start with. What is there already stays as it is."""
 
+import json
 import secrets
 from pathlib import Path
 
@@ -39,7 +40,12 @@ def starter() -> Path:
 @click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--bare", is_flag=True, help="Without the starter rules and plugins.")
 def init(folder: Path, bare: bool) -> None:
-    """Make a project in FOLDER: settings, starter rules and plugins. Nothing is overwritten."""
+    """Make a project in FOLDER: settings, starter rules and plugins. Nothing is overwritten.
+
+    Editors complete rule files by rules/rules.schema.json, which it writes too.
+    """
+    from ringback.rules.schema import json_schema
+
     texts = {
         Path("ringback.toml"): _TOML,
         Path(".env"): _ENV.format(secret=secrets.token_urlsafe(32)),
@@ -49,6 +55,7 @@ def init(folder: Path, bare: bool) -> None:
         (folder / room).mkdir(parents=True, exist_ok=True)
         for source in [] if bare else sorted((starter() / room).glob(pattern)):
             texts[Path(room, source.name)] = source.read_text("utf-8")
+    texts[Path("rules", "rules.schema.json")] = json.dumps(json_schema(), indent=2) + "\n"
     for path, text in texts.items():
         target = folder / path
         if target.exists():

@@ -84,5 +84,18 @@ def test_the_view_of_a_call(world):
     view = world.exchange.view(call.sid)
     assert (view["state"], view["waiting_for"]) == ("gathering", "keys or speech")
     assert view["heard"] == [{"at": "2026-03-14T15:09:26.000Z", "kind": "say", "text": "Hello"}]
-    assert view["documents"] == [{"url": f"{SITE}/voice"}]
+    assert view["documents"] == [{"url": f"{SITE}/voice", "verbs": ["Say", "Gather"]}]
     assert (view["queue"], view["position"], view["with"]) == (None, None, None)
+
+
+def test_the_view_names_every_state(world):
+    world.slow = 2.0
+    call = world.ring("<Record/>")
+    seen = world.exchange.view(call.sid)
+    assert (seen["state"], seen["waiting_for"]) == ("ringing", f"the document at {SITE}/voice")
+    world.run(3)
+    seen = world.exchange.view(call.sid)
+    assert (seen["state"], seen["waiting_for"]) == ("recording", "sound")
+    world.exchange.hang_up(call.sid)
+    seen = world.exchange.view(call.sid)
+    assert (seen["state"], seen["waiting_for"]) == ("ended", None)

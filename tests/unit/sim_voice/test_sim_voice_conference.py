@@ -201,12 +201,14 @@ def test_rest_mutes_holds_and_modifies(world):
     exchange.update_participant(conference.sid, first.sid, muted=False)
     exchange.update_participant(conference.sid, second.sid, hold=True, hold_url=f"{SITE}/hold")
     exchange.update_participant("team", second.sid, hold=False, end_on_exit=True)
+    exchange.update_participant("team", second.sid, coaching=True, call_sid_to_coach=first.sid)
     world.run(5)
     assert events(world)[before:] == [
         "participant-mute",
         "participant-unmute",
         "participant-hold",
         "participant-unhold",
+        "participant-modify",
         "participant-modify",
     ]
     assert world.said(second) == ["one moment"]
@@ -225,6 +227,25 @@ def test_rest_announces_to_all(world):
     world.run(3)
     assert world.said(first) == world.said(second) == ["Time is up"]
     assert events(world) == ["announcement-end"]
+
+
+def test_an_announcement_to_one_and_to_nobody(world):
+    world.page("/news", "<Say>Only you</Say>")
+    first, second = world.ring(room()), world.ring(room())
+    world.run(1)
+    world.exchange.announce("team", f"{SITE}/news", call_or_label=second.sid)
+    world.run(3)
+    assert (world.said(first), world.said(second)) == ([], ["Only you"])
+    [conference] = world.exchange.conferences.values()
+    world.exchange.end_conference("team")
+    world.run(3)
+    asked = len(world.asks)
+    world.exchange.announce(conference.sid, f"{SITE}/news")
+    world.run(3)
+    assert len(world.asks) == asked
+    with pytest.raises(ExchangeError) as missing:
+        world.exchange.announce("team", f"{SITE}/news")
+    assert missing.value.http_status == 404
 
 
 def test_rest_ends_a_room_and_everyone_goes_on(world):

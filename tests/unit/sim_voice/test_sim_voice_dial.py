@@ -155,6 +155,16 @@ def test_an_empty_dial_falls_through(world):
     assert world.said(call) == ["after"]
 
 
+def test_special_channels_have_addresses_too(world):
+    call = world.ring(
+        "<Dial><Application><ApplicationSid>APx</ApplicationSid></Application><Sim>DE1</Sim>"
+        "<WhatsApp>+15552220001</WhatsApp><Application/><Sim/><Client/></Dial>"
+    )
+    to = [child.to for child in world.children(call)]
+    assert to == ["app:APx", "sim:DE1", "whatsapp:+15552220001"]
+    assert world.codes() == [13223, 13223, 13223]
+
+
 def test_clients_and_sip_have_their_own_addresses(world):
     call = world.ring(
         "<Dial><Client>ann</Client><Client><Identity>bob</Identity>"
@@ -338,12 +348,26 @@ def test_digits_are_sent_after_the_answer(world):
     assert world.heard(world.children(call)[0]) == [("tones", "ww12")]
 
 
+def test_without_callback_detection_delays_the_whisper_and_comes_with_it(world):
+    world.page("/whisper", "<Say>A caller</Say>")
+    world.handsets[ANN] = Handset("machine")
+    noun = f"<Number url='/whisper' machineDetection='Enable'>{ANN}</Number>"
+    call = world.ring(f"<Dial>{noun}</Dial>")
+    world.run(7.4)
+    assert (world.asked("whisper"), world.state(call)) == ([], "dialing")
+    world.run(2)
+    assert world.asked("whisper")[0]["AnsweredBy"] == "machine_start"
+    assert (world.state(call), world.told("amd")) == ("bridged", [])
+
+
 def test_a_machine_is_noticed_on_a_noun(world):
     world.handsets[ANN] = Handset("machine")
     call = world.ring(
         f"<Dial><Number machineDetection='Enable' amdStatusCallback='/amd'>{ANN}</Number></Dial>"
     )
-    world.run(10)
+    world.run(4)
+    assert world.state(call) == "bridged"
+    world.run(6)
     [child] = world.children(call)
     [fields] = world.told("amd")
     assert (fields["AnsweredBy"], fields["CallSid"]) == ("machine_start", child.sid)
@@ -375,6 +399,47 @@ def test_rest_gives_the_dialled_party_a_document_of_its_own(world):
     assert (call.status, child.status) == ("in-progress", "in-progress")
     world.run(100)
     assert (call.status, child.status) == ("completed", "completed")
+
+
+def test_rest_takes_a_callee_away_in_the_middle_of_the_whisper(world):
+    world.page("/whisper", "<Pause length='60'/>")
+    world.page("/new", "<Say>elsewhere</Say><Pause length='9'/>")
+    call = world.ring(f"<Dial><Number url='/whisper'>{ANN}</Number></Dial>{AFTER}")
+    world.run(6)
+    [child] = world.children(call)
+    world.exchange.update(child.sid, script=Script(f"{SITE}/new"))
+    world.run(3)
+    assert (world.said(call), world.said(child)) == (["after"], ["elsewhere"])
+    assert child.status == "in-progress"
+
+
+def test_what_is_said_in_a_talk_is_heard_and_recorded(world):
+    call = world.ring(f"<Dial record='record-from-answer'>{ANN}</Dial>")
+    world.run(5)
+    [child] = world.children(call)
+    world.exchange.speak(call.sid, "Hello?")
+    world.exchange.speak(child.sid, "Yes?")
+    assert (world.heard(child), world.heard(call)) == ([("text", "Hello?")], [("text", "Yes?")])
+    [recording] = world.exchange.recordings.values()
+    assert recording.words == ["Hello?", "Yes?"]
+
+
+def test_both_hang_up_at_once(world):
+    world.page("/done", "<Hangup/>")
+    call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
+    world.run(13.5)
+    [child] = world.children(call)
+    exchange = world.exchange
+    leg, other = exchange.switch.legs[call.sid], exchange.switch.legs[child.sid]
+
+    def at_once():
+        exchange.lifecycle.hang_up(other)
+        exchange.lifecycle.hang_up(leg)
+
+    exchange.switch.post(at_once)
+    world.run(1)
+    [fields] = world.asked("dial")
+    assert (fields["DialCallStatus"], fields["DialCallDuration"]) == ("completed", "10")
 
 
 def test_rest_ends_the_dialled_party(world):

@@ -210,6 +210,12 @@ def test_keys_and_words_prepared_come_when_the_call_first_listens(world):
     assert world.asked("gather")[1]["SpeechResult"] == "yes"
 
 
+def test_prompts_that_cannot_be_spoken_are_skipped(world):
+    call = world.ring(f"<Gather timeout='1'><Say/><Say>Choose</Say></Gather>{AFTER}")
+    world.run(5)
+    assert (world.codes(), world.said(call)) == ([13520], ["Choose", "nothing came"])
+
+
 def test_what_a_nested_verb_may_be(world):
     call = world.ring("<Gather timeout='1'><Say>a</Say><Redirect>/x</Redirect></Gather>")
     world.run(5)

@@ -158,6 +158,10 @@ def test_hands_at_the_wrong_moment(world):
         world.exchange.decline(call.sid)
     with pytest.raises(ExchangeError):
         world.exchange.press(call.sid, "x")
+    ringing = place(world)
+    world.run(2)
+    with pytest.raises(ExchangeError):
+        world.exchange.decline(ringing.sid, "canceled")
     with pytest.raises(ExchangeError):
         world.exchange.ring_in(ANN, "+15550009999")
 
@@ -286,6 +290,19 @@ def test_recordings_of_a_live_call_start_pause_and_stop(world):
     exchange.delete_recording(recording.sid)
     with pytest.raises(ExchangeError):
         exchange.update_recording(recording.sid, "stopped")
+
+
+def test_a_recording_that_ends_while_it_is_paused(world):
+    call = world.ring("<Say>Hello</Say><Pause length='60'/>")
+    recording = world.exchange.start_recording(call.sid, RecordingSpec())
+    world.run(10)
+    world.exchange.update_recording(recording.sid, "paused")
+    world.run(5)
+    world.exchange.hang_up(call.sid)
+    world.run(3)
+    assert (recording.status, recording.duration) == ("completed", 10)
+    with pytest.raises(ExchangeError):
+        world.exchange.delete_recording("RE" + "0" * 32)
 
 
 def test_only_answered_calls_are_recorded(world):

@@ -214,6 +214,19 @@ def test_the_agents_document_goes_on_when_the_caller_hangs_up(world, waiting):
     assert world.asked("enqueue")[0]["CallStatus"] == "completed"
 
 
+def test_a_recorded_talk_from_a_queue(world, waiting):
+    world.page("/done", "<Hangup/>")
+    verbs = f"<Dial action='{SITE}/done' record='true'><Queue>support</Queue></Dial>"
+    taker = agent(world, verbs)
+    world.run(13.6)
+    world.exchange.hang_up(waiting.sid)
+    world.run(3)
+    [fields] = world.asked("dial")
+    [recording] = world.exchange.recordings.values()
+    assert (fields["RecordingSid"], fields["RecordingDuration"]) == (recording.sid, "10")
+    assert recording.call_sid == taker.sid
+
+
 def test_without_action_both_go_on_below(world):
     caller = world.ring("<Enqueue waitUrl=''>support</Enqueue><Say>rate us</Say>")
     taker = agent(world, "<Dial hangupOnStar='true'><Queue>support</Queue></Dial><Say>next</Say>")
@@ -347,6 +360,11 @@ def test_queues_by_rest(world, waiting):
     with pytest.raises(ExchangeError) as busy:
         exchange.delete_queue(queue.sid)
     assert busy.value.http_status == 409
+    other = exchange.create_queue("other")
+    with pytest.raises(ExchangeError) as taken:
+        exchange.update_queue(other.sid, name="support")
+    assert taken.value.code == 22003
+    exchange.delete_queue(other.sid)
     exchange.update_queue(queue.sid, name="sales")
     assert exchange.queues[queue.sid].friendly_name == "sales"
     exchange.hang_up(waiting.sid)

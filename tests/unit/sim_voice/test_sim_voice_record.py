@@ -196,6 +196,13 @@ def test_without_transcribe_nobody_writes(world):
     assert (world.told("transcription"), len(world.asked("record"))) == ([], 1)
 
 
+def test_a_key_that_was_prepared_ends_it(world):
+    world.page("/done", "<Hangup/>")
+    world.ring("<Record action='/done' playBeep='false'/>", say="Hello", keys="ww#")
+    world.run(10)
+    assert world.asked("record")[0]["Digits"] == "#"
+
+
 def test_rest_interrupts_a_recording(world):
     world.page("/new", "<Say>new</Say>")
     call = world.ring("<Record action='/done'/>")

@@ -82,8 +82,10 @@ class Dialler:
         for other in tuple(dialling.ringing.values()):
             if other is not child:
                 self.lifecycle.end(other, "canceled")
-        if target.detection.mode and not target.send_digits:
-            self.lifecycle.detect(child, target.detection)
+        go_on = lambda: self._whisper(dialling, child, target)  # noqa: E731
+        self.lifecycle.detect(child, target.detection, go_on)
+
+    def _whisper(self, dialling: Dialling, child: Leg, target: Target) -> None:
         if target.whisper is None:
             self._bridge(dialling, child)
             return

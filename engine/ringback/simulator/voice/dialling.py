@@ -166,10 +166,12 @@ def _status(noun: Element, page: Page) -> Callback:
 
 def _detection(noun: Element, page: Page) -> Detection:
     mode = cast(Literal["", "Enable", "DetectMessageEnd"], noun.get("machineDetection"))
+    callback = page.optional(noun.get("amdStatusCallback"))
     return Detection(
         mode,
         timeout=float(noun.number("machineDetectionTimeout")),
-        callback=page.optional(noun.get("amdStatusCallback")),
+        waits=not callback,
+        callback=callback,
         callback_method=noun.get("amdStatusCallbackMethod").upper() or "POST",
     )
 

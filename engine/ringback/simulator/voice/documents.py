@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ringback.simulator import twiml
 from ringback.simulator.twiml import Document, Element
-from ringback.simulator.voice.effects import Complain, Effect, Fetch
+from ringback.simulator.voice.effects import Complain, Effect, Fetch, Opened
 from ringback.simulator.voice.ports import Answer, Script
 from ringback.simulator.voice.results import Interrupt, Interrupted
 
@@ -139,6 +139,7 @@ def run(
     for _ in range(MAX_DOCUMENTS):
         try:
             document, base = yield from _load(at)
+            yield from do(Opened(base, tuple(verb.name for verb in document.verbs)))
             outcome = yield from _perform(verbs, document, Page(base, frame, inner))
         except Failure as failure:
             url = failure.url or (at.url if isinstance(at, Fetch) else "")

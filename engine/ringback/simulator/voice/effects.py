@@ -49,6 +49,14 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A document begins: where it came from (empty = a text) and the names of its verbs. → None"""
+
+    url: str
+    verbs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Complain:
     """Something for the debugger. → None"""
 
@@ -241,7 +249,7 @@ class Refer:
 
 
 Effect = (
-    Fetch | Send | Notify | Complain | PickUp | Hear | Capture | StopCapture | Ring | TakeFromQueue
-    | AbandonDial | JoinQueue | Look | Bridge | LeaveQueue | JoinRoom | Stay | LeaveRoom | Now
-    | SendText | Background | Refer
+    Fetch | Send | Notify | Opened | Complain | PickUp | Hear | Capture | StopCapture | Ring
+    | TakeFromQueue | AbandonDial | JoinQueue | Look | Bridge | LeaveQueue | JoinRoom | Stay
+    | LeaveRoom | Now | SendText | Background | Refer
 )  # fmt: skip

@@ -6,9 +6,7 @@ made; what follows from it (requests, callbacks, further changes) goes out throu
 
 from dataclasses import replace
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
-from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice.bridges import Bridges
 from ringback.simulator.voice.dialler import Dialler
 from ringback.simulator.voice.ears import Ears
@@ -35,7 +33,7 @@ from ringback.simulator.voice.records import (
     Transcription,
 )
 from ringback.simulator.voice.results import Referred, Rescripted, Texted
-from ringback.simulator.voice.rooms import Rooms
+from ringback.simulator.voice.rooms import Rooms, room_script
 from ringback.simulator.voice.switch import ExchangeError, Switch
 from ringback.simulator.voice.view import view
 
@@ -280,7 +278,7 @@ class Exchange:
             call_sid_to_coach=call_sid_to_coach,
         )
         if hold and hold_url:
-            self._play_aside(room, [self.switch.find(who.call_sid)], Script(hold_url, hold_method))
+            self.rooms.play(room, [who.call_sid], Script(hold_url, hold_method))
         return who
 
     def announce(
@@ -292,21 +290,7 @@ class Exchange:
             sids = [self.rooms.participant(room, call_or_label).call_sid]
         else:
             sids = list(room.participants)
-        legs = [self.switch.find(sid) for sid in sids]
-        self._play_aside(room, legs, Script(url, method))
-
-    def _play_aside(self, room: Conference, to: list[Leg], script: Script) -> None:
-        if not to:
-            return
-        ghost = Leg(to[0].call)
-
-        def done(outcome: object) -> None:
-            for sound in ghost.heard:
-                for leg in to:
-                    self.ears.hear(leg, "announcement", sound.text)
-            self.rooms.announced(room)
-
-        self.switch.begin(ghost, programs.aside(script, "announce"), done)
+        self.rooms.play(room, sids, Script(url, method))
 
     def kick(self, conference: str, call_or_label: str) -> None:
         """Remove someone from a room, which ends that call."""
@@ -335,14 +319,7 @@ class Exchange:
         """
         known = self.conferences.get(conference)
         name = known.friendly_name if known else conference
-        written = "".join(f" {key}={quoteattr(value)}" for key, value in attributes)
-        if events is not None and events.url:
-            written += f" statusCallback={quoteattr(events.url)}"
-            written += f" statusCallbackEvent={quoteattr(' '.join(sorted(events.events)))}"
-        room = f"<Conference{written}>{escape(name)}</Conference>"
-        return self.place(
-            to, from_, Script(twiml=f"<Response><Dial>{room}</Dial></Response>"), options
-        )
+        return self.place(to, from_, room_script(name, attributes, events), options)
 
     # --- recordings ---
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ringback.simulator.voice.documents import Program
-from ringback.simulator.voice.effects import Capture, Effect, JoinRoom
+from ringback.simulator.voice.effects import Capture, Effect, JoinRoom, Opened
 from ringback.simulator.voice.ports import (
     NOBODY,
     Answer,
@@ -48,7 +48,7 @@ class Leg:
     keys: str = ""
     say: str = ""
     heard: list[Heard] = field(default_factory=list)
-    documents: list[str] = field(default_factory=list)
+    documents: list[Opened] = field(default_factory=list)
     last: tuple[Ask, Answer] | None = None
     answered: Callable[[], None] = nothing
     over: Callable[[str], None] = nothing

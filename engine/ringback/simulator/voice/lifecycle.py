@@ -95,7 +95,7 @@ class Lifecycle:
         now = self.kernel.now()
         start = max(now + QUEUE_SECONDS, self._next_start)
         self._next_start = start + CALL_SPACING
-        leg.answered = lambda: self._detect(leg, options.detection, lambda: self.run(leg))
+        leg.answered = lambda: self.detect(leg, options.detection, lambda: self.run(leg))
         self.switch.later(
             leg,
             "ring",
@@ -179,19 +179,31 @@ class Lifecycle:
 
     # --- machines ---
 
-    def _detect(self, leg: Leg, detection: Detection, go_on: Callable[[], None]) -> None:
-        """Find out who answered; a program that waits for that starts afterwards."""
+    def detect(self, leg: Leg, detection: Detection, go_on: Callable[[], None]) -> None:
+        """Find out who answered. What must know that goes on afterwards, all else at once."""
         if not detection.mode or leg.options.send_digits:
             go_on()
             return
         if not detection.waits:
             go_on()
-        self.detect(leg, detection, go_on if detection.waits else None)
+        seconds, result = self._verdict(leg, detection)
 
-    def detect(
-        self, leg: Leg, detection: Detection, then: Callable[[], None] | None = None
-    ) -> None:
-        """Set `answered_by` after the time that it takes, and tell the callback if there is one."""
+        def decided() -> None:
+            leg.call.answered_by = result
+            self.kernel.changed("call", leg.sid)
+            if detection.waits:
+                leg.call.answered_by_asked = True
+                go_on()
+            elif detection.callback:
+                account = self.switch.account_sid
+                fields = params.machine(leg.call, account, round(seconds * 1000))
+                told = Tell(detection.callback, detection.callback_method, fields, "amd", leg.sid)
+                self.kernel.tell(told)
+
+        self.switch.later(leg, "detect", seconds, decided)
+
+    def _verdict(self, leg: Leg, detection: Detection) -> tuple[float, str]:
+        """Who answered, and after how many seconds that is known."""
         what = {"machine": "machine", "fax": "fax"}.get(leg.handset.outcome, "human")
         seconds, result = DETECTION_SECONDS[what], what
         if what == "machine" and detection.mode == "DetectMessageEnd":
@@ -199,18 +211,8 @@ class Lifecycle:
         elif what == "machine":
             result = "machine_start"
         if seconds > detection.timeout:
-            seconds, result = detection.timeout, "unknown"
-
-        def decided() -> None:
-            leg.call.answered_by = result
-            if detection.callback and (then is None or not detection.waits):
-                fields = params.machine(leg.call, self.switch.account_sid, round(seconds * 1000))
-                told = Tell(detection.callback, detection.callback_method, fields, "amd", leg.sid)
-                self.kernel.tell(told)
-            if then is not None:
-                then()
-
-        self.switch.later(leg, "detect", seconds, decided)
+            return detection.timeout, "unknown"
+        return seconds, result
 
     # --- progress and end ---
 

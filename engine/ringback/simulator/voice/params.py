@@ -42,7 +42,7 @@ def base(call: Call, account_sid: str, status: str = "") -> Fields:
         ("ParentCallSid", call.parent_call_sid),
         ("ForwardedFrom", call.forwarded_from),
         ("CallerName", call.caller_name),
-        ("AnsweredBy", call.answered_by),
+        ("AnsweredBy", call.answered_by if call.answered_by_asked else ""),
     )
     fields += [(name, value) for name, value in optional if value]
     if call.from_.startswith("+"):

@@ -13,7 +13,10 @@ ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 @dataclass(slots=True)
 class Call:
-    """One leg. `status` takes the values of the REST API, so never `initiated`."""
+    """One leg. `status` takes the values of the REST API, so never `initiated`.
+
+    `answered_by_asked` = who answered is told with every request, since detection was waited for.
+    """
 
     sid: str
     from_: str
@@ -28,6 +31,7 @@ class Call:
     answered_at: float | None = None
     ended_at: float | None = None
     answered_by: str = ""
+    answered_by_asked: bool = False
     forwarded_from: str = ""
     caller_name: str = ""
     queue_seconds: float = 0.0

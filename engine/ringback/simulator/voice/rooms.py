@@ -3,11 +3,14 @@
 https://www.twilio.com/docs/voice/twiml/conference and the Conference resource of the REST API.
 """
 
+from xml.sax.saxutils import escape, quoteattr
+
+from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice import params
 from ringback.simulator.voice.ears import Ears
 from ringback.simulator.voice.effects import JoinRoom, LeaveRoom, Stay
 from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.ports import NOBODY, Callback, Tell
+from ringback.simulator.voice.ports import NOBODY, Callback, Fields, Script, Tell
 from ringback.simulator.voice.recorder import Recorder
 from ringback.simulator.voice.records import Conference, Participant, Recording
 from ringback.simulator.voice.results import Joined, LeftRoom, RoomChanged
@@ -180,11 +183,6 @@ class Rooms:
 
     # --- what REST does to a room ---
 
-    def listen(self, sid: str, callback: Callback) -> None:
-        """Set the room's status callback, if it has none yet."""
-        if callback.url and not self._callbacks[sid].url:
-            self._callbacks[sid] = callback
-
     def participant(self, room: Conference, call_or_label: str) -> Participant:
         """Raises ExchangeError 20404."""
         for who in room.participants.values():
@@ -221,6 +219,31 @@ class Rooms:
         if modified:
             self._event(room, "participant-modify", who)
 
-    def announced(self, room: Conference) -> None:
-        """An announcement has been played to its end."""
-        self._event(room, "announcement-end")
+    def play(self, room: Conference, call_sids: list[str], script: Script) -> None:
+        """Play a document once to these participants, who hear it as an announcement."""
+        if not call_sids:
+            return
+        legs = [self.switch.find(sid) for sid in call_sids]
+        ghost = Leg(legs[0].call)
+
+        def done(outcome: object) -> None:
+            for sound in ghost.heard:
+                for leg in legs:
+                    self.ears.hear(leg, "announcement", sound.text)
+            self._event(room, "announcement-end")
+
+        self.switch.begin(ghost, programs.aside(script, "announce"), done)
+
+
+def room_script(name: str, attributes: Fields, events: Callback | None) -> Script:
+    """The document that puts a call into a room; `attributes` are those of the Conference noun."""
+    if events is not None and events.url:
+        told = ("statusCallback", events.url), ("statusCallbackMethod", events.method)
+        attributes = (
+            *attributes,
+            *told,
+            ("statusCallbackEvent", " ".join(sorted(events.events))),
+        )
+    written = "".join(f" {key}={quoteattr(value)}" for key, value in attributes)
+    room = f"<Conference{written}>{escape(name)}</Conference>"
+    return Script(twiml=f"<Response><Dial>{room}</Dial></Response>")

@@ -19,6 +19,7 @@ from ringback.simulator.voice.effects import (
     Hear,
     Notify,
     Now,
+    Opened,
     Ring,
     Send,
     Stay,
@@ -30,6 +31,7 @@ from ringback.simulator.voice.results import Dequeued, HungUp, Interrupt, Interr
 
 PENDING = object()
 LASTING = (Fetch, Hear, Capture, Ring, TakeFromQueue, Bridge, Stay)
+MOST_DOCUMENTS = 1000  # remembered for a person to look at
 
 Handler = Callable[[Leg, Any], object]
 
@@ -54,6 +56,7 @@ class Switch:
             Send: self._send,
             Notify: self._notify,
             Complain: self._complain,
+            Opened: self._opened,
             Now: lambda leg, effect: kernel.now(),
         }
         self._agenda: deque[Callable[[], None]] = deque()
@@ -173,7 +176,6 @@ class Switch:
         def answered(answer: Answer) -> None:
             leg.last = (ask, answer)
             if leg.turn == turn and leg.effect is not None:
-                leg.documents.append(answer.url or ask.url)
                 self._step(leg, answer)
 
         leg.timer = self.kernel.ask(ask, lambda answer: self.post(lambda: answered(answer)))
@@ -193,6 +195,10 @@ class Switch:
     def _notify(self, leg: Leg, effect: Notify) -> None:
         fields = pairs(self.base(leg), effect.fields)
         self.kernel.tell(Tell(effect.url, effect.method, fields, effect.kind, leg.sid))
+
+    def _opened(self, leg: Leg, effect: Opened) -> None:
+        if len(leg.documents) < MOST_DOCUMENTS:
+            leg.documents.append(effect)
 
     def _complain(self, leg: Leg, effect: Complain) -> None:
         ask, answer = leg.last or (None, None)

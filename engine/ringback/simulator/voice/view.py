@@ -30,7 +30,9 @@ def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]
         "conference": room.friendly_name if room else None,
         "with": leg.link.other(leg).sid if leg.link else None,
         "heard": [{"at": seams.iso(date(h.at)), "kind": h.kind, "text": h.text} for h in leg.heard],
-        "documents": [{"url": url} for url in leg.documents],
+        "documents": [
+            {"url": page.url or None, "verbs": list(page.verbs)} for page in leg.documents
+        ],
         "duration": call.duration,
     }
 

@@ -1,10 +1,13 @@
 """The gateway from the shell, against a simulated Twilio over real HTTP, through both doors."""
 
+import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -238,3 +241,17 @@ def test_without_any_credentials_it_says_what_to_set(
     shell = Shell(capsys)
     shell.text("gateway", "messages", "list", code=78)
     assert "set MATON_API_KEY, or TWILIO_ACCOUNT_SID" in shell.err
+
+
+def test_the_examples_of_the_manual_run(door: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text("utf-8")
+    first, second = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    scope: dict[str, Any] = {}
+    exec(first, scope)
+    asyncio.run(scope["main"]())
+    sent = capsys.readouterr().out
+    assert sent.startswith("SM")
+    assert "Your table is ready." in sent
+    exec(second, scope)
+    scope["script"]()
+    assert "+14155550100" in capsys.readouterr().out

@@ -5,6 +5,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -252,6 +253,49 @@ async def test_real_traffic_passes_beside_six_hundred_slow_ones(receiver: Any) -
     finally:
         for writer in slow:
             writer.close()
+
+
+async def test_idle_connections_keep_nobody_out(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.receiver.door.MOST_CONNECTIONS", 20)
+    idle = []
+    for number in range(60):
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        if number % 2:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle.append((reader, writer))
+    (reply,) = await receiver.raw(build())
+    assert reply.status == 204
+    assert receiver.count("connections_cut") >= 40
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_when_all_are_being_answered_a_newcomer_is_told_so(
+    receiver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.receiver.door.MOST_CONNECTIONS", 16)
+    gate = threading.Event()
+    writer = receiver.node.log.writer
+    original = writer._apply
+
+    def held(connection: Any, items: Any) -> Any:
+        gate.wait(10)
+        return original(connection, items)
+
+    writer._apply = held
+    waiting = []
+    for number in range(16):
+        pairs = changed("MessageSid", f"SM{number:032x}")
+        waiting.append(asyncio.create_task(receiver.raw(build(pairs=pairs, signature=good(pairs)))))
+    async with asyncio.timeout(5):
+        while writer.in_flight < 16:
+            await asyncio.sleep(0.005)
+    (reply,) = await receiver.raw(b"")
+    assert reply.status == 503
+    gate.set()
+    assert [(await task)[0].status for task in waiting] == [204] * 16
 
 
 async def test_h50_a_hundred_bad_requests_in_one_go(receiver: Any) -> None:

@@ -80,9 +80,24 @@ class Door(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._since = self.loop.time()
-        if len(self.connections) > most_connections():
+        if len(self.connections) > most_connections() and not self._displace():
             self._receiving = False
             self._write(answers.BUSY, part=True)
+
+    def _displace(self) -> bool:
+        """Make room: cut the connection that has kept us waiting for longest. Whoever fills the
+        house with idle connections loses those, and does not keep others out."""
+        doors = (door for door in self.connections if isinstance(door, Door) and door is not self)
+        waiting = [door for door in doors if door._waits()]
+        if not waiting:
+            return False
+        self.intake.counts.add("connections_cut")
+        min(waiting, key=lambda door: door._since).transport.abort()
+        return True
+
+    def _waits(self) -> bool:
+        """Whether nothing is being answered here."""
+        return not self._answering and (self.cycle is None or self.cycle.response_complete)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -148,7 +163,7 @@ class Door(HttpToolsProtocol):
                     self.transport.abort()
                 else:
                     self._write(answers.TIMED_OUT, part=True)
-        elif waited > IDLE_SECONDS and (self.cycle is None or self.cycle.response_complete):
+        elif waited > IDLE_SECONDS and self._waits():
             self.transport.close()
 
     # --- the parser's callbacks ---

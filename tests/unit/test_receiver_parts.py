@@ -1,0 +1,87 @@
+"""The small parts of the receiver: paths, memories, counters."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringback.receiver.memory import Given, Recent
+from ringback.receiver.metrics import Counts, exposition
+from ringback.receiver.routes import Target, resolve, takes_type
+from ringback.twilio.webhooks import ROUTES
+
+
+def test_paths_and_their_targets() -> None:
+    assert resolve(b"/twilio/message") == Target("message")
+    assert resolve(b"/twilio/message/status/abc-2") == Target("message/status", "abc-2")
+    assert resolve(b"/twilio/call/step/n7") == Target("call/step", "n7")
+    assert resolve(b"/twilio/~secret/call") == Target("call", "", b"secret")
+    assert resolve(b"/twilio/~s/message/status/t") == Target("message/status", "t", b"s")
+    assert resolve(b"/twilio/~/message") == Target("message", "", b"")
+
+
+@given(st.binary(max_size=40))
+def test_whatever_the_path_it_is_a_target_or_none(rest: bytes) -> None:
+    found = resolve(b"/twilio/" + rest)
+    assert found is None or found.route in ROUTES
+    if found is not None:
+        assert found.tag == found.tag.lower()
+
+
+def test_media_types() -> None:
+    form, json = Target("message"), Target("events")
+    assert takes_type(form, b"application/x-www-form-urlencoded;charset=utf-8")
+    assert not takes_type(form, b"application/json")
+    assert takes_type(json, b"application/json")
+    assert takes_type(json, b"application/cloudevents-batch+json; charset=UTF-8")
+    assert not takes_type(json, b"application/x-www-form-urlencoded")
+    assert not takes_type(json, b"")
+
+
+@given(st.lists(st.integers(0, 400)), st.integers(1, 50))
+def test_recent_holds_the_newest_and_not_more_than_twice_its_size(
+    keys: list[int], size: int
+) -> None:
+    recent = Recent(size)
+    order: list[str] = []
+    for key in map(str, keys):
+        recent.add(key)
+        order = [known for known in order if known != key] + [key]
+        assert len(recent) <= 2 * size
+    assert all(key in recent for key in order[-1:])
+
+
+def test_recent_forgets() -> None:
+    recent = Recent(10)
+    for number in range(100):
+        recent.add(str(number))
+    assert "99" in recent
+    assert "90" in recent
+    assert "0" not in recent
+
+
+def test_given_answers_are_bounded_in_number_and_size() -> None:
+    given_answers = Given(3, 100)
+    for number in range(5):
+        given_answers.put(str(number), "x" * 10)
+    assert given_answers.get("0") is given_answers.get("1") is None
+    assert given_answers.get("4") == "x" * 10
+    given_answers.put("4", "another")
+    assert given_answers.get("4") == "x" * 10, "the first answer stands"
+    given_answers.put("big", "y" * 95)
+    assert given_answers.get("big") == "y" * 95
+    assert given_answers.get("4") is None
+    given_answers.put("too big", "z" * 101)
+    assert given_answers.get("too big") is None
+
+
+def test_counts_are_told_to_prometheus() -> None:
+    counts = Counts()
+    counts.add("refused", "proof")
+    counts.add("refused", "proof")
+    counts.add("twiml_unrecorded")
+    counts.gauge("log_in_flight", "Waiting.", 3)
+    text, content_type = exposition(counts)
+    assert b'ringback_refused_total{reason="proof"} 2.0' in text
+    assert b"ringback_twiml_unrecorded_total 1.0" in text
+    assert b"ringback_log_in_flight 3.0" in text
+    assert content_type.startswith("text/plain")
+    assert counts.total("refused") == counts.total("refused", "proof") == 2

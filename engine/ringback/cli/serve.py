@@ -10,7 +10,6 @@ import click
 
 from ringback.cli.place import here
 from ringback.config import Settings
-from ringback.errors import ConfigError
 
 project_argument = click.argument(
     "project", required=False, type=click.Path(path_type=Path, file_okay=False)
@@ -33,10 +32,11 @@ def serve(
     no_worker: bool,
 ) -> int:
     """Run a node: receive webhooks, record them, react to them."""
-    from ringback.receiver.server import serve as run
-
     settings = here().settings(project, host=host, port=port, public_url=public_url, data=data)
-    require_good(settings)
+    checking = _begin_check(settings)
+    from ringback.receiver.server import serve as run  # takes as long as the check: both at once
+
+    _require_good(settings, checking)
     set_up_logging(settings)
     return run(settings, worker=not no_worker) or 0
 
@@ -55,26 +55,23 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
     return work(settings, Project.load, supervised=supervised)
 
 
-def require_good(settings: Settings) -> None:
-    """Refuse to start on what cannot work. Raises ConfigError, or ends with the code of `check`.
-
-    Rules and plugins are checked in a process of their own: this one runs no code of theirs.
-    """
-    wrong: list[str] = []
-    try:
-        settings.require_serving()
-    except ConfigError as error:
-        wrong = error.problems
-    done = subprocess.run(
+def _begin_check(settings: Settings) -> "subprocess.Popen[str]":
+    """Check rules and plugins in a process of their own: this one runs no code of theirs."""
+    return subprocess.Popen(
         [sys.executable, "-m", "ringback.cli.main", "check", str(settings.project)],
-        env=settings.child_environ(os.environ), capture_output=True, text=True, check=False,
+        env=settings.child_environ(os.environ), text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    if done.returncode:
-        click.echo((done.stdout + done.stderr).rstrip("\n"), err=True)
-    if wrong:
-        raise ConfigError(wrong)
-    if done.returncode:
-        raise click.exceptions.Exit(done.returncode)
+
+
+def _require_good(settings: Settings, checking: "subprocess.Popen[str]") -> None:
+    """Refuse to start on what cannot work. Raises ConfigError, or ends with the code of `check`."""
+    said, _ = checking.communicate()
+    if checking.returncode:
+        click.echo(said.rstrip("\n"), err=True)
+    settings.require_serving()
+    if checking.returncode:
+        raise click.exceptions.Exit(checking.returncode)
 
 
 def set_up_logging(settings: Settings) -> None:

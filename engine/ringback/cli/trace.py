@@ -93,7 +93,8 @@ def render(
         yield f"│  caused by {cause['action']} of rule {cause['rule']}: trace {cause['event']}"
     verdicts = _verdicts(tree)
     if not verdicts:
-        yield "└─ no rule listens to this type"
+        waits = event["verdicts"] is None
+        yield "└─ it waits to be matched" if waits else "└─ no rule listens to this type"
         return
     runs = {run["rule"]: run for run in tree["runs"]}
     last = list(verdicts)[-1]

@@ -148,7 +148,7 @@ class Questions:
         return self._log.get(log_id) if self._log is not None and log_id else None
 
     def _with_fields(self, row: Row) -> Row:
-        row["verdicts"] = _loads(row["verdicts"], {})
+        row["verdicts"] = _loads(row["verdicts"], None)
         if row["fields"]:
             row["fields"] = _loads(row["fields"], {})
         else:

@@ -51,7 +51,7 @@ class Dev:
         """Whether dev has printed this."""
         return any(text in line for line in self.lines)
 
-    def until(self, happened: Any, otherwise: str, seconds: float = 30.0) -> Any:
+    def until(self, happened: Any, otherwise: str, seconds: float = 60.0) -> Any:
         """Wait until something is true; its value."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -94,7 +94,8 @@ def new(name: str) -> None:
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text, "utf-8")
         click.echo(f"wrote {path}")
-    click.echo(f'try it: ringback dev, then: ringback simulate message "{name}"', err=True)
+    text = name.replace("_", " ")
+    click.echo(f'try it: ringback dev, then: ringback simulate message "{text}"', err=True)
 
 
 def registered_commands(project: Path) -> dict[str, click.Command]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ringback.actions import Action, Stop
 from ringback.errors import Problem, RingbackError, RuleErrors
@@ -29,9 +29,24 @@ from ringback.testing.past import Past, SteppedClock
 from ringback.testing.reaction import Reaction
 from ringback.testing.runs import Run, Runs
 
+T = TypeVar("T")
+
 
 class RunFailed(RingbackError):
     """A rule's run failed on the bench, as it would have failed in the worker. Says why."""
+
+
+class Watch(Protocol):
+    """Somebody who follows a bench over many events, as a backtest does.
+
+    With one, what a rule raises is told and not raised, and reactions leave out who waits.
+    """
+
+    def wished(self, rule: str, action: Action, event: Event | None) -> None:
+        """A rule or a hook wished for this, in a run that this event began."""
+
+    def failed(self, rule: str, why: str, event: Event | None) -> None:
+        """A rule or a hook failed."""
 
 
 class Bench:
@@ -43,10 +58,16 @@ class Bench:
     """
 
     def __init__(
-        self, ruleset: RuleSet, plugins: PluginSet | None = None, *, now: datetime = NOON
+        self,
+        ruleset: RuleSet,
+        plugins: PluginSet | None = None,
+        *,
+        now: datetime = NOON,
+        watch: Watch | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.plugins = plugins or PluginSet()
+        self._watch = watch
         self.clock = SteppedClock(now)
         self.past = Past(self.clock)
         self._runs = Runs()
@@ -86,11 +107,11 @@ class Bench:
         What a plugin raises comes through, so that a test shows where. Raises RunFailed when the
         steps of a rule file fail.
         """
-        event = self._happen(event)
+        by: dict[str, list[Action]] = {}
+        event = self._happen(event, by)
         self._cancel(event)
         woken = self._runs.woken_by(event)
         fired, verdicts = self._judge(event, answered=bool(woken))
-        by: dict[str, list[Action]] = {}
         for run in woken:
             self._resume(run, Wake(event=event), by)
         ran = self._run_all(event, fired, verdicts, by)
@@ -102,12 +123,8 @@ class Bench:
         """Let time pass ("90s", "12h", seconds), and let every rule that waited for it go on."""
         seconds = parse_duration(span) if isinstance(span, str) else span
         passing = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-        end = self.clock.now() + passing
         by: dict[str, list[Action]] = {}
-        while (run := self._runs.next_due(end)) is not None:
-            self.clock.advance(max((run.wait.due_at or end) - self.clock.now(), timedelta(0)))
-            self._resume(run, Wake(), by)
-        self.clock.advance(end - self.clock.now())
+        self._pass(passing, by)
         return self._reaction(None, by, [], {})
 
     def settle(self, action: SettledAction) -> Reaction:
@@ -121,22 +138,31 @@ class Bench:
         """What rules remembered about the other side of this event, empty when nothing."""
         return self.past.remembered(event.conversation, name)
 
-    def _happen(self, event: Event) -> Event:
+    def _happen(self, event: Event, by: dict[str, list[Action]]) -> Event:
         now = self.clock.now()
-        if event.at > now:
-            self.wait(event.at - now)
-        else:
+        if event.received_at > now:
+            self._pass(event.received_at - now, by)
+        elif event.received_at < now:
             event = replace(event, at=now, received_at=now)
-        self.past.events.append(event)
+        self.past.happened(event)
         return event
+
+    def _pass(self, span: timedelta, by: dict[str, list[Action]]) -> None:
+        end = self.clock.now() + span
+        while (run := self._runs.next_due(end)) is not None:
+            self.clock.advance(max((run.wait.due_at or end) - self.clock.now(), timedelta(0)))
+            self._resume(run, Wake(), by)
+        self.clock.advance(end - self.clock.now())
 
     def _cancel(self, event: Event) -> None:
         for run in self._runs.all(event.conversation):
             trigger = run.rule.cancel_on
+            if trigger is None:
+                continue
             scope = Scope(
                 run.event, self.past, now=self.clock.now(), places=self.ruleset.places, reply=event
             )
-            if trigger is not None and not triggered(trigger, scope):
+            if not triggered(trigger, scope):
                 self._runs.drop(run)
 
     def _judge(self, event: Event, *, answered: bool) -> tuple[list[Rule], dict[str, str]]:
@@ -194,12 +220,14 @@ class Bench:
             return self._resume(waiting, Wake(event=event), by)
         if waiting and rule.mode == "restart":
             self._runs.drop(waiting)
-        if rule.handler is None:
-            now = self.clock.now()
-            progress = begin(rule, event, self.past, now, places=self.ruleset.places)
-            return self._went(rule, event, key, progress, by)
-        progress = turns.begin(rule, event, self._context(rule), places=self.ruleset.places)
-        return self._went(rule, event, key, progress, by)
+        now, places = self.clock.now(), self.ruleset.places
+
+        def turn() -> Progress:
+            if rule.handler is None:
+                return begin(rule, event, self.past, now, places=places)
+            return turns.begin(rule, event, self._context(rule), places=places)
+
+        return self._went(rule, event, key, turn, by)
 
     def _context(self, rule: Rule) -> Context:
         plugin = self.plugins.get(rule.plugin)
@@ -208,28 +236,45 @@ class Bench:
 
     def _resume(self, run: Run, wake: Wake, by: dict[str, list[Action]]) -> tuple[Action, ...]:
         self._runs.drop(run)
-        rule, state = run.rule, run.kept()
-        if rule.handler is not None:
+        rule, state, now, places = run.rule, run.kept(), self.clock.now(), self.ruleset.places
+
+        def turn() -> Progress:
+            if rule.handler is None:
+                return resume(rule, run.event, self.past, now, state, wake, places=places)
             context = self._context(rule)
-            progress = turns.resume(
-                rule, run.event, context, state, wake, places=self.ruleset.places
-            )
-        else:
-            progress = resume(
-                rule, run.event, self.past, self.clock.now(), state, wake,
-                places=self.ruleset.places,
-            )  # fmt: skip
-        return self._went(rule, run.event, run.key, progress, by)
+            return turns.resume(rule, run.event, context, state, wake, places=places)
+
+        return self._went(rule, run.event, run.key, turn, by)
 
     def _went(
-        self, rule: Rule, event: Event, key: str, progress: Progress, by: dict[str, list[Action]]
+        self,
+        rule: Rule,
+        event: Event,
+        key: str,
+        turn: Callable[[], Progress],
+        by: dict[str, list[Action]],
     ) -> tuple[Action, ...]:
-        if progress.end.startswith("failed"):
-            raise RunFailed(f"{rule.name}: {progress.end}")
+        progress = self._watched(rule.name, event, turn)
+        if progress is None:
+            return ()
         self._note(rule.name, progress.actions, event, by)
+        if progress.end.startswith("failed"):
+            if self._watch is None:
+                raise RunFailed(f"{rule.name}: {progress.end}")
+            self._watch.failed(rule.name, progress.end.removeprefix("failed: "), event)
         if progress.wait is not None:
             self._runs.add(Run(rule, event, key, progress.wait, progress.state))
         return progress.actions
+
+    def _watched(self, name: str, event: Event | None, work: Callable[[], T]) -> T | None:
+        """The result; None when it failed and somebody watches who wants to go on."""
+        if self._watch is None:
+            return work()
+        try:
+            return work()
+        except Exception as error:
+            self._watch.failed(name, f"{type(error).__name__}: {error}", event)
+            return None
 
     def _hook(
         self,
@@ -240,10 +285,14 @@ class Bench:
         by: dict[str, list[Action]],
     ) -> None:
         context = context_for(plugin.name, plugin.config, clock=self.clock, store=self.past)
-        result = finished(function(**given, ctx=context))
-        actions = actions_of(result, plugin=plugin.name)
+
+        def work() -> tuple[Action, ...]:
+            return actions_of(finished(function(**given, ctx=context)), plugin=plugin.name)
+
+        full, event = f"{plugin.name}.{name}", given.get("event")
+        actions = self._watched(full, event, work)
         if actions:
-            self._note(f"{plugin.name}.{name}", actions, given.get("event"), by)
+            self._note(full, actions, event, by)
 
     def _note(
         self,
@@ -256,6 +305,9 @@ class Bench:
         if not self._silent(name):
             for action in actions:
                 self.past.record(action, event)
+        if self._watch is not None:
+            for action in actions:
+                self._watch.wished(name, action, event)
 
     def _silent(self, name: str) -> bool:
         rule = self.ruleset.by_name.get(name)
@@ -278,7 +330,7 @@ class Bench:
             by={name: tuple(made) for name, made in by.items()},
             fired=fired,
             verdicts={name: why for name, why in verdicts.items() if name not in fired},
-            waiting=[run.rule.name for run in self._runs.all()],
+            waiting=[] if self._watch else [run.rule.name for run in self._runs.all()],
         )
 
 

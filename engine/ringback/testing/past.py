@@ -1,10 +1,14 @@
 """The past and the clock of a bench: what rules may ask of what has happened on it."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ringback.actions import Action, PlaceCall, Remember, SendMessage
 from ringback.events import Event, conversation_of, matches_type
+
+_Where = tuple[str, str, str]
 
 
 class SteppedClock:
@@ -26,19 +30,28 @@ class SteppedClock:
 class Past:
     """What a bench has seen. Answers what rules ask of the journal (`ringback.rules.scope.Facts`).
 
-    `sent` holds when we wrote or called, and in which conversation; `kept` what was remembered.
+    Moments are kept in order under each of the words by which they are asked for, so that a long
+    past answers as quickly as a short one. `kept` holds what was remembered.
     """
 
     clock: SteppedClock
-    events: list[Event] = field(default_factory=list)
-    sent: list[tuple[datetime, str]] = field(default_factory=list)
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
+    _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _types: dict[str, None] = field(default_factory=dict)
+
+    def happened(self, event: Event) -> None:
+        """One more event; it counts from now on."""
+        self._types[event.type] = None
+        for conversation in {event.conversation, ""}:
+            for error_class in {event.error_class, ""}:
+                self._came[event.type, conversation, error_class].append(event.received_at)
 
     def record(self, action: Action, event: Event | None) -> None:
         """Note what an action would do to the past, as if it were carried out at once."""
         if isinstance(action, SendMessage | PlaceCall):
             ours = action.sender or (event.ours if event else "")
-            self.sent.append((self.clock.now(), conversation_of(ours, action.to)))
+            self._sent[conversation_of(ours, action.to)].append(self.clock.now())
         elif isinstance(action, Remember):
             place = (action.conversation, action.name)
             if action.value is None:
@@ -52,34 +65,32 @@ class Past:
 
     def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
         """When the other side last wrote before that moment."""
-        return max((at for at in self._heard(conversation) if at < before), default=None)
+        return _last(self._heard(conversation), before)
 
     def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
         """When we last wrote before that moment."""
-        moments = [at for at, where in self.sent if where == conversation and at < before]
-        return max(moments, default=None)
+        return _last(self._sent.get(conversation, []), before)
 
     def count(
         self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
     ) -> int:
         """How many events of a type there were in the last seconds; empty words mean any."""
         since = self.clock.now() - timedelta(seconds=seconds)
-        return sum(
-            1
-            for event in self.events
-            if matches_type(type_pattern, event.type)
-            and event.received_at >= since
-            and conversation in ("", event.conversation)
-            and error_class in ("", event.error_class)
-        )
+        total = 0
+        for type_ in self._types:
+            if matches_type(type_pattern, type_):
+                moments = self._came.get((type_, conversation, error_class), [])
+                total += len(moments) - bisect_left(moments, since)
+        return total
 
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact, empty when nothing."""
         return self.kept.get((conversation, name), "")
 
     def _heard(self, conversation: str) -> list[datetime]:
-        return [
-            event.received_at
-            for event in self.events
-            if event.type == "message.received" and event.conversation == conversation
-        ]
+        return self._came.get(("message.received", conversation, ""), [])
+
+
+def _last(moments: list[datetime], before: datetime) -> datetime | None:
+    place = bisect_left(moments, before)
+    return moments[place - 1] if place else None

@@ -1,6 +1,10 @@
 """The runs that wait on a bench, and what wakes each."""
 
+import heapq
+import itertools
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,40 +30,62 @@ class Run:
         return state
 
 
+_Bunch = dict[int, Run]
+
+
 class Runs:
-    """All waiting runs, in the order in which they began to wait."""
+    """All waiting runs, under each of the words by which they are found."""
 
     def __init__(self) -> None:
-        self._runs: list[Run] = []
+        self._number = itertools.count()
+        self._all: dict[Run, int] = {}
+        self._by_wait: defaultdict[str, _Bunch] = defaultdict(dict)
+        self._by_rule: defaultdict[tuple[str, str], _Bunch] = defaultdict(dict)
+        self._by_conversation: defaultdict[str, _Bunch] = defaultdict(dict)
+        self._due: list[tuple[datetime, int, Run]] = []
 
     def add(self, run: Run) -> None:
         """This run waits from now on."""
-        self._runs.append(run)
+        number = self._all[run] = next(self._number)
+        for bunch in self._bunches(run):
+            bunch[number] = run
+        if run.wait.due_at is not None:
+            heapq.heappush(self._due, (run.wait.due_at, number, run))
 
     def drop(self, run: Run) -> None:
         """This run waits no longer."""
-        self._runs.remove(run)
+        number = self._all.pop(run)
+        for bunch in self._bunches(run):
+            del bunch[number]
 
     def all(self, conversation: str | None = None) -> list[Run]:
-        """All of them, or those of one conversation."""
-        return [run for run in self._runs if conversation in (None, run.event.conversation)]
+        """All of them, or those of one conversation, in the order in which they began to wait."""
+        if conversation is None:
+            return list(self._all)
+        return list(self._by_conversation.get(conversation, {}).values())
 
     def find(self, rule: Rule, key: str) -> Run | None:
         """The run of this rule for this key."""
-        same = [run for run in self._runs if run.rule.name == rule.name and run.key == key]
-        return same[0] if same else None
+        return next(iter(self._by_rule.get((rule.name, key), {}).values()), None)
 
     def woken_by(self, event: Event) -> list[Run]:
         """Those that this event wakes: their key is its conversation, its call or its subject."""
-        keys = {event.conversation, event.call_sid, event.subject_sid} - {""}
-        return [
-            run
-            for run in self._runs
-            if run.wait.key in keys
-            and any(matches_type(each, event.type) for each in run.wait.event_types)
-        ]
+        found: _Bunch = {}
+        for key in {event.conversation, event.call_sid, event.subject_sid} - {""}:
+            for number, run in self._by_wait.get(key, {}).items():
+                if any(matches_type(each, event.type) for each in run.wait.event_types):
+                    found[number] = run
+        return [found[number] for number in sorted(found)]
 
     def next_due(self, end: datetime) -> Run | None:
         """The one whose moment comes first, up to and with `end`."""
-        due = [run for run in self._runs if run.wait.due_at is not None and run.wait.due_at <= end]
-        return min(due, key=lambda run: run.wait.due_at or end, default=None)
+        while self._due and self._due[0][0] <= end:
+            if self._due[0][2] in self._all:
+                return self._due[0][2]
+            heapq.heappop(self._due)
+        return None
+
+    def _bunches(self, run: Run) -> Iterable[_Bunch]:
+        yield self._by_wait[run.wait.key]
+        yield self._by_rule[run.rule.name, run.key]
+        yield self._by_conversation[run.event.conversation]

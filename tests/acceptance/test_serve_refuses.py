@@ -179,3 +179,36 @@ def test_check_names_every_mistake_of_every_file(tmp_path: Path) -> None:
     assert len(re.findall(r"^\S+:\d+:\d+: \w+: ", text, re.M)) == len(problems)
     github = ringback(tmp_path, "check", "--format", "github").stdout
     assert github.count("::error file=") == len(problems)
+
+
+def test_dev_names_what_its_node_refuses(tmp_path: Path) -> None:
+    """`ringback dev` with a broken rule ends with the node's code, and leaves no note behind."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yaml").write_text("version: 1\nrules:\n  - name: a\n    on: nothing\n")
+    done = ringback(tmp_path, "dev")
+    assert done.returncode == 1
+    assert "rules/a.yaml:4:9: schema: unknown event type 'nothing'" in done.stderr
+    assert "the node did not start" in done.stderr
+    assert not (tmp_path / "data" / "dev" / "dev.json").exists()
+
+
+def test_logs_as_json_lines(tmp_path: Path) -> None:
+    """With RINGBACK_LOG_FORMAT=json each log line is one object with time, level and message."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.cli.main", "serve"], cwd=tmp_path, text=True,
+        env={"PATH": os.environ["PATH"], "RINGBACK_LOG_FORMAT": "json",
+             "RINGBACK_SIMULATED": "1", **GOOD},
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.startswith("ringback: serving on"):
+            break
+    process.terminate()
+    lines += process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 0
+    logged = [json.loads(line) for line in lines if not line.startswith("ringback: ")]
+    assert any("simulated mode" in each["message"] for each in logged)
+    assert {"at", "level", "logger", "message"} <= set(logged[0])

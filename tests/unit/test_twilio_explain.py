@@ -164,6 +164,12 @@ def test_what_happened_to_the_form(
     assert kinds(refused(told, fields=arrived)) == expected
 
 
+def test_a_form_that_a_redirect_made_a_get() -> None:
+    seen = refused(signed(f"{PUBLIC}/twilio/message"), fields=None)
+    gone = Refused("GET", seen.path, "", seen.headers, None, b"", "")
+    assert kinds(gone) == ["method"]
+
+
 def test_two_things_at_once() -> None:
     told = signed("http://hooks.example.com/twilio/message")
     arrived = {k: v for k, v in FIELDS.items() if v}

@@ -94,7 +94,8 @@ _SAYS = {
         "let the proxy or firewall pass the body on as it came",
     ),
     "method": (
-        "Twilio signed no fields, yet some came: a redirect or proxy changed the request",
+        "the fields that came are not those that were signed: a redirect or proxy turned a form "
+        "into something else",
         "tell Twilio the final address, so that nothing redirects",
     ),
     "token": (
@@ -150,6 +151,9 @@ def explain(
         for key, extra in keys:
             if hmac.compare_digest(hmac.digest(key, signed, digest), given):
                 return _causes(kinds | extra, url, seen)
+    if seen.method == "GET" and not seen.query:
+        # A form that met a 301 or 302 comes as a GET, and without its fields.
+        return _causes(frozenset(("method",)), "", seen)
     return (_unknown(seen, tokens),)
 
 

@@ -90,7 +90,7 @@ class Intake:
         self._newest = 0
         self._told = 0
         self._away = False
-        self._second = 0
+        self._moment = 0
         self._stamp = ""
 
     def judge(self, head: Head) -> Answer | None:
@@ -256,13 +256,13 @@ class Intake:
         reply(answer)
 
     def _now(self) -> str:
-        """The time as the log holds it; the part down to the second is made once a second."""
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
+        """The time as the log holds it, written out once a millisecond."""
+        moment = int(time.time() * 1000)
+        if moment != self._moment:
+            self._moment = moment
+            seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment // 1000))
+            self._stamp = f"{seconds}.{moment % 1000:03d}Z"
+        return self._stamp
 
 
 def _acknowledgement(route: str) -> Answer:

@@ -50,7 +50,7 @@ class Verifier:
     `tokens` are auth tokens, one for any account, or a mapping from account SID to its tokens; the
     key `""` stands for accounts that the mapping does not name. Several tokens are for rotation.
     `shared_keys` maps the id of a shared key to its secret. Empty tokens and secrets prove nothing
-    and are left out.
+    and are left out: `can_prove` says whether there is any that counts.
     """
 
     def __init__(
@@ -70,11 +70,7 @@ class Verifier:
             for name, secret in (shared_keys or {}).items()
             if secret.strip()
         }
-
-    @property
-    def can_prove(self) -> bool:
-        """Whether there is any token or key at all."""
-        return bool(self._all or self._shared)
+        self.can_prove = bool(self._all or self._shared)
 
     def knows(self, account: str) -> bool:
         """Whether requests of this account may be accepted: it is named, or any account is."""
@@ -104,8 +100,12 @@ class Verifier:
             if settings_header:
                 secret = self._shared_secret(settings_header)
                 return secret is not None and _proves(secret, url, params or [], given, "sha256")
+            fields = params or []
             tokens = self._tokens.get(account, self._any) if account else self._all
-            return any(_proves(token, url, params or [], given, "sha1") for token in tokens)
+            for token in tokens:  # the usual case first, for every token
+                if hmac.compare_digest(_mac(token, url, fields, "sha1"), given):
+                    return True
+            return any(_proves(token, url, fields, given, "sha1") for token in tokens)
         except (ValueError, TypeError, AttributeError, LookupError):
             return False
 

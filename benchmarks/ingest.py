@@ -109,6 +109,17 @@ def load(server: Server, pool: Path, size: int, connections: int, seconds: float
     return Slice(requests / micros * 1e6, p50 / 1e3, p99 / 1e3, bad, requests > size, cpu)
 
 
+def come_to_rest(server: Server) -> None:
+    """Wait until a server has nothing left to do: a worker that still catches up would slow down
+    whoever is measured next."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        before = cpu_seconds(server.process.pid)
+        time.sleep(0.25)
+        if cpu_seconds(server.process.pid) - before < 0.02:
+            return
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time that a server and its children have used so far."""
     total = 0.0
@@ -317,6 +328,7 @@ def run(servers: list[Server], options: argparse.Namespace, folder: Path) -> Non
         write_pool(pool, number * options.pool, options.pool)
         for server in random.sample(servers, len(servers)):
             part = load(server, pool, options.pool, options.connections, options.seconds)
+            come_to_rest(server)
             if number:  # the first round warms up
                 server.slices.append(part)
 

@@ -14,6 +14,7 @@ from ringback.simulator.main import Start, run
 @click.option("--seed", type=int, help="Seed of every SID, token, delay and fault.  [default: 1]")
 @click.option("--session", default="", help="Mixed into the SIDs, not into account and numbers.")
 @click.option("--plan", type=click.Path(path_type=Path), help="Fault plan, YAML or JSON.")
+@click.option("--fault", multiple=True, help="One more fault: 'messages.create error rate=0.1'.")
 @click.option("--speed", type=float, help="Virtual seconds per real second.  [default: 1]")
 @click.option("--stepped", is_flag=True, help="Time moves only by POST /_sim/clock.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Also write the ledger to a file.")
@@ -24,6 +25,7 @@ def simulator(
     seed: int | None,
     session: str,
     plan: Path | None,
+    fault: tuple[str, ...],
     speed: float | None,
     stepped: bool,
     ledger: Path | None,
@@ -36,7 +38,7 @@ def simulator(
     """
     if speed is not None and speed <= 0:
         raise click.UsageError("--speed must be greater than 0")
-    start = Start(host, port, seed, session, speed, stepped, plan, ledger, hook_url)
+    start = Start(host, port, seed, session, speed, stepped, plan, ledger, hook_url, fault)
     try:
         run(start, lambda line: click.echo(line))
     except RingbackError as error:

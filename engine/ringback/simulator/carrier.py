@@ -8,6 +8,7 @@ import re
 from functools import partial
 from typing import Any
 
+from ringback.simulator import streams
 from ringback.simulator.numbering import toll_free
 from ringback.simulator.post import Webhook
 from ringback.simulator.records import Message
@@ -153,6 +154,7 @@ def change(
         message.price = None
     world.messages.touch(message, status=status, code=code)
     message.history.append({"at": message.updated, "status": status, "error_code": code or None})
+    streams.message_changed(world, message)
     if tell and message.callback and message.direction != "inbound":
         world.outbox.tell(_callback(world, message))
     return True

@@ -85,7 +85,7 @@ class Door:
                 raise Refusal(403, 20006, "A standard API key reads no accounts")
         except Refusal as refusal:
             number = world.ledger.add("request", method=request.method, path=path)
-            return self._refused(refusal, number)
+            return self._refused(refusal, number, wants_json)
 
         fault = world.plan.for_request(route.operation)
         early = fault is not None and (
@@ -95,7 +95,8 @@ class Door:
         body = b"" if early else await _body(request)
         if body is None:
             large = Refusal(413, 20413, f"The body is larger than {BODY_CAP // 1024} KiB")
-            return self._refused(large, world.ledger.add("request", path=path))
+            number = world.ledger.add("request", method=request.method, path=path)
+            return self._refused(large, number, wants_json)
         query_text = request.url.query
 
         def perform() -> Response:
@@ -107,10 +108,10 @@ class Door:
                 )  # fmt: skip
                 reply = route.handler(ask)
             except Refusal as refusal:
-                return self._refused(refusal, number)
+                return self._refused(refusal, number, wants_json)
             except ExchangeError as error:
                 words = Refusal(error.http_status, error.code, str(error))
-                return self._refused(words, number)
+                return self._refused(words, number, wants_json)
             world.ledger.add("replied", request=number, status=reply.status, sid=reply.sid)
             return _render(reply, wants_json or route.raw)
 
@@ -152,13 +153,15 @@ class Door:
         route, ids = find(usable, method, parts[2])
         return account, route, ids
 
-    def _refused(self, refusal: Refusal, number: int) -> Response:
+    def _refused(self, refusal: Refusal, number: int, as_json: bool) -> Response:
         self._world.ledger.add(
             "replied", request=number, status=refusal.status, code=refusal.code,
             message=refusal.message,
         )  # fmt: skip
         headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if refusal.status == 401 else {}
-        return JSONResponse(refusal.body(), refusal.status, headers)
+        if as_json:
+            return JSONResponse(refusal.body(), refusal.status, headers)
+        return Response(xml.refusal(refusal.body()), refusal.status, headers, "application/xml")
 
 
 def _basic(request: Request) -> tuple[str, str]:

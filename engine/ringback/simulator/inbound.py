@@ -6,7 +6,7 @@ https://www.twilio.com/docs/messaging/guides/webhook-request
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringback.simulator import consent, reply
+from ringback.simulator import consent, reply, streams
 from ringback.simulator.attachments import attach
 from ringback.simulator.numbering import friendly
 from ringback.simulator.post import Webhook
@@ -91,6 +91,7 @@ def _arrive(world: World, message: Message, route: Route) -> None:
     message.status = "received"
     message.history.append({"at": world.clock.shown(), "status": "received", "error_code": None})
     world.messages.touch(message, status="received")
+    streams.message_changed(world, message)
     word = consent.keyword(message.body) if ":" not in (message.sender or "") else ""
     advanced = route.service is not None and bool(route.service.fields["advanced_opt_out"])
     if word and consent.heed(

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-KEPT = 500_000
+KEPT = 200_000
 
 KINDS = (
     "request",
@@ -26,7 +26,7 @@ KINDS = (
 
 
 class Ledger:
-    """Append-only. Keeps the last half million entries, and writes all to a file if one is named.
+    """Append-only. Keeps the last 200,000 entries, and writes all to a file if one is named.
 
     `request` is what the API was asked, `replied` how it answered; `created`, `updated`, `deleted`
     are records; `webhook` is a request that the simulator made, `answered` what came back; `fault`

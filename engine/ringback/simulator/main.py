@@ -13,7 +13,7 @@ import uvicorn
 
 from ringback.errors import HeldError
 from ringback.simulator.app import Box, build, card_line, open_box
-from ringback.simulator.plan import read_plan
+from ringback.simulator.plan import fault_line, read_plan
 from ringback.simulator.wire import Line
 from ringback.simulator.world import Options
 
@@ -31,11 +31,14 @@ class Start:
     plan: Path | None = None
     ledger: Path | None = None
     hook_url: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def options_of(start: Start) -> Options:
     """Read the plan and put the flags above it. Raises ConfigError."""
     plan = read_plan(start.plan) if start.plan else {}
+    more = [fault_line(text) for text in start.faults]
+    plan = plan | {"faults": [*(plan.get("faults") or []), *more]}
     return Options(
         seed=start.seed if start.seed is not None else int(plan.get("seed", 1)),
         session=start.session,

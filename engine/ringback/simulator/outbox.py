@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
+from ringback.simulator.override import read_override
 from ringback.simulator.plan import Fault
 from ringback.simulator.post import Delivery, Webhook, without_user
 from ringback.simulator.world import World
@@ -16,6 +17,7 @@ Done = Callable[[Delivery], None]
 
 HELD_SECONDS = 60.0
 EVENTS_KEPT = 200
+BODY_KEPT = 8192
 
 
 class Outbox:
@@ -29,11 +31,19 @@ class Outbox:
 
     def tell(self, webhook: Webhook) -> None:
         """Send a notification: the reply has no influence, a failure is a warning."""
-        self._send(self._named(webhook), lambda delivery: self._told(webhook, delivery))
+        self._check(webhook)
+        self._send(self._named(webhook), lambda delivery: self._told(webhook, delivery), False)
 
     def ask(self, webhook: Webhook, then: Done) -> None:
         """Send a request whose reply is wanted. `then` is called once, later."""
-        self._send(self._named(webhook), then)
+        self._check(webhook)
+        self._send(self._named(webhook), then, True)
+
+    def _check(self, webhook: Webhook) -> None:
+        """A malformed override is a warning; the default stands for it."""
+        if problem := read_override(webhook.url)[1].problem:
+            words = "the connection override in the fragment is not valid"
+            self._report(webhook, Delivery(url=webhook.url, error=problem, reason=words))
 
     def _named(self, webhook: Webhook) -> Webhook:
         return replace(webhook, token=self._world.dice.uuid("idempotency"))
@@ -42,7 +52,7 @@ class Outbox:
         if not delivery.fine:
             self._report(webhook, delivery)
 
-    def _send(self, webhook: Webhook, done: Done) -> None:
+    def _send(self, webhook: Webhook, done: Done, wanted: bool) -> None:
         world = self._world
         wait = 0.0
         copies: list[tuple[int, float]] = []
@@ -53,8 +63,9 @@ class Outbox:
                 sid=webhook.subject,
             )  # fmt: skip
             if fault.do == "lose":
-                lost = Delivery(url=webhook.url, error=11200, reason="lost by the fault plan")
-                world.clock.after(0.0, partial(done, lost))
+                if wanted:
+                    lost = Delivery(url=webhook.url, error=11200, reason="lost by the fault plan")
+                    world.clock.after(0.0, partial(done, lost))
                 return
             if fault.do == "delay":
                 wait += float(fault.get("seconds", 5.0)) + self._jitter(fault)
@@ -101,6 +112,7 @@ class Outbox:
         number = world.ledger.add(
             "webhook", purpose=webhook.purpose, method=webhook.method,
             url=without_user(webhook.url), sid=webhook.subject, fields=dict(webhook.fields),
+            json=webhook.json.decode(),
             spoiled=webhook.spoil,
         )  # fmt: skip
         world.courier.send(webhook, partial(self._answered, webhook, number, done))
@@ -109,7 +121,7 @@ class Outbox:
         self._world.ledger.add(
             "answered", webhook=number, status=delivery.status, error=delivery.error,
             reason=delivery.reason, content_type=delivery.content_type,
-            body=delivery.body.decode("utf-8", "replace"),
+            body=_text(delivery),
         )  # fmt: skip
         self.answered += 1
         if webhook.voice:
@@ -133,10 +145,15 @@ class Outbox:
                     "response": {
                         "response_code": delivery.status,
                         "content_type": delivery.content_type,
-                        "response_body": delivery.body.decode("utf-8", "replace"),
+                        "response_body": _text(delivery),
                     },
                 }
             )
+
+
+def _text(delivery: Delivery) -> str:
+    """The body of an answer, cut to what is worth keeping."""
+    return delivery.body[:BODY_KEPT].decode("utf-8", "replace")
 
 
 def _retag(url: str, tag: str) -> str:

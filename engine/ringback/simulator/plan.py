@@ -187,6 +187,20 @@ def faults_from(items: list[Any]) -> list[Fault]:
     return [fault_from(item, index) for index, item in enumerate(items)]
 
 
+def fault_line(text: str) -> dict[str, Any]:
+    """Read a fault from a flag: `messages.create error status=503 rate=0.1`. Raises ConfigError."""
+    on, _, rest = text.strip().partition(" ")
+    do, _, more = rest.strip().partition(" ")
+    item: dict[str, Any] = {"on": on, "do": do}
+    for word in more.split():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError([f"fault {text!r}: {word!r} should be name=value"])
+        item[name] = yaml.load(value, _Loader)
+    fault_from(item)
+    return item
+
+
 def fault_from(item: Any, index: int = 0) -> Fault:
     """Read one fault. Raises ConfigError that says what is wrong with it."""
     place = f"faults[{index}]"

@@ -8,19 +8,22 @@ the application and not the story.
 """
 
 import asyncio
-import base64
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from ringback.gateway.http import Answer, Broken, Limits, NotSent, Pool
+from ringback.simulator import credentials
 from ringback.simulator.form import legal_url
 from ringback.simulator.override import Override, read_override
-from ringback.simulator.signing import sign_text, signature, signed_url
+from ringback.simulator.signing import sign_text, signature, signed_url, with_body_hash
 
 BODY_CAP = 64 * 1024
 HOPS = 10
+PAGES_KEPT = 200
 LANES = 40
 
 
@@ -29,7 +32,7 @@ class Webhook:
     """One request that Twilio makes. `purpose` names its kind, e.g. `message/status`, `call`.
 
     `cookies` names the jar; `subject` is the SID that it is about; `token` stays the same over all
-    tries of one delivery.
+    tries of one delivery. With `json` that is the body, and its hash goes into the signed URL.
     """
 
     purpose: str
@@ -40,6 +43,7 @@ class Webhook:
     subject: str = ""
     cookies: str = ""
     voice: bool = False
+    json: bytes = b""
     token: str = ""
     spoil: str = ""
 
@@ -73,6 +77,14 @@ class Secret:
     key: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document that may be asked for again, and the headers that ask whether it has changed."""
+
+    answer: Answer
+    conditions: list[tuple[str, str]]
+
+
 class Courier:
     """Carries webhooks. Counts what is under way, so that a stepped clock can wait for it."""
 
@@ -83,10 +95,12 @@ class Courier:
         one_by_one: bool = False,
     ) -> None:
         self._secret = secret
+        self.broken: Callable[[str], None] = lambda _: None
         self._plain = Pool(lanes=LANES, tls=False)
         self._tls = Pool(lanes=LANES)
         self._gate = asyncio.Semaphore(1 if one_by_one else LANES)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pages: dict[str, Page] = {}
         self._jars: dict[str, dict[str, str]] = {}
 
     def send(self, webhook: Webhook, done: Callable[[Delivery], None]) -> asyncio.Task[None]:
@@ -117,7 +131,11 @@ class Courier:
     async def _run(self, webhook: Webhook, done: Callable[[Delivery], None]) -> None:
         async with self._gate:
             delivery = await self._deliver(webhook)
-        done(delivery)
+        try:
+            done(delivery)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            self.broken(f"{type(error).__name__}: {error}")
 
     async def _deliver(self, webhook: Webhook) -> Delivery:
         plain, override = read_override(webhook.url)
@@ -156,7 +174,8 @@ class Courier:
                     webhook = replace(webhook, method="GET", fields=())
                 continue
             if answer.status == 401 and not authorization:
-                authorization = _basic(url, answer.headers.get("www-authenticate", ""))
+                challenge = answer.headers.get("www-authenticate", "")
+                authorization = credentials.authorization(url, webhook.method, challenge)
                 if authorization:
                     continue
             return _judge(answer, url)
@@ -164,6 +183,8 @@ class Courier:
     async def _once(
         self, webhook: Webhook, override: Override, left: float, authorization: str
     ) -> Answer | Delivery:
+        if webhook.json:
+            webhook = replace(webhook, url=with_body_hash(webhook.url, webhook.json), fields=())
         target = signed_url(webhook.url, voice=False)
         if webhook.method == "GET" and webhook.fields:
             query = urlencode(webhook.fields, quote_via=quote)
@@ -177,15 +198,21 @@ class Courier:
             ("I-Twilio-Idempotency-Token", webhook.token),
             *self._proof(webhook),
         ]
+        if webhook.method == "GET" and (kept := self._pages.get(target)) is not None:
+            headers += kept.conditions
         jar = self._jars.get(webhook.cookies, {})
         if jar:
             headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value in jar.items())))
         if authorization:
             headers.append(("Authorization", authorization))
         body = b""
-        if webhook.method == "POST":
+        if webhook.json:
+            body = webhook.json
+            headers.append(("Content-Type", "application/json"))
+        elif webhook.method == "POST":
             headers.append(("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"))
             body = urlencode(webhook.fields).encode()
+        if webhook.method == "POST":
             headers.append(("Content-Length", str(len(body))))
         limits = Limits(override.connect, override.read, left, BODY_CAP)
         try:
@@ -201,7 +228,7 @@ class Courier:
             code = 11750 if "larger" in answer.fault else 11200
             return Delivery(answer.status, url=webhook.url, error=code, reason=answer.fault)
         self._remember(webhook.cookies, answer.headers.get("set-cookie", ""))
-        return answer
+        return self._cached(webhook, target, answer)
 
     def _proof(self, webhook: Webhook) -> list[tuple[str, str]]:
         secret = self._secret(webhook.account_sid)
@@ -216,6 +243,21 @@ class Courier:
                 ("X-Twilio-Webhooks-Signature-Settings", settings),
             ]
         return [("X-Twilio-Signature", signature(secret.token, url, webhook.fields))]
+
+    def _cached(self, webhook: Webhook, target: str, answer: Answer) -> Answer:
+        """A GET document that has not changed is not sent again: the kept one stands for it."""
+        if webhook.method != "GET":
+            return answer
+        if answer.status == 304 and (kept := self._pages.get(target)) is not None:
+            return kept.answer
+        conditions = [
+            (name, answer.headers[header])
+            for name, header in (("If-None-Match", "etag"), ("If-Modified-Since", "last-modified"))
+            if header in answer.headers
+        ]
+        if answer.status == 200 and conditions and len(self._pages) < PAGES_KEPT:
+            self._pages[target] = Page(answer, conditions)
+        return answer
 
     def _remember(self, jar: str, header: str) -> None:
         if not jar or not header:
@@ -247,14 +289,6 @@ def _connect_code(words: str) -> int:
     if "certificate" in lower or "ssl" in lower or "tls" in lower:
         return 11220
     return 11205
-
-
-def _basic(url: str, challenge: str) -> str:
-    parts = urlsplit(url)
-    if not challenge.lower().startswith("basic") or parts.username is None:
-        return ""
-    pair = f"{parts.username}:{parts.password or ''}".encode()
-    return "Basic " + base64.b64encode(pair).decode()
 
 
 def without_user(url: str) -> str:

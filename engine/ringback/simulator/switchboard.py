@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
+from ringback.simulator import streams
 from ringback.simulator.debugger import Trouble as Entry
 from ringback.simulator.debugger import report
 from ringback.simulator.post import Delivery, Webhook
@@ -79,6 +80,8 @@ class Switchboard:
 
     def tell(self, request: ports.Tell) -> None:
         purpose = TOLD.get(request.kind, request.kind)
+        if request.kind == "call-status":
+            streams.call_progressed(self._world, self._account_sid, request.sid, request.fields)
         self._world.outbox.tell(
             self._webhook(request.url, request.method, request.fields, purpose, request.sid)
         )

@@ -107,6 +107,7 @@ class World:
         self.courier = Courier(self._secret, one_by_one=options.stepped)
         self.clock.quiet = self.courier.quiet
         self.clock.broken = lambda words: self.note(f"the simulator broke: {words}")
+        self.courier.broken = self.clock.broken
         self.messaging: dict[str, Any] = dict(options.plan.get("messaging") or {})
         self.maton: dict[str, Any] = dict(options.plan.get("maton") or {})
         self.births: dict[str, tuple[int, float]] = {}
@@ -130,6 +131,7 @@ class World:
         self.deleted_recordings: dict[str, list[Recording]] = {}
         self.list_fault: Fault | None = None
         self.debugger_url = ""
+        self.events_url = ""
         self.shared_key_signing = False
         self.closers: list[Callable[[], None]] = []
 

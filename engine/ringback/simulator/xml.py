@@ -26,6 +26,17 @@ def render(data: Mapping[str, Any]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?><TwilioResponse>{inner}</TwilioResponse>'
 
 
+def refusal(body: Mapping[str, Any]) -> str:
+    """An error as XML."""
+    names = (("Code", "code"), ("Message", "message"), ("MoreInfo", "more_info"))
+    inner = "".join(f"<{name}>{escape(_text(body[key]))}</{name}>" for name, key in names)
+    inner += f"<Status>{body['status']}</Status>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><TwilioResponse><RestException>'
+        f"{inner}</RestException></TwilioResponse>"
+    )
+
+
 def _element(name: str, value: Any) -> str:
     if isinstance(value, Mapping):
         inner = "".join(_element(_camel(key), item) for key, item in value.items())

@@ -367,3 +367,8 @@ async def test_faults_strike_one_request_and_leave_the_others(box) -> None:
     broken = [result for result in results if isinstance(result, Exception)]
     assert len(broken) == 1
     assert created(box) == 4
+
+
+def test_a_fault_may_be_a_flag(make_box) -> None:
+    box = make_box("--stepped", "--fault", "messages.create error status=503 nth=2")
+    assert [send(box).status_code for _ in range(3)] == [201, 503, 201]

@@ -329,3 +329,18 @@ def test_whatsapp_is_free_only_after_the_person_wrote(box, client, site) -> None
     box.finish()
     assert client.messages(second.sid).fetch().status == "delivered"
     assert site.at("/s")[-1].fields["ChannelPrefix"] == "whatsapp"
+
+
+def test_a_template_needs_a_sid_and_variables_of_texts(box, client) -> None:
+    wish = {"to": PERSON, "from_": box.sender}
+    good = client.messages.create(
+        **wish, content_sid="HX" + "0" * 32, content_variables='{"1": "Ann"}'
+    )
+    assert good.status == "queued"
+    assert refusal(lambda: client.messages.create(**wish, content_sid="HX1")) == (400, 21655)
+    for variables in ("[1]", "{", '{"1": 2}'):
+        assert refusal(
+            lambda variables=variables: client.messages.create(
+                **wish, content_sid="HX" + "0" * 32, content_variables=variables
+            )
+        ) == (400, 21656)

@@ -215,6 +215,7 @@ def test_without_json_the_answer_is_xml(box, client) -> None:
     assert answer.headers["content-type"].startswith("application/xml")
     assert "<Body>&lt;&amp;&gt;</Body>" in answer.text
     assert "<TwilioResponse><Messages " in box.rest("GET", "Messages").text
+    assert "<RestException><Code>20404</Code>" in box.rest("GET", "Messages/SM0").text
 
 
 def test_a_huge_body_is_refused_before_it_is_read(box) -> None:

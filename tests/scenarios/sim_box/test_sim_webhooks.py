@@ -379,3 +379,79 @@ def test_a_forced_status_is_told(box, client, site) -> None:
     assert site.at("/s")[0].fields["ErrorCode"] == "30006"
     again = box.http.post(f"/_sim/messages/{sid}/status", json={"status": "sent"})
     assert again.status_code == 409
+
+
+def test_digest_credentials_are_shown_when_asked_for(box, site, page) -> None:
+    import hashlib
+    import re
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    def guard(hook):
+        words = dict(re.findall(r'(\w+)="?([^",]+)"?', hook.headers.get("Authorization", "")))
+        if words:
+            first, second = md5("me:desk:secret"), md5("POST:/in")
+            proof = f"{first}:n0nce:{words['nc']}:{words['cnonce']}:auth:{second}"
+            return page(status=200 if words["response"] == md5(proof) else 403)
+        challenge = 'Digest realm="desk", nonce="n0nce", qop="auth", opaque="x"'
+        return page("", status=401, headers={"WWW-Authenticate": challenge})
+
+    site.pages["/in"] = guard
+    box.number(sms_url=site.url.replace("http://", "http://me:secret@") + "/in")
+    box.text(PERSON, box.sender, "hi")
+    box.run()
+    assert len(site.at("/in")) == 2
+    assert codes(box) == []
+
+
+def test_a_get_document_is_kept_while_it_has_not_changed(box, client, site, page) -> None:
+    def document(hook):
+        if hook.headers.get("If-None-Match") == '"1"':
+            return page("", status=304)
+        return page("<Response><Say>Kept</Say></Response>", headers={"ETag": '"1"'})
+
+    site.pages["/say"] = document
+    sids = []
+    for _ in range(2):
+        call = client.calls.create(
+            to=PERSON, from_=box.sender, url=site.url + "/say?all=1", method="GET"
+        )
+        sids.append(call.sid)
+        box.finish()
+    heard = [box.look(f"calls/{sid}")["heard"][0]["text"] for sid in sids]
+    assert heard == ["Kept", "Kept"]
+
+
+def test_a_malformed_override_is_a_warning(box, site) -> None:
+    box.number(sms_url=site.url + "/in#rc=99")
+    box.text(PERSON, box.sender, "hi")
+    box.run()
+    assert len(site.at("/in")) == 1
+    assert codes(box) == ["11321"]
+
+
+def test_an_event_stream_gets_cloud_events_and_is_tried_again(box, client, site, page) -> None:
+    import json
+
+    answers = iter([503, 503])
+    site.pages["/events"] = lambda hook: page(status=next(answers, 200))
+    box.hand("webhooks", events_url=site.url + "/events")
+    sid = client.messages.create(to=PERSON, from_=box.sender, body="x").sid
+    box.text(PERSON, box.sender, "hello")
+    box.finish()
+    hooks = site.at("/events")
+    assert len(hooks) == 5  # sent, delivered and the inbound one; two of them twice
+    events = {hook.body: json.loads(hook.body)[0] for hook in hooks}.values()
+    assert sorted(event["type"].rpartition("messaging.")[2] for event in events) == [
+        "inbound-message.received", "message.delivered", "message.sent",
+    ]  # fmt: skip
+    sent = next(event for event in events if event["type"].endswith("message.sent"))
+    assert (sent["data"]["messageSid"], sent["data"]["messageStatus"]) == (sid, "SENT")
+    hook = hooks[0]
+    assert hook.headers["Content-Type"] == "application/json"
+    from hashlib import sha256
+
+    url = f"{site.url}/events?bodySHA256={sha256(hook.body).hexdigest()}"
+    check = RequestValidator(box.card["auth_token"])
+    assert check.validate(url, hook.body.decode(), hook.headers["X-Twilio-Signature"])

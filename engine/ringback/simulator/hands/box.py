@@ -13,10 +13,13 @@ from ringback.simulator.world import World
 async def webhooks(world: World, wish: Wish) -> dict[str, Any]:
     if "debugger_url" in wish.data:
         world.debugger_url = wish.text("debugger_url", "")
+    if "events_url" in wish.data:
+        world.events_url = wish.text("events_url", "")
     if "shared_key" in wish.data:
         world.shared_key_signing = bool(wish.data["shared_key"])
     return {
         "debugger_url": world.debugger_url,
+        "events_url": world.events_url,
         "shared_key": world.shared_key_signing,
         "shared_key_id": world.identity.shared_key_id,
         "shared_key_secret": world.identity.shared_key,

@@ -1,5 +1,7 @@
 """Messages, their media and their feedback. https://www.twilio.com/docs/messaging/api"""
 
+import json
+import re
 from itertools import chain
 
 from ringback.simulator import carrier
@@ -29,6 +31,7 @@ def create(ask: Ask) -> Reply:
         send_at = moment(form.required("SendAt", 20422), "SendAt")[0]
     elif form.text("SendAt"):
         raise invalid(20422, "SendAt needs ScheduleType=fixed.")
+    _content(form.text("ContentSid"), form.text("ContentVariables"))
     for name in ("ProvideFeedback", "ForceDelivery", "ShortenUrls"):
         form.flag(name)
     form.choice("ContentRetention", ("retain", "discard"), "", 30029)
@@ -54,6 +57,20 @@ def create(ask: Ask) -> Reply:
         raise invalid(21211, f"The 'To' number {wish.recipient} is not a valid phone number.")
     record = send(ask.world, ask.account.sid, wish)
     return Reply(201, shapes.message(record), record.sid)
+
+
+def _content(sid: str, variables: str) -> None:
+    """A content template is named by its SID; its variables are a JSON object of texts."""
+    if sid and not re.fullmatch(r"HX[0-9a-fA-F]{32}", sid, re.ASCII):
+        raise invalid(21655, f"The ContentSid {sid[:40]} is not valid.")
+    if not variables:
+        return
+    try:
+        found = json.loads(variables)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise invalid(21656, "ContentVariables must be a JSON object of texts.")
 
 
 def listing(ask: Ask) -> Reply:

@@ -1,6 +1,7 @@
 """`ringback connect` against a simulated Twilio: a text then reaches the node, `restore` puts back
 what was there, and a crash in between leaves nothing that cannot be undone."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,10 +16,12 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.main import COMMANDS, run
+from ringback.cli.main import run
+from ringback.config import Settings
+from ringback.gateway.client import Gateway
+from ringback.gateway.wiring import drifted
 from ringback.store.log import LogReader
 
-COMMANDS.setdefault("connect", ("connect:connect", ""))
 THEM = "+12025550142"
 
 
@@ -159,12 +162,26 @@ def test_all_numbers_and_an_application(shell: Shell, twilio: dict[str, Any]) ->
     assert row["sms_url"] == "https://old.example/app"
 
 
-def test_what_somebody_changed_meanwhile_is_said(shell: Shell, twilio: dict[str, Any]) -> None:
+def watched(project: Path) -> list[str]:
+    async def work() -> list[str]:
+        settings = Settings.load(project, os.environ, {})
+        async with Gateway.from_settings(settings) as gateway:
+            return await drifted(gateway, settings.data)
+
+    return asyncio.run(work())
+
+
+def test_what_somebody_changed_meanwhile_is_said(
+    shell: Shell, twilio: dict[str, Any], project: Path
+) -> None:
     number = twilio["numbers"][0]
     before = shell.number(number)
     shell("connect", number)
+    assert watched(project) == []
     post(twilio, f"/_sim/numbers/{number}", {"sms_url": "https://somebody.example/else"})
+    assert watched(project) == [f"{number} was changed since it was connected: sms_url"]
     shell("connect", "restore")
+    assert watched(project) == []
     assert "changed since by somebody else, to https://somebody.example/else" in shell.err
     assert shell.number(number) == before
 
@@ -203,7 +220,7 @@ KILLED = """
 import os, signal, sys
 from ringback.gateway import wiring
 from ringback.cli import connect as module
-from ringback.cli.main import COMMANDS, run
+from ringback.cli.main import run
 real = wiring.set_on
 done = []
 async def deadly(gateway, sid, values):
@@ -212,7 +229,6 @@ async def deadly(gateway, sid, values):
     done.append(sid)
     await real(gateway, sid, values)
 module.set_on = deadly
-COMMANDS.setdefault("connect", ("connect:connect", ""))
 run(sys.argv[2:])
 """
 

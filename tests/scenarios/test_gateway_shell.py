@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -255,3 +257,45 @@ def test_the_examples_of_the_manual_run(door: str, capsys: pytest.CaptureFixture
     exec(second, scope)
     scope["script"]()
     assert "+14155550100" in capsys.readouterr().out
+
+
+def at_a_terminal(typed: str, *words: str) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal, type an answer, and read all that it showed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "ringback.cli.main", *words])
+    shown = b""
+    try:
+        while True:
+            shown += os.read(terminal, 4096)
+            if b"[y/N]" in shown and typed:
+                os.write(terminal, typed.encode())
+                typed = ""
+    except OSError:
+        pass
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def test_on_a_terminal_a_write_is_shown_and_asked_about(
+    shell: Shell, twilio: dict[str, Any]
+) -> None:
+    to = "+12025550188"
+    words = ("gateway", "messages", "send", "--to", to, "--from", twilio["numbers"][0],
+             "--body", "Shall I?")  # fmt: skip
+
+    def sent() -> int:
+        return len(shell("gateway", "messages", "list", "--to", to, "--all"))
+
+    before = sent()
+    code, shown = at_a_terminal("n\n", *words)
+    assert code == 130
+    assert "Body = Shall I?" in shown
+    assert "Send this?" in shown
+    assert sent() == before
+    code, _ = at_a_terminal("y\n", *words)
+    assert (code, sent()) == (0, before + 1)
+    code, shown = at_a_terminal("", *words, "--yes")
+    assert (code, sent()) == (0, before + 2)
+    assert "Send this?" not in shown

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import ConfigError, DataError
+from ringback.errors import ConfigError, DataError, NotFound
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Application, Number
 
@@ -133,6 +133,26 @@ async def set_on(gateway: Gateway, sid: str, values: Mapping[str, str]) -> None:
         await gateway.applications.update(sid, **values)
     else:
         await gateway.numbers.update(sid, **values)
+
+
+async def drifted(gateway: Gateway, data: Path) -> list[str]:
+    """What somebody changed on connected numbers since we set it: one line for each target.
+
+    Costs one read for each remembered target; a target that is gone is a line too. Raises the
+    gateway's errors.
+    """
+    memory = Memory(data)
+    lines = []
+    for entry in memory.entries.values():
+        try:
+            found = memory.drift(await look(gateway, entry.sid))
+        except NotFound:
+            lines.append(f"{entry.name} ({entry.sid}) is gone")
+            continue
+        if found:
+            names = ", ".join(change.name for change in found)
+            lines.append(f"{entry.name} was changed since it was connected: {names}")
+    return lines
 
 
 class Memory:

@@ -91,6 +91,7 @@ class FileModel(BaseModel):
     lists: dict[str, list[str]] = Field(default_factory=dict)
     hours: dict[str, HoursModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
+    cases: list[Any] = Field(default_factory=list)
 
 
 RULE_KEYS: tuple[str, ...] = tuple(

@@ -1,0 +1,274 @@
+"""Cases: examples beside the rules, in YAML, which say what shall happen and are run.
+
+A rule file may have a key `cases`. Each case lets things happen to the whole project on a bench of
+its own, with its own clock, and compares the wishes with what it expects::
+
+    cases:
+      - name: a text at night is answered
+        at: 2026-11-21 03:00 America/New_York
+        given:
+          - text: Hello?
+        expect:
+          - reply: We are closed now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.events import Event
+from ringback.rules.calendar import zone
+from ringback.rules.cel import Language
+from ringback.rules.durations import parse_duration
+from ringback.rules.nodes import Node, parse, read_source
+from ringback.rules.places import Source
+from ringback.rules.reader import Reader
+from ringback.rules.words import did_you_mean
+from ringback.testing import events
+from ringback.testing.bench import Bench
+from ringback.testing.wishes import plain_wishes, unlike
+
+
+class CaseModel(BaseModel):
+    """One case: what happens (`given`) and what is wished for then (`expect`).
+
+    `at` is the moment at which it begins, `from` and `to` the addresses of who texts or calls and
+    of us. `expect` are all wishes in order, or those of the rule `of`; `why` are verdicts of the
+    last event.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    plain: ClassVar[str] = ""
+
+    name: str
+    at: str = ""
+    from_: str = Field(events.THEIRS, alias="from")
+    to: str = events.OURS
+    given: list[Any] = Field(min_length=1)
+    expect: list[Any] | None = None
+    of: str = ""
+    fired: list[str] | None = None
+    why: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """How a case went. `problem` is None when it is as expected."""
+
+    name: str
+    file: str
+    line: int
+    problem: Problem | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether everything was as expected."""
+        return self.problem is None
+
+
+def run_cases(
+    project: Path, *, config: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[CaseResult]:
+    """Run every case of a project folder, or of one rule file alone, in the order of the files.
+
+    Raises RuleErrors when the rules or plugins do not load.
+    """
+    bench = Bench.load(project, config=config)
+    results: list[CaseResult] = []
+    root = project / "rules" if project.is_dir() else project
+    files = sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]) if root.is_dir() else [root]
+    for path in files:
+        shown = str(path.relative_to(project)) if project.is_dir() else str(path)
+        results += _file(path, shown, bench)
+    return results
+
+
+def _file(path: Path, shown: str, bench: Bench) -> list[CaseResult]:
+    source = read_source(path, shown)
+    tree = parse(source) if isinstance(source, Source) else source
+    if not isinstance(tree, Node) or not isinstance(source, Source):
+        raise RuleErrors(tree if isinstance(tree, list) else [tree])  # type: ignore[list-item]
+    node = tree.value.get("cases") if isinstance(tree.value, dict) else None
+    items = node.value if node is not None and isinstance(node.value, list) else []
+    reader = Reader(source, Language())
+    return [_case(item, reader, bench) for item in items if isinstance(item, Node)]
+
+
+def _case(node: Node, reader: Reader, bench: Bench) -> CaseResult:
+    reader.problems = []
+    model = reader.model(node, CaseModel)
+    if model is not None:
+        _Case(node, model, reader, bench).run()
+    problem = reader.problems[0] if reader.problems else None
+    name = model.name if model is not None else "a case"
+    return CaseResult(name, reader.source.file, node.line, problem)
+
+
+class _Case:
+    """One case while it runs."""
+
+    def __init__(self, node: Node, model: CaseModel, reader: Reader, bench: Bench) -> None:
+        self.parts: dict[str, Node] = node.value if isinstance(node.value, dict) else {}
+        self.model, self.reader = model, reader
+        self.project = bench
+        self.call: Event | None = None
+
+    def run(self) -> None:
+        try:
+            moment = parse_moment(self.model.at) if self.model.at else events.NOON
+        except ValueError as error:
+            self.reader.fail(self.parts["at"], "case", str(error))
+            return
+        bench = Bench(self.project.ruleset, self.project.plugins, now=moment)
+        wishes: list[tuple[Any, Event | None]] = []
+        fired: list[str] = []
+        verdicts: Mapping[str, str] = {}
+        given = self.parts["given"]
+        event: Event | None = None
+        for item in given.value if isinstance(given.value, list) else ():
+            if not isinstance(item, Node):
+                continue
+            try:
+                happens = self.happens(item, bench.clock.now())
+                reaction = (
+                    bench.wait(happens) if isinstance(happens, float) else bench.react(happens)
+                )
+            except (RingbackError, ValueError) as error:
+                self.reader.fail(item, "case", str(error))
+                return
+            event = reaction.event or event
+            verdicts = reaction.verdicts or verdicts
+            fired += reaction.fired
+            made = reaction.by.get(self.model.of, ()) if self.model.of else reaction.actions
+            wishes += [(wish, event) for wish in made]
+        self.compare(wishes, fired, verdicts)
+
+    def compare(
+        self,
+        wishes: Sequence[tuple[Any, Event | None]],
+        fired: Sequence[str],
+        verdicts: Mapping[str, str],
+    ) -> None:
+        made = [plain for wish, event in wishes for plain in plain_wishes(wish, event)]
+        if self.model.expect is not None:
+            node = self.parts["expect"]
+            wrong = unlike(self.model.expect, made)
+            if wrong is not None:
+                index, text = wrong
+                items = node.value if isinstance(node.value, list) else []
+                place = items[index] if index < len(items) else node
+                self.reader.fail(place if isinstance(place, Node) else node, "case", text)
+        if self.model.fired is not None and list(fired) != self.model.fired:
+            text = f"fired were {', '.join(fired) or 'no rules'}"
+            self.reader.fail(self.parts["fired"], "case", text)
+        for rule, why in self.model.why.items():
+            found = (
+                "fired" if rule in fired else verdicts.get(rule, "it did not look at this event")
+            )
+            if found != why:
+                self.reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
+
+    def happens(self, node: Node, now: datetime) -> Event | float:
+        """What a line of `given` means: an event, or seconds that pass."""
+        if not isinstance(node.value, dict) or len(node.value) != 1:
+            raise ValueError("one line is one thing that happens, like `text: Hello`")
+        ((word, value),) = node.value.items()
+        given = value.plain()
+        if word == "wait":
+            return parse_duration(str(given))
+        maker = _HAPPENS.get(word)
+        if maker is None:
+            hint = did_you_mean(word, [*_HAPPENS, "wait"])
+            raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
+        made: Event = getattr(self, maker)(given)
+        return replace(made, at=now, received_at=now)
+
+    def text(self, given: Any) -> Event:
+        words = dict(given) if isinstance(given, dict) else {"body": given}
+        media = words.pop("media", [])
+        return events.sms(
+            words.pop("body", ""),
+            from_=words.pop("from", self.model.from_),
+            to=words.pop("to", self.model.to),
+            media=tuple(media if isinstance(media, list) else [media]),
+            **words,
+        )
+
+    def message(self, given: Any) -> Event:
+        words = dict(given) if isinstance(given, dict) else {"status": given}
+        return events.message_status(
+            words.pop("status"),
+            from_=words.pop("from", self.model.to),
+            to=words.pop("to", self.model.from_),
+            error_code=int(words.pop("error", 0)),
+            **words,
+        )
+
+    def rings(self, given: Any) -> Event:
+        words = dict(given) if isinstance(given, dict) else {}
+        self.call = events.incoming_call(
+            from_=words.pop("from", self.model.from_), to=words.pop("to", self.model.to), **words
+        )
+        return self.call
+
+    def call_ends(self, given: Any) -> Event:
+        words = dict(given) if isinstance(given, dict) else {"status": given}
+        return events.call_status(
+            words.pop("status"), from_=self.model.from_, to=self.model.to, **self.same(words)
+        )
+
+    def keys(self, given: Any) -> Event:
+        return self.step(Digits=given)
+
+    def speech(self, given: Any) -> Event:
+        return self.step(SpeechResult=given)
+
+    def recording(self, given: Any) -> Event:
+        return self.step(RecordingUrl=given)
+
+    def silence(self, given: Any) -> Event:
+        return self.step()
+
+    def dialed(self, given: Any) -> Event:
+        return self.step(DialCallStatus=given)
+
+    def step(self, **fields: Any) -> Event:
+        return events.call_step(from_=self.model.from_, to=self.model.to, **self.same(fields))
+
+    def same(self, words: dict[str, Any]) -> dict[str, Any]:
+        """The fields of something in the call that is going on."""
+        return {**words, "CallSid": self.call.call_sid} if self.call is not None else words
+
+    def schedule(self, given: Any) -> Event:
+        return Event(
+            events.sid("evt_"), "timer.due", events.NOON, events.NOON, source="internal",
+            fields={"Rule": str(given)},
+        )  # fmt: skip
+
+
+_HAPPENS = {
+    "text": "text", "message": "message", "call": "rings", "call_status": "call_ends",
+    "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
+    "dialed": "dialed", "schedule": "schedule",
+}  # fmt: skip
+_KNOWN = ", ".join([*_HAPPENS, "wait"])
+
+
+def parse_moment(text: str) -> datetime:
+    """Read `2026-11-21 03:00 America/New_York` or `2026-11-21T08:00:00Z`. Raises ValueError."""
+    clock, _, place = text.strip().rpartition(" ")
+    try:
+        if clock and not place[:1].isdigit():
+            return datetime.fromisoformat(clock).replace(tzinfo=zone(place))
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        hint = "write it like 2026-11-21 03:00 America/New_York"
+        raise ValueError(f"{text!r} is no moment ({error}); {hint}") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write it like {text} America/New_York")
+    return moment

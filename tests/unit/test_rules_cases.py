@@ -1,0 +1,111 @@
+"""Cases beside the rules: they run on the whole project, and each way to be wrong has its place."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ringback.errors import RuleErrors
+from ringback.testing.cases import parse_moment, run_cases
+
+ROOT = Path(__file__).parents[2]
+RULES = """rules:
+  - name: hello
+    on: message.received
+    if: ["event.body != 'bad'", "event.body != 'worse'"]
+    do: [{reply: "Hi ${{ event.body }}"}, {notify: {text: x, key: k}}]
+  - name: broken
+    on: message.received
+    if: event.body == 'boom'
+    do: [{reply: "${{ int(event.body) }}"}]
+cases:
+"""
+
+
+def problems(tmp_path: Path, cases: str) -> list[str]:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES + cases)
+    results = run_cases(path)
+    assert results
+    found = [result.problem for result in results if result.problem is not None]
+    return [f"{each.line}:{each.column}: {each.message}" for each in found]
+
+
+def test_the_cases_of_this_project_are_good() -> None:
+    results = run_cases(ROOT)
+    assert len(results) >= 6
+    assert [str(result.problem) for result in results if not result.good] == []
+
+
+def test_a_good_case(tmp_path: Path) -> None:
+    case = (
+        "  - name: good\n    given: [text: Ada]\n    fired: [hello]\n"
+        "    expect: [reply: Hi Ada, notify: {key: k}]\n    why: {broken: 'if:1', hello: fired}\n"
+    )
+    assert problems(tmp_path, case) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("given: [text: Ada]\n    expect: [reply: Hi Eve, notify]", "13:14: body was 'Hi Ada'"),
+        ("given: [text: Ada]\n    expect: [reply]", "13:13: besides: notify: x"),
+        ("given: [text: Ada]\n    expect: [reply, notify, stop]", "13:29: this was not wished for"),
+        ("given: [text: Ada]\n    expect: [say: Hi]", "13:14: it was reply: Hi Ada"),
+        ("given: [text: Ada]\n    expect: [reply: {colour: x}]", "13:14: reply has no 'colour'"),
+        ("given: [text: Ada]\n    expect: [{a: b, c: d}]", "13:14: one line is one wish"),
+        ("given: [text: Ada]\n    fired: []", "13:12: fired were hello"),
+        ("given: [text: worse]\n    why: {hello: fired}", "13:11: hello: if:2"),
+        ("given: [text: Ada]\n    why: {nobody: fired}", "13:11: nobody: it did not look"),
+        ("given: [txt: Ada]", "12:13: 'txt' is nothing that can happen; did you mean 'text'?"),
+        ("given: [Ada]", "12:13: one line is one thing that happens, like `text: Hello`"),
+        ("given: [wait: soon]", "12:13: 'soon' is not a span of time"),
+        ("given: [text: A]\n    at: 2026-11-20 22:00", "13:9: '2026-11-20 22:00' has no time zone"),
+        ("given: []", "12:12: 'given' must not be empty"),
+        ("given: [text: Ada]\n    expects: []", "13:5: unknown key 'expects'"),
+    ],
+)  # fmt: skip
+def test_each_way_to_be_wrong_has_its_place(tmp_path: Path, case: str, problem: str) -> None:
+    (found,) = problems(tmp_path, f"  - name: wrong\n    {case}\n")
+    assert found.startswith(problem)
+
+
+def test_a_run_that_fails_fails_its_case(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "  - name: wrong\n    given: [text: boom]\n")
+    assert found.startswith("12:13: broken: failed: step `reply` (line 9)")
+
+
+def test_each_case_begins_with_nothing_in_the_past(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "rules:\n  - {name: once, on: message.received, once_within: 1d, do: [{notify: x}]}\n"
+        "cases:\n  - {name: a, given: [text: x], expect: [notify]}\n"
+        "  - {name: b, given: [text: x, text: y], expect: [notify]}\n"
+    )
+    assert [result.good for result in run_cases(path)] == [True, True]
+
+
+def test_rules_that_do_not_load_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("rules: [{name: a, on: nope, do: [stop]}]\ncases: []\n")
+    with pytest.raises(RuleErrors, match="unknown event type"):
+        run_cases(path)
+
+
+def test_cases_that_are_no_list_say_so(tmp_path: Path) -> None:
+    with pytest.raises(RuleErrors, match="11:3: schema: 'cases' needs a list"):
+        problems(tmp_path, "  name: x\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "2026-13-01 00:00 UTC", "2026-11-20 22:00 Mars/Olympus", ""]
+)
+def test_moments_that_cannot_be_read_say_so(text: str) -> None:
+    with pytest.raises(ValueError, match="America/New_York"):
+        parse_moment(text)
+
+
+def test_moments() -> None:
+    winter = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+    assert parse_moment("2026-11-20 22:00 America/New_York") == winter
+    assert parse_moment("2026-11-21T03:00:00Z") == winter

@@ -34,7 +34,8 @@ from ringback.errors import (
     Unreadable,
     UsageError,
 )
-from ringback.gateway.access import Access
+from ringback.gateway import http as http_module
+from ringback.gateway.access import MATON_CONTROL, Access
 from ringback.gateway.client import Gateway
 from ringback.gateway.http import Answer, Limits, NotSent, Pool
 from ringback.twilio.rest import Request, path
@@ -482,6 +483,21 @@ async def test_g31_a_connection_closed_while_idle_is_simply_replaced(wild: Wild)
     assert wild.connections == 2
 
 
+async def test_no_connection_that_rested_long_is_used(
+    wild: Wild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert http_module.KEEPALIVE_SECONDS <= 15
+    monkeypatch.setattr(http_module, "KEEPALIVE_SECONDS", 0.1)
+    wild.plan = [http(201, made())]
+    async with direct(wild) as gateway:
+        await gateway.perform(SEND)
+        await gateway.perform(SEND)
+        assert wild.connections == 1
+        await asyncio.sleep(0.15)
+        await gateway.perform(SEND)
+    assert wild.connections == 2
+
+
 async def test_what_cannot_be_written_never_leaves(wild: Wild) -> None:
     wild.plan = [http(201, made())]
     half = Request("POST", SEND.path, (("Body", "\ud83d"),), "messages", ("SM",))
@@ -739,6 +755,16 @@ def test_credentials_that_cannot_be_right_are_refused_at_once(
         make()
     assert "canary" not in str(caught.value)
     assert "pw" not in str(caught.value)
+
+
+def test_a_simulators_key_does_not_go_to_the_real_control_plane() -> None:
+    local = Access.maton("key", base_url="http://127.0.0.1:8081/twilio", control_url=MATON_CONTROL)
+    assert local.control_url == "http://127.0.0.1:8081"
+    assert Access.maton("key").control_url == MATON_CONTROL
+    moved = Access.maton("key", base_url="https://api.maton.ai/twilio")
+    assert moved.control_url == MATON_CONTROL
+    given = Access.maton("key", base_url="http://localhost:1/twilio", control_url="http://x:2/")
+    assert given.control_url == "http://x:2"
 
 
 # ---- which connection ----------------------------------------------------------------------

@@ -71,10 +71,13 @@ class Access:
         control_url: str = "",
     ) -> "Access":
         """Through Maton with a Bearer key. Raises ConfigError for values that cannot be right."""
-        base = base_url or MATON_BASE
+        base = _base("RINGBACK_GATEWAY_URL", base_url or MATON_BASE)
+        if _is_local(base) and control_url in ("", MATON_CONTROL):
+            # A simulator has both halves in one place; its key is not for Maton's real one.
+            control_url = base.removesuffix("/twilio")
         return cls(
             mode="maton",
-            base_url=_base("RINGBACK_GATEWAY_URL", base),
+            base_url=base,
             account_sid=_account(account_sid),
             connection=_header_safe("MATON_CONNECTION", connection),
             control_url=_base("RINGBACK_CONTROL_URL", control_url or MATON_CONTROL),
@@ -205,6 +208,10 @@ def _header_safe(name: str, value: str) -> str:
     if re.search(r"[^\x21-\x7e]", value):
         raise ConfigError([f"{name} holds a space, a line break or another sign that no key has"])
     return value
+
+
+def _is_local(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
 def _account(account_sid: str) -> str:

@@ -96,10 +96,15 @@ class Bench:
             rule_files = place
         else:
             plugins = load_plugins(place / "plugins", config=config)
-        ruleset, problems = _ruleset_of(plugins, rule_files)
+        ruleset, problems = ruleset_of(plugins, rule_files)
         if problems:
             raise RuleErrors(problems)
         return cls(ruleset, plugins, now=now)
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait now."""
+        return len(self._runs.all())
 
     def react(self, event: Event) -> Reaction:
         """Let an event happen: waiting rules wake, rules match and run, hooks see it.
@@ -334,7 +339,8 @@ class Bench:
         )
 
 
-def _ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
+def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
+    """The rules of a folder or file together with those of plugins, and what is wrong with them."""
     loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
     problems = [*plugins.problems, *loaded.problems]
     rules = list(loaded.rules)

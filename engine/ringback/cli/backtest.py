@@ -1,0 +1,164 @@
+"""`ringback backtest`: recorded events through today's rules, or new ones, before they are live."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ringback.actions import to_params
+from ringback.cli.events import moment
+from ringback.cli.output import cell, json_option, print_json, print_rows, style
+from ringback.cli.place import here
+from ringback.errors import RuleErrors, StorageError
+from ringback.seams import iso
+
+COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")
+_TOP_REASONS = 4
+
+
+@click.command()
+@click.option("--since", default="", help="Only what came since then: 2h, 7d, or a time.")
+@click.option(
+    "--rules", "new", type=click.Path(exists=True, path_type=Path),
+    help="Rules to try instead: a rule file, a folder of them, or a project folder.",
+)  # fmt: skip
+@click.option("--price", type=float, help="What one segment of a text costs, for the sum.")
+@click.option("--examples", default=5, show_default=True, help="So many differences are shown.")
+@json_option
+def backtest(
+    since: str, new: Path | None, price: float | None, examples: int, as_json: bool
+) -> None:
+    """Run the recorded events through the rules, and perform nothing.
+
+    Shows what each rule would have done, why it did not fire, what the texts would have cost, and
+    how that differs from what was really done.
+    """
+    from ringback.store.log import LogReader
+    from ringback.store.performed import performed
+    from ringback.testing.backtest import Backtest, compare, recorded
+
+    start = moment(since) if since else ""
+    data = here().data()
+    ruleset, plugins = _rules(new)
+    test = Backtest(ruleset, plugins)
+    log = LogReader(data / "log.db")
+    for event in recorded(log, start):
+        test.feed(event)
+    log.close()
+    report = test.report()
+    try:
+        difference = compare(report, performed(data, start))
+    except StorageError:
+        difference = None  # nothing was ever done here
+    if as_json:
+        for line in _lines(report, difference, price):
+            print_json(line)
+        return
+    _print(report, difference, price, examples)
+
+
+def _rules(new: Path | None) -> tuple[Any, Any]:
+    """The rules to try, and the plugins. Raises RuleErrors when anything is wrong with them."""
+    from ringback.project import Project
+    from ringback.testing.bench import ruleset_of
+
+    settings = here().settings()
+    whole = new is not None and any((new / name).is_dir() for name in ("rules", "plugins"))
+    project = Project.load(replace(settings, project=new.absolute()) if new and whole else settings)
+    if new is None or whole:
+        if project.problems:
+            raise RuleErrors(project.problems)
+        return project.ruleset, project.plugins
+    ruleset, problems = ruleset_of(project.plugins, new)
+    if problems:
+        raise RuleErrors(problems)
+    return ruleset, project.plugins
+
+
+def _lines(report: Any, difference: Any, price: float | None) -> Iterator[dict[str, Any]]:
+    yield {"line": "summary", **_summary(report, difference, price)}
+    for name, figures in report.rules.items():
+        yield {
+            "line": "rule", "rule": name, "fired": figures.fired, "actions": dict(figures.actions),
+            "held": dict(figures.held), "failed": dict(figures.failed),
+            "why_not": dict(figures.why_not), "segments": figures.segments,
+        }  # fmt: skip
+    for wish in difference.added if difference else report.done:
+        yield {"line": "only now" if difference else "now", **_wish(wish)}
+    for done in difference.gone if difference else ():
+        yield {"line": "only then", "rule": done.rule, "kind": done.kind, "params": done.params}
+
+
+def _summary(report: Any, difference: Any, price: float | None) -> dict[str, Any]:
+    found = {
+        "events": report.events,
+        "first": iso(report.first) if report.first else None,
+        "last": iso(report.last) if report.last else None,
+        "actions": len(report.done),
+        "recipients": report.recipients,
+        "segments": report.segments,
+        "cost": None if price is None else round(price * report.segments, 4),
+        "waiting": report.waiting,
+    }
+    if difference:
+        found |= {
+            "same": difference.same,
+            "only_now": len(difference.added),
+            "only_then": len(difference.gone),
+        }
+    return found
+
+
+def _wish(wish: Any) -> dict[str, Any]:
+    return {
+        "at": iso(wish.at), "rule": wish.rule, "kind": wish.action.kind,
+        "params": to_params(wish.action),
+    }  # fmt: skip
+
+
+def _print(report: Any, difference: Any, price: float | None, examples: int) -> None:
+    if not report.events:
+        click.echo("nothing is recorded in that time", err=True)
+        return
+    click.echo(f"{report.events:,} events, {iso(report.first)} to {iso(report.last)}")
+    rows = [
+        {
+            "rule": name,
+            "fired": figures.fired,
+            "would do": _counted(figures.actions),
+            "held back": _counted(figures.held),
+            "failed": _counted(figures.failed),
+            "why not": _counted(figures.why_not),
+        }
+        for name, figures in report.rules.items()
+    ]
+    print_rows(rows, COLUMNS, as_json=False, empty="no rules")
+    cost = "" if price is None else f", {price * report.segments:.2f} at {price:g} a segment"
+    click.echo(f"{len(report.done):,} actions, {report.segments:,} segments of text{cost}, "
+               f"to {report.recipients:,} people")  # fmt: skip
+    if report.waiting:
+        click.echo(f"{report.waiting:,} runs still wait at the end")
+    if difference is None:
+        return
+    click.echo(
+        f"against what was done then: {difference.same:,} the same, {len(difference.added):,} only "
+        f"now, {len(difference.gone):,} only then"
+    )
+    for wish in difference.added[:examples]:
+        _example("only now", "green", wish.rule, wish.action.kind, to_params(wish.action))
+    for done in difference.gone[:examples]:
+        _example("only then", "red", done.rule, done.kind, done.params)
+
+
+def _example(word: str, colour: str, rule: str, kind: str, params: dict[str, Any]) -> None:
+    text = params.get("body") or params.get("text") or ""
+    to = f" to {params['to']}" if params.get("to") else ""
+    click.echo(f"  {style(word, colour)}  {rule}  {kind}{to}  {cell(text)[:70]}".rstrip())
+
+
+def _counted(counts: Iterable[str]) -> str:
+    common = Counter(counts).most_common(_TOP_REASONS)
+    return ", ".join(f"{count:,} {name}" for name, count in common)

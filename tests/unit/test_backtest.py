@@ -1,0 +1,314 @@
+"""Backtest: a recorded log through rules, with every effect counted and none performed."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
+from urllib.parse import urlencode
+
+import pytest
+from click.testing import CliRunner
+
+from ringback.actions import SendMessage, to_params
+from ringback.cli.backtest import backtest as command
+from ringback.cli.place import Place
+from ringback.seams import iso
+from ringback.store.log import Entry, Log, LogReader
+from ringback.store.migrations import migrate_journal
+from ringback.store.performed import Performed, performed
+from ringback.testing.backtest import Backtest, Report, Wished, compare, recorded
+from ringback.testing.bench import Bench
+from ringback.testing.events import ACCOUNT, OURS, THEIRS
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+Row = tuple[float, str, dict[str, str]]
+"""Minutes after the start, the route, and the fields."""
+
+
+def text(minutes: float, body: str, sender: str = THEIRS, sid: int = 0) -> Row:
+    """Somebody texts us."""
+    number = sid or int(minutes * 60) + 1
+    fields = {"MessageSid": f"SM{number:032x}", "From": sender, "To": OURS, "Body": body}
+    return minutes, "message", fields | {"NumMedia": "0", "SmsStatus": "received"}
+
+
+def status(minutes: float, word: str, code: int = 0, sid: int = 1) -> Row:
+    """News of a text that we sent."""
+    fields = {"MessageSid": f"SM{sid:032x}", "From": OURS, "To": THEIRS, "MessageStatus": word}
+    return minutes, "message/status", fields | ({"ErrorCode": str(code)} if code else {})
+
+
+async def record(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows into a real log."""
+    log = Log.open(path)
+    for minutes, route, fields in rows:
+        body = urlencode({"AccountSid": ACCOUNT, **fields}).encode()
+        at = iso(START + timedelta(minutes=minutes))
+        await log.append(
+            Entry(at, route, "signed", "webhook", "", "application/x-www-form-urlencoded", body)
+        )
+    log.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., object]:
+    """Record rows, and run them through a project's rules and plugin."""
+
+    async def run(
+        rows: Iterable[Row], rules: str = "", plugin: str = "", since: str = ""
+    ) -> Report:
+        for name, head, body in (
+            ("rules/r.yaml", "version: 1\nrules:\n", rules),
+            ("plugins/p.py", "from ringback import *\n", plugin),
+        ):
+            if body:
+                (tmp_path / name).parent.mkdir(exist_ok=True)
+                (tmp_path / name).write_text(head + dedent(body))
+        await record(tmp_path / "data" / "log.db", rows)
+        bench = Bench.load(tmp_path)
+        test = Backtest(bench.ruleset, bench.plugins)
+        reader = LogReader(tmp_path / "data" / "log.db")
+        for event in recorded(reader, since):
+            test.feed(event)
+        reader.close()
+        return test.report()
+
+    return run
+
+
+THANKS = """
+  - name: thanks
+    on: message.received
+    once_within: 1h
+    do: [reply: "Thanks for ${{ event.body }}"]
+"""
+
+
+def bodies(report: Report) -> list[str]:
+    """What would have been texted."""
+    return [each.action.body for each in report.done if isinstance(each.action, SendMessage)]
+
+
+async def test_throttles_live_in_the_time_of_the_record(run: Callable[..., object]) -> None:
+    """An hour between two texts is an hour, however fast it is played."""
+    rows = [text(0, "a"), text(30, "b"), text(61, "c"), text(62, "d", "+14155550199")]
+    report = await run(rows, THANKS)
+    assert bodies(report) == ["Thanks for a", "Thanks for c", "Thanks for d"]
+    assert report.rules["thanks"].why_not == {"once_within": 1}
+    assert (report.events, report.rules["thanks"].fired, report.recipients) == (4, 3, 2)
+    assert (report.first, report.last) == (START, START + timedelta(minutes=62))
+
+
+async def test_a_delivery_that_came_twice_counts_once(run: Callable[..., object]) -> None:
+    """As the worker would have it."""
+    report = await run([text(0, "a", sid=7), text(90, "a", sid=7)], THANKS)
+    assert (report.events, bodies(report)) == (1, ["Thanks for a"])
+
+
+async def test_waits_fall_due_between_the_events(run: Callable[..., object]) -> None:
+    """A reminder at its own moment; what still waits at the end is counted."""
+    rules = """
+      - name: remind
+        on: message.received
+        do: [wait: 10m, reply: "still there?"]
+    """
+    report = await run([text(0, "a"), text(30, "b")], rules)
+    assert bodies(report) == ["still there?"]
+    assert report.done[0].at == START + timedelta(minutes=10)
+    assert report.waiting == 1
+
+
+async def test_conversations_live(run: Callable[..., object]) -> None:
+    """Answers of then are answers now."""
+    plugin = """
+    @rule("message.received", if_="event.body == 'book'")
+    async def book(convo: Conversation):
+        day = await convo.ask("Which day?", timeout="1h")
+        convo.tell(f"See you on {day}.")
+    """
+    rows = [text(0, "book"), text(5, "Monday"), text(100, "book"), text(300, "too late")]
+    report = await run(rows, plugin=plugin)
+    assert bodies(report) == ["Which day?", "See you on Monday.", "Which day?"]
+
+
+async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
+    """By STOP until START, and by Twilio's own refusal."""
+    rows = [
+        text(0, "STOP"), text(70, "hello"), text(140, "START"), status(200, "failed", 21610),
+        text(210, "hello"),
+    ]  # fmt: skip
+    report = await run(rows, THANKS)
+    assert [(wish.action.body, wish.held) for wish in report.wished] == [  # type: ignore[union-attr]
+        ("Thanks for STOP", "opted out"),
+        ("Thanks for hello", "opted out"),
+        ("Thanks for START", ""),
+        ("Thanks for hello", "opted out"),
+    ]
+    assert report.rules["thanks"].held == {"opted out": 3}
+
+
+async def test_shadow_rules_are_counted_apart(run: Callable[..., object]) -> None:
+    """What they wish stays in the house."""
+    report = await run([text(0, "a")], THANKS.replace("do:", "state: shadow\n    do:"))
+    assert report.done == []
+    assert report.rules["thanks"].held == {"shadow": 1}
+
+
+async def test_a_rule_that_fails_is_counted_and_the_rest_goes_on(
+    run: Callable[..., object],
+) -> None:
+    """In Python and in a rule file."""
+    plugin = """
+    @rule("message.received")
+    def breaks(event):
+        raise LookupError(event.body)
+    """
+    rules = THANKS + '  - name: number\n    on: message.received\n    do: [reply: "${{ string('
+    rules += 'event.body.number()) }}"]\n'
+    report = await run([text(0, "a"), text(1, "a", sid=99)], rules, plugin)
+    assert report.rules["p.breaks"].failed == {"LookupError: a": 2}
+    assert sum(report.rules["number"].failed.values()) == 2
+    assert bodies(report) == ["Thanks for a"]
+
+
+async def test_texts_cost_by_their_segments(run: Callable[..., object]) -> None:
+    """160 letters are one, 161 are two; one that is not GSM-7 makes it 70."""
+    rules = THANKS.replace("Thanks for ${{ event.body }}", "${{ event.body }}")
+    rows = [text(0, "x" * 160), text(70, "x" * 161), text(140, "ж" * 71)]
+    report = await run(rows, rules)
+    assert report.segments == 1 + 2 + 2
+
+
+async def test_only_what_came_since_then(run: Callable[..., object]) -> None:
+    """Found by halving the log, at the very row."""
+    rows = [text(minute, f"{minute}", f"+1415555{minute:04d}") for minute in range(100)]
+    for minute in (0, 1, 57, 99):
+        report = await run(rows if minute == 0 else [], THANKS,
+                           since=iso(START + timedelta(minutes=minute)))  # fmt: skip
+        assert report.events == 100 - minute
+    assert (await run([], THANKS, since=iso(START + timedelta(days=1)))).events == 0
+
+
+async def test_the_same_record_gives_the_same_report(run: Callable[..., object]) -> None:
+    """To the last figure and moment."""
+    rows = [text(minute, "hello", f"+1415555{minute % 7:04d}") for minute in range(200)]
+    plugin = """
+    @rule("message.received", once_after="5m")
+    def joined(event, texts):
+        return reply(event, f"{len(texts)} texts")
+    """
+    first = await run(rows, THANKS, plugin)
+    second = await run([], THANKS, plugin)
+    assert first == second
+    assert len(first.wished) > 20
+
+
+def wish(event: str, body: str, to: str = THEIRS) -> Wished:
+    """One wished text."""
+    return Wished(START, event, "r", SendMessage(to=to, body=body))
+
+
+def done(event: str, body: str, to: str = THEIRS) -> Performed:
+    """One sent text."""
+    params = json.loads(json.dumps(to_params(SendMessage(to=to, body=body, sender=OURS))))
+    return Performed(event, "other rule", "send_message", params)
+
+
+def test_the_difference_to_what_was_done() -> None:
+    """By event, kind, recipient and words; each occurrence counts."""
+    wished = (wish("e1", "a"), wish("e1", "b"), wish("e2", "a"), wish("e2", "a"), wish("e3", "a"))
+    report = Report(3, START, START, {}, wished, 0)
+    before = [done("e1", "a"), done("e2", "a"), done("e3", "a", to=OURS), done("e4", "a")]
+    difference = compare(report, before)
+    assert difference.same == 2
+    assert [(each.event, each.identity[3]) for each in difference.added] == [
+        ("e1", "b"), ("e2", "a"), ("e3", "a"),
+    ]  # fmt: skip
+    assert [each.event for each in difference.gone] == ["e3", "e4"]
+
+
+def journal(path: Path, states: Iterable[tuple[str, str, int | None, str]]) -> None:
+    """A journal with one action for each (event, state, log row, rule)."""
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path)
+    migrate_journal(connection)
+    for number, (key, state, log_id, rule) in enumerate(states):
+        connection.execute(
+            "INSERT INTO events (log_id, uid, type, at, received_at, trust, source, account_sid,"
+            " subject_sid, sender, recipient, conversation, status, error_code, tag, dedupe_key)"
+            " VALUES (?, ?, 'message.received', ?, ?, 'signed', 'webhook', '', '', '', '', '', '',"
+            " 0, '', ?)",
+            (log_id, f"evt_{number}", iso(START), iso(START), key),
+        )
+        connection.execute(
+            "INSERT INTO actions (uid, run_uid, event_uid, rule, ordinal, kind, params, policy,"
+            " state, planned_at) VALUES (?, 'run', ?, ?, 0, 'send_message', ?, 'checked', ?, ?)",
+            (f"act_{number}", f"evt_{number}", rule, json.dumps({"to": THEIRS, "body": "x"}),
+             state, iso(START)),
+        )  # fmt: skip
+    connection.commit()
+    connection.close()
+
+
+def test_what_was_really_done_comes_from_the_journal(tmp_path: Path) -> None:
+    """Not what was held back, not what internal events caused, not what a hook saw at the end."""
+    journal(
+        tmp_path / "journal.db",
+        [
+            ("a", "accepted", 1, "r"), ("b", "captured", 2, "r"), ("c", "refused", 3, "r"),
+            ("d", "failed", 4, "r"), ("e", "accepted", None, "r"),
+            ("f", "accepted", 5, "p.on_settled"),
+        ],
+    )  # fmt: skip
+    assert [each.event for each in performed(tmp_path)] == ["a", "d"]
+    assert list(performed(tmp_path, iso(START + timedelta(seconds=1)))) == []
+
+
+async def test_the_command_prints_figures_and_differences(
+    run: Callable[..., object], tmp_path: Path
+) -> None:
+    """For people, with the price; as JSON lines for programs; with new rules in a file."""
+    await run([text(0, "a"), text(30, "b")], THANKS)
+    (tmp_path / "new.yaml").write_text("version: 1\nrules:\n" + THANKS.replace("1h", "1m"))
+    journal(tmp_path / "data" / "journal.db", [("other", "accepted", 1, "old.rule")])
+    place = Place(tmp_path, {})
+
+    def shell(*arguments: str) -> str:
+        result = CliRunner().invoke(command, arguments, obj=place, catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.output
+
+    output = shell("--price", "0.01")
+    assert "2 events, 2026-03-02T12:00:00.000Z to 2026-03-02T12:30:00.000Z" in output
+    assert "1 actions, 1 segments of text, 0.01 at 0.01 a segment, to 1 people" in output
+    assert "0 the same, 1 only now, 1 only then" in output
+    assert "only then  old.rule  send_message to +14155550123  x" in output
+    lines = [json.loads(line) for line in shell("--json", "--rules", str(tmp_path / "new.yaml"))
+             .splitlines()]  # fmt: skip
+    assert lines[0]["actions"] == 2
+    assert [line["rule"] for line in lines if line["line"] == "rule"] == ["thanks"]
+    assert [line["params"]["body"] for line in lines if line["line"] == "only now"] == [
+        "Thanks for a", "Thanks for b",
+    ]  # fmt: skip
+
+
+async def test_new_rules_may_be_a_whole_project(run: Callable[..., object], tmp_path: Path) -> None:
+    """With its own plugins; one that does not load is told and nothing is run."""
+    await run([text(0, "a")], THANKS)
+    new = tmp_path / "new"
+    (new / "plugins").mkdir(parents=True)
+    (new / "plugins" / "p.py").write_text(
+        "from ringback import reply, rule\n@rule('message.received')\ndef f(event):\n"
+        "    return reply(event, 'from Python')\n"
+    )
+    runner = CliRunner()
+    good = runner.invoke(
+        command, ["--json", "--rules", str(new)], obj=Place(tmp_path, {}), catch_exceptions=False
+    )
+    assert "from Python" in good.output
+    (new / "plugins" / "p.py").write_text("1/0\n")
+    bad = runner.invoke(command, ["--rules", str(new)], obj=Place(tmp_path, {}))
+    assert "ZeroDivisionError" in str(bad.exception)

@@ -64,7 +64,7 @@ def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
     assert bought.capabilities["sms"] is True
     assert numbers.create(area_code="510").phone_number.startswith("+1510")
     changed = numbers(bought.sid).update(voice_url=URL, voice_method="GET", sms_url="")
-    assert (changed.voice_url, changed.voice_method, changed.sms_url) == (URL, "GET", "")
+    assert (changed.voice_url, changed.voice_method, changed.sms_url) == (URL, "GET", None)
     assert [row.sid for row in numbers.list(phone_number="5551234")] == [bought.sid]
     assert [row.sid for row in numbers.list(phone_number="+1415*1234")] == [bought.sid]
     assert [row.sid for row in numbers.list(friendly_name="Desk")] == [bought.sid]

@@ -96,9 +96,15 @@ def media(record: Media) -> dict[str, Any]:
 
 
 def resource(record: Resource, part: str) -> dict[str, Any]:
-    """A record that is its fields: numbers, applications, addresses."""
+    """A record that is its fields: numbers, applications, addresses. A URL not set is null."""
+    unset = {
+        name: None
+        for name, value in record.fields.items()
+        if value == "" and name.endswith(("_url", "_callback"))
+    }
     return {
         **record.fields,
+        **unset,
         "account_sid": record.account_sid,
         "date_created": date(record.created),
         "date_updated": date(record.updated),

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 ELSEWHERE = {
+    "backtest": "backtest.md",
     "gateway": "gateway.md",
     "connections": "gateway.md",
     "connect": "gateway.md",

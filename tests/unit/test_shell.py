@@ -162,3 +162,28 @@ def test_colour_only_on_a_terminal(
     assert (b"\x1b[" in seen) is not no_colour
     piped = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stdout
     assert b"\x1b[" not in piped
+
+
+def test_cases_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`ringback test` runs the cases of the rule files; one that fails is shown, with exit 1."""
+    (tmp_path / "rules").mkdir()
+    assert run(["test"]) == 0
+    assert "a rule file may have a list `cases`" in capsys.readouterr().out
+    file = tmp_path / "rules" / "a.yaml"
+    file.write_text(
+        "version: 1\nrules:\n  - name: parking\n    on: message.received\n"
+        "    if: event.body.keyword('parking')\n    do:\n      - reply: Behind the house.\n"
+        "cases:\n  - name: somebody asks\n    given:\n      - text: parking?\n"
+        "    expect:\n      - reply: Behind the house.\n"
+    )
+    assert run(["test"]) == 0
+    assert "✓ rules/a.yaml:9 somebody asks\n1 passed, 0 failed" in capsys.readouterr().out
+    file.write_text(
+        file.read_text().replace(
+            "expect:\n      - reply: Behind", "expect:\n      - reply: In front of"
+        )
+    )
+    assert run(["test"]) == 1
+    assert "✗ rules/a.yaml:9 somebody asks" in capsys.readouterr().out
+    assert run(["test", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["problem"].startswith("rules/a.yaml:13:")

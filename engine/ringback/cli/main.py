@@ -19,6 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve:serve", "Run a node: receive webhooks and react to them."),
     "worker": ("serve:worker", "Run the worker half alone."),
     "check": ("check:check", "Check rules, plugins and settings; name every problem."),
+    "test": ("cases:test", "Run the cases that stand beside the rules."),
+    "backtest": (
+        "backtest:backtest",
+        "Recorded events through the rules of today; nothing is performed.",
+    ),
     "simulate": ("simulate:simulate", "Text or call the node as a stranger would."),
     "simulator": ("simulator:simulator", "Run the simulated Twilio alone."),
     "events": ("events:events", "What came in."),

@@ -275,6 +275,17 @@ async def test_bodies_at_and_over_the_limit(receiver: Any) -> None:
     assert len(receiver.rows()) == 1
 
 
+async def test_json_bodies_have_their_own_limit(receiver: Any) -> None:
+    for size, status in ((256 * 1024, 204), (256 * 1024 + 1, 413)):
+        start = b'{"id": "EZ1", "type": "x", "data": {"a": "'
+        body = start + b"x" * (size - len(start) - 3) + b'"}}'
+        assert len(body) == size
+        url, signature = sign_json(TOKEN, BASE + "/twilio/events", body)
+        headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
+        assert (await receiver.send(url.removeprefix(BASE), body, headers)).status == status
+    assert [len(row.body) for row in receiver.rows()] == [256 * 1024]
+
+
 async def test_a_chunked_body_is_read(receiver: Any) -> None:
     fields = list({"AccountSid": ACCOUNT, **MESSAGE}.items())
     body = "&".join(f"{name}={value.replace('+', '%2B')}" for name, value in fields).encode()

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlite_utils import Database, Migrations
 
-from ringback.errors import HeldError, StorageError
+from ringback.errors import DataError, HeldError, StorageError
 from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
 
@@ -61,6 +62,23 @@ async def test_the_log_goes_on_where_it_stopped(tmp_path: Path) -> None:
         log = Log.open(tmp_path / "log.db")
         assert await log.append(entry(expected)) == expected
         log.close()
+
+
+def test_a_log_of_a_newer_program_is_refused_and_untouched(tmp_path: Path) -> None:
+    Log.open(tmp_path / "log.db").close()
+    newer = Migrations("ringback.log")
+
+    @newer(name="0999_from_the_future")
+    def _(db: Database) -> None:
+        db.execute("alter table log add column more text")
+
+    database = Database(tmp_path / "log.db")
+    newer.apply(database)
+    database.close()
+    before = (tmp_path / "log.db").read_bytes()
+    with pytest.raises(DataError, match="newer"):
+        Log.open(tmp_path / "log.db")
+    assert (tmp_path / "log.db").read_bytes() == before
 
 
 def test_no_log_yet(tmp_path: Path) -> None:

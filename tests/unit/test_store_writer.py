@@ -139,6 +139,24 @@ async def test_after_an_io_error_everything_is_refused_for_good(path: Path) -> N
     assert rows(path) == ["kept"]
 
 
+async def test_a_damaged_file_is_a_storage_error_for_who_writes_and_a_data_error_at_the_end(
+    path: Path,
+) -> None:
+    def damaged(connection: sqlite3.Connection, items: list[str]) -> list[int]:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    writer = GroupWriter(path, damaged, prepare=make_table)
+    with pytest.raises(StorageError, match="malformed"):
+        await writer.submit("a")
+    with pytest.raises(StorageError, match="malformed"):
+        writer.submit("b")
+    assert writer.broken is not None
+    assert writer.broken.exit_code == 65
+    writer.close()
+
+
 async def test_a_foreign_lock_is_waited_for_and_then_refused(path: Path) -> None:
     writer = GroupWriter(path, insert, prepare=make_table)
     other = sqlite3.connect(path, isolation_level=None)

@@ -139,7 +139,7 @@ class GroupWriter(Generic[T, R]):
         """What `submit` does, without a future: `done` is called once, on the loop, with the result
         or with the exception."""
         if self.broken is not None:
-            raise self.broken
+            raise StorageError(str(self.broken))
         if self._closed:
             raise StorageError(f"{self.path}: the writer is closed")
         if self._in_flight >= self._limit:
@@ -223,7 +223,7 @@ class GroupWriter(Generic[T, R]):
         self, batch: "list[_Pending[T, R]]"
     ) -> "tuple[list[R | Exception] | list[R], RingbackError | Exception | None]":
         if self.broken is not None:
-            return [], self.broken
+            return [], StorageError(str(self.broken))
         connection = self._connection
         started = monotonic()
         try:
@@ -246,7 +246,7 @@ class GroupWriter(Generic[T, R]):
         named = translate(error, self.path)
         if is_fatal(error):
             self.broken = named
-        return named
+        return StorageError(str(named))
 
     def _finish(
         self,

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.rules.calendar import Hours, parse_open, wall
@@ -94,6 +94,7 @@ def test_a_place_that_never_opens_has_no_next_opening() -> None:
     assert Hours("UTC", ()).next_open(datetime(2026, 1, 1, tzinfo=UTC)) is None
 
 
+@settings(deadline=None)
 @given(
     st.integers(1_577_836_800, 2_051_222_400).map(lambda n: datetime.fromtimestamp(n, UTC)),
     st.sampled_from([NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "UTC"]),
@@ -136,6 +137,7 @@ def test_spans_that_cannot_be_read_say_so(text: str) -> None:
         parse_duration(text)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 34_000_000_000))
 def test_a_span_that_is_written_out_reads_back_the_same(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) * 1000 == pytest.approx(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
@@ -277,12 +277,14 @@ def test_what_an_event_brings_is_put_in_as_it_is_and_never_evaluated(payload: st
     assert text("${{ event.body + event.body }}", payload) == payload * 2
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_any_text_is_data(body: str) -> None:
     shown = body.replace("\0", "\ufffd")
     assert text("<${{ event.body }}>", "x" + body) == f"<x{shown}>"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="${} 'x\"\\", max_size=40))
 def test_splitting_a_text_never_fails_and_loses_nothing(source: str) -> None:
     pieces = split_template(source)
@@ -294,6 +296,7 @@ def test_splitting_a_text_never_fails_and_loses_nothing(source: str) -> None:
             assert source[offset : offset + len(piece)] == piece
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_expression_compiles_or_is_refused_inside_of_its_text(source: str) -> None:
     found = LANGUAGE.compile(source)
@@ -347,6 +350,7 @@ PIECES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
 def test_any_row_of_words_compiles_or_is_refused_inside_of_its_text(source: str) -> None:
     found = LANGUAGE.compile(source)
@@ -371,6 +375,7 @@ def test_names_are_dotted_and_selections_on_results_are_none() -> None:
     assert found == [("event.body.lower", True), ("f", True), ("x.y", False)]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_tokens_cover_every_letter_that_is_no_space(source: str) -> None:
     covered = "".join(token.text for token in tokens(source.replace("/", "")))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
@@ -180,6 +180,7 @@ WORDS = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=8), st.sampled_from(["signed", "claimed"]))
 def test_rules_together_are_judged_as_each_would_be_alone(
     words: list[dict[str, Any]], trust: str

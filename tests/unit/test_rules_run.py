@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -464,6 +464,7 @@ COUNT = """rules:
 """
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=12))
 def test_accumulate_within_fires_exactly_when_the_model_does(gaps: list[int]) -> None:
     """The model: keep the moments of the last 60 s; three of them fire and are used up."""
@@ -570,3 +571,31 @@ def test_a_step_for_somebody_fails_when_there_is_nobody(tmp_path: Path, do: str)
     assert start(steps(tmp_path, do), nobody).end.endswith(
         "there is nobody on the other side of this event"
     )
+
+
+def test_a_rule_that_runs_a_broken_one_is_left_out_with_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        "rules:\n"
+        "  - {name: a, on: message.received, do: [{run: b}]}\n"
+        "  - {name: b, on: message.received, do: [{run: c}]}\n"
+        "  - {name: c, on: message.received, do: [{replly: x}]}\n"
+        "  - {name: d, on: message.received, do: [{notify: x}]}\n"
+    )
+    loaded = load_rules(tmp_path)
+    assert [rule.name for rule in loaded.rules] == ["d"]
+    assert len(loaded.problems) == 1
+
+
+def test_the_revision_changes_with_the_rule_that_is_run(tmp_path: Path) -> None:
+    source = (
+        "rules:\n"
+        "  - {name: a, on: message.received, do: [{run: b}]}\n"
+        "  - {name: b, on: message.received, do: [{notify: x}]}\n"
+        "  - {name: c, on: message.received, do: [{notify: x}]}\n"
+    )
+    before, after = (
+        rules(tmp_path, source),
+        rules(tmp_path, source.replace("b, on", "b, to: x, on")),
+    )
+    assert before["a"].rev != after["a"].rev
+    assert before["c"].rev == after["c"].rev

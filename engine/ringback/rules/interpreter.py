@@ -7,7 +7,6 @@ waits is plain data (`state`) that the journal keeps. A crash resumes where the 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from ringback.actions import (
@@ -21,6 +20,7 @@ from ringback.actions import (
 )
 from ringback.events import Event
 from ringback.rules import collect
+from ringback.rules.after import branch, kept, kept_names
 from ringback.rules.calendar import Hours
 from ringback.rules.cel import Fault
 from ringback.rules.memory import event_from, event_to
@@ -299,10 +299,10 @@ class _Machine:
         if event is not None:
             self.state["reply"] = event_to(event)
             if step.params.get("as"):
-                self.state.setdefault("vars", {})[step.params["as"]] = _kept(step, event)
-        branch = _branch(step, event)
-        if branch in step.branches:
-            self.enter(branch)
+                self.state.setdefault("vars", {})[step.params["as"]] = kept(step, event)
+        way = branch(step, event)
+        if way in step.branches:
+            self.enter(way)
         else:
             self.next()
         return self.run()
@@ -398,39 +398,3 @@ _WAITING = ("wait", "wait_for", "gather", "record", "dial")
 
 def _address(action: SendMessage | PlaceCall | Remember) -> str:
     return action.conversation if isinstance(action, Remember) else action.to
-
-
-def _kept(step: Step, event: Event) -> str:
-    if step.kind == "record":
-        return event.fields.get("RecordingUrl", "")
-    return event.body or event.digits
-
-
-def _branch(step: Step, event: Event | None) -> str:
-    """The branch to take after a wait; one that the step does not have means: go on."""
-    if step.kind == "wait_for":
-        return "do" if event is not None else "else"
-    if step.kind == "gather" and event is not None:
-        heard = event.digits or event.body.strip().rstrip(".!?").casefold()
-        choices = {name.partition(":")[2].casefold(): name for name in step.branches if ":" in name}
-        return choices.get(heard, "else" if choices or not heard else "")
-    if step.kind == "record" and event is not None:
-        return "" if event.fields.get("RecordingUrl") else "else"
-    if step.kind == "dial" and event is not None:
-        good = event.fields.get("DialCallStatus") in ("completed", "answered")
-        return "answered" if good else "else"
-    return ""
-
-
-@lru_cache(maxsize=1024)
-def kept_names(rule: Rule) -> frozenset[str]:
-    """The names that the steps of a rule keep values under (`as`)."""
-    names: set[str] = set()
-    open_ = list(rule.steps)
-    while open_:
-        step = open_.pop()
-        if step.params.get("as"):
-            names.add(step.params["as"])
-        for steps in step.branches.values():
-            open_ += steps
-    return frozenset(names)

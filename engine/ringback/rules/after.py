@@ -1,0 +1,43 @@
+"""After: where a run goes on behind a wait, and what it keeps of what came."""
+
+from functools import lru_cache
+
+from ringback.events import Event
+from ringback.rules.model import Rule, Step
+
+
+def kept(step: Step, event: Event) -> str:
+    """What `as` keeps of the event: a recording's address, else the words or the keys."""
+    if step.kind == "record":
+        return event.fields.get("RecordingUrl", "")
+    return event.body or event.digits
+
+
+def branch(step: Step, event: Event | None) -> str:
+    """The branch to take after a wait; one that the step does not have means: go on."""
+    if step.kind == "wait_for":
+        return "do" if event is not None else "else"
+    if step.kind == "gather" and event is not None:
+        heard = event.digits or event.body.strip().rstrip(".!?").casefold()
+        choices = {name.partition(":")[2].casefold(): name for name in step.branches if ":" in name}
+        return choices.get(heard, "else" if choices or not heard else "")
+    if step.kind == "record" and event is not None:
+        return "" if event.fields.get("RecordingUrl") else "else"
+    if step.kind == "dial" and event is not None:
+        good = event.fields.get("DialCallStatus") in ("completed", "answered")
+        return "answered" if good else "else"
+    return ""
+
+
+@lru_cache(maxsize=1024)
+def kept_names(rule: Rule) -> frozenset[str]:
+    """The names that the steps of a rule keep values under (`as`)."""
+    names: set[str] = set()
+    open_ = list(rule.steps)
+    while open_:
+        step = open_.pop()
+        if step.params.get("as"):
+            names.add(step.params["as"])
+        for steps in step.branches.values():
+            open_ += steps
+    return frozenset(names)

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import HeldError, StorageError
 from ringback.ipc import Link, WorkerAway, socket_path
-from ringback.receiver.door import Door
+from ringback.receiver.door import MOST_CONNECTIONS, Door
 from ringback.receiver.front import front
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
@@ -222,7 +222,9 @@ def _open(
     back."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(hold(settings.data, "receiver"))
-        log = Log.open(settings.data / "log.db")
+        # Every connection that may be open can wait for the disk: what is refused then is what the
+        # disk cannot keep up with, and not what merely came at the same time.
+        log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
         stack.callback(log.close)
         listener = stack.enter_context(contextlib.closing(listen(settings)))
         node = Node(settings, log, listener, routes, worker)

@@ -20,6 +20,7 @@ INVALID_CALLER_ID = 13214
 class Dialling:
     """One Dial at work: the phones that ring, the one that answered, and how the others ended."""
 
+    dialler: "Dialler"
     parent: Leg
     effect: Ring
     waiting: deque[Target]
@@ -27,6 +28,9 @@ class Dialling:
     failed: list[tuple[str, str]] = field(default_factory=list)
     winner: Leg | None = None
     recording: Recording | None = None
+
+    def abandon(self) -> Dialed:
+        return self.dialler.let_go(self)
 
 
 class Dialler:
@@ -45,7 +49,7 @@ class Dialler:
             told = f"callerId {effect.caller_id!r} is neither ours nor the caller's"
             self.kernel.trouble(Trouble(INVALID_CALLER_ID, "warning", told, parent.sid))
             return Dialed("failed")
-        dialling = Dialling(parent, effect, deque(effect.targets))
+        dialling = Dialling(self, parent, effect, deque(effect.targets))
         parent.dialling, parent.dialed = dialling, None
         if effect.record is not None and effect.record_ringing:
             dialling.recording = self.bridges.recorder.start(effect.record, call=parent.sid)
@@ -65,6 +69,7 @@ class Dialler:
         caller = dialling.effect.caller_id or parent.call.from_
         child = self.lifecycle.new("outbound-dial", caller, target.address, parent=parent.sid)
         child.status = target.status
+        child.hops = parent.hops
         child.options = CallOptions(send_digits=target.send_digits)
         child.call.extra = target.parameters
         child.answered = lambda: self._answered(dialling, child, target)
@@ -167,9 +172,11 @@ class Dialler:
         if dialling is None:
             # It had just ended by itself: both sides hung up at once.
             return parent.dialed or Dialed("failed")
-        if not isinstance(dialling, Dialling):
-            return dialling.abandon()  # type: ignore[no-any-return]
-        link = parent.link
+        return dialling.abandon()
+
+    def let_go(self, dialling: Dialling) -> Dialed:
+        """End the talk, or the ringing."""
+        link = dialling.parent.link
         legs = tuple(dialling.ringing.values())
         if link is not None:
             seconds = self.bridges.seconds(link)
@@ -186,8 +193,7 @@ class Dialler:
     def rescript(self, child: Leg, script: Script) -> None:
         """Give a dialled leg that talks a document of its own; the Dial that rang it is over."""
         link = child.link
-        if link is not None:
-            dialling = link.near.dialling
+        if link is not None and isinstance(dialling := link.near.dialling, Dialling):
             link.ended = lambda link: self._parted(dialling, link, lives=True)
             self.bridges.part(link)
             child.over = nothing

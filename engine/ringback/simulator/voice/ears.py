@@ -45,6 +45,8 @@ class Ears:
     def _hear(self, leg: Leg, effect: Hear) -> object:
         if effect.kind != "silence":
             self.hear(leg, effect.kind, effect.text)
+        if leg.far is not None:
+            self._tell_far(leg.far, effect)
         if effect.seconds is not None:
             self.switch.expire(leg, effect.seconds, Elapsed())
         if effect.keys and leg.keys:
@@ -53,6 +55,15 @@ class Ears:
         elif effect.speech and leg.say:
             self._say_prepared(leg)
         return PENDING
+
+    def _tell_far(self, far: Leg, effect: Hear) -> None:
+        """What one of our numbers plays, the other of them hears at the end of it."""
+        if effect.kind not in {"say", "tones"} or effect.seconds is None:
+            return
+        if effect.kind == "say":
+            self.speak(far, effect.text, seconds=effect.seconds)
+        else:
+            self.press(far, effect.text)
 
     def _soon(self, leg: Leg, do: Callable[[], None]) -> None:
         self.kernel.after(REACTION_SECONDS, lambda: self.switch.post(do))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from ringback.simulator.voice.documents import Program
 from ringback.simulator.voice.effects import Capture, Effect, JoinRoom, Opened
@@ -24,13 +24,21 @@ def nothing(value: object = None) -> None:
     """For a leg that nobody waits for."""
 
 
+class Attempt(Protocol):
+    """A Dial at work for a leg."""
+
+    def abandon(self) -> Dialed:
+        """Let go of everyone it is about; what it came to."""
+
+
 @dataclass(slots=True, eq=False)
 class Leg:
     """One end of the telephone network and the program that runs on it.
 
     `effect` is what the program waits for; `turn` counts its steps, so that a wake-up which comes
     too late can be told from one that is due. A leg without a program is somebody's dialled party.
-    `waits` says what may take it out of its wait documents.
+    `waits` says what may take it out of its wait documents. `far` is the other end of a call from
+    one of our numbers to another, `hops` how many such calls led here.
     """
 
     call: Call
@@ -52,8 +60,10 @@ class Leg:
     last: tuple[Ask, Answer] | None = None
     answered: Callable[[], None] = nothing
     over: Callable[[str], None] = nothing
+    far: "Leg | None" = None
+    hops: int = 0
     link: "Link | None" = None
-    dialling: Any = None
+    dialling: Attempt | None = None
     dialed: Dialed | None = None
     capture: "Capturing | None" = None
     waits: Literal["", "queue", "room"] = ""

@@ -28,6 +28,7 @@ QUEUE_SECONDS = 0.1
 CALL_SPACING = 1.0  # an account starts one call a second; the others stay queued
 SETUP_SECONDS = 0.5
 BUSY_SECONDS = 1.0
+MOST_HOPS = 5  # calls of our own numbers to each other that one call may lead to
 SIP_CODES = {"completed": 200, "busy": 486, "no-answer": 487, "canceled": 487, "failed": 404}
 UNCONFIGURED = (
     "<Response><Say>The number you have dialed is not set up to take calls.</Say></Response>"
@@ -125,6 +126,10 @@ class Lifecycle:
         call.started_at = self.kernel.now()
         call.queue_seconds = call.started_at - call.created_at
         self._progress(leg, "initiated", "initiated")
+        if self.kernel.number(call.to) is not None:
+            later(leg, "ring", SETUP_SECONDS, lambda: self._ring_ourselves(leg))
+            later(leg, "timeout", SETUP_SECONDS + timeout, lambda: self.end(leg, "no-answer"))
+            return
         if handset.outcome == "failed":
             later(leg, "ring", SETUP_SECONDS, lambda: self.end(leg, "failed"))
             return
@@ -139,6 +144,25 @@ class Lifecycle:
             later(leg, "ring", BUSY_SECONDS, lambda: self.end(leg, "busy"))
         elif handset.outcome in {"answer", "machine", "fax"}:
             later(leg, "ring", handset.ring_seconds, lambda: self.answer(leg))
+
+    def _ring_ourselves(self, leg: Leg) -> None:
+        """One of our numbers calls another of them, which runs its own document."""
+        if leg.hops >= MOST_HOPS:
+            self.end(leg, "failed")
+            return
+        leg.call.status = "ringing"
+        self._progress(leg, "ringing", "ringing")
+        far = self.ring_in(leg.call.from_, leg.call.to)
+        far.hops = leg.hops + 1
+        leg.far, far.far = far, leg
+        far.answered = lambda: self.answer(leg)
+        far.over = lambda status: self._far_end(leg, status)
+
+    def _far_end(self, leg: Leg, status: str) -> None:
+        if leg.call.answered_at is not None:
+            self.end(leg, "completed")
+        else:
+            self.end(leg, "busy" if status == "busy" else "no-answer")
 
     def answer(self, leg: Leg) -> None:
         """The phone that rings is picked up."""
@@ -156,6 +180,7 @@ class Lifecycle:
         """Our side answers an inbound call, if it still rings."""
         if leg.call.direction == "inbound" and leg.call.status == "ringing" and not leg.gone:
             self._connected(leg)
+            leg.answered()
 
     def _connected(self, leg: Leg) -> None:
         call = leg.call
@@ -269,5 +294,7 @@ class Lifecycle:
             if not silent:
                 self._progress(leg, "completed", status)
             leg.over(status)
+            if leg.far is not None:
+                self.hang_up(leg.far)
 
         self.switch.post(after)

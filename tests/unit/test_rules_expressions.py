@@ -134,9 +134,9 @@ def test_has_on_a_field_is_refused_with_the_mend() -> None:
 def test_hostile_expressions_cost_bounded_time_and_memory(source: str) -> None:
     event = Event("e", "message.received", NOON, NOON, fields={"Body": "a" * 1600})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
+    start = time.thread_time()
     value(source, event)
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
@@ -431,6 +431,6 @@ def test_catastrophic_patterns_are_linear(pattern: str) -> None:
     event = Event("e", "message.received", NOON, NOON, fields={"Body": "a" * 1600})
     program = LANGUAGE.compile(f"event.body.matches(r'{pattern}')")
     assert isinstance(program, Program)
-    start = time.perf_counter()
+    start = time.thread_time()
     assert isinstance(program.evaluate(Scope(event, NoFacts())), bool)
-    assert time.perf_counter() - start < 0.05 * SLACK
+    assert time.thread_time() - start < 0.05 * SLACK

@@ -113,9 +113,9 @@ def test_mutations_of_good_files_are_loaded_or_refused_with_a_place(tmp_path: Pa
     for number in range(ROUNDS):
         text = mutate(dice.choice(SEEDS), dice)
         path.write_bytes(text.encode("utf-8"))
-        start = time.perf_counter()
+        start = time.thread_time()
         loaded = load_rules([path])
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.thread_time() - start)
         assert all(map(placed, loaded.problems)), (number, loaded.problems, text)
         assert len({rule.name for rule in loaded.rules}) == len(loaded.rules)
         rejected += bool(loaded.problems)

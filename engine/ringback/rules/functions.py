@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from ringback.rules import phones, scope
@@ -54,32 +55,44 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
+@lru_cache(maxsize=2048)
+def _phrase(text: str) -> tuple[str, ...]:
+    return tuple(words(text))
+
+
+def _needs(wanted: Iterable[str]) -> list[tuple[str, ...]]:
+    """The words of each phrase that is looked for; rules look for the same ones all the time."""
+    found = (_phrase(text) if len(text) < 100 else tuple(words(text)) for text in wanted)
+    return [phrase for phrase in found if phrase]
+
+
 def keyword(text: str, wanted: Iterable[str]) -> bool:
     """Whether one of these words or phrases stands anywhere in the text, as whole words."""
-    have = words(text)
-    return any(_within(need, have) for need in map(words, wanted) if need)
+    have = tuple(words(text))
+    return any(_within(need, have) for need in _needs(wanted))
 
 
 def begins_with(text: str, wanted: Iterable[str]) -> bool:
     """Whether the text begins with one of these words or phrases."""
-    have = words(text)
-    return any(have[: len(need)] == need for need in map(words, wanted) if need)
+    have = tuple(words(text))
+    return any(have[: len(need)] == need for need in _needs(wanted))
 
 
 def has_all(text: str, wanted: Iterable[str]) -> bool:
     """Whether every one of these words or phrases stands somewhere in the text."""
-    have = words(text)
-    return all(_within(need, have) for need in map(words, wanted) if need)
+    have = tuple(words(text))
+    return all(_within(need, have) for need in _needs(wanted))
 
 
 def is_phrase(text: str, wanted: Iterable[str]) -> bool:
     """Whether the whole text is one of these, but for case, space and punctuation."""
-    have = words(text)
-    return any(have == need for need in map(words, wanted) if need)
+    return tuple(words(text)) in _needs(wanted)
 
 
-def _within(need: list[str], have: list[str]) -> bool:
+def _within(need: tuple[str, ...], have: tuple[str, ...]) -> bool:
     size = len(need)
+    if size == 1:
+        return need[0] in have
     return any(have[start : start + size] == need for start in range(len(have) - size + 1))
 
 

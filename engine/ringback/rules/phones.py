@@ -14,12 +14,14 @@ def _parse(address: str) -> phonenumbers.PhoneNumber | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def is_phone(address: str) -> bool:
     """Whether this is a full number (`+…`, also `whatsapp:+…`) that can exist."""
     number = _parse(address)
     return number is not None and phonenumbers.is_possible_number(number)
 
 
+@lru_cache(maxsize=4096)
 def country(address: str) -> str:
     """The country of a number in two letters (ISO 3166), empty when it has none."""
     number = _parse(address)

@@ -109,3 +109,13 @@ def test_moments() -> None:
     winter = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
     assert parse_moment("2026-11-20 22:00 America/New_York") == winter
     assert parse_moment("2026-11-21T03:00:00Z") == winter
+
+
+def test_a_project_without_rules_has_no_cases(tmp_path: Path) -> None:
+    assert run_cases(tmp_path) == []
+    (tmp_path / "rules" / "deep").mkdir(parents=True)
+    (tmp_path / "rules" / "deep" / "a.yml").write_text(
+        "rules: [{name: a, on: message.received, do: [{notify: x}]}]\n"
+        "cases: [{name: one, given: [text: x], expect: [notify: x]}]\n"
+    )
+    assert [(each.file, each.good) for each in run_cases(tmp_path)] == [("rules/deep/a.yml", True)]

@@ -80,8 +80,10 @@ def run_cases(
     """
     bench = Bench.load(project, config=config)
     results: list[CaseResult] = []
-    root = project / "rules" if project.is_dir() else project
-    files = sorted([*root.rglob("*.yaml"), *root.rglob("*.yml")]) if root.is_dir() else [root]
+    files = [project]
+    if project.is_dir():
+        found = [*(project / "rules").rglob("*.yaml"), *(project / "rules").rglob("*.yml")]
+        files = sorted(path for path in found if path.is_file())
     for path in files:
         shown = str(path.relative_to(project)) if project.is_dir() else str(path)
         results += _file(path, shown, bench)

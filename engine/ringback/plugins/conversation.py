@@ -6,7 +6,6 @@ one time to the next (chance, the past) goes through `once`, and the clock that 
 stands at the moment of each turn.
 """
 
-import inspect
 import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from ringback.actions import Action, reply
 from ringback.errors import PluginError
 from ringback.events import Event
+from ringback.plugins.invoke import parameters
 from ringback.rules.durations import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,7 @@ def conversation(*, changed: Changed = "end", sorry: str = "") -> Callable[[F], 
 
 def is_conversation(function: Callable[..., Any]) -> bool:
     """Whether a rule's function is a conversation: it names `convo`."""
-    return "convo" in inspect.signature(function).parameters
+    return "convo" in parameters(function)
 
 
 @dataclass(frozen=True, slots=True)

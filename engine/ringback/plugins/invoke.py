@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from typing import Any, get_args
+from weakref import WeakKeyDictionary
 
 from ringback.actions import Action
 from ringback.errors import PluginError
 
 _ACTIONS = get_args(Action)
+_KNOWN: "WeakKeyDictionary[Callable[..., Any], tuple[str, ...]]" = WeakKeyDictionary()
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -25,7 +27,7 @@ def bind(function: Callable[..., Any], available: Mapping[str, Any]) -> Callable
     A parameter with a default that is not available keeps its default. Raises TypeError for one
     without; `complaints` finds these when the plugin loads.
     """
-    chosen = {name: available[name] for name in _parameters(function) if name in available}
+    chosen = {name: available[name] for name in parameters(function) if name in available}
     return functools.partial(function, **chosen)
 
 
@@ -100,9 +102,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(names) or 'none'}"
 
 
-def _parameters(function: Callable[..., Any]) -> list[str]:
-    signature = inspect.signature(function)
-    return [item.name for item in signature.parameters.values() if item.kind in _NAMED]
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's parameters that can be filled by name. Read once per function."""
+    known = _KNOWN.get(function)
+    if known is None:
+        found = inspect.signature(function).parameters.values()
+        known = tuple(item.name for item in found if item.kind in _NAMED)
+        _KNOWN[function] = known
+    return known
 
 
 def _described(value: Any) -> str:

@@ -68,6 +68,7 @@ class Bench:
         self.ruleset = ruleset
         self.plugins = plugins or PluginSet()
         self._watch = watch
+        self._on_event = hook_callers(self.plugins, "on_event")
         self.clock = SteppedClock(now)
         self.past = Past(self.clock)
         self._runs = Runs()
@@ -120,7 +121,7 @@ class Bench:
         for run in woken:
             self._resume(run, Wake(event=event), by)
         ran = self._run_all(event, fired, verdicts, by)
-        for plugin, function in hook_callers(self.plugins, "on_event"):
+        for plugin, function in self._on_event:
             self._hook(plugin, "on_event", function, {"event": event}, by)
         return self._reaction(event, by, [rule.name for rule in ran], verdicts)
 

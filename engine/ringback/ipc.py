@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,33 +40,66 @@ def socket_path(data: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"ringback-{os.getuid()}-{digest}.sock"
 
 
-async def serve(path: Path, handler: Handler) -> asyncio.Server:
-    """Listen at `path`, which is taken over from a dead predecessor. The caller closes the server.
+class Server:
+    """The listening side. `close` hangs up on everybody, in order."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, path: Path) -> None:
+        """Listen at `path`, which is taken over from a dead predecessor."""
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._met, path, limit=_LONGEST_LINE)
+        path.chmod(0o600)
+
+    async def close(self) -> None:
+        """Stop listening and end what is still being answered."""
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._start(self._talk(reader, writer))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
+                while line := await reader.readline():
+                    self._start(self._answer(json.loads(line), writer))
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        number = message.pop("n", None)
+        try:
+            result = await self._handler(message)
+        except RingbackError as error:
+            result = {"error": str(error)}
+        if number is not None and not writer.is_closing():
+            writer.write(_line({**(result or {}), "n": number}))
+
+
+async def serve(path: Path, handler: Handler) -> Server:
+    """Listen at `path`. The caller closes the server.
 
     `handler` gets each message; what it returns is sent back when the message asked for it.
     """
-    path.unlink(missing_ok=True)
-    running: set[asyncio.Task[None]] = set()
-
-    async def answer(message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        number = message.pop("n", None)
-        try:
-            result = await handler(message)
-        except RingbackError as error:
-            result = {"error": str(error)}
-        if number is not None:
-            writer.write(_line({**(result or {}), "n": number}))
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
-            while line := await reader.readline():
-                task = asyncio.ensure_future(answer(json.loads(line), writer))
-                running.add(task)
-                task.add_done_callback(running.discard)
-        writer.close()
-
-    server = await asyncio.start_unix_server(talk, path, limit=_LONGEST_LINE)
-    path.chmod(0o600)
+    server = Server(handler)
+    await server.listen(path)
     return server
 
 

@@ -12,20 +12,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _TAG_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def encode_ulid(milliseconds: int, entropy: int) -> str:
     """Write 48 bits of time and 80 of entropy as a ULID: 26 letters, https://github.com/ulid/spec."""
     number = (milliseconds << 80) | entropy
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join(
+        (
+            _PAIRS[number >> 120 & 1023], _PAIRS[number >> 110 & 1023],
+            _PAIRS[number >> 100 & 1023], _PAIRS[number >> 90 & 1023],
+            _PAIRS[number >> 80 & 1023], _PAIRS[number >> 70 & 1023],
+            _PAIRS[number >> 60 & 1023], _PAIRS[number >> 50 & 1023],
+            _PAIRS[number >> 40 & 1023], _PAIRS[number >> 30 & 1023],
+            _PAIRS[number >> 20 & 1023], _PAIRS[number >> 10 & 1023], _PAIRS[number & 1023],
+        )
+    )  # fmt: skip
 
 
 def iso(moment: datetime) -> str:
     """Write a moment as UTC ISO 8601 with milliseconds, the one form that the database holds."""
-    return (
-        moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-    )
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def from_iso(text: str) -> datetime:

@@ -5,6 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from ringback import errors
 from ringback.seams import from_iso
 from ringback.store.sending import Verdict
@@ -113,7 +114,9 @@ def test_backoff_is_full_jitter_below_its_cap() -> None:
 
 def test_a_good_answer_carries_the_sid_and_the_status() -> None:
     """What Twilio made, and how far it is."""
-    verdict = classify.good("send_message", {"sid": "SM" + "0" * 32, "status": "queued"}, 201, "RQ1")
+    verdict = classify.good(
+        "send_message", {"sid": "SM" + "0" * 32, "status": "queued"}, 201, "RQ1"
+    )
     assert (verdict.state, verdict.remote_sid, verdict.status) == (
         "accepted", "SM" + "0" * 32, "queued",
     )  # fmt: skip

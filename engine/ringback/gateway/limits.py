@@ -134,6 +134,7 @@ class Breaker:
         self._clock = clock
         self._rules = rules
         self._outcomes: deque[tuple[float, bool]] = deque()
+        self._failures = 0
         self._in_a_row = 0
         self._pause = rules.first_pause
         self._good_probes = 0
@@ -159,9 +160,10 @@ class Breaker:
         if self._in_a_row >= self._rules.in_a_row:
             return self._open(f"{self._in_a_row} connections in a row failed")
         self._outcomes.append((now, failed))
+        self._failures += failed
         while self._outcomes[0][0] <= now - self._rules.window:
-            self._outcomes.popleft()
-        failures = sum(failed for _, failed in self._outcomes)
+            self._failures -= self._outcomes.popleft()[1]
+        failures = self._failures
         total = len(self._outcomes)
         if failed and total >= self._rules.outcomes and failures >= self._rules.share * total:
             return self._open(f"{failures} of {total} requests failed within a minute")
@@ -200,6 +202,7 @@ class Breaker:
         self._good_probes = 0
         self._in_a_row = 0
         self._outcomes.clear()
+        self._failures = 0
         return True
 
 

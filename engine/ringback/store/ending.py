@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ringback.events import Event
@@ -43,6 +43,25 @@ def record_internal(connection: sqlite3.Connection, event: Event) -> bool:
             ),
         ).rowcount
     )  # fmt: skip
+
+
+def tell(connection: sqlite3.Connection, event: Event, action_uid: str, state: str) -> bool:
+    """Record the event of an action's end, and that it is told. False when the event is known."""
+    connection.execute("delete from ends where action_uid = ? and state = ?", (action_uid, state))
+    return record_internal(connection, event)
+
+
+def untold(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The ends that were written but not told yet: the action and the state that it came to."""
+    rows = connection.execute("select action_uid, state from ends order by id")
+    return [(row[0], row[1]) for row in rows]
+
+
+def listen(connection: sqlite3.Connection, states: Iterable[str]) -> None:
+    """From now on note these ends of actions, and no others."""
+    connection.execute("delete from listens")
+    connection.executemany("insert into listens (state) values (?)", [(each,) for each in states])
+    connection.execute("delete from ends where state not in (select state from listens)")
 
 
 def run_at_once(

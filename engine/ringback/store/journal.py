@@ -4,14 +4,16 @@ Every change is a plain function over a connection (`matching`, `running`, `send
 runs it inside the next group commit, alone behind a savepoint, and answers when it is on disk.
 """
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, TypeVar
 
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_reader
 from ringback.store.writer import GroupWriter, each
+
+__all__ = ["Connection", "Journal", "get_meta", "set_meta"]
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ class Journal:
 
         Raises DataError for a file that is not usable, StorageError for a disk that is not.
         """
-        self._writer: GroupWriter[Callable[[sqlite3.Connection], Any], Any] = GroupWriter(
+        self._writer: GroupWriter[Callable[[Connection], Any], Any] = GroupWriter(
             path,
             each(lambda connection, work: work(connection)),
             threaded=threaded,
@@ -36,7 +38,7 @@ class Journal:
         )
         self.reader = connect_reader(path)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; return its result once that is durable.
 
         What `work` raises comes out here and undoes its own changes alone. Raises StorageError when
@@ -56,18 +58,18 @@ class Journal:
         self._writer.close()
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: Connection) -> None:
     connection.execute(f"pragma cache_size = {_CACHE_PAGES}")
     migrate_journal(connection)
 
 
-def get_meta(connection: sqlite3.Connection, key: str, default: str = "") -> str:
+def get_meta(connection: Connection, key: str, default: str = "") -> str:
     """One value of the small table of facts about the file itself."""
     row = connection.execute("select value from meta where key = ?", (key,)).fetchone()
     return str(row[0]) if row else default
 
 
-def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+def set_meta(connection: Connection, key: str, value: str) -> None:
     """Set one value of the small table of facts about the file itself."""
     connection.execute(
         "insert into meta (key, value) values (?, ?) "

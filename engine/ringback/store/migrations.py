@@ -113,7 +113,7 @@ create table actions (
 );
 create index actions_run on actions (run_uid);
 create index actions_state on actions (state, due_at);
-create index actions_conversation on actions (conversation) where conversation <> '';
+create index actions_conversation on actions (conversation, planned_at);
 create index actions_remote on actions (remote_sid) where remote_sid <> '';
 create unique index actions_claim on actions (remote_sid)
     where remote_sid <> '' and kind in ('send_message', 'place_call');
@@ -198,11 +198,30 @@ create table strikes (
     quarantined_at text
 ) without rowid;
 
+create table listens (
+    state text primary key
+) without rowid;
+
+create table ends (
+    id integer primary key,
+    action_uid text not null,
+    state text not null
+);
+
 create table meta (
     key text primary key,
     value text not null
 ) without rowid
 """
+
+_ENDS = """
+create trigger actions_ended after update of state on actions
+when new.state <> old.state and new.state in (select state from listens)
+begin
+    insert into ends (action_uid, state) values (new.uid, new.state);
+end
+"""
+"""What rules listen to is noted with the change itself, whoever makes it: told it may be later."""
 
 
 @log_migrations(name="0001_log")
@@ -213,6 +232,7 @@ def _log_first(db: Database) -> None:
 @journal_migrations(name="0001_journal")
 def _journal_first(db: Database) -> None:
     _run(db.conn, _JOURNAL)
+    db.conn.execute(_ENDS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

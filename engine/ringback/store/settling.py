@@ -24,7 +24,8 @@ def claimed(connection: sqlite3.Connection, sids: Sequence[str]) -> set[str]:
     """Which of these records belong to an action already."""
     marks = ",".join("?" * len(sids))
     rows = connection.execute(
-        f"select remote_sid from actions where remote_sid in ({marks})", list(sids)
+        f"select remote_sid from actions where remote_sid in ({marks}) and remote_sid <> ''",
+        list(sids),
     )
     return {row[0] for row in rows}
 

@@ -131,6 +131,7 @@ class Engine:
             part.ruleset = loaded.ruleset
         self.runner.adopt(loaded.ruleset, loaded.plugins)
         self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
+        self._clock.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is under way."""
@@ -158,6 +159,7 @@ class Engine:
 
     async def recover(self) -> None:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
+        await self.hooks.listen()
         now = self._seams.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))
         lost = await self.journal.write(
@@ -271,8 +273,10 @@ class Engine:
         """Look after everything that has a time: waits, deferred and unknown actions."""
         while True:
             self._clock.clear()
+            await self.hooks.listen()
             self.resumer.due()
             await self.schedules.step()
+            self.hooks.untold(self.wake)
             self.sender.refill()
             await self.settler.step()
             await self.sender.probe()
@@ -294,12 +298,13 @@ class Engine:
         return min(60.0, max(0.02, min(waits, default=60.0)))
 
     async def _beat_loop(self) -> None:
+        pause = BEAT_SECONDS if self._hands is not None else IDLE_SECONDS
         while True:
             if self._hands is not None:
                 self._hands.beat()
             if self.journal.broken is not None:
                 raise self.journal.broken
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(pause)
 
     def status(self) -> dict[str, Any]:
         """What the worker is doing, for the shell and the health page."""

@@ -7,7 +7,6 @@ called again after a crash; what must not be missed belongs into a rule.
 
 import asyncio
 import logging
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,12 +17,12 @@ from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.events import Event
 from ringback.plugins.context import SettledAction, context_for
-from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins.invoke import actions_of
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.seams import Seams, iso
 from ringback.store import ending, running, sending
 from ringback.store.facts import JournalFacts
-from ringback.store.journal import Journal
+from ringback.store.journal import Connection, Journal
 from ringback.store.matching import NewRun
 from ringback.store.running import NewAction
 from ringback.store.sending import StoredAction
@@ -34,6 +33,8 @@ from ringback.worker.plan import Wished, plan
 log = logging.getLogger(__name__)
 
 BATCH = 500
+ENDS = ("settled", "failed", "refused", "unknown")
+"""What an action may come to that rules can listen to, as `action.<state>`."""
 QUEUE = 10_000
 """An observer that is further behind than this misses events; the loss is counted and logged."""
 
@@ -73,6 +74,7 @@ class Hooks:
         self._plugins = PluginSet()
         self._watchers: dict[str, list[Watcher]] = {}
         self._ends: set[asyncio.Task[None]] = set()
+        self._listens: frozenset[str] | None = None
 
     def adopt(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
         """Watch for these plugins from now on; `wants` says which events rules listen to."""
@@ -82,6 +84,19 @@ class Hooks:
             name: [Watcher(name, plugin, call) for plugin, call in hook_callers(plugins, name)]
             for name in ("on_event", "on_settled")
         }
+
+    async def listen(self) -> None:
+        """Let the journal note the ends that rules listen to, so that a crash forgets none."""
+        wanted = frozenset(state for state in ENDS if self.wants(f"action.{state}"))
+        if wanted != self._listens:
+            await self._journal.write(partial(ending.listen, states=sorted(wanted)))
+            self._listens = wanted
+
+    def untold(self, wake: Callable[[], None]) -> None:
+        """Tell the rules every end that is written and not told yet: what an earlier life of the
+        worker left, what a person decided."""
+        for uid, state in ending.untold(self._journal.reader):
+            self._tell_later(uid, state, wake, told=True)
 
     async def startup(self) -> None:
         """Tell every plugin that the worker begins."""
@@ -102,26 +117,33 @@ class Hooks:
 
     def on_end(self, uid: str, state: str, wake: Callable[[], None]) -> None:
         """An action was settled, failed, refused, or became unknown: tell rules and plugins."""
-        kind = f"action.{state}"
         watchers = self._watchers.get("on_settled", ()) if state != "unknown" else ()
-        if not watchers and not self.wants(kind):
-            return
-        task = asyncio.ensure_future(self._tell_end(uid, kind, wake))
+        if watchers or self.wants(f"action.{state}"):
+            self._tell_later(uid, state, wake, told=state == "unknown")
+
+    def _tell_later(self, uid: str, state: str, wake: Callable[[], None], *, told: bool) -> None:
+        task = asyncio.ensure_future(self._tell_end(uid, state, wake, told=told))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def _tell_end(self, uid: str, kind: str, wake: Callable[[], None]) -> None:
+    async def _tell_end(
+        self, uid: str, state: str, wake: Callable[[], None], *, told: bool
+    ) -> None:
+        """Tell the rules, and the watchers unless they were `told` or are not meant."""
+        kind = f"action.{state}"
         try:
             stored = sending.get_action(self._journal.reader, uid)
             if stored is None:
                 return
             ended = _settled(self._journal.reader, stored)
-            if kind != "action.unknown":
+            if not told:
                 for watcher in self._watchers.get("on_settled", ()):
                     self._feed(watcher, [ended])
             if self.wants(kind):
                 event = _internal(ended, kind, self._seams, stored.depth)
-                if await self._journal.write(partial(ending.record_internal, event=event)):
+                if await self._journal.write(
+                    partial(ending.tell, event=event, action_uid=uid, state=state)
+                ):
                     wake()
         except RingbackError as error:
             log.error("the end of %s could not be told: %s", uid, error)
@@ -162,7 +184,7 @@ class Hooks:
         argument = "event" if watcher.name == "on_event" else "action"
         for subject in batch:
             try:
-                result = bind(watcher.function, {argument: subject, "ctx": context})()
+                result = watcher.function(**{argument: subject, "ctx": context})
                 if asyncio.iscoroutine(result):
                     result = asyncio.run(result)
                 actions = actions_of(result, plugin=watcher.plugin.name)
@@ -210,7 +232,7 @@ class Hooks:
         for plugin, function in hook_callers(self._plugins, hook):
             try:
                 await self._handlers.call(
-                    bind(function, {"ctx": self._context(plugin)}),
+                    partial(function, ctx=self._context(plugin)),
                     limit=self._settings.handler_seconds, run_uid="",
                     rule=f"{plugin.name}.{hook}", plugin=plugin.name,
                 )  # fmt: skip
@@ -221,7 +243,7 @@ class Hooks:
         return context_for(plugin.name, plugin.config, clock=self._seams, store=self._facts)
 
 
-def _settled(connection: sqlite3.Connection, stored: StoredAction) -> SettledAction:
+def _settled(connection: Connection, stored: StoredAction) -> SettledAction:
     code = ending.error_code_of(connection, stored.uid)
     return SettledAction(
         uid=stored.uid, rule=stored.rule, wish=stored.action, state=stored.state,

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -18,15 +18,13 @@ from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import PluginError, RingbackError
 from ringback.events import Event
-from ringback.plugins import replay
-from ringback.plugins.context import available, context_for
-from ringback.plugins.conversation import is_conversation
-from ringback.plugins.invoke import actions_of, bind
+from ringback.plugins import turns
+from ringback.plugins.context import context_for
 from ringback.plugins.loader import PluginSet
 from ringback.rules import interpreter
 from ringback.rules.calendar import Hours
-from ringback.rules.interpreter import Progress, Wait, Wake
-from ringback.rules.model import Rule, Step
+from ringback.rules.interpreter import Progress, Wake
+from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, iso
 from ringback.store import running
@@ -120,7 +118,7 @@ class Runner:
         answering = waiting is not None and bool(waiting.still())
         try:
             progress = await self._progress(event, run, answering)
-            actions = self._steps.join(progress.actions)
+            actions = self._steps.join(progress)
             planned = self._plan(event, run, actions, waiting)
         except HandlerTimeout as error:
             await self._fail(run, _blame(run.rule, error))
@@ -135,7 +133,7 @@ class Runner:
         rule = run.rule
         limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
         if rule.handler is not None:
-            return await self._python(rule.handler, event, run, limit)
+            return await self._python(event, run, limit)
         step: Callable[[], Progress]
         if run.state is None:
             step = partial(
@@ -147,24 +145,21 @@ class Runner:
                 interpreter.resume, rule, event, self._facts, self._seams.now(), run.state,
                 run.wake, places=self._places,
             )  # fmt: skip
-        if not _calls_plugins(rule):
+        if not rule.foreign:
             return step()
         progress: Progress = await self._call(step, limit, run)
         return progress
 
-    async def _python(
-        self, handler: Callable[..., Any], event: Event, run: Ready, limit: float
-    ) -> Progress:
+    async def _python(self, event: Event, run: Ready, limit: float) -> Progress:
         name = run.rule.plugin
         plugin = self.plugins.get(name)
         config = plugin.config if plugin else {}
         context = context_for(name, config, clock=self._seams, store=self._facts)
-        if not is_conversation(handler):
-            result = await self._call(bind(handler, available(event, context)), limit, run)
-            return Progress(actions_of(result, plugin=name), None)
-        turn = partial(replay.begin, handler, event, context)
+        turn = partial(turns.begin, run.rule, event, context, places=self._places)
         if run.state is not None:
-            turn = partial(replay.resume, handler, event, context, run.state, run.wake)
+            turn = partial(
+                turns.resume, run.rule, event, context, run.state, run.wake, places=self._places
+            )
         progress: Progress = await self._call(turn, limit, run)
         return progress
 
@@ -183,7 +178,7 @@ class Runner:
     ) -> str | None:
         now = iso(self._seams.now())
         if progress.wait is not None:
-            state, reason = "waiting", _waits_for(progress.wait)
+            state, reason = "waiting", progress.wait.describe()
         elif progress.end.startswith("failed"):
             state, reason = "failed", progress.end.removeprefix("failed: ")
         else:
@@ -267,22 +262,3 @@ def _blame(rule: Rule, error: RingbackError) -> str:
     if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
         return str(error)
     return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
-
-
-def _waits_for(wait: Wait) -> str:
-    what = " or ".join(wait.event_types)
-    until = f"until {iso(wait.due_at)}" if wait.due_at else "without an end"
-    return f"waits for {what} {until}" if what else f"waits {until}"
-
-
-@lru_cache(maxsize=1024)
-def _calls_plugins(rule: Rule) -> bool:
-    """Whether a rule's steps run code of a plugin, which must not run on the worker's own loop."""
-    left: list[Step] = list(rule.steps)
-    while left:
-        step = left.pop()
-        if step.plugin is not None:
-            return True
-        for branch in step.branches.values():
-            left += branch
-    return False

@@ -47,7 +47,17 @@ def work(settings: Settings, load: Load, *, supervised: bool = False) -> int:
     patience = LOCK_PATIENCE if supervised else 0.0
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))
-        return asyncio.run(_work(settings, load, supervised))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_work(settings, load, supervised))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:  # it does not exist for Windows
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextManager[object]:
@@ -102,7 +112,7 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
 
         control = Control(engine, REAL, reload)
         server = await serve(socket_path(settings.data), control.handle)
-        stack.callback(server.close)
+        stack.push_async_callback(server.close)
         _listen(stop, reload, supervised)
         if left:
             await engine.blame(left, os.environ.get(ENDED, ""))

@@ -7,21 +7,20 @@ after it leaves runs that wait to be started.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams
 from ringback.store import matching
-from ringback.store.journal import Journal
+from ringback.store.journal import Connection, Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.twilio.webhooks import events_from
 from ringback.worker.judge import Judge, Judgement
 from ringback.worker.waits import Waits
 
-BATCH = 500
+BATCH = 200
 ASKING = frozenset({"call", "call/step"})
 """The routes whose sender waits for TwiML."""
 

@@ -27,7 +27,7 @@ from ringback.worker import classify
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = 16
+CONCURRENCY = 64
 READY_LIMIT = 1000
 GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""

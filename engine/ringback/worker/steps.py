@@ -4,11 +4,22 @@ A caller who presses a key twice makes two different signed requests, while a re
 the same one: the nonce tells them apart. https://www.twilio.com/docs/voice/twiml#request-parameters
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
-from ringback.actions import Action, AnswerCall, Dial, Enqueue, Gather, PlaceCall, Record, Verb
+from ringback.actions import (
+    Action,
+    AnswerCall,
+    Dial,
+    Enqueue,
+    Gather,
+    PlaceCall,
+    Record,
+    Redirect,
+    Verb,
+)
 from ringback.config import Settings
+from ringback.rules.interpreter import Progress
 from ringback.seams import Seams
 
 
@@ -20,17 +31,20 @@ class Steps:
         self._settings = settings
         self._seams = seams
 
-    def join(self, actions: Sequence[Action]) -> list[Action]:
+    def join(self, progress: Progress) -> list[Action]:
         """The actions with the URLs of what comes next, all of one step under one nonce."""
         url = self._url(self._seams.tag())
-        return [self._with_urls(action, url) for action in actions]
+        awaited = progress.wait.event_types if progress.wait is not None else ()
+        dialed = "call.dialed" in awaited or self.wants("call.dialed")
+        return [self._with_urls(action, url, dialed) for action in progress.actions]
 
-    def _with_urls(self, action: Action, url: str) -> Action:
+    def _with_urls(self, action: Action, url: str, dialed: bool) -> Action:
         if isinstance(action, AnswerCall | PlaceCall) and action.verbs:
-            return replace(action, verbs=tuple(self._verb(verb, url) for verb in action.verbs))
+            verbs = tuple(self._verb(verb, url, dialed) for verb in action.verbs)
+            return replace(action, verbs=verbs)
         return action
 
-    def _verb(self, verb: Verb, url: str) -> Verb:
+    def _verb(self, verb: Verb, url: str, dialed: bool) -> Verb:
         match verb:
             case Enqueue():
                 wait_url, action = verb.wait_url, verb.action
@@ -42,8 +56,10 @@ class Steps:
             case Gather() | Record() if not verb.action:
                 # Without one Twilio asks for the same document again, for ever.
                 return replace(verb, action=url)
-            case Dial() if not verb.action and self.wants("call.dialed"):
+            case Dial() if not verb.action and dialed:
                 return replace(verb, action=url)
+            case Redirect() if not verb.url:
+                return replace(verb, url=url)
         return verb
 
     def _url(self, nonce: str) -> str:

@@ -1,8 +1,9 @@
 """The one place that opens HTTP connections to the outside.
 
-A `Pool` is a stack of lanes, each an httpx transport with a single connection. httpx 0.28 rescans a
-client's whole pool on each request and collapses at 50 in flight on one client; a lane has nothing
-to scan. The lane used last is used next, so connections stay warm and a quiet gateway keeps few.
+A `Pool` is a stack of lanes, each one connection of httpcore, the layer under httpx. httpx 0.28
+rescans a client's whole pool on each request and collapses at 50 in flight on one client; a lane
+has nothing to scan, and costs a third less CPU. The lane used last is used next, so connections
+stay warm and a quiet gateway keeps few.
 """
 
 import asyncio
@@ -11,7 +12,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from time import monotonic
+from typing import Any
 
+import httpcore
 import httpx
 
 CONNECT_SECONDS = 5.0
@@ -59,7 +62,8 @@ class Answer:
 
 @dataclass(slots=True)
 class _Lane:
-    transport: httpx.AsyncBaseTransport
+    origin: httpcore.Origin
+    connection: httpcore.AsyncHTTPConnection
     used: float = 0.0
 
 
@@ -87,42 +91,29 @@ class Pool:
         body: bytes = b"",
         limits: Limits = DEFAULT_LIMITS,
         *,
-        extensions: dict[str, object] | None = None,
+        sni: str = "",
     ) -> Answer:
-        """Send one request once and read its answer.
+        """Send one request once and read its answer. `sni` is the name that the certificate must
+        have, when it is not the host of the URL.
 
         Raises NotSent when it is certain that no byte left, Broken when it is not and no status
         came back. What is raised holds neither headers nor body.
         """
         problem: Exception
         try:
-            request = httpx.Request(
-                method,
-                _parsed(url),
-                headers=[*headers, ("Accept-Encoding", "identity")],
-                content=body,
-                extensions={
-                    "timeout": {
-                        "connect": limits.connect,
-                        "read": limits.read,
-                        "write": limits.read,
-                        "pool": limits.connect,
-                    },
-                    **(extensions or {}),
-                },
-            )
+            request = _request(method, url, headers, body, limits, sni)
         except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
             problem = NotSent("the request cannot be written as HTTP")
         else:
-            # Raised after the except clauses, so that no httpx exception, which holds the request
-            # and its credentials, hangs on as the context of ours.
+            # Raised after the except clauses, so that no exception of httpcore, which may hold the
+            # request and its credentials, hangs on as the context of ours.
             result = await self._guarded(request, limits)
             if isinstance(result, Answer):
                 return result
             problem = result
         raise problem
 
-    async def _guarded(self, request: httpx.Request, limits: Limits) -> Answer | Exception:
+    async def _guarded(self, request: httpcore.Request, limits: Limits) -> Answer | Exception:
         if self._gate.locked():
             try:
                 async with asyncio.timeout(limits.connect):
@@ -131,113 +122,167 @@ class Pool:
                 return NotSent("every connection was busy")
         else:
             await self._gate.acquire()
-        lane = self._free.pop() if self._free else _Lane(self._transport())
+        lane: _Lane | None = None
         try:
             async with asyncio.timeout(limits.total):
-                return await _exchange(lane.transport, request, limits)
+                lane = await self._take(request.url.origin)
+                return await _exchange(lane.connection, request, limits)
         except TimeoutError:
             return Broken(f"no full answer within {limits.total:g} s")
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except _NOT_SENT as error:
             return NotSent(_words(error))
-        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            return NotSent(_words(error))
-        except httpx.TransportError as error:
+        except _BROKEN as error:
             return Broken(_words(error))
         finally:
             self._gate.release()
-            await self._put_back(lane)
+            if lane is not None:
+                await self._put_back(lane)
+
+    async def _take(self, origin: httpcore.Origin) -> _Lane:
+        """The lane used last for this origin whose connection is still good; else a new one."""
+        for lane in reversed(self._free):
+            if lane.origin == origin:
+                self._free.remove(lane)
+                if not lane.connection.is_closed() and not lane.connection.has_expired():
+                    return lane
+                await lane.connection.aclose()
+                break
+        return _Lane(origin, self._connection(origin))
 
     async def _put_back(self, lane: _Lane) -> None:
         """The lane used last goes on top; one that lay unused at the bottom for long is closed."""
-        if self._closed or _leftover(lane.transport):
+        connection = lane.connection
+        if self._closed or not connection.is_idle() or _leftover(connection):
             # Bytes behind an answer would be taken for the answer to the next request.
-            await lane.transport.aclose()
+            await connection.aclose()
             return
         lane.used = monotonic()
         self._free.append(lane)
         if lane.used - self._free[0].used > IDLE_SECONDS:
-            await self._free.popleft().transport.aclose()
+            await self._free.popleft().connection.aclose()
 
-    def _transport(self) -> httpx.AsyncBaseTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._verify or (_trust() if self._tls else _no_trust()),
-            http2=False,
+    def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncHTTPConnection:
+        return httpcore.AsyncHTTPConnection(
+            origin,
+            ssl_context=self._verify or (_trust() if self._tls else _no_trust()),
+            keepalive_expiry=KEEPALIVE_SECONDS,
             retries=0,
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=1,
-                max_keepalive_connections=1,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ),
+            http1=True,
+            http2=False,
         )
 
     async def aclose(self) -> None:
         """Close every connection. Exchanges that still run close theirs when they end."""
         self._closed = True
         while self._free:
-            await self._free.pop().transport.aclose()
+            await self._free.pop().connection.aclose()
+
+
+def _request(
+    method: str, url: str, headers: list[tuple[str, str]], body: bytes, limits: Limits, sni: str
+) -> httpcore.Request:
+    target, host = _parsed(url)
+    written = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
+    if not any(name.lower() == b"host" for name, _ in written):
+        written.insert(0, (b"Host", host))
+    written.append((b"Accept-Encoding", b"identity"))
+    if body or method not in ("GET", "DELETE"):
+        written.append((b"Content-Length", str(len(body)).encode()))
+    extensions: dict[str, Any] = {
+        "timeout": {
+            "connect": limits.connect,
+            "read": limits.read,
+            "write": limits.read,
+            "pool": limits.connect,
+        }
+    }
+    if sni:
+        extensions["sni_hostname"] = sni
+    return httpcore.Request(
+        method.encode("ascii"), target, headers=written, content=body, extensions=extensions
+    )
 
 
 @lru_cache(maxsize=256)
-def _parsed(url: str) -> httpx.URL:
-    # httpx takes its time to parse an address, and most requests go to one of a few.
-    return httpx.URL(url)
+def _parsed(url: str) -> tuple[httpcore.URL, bytes]:
+    # Reading an address takes its time, and most requests go to one of a few.
+    read = httpx.URL(url)
+    if read.scheme not in ("http", "https") or not read.host:
+        raise ValueError("not an http or https address")
+    target = httpcore.URL(
+        scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path
+    )
+    return target, read.netloc
 
 
-def _leftover(transport: httpx.AsyncBaseTransport) -> bool:
+def _leftover(connection: httpcore.AsyncHTTPConnection) -> bool:
     """Whether the peer sent more than the one answer, so that the connection is out of step.
 
     httpcore keeps such bytes for the next request and shows them nowhere public; a test with a
     server that answers twice holds this look inside to what it promises.
     """
-    for connection in getattr(getattr(transport, "_pool", None), "_connections", ()):
-        state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
-        if state is not None and state.trailing_data[0]:
-            return True
-    return False
+    state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+    return state is not None and bool(state.trailing_data[0])
 
 
 async def _exchange(
-    transport: httpx.AsyncBaseTransport, request: httpx.Request, limits: Limits
+    connection: httpcore.AsyncHTTPConnection, request: httpcore.Request, limits: Limits
 ) -> Answer:
-    response = await transport.handle_async_request(request)
+    response = await connection.handle_async_request(request)
+    headers: dict[str, str] = {}
+    for raw, value in response.headers:
+        name = raw.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
     try:
-        body, fault = await _read(response, limits.body)
+        body, fault = await _read(response, headers, limits.body)
     finally:
         await response.aclose()
-    return Answer(response.status_code, dict(response.headers), body, fault)
+    return Answer(response.status, headers, body, fault)
 
 
-async def _read(response: httpx.Response, cap: int) -> tuple[bytes, str]:
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
+async def _read(
+    response: httpcore.Response, headers: dict[str, str], cap: int
+) -> tuple[bytes, str]:
+    if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return b"", "the answer is compressed though that was not asked for"
     chunks: list[bytes] = []
     size = 0
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
-        async for chunk in response.stream:
+        async for chunk in response.aiter_stream():
             size += len(chunk)
             if size > cap:
                 return b"", f"the answer is larger than {cap // 1024} KiB"
             chunks.append(chunk)
-    except httpx.TransportError as error:
+    except _BROKEN as error:
         return b"", f"the answer was cut off: {_words(error)}"
     return b"".join(chunks), ""
 
 
-def _words(error: httpx.TransportError) -> str:
+_NOT_SENT = (
+    httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout,
+    httpcore.ConnectionNotAvailable, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError,
+)  # fmt: skip
+_BROKEN = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+
+_KINDS: dict[type[Exception], str] = {
+    httpcore.ConnectError: "no connection",
+    httpcore.ConnectTimeout: "connecting took too long",
+    httpcore.ReadTimeout: "no answer in time",
+    httpcore.WriteTimeout: "sending took too long",
+    httpcore.ReadError: "the connection broke while reading",
+    httpcore.WriteError: "the connection broke while sending",
+    httpcore.RemoteProtocolError: "the answer is not HTTP or was cut off",
+    httpcore.LocalProtocolError: "the request cannot be written as HTTP",
+}
+
+
+def _words(error: Exception) -> str:
     """What happened, for a person: the kind, and the system's own words where it has some."""
-    kind = {
-        httpx.ConnectError: "no connection",
-        httpx.ConnectTimeout: "connecting took too long",
-        httpx.PoolTimeout: "every connection was busy",
-        httpx.ReadTimeout: "no answer in time",
-        httpx.WriteTimeout: "sending took too long",
-        httpx.ReadError: "the connection broke while reading",
-        httpx.WriteError: "the connection broke while sending",
-        httpx.RemoteProtocolError: "the answer is not HTTP or was cut off",
-    }.get(type(error), type(error).__name__)
+    kind = _KINDS.get(type(error), type(error).__name__)
+    if isinstance(error, httpcore.LocalProtocolError):
+        # h11 quotes the header that it does not like.
+        return kind
     text = str(error).split("\n")[0][:200]
     return f"{kind} ({text})" if text else kind
 

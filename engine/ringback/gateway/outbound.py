@@ -172,7 +172,7 @@ class Outbound:
         problem: GatewayError
         try:
             answer = await self._pools[parts.scheme].exchange(
-                method, target, sent, body, self._limits, extensions={"sni_hostname": host}
+                method, target, sent, body, self._limits, sni=host
             )
         except NotSent as error:
             problem = Unreachable(f"{host}: {error}; nothing was sent", wrote=False)

@@ -37,5 +37,6 @@ def test_the_seconds_are_those_of_the_program():
     assert (recorder.PROCESS_SECONDS, recorder.TRANSCRIBE_SECONDS) == (1, 5)
     assert documents.MAX_DOCUMENTS == 1000
     assert ears.PAUSES["w"] == 0.5
+    assert (lifecycle.MOST_HOPS, "Five such calls" in SECTION) == (5, True)
     for told in ("15 letters", "5 · ¼ · ½", "½ · 1 more", "2 · 4 · 3 · 8", "1 · 5"):
         assert told in SECTION

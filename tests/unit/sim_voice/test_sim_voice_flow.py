@@ -1,5 +1,7 @@
 """How a call goes from document to document: order, replacement, fallback, REST interruption."""
 
+import json
+
 from ringback.simulator.voice.ports import Answer, NumberSetup, Script
 
 CALLER, OURS, SITE = "+15550001111", "+15559990000", "https://app.test"
@@ -42,6 +44,17 @@ def test_the_first_request_carries_the_inbound_call_fields(world):
     }
 
 
+def test_the_caller_is_vouched_for_in_the_first_request(world):
+    call = world.ring("<Hangup/>")
+    fields = world.asked("call")[0]
+    assert json.loads(fields["CallToken"]) == {"parentCallInfoToken": f"simulated.{call.sid}"}
+    assert fields["StirVerstat"] == "TN-Validation-Passed-A"
+    world.exchange.ring_in("client:ann", OURS)
+    world.place("+15550003333", url=f"{SITE}/voice")
+    world.run(5)
+    assert all("CallToken" not in fields for fields in world.asked("call")[1:])
+
+
 def test_an_empty_response_hangs_up(world):
     call = world.ring(lambda ask: "")
     assert (call.status, call.duration, world.codes()) == ("completed", 0, [])
@@ -82,7 +95,8 @@ def test_redirect_drops_the_rest_and_relative_urls_follow_the_document(world):
     assert world.said(call) == ["there"]
     assert world.paths() == ["/voice", "/menu/main", "/menu/next?x=1&y=2"]
     assert [ask.method for ask in world.asks] == ["POST", "POST", "GET"]
-    assert set(world.asked("redirect")[0]) == set(world.asked("call")[0])
+    proof = {"CallToken", "StirVerstat"}
+    assert set(world.asked("redirect")[0]) == set(world.asked("call")[0]) - proof
 
 
 def test_relative_urls_follow_the_address_after_redirects(world):

@@ -106,7 +106,7 @@ def test_a_hang_up_ends_it_wherever_it_is():
 def test_a_rescript_starts_over_wherever_it_is():
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Pause length='60'/>"))
-    assert leg.send(Rescripted(Script(f"{SITE}/new"))) == Fetch(f"{SITE}/new", "POST", (), "call")
+    assert leg.send(Rescripted(Script(f"{SITE}/new"))) == Fetch(f"{SITE}/new", "POST", (), "update")
     assert leg.send(Rescripted(Script(twiml="<Response/>"))) is None
     assert leg.end == Finish()
 

@@ -170,7 +170,7 @@ def _load(at: Fetch | str) -> Program[tuple[Document, str]]:
             raise Failure(answer.error, answer.message, at.url)
         if not 200 <= answer.status < 300:
             raise Failure(11200, f"the web server answered HTTP {answer.status}", at.url)
-        base, document = answer.url, twiml.parse(answer.body, answer.content_type)
+        base, document = answer.url or at.url, twiml.parse(answer.body, answer.content_type)
     for problem in document.problems:
         if problem is not document.error:
             where = f" (line {problem.line}, column {problem.column})" if problem.line else ""

@@ -61,20 +61,21 @@ def call(script: Script) -> Program[Finish]:
     A REST update interrupts whatever runs and starts over with the new script. When a document
     fails and no fallback helps, the caller hears an apology first.
     """
+    purpose = "call"
     while True:
         try:
-            return (yield from _play(script))
+            return (yield from _play(script, purpose))
         except Interrupted as cut:
             if isinstance(cut.event, Rescripted):
-                script = cut.event.script
+                script, purpose = cut.event.script, "update"
             elif isinstance(cut.event, HungUp):
                 return Finish()
             else:
                 raise
 
 
-def _play(script: Script) -> Program[Finish]:
-    outcome = yield from run(VERBS, _start(script, "call"), CALL, script)
+def _play(script: Script, purpose: str) -> Program[Finish]:
+    outcome = yield from run(VERBS, _start(script, purpose), CALL, script)
     if isinstance(outcome, Finish):
         if not outcome.reject:
             yield from do(PickUp())

@@ -19,7 +19,7 @@ class Ask:
 
     `url` is absolute and may carry connection overrides as a fragment. `purpose` says which verb or
     setting caused it: call redirect gather record dial whisper wait enqueue fallback conference
-    announce refer connect sms.
+    announce refer connect sms update (a document that REST gave to a live call).
     """
 
     url: str

@@ -167,7 +167,8 @@ class Switch:
         return params.base(leg.call, self.account_sid)
 
     def _request(self, leg: Leg, effect: Fetch) -> Ask:
-        fields = pairs(self.base(leg), effect.fields)
+        proof = params.caller_proof(leg.call) if effect.purpose == "call" else ()
+        fields = pairs(self.base(leg), proof, effect.fields)
         return Ask(effect.url, effect.method, fields, effect.purpose, leg.sid)
 
     def _fetch(self, leg: Leg, effect: Fetch) -> object:

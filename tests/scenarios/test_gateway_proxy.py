@@ -231,14 +231,29 @@ def test_what_nginx_did_is_named(
         assert found[0].mend == f"set RINGBACK_PUBLIC_URL to {nginx.url}/straight"
 
 
-def test_a_node_behind_nginx_says_why_it_refuses(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("public", "path", "told", "expected"),
+    [
+        ("https", "/twilio/message", False, "scheme"),
+        ("", "/prefix/twilio/message", True, "prefix"),
+    ],
+)
+def test_a_node_behind_nginx_says_why_it_refuses(
+    tmp_path: Path, public: str, path: str, told: bool, expected: str
+) -> None:
     port = free_port()
     (tmp_path / "n").mkdir()
     nginx = Nginx(tmp_path / "n", port)
     project = tmp_path / "p"
     project.mkdir()
     (project / "ringback.toml").write_text("")
-    wrong = nginx.url.replace("http:", "https:")
+    wrong = nginx.url.replace("http:", "https:") if public else nginx.url
+    if told:
+        # As `ringback connect` keeps it: what Twilio was told.
+        target = {"sid": "PN", "name": "x", "before": {}, "after": {"sms_url": nginx.url + path}}
+        (project / "data").mkdir()
+        (project / "data" / "wiring.json").write_text(json.dumps({"targets": [target]}))
+    mend = f"set RINGBACK_PUBLIC_URL to {nginx.url}{'/prefix' if told else ''}"
     node = subprocess.Popen(
         [sys.executable, "-m", "ringback.cli.main", "serve", "--no-worker"],
         cwd=project, stderr=subprocess.PIPE, text=True,
@@ -255,14 +270,14 @@ def test_a_node_behind_nginx_says_why_it_refuses(tmp_path: Path) -> None:
                 break
         reading = threading.Thread(target=lambda: lines.extend(node.stderr or ()), daemon=True)
         reading.start()
-        assert webhook(f"{nginx.url}/twilio/message") == 403
+        assert webhook(f"{nginx.url}{path}") == 403
         deadline = time.monotonic() + 15
         while not refusals.read(project / "data"):
             assert time.monotonic() < deadline, lines
             time.sleep(0.05)
         (row,) = refusals.read(project / "data")
-        assert [cause["kind"] for cause in row["causes"]] == ["scheme"]
-        assert row["causes"][0]["mend"] == f"set RINGBACK_PUBLIC_URL to {nginx.url}"
+        assert [cause["kind"] for cause in row["causes"]] == [expected]
+        assert row["causes"][0]["mend"] == mend
         assert TOKEN not in json.dumps(row)
     finally:
         node.terminate()
@@ -272,4 +287,4 @@ def test_a_node_behind_nginx_says_why_it_refuses(tmp_path: Path) -> None:
     node.stderr.close()
     said = [line for line in lines if "was refused" in line]
     assert len(said) == 1
-    assert f"set RINGBACK_PUBLIC_URL to {nginx.url}" in said[0]
+    assert mend in said[0]

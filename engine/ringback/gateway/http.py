@@ -297,18 +297,3 @@ def _trust() -> ssl.SSLContext:
 def _no_trust() -> ssl.SSLContext:
     # For plain HTTP: an empty trust store refuses every certificate, should TLS come after all.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-def plain_client(*, connections: int = 10, timeout: float = 15.0) -> httpx.AsyncClient:
-    """An ordinary httpx client for a program of this project that plays Twilio.
-
-    No more than 10 connections, no redirects, no proxies or credentials from the environment.
-    """
-    if connections > 10:
-        raise ValueError("httpx collapses with many connections on one client: use several clients")
-    return httpx.AsyncClient(
-        timeout=timeout,
-        follow_redirects=False,
-        trust_env=False,
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-    )

@@ -39,6 +39,7 @@ class Refusals:
         self._shared = dict(settings.shared_keys)
         self._base_url = settings.public_url or base_url
         self._path = settings.data / FILE
+        self._told = settings.data / "wiring.json"
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -75,6 +76,7 @@ class Refusals:
                 public_url=self._base_url,
                 tokens=self._tokens,
                 shared_keys=self._shared,
+                known_urls=await asyncio.to_thread(_told, self._told),
                 most=MOST_READINGS,
             )
             _logger.warning(
@@ -106,6 +108,18 @@ class Refusals:
         fresh = self._path.with_suffix(".new")
         fresh.write_text(json.dumps(list(self._kept), ensure_ascii=False, indent=1), "utf-8")
         os.replace(fresh, self._path)  # noqa: PTH105
+
+
+def _told(path: Path) -> list[str]:
+    """The addresses that Twilio was told by `ringback connect`, which keeps them in this file: they
+    say what a request was before a proxy rewrote it. Not through the gateway's own reader, which
+    would bring its whole client into this process."""
+    try:
+        targets = json.loads(path.read_text("utf-8"))["targets"]
+        told = {url for target in targets for url in target["after"].values()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    return sorted(url for url in told if isinstance(url, str) and url.startswith("http"))
 
 
 def read(data: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ The decisions are those of the rule language itself; what the worker adds around
 span, backstops, stops, waits) is done here in memory.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ringback.actions import Action, Stop
+from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
 from ringback.plugins import turns
@@ -84,8 +86,9 @@ class Bench:
     ) -> "Bench":
         """Take a project folder, a plugin (its file, or the folder of a package), or a rule file.
 
-        `config` holds the tables that `[plugins.NAME]` would. Raises RuleErrors with every problem
-        of every file, and FileNotFoundError when nothing is there.
+        `config` holds the tables that `[plugins.NAME]` would; without it a project folder's own
+        settings are read. Raises RuleErrors with every problem of every file, ConfigError for wrong
+        settings, and FileNotFoundError when nothing is there.
         """
         place = Path(path).resolve()
         if not place.exists():
@@ -96,7 +99,7 @@ class Bench:
         elif place.is_file():
             rule_files = place
         else:
-            plugins = load_plugins(place / "plugins", config=config)
+            plugins = _plugins_of(place, config)
         ruleset, problems = ruleset_of(plugins, rule_files)
         if problems:
             raise RuleErrors(problems)
@@ -338,6 +341,18 @@ class Bench:
             verdicts={name: why for name, why in verdicts.items() if name not in fired},
             waiting=[] if self._watch else [run.rule.name for run in self._runs.all()],
         )
+
+
+def _plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) -> PluginSet:
+    if config is not None or not (project / "ringback.toml").is_file():
+        return load_plugins(project / "plugins", config=config)
+    settings = Settings.load(project, os.environ, {})
+    return load_plugins(
+        project / "plugins",
+        entry_points=settings.entry_points,
+        config=settings.plugin_config,
+        environ=settings.environ,
+    )
 
 
 def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:

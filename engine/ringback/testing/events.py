@@ -39,7 +39,9 @@ class _Row:
     id: int = 0
 
 
-def webhook(route: str, fields: Mapping[str, object], *, at: datetime = NOON) -> Event:
+def webhook(
+    route: str, fields: Mapping[str, object], *, at: datetime = NOON, trust: str = "simulated"
+) -> Event:
     """The event that a webhook with these fields makes. `route` is that of the log: `message`,
     `message/status`, `call`, `call/status`, `call/step`, `recording`, `debugger`.
 
@@ -49,9 +51,7 @@ def webhook(route: str, fields: Mapping[str, object], *, at: datetime = NOON) ->
         name: str(value) for name, value in fields.items()
     }
     body = urlencode(given).encode()
-    row = _Row(
-        iso(at), route, "simulated", "webhook", "", "application/x-www-form-urlencoded", body
-    )
+    row = _Row(iso(at), route, trust, "webhook", "", "application/x-www-form-urlencoded", body)
     return events_from(row, _uid)[0]
 
 

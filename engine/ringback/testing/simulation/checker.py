@@ -1,0 +1,232 @@
+"""Three ledgers against each other: what was acknowledged, what Twilio made, what the journal says.
+
+The checker has its own idea of which rule wants which webhook and knows nothing of the worker's.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import parse_qs
+
+from ringback.outcomes import rank
+from ringback.store.log import Entry
+from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation.story import Story
+
+TEXT_RULES = {"echo", "hours", "alert", "ring", "later"}
+OPEN_ACTIONS = {"planned", "deferred", "sending", "unknown"}
+OPEN_RUNS = {"pending", "running", "waiting"}
+PROVEN = {"accepted", "settled"}
+UNPROVEN = {"planned", "deferred", "sending", "unknown", "parked", "refused", "cancelled"}
+EXPLAINED = {"failed", "refused", "parked", "cancelled", "deferred", "unknown"}
+
+
+@dataclass
+class Verdict:
+    """What a story came to. All of the first block must be zero; `problems` says where not."""
+
+    lost: int = 0
+    doubled: int = 0
+    stuck: int = 0
+    unexplained: int = 0
+    false_claim: int = 0
+    order_regress: int = 0
+    crashed: int = 0
+
+    events: int = 0
+    intents: int = 0
+    sends: int = 0
+    kills: int = 0
+    freezes: int = 0
+    faults: int = 0
+    failed: int = 0
+    refused: int = 0
+    parked_checked: int = 0
+    parked_once: int = 0
+    parked_other: int = 0
+    days: float = 0.0
+    stories: int = 1
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def bad(self) -> int:
+        """How much is wrong."""
+        return (
+            self.lost + self.doubled + self.stuck + self.unexplained + self.false_claim
+            + self.order_regress + self.crashed
+        )  # fmt: skip
+
+    def add(self, other: "Verdict") -> None:
+        """Count another story in."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            setattr(self, item.name, value + getattr(other, item.name))
+
+    def blame(self, kind: str, what: str) -> None:
+        """Count one thing that must not be."""
+        setattr(self, kind, getattr(self, kind) + 1)
+        self.problems.append(f"{kind}: {what}")
+
+
+def judge(story: Story, *, drained: bool = True) -> Verdict:
+    """Judge a story that is over. With `drained=False` it may be in the middle, and only what must
+    hold at every moment is judged."""
+    verdict = Verdict(
+        kills=story.kills, freezes=story.freezes, faults=sum(story.twilio.injected.values()),
+        days=story.clock.now / 86400,
+    )  # fmt: skip
+    for crash in story.crashes:
+        verdict.blame("crashed", crash)
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        events = [dict(row) for row in reader.execute("select * from events")]
+        runs = [dict(row) for row in reader.execute("select * from runs")]
+        actions = [dict(row) for row in reader.execute("select * from actions")]
+        tags = {
+            row["tag"]: row["action_uid"]
+            for row in reader.execute("select tag, action_uid from attempts")
+        }
+    finally:
+        reader.close()
+    verdict.events, verdict.intents = len(events), len(actions)
+    _history(verdict, story)
+    _sends(verdict, story, actions, tags, drained)
+    _events(verdict, story.acknowledged, events, runs, actions, drained)
+    _ends(verdict, runs, actions, drained)
+    if drained:
+        _told(verdict, story, {event["dedupe_key"] for event in events})
+    return verdict
+
+
+def _history(verdict: Verdict, story: Story) -> None:
+    """Nothing ever goes back: a status to a lower one, a proven send to one that may be sent."""
+    for when, move in story.moves:
+        back = rank(move.kind, move.outcome) < rank(move.kind, move.was)
+        unsaid = move.old in PROVEN and move.new in UNPROVEN
+        leapt = move.old == "unknown" and move.new == "sending"
+        if back or unsaid or leapt:
+            verdict.blame(
+                "order_regress",
+                f"{move.uid} at {when:.3f}: {move.old} {move.was} -> {move.new} {move.outcome}",
+            )
+
+
+def _sends(
+    verdict: Verdict,
+    story: Story,
+    actions: list[dict[str, Any]],
+    tags: dict[str, str],
+    drained: bool,
+) -> None:
+    """Each action left at most one record at Twilio, and says so."""
+    made: dict[str, list[str]] = defaultdict(list)
+    for record in story.twilio.records.values():
+        action_uid = tags.get(record.tag)
+        if action_uid is None:
+            verdict.blame("doubled", f"{record.sid} was made for nobody")
+        else:
+            made[action_uid].append(record.sid)
+    verdict.sends = len(story.twilio.records)
+    for action in actions:
+        if action["kind"] not in ("send_message", "place_call"):
+            continue
+        uid, state, sids = action["uid"], action["state"], made[action["uid"]]
+        where = f"{uid} ({action['rule']}, {state}: {action['reason']})"
+        if len(sids) > 1:
+            verdict.blame("doubled", f"{where} was sent {len(sids)} times")
+        if action["remote_sid"] and action["remote_sid"] not in sids:
+            verdict.blame("false_claim", f"{where} claims {action['remote_sid']}")
+        if state in PROVEN and not sids:
+            verdict.blame("lost", f"{where} was never made")
+        if drained and state == "failed" and not action["outcome"] and sids:
+            verdict.blame("false_claim", f"{where} was made as {sids[0]}")
+
+
+def _events(
+    verdict: Verdict,
+    acknowledged: Iterable[Entry],
+    events: list[dict[str, Any]],
+    runs: list[dict[str, Any]],
+    actions: list[dict[str, Any]],
+    drained: bool,
+) -> None:
+    """Each acknowledged webhook is one event; each rule that wants it has one run, one action."""
+    wanted = {_identity(entry): _wanted_by(entry) for entry in acknowledged}
+    by_key = {event["dedupe_key"]: event for event in events}
+    for event in events:
+        key = event["dedupe_key"]
+        if event["source"] == "internal":
+            ended = {"action.unknown": {"doubtful"}, "action.failed": {"gave-up"}}
+            wanted[key] = ended.get(event["type"], set())
+        elif key not in wanted:
+            verdict.blame("unexplained", f"event {key} was never acknowledged")
+    ran = Counter((run["event_uid"], run["rule"]) for run in runs)
+    planned = Counter((action["event_uid"], action["rule"]) for action in actions)
+    for key, rules in wanted.items():
+        found = by_key.get(key)
+        if found is None:
+            if drained:
+                verdict.blame("lost", f"{key} was acknowledged and is no event")
+            continue
+        for rule in rules:
+            count, acted = ran[found["uid"], rule], planned[found["uid"], rule]
+            if count > 1 or acted > 1:
+                verdict.blame("doubled", f"{rule} for {key}: {count} runs, {acted} actions")
+            if drained and (not count or not acted):
+                verdict.blame("lost", f"{rule} for {key}: {count} runs, {acted} actions")
+
+
+def _told(verdict: Verdict, story: Story, keys: set[str]) -> None:
+    """The end of an action is an event that rules may listen to: none may be missing."""
+    ends = {(move.uid, move.new) for _, move in story.moves if move.new in ("failed", "unknown")}
+    for uid, state in sorted(ends):
+        if f"end:{uid}:action.{state}" not in keys:
+            verdict.blame("lost", f"that {uid} was {state} was not told to the rules")
+
+
+def _identity(entry: Entry) -> str:
+    get = _fields(entry).get
+    if entry.route == "message":
+        return f"in:{get('MessageSid')}"
+    if entry.route == "message/status":
+        return f"st:{get('MessageSid')}:{get('MessageStatus')}:{get('ErrorCode', '')}"
+    return f"cs:{get('CallSid')}:{get('CallStatus')}:{get('SequenceNumber')}"
+
+
+def _wanted_by(entry: Entry) -> set[str]:
+    get = _fields(entry).get
+    if entry.route == "message":
+        return {str(get("Body")).split()[0]} & TEXT_RULES
+    if get("MessageStatus") == "undelivered":
+        return {"undelivered"}
+    return {"hang-up"} if get("CallStatus") == "in-progress" else set()
+
+
+def _fields(entry: Entry) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(entry.body.decode()).items()}
+
+
+def _ends(
+    verdict: Verdict, runs: list[dict[str, Any]], actions: list[dict[str, Any]], drained: bool
+) -> None:
+    """Everything is at an end, and whatever is not a success says why."""
+    for run in runs:
+        where = f"run {run['uid']} of {run['rule']} is {run['state']}"
+        if drained and run["state"] in OPEN_RUNS:
+            verdict.blame("stuck", where)
+        if run["state"] in ("failed", "cancelled", "skipped"):
+            verdict.blame("lost" if run["reason"] else "unexplained", f"{where}: {run['reason']}")
+    for action in actions:
+        state, reason = action["state"], action["reason"]
+        where = f"{action['uid']} ({action['rule']}) is {state}: {reason}"
+        if drained and state in OPEN_ACTIONS:
+            verdict.blame("stuck", where)
+        if state in EXPLAINED and not reason:
+            verdict.blame("unexplained", where)
+        verdict.failed += state == "failed"
+        verdict.refused += state == "refused"
+        if state == "parked":
+            name = {"checked": "parked_checked", "at_most_once": "parked_once"}
+            counted = name.get(action["policy"], "parked_other")
+            setattr(verdict, counted, getattr(verdict, counted) + 1)

@@ -1,0 +1,158 @@
+"""One life of the worker: the real engine on a virtual loop, until it ends or is killed."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import cast
+
+from ringback.actions import HttpRequest, Notify
+from ringback.config import Settings
+from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.gateway.client import Gateway
+from ringback.gateway.wire import Reply
+from ringback.plugins.loader import PluginSet
+from ringback.rules.load import load_rules
+from ringback.rules.ruleset import RuleSet
+from ringback.seams import Seams
+from ringback.store.log import LogReader
+from ringback.testing.simulation.disk import Move, SimulatedJournal
+from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.loop import Clock, VirtualLoop
+from ringback.testing.simulation.twilio import Answer, Twilio
+from ringback.twilio.rest import Request
+from ringback.worker.engine import Engine
+from ringback.worker.notices import Notices
+
+ACCOUNT = "AC" + "0" * 32
+OURS = "+15550000001"
+RULES = Path(__file__).with_name("shop.yaml")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a project gives to its worker, here without plugins."""
+
+    ruleset: RuleSet
+    plugins: PluginSet = field(default_factory=PluginSet)
+    problems: list[Problem] = field(default_factory=list)
+
+
+@cache
+def rules(path: Path = RULES) -> Rules:
+    """The compiled rules of the simulated project. Raises RuleErrors when the file is wrong."""
+    loaded = load_rules([path])
+    if loaded.problems:
+        raise RuleErrors(loaded.problems)
+    return Rules(RuleSet(loaded.rules, loaded.language))
+
+
+def settings_for(folder: Path, settle_seconds: float = 60.0) -> Settings:
+    """The settings of the simulated node: direct, no budgets, default times."""
+    return Settings(
+        project=folder, data=folder, public_url="https://hooks.example.org", account_sid=ACCOUNT,
+        auth_tokens=("0123456789abcdef" * 2,), sender=OURS, settle_seconds=settle_seconds,
+        recipient_per_hour=0, total_per_hour=0,
+    )  # fmt: skip
+
+
+class _Door:
+    """The gateway of one life: the request reaches Twilio whatever becomes of who asked."""
+
+    def __init__(self, loop: VirtualLoop, twilio: Twilio, hot: Callable[[], None]) -> None:
+        self.dead = False
+        self._loop = loop
+        self._twilio = twilio
+        self._hot = hot
+
+    async def perform(self, request: Request) -> Reply:
+        if self.dead:
+            raise asyncio.CancelledError
+        future: asyncio.Future[Answer] = self._loop.create_future()
+
+        def answer(result: Answer) -> None:
+            if not self.dead and not future.done():
+                future.set_result(result)
+                self._hot()
+
+        self._twilio.take(request, answer)
+        self._hot()
+        result = await future
+        if isinstance(result, RingbackError):
+            raise result
+        return result
+
+
+class _Told(Notices):
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
+
+    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> None:
+        self._told(wish.text if isinstance(wish, Notify) else wish.url)
+
+
+class Life:
+    """The worker between two deaths. `hot` is called at the moments at which a death hurts most."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        clock: Clock,
+        dice: Random,
+        faults: Faults,
+        twilio: Twilio,
+        settings: Settings,
+        hot: Callable[[], None],
+        on_moves: Callable[[list[Move]], None],
+        told: Callable[[str], None],
+    ) -> None:
+        self.loop = VirtualLoop(clock)
+
+        def committed(moves: list[Move]) -> None:
+            on_moves(moves)
+            hot()
+
+        self.journal = SimulatedJournal(
+            folder / "journal.db", loop=self.loop, dice=dice, faults=faults, on_commit=committed
+        )
+        self._log = LogReader(folder / "log.db")
+        self._door = _Door(self.loop, twilio, hot)
+        seams = Seams(clock.wall, lambda: clock.now, dice, dice.getrandbits)
+        self.engine = Engine(
+            settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
+            gateway=cast(Gateway, self._door), seams=seams, hands=None,
+            on_poisoned=lambda reason: None, notices=_Told(told),
+        )  # fmt: skip
+        self._stop = asyncio.Event()
+        self._run = self.loop.create_task(self.engine.run(self._stop))
+
+    @property
+    def ended(self) -> BaseException | str | None:
+        """How the engine ended by itself: its exception, or a word; None while it works."""
+        if not self._run.done():
+            return None
+        if self._run.cancelled():
+            return "cancelled"
+        return self._run.exception() or "stopped"
+
+    def wake(self) -> None:
+        """There is news in the log."""
+        self.engine.wake()
+
+    def stop(self) -> None:
+        """Ask the engine to end in order."""
+        self._stop.set()
+
+    def bury(self) -> list[str]:
+        """Make an end of it, at whatever point it is: what it still does reaches neither the disk
+        nor Twilio. Returns what asyncio had to complain about before."""
+        complaints = list(self.loop.complaints)
+        self.journal.dead = self._door.dead = True
+        self.engine.sender.stopping = True
+        self.loop.drain()
+        self._log.close()
+        self.journal.close()
+        return complaints

@@ -1,0 +1,268 @@
+"""One story: a shop, its customers, its worker, Twilio, and everything that goes wrong for a day.
+
+The story can tell itself from a seed (`tell`), or be told step by step by whoever drives it.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+from urllib.parse import urlencode
+
+from ringback.errors import RingbackError
+from ringback.seams import Seams, iso
+from ringback.store.log import Entry, Log, insert
+from ringback.store.migrations import migrate_log
+from ringback.store.sqlite import connect_reader
+from ringback.store.writer import GroupWriter
+from ringback.testing.simulation.disk import Move
+from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.life import ACCOUNT, OURS, Life, settings_for
+from ringback.testing.simulation.loop import Clock
+from ringback.testing.simulation.twilio import Twilio
+
+WORDS = ("echo", "echo", "echo", "hours", "hours", "alert", "alert", "ring", "ring", "later")
+PEOPLE = 25
+SPAN = 300.0
+"""In so many seconds all customers write."""
+LIMIT = 6 * 3600.0
+"""What is not at an end by then is stuck."""
+SUPERVISOR = 2.0
+FORM = "application/x-www-form-urlencoded"
+OPEN = (
+    "select (select count(*) from actions "
+    "where state in ('planned', 'deferred', 'sending', 'unknown')) + "
+    "(select count(*) from runs where state in ('pending', 'running', 'waiting')) + "
+    "(select count(*) from events where verdicts is null)"
+)
+
+
+class Story:
+    """The world and what is left of it. `moves` is everything that ever happened to an action."""
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        faults: Faults | None = None,
+        settle_seconds: float = 60.0,
+        show: Callable[[str], None] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.folder = folder
+        self.faults = faults or Faults()
+        self.clock = Clock()
+        self.acknowledged: list[Entry] = []
+        self.moves: list[tuple[float, Move]] = []
+        self.told: list[str] = []
+        self.crashes: list[str] = []
+        self.kills = 0
+        self.freezes = 0
+        self.life: Life | None = None
+        self.receiving = True
+        self._dice = Random(f"story {seed}")
+        self._death = Random(f"death {seed}")
+        self._settings = settings_for(folder, settle_seconds)
+        self._show = show
+        self._hash = hashlib.sha256()
+        self._lives = 0
+        self._dying = False
+        self.twilio = Twilio(
+            self.clock, Random(f"twilio {seed}"), self.faults, self._callback, self.trace
+        )
+        self._seams = Seams(self.clock.wall, lambda: self.clock.now, self._dice)
+        self.log = Log(GroupWriter(folder / "log.db", insert, threaded=False, prepare=migrate_log))
+        self.start()
+
+    @property
+    def trace_hash(self) -> str:
+        """What happened, in sixteen letters: the same seed has the same."""
+        return self._hash.hexdigest()[:16]
+
+    def trace(self, who: str, what: str) -> None:
+        """Put one line into the trace."""
+        line = f"{self.clock.now:10.3f} {who:8} {what}"
+        self._hash.update(line.encode())
+        if self._show is not None:
+            self._show(line)
+
+    def tell(self, intents: int) -> None:
+        """Let the whole story happen: `intents` texts come in, then everything comes to its end."""
+        for number in range(intents):
+            self.twilio.after(self._dice.uniform(0.0, SPAN), partial(self._text, number))
+        self.run(SPAN)
+        while self.clock.now < LIMIT and (
+            self.life is None or self.open() or self.twilio.next_time() < float("inf")
+        ):
+            self.run(self.clock.now + 30.0)
+        if self.life is not None and self._dice.random() < 0.5:
+            self.life.stop()
+            self.run(self.clock.now + 60.0)
+        self.end()
+
+    def run(self, until: float) -> None:
+        """Let time pass, one callback after the other."""
+        while True:
+            life = self.life
+            if life is not None and life.loop.ready:
+                life.loop.step()
+                self._look_after(life)
+                continue
+            mine = life.loop.next_time() if life is not None else float("inf")
+            theirs = self.twilio.next_time()
+            following = min(mine, theirs)
+            if following > until:
+                self.clock.now = max(self.clock.now, until)
+                return
+            self.clock.now = max(self.clock.now, following)
+            if theirs <= mine:
+                self.twilio.step()
+            elif life is not None:
+                life.loop.ring()
+
+    def open(self) -> int:
+        """How much is not at an end yet."""
+        reader = connect_reader(self.folder / "journal.db")
+        try:
+            left = int(reader.execute(OPEN).fetchone()[0])
+            cursor = reader.execute("select value from meta where key = 'cursor'").fetchone()
+        finally:
+            reader.close()
+        return left + len(self.acknowledged) - (int(cursor[0]) if cursor else 0)
+
+    def text(self, body: str, sender: str) -> Entry:
+        """A customer writes."""
+        fields = {
+            "AccountSid": ACCOUNT, "MessageSid": self.twilio.sid("SM"), "From": sender,
+            "To": OURS, "Body": body, "NumMedia": "0",
+        }  # fmt: skip
+        return self.entry("message", "", fields)
+
+    def entry(self, route: str, tag: str, fields: dict[str, str]) -> Entry:
+        """A webhook as the receiver would record it now."""
+        return Entry(
+            iso(self._seams.now()), route, "signed", "webhook", tag, FORM,
+            urlencode(fields).encode(),
+        )  # fmt: skip
+
+    def receive(self, entry: Entry) -> bool:
+        """The receiver takes a webhook: when this is True, it has answered 2xx."""
+        if not self.receiving:
+            return False
+        self.log.push(entry._replace(received_at=iso(self._seams.now())), lambda _: None)
+        self.acknowledged.append(entry)
+        self.trace("receiver", f"{entry.route} {entry.tag[:6]} {entry.body[-60:].decode()}")
+        if self.life is not None and self._dice.random() >= self.faults.wake_lost:
+            self.life.wake()
+        return True
+
+    def start(self) -> None:
+        """Begin a life of the worker."""
+        self._lives += 1
+        self.trace("node", f"life {self._lives} begins")
+        self.life = Life(
+            folder=self.folder, clock=self.clock, dice=Random(f"life {self.seed} {self._lives}"),
+            faults=self.faults, twilio=self.twilio, settings=self._settings, hot=self._hot,
+            on_moves=self._moved, told=self.told.append,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """kill -9, here and now."""
+        if self.life is not None:
+            self.kills += 1
+            self._bury("killed")
+
+    def end(self) -> None:
+        """Close everything."""
+        if self.life is not None:
+            self._bury("the story ends")
+        self.log.close()
+
+    def _look_after(self, life: Life) -> None:
+        """After each callback: is the worker still alive, and shall it be?"""
+        ended = life.ended
+        if ended is not None:
+            if isinstance(ended, BaseException) and not isinstance(ended, RingbackError):
+                self.crashes.append(f"the engine broke: {ended!r}")
+            self._bury(f"ended: {ended!r}")
+            self.twilio.after(SUPERVISOR, self._restart)
+        elif self._dying or self._death.random() < self.faults.kill_anywhere:
+            self._die()
+
+    def _hot(self) -> None:
+        draw = self._death.random()
+        if draw < self.faults.kill_hot:
+            self._dying = True
+        elif draw < self.faults.kill_hot + self.faults.freeze:
+            self._freeze(self._death.choice((3.0, 8.0, 45.0, 1200.0)))
+
+    def _die(self) -> None:
+        self.kill()
+        down = self._death.choice((0.2, 2.0, 2.0, 2.0, 30.0, 900.0))
+        if self._death.random() < self.faults.receiver_too:
+            self.receiving = False
+        self.twilio.after(down, self._restart)
+
+    def _restart(self) -> None:
+        self.receiving = True
+        if self.life is None:
+            self.start()
+
+    def _freeze(self, seconds: float) -> None:
+        """The worker's process stands still (stopped, swapped out) while the world goes on."""
+        self.freezes += 1
+        until = self.clock.now + seconds
+        self.trace("node", f"frozen for {seconds:g} s")
+        while self.twilio.next_time() <= until:
+            self.clock.now = max(self.clock.now, self.twilio.next_time())
+            self.twilio.step()
+        self.clock.now = until
+
+    def _bury(self, how: str) -> None:
+        assert self.life is not None
+        life, self.life, self._dying = self.life, None, False
+        self.trace("node", f"life {self._lives} is over: {how}")
+        self.crashes += life.bury()
+
+    def _text(self, number: int) -> None:
+        word = self._dice.choice(WORDS)
+        sender = f"+1555100{self._dice.randrange(PEOPLE):04d}"
+        self._arrive(self.text(f"{word} {number}", sender))
+
+    def _arrive(self, entry: Entry) -> None:
+        """A webhook about a text comes in, is tried again while we are down, and maybe repeated."""
+        if not self.receive(entry):
+            self.twilio.after(5.0, lambda: self._arrive(entry))
+        elif self._dice.random() < self.faults.webhook_twice:
+            again = self._dice.choice((0.01, 3.0, 700.0))
+            self.twilio.after(again, lambda: self.receive(entry))
+
+    def _callback(self, route: str, tag: str, fields: dict[str, str]) -> None:
+        self.receive(self.entry(route, tag, fields))
+
+    def _moved(self, moves: list[Move]) -> None:
+        for move in moves:
+            self.moves.append((self.clock.now, move))
+            self.trace(
+                "journal",
+                f"{move.uid[-6:]} {move.old or '-'} -> {move.new} {move.outcome}: {move.reason}",
+            )
+
+
+class _Lines(logging.Handler):
+    def __init__(self, story: Story) -> None:
+        super().__init__()
+        self._story = story
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(Exception):
+            self._story.trace("log", f"{record.name}: {record.getMessage()}")
+
+
+def quiet() -> None:
+    """Keep the worker's own log out of the way: thousands of stories would fill the screen."""
+    logging.getLogger("ringback").setLevel(logging.CRITICAL + 1)

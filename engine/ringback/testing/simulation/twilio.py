@@ -1,0 +1,271 @@
+"""A Twilio in memory, with the manners that the send protocol has to survive.
+
+It goes on when the worker dies: a request that has left arrives, a record that was accepted is
+delivered, a callback that is owed is sent. Its ledger is the truth that the journal is held
+against. https://www.twilio.com/docs/messaging/api/message-resource
+"""
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from functools import partial
+from random import Random
+from typing import Any
+
+from ringback.errors import (
+    BadRequest,
+    ConnectionExpired,
+    GatewayError,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+    Unreadable,
+)
+from ringback.gateway.wire import Reply
+from ringback.testing.simulation.faults import NONE, Faults
+from ringback.testing.simulation.loop import EPOCH, Clock
+from ringback.twilio.rest import Request
+
+Answer = Reply | GatewayError
+Deliver = Callable[[str, str, dict[str, str]], None]
+"""Called with the route, the tag and the fields of a callback."""
+
+TIMEOUT = 30.0
+RECORD_SIDS = {"messages": "SM", "calls": "CA"}
+
+
+@dataclass
+class Record:
+    """One message or call that Twilio made. `tag` is that of the attempt that asked for it."""
+
+    sid: str
+    resource: str
+    tag: str
+    sender: str
+    to: str
+    body: str
+    made_at: float
+    listed_at: float
+    status: str = "queued"
+
+    def told(self) -> dict[str, Any]:
+        """The record as a list or an answer shows it."""
+        made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
+        shown = {
+            "sid": self.sid, "from": self.sender, "to": self.to, "status": self.status,
+            "direction": "outbound-api", "date_created": format_datetime(made),
+        }  # fmt: skip
+        return {**shown, "body": self.body, "num_media": "0"} if self.body else shown
+
+
+class Twilio:
+    """Takes requests, keeps records, owes callbacks. Everything it will do stands in its heap."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        dice: Random,
+        faults: Faults,
+        deliver: Deliver,
+        trace: Callable[[str, str], None],
+    ) -> None:
+        self.faults = faults
+        self.records: dict[str, Record] = {}
+        self.injected: dict[str, int] = {}
+        self.next_create: list[str] = []
+        self._clock = clock
+        self._dice = dice
+        self._deliver = deliver
+        self._trace = trace
+        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._count = 0
+
+    def next_time(self) -> float:
+        """When something happens next by itself; infinite when nothing is owed."""
+        return self._heap[0][0] if self._heap else float("inf")
+
+    def step(self) -> None:
+        """Let the next thing happen."""
+        heapq.heappop(self._heap)[2]()
+
+    def after(self, seconds: float, happen: Callable[[], object]) -> None:
+        """Let something happen in a while."""
+        self._count += 1
+        heapq.heappush(self._heap, (self._clock.now + seconds, self._count, happen))
+
+    def sid(self, prefix: str) -> str:
+        """A new SID."""
+        return f"{prefix}{self._dice.getrandbits(128):032x}"
+
+    def take(self, request: Request, answer: Callable[[Answer], None]) -> None:
+        """One request has left for us; `answer` is called when its answer arrives, if it does."""
+        if request.method == "GET":
+            self._read(request, answer)
+        elif request.makes:
+            self._create(request, answer)
+        else:
+            self._change(request, answer)
+
+    def _create(self, request: Request, answer: Callable[[Answer], None]) -> None:
+        dice, form = self._dice, dict(request.form)
+        fault = (
+            self.next_create.pop(0) if self.next_create
+            else self.faults.pick(dice, self.faults.create)
+        )  # fmt: skip
+        self._note(fault)
+        tag = form.get("StatusCallback", "").partition("#")[0].rpartition("/")[2]
+        self._trace("twilio", f"POST {request.resource} {tag[:6]} to {form.get('To')}: {fault}")
+        quick = dice.uniform(0.02, 0.5)
+        late = dice.uniform(0.0, self.faults.landing) if dice.random() < 0.5 else quick
+        waits = TIMEOUT if fault.startswith("timeout") else quick + dice.uniform(0.0, 0.5)
+        if fault == NONE or fault == "unreadable":
+
+            def done() -> None:
+                record = self._make(request.resource, form, tag)
+                good: Answer = Reply(201, record.told(), "RQ" + record.sid[2:])
+                bad = Unreadable("the answer is cut off", http_status=201, wrote=True)
+                self.after(dice.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
+
+            self.after(quick, done)
+            return
+        if fault.endswith("_after"):
+            self.after(late, lambda: self._land(request.resource, form, tag))
+        self.after(waits, lambda: answer(_error(fault, dice)))
+
+    def _land(self, resource: str, form: Mapping[str, str], tag: str) -> None:
+        """A request whose answer is lost is carried out all the same."""
+        self._make(resource, form, tag)
+
+    def _make(self, resource: str, form: Mapping[str, str], tag: str) -> Record:
+        dice = self._dice
+        slow = dice.random() < self.faults.slow_list
+        lag = dice.uniform(0.0, self.faults.lag) if slow else min(dice.expovariate(1 / 0.7), 20.0)
+        now = self._clock.now
+        record = Record(
+            self.sid(RECORD_SIDS[resource]), resource, tag, form.get("From", ""),
+            form.get("To", ""), form.get("Body", ""), now, now + lag,
+        )  # fmt: skip
+        self.records[record.sid] = record
+        self._trace("twilio", f"made {record.sid[:8]} for {tag[:6]}, listed in {lag:.1f} s")
+        for delay, status, code in self._life(resource):
+            self.after(delay, partial(self._is, record, status, code))
+        return record
+
+    def _life(self, resource: str) -> list[tuple[float, str, str]]:
+        """What becomes of a record: when, which status, which error."""
+        dice = self._dice
+        first = dice.expovariate(1 / 0.8)
+        second = first + dice.expovariate(1 / 3.0)
+        bad = dice.random() < self.faults.undelivered
+        if resource == "messages":
+            end = ("undelivered", "30003") if bad else ("delivered", "")
+            return [(first, "sent", ""), (second, *end)]
+        end = ("no-answer", "") if bad else ("completed", "")
+        steps = [(first, "initiated", ""), (second, "ringing", "")]
+        if not bad:
+            steps.append((second + dice.uniform(1, 9), "in-progress", ""))
+        return [*steps, (second + dice.uniform(10, 40), *end)]
+
+    def _is(self, record: Record, status: str, code: str) -> None:
+        record.status = status
+        if not record.tag:
+            return
+        family = "Message" if record.resource == "messages" else "Call"
+        fields = {
+            "AccountSid": "AC" + "0" * 32, f"{family}Sid": record.sid, f"{family}Status": status,
+            "From": record.sender, "To": record.to,
+        }  # fmt: skip
+        if code:
+            fields["ErrorCode"] = code
+        if family == "Call":
+            fields["SequenceNumber"] = str(len(status))
+            fields["Direction"] = "outbound-api"
+        dice, faults = self._dice, self.faults
+        if dice.random() < faults.callback_lost:
+            self._note("callback_lost")
+            return
+        for _ in range(2 if dice.random() < faults.callback_twice else 1):
+            delay = dice.expovariate(1 / 0.3)
+            if dice.random() < faults.callback_late:
+                self._note("callback_late")
+                delay = dice.uniform(5.0, 600.0)
+            self.after(
+                delay,
+                lambda: self._deliver(f"{family.lower()}/status", record.tag, fields),
+            )
+
+    def _change(self, request: Request, answer: Callable[[Answer], None]) -> None:
+        """An update of a live call: harmless when it is repeated."""
+        dice = self._dice
+        fault = self.faults.pick(dice, self.faults.read)
+        self._note(fault)
+        self._trace("twilio", f"POST {request.path[-40:]}: {fault}")
+        call = self.records.get(request.path.rpartition("/")[2].removesuffix(".json"))
+        over = call is not None and call.status in ("completed", "no-answer")
+        if call is None or over:
+            missing = NotFound("no such call", http_status=404, code=20404, origin="twilio")
+            self.after(dice.uniform(0.02, 0.5), lambda: answer(missing))
+        elif fault in (NONE, "garbage"):
+            good = Reply(200, call.told())
+            self.after(dice.uniform(0.02, 0.5), lambda: answer(good))
+        else:
+            waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
+            self.after(waits, lambda: answer(_error(fault, dice)))
+
+    def _read(self, request: Request, answer: Callable[[Answer], None]) -> None:
+        dice, query = self._dice, dict(request.form)
+        fault = self.faults.pick(dice, self.faults.read)
+        self._note(fault)
+        if fault not in (NONE, "garbage"):
+            self._trace("twilio", f"GET {request.resource}: {fault}")
+            waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
+            self.after(waits, lambda: answer(_error(fault, dice)))
+            return
+
+        def look() -> None:
+            found = [
+                record.told()
+                for record in self.records.values()
+                if record.resource == request.resource
+                and record.listed_at <= self._clock.now
+                and query.get("To", record.to) == record.to
+                and query.get("From", record.sender) == record.sender
+            ]
+            found.reverse()
+            shown = found[: int(query.get("PageSize", "50"))]
+            self._trace("twilio", f"GET {request.resource} to {query.get('To')}: {len(shown)}")
+            data = {request.resource: shown} if fault == NONE else {"page": 0}
+            self.after(dice.uniform(0.02, 0.3), lambda: answer(Reply(200, data)))
+
+        self.after(dice.uniform(0.02, 0.3), look)
+
+    def _note(self, fault: str) -> None:
+        if fault != NONE:
+            self.injected[fault] = self.injected.get(fault, 0) + 1
+
+
+def _error(fault: str, dice: Random) -> GatewayError:
+    name = fault.partition("_")[0]
+    match name:
+        case "refused":
+            return Unreachable("connection refused", wrote=False)
+        case "reset":
+            return Unreachable("connection reset", wrote=True)
+        case "timeout":
+            return Unreachable("no answer in 30 s", wrote=True)
+        case "500" | "503":
+            return ServerError(
+                f"Twilio answered {name}", http_status=int(name), code=20500, origin="twilio"
+            )
+        case "429":
+            wait = dice.uniform(1.0, 20.0) if fault.endswith("_wait") else None
+            return RateLimited("too many requests", http_status=429, code=20429, retry_after=wait)
+        case "rejected":
+            return BadRequest("not a valid number", http_status=400, code=21211, origin="twilio")
+        case "expired":
+            return ConnectionExpired("the gateway failed", http_status=500, origin="maton")
+    return Unauthorized("the credentials were refused", http_status=401)

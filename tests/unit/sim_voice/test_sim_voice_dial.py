@@ -386,6 +386,14 @@ def test_rest_takes_the_caller_out_of_a_dial(world):
     assert world.children(call)[0].status == "completed"
 
 
+def test_a_bad_action_is_reported_when_the_caller_has_gone(world):
+    call = world.ring(f"<Dial action='ftp://x/y'>{ANN}</Dial>")
+    world.run(10)
+    world.exchange.hang_up(call.sid)
+    world.run(2)
+    assert (world.codes(), world.asked("dial"), call.status) == ([11100], [], "completed")
+
+
 def test_rest_gives_the_dialled_party_a_document_of_its_own(world):
     world.page("/new", "<Say>just you</Say><Pause length='60'/>")
     world.page("/done", "<Say>they left</Say><Pause length='60'/>")

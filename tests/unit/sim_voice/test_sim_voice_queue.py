@@ -170,6 +170,12 @@ def test_a_bad_wait_url_is_an_error(world):
     assert (world.codes(), world.asked("enqueue")[0]["QueueResult"]) == ([14202], "error")
 
 
+def test_a_bad_action_is_an_error_and_is_left_out(world):
+    call = world.ring("<Enqueue action='ftp://x/y'>support</Enqueue><Say>after</Say>")
+    world.run(2)
+    assert (world.codes(), world.said(call)) == ([14203], ["after"])
+
+
 # --- taken out by another call ---
 
 

@@ -203,6 +203,18 @@ def test_a_key_that_was_prepared_ends_it(world):
     assert world.asked("record")[0]["Digits"] == "#"
 
 
+def test_a_recording_without_address_for_its_action(world):
+    call = world.ring("<Pause length='99'/>")
+    script = type(world.numbers["+15559990000"].script)(twiml="<Response><Record/></Response>")
+    world.exchange.update(call.sid, script=script)
+    world.run(1)
+    world.exchange.speak(call.sid, "hello", seconds=3)
+    world.run(5)
+    world.exchange.hang_up(call.sid)
+    world.run(5)
+    assert (world.codes(), world.asked("record")) == ([15004], [])
+
+
 def test_rest_interrupts_a_recording(world):
     world.page("/new", "<Say>new</Say>")
     call = world.ring("<Record action='/done'/>")

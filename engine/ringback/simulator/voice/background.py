@@ -2,7 +2,7 @@
 
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice.documents import Outcome, Page, Program, do
-from ringback.simulator.voice.effects import Background, Complain, Hear, PickUp, Refer, Send
+from ringback.simulator.voice.effects import Background, Complain, Hear, PickUp, Refer
 from ringback.simulator.voice.listening import recording_callback
 from ringback.simulator.voice.ports import NOBODY, Callback, RecordingSpec
 from ringback.simulator.voice.results import HungUp, Interrupted
@@ -56,7 +56,7 @@ def connect(verb: Element, page: Page) -> Program[Outcome]:
     except Interrupted as cut:
         yield Background("stop", noun.name, begun.name, begun.url)
         if isinstance(cut.event, HungUp) and verb.given("action"):
-            yield Send(page.action(verb, "connect", ()).fetch)
+            yield from page.farewell(verb, "connect", ())
         raise
     return None
 

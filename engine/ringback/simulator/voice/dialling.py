@@ -20,7 +20,6 @@ from ringback.simulator.voice.effects import (
     Now,
     PickUp,
     Ring,
-    Send,
     Stay,
     TakeFromQueue,
     Target,
@@ -55,7 +54,7 @@ def dial(verb: Element, page: Page) -> Program[Outcome]:
     except Interrupted as cut:
         rest: Dialed = yield AbandonDial()
         if isinstance(cut.event, HungUp) and verb.given("action"):
-            yield Send(page.action(verb, "dial", params.dialed(rest)).fetch)
+            yield from page.farewell(verb, "dial", params.dialed(rest))
         raise
     return _after(verb, page, result)
 
@@ -208,7 +207,7 @@ def _conference(verb: Element, noun: Element, page: Page) -> Program[Outcome]:
     except Interrupted as cut:
         yield LeaveRoom()
         if isinstance(cut.event, HungUp) and verb.given("action"):
-            yield Send(page.action(verb, "dial", params.dialed(Dialed("answered"))).fetch)
+            yield from page.farewell(verb, "dial", params.dialed(Dialed("answered")))
         raise
     return _after(verb, page, Dialed("answered"))
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ringback.simulator import twiml
 from ringback.simulator.twiml import Document, Element
-from ringback.simulator.voice.effects import Complain, Effect, Fetch, Opened
+from ringback.simulator.voice.effects import Complain, Effect, Fetch, Opened, Send
 from ringback.simulator.voice.ports import Answer, Script
 from ringback.simulator.voice.results import Interrupt, Interrupted
 
@@ -111,6 +111,17 @@ class Page:
         """Go where the verb's `action` says; without one, to this same document again."""
         url = self.resolve(verb.get("action") or self.base)
         return Goto(Fetch(url, verb.get("method").upper(), fields, purpose))
+
+    def farewell(
+        self, verb: Element, purpose: str, fields: tuple[tuple[str, str], ...]
+    ) -> Program[None]:
+        """Make the action's request for a leg that cannot run the reply any more."""
+        try:
+            action = self.action(verb, purpose, fields)
+        except Failure as failure:
+            yield Complain(failure.code, "error", str(failure), failure.url)
+        else:
+            yield Send(action.fetch)
 
 
 Verb: TypeAlias = Callable[[Element, Page], Program[Outcome]]

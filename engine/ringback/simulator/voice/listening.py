@@ -15,7 +15,6 @@ from ringback.simulator.voice.effects import (
     Hear,
     Notify,
     PickUp,
-    Send,
     StopCapture,
 )
 from ringback.simulator.voice.ports import Callback, RecordingSpec
@@ -165,7 +164,7 @@ def record(verb: Element, page: Page) -> Program[Outcome]:
         rest: Recorded = yield StopCapture()
         if isinstance(cut.event, HungUp) and rest.sid:
             fields = params.recorded(replace(rest, digits="hangup"))
-            yield Send(page.action(verb, "record", fields).fetch)
+            yield from page.farewell(verb, "record", fields)
         raise
     if not recorded.sid:
         yield from do(Complain(16102, "warning", "<Record> heard only silence", page.base))

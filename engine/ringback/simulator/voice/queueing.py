@@ -24,7 +24,6 @@ from ringback.simulator.voice.effects import (
     Look,
     Now,
     PickUp,
-    Send,
 )
 from ringback.simulator.voice.results import (
     Bridged,
@@ -54,6 +53,11 @@ def enqueue(verb: Element, page: Page) -> Program[Outcome]:
     except Failure as failure:
         yield from do(Complain(14202, "error", str(failure), page.base))
         return _after(verb, page, "error", "", 0)
+    try:
+        page.optional(verb.get("action"), 14203)
+    except Failure as failure:
+        yield from do(Complain(14203, "error", str(failure), page.base))
+        return None
     queued: Queued = yield from do(JoinQueue(name, verb.number("maxQueueSize")))
     if queued.full:
         yield from do(Complain(14207, "warning", f"queue {name!r} is full", page.base))
@@ -70,8 +74,7 @@ def _after(verb: Element, page: Page, result: str, sid: str, waited: int) -> Out
 def _send(verb: Element, page: Page, result: str, sid: str, waited: int) -> Program[None]:
     """The action request whose reply is not run: the leg has gone elsewhere already."""
     if verb.given("action"):
-        fields = params.left_queue(result, sid, waited)
-        yield Send(page.action(verb, "enqueue", fields).fetch)
+        yield from page.farewell(verb, "enqueue", params.left_queue(result, sid, waited))
 
 
 def _in_line(verb: Element, page: Page, wait_url: str) -> Program[Outcome]:

@@ -599,3 +599,11 @@ def test_the_revision_changes_with_the_rule_that_is_run(tmp_path: Path) -> None:
     )
     assert before["a"].rev != after["a"].rev
     assert before["c"].rev == after["c"].rev
+
+
+def test_stop_can_keep_only_the_other_rules_away(tmp_path: Path) -> None:
+    progress = start(
+        steps(tmp_path, "stop: {reason: Mine., others: true}\n      - reply: Hi"), text()
+    )
+    assert [type(action) for action in progress.actions] == [Stop, SendMessage]
+    assert progress.end == ""

@@ -369,6 +369,9 @@ class _Machine:
         if isinstance(given, Fault):
             return self.fail(step, given.message)
         self.actions.append(Stop(given["reason"]))
+        if given["others"]:
+            self.next()
+            return None
         return self.finish(f"stopped: {given['reason'] or 'by a stop step'}")
 
     def do_call(self, step: Step) -> Progress | None:

@@ -79,13 +79,17 @@ class Run(StepModel):
 
 
 class StopStep(StepModel):
-    """End here: no further step of this rule, and no rule of lower priority for this event."""
+    """End here: no further step of this rule, and no rule of lower priority for this event.
+
+    With `others` only the rules of lower priority are kept away, and this one goes on.
+    """
 
     step: ClassVar[str] = "stop"
     plain: ClassVar[str] = "reason"
     example: ClassVar[str] = "- stop: Opted out."
 
     reason: Text = ""
+    others: bool = False
 
 
 class Option(StepModel):

@@ -106,8 +106,14 @@ class _Server(uvicorn.Server):
         """End quietly, with exit code 0, on SIGTERM and SIGINT; uvicorn would raise them again."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._end, number)
         yield
+
+    def _end(self, number: int) -> None:
+        for line in list(self.server_state.connections):
+            if isinstance(line, Line) and line.held:
+                line.reset()
+        self.handle_exit(number, None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

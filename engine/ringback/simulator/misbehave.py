@@ -23,12 +23,15 @@ BOMB = 1024
 NESTED = 100_000
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 JSON = "application/json"
+SLOW = ("hang", "drip", "malform", "callback_first")
 
 Perform = Callable[[], Response]
 
 
 async def play(world: World, request: Request, fault: Fault, perform: Perform) -> Response | None:
     """Answer a struck request. None: the connection is gone and there is nothing to answer."""
+    if fault.do in SLOW and (line := line_of(request)) is not None:
+        line.held = True
     if fault.do == "error":
         return _error(fault, perform)
     if fault.do == "throttle":
@@ -50,7 +53,7 @@ async def play(world: World, request: Request, fault: Fault, perform: Perform) -
     if fault.do == "stale" and (line := line_of(request)) is not None:
         line.poisoned = True
     if fault.do == "callback_first":
-        await _callbacks(world, fault)
+        await _callbacks(world, fault, response)
     return response
 
 
@@ -142,14 +145,14 @@ async def _drip(request: Request, fault: Fault, response: Response) -> Response 
     return StreamingResponse(slowly(), response.status_code, media_type=JSON)
 
 
-async def _callbacks(world: World, fault: Fault) -> None:
-    """Hold the answer back until callbacks that the request has set off are answered."""
+async def _callbacks(world: World, fault: Fault, response: Response) -> None:
+    """Hold the answer back until callbacks about what was made have been answered."""
     if world.clock.stepped:
         await world.clock.advance(float(fault.get("seconds", 10.0)))
         return
-    wanted = world.outbox.answered + int(fault.get("steps", 1))
+    sid = json.loads(bytes(response.body) or b"{}").get("sid", "")
     for _ in range(1000):
-        if world.outbox.answered >= wanted:
+        if world.outbox.answered[sid] >= int(fault.get("steps", 1)):
             return
         await asyncio.sleep(0.01)
 

@@ -3,6 +3,7 @@
 Every webhook goes through here, so every one is in the ledger, with the faults that struck it.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -26,7 +27,7 @@ class Outbox:
     def __init__(self, world: World, report: Callable[[Webhook, Delivery], None]) -> None:
         self._world = world
         self._report = report
-        self.answered = 0
+        self.answered: Counter[str] = Counter()
         self._held: dict[str, list[Callable[[], None]]] = {}
 
     def tell(self, webhook: Webhook) -> None:
@@ -123,7 +124,7 @@ class Outbox:
             reason=delivery.reason, content_type=delivery.content_type,
             body=_text(delivery),
         )  # fmt: skip
-        self.answered += 1
+        self.answered[webhook.subject] += 1
         if webhook.voice:
             self._remember(webhook, delivery)
         try:

@@ -26,7 +26,7 @@ REQUEST_FAULTS: dict[str, tuple[str, ...]] = {
     "malform": ("how", "created"),
     "redirect": ("location", "status"),
     "stale": (),
-    "callback_first": ("steps",),
+    "callback_first": ("steps", "seconds"),
     "lag": ("seconds",),
     "list": ("how",),
     "expired": (),

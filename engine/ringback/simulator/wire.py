@@ -14,9 +14,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class Line(HttpToolsProtocol):
-    """One connection of uvicorn that faults may take hold of."""
+    """One connection of uvicorn that faults may take hold of.
+
+    A `poisoned` one breaks at its next request; a `held` one is in the hands of a slow fault and is
+    broken when the server stops.
+    """
 
     poisoned = False
+    held = False
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -1,10 +1,14 @@
 """The same plan and the same steps give the same bytes; another seed gives others."""
 
 import json
+import socket
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 PERSON = "+14155550123"
@@ -137,6 +141,28 @@ def test_a_wrong_plan_ends_the_start_with_one_clear_line(tmp_path: Path, plan, w
     assert done.returncode == 78
     assert word in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.simulator.main", "--fault", "messages.list hang"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    card = json.loads(process.stdout.readline())
+    host = urlsplit(card["base_url"])
+    pair = b64encode(f"{card['account_sid']}:{card['auth_token']}".encode()).decode()
+    with socket.create_connection((host.hostname, host.port)) as plug:
+        path = f"/2010-04-01/Accounts/{card['account_sid']}/Messages.json"
+        plug.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {pair}\r\n\r\n".encode()
+        )
+        with httpx.Client(base_url=card["base_url"]) as client:
+            while not client.get("/_sim/ledger?kind=fault").json()["entries"]:
+                pass
+        process.terminate()
+        _, words = process.communicate(timeout=5)
+    assert (process.returncode, words) == (0, "")
 
 
 def test_a_taken_port_is_said_plainly(box) -> None:

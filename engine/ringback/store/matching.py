@@ -136,18 +136,68 @@ def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | N
     )
     recorded = Recorded()
     for item in batch:
-        event = item.event
-        if event.type == "message.received":
-            _heard_from(connection, event)
-            learn(connection, event)
-        elif event.source != "internal":
-            recorded.moved.extend(fold(connection, event))
+        recorded.moved.extend(_believe(connection, item.event))
     insert_runs(connection, [run for item in batch for run in item.runs])
     for item in batch:
         _touch(connection, item)
     if new_cursor is not None:
         set_meta(connection, CURSOR, str(new_cursor))
     return recorded
+
+
+def _believe(connection: Connection, event: Event) -> list[Moved]:
+    """Let an event change what we know of contacts, consent and outcomes. A mere claim does not."""
+    if event.trust == "claimed" or event.source == "internal":
+        return []
+    if event.type != "message.received":
+        return fold(connection, event)
+    _heard_from(connection, event)
+    learn(connection, event)
+    return []
+
+
+def prove(connection: Connection, item: Matched) -> Recorded:
+    """A claimed event has been confirmed: believe it, and start what it starts."""
+    connection.execute(
+        "update events set trust = ?, verdicts = ? where uid = ?",
+        (item.event.trust, item.verdicts, item.event.uid),
+    )
+    insert_runs(connection, item.runs)
+    _touch(connection, item)
+    return Recorded(_believe(connection, item.event))
+
+
+def doubt(connection: Connection, event_uid: str, why: str) -> None:
+    """A claimed event was not confirmed: say why beside its verdicts."""
+    connection.execute(
+        "update events set verdicts = json_set(coalesce(verdicts, '{}'), '$.proof', ?) "
+        "where uid = ? and trust = 'claimed'",
+        (why, event_uid),
+    )
+
+
+def unproven(connection: Connection, limit: int) -> list[str]:
+    """Claimed events that nobody has looked up yet, oldest first."""
+    rows = connection.execute(
+        "select uid from events where trust = 'claimed' "
+        "and json_extract(verdicts, '$.proof') is null order by id limit ?",
+        (limit,),
+    )
+    return [row[0] for row in rows]
+
+
+def ran(connection: Connection, event_uid: str) -> set[str]:
+    """The rules that have a run for this event."""
+    rows = connection.execute("select rule from runs where event_uid = ?", (event_uid,))
+    return {row[0] for row in rows}
+
+
+def claimed_twin(connection: Connection, dedupe_key: str) -> str | None:
+    """The event of this identity, when all that is known of it is a claim."""
+    row = connection.execute(
+        "select uid from events where dedupe_key = ? and trust = 'claimed'", (dedupe_key,)
+    ).fetchone()
+    return str(row[0]) if row else None
 
 
 def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:

@@ -56,6 +56,7 @@ create index events_conversation on events (conversation);
 create index events_type on events (type);
 create index events_error on events (error_code) where error_code > 0;
 create index events_unmatched on events (id) where verdicts is null;
+create index events_claimed on events (id) where trust = 'claimed';
 
 create table runs (
     id integer primary key,

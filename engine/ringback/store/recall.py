@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ringback.events import Event
 from ringback.seams import from_iso
-from ringback.store.log import LogReader
+from ringback.store.log import LogReader, LogRow
 from ringback.twilio.error_codes import error_class
 from ringback.twilio.webhooks import events_from
 
@@ -24,6 +24,12 @@ def event(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event | N
     """
     row = connection.execute(f"select {_COLUMNS} from events where uid = ?", (uid,)).fetchone()
     return _event(row, log) if row else None
+
+
+def log_row(connection: sqlite3.Connection, log: LogReader, uid: str) -> LogRow | None:
+    """The row of the log that this event was parsed from."""
+    row = connection.execute("select log_id from events where uid = ?", (uid,)).fetchone()
+    return log.get(row[0]) if row and row[0] is not None else None
 
 
 def uid_of(connection: sqlite3.Connection, dedupe_key: str) -> str | None:
@@ -49,7 +55,7 @@ def _event(row: sqlite3.Row, log: LogReader) -> Event:
         source = log.get(log_id)
         for parsed in events_from(source, lambda: known["uid"]) if source else ():
             if parsed.dedupe_key == known["dedupe_key"]:
-                return replace(parsed, uid=known["uid"], depth=known["depth"])
+                return replace(parsed, uid=known["uid"], depth=known["depth"], trust=known["trust"])
     known["at"], known["received_at"] = from_iso(known["at"]), from_iso(known["received_at"])
     return Event(
         **known,

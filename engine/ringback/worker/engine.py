@@ -20,12 +20,13 @@ from ringback.hands import Hands, Held
 from ringback.plugins.loader import PluginSet
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, from_iso, iso
-from ringback.store import recall, running, sending
+from ringback.store import matching, recall, running, sending
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.running import NewAction
 from ringback.worker.answers import Waiting
 from ringback.worker.calls import Calls
+from ringback.worker.confirm import Confirmer
 from ringback.worker.gate import Gatekeeper
 from ringback.worker.handlers import Handlers
 from ringback.worker.hooks import Hooks
@@ -117,6 +118,8 @@ class Engine:
             journal=journal, settings=settings, seams=seams, gateway=gateway,
             on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
+        self.matcher.claims = bool(settings.hook_secret)
+        self.confirmer = Confirmer(gateway, seams, settings.account_sid, self._proof)
         self.schedules = Schedules(journal, seams, self.wake)
         self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
         self._news = asyncio.Event()
@@ -149,6 +152,7 @@ class Engine:
             loop.cancel()
         await self.lanes.idle()
         await self.sender.idle()
+        await self.confirmer.close()
         await self.hooks.shutdown()
         loops[2].cancel()
         await asyncio.gather(*loops, return_exceptions=True)
@@ -170,6 +174,10 @@ class Engine:
         self.matcher.quarantined = running.quarantined(self.journal.reader)
         self.resumer.quarantined = self.matcher.quarantined
         self.resumer.restore()
+        for uid in matching.unproven(self.journal.reader, RELOAD_ROWS):
+            claimed = recall.event(self.journal.reader, self._log, uid)
+            if claimed is not None:
+                self.confirmer.look(claimed)
         self.sender.refill()
 
     async def blame(self, held: Sequence[Held], ended: str) -> None:
@@ -240,12 +248,25 @@ class Engine:
             if found.runs:
                 runs = [Ready(run.uid, rule, run.key) for rule, run in found.runs]
                 self._job(event, runs, waiting)
-            elif waiting is not None and not found.wakes:
+            elif waiting is not None and not found.wakes and event.trust != "claimed":
                 waiting.give("")
+            if event.trust == "claimed":
+                self.confirmer.look(event)
+        for uid, trust in step.twins:
+            self.lanes.put(uid, partial(self._proof, uid, trust, ""))
         for moved in step.moved:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
         self.hooks.on_events([found.event for found in step.found])
+
+    async def _proof(self, uid: str, trust: str, why: str) -> None:
+        """What a look at the gateway, or a signed twin, has shown of a claimed event."""
+        if trust == "claimed":
+            await self.journal.write(partial(matching.doubt, event_uid=uid, why=why))
+            return
+        async with self._matching:
+            step = await self.matcher.proven(uid, trust)
+        self._handle(step)
 
     def _job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         async def work() -> None:

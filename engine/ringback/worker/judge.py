@@ -106,11 +106,12 @@ class Judge:
         self.facts.add(event)
         match = self._ruleset.match(event, self.facts)
         found = Judgement(dict(match.verdicts))
-        found.wakes = self._waits.woken_by(event)
-        found.cancels = [
-            (run_uid, f"cancelled by {event.type}")
-            for run_uid in self._waits.cancelled_by(event, self.facts)
-        ]
+        if event.trust != "claimed":  # a mere claim wakes nobody
+            found.wakes = self._waits.woken_by(event)
+            found.cancels = [
+                (run_uid, f"cancelled by {event.type}")
+                for run_uid in self._waits.cancelled_by(event, self.facts)
+            ]
         taken = bool(found.wakes)
         for rule in sorted(match.fired, key=lambda rule: rule.backstop):
             key = self._ruleset.key_of(rule, event, self.facts)

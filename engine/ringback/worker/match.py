@@ -7,12 +7,13 @@ after it leaves runs that wait to be started.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ringback.events import Event
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams
-from ringback.store import matching
+from ringback.store import matching, recall
 from ringback.store.journal import Connection, Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
@@ -39,11 +40,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of matching did: how many rows it read, what was new, which actions moved."""
+    """What one step of matching did: how many rows it read, what was new, which actions moved,
+    and which earlier claims (uid) a proven delivery has now caught up with (its trust)."""
 
     rows: int = 0
     found: tuple[Found, ...] = ()
     moved: tuple[Moved, ...] = ()
+    twins: tuple[tuple[str, str], ...] = ()
 
 
 class Matcher:
@@ -59,6 +62,7 @@ class Matcher:
         self.ruleset = ruleset
         self.quarantined: dict[str, str] = {}
         self.cursor = matching.cursor(journal.reader)
+        self.claims = False
 
     async def step(self) -> Step:
         """Match the next batch of the log. `rows` is 0 when there is nothing new."""
@@ -87,6 +91,22 @@ class Matcher:
         await self._journal.write(write)
         return Step(len(judged), tuple(item.found(None) for item in judged))
 
+    async def proven(self, uid: str, trust: str) -> Step:
+        """A claimed event has earned this trust: judge it again. Rules that ran for the claim do
+        not run a second time."""
+        reader = self._journal.reader
+        event = recall.event(reader, self._log, uid)
+        if event is None or event.trust != "claimed":
+            return Step()
+        ran = matching.ran(reader, uid)
+        row = recall.log_row(reader, self._log, uid)
+        judged = self._judged(self._judge(), replace(event, trust=trust), row)
+        starts = [pair for pair in judged.judgement.starts if pair[0].name not in ran]
+        judged.judgement.starts[:] = starts
+        item = replace(judged.matched, runs=tuple(run for _, run in starts))
+        recorded = await self._journal.write(partial(matching.prove, item=item))
+        return Step(1, (judged.found(row),), tuple(recorded.moved))
+
     async def _match(self, rows: Sequence[LogRow], cursor: int | None) -> Step:
         parsed = [
             (event, row)
@@ -95,16 +115,18 @@ class Matcher:
         ]
         known = matching.known_keys(self._journal.reader, [event.dedupe_key for event, _ in parsed])
         fresh: list[tuple[Event, LogRow]] = []
+        twins: list[tuple[str, str]] = []
         for event, row in parsed:
             if event.dedupe_key not in known:
                 known.add(event.dedupe_key)
                 fresh.append((event, row))
+            elif self.claims and event.trust != "claimed":
+                twin = matching.claimed_twin(self._journal.reader, event.dedupe_key)
+                twins += [(twin, event.trust)] if twin else []
         depths = matching.depths(self._journal.reader, [event.tag for event, _ in fresh])
         judge = self._judge()
         judged = [
-            self._judged(judge, replace(event, depth=depths.get(event.tag, 0)), row)
-            if event.tag
-            else self._judged(judge, event, row)
+            self._judged(judge, _tagged(event, depths) if event.tag else event, row)
             for event, row in fresh
         ]
         recorded = await self._journal.write(
@@ -113,7 +135,7 @@ class Matcher:
             )
         )
         found = [item.found(row) for item, (_, row) in zip(judged, fresh, strict=True)]
-        return Step(len(rows), tuple(found), tuple(recorded.moved))
+        return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(twins))
 
     def _judge(self) -> Judge:
         return Judge(self.ruleset, self.quarantined, self._waits, self._journal, self._seams)
@@ -130,6 +152,15 @@ class Matcher:
             tuple(judgement.wakes),
         )
         return _Judged(matched, judgement)
+
+
+def _tagged(event: Event, depths: dict[str, int]) -> Event:
+    """An event that carries a tag of ours: how deep it stands, and proven by it. Nobody but Twilio
+    was told the tag."""
+    if event.tag not in depths:
+        return event
+    trust = "confirmed" if event.trust == "claimed" else event.trust
+    return replace(event, depth=depths[event.tag], trust=trust)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,116 @@
+"""How is a webhook proven when no auth token is known? By reading its resource back.
+
+A request to the secret path only claims. The gateway must know the SID, in our account, with the
+same addresses, text and direction, and young enough; then the event is `confirmed` and the rules
+see it. A tag or a SID that nobody but Twilio can have had is proof by itself.
+https://www.twilio.com/docs/messaging/api/message-resource#fetch-a-message-resource
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from ringback.errors import GatewayError, NotFound, RingbackError
+from ringback.events import Event
+from ringback.gateway.client import Gateway
+from ringback.gateway.records import Call, Message
+from ringback.outcomes import normal_status, rank
+from ringback.seams import Seams
+
+log = logging.getLogger(__name__)
+
+TRIES = (0.0, 1.0, 4.0)
+"""Seconds before each look: Twilio's list may lag behind its own webhook."""
+OLDEST = timedelta(hours=24)
+AT_ONCE = 8
+
+
+class Confirmer:
+    """Looks claimed events up. `on_proof` gets the event's uid, the trust that it earned and why
+    it did not earn more."""
+
+    def __init__(
+        self,
+        gateway: Gateway | None,
+        seams: Seams,
+        account_sid: str,
+        on_proof: Callable[[str, str, str], Awaitable[None]],
+    ) -> None:
+        self._gateway = gateway
+        self._seams = seams
+        self._account_sid = account_sid
+        self._on_proof = on_proof
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(AT_ONCE)
+
+    def look(self, event: Event) -> None:
+        """Find out about a claimed event, in the background."""
+        if event.uid not in self._tasks:
+            task = asyncio.ensure_future(self._look(event))
+            self._tasks[event.uid] = task
+            task.add_done_callback(lambda _: self._tasks.pop(event.uid, None))
+
+    async def close(self) -> None:
+        """Stop looking. What is still open is looked for again by the next worker."""
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _look(self, event: Event) -> None:
+        why = "no gateway is configured that could confirm it"
+        for pause in TRIES if self._gateway is not None else ():
+            await asyncio.sleep(pause)
+            try:
+                async with self._room:
+                    why = await self._difference(event)
+            except NotFound:
+                why = f"the gateway does not know {event.subject_sid}"
+                continue
+            except GatewayError as error:
+                why = f"it could not be looked up: {error}"
+                continue
+            break
+        trust = "claimed" if why else "confirmed"
+        if why:
+            log.warning("%s %s is not confirmed: %s", event.type, event.uid, why)
+        try:
+            await self._on_proof(event.uid, trust, why)
+        except RingbackError as error:
+            log.error("the proof of %s could not be written: %s", event.uid, error)
+
+    async def _difference(self, event: Event) -> str:
+        """What the resource says otherwise than the webhook; empty when they agree."""
+        assert self._gateway is not None
+        if event.account_sid != self._account_sid:
+            return f"account {event.account_sid} is not ours"
+        if event.subject_sid[:2] in ("SM", "MM"):
+            return self._message(event, await self._gateway.messages.fetch(event.subject_sid))
+        if event.call_sid:
+            return self._call(event, await self._gateway.calls.fetch(event.call_sid))
+        return f"{event.type} has no resource that could be read back"
+
+    def _message(self, event: Event, found: Message) -> str:
+        if (found.from_, found.to) != (event.sender, event.recipient):
+            return "From and To differ"
+        if event.type == "message.received":
+            if found.direction != "inbound":
+                return f"its direction is {found.direction}"
+            if found.body and found.body != event.body:
+                return "the text differs"
+        elif rank("send_message", normal_status(found.status)) < rank(
+            "send_message", normal_status(event.status)
+        ):
+            return f"its status is {found.status}"
+        return self._age(found)
+
+    def _call(self, event: Event, found: Call) -> str:
+        if {found.from_, found.to} != {event.sender, event.recipient}:
+            return "From and To differ"
+        return self._age(found)
+
+    def _age(self, found: Message | Call) -> str:
+        created = found.date_created
+        if created is not None and self._seams.now() - created > OLDEST:
+            return f"it is of {created:%Y-%m-%d}: too old to be news"
+        return ""

@@ -104,18 +104,23 @@ class Wild:
         self._tasks.add(task)
         self.connections += 1
         try:
-            while True:
-                step = self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
-                if not isinstance(step, bytes):
-                    await step(reader, writer)
-                    break
+            while isinstance(self.plan[0], bytes):
                 await self.read(reader)
+                step = self.next()
+                assert isinstance(step, bytes)
                 writer.write(step)
                 await writer.drain()
+            talk = self.next()
+            assert not isinstance(talk, bytes)
+            await talk(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.transport.abort()
+
+    def next(self) -> bytes | Talk:
+        """The next step of the plan; the last one lasts."""
+        return self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
 
     async def read(self, reader: asyncio.StreamReader) -> None:
         """Read one whole request and keep it."""
@@ -803,3 +808,64 @@ async def test_reads_need_no_pin_and_a_failed_look_up_sends_nothing(wild: Wild) 
             await gateway.perform(SEND)
     assert caught.value.wrote is False
     assert [head.split()[0] for head, _ in wild.requests] == ["GET", "GET"]
+
+
+# ---- downloads -----------------------------------------------------------------------------
+
+RE = "RE" + "2c" * 16
+ME = "ME" + "3d" * 16
+
+
+async def test_a_file_comes_straight_or_by_a_redirect_that_sees_no_credentials(wild: Wild) -> None:
+    sound = bytes(range(256)) * 2000
+    wild.plan = [http(200, sound, kind="audio/mpeg")]
+    async with direct(wild) as gateway:
+        found = await gateway.recordings.content(RE)
+    assert (found.content_type, found.body) == ("audio/mpeg", sound)
+    assert wild.requests[0][0].startswith(f"GET /2010-04-01/Accounts/{AC}/Recordings/{RE}.mp3 ")
+    wild.requests.clear()
+    wild.plan = [
+        http(307, b"", "Location: /moved"),
+        http(302, b"", f"Location: {wild.url}/file?signed=1"),
+        http(200, b"picture", kind="image/png"),
+    ]
+    async with maton(wild) as gateway:
+        medium = await gateway.messages.media(SM).content(ME)
+    assert (medium.content_type, medium.body) == ("image/png", b"picture")
+    heads = [head for head, _ in wild.requests]
+    assert heads[0].startswith(f"GET /twilio/2010-04-01/Accounts/{AC}/Messages/{SM}/Media/{ME} ")
+    assert KEY in heads[0]
+    assert heads[1].startswith("GET /moved ")
+    assert heads[2].startswith("GET /file?signed=1 ")
+    assert not any("authorization" in head.lower() for head in heads[1:])
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/x", "http://127.0.0.1:1/x", "https://media.twiliocdn.com.evil/x",
+     "file:///etc/passwd", "https://169.254.169.254/", "http://api.twilio.com/plain", ""],
+)  # fmt: skip
+async def test_a_file_is_not_looked_for_elsewhere(wild: Wild, target: str) -> None:
+    wild.plan = [http(302, b"", f"Location: {target}")]
+    async with direct(wild) as gateway:
+        with pytest.raises(BadRequest):
+            await gateway.recordings.content(RE)
+    assert len(wild.requests) <= 4
+
+
+async def test_a_file_that_is_gone_too_large_or_moved_for_ever(wild: Wild) -> None:
+    async with direct(wild) as gateway:
+        wild.plan = [twilio_error(404, 20404)]
+        with pytest.raises(NotFound):
+            await gateway.recordings.content(RE)
+        wild.plan = [http(200, b"x" * (25 * 1024 * 1024 + 1), kind="audio/mpeg")]
+        with pytest.raises(Unreadable, match="25600 KiB"):
+            await gateway.recordings.content(RE)
+        with pytest.raises(UsageError, match="mp3 or wav"):
+            await gateway.recordings.content(RE, "ogg")
+    wild.requests.clear()
+    wild.plan = [http(302, b"", "Location: /again")]
+    async with direct(wild) as gateway:
+        with pytest.raises(BadRequest):
+            await gateway.recordings.content(RE)
+    assert len(wild.requests) == 4

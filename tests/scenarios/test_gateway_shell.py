@@ -299,3 +299,21 @@ def test_on_a_terminal_a_write_is_shown_and_asked_about(
     code, shown = at_a_terminal("", *words, "--yes")
     assert (code, sent()) == (0, before + 2)
     assert "Send this?" not in shown
+
+
+def test_a_picture_that_came_with_a_message_is_saved(
+    shell: Shell, twilio: dict[str, Any], tmp_path: Path
+) -> None:
+    ours = twilio["numbers"][0]
+    words = ("gateway", "messages")
+    sent = shell.one(*words, "send", "--to", THEM, "--from", ours, "--media-url",
+                     "https://example.com/cat.png")  # fmt: skip
+    (medium,) = shell(*words, "media", sent["sid"])
+    target = tmp_path / "cat.png"
+    said = shell.text(*words, "download", sent["sid"], medium["sid"], "--output", str(target))
+    assert said.startswith(str(target))
+    assert target.stat().st_size > 0
+    shell.text(*words, "download", sent["sid"], medium["sid"], "-o", str(target), code=2)
+    assert "there already" in shell.err
+    shell.text("gateway", "recordings", "download", "RE" + "0" * 32, code=1)
+    assert "404" in shell.err

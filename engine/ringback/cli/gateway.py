@@ -7,15 +7,19 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
+from mimetypes import guess_extension
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ringback.cli.door import access, confirmed, dry_option, plain, shown, through, yes_option
 from ringback.cli.output import json_option, print_json, print_rows
+from ringback.errors import UsageError
 from ringback.gateway import records as r
 from ringback.gateway.catalogue import OPERATIONS, REPEATED, Operation, python_name
 from ringback.gateway.client import Gateway
+from ringback.gateway.media import Download
 from ringback.gateway.paging import rows
 
 PAGING = ("PageSize", "Page", "PageToken")
@@ -263,8 +267,49 @@ def _print_one(
     print_rows(lines, ("field", "value"), as_json=False, empty="nothing")
 
 
+def _save(found: Download, output: Path | None, sid: str) -> None:
+    if output is None:
+        kind = found.content_type.partition(";")[0].strip()
+        output = Path(f"{sid}{guess_extension(kind) or ''}")
+    if output.exists():
+        raise UsageError(f"{output} is there already: name another file with --output")
+    output.write_bytes(found.body)
+    click.echo(f"{output}  {found.content_type or 'unknown type'}, {len(found.body):,} bytes")
+
+
+_output = click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="File to write."
+)
+
+
+@click.command("download")
+@click.argument("message")
+@click.argument("media")
+@_output
+def download_media(message: str, media: str, output: Path | None) -> None:
+    """Save a picture or file that came with a message."""
+    door = access(click.get_current_context().meta.get("ringback.account", ""))
+    found = through(door, lambda gateway: gateway.messages.media(message).content(media))
+    _save(found, output, media)
+
+
+@click.command("download")
+@click.argument("sid")
+@click.option("--format", "form", type=click.Choice(["mp3", "wav"]), default="mp3")
+@_output
+def download_recording(sid: str, form: str, output: Path | None) -> None:
+    """Save the sound of a recording."""
+    door = access(click.get_current_context().meta.get("ringback.account", ""))
+    found = through(door, lambda gateway: gateway.recordings.content(sid, form))
+    _save(found, output or Path(f"{sid}.{form}"), sid)
+
+
+_DOWNLOADS = {"messages": download_media, "recordings": download_recording}
+
 for _name, (_about, _record, _names) in _RESOURCES.items():
     _group = click.Group(_name, help=_about)
     for _verb in verbs_of(_name):
         _group.add_command(_command(_verb))
+    if _name in _DOWNLOADS:
+        _group.add_command(_DOWNLOADS[_name])
     gateway.add_command(_group)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from ringback.errors import UsageError
 from ringback.gateway import records as r
 from ringback.gateway.catalogue import OPERATIONS, Operation
+from ringback.gateway.media import Download, download
 from ringback.gateway.paging import rows
 from ringback.gateway.wire import Wire
 from ringback.twilio.rest import is_sid
@@ -96,6 +97,13 @@ class Accounts(Listed[r.Account], Fetched[r.Account], Created[r.Account], Update
 
 class MediaOf(Listed[r.Media], Fetched[r.Media], Deleted[r.Media]):
     """The media of one message."""
+
+    async def content(self, sid: str) -> Download:
+        """The bytes of one medium. Raises Unreadable when they are more than 25 MiB."""
+        request = self._operation("fetch").request(
+            await self._wire.account(), (*self._parents, sid), {}
+        )
+        return await download(self._wire, request.path.removesuffix(".json"))
 
 
 class Messages(
@@ -270,6 +278,14 @@ class Conferences(Listed[r.Conference], Fetched[r.Conference], Updated[r.Confere
 
 class Recordings(Listed[r.Recording], Fetched[r.Recording], Deleted[r.Recording]):
     """All recordings of the account."""
+
+    async def content(self, sid: str, form: str = "mp3") -> Download:
+        """The sound of a recording, as `mp3` or `wav`. Just after the recording ended it may not be
+        there yet: NotFound. Raises Unreadable when it is more than 25 MiB."""
+        if form not in ("mp3", "wav"):
+            raise UsageError(f"a recording comes as mp3 or wav, not as {form}")
+        request = self._operation("fetch").request(await self._wire.account(), (sid,), {})
+        return await download(self._wire, f"{request.path.removesuffix('.json')}.{form}")
 
 
 class Notifications(Listed[r.Notification], Fetched[r.Notification]):

@@ -153,6 +153,22 @@ class Outbound:
         Raises BadRequest (with `wrote` False) for an address that may not be called, BadRequest for
         a redirect or a 4xx, RateLimited, ServerError, or Unreachable when no answer came.
         """
+        answer = await self.answer(method, url, body=body, headers=headers)
+        return self._judged(urlsplit(url).hostname or "", answer)
+
+    async def answer(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call an address once and answer whatever came, of any status.
+
+        Raises BadRequest (with `wrote` False) for an address that may not be called, Unreachable
+        when no answer came.
+        """
         parts, host, port = _split(url)
         allowed = not self._allow.isdisjoint({host, f"{host}:{port}"})
         if parts.scheme != "https" and not allowed:
@@ -171,15 +187,13 @@ class Outbound:
         ]
         problem: GatewayError
         try:
-            answer = await self._pools[parts.scheme].exchange(
+            return await self._pools[parts.scheme].exchange(
                 method, target, sent, body, self._limits, sni=host
             )
         except NotSent as error:
             problem = Unreachable(f"{host}: {error}; nothing was sent", wrote=False)
         except Broken as error:
             problem = Unreachable(f"{host}: {error}; it may have arrived all the same")
-        else:
-            return self._judged(host, answer)
         raise problem
 
     async def _address(self, host: str, port: int, allowed: bool) -> str:

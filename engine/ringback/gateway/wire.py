@@ -115,11 +115,17 @@ class Wire:
         return Headers([("User-Agent", _user_agent()), ("Accept", "application/json")])
 
     async def _once(
-        self, pool: Pool, method: str, url: str, headers: Headers, body: bytes
+        self,
+        pool: Pool,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        limits: Limits | None = None,
     ) -> Answer:
         problem: GatewayError
         try:
-            return await pool.exchange(method, url, headers, body, self._limits)
+            return await pool.exchange(method, url, headers, body, limits or self._limits)
         except NotSent as error:
             said, wrote, sequel = str(error), False, "nothing was sent"
         except Broken as error:
@@ -197,6 +203,16 @@ class Wire:
                 await asyncio.sleep(wait)
             self._pace.take()
         return await self.perform(request)
+
+    async def raw(self, path: str, limits: Limits) -> Answer:
+        """GET a path that is no JSON, and answer whatever came: a file, or where it is.
+
+        Raises Unreachable when there is no answer.
+        """
+        headers = Headers([("User-Agent", _user_agent()), ("Accept", "*/*")])
+        headers += self.access.headers()
+        url = self.access.base_url + VERSION + path
+        return await self._once(self._pool, "GET", url, headers, b"", limits)
 
     async def server_time(self) -> float | None:
         """What time it is at the gateway, in epoch seconds, by the Date header of an answer.

@@ -144,6 +144,11 @@ async def start_receiver() -> AsyncIterator[Callable[[Settings], Any]]:
             return Receiver(await stack.enter_async_context(running(settings)), settings)
 
         yield start
+    async with asyncio.timeout(5):  # whoever talked to it sees the end of the line
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.001)
+    for _ in range(3):  # a transport closes one turn after its task
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -188,7 +193,7 @@ async def fake_worker(receiver_settings: Settings) -> AsyncIterator[FakeWorker]:
     server = await ipc.serve(path, worker.handle)
     yield worker
     worker.gate.set()
-    server.close()
+    await server.close()
     path.unlink(missing_ok=True)
 
 

@@ -127,7 +127,7 @@ async def test_a_worker_that_comes_back_is_found_again(
     server = await ipc.serve(ipc.socket_path(receiver_settings.data), handle)
     other = {**CALL, "CallSid": "CA" + "d" * 32}
     assert heard(await receiver.post("/twilio/call", other)) == "back"
-    server.close()
+    await server.close()
 
 
 async def test_a_call_is_answered_though_it_cannot_be_recorded(

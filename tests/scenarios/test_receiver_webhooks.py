@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ringback import ipc
 from ringback.twilio.signature import sign, sign_json
 from ringback.twilio.twiml import EMPTY
 
@@ -321,6 +322,28 @@ async def test_the_worker_is_woken_and_not_once_per_row(receiver: Any, fake_work
             fake_worker.heard.clear()
             await fake_worker.heard.wait()
     assert len(fake_worker.ops("wake")) <= 50
+
+
+async def test_a_worker_that_comes_later_hears_of_what_came_before(
+    receiver: Any, receiver_settings: Any
+) -> None:
+    await receiver.post("/twilio/message", MESSAGE)
+    heard: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def handle(message: ipc.Message) -> None:
+        if not heard.done():
+            heard.set_result(message["id"])
+
+    server = await ipc.serve(ipc.socket_path(receiver_settings.data), handle)
+    assert await asyncio.wait_for(heard, 3) == 1
+    await server.close()
+
+
+async def test_the_first_webhook_wakes_the_worker_at_once(receiver: Any, fake_worker: Any) -> None:
+    started = asyncio.get_running_loop().time()
+    await receiver.post("/twilio/message", MESSAGE)
+    await asyncio.wait_for(fake_worker.heard.wait(), 5)
+    assert asyncio.get_running_loop().time() - started < 0.2
 
 
 async def test_health_readiness_metrics(

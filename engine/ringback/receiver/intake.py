@@ -37,8 +37,8 @@ from ringback.twilio.webhooks import (
 REMEMBERED = 16_384
 """How many recent identities are held at least, to acknowledge a duplicate without a new row."""
 
-AWAY_SECONDS = 0.25
-"""How long the worker is left alone after it could not be reached."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
+"""How long to leave the worker alone after it could not be reached, at first and at most."""
 
 SIGNATURE = b"x-twilio-signature"
 SETTINGS = b"x-twilio-webhooks-signature-settings"
@@ -89,7 +89,8 @@ class Intake:
         self._recent = Recent(REMEMBERED)
         self._newest = 0
         self._told = 0
-        self._away = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._pause = FIRST_PAUSE
         self._moment = 0
         self._stamp = ""
 
@@ -200,16 +201,23 @@ class Intake:
 
     def _wake(self) -> None:
         self._told = self._newest
-        if self._link is None or self._away:
+        if self._link is None or self._retry is not None:
             return
-        if not self._link.tell({"op": "wake", "id": self._newest}):
-            # Nobody listens now. Whoever starts listening reads the log from where it stopped.
-            self._away = True
-            asyncio.get_running_loop().call_later(AWAY_SECONDS, self._back)
+        if self._link.tell({"op": "wake", "id": self._newest}):
+            self._pause = FIRST_PAUSE
+        else:  # not connected yet, or nobody listens: try again until somebody does
+            self._retry = asyncio.get_running_loop().call_later(self._pause, self._again)
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
-    def _back(self) -> None:
-        self._away = False
+    def _again(self) -> None:
+        self._retry = None
         self._wake()
+
+    def close(self) -> None:
+        """Wake nobody any more: this process ends, and the worker reads the log by itself."""
+        if self._retry is not None:
+            self._retry.cancel()
+        self._link = None
 
     def _proof(
         self, head: Head, fields: Mapping[str, str] | None, body: bytes, account: str

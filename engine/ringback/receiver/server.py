@@ -101,6 +101,7 @@ class Node:
             await serving
         finally:
             sweeping.cancel()
+            self.intake.close()
             if self.supervisor is not None:
                 await self.supervisor.stop()
             await self.link.close()

@@ -108,11 +108,19 @@ def due_unknown(connection: sqlite3.Connection, now: str, limit: int) -> list[St
     return [StoredAction(*row) for row in rows]
 
 
-def next_due_action(connection: sqlite3.Connection) -> str | None:
-    """When the next deferred, delayed or unknown action wants attention."""
+def next_due_send(connection: sqlite3.Connection, after: str) -> str | None:
+    """When the next delayed or deferred action may be tried, of those that could not be before."""
     row = connection.execute(
-        "select min(due_at) from actions "
-        "where state in ('planned', 'deferred', 'unknown') and due_at is not null"
+        "select min(due_at) from actions where state in ('planned', 'deferred') and due_at > ?",
+        (after,),
+    ).fetchone()
+    return str(row[0]) if row and row[0] else None
+
+
+def next_due_unknown(connection: sqlite3.Connection) -> str | None:
+    """When the next unknown action wants to be looked into."""
+    row = connection.execute(
+        "select min(due_at) from actions where state = 'unknown' and due_at is not null"
     ).fetchone()
     return str(row[0]) if row and row[0] else None
 

@@ -124,6 +124,7 @@ class Engine:
         self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
+        self._doubt = asyncio.Event()
         self._matching = asyncio.Lock()
         self.adopt(loaded)
 
@@ -142,19 +143,19 @@ class Engine:
         await self.hooks.startup()
         loops = [
             asyncio.ensure_future(loop())
-            for loop in (self._match_loop, self._due_loop, self._beat_loop)
+            for loop in (self._match_loop, self._due_loop, self._settle_loop, self._beat_loop)
         ]
         stopping = asyncio.ensure_future(stop.wait())
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         self.sender.stopping = True
-        for loop in loops[:2]:
+        for loop in loops[:-1]:
             loop.cancel()
         await self.lanes.idle()
         await self.sender.idle()
         await self.confirmer.close()
         await self.hooks.shutdown()
-        loops[2].cancel()
+        loops[-1].cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         self.handlers.close()
         for task in done:
@@ -289,34 +290,47 @@ class Engine:
 
     def _due(self, moment: str) -> None:
         self._clock.set()
+        self._doubt.set()
 
     async def _due_loop(self) -> None:
-        """Look after everything that has a time: waits, deferred and unknown actions."""
+        """Look after what waits for its time: runs, schedules, delayed actions."""
         while True:
             self._clock.clear()
+            now = iso(self._seams.now())
             await self.hooks.listen()
             self.resumer.due()
             await self.schedules.step()
             self.hooks.untold(self.wake)
             self.sender.refill()
+            # What was due is in the sender's hands now; only what comes later is waited for.
+            await self._until(
+                self._clock, running.next_due_run(self.journal.reader),
+                sending.next_due_send(self.journal.reader, now), self.schedules.next_due(),
+            )  # fmt: skip
+
+    async def _settle_loop(self) -> None:
+        """Look after what may have happened. The gateway is asked, so this has its own loop: what
+        does not answer for half a minute must not hold up what waits for its time."""
+        while True:
+            self._doubt.clear()
+            now = iso(self._seams.now())
             await self.settler.step()
             await self.sender.probe()
-            try:
-                async with asyncio.timeout(self._pause()):
-                    await self._clock.wait()
-            except TimeoutError:
-                continue
+            await self._until(
+                self._doubt, sending.next_due_unknown(self.journal.reader),
+                sending.next_due_send(self.journal.reader, now),
+            )  # fmt: skip
 
-    def _pause(self) -> float:
-        """Seconds until something is due. At most a minute, so that a clock that jumped is seen."""
-        dues = [
-            running.next_due_run(self.journal.reader),
-            sending.next_due_action(self.journal.reader),
-            self.schedules.next_due(),
-        ]
+    async def _until(self, news: asyncio.Event, *dues: str | None) -> None:
+        """Wait for news or until something is due. At most a minute, so that a clock that jumped
+        is seen."""
         now = self._seams.now()
         waits = [(from_iso(due) - now).total_seconds() for due in dues if due]
-        return min(60.0, max(0.02, min(waits, default=60.0)))
+        try:
+            async with asyncio.timeout(min(60.0, max(0.02, min(waits, default=60.0)))):
+                await news.wait()
+        except TimeoutError:
+            return
 
     async def _beat_loop(self) -> None:
         pause = BEAT_SECONDS if self._hands is not None else IDLE_SECONDS

@@ -325,3 +325,12 @@ async def test_questions_stay_quick(tmp_path: Path) -> None:
                 slow[name] = min(times)
         assert len(asked.events(since="2023-11-15T22:00:00.000Z", limit=200_000)) == 14_401
     assert slow == {}
+
+
+async def test_trace_as_a_test(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    """--pytest prints a Python file about the event that the id leads to."""
+    assert run(["trace", story.reply_sid, "--pytest"]) == 0
+    text = capsys.readouterr().out
+    compile(text, "test_exported.py", "exec")
+    assert f"`ringback trace {story.event} --pytest`" in text
+    assert "def test_message_received_" in text

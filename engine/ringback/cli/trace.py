@@ -30,15 +30,21 @@ _WHO = {
 @click.command()
 @click.argument("what", metavar="ID|SID|NUMBER")
 @click.option("--limit", default=3, show_default=True, help="So many events of a number.")
+@click.option("--pytest", "as_test", is_flag=True, help="Print a test that plays it again.")
 @json_option
-def trace(what: str, limit: int, as_json: bool) -> None:
+def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
     """Show why something happened, or did not.
 
     WHAT is an id of ours (evt_… run_… act_…), a message or call SID, or a phone number.
     """
-    conditions = _conditions()
+    conditions = {} if as_test else _conditions()
     with questions() as asked:
         uids = asked.find(what, limit)
+        if as_test and uids:
+            from ringback.testing.export import regression
+
+            click.echo(regression(asked, uids[-1]))
+            return
         traces = [asked.trace(uid) for uid in uids]
     if not traces:
         raise UsageError(

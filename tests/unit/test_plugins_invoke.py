@@ -1,6 +1,7 @@
 """How handlers are called: arguments by name, sync and async, and what they may return."""
 
 import asyncio
+from dataclasses import FrozenInstanceError
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 
 from ringback.actions import Notify, Stop, notify
 from ringback.errors import PluginError
+from ringback.plugins.context import Contact
 from ringback.plugins.decorator import rule, specs_of
 from ringback.plugins.invoke import actions_of, bind, call, complaints, finished
+from ringback.rules.scope import NoFacts
+from ringback.seams import REAL
+from ringback.testing import sms
 
 AVAILABLE = {"event": "E", "config": "C", "clock": "K"}
 
@@ -156,3 +161,14 @@ def test_rule_refuses_a_word_that_does_not_exist() -> None:
         rule("x", once_witin="1h")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"no word 'zzz'$"):
         rule("x", zzz=1)  # type: ignore[arg-type]
+
+
+def test_what_a_handler_gets_cannot_be_changed_for_others() -> None:
+    """An event and its fields, a contact, an action: all of them refuse to be written to."""
+    event = sms("hello")
+    contact = Contact(event.conversation, NoFacts(), REAL)
+    with pytest.raises(TypeError):
+        event.fields["Body"] = "changed"  # type: ignore[index]
+    for thing, name in ((event, "uid"), (contact, "conversation"), (notify("x"), "text")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(thing, name, "changed")

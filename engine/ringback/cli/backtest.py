@@ -63,7 +63,7 @@ def backtest(
 def _rules(new: Path | None) -> tuple[Any, Any]:
     """The rules to try, and the plugins. Raises RuleErrors when anything is wrong with them."""
     from ringback.project import Project
-    from ringback.testing.bench import ruleset_of
+    from ringback.testing.assembly import ruleset_of
 
     settings = here().settings()
     whole = new is not None and any((new / name).is_dir() for name in ("rules", "plugins"))

@@ -70,7 +70,8 @@ def register_commands(cli: click.Group) -> None:
 def startup(ctx: Context) -> Any | None:
     """The worker begins: check the configuration and raise ValueError to say what is wrong.
 
-    Called once in each worker process before the first event. Sync or async.
+    Called once in each worker process before the first event. What it raises is logged under the
+    plugin's name; the worker goes on. Sync or async.
     """
 
 

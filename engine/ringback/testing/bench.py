@@ -4,7 +4,6 @@ The decisions are those of the rule language itself; what the worker adds around
 span, backstops, stops, waits) is done here in memory.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from ringback.actions import Action, Stop
-from ringback.config import Settings
-from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.errors import RingbackError, RuleErrors
 from ringback.events import Event
 from ringback.plugins import turns
 from ringback.plugins.context import Context, SettledAction, context_for
@@ -22,10 +20,10 @@ from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
 from ringback.rules.durations import parse_duration
 from ringback.rules.interpreter import Progress, Wake, begin, resume
-from ringback.rules.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet, triggered
 from ringback.rules.scope import Scope
+from ringback.testing.assembly import plugins_of, ruleset_of
 from ringback.testing.events import NOON
 from ringback.testing.past import Past, SteppedClock
 from ringback.testing.reaction import Reaction
@@ -99,7 +97,7 @@ class Bench:
         elif place.is_file():
             rule_files = place
         else:
-            plugins = _plugins_of(place, config)
+            plugins = plugins_of(place, config)
         ruleset, problems = ruleset_of(plugins, rule_files)
         if problems:
             raise RuleErrors(problems)
@@ -341,29 +339,3 @@ class Bench:
             verdicts={name: why for name, why in verdicts.items() if name not in fired},
             waiting=[] if self._watch else [run.rule.name for run in self._runs.all()],
         )
-
-
-def _plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) -> PluginSet:
-    if config is not None or not (project / "ringback.toml").is_file():
-        return load_plugins(project / "plugins", config=config)
-    settings = Settings.load(project, os.environ, {})
-    return load_plugins(
-        project / "plugins",
-        entry_points=settings.entry_points,
-        config=settings.plugin_config,
-        environ=settings.environ,
-    )
-
-
-def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
-    """The rules of a folder or file together with those of plugins, and what is wrong with them."""
-    loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
-    problems = [*plugins.problems, *loaded.problems]
-    rules = list(loaded.rules)
-    for spec in plugins.specs:
-        compiled = compile_rule(spec, loaded.language)
-        if isinstance(compiled, Rule):
-            rules.append(compiled)
-        else:
-            problems += compiled
-    return RuleSet(rules, loaded.language), problems

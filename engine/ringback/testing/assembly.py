@@ -1,0 +1,43 @@
+"""Assembly: rules and plugins of a folder put together for a bench, as a node would have them."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ringback.config import Settings
+from ringback.errors import Problem
+from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet
+
+
+def plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) -> PluginSet:
+    """The plugins of a project folder, with `config` or, without it, with the folder's settings.
+
+    Raises ConfigError for settings that cannot be read.
+    """
+    if config is not None or not (project / "ringback.toml").is_file():
+        return load_plugins(project / "plugins", config=config)
+    settings = Settings.load(project, os.environ, {})
+    return load_plugins(
+        project / "plugins",
+        entry_points=settings.entry_points,
+        config=settings.plugin_config,
+        environ=settings.environ,
+    )
+
+
+def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
+    """The rules of a folder or file together with those of plugins, and what is wrong with them."""
+    loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
+    problems = [*plugins.problems, *loaded.problems]
+    rules = list(loaded.rules)
+    for spec in plugins.specs:
+        compiled = compile_rule(spec, loaded.language)
+        if isinstance(compiled, Rule):
+            rules.append(compiled)
+        else:
+            problems += compiled
+    return RuleSet(rules, loaded.language), problems

@@ -19,8 +19,10 @@ from starlette.routing import BaseRoute
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import HeldError, StorageError
 from ringback.ipc import Link, WorkerAway, socket_path
+from ringback.ipc import serve as open_socket
 from ringback.receiver.door import MOST_CONNECTIONS, Door
 from ringback.receiver.front import front
+from ringback.receiver.hatch import Hatch
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
 from ringback.receiver.supervisor import Supervisor
@@ -35,11 +37,42 @@ _logger = logging.getLogger("ringback.receiver")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handling: the node has two processes to end in order."""
+    """uvicorn without its signal handling, for the node has two processes to end in order, and with
+    an end that waits for what happens and not for a clock."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def leave(self) -> None:
+        """Stop accepting and finish what is in hand."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 0.1)
+            counter += 1
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (state.connections or state.tasks) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(state.connections):
+            connection.transport.abort()
 
 
 class Node:
@@ -82,13 +115,15 @@ class Node:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
             backlog=2048,
         )
         self._server = _Server(config)
 
     async def serve(self, on_ready: Callable[[str], object]) -> int:
         """Accept requests until told to stop; the exit code."""
+        hatch = await open_socket(
+            socket_path(self.settings.data, "receiver"), Hatch(self.log, self.intake.wake).handle
+        )
         if self.supervisor is not None:
             await self.supervisor.start()
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
@@ -104,6 +139,7 @@ class Node:
             self.intake.close()
             if self.supervisor is not None:
                 await self.supervisor.stop()
+            await hatch.close()
             await self.link.close()
         if self.log.broken is not None:
             return self.log.broken.exit_code
@@ -112,7 +148,7 @@ class Node:
 
     def stop(self) -> None:
         """Stop accepting, finish what is in hand, then let the worker finish."""
-        self._server.should_exit = True
+        self._server.leave()
 
     async def readiness(self) -> dict[str, str]:
         """What keeps this node from recording and working, by part."""

@@ -256,7 +256,8 @@ class Questions:
 
     def _find_outside(self, text: str, limit: int) -> list[str]:
         caused = self._all(
-            "select distinct event_uid as uid from actions where remote_sid = ?", (text,)
+            "select distinct event_uid as uid from actions where remote_sid = ? and remote_sid <> ''",
+            (text,),
         )
         if caused:
             return [row["uid"] for row in caused]
@@ -306,7 +307,7 @@ class Questions:
             return tagged
         return self._one(
             "select uid as action, event_uid as event, rule from actions "
-            "where remote_sid = ? and kind in ('send_message', 'place_call')",
+            "where remote_sid = ? and remote_sid <> '' and kind in ('send_message', 'place_call')",
             (event["subject_sid"],),
         )
 

@@ -6,17 +6,16 @@ import pytest
 
 from ringback.cli.simulator import simulator
 from ringback.simulator.app import HANDS
-from ringback.simulator.handset import CALL_OUTCOMES, MAGIC_CALLS, MESSAGE_OUTCOMES
-from ringback.simulator.ledger import KINDS
-from ringback.simulator.plan import (
+from ringback.simulator.faults import (
     COMMON,
     HOWS,
     LIST_HOWS,
-    PLAN_KEYS,
     REQUEST_FAULTS,
     WEBHOOK_FAULTS,
-    read_plan,
 )
+from ringback.simulator.handset import CALL_OUTCOMES, MAGIC_CALLS, MESSAGE_OUTCOMES
+from ringback.simulator.ledger import KINDS
+from ringback.simulator.plan import PLAN_KEYS, read_plan
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 

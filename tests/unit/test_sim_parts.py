@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ringback.errors import ConfigError
 from ringback.simulator.dice import Dice
+from ringback.simulator.faults import Plan, fault_from
 from ringback.simulator.form import Form, legal_url, moment, parse
 from ringback.simulator.handset import Handset
 from ringback.simulator.numbering import (
@@ -18,7 +19,6 @@ from ringback.simulator.numbering import (
     toll_free,
 )
 from ringback.simulator.override import Override, read_override
-from ringback.simulator.plan import Plan, fault_from
 from ringback.simulator.refusal import Refusal
 from ringback.simulator.signing import signature, signed_url, with_body_hash
 from ringback.simulator.world import identity_of

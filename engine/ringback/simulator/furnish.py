@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from ringback.errors import ConfigError
 from ringback.simulator.arrival import arrive
 from ringback.simulator.debugger import delivery_failed
 from ringback.simulator.numbering import friendly, toll_free
@@ -30,23 +31,7 @@ def furnish(options: Options, base_url: str = "") -> World:
     )
     for address in NUMBERS:
         add_number(world, who.account_sid, address)
-    pool = [NUMBERS[1]]
-    world.services.add(
-        Resource(
-            **world.stamps("MG", who.account_sid),
-            fields={
-                "friendly_name": "Simulated service",
-                "senders": pool,
-                "inbound_request_url": "",
-                "inbound_method": "POST",
-                "fallback_url": "",
-                "fallback_method": "POST",
-                "status_callback": "",
-                "use_inbound_webhook_on_number": True,
-                "advanced_opt_out": False,
-            },
-        )
-    )
+    add_service(world, who.account_sid, [NUMBERS[1]])
     world.connections[who.connection_id] = Connection(
         connection_id=who.connection_id,
         status="ACTIVE",
@@ -59,8 +44,33 @@ def furnish(options: Options, base_url: str = "") -> World:
         world.handset(str(address)).set(dict(wishes or {}))
     for address, fields in (options.plan.get("numbers") or {}).items():
         found = world.number(str(address)) or add_number(world, who.account_sid, str(address))
-        found.fields.update(fields or {})
+        set_fields(found, dict(fields or {}), "a number")
     return world
+
+
+def add_service(world: World, account_sid: str, senders: list[str]) -> Resource:
+    """Give an account a Messaging Service."""
+    fields: dict[str, Any] = {
+        "friendly_name": "Simulated service",
+        "senders": senders,
+        "inbound_request_url": "",
+        "inbound_method": "POST",
+        "fallback_url": "",
+        "fallback_method": "POST",
+        "status_callback": "",
+        "use_inbound_webhook_on_number": True,
+        "advanced_opt_out": False,
+    }
+    return world.services.add(Resource(**world.stamps("MG", account_sid), fields=fields))
+
+
+def set_fields(record: Resource, fields: dict[str, Any], what: str) -> None:
+    """Change fields that a record has. Raises ConfigError that names one it has not."""
+    unknown = [name for name in fields if name not in record.fields]
+    if unknown:
+        known = ", ".join(record.fields)
+        raise ConfigError([f"{what} has no {unknown[0]!r}; it has {known}"])
+    record.fields.update(fields)
 
 
 def add_number(

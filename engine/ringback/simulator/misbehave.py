@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from ringback.simulator.plan import Fault
+from ringback.simulator.faults import Fault
 from ringback.simulator.refusal import Refusal
 from ringback.simulator.wire import gone, line_of
 from ringback.simulator.world import World

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
+from ringback.simulator.faults import Fault
 from ringback.simulator.override import read_override
-from ringback.simulator.plan import Fault
 from ringback.simulator.post import Delivery, Webhook, without_user
 from ringback.simulator.world import World
 

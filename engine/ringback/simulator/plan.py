@@ -1,134 +1,28 @@
-"""What goes wrong, and when? A fault plan: seeded, repeatable, from a file or the control API.
-
-A fault names where it strikes (`on`), what it does (`do`) and how often (`rate`, `nth`, `times`).
-Requests are named by operation (`messages.create`, `calls.*`, `*`), webhooks by purpose
-(`webhook:message/status`); `callback` stands for every webhook whose answer Twilio does not use.
-"""
+"""What does a plan say? Read from a file, a flag or the control API, and checked as a whole."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ringback.errors import ConfigError
-from ringback.simulator.dice import Dice
+from ringback.simulator.faults import covers, fault_from
+from ringback.simulator.rest.routes import ACCOUNTS, BELOW
 
-REQUEST_FAULTS: dict[str, tuple[str, ...]] = {
-    "error": ("status", "code", "created", "body", "content_type", "retry_after"),
-    "throttle": ("retry_after",),
-    "reset": ("at",),
-    "hang": ("seconds", "created", "late"),
-    "drip": ("part", "pause"),
-    "malform": ("how", "created"),
-    "redirect": ("location", "status"),
-    "stale": (),
-    "callback_first": ("steps", "seconds"),
-    "lag": ("seconds",),
-    "list": ("how",),
-    "expired": (),
-}
-WEBHOOK_FAULTS: dict[str, tuple[str, ...]] = {
-    "duplicate": ("copies", "gap"),
-    "delay": ("seconds", "jitter"),
-    "lose": (),
-    "reorder": (),
-    "wrong_tag": ("tag",),
-    "bad_signature": (),
-}
-HOWS = (
-    "truncated", "content_type", "empty", "html", "huge", "gzip_bomb", "nan", "duplicate_keys",
-    "deep", "utf8", "other_account", "bad_sid", "used_sid", "two_answers", "early",
-)  # fmt: skip
-LIST_HOWS = ("empty_page", "endless", "unordered", "no_date_sent")
-CALLBACKS = (
-    "message/status", "call/status", "recording", "amd", "conference", "transcription", "stream",
-    "debugger",
-)  # fmt: skip
-CHOICES: dict[tuple[str, str], tuple[Any, ...]] = {
-    ("reset", "at"): ("before", "after", "created"),
-    ("hang", "created"): ("no", "now", "late"),
-    ("drip", "part"): ("body", "head"),
-    ("malform", "how"): HOWS,
-    ("list", "how"): LIST_HOWS,
-}
-COMMON = ("on", "do", "rate", "nth", "times", "name")
 PLAN_KEYS = ("seed", "speed", "faults", "handsets", "numbers", "messaging", "maton")
-
-
-@dataclass(slots=True)
-class Fault:
-    """One line of a plan. `seen` counts what it could have struck, `struck` what it did."""
-
-    on: str
-    do: str
-    name: str
-    rate: float = 1.0
-    nth: tuple[int, ...] = ()
-    times: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seen: int = 0
-    struck: int = 0
-
-    def get(self, name: str, default: Any) -> Any:
-        return self.options.get(name, default)
-
-    def show(self) -> dict[str, Any]:
-        """The fault as the plan wrote it, with its counts."""
-        return {
-            "name": self.name, "on": self.on, "do": self.do, "rate": self.rate,
-            "nth": list(self.nth), "times": self.times, **self.options,
-            "seen": self.seen, "struck": self.struck,
-        }  # fmt: skip
-
-
-class Plan:
-    """The faults of a run, and the counts and dice that decide."""
-
-    def __init__(self, dice: Dice, faults: list[Fault] | None = None) -> None:
-        self._dice = dice
-        self.faults = list(faults or [])
-
-    def add(self, fault: Fault) -> None:
-        self.faults.append(fault)
-
-    def replace(self, faults: list[Fault]) -> None:
-        self.faults = list(faults)
-
-    def for_request(self, operation: str) -> Fault | None:
-        """The fault that strikes this request, if any; the first in the plan's order."""
-        return next(self._striking(operation, REQUEST_FAULTS), None)
-
-    def for_webhook(self, purpose: str) -> list[Fault]:
-        """Every fault that strikes this webhook."""
-        return list(self._striking(f"webhook:{purpose}", WEBHOOK_FAULTS))
-
-    def _striking(self, what: str, kinds: Mapping[str, Any]) -> Iterator[Fault]:
-        for fault in self.faults:
-            if fault.do in kinds and _covers(fault.on, what) and self._strikes(fault):
-                yield fault
-
-    def _strikes(self, fault: Fault) -> bool:
-        if fault.times and fault.struck >= fault.times:
-            return False
-        fault.seen += 1
-        if fault.nth and fault.seen not in fault.nth:
-            return False
-        if fault.rate < 1 and self._dice.stream(f"fault:{fault.name}").random() >= fault.rate:
-            return False
-        fault.struck += 1
-        return True
-
-
-def _covers(pattern: str, what: str) -> bool:
-    if pattern == "callback":
-        return what.startswith("webhook:") and what[8:] in CALLBACKS
-    if what.startswith("webhook:") != pattern.startswith("webhook"):
-        return False
-    return fnmatchcase(what, pattern)
+MESSAGING_KEYS = ("rates", "latency", "report_sending")
+PURPOSES = (
+    "message", "message/status", "call", "call/status", "call/redirect", "call/gather",
+    "call/record", "call/dial", "call/whisper", "call/wait", "call/enqueue", "call/fallback",
+    "call/conference", "call/announce", "call/refer", "call/connect", "call/sms", "recording",
+    "conference", "transcription", "amd", "speech", "stream", "debugger", "events",
+)  # fmt: skip
+TARGETS = (
+    *sorted({route.operation for route in (*ACCOUNTS, *BELOW)}),
+    *(f"webhook:{purpose}" for purpose in PURPOSES),
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -167,24 +61,75 @@ def check_plan(data: Any) -> dict[str, Any]:
     if not isinstance(faults, list):
         problems.append("faults must be a list")
         faults = []
+    for key in ("handsets", "numbers", "messaging", "maton"):
+        if not isinstance(data.get(key) or {}, dict):
+            raise ConfigError([*problems, f"{key} must be a mapping"])
     problems += [
-        f"{key} must be a mapping"
-        for key in ("handsets", "numbers", "messaging", "maton")
-        if not isinstance(data.get(key) or {}, dict)
+        f"{key}: {name}: must be a mapping"
+        for key in ("handsets", "numbers")
+        for name, wishes in (data.get(key) or {}).items()
+        if not isinstance(wishes or {}, dict)
     ]
+    problems += _pace(data) + _messaging(data.get("messaging") or {})
+    rate = (data.get("maton") or {}).get("rate", 0)
+    if set(data.get("maton") or {}) - {"rate"} or not _number(rate) or rate < 0:
+        problems.append("maton takes `rate`: requests a second, 0 for no limit")
     for index, item in enumerate(faults):
-        try:
-            fault_from(item, index)
-        except ConfigError as error:
-            problems += error.problems
+        problems += _fault(item, index)
     if problems:
         raise ConfigError(problems)
     return data
 
 
-def faults_from(items: list[Any]) -> list[Fault]:
-    """Read a list of faults. Raises ConfigError."""
-    return [fault_from(item, index) for index, item in enumerate(items)]
+def check_fault(item: Any, index: int = 0) -> None:
+    """Check one fault. Raises ConfigError."""
+    if problems := _fault(item, index):
+        raise ConfigError(problems)
+
+
+def _fault(item: Any, index: int) -> list[str]:
+    try:
+        fault = fault_from(item, index)
+    except ConfigError as error:
+        return error.problems
+    if any(covers(fault.on, target) for target in TARGETS):
+        return []
+    near = get_close_matches(fault.on, TARGETS, 1, 0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return [f"faults[{index}]: on: nothing is called {fault.on!r}{hint}"]
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _pace(data: dict[str, Any]) -> list[str]:
+    problems = []
+    seed, speed = data.get("seed", 1), data.get("speed", 1)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        problems.append(f"seed: {seed!r} is not a whole number")
+    if not _number(speed) or speed <= 0:
+        problems.append(f"speed: {speed!r} is not a number above 0")
+    return problems
+
+
+def _messaging(data: dict[str, Any]) -> list[str]:
+    problems = [
+        f"messaging: unknown key {key!r}; it takes {', '.join(MESSAGING_KEYS)}"
+        for key in data
+        if key not in MESSAGING_KEYS
+    ]
+    rates, latency = data.get("rates") or {}, data.get("latency") or [0, 0]
+    if not isinstance(rates, dict) or not all(_number(r) and r > 0 for r in rates.values()):
+        problems.append("messaging: rates: segments a second, above 0, by sender or `default`")
+    if (
+        not isinstance(latency, list)
+        or len(latency) != 2
+        or not all(_number(bound) for bound in latency)
+        or not 0 <= latency[0] <= latency[1]
+    ):
+        problems.append("messaging: latency: two numbers of seconds, the smaller first")
+    return problems
 
 
 def fault_line(text: str) -> dict[str, Any]:
@@ -197,37 +142,5 @@ def fault_line(text: str) -> dict[str, Any]:
         if not equals:
             raise ConfigError([f"fault {text!r}: {word!r} should be name=value"])
         item[name] = yaml.load(value, _Loader)
-    fault_from(item)
+    check_fault(item)
     return item
-
-
-def fault_from(item: Any, index: int = 0) -> Fault:
-    """Read one fault. Raises ConfigError that says what is wrong with it."""
-    place = f"faults[{index}]"
-    if not isinstance(item, dict) or not isinstance(item.get("on"), str):
-        raise ConfigError([f"{place}: a fault needs `on` (where) and `do` (what)"])
-    do = str(item.get("do", ""))
-    webhook = item["on"].startswith("webhook") or item["on"] == "callback"
-    kinds = WEBHOOK_FAULTS if webhook else REQUEST_FAULTS
-    if do not in kinds:
-        raise ConfigError([f"{place}: do: {do!r} is not one of {', '.join(kinds)}"])
-    problems = []
-    for key, value in item.items():
-        if key not in COMMON and key not in kinds[do]:
-            known = ", ".join((*COMMON, *kinds[do]))
-            problems.append(f"{place}: unknown key {key!r}; {do} takes {known}")
-        elif value not in (choices := CHOICES.get((do, key), (value,))):
-            problems.append(f"{place}: {key}: {value!r} is not one of {', '.join(choices)}")
-    try:
-        rate, times = float(item.get("rate", 1.0)), int(item.get("times", 0))
-        nth = item.get("nth", [])
-        places = tuple(int(n) for n in (nth if isinstance(nth, list) else [nth]))
-    except (TypeError, ValueError):
-        raise ConfigError([f"{place}: rate, nth and times must be numbers"]) from None
-    if not 0 <= rate <= 1:
-        problems.append(f"{place}: rate must lie between 0 and 1")
-    if problems:
-        raise ConfigError(problems)
-    options = {key: value for key, value in item.items() if key not in COMMON}
-    name = str(item.get("name") or f"{index}:{item['on']}:{do}")
-    return Fault(item["on"], do, name, rate, places, times, options)

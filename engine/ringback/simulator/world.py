@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.clock import Clock
 from ringback.simulator.dice import Dice
+from ringback.simulator.faults import Fault, Plan, faults_from
 from ringback.simulator.handset import Handset
 from ringback.simulator.ledger import Ledger
-from ringback.simulator.plan import Fault, Plan, faults_from
 from ringback.simulator.post import Courier, Secret
 from ringback.simulator.records import (
     Account,

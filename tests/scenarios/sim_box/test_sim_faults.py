@@ -347,6 +347,8 @@ def test_a_plan_is_read_changed_and_counted(box) -> None:
         ({"on": "messages.create", "do": "reset", "at": "noon"}, "noon"),
         ({"on": "messages.create", "do": "error", "rate": 2}, "rate"),
         ({"on": "messages.create", "do": "error", "nth": "x"}, "numbers"),
+        ({"on": "messages.create", "do": "error", "status": "x"}, "not a number"),
+        ({"on": "mesages.create", "do": "error"}, "did you mean 'messages.create'"),
     ],
 )
 def test_a_wrong_fault_is_refused_with_its_mend(box, fault, word) -> None:

@@ -361,6 +361,14 @@ def test_advanced_opt_out_and_the_urls_of_a_service(box, site) -> None:
     assert box.rest("POST", "Messages.json", data=wish).json()["code"] == 21610
 
 
+def test_a_second_service_is_made_by_hand(box, client) -> None:
+    made = box.hand("services", senders=[box.card["numbers"][2]], friendly_name="Second")
+    message = client.messages.create(to=PERSON, messaging_service_sid=made["sid"], body="x")
+    box.finish()
+    assert client.messages(message.sid).fetch().from_ == box.card["numbers"][2]
+    assert len(box.look("services")["services"]) == 2
+
+
 def test_two_of_our_numbers_can_text_each_other(box, client, site) -> None:
     box.hand(f"numbers/{box.card['numbers'][1]}", sms_url=site.url + "/second")
     client.messages.create(to=box.card["numbers"][1], from_=box.sender, body="psst")

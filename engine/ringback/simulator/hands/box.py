@@ -5,8 +5,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from ringback.simulator.faults import fault_from, faults_from
 from ringback.simulator.hands.wish import Hands, Wish, Wrong
-from ringback.simulator.plan import check_plan, fault_from, faults_from
+from ringback.simulator.plan import check_fault, check_plan
 from ringback.simulator.world import World
 
 
@@ -59,6 +60,7 @@ async def set_plan(world: World, wish: Wish) -> dict[str, Any]:
 
 
 async def add_fault(world: World, wish: Wish) -> dict[str, Any]:
+    check_fault(wish.data, len(world.plan.faults))
     world.plan.add(fault_from(wish.data, len(world.plan.faults)))
     return await plan(world, wish)
 

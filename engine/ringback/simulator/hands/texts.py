@@ -3,7 +3,7 @@
 from typing import Any
 
 from ringback.simulator import carrier, inbound
-from ringback.simulator.furnish import add_number
+from ringback.simulator.furnish import add_number, add_service, set_fields
 from ringback.simulator.hands.wish import Hands, Wish, Wrong
 from ringback.simulator.rest import shapes
 from ringback.simulator.world import World
@@ -99,10 +99,7 @@ async def set_number(world: World, wish: Wish) -> dict[str, Any]:
         if "number" in wish.path:
             raise Wrong(f"{address} is not one of our numbers", 404)
         record = add_number(world, world.identity.account_sid, address)
-    unknown = [name for name in fields if name not in record.fields]
-    if unknown:
-        raise Wrong(f"a number has no {unknown[0]!r}; it has {', '.join(record.fields)}")
-    record.fields.update(fields)
+    set_fields(record, fields, "a number")
     world.numbers.touch(record, **fields)
     return shapes.resource(record, "IncomingPhoneNumbers")
 
@@ -111,14 +108,17 @@ async def services(world: World, wish: Wish) -> dict[str, Any]:
     return {"services": [shapes.resource(row, "Services") for row in world.services]}
 
 
+async def new_service(world: World, wish: Wish) -> dict[str, Any]:
+    record = add_service(world, world.identity.account_sid, [])
+    set_fields(record, wish.data, "a service")
+    return shapes.resource(record, "Services")
+
+
 async def set_service(world: World, wish: Wish) -> dict[str, Any]:
     record = world.services.get(wish.path["sid"])
     if record is None:
         raise Wrong(f"there is no service {wish.path['sid']}", 404)
-    unknown = [name for name in wish.data if name not in record.fields]
-    if unknown:
-        raise Wrong(f"a service has no {unknown[0]!r}; it has {', '.join(record.fields)}")
-    record.fields.update(wish.data)
+    set_fields(record, wish.data, "a service")
     world.services.touch(record, **wish.data)
     return shapes.resource(record, "Services")
 
@@ -134,5 +134,6 @@ HANDS: Hands = (
     ("POST", "/_sim/numbers", set_number),
     ("POST", "/_sim/numbers/{number}", set_number),
     ("GET", "/_sim/services", services),
+    ("POST", "/_sim/services", new_service),
     ("POST", "/_sim/services/{sid}", set_service),
 )

@@ -1,0 +1,336 @@
+"""Timing and overlap through restarts: the worker on real files, beside the bench as its model.
+
+The same texts at the same times go to both. The worker is ended and started again between any two
+The same texts at the same times go to both. The worker is ended and started anew between any two
+lives in memory and never ends, wishes for.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ringback.actions import Notify
+from ringback.config import Settings
+from ringback.errors import Problem
+from ringback.gateway.outbound import Outbound
+from ringback.plugins.loader import PluginSet
+from ringback.rules.load import load_rules
+from ringback.rules.ruleset import RuleSet
+from ringback.seams import Seams, from_iso, iso
+from ringback.store import running
+from ringback.store.journal import Journal
+from ringback.store.log import Entry, Log, LogReader
+from ringback.testing import NOON, OURS, sms
+from ringback.testing.bench import Bench
+from ringback.worker.engine import Engine
+from ringback.worker.notices import Notices
+
+RULES = """
+rules:
+  - name: once
+    on: message.received
+    if: event.body == 'once'
+    once_within: 10m
+    do: [{notify: "once ${{ event.from }}"}]
+  - name: burst
+    on: message.received
+    if: event.body.startsWith('burst')
+    once_after: 5s
+    max_wait: 12s
+    do: [{notify: "burst ${{ burst.texts.join('+') }}"}]
+  - name: count
+    on: message.received
+    if: event.body == 'count'
+    key: everybody
+    accumulate_within: 60s
+    threshold: 3
+    do: [{notify: "count ${{ burst.count }}"}]
+  - name: unless
+    on: message.received
+    if: event.body == 'quiet'
+    unless: {on: message.received, if: reply.body == 'ok'}
+    within: 5m
+    do: [{notify: "nobody said ok to ${{ event.from }}"}]
+  - name: ask
+    on: message.received
+    if: event.body == 'ask'
+    mode: single
+    do:
+      - notify: asked
+      - wait_for:
+          if: reply.body in ['ok', 'no']
+          timeout: 3m
+          as: answer
+          do: [{notify: "answer ${{ vars.answer }}"}]
+          else: [{notify: no answer}]
+      - wait: 30s
+      - notify: "after ${{ vars.answer }}"
+  - name: again
+    on: message.received
+    if: event.body == 'again'
+    mode: restart
+    cancel_on: {on: message.received, if: reply.body == 'no'}
+    do: [{notify: again}, {wait: 2m}, {notify: "again after two minutes"}]
+  - name: queue
+    on: message.received
+    if: event.body.startsWith('queue')
+    mode: queued
+    max: 2
+    do: [{notify: "${{ event.body }} begins"}, {wait: 1m}, {notify: "${{ event.body }} ends"}]
+  - name: rest
+    on: message.received
+    if: event.body == 'x'
+    backstop: true
+    do: [{notify: rest}]
+"""
+ANN, BOB = "+14155550111", "+14155550122"
+BODIES = ["once", "burst a", "burst b", "count", "quiet", "ok", "no", "ask", "again", "x"]
+
+
+@dataclass
+class Loaded:
+    """What a project gives to its worker."""
+
+    ruleset: RuleSet
+    plugins: PluginSet = field(default_factory=PluginSet)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class World:
+    """A worker on real files, with a clock in our hand, driven stage by stage."""
+
+    def __init__(self, folder: Path, ruleset: RuleSet) -> None:
+        self.settings = Settings(
+            project=folder,
+            data=folder / "data",
+            account_sid="AC" + "0" * 32,
+            auth_tokens=("t" * 32,),
+        )
+        self.settings.data.mkdir()
+        self.loaded = Loaded(ruleset)
+        self.time = NOON.timestamp()
+        self.seams = Seams(time=lambda: self.time)
+        self.log = Log.open(self.settings.data / "log.db")
+        self.texts = 0
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.time, UTC)
+
+    async def boot(self) -> None:
+        """Start a worker: it finds in the files what the last one left."""
+        self.journal = Journal(self.settings.data / "journal.db", threaded=False)
+        self.reader = LogReader(self.settings.data / "log.db")
+        self.outbound = Outbound()
+        self.engine = Engine(
+            settings=self.settings, loaded=self.loaded, log_reader=self.reader,
+            journal=self.journal, gateway=None, seams=self.seams, hands=None,
+            on_poisoned=lambda reason: None, notices=Notices(self.outbound),
+        )  # fmt: skip
+        await self.engine.recover()
+        await self.work()
+
+    async def work(self) -> None:
+        """Let it do all that there is to do now."""
+        while await self.engine._match():
+            pass
+        while True:
+            self.engine.resumer.due()
+            if not len(self.engine.lanes):
+                break
+            await self.engine.lanes.idle()
+        await self.engine.sender.idle()
+
+    async def end(self) -> None:
+        """End the worker, whatever it has on its hands."""
+        tasks = list(self.engine.lanes._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.engine.sender.idle()
+        self.engine.handlers.close()
+        self.journal.close()
+        self.reader.close()
+
+    async def text(self, who: str, body: str, *, crash: bool = False) -> None:
+        """Somebody texts us. `crash` ends the worker when it has decided and done nothing yet."""
+        self.texts += 1
+        form = {
+            "MessageSid": f"SM{self.texts:032x}", "AccountSid": self.settings.account_sid,
+            "From": who, "To": OURS, "Body": body, "NumMedia": "0", "SmsStatus": "received",
+        }  # fmt: skip
+        kind = "application/x-www-form-urlencoded"
+        entry = Entry(
+            iso(self.now), "message", "signed", "webhook", "", kind, urlencode(form).encode()
+        )
+        await self.log.append(entry)
+        if crash:
+            await self.engine._match()
+            await self.restart()
+        await self.work()
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, stopping at each moment at which something is due."""
+        end = self.time + seconds
+        while (due := running.next_due_run(self.journal.reader)) is not None:
+            moment = from_iso(due).timestamp()
+            if moment > end:
+                break
+            self.time = max(self.time, moment)
+            await self.work()
+        self.time = end
+        await self.work()
+
+    async def restart(self) -> None:
+        """End the worker and start another."""
+        await self.end()
+        await self.boot()
+
+    def wishes(self) -> list[str]:
+        """All notices that were planned, in order."""
+        rows = self.journal.reader.execute(
+            "SELECT json_extract(params, '$.text') FROM actions WHERE kind = 'notify' ORDER BY id"
+        )
+        return [row[0] for row in rows]
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self.end()
+        self.log.close()
+
+
+def modelled(ruleset: RuleSet, steps: Sequence[tuple[str, str, int]]) -> list[str]:
+    """What the bench wishes for."""
+    bench = Bench(ruleset)
+    made: list[str] = []
+    for who, body, seconds in steps:
+        happened = bench.react(sms(body, from_=who)) if body else bench.wait(seconds)
+        made += [action.text for action in happened.actions if isinstance(action, Notify)]
+    return made
+
+
+async def lived(
+    folder: Path, ruleset: RuleSet, steps: Sequence[tuple[str, str, int]], plan: str
+) -> list[str]:
+    """What the worker wishes for. `plan` says per step: `.` goes on, `r` restart, `c` crash."""
+    world = World(folder, ruleset)
+    await world.boot()
+    try:
+        for number, (who, body, seconds) in enumerate(steps):
+            what = plan[number % len(plan)]
+            if body:
+                await world.text(who, body, crash=what == "c")
+            else:
+                await world.wait(seconds)
+            if what == "r":
+                await world.restart()
+        return world.wishes()
+    finally:
+        await world.close()
+
+
+@pytest.fixture(scope="module")
+def ruleset(tmp_path_factory: pytest.TempPathFactory) -> RuleSet:
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    path.write_text(RULES)
+    loaded = load_rules(path)
+    assert loaded.problems == []
+    return RuleSet(loaded.rules, loaded.language)
+
+
+STORY = [
+    (ANN, "ask", 0),
+    (ANN, "x", 0),
+    (BOB, "once", 0),
+    (BOB, "once", 0),
+    (ANN, "ok", 0),
+    ("", "", 30),
+    (BOB, "burst a", 0),
+    ("", "", 3),
+    (BOB, "burst b", 0),
+    ("", "", 5),
+    (ANN, "count", 0),
+    (BOB, "count", 0),
+    ("", "", 59),
+    (ANN, "count", 0),
+    (ANN, "again", 0),
+    ("", "", 60),
+    (ANN, "again", 0),
+    ("", "", 120),
+    (ANN, "again", 0),
+    (ANN, "no", 0),
+    (BOB, "quiet", 0),
+    ("", "", 300),
+    (BOB, "ask", 0),
+    ("", "", 180),
+    ("", "", 30),
+    (BOB, "once", 0),
+    (ANN, "x", 0),
+]
+TOLD = [
+    "asked",
+    f"once {BOB}",
+    "answer ok",
+    "after ok",
+    "burst burst a+burst b",
+    "count 3",
+    "again",
+    "again",
+    "again after two minutes",
+    "again",
+    f"nobody said ok to {BOB}",
+    "asked",
+    "no answer",
+    "after ",
+    f"once {BOB}",
+    "rest",
+]
+PLANS = [".", "r", "c", "rc", ".rc"]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_a_story_goes_the_same_way_however_often_the_worker_ends(
+    tmp_path: Path, ruleset: RuleSet, plan: str
+) -> None:
+    wishes = await lived(tmp_path, ruleset, STORY, plan)
+    assert wishes == TOLD
+    assert wishes == modelled(ruleset, STORY)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_a_queue_goes_one_by_one_and_no_longer_than_its_max(
+    tmp_path: Path, ruleset: RuleSet, plan: str
+) -> None:
+    steps = [(ANN, "queue 1", 0), (ANN, "queue 2", 0), (ANN, "queue 3", 0), (BOB, "queue 4", 0)]
+    wishes = await lived(tmp_path, ruleset, [*steps, ("", "", 60), ("", "", 60)], plan)
+    assert sorted(wishes[:2]) == ["queue 1 begins", "queue 4 begins"]
+    assert sorted(wishes[2:5]) == ["queue 1 ends", "queue 2 begins", "queue 4 ends"]
+    assert wishes[5:] == ["queue 2 ends"]
+
+
+STEP = st.one_of(
+    st.tuples(st.sampled_from([ANN, BOB]), st.sampled_from(BODIES), st.just(0)),
+    st.tuples(st.just(""), st.just(""), st.sampled_from([1, 3, 5, 7, 31, 61, 121, 181, 301, 601])),
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(STEP, min_size=1, max_size=14), st.text("...rc", min_size=1, max_size=14))
+def test_the_worker_does_what_the_model_does(
+    ruleset: RuleSet, steps: list[tuple[str, str, int]], plan: str
+) -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        wishes = asyncio.run(lived(folder, ruleset, steps, plan))
+    finally:
+        shutil.rmtree(folder)
+    assert sorted(wishes) == sorted(modelled(ruleset, steps))

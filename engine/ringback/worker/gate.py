@@ -75,8 +75,12 @@ class Gatekeeper:
         refused = self._budget(action, now)
         if refused:
             return "refused", refused, None
-        self._sent.append(now)
         return ALLOWED
+
+    def opened(self, action: StoredAction) -> None:
+        """An attempt is about to leave: it counts, and what was only looked at does not."""
+        if self._addressed(action) is not None:
+            self._sent.append(self._seams.now())
 
     def learn(self, event: Event) -> None:
         """Take note of our own numbers. Consent is written where the event is recorded."""

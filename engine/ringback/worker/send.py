@@ -47,6 +47,9 @@ class Gate(Protocol):
     def look(self, action: StoredAction) -> tuple[str, str, str | None]:
         """The state, the reason, and for `deferred` the time until which it waits."""
 
+    def opened(self, action: StoredAction) -> None:
+        """An attempt is about to leave."""
+
 
 class Sender:
     """Carries out actions: those it is offered, and those it finds in the journal."""
@@ -179,6 +182,7 @@ class Sender:
             return
         if refused:
             return
+        self._gate.opened(action)
         verdict = await self._attempt(action, tag, opened)
         state = await self._journal.write(
             partial(

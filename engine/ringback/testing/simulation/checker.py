@@ -5,7 +5,6 @@ The checker has its own idea of which rule wants which webhook and knows nothing
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +12,7 @@ from ringback.outcomes import rank
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.story import Story
+from ringback.testing.simulation.verdict import Verdict
 
 TEXT_RULES = {"echo", "hours", "alert", "ring", "later"}
 OPEN_ACTIONS = {"planned", "deferred", "sending", "unknown"}
@@ -20,53 +20,6 @@ OPEN_RUNS = {"pending", "running", "waiting"}
 PROVEN = {"accepted", "settled"}
 UNPROVEN = {"planned", "deferred", "sending", "unknown", "parked", "refused", "cancelled"}
 EXPLAINED = {"failed", "refused", "parked", "cancelled", "deferred", "unknown"}
-
-
-@dataclass
-class Verdict:
-    """What a story came to. All of the first block must be zero; `problems` says where not."""
-
-    lost: int = 0
-    doubled: int = 0
-    stuck: int = 0
-    unexplained: int = 0
-    false_claim: int = 0
-    order_regress: int = 0
-    crashed: int = 0
-
-    events: int = 0
-    intents: int = 0
-    sends: int = 0
-    kills: int = 0
-    freezes: int = 0
-    faults: int = 0
-    failed: int = 0
-    refused: int = 0
-    parked_checked: int = 0
-    parked_once: int = 0
-    parked_other: int = 0
-    days: float = 0.0
-    stories: int = 1
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def bad(self) -> int:
-        """How much is wrong."""
-        return (
-            self.lost + self.doubled + self.stuck + self.unexplained + self.false_claim
-            + self.order_regress + self.crashed
-        )  # fmt: skip
-
-    def add(self, other: "Verdict") -> None:
-        """Count another story in."""
-        for item in fields(self):
-            value = getattr(self, item.name)
-            setattr(self, item.name, value + getattr(other, item.name))
-
-    def blame(self, kind: str, what: str) -> None:
-        """Count one thing that must not be."""
-        setattr(self, kind, getattr(self, kind) + 1)
-        self.problems.append(f"{kind}: {what}")
 
 
 def judge(story: Story, *, drained: bool = True) -> Verdict:

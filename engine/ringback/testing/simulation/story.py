@@ -24,7 +24,7 @@ from ringback.testing.simulation.life import ACCOUNT, OURS, Life, settings_for
 from ringback.testing.simulation.loop import Clock
 from ringback.testing.simulation.twilio import Twilio
 
-WORDS = ("echo", "echo", "echo", "hours", "hours", "alert", "alert", "ring", "ring", "later")
+WORDS = ("echo", "echo", "echo", "echo", "hours", "hours", "alert", "ring", "ring", "later")
 PEOPLE = 25
 SPAN = 300.0
 """In so many seconds all customers write."""
@@ -198,11 +198,11 @@ class Story:
         if draw < self.faults.kill_hot:
             self._dying = True
         elif draw < self.faults.kill_hot + self.faults.freeze:
-            self._freeze(self._death.choice((3.0, 8.0, 45.0, 1200.0)))
+            self._freeze(self._death.choice((3.0, 3.0, 8.0, 8.0, 8.0, 45.0, 45.0, 600.0)))
 
     def _die(self) -> None:
         self.kill()
-        down = self._death.choice((0.2, 2.0, 2.0, 2.0, 30.0, 900.0))
+        down = self._death.choice((0.2, 0.5, 2.0, 2.0, 2.0, 2.0, 2.0, 10.0, 30.0, 600.0))
         if self._death.random() < self.faults.receiver_too:
             self.receiving = False
         self.twilio.after(down, self._restart)
@@ -238,7 +238,7 @@ class Story:
         if not self.receive(entry):
             self.twilio.after(5.0, lambda: self._arrive(entry))
         elif self._dice.random() < self.faults.webhook_twice:
-            again = self._dice.choice((0.01, 3.0, 700.0))
+            again = self._dice.choice((0.01, 0.2, 3.0, 3.0, 60.0, 400.0))
             self.twilio.after(again, lambda: self.receive(entry))
 
     def _callback(self, route: str, tag: str, fields: dict[str, str]) -> None:

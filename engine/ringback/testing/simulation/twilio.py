@@ -192,7 +192,7 @@ class Twilio:
             delay = dice.expovariate(1 / 0.3)
             if dice.random() < faults.callback_late:
                 self._note("callback_late")
-                delay = dice.uniform(5.0, 600.0)
+                delay = min(5.0 + dice.expovariate(1 / 40.0), 600.0)
             self.after(
                 delay,
                 lambda: self._deliver(f"{family.lower()}/status", record.tag, fields),

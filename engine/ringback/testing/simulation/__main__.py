@@ -1,0 +1,80 @@
+"""The command: `python -m ringback.testing.simulation --seeds N`, or one seed with its trace."""
+
+import argparse
+import sys
+from time import monotonic
+
+from ringback.testing.simulation.tell import tell, tell_all
+from ringback.testing.simulation.verdict import Verdict
+
+COMMAND = "python -m ringback.testing.simulation"
+MUST_BE_ZERO = (
+    ("lost", "acknowledged and not acted on, or reported sent and never made"),
+    ("doubled", "made twice at Twilio, or run twice"),
+    ("stuck", "not at an end when the world had come to rest"),
+    ("unexplained", "an end without a reason, an event without a webhook"),
+    ("false_claim", "a record taken for another's"),
+    ("order_regress", "a status or a proof that went back"),
+    ("crashed", "an exception that nobody expected"),
+)
+COUNTED = (
+    ("stories", "seeds"), ("events", "events"), ("intents", "actions planned"),
+    ("sends", "messages and calls made"), ("kills", "kills of the worker"),
+    ("freezes", "times it stood still"), ("faults", "faults of Twilio"),
+    ("failed", "actions failed, each with its reason"), ("refused", "refused by the gate"),
+    ("parked_checked", "parked under `checked`"), ("parked_once", "parked under `at_most_once`"),
+    ("parked_other", "parked, notices and the like"),
+)  # fmt: skip
+
+
+def table(verdict: Verdict, seconds: float) -> str:
+    """A verdict as a table."""
+    lines = [f"{getattr(verdict, name):>12,}  {meaning}" for name, meaning in COUNTED]
+    lines.append(f"{verdict.days:>12,.1f}  days of simulated time")
+    lines.append(f"{seconds:>12,.1f}  seconds")
+    lines.append("")
+    lines += [
+        f"{getattr(verdict, name):>12,}  {name.replace('_', ' ')}: {meaning}"
+        for name, meaning in MUST_BE_ZERO
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run what the arguments ask for. 0 when nothing is wrong, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("--seeds", type=int, default=300, help="how many stories")
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
+    parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--intents", type=int, default=50, help="texts that come in per story")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--settle", type=float, default=60.0, help="the settle time in seconds")
+    parser.add_argument("--trace", action="store_true", help="show everything that happens")
+    given = parser.parse_args()
+    started = monotonic()
+    if given.seed is not None:
+        verdict, trace_hash = tell(
+            given.seed, given.intents, settle_seconds=given.settle,
+            show=print if given.trace else None,
+        )  # fmt: skip
+        print(f"trace {trace_hash}")
+    else:
+        verdict = Verdict(stories=0)
+        seeds = range(given.first, given.first + given.seeds)
+        for verdict in tell_all(seeds, given.intents, given.processes, given.settle):
+            print(
+                f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+        print(file=sys.stderr)
+    print(table(verdict, monotonic() - started))
+    for problem in verdict.problems[:20]:
+        print(problem)
+    if verdict.bad and verdict.problems:
+        seed = verdict.problems[0].removeprefix("seed ").partition(":")[0]
+        print(f"\nreplay it: {COMMAND} --seed {seed} --intents {given.intents} --trace")
+    return 1 if verdict.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Tell stories: one by one in a folder of their own, many of them in several processes."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from ringback.testing.simulation.checker import judge
+from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.verdict import Verdict
+
+MEMORY = Path("/dev/shm")
+CHUNK = 20
+
+
+def tell(
+    seed: int,
+    intents: int = 50,
+    *,
+    faults: Faults | None = None,
+    settle_seconds: float = 60.0,
+    show: Callable[[str], None] | None = None,
+) -> tuple[Verdict, str]:
+    """Tell the story of a seed, judge it, and leave nothing behind. Gives the verdict and the hash
+    of the trace; `show` gets the trace line by line."""
+    quiet()
+    home = MEMORY if MEMORY.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="ringback-story-", dir=home))
+    try:
+        story = Story(seed, folder, faults=faults, settle_seconds=settle_seconds, show=show)
+        story.tell(intents)
+        verdict = judge(story)
+        verdict.problems = [f"seed {seed}: {problem}" for problem in verdict.problems]
+        return verdict, story.trace_hash
+    finally:
+        shutil.rmtree(folder)
+
+
+def tell_many(seeds: Iterable[int], intents: int, settle_seconds: float = 60.0) -> Verdict:
+    """The stories of many seeds, one after the other, as one verdict."""
+    total = Verdict(stories=0)
+    for seed in seeds:
+        total.add(tell(seed, intents, settle_seconds=settle_seconds)[0])
+    return total
+
+
+def tell_all(
+    seeds: range, intents: int, processes: int, settle_seconds: float = 60.0
+) -> Iterator[Verdict]:
+    """The stories of many seeds in several processes; yields what it came to so far."""
+    chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
+    work = partial(tell_many, intents=intents, settle_seconds=settle_seconds)
+    total = Verdict(stories=0)
+    if processes < 2:
+        for chunk in chunks:
+            total.add(work(chunk))
+            yield total
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for verdict in pool.map(work, chunks):
+            total.add(verdict)
+            yield total

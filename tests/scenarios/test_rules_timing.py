@@ -1,8 +1,8 @@
 """Timing and overlap through restarts: the worker on real files, beside the bench as its model.
 
 The same texts at the same times go to both. The worker is ended and started again between any two
-The same texts at the same times go to both. The worker is ended and started anew between any two
-lives in memory and never ends, wishes for.
+steps, also between deciding what to do and doing it. What it wishes for must be what the bench
+wishes for, which lives in memory and never ends.
 """
 
 import asyncio

@@ -1,5 +1,8 @@
 """The simulator's small parts: overrides, addresses, forms, dice, faults, phones."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +11,9 @@ from ringback.errors import ConfigError
 from ringback.simulator.dice import Dice
 from ringback.simulator.faults import Plan, fault_from
 from ringback.simulator.form import Form, legal_url, moment, parse
+from ringback.simulator.furnish import furnish
 from ringback.simulator.handset import Handset
+from ringback.simulator.main import Start, options_of
 from ringback.simulator.numbering import (
     channel_of,
     friendly,
@@ -199,3 +204,43 @@ def test_what_goes_into_a_signature() -> None:
     assert with_body_hash("http://a.test/?a=b", b"{}").startswith(
         "http://a.test/?a=b&bodySHA256=44136f"
     )
+
+
+@pytest.mark.parametrize(
+    ("plan", "word"),
+    [
+        ("faults: 3", "list"),
+        ("colour: red", "colour"),
+        ("faults: [{on: messages.create, do: nothing}]", "nothing"),
+        ("[1, 2]", "mapping"),
+        ("seed: red", "whole number"),
+        ("speed: 0", "above 0"),
+        ("handsets: [1]", "mapping"),
+        ("handsets: {'+14155550123': 3}", "mapping"),
+        ("numbers: {'+14155550100': {colour: red}}", "colour"),
+        ("messaging: {rate: 3}", "rates"),
+        ("messaging: {rates: {default: 0}}", "above 0"),
+        ("messaging: {latency: [3, 1]}", "latency"),
+        ("maton: {rate: fast}", "rate"),
+        ("faults: [{on: message.create, do: error}]", "did you mean 'messages.create'"),
+        ("faults: [{on: 'webhook:text', do: lose}]", "webhook:text"),
+        ("faults: [{on: callback, do: delay, seconds: soon}]", "not a number"),
+        ("{", "cannot read"),
+        ("handsets: {'+14155550123': {mood: bad}}", "mood"),
+        ("handsets: {'+14155550123': {messages: perhaps}}", "perhaps"),
+    ],
+)
+def test_a_wrong_plan_is_refused_with_its_mend(tmp_path: Path, plan: str, word: str) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(plan)
+    with pytest.raises(ConfigError, match=re.escape(word)):
+        furnish(options_of(Start(plan=file)))
+
+
+def test_every_problem_of_a_plan_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("seed: x\nspeed: 0\nfaults: [{on: callback, do: x}, {on: x, do: error}]")
+    with pytest.raises(ConfigError) as caught:
+        options_of(Start(plan=file))
+    assert len(caught.value.problems) == 4
+    assert all(problem.startswith(str(file)) for problem in caught.value.problems)

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,7 +20,7 @@ from ringback.simulator.furnish import furnish
 from ringback.simulator.hands import box as box_hands
 from ringback.simulator.hands import calls, texts
 from ringback.simulator.hands.wish import Hand, answer
-from ringback.simulator.world import NUMBERS, Options, World
+from ringback.simulator.world import Options, World
 
 HANDS = texts.HANDS + calls.HANDS + box_hands.HANDS
 
@@ -64,7 +64,7 @@ def card(box: Box) -> dict[str, Any]:
         "api_secret": who.api_secret,
         "maton_api_key": who.maton_api_key,
         "connection_id": who.connection_id,
-        "numbers": list(NUMBERS),
+        "numbers": [row.text("phone_number") for row in box.world.numbers],
         "service_sid": next((row.sid for row in box.world.services), ""),
     }
 
@@ -112,7 +112,7 @@ def build(box: Box) -> Starlette:
         await box.reset()
         return JSONResponse(card(box))
 
-    def hand(does: Hand):  # type: ignore[no-untyped-def]
+    def hand(does: Hand) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             return await answer(box.world, request, does)
 
@@ -141,10 +141,3 @@ def build(box: Box) -> Starlette:
 def card_line(box: Box) -> str:
     """The card as one line of JSON."""
     return json.dumps(card(box))
-
-
-def at(box: Box, base_url: str) -> Box:
-    """Tell the box its own address, once the port is known."""
-    box.base_url = box.world.base_url = base_url
-    box.options = replace(box.options)
-    return box

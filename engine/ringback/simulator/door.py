@@ -49,7 +49,7 @@ class Door:
         if connection is None:
             return self._noted(request, maton.no_connection())
         if connection.expired:
-            return self._noted(request, maton.error(500, "Internal server error"))
+            return self._noted(request, maton.expired())
         account = self._world.accounts.get(connection.account_sid)
         return await self._answer(request, "/twilio", lambda: account)
 

@@ -69,6 +69,11 @@ def no_connection() -> Response:
     return error(400, "No active connection found for app twilio")
 
 
+def expired() -> Response:
+    """The OAuth grant of the connection has run out, and the gateway can only say so by a 500."""
+    return error(500, "Internal server error")
+
+
 def show(world: World, connection: Connection) -> dict[str, Any]:
     """A connection as the control plane writes it."""
     return {

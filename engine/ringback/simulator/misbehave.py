@@ -13,6 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ringback.simulator import maton
 from ringback.simulator.faults import Fault
 from ringback.simulator.refusal import Refusal
 from ringback.simulator.wire import gone, line_of
@@ -40,7 +41,7 @@ async def play(world: World, request: Request, fault: Fault, perform: Perform) -
         location = str(fault.get("location", "http://127.0.0.1:9/elsewhere"))
         return Response(status_code=int(fault.get("status", 302)), headers={"Location": location})
     if fault.do == "expired":
-        return maton_expired()
+        return maton.expired()
     if fault.do == "reset":
         return await _reset(request, fault, perform)
     if fault.do == "hang":
@@ -55,11 +56,6 @@ async def play(world: World, request: Request, fault: Fault, perform: Perform) -
     if fault.do == "callback_first":
         await _callbacks(world, fault, response)
     return response
-
-
-def maton_expired() -> Response:
-    """What the gateway answers when the connection's OAuth grant has run out."""
-    return Response(b'{"error":"Internal server error"}', 500, media_type=JSON)
 
 
 def _error(fault: Fault, perform: Perform) -> Response:
@@ -82,12 +78,8 @@ def _throttle(fault: Fault) -> Response:
     headers = {}
     if fault.get("retry_after", None) is not None:
         headers["Retry-After"] = str(fault.get("retry_after", ""))
-    return Response(json.dumps(too_many().body()), 429, headers, JSON)
-
-
-def too_many() -> Refusal:
-    """Twilio's own rate limit."""
-    return Refusal(429, 20429, "Too Many Requests")
+    refusal = Refusal(429, 20429, "Too Many Requests")
+    return Response(json.dumps(refusal.body()), 429, headers, JSON)
 
 
 async def _reset(request: Request, fault: Fault, perform: Perform) -> Response | None:

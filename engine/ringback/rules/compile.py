@@ -33,7 +33,7 @@ class Steps:
         if node is None:
             return ()
         if not isinstance(node.value, list):
-            self.reader.fail(node, "schema", "needs a list of steps", "begin each with '- '")
+            self.reader.fail(node, "schema", "needs a list", "begin each step with '- '")
             return ()
         found = [self.one(item) for item in node.value]
         return tuple(step for step in found if step is not None)
@@ -159,6 +159,7 @@ class Steps:
             option = self.reader.model(item, Option)
             children = item.value if isinstance(item.value, dict) else {}
             if option is None:
+                self._look_inside(Option, item)
                 continue
             if "else" in children:
                 if len(children) > 1 or index < len(items) - 1:
@@ -178,7 +179,7 @@ class Steps:
                 hint = "here are allowed: " + ", ".join(CALL_VERBS)
                 self.reader.fail(item, "schema", f"{inner.kind!r} cannot stand in a call", hint)
 
-    def _look_inside(self, model: type[StepModel], node: Node) -> None:
+    def _look_inside(self, model: type[BaseModel], node: Node) -> None:
         """Find the mistakes in the branches of a step that is wrong itself."""
         children = node.value if isinstance(node.value, dict) else {}
         for name, field in model.model_fields.items():

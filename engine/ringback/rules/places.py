@@ -38,9 +38,9 @@ class Source:
 
     def problem(self, line: int, column: int, kind: str, message: str, hint: str = "") -> Problem:
         """A problem in this file, with the text of its line. A place behind the end is the end."""
-        if line > len(self.lines):
+        if self.text and line > len(self.lines):
             line, column = len(self.lines), len(self.lines[-1]) + 1
-        return Problem(self.file, line, column, kind, message, self.line(line)[:400], hint)
+        return Problem(self.file, line, column, kind, message, self.line(line)[:5000], hint)
 
 
 def locate(

@@ -1,6 +1,7 @@
 """Reader: a tree of nodes made into compiled parts, every mistake noted with its place."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -27,8 +28,14 @@ class Reader:
         self.problems: list[Problem] = []
 
     def fail(self, node: Node, kind: str, message: str, hint: str = "") -> None:
-        """Note a problem at the start of a node."""
-        self.problems.append(self.source.problem(node.line, node.column, kind, message, hint))
+        """Note a problem at the start of a node, once, however many look at the node."""
+        problem = self.source.problem(node.line, node.column, kind, message, hint)
+        for index, other in enumerate(self.problems):
+            same_place = (other.line, other.column) == (problem.line, problem.column)
+            if same_place and other.message.endswith(message):
+                self.problems[index] = replace(other, hint=other.hint or hint)
+                return
+        self.problems.append(problem)
 
     def fail_key(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> None:
         """Note a problem at the key of a mapping."""
@@ -113,7 +120,7 @@ class Reader:
         found = []
         for item in node.value if isinstance(node.value, list) else [node]:
             if not isinstance(item.value, str):
-                self.fail(item, "schema", "a condition is a text")
+                self.fail(item, "schema", "needs a text")
                 continue
             program = self.language.compile(item.value, running=running)
             if isinstance(program, Program):

@@ -95,7 +95,7 @@ class NotifyStep(StepModel):
         if self.via == "webhook" and not self.webhook:
             return "via", "needs webhook: the address to post to"
         if self.webhook and "${{" not in self.webhook and not self.webhook.startswith("http"):
-            return "webhook", "must be an address that begins with https://"
+            return "webhook", "webhook must be an address that begins with https://"
         return "", ""
 
     @staticmethod
@@ -130,7 +130,7 @@ class Http(StepModel):
     def wrong(self) -> tuple[str, str]:
         """An address that is none."""
         if "${{" not in self.url and not self.url.startswith("http"):
-            return "url", "must be an address that begins with https://"
+            return "url", "url must be an address that begins with https://"
         return "", ""
 
     @staticmethod

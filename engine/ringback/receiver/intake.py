@@ -87,6 +87,7 @@ class Intake:
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
         self._refusals = Refusals(settings, self.base_url)
         self._recent = Recent(REMEMBERED)
+        self._pending: dict[str, list[Reply]] = {}
         self._newest = 0
         self._told = 0
         self._retry: asyncio.TimerHandle | None = None
@@ -176,22 +177,27 @@ class Intake:
         if key in self._recent:
             self.counts.add("duplicates", route)
             return _acknowledgement(route)
+        twins = self._pending.get(key)
+        if twins is not None:  # the same delivery is on its way to the disk
+            self.counts.add("duplicates", route)
+            twins.append(reply)
+            return None
         try:
-            self.log.push(entry, lambda result: self._recorded(result, key, route, trust, reply))
+            self.log.push(entry, lambda result: self._recorded(result, key, route, trust))
         except StorageError:
             return answers.BUSY
+        self._pending[key] = [reply]
         return None
 
-    def _recorded(
-        self, result: int | Exception, key: str, route: str, trust: str, reply: Reply
-    ) -> None:
-        if isinstance(result, Exception):
-            self._answer(route, answers.BUSY, reply)
-            return
-        self._recent.add(key)
-        self.counts.numbers["recorded", route, trust] += 1
-        self.wake(result)
-        self._answer(route, _acknowledgement(route), reply)
+    def _recorded(self, result: int | Exception, key: str, route: str, trust: str) -> None:
+        answer = answers.BUSY
+        if not isinstance(result, Exception):
+            answer = _acknowledgement(route)
+            self._recent.add(key)
+            self.counts.numbers["recorded", route, trust] += 1
+            self.wake(result)
+        for reply in self._pending.pop(key):
+            self._answer(route, answer, reply)
 
     def wake(self, log_id: int) -> None:
         """Tell the worker of a new row: once per turn of the loop, however many rows came."""

@@ -21,6 +21,9 @@ CHECKED_BYTES = 64 * 1024 * 1024
 WAL_BYTES = 4 * 1024 * 1024
 """The size that the write-ahead log is cut back to when it starts over after a checkpoint."""
 
+APPLICATION = 0x52424B31
+"""Written into the head of our files ("RBK1"), so that those of other programs are recognised."""
+
 _UNUSABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _FATAL = _UNUSABLE | {
     sqlite3.SQLITE_IOERR,
@@ -94,6 +97,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise DataError(f"{path}: {found}; restore it from a backup")
+    _check_origin(connection, path)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":
         raise StorageError(f"{path}: this file system does not allow a write-ahead log")
@@ -104,6 +108,18 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     # Take the write lock once: a read-only disk is found now and not at the first webhook.
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("ROLLBACK")
+
+
+def _check_origin(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that another program made, before anything in it is changed."""
+    found = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if found not in (0, APPLICATION) or (
+        not found and tables and "_sqlite_migrations" not in tables
+    ):
+        raise DataError(f"{path}: is the database of another program; give Ringback another folder")
+    if not found:
+        connection.execute(f"PRAGMA application_id={APPLICATION}")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:

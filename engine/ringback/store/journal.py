@@ -4,11 +4,13 @@ Every change is a plain function over a connection (`matching`, `running`, `send
 runs it inside the next group commit, alone behind a savepoint, and answers when it is on disk.
 """
 
+from asyncio import Future
 from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
+from ringback.errors import StorageError
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_reader
 from ringback.store.writer import GroupWriter, each
@@ -37,20 +39,29 @@ class Journal:
             prepare=_prepare,
         )
         self.reader = connect_reader(path)
+        self._refused: StorageError | None = None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; return its result once that is durable.
 
         What `work` raises comes out here and undoes its own changes alone. Raises StorageError when
-        the disk refuses.
+        the disk refuses; the worker's memory and the file may be at odds from then on.
         """
-        result: T = await self._writer.submit(work)
+        try:
+            result: T = await self._submit(work)
+        except StorageError as error:
+            self._refused = error
+            raise
         return result
+
+    def _submit(self, work: Callable[[Connection], Any]) -> Future[Any]:
+        return self._writer.submit(work)
 
     @property
     def broken(self) -> Exception | None:
-        """Why nothing can be written any more, or None. The process should end then."""
-        return self._writer.broken
+        """Why the process should end and start again from the file: a write was refused, and who
+        wanted it may have given up on it. None while all is well."""
+        return self._writer.broken or self._refused
 
     def close(self) -> None:
         """Commit what waits and close both connections."""

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from ringback.errors import StorageError
 from ringback.store.journal import Journal
 from ringback.testing.simulation.faults import Faults
 from ringback.testing.simulation.loop import VirtualLoop
 
-T = TypeVar("T")
 Work = Callable[[Any], Any]
 
 _NOTES = (
@@ -61,27 +60,26 @@ class SimulatedJournal(Journal):
         self.dead = False
         self._loop = loop
         self._dice = dice
-        self._faults = faults
+        self.faults = faults
         self._on_commit = on_commit
         self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
         self._busy = False
         self._writer.push(_take_notes, lambda _: None)
         self._noted = self._last_note()
 
-    async def write(self, work: Callable[[Any], T]) -> T:
-        """The journal's own promise: what this gives is on disk."""
+    def _submit(self, work: Work) -> "asyncio.Future[Any]":
         if self.dead:
             raise asyncio.CancelledError
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((work, future))
         if not self._busy:
             self._busy = True
             self._start()
-        return await future
+        return future
 
     def _start(self) -> None:
         dice = self._dice
-        if dice.random() < self._faults.disk_slow:
+        if dice.random() < self.faults.disk_slow:
             self._loop.call_later(dice.uniform(0.5, 8.0), self._commit)
         elif dice.random() < 0.3:
             self._loop.call_later(dice.uniform(0.0005, 0.02), self._commit)
@@ -92,12 +90,12 @@ class SimulatedJournal(Journal):
         batch, self._waiting = self._waiting, []
         results: list[Any] = []
         refused: StorageError | None = None
-        if self._dice.random() < self._faults.disk_refuses:
+        if self._dice.random() < self.faults.disk_refuses:
             refused = StorageError("the disk is full")
         else:
             for work, _ in batch:
                 self._writer.push(work, results.append)
-            if self._dice.random() < self._faults.disk_unsure:
+            if self._dice.random() < self.faults.disk_unsure:
                 refused = StorageError("the disk does not answer")
         moves = self._moves()
         self._loop.call_soon(partial(self._answer, batch, refused, results))

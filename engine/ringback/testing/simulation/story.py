@@ -19,7 +19,7 @@ from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.disk import Move
-from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.faults import Faults, calm
 from ringback.testing.simulation.life import ACCOUNT, OURS, Life, settings_for
 from ringback.testing.simulation.loop import Clock
 from ringback.testing.simulation.twilio import Twilio
@@ -28,7 +28,9 @@ WORDS = ("echo", "echo", "echo", "echo", "hours", "hours", "alert", "ring", "rin
 PEOPLE = 25
 SPAN = 300.0
 """In so many seconds all customers write."""
-LIMIT = 6 * 3600.0
+FAULTY = 600.0
+"""Until then things go wrong by themselves; afterwards what is owed comes to its end."""
+LIMIT = 3 * 3600.0
 """What is not at an end by then is stuck."""
 SUPERVISOR = 2.0
 FORM = "application/x-www-form-urlencoded"
@@ -94,7 +96,8 @@ class Story:
         """Let the whole story happen: `intents` texts come in, then everything comes to its end."""
         for number in range(intents):
             self.twilio.after(self._dice.uniform(0.0, SPAN), partial(self._text, number))
-        self.run(SPAN)
+        self.run(FAULTY)
+        self.calm_down()
         while self.clock.now < LIMIT and (
             self.life is None or self.open() or self.twilio.next_time() < float("inf")
         ):
@@ -103,6 +106,13 @@ class Story:
             self.life.stop()
             self.run(self.clock.now + 60.0)
         self.end()
+
+    def calm_down(self) -> None:
+        """From now on nothing goes wrong any more."""
+        self.trace("node", "the faults end")
+        self.faults = self.twilio.faults = calm()
+        if self.life is not None:
+            self.life.journal.faults = self.faults
 
     def run(self, until: float) -> None:
         """Let time pass, one callback after the other."""

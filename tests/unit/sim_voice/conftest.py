@@ -28,6 +28,14 @@ OURS = "+15559990000"
 START = 1_773_500_966.0  # Sat, 14 Mar 2026 15:09:26 +0000
 SITE = "https://app.test"
 
+PREFIXES = {
+    "call": "CA",
+    "queue": "QU",
+    "conference": "CF",
+    "recording": "RE",
+    "transcription": "TR",
+}
+
 Page = str | Answer | Callable[[Ask], "str | Answer"]
 
 
@@ -52,6 +60,7 @@ class World:
     texts: list[tuple[str, str, str, str]] = field(default_factory=list)
     numbers: dict[str, NumberSetup] = field(default_factory=dict)
     handsets: dict[str, Handset] = field(default_factory=dict)
+    changes: list[tuple[str, str]] = field(default_factory=list)
     slow: float = 0.0  # seconds that the web takes to answer
 
     def __post_init__(self) -> None:
@@ -117,7 +126,8 @@ class World:
         return f"https://api.test{path}"
 
     def changed(self, kind: str, sid: str) -> None:
-        assert sid
+        assert sid[:2] == PREFIXES[kind]
+        self.changes.append((kind, sid))
 
     # --- the test's hands ---
 

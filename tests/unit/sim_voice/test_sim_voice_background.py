@@ -88,6 +88,79 @@ def test_the_view_of_a_call(world):
     assert (view["queue"], view["position"], view["with"]) == (None, None, None)
 
 
+def test_the_whole_view_of_a_talk(world):
+    call = world.ring("<Dial>+15552220001</Dial>")
+    world.run(5)
+    [child] = world.children(call)
+    assert world.exchange.view(child.sid) == {
+        "sid": child.sid,
+        "parent": call.sid,
+        "from": "+15550001111",
+        "to": "+15552220001",
+        "status": "in-progress",
+        "direction": "outbound-dial",
+        "state": "bridged",
+        "waiting_for": None,
+        "queue": None,
+        "position": None,
+        "conference": None,
+        "with": call.sid,
+        "heard": [],
+        "documents": [],
+        "duration": 0,
+    }
+    assert world.exchange.view(call.sid)["waiting_for"] == "ring"
+
+
+def test_every_change_of_a_record_is_noted(world):
+    world.page("/done", "<Enqueue waitUrl=''>line</Enqueue>")
+    call = world.ring("<Record action='/done' transcribe='true'/>", say="A long message for you")
+    world.run(20)
+    room = world.ring("<Dial><Conference>room</Conference></Dial>")
+    world.run(5)
+    exchange = world.exchange
+    for kind, records in (
+        ("queue", exchange.queues),
+        ("conference", exchange.conferences),
+        ("recording", exchange.recordings),
+        ("transcription", exchange.transcriptions),
+    ):
+        [sid] = records
+        assert (kind, sid) in world.changes
+    world.changes.clear()
+    exchange.hang_up(call.sid)
+    exchange.hang_up(room.sid)
+    kinds = [kind for kind, _ in world.changes]
+    assert kinds.count("queue") == 1
+    assert kinds.count("call") >= 2
+    assert "conference" in kinds
+    world.changes.clear()
+    [queue] = exchange.queues
+    exchange.update_queue(queue, max_size=5)
+    exchange.delete_queue(queue)
+    [recording] = exchange.recordings
+    exchange.delete_recording(recording)
+    exchange.delete_call(call.sid)
+    assert world.changes == [
+        ("queue", queue),
+        ("queue", queue),
+        ("recording", recording),
+        ("call", call.sid),
+    ]
+
+
+def test_warnings_are_warnings_and_errors_are_errors(world):
+    world.ring("<Say/><Refer><Sip>sip:a@b.test</Sip></Refer><Enqueue/><Redirect>/gone</Redirect>")
+    world.run(5)
+    assert [(trouble.code, trouble.level) for trouble in world.troubles] == [
+        (13520, "warning"),
+        (13801, "error"),
+        (14204, "error"),
+        (11200, "error"),
+        (11200, "error"),
+    ]
+
+
 def test_the_view_names_every_state(world):
     world.slow = 2.0
     call = world.ring("<Record/>")

@@ -87,6 +87,7 @@ def test_every_event_carries_what_it_is_about(world):
     assert {name: told[0][name] for name in wanted} == wanted
     assert "CallSid" not in told[2]
     assert told[3]["ParticipantCallStatus"] == "completed"
+    assert told[3]["ReasonParticipantLeft"] == "participant_hung_up"
     assert told[5]["ReasonConferenceEnded"] == "last-participant-left"
     assert told[5]["CallSidEndingConference"] == first.sid
 
@@ -139,6 +140,25 @@ def test_a_room_without_a_name_is_reported(world):
     call = world.ring(room(name=""))
     world.run(3)
     assert (world.codes(), world.said(call)) == ([13237], ["left"])
+
+
+def test_a_bad_wait_url_breaks_the_document(world):
+    world.page("/fallback", "<Say>sorry</Say>")
+    call = world.ring(room("waitUrl='ftp://x/y'"))
+    world.run(3)
+    assert (world.codes(), world.said(call)) == ([13233], ["sorry"])
+    assert world.exchange.conferences == {}
+
+
+def test_who_leaves_and_lives_on_was_not_hung_up(world):
+    world.ring(room(ALL))
+    second = world.ring(room(dial="hangupOnStar='true'") + "<Pause length='60'/>")
+    world.run(2)
+    world.exchange.press(second.sid, "*")
+    world.run(1)
+    left = world.told("conference")[-1]
+    assert (left["CallSid"], left["ParticipantCallStatus"]) == (second.sid, "in-progress")
+    assert left["ReasonParticipantLeft"] == "participant_updated"
 
 
 def test_a_star_leaves_the_room_if_allowed(world):

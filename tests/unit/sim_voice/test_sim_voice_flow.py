@@ -152,6 +152,14 @@ def test_say_with_breaks_takes_longer(world):
     assert call.status == "completed"
 
 
+def test_one_break_lasts_ten_seconds_at_most(world):
+    call = world.ring("<Say>a<break time='90s'/>b<break time='1s'/></Say><Hangup/>")
+    world.run(11.4)
+    assert call.status == "in-progress"
+    world.run(0.2)
+    assert call.status == "completed"
+
+
 def test_leave_outside_a_queue_does_nothing(world):
     call = world.ring("<Leave/><Say>still here</Say>")
     world.run(5)

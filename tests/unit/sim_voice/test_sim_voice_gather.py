@@ -177,12 +177,17 @@ def test_after_a_digit_words_do_not_count(world):
 
 def test_partial_results_are_told(world):
     world.page("/d", "<Hangup/>")
-    call = world.ring("<Gather input='speech' action='/d' partialResultCallback='/partial'/>")
+    call = world.ring(
+        "<Gather input='speech' action='/d' partialResultCallback='/partial'"
+        " partialResultCallbackMethod='GET'/>"
+    )
     world.exchange.speak(call.sid, "one two")
     world.run(10)
     [fields] = world.told("partial-speech")
     assert (fields["StableSpeechResult"], fields["SequenceNumber"]) == ("one two", "0")
     assert fields["CallSid"] == call.sid
+    [tell] = [tell for tell in world.tells if tell.kind == "partial-speech"]
+    assert (tell.url, tell.method) == (f"{SITE}/partial", "GET")
 
 
 def test_hanging_up_while_gathering_asks_for_nothing(world):

@@ -125,12 +125,13 @@ def test_changes_that_come_at_the_wrong_time(world):
     with pytest.raises(ExchangeError) as over:
         world.exchange.update(call.sid, status="completed")
     assert over.value.code == 21220
-    with pytest.raises(ExchangeError):
+    with pytest.raises(ExchangeError) as silent:
         world.exchange.press(call.sid, "1")
+    assert (silent.value.code, silent.value.http_status) == (21220, 409)
     world.exchange.delete_call(call.sid)
     with pytest.raises(ExchangeError) as gone:
         world.exchange.update(call.sid, status="completed")
-    assert gone.value.http_status == 404
+    assert (gone.value.code, gone.value.http_status) == (20404, 404)
 
 
 def test_new_callbacks_and_fallback_for_a_live_call(world):

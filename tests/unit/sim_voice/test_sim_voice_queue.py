@@ -123,6 +123,7 @@ def test_verbs_that_may_not_wait(world):
     call = world.ring(ENQUEUE)
     world.run(2)
     assert (world.codes(), world.children(call)) == ([13238, 13238], [])
+    assert "in a wait document" in world.troubles[0].message
     assert world.said(call) == ["ok"]
 
 

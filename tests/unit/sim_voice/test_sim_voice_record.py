@@ -189,6 +189,27 @@ def test_a_recording_too_short_to_transcribe_is_reported(world):
     assert world.told("transcription")[0]["TranscriptionStatus"] == "failed"
 
 
+def test_the_length_that_can_be_transcribed(world):
+    world.page("/done", "<Hangup/>")
+    for seconds in (2.0, 3.0, 119.0, 120.0):
+        call = world.ring(
+            "<Record action='/done' playBeep='false' transcribe='true' transcribeCallback='/w'/>"
+        )
+        world.exchange.speak(call.sid, "words", seconds=seconds)
+        world.run(140)
+    statuses = [fields["TranscriptionStatus"] for fields in world.told("transcription")]
+    assert statuses == ["failed", "completed", "completed", "failed"]
+
+
+def test_callbacks_that_are_no_addresses_break_the_document(world):
+    world.page("/fallback", "<Hangup/>")
+    world.ring("<Record transcribeCallback='mailto:me'/>")
+    world.ring("<Record recordingStatusCallback='mailto:me'/>")
+    world.ring("<Dial><Queue url='mailto:me'>line</Queue></Dial>")
+    world.run(5)
+    assert world.codes() == [13257, 13256, 14211]
+
+
 def test_without_transcribe_nobody_writes(world):
     world.page("/done", "<Hangup/>")
     world.ring("<Record action='/done' transcribeCallback='/w'/>", say="a long message for you")

@@ -193,7 +193,8 @@ def _conference(verb: Element, noun: Element, page: Page) -> Program[Outcome]:
     if not noun.text:
         yield from do(Complain(13237, "warning", "<Conference> has no room name", page.base))
         return _after(verb, page, Dialed("failed"))
-    wait = (noun.get("waitUrl"), noun.get("waitMethod"), noun.given("waitUrl"))
+    wait_url = page.optional(noun.get("waitUrl"), 13233)
+    wait = (wait_url, noun.get("waitMethod"), noun.given("waitUrl"))
     room = _room(verb, noun, page)
     joined = yield from do(room)
     if not joined.sid:
@@ -239,7 +240,7 @@ def _wait_for_start(
     url, method, given = wait
     try:
         fields = (("ConferenceSid", sid), ("FriendlyName", noun.text))
-        yield from wait_loop(page.optional(url, 13233), method, given, fields, page)
+        yield from wait_loop(url, method, given, fields, page)
     except Interrupted as cut:
         if isinstance(cut.event, RoomChanged):
             return cut.event.running

@@ -69,6 +69,21 @@ class Door:
     async def _answer(
         self, request: Request, prefix: str, authenticate: Callable[[], Account | None]
     ) -> Response | None:
+        """Answer as Twilio does, with the number under which it can find the request again."""
+        request_id = self._world.dice.sid("RQ")
+        response = await self._carry_out(request, prefix, authenticate, request_id)
+        if response is not None:
+            response.headers["Twilio-Request-Id"] = request_id
+            response.headers["Twilio-Concurrent-Requests"] = "1"
+        return response
+
+    async def _carry_out(
+        self,
+        request: Request,
+        prefix: str,
+        authenticate: Callable[[], Account | None],
+        request_id: str,
+    ) -> Response | None:
         world = self._world
         raw = request.scope.get("raw_path", b"") or request.url.path.encode()
         path = unquote(raw.decode("latin-1").partition("?")[0]).removeprefix(prefix)
@@ -84,7 +99,7 @@ class Door:
             if route in ACCOUNTS and _basic(request)[0] == world.identity.api_key:
                 raise Refusal(403, 20006, "A standard API key reads no accounts")
         except Refusal as refusal:
-            number = world.ledger.add("request", method=request.method, path=path)
+            number = world.ledger.add("request", method=request.method, path=path, id=request_id)
             return self._refused(refusal, number, wants_json)
 
         fault = world.plan.for_request(route.operation)
@@ -95,7 +110,7 @@ class Door:
         body = b"" if early else await _body(request)
         if body is None:
             large = Refusal(413, 20413, f"The body is larger than {BODY_CAP // 1024} KiB")
-            number = world.ledger.add("request", method=request.method, path=path)
+            number = world.ledger.add("request", method=request.method, path=path, id=request_id)
             return self._refused(large, number, wants_json)
         query_text = request.url.query
 
@@ -118,6 +133,7 @@ class Door:
         number = world.ledger.add(
             "request", method=request.method, path=path, operation=route.operation,
             query=query_text, form=_shown(body), through="maton" if prefix else "",
+            id=request_id,
         )  # fmt: skip
         if fault is None:
             return perform()

@@ -25,7 +25,9 @@ def test_a_key_opens_the_same_account(box, client: Client) -> None:
     data = made.json()
     assert data["uri"].startswith("/2010-04-01/")  # links are not rewritten
     assert client.messages(data["sid"]).fetch().body == "x"
-    assert box.ledger("request")[0]["through"] == "maton"
+    entry = box.ledger("request")[0]
+    assert entry["through"] == "maton"
+    assert made.headers["twilio-request-id"] == entry["id"]
 
 
 @pytest.mark.parametrize("key", ["wrong", "Bearer"])
@@ -33,6 +35,7 @@ def test_a_wrong_key_is_the_gateways_own_401(box, key) -> None:
     answer = through(box, "GET", "Messages.json", key)
     assert answer.status_code == 401
     assert "code" not in answer.json()
+    assert "twilio-request-id" not in answer.headers
 
 
 def test_twilios_credentials_do_not_open_the_gateway(box) -> None:

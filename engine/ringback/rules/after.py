@@ -1,9 +1,25 @@
-"""After: where a run goes on behind a wait, and what it keeps of what came."""
+"""After: where a run stands, where it goes on behind a wait, and what it keeps of what came."""
 
 from functools import lru_cache
+from typing import Any
 
 from ringback.events import Event
 from ringback.rules.model import Rule, Step
+
+
+def step_at(rule: Rule, at: list[Any]) -> Step | None:
+    """The step of a path such as `[2, "else", 0]`, moving it on past the ends of branches."""
+    while True:
+        steps: tuple[Step, ...] = rule.steps
+        for place in range(0, len(at) - 1, 2):
+            steps = steps[at[place]].branches[at[place + 1]]
+        index: int = at[-1]
+        if index < len(steps):
+            return steps[index]
+        if len(at) == 1:
+            return None
+        del at[-2:]
+        at[-1] += 1
 
 
 def kept(step: Step, event: Event) -> str:

@@ -9,23 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from ringback.actions import (
-    Action,
-    AnswerCall,
-    PlaceCall,
-    Remember,
-    SendMessage,
-    Stop,
-    Verb,
-)
+from ringback.actions import Action, AnswerCall, Stop, Verb
 from ringback.events import Event
 from ringback.rules import collect
-from ringback.rules.after import branch, kept, kept_names
+from ringback.rules.after import branch, kept, kept_names, step_at
 from ringback.rules.calendar import Hours
 from ringback.rules.cel import Fault
 from ringback.rules.memory import event_from, event_to
 from ringback.rules.model import Rule, Step, Trigger
-from ringback.rules.render import VERB_TYPES, render
+from ringback.rules.render import VERB_TYPES, has_other_side, render
 from ringback.rules.ruleset import holds, triggered
 from ringback.rules.scope import Facts, Scope
 from ringback.rules.steps.kinds import STEPS
@@ -193,27 +185,13 @@ class _Machine:
         if self.rule.handler is not None:
             return self.finish("call")
         for _ in range(MOST_STEPS):
-            found = self.step_at(self.state["at"])
+            found = step_at(self.rule, self.state["at"])
             if found is None:
                 return self.finish("")
             progress = self.do(found)
             if progress is not None:
                 return progress
         return self.finish(f"failed: more than {MOST_STEPS} steps without a wait")
-
-    def step_at(self, at: list[Any]) -> Step | None:
-        """The step of a path such as `[2, "else", 0]`, moving it on past the ends of branches."""
-        while True:
-            steps: tuple[Step, ...] = self.rule.steps
-            for place in range(0, len(at) - 1, 2):
-                steps = steps[at[place]].branches[at[place + 1]]
-            index: int = at[-1]
-            if index < len(steps):
-                return steps[index]
-            if len(at) == 1:
-                return None
-            del at[-2:]
-            at[-1] += 1
 
     def do(self, step: Step) -> Progress | None:
         """Do one step. None means: go on with the next."""
@@ -240,7 +218,7 @@ class _Machine:
                 if not self.verbs:
                     self.verbs_at = len(self.actions)
                 self.verbs.append(each)
-            elif isinstance(each, SendMessage | PlaceCall | Remember) and not _address(each):
+            elif not has_other_side(each):
                 return self.fail(step, "there is nobody on the other side of this event")
             else:
                 self.actions.append(each)
@@ -282,7 +260,7 @@ class _Machine:
     def answered(self, wake: Wake) -> Progress:
         """Go on behind the step that waited."""
         try:
-            step = self.step_at(self.state["at"])
+            step = step_at(self.rule, self.state["at"])
         except (KeyError, IndexError, TypeError):
             step = None
         if step is None or step.kind not in _WAITING:
@@ -397,7 +375,3 @@ _SPECIAL = {
     "call": _Machine.do_call,
 }
 _WAITING = ("wait", "wait_for", "gather", "record", "dial")
-
-
-def _address(action: SendMessage | PlaceCall | Remember) -> str:
-    return action.conversation if isinstance(action, Remember) else action.to

@@ -1,4 +1,4 @@
-"""Files that are not what they should be: refused with exit code 65 and left as they were; and those
+"""Files that are not what they should be: refused with exit code 65, left as they were; and those
 that only look odd after a crash: used."""
 
 import hashlib

@@ -6,8 +6,6 @@ every text from now on: the first failure is worth one. Notices carry a key, so 
 one matter is one notice.
 """
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from ringback import (
@@ -37,7 +35,7 @@ class Config(BaseModel):
     urgent: frozenset[str] = frozenset(
         {"account", "sender_misconfigured", "sender_unregistered", "webhook_fault"}
     )
-    via: Literal["log", "webhook", "email", "pagerduty"] = "log"
+    via: str = Field("log", description="log, webhook, or a channel of ringback.toml")
     url: str = ""
 
 

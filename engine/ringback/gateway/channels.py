@@ -1,0 +1,187 @@
+"""Channels: how a notice reaches a person. The log, a webhook, e-mail, PagerDuty, Apprise.
+
+A project names its channels in `ringback.toml`, a rule or plugin says `via: NAME`::
+
+    [channels.ops]
+    kind = "pagerduty"
+    routing_key = {"$env" = "PAGERDUTY_KEY"}
+
+Each attempt is one attempt: what failed is tried again by the worker, by the same rules as any
+other action. Repeating a notice is harmless: PagerDuty and webhooks know it by its key.
+"""
+
+import asyncio
+import importlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ringback.actions import Notify
+from ringback.errors import ServerError, UsageError
+from ringback.gateway import mail
+from ringback.gateway.outbound import Outbound
+
+log = logging.getLogger("ringback.notice")
+
+BUILT_IN = ("log", "webhook")
+"""Channels that need no table: `webhook` takes its address from the notice."""
+
+_LEVELS = {
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WebhookTable(_Table):
+    """A fixed address, signed by Standard Webhooks when there is a secret."""
+
+    kind: Literal["webhook"]
+    url: str = Field(pattern=r"^https?://.+")
+    secret: str = ""
+
+
+class PagerDutyTable(_Table):
+    """An Events API v2 integration. https://developer.pagerduty.com/docs/events-api-v2"""
+
+    kind: Literal["pagerduty"]
+    routing_key: str = Field(min_length=1)
+    url: str = "https://events.pagerduty.com/v2/enqueue"
+
+
+class EmailTable(_Table):
+    """A mail server: `smtp://user:password@host:587` (with STARTTLS) or `smtps://…:465`."""
+
+    kind: Literal["email"]
+    smtp: str = Field(pattern=r"^smtps?://.+")
+    sender: str = Field(alias="from", pattern=r"^[^@\s]+@[^@\s]+$")
+    to: Annotated[list[str], Field(min_length=1, max_length=50)]
+
+
+class AppriseTable(_Table):
+    """Anything that Apprise reaches, by its addresses. Needs `pip install apprise`."""
+
+    kind: Literal["apprise"]
+    urls: Annotated[list[str], Field(min_length=1, max_length=50)]
+
+
+Table = Annotated[
+    WebhookTable | PagerDutyTable | EmailTable | AppriseTable, Field(discriminator="kind")
+]
+_TABLE: TypeAdapter[Any] = TypeAdapter(Table)
+
+
+class Channels:
+    """The channels of a project. `problems` says what is wrong with their tables, by name."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Mapping[str, Any]],
+        outbound: Outbound,
+        *,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._outbound = outbound
+        self._tables: dict[str, Any] = {}
+        self.problems: list[str] = []
+        for name, table in tables.items():
+            if name in BUILT_IN:
+                self.problems.append(f"[channels.{name}]: the name is taken by a built-in channel")
+                continue
+            try:
+                self._tables[name] = _TABLE.validate_python(
+                    {word: self._value(name, word, each, environ or {})
+                     for word, each in table.items()}
+                )  # fmt: skip
+            except ValidationError as error:
+                for each in error.errors():
+                    place = ".".join(str(part) for part in each["loc"][1:])
+                    self.problems.append(f"[channels.{name}] {place}: {each['msg']}".replace(
+                        "] :", "]:"))  # fmt: skip
+
+    async def give(self, wish: Notify, event_uid: str) -> None:
+        """Give one notice.
+
+        Raises UsageError for a channel that is not there, GatewayError when the other side did not
+        take it.
+        """
+        table = self._tables.get(wish.via)
+        match table:
+            case WebhookTable():
+                await self._webhook(wish, event_uid, table.url, table.secret)
+            case PagerDutyTable():
+                await self._pagerduty(wish, event_uid, table)
+            case EmailTable():
+                letter = mail.letter(
+                    table.sender, table.to, wish.text, severity=wish.severity, key=wish.key,
+                    event_uid=event_uid,
+                )  # fmt: skip
+                await asyncio.to_thread(mail.post, table.smtp, letter)
+            case AppriseTable():
+                await self._apprise(wish, table)
+            case _:
+                await self._built_in(wish, event_uid)
+
+    async def _built_in(self, wish: Notify, event_uid: str) -> None:
+        if wish.via == "log":
+            level = _LEVELS.get(wish.severity, logging.WARNING)
+            log.log(level, "%s", wish.text, extra={"event_uid": event_uid, "key": wish.key})
+        elif wish.via == "webhook":
+            await self._webhook(wish, event_uid, wish.url, "")
+        else:
+            known = ", ".join((*BUILT_IN, *self._tables))
+            raise UsageError(f"notify: no channel is called {wish.via!r}; there are: {known}")
+
+    async def _webhook(self, wish: Notify, event_uid: str, url: str, secret: str) -> None:
+        payload = {
+            "type": "ringback.notice", "text": wish.text, "key": wish.key,
+            "severity": wish.severity, "event": event_uid,
+        }  # fmt: skip
+        await self._outbound.deliver(url, payload, message_id=wish.key or event_uid, secret=secret)
+
+    async def _pagerduty(self, wish: Notify, event_uid: str, table: PagerDutyTable) -> None:
+        payload = {
+            "routing_key": table.routing_key,
+            "event_action": "trigger",
+            "dedup_key": (wish.key or event_uid)[:255],
+            "payload": {
+                "summary": wish.text[:1024],
+                "source": "ringback",
+                "severity": wish.severity,
+                "custom_details": {"event": event_uid},
+            },
+        }
+        await self._outbound.request(
+            "POST", table.url, body=json.dumps(payload).encode(),
+            headers={"Content-Type": "application/json"},
+        )  # fmt: skip
+
+    async def _apprise(self, wish: Notify, table: AppriseTable) -> None:
+        try:
+            apprise = importlib.import_module("apprise")
+        except ImportError:
+            raise UsageError("notify: this channel needs Apprise: pip install apprise") from None
+        reach = apprise.Apprise()
+        for url in table.urls:
+            if not reach.add(url):
+                raise UsageError("notify: Apprise does not understand one of this channel's urls")
+        if not await reach.async_notify(body=wish.text, title=f"Ringback {wish.severity}"):
+            raise ServerError("Apprise could not reach everybody on this channel", origin="network")
+
+    def _value(self, name: str, word: str, value: Any, environ: Mapping[str, str]) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._value(name, word, each, environ) for each in value]
+        if not (isinstance(value, Mapping) and set(value) == {"$env"}):
+            return value
+        variable = str(value["$env"])
+        if variable not in environ:
+            self.problems.append(f"[channels.{name}] {word}: the environment has no {variable}")
+        return environ.get(variable, "-")

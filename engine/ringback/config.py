@@ -170,6 +170,14 @@ class Settings:
         about="Packaged plugins to load, by entry point name; nothing else that is installed "
         "loads.",
     ))  # fmt: skip
+    keep_bodies_days: int = field(default=0, metadata=_facts(
+        "RINGBACK_KEEP_BODIES_DAYS", kind="count",
+        about="After so many days what people said is blanked in log and journal; 0 keeps it.",
+    ))  # fmt: skip
+    keep_rows_days: int = field(default=0, metadata=_facts(
+        "RINGBACK_KEEP_ROWS_DAYS", kind="count",
+        about="After so many days events that are done are deleted; 0 keeps them.",
+    ))  # fmt: skip
     log_format: str = field(default="text", metadata=_facts(
         "RINGBACK_LOG_FORMAT", kind="text|json", about="What the log lines look like.",
     ))  # fmt: skip

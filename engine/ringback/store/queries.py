@@ -256,7 +256,8 @@ class Questions:
 
     def _find_outside(self, text: str, limit: int) -> list[str]:
         caused = self._all(
-            "select distinct event_uid as uid from actions where remote_sid = ? and remote_sid <> ''",
+            "select distinct event_uid as uid from actions "
+            "where remote_sid = ? and remote_sid <> ''",
             (text,),
         )
         if caused:

@@ -1,0 +1,198 @@
+"""How does the journal come back from the log? Every request is read again, no rule is run.
+
+What the log cannot know (what was sent, what became of it, what rules decided) is taken from the
+old journal as far as it can still be read. The old file is put aside, never deleted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from sqlite3 import Connection, DatabaseError
+
+from ringback.errors import RingbackError, StorageError
+from ringback.events import Event
+from ringback.store.journal import set_meta
+from ringback.store.log import LogReader, LogRow
+from ringback.store.matching import CURSOR, Matched, known_keys, record
+from ringback.store.migrations import migrate_journal
+from ringback.store.sqlite import connect_writer, speaking
+from ringback.twilio.webhooks import events_from
+
+PAGE = 500
+KEPT = (
+    "runs", "wakes", "actions", "attempts", "answers", "incidents", "timers", "strikes", "contacts",
+    "consents", "meta",
+)  # fmt: skip
+"""Tables that the old journal knows better than the log. They replace what reading the log gave."""
+
+Known = dict[int, list[tuple[str, str, str, int, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What was done: log rows read, rows that could not be, events written, rows taken over from
+    the old journal by table, and where the old journal is now."""
+
+    rows: int
+    unreadable: int
+    events: int
+    kept: dict[str, int]
+    aside: Path | None
+
+
+def rebuild(data: Path, mint: Callable[[], str], stamp: str) -> Rebuilt:
+    """Make a new journal from the log. The caller holds both locks of the data folder.
+
+    `mint` gives an event its uid where the old journal has none; `stamp` names the old file. Raises
+    StorageError when there is no log.
+    """
+    log = LogReader(data / "log.db")
+    path = data / "journal.db"
+    fresh = data / "journal.new.db"
+    for leftover in data.glob("journal.new.db*"):
+        leftover.unlink()
+    connection = connect_writer(fresh)
+    try:
+        with speaking(fresh):
+            migrate_journal(connection)
+            connection.execute("pragma foreign_keys = off")
+            old = _attach(connection, path)
+            connection.execute("begin immediate")
+            known = _known(connection) if "events" in old else {}
+            until = _old_cursor(connection) if {"events", "meta"} <= old else log.last_id()
+            rows, unreadable, events = _read(connection, log, until, known, mint)
+            kept = {name: _take(connection, name) for name in KEPT if name in old}
+            if "events" in old:
+                kept["internal events"] = _take(connection, "events", "log_id is null")
+            set_meta(connection, CURSOR, str(until))
+            connection.execute("commit")
+            connection.execute("pragma wal_checkpoint(truncate)")
+    finally:
+        connection.close()
+        log.close()
+    return Rebuilt(rows, unreadable, events, kept, _swap(path, fresh, stamp))
+
+
+def _attach(connection: Connection, path: Path) -> set[str]:
+    """The tables of the old journal that can be read; none when there is none, or it is broken."""
+    if not path.exists():
+        return set()
+    try:
+        connection.execute("attach database ? as old", (str(path),))
+        names = connection.execute("select name from old.sqlite_master where type = 'table'")
+        return {row[0] for row in names if _readable(connection, row[0])}
+    except DatabaseError:
+        return set()
+
+
+def _readable(connection: Connection, table: str) -> bool:
+    try:
+        connection.execute(f"select count(*) from (select * from old.{table} not indexed)")
+        return True
+    except DatabaseError:
+        return False
+
+
+def _take(connection: Connection, table: str, where: str = "true") -> int:
+    """Copy rows of the old journal; a row that is there already is replaced."""
+    have = {row[1] for row in connection.execute(f"pragma main.table_info({table})")}
+    old = [row[1] for row in connection.execute(f"pragma old.table_info({table})")]
+    columns = ", ".join(name for name in old if name in have and not _own_id(table, name))
+    try:
+        return connection.execute(
+            f"insert or replace into main.{table} ({columns}) "
+            f"select {columns} from old.{table} where {where}"
+        ).rowcount
+    except DatabaseError:  # damaged after all: what the log gave must do
+        return 0
+
+
+def _own_id(table: str, column: str) -> bool:
+    """Internal events come after those of the log here, so they get row numbers of their own."""
+    return table == "events" and column == "id"
+
+
+def _old_cursor(connection: Connection) -> int:
+    """How far the old journal had read: rows after that are matched by the worker, as usual."""
+    row = connection.execute("select value from old.meta where key = ?", (CURSOR,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _known(connection: Connection) -> Known:
+    """What the old journal knew of the events of each log row, in their order."""
+    found: Known = {}
+    for log_id, *facts in connection.execute(
+        "select log_id, uid, dedupe_key, verdicts, depth, trust from old.events "
+        "where log_id is not null order by id"
+    ):
+        found.setdefault(log_id, []).append((facts[0], facts[1], facts[2], facts[3], facts[4]))
+    return found
+
+
+def _read(
+    connection: Connection, log: LogReader, until: int, known: Known, mint: Callable[[], str]
+) -> tuple[int, int, int]:
+    rows = unreadable = events = last = 0
+    while page := [row for row in log.after(last, PAGE) if row.id <= until]:
+        last = page[-1].id
+        batch: list[Matched] = []
+        for row in page:
+            rows += 1
+            try:
+                found = events_from(row, mint)
+            except RingbackError:
+                unreadable += 1
+                continue
+            batch += _matched(row, found, known.get(row.id, []))
+        batch = _fresh(connection, batch)
+        record(connection, batch, last)
+        events += len(batch)
+    return rows, unreadable, events
+
+
+def _matched(
+    row: LogRow, events: Sequence[Event], before: Sequence[tuple[str, str, str, int, str]]
+) -> list[Matched]:
+    """The events of a row, each with the id and the verdicts that it had.
+
+    A row whose texts were blanked since may have another identity: then the order counts.
+    """
+    by_key = {facts[1]: facts for facts in before}
+    found = []
+    for number, event in enumerate(events):
+        same = len(before) == len(events)
+        facts = by_key.get(event.dedupe_key) or (before[number] if same else None)
+        if facts is None:
+            found.append(Matched(event, row.id, "{}"))
+            continue
+        uid, key, verdicts, depth, trust = facts
+        known = replace(event, uid=uid, dedupe_key=key, depth=depth, trust=trust)
+        found.append(Matched(known, row.id, verdicts or "{}"))
+    return found
+
+
+def _fresh(connection: Connection, batch: Sequence[Matched]) -> list[Matched]:
+    keys = known_keys(connection, [item.event.dedupe_key for item in batch])
+    fresh = []
+    for item in batch:
+        if item.event.dedupe_key not in keys:
+            keys.add(item.event.dedupe_key)
+            fresh.append(item)
+    return fresh
+
+
+def _swap(path: Path, fresh: Path, stamp: str) -> Path | None:
+    aside = None
+    try:
+        if path.exists():
+            aside = path.with_name(f"journal.{stamp}.db")
+            for suffix in ("", "-wal", "-shm"):
+                old = path.with_name(path.name + suffix)
+                if old.exists():
+                    old.rename(aside.with_name(aside.name + suffix))
+        for suffix in ("-wal", "-shm"):
+            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+        fresh.rename(path)
+    except OSError as error:
+        raise StorageError(f"{path}: {error}") from error
+    return aside

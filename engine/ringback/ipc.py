@@ -30,14 +30,14 @@ class WorkerAway(RingbackError):
     exit_code = 75
 
 
-def socket_path(data: Path) -> Path:
-    """Where the worker of this data folder listens. Sockets cannot have long names, so a deep
-    folder gets a short one in the temporary directory, owned and readable by this user alone."""
-    path = data.resolve() / "worker.sock"
+def socket_path(data: Path, role: str = "worker") -> Path:
+    """Where the worker (or the receiver) of this data folder listens. Sockets cannot have long
+    names, so a deep folder gets a short one in the temporary directory, for this user alone."""
+    path = data.resolve() / f"{role}.sock"
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ringback-{os.getuid()}-{digest}.sock"
+    return Path(tempfile.gettempdir()) / f"ringback-{role}-{os.getuid()}-{digest}.sock"
 
 
 class Server:

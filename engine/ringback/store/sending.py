@@ -42,7 +42,7 @@ class StoredAction:
         return from_params(self.kind, json.loads(self.params), self.policy)
 
 
-_COLUMNS = ", ".join(StoredAction.__slots__)
+COLUMNS = ", ".join(StoredAction.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,19 @@ class OpenAttempt:
 
 def get_action(connection: sqlite3.Connection, uid: str) -> StoredAction | None:
     """One action by its uid."""
-    row = connection.execute(f"select {_COLUMNS} from actions where uid = ?", (uid,)).fetchone()
+    row = connection.execute(f"select {COLUMNS} from actions where uid = ?", (uid,)).fetchone()
     return StoredAction(*row) if row else None
 
 
 def sendable(connection: sqlite3.Connection, now: str, limit: int) -> list[StoredAction]:
     """Actions that may be tried now, oldest first."""
     rows = connection.execute(
-        f"select {_COLUMNS} from actions where state = 'planned' "
+        f"select {COLUMNS} from actions where state = 'planned' "
         "and (due_at is null or due_at <= ?) order by id limit ?",
         (now, limit),
     ).fetchall()
     rows += connection.execute(
-        f"select {_COLUMNS} from actions where state = 'deferred' and due_at <= ? "
+        f"select {COLUMNS} from actions where state = 'deferred' and due_at <= ? "
         "order by due_at limit ?",
         (now, limit),
     ).fetchall()
@@ -101,7 +101,7 @@ def sendable(connection: sqlite3.Connection, now: str, limit: int) -> list[Store
 def due_unknown(connection: sqlite3.Connection, now: str, limit: int) -> list[StoredAction]:
     """Actions whose fate is unknown and should be looked into now."""
     rows = connection.execute(
-        f"select {_COLUMNS} from actions where state = 'unknown' and due_at <= ? "
+        f"select {COLUMNS} from actions where state = 'unknown' and due_at <= ? "
         "order by due_at limit ?",
         (now, limit),
     )

@@ -6,7 +6,7 @@ one finds in the journal what the last commit left for it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.hands import Hands, Held
+from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, from_iso, iso
@@ -25,20 +26,24 @@ from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.running import NewAction
 from ringback.worker.answers import Waiting
+from ringback.worker.asking import Asker
 from ringback.worker.calls import Calls
 from ringback.worker.confirm import Confirmer
 from ringback.worker.gate import Gatekeeper
 from ringback.worker.handlers import Handlers
 from ringback.worker.hooks import Hooks
+from ringback.worker.incidents import Incidents
 from ringback.worker.jobs import Ready, Runner
 from ringback.worker.lanes import Lanes
 from ringback.worker.match import Matcher, Step
 from ringback.worker.notices import Notices
+from ringback.worker.repair import Repairer
 from ringback.worker.resume import Resumer, home
 from ringback.worker.schedules import Schedules
 from ringback.worker.send import Sender
 from ringback.worker.settle import Settler
 from ringback.worker.waits import Waits
+from ringback.worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +119,19 @@ class Engine:
             limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
             on_due=self._due,
         )  # fmt: skip
+        asker = Asker(gateway, limits, seams)
+        self.incidents = Incidents(journal, seams)
+        self.receiver = Link(socket_path(settings.data, "receiver"))
+        self.watch = Watch(
+            journal=journal, settings=settings, seams=seams, asker=asker,
+            incidents=self.incidents, on_event=self.wake,
+            repairer=Repairer(
+                journal=journal, settings=settings, seams=seams, asker=asker,
+                receiver=self.receiver, incidents=self.incidents,
+            ),
+        )  # fmt: skip
         self.settler = Settler(
-            journal=journal, settings=settings, seams=seams, gateway=gateway,
+            journal=journal, settings=settings, seams=seams, asker=asker,
             on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
@@ -137,13 +153,22 @@ class Engine:
         self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
         self._clock.set()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish what is under way."""
+    async def run(
+        self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Work until `stop` is set, then finish what is under way. `beside` runs as long."""
         await self.recover()
         await self.hooks.startup()
         loops = [
             asyncio.ensure_future(loop())
-            for loop in (self._match_loop, self._due_loop, self._settle_loop, self._beat_loop)
+            for loop in (
+                self._match_loop,
+                self._due_loop,
+                self._settle_loop,
+                self._probe_loop,
+                *beside,
+                self._beat_loop,
+            )
         ]
         stopping = asyncio.ensure_future(stop.wait())
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +180,7 @@ class Engine:
         await self.sender.idle()
         await self.confirmer.close()
         await self.hooks.shutdown()
+        await self.receiver.close()
         loops[-1].cancel()
         await asyncio.gather(*loops, return_exceptions=True)
         self.handlers.close()
@@ -313,13 +339,14 @@ class Engine:
         does not answer for half a minute must not hold up what waits for its time."""
         while True:
             self._doubt.clear()
-            now = iso(self._seams.now())
             await self.settler.step()
+            await self._until(self._doubt, sending.next_due_unknown(self.journal.reader))
+
+    async def _probe_loop(self) -> None:
+        """Ask after what is down. Nothing else may stand before this: all of it waits for it."""
+        while True:
             await self.sender.probe()
-            await self._until(
-                self._doubt, sending.next_due_unknown(self.journal.reader),
-                sending.next_due_send(self.journal.reader, now),
-            )  # fmt: skip
+            await asyncio.sleep(IDLE_SECONDS)
 
     async def _until(self, news: asyncio.Event, *dues: str | None) -> None:
         """Wait for news or until something is due. At most a minute, so that a clock that jumped

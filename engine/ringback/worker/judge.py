@@ -71,6 +71,10 @@ class BatchFacts:
         ]
 
 
+FRESH = timedelta(minutes=15)
+"""A text that was fetched back later than this is recorded, but nobody is answered any more."""
+
+
 @dataclass(slots=True)
 class Judgement:
     """What an event starts, what it puts an end to, whom it wakes, and every rule's verdict."""
@@ -130,6 +134,10 @@ class Judge:
     def _held_back(self, rule: Rule, key: str, event: Event) -> str:
         if rule.name in self._quarantined:
             return f"quarantined: {self._quarantined[rule.name]}"
+        if event.source == "repair" and event.type in ("message.received", "call.received"):
+            age = event.received_at - event.at
+            if age > FRESH:
+                return f"stale: fetched back {round(age.total_seconds() / 60)} min late"
         if not rule.once_within:
             return ""
         last = self._firings.get((rule.name, key))

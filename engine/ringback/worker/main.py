@@ -116,7 +116,7 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
         _listen(stop, reload, supervised)
         if left:
             await engine.blame(left, os.environ.get(ENDED, ""))
-        await engine.run(stop)
+        await engine.run(stop, engine.watch.run)
     return code
 
 

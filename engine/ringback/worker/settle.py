@@ -16,12 +16,12 @@ from typing import Any
 from ringback.actions import Action, PlaceCall, SendMessage
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError
-from ringback.gateway.client import Gateway
 from ringback.seams import Seams, from_iso, iso
 from ringback.store import sending, settling
 from ringback.store.journal import Journal
 from ringback.store.sending import CREATES, StoredAction
 from ringback.twilio.rest import Request, path
+from ringback.worker.asking import Asker
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Settler:
         journal: Journal,
         settings: Settings,
         seams: Seams,
-        gateway: Gateway | None,
+        asker: Asker,
         on_end: Callable[[str, str], None],
         on_due: Callable[[str], None],
         on_planned: Callable[[], None],
@@ -52,7 +52,7 @@ class Settler:
         self._journal = journal
         self._settings = settings
         self._seams = seams
-        self._gateway = gateway
+        self._asker = asker
         self._on_end = on_end
         self._on_due = on_due
         self._on_planned = on_planned
@@ -93,8 +93,6 @@ class Settler:
         """The newest records to this recipient from this sender, in whatever state."""
         assert isinstance(wish, SendMessage | PlaceCall)
         resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
-        if self._gateway is None:
-            return []
         query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
         sender = wish.sender or self._settings.sender
         service = isinstance(wish, SendMessage) and wish.messaging_service_sid
@@ -103,7 +101,7 @@ class Settler:
         request = Request(
             "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
         )
-        reply = await self._gateway.perform(request)
+        reply = await self._asker.ask(request)
         records = reply.data.get(resource.lower())
         if not isinstance(records, list):
             raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")

@@ -189,6 +189,10 @@ class Settings:
         kind="tables",
         about='[plugins.NAME] tables; {"$env" = "NAME"} takes a value from the environment.',
     ))  # fmt: skip
+    channels: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+        kind="tables",
+        about="[channels.NAME] tables: how notices reach a person; see the page on channels.",
+    ))  # fmt: skip
     sources: Mapping[str, str] = field(default_factory=_nothing)
     environ: Mapping[str, str] = field(default_factory=_nothing)
 

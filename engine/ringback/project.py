@@ -37,7 +37,7 @@ class Project:
         loaded = load_rules(
             settings.project / "rules", functions=plugins.functions, steps=plugins.steps
         )
-        problems = [*plugins.problems, *loaded.problems]
+        problems = [*_channel_problems(settings), *plugins.problems, *loaded.problems]
         rules = list(loaded.rules)
         for spec in plugins.specs:
             compiled = compile_rule(spec, loaded.language)
@@ -52,6 +52,16 @@ class Project:
             plugins,
             _relative(problems, settings.project),
         )
+
+
+def _channel_problems(settings: Settings) -> list[Problem]:
+    if not settings.channels:
+        return []
+    from ringback.gateway.channels import Channels  # what it needs is heavy, and few have channels
+    from ringback.gateway.outbound import Outbound
+
+    channels = Channels(settings.channels, Outbound(), environ=settings.environ)
+    return [Problem("ringback.toml", 0, 0, "config", line) for line in channels.problems]
 
 
 def _doubles(rules: list[Rule]) -> list[Problem]:

@@ -164,6 +164,13 @@ def test_colour_only_on_a_terminal(
     assert b"\x1b[" not in piped
 
 
+def test_check_names_wrong_channels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A channel that cannot work is a problem of the project."""
+    (tmp_path / "ringback.toml").write_text('[channels.ops]\nkind = "pigeon"\n')
+    assert run(["check"]) == 1
+    assert "ringback.toml: config: [channels.ops]" in capsys.readouterr().out
+
+
 def test_cases_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`ringback test` runs the cases of the rule files; one that fails is shown, with exit 1."""
     (tmp_path / "rules").mkdir()

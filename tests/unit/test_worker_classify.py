@@ -121,3 +121,9 @@ def test_a_good_answer_carries_the_sid_and_the_status() -> None:
         "accepted", "SM" + "0" * 32, "queued",
     )  # fmt: skip
     assert classify.good("end_call", {"sid": "CA"}, 200, "").state == "settled"
+
+
+def test_the_fast_policy_looks_for_evidence_sooner() -> None:
+    """After a quarter of the settle time."""
+    verdict = judged(errors.ServerError("500", http_status=500), policy="fast")
+    assert from_iso(verdict.due_at or "") - NOW == timedelta(seconds=15)

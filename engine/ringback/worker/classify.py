@@ -26,6 +26,8 @@ MAX_TRIES = 8
 BACKOFF_BASE = 1.0
 BACKOFF_CAP = 300.0
 CONFIG_RETRY_SECONDS = 60.0
+FAST_SHARE = 0.25
+"""The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
 
 _CALL_NOT_IN_PROGRESS = 21220
 _DONE = {
@@ -98,6 +100,8 @@ def bad(
         return again("not_sent", backoff(tries, dice))
     if policy == "natural":
         return again("failed", backoff(tries, dice))
+    if policy == "fast":
+        settle_seconds *= FAST_SHARE
     return replace(
         known, result="unknown", state="unknown",
         due_at=iso(now + timedelta(seconds=settle_seconds)),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
+from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
 from ringback.gateway.outbound import Outbound
 from ringback.hands import Hands, Held
@@ -96,7 +97,9 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
         engine = Engine(
             settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
             gateway=gateway, seams=REAL, hands=hands, on_poisoned=poisoned,
-            notices=Notices(outbound),
+            notices=Notices(
+                outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL
+            ),
         )  # fmt: skip
         engine.sender.paused = bool(get_meta(journal.reader, PAUSED))
 

@@ -1,47 +1,56 @@
-"""How are people and machines told? By the log, or by a request to an address that they gave."""
+"""How are people and machines told? By a channel, or by a request to an address that they gave."""
 
 import json
-import logging
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime, timedelta
 
 from ringback.actions import HttpRequest, Notify
-from ringback.errors import UsageError
+from ringback.gateway.channels import Channels
 from ringback.gateway.outbound import Outbound
+from ringback.seams import Seams
 
-log = logging.getLogger("ringback.notice")
-
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR,
-           "critical": logging.CRITICAL}  # fmt: skip
+JOIN_WITHIN = timedelta(minutes=15)
+"""Notices about the same matter within this span are one notice."""
+MOST_KEYS = 10_000
 
 
 class Notices:
     """Gives notices. Raises UsageError for a channel that is not there, GatewayError when the
     other side did not take it."""
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(self, outbound: Outbound, channels: Channels, seams: Seams) -> None:
         self._outbound = outbound
+        self._channels = channels
+        self._seams = seams
+        self._given: dict[str, datetime] = {}
 
-    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> None:
-        """Carry out one notice or web request."""
+    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> str:
+        """Carry out one notice or web request; what became of it, in words."""
         if isinstance(wish, HttpRequest):
-            body = b"" if wish.json is None else json.dumps(wish.json).encode()
-            headers = {"Content-Type": "application/json", **wish.headers} if body else wish.headers
-            await self._outbound.request(wish.method, wish.url, body=body, headers=headers)
-            return
-        if wish.via == "log":
-            level = _LEVELS.get(wish.severity, logging.WARNING)
-            log.log(level, "%s", wish.text, extra={"event_uid": event_uid, "key": wish.key})
-        elif wish.via == "webhook":
-            await self._outbound.deliver(
-                wish.url, _payload(wish, event_uid), message_id=wish.key or event_uid
-            )
-        else:
-            raise UsageError(f"notify: no channel is called {wish.via!r}; use log or webhook")
+            await self._request(wish)
+            return "requested"
+        joined = self._joined(wish)
+        if joined is not None:
+            return f"joined the notice of {joined:%H:%M:%S} about the same matter"
+        await self._channels.give(wish, event_uid)
+        if wish.key:
+            self._remember(f"{wish.via}:{wish.key}")
+        return "told"
 
+    def _joined(self, wish: Notify) -> datetime | None:
+        """When the matter of this notice was last told, if that is not long ago."""
+        given = self._given.get(f"{wish.via}:{wish.key}") if wish.key else None
+        fresh = given is not None and self._seams.now() - given < JOIN_WITHIN
+        return given if fresh else None
 
-def _payload(wish: Notify, event_uid: str) -> Mapping[str, Any]:
-    return {
-        "type": "ringback.notice", "text": wish.text, "key": wish.key, "severity": wish.severity,
-        "event": event_uid,
-    }  # fmt: skip
+    def _remember(self, key: str) -> None:
+        if len(self._given) >= MOST_KEYS:
+            self._given.pop(next(iter(self._given)))
+        self._given[key] = self._seams.now()
+
+    async def _request(self, wish: HttpRequest) -> None:
+        body = b"" if wish.json is None else json.dumps(wish.json).encode()
+        headers: Mapping[str, str] = wish.headers
+        if body:
+            headers = {"Content-Type": "application/json", **wish.headers}
+        await self._outbound.request(wish.method, wish.url, body=body, headers=headers)

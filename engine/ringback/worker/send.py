@@ -64,7 +64,7 @@ class Sender:
         gate: Gate,
         limits: Limits,
         boot: str,
-        notice: Callable[[Notify | HttpRequest, str], Awaitable[None]],
+        notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
         on_end: Callable[[str, str], None],
         on_due: Callable[[str], None],
     ) -> None:
@@ -245,8 +245,8 @@ class Sender:
             )
         try:
             if isinstance(wish, Notify | HttpRequest):
-                await self._notice(wish, action.event_uid)
-                return Verdict("accepted", "settled", "told")
+                told = await self._notice(wish, action.event_uid)
+                return Verdict("accepted", "settled", told)
             return await self._perform(action, wish, tag)
         except GatewayError as error:
             return classify.bad(

@@ -31,7 +31,6 @@ PAGE_SIZE = 1000
 BATCH = 50
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
-FAST_SECONDS = 15.0
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 
 

@@ -13,7 +13,7 @@ from ringback.events import Event
 from ringback.gateway.wiring import drifted
 from ringback.outcomes import normal_status, rank
 from ringback.seams import Seams, from_iso, iso
-from ringback.store import ending, watching
+from ringback.store import ending, keeping, watching
 from ringback.store.journal import Journal
 from ringback.store.sending import StoredAction
 from ringback.twilio.rest import Request, path
@@ -29,6 +29,7 @@ STUCK_AT_ONCE = 50
 STUCK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
 DRIFT_SECONDS = 3600.0
+KEEP_SECONDS = 86_400.0
 BUSY = 24
 """So many texts and calls in a day make a number whose silence means something."""
 SILENCE = 6.0
@@ -59,7 +60,10 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled. Without a gateway only silence can be seen."""
-        watches = [self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS)]
+        watches = [
+            self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
+            self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
+        ]
         if self._asker.gateway is not None:
             watches += [
                 self._every(EVERY_SECONDS, self._repairer.step, 0.0),
@@ -142,6 +146,18 @@ class Watch:
         lines = await drifted(self._asker.gateway, self._settings.data)
         await self._incidents.settle("drift", {f"drift:{line}": line for line in lines})
         return len(lines)
+
+    async def retire(self) -> int:
+        """Let go of texts and rows that are older than they are to be kept; how many that was."""
+        count = 0
+        for days, work in (
+            (self._settings.keep_bodies_days, keeping.blank),
+            (self._settings.keep_rows_days, keeping.retire),
+        ):
+            before = iso(self._seams.now() - timedelta(days=days))
+            while days and (done := await self._journal.write(partial(work, before=before))):
+                count += done
+        return count
 
     async def _record(self, action: StoredAction) -> dict[str, Any]:
         resource = "Messages" if action.kind == "send_message" else "Calls"

@@ -46,6 +46,15 @@ with open({notes!r}, "a") as notes:
     print(os.environ.get("RINGBACK_WORKER_ENDED", "-"), flush=True, file=notes)
 os._exit({code})
 """
+WORKED = """
+import os, pathlib
+from ringback.hands import Hands
+hands = Hands.create(pathlib.Path({hands!r}))
+hands.beat()
+with open({notes!r}, "a") as notes:
+    print("up", flush=True, file=notes)
+os._exit(74)
+"""
 DEAF = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -160,6 +169,13 @@ async def test_a_worker_that_cannot_start_as_things_are_ends_it(stage: Stage, co
     await until(lambda: supervisor.refused is not None)
     assert supervisor.refused == code
     assert stage.restarts == 0
+
+
+async def test_a_worker_that_did_work_is_started_again_whatever_its_code(stage: Stage) -> None:
+    """A journal on a full disk ends the worker with 74: that passes, and reception goes on."""
+    supervisor = await stage.start(WORKED)
+    await stage.lines(2)
+    assert supervisor.refused is None
 
 
 async def test_the_next_worker_learns_how_the_last_one_ended(stage: Stage) -> None:

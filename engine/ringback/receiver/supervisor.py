@@ -108,7 +108,7 @@ class Supervisor:
 
     async def _keep(self) -> None:
         pause = 0.0
-        first = True
+        never_worked = True
         while not self._stopping:
             process = self._process
             if process is None:
@@ -119,10 +119,10 @@ class Supervisor:
             lived = time.monotonic() - self._started
             if self._stopping:
                 return
-            if first and code in _FINAL:
+            never_worked = never_worked and not self._has_moved()
+            if never_worked and code in _FINAL:
                 self.refused = code
                 return
-            first = False
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
             # A worker that ended in order was told to, perhaps with its whole process group: then
             # this process hears of it in a moment too.
@@ -153,6 +153,15 @@ class Supervisor:
                 self._killed = time.monotonic()
                 _send(process, signal.SIGKILL)
                 return
+
+    def _has_moved(self) -> bool:
+        """Whether the worker in hand got as far as its first heartbeat."""
+        hands = Hands.open(self._hands)
+        if hands is None:
+            return False
+        moved = hands.heartbeat() >= self._started
+        hands.close()
+        return moved
 
     def _verdict(self, now: float) -> str:
         hands = Hands.open(self._hands)

@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from itertools import takewhile
 
-import re2
-
 from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, matches_type
 from ringback.rules.calendar import Hours, zone
 from ringback.rules.durations import parse_duration
+from ringback.rules.patterns import keep
 from ringback.rules.tokens import Token, calls, literal, tokens
 from ringback.rules.words import Complaint, did_you_mean
 
 _CEL_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
 _OFFSET = re.compile(r"[+-]\d{2}:\d{2}")
-_QUIET = re2.Options()
-_QUIET.log_errors = False
-_QUIET.max_mem = 1 << 20
 
 
 ERROR_CLASSES = (
@@ -119,7 +115,7 @@ def _check(kind: str, token: Token, hours: Mapping[str, Hours]) -> list[Complain
 
 def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
     if kind == "regex":
-        return bad_regex(text), ""
+        return keep(text), ""
     if kind == "zone":
         return bad_zone(text)
     if kind == "hours" and text not in hours:
@@ -146,17 +142,6 @@ def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
 def known_type(pattern: str) -> bool:
     """Whether a type or a pattern like `message.*` names at least one event type."""
     return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)
-
-
-def bad_regex(pattern: str) -> str:
-    """What is wrong with an RE2 pattern, empty when nothing is."""
-    try:
-        re2.compile(pattern, _QUIET)
-    except re2.error as error:
-        reason = error.args[0] if error.args else "unreadable"
-        reason = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        return f"this pattern cannot be read: {reason}"
-    return ""
 
 
 def bad_zone(name: str) -> tuple[str, str]:

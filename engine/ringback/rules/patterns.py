@@ -31,7 +31,7 @@ def matches(text: str, pattern: str) -> bool:
 
 
 def keep(pattern: str) -> str:
-    """Compile a pattern of a rule file and keep it; what is wrong with it, empty when nothing is."""
+    """Compile and keep a pattern of a rule file; what is wrong with it, empty for nothing."""
     try:
         compiled = re2.compile(pattern, _OPTIONS)
     except re2.error as error:

@@ -46,14 +46,15 @@ with open({notes!r}, "a") as notes:
     print(os.environ.get("RINGBACK_WORKER_ENDED", "-"), flush=True, file=notes)
 os._exit({code})
 """
-WORKED = """
+EXITS_IN_A_PLUGIN = """
 import os, pathlib
 from ringback.hands import Hands
 hands = Hands.create(pathlib.Path({hands!r}))
 hands.beat()
+hands.take("run_1", "rude", "leaver", 5.0)
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
-os._exit(74)
+os._exit(65)
 """
 DEAF = """
 import signal, time
@@ -163,7 +164,7 @@ async def test_a_worker_that_is_slow_but_alive_is_left_alone(stage: Stage) -> No
     assert supervisor.pid == first
 
 
-@pytest.mark.parametrize("code", [2, 65, 74, 75, 78])
+@pytest.mark.parametrize("code", [2, 65, 75, 78])
 async def test_a_worker_that_cannot_start_as_things_are_ends_it(stage: Stage, code: int) -> None:
     supervisor = await stage.start(ENDS, code=code)
     await until(lambda: supervisor.refused is not None)
@@ -171,9 +172,14 @@ async def test_a_worker_that_cannot_start_as_things_are_ends_it(stage: Stage, co
     assert stage.restarts == 0
 
 
-async def test_a_worker_that_did_work_is_started_again_whatever_its_code(stage: Stage) -> None:
-    """A journal on a full disk ends the worker with 74: that passes, and reception goes on."""
-    supervisor = await stage.start(WORKED)
+async def test_a_plugin_that_ends_its_worker_does_not_end_the_node(stage: Stage) -> None:
+    supervisor = await stage.start(EXITS_IN_A_PLUGIN)
+    await stage.lines(2)
+    assert supervisor.refused is None
+
+
+async def test_a_full_disk_ends_the_worker_and_not_the_node(stage: Stage) -> None:
+    supervisor = await stage.start(ENDS, code=74)
     await stage.lines(2)
     assert supervisor.refused is None
 

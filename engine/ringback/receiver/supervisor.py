@@ -29,8 +29,9 @@ WORKER_NICE = 5
 ENDED = "RINGBACK_WORKER_ENDED"
 """Tells a worker how the one before it ended, as "signal 11" or "exit 3"."""
 
-_FINAL = {2, 65, 74, 75, 78}
-"""Exit codes of a worker that cannot start as things are: trying again at once is no use."""
+_FINAL = {2, 65, 75, 78}
+"""Exit codes of a worker that cannot start as things are: only a person can mend that. Code 74, a
+disk that refuses, is none of them: it may pass."""
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -108,7 +109,7 @@ class Supervisor:
 
     async def _keep(self) -> None:
         pause = 0.0
-        never_worked = True
+        starting = True
         while not self._stopping:
             process = self._process
             if process is None:
@@ -119,8 +120,8 @@ class Supervisor:
             lived = time.monotonic() - self._started
             if self._stopping:
                 return
-            never_worked = never_worked and not self._has_moved()
-            if never_worked and code in _FINAL:
+            starting = starting and lived < STEADY_SECONDS
+            if starting and code in _FINAL and not self._was_calling():
                 self.refused = code
                 return
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
@@ -154,14 +155,14 @@ class Supervisor:
                 _send(process, signal.SIGKILL)
                 return
 
-    def _has_moved(self) -> bool:
-        """Whether the worker in hand got as far as its first heartbeat."""
+    def _was_calling(self) -> bool:
+        """Whether the worker ended in the middle of user code, which may end it as it likes."""
         hands = Hands.open(self._hands)
         if hands is None:
             return False
-        moved = hands.heartbeat() >= self._started
+        held = hands.held()
         hands.close()
-        return moved
+        return bool(held)
 
     def _verdict(self, now: float) -> str:
         hands = Hands.open(self._hands)

@@ -18,6 +18,8 @@ from ringback.simulator.main import Start, run
 @click.option("--speed", type=float, help="Virtual seconds per real second.  [default: 1]")
 @click.option("--stepped", is_flag=True, help="Time moves only by POST /_sim/clock.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Also write the ledger to a file.")
+@click.option("--cert", type=click.Path(path_type=Path), help="Certificate, to serve https.")
+@click.option("--key", type=click.Path(path_type=Path), help="Private key of the certificate.")
 @click.option("--hook-url", default="", help="Address of a node: every number calls its routes.")
 def simulator(
     host: str,
@@ -29,6 +31,8 @@ def simulator(
     speed: float | None,
     stepped: bool,
     ledger: Path | None,
+    cert: Path | None,
+    key: Path | None,
     hook_url: str,
 ) -> None:
     """Run a Twilio in a box: REST API, Maton gateway, phones and webhooks, without an account.
@@ -38,7 +42,9 @@ def simulator(
     """
     if speed is not None and speed <= 0:
         raise click.UsageError("--speed must be greater than 0")
-    start = Start(host, port, seed, session, speed, stepped, plan, ledger, hook_url, fault)
+    start = Start(
+        host, port, seed, session, speed, stepped, plan, ledger, hook_url, fault, cert, key
+    )
     try:
         run(start, lambda line: click.echo(line))
     except RingbackError as error:

@@ -19,7 +19,7 @@ from ringback.simulator.door import Door
 from ringback.simulator.furnish import furnish
 from ringback.simulator.hands import box as box_hands
 from ringback.simulator.hands import calls, texts
-from ringback.simulator.hands.wish import Hand, answer
+from ringback.simulator.hands.wish import Hand, Wish, Wrong, answer
 from ringback.simulator.world import Options, World
 
 HANDS = texts.HANDS + calls.HANDS + box_hands.HANDS
@@ -33,6 +33,7 @@ class Box:
     base_url: str
     world: World
     door: Door
+    outage: Callable[[float], None] | None = None
 
     async def reset(self) -> None:
         """Throw the world away and make it again as it was at the start."""
@@ -112,6 +113,13 @@ def build(box: Box) -> Starlette:
         await box.reset()
         return JSONResponse(card(box))
 
+    async def outage(_: World, wish: Wish) -> dict[str, float]:
+        seconds = wish.number("seconds", 5.0)
+        if box.outage is None or not 0 < seconds <= 3600:
+            raise Wrong("'seconds' must lie between 0 and 3600")
+        box.outage(seconds)
+        return {"seconds": seconds}
+
     def hand(does: Hand) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             return await answer(box.world, request, does)
@@ -128,6 +136,7 @@ def build(box: Box) -> Starlette:
         Route("/_sim", summary),
         Route("/_sim/reset", reset, methods=["POST"]),
         *(Route(path, hand(does), methods=[method]) for method, path, does in HANDS),
+        Route("/_sim/outage", hand(outage), methods=["POST"]),
         Route("/connections", connections, methods=["GET", "POST"]),
         Route("/connections/{id}", connections, methods=["GET", "DELETE"]),
         Route("/connect", connect, methods=["GET", "POST"]),

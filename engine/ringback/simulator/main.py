@@ -1,20 +1,15 @@
 """How is the box started? Bind, print one line of JSON, serve until told to stop."""
 
 import asyncio
-import contextlib
-import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
-import uvicorn
-
-from ringback.errors import HeldError
-from ringback.simulator.app import Box, build, card_line, open_box
+from ringback.errors import UsageError
+from ringback.simulator.app import Box, card_line, open_box
+from ringback.simulator.listening import bind, serve
 from ringback.simulator.plan import fault_line, read_plan
-from ringback.simulator.wire import Line
 from ringback.simulator.world import Options
 
 
@@ -32,6 +27,8 @@ class Start:
     ledger: Path | None = None
     hook_url: str = ""
     faults: tuple[str, ...] = ()
+    cert: Path | None = None
+    key: Path | None = None
 
 
 def options_of(start: Start) -> Options:
@@ -52,13 +49,21 @@ def options_of(start: Start) -> Options:
 def run(start: Start, tell: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `tell` gets the card, one line of JSON, when it listens.
 
-    Raises ConfigError for a wrong plan, HeldError when the port is taken.
+    Raises ConfigError for a wrong plan, HeldError when the port is taken, UsageError for a
+    certificate without its key.
     """
-    plug = _bind(start.host, start.port)
+    if bool(start.cert) != bool(start.key):
+        raise UsageError("--cert and --key belong together")
+    for file in (start.cert, start.key):
+        if file is not None and not file.is_file():
+            raise UsageError(f"there is no file {file}")
+    plug = bind(start.host, start.port)
     host, port = plug.getsockname()[:2]
-    box = open_box(options_of(start), f"http://{host}:{port}")
+    scheme = "https" if start.cert else "http"
+    box = open_box(options_of(start), f"{scheme}://{host}:{port}")
     point_numbers(box, start.hook_url)
-    asyncio.run(_serve(box, plug, tell))
+    secure = (str(start.cert), str(start.key)) if start.cert and start.key else None
+    asyncio.run(serve(box, plug, secure, lambda: tell(card_line(box))))
 
 
 def point_numbers(box: Box, hook_url: str) -> None:
@@ -79,62 +84,6 @@ def point_numbers(box: Box, hook_url: str) -> None:
     box.options = replace(
         box.options, plan=plan | {"numbers": numbers | (plan.get("numbers") or {})}
     )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY; without, every answer waits 40 ms.
-    plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        plug.bind((host, port))
-    except OSError as error:
-        plug.close()
-        raise HeldError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return plug
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, telling when it listens."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """End quietly, with exit code 0, on SIGTERM and SIGINT; uvicorn would raise them again."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._end, number)
-        yield
-
-    def _end(self, number: int) -> None:
-        for line in list(self.server_state.connections):
-            if isinstance(line, Line) and line.held:
-                line.reset()
-        self.handle_exit(number, None)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-
-async def _serve(box: Box, plug: socket.socket, tell: Callable[[str], None]) -> None:
-    config = uvicorn.Config(
-        build(box),
-        http=Line,
-        ws="none",
-        loop="asyncio",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
-    await _Server(config, lambda: tell(card_line(box))).serve(sockets=[plug])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Every fault of the plan is seen from outside, and the ledger says what truly happened."""
 
 import asyncio
+import contextlib
 import http.client
 import json
+import shutil
 import socket
+import subprocess
 import time
 from urllib.parse import urlencode, urlsplit
 
@@ -374,3 +377,42 @@ async def test_faults_strike_one_request_and_leave_the_others(box) -> None:
 def test_a_fault_may_be_a_flag(make_box) -> None:
     box = make_box("--stepped", "--fault", "messages.create error status=503 nth=2")
     assert [send(box).status_code for _ in range(3)] == [201, 503, 201]
+
+
+def test_the_box_goes_out_of_reach_and_comes_back(make_box) -> None:
+    box = make_box("--stepped")
+    sid = send(box).json()["sid"]
+    host = urlsplit(box.base)
+    with socket.create_connection((host.hostname, host.port), timeout=10) as plug:
+        plug.sendall(b"GET /_sim HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += plug.recv(65_536)
+        assert box.hand("outage", seconds=0.6) == {"seconds": 0.6}
+        with pytest.raises(ConnectionResetError):
+            plug.recv(100)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host.hostname, host.port), timeout=10)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if box.http.get("/_sim").status_code == 200:
+                break
+    assert box.rest("GET", f"Messages/{sid}.json").json()["sid"] == sid
+    for wrong in (0, -1, 4000, "soon"):
+        assert box.http.post("/_sim/outage", json={"seconds": wrong}).status_code == 400
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
+def test_the_box_serves_https(make_box, tmp_path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj",
+         "/CN=localhost", "-keyout", str(key), "-out", str(cert)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    box = make_box("--cert", str(cert), "--key", str(key))
+    assert box.base.startswith("https://")
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        box.http.get("/_sim")
+    assert httpx.get(box.base + "/_sim", verify=False).status_code == 200

@@ -1,0 +1,107 @@
+"""How does the box listen, go out of reach, and stop?"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from ringback.errors import HeldError
+from ringback.simulator.app import Box, build
+from ringback.simulator.wire import Line
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket to listen on. Raises HeldError when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol named, asyncio sets TCP_NODELAY; without, every answer waits 40 ms.
+    plug = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    plug.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        plug.bind((host, port))
+    except OSError as error:
+        plug.close()
+        raise HeldError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return plug
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling when it listens; it can go out of reach and come back."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._address: tuple[str, int] = ("", 0)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End quietly, with exit code 0, on SIGTERM and SIGINT; uvicorn would raise them again."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        yield
+
+    def _end(self, number: int) -> None:
+        for line in self._lines():
+            if line.held:
+                line.reset()
+        self.handle_exit(number, None)
+
+    def _lines(self) -> list[Line]:
+        return [line for line in self.server_state.connections if isinstance(line, Line)]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._address = self.servers[0].sockets[0].getsockname()[:2]
+        self._ready()
+
+    def outage(self, seconds: float) -> None:
+        """Refuse every connection for so many real seconds; those that are open are reset."""
+        loop = asyncio.get_running_loop()
+        # A moment later, so that who asked for it still gets an answer.
+        loop.call_later(0.05, self._leave)
+        loop.call_later(0.05 + seconds, lambda: self._tasks.add(loop.create_task(self._return())))
+
+    def _leave(self) -> None:
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
+        for line in self._lines():
+            line.reset()
+
+    async def _return(self) -> None:
+        def protocol() -> asyncio.Protocol:
+            return Line(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        plug = bind(*self._address)
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(protocol, sock=plug, ssl=self.config.ssl))
+
+
+async def serve(
+    box: Box, plug: socket.socket, secure: tuple[str, str] | None, ready: Callable[[], None]
+) -> None:
+    """Serve a box until a signal comes. `secure` is a certificate and its key, for https."""
+    config = uvicorn.Config(
+        build(box),
+        http=Line,
+        ws="none",
+        loop="asyncio",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=30,
+        h11_max_incomplete_event_size=64 * 1024,
+        ssl_certfile=secure[0] if secure else None,
+        ssl_keyfile=secure[1] if secure else None,
+    )
+    server = Server(config, ready)
+    box.outage = server.outage
+    await server.serve(sockets=[plug])

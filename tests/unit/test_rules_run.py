@@ -118,6 +118,18 @@ def go_on(
             "call: {to: +15550000009, do: [{say: Hi}, {pause: 2}, hangup]}",
             [PlaceCall("+15550000009", (Say("Hi"), Pause(2), Hangup()))],
         ),
+        (
+            "reply: {body: x, policy: fast}",
+            [SendMessage(THEIRS, "x", OURS, in_reply_to="SM1", policy="fast")],
+        ),
+        (
+            "send: {to: +15550000009, body: x, policy: at_most_once}",
+            [SendMessage("+15550000009", "x", policy="at_most_once")],
+        ),
+        (
+            "call: {to: +15550000009, say: x, policy: checked}",
+            [PlaceCall("+15550000009", (Say("x"),), policy="checked")],
+        ),
         ("end_call: CA9", [EndCall("CA9")]),
         (
             "dequeue: {queue: QU1, url: https://e.org/a.xml}",

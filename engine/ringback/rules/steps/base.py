@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -49,6 +49,10 @@ Span = Annotated[float, BeforeValidator(_span), Field(gt=0)]
 MaybeSpan = Annotated[float, BeforeValidator(_span), Field(ge=0)]
 Types = Annotated[list[str], BeforeValidator(_listed)]
 MaybeWord = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,40})?$")]
+
+
+Policy = Literal["checked", "at_most_once", "fast"]
+"""What may be done when the answer to a send got lost: see `ringback.actions.POLICIES`."""
 
 
 class StepModel(BaseModel):

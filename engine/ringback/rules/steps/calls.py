@@ -7,7 +7,16 @@ from pydantic import Field
 
 from ringback.actions import Action, DequeueCall, EndCall, PlaceCall, Play, Say, Verb
 from ringback.events import Event
-from ringback.rules.steps.base import Seconds, StepModel, Steps, Text, Texts, one_of, wrong_number
+from ringback.rules.steps.base import (
+    Policy,
+    Seconds,
+    StepModel,
+    Steps,
+    Text,
+    Texts,
+    one_of,
+    wrong_number,
+)
 
 
 class Call(StepModel):
@@ -26,6 +35,7 @@ class Call(StepModel):
     do: Steps = Field(default_factory=list)
     from_: Text = Field("", alias="from")
     timeout: Seconds = 60.0
+    policy: Policy = "at_most_once"
 
     def wrong(self) -> tuple[str, str]:
         """Nothing to hear, or more than one thing, or a number without its plus."""
@@ -49,6 +59,7 @@ class Call(StepModel):
                 url=given["url"],
                 sender=given["from"],
                 timeout=int(given["timeout"]),
+                policy=given["policy"],
             )
             for to in dict.fromkeys(given["to"][:20])
         )

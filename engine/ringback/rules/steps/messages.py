@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage, Verb
 from ringback.events import Event
-from ringback.rules.steps.base import Body, Json, StepModel, Text, Texts, wrong_number
+from ringback.rules.steps.base import Body, Json, Policy, StepModel, Text, Texts, wrong_number
 
 MOST_RECIPIENTS = 20
 """How many people one `send` step may write to."""
@@ -23,6 +23,7 @@ class Reply(StepModel):
 
     body: Body = ""
     media: Texts = Field(default_factory=list, max_length=10)
+    policy: Policy = "checked"
 
     def wrong(self) -> tuple[str, str]:
         """A text with neither words nor pictures."""
@@ -38,6 +39,7 @@ class Reply(StepModel):
                 body=given["body"],
                 media=tuple(given["media"]),
                 in_reply_to=event.sid,
+                policy=given["policy"],
             ),
         )
 
@@ -53,6 +55,7 @@ class Send(StepModel):
     from_: Text = Field("", alias="from")
     media: Texts = Field(default_factory=list, max_length=10)
     service: Text = ""
+    policy: Policy = "checked"
 
     def wrong(self) -> tuple[str, str]:
         """A text with neither words nor pictures, or to a number without its plus."""
@@ -70,6 +73,7 @@ class Send(StepModel):
                 sender=given["from"],
                 media=tuple(given["media"]),
                 messaging_service_sid=given["service"],
+                policy=given["policy"],
             )
             for to in dict.fromkeys(given["to"][:MOST_RECIPIENTS])
         )

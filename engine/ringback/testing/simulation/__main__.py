@@ -70,9 +70,10 @@ def main() -> int:
     print(table(verdict, monotonic() - started))
     for problem in verdict.problems[:20]:
         print(problem)
-    if verdict.bad and verdict.problems:
+    if verdict.problems:
         seed = verdict.problems[0].removeprefix("seed ").partition(":")[0]
-        print(f"\nreplay it: {COMMAND} --seed {seed} --intents {given.intents} --trace")
+        settle = "" if given.settle == 60.0 else f" --settle {given.settle:g}"
+        print(f"\nreplay it: {COMMAND} --seed {seed} --intents {given.intents}{settle} --trace")
     return 1 if verdict.bad else 0
 
 

@@ -30,7 +30,7 @@ SPAN = 300.0
 """In so many seconds all customers write."""
 FAULTY = 600.0
 """Until then things go wrong by themselves; afterwards what is owed comes to its end."""
-LIMIT = 3 * 3600.0
+LIMIT = 3000.0
 """What is not at an end by then is stuck."""
 SUPERVISOR = 2.0
 FORM = "application/x-www-form-urlencoded"

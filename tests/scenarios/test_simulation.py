@@ -1,0 +1,206 @@
+"""The real worker in seeded stories of faults and deaths: nothing is lost, doubled or stuck.
+
+And the other half of the proof: each safeguard taken away is noticed by the checker.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ringback.errors import GatewayError
+from ringback.store import matching, sending, settling
+from ringback.store.journal import set_meta
+from ringback.store.sending import Verdict as SendVerdict
+from ringback.testing.simulation.faults import CREATE, Faults, calm
+from ringback.testing.simulation.tell import tell
+from ringback.testing.simulation.verdict import Verdict
+from ringback.worker import classify, plan
+from ringback.worker.hooks import Hooks
+from ringback.worker.match import Matcher
+
+INTENTS = 50
+COMMAND = [sys.executable, "-m", "ringback.testing.simulation"]
+
+
+def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a person would."""
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False,
+        env={**os.environ, **environ},
+    )  # fmt: skip
+
+
+def figure(shown: str, name: str) -> int:
+    """One number of the table that the command prints."""
+    found = re.search(rf"^ *([\d,]+)  {name}", shown, re.MULTILINE)
+    assert found, f"{name} is not in:\n{shown}"
+    return int(found[1].replace(",", ""))
+
+
+def held(seeds: int) -> str:
+    """Tell that many stories and expect all of them to hold; the table."""
+    done = command("--seeds", str(seeds), "--intents", str(INTENTS), "--processes", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert figure(done.stdout, "seeds") == seeds
+    assert figure(done.stdout, "events") > seeds * INTENTS
+    assert figure(done.stdout, "kills of the worker") > seeds / 2
+    assert figure(done.stdout, "faults of Twilio") > seeds * 10
+    for name in ("lost", "doubled", "stuck", "unexplained", "false claim", "order regress"):
+        assert figure(done.stdout, name) == 0
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_eighty_stories_hold() -> None:
+    """As many as fit into half a minute of a quiet machine."""
+    held(80)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_three_hundred_stories_hold() -> None:
+    """The number that a change must survive before it lands."""
+    held(300)
+
+
+def test_the_same_seed_is_the_same_story() -> None:
+    """In another process with other hashes too; and another seed is another story."""
+    traces = {
+        command("--seed", seed, "--intents", "30", PYTHONHASHSEED=salt).stdout.splitlines()[0]
+        for seed, salt in (("4", "1"), ("4", "2"), ("5", "1"))
+    }
+    assert len(traces) == 2
+
+
+def test_a_calm_world_settles_everything() -> None:
+    """Without faults nothing fails, nothing is parked, and each wish is one record."""
+    verdict, _ = tell(1, INTENTS, faults=calm())
+    assert verdict.problems == []
+    assert (verdict.kills, verdict.faults, verdict.failed, verdict.refused) == (0, 0, 0, 0)
+    assert verdict.parked_checked + verdict.parked_once + verdict.parked_other == 0
+    assert verdict.sends >= INTENTS
+
+
+def test_what_cannot_be_proven_is_parked_and_not_sent_again() -> None:
+    """A call is placed at most once: when its answer is lost and no record shows, a person
+    decides. A text is sent again, because three looks have shown that it is not there."""
+    lost = replace(calm(), create={"timeout_before": 0.5})
+    verdict, _ = tell(3, INTENTS, faults=lost)
+    assert verdict.problems == []
+    assert verdict.parked_once > 0
+    assert verdict.sends > INTENTS / 2
+
+
+def test_a_story_that_fails_says_how_to_replay_it() -> None:
+    """With no settle time the protocol cannot hold; the exit code and the last line say so."""
+    done = command("--seeds", "4", "--settle", "0")
+    assert done.returncode == 1
+    replay = done.stdout.strip().splitlines()[-1]
+    assert replay.startswith("replay it: python -m ringback.testing.simulation --seed ")
+    again = command(*replay.partition("ringback.testing.simulation ")[2].split())
+    assert again.returncode == 1
+    assert "doubled: seed" not in again.stdout
+    assert re.search(r"^ +\d+\.\d+ twilio +POST messages", again.stdout, re.MULTILINE)
+    assert re.search(r"^seed \d+: doubled: ", again.stdout, re.MULTILINE)
+
+
+def naive(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVerdict:
+    """Retry whatever is not refused, as a client library would."""
+    verdict = REAL_BAD(kind, policy, error, **rest)
+    if verdict.state != "unknown":
+        return verdict
+    return replace(verdict, result="failed", state="planned")
+
+
+def forgetful(connection: Any, boot: str, now: str, settle_at: str) -> int:
+    """A restart that takes up what was under way as if nothing had left."""
+    connection.execute(
+        "update attempts set ended_at = ? where ended_at is null and boot <> ?", (now, boot)
+    )
+    connection.execute(
+        "update actions set state = 'planned', due_at = null, reason = 'again' "
+        "where state = 'sending'"
+    )
+    return 0
+
+
+def blind(connection: Any, boot: str, now: str, settle_at: str) -> int:
+    """A restart that does not see what was under way."""
+    return 0
+
+
+async def hasty(matcher: Matcher, rows: Any, cursor: int | None) -> Any:
+    """The cursor moves before what it passes is written."""
+    if cursor is not None:
+        await matcher._journal.write(partial(set_meta, key=matching.CURSOR, value=str(cursor)))
+    return await REAL_MATCH(matcher, rows, cursor)
+
+
+def newest(kind: str, current: str, status: str) -> str:
+    """The status that came last, not the one that is furthest."""
+    return status
+
+
+def greedy(connection: Any, action: Any, sid: str, **rest: Any) -> str:
+    """Claim the record with the wrong action's evidence: the first SID there is."""
+    return REAL_CLAIM(connection, action, "SM" + "0" * 32, **rest)
+
+
+REAL_BAD = classify.bad
+REAL_MATCH = Matcher._match
+REAL_CLAIM = settling.claim
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def instead(where: object, name: str, what: object) -> Break:
+    """Put another thing in the place of a safeguard."""
+    return lambda patch: patch.setattr(where, name, what)
+
+
+DEADLY = replace(Faults(), kill_hot=0.02)
+STERN = replace(Faults(), create=CREATE | {"rejected": 0.2})
+SILENT = replace(calm(), create={"reset_after": 0.5}, callback_lost=1.0)
+DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
+
+
+@pytest.mark.parametrize(
+    ("broken", "faults", "kind"),
+    [
+        (instead(classify, "bad", naive), Faults(), "doubled"),
+        (instead(settling, "progress", lambda *_: (99, 0, "2026-01-01T00:00:00.000Z")),
+         DOUBTFUL, "doubled"),
+        (instead(sending, "recover", forgetful), DEADLY, "doubled"),
+        (instead(sending, "recover", blind), DEADLY, "stuck"),
+        (instead(Matcher, "_match", hasty), DEADLY, "lost"),
+        (instead(Hooks, "untold", lambda *_: None), DEADLY, "lost"),
+        (instead(matching, "advance", newest), Faults(), "order_regress"),
+        (instead(settling, "claim", greedy), DOUBTFUL, "false_claim"),
+        (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
+        (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
+    ],
+    ids=[
+        "a naive retry", "one look at the list", "a restart that sends again",
+        "a restart that forgets", "a cursor ahead of the events", "an end told only once",
+        "the last status wins", "a claim without proof", "twins at the same time",
+        "a refusal without words",
+    ],
+)  # fmt: skip
+def test_the_checker_notices(
+    broken: Break, faults: Faults, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Take one safeguard away, and the checker names what follows from it."""
+    broken(monkeypatch)
+    total = Verdict(stories=0)
+    for seed in range(30):
+        total.add(tell(seed, INTENTS, faults=faults)[0])
+        if getattr(total, kind):
+            return
+    pytest.fail(f"30 stories without this safeguard, and nothing {kind}: {total}")

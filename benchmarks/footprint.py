@@ -1,0 +1,67 @@
+"""What a node weighs while it does nothing: `python benchmarks/footprint.py`.
+
+Resident memory of the two processes of an idle node with this project's rules and plugins, and what
+`import ringback` takes beyond a bare interpreter.
+"""
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ingest import HERE, Bench, request_of
+from nodes import Node, environment, ready, start_node
+
+
+def seconds_of(code: str) -> float:
+    """How long a fresh interpreter takes for a line of code."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - started
+
+
+def resident_sets(node: Node) -> dict[str, float]:
+    """Resident set by process, in MB, shared pages counted in each."""
+    sizes = {}
+    for pid in node.pids():
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        role = "worker" if " worker " in command else "receiver"
+        status = Path(f"/proc/{pid}/status").read_text()
+        kilobytes = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmRSS"))
+        sizes[role] = kilobytes / 1024
+    return sizes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=5, help="how long the node is left idle")
+    options = parser.parse_args()
+    pairs = [(seconds_of("import ringback"), seconds_of("pass")) for _ in range(15)]
+    extra = statistics.median(full - bare for full, bare in pairs) * 1000
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-")))
+        project = folder / "idle"
+        for room in ("rules", "plugins"):
+            if (HERE.parent / room).is_dir():
+                shutil.copytree(HERE.parent / room, project / room)
+        node = start_node(Bench(stack, folder, None), "idle")
+        ready(node.port, request_of(1))
+        time.sleep(options.seconds)
+        sizes = resident_sets(node)
+        proportional = node.resident()
+    print(f"{environment()}\n")
+    for role, size in sizes.items():
+        print(f"{role:34} {size:6.0f} MB resident")
+    print(f"{'both':34} {sum(sizes.values()):6.0f} MB resident  (at most 120)")
+    print(f"{'both, shared pages once':34} {proportional:6.0f} MB")
+    print(f"{'import ringback':34} {extra:6.0f} ms  (at most 60)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,12 +20,16 @@ CALL_VERBS = ("say", "play", "pause", "enqueue", "dial", "redirect", "hangup")
 
 
 class Steps:
-    """Compiles lists of steps with one reader. `runs` gathers the `run` steps to be linked."""
+    """Compiles lists of steps with one reader.
+
+    `runs` gathers the `run` steps to be linked, `kept` the names that steps keep values under.
+    """
 
     def __init__(self, reader: Reader, plugins: Mapping[str, StepKind]) -> None:
         self.reader = reader
         self.plugins = plugins
         self.runs: list[tuple[Step, Node]] = []
+        self.kept: set[str] = set()
         self.starts: tuple[str, ...] = ()
 
     def many(self, node: Node | None) -> tuple[Step, ...]:
@@ -69,6 +73,8 @@ class Steps:
         checked = self.reader.model(node, model)
         inner = folded(node, model)
         self._call_or_not(model, inner, place)
+        if isinstance(inner.value, dict) and "as" in inner.value:
+            self.kept.add(str(inner.value["as"].value))
         if checked is None:
             self._look_inside(model, inner)
             return None

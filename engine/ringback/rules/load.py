@@ -20,6 +20,7 @@ from ringback.rules.reader import Reader
 from ringback.rules.rule import RuleReader
 from ringback.rules.shared import read_shared
 from ringback.rules.steps.kinds import STEPS
+from ringback.rules.words import Complaint, did_you_mean
 
 MAX_RULES = 5000
 
@@ -131,8 +132,12 @@ def _rules(
     named: dict[str, str] = {}
     meanings: dict[str, Any] = {}
     runs: list[Run] = []
+    readers: list[Reader] = []
+    kept: set[str] = set()
+    uses: list[tuple[str, Reader, str, Node, int]] = []
     for source, tree in trees:
         reader = Reader(source, language)
+        readers.append(reader)
         nodes = tree.value.get("rules") if isinstance(tree.value, dict) else None
         for node in nodes.value if nodes is not None and isinstance(nodes.value, list) else ():
             if not isinstance(node, Node):
@@ -147,19 +152,26 @@ def _rules(
             if name:
                 named[name] = f"in {source.file}, line {node.line}"
             runs += [Run(name, step, target, reader) for step, target in steps.runs]
+            kept |= steps.kept
+            uses += [(name, reader, *use) for use in reader.used]
+            reader.used = []
             if rule is not None:
                 rules[rule.name] = replace(rule, file=source.file, line=node.line)
                 meanings[rule.name] = node.plain()
             if len(named) > MAX_RULES:
                 reader.fail(node, "limit", f"more than {MAX_RULES} rules")
                 break
-        problems += reader.problems
-        reader.problems = []
+    for name, reader, word, node, offset in uses:
+        if word not in kept:
+            hint = did_you_mean(word, kept) or f"a step keeps it with `as: {word}`"
+            text = f"no step keeps {word!r}"
+            reader.fail_inside(node, [Complaint(offset, "type", text, hint)])
+            rules.pop(name, None)
     link(rules, named, runs)
+    for reader in readers:
+        problems += reader.problems
     wanted: dict[str, set[str]] = {}
     for run in runs:
-        problems += run.reader.problems
-        run.reader.problems = []
         wanted.setdefault(run.rule, set()).add(run.other)
     return [
         replace(rule, rev=_rev([meanings[each] for each in sorted(reached(wanted, name))]))

@@ -14,18 +14,23 @@ from ringback.rules.model import Condition
 from ringback.rules.nodes import Node
 from ringback.rules.places import Source, locate
 from ringback.rules.texts import Template, compile_template
+from ringback.rules.tokens import names
 from ringback.rules.words import Complaint, did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 
 
 class Reader:
-    """Reads the nodes of one file. `problems` grows; a part that is wrong is given as None."""
+    """Reads the nodes of one file. `problems` grows; a part that is wrong is given as None.
+
+    `used` gathers the names under `vars` that texts and conditions use, each with its place.
+    """
 
     def __init__(self, source: Source, language: Language) -> None:
         self.source = source
         self.language = language
         self.problems: list[Problem] = []
+        self.used: list[tuple[str, Node, int]] = []
 
     def fail(self, node: Node, kind: str, message: str, hint: str = "") -> None:
         """Note a problem at the start of a node, once, however many look at the node."""
@@ -101,6 +106,9 @@ class Reader:
             return value
         template = compile_template(value, self.language, running=running)
         if isinstance(template, Template):
+            for part in template.parts:
+                if isinstance(part, Program):
+                    self._uses(node, part, value.find(part.source))
             return template
         self.fail_inside(node, template)
         return ""
@@ -124,10 +132,18 @@ class Reader:
                 continue
             program = self.language.compile(item.value, running=running)
             if isinstance(program, Program):
+                self._uses(item, program, 0)
                 found.append(Condition(item.value.strip(), program, item.line))
             else:
                 self.fail_inside(item, program)
         return tuple(found)
+
+    def _uses(self, node: Node, program: Program, offset: int) -> None:
+        for name in names(program.source):
+            space, _, rest = name.text.partition(".")
+            if space == "vars" and rest:
+                place = offset + name.start + len("vars.")
+                self.used.append((rest.partition(".")[0], node, place))
 
     def types(self, node: Node | None) -> tuple[str, ...]:
         """Event types, each known."""

@@ -1,6 +1,7 @@
 """Broken rule files: every mistake of every file in one run, each at its exact place."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,23 @@ def test_lists_and_hours_of_one_file_are_known_in_another_and_may_not_be_there_t
     assert [str(each) for each in load_rules(tmp_path).problems] == [
         f"{tmp_path.name}/c.yaml:1:9: duplicate: lists 'vip' are there twice, in two files"
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rules:\n" + "  - x\n" * 9900,
+        "lists:\n" + "".join(f"  a{n}: x\n" for n in range(9000)),
+        "rules:\n  - name: a\n    on: message.received\n    if:\n" + "      - event.body\n" * 9000,
+        '"' + "\\x41" * 60_000,
+        "a: |\n" + " x\n" * 80_000,
+        "[a," * 80_000,
+        "? " * 100_000,
+    ],
+    ids=range(7),
+)
+def test_thousands_of_mistakes_are_found_in_a_short_time(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    start = time.thread_time()
+    assert load_rules(tmp_path).problems
+    assert time.thread_time() - start < 5

@@ -31,15 +31,19 @@ class Reader:
         self.language = language
         self.problems: list[Problem] = []
         self.used: list[tuple[str, Node, int]] = []
+        self._seen: dict[tuple[int, int], int] = {}
 
     def fail(self, node: Node, kind: str, message: str, hint: str = "") -> None:
         """Note a problem at the start of a node, once, however many look at the node."""
         problem = self.source.problem(node.line, node.column, kind, message, hint)
-        for index, other in enumerate(self.problems):
-            same_place = (other.line, other.column) == (problem.line, problem.column)
-            if same_place and other.message.endswith(message):
+        place = (problem.line, problem.column)
+        index = self._seen.get(place, len(self.problems))
+        if index < len(self.problems):
+            other = self.problems[index]
+            if (other.line, other.column) == place and other.message.endswith(message):
                 self.problems[index] = replace(other, hint=other.hint or hint)
                 return
+        self._seen[place] = len(self.problems)
         self.problems.append(problem)
 
     def fail_key(self, node: Node, key: str, kind: str, message: str, hint: str = "") -> None:

@@ -217,6 +217,7 @@ def test_the_caller_who_hangs_up_ends_the_talk(world):
     world.run(5)
     [fields] = world.asked("dial")
     assert (fields["DialCallStatus"], fields["DialCallDuration"]) == ("completed", "10")
+    assert fields["DialBridged"] == "true"
     assert [child.status for child in world.children(call)] == ["completed"]
 
 
@@ -245,6 +246,15 @@ def test_a_phone_that_hangs_up_by_itself(world):
     call = world.ring(f"<Dial>{ANN}</Dial>{AFTER}")
     world.run(30)
     assert (world.children(call)[0].duration, world.said(call)) == (20, ["after"])
+
+
+def test_a_status_callback_by_get(world):
+    noun = f"<Number statusCallback='/leg' statusCallbackMethod='get'>{ANN}</Number>"
+    call = world.ring(f"<Dial>{noun}</Dial>")
+    world.run(5)
+    world.exchange.hang_up(call.sid)
+    tell = next(tell for tell in world.tells if tell.url == f"{SITE}/leg")
+    assert (tell.method, dict(tell.fields)["CallStatus"]) == ("GET", "completed")
 
 
 # --- whispers ---

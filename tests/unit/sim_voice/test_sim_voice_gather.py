@@ -133,6 +133,16 @@ def test_speech_goes_to_the_action_with_its_confidence(world):
     assert (fields["Language"], "Digits" in fields) == ("en-GB", False)
 
 
+def test_without_a_speech_timeout_the_timeout_ends_speech(world):
+    world.page("/speech", "<Hangup/>")
+    call = world.ring("<Gather input='speech' action='/speech' timeout='4'/>")
+    world.exchange.speak(call.sid, "hello", seconds=2)
+    world.run(5.9)
+    assert world.asked("gather") == []
+    world.run(0.2)
+    assert len(world.asked("gather")) == 1
+
+
 def test_speech_is_waited_for_as_long_as_it_lasts(world):
     world.page("/speech", "<Hangup/>")
     call = world.ring("<Gather input='speech' action='/speech' timeout='3' speechTimeout='auto'/>")

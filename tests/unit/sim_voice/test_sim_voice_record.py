@@ -107,7 +107,7 @@ def test_a_failing_action_after_hang_up_is_reported(world):
     world.run(5)
     world.exchange.hang_up(call.sid)
     world.run(5)
-    assert world.codes() == [11200]
+    assert [(trouble.code, trouble.level) for trouble in world.troubles] == [(11200, "error")]
     assert world.troubles[0].ask.url == f"{SITE}/gone"
 
 

@@ -170,7 +170,6 @@ class Lines:
         member = queue.members.pop(place - 1)
         self._touch(queue)
         waited = self.kernel.now() - member.enqueued_at
-        queue.waits.append(waited)
         leg.call.queue_seconds = waited
         return round(waited)
 

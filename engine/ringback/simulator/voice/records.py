@@ -61,7 +61,7 @@ class Member:
 
 @dataclass(slots=True)
 class Queue:
-    """A line of callers, front first. `waits` keeps how long those who left it had waited."""
+    """A line of callers, front first."""
 
     sid: str
     friendly_name: str
@@ -69,7 +69,6 @@ class Queue:
     updated_at: float
     max_size: int = 1000
     members: list[Member] = field(default_factory=list)
-    waits: list[float] = field(default_factory=list)
 
     def position(self, call_sid: str) -> int:
         """Place in line from 1; 0 when the call does not wait here."""

@@ -65,11 +65,15 @@ def add_service(world: World, account_sid: str, senders: list[str]) -> Resource:
 
 
 def set_fields(record: Resource, fields: dict[str, Any], what: str) -> None:
-    """Change fields that a record has. Raises ConfigError that names one it has not."""
+    """Change fields that a record has. Raises ConfigError for a wrong name or type."""
     unknown = [name for name in fields if name not in record.fields]
     if unknown:
         known = ", ".join(record.fields)
         raise ConfigError([f"{what} has no {unknown[0]!r}; it has {known}"])
+    for name, value in fields.items():
+        kind = str if record.fields[name] is None else type(record.fields[name])
+        if not isinstance(value, kind) and not (value is None and kind is str):
+            raise ConfigError([f"{what}: {name}: {value!r} is no {kind.__name__}"])
     record.fields.update(fields)
 
 

@@ -3,10 +3,12 @@
 https://www.twilio.com/docs/usage/twilios-response#response-formats-xml
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 ENVELOPE = (
     "page", "page_size", "start", "end", "uri", "first_page_uri", "next_page_uri",
     "previous_page_uri",
@@ -47,7 +49,8 @@ def _element(name: str, value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else str(value)
+    # Not every character of a text may stand in XML.
+    return "" if value is None else _ILLEGAL.sub("\ufffd", str(value))
 
 
 def _camel(name: str) -> str:

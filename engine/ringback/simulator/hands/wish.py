@@ -61,6 +61,7 @@ async def answer(world: World, request: Request, does: Hand) -> Response:
                 if len(raw) > LARGEST:
                     raise Wrong("the body is larger than 1 MiB", 413)
         data = json.loads(raw) if raw.strip() else {}
+        json.dumps(data, ensure_ascii=False).encode()
         if not isinstance(data, dict):
             raise Wrong("the body must be a JSON object")
         result = await does(world, Wish(request, data))
@@ -73,6 +74,7 @@ async def answer(world: World, request: Request, does: Hand) -> Response:
     except ConfigError as error:
         return JSONResponse({"error": str(error)}, 400)
     except (ValueError, RecursionError) as error:
+        # Half a surrogate pair is a ValueError, too: it is JSON, but no text that can be sent.
         return JSONResponse({"error": f"the body is not JSON: {error}"}, 400)
     if isinstance(result, Response):
         return result

@@ -26,6 +26,7 @@ from ringback.receiver.hatch import Hatch
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
 from ringback.receiver.supervisor import Supervisor
+from ringback.receiver.upkeep import daily
 from ringback.store.locks import hold
 from ringback.store.log import Log
 
@@ -128,6 +129,7 @@ class Node:
             await self.supervisor.start()
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         sweeping = asyncio.create_task(self._sweep())
+        tidying = asyncio.create_task(daily(self.settings, self.log))
         try:
             while not self._server.started and not serving.done():
                 await asyncio.sleep(0.005)
@@ -136,6 +138,7 @@ class Node:
             await serving
         finally:
             sweeping.cancel()
+            tidying.cancel()
             self.intake.close()
             if self.supervisor is not None:
                 await self.supervisor.stop()

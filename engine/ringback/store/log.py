@@ -78,13 +78,15 @@ class Log:
     Appending is group commit: `await log.append(entry)` gives the id after the fsync. It raises
     StorageError when the entry is not on disk: the disk is full, does not answer or failed, or more
     is in flight than may be. After a failed fsync every append fails: see `broken`. `push` is the
-    same with a callback in place of the future, for the one caller that counts microseconds.
+    same with a callback in place of the future, for the one caller that counts microseconds; `tend`
+    runs a step of upkeep between two groups.
     """
 
     def __init__(self, writer: "GroupWriter[Entry, int]") -> None:
         self.writer = writer
         self.append = writer.submit
         self.push = writer.push
+        self.tend = writer.tend
 
     @classmethod
     def open(cls, path: Path, *, limit: int = 512, patience: float = 5.0) -> "Log":

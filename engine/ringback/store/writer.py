@@ -18,6 +18,7 @@ from ringback.store.sqlite import WAL_BYTES, connect_writer, is_fatal, translate
 
 T = TypeVar("T")
 R = TypeVar("R")
+W = TypeVar("W")
 
 Apply = Callable[[sqlite3.Connection, list[T]], "list[R | Exception]"]
 """Writes the items inside an open transaction; one result per item, in order."""
@@ -102,6 +103,7 @@ class GroupWriter(Generic[T, R]):
         self._waiting: list[_Pending[T, R]] = []
         self._committing: list[_Pending[T, R]] = []
         self._given_up: list[_Pending[T, R]] = []
+        self._chores: list[tuple[Callable[[sqlite3.Connection], int], asyncio.Future[int]]] = []
         self._since = 0.0
         self._watched = False
         self._bell = threading.Condition()
@@ -154,6 +156,23 @@ class GroupWriter(Generic[T, R]):
             self._loop.call_soon(self._ring)
         self._gathered.append((item, done))
 
+    def tend(self, work: Callable[[sqlite3.Connection], int]) -> "asyncio.Future[int]":
+        """Run `work` in a transaction of its own, between two groups: upkeep that has time, in
+        steps short enough for those who wait meanwhile. The future gives what it returned; it fails
+        as that of `submit` does.
+        """
+        if self.broken is not None or self._closed:
+            raise StorageError(f"{self.path}: {self.broken or 'the writer is closed'}")
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self._thread is None:
+            _settle(future, *self._transact(work))
+            return future
+        with self._bell:
+            self._chores.append((work, future))
+            self._bell.notify()
+        return future
+
     def close(self) -> None:
         """Commit what waits, checkpoint, close the file. Blocks; a second call is void."""
         if self._closed:
@@ -203,37 +222,52 @@ class GroupWriter(Generic[T, R]):
     def _run(self) -> None:
         while True:
             with self._bell:
-                while not self._waiting and not self._closed:
+                while not self._waiting and not self._chores and not self._closed:
                     self._bell.wait()
-                if not self._waiting:
+                if not self._waiting and not self._chores:
                     return
                 batch, self._waiting = self._waiting, []
                 self._committing, self._since = batch, monotonic()
-            results, error = self._commit(batch)
-            with self._bell:
-                self._committing = []
-                idle = not self._waiting
-            with suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
-                assert self._loop is not None
-                self._loop.call_soon_threadsafe(self._finish, batch, results, error)
+                chore = None if batch or not self._chores else self._chores.pop(0)
+            if chore is not None:
+                self._tell(_settle, chore[1], *self._transact(chore[0]))
+                idle = True
+            else:
+                results, error = self._commit(batch)
+                with self._bell:
+                    self._committing = []
+                    idle = not self._waiting
+                self._tell(self._finish, batch, results, error)
             if self.broken is None:
                 self._tidy(idle)
 
+    def _tell(self, callback: Callable[..., object], *values: object) -> None:
+        """From the thread: call something on the loop."""
+        with suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(callback, *values)
+
     def _commit(
         self, batch: "list[_Pending[T, R]]"
-    ) -> "tuple[list[R | Exception] | list[R], RingbackError | Exception | None]":
-        if self.broken is not None:
-            return [], StorageError(str(self.broken))
-        connection = self._connection
+    ) -> "tuple[list[R | Exception] | list[R], Exception | None]":
         started = monotonic()
+        results, error = self._transact(lambda c: self._apply(c, [item for item, _ in batch]))
+        self.commit_seconds = monotonic() - started
+        return results if results is not None else [], error
+
+    def _transact(
+        self, work: "Callable[[sqlite3.Connection], W]"
+    ) -> "tuple[W | None, Exception | None]":
+        if self.broken is not None:
+            return None, StorageError(str(self.broken))
+        connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            results = self._apply(connection, [item for item, _ in batch])
+            result = work(connection)
             connection.execute("COMMIT")
         except Exception as error:
-            return [], self._undo(error)
-        self.commit_seconds = monotonic() - started
-        return results, None
+            return None, self._undo(error)
+        return result, None
 
     def _undo(self, error: Exception) -> Exception:
         try:
@@ -290,3 +324,12 @@ class GroupWriter(Generic[T, R]):
                 self.broken = translate(error, self.path)
             return False
         return bool(pages == copied)
+
+
+def _settle(future: "asyncio.Future[int]", result: int | None, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result or 0)

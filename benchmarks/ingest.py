@@ -295,6 +295,7 @@ def main() -> int:
     parser.add_argument("--no-worker", action="store_true", help="measure the receiver alone")
     parser.add_argument("--no-peers", action="store_true", help="only against bare uvicorn")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the servers too
     if shutil.which("wrk") is None:
         print("wrk is missing (Debian: apt-get install wrk): nothing can be measured")
         return 2

@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import statistics
 import subprocess
@@ -370,6 +371,7 @@ def main() -> int:
     parser.add_argument("--no-peers", action="store_true", help="leave the peer out")
     parser.add_argument("--only", choices=["path", "latency", "spin"], default=None)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the servers too
     if shutil.which("wrk") is None:
         print("wrk is missing (Debian: apt-get install wrk): nothing can be measured")
         return 2

@@ -161,6 +161,17 @@ async def test_simulated_trust_still_needs_the_signature(
     assert [row.trust for row in receiver.rows()] == ["simulated"]
 
 
+async def test_simulated_trust_ends_at_the_loopback(
+    start_receiver: Any, receiver_settings: Any
+) -> None:
+    receiver = await start_receiver(
+        replace(receiver_settings, simulated=True, auth_tokens=(), host="0.0.0.0")
+    )
+    body = f"AccountSid={ACCOUNT}&MessageSid={MESSAGE['MessageSid']}&From=1&To=2".encode()
+    assert (await receiver.send("/twilio/message", body)).status == 403
+    assert receiver.rows() == []
+
+
 @pytest.mark.parametrize(
     "headers",
     [

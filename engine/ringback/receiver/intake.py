@@ -13,7 +13,7 @@ from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from ringback.config import Settings
+from ringback.config import LOOPBACK, Settings
 from ringback.errors import StorageError
 from ringback.ipc import Link
 from ringback.receiver import answers
@@ -83,7 +83,7 @@ class Intake:
         self._calls = Calls(settings, log, link, self.wake, counts)
         self._verifier = Verifier(tokens, settings.shared_keys)
         self._secret = settings.hook_secret.encode()
-        self._simulated = settings.simulated
+        self._simulated = settings.simulated and settings.host in LOOPBACK
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
         self._refusals = Refusals(settings, self.base_url)
         self._recent = Recent(REMEMBERED)

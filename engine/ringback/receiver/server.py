@@ -55,11 +55,9 @@ class _Server(uvicorn.Server):
         self._leaving.set()
 
     async def main_loop(self) -> None:
-        counter = 0
-        while not await self.on_tick(counter):
+        while not await self.on_tick(0):  # writes the date of the answers anew, once a second
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), 0.1)
-            counter += 1
+                await asyncio.wait_for(self._leaving.wait(), 1.0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from ringback.actions import Notify
 from ringback.config import Settings
 from ringback.errors import Problem
+from ringback.gateway.channels import Channels
 from ringback.gateway.outbound import Outbound
 from ringback.plugins.loader import PluginSet
 from ringback.rules.load import load_rules
@@ -130,11 +131,12 @@ class World:
         """Start a worker: it finds in the files what the last one left."""
         self.journal = Journal(self.settings.data / "journal.db", threaded=False)
         self.reader = LogReader(self.settings.data / "log.db")
-        self.outbound = Outbound()
+        outbound = Outbound()
+        channels = Channels({}, outbound, environ={})
         self.engine = Engine(
             settings=self.settings, loaded=self.loaded, log_reader=self.reader,
             journal=self.journal, gateway=None, seams=self.seams, hands=None,
-            on_poisoned=lambda reason: None, notices=Notices(self.outbound),
+            on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.seams),
         )  # fmt: skip
         await self.engine.recover()
         await self.work()

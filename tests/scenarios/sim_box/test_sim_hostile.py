@@ -142,13 +142,30 @@ def operations() -> list[tuple[str, str, list[str]]]:
     return found
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+def fuzz(examples: int):
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+
+
+@fuzz(150)
 @given(data=st.data())
 def test_no_request_makes_the_box_fail(stepped, operations, data) -> None:
     """What schemathesis would ask: no 5xx, and no good answer outside the document."""
-    box = stepped
+    ask_anything(stepped, operations, data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@fuzz(5000)
+@given(data=st.data())
+def test_no_request_of_thousands_makes_the_box_fail(stepped, operations, data) -> None:
+    ask_anything(stepped, operations, data)
+
+
+def ask_anything(box, operations, data) -> None:
     method, path, names = data.draw(st.sampled_from(operations))
     fields = data.draw(st.dictionaries(st.sampled_from(names), WORDS, max_size=8) if names else
                        st.just({}))  # fmt: skip

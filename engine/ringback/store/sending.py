@@ -215,6 +215,8 @@ def close_attempt(
     try:
         _write(connection, action, verdict, state, outcome, remote_sid, settled)
     except sqlite3.IntegrityError:
+        if not verdict.remote_sid:
+            raise
         # Another action holds this SID: the answer cannot be ours.
         clash = Verdict("unknown", "unknown", f"{verdict.remote_sid} belongs to another action")
         _write(connection, action, clash, "unknown", outcome, remote_sid, None)

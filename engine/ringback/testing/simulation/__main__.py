@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--intents", type=int, default=50, help="texts that come in per story")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--seconds", type=float, help="tell no more stories after so long")
     parser.add_argument("--settle", type=float, default=60.0, help="the settle time in seconds")
     parser.add_argument("--trace", action="store_true", help="show everything that happens")
     given = parser.parse_args()
@@ -62,6 +63,8 @@ def main() -> int:
         verdict = Verdict(stories=0)
         seeds = range(given.first, given.first + given.seeds)
         for verdict in tell_all(seeds, given.intents, given.processes, given.settle):
+            if given.seconds and monotonic() - started > given.seconds:
+                break
             print(
                 f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
                 file=sys.stderr, flush=True,

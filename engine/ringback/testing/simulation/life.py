@@ -89,8 +89,9 @@ class _Told(Notices):
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told = told
 
-    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> None:
+    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> str:
         self._told(wish.text if isinstance(wish, Notify) else wish.url)
+        return "told"
 
 
 class Life:

@@ -61,6 +61,9 @@ def tell_all(
             yield total
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for verdict in pool.map(work, chunks):
-            total.add(verdict)
-            yield total
+        try:
+            for verdict in pool.map(work, chunks):
+                total.add(verdict)
+                yield total
+        finally:
+            pool.shutdown(cancel_futures=True)

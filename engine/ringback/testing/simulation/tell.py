@@ -14,7 +14,7 @@ from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.verdict import Verdict
 
 MEMORY = Path("/dev/shm")
-CHUNK = 20
+CHUNK = 5
 
 
 def tell(

@@ -97,13 +97,13 @@ class Steps:
 
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
         """Refuse a voice step where there is never a call. `starts` are the types of the rule."""
-        if model.step in ("wait_for", "call"):
-            on = node.value.get("on") if isinstance(node.value, dict) else None
-            if model.step == "wait_for" and on is not None and "call." in repr(on.plain()):
-                self.starts = ()
-            return
+        words = node.value if isinstance(node.value, dict) else {}
+        nobody = self.starts == ("timer.due",)
+        if model.step == "wait_for" and "on" in words and "call." in repr(words["on"].plain()):
+            self.starts = ()
         known = bool(self.starts) and all(map(known_type, self.starts))
-        if model.needs == "contact" and self.starts == ("timer.due",):
+        alone = model.step == "wait_for" and "key" not in words
+        if nobody and (model.needs == "contact" or alone):
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
             hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))

@@ -105,12 +105,21 @@ def placed(problem: Problem) -> bool:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_thousand_mutations_are_loaded_or_refused_with_a_place(tmp_path: Path) -> None:
+    run(tmp_path, random.Random(6), 10_000)
+
+
 def test_mutations_of_good_files_are_loaded_or_refused_with_a_place(tmp_path: Path) -> None:
-    dice = random.Random(20261122)
+    run(tmp_path, random.Random(20261122), ROUNDS)
+
+
+def run(tmp_path: Path, dice: random.Random, rounds: int) -> None:
     path = tmp_path / "fuzz.yaml"
     slowest = 0.0
     rejected = 0
-    for number in range(ROUNDS):
+    for number in range(rounds):
         text = mutate(dice.choice(SEEDS), dice)
         path.write_bytes(text.encode("utf-8"))
         start = time.thread_time()
@@ -121,7 +130,7 @@ def test_mutations_of_good_files_are_loaded_or_refused_with_a_place(tmp_path: Pa
         rejected += bool(loaded.problems)
         for form in ("text", "json", "github"):
             render(loaded.problems, form)
-    assert rejected > ROUNDS // 3
+    assert rejected > rounds // 3
     assert slowest < 2.0
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -75,6 +75,11 @@ class Silent(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         return
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client left in the middle of its request: nobody is there to answer."""
+    return Silent()
 
 
 def build(box: Box) -> Starlette:
@@ -144,7 +149,7 @@ def build(box: Box) -> Starlette:
         Route("/twilio/{path:path}", elsewhere, methods=methods),
         Route("/2010-04-01/{path:path}", direct, methods=methods),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    return Starlette(exception_handlers={ClientDisconnect: _gone}, routes=routes, lifespan=lifespan)
 
 
 def card_line(box: Box) -> str:

@@ -121,10 +121,10 @@ class Life:
         )
         self._log = LogReader(folder / "log.db")
         self._door = _Door(self.loop, twilio, hot)
-        seams = Seams(clock.wall, lambda: clock.now, dice, dice.getrandbits)
+        self.seams = Seams(clock.wall, lambda: clock.now, dice, dice.getrandbits)
         self.engine = Engine(
             settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
-            gateway=cast(Gateway, self._door), seams=seams, hands=None,
+            gateway=cast(Gateway, self._door), seams=self.seams, hands=None,
             on_poisoned=lambda reason: None, notices=_Told(told),
         )  # fmt: skip
         self._stop = asyncio.Event()

@@ -30,8 +30,8 @@ SPAN = 300.0
 """In so many seconds all customers write."""
 FAULTY = 600.0
 """Until then things go wrong by themselves; afterwards what is owed comes to its end."""
-LIMIT = 3000.0
-"""What is not at an end by then is stuck."""
+LIMIT = 2400.0
+"""What is not at an end so long after the last fault is stuck."""
 SUPERVISOR = 2.0
 FORM = "application/x-www-form-urlencoded"
 OPEN = (
@@ -97,15 +97,20 @@ class Story:
         for number in range(intents):
             self.twilio.after(self._dice.uniform(0.0, SPAN), partial(self._text, number))
         self.run(FAULTY)
-        self.calm_down()
-        while self.clock.now < LIMIT and (
-            self.life is None or self.open() or self.twilio.next_time() < float("inf")
-        ):
-            self.run(self.clock.now + 30.0)
+        self.finish()
         if self.life is not None and self._dice.random() < 0.5:
             self.life.stop()
             self.run(self.clock.now + 60.0)
         self.end()
+
+    def finish(self) -> None:
+        """Let everything that is owed come to its end; afterwards the story can be judged."""
+        self.calm_down()
+        limit = self.clock.now + LIMIT
+        while self.clock.now < limit and (
+            self.life is None or self.open() or self.twilio.next_time() < float("inf")
+        ):
+            self.run(self.clock.now + 30.0)
 
     def calm_down(self) -> None:
         """From now on nothing goes wrong any more."""
@@ -114,11 +119,12 @@ class Story:
         if self.life is not None:
             self.life.journal.faults = self.faults
 
-    def run(self, until: float) -> None:
-        """Let time pass, one callback after the other."""
-        while True:
+    def run(self, until: float, steps: float = float("inf")) -> None:
+        """Let time pass, one callback after the other, at most so many of the worker's."""
+        while steps > 0:
             life = self.life
             if life is not None and life.loop.ready:
+                steps -= 1
                 life.loop.step()
                 self._look_after(life)
                 continue

@@ -172,6 +172,10 @@ class Twilio:
 
     def _is(self, record: Record, status: str, code: str) -> None:
         record.status = status
+        self.call_back(record, status, code)
+
+    def call_back(self, record: Record, status: str, code: str = "") -> None:
+        """Tell about a status of a record, whatever it is now; late, twice or never."""
         if not record.tag:
             return
         family = "Message" if record.resource == "messages" else "Call"

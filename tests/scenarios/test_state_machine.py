@@ -1,0 +1,168 @@
+"""Any order of texts, duplicates, faults, deaths, callbacks and hours: the checker finds nothing.
+
+Hypothesis chooses what happens, down to the callback after which the worker dies, and looks for
+the shortest story that breaks a promise.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ringback.errors import UsageError
+from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation.checker import judge
+from ringback.testing.simulation.faults import CREATE, calm
+from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.twilio import Record
+from ringback.worker.control import Control
+
+MEMORY = Path("/dev/shm")
+FAULTS = sorted(set(CREATE) - {"401"})
+STATUSES = {
+    "messages": ("queued", "sending", "sent", "delivered", "undelivered"),
+    "calls": ("initiated", "ringing", "in-progress", "completed", "no-answer"),
+}
+
+
+class Node(RuleBasedStateMachine):
+    """A node whose every moment is chosen."""
+
+    @initialize(seed=st.integers(0, 2**16))
+    def begin(self, seed: int) -> None:
+        """A new project."""
+        quiet()
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY if MEMORY.is_dir() else None))
+        self.story = Story(seed, self.folder, faults=calm())
+
+    @rule(
+        word=st.sampled_from(("echo", "hours", "alert", "ring", "later", "nothing")),
+        person=st.integers(0, 2),
+    )
+    def receive(self, word: str, person: int) -> None:
+        """Somebody writes."""
+        story = self.story
+        text = f"{word} {len(story.acknowledged)}"
+        assert story.receive(story.text(text, f"+1555100{person:04d}"))
+
+    @precondition(lambda self: self.story.acknowledged)
+    @rule(which=st.integers(0, 1000))
+    def duplicate(self, which: int) -> None:
+        """A webhook of the past comes again."""
+        known = self.story.acknowledged
+        self.story.receive(known[which % len(known)])
+
+    @rule(seconds=st.sampled_from((0.01, 0.5, 3.0, 30.0, 65.0, 200.0)))
+    def clock(self, seconds: float) -> None:
+        """Time passes."""
+        self.story.run(self.story.clock.now + seconds)
+
+    @rule(callbacks=st.integers(1, 60))
+    def evaluate(self, callbacks: int) -> None:
+        """The worker gets a little further, and no more."""
+        self.story.run(self.story.clock.now + 40.0, steps=callbacks)
+
+    @precondition(lambda self: self.story.life is not None)
+    @rule(callbacks=st.integers(0, 60))
+    def crash(self, callbacks: int) -> None:
+        """The worker dies after so many callbacks."""
+        self.story.run(self.story.clock.now + 40.0, steps=callbacks)
+        self.story.kill()
+
+    @precondition(lambda self: self.story.life is None)
+    @rule()
+    def restart(self) -> None:
+        """And comes back."""
+        if self.story.life is None:
+            self.story.start()
+
+    @rule(faults=st.lists(st.sampled_from(FAULTS), min_size=1, max_size=3))
+    def gateway_fault(self, faults: list[str]) -> None:
+        """The next creates will go wrong like this."""
+        self.story.twilio.next_create += faults
+
+    @precondition(lambda self: self.story.twilio.records)
+    @rule(which=st.integers(0, 1000), status=st.integers(0, 4))
+    def callback(self, which: int, status: int) -> None:
+        """Twilio reports some status of some record, in whatever order."""
+        records: list[Record] = list(self.story.twilio.records.values())
+        record = records[which % len(records)]
+        self.story.twilio.call_back(record, STATUSES[record.resource][status])
+
+    @precondition(lambda self: self.story.life is not None)
+    @rule()
+    def replay_in_doubt(self) -> None:
+        """A person asks to send again what may have happened: refused without an explicit word."""
+        life = self.story.life
+        reader = connect_reader(self.folder / "journal.db")
+        doubtful = [
+            row[0] for row in reader.execute(
+                "select uid from actions where state in ('unknown', 'parked') and tries > 0"
+            )
+        ]  # fmt: skip
+        reader.close()
+        if not doubtful or life is None:
+            return
+
+        async def reload() -> list[str]:
+            return []
+
+        control = Control(life.engine, life.seams, reload)
+        task = life.loop.create_task(control.handle({"op": "retry", "uid": doubtful[0]}))
+        while not task.done():
+            self.story.run(self.story.clock.now, steps=1)
+        assert isinstance(task.exception(), UsageError)
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        """The checker, at every moment."""
+        if hasattr(self, "story"):
+            assert judge(self.story, drained=False).problems == []
+
+    def teardown(self) -> None:
+        """Everything comes to its end, and the whole story is judged."""
+        if not hasattr(self, "story"):
+            return
+        try:
+            if self.story.life is None:
+                self.story.start()
+            self.story.finish()
+            self.story.end()
+            assert judge(self.story).problems == []
+        finally:
+            shutil.rmtree(self.folder)
+
+
+def explore(examples: int, steps: int) -> None:
+    """Tell that many stories of so many steps."""
+    run_state_machine_as_test(
+        Node,
+        settings=settings(
+            max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
+            derandomize=True, suppress_health_check=list(HealthCheck),
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_no_order_of_events_breaks_a_promise() -> None:
+    """Short stories, a few seconds of them."""
+    explore(40, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_no_long_order_of_events_breaks_a_promise() -> None:
+    """More and longer ones."""
+    explore(400, 50)

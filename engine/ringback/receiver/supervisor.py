@@ -105,7 +105,8 @@ class Supervisor:
             *self._command, stdin=PIPE, env=environ
         )
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, WORKER_NICE)
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, own + WORKER_NICE)
 
     async def _keep(self) -> None:
         pause = 0.0

@@ -8,17 +8,19 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cel_expr_python import cel
 
 from ringback.rules.calendar import Hours
 from ringback.rules.functions import BUILTINS
+from ringback.rules.hoist import MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.literals import check_literals
 from ringback.rules.model import Function
 from ringback.rules.patterns import matches
-from ringback.rules.scope import FIELDS, RUN_FIELDS, Field, Scope
-from ringback.rules.tokens import calls, names
+from ringback.rules.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
+from ringback.rules.tokens import names
 from ringback.rules.words import CEL_FUNCTIONS, Complaint, Vocabulary, complaints, did_you_mean
 
 LONGEST_EXPRESSION = 4000
@@ -39,7 +41,8 @@ TYPE_WORDS = tuple(word for word in _TYPES if not word.startswith("map"))
 
 _WRAPPED = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _ERROR = cel.Type.ERROR
-_MATCHES = "matches__"
+_MISSING = re.compile(r'Key not found in map : "(k\d+)"')
+_NOWHERE = Scope(NEVER, NoFacts())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,14 @@ class Fault:
 class Program:
     """A compiled expression. `type` is the CEL type of its result, `needs` the fields it reads.
 
-    `running` is what really runs: the same as `source`, with faster functions in it.
+    `running` is what really runs: `source` with the calls of our functions, `hoisted`, taken out.
     """
 
     source: str
     running: str
     type: str
     needs: tuple[tuple[str, Callable[[Scope], Any]], ...]
+    hoisted: tuple[Hoisted, ...]
     code: Any = field(repr=False)
 
     def evaluate(self, scope: Scope) -> Any:
@@ -67,15 +71,58 @@ class Program:
         try:
             scope.enter()
             data = {name: scope.once(name, get) for name, get in self.needs}
+            failed = _call(self.hoisted, scope, data) if self.hoisted else None
             result = self.code.eval(data=data)
             value = result.value()
             if value is True or value is False:
                 return value
             if result.type() == _ERROR:
-                return Fault(_clean(str(result)))
+                return Fault(_reason(str(result), failed))
             return result.plain_value()
         except Exception as error:
             return Fault(_clean(str(error)) or type(error).__name__)
+
+    def value(self, scope: Scope) -> Any:
+        """The same for an argument of a call. Raises ValueError with the reason of a fault."""
+        found = self.evaluate(scope)
+        if isinstance(found, Fault):
+            raise ValueError(found.message)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plain:
+    """An argument that needs no evaluation: a field, or a constant."""
+
+    type: str
+    value: Callable[[Scope], Any]
+
+
+def _call(calls: Sequence[Hoisted], scope: Scope, data: dict[str, Any]) -> dict[str, str]:
+    """Make the calls and put their values into the maps of `data`; why some have failed."""
+    failed: dict[str, str] = {}
+    for call in calls:
+        values = data.setdefault(MAPS[call.overload.returns], {})
+        found = scope.once(call.text, partial(_attempt, call))
+        if isinstance(found, Fault):
+            failed[call.key] = found.message
+        else:
+            values[call.key] = found
+    return failed
+
+
+def _attempt(call: Hoisted, scope: Scope) -> Any:
+    try:
+        return call.make(scope)
+    except Exception as error:
+        return Fault(_clean(str(error)) or type(error).__name__)
+
+
+def _reason(message: str, failed: Mapping[str, str] | None) -> str:
+    missing = _MISSING.search(message) if failed else None
+    if failed and missing and missing[1] in failed:
+        return failed[missing[1]]
+    return _clean(message)
 
 
 def _clean(message: str) -> str:
@@ -101,8 +148,12 @@ class Language:
         self._fields: dict[str, Field] = {**FIELDS, **RUN_FIELDS}
         for name, values in self.lists.items():
             self._fields[f"lists.{name}"] = Field("list(string)", _constant(values), "a list")
+        variables = {name: _TYPES[item.type] for name, item in self._fields.items()}
+        for word, name in MAPS.items():
+            variables[name] = cel.Type.Map(cel.Type.STRING, _TYPES[word])
+        self._hoister = Hoister(_overloads(self.functions), self._argument)
         self._env = cel.NewEnv(
-            variables={name: _TYPES[item.type] for name, item in self._fields.items()},
+            variables=variables,
             functions=_declarations(self.functions),
         )
         signatures: dict[str, tuple[str, ...]] = dict(CEL_FUNCTIONS)
@@ -141,10 +192,34 @@ class Language:
             found.append(Complaint(0, "type", f"expected {wanted}, got {type_}", hint))
         if found:
             return found
-        running_source = _faster(source)
-        if running_source != source:
-            code = self._env.compile(running_source)
-        return Program(source, running_source, type_, self._needs(source), code)
+        return self._program(source, type_, code)
+
+    def _program(self, source: str, type_: str, code: Any) -> Program:
+        try:
+            text, hoisted = self._hoister.rewrite(source)
+            if hoisted:
+                code = self._env.compile(text)
+                return Program(source, text, type_, self._needs(text), hoisted, code)
+        except Exception:
+            logging.getLogger(__name__).exception("calls stay inside of %r", source)
+        return Program(source, source, type_, self._needs(source), (), code)
+
+    def _argument(self, source: str) -> Argument | None:
+        """An argument of a call, when it stands for itself."""
+        name = source.strip()
+        known = self._fields.get(name)
+        if known is not None:
+            get = known.get
+            return _Plain(known.type, lambda scope: scope.once(name, get))
+        try:
+            code = self._env.compile(source)
+        except Exception:
+            return None
+        program = self._program(source, plain_type(code.return_type()), code)
+        if program.needs or program.hoisted or names(source):
+            return program
+        constant = program.evaluate(_NOWHERE)
+        return program if isinstance(constant, Fault) else _Plain(program.type, lambda _: constant)
 
     def batch(self, programs: Sequence[Program]) -> Program | None:
         """One program that gives the list of all these programs' values; None if too large."""
@@ -155,7 +230,10 @@ class Language:
             logging.getLogger(__name__).debug("conditions do not fit in one program")
             return None
         needs = dict(need for program in programs for need in program.needs)
-        return Program("", source, "list(bool)", tuple(needs.items()), code)
+        hoisted = {call.key: call for program in programs for call in program.hoisted}
+        return Program(
+            "", source, "list(bool)", tuple(needs.items()), tuple(hoisted.values()), code
+        )
 
     def _needs(self, source: str) -> tuple[tuple[str, Callable[[Scope], Any]], ...]:
         found: dict[str, Callable[[Scope], Any]] = {}
@@ -190,13 +268,21 @@ def _too_early(source: str) -> list[Complaint]:
     ]  # fmt: skip
 
 
-def _faster(source: str) -> str:
-    """The expression with our `matches`, which keeps its patterns compiled, in place of CEL's."""
-    for call in reversed(calls(source)):
-        if call.name == "matches":
-            end = call.start + len(call.name)
-            source = f"{source[: call.start]}{_MATCHES}{source[end:]}"
-    return source
+def _overloads(functions: Sequence[Function]) -> dict[str, list[Overload]]:
+    """Our functions that take arguments, by name."""
+    found: dict[str, list[Overload]] = {}
+    pattern = ("string", "string")
+    for member in (True, False):
+        found.setdefault("matches", []).append(Overload(pattern, "bool", member, matches))
+    for item in BUILTINS:
+        if item.args:
+            overload = Overload(item.args, item.returns, item.member, item.call)
+            found.setdefault(item.name, []).append(overload)
+    for function in functions:
+        for member in (True, False) if function.args else ():
+            overload = Overload(function.args, function.returns, member, function.call)
+            found.setdefault(function.name, []).append(overload)
+    return found
 
 
 def _declarations(functions: Sequence[Function]) -> list[Any]:
@@ -214,8 +300,6 @@ def _declarations(functions: Sequence[Function]) -> list[Any]:
             )
         )
 
-    for member in (True, False):
-        add(_MATCHES, ("string", "string"), "bool", member, matches)
     for item in BUILTINS:
         add(item.name, item.args, item.returns, item.member, item.call)
     for function in functions:

@@ -20,7 +20,7 @@ __all__ = ["Connection", "Journal", "get_meta", "set_meta"]
 T = TypeVar("T")
 
 _IN_FLIGHT = 4096
-_CACHE_PAGES = 16_000
+_CACHE_PAGES = 4_000
 
 
 class Journal:

@@ -8,6 +8,7 @@ from sqlite3 import Connection, Row
 from ringback.events import Event
 from ringback.outcomes import advance, normal_status, rank, state_for
 from ringback.seams import iso
+from ringback.store import settling
 from ringback.store.consenting import learn
 from ringback.store.journal import get_meta, set_meta
 
@@ -255,7 +256,7 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
         return []
     outcome = advance(kind, row["outcome"], status)
     state = state_for(kind, outcome)
-    claimed = row["remote_sid"] or event.subject_sid
+    claimed = _proven(connection, event, row)
     if outcome == row["outcome"] and claimed == row["remote_sid"] and state == row["state"]:
         return []
     error_code = event.error_code if outcome == status else row["error_code"]
@@ -279,6 +280,20 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
             error_code=error_code, remote_sid=claimed, depth=row["depth"], reason=reason,
         )
     ]  # fmt: skip
+
+
+def _proven(connection: Connection, event: Event, row: Row) -> str:
+    """The SID that the action has, after a callback that may carry its tag. A tag is proof, a claim
+    from the list was the best guess at its time."""
+    held, told = str(row["remote_sid"]), event.subject_sid
+    if held == told or not event.tag:
+        return held or told
+    if held and settling.made_before(connection, row["uid"], event.tag):
+        uid, now = event.uid.replace("evt", "inc", 1), iso(event.received_at)
+        settling.made_twice(connection, row["uid"], (held, told), uid, now)
+        return held
+    settling.give_back(connection, told, row["uid"])
+    return told
 
 
 def _action_behind(connection: Connection, event: Event) -> Row | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.sending import StoredAction
+from ringback.store.watching import open_incident
 
 
 def progress(connection: sqlite3.Connection, action_uid: str) -> tuple[int, int, str]:
@@ -53,8 +54,8 @@ def claim(
     if not changed:
         return ""
     connection.execute(
-        "update attempts set result = 'accepted', detail = detail || '; ' || ? "
-        "where action_uid = ? and result = 'unknown'",
+        "update attempts set result = 'accepted', detail = detail || '; ' || ? where id = "
+        "(select max(id) from attempts where action_uid = ? and result = 'unknown')",
         (reason, action.uid),
     )
     return state
@@ -91,3 +92,30 @@ def park(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
             (reason, action_uid),
         ).rowcount
     )
+
+
+def give_back(connection: sqlite3.Connection, sid: str, owner_uid: str) -> None:
+    """A tag proves whose record this is. Whoever took it from the list is in doubt again."""
+    connection.execute(
+        "update actions set state = 'parked', outcome = '', remote_sid = '', settled_at = null, "
+        "reason = 'the record that it claimed belongs to another action; a person decides' "
+        "where remote_sid = ? and uid <> ? and kind in ('send_message', 'place_call')",
+        (sid, owner_uid),
+    )
+
+
+def made_before(connection: sqlite3.Connection, action_uid: str, tag: str) -> bool:
+    """Whether another attempt of this action than the one with this tag was carried out too."""
+    row = connection.execute(
+        "select 1 from attempts where action_uid = ? and tag <> ? and result = 'accepted' limit 1",
+        (action_uid, tag),
+    ).fetchone()
+    return row is not None
+
+
+def made_twice(
+    connection: sqlite3.Connection, action_uid: str, sids: tuple[str, str], uid: str, now: str
+) -> None:
+    """Twilio made an action twice, later than the settle time allows for: a person shall know."""
+    text = f"action {action_uid} was carried out twice: {sids[0]} and {sids[1]}"
+    open_incident(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)

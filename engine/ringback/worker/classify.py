@@ -109,6 +109,15 @@ def bad(
     )  # fmt: skip
 
 
+def broken(kind: str, error: Exception, now: datetime, settle_seconds: float) -> Verdict:
+    """The verdict when our own code broke around a request: nobody knows what has left."""
+    reason = f"the worker broke: {type(error).__name__}: {error}"
+    if kind not in CREATES:
+        return Verdict("failed", "failed", reason, detail=reason)
+    due = iso(now + timedelta(seconds=settle_seconds))
+    return Verdict("unknown", "unknown", reason, detail=reason, due_at=due)
+
+
 def _gone(error: GatewayError) -> bool:
     return isinstance(error, NotFound) or error.code == _CALL_NOT_IN_PROGRESS
 

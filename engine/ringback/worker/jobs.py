@@ -127,6 +127,10 @@ class Runner:
         except RingbackError as error:
             await self._fail(run, _blame(run.rule, error))
             return None
+        except Exception as error:
+            log.exception("run %s of rule %s: this should not happen", run.uid, run.rule.name)
+            await self._fail(run, f"the worker broke: {type(error).__name__}: {error}")
+            return None
         return await self._write(event, run, progress, planned, waiting)
 
     async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:

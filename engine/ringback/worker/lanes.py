@@ -44,5 +44,7 @@ class Lanes:
                     await lane.popleft()()
                 except RingbackError as error:
                     log.error("%s: %s", key, error)
+                except Exception:  # a fault of our own must not end what waits behind it
+                    log.exception("%s: this should not happen", key)
         finally:
             del self._queues[key]

@@ -143,6 +143,8 @@ class Sender:
                 await self._send(current)
             except RingbackError as error:
                 log.error("action %s: %s", current.uid, error)
+            except Exception:  # a fault of our own must not end what waits behind it
+                log.exception("action %s: this should not happen", current.uid)
             finally:
                 self._known.discard(current.uid)
             queue = self._lanes.get(lane) if lane else None
@@ -263,6 +265,9 @@ class Sender:
             return Verdict("refused", "planned", str(error), due_at=due, spent=False)
         except UsageError as error:
             return Verdict("rejected", "failed", str(error), detail=str(error))
+        except Exception as error:
+            log.exception("action %s: this should not happen", action.uid)
+            return classify.broken(action.kind, error, now, self._settings.settle_seconds)
 
     async def _perform(self, action: StoredAction, wish: Action, tag: str) -> Verdict:
         if self._gateway is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlencode
 
+from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.seams import Seams, iso
 from ringback.store.log import Entry, Log, insert
@@ -51,7 +52,7 @@ class Story:
         folder: Path,
         *,
         faults: Faults | None = None,
-        settle_seconds: float = 60.0,
+        settings: Settings | None = None,
         show: Callable[[str], None] | None = None,
     ) -> None:
         self.seed = seed
@@ -68,7 +69,7 @@ class Story:
         self.receiving = True
         self._dice = Random(f"story {seed}")
         self._death = Random(f"death {seed}")
-        self._settings = settings_for(folder, settle_seconds)
+        self._settings = settings or settings_for(folder)
         self._show = show
         self._hash = hashlib.sha256()
         self._lives = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.life import settings_for
 from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.verdict import Verdict
 
@@ -31,7 +32,9 @@ def tell(
     home = MEMORY if MEMORY.is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="ringback-story-", dir=home))
     try:
-        story = Story(seed, folder, faults=faults, settle_seconds=settle_seconds, show=show)
+        story = Story(
+            seed, folder, faults=faults, settings=settings_for(folder, settle_seconds), show=show
+        )
         story.tell(intents)
         verdict = judge(story)
         verdict.problems = [f"seed {seed}: {problem}" for problem in verdict.problems]

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -17,61 +17,23 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from ringback.config import LOOPBACK, Settings
-from ringback.errors import HeldError, StorageError
 from ringback.ipc import Link, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.door import MOST_CONNECTIONS, Door
 from ringback.receiver.front import front
 from ringback.receiver.hatch import Hatch
 from ringback.receiver.intake import Intake
+from ringback.receiver.listening import Server, listen
 from ringback.receiver.metrics import Counts
 from ringback.receiver.supervisor import Supervisor
 from ringback.receiver.upkeep import daily
 from ringback.store.locks import hold
 from ringback.store.log import Log
 
-DRAIN_SECONDS = 5
 SWEEP_SECONDS = 0.5
 LEAST_FREE_BYTES = 1024 * 1024
 
 _logger = logging.getLogger("ringback.receiver")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handling, for the node has two processes to end in order, and with
-    an end that waits for what happens and not for a clock."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._leaving = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def leave(self) -> None:
-        """Stop accepting and finish what is in hand."""
-        self.should_exit = True
-        self._leaving.set()
-
-    async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # writes the date of the answers anew, once a second
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), 1.0)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listener in sockets or []:
-            listener.close()
-        state = self.server_state
-        for connection in list(state.connections):
-            connection.shutdown()
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while (state.connections or state.tasks) and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
-        for connection in list(state.connections):
-            connection.transport.abort()
 
 
 class Node:
@@ -116,7 +78,7 @@ class Node:
             proxy_headers=False,
             backlog=2048,
         )
-        self._server = _Server(config)
+        self._server = Server(config)
 
     async def serve(self, on_ready: Callable[[str], object]) -> int:
         """Accept requests until told to stop; the exit code."""
@@ -188,23 +150,6 @@ def worker_command(settings: Settings) -> list[str]:
     """How the worker of this node is started."""
     main = [sys.executable, "-m", "ringback.cli.main"]
     return [*main, "worker", "--supervised", str(settings.project)]
-
-
-def listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises HeldError when the port is taken, StorageError for a host that
-    this machine does not have."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        where = f"{settings.host}:{settings.port}"
-        if error.errno == 98:
-            raise HeldError(f"{where} is already in use by another program") from error
-        raise StorageError(f"cannot listen on {where}: {error.strerror}") from error
-    return listener
 
 
 @contextlib.asynccontextmanager

@@ -167,3 +167,9 @@ def test_evaluating_for_ever_needs_no_more_memory(source: str) -> None:
     for _ in range(10_000):
         program.evaluate(scope())
     assert resident() - before < 700_000
+
+
+def test_the_maps_are_ours_alone() -> None:
+    found = LANGUAGE.compile("event.body == '' || bool__.k0")
+    assert isinstance(found, list)
+    assert [(each.offset, each.message) for each in found] == [(20, "unknown name 'bool__.k0'")]

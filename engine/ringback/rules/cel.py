@@ -183,7 +183,7 @@ class Language:
             code = self._env.compile(source)
         except Exception as error:
             return complaints(str(error), source, words)
-        found = [] if running else _too_early(source)
+        found = _hidden(source) + ([] if running else _too_early(source))
         found += check_literals(source, self.hours)
         type_ = plain_type(code.return_type())
         if want and type_ not in want:
@@ -254,6 +254,14 @@ def _constant(values: list[str]) -> Callable[[Any], Any]:
 def plain_type(type_: Any) -> str:
     """The library's type in the spelling of the language: `LIST<STRING>` is `list(string)`."""
     return str(type_).lower().replace("<", "(").replace(">", ")")
+
+
+def _hidden(source: str) -> list[Complaint]:
+    return [
+        Complaint(name.start, "type", f"unknown name {name.text!r}")
+        for name in names(source)
+        if name.text.partition(".")[0] in MAPS.values()
+    ]
 
 
 def _too_early(source: str) -> list[Complaint]:

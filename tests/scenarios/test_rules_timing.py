@@ -336,3 +336,25 @@ def test_the_worker_does_what_the_model_does(
     finally:
         shutil.rmtree(folder)
     assert sorted(wishes) == sorted(modelled(ruleset, steps))
+
+
+SLOW = """
+rules:
+  - name: slow
+    on: message.received
+    once_after: 5s
+    do: [{notify: "got ${{ burst.texts.join('+') }}"}, {wait: 1h}, {notify: later}]
+"""
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_a_burst_that_waits_afterwards_takes_no_further_texts(
+    tmp_path: Path, plan: str
+) -> None:
+    """What comes after the burst begins a burst of its own, though the first run goes on."""
+    path = tmp_path / "slow.yaml"
+    path.write_text(SLOW)
+    loaded = load_rules(path)
+    steps = [(ANN, "a", 0), (ANN, "b", 0), ("", "", 5), (ANN, "c", 0), ("", "", 5), ("", "", 3600)]
+    wishes = await lived(tmp_path, RuleSet(loaded.rules, loaded.language), steps, plan)
+    assert wishes == ["got a+b", "got c", "later", "later"]

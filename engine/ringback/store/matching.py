@@ -124,6 +124,18 @@ def under_way(connection: Connection, rule: str, key: str) -> list[str]:
     return [row[0] for row in rows]
 
 
+def collecting(connection: Connection, rule: str, key: str) -> str:
+    """The newest run of a rule for a key that has not done collecting; empty when there is none."""
+    row = connection.execute(
+        "select uid from runs where rule = ? and key = ? "
+        "and state in ('pending', 'running', 'waiting') "
+        "and (memory is null or json_extract(memory, '$.phase') = 'collect') "
+        "order by id desc limit 1",
+        (rule, key),
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
 def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
     """Write a batch of events with their runs, fold the statuses in it, move the cursor.
 

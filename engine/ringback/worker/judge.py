@@ -104,6 +104,7 @@ class Judge:
         self.facts = BatchFacts(JournalFacts(journal.reader, seams), seams)
         self._firings: dict[tuple[str, str], datetime] = {}
         self._under_way: dict[tuple[str, str], list[str]] = {}
+        self._collecting: dict[tuple[str, str], str] = {}
 
     def judge(self, event: Event) -> Judgement:
         """What becomes of one event."""
@@ -153,14 +154,14 @@ class Judge:
 
     def _overlap(self, rule: Rule, key: str, found: Judgement) -> str:
         """What the rule's mode says to a run of the same key that has not ended."""
-        if rule.mode == "parallel" and not rule.collects and not self._limits(rule):
+        if rule.collects and (joined := self._gathering(rule, key)):
+            found.wakes.append(joined)
+            return f"joined {joined}"
+        if rule.mode == "parallel" and not self._limits(rule):
             return ""
         others = self._others(rule, key)
         if not others:
             return ""
-        if rule.collects:
-            found.wakes.append(others[-1])
-            return f"joined {others[-1]}"
         match rule.mode:
             case "single":
                 return f"single: {others[0]} is under way"
@@ -176,6 +177,14 @@ class Judge:
         """Whether runs of this rule can last, so that a limit on them means something."""
         return rule.handler is None and any(step.kind.startswith("wait") for step in rule.steps)
 
+    def _gathering(self, rule: Rule, key: str) -> str:
+        """The run that still collects events of this key; empty when there is none."""
+        if (rule.name, key) not in self._collecting:
+            self._collecting[rule.name, key] = matching.collecting(
+                self._journal.reader, rule.name, key
+            )
+        return self._collecting[rule.name, key]
+
     def _others(self, rule: Rule, key: str) -> list[str]:
         if (rule.name, key) not in self._under_way:
             self._under_way[rule.name, key] = matching.under_way(
@@ -189,8 +198,10 @@ class Judge:
         if (rule.name, key) in self._under_way:
             queued = rule.mode == "queued" and bool(self._under_way[rule.name, key])
             self._under_way[rule.name, key].append(uid)
-        elif rule.mode != "parallel" or rule.collects:
+        elif rule.mode != "parallel":
             self._others(rule, key).append(uid)
+        if rule.collects:
+            self._collecting[rule.name, key] = uid
         return NewRun(
             uid=uid, event_uid=event.uid, rule=rule.name, rule_rev=rule.rev, key=key,
             priority=rule.priority, started_at=iso(self._seams.now()),

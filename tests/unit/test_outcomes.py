@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ringback import outcomes
 
 MESSAGE = ("queued", "sending", "sent", "delivered", "undelivered", "read")

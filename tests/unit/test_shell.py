@@ -171,6 +171,24 @@ def test_check_names_wrong_channels(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "ringback.toml: config: [channels.ops]" in capsys.readouterr().out
 
 
+def test_check_takes_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder of rule files or one file can be checked without a project; nothing is no success."""
+    (tmp_path / "mine").mkdir()
+    bad = tmp_path / "mine" / "bad.yaml"
+    bad.write_text("rules:\n  - name: a\n    on: message.recieved\n    do: [{reply: hi}]\n")
+    assert run(["check", str(tmp_path / "mine")]) == 1
+    assert "mine/bad.yaml:3:9: " in capsys.readouterr().out
+    assert run(["check", str(bad)]) == 1
+    capsys.readouterr()
+    bad.write_text("rules:\n  - name: a\n    on: message.received\n    do: [{reply: hi}]\n")
+    assert run(["check", str(bad)]) == 0
+    assert "1 rules, all good" in capsys.readouterr().out
+    (tmp_path / "void").mkdir()
+    assert run(["check", str(tmp_path / "void")]) == 2
+    assert "nothing to check" in capsys.readouterr().err
+    assert run(["check", str(tmp_path / "missing")]) == 2
+
+
 def test_cases_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`ringback test` runs the cases of the rule files; one that fails is shown, with exit 1."""
     (tmp_path / "rules").mkdir()

@@ -5,28 +5,74 @@ from pathlib import Path
 import click
 
 from ringback.cli.place import here
-from ringback.cli.serve import project_argument
+from ringback.config import Settings
+from ringback.errors import Problem, UsageError
+
+PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
 
 
 @click.command()
-@project_argument
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text",
     show_default=True, help="json prints one array, github annotations.",
 )  # fmt: skip
-def check(project: Path | None, form: str) -> int:
-    """Check rules, plugins and settings; ends with 1 when there are problems."""
-    from ringback.project import Project
+def check(paths: tuple[Path, ...], form: str) -> int:
+    """Check rules, plugins and settings; ends with 1 when there are problems.
+
+    PATH is a project folder (default: this one), a folder of rule files, or a rule file.
+    """
     from ringback.rules.report import render
 
-    settings = here().settings(project)
-    loaded = Project.load(settings)
-    text = render(loaded.problems, form)
+    problems: list[Problem] = []
+    good: list[str] = []
+    for path in paths or (None,):
+        found, summary = _check(path)
+        problems += found
+        good.append(summary)
+    text = render(problems, form)
     if text:
         click.echo(text.rstrip("\n"))
-    if loaded.problems:
+    if problems:
         return 1
     if form == "text":
-        rules, plugins = len(loaded.ruleset.rules), len(loaded.plugins.plugins)
-        click.echo(f"{settings.project}: {rules} rules and {plugins} plugins, all good")
+        click.echo("\n".join(good))
     return 0
+
+
+def _check(path: Path | None) -> tuple[list[Problem], str]:
+    """The problems of one path, and the line to print when there are none."""
+    if path is None or (path.is_dir() and any((path / mark).exists() for mark in PROJECT_MARKS)):
+        return _project(here().settings(path))
+    if not path.exists():
+        raise UsageError(
+            f"{path} does not exist; name a project, a folder of rules, or a rule file"
+        )
+    return _files(path)
+
+
+def _project(settings: Settings) -> tuple[list[Problem], str]:
+    from ringback.project import Project
+
+    loaded = Project.load(settings)
+    rules, plugins = len(loaded.ruleset.rules), len(loaded.plugins.plugins)
+    return loaded.problems, f"{settings.project}: {rules} rules and {plugins} plugins, all good"
+
+
+def _files(path: Path) -> tuple[list[Problem], str]:
+    """Rule files outside a project's `rules/`. The steps and functions of the plugins of the
+    project that we stand in are known to them."""
+    from ringback.plugins.loader import load_plugins
+    from ringback.rules.load import load_rules
+
+    settings = here().settings(None)
+    plugins = load_plugins(
+        settings.project / "plugins", entry_points=settings.entry_points,
+        config=settings.plugin_config, environ=settings.environ,
+    )  # fmt: skip
+    loaded = load_rules(path, functions=plugins.functions, steps=plugins.steps)
+    if not loaded.files:
+        raise UsageError(
+            f"{path}: there is nothing to check: no rules/, no plugins/, no *.yaml file"
+        )
+    return loaded.problems, f"{path}: {len(loaded.rules)} rules, all good"

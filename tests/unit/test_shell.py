@@ -172,7 +172,7 @@ def test_check_names_wrong_channels(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_check_takes_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder of rule files or one file can be checked without a project; nothing is no success."""
+    """A folder of rule files, or one, can be checked without a project; nothing is no success."""
     (tmp_path / "mine").mkdir()
     bad = tmp_path / "mine" / "bad.yaml"
     bad.write_text("rules:\n  - name: a\n    on: message.recieved\n    do: [{reply: hi}]\n")

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import suppress
 from time import monotonic
 
 from ringback.testing.simulation.tell import tell, tell_all
@@ -62,13 +63,14 @@ def main() -> int:
     else:
         verdict = Verdict(stories=0)
         seeds = range(given.first, given.first + given.seeds)
-        for verdict in tell_all(seeds, given.intents, given.processes, given.settle):
-            if given.seconds and monotonic() - started > given.seconds:
-                break
-            print(
-                f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+        with suppress(KeyboardInterrupt):
+            for verdict in tell_all(seeds, given.intents, given.processes, given.settle):
+                if given.seconds and monotonic() - started > given.seconds:
+                    break
+                print(
+                    f"\r{verdict.stories}/{given.seeds} stories, {verdict.bad} wrong", end="",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
         print(file=sys.stderr)
     print(table(verdict, monotonic() - started))
     for problem in verdict.problems[:20]:

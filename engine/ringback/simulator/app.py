@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,6 +22,15 @@ from ringback.simulator.hands import box as box_hands
 from ringback.simulator.hands import calls, texts
 from ringback.simulator.hands.wish import Hand, Wish, Wrong, answer
 from ringback.simulator.world import Options, World
+
+
+class Everything(PathConvertor):
+    """The rest of a path, also when it holds an encoded line break (`path` stops there)."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("everything", Everything())
 
 HANDS = texts.HANDS + calls.HANDS + box_hands.HANDS
 
@@ -84,7 +94,8 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 def build(box: Box) -> Starlette:
     """The application: both REST bases, the control plane, the OAuth page, the hands."""
-    methods = ["GET", "POST", "DELETE", "PUT", "PATCH"]
+    # Also those that no resource has: the door refuses them in Twilio's words.
+    methods = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY"]
 
     async def direct(request: Request) -> Response:
         return await box.door.direct(request) or Silent()
@@ -145,9 +156,9 @@ def build(box: Box) -> Starlette:
         Route("/connections", connections, methods=["GET", "POST"]),
         Route("/connections/{id}", connections, methods=["GET", "DELETE"]),
         Route("/connect", connect, methods=["GET", "POST"]),
-        Route("/twilio/2010-04-01/{path:path}", gateway, methods=methods),
-        Route("/twilio/{path:path}", elsewhere, methods=methods),
-        Route("/2010-04-01/{path:path}", direct, methods=methods),
+        Route("/twilio/2010-04-01/{path:everything}", gateway, methods=methods),
+        Route("/twilio/{path:everything}", elsewhere, methods=methods),
+        Route("/2010-04-01/{path:everything}", direct, methods=methods),
     ]
     return Starlette(exception_handlers={ClientDisconnect: _gone}, routes=routes, lifespan=lifespan)
 

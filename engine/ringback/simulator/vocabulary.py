@@ -207,7 +207,9 @@ _DIALLING: dict[str, Word] = {
                 *_BOOLEAN, "do-not-record", "record-from-start", default="do-not-record"
             ),
             "trim": one_of(*_TRIM, default="trim-silence"),
-            "coach": text(),
+            "coach": Attribute(
+                "", lambda value: bool(re.fullmatch("(CA[0-9a-fA-F]{32})?", value, re.ASCII))
+            ),
             "statusCallback": text(),
             "statusCallbackMethod": method(),
             "statusCallbackEvent": events(

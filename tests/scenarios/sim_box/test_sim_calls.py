@@ -249,6 +249,22 @@ def test_a_conference_and_its_participants(box, client, site) -> None:
     assert refusal(lambda: people(caller).fetch()) == (404, 20404)
 
 
+@pytest.mark.parametrize("coach", ["x", "CA1", "QU" + "0" * 32])
+def test_only_a_call_can_be_coached(box, client, site, coach) -> None:
+    box.number(
+        voice_url=site.answer("/in", f"<Dial><Conference coach='{coach}'>room</Conference></Dial>")
+    )
+    caller = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    box.run(3)
+    people = client.conferences(client.conferences.list()[0].sid).participants
+    assert people(caller).fetch().call_sid_to_coach is None
+    assert box.rest("GET", "Notifications.json").json()["notifications"][0]["error_code"] == "12200"
+    assert refusal(lambda: people(caller).update(call_sid_to_coach=coach)) == (400, 20423)
+    wish = {"from_": box.sender, "to": AGENT, "call_sid_to_coach": coach}
+    assert refusal(lambda: people.create(**wish)) == (400, 20423)
+    assert people(caller).update(call_sid_to_coach=caller).call_sid_to_coach == caller
+
+
 def test_a_conference_by_name_is_made_by_its_first_participant(box, client) -> None:
     made = client.conferences("standup").participants.create(from_=box.sender, to=AGENT)
     assert made.conference_sid is None

@@ -56,6 +56,12 @@ def test_an_api_key_works_but_reads_no_accounts(box) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, 20006)
 
 
+@pytest.mark.parametrize("path", ["Messages/a%0Ab.json", "%0A.json", "Queues/%0D%0A/Members.json"])
+def test_a_line_break_in_a_path_is_a_resource_that_is_not_there(box, path) -> None:
+    answer = box.rest("GET", path)
+    assert (answer.status_code, answer.json()["code"]) == (404, 20404)
+
+
 def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
     numbers = client.incoming_phone_numbers
     assert [row.phone_number for row in numbers.list()] == box.card["numbers"][::-1]
@@ -200,6 +206,9 @@ def test_a_failing_debugger_is_not_told_of_itself(box, client, site, page) -> No
         ("GET", "Nothing.json", 404, 20404),
         ("DELETE", "Messages.json", 405, 20004),
         ("PUT", "Calls.json", 405, 20004),
+        ("OPTIONS", "Calls.json", 405, 20004),
+        ("TRACE", "Calls.json", 405, 20004),
+        ("QUERY", "Calls.json", 405, 20004),
         ("GET", "Queues/support.json", 404, 20404),
         ("GET", "Messages/SM0.json", 404, 20404),
     ],

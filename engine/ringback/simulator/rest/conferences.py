@@ -10,6 +10,7 @@ from ringback.simulator.rest import voiceshapes
 from ringback.simulator.rest.calls import EVENTS, callback, detection, spec
 from ringback.simulator.rest.paging import date_filter, page
 from ringback.simulator.rest.route import Ask, Reply, route
+from ringback.simulator.rest.settings import SID
 from ringback.simulator.switchboard import exchange_of
 from ringback.simulator.voice.ports import CallOptions
 from ringback.simulator.voice.records import Conference
@@ -97,7 +98,7 @@ def update_participant(ask: Ask) -> Reply:
         hold=asked("Hold"),
         end_on_exit=asked("EndConferenceOnExit"),
         coaching=asked("Coaching"),
-        call_sid_to_coach=form.text("CallSidToCoach") or None,
+        call_sid_to_coach=_coached(form) or None,
         hold_url=form.url("HoldUrl"),
         hold_method=form.method("HoldMethod", "GET"),
     )
@@ -116,6 +117,7 @@ def add_participant(ask: Ask) -> Reply:
         raise invalid(21211, f"The phone number you are attempting to call, {to[:64]}, is invalid")
     if not is_voice(sender):
         raise invalid(21212, f"The source phone number {sender[:64]} is not valid")
+    coached = _coached(form)
     exchange = exchange_of(ask.world, ask.account.sid)
     room = ask.ids[0]
     if room.startswith("CF") and len(room) == 34 and room not in exchange.conferences:
@@ -142,7 +144,7 @@ def add_participant(ask: Ask) -> Reply:
         {
             "account_sid": ask.account.sid,
             "call_sid": call.sid,
-            "call_sid_to_coach": form.text("CallSidToCoach") or None,
+            "call_sid_to_coach": coached or None,
             "coaching": form.flag("Coaching"),
             "conference_sid": sid,
             "date_created": now,
@@ -158,6 +160,14 @@ def add_participant(ask: Ask) -> Reply:
         },
         call.sid,
     )
+
+
+def _coached(form: Form) -> str:
+    """The call that hears what this participant whispers; empty for none."""
+    value = form.text("CallSidToCoach")
+    if value and not (value.startswith("CA") and SID.fullmatch(value)):
+        raise invalid(20423, f"CallSidToCoach is not the SID of a call: {value[:60]}")
+    return value
 
 
 def _future(ask: Ask, name: str) -> str | None:

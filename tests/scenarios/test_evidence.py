@@ -179,3 +179,19 @@ def test_only_what_leaves_counts_against_a_budget(begin: Begin) -> None:
     story.receive(story.text("echo 4", ANN))
     story.finish()
     assert judge(story).refused == 1
+
+
+def test_what_does_no_harm_is_repeated_after_a_death(begin: Begin) -> None:
+    """The worker dies while a call is being ended. To end it again does no harm: it is tried again
+    at once, and nobody has to decide."""
+    story = begin()
+    story.receive(story.text("ring", ANN))
+    state = "select state from actions where rule = 'hang-up'"
+    while ask(story, state) != [("sending",)]:
+        story.run(story.clock.now + 60.0, steps=1)
+    story.kill()
+    story.start()
+    story.run(story.clock.now + 5.0)
+    assert ask(story, state) == [("settled",)]
+    assert ask(story, "select count(*) from attempts t join actions a on a.uid = t.action_uid "
+               "where a.rule = 'hang-up'") == [(2,)]  # fmt: skip

@@ -292,9 +292,10 @@ def recover(connection: sqlite3.Connection, boot: str, now: str, settle_at: str)
             (now, attempt.uid),
         )
         connection.execute(
-            "update actions set state = 'unknown', due_at = ?, "
+            "update actions set state = 'unknown', "
+            "due_at = case policy when 'natural' then ? else ? end, "
             "reason = 'the worker ended while the request was under way' "
             "where uid = ? and state = 'sending'",
-            (settle_at, attempt.action_uid),
+            (now, settle_at, attempt.action_uid),
         )
     return len(found)

@@ -67,10 +67,13 @@ class Settler:
         return len(due)
 
     async def _settle(self, action: StoredAction) -> None:
-        if action.kind not in CREATES:
-            await self._park(action, "it leaves no record that could prove it; a person decides")
-            return
         polls, resends, started = settling.progress(self._journal.reader, action.uid)
+        if action.kind not in CREATES:
+            if action.policy == "natural" and resends < RESENDS:
+                await self._again(action, "to repeat it does no harm: tried again")
+            else:
+                await self._park(action, "it leaves no record that could prove it")
+            return
         try:
             records = await self._list(action.action)
         except GatewayError as error:
@@ -170,11 +173,13 @@ class Settler:
         elif resends >= RESENDS:
             await self._park(action, f"no record of it was found after {resends} more sends")
         else:
-            reason = f"no record of it was found in {POLLS} looks: sent again"
-            if await self._journal.write(
-                partial(settling.send_again, action_uid=action.uid, reason=reason)
-            ):
-                self._on_planned()
+            await self._again(action, f"no record of it was found in {POLLS} looks: sent again")
+
+    async def _again(self, action: StoredAction, reason: str) -> None:
+        if await self._journal.write(
+            partial(settling.send_again, action_uid=action.uid, reason=reason)
+        ):
+            self._on_planned()
 
     async def _park(self, action: StoredAction, reason: str) -> None:
         if await self._journal.write(partial(settling.park, action_uid=action.uid, reason=reason)):

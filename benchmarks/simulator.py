@@ -157,7 +157,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.json"
         plan.write_text(PLAN)
-        box = ("-m", "ringback.simulator.main", "--speed", "20", "--plan", str(plan))
+        box = ("-m", "ringback.cli.main", "simulator", "--speed", "20", "--plan", str(plan))
         ours, bare = [], []
         for _ in range(rounds):
             with server("-c", BARE) as (pid, card):

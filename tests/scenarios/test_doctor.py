@@ -35,7 +35,7 @@ rules:
 @pytest.fixture(scope="module")
 def twilio() -> Iterator[dict[str, Any]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.simulator.main", "--port", "0"],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None

@@ -22,7 +22,7 @@ THEM = "+12025550142"
 @pytest.fixture(scope="module")
 def twilio() -> Iterator[dict[str, Any]]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.simulator.main", "--port", "0", "--speed", "60"],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0", "--speed", "60"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout is not None

@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from ringback.receiver import answers
 from ringback.receiver.answers import Answer
-from ringback.receiver.intake import SETTINGS, SIGNATURE, Head, Headers, Intake
+from ringback.receiver.head import SETTINGS, SIGNATURE, Head, Headers
+from ringback.receiver.intake import Intake
 from ringback.receiver.routes import PREFIX, resolve
 
 HEAD_BYTES = 16 * 1024

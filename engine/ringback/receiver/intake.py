@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
 
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import StorageError
@@ -19,10 +18,11 @@ from ringback.ipc import Link
 from ringback.receiver import answers
 from ringback.receiver.answers import Answer
 from ringback.receiver.calls import Calls
+from ringback.receiver.head import SETTINGS, SIGNATURE, Head
 from ringback.receiver.memory import Recent
 from ringback.receiver.metrics import Counts
 from ringback.receiver.refusals import Refusals
-from ringback.receiver.routes import Target, takes_type
+from ringback.receiver.routes import takes_type
 from ringback.store.log import Entry, Log
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import (
@@ -40,26 +40,10 @@ REMEMBERED = 16_384
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
 """How long to leave the worker alone after it could not be reached, at first and at most."""
 
-SIGNATURE = b"x-twilio-signature"
-SETTINGS = b"x-twilio-webhooks-signature-settings"
 
 _logger = logging.getLogger("ringback.receiver")
 
-Headers = Mapping[bytes, bytes]
 Reply = Callable[[Answer], None]
-
-
-class Head(NamedTuple):
-    """A request without its body. Header names are lower-case, paths as they came. `doubled` says
-    that a header which must be alone came twice."""
-
-    method: bytes
-    target: Target
-    path: bytes
-    query: bytes
-    headers: Headers
-    doubled: bool = False
-    peer: str = ""
 
 
 class Intake:

@@ -13,15 +13,13 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ringback.config import Settings
+from ringback.receiver.head import Head
 from ringback.seams import iso
 from ringback.twilio.explain import Cause, explain
 from ringback.twilio.readings import Refused
-
-if TYPE_CHECKING:
-    from ringback.receiver.intake import Head
 
 FILE = "refusals.json"
 EVERY_SECONDS = 5.0

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 
 from ringback.errors import UsageError
@@ -84,8 +83,3 @@ def point_numbers(box: Box, hook_url: str) -> None:
     box.options = replace(
         box.options, plan=plan | {"numbers": numbers | (plan.get("numbers") or {})}
     )
-
-
-if __name__ == "__main__":
-    # The command stands a floor above: looked up by name, it is no import of this room.
-    import_module("ringback.cli.simulator").simulator()

@@ -125,7 +125,7 @@ def running_box(*options: str) -> Iterator[TwilioBox]:
     Waits in it take a twentieth of their time, unless `--speed` says otherwise. Raises BoxError
     when it does not come up.
     """
-    command = [sys.executable, "-m", "ringback.simulator.main", "--port", "0"]
+    command = [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0"]
     command += ["--speed", "20", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

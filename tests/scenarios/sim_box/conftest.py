@@ -265,7 +265,7 @@ class Box:
 def start(*arguments: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     """Start a box; the process and the line that it printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.simulator.main", *arguments],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", *arguments],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -126,7 +126,7 @@ def test_a_wrong_plan_ends_the_start_with_one_clear_line(tmp_path: Path, plan, w
     file = tmp_path / "plan.yaml"
     file.write_text(plan)
     done = subprocess.run(
-        [sys.executable, "-m", "ringback.simulator.main", "--plan", str(file)],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--plan", str(file)],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 78
@@ -136,7 +136,7 @@ def test_a_wrong_plan_ends_the_start_with_one_clear_line(tmp_path: Path, plan, w
 
 def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.simulator.main", "--fault", "messages.list hang"],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--fault", "messages.list hang"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
@@ -159,7 +159,7 @@ def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
 def test_a_taken_port_is_said_plainly(box) -> None:
     port = box.base.rpartition(":")[2]
     done = subprocess.run(
-        [sys.executable, "-m", "ringback.simulator.main", "--port", port],
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", port],
         capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 75

@@ -19,6 +19,7 @@ from ringback.gateway.limits import Limits
 from ringback.hands import Hands, Held
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
+from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams, from_iso, iso
 from ringback.store import matching, recall, running, sending
@@ -35,7 +36,7 @@ from ringback.worker.hooks import Hooks
 from ringback.worker.incidents import Incidents
 from ringback.worker.jobs import Ready, Runner
 from ringback.worker.lanes import Lanes
-from ringback.worker.match import Matcher, Step
+from ringback.worker.match import Found, Matcher, Step
 from ringback.worker.notices import Notices
 from ringback.worker.repair import Repairer
 from ringback.worker.resume import Resumer, home
@@ -86,6 +87,7 @@ class Engine:
         hands: Hands | None,
         on_poisoned: Callable[[str], None],
         notices: Notices,
+        receiver: Link | None = None,
     ) -> None:
         self.settings = settings
         self.journal = journal
@@ -121,7 +123,7 @@ class Engine:
         )  # fmt: skip
         asker = Asker(gateway, limits, seams)
         self.incidents = Incidents(journal, seams)
-        self.receiver = Link(socket_path(settings.data, "receiver"))
+        self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
         self.watch = Watch(
             journal=journal, settings=settings, seams=seams, asker=asker,
             incidents=self.incidents, on_event=self.wake,
@@ -257,12 +259,19 @@ class Engine:
         self._handle(step)
         return bool(step.rows)
 
+    async def replay(self, uid: str, rule: Rule | None) -> Found:
+        """Let a stored event happen again under the rules of today, or under this rule alone."""
+        async with self._matching:
+            step = await self.matcher.replay(uid, rule)
+        self._handle(step, watched=rule is None)
+        return step.found[0]
+
     async def _match_row(self, log_id: int) -> None:
         async with self._matching:
             step = await self.matcher.only(log_id)
         self._handle(step)
 
-    def _handle(self, step: Step) -> None:
+    def _handle(self, step: Step, *, watched: bool = True) -> None:
         """Start what a step of matching found: runs, wake-ups, hooks, ends of actions."""
         for found in step.found:
             event = found.event
@@ -284,7 +293,8 @@ class Engine:
         for moved in step.moved:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
-        self.hooks.on_events([found.event for found in step.found])
+        if watched:
+            self.hooks.on_events([found.event for found in step.found])
 
     async def _proof(self, uid: str, trust: str, why: str) -> None:
         """What a look at the gateway, or a signed twin, has shown of a claimed event."""

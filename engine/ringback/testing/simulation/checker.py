@@ -5,10 +5,13 @@ The checker has its own idea of which rule wants which webhook and knows nothing
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
 from ringback.outcomes import rank
+from ringback.seams import from_iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.story import Story
@@ -42,13 +45,18 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
         }
     finally:
         reader.close()
+    verdict.fetched = sum(event["source"] == "repair" for event in events)
     verdict.events, verdict.intents = len(events), len(actions)
     _history(verdict, story)
     _sends(verdict, story, actions, tags, drained)
     _events(verdict, story.acknowledged, events, runs, actions, drained)
     _ends(verdict, runs, actions, drained)
     if drained:
-        _told(verdict, story, {event["dedupe_key"] for event in events})
+        keys = {event["dedupe_key"] for event in events}
+        for sid in story.twilio.heard:
+            if f"in:{sid}" not in keys:
+                verdict.blame("lost", f"text {sid} came to Twilio and was never fetched")
+        _told(verdict, story, keys)
     return verdict
 
 
@@ -105,7 +113,9 @@ def _events(
     drained: bool,
 ) -> None:
     """Each acknowledged webhook is one event; each rule that wants it has one run, one action."""
-    wanted = {_identity(entry): _wanted_by(entry) for entry in acknowledged}
+    wanted: dict[str, set[str]] = {}
+    for entry in acknowledged:
+        wanted.setdefault(_identity(entry), _wanted_by(entry))
     by_key = {event["dedupe_key"]: event for event in events}
     for event in events:
         key = event["dedupe_key"]
@@ -144,16 +154,24 @@ def _identity(entry: Entry) -> str:
         return f"in:{get('MessageSid')}"
     if entry.route == "message/status":
         return f"st:{get('MessageSid')}:{get('MessageStatus')}:{get('ErrorCode', '')}"
-    return f"cs:{get('CallSid')}:{get('CallStatus')}:{get('SequenceNumber')}"
+    return f"cs:{get('CallSid')}:{get('CallStatus')}:{get('SequenceNumber', '')}"
 
 
 def _wanted_by(entry: Entry) -> set[str]:
     get = _fields(entry).get
     if entry.route == "message":
-        return {str(get("Body")).split()[0]} & TEXT_RULES
+        return set() if _stale(entry) else {str(get("Body")).split()[0]} & TEXT_RULES
     if get("MessageStatus") == "undelivered":
         return {"undelivered"}
     return {"hang-up"} if get("CallStatus") == "in-progress" else set()
+
+
+def _stale(entry: Entry) -> bool:
+    """A text that was fetched back much later is recorded, and nobody is answered any more."""
+    sent = _fields(entry).get("Timestamp")
+    if entry.source != "repair" or not sent:
+        return False
+    return from_iso(entry.received_at) - parsedate_to_datetime(sent) > timedelta(minutes=15)
 
 
 def _fields(entry: Entry) -> dict[str, str]:

@@ -43,6 +43,7 @@ class Faults:
     callback_twice: float = 0.10
     callback_late: float = 0.10
     webhook_twice: float = 0.10
+    webhook_lost: float = 0.04
     wake_lost: float = 0.10
     disk_refuses: float = 0.0004
     disk_unsure: float = 0.0004

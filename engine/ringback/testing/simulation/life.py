@@ -1,18 +1,20 @@
 """One life of the worker: the real engine on a virtual loop, until it ends or is killed."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.gateway.client import Gateway
 from ringback.gateway.wire import Reply
+from ringback.ipc import Link, Message, WorkerAway
 from ringback.plugins.loader import PluginSet
 from ringback.rules.load import load_rules
 from ringback.rules.ruleset import RuleSet
@@ -94,6 +96,20 @@ class _Told(Notices):
         return "told"
 
 
+class _Hatch(Link):
+    """The receiver's ear for what the worker has fetched back; `take` is what it does with it."""
+
+    def __init__(self, take: Callable[[str, str, bytes], bool]) -> None:
+        super().__init__(Path())
+        self._take = take
+
+    async def ask(self, message: Message, timeout: float) -> dict[str, Any]:
+        body = base64.b64decode(message["body"])
+        if not self._take(message["route"], message["tag"], body):
+            raise WorkerAway("no receiver is there")
+        return {"ok": True}
+
+
 class Life:
     """The worker between two deaths. `hot` is called at the moments at which a death hurts most."""
 
@@ -109,6 +125,7 @@ class Life:
         hot: Callable[[], None],
         on_moves: Callable[[list[Move]], None],
         told: Callable[[str], None],
+        fetched: Callable[[str, str, bytes], bool],
     ) -> None:
         self.loop = VirtualLoop(clock)
 
@@ -126,9 +143,10 @@ class Life:
             settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
             gateway=cast(Gateway, self._door), seams=self.seams, hands=None,
             on_poisoned=lambda reason: None, notices=_Told(told),
+            receiver=_Hatch(fetched),
         )  # fmt: skip
         self._stop = asyncio.Event()
-        self._run = self.loop.create_task(self.engine.run(self._stop))
+        self._run = self.loop.create_task(self.engine.run(self._stop, self.engine.watch.run))
 
     @property
     def ended(self) -> BaseException | str | None:

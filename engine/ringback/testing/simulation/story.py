@@ -31,6 +31,8 @@ SPAN = 300.0
 """In so many seconds all customers write."""
 FAULTY = 600.0
 """Until then things go wrong by themselves; afterwards what is owed comes to its end."""
+REPAIRED = 700.0
+"""So long after the last fault everything that nobody told us has been fetched."""
 LIMIT = 2400.0
 """What is not at an end so long after the last fault is stuck."""
 SUPERVISOR = 2.0
@@ -107,6 +109,7 @@ class Story:
     def finish(self) -> None:
         """Let everything that is owed come to its end; afterwards the story can be judged."""
         self.calm_down()
+        self.run(self.clock.now + REPAIRED)
         limit = self.clock.now + LIMIT
         while self.clock.now < limit and (
             self.life is None or self.open() or self.twilio.next_time() < float("inf")
@@ -154,8 +157,8 @@ class Story:
     def text(self, body: str, sender: str) -> Entry:
         """A customer writes."""
         fields = {
-            "AccountSid": ACCOUNT, "MessageSid": self.twilio.sid("SM"), "From": sender,
-            "To": OURS, "Body": body, "NumMedia": "0",
+            "AccountSid": ACCOUNT, "MessageSid": self.twilio.hear(body, sender, OURS).sid,
+            "From": sender, "To": OURS, "Body": body, "NumMedia": "0",
         }  # fmt: skip
         return self.entry("message", "", fields)
 
@@ -170,7 +173,8 @@ class Story:
         """The receiver takes a webhook: when this is True, it has answered 2xx."""
         if not self.receiving:
             return False
-        self.log.push(entry._replace(received_at=iso(self._seams.now())), lambda _: None)
+        entry = entry._replace(received_at=iso(self._seams.now()))
+        self.log.push(entry, lambda _: None)
         self.acknowledged.append(entry)
         self.trace("receiver", f"{entry.route} {entry.tag[:6]} {entry.body[-60:].decode()}")
         if self.life is not None and self._dice.random() >= self.faults.wake_lost:
@@ -184,7 +188,7 @@ class Story:
         self.life = Life(
             folder=self.folder, clock=self.clock, dice=Random(f"life {self.seed} {self._lives}"),
             faults=self.faults, twilio=self.twilio, settings=self._settings, hot=self._hot,
-            on_moves=self._moved, told=self.told.append,
+            on_moves=self._moved, told=self.told.append, fetched=self._fetched,
         )  # fmt: skip
 
     def kill(self) -> None:
@@ -251,8 +255,11 @@ class Story:
         self._arrive(self.text(f"{word} {number}", sender))
 
     def _arrive(self, entry: Entry) -> None:
-        """A webhook about a text comes in, is tried again while we are down, and maybe repeated."""
-        if not self.receive(entry):
+        """A webhook about a text comes in, is tried again while we are down, and maybe repeated;
+        or it is lost, and only the list at Twilio knows of the text."""
+        if self._dice.random() < self.faults.webhook_lost:
+            self.twilio.note("webhook_lost")
+        elif not self.receive(entry):
             self.twilio.after(5.0, lambda: self._arrive(entry))
         elif self._dice.random() < self.faults.webhook_twice:
             again = self._dice.choice((0.01, 0.2, 3.0, 3.0, 60.0, 400.0))
@@ -260,6 +267,10 @@ class Story:
 
     def _callback(self, route: str, tag: str, fields: dict[str, str]) -> None:
         self.receive(self.entry(route, tag, fields))
+
+    def _fetched(self, route: str, tag: str, body: bytes) -> bool:
+        entry = Entry("", route, "confirmed", "repair", tag, FORM, body)
+        return self.receive(entry)
 
     def _moved(self, moves: list[Move]) -> None:
         for move in moves:

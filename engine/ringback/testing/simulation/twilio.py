@@ -34,6 +34,7 @@ Answer = Reply | GatewayError
 Deliver = Callable[[str, str, dict[str, str]], None]
 """Called with the route, the tag and the fields of a callback."""
 
+ACCOUNT = "AC" + "0" * 32
 TIMEOUT = 30.0
 RECORD_SIDS = {"messages": "SM", "calls": "CA"}
 
@@ -51,13 +52,16 @@ class Record:
     made_at: float
     listed_at: float
     status: str = "queued"
+    code: str = ""
+    direction: str = "outbound-api"
 
     def told(self) -> dict[str, Any]:
         """The record as a list or an answer shows it."""
         made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
         shown = {
-            "sid": self.sid, "from": self.sender, "to": self.to, "status": self.status,
-            "direction": "outbound-api", "date_created": format_datetime(made),
+            "sid": self.sid, "account_sid": ACCOUNT, "from": self.sender, "to": self.to,
+            "status": self.status, "direction": self.direction,
+            "date_created": format_datetime(made), "error_code": int(self.code or 0) or None,
         }  # fmt: skip
         return {**shown, "body": self.body, "num_media": "0"} if self.body else shown
 
@@ -75,6 +79,7 @@ class Twilio:
     ) -> None:
         self.faults = faults
         self.records: dict[str, Record] = {}
+        self.heard: dict[str, Record] = {}
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
         self._clock = clock
@@ -101,6 +106,16 @@ class Twilio:
         """A new SID."""
         return f"{prefix}{self._dice.getrandbits(128):032x}"
 
+    def hear(self, body: str, sender: str, to: str) -> Record:
+        """Somebody texts one of our numbers."""
+        now = self._clock.now
+        record = Record(
+            self.sid("SM"), "messages", "", sender, to, body, now, now, "received",
+            direction="inbound",
+        )  # fmt: skip
+        self.heard[record.sid] = record
+        return record
+
     def take(self, request: Request, answer: Callable[[Answer], None]) -> None:
         """One request has left for us; `answer` is called when its answer arrives, if it does."""
         if request.method == "GET":
@@ -116,7 +131,7 @@ class Twilio:
             self.next_create.pop(0) if self.next_create
             else self.faults.pick(dice, self.faults.create)
         )  # fmt: skip
-        self._note(fault)
+        self.note(fault)
         tag = form.get("StatusCallback", "").partition("#")[0].rpartition("/")[2]
         self._trace("twilio", f"POST {request.resource} {tag[:6]} to {form.get('To')}: {fault}")
         quick = dice.uniform(0.02, 0.5)
@@ -171,7 +186,7 @@ class Twilio:
         return [*steps, (second + dice.uniform(10, 40), *end)]
 
     def _is(self, record: Record, status: str, code: str) -> None:
-        record.status = status
+        record.status, record.code = status, code
         self.call_back(record, status, code)
 
     def call_back(self, record: Record, status: str, code: str = "") -> None:
@@ -180,7 +195,7 @@ class Twilio:
             return
         family = "Message" if record.resource == "messages" else "Call"
         fields = {
-            "AccountSid": "AC" + "0" * 32, f"{family}Sid": record.sid, f"{family}Status": status,
+            "AccountSid": ACCOUNT, f"{family}Sid": record.sid, f"{family}Status": status,
             "From": record.sender, "To": record.to,
         }  # fmt: skip
         if code:
@@ -190,12 +205,12 @@ class Twilio:
             fields["Direction"] = "outbound-api"
         dice, faults = self._dice, self.faults
         if dice.random() < faults.callback_lost:
-            self._note("callback_lost")
+            self.note("callback_lost")
             return
         for _ in range(2 if dice.random() < faults.callback_twice else 1):
             delay = dice.expovariate(1 / 0.3)
             if dice.random() < faults.callback_late:
-                self._note("callback_late")
+                self.note("callback_late")
                 delay = min(5.0 + dice.expovariate(1 / 40.0), 600.0)
             self.after(
                 delay,
@@ -206,7 +221,7 @@ class Twilio:
         """An update of a live call: harmless when it is repeated."""
         dice = self._dice
         fault = self.faults.pick(dice, self.faults.read)
-        self._note(fault)
+        self.note(fault)
         self._trace("twilio", f"POST {request.path[-40:]}: {fault}")
         call = self.records.get(request.path.rpartition("/")[2].removesuffix(".json"))
         over = call is not None and call.status in ("completed", "no-answer")
@@ -223,7 +238,7 @@ class Twilio:
     def _read(self, request: Request, answer: Callable[[Answer], None]) -> None:
         dice, query = self._dice, dict(request.form)
         fault = self.faults.pick(dice, self.faults.read)
-        self._note(fault)
+        self.note(fault)
         if fault not in (NONE, "garbage"):
             self._trace("twilio", f"GET {request.resource}: {fault}")
             waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
@@ -231,9 +246,14 @@ class Twilio:
             return
 
         def look() -> None:
+            one = request.path.rpartition("/")[2].removesuffix(".json")
+            if one in self.records and fault == NONE:
+                answer(Reply(200, self.records[one].told()))
+                return
+            kept = sorted([*self.records.values(), *self.heard.values()], key=_made_at)
             found = [
                 record.told()
-                for record in self.records.values()
+                for record in kept
                 if record.resource == request.resource
                 and record.listed_at <= self._clock.now
                 and query.get("To", record.to) == record.to
@@ -247,9 +267,14 @@ class Twilio:
 
         self.after(dice.uniform(0.02, 0.3), look)
 
-    def _note(self, fault: str) -> None:
+    def note(self, fault: str) -> None:
+        """Count one thing that goes wrong."""
         if fault != NONE:
             self.injected[fault] = self.injected.get(fault, 0) + 1
+
+
+def _made_at(record: Record) -> float:
+    return record.made_at
 
 
 def _error(fault: str, dice: Random) -> GatewayError:

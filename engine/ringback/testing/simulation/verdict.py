@@ -16,6 +16,7 @@ class Verdict:
     crashed: int = 0
 
     events: int = 0
+    fetched: int = 0
     intents: int = 0
     sends: int = 0
     kills: int = 0

@@ -51,7 +51,7 @@ def held(seeds: int) -> str:
     assert figure(done.stdout, "seeds") == seeds
     assert figure(done.stdout, "events") > seeds * INTENTS
     assert figure(done.stdout, "kills of the worker") > seeds / 2
-    assert figure(done.stdout, "fetched back") > seeds
+    assert figure(done.stdout, "events fetched back") > seeds
     assert figure(done.stdout, "faults of Twilio") > seeds * 10
     for name in ("lost", "doubled", "stuck", "unexplained", "false claim", "order regress"):
         assert figure(done.stdout, name) == 0

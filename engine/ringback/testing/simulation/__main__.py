@@ -19,7 +19,8 @@ MUST_BE_ZERO = (
     ("crashed", "an exception that nobody expected"),
 )
 COUNTED = (
-    ("stories", "seeds"), ("events", "events"), ("fetched", "fetched back, for want of a webhook"), ("intents", "actions planned"),
+    ("stories", "seeds"), ("events", "events"), ("intents", "actions planned"),
+    ("fetched", "events fetched back, for want of a webhook"),
     ("sends", "messages and calls made"), ("kills", "kills of the worker"),
     ("freezes", "times it stood still"), ("faults", "faults of Twilio"),
     ("failed", "actions failed, each with its reason"), ("refused", "refused by the gate"),

@@ -5,6 +5,7 @@ it does, Twilio's own list is read: not before the request can have landed, thre
 error of the list is never taken for an absence. What stays unproven is parked for a person.
 """
 
+import asyncio
 import logging
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ POLLS = 3
 RESENDS = 3
 PAGE_SIZE = 1000
 BATCH = 50
+SIDE_BY_SIDE = 8
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
@@ -59,11 +61,16 @@ class Settler:
     async def step(self) -> int:
         """Look into everything that is due; returns how many that was."""
         due = sending.due_unknown(self._journal.reader, iso(self._seams.now()), BATCH)
-        for action in due:
-            try:
-                await self._settle(action)
-            except RingbackError as error:
-                log.error("action %s cannot be settled now: %s", action.uid, error)
+        room = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(action: StoredAction) -> None:
+            async with room:
+                try:
+                    await self._settle(action)
+                except RingbackError as error:
+                    log.error("action %s cannot be settled now: %s", action.uid, error)
+
+        await asyncio.gather(*(one(action) for action in due))
         return len(due)
 
     async def _settle(self, action: StoredAction) -> None:

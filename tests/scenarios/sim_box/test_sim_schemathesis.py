@@ -20,6 +20,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -214,7 +215,7 @@ class Town:
 
     def ask(self, case: schemathesis.Case) -> None:
         """One case, and what became of what it made when that has lived for a while."""
-        response = case.call(self.box.base, session=self.session)
+        response = case.call(self.box.base, session=self.session, allow_redirects=False)
         self.cases += 1
         if 400 <= response.status_code < 500:
             # Also where schemathesis does not look: at methods that the document does not name.
@@ -300,3 +301,30 @@ def test_every_operation_was_carried_out(document, town) -> None:
     print(f"{town.cases} cases, {town.good.total()} carried out")
     assert operations - town.good.keys() == set()
     assert town.good.total() > town.cases / 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"do": "error", "status": 500, "created": True},
+        {"do": "error", "status": 418, "body": "teapot", "content_type": "text/plain"},
+        {"do": "redirect", "status": 302},
+        {"do": "malform", "how": "html"},
+        {"do": "malform", "how": "bad_sid"},
+    ],
+    ids=str,
+)
+def test_an_answer_outside_the_document_is_noticed(api, town, fault) -> None:
+    operation = api["/2010-04-01/Accounts/{AccountSid}/Queues.json"]["POST"]
+    case = operation.Case(
+        path_parameters={"AccountSid": town.sids["AC"]},
+        body={"FriendlyName": "a"},
+        media_type="application/x-www-form-urlencoded",
+    )
+    town.build()
+    town.ask(case)
+    town.box.fault("queues.create", **fault)
+    with pytest.raises((FailureGroup, ValueError)):
+        town.ask(case)
+    town.build()

@@ -39,11 +39,12 @@ class Event:
 
     `type` is one of `EVENT_TYPES` (or `message.<status>`, `call.<status>` of a status yet unknown).
     `at` is when it happened as far as Twilio says, `received_at` when we recorded it, both UTC.
-    `trust` is `signed`, `confirmed`, `claimed` or `simulated`; `source` is `webhook`, `repair` or
-    `internal`. `sender` and `recipient` are addresses as Twilio writes them (E.164, `whatsapp:+…`,
-    `client:…`, a short code, a word); both are also there as `from_` and `to`. `conversation` is
-    the pair (our number, their number). `fields` holds every parameter of the webhook as it came;
-    unknown ones too. `error_code` is 0 when there is none, `error_class` is our class for it.
+    `trust` is `signed`, `confirmed`, `claimed` or `simulated`; `source` is `webhook`, `repair`,
+    `replay` (a copy of an older event) or `internal`. `sender` and `recipient` are addresses as
+    Twilio writes them (E.164, `whatsapp:+…`, `client:…`, a short code, a word); both are also there
+    as `from_` and `to`. `conversation` is the pair (our number, their number). `fields` holds every
+    parameter of the webhook as it came; unknown ones too. `error_code` is 0 when there is none,
+    `error_class` is our class for it.
     `tag` is the secret of the attempt that caused this event, empty otherwise. `dedupe_key` is the
     identity from signed content: the same delivery twice has the same key. `depth` counts how many
     of our own actions stand between this event and the outside world's last word.

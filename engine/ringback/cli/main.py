@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "backtest:backtest",
         "Recorded events through the rules of today; nothing is performed.",
     ),
+    "replay": ("replay:replay", "A stored event through the rules of today; dry unless told."),
     "simulate": ("simulate:simulate", "Text or call the node as a stranger would."),
     "simulator": ("simulator:simulator", "Run the simulated Twilio alone."),
     "events": ("events:events", "What came in."),

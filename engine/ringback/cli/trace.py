@@ -85,7 +85,8 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
     ]
     event = public(tree["event"])
     event.pop("verdicts")
-    return {"event": event, "cause": tree["cause"], "rules": rules, "answer": tree["answer"]}
+    told = ("cause", "replays", "replayed", "answer")
+    return {"event": event, **{name: tree[name] for name in told}, "rules": rules}
 
 
 def render(
@@ -97,6 +98,10 @@ def render(
     if tree["cause"]:
         cause = tree["cause"]
         yield f"│  caused by {cause['action']} of rule {cause['rule']}: trace {cause['event']}"
+    if tree["replays"]:
+        yield f"│  replays {tree['replays']}"
+    for copy in tree["replayed"]:
+        yield f"│  replayed as {copy}"
     verdicts = _verdicts(tree)
     if not verdicts:
         waits = event["verdicts"] is None
@@ -108,7 +113,7 @@ def render(
         branch, stem = ("└─ ", "   ") if name == last else ("├─ ", "│  ")
         run = runs.get(name)
         mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
-        yield f"{branch}{mark} {cell(name)}{_reason(verdict)}"
+        yield f"{branch}{mark} {cell(name)}{reason(verdict)}"
         for text, held in _lines(name, verdict, run, conditions):
             yield f"{stem}     {'✓' if held else '✗'} if {cell(text)}"
         if run is not None:
@@ -141,7 +146,8 @@ def _verdicts(tree: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda pair: pair[1] != "fired"))
 
 
-def _reason(verdict: str) -> str:
+def reason(verdict: str) -> str:
+    """What is said behind a rule's name about why it did not fire; nothing when it did."""
     if verdict == "fired":
         return ""
     kind, _, rest = verdict.partition(":")
@@ -195,14 +201,18 @@ def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
 
 def _action(action: Mapping[str, Any]) -> str:
     params = action["params"] if isinstance(action["params"], dict) else {}
-    if "verbs" in params and action["kind"] != "place_call":
-        detail = ", ".join(_verb(verb) for verb in params["verbs"])
-    else:
-        words = {key: "" if value is None else value for key, value in params.items()}
-        detail = _WHO.get(action["kind"], "").format_map(_Blank(words))
+    said = detail(action["kind"], params)
     why = f": {cell(action['reason'])}" if action["reason"] else ""
     sid = f"  {action['remote_sid']}" if action["remote_sid"] else ""
-    return f"{action['kind']} {cell(detail)}  {_state(action['state'])}{why}{sid}  {action['uid']}"
+    return f"{action['kind']} {cell(said)}  {_state(action['state'])}{why}{sid}  {action['uid']}"
+
+
+def detail(kind: str, params: Mapping[str, Any]) -> str:
+    """Whom an action reaches and what it says, in short."""
+    if "verbs" in params and kind != "place_call":
+        return ", ".join(_verb(verb) for verb in params["verbs"])
+    words = {key: "" if value is None else value for key, value in params.items()}
+    return _WHO.get(kind, "").format_map(_Blank(words))
 
 
 class _Blank(dict[str, Any]):

@@ -30,7 +30,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "error_class": ("", *ERROR_CLASSES),
     "type": EVENT_TYPES,
     "trust": TRUST,
-    "source": ("webhook", "repair", "internal"),
+    "source": ("webhook", "repair", "replay", "internal"),
 }
 _STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES)
 

@@ -92,7 +92,7 @@ _EVENT: dict[str, Field] = {
     "ours": Field("string", lambda e: e.ours, "our number in the conversation"),
     "theirs": Field("string", lambda e: e.theirs, "the other side's number"),
     "trust": Field("string", lambda e: e.trust, "`signed`, `confirmed`, `claimed`, `simulated`"),
-    "source": Field("string", lambda e: e.source, "`webhook`, `repair` or `internal`"),
+    "source": Field("string", lambda e: e.source, "`webhook`, `repair`, `replay` or `internal`"),
     "digits": Field("string", lambda e: e.digits, "the keys that a caller pressed"),
     "account": Field("string", lambda e: e.account_sid, "the account's SID"),
     "channel": Field("string", _channel, "`sms`, `voice`, `whatsapp`, …"),

@@ -50,7 +50,7 @@ class JournalFacts:
         where, values = ["type = ?"], [type_pattern]
         if type_pattern.endswith(".*"):
             where, values = ["type >= ?", "type < ?"], [type_pattern[:-1], type_pattern[:-2] + "/"]
-        where.append("received_at >= ?")
+        where.append("source <> 'replay' and received_at >= ?")
         values.append(iso(self._seams.now() - timedelta(seconds=seconds)))
         if conversation:
             where.append("conversation = ?")

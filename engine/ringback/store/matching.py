@@ -160,7 +160,7 @@ def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | N
 
 def _believe(connection: Connection, event: Event) -> list[Moved]:
     """Let an event change what we know of contacts, consent and outcomes. A mere claim does not."""
-    if event.trust == "claimed" or event.source == "internal":
+    if event.trust == "claimed" or event.source in ("internal", "replay"):
         return []
     if event.type != "message.received":
         return fold(connection, event)

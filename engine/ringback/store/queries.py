@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from ringback.store import replaying
 from ringback.store.log import LogReader, LogRow
 from ringback.store.sqlite import connect_reader, speaking
 
@@ -205,7 +206,8 @@ class Questions:
             return []
         return self._all(
             "select uid, type, at, received_at, status, error_code, trust, source from events "
-            "where subject_sid = ? and type not like '%.received' order by at, id",
+            "where subject_sid = ? and type not like '%.received' and source <> 'replay' "
+            "order by at, id",
             (action["remote_sid"],),
         )
 
@@ -281,7 +283,8 @@ class Questions:
     def trace(self, event_uid: str) -> Row | None:
         """The whole life of one event: verdicts, runs, actions, attempts, callbacks, outcomes.
 
-        `cause` is the event and the action that led to this one, when it is a status callback.
+        `cause` is the event and the action that led to this one, when it is a status callback;
+        `replays` the event that this one is a copy of, `replayed` the copies of this one.
         """
         event = self.event(event_uid)
         if event is None:
@@ -294,7 +297,14 @@ class Questions:
                 action["callbacks"] = self.callbacks(action)
         answer = self.answer(event_uid)
         cause = self._cause(event)
-        return {"event": event, "cause": cause, "runs": runs, "answer": answer}
+        with speaking(self._path):
+            copies = replaying.replays(self._connection, event_uid)
+        key = self._one("select dedupe_key from events where uid = ?", (event_uid,))
+        original = replaying.replayed(key["dedupe_key"]) if key else ""
+        return {
+            "event": event, "cause": cause, "runs": runs, "answer": answer,
+            "replays": original, "replayed": copies,
+        }  # fmt: skip
 
     def _cause(self, event: Mapping[str, Any]) -> Row | None:
         if event["type"].endswith(".received"):

@@ -35,7 +35,8 @@ def known_subjects(connection: sqlite3.Connection, sids: Sequence[str], family: 
 def last_received(connection: sqlite3.Connection) -> str:
     """When the newest event from outside was recorded; empty when there is none."""
     row = connection.execute(
-        "select received_at from events where source <> 'internal' order by id desc limit 1"
+        "select received_at from events where source not in ('internal', 'replay') "
+        "order by id desc limit 1"
     ).fetchone()
     return str(row[0]) if row else ""
 

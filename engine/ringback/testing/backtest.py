@@ -21,6 +21,7 @@ from ringback.rules.ruleset import RuleSet
 from ringback.store.log import LogReader
 from ringback.store.performed import Performed
 from ringback.testing.bench import Bench
+from ringback.testing.reaction import Reaction
 from ringback.twilio import segments
 from ringback.twilio.webhooks import events_from
 
@@ -70,6 +71,8 @@ class Report:
     rules: dict[str, Figures]
     wished: tuple[Wished, ...]
     waiting: int
+    failures: tuple[tuple[str, str, str], ...] = ()
+    """The event, the rule or hook, and why, in their order."""
 
     @property
     def done(self) -> list[Wished]:
@@ -108,9 +111,10 @@ class Backtest:
         self._first: datetime | None = None
         self._rules: defaultdict[str, Figures] = defaultdict(Figures)
         self._wished: list[Wished] = []
+        self._failures: list[tuple[str, str, str]] = []
 
-    def feed(self, event: Event) -> None:
-        """Let one recorded event happen at its own moment."""
+    def feed(self, event: Event) -> Reaction:
+        """Let one recorded event happen at its own moment; what rules say to it at once."""
         if self._bench is None:
             self._first = event.received_at
             self._bench = Bench(self._ruleset, self._plugins, now=self._first, watch=self)
@@ -121,6 +125,7 @@ class Backtest:
             self._rules[rule].fired += 1
         for rule, why in reaction.verdicts.items():
             self._rules[rule].why_not[_short(why)] += 1
+        return reaction
 
     def report(self) -> Report:
         """What it has come to so far."""
@@ -133,6 +138,7 @@ class Backtest:
             rules={name: self._rules[name] for name in dict.fromkeys(names)},
             wished=tuple(self._wished),
             waiting=bench.waiting if bench else 0,
+            failures=tuple(self._failures),
         )
 
     def wished(self, rule: str, action: Action, event: Event | None) -> None:
@@ -156,6 +162,7 @@ class Backtest:
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed on an event: count its reasons."""
         self._rules[rule].failed[why] += 1
+        self._failures.append((event.dedupe_key if event is not None else "", rule, why))
 
 
 class _Consent:

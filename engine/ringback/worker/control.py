@@ -8,7 +8,7 @@ from typing import Any
 from ringback.errors import UsageError
 from ringback.ipc import Message
 from ringback.seams import Seams, iso
-from ringback.store import running, sending
+from ringback.store import replaying, running, sending
 from ringback.store.journal import set_meta
 from ringback.worker.engine import Engine
 
@@ -117,6 +117,23 @@ class Control:
         reason = f"a person says that it was {outcome.replace('_', ' ')}"
         await self._decide(message, ("parked", "unknown"), state, reason)
         return {"state": state}
+
+    async def _do_replay(self, message: Message) -> dict[str, Any]:
+        """A stored event once more, as a copy, through the rules of today, or through one alone.
+        What may have happened already wants an explicit `may_duplicate`."""
+        uid, name = str(message.get("uid") or ""), str(message.get("rule") or "")
+        rule = self._engine.matcher.ruleset.get(name) if name else None
+        if name and rule is None:
+            raise UsageError(f"the worker has no rule {name!r}")
+        doubtful = replaying.undecided(self._engine.journal.reader, uid)
+        if doubtful and not message.get("may_duplicate"):
+            names = ", ".join(f"{action} ({state})" for action, state in doubtful[:5])
+            raise UsageError(
+                f"{uid} may have had its effect already: {names}; decide about that first "
+                "(`ringback actions resolve`), or say --may-duplicate"
+            )
+        found = await self._engine.replay(uid, rule)
+        return {"state": "replayed", "uid": found.event.uid, "verdicts": found.verdicts}
 
     async def _decide(
         self, message: Message, expected: tuple[str, ...], state: str, reason: str

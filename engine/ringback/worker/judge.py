@@ -15,6 +15,7 @@ from ringback.store import matching
 from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
+from ringback.store.replaying import REPLAY
 from ringback.worker.waits import Waits
 
 
@@ -108,10 +109,12 @@ class Judge:
 
     def judge(self, event: Event) -> Judgement:
         """What becomes of one event."""
-        self.facts.add(event)
+        replay = event.source == REPLAY
+        if not replay:  # it happened once, and is in the past already
+            self.facts.add(event)
         match = self._ruleset.match(event, self.facts)
         found = Judgement(dict(match.verdicts))
-        if event.trust != "claimed":  # a mere claim wakes nobody
+        if event.trust != "claimed" and not replay:  # a mere claim wakes nobody, nor does old news
             found.wakes = self._waits.woken_by(event)
             found.cancels = [
                 (run_uid, f"cancelled by {event.type}")

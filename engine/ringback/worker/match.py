@@ -13,7 +13,7 @@ from ringback.events import Event
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams
-from ringback.store import matching, recall
+from ringback.store import ending, matching, recall, replaying
 from ringback.store.journal import Connection, Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
@@ -29,13 +29,15 @@ ASKING = frozenset({"call", "call/step"})
 @dataclass(frozen=True, slots=True)
 class Found:
     """A new event, the runs that it starts in the order of priority, those that it ends and wakes,
-    and the log row of the call that may wait for the answer (None when nothing waits)."""
+    the log row of the call that may wait for the answer (None when nothing waits), and every rule's
+    verdict."""
 
     event: Event
     runs: tuple[tuple[Rule, NewRun], ...]
     ended: tuple[str, ...]
     wakes: tuple[str, ...]
     asked: int | None
+    verdicts: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,28 @@ class Matcher:
         await self._journal.write(write)
         return Step(len(judged), tuple(item.found(None) for item in judged))
 
+    async def replay(self, uid: str, rule: Rule | None) -> Step:
+        """Record a copy of a stored event and match it with the rules of today, or with this one
+        alone: one transaction for the copy, its verdicts and its runs. What the original changed in
+        contacts, consents and outcomes is not changed again. Raises UsageError when it is not kept.
+        """
+        reader, now = self._journal.reader, self._seams.now()
+        event = replaying.whole(reader, self._log, uid)
+        number = len(replaying.replays(reader, uid)) + 1
+        copy = replace(
+            event, uid=self._seams.uid("evt"), received_at=now, source=replaying.REPLAY, tag="",
+            dedupe_key=f"{replaying.REPLAY}:{uid}:{number}",
+        )  # fmt: skip
+        ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
+        judged = self._judged(self._judge(ruleset), copy, None)
+
+        def write(connection: Connection) -> None:
+            ending.record_internal(connection, copy)
+            matching.settle_verdicts(connection, judged.matched)
+
+        await self._journal.write(write)
+        return Step(1, (judged.found(None),))
+
     async def proven(self, uid: str, trust: str) -> Step:
         """A claimed event has earned this trust: judge it again. Rules that ran for the claim do
         not run a second time."""
@@ -137,8 +161,10 @@ class Matcher:
         found = [item.found(row) for item, (_, row) in zip(judged, fresh, strict=True)]
         return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(twins))
 
-    def _judge(self) -> Judge:
-        return Judge(self.ruleset, self.quarantined, self._waits, self._journal, self._seams)
+    def _judge(self, ruleset: RuleSet | None = None) -> Judge:
+        return Judge(
+            ruleset or self.ruleset, self.quarantined, self._waits, self._journal, self._seams
+        )
 
     def _judged(self, judge: Judge, event: Event, row: LogRow | None) -> "_Judged":
         judgement = judge.judge(event)
@@ -176,4 +202,5 @@ class _Judged:
             tuple(uid for uid, _ in self.judgement.cancels),
             tuple(self.judgement.wakes),
             asked,
+            self.judgement.verdicts,
         )

@@ -1,0 +1,207 @@
+"""`ringback replay`: stored events through today's rules, dry or for real."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import click
+
+from ringback.actions import to_params
+from ringback.cli.control import tell_worker
+from ringback.cli.door import confirmed
+from ringback.cli.events import moment
+from ringback.cli.output import cell, json_option, print_json, style
+from ringback.cli.place import here
+from ringback.cli.trace import detail, headline, reason
+from ringback.errors import RuleErrors, UsageError
+from ringback.events import Event
+from ringback.seams import iso
+
+EARLIER = 50
+"""So many events of the conversation happen first: counts and `once_within` are as they were."""
+
+Line = dict[str, Any]
+
+
+@click.command()
+@click.argument("what", metavar="[ID|SID]", required=False)
+@click.option("--since", default="", help="All events from outside since then: 2h, 7d, or a time.")
+@click.option("--rule", default="", help="Through this rule alone, as if there were no other.")
+@click.option("--send", is_flag=True, help="For real: what rules wish is done by the worker.")
+@click.option("--may-duplicate", is_flag=True, help="Even if an effect is not known to be absent.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before sending.")
+@json_option
+def replay(
+    what: str | None,
+    since: str,
+    rule: str,
+    send: bool,
+    may_duplicate: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Run a stored event, or all since a time, through the rules of today.
+
+    Nothing is done unless --send is given: each rule's verdict is shown, and what it would wish.
+    """
+    if bool(what) == bool(since):
+        raise UsageError("name one event (evt_… or its SID), or give --since")
+    start = moment(since) if since else ""
+    with _stored() as (uids, event, earlier):
+        named = list(uids(what or "", start))
+        if not named:
+            click.echo("nothing is recorded in that time", err=True)
+            return 0
+        found, lost = _whole(named, event)
+        if send:
+            _ask(len(found), yes)
+            lines = _live(found, rule, may_duplicate)
+        else:
+            before = [] if since or not found else _whole(earlier(found[0].uid), event)[0]
+            lines = _dry(found, before, rule)
+        for line in lines:
+            lost += "error" in line
+            _print(line, as_json)
+    return 1 if lost else 0
+
+
+@contextmanager
+def _stored() -> Iterator[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]]:
+    """What the files know: the uids that are meant, an event by its uid, what came before it."""
+    from ringback.store import replaying
+    from ringback.store.log import LogReader
+    from ringback.store.sqlite import connect_reader, speaking
+
+    path = here().data() / "journal.db"
+    with (
+        closing(connect_reader(path)) as connection,
+        closing(LogReader(path.with_name("log.db"))) as log,
+        speaking(path),
+    ):
+        yield (
+            lambda what, start: (
+                [replaying.about(connection, what)] if what else replaying.since(connection, start)
+            ),
+            lambda uid: replaying.whole(connection, log, uid),
+            lambda uid: replaying.earlier(connection, uid, EARLIER),
+        )
+
+
+def _whole(uids: Sequence[str], event: Callable[[str], Event]) -> tuple[list[Event], int]:
+    """The events that are still kept whole; of those that are not, one line each and their number.
+    A single one that is not is an error of its own."""
+    found = []
+    for uid in uids:
+        try:
+            found.append(event(uid))
+        except UsageError as error:
+            if len(uids) == 1:
+                raise
+            click.echo(f"ringback: {error}", err=True)
+    return found, len(uids) - len(found)
+
+
+def _ask(count: int, yes: bool) -> None:
+    what = "1 event goes" if count == 1 else f"{count:,} events go"
+    confirmed(f"{what} through the rules for real: texts and calls leave again.", yes=yes)
+
+
+def _live(events: Iterable[Event], rule: str, may_duplicate: bool) -> Iterator[Line]:
+    """Hand each event to the worker; one that it refuses does not keep the others back."""
+    for event in events:
+        message = {
+            "op": "replay", "uid": event.uid, "rule": rule, "may_duplicate": may_duplicate,
+        }  # fmt: skip
+        try:
+            answer = tell_worker(message, seconds=30.0)
+        except UsageError as error:
+            yield {**_event(event), "error": str(error)}
+            continue
+        yield {**_event(event), "replay": answer["uid"], "rules": _rules(answer["verdicts"])}
+
+
+def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterator[Line]:
+    """Let the events happen on a bench, and tell what each would have come to. Wishes of runs that
+    wait between two of them are told with the event that began the run."""
+    from ringback.project import Project
+    from ringback.rules.ruleset import RuleSet
+    from ringback.testing.backtest import Backtest
+
+    project = Project.load(here().settings())
+    if project.problems:
+        raise RuleErrors(project.problems)
+    ruleset = project.ruleset
+    if rule:
+        chosen = ruleset.get(rule)
+        if chosen is None:
+            raise UsageError(f"no rule {rule!r}; `ringback rules list` names all")
+        ruleset = RuleSet([chosen], ruleset.language)
+    test = Backtest(ruleset, project.plugins)
+    for event in before:
+        test.feed(event)
+    said = []
+    for event in events:
+        reaction = test.feed(event)
+        said.append({**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")})
+    report = test.report()
+    for event, verdicts in zip(events, said, strict=True):
+        failed = {
+            name: why
+            for key, name, why in report.failures
+            if key == event.dedupe_key and (not rule or name == rule)
+        }
+        wishes = [
+            {
+                "rule": wish.rule, "kind": wish.action.kind, "params": to_params(wish.action),
+                "held": wish.held,
+            }
+            for wish in report.wished
+            if wish.event == event.dedupe_key and (not rule or wish.rule == rule)
+        ]  # fmt: skip
+        verdicts |= {name: f"failed: {why}" for name, why in failed.items()}
+        yield {**_event(event), "rules": _rules(verdicts), "wishes": wishes}
+
+
+def _event(event: Event) -> Line:
+    return {
+        "event": event.uid, "type": event.type, "received_at": iso(event.received_at),
+        "sender": event.sender, "recipient": event.recipient, "subject_sid": event.subject_sid,
+        "trust": event.trust, "source": event.source, "error_code": event.error_code,
+        "body": event.body,
+    }  # fmt: skip
+
+
+def _rules(verdicts: Mapping[str, str]) -> list[Line]:
+    """The verdicts, those that fired first."""
+    ordered = sorted(verdicts.items(), key=lambda pair: pair[1] != "fired")
+    return [
+        {"rule": name, "fired": verdict == "fired", "verdict": verdict} for name, verdict in ordered
+    ]
+
+
+def _print(line: Line, as_json: bool) -> None:
+    if as_json:
+        print_json(line)
+        return
+    click.echo(headline({**line, "uid": line["event"], "fields": {"Body": line["body"]}}))
+    if "error" in line:
+        click.echo(f"ringback: not replayed: {line['error']}", err=True)
+        return
+    if "replay" in line:
+        click.echo(f"│  replayed as {line['replay']}")
+    wishes = list(line.get("wishes", ()))
+    rules = [*line["rules"]]
+    names = {each["rule"] for each in rules}
+    hooks = dict.fromkeys(wish["rule"] for wish in wishes if wish["rule"] not in names)
+    rules += [{"rule": name, "fired": True, "verdict": "fired"} for name in hooks]
+    if not rules:
+        click.echo("└─ no rule listens to this type")
+    for number, each in enumerate(rules, 1):
+        branch, stem = ("├─ ", "│  ") if number < len(rules) else ("└─ ", "   ")
+        mark = style("✓", "green") if each["fired"] else style("✗", "yellow")
+        click.echo(f"{branch}{mark} {cell(each['rule'])}{reason(each['verdict'])}")
+        for wish in wishes:
+            if wish["rule"] == each["rule"]:
+                said = cell(detail(wish["kind"], wish["params"]))
+                held = f"  (held back: {wish['held']})" if wish["held"] else ""
+                click.echo(f"{stem}     would wish {wish['kind']} {said}".rstrip() + held)

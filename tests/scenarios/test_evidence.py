@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -195,3 +196,18 @@ def test_what_does_no_harm_is_repeated_after_a_death(begin: Begin) -> None:
     assert ask(story, state) == [("settled",)]
     assert ask(story, "select count(*) from attempts t join actions a on a.uid = t.action_uid "
                "where a.rule = 'hang-up'") == [(2,)]  # fmt: skip
+
+
+def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -> None:
+    """The first looks at the list fail, a webhook is lost, others come in meanwhile: when the list
+    can be read again, the lost one is fetched, however much has come since."""
+    story = begin(replace(calm(), read={"500": 1.0}))
+    story.run(60.0)
+    lost = story.text("echo lost", ANN)
+    for number in range(20):
+        story.run(story.clock.now + 60.0)
+        story.receive(story.text(f"echo {number}", BEN))
+    story.calm_down()
+    story.run(story.clock.now + 400.0)
+    sid = parse_qs(lost.body.decode())["MessageSid"][0]
+    assert ask(story, f"select source from events where subject_sid = '{sid}'") == [("repair",)]

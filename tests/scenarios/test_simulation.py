@@ -150,8 +150,8 @@ def newest(kind: str, current: str, status: str) -> str:
 
 
 def greedy(connection: Any, action: Any, sid: str, **rest: Any) -> str:
-    """Claim the record with the wrong action's evidence: the first SID there is."""
-    return REAL_CLAIM(connection, action, "SM" + "0" * 32, **rest)
+    """Claim a record that is not the one found."""
+    return REAL_CLAIM(connection, action, "SM" + action.uid[-32:].lower(), **rest)
 
 
 REAL_BAD = classify.bad
@@ -183,7 +183,7 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(Matcher, "_match", hasty), DEADLY, "lost"),
         (instead(Hooks, "untold", lambda *_: None), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
-        (instead(settling, "claim", greedy), DOUBTFUL, "false_claim"),
+        (instead(settling, "claim", greedy), SILENT, "false_claim"),
         (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
     ],

@@ -76,7 +76,7 @@ class Repairer:
         """
         # What is younger may still be on its way by webhook; the next look will see it.
         until = self._seams.now() - timedelta(seconds=self._settings.settle_seconds / 2)
-        since = self._since(until)
+        since = await self._since(until)
         count = await self._messages(since, until) + await self._calls(since, until)
         await self._journal.write(partial(set_meta, key=DONE, value=iso(until)))
         if count:
@@ -84,11 +84,19 @@ class Repairer:
             await self._incidents.open(f"repair:{iso(until)}", "repair", text)
         return count
 
-    def _since(self, now: datetime) -> datetime:
+    async def _since(self, until: datetime) -> datetime:
+        """Where the last look ended. Before the first: an hour ago, or when something came last.
+
+        That is noted at once: should the first looks fail, what comes in meanwhile must not hide
+        what did not.
+        """
         reader = self._journal.reader
-        known = get_meta(reader, DONE) or watching.last_received(reader)
-        start = from_iso(known) - OVERLAP if known else now - FIRST_LOOK
-        return max(start, now - LONGEST_GAP)
+        known = get_meta(reader, DONE)
+        if not known:
+            last, first = watching.last_received(reader), until - FIRST_LOOK
+            known = iso(min(first, from_iso(last)) if last else first)
+            await self._journal.write(partial(set_meta, key=DONE, value=known))
+        return max(from_iso(known) - OVERLAP, until - LONGEST_GAP)
 
     async def _messages(self, since: datetime, until: datetime) -> int:
         missing = [

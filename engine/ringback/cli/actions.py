@@ -5,6 +5,7 @@ import click
 from ringback.cli.control import tell_worker
 from ringback.cli.events import questions
 from ringback.cli.output import json_option, print_rows, short_time
+from ringback.errors import UsageError
 
 COLUMNS = ("planned", "uid", "kind", "rule", "state", "outcome", "remote_sid", "reason")
 STATES = (
@@ -52,8 +53,17 @@ def cancel(uid: str) -> None:
 
 @actions.command()
 @click.argument("uid")
-@click.argument("outcome", type=click.Choice(["sent", "not-sent"]))
-def resolve(uid: str, outcome: str) -> None:
-    """Say what became of an action whose answer got lost: it was sent, or it was not."""
-    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome.replace("-", "_")})
+@click.option("--sent/--not-sent", "sent", default=None, help="Which of the two it was.")
+@click.option("--sid", default="", help="What Twilio calls it, so that its status is followed.")
+def resolve(uid: str, sent: bool | None, sid: str) -> None:
+    """Say what became of an action whose answer got lost: it was sent, or it was not.
+
+    With its SID the action waits for its final status again; without, it is settled.
+    """
+    if sent is None:
+        raise UsageError("say --sent or --not-sent; Twilio's own log knows which")
+    if sid and not sent:
+        raise UsageError("what was not sent has no SID")
+    outcome = "sent" if sent else "not_sent"
+    answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome, "sid": sid})
     click.echo(f"{uid} is {answer.get('state', outcome)}")

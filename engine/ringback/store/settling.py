@@ -61,6 +61,35 @@ def claim(
     return state
 
 
+def holder(connection: sqlite3.Connection, sid: str) -> str:
+    """The action that a record belongs to, empty when nobody has claimed it."""
+    row = connection.execute(
+        "select uid from actions where remote_sid = ? and kind in ('send_message', 'place_call')",
+        (sid,),
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def own(
+    connection: sqlite3.Connection, action: StoredAction, sid: str, reason: str, now: str
+) -> str:
+    """Somebody knows the record that a doubtful action made. Statuses of it that came in before are
+    folded. Returns as `claim` does."""
+    outcome, error_code = "", 0
+    for status, code in connection.execute(
+        "select status, error_code from events where subject_sid = ? order by id", (sid,)
+    ):
+        moved = advance(action.kind, outcome, normal_status(status))
+        if moved != outcome:
+            outcome, error_code = moved, code
+    state = claim(connection, action, sid, outcome, reason, now)
+    if state and error_code:
+        connection.execute(
+            "update actions set error_code = ? where uid = ?", (error_code, action.uid)
+        )
+    return state
+
+
 def postpone(
     connection: sqlite3.Connection, action_uid: str, due_at: str, reason: str, *, looked: bool
 ) -> None:

@@ -8,15 +8,18 @@ from typing import Any
 from ringback.errors import UsageError
 from ringback.ipc import Message
 from ringback.seams import Seams, iso
-from ringback.store import replaying, running, sending
+from ringback.store import replaying, running, sending, settling
 from ringback.store.journal import set_meta
+from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
 
 log = logging.getLogger(__name__)
 
 PAUSED = "paused"
 _UNDECIDED = ("planned", "deferred", "parked")
-_OUTCOMES = {"sent": "accepted", "not_sent": "planned"}
+_DOUBTFUL = ("parked", "unknown")
+_OUTCOMES = {"sent": "settled", "not_sent": "cancelled"}
+_PREFIXES = {"send_message": ("SM", "MM"), "place_call": ("CA",)}
 
 
 class Control:
@@ -109,14 +112,43 @@ class Control:
         return {"state": "planned"}
 
     async def _do_resolve(self, message: Message) -> dict[str, Any]:
-        """A person knows what happened to a parked or unknown action."""
-        outcome = str(message.get("outcome") or "")
-        if outcome not in _OUTCOMES:
-            raise UsageError("resolve wants the outcome `sent` or `not_sent`")
-        state = "settled" if outcome == "sent" else "cancelled"
+        """A person knows what happened to a parked or unknown action, and perhaps its SID."""
+        uid, outcome, sid = (str(message.get(name) or "") for name in ("uid", "outcome", "sid"))
+        if outcome not in _OUTCOMES or (sid and outcome != "sent"):
+            raise UsageError(
+                "resolve wants the outcome `sent` (with a SID or without) or `not_sent`"
+            )
         reason = f"a person says that it was {outcome.replace('_', ' ')}"
-        await self._decide(message, ("parked", "unknown"), state, reason)
+        if sid:
+            state = await self._own(uid, sid, f"{reason}, as {sid}")
+        else:
+            state = _OUTCOMES[outcome]
+            await self._decide(message, _DOUBTFUL, state, reason)
+        if state in ("settled", "failed"):
+            self._engine.hooks.on_end(uid, state, self._engine.wake)
         return {"state": state}
+
+    async def _own(self, uid: str, sid: str, reason: str) -> str:
+        """Give an action the record that it made. What was reported about the record counts."""
+        reader = self._engine.journal.reader
+        action = sending.get_action(reader, uid)
+        if action is None:
+            raise UsageError(self._elsewhere(uid, _DOUBTFUL))
+        prefixes = _PREFIXES.get(action.kind)
+        if prefixes is None:
+            raise UsageError(f"a {action.kind} has no SID of its own; say --sent alone")
+        if not is_sid(sid, *prefixes):
+            raise UsageError(f"{sid!r} is no SID of a {action.kind} ({' or '.join(prefixes)}…)")
+        holder = settling.holder(reader, sid)
+        if holder:
+            raise UsageError(f"{sid} belongs to action {holder}")
+        claim = partial(
+            settling.own, action=action, sid=sid, reason=reason, now=iso(self._seams.now())
+        )
+        state = await self._engine.journal.write(claim)
+        if not state:
+            raise UsageError(self._elsewhere(uid, _DOUBTFUL))
+        return state
 
     async def _do_replay(self, message: Message) -> dict[str, Any]:
         """A stored event once more, as a copy, through the rules of today, or through one alone.
@@ -146,6 +178,9 @@ class Control:
             )
         )  # fmt: skip
         if not done:
-            action = sending.get_action(self._engine.journal.reader, uid)
-            where = f"is {action.state}" if action else "does not exist"
-            raise UsageError(f"action {uid!r} {where}; this wants {' or '.join(expected)}")
+            raise UsageError(self._elsewhere(uid, expected))
+
+    def _elsewhere(self, uid: str, expected: tuple[str, ...]) -> str:
+        action = sending.get_action(self._engine.journal.reader, uid)
+        where = f"is {action.state}" if action else "does not exist"
+        return f"action {uid!r} {where}; this wants {' or '.join(expected)}"

@@ -233,8 +233,8 @@ class Questions:
             for row in failed
         }
         for row in reversed(self.strikes()):
-            what = "quarantined" if row["quarantined_at"] else f"struck {row['count']}×"
-            trouble[row["plugin"]] = f"{row['rule']} {what}: {row['reason']}"
+            what = "quarantined" if row["quarantined_at"] else f"failed {row['count']}×"
+            trouble[row["plugin"]] = f"{row['rule']} {what}, last {row['last_at']}: {row['reason']}"
         return trouble
 
     # Traces ---------------------------------------------------------------------------------

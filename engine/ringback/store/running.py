@@ -261,6 +261,19 @@ def strike(
     )
 
 
+def note_fault(
+    connection: sqlite3.Connection, hook: str, plugin: str, reason: str, now: str, count: int
+) -> None:
+    """Note that a plugin's hook failed so many times. A hook only watches: it is never put into
+    quarantine, it is named."""
+    connection.execute(
+        "insert into strikes (rule, plugin, count, last_at, reason) values (?, ?, ?, ?, ?) "
+        "on conflict (rule) do update set count = count + excluded.count, "
+        "last_at = excluded.last_at, reason = excluded.reason",
+        (hook, plugin, count, now, reason),
+    )
+
+
 def quarantined(connection: sqlite3.Connection) -> dict[str, str]:
     """The rules that do not run until a person says otherwise, with the reason."""
     rows = connection.execute("select rule, reason from strikes where quarantined_at is not null")

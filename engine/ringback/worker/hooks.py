@@ -27,7 +27,7 @@ from ringback.store.matching import NewRun
 from ringback.store.running import NewAction
 from ringback.store.sending import StoredAction
 from ringback.twilio.error_codes import error_class
-from ringback.worker.handlers import Handlers, HandlerTimeout
+from ringback.worker.handlers import Handlers, describe
 from ringback.worker.plan import Wished, plan
 
 log = logging.getLogger(__name__)
@@ -163,23 +163,29 @@ class Hooks:
             batch = [watcher.queue.popleft() for _ in range(min(BATCH, len(watcher.queue)))]
             name = f"{watcher.plugin.name}.{watcher.name}"
             try:
-                results = await self._handlers.call(
+                results, faults = await self._handlers.call(
                     partial(self._watch, watcher, batch),
                     limit=self._settings.handler_seconds, run_uid="", rule=name,
                     plugin=watcher.plugin.name,
                 )  # fmt: skip
+            except RingbackError as error:
+                log.error("%s: %s", name, error)
+                await self._fault(watcher.plugin, watcher.name, str(error))
+                continue
+            if faults:
+                await self._fault(watcher.plugin, watcher.name, faults[-1], len(faults))
+            try:
                 for subject, actions in results:
                     await self._plan(name, subject, actions)
-            except HandlerTimeout as error:
-                await self._strike(watcher, name, str(error))
             except RingbackError as error:
                 log.error("%s: %s", name, error)
 
     def _watch(
         self, watcher: Watcher, batch: Sequence[Subject]
-    ) -> list[tuple[Subject, tuple[Action, ...]]]:
-        """In the handlers' thread: call the hook for each subject; one that raises is one line."""
-        found = []
+    ) -> tuple[list[tuple[Subject, tuple[Action, ...]]], list[str]]:
+        """In the handlers' thread: call the hook for each subject; what it wishes, and what it
+        raised. One that raises does not keep the others from it."""
+        found, faults = [], []
         context = self._context(watcher.plugin)
         argument = "event" if watcher.name == "on_event" else "action"
         for subject in batch:
@@ -189,12 +195,12 @@ class Hooks:
                     result = asyncio.run(result)
                 actions = actions_of(result, plugin=watcher.plugin.name)
             except Exception as error:
-                log.error("plugin %s: %s: %s: %s", watcher.plugin.name, watcher.name,
-                          type(error).__name__, error)  # fmt: skip
+                faults.append(describe(error))
+                log.error("plugin %s: %s: %s", watcher.plugin.name, watcher.name, faults[-1])
                 continue
             if actions:
                 found.append((subject, actions))
-        return found
+        return found, faults
 
     async def _plan(self, name: str, subject: Subject, actions: tuple[Action, ...]) -> None:
         event_uid = subject.uid if isinstance(subject, Event) else subject.event_uid
@@ -214,19 +220,17 @@ class Hooks:
         )
         self._on_actions([item for item in planned.actions if item.state == "planned"])
 
-    async def _strike(self, watcher: Watcher, name: str, reason: str) -> None:
-        log.error("%s: %s", name, reason)
-        now = iso(self._seams.now())
-        await self._journal.write(
-            partial(
-                running.strike,
-                rule=name,
-                plugin=watcher.plugin.name,
-                reason=reason,
-                now=now,
-                limit=3,
-            )
-        )
+    async def _fault(self, plugin: Plugin, hook: str, reason: str, count: int = 1) -> None:
+        """Name a hook that failed where `ringback plugins list` finds it."""
+        try:
+            await self._journal.write(
+                partial(
+                    running.note_fault, hook=f"{plugin.name}.{hook}", plugin=plugin.name,
+                    reason=reason, now=iso(self._seams.now()), count=count,
+                )
+            )  # fmt: skip
+        except RingbackError as error:
+            log.error("plugin %s: the failure of %s was not noted: %s", plugin.name, hook, error)
 
     async def _each(self, hook: str) -> None:
         for plugin, function in hook_callers(self._plugins, hook):
@@ -238,6 +242,7 @@ class Hooks:
                 )  # fmt: skip
             except RingbackError as error:
                 log.error("plugin %s: %s: %s", plugin.name, hook, error)
+                await self._fault(plugin, hook, str(error))
 
     def _context(self, plugin: Plugin) -> Any:
         return context_for(plugin.name, plugin.config, clock=self._seams, store=self._facts)

@@ -149,3 +149,32 @@ def test_what_may_have_happened_is_not_replayed_unasked(node: Any, box: Any) -> 
     assert node.ask("select event_uid from actions where state in ('accepted', 'settled')") == [
         (sent["replay"],)
     ]
+
+
+ASKS = """version: 1
+rules:
+  - name: books
+    on: message.received
+    if: event.body == 'book'
+    do:
+      - reply: Which day?
+      - wait_for: {timeout: 1h, as: day}
+      - reply: "Noted: ${{ vars.day }}"
+"""
+
+
+def test_old_news_wakes_nobody(make_node: Callable[..., Any], box: Any) -> None:
+    """A run waits for an answer: a text of yesterday, replayed, is none; a fresh one is."""
+    node = make_node({"rules/all.yaml": ASKS}).start()
+    node.wait_ready()
+    old = box.text(STRANGER, "monday")
+    node.until(lambda: node.ask("select 1 from events where subject_sid = ?", old))
+    box.text(STRANGER, "book")
+    node.until(lambda: node.ask("select 1 from runs where state = 'waiting'"))
+    (sent,) = lines(node, "replay", old, "--send")
+    assert sent["rules"] == [{"rule": "books", "fired": False, "verdict": "if:1"}]
+    assert node.ask("select state from runs") == [("waiting",)]
+    assert node.ask("select count(*) from wakes") == [(0,)]
+    box.text(STRANGER, "tuesday")
+    node.until(lambda: "Noted: tuesday" in {text["body"] for text in box.inbox(STRANGER)})
+    assert "Noted: monday" not in {text["body"] for text in box.inbox(STRANGER)}

@@ -80,7 +80,7 @@ class Load:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(600 + 12 * KILLS)
 def test_a_storm_of_kills_loses_and_doubles_nothing(
     make_node: Callable[..., Any], box: Any
 ) -> None:
@@ -110,7 +110,7 @@ def test_a_storm_of_kills_loses_and_doubles_nothing(
         for each in running:
             each.result()
     node.wait_ready()
-    node.until(lambda: caught_up(node), timeout=300)
+    node.until(lambda: caught_up(node), timeout=300 + 6 * KILLS)
     bodies = Counter(item["body"] for item in box.messages())
     assert [body for body, times in bodies.items() if times > 1] == []
     assert {index for index in load.acknowledged if not bodies[f"Got text {index}"]} == set()

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 RULES = """
 version: 1
@@ -29,6 +30,7 @@ def fields(index: int, number: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.timeout(400)
 def test_killing_the_worker_loses_and_doubles_nothing(
     make_node: Callable[..., Any], box: Any
 ) -> None:
@@ -66,7 +68,7 @@ def test_killing_the_worker_loses_and_doubles_nothing(
             lambda: node.ask(
                 "select count(*) from actions where state in ('accepted', 'settled')"
             ) == [(total,)],
-            timeout=100,
+            timeout=240,
         )  # fmt: skip
     done.set()
     killing.join()

@@ -58,7 +58,7 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
 def _begin_check(settings: Settings) -> "subprocess.Popen[str]":
     """Check rules and plugins in a process of their own: this one runs no code of theirs."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ringback.cli.main", "check", str(settings.project)],
+        [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "check"],
         env=settings.child_environ(os.environ), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

@@ -149,7 +149,7 @@ class Node(RuleBasedStateMachine):
 
 def explore(examples: int, steps: int, *, shrink: bool = True) -> None:
     """Tell that many stories of so many steps."""
-    phases = set(Phase) if shrink else {Phase.generate}
+    phases = set(Phase) - {Phase.explain} if shrink else {Phase.generate}
     run_state_machine_as_test(
         Node,
         settings=settings(

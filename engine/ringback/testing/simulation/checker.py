@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -175,7 +176,13 @@ def _stale(entry: Entry) -> bool:
 
 
 def _fields(entry: Entry) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(entry.body.decode()).items()}
+    return _decoded(entry.body)
+
+
+@lru_cache(10_000)
+def _decoded(body: bytes) -> dict[str, str]:
+    """Read once: a story that is judged after each of its steps asks for the same ones again."""
+    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
 
 
 def _ends(

@@ -6,7 +6,7 @@ problems are found in one pass. One setting is one line of `Settings`: its name 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,11 @@ FALLBACK_TWIML = (
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "placeholder", "todo")
+FIXED = (
+    "host", "port", "data", "log_format", "simulated", "console_password", "api_token",
+    "keep_bodies_days", "keep_rows_days",
+)  # fmt: skip
+"""What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -259,17 +264,35 @@ class Settings:
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment for a child process that must see these same settings.
 
-        A child that loads the same project with it gets what flags and tests have set here.
+        A child that loads the same project with it gets what flags and tests have set here. What
+        stands in a file it reads by itself, then and whenever it looks again, but for what is
+        FIXED: that stays as it is here.
         """
         child = dict(environ)
         for name, facts in _FACTS.items():
-            if not facts["env"] or self.sources.get(name, "given") in ("default", "ringback.toml"):
+            layer, _, variable = self.sources.get(name, "given").partition(" ")
+            kept = layer in ("default", "ringback.toml")
+            if not facts["env"] or (kept and name not in FIXED):
                 continue
-            for variable in facts["env"]:
-                child.pop(variable, None)
-                child.pop(f"{variable}_FILE", None)
-            child[facts["env"][0]] = _text(getattr(self, name), masked=False)
+            for each in facts["env"]:
+                child.pop(each, None)
+                child.pop(f"{each}_FILE", None)
+            if layer == "environment":
+                child[variable] = self.environ[variable]
+            elif layer != ".env" or name in FIXED:
+                child[facts["env"][0]] = _text(getattr(self, name), masked=False)
         return child
+
+    def differing(self, other: "Settings") -> list[str]:
+        """The names of the settings that are not the same in both; `environ` when something else
+        than a setting differs there, which channels and plugins may refer to."""
+        names = [name for name in _FACTS if getattr(self, name) != getattr(other, name)]
+        same = _foreign(self.environ) == _foreign(other.environ)
+        return names if same else [*names, "environ"]
+
+    def keeping(self, running: "Settings") -> "Settings":
+        """These settings as a node that runs with others may take them over: FIXED ones stay."""
+        return replace(self, **{name: getattr(running, name) for name in FIXED})
 
     def require_serving(self) -> None:
         """Raise ConfigError, one line per problem, unless a node can serve with these settings."""
@@ -336,6 +359,10 @@ VARIABLES: dict[str, str] = {env: name for name, facts in _FACTS.items() for env
 _TOML_KEYS = {
     "plugins" if name == "plugin_config" else name: name for name in _FACTS if name != "simulated"
 }
+
+
+def _foreign(environ: Mapping[str, str]) -> dict[str, str]:
+    return {k: v for k, v in environ.items() if k.removesuffix("_FILE") not in VARIABLES}
 
 
 def _weak(secret: str, least: int) -> str:

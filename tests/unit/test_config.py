@@ -226,6 +226,30 @@ def test_child_sees_the_same_settings(tmp_path: Path) -> None:
         assert getattr(child, name) == getattr(parent, name), name
 
 
+def test_child_reads_the_files_by_itself(tmp_path: Path) -> None:
+    """What stands in a file is not frozen into the child's environment; what is fixed is."""
+    (tmp_path / "secret").write_text(TOKEN)
+    (tmp_path / ".env").write_text("RINGBACK_SENDER=+15550001111\nRINGBACK_DATA=here\n")
+    environ = {"TWILIO_AUTH_TOKEN_FILE": "secret"}
+    child_environ = Settings.load(tmp_path, environ).child_environ(environ)
+    (tmp_path / "secret").write_text(TOKEN.upper())
+    (tmp_path / ".env").write_text("RINGBACK_SENDER=+15550002222\nRINGBACK_DATA=there\n")
+    child = Settings.load(tmp_path, child_environ)
+    assert child.auth_tokens == (TOKEN.upper(),)
+    assert child.sender == "+15550002222"
+    assert child.data == tmp_path / "here"
+
+
+def test_what_differs_is_named_and_what_is_fixed_is_kept(tmp_path: Path) -> None:
+    """Also a variable that is no setting, which a channel may refer to."""
+    old = Settings.load(tmp_path, {"TWILIO_AUTH_TOKEN": TOKEN, "PAGER": "1"})
+    new = Settings.load(tmp_path, {"PAGER": "2", "PORT": "81", "TWILIO_AUTH_TOKEN": TOKEN.upper()})
+    assert new.differing(old) == ["port", "auth_tokens", "environ"]
+    assert new.differing(new) == []
+    kept = new.keeping(old)
+    assert (kept.port, kept.auth_tokens) == (8080, (TOKEN.upper(),))
+
+
 def test_empty_variable_hides_lower_layers(tmp_path: Path) -> None:
     """A variable that is set but empty means the default, whatever .env says; so in a child too."""
     (tmp_path / ".env").write_text(f"MATON_API_KEY={TOKEN}\n")

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -32,13 +33,15 @@ def serve(
     no_worker: bool,
 ) -> int:
     """Run a node: receive webhooks, record them, react to them."""
-    settings = here().settings(project, host=host, port=port, public_url=public_url, data=data)
+    flags = {"host": host, "port": port, "public_url": public_url, "data": data}
+    again = partial(here().settings, project, **flags)
+    settings = again()
     checking = _begin_check(settings)
     from ringback.receiver.server import serve as run  # takes as long as the check: both at once
 
     _require_good(settings, checking)
     set_up_logging(settings)
-    return run(settings, worker=not no_worker) or 0
+    return run(settings, worker=not no_worker, again=again) or 0
 
 
 @click.command()
@@ -50,9 +53,10 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
     from ringback.project import Project
     from ringback.worker.main import work
 
-    settings = here().settings(project, data=data)
+    again = partial(here().settings, project, data=data)
+    settings = again()
     set_up_logging(settings)
-    return work(settings, Project.load, supervised=supervised)
+    return work(settings, Project.load, again=again, supervised=supervised)
 
 
 def _begin_check(settings: Settings) -> "subprocess.Popen[str]":

@@ -6,7 +6,7 @@ harm. https://www.twilio.com/docs/usage/api
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -26,11 +26,13 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Twilio's good answer: 2xx and its JSON object (empty after a delete)."""
+    """Twilio's good answer: 2xx and its JSON object (empty after a delete). `date` is the header of
+    that name: the time at Twilio, or at Maton."""
 
     http_status: int
     data: dict[str, Any]
     request_id: str = ""
+    date: str = ""
 
 
 class Wire:
@@ -78,6 +80,12 @@ class Wire:
         if self._control is not None:
             await self._control.aclose()
 
+    def sign_in(self, access: Access) -> None:
+        """Use these credentials from the next request on, at the same door as before."""
+        secrets = dict.fromkeys((*access.secrets, *self.access.secrets))
+        self.access = replace(access, secrets=tuple(secrets))
+        self._may_write = access.mode != "maton" or bool(access.connection)
+
     async def perform(self, request: Request) -> Reply:
         """Send a request once: no retry, no redirect, at most 35 s.
 
@@ -98,7 +106,8 @@ class Wire:
         request_id = answer.headers.get("twilio-request-id", "")[:64]
         if not 200 <= answer.status < 300:
             raise failure(answer, self.access, now=self._seams.time(), request_id=request_id)
-        return Reply(answer.status, self._resource(request, answer, request_id), request_id)
+        data = self._resource(request, answer, request_id)
+        return Reply(answer.status, data, request_id, answer.headers.get("date", "")[:64])
 
     def _encoded(self, request: Request) -> tuple[str, bytes]:
         url = self.access.base_url + VERSION + request.path

@@ -37,14 +37,18 @@ class Calls:
         wake: Callable[[int], object],
         counts: Counts,
     ) -> None:
-        self._seconds = settings.answer_seconds
-        self._fallback = settings.fallback_twiml
         self._log = log
         self._link = link
         self._wake = wake
         self._counts = counts
         self._given = Given(1024, 4 * 1024 * 1024)
         self._waiting: dict[str, asyncio.Task[str]] = {}
+        self.adopt(settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Wait as long, and fall back to what, these settings say."""
+        self._seconds = settings.answer_seconds
+        self._fallback = settings.fallback_twiml
 
     def take(self, key: str, entry: Entry, reply: Callable[[Answer], None]) -> None:
         """Record the request and answer it. `key` is its identity; `reply` gets the answer."""

@@ -56,20 +56,13 @@ class Intake:
     def __init__(
         self, settings: Settings, log: Log, link: Link | None, counts: Counts, base_url: str = ""
     ) -> None:
-        tokens: Mapping[str, tuple[str, ...]] = {
-            settings.account_sid: settings.auth_tokens,
-            **settings.accounts,
-        }
         self.log = log
         self.counts = counts
-        self.base_url = (settings.public_url or base_url).rstrip("/")
+        self._own_url = base_url
         self._link = link
         self._calls = Calls(settings, log, link, self.wake, counts)
-        self._verifier = Verifier(tokens, settings.shared_keys)
-        self._secret = settings.hook_secret.encode()
-        self._simulated = settings.simulated and settings.host in LOOPBACK
-        self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
-        self._refusals = Refusals(settings, self.base_url)
+        self._refusals = Refusals(settings, base_url)
+        self.adopt(settings)
         self._recent = Recent(REMEMBERED)
         self._pending: dict[str, list[Reply]] = {}
         self._newest = 0
@@ -78,6 +71,20 @@ class Intake:
         self._pause = FIRST_PAUSE
         self._moment = 0
         self._stamp = ""
+
+    def adopt(self, settings: Settings) -> None:
+        """Judge by these settings from the next request on."""
+        tokens: Mapping[str, tuple[str, ...]] = {
+            settings.account_sid: settings.auth_tokens,
+            **settings.accounts,
+        }
+        self.base_url = (settings.public_url or self._own_url).rstrip("/")
+        self._verifier = Verifier(tokens, settings.shared_keys)
+        self._secret = settings.hook_secret.encode()
+        self._simulated = settings.simulated and settings.host in LOOPBACK
+        self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
+        self._calls.adopt(settings)
+        self._refusals.adopt(settings)
 
     def judge(self, head: Head) -> Answer | None:
         """What to refuse before the body is read; None lets it come."""

@@ -33,14 +33,19 @@ class Refusals:
     """Explains refused requests, at most one every five seconds."""
 
     def __init__(self, settings: Settings, base_url: str = "") -> None:
-        self._tokens = {settings.account_sid: settings.auth_tokens, **settings.accounts}
-        self._shared = dict(settings.shared_keys)
-        self._base_url = settings.public_url or base_url
+        self._own_url = base_url
         self._path = settings.data / FILE
         self._told = settings.data / "wiring.json"
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.adopt(settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Explain by these settings from now on."""
+        self._tokens = {settings.account_sid: settings.auth_tokens, **settings.accounts}
+        self._shared = dict(settings.shared_keys)
+        self._base_url = settings.public_url or self._own_url
 
     def note(
         self, head: "Head", params: Sequence[tuple[str, str]] | None, body: bytes, account: str

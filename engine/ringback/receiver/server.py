@@ -16,7 +16,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.routing import BaseRoute
 
-from ringback.config import LOOPBACK, Settings
+from ringback.config import FIXED, LOOPBACK, Settings
+from ringback.errors import ConfigError
 from ringback.ipc import Link, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.door import MOST_CONNECTIONS, Door
@@ -113,6 +114,30 @@ class Node:
         """Stop accepting, finish what is in hand, then let the worker finish."""
         self._server.leave()
 
+    def reload(self, again: Callable[[], Settings]) -> None:
+        """Read the settings once more: judge by them from now on, and let the worker do the same.
+
+        When they are wrong, everything stays as it is. What only a restart can change is named.
+        """
+        try:
+            fresh = again()
+            fresh.require_serving()
+        except ConfigError as error:
+            problems = "; ".join(error.problems)
+            _logger.error("the new settings are wrong, the last good ones stay: %s", problems)
+            return
+        changed = fresh.differing(self.settings)
+        self.settings = fresh.keeping(self.settings)
+        self.intake.adopt(self.settings)
+        if self.supervisor is not None:
+            self.supervisor.environ = self.settings.child_environ(os.environ)
+            self.supervisor.reload()
+        live = ", ".join(name for name in changed if name not in FIXED)
+        _logger.warning("the settings were read again; changed: %s", live or "nothing")
+        fixed = ", ".join(name for name in changed if name in FIXED)
+        if fixed:
+            _logger.warning("restart the node to use the new %s", fixed)
+
     async def readiness(self) -> dict[str, str]:
         """What keeps this node from recording and working, by part."""
         problems = {}
@@ -181,19 +206,21 @@ def serve(
     *,
     worker: bool = True,
     on_ready: Callable[[str], object] | None = None,
+    again: Callable[[], Settings] | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> int:
     """Run the receiver (and its worker) until SIGTERM or SIGINT; the exit code.
 
-    SIGTERM finishes what is in hand; a second one ends at once. `on_ready` gets the address when
-    requests are accepted. 0 after an orderly stop, 74 or 65 when the log broke, the worker's own
-    code when it could not start at all. Raises ConfigError, HeldError, StorageError or DataError
-    when this node cannot start.
+    SIGTERM finishes what is in hand; a second one ends at once. On SIGHUP the settings are read
+    once more by `again`, which raises ConfigError when they are wrong. `on_ready` gets the address
+    when requests are accepted. 0 after an orderly stop, 74 or 65 when the log broke, the worker's
+    own code when it could not start at all. Raises ConfigError, HeldError, StorageError or
+    DataError when this node cannot start.
     """
     settings.require_serving()
     node, release = _open(settings, worker, routes)
     try:
-        return _run(_main(node, on_ready))
+        return _run(_main(node, on_ready, again or (lambda: settings)))
     finally:
         release()
 
@@ -215,8 +242,11 @@ def _open(
     return node, kept.close
 
 
-async def _main(node: Node, on_ready: Callable[[str], object] | None) -> int:
+async def _main(
+    node: Node, on_ready: Callable[[str], object] | None, again: Callable[[], Settings]
+) -> int:
     loop = asyncio.get_running_loop()
+    terminal = os.isatty(0)
     asked: list[float] = []
 
     def on_signal() -> None:
@@ -227,6 +257,12 @@ async def _main(node: Node, on_ready: Callable[[str], object] | None) -> int:
         if node.supervisor is not None:
             node.supervisor.kill()
         os._exit(128 + signal.SIGTERM)
+
+    def on_hangup() -> None:
+        if terminal and not os.isatty(0):  # the terminal that we were started in has gone
+            node.stop()
+        else:
+            node.reload(again)
 
     def ready(url: str) -> None:
         pid = node.supervisor.pid if node.supervisor is not None else None
@@ -240,6 +276,7 @@ async def _main(node: Node, on_ready: Callable[[str], object] | None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     if node.settings.simulated and node.settings.host in LOOPBACK:
         _logger.warning("simulated mode: events are trusted because they come from this machine")
     return await node.serve(ready)

@@ -40,7 +40,8 @@ class Supervisor:
     """Keeps one worker process alive until it is stopped.
 
     `command` starts the worker; its standard input is a pipe that closes when this process dies.
-    `on_restart` is called each time a worker had to be started again.
+    `environ` is what the next one gets. `on_restart` is called each time a worker had to be started
+    again.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Supervisor:
         on_restart: Callable[[], object] = lambda: None,
     ) -> None:
         self._command = command
-        self._environ = environ
+        self.environ = environ
         self._hands = hands
         self._on_restart = on_restart
         self._process: Process | None = None
@@ -88,6 +89,12 @@ class Supervisor:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeping
 
+    def reload(self) -> None:
+        """Let the worker read its files again (SIGHUP); one that is not ready for it yet starts
+        anew, and reads them then."""
+        if self._process is not None and self._process.returncode is None:
+            _send(self._process, signal.SIGHUP)
+
     def kill(self) -> None:
         """End the worker now, without asking."""
         self._stopping = True
@@ -96,7 +103,7 @@ class Supervisor:
 
     async def _spawn(self, ended: str = "") -> None:
         """Start a worker. `ended` tells it how the one before ended by itself, if it did."""
-        environ = {name: self._environ[name] for name in self._environ if name != ENDED}
+        environ = {name: self.environ[name] for name in self.environ if name != ENDED}
         if ended:
             environ[ENDED] = ended
         self._killed = 0.0
@@ -140,10 +147,10 @@ class Supervisor:
 
     def _how(self, code: int) -> str:
         """What the next worker is told about the end of this one; nothing when nobody is to blame:
-        an orderly end, or a kill from outside."""
+        an orderly end, a kill from outside, our own `reload` while it started."""
         if self._killed:
             return f"killed {self._killed}"
-        return "" if code in (0, -signal.SIGKILL) else _describe(code)
+        return "" if code in (0, -signal.SIGKILL, -signal.SIGHUP) else _describe(code)
 
     async def _look(self, process: Process) -> None:
         """Watch one worker; kill it when it blocks."""

@@ -23,7 +23,7 @@ _PREFIXES = {"send_message": ("SM", "MM"), "place_call": ("CA",)}
 
 
 class Control:
-    """Answers one operation at a time; `reload` is what the process does on SIGHUP."""
+    """Answers one operation at a time; `reload` reads rules and plugins again."""
 
     def __init__(
         self, engine: Engine, seams: Seams, reload: Callable[[], Awaitable[list[str]]]

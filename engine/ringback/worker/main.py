@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from ringback.config import Settings
@@ -22,8 +22,9 @@ from ringback.store.journal import Journal, get_meta
 from ringback.store.locks import hold
 from ringback.store.log import LogReader
 from ringback.worker.control import PAUSED, Control
-from ringback.worker.engine import Engine, Loaded
+from ringback.worker.engine import Engine
 from ringback.worker.notices import Notices
+from ringback.worker.reload import Load, Reloading
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,18 @@ ENDED = "RINGBACK_WORKER_ENDED"
 """How the supervisor saw the last worker end: `killed 123.4` (by it, at that monotonic time),
 `signal 11`, `exit 3`, or nothing when nobody is to blame."""
 
-Load = Callable[[Settings], Loaded]
 
-
-def work(settings: Settings, load: Load, *, supervised: bool = False) -> int:
+def work(
+    settings: Settings,
+    load: Load,
+    *,
+    again: Callable[[], Settings] | None = None,
+    supervised: bool = False,
+) -> int:
     """Run a worker until it is told to stop. Returns the exit code.
 
-    `supervised` means that a receiver started it: its end (seen on standard input) is ours too.
+    On SIGHUP the settings are read once more by `again`. `supervised` means that a receiver started
+    it: its end (seen on standard input) is ours too, and it starts us again when we end.
     Raises HeldError when another worker holds the data folder, DataError and StorageError for
     files that cannot be used.
     """
@@ -49,7 +55,7 @@ def work(settings: Settings, load: Load, *, supervised: bool = False) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work(settings, load, supervised))
+            return runner.run(_work(settings, load, again or (lambda: settings), supervised))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -72,7 +78,9 @@ def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextMana
             time.sleep(0.05)
 
 
-async def _work(settings: Settings, load: Load, supervised: bool) -> int:
+async def _work(
+    settings: Settings, load: Load, again: Callable[[], Settings], supervised: bool
+) -> int:
     hands_path = settings.data / "worker.hands"
     left = _left_behind(hands_path)
     hands = Hands.create(hands_path)
@@ -83,7 +91,7 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
     stop = asyncio.Event()
     code = 0
 
-    def poisoned(reason: str) -> None:
+    def restart(reason: str) -> None:
         nonlocal code
         log.error("the worker restarts: %s", reason)
         code = 1
@@ -96,27 +104,20 @@ async def _work(settings: Settings, load: Load, supervised: bool) -> int:
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
             settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
-            gateway=gateway, seams=REAL, hands=hands, on_poisoned=poisoned,
+            gateway=gateway, seams=REAL, hands=hands, on_poisoned=restart,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL
             ),
         )  # fmt: skip
         engine.sender.paused = bool(get_meta(journal.reader, PAUSED))
 
-        async def reload() -> list[str]:
-            fresh = load(settings)
-            if fresh.problems:
-                for problem in fresh.problems:
-                    log.error("%s", problem)
-                log.error("the last good rules stay in use")
-            else:
-                engine.adopt(fresh)
-            return [str(problem) for problem in fresh.problems]
-
-        control = Control(engine, REAL, reload)
+        reloading = Reloading(
+            settings, load, again, engine, gateway, restart if supervised else None
+        )
+        control = Control(engine, REAL, reloading.rules)
         server = await serve(socket_path(settings.data), control.handle)
         stack.push_async_callback(server.close)
-        _listen(stop, reload, supervised)
+        _listen(stop, reloading.everything, supervised)
         if left:
             await engine.blame(left, os.environ.get(ENDED, ""))
         await engine.run(stop, engine.watch.run)
@@ -146,20 +147,11 @@ async def _gateway(settings: Settings) -> AsyncIterator[Gateway | None]:
         yield gateway
 
 
-def _listen(
-    stop: asyncio.Event, reload: Callable[[], Awaitable[list[str]]], supervised: bool
-) -> None:
+def _listen(stop: asyncio.Event, reload: Callable[[], object], supervised: bool) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    tasks: set[asyncio.Future[list[str]]] = set()
-
-    def reloading() -> None:
-        task = asyncio.ensure_future(reload())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reloading)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     if supervised:
         _end_with_parent(stop)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from urllib.parse import quote, quote_plus, urlsplit
 
 from ringback.errors import ConfigError
+from ringback.gateway.proxy import Proxy
 from ringback.twilio.rest import is_sid
 
 MATON_BASE = "https://gateway.maton.ai/twilio"
@@ -42,11 +43,14 @@ class GatewaySettings(Protocol):
     def gateway_url(self) -> str: ...
     @property
     def control_url(self) -> str: ...
+    @property
+    def environ(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A way in: `maton` or `direct`, its base URL (in front of /2010-04-01) and its credentials.
+    """A way in: `maton` or `direct`, its base URL (in front of /2010-04-01), its credentials, and
+    the proxy on the way there, if there is one.
 
     `account_sid` may be empty through Maton: then it is asked for. `connection` is the pinned Maton
     connection. Neither `repr` nor `str` shows a credential.
@@ -59,6 +63,7 @@ class Access:
     control_url: str = ""
     authorization: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    proxy: Proxy | None = None
 
     @classmethod
     def maton(
@@ -103,10 +108,15 @@ class Access:
 
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> "Access":
-        """The door that the configuration names: Maton when its key is set, else direct.
+        """The door that the configuration names: Maton when its key is set, else direct; by way of
+        the proxy that the environment names.
 
         Raises ConfigError when there are no credentials at all, or when they cannot be right.
         """
+        return replace(cls._door(settings), proxy=Proxy.from_environ(settings.environ))
+
+    @classmethod
+    def _door(cls, settings: GatewaySettings) -> "Access":
         if settings.maton_api_key:
             return cls.maton(
                 settings.maton_api_key,

@@ -53,7 +53,8 @@ class Wire:
         self.access = access
         self._seams = seams
         self._limits = limits
-        self._pool = Pool(connections, tls=access.base_url.startswith("https:"))
+        tls = access.base_url.startswith("https:")
+        self._pool = Pool(connections, tls=tls, proxy=access.proxy)
         self._control: Pool | None = None
         self._may_write = access.mode != "maton" or bool(access.connection)
         self._account = access.account_sid
@@ -181,7 +182,8 @@ class Wire:
         if self.access.mode != "maton":
             raise UsageError("connections exist only through Maton: set MATON_API_KEY")
         if self._control is None:
-            self._control = Pool(5, tls=self.access.control_url.startswith("https:"))
+            tls = self.access.control_url.startswith("https:")
+            self._control = Pool(5, tls=tls, proxy=self.access.proxy)
         suffix = f"?{urlencode(query, quote_via=quote)}" if query else ""
         headers = self._headers()
         headers.append(("Authorization", self.access.authorization))

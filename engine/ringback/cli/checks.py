@@ -1,6 +1,7 @@
 """What the doctor looks at: one function for each question, each answering with findings."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.probe import Echo
 from ringback.gateway.wiring import Memory, changes, target_of, values_for, wanted
 from ringback.receiver import refusals
+from ringback.seams import iso
 
 OK, WARN, BAD, SKIPPED = "ok", "warn", "bad", "skipped"
 LEAST_FREE = 200 * 1024 * 1024
@@ -283,10 +285,32 @@ async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> Asyn
         yield Finding("rules", WARN, "no rule is live: nothing will react", "`ringback rules list`")
     cares = any(plugin.name == "opt_out" for plugin in project.plugins.plugins)
     if cares:
-        yield Finding("opt-out", OK, "the plugin opt_out keeps the list")
+        yield Finding("opt-out", OK, "the plugin opt_out keeps other rules from answering a STOP")
     else:
-        says = "no plugin keeps the list of who texted STOP; Twilio's own list (21610) still does"
+        says = "no plugin keeps rules from answering STOP, START and HELP, which Twilio answers"
         yield Finding("opt-out", WARN, says, "put plugins/opt_out.py back, if you send unasked")
+
+
+async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether people's STOPs come here, or only Twilio's refusals to text them."""
+    from ringback.store.consenting import opt_outs
+    from ringback.store.sqlite import connect_reader, speaking
+
+    path = settings.data / "journal.db"
+    try:
+        with contextlib.closing(connect_reader(path)) as connection, speaking(path):
+            found = opt_outs(connection, iso(datetime.now(UTC) - timedelta(days=30)))
+    except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
+        return
+    for sender, many in found.unheard:
+        says = f"{many} have left {sender} within 30 days and no STOP of theirs came here (21610)"
+        mend = f"`ringback connect {sender}`"
+        if sender.startswith("MG"):
+            mend = f"let the Messaging Service {sender} defer to its senders' webhooks"
+        yield Finding("opt-out", WARN, says, mend)
+    if found.heard:
+        said = f", {found.advanced} of them by Advanced Opt-Out" if found.advanced else ""
+        yield Finding("opt-out", OK, f"{found.heard} have left by a text that came here{said}")
 
 
 async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
@@ -356,7 +380,8 @@ async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
 
 
 CHECKS: tuple[Check, ...] = (
-    credentials, clock, node, public_address, numbers, disk, sqlite, rules_and_plugins, lately,
+    credentials, clock, node, public_address, numbers, disk, sqlite, rules_and_plugins, opted_out,
+    lately,
 )  # fmt: skip
 
 

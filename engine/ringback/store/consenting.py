@@ -1,10 +1,11 @@
 """Who may be texted by whom, and what was sent lately: the questions of the gate."""
 
 import sqlite3
+from dataclasses import dataclass
 
 from ringback.events import Event
 from ringback.seams import iso
-from ringback.twilio.consent import keyword
+from ringback.twilio.consent import OPTED_OUT, keyword
 
 _STATE = {"STOP": "out", "START": "in"}
 _GONE_OUT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
@@ -49,6 +50,31 @@ def opted_out(connection: sqlite3.Connection, sender: str, recipient: str) -> st
         (sender, recipient),
     ).fetchone()
     return f"{row[0]}, {row[1]}" if row else ""
+
+
+@dataclass(frozen=True, slots=True)
+class OptOuts:
+    """How people left: by a text that came here, some of them with Twilio's own word for it
+    (Advanced Opt-Out); and the pairs of sender and number of whom only a refused send told us."""
+
+    heard: int
+    advanced: int
+    unheard: tuple[tuple[str, int], ...]
+
+
+def opt_outs(connection: sqlite3.Connection, since: str) -> OptOuts:
+    """Who has left whom. `unheard` counts by sender those of whom we learned since then."""
+    heard, advanced = connection.execute(
+        "select count(*), coalesce(sum(e.fields like '%OptOutType%'), 0) from consents c "
+        "left join events e on e.uid = c.event_uid where c.state = 'out' and c.source like 'text %'"
+    ).fetchone()
+    unheard = connection.execute(
+        "select sender, count(*) from consents c where state = 'out' and source = ? and at >= ? "
+        "and not exists (select 1 from consents o where o.recipient = c.recipient "
+        "and o.source like 'text %') group by sender order by sender",
+        (f"error {OPTED_OUT}", since),
+    )
+    return OptOuts(heard, advanced, tuple((row[0], row[1]) for row in unheard))
 
 
 def sent_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:

@@ -170,6 +170,11 @@ class Settings:
         about="Hosts (name or name:port) that notices and http steps may call although they are "
         "private or plain http.",
     ))  # fmt: skip
+    notify: bool = field(default=True, metadata=_facts(
+        "RINGBACK_NOTIFY", kind="flag",
+        about="Whether notices and http steps go out; false shows them in the log instead, as "
+        "`ringback dev` does without --notify.",
+    ))  # fmt: skip
     entry_points: tuple[str, ...] = field(default=(), metadata=_facts(
         "RINGBACK_ENTRY_POINTS", kind="list",
         about="Packaged plugins to load, by entry point name; nothing else that is installed "

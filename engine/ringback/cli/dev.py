@@ -41,7 +41,12 @@ HIDDEN = (
 @click.option(
     "--port", default=None, help="Port of the node; default: the configured or a free one."
 )
-def dev(project: Path | None, port: str | None) -> int:
+@click.option(
+    "--notify",
+    is_flag=True,
+    help="Let notices and http steps go out for real; without it they are shown.",
+)
+def dev(project: Path | None, port: str | None, notify: bool) -> int:
     """Run a node and a simulated Twilio here; needs no account and no settings.
 
     Edit rules and plugins while it runs: they are loaded again at once. Ctrl-C ends everything.
@@ -50,12 +55,13 @@ def dev(project: Path | None, port: str | None) -> int:
     other = live_dev(settings.data)
     if other:
         raise HeldError(f"`ringback dev` runs here already, with pid {other['pid']}")
-    return asyncio.run(_Dev(settings).run())
+    return asyncio.run(_Dev(settings, notify).run())
 
 
 class _Dev:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, notify: bool) -> None:
         self._settings = settings
+        self._notify = notify
         self._data = settings.data / DEV_FOLDER
         self._note = self._data / "dev.json"
         self._stop = asyncio.Event()
@@ -112,6 +118,7 @@ class _Dev:
             "gateway_url": str(facts["base_url"]),
             "control_url": str(facts["control_url"]),
             "sender": str(facts["numbers"][0]),
+            "notify": str(self._notify),
             **dict.fromkeys(HIDDEN, ""),
         }
         settings = Settings.load(self._settings.project, os.environ, flags)
@@ -210,10 +217,11 @@ class _Dev:
 
     def _announce(self, facts: dict[str, Any], address: str) -> None:
         numbers = ", ".join(facts["numbers"])
+        notices = "; notices do go out" if self._notify else ", and notices are only shown"
         click.echo(
             f"""
 {style("ringback dev", "green")} is up: node {address}, simulated Twilio {facts["base_url"]}
-Our numbers here: {numbers}. Nothing leaves this machine for a phone network.
+Our numbers here: {numbers}. Nothing leaves this machine for a phone network{notices}.
 
 In another shell, in this folder:
   ringback simulate message "What are your hours?"   text us; the reply comes back

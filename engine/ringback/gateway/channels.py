@@ -107,12 +107,19 @@ class Channels:
                     self.problems.append(f"[channels.{name}] {place}: {each['msg']}".replace(
                         "] :", "]:"))  # fmt: skip
 
+    def require(self, name: str) -> None:
+        """Raise UsageError when no channel is called so."""
+        if name not in (*BUILT_IN, *self._tables):
+            known = ", ".join((*BUILT_IN, *self._tables))
+            raise UsageError(f"notify: no channel is called {name!r}; there are: {known}")
+
     async def give(self, wish: Notify, event_uid: str) -> None:
         """Give one notice.
 
         Raises UsageError for a channel that is not there, GatewayError when the other side did not
         take it.
         """
+        self.require(wish.via)
         table = self._tables.get(wish.via)
         match table:
             case WebhookTable():
@@ -134,11 +141,8 @@ class Channels:
         if wish.via == "log":
             level = _LEVELS.get(wish.severity, logging.WARNING)
             log.log(level, "%s", wish.text, extra={"event_uid": event_uid, "key": wish.key})
-        elif wish.via == "webhook":
-            await self._webhook(wish, event_uid, wish.url, "")
         else:
-            known = ", ".join((*BUILT_IN, *self._tables))
-            raise UsageError(f"notify: no channel is called {wish.via!r}; there are: {known}")
+            await self._webhook(wish, event_uid, wish.url, "")
 
     async def _webhook(self, wish: Notify, event_uid: str, url: str, secret: str) -> None:
         payload = {

@@ -106,7 +106,8 @@ async def _work(
             settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
             gateway=gateway, seams=REAL, hands=hands, on_poisoned=restart,
             notices=Notices(
-                outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL
+                outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
+                going_out=settings.notify,
             ),
         )  # fmt: skip
         engine.sender.paused = bool(get_meta(journal.reader, PAUSED))

@@ -83,12 +83,15 @@ def get_action(connection: sqlite3.Connection, uid: str) -> StoredAction | None:
     return StoredAction(*row) if row else None
 
 
-def sendable(connection: sqlite3.Connection, now: str, limit: int) -> list[StoredAction]:
-    """Actions that may be tried now, oldest first."""
+def sendable(
+    connection: sqlite3.Connection, now: str, limit: int, *, far: str = "9"
+) -> list[StoredAction]:
+    """Actions that may be tried now, oldest first. What is to be tried again later than `far` was
+    put off before the clock was set back, and may be tried too."""
     rows = connection.execute(
         f"select {COLUMNS} from actions where state = 'planned' "
-        "and (due_at is null or due_at <= ?) order by id limit ?",
-        (now, limit),
+        "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
+        (now, far, limit),
     ).fetchall()
     rows += connection.execute(
         f"select {COLUMNS} from actions where state = 'deferred' and due_at <= ? "
@@ -98,12 +101,15 @@ def sendable(connection: sqlite3.Connection, now: str, limit: int) -> list[Store
     return [StoredAction(*row) for row in rows[:limit]]
 
 
-def due_unknown(connection: sqlite3.Connection, now: str, limit: int) -> list[StoredAction]:
-    """Actions whose fate is unknown and should be looked into now."""
+def due_unknown(
+    connection: sqlite3.Connection, now: str, limit: int, *, far: str = "9"
+) -> list[StoredAction]:
+    """Actions whose fate is unknown and should be looked into now. What is due later than `far` was
+    put off before the clock was set back."""
     rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'unknown' and due_at <= ? "
+        f"select {COLUMNS} from actions where state = 'unknown' and (due_at <= ? or due_at > ?) "
         "order by due_at limit ?",
-        (now, limit),
+        (now, far, limit),
     )
     return [StoredAction(*row) for row in rows]
 

@@ -7,6 +7,7 @@ from ringback.gateway.client import Gateway, Reply
 from ringback.gateway.limits import Limits
 from ringback.seams import Seams, iso
 from ringback.twilio.rest import Request
+from ringback.worker.clock import Clock
 
 LONGEST_WAIT = 30.0
 
@@ -17,8 +18,11 @@ class Asker:
     `gateway` is None when none is configured; then every question fails.
     """
 
-    def __init__(self, gateway: Gateway | None, limits: Limits, seams: Seams) -> None:
+    def __init__(
+        self, gateway: Gateway | None, limits: Limits, seams: Seams, clock: Clock
+    ) -> None:
         self.gateway = gateway
+        self.clock = clock
         self._limits = limits
         self._seams = seams
 
@@ -37,4 +41,5 @@ class Asker:
             self._limits.record(request, error)
             raise
         self._limits.record(request, None)
+        self.clock.hear(reply.date)
         return reply

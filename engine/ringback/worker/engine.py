@@ -29,6 +29,7 @@ from ringback.store.running import NewAction
 from ringback.worker.answers import Waiting
 from ringback.worker.asking import Asker
 from ringback.worker.calls import Calls
+from ringback.worker.clock import Clock
 from ringback.worker.confirm import Confirmer
 from ringback.worker.gate import Gatekeeper
 from ringback.worker.handlers import Handlers
@@ -88,6 +89,7 @@ class Engine:
         on_poisoned: Callable[[str], None],
         notices: Notices,
         receiver: Link | None = None,
+        handlers: Handlers | None = None,
     ) -> None:
         self.settings = settings
         self.journal = journal
@@ -96,7 +98,7 @@ class Engine:
         self._seams = seams
         self._hands = hands
         self._loaded = loaded
-        self.handlers = Handlers(hands, on_poisoned)
+        self.handlers = handlers or Handlers(hands, on_poisoned)
         self.lanes = Lanes()
         self.waits = Waits()
         self.gate = Gatekeeper(journal, settings, seams)
@@ -116,12 +118,13 @@ class Engine:
             settings.mode, seams=seams, rate=settings.gateway_rate,
             pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
         )  # fmt: skip
+        clock = Clock(seams)
         self.sender = Sender(
             journal=journal, settings=settings, seams=seams, gateway=gateway, gate=self.gate,
-            limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
+            clock=clock, limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
             on_due=self._due,
         )  # fmt: skip
-        asker = Asker(gateway, limits, seams)
+        asker = Asker(gateway, limits, seams, clock)
         self.incidents = Incidents(journal, seams)
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
         self.watch = Watch(

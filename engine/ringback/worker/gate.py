@@ -46,9 +46,10 @@ class Gatekeeper:
         self._settings = settings
         self._seams = seams
         self._quiet = Quiet(settings.quiet_hours, settings.quiet_zone)
-        since = iso(seams.now() - HOUR)
+        now, passed = seams.now(), seams.monotonic()
         self._sent = deque(
-            from_iso(moment) for moment in consenting.sent_in_all(journal.reader, since)
+            passed - max(0.0, (now - from_iso(moment)).total_seconds())
+            for moment in consenting.sent_in_all(journal.reader, iso(now - HOUR))
         )
         self._ours = consenting.our_numbers(journal.reader)
         if settings.sender:
@@ -80,7 +81,7 @@ class Gatekeeper:
     def opened(self, action: StoredAction) -> None:
         """An attempt is about to leave: it counts, and what was only looked at does not."""
         if self._addressed(action) is not None:
-            self._sent.append(self._seams.now())
+            self._sent.append(self._seams.monotonic())
 
     def learn(self, event: Event) -> None:
         """Take note of our own numbers. Consent is written where the event is recorded."""
@@ -118,7 +119,8 @@ class Gatekeeper:
         return ""
 
     def _budget(self, action: StoredAction, now: datetime) -> str:
-        while self._sent and self._sent[0] < now - HOUR:
+        hour_ago = self._seams.monotonic() - HOUR.total_seconds()
+        while self._sent and self._sent[0] < hour_ago:
             self._sent.popleft()
         total = self._settings.total_per_hour
         if total and len(self._sent) >= total:

@@ -24,6 +24,7 @@ from ringback.store.sending import CREATES, StoredAction, Verdict
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker import classify
+from ringback.worker.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Sender:
         seams: Seams,
         gateway: Gateway | None,
         gate: Gate,
+        clock: Clock,
         limits: Limits,
         boot: str,
         notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
@@ -73,6 +75,7 @@ class Sender:
         self._seams = seams
         self._gateway = gateway
         self._gate = gate
+        self._clock = clock
         self._limits = limits
         self._boot = boot
         self._notice = notice
@@ -106,7 +109,9 @@ class Sender:
     def refill(self) -> None:
         """Take from the journal whatever may be sent now."""
         self._more = False
-        found = sending.sendable(self._journal.reader, iso(self._seams.now()), READY_LIMIT)
+        now = self._seams.now()
+        far = iso(now + timedelta(seconds=classify.BACKOFF_CAP + 60))
+        found = sending.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)
         self.offer(found)
 
     async def idle(self) -> None:
@@ -172,7 +177,7 @@ class Sender:
                 action=action,
                 attempt_uid=attempt_uid,
                 tag=tag,
-                now=iso(now),
+                now=iso(self._clock.now()),
                 boot=self._boot,
             )
         )
@@ -185,6 +190,7 @@ class Sender:
         if refused:
             return
         self._gate.opened(action)
+        self._clock.began(action.uid)
         verdict = await self._attempt(action, tag, opened)
         state = await self._journal.write(
             partial(
@@ -290,6 +296,7 @@ class Sender:
                 log.error("%s are held back: %s", request.resource, opened)
             raise
         self._limits.record(request, None)
+        self._clock.hear(reply.date)
         return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
 
     def _callback(self, kind: str, tag: str) -> str:

@@ -8,7 +8,7 @@ error of the list is never taken for an absence. What stays unproven is parked f
 import asyncio
 import logging
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -21,12 +21,14 @@ from ringback.seams import Seams, from_iso, iso
 from ringback.store import sending, settling
 from ringback.store.journal import Journal
 from ringback.store.sending import CREATES, StoredAction
-from ringback.twilio.rest import Request, path
+from ringback.twilio.rest import Request, is_sid, path
+from ringback.worker import classify
 from ringback.worker.asking import Asker
 
 log = logging.getLogger(__name__)
 
 POLLS = 3
+NEXT_LOOK = (20.0, 40.0)
 RESENDS = 3
 PAGE_SIZE = 1000
 BATCH = 50
@@ -60,7 +62,9 @@ class Settler:
 
     async def step(self) -> int:
         """Look into everything that is due; returns how many that was."""
-        due = sending.due_unknown(self._journal.reader, iso(self._seams.now()), BATCH)
+        now = self._seams.now()
+        far = iso(now + timedelta(seconds=max(60.0, self._settings.settle_seconds) + 1))
+        due = sending.due_unknown(self._journal.reader, iso(now), BATCH, far=far)
         room = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(action: StoredAction) -> None:
@@ -86,13 +90,19 @@ class Settler:
         except GatewayError as error:
             await self._later(action, f"the list could not be read: {error}", looked=False)
             return
-        found = self._matching(action.action, records, from_iso(started))
+        starts = self._asker.clock.starts(action.uid, from_iso(started))
+        if not starts:
+            await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
+            return
+        found = self._matching(action.action, records, starts)
         if found and any(record is None for record in found):
             await self._park(action, "Twilio keeps no text or number to compare (redaction)")
             return
         fresh = self._unclaimed([record for record in found if record is not None])
         if fresh:
             await self._claim(action, fresh)
+        elif self._asker.clock.now() - max(starts) < self._patience(action, polls):
+            await self._later(action, "too early to say that it is not there", looked=False)
         elif polls + 1 < POLLS:
             await self._later(action, f"not in Twilio's list yet, look {polls + 1}", looked=True)
         else:
@@ -104,8 +114,7 @@ class Settler:
         resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
         query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
         sender = wish.sender or self._settings.sender
-        service = isinstance(wish, SendMessage) and wish.messaging_service_sid
-        if sender and not service:
+        if sender and not (isinstance(wish, SendMessage) and self._service(wish)):
             query.append(("From", sender))
         request = Request(
             "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
@@ -117,17 +126,22 @@ class Settler:
         return [record for record in records if isinstance(record, Mapping)]
 
     def _matching(
-        self, wish: Action, records: list[Mapping[str, Any]], started: datetime
+        self, wish: Action, records: list[Mapping[str, Any]], starts: Sequence[datetime]
     ) -> list[Mapping[str, Any] | None]:
         """The records that can be this send; None stands for one that cannot be compared."""
         found: list[Mapping[str, Any] | None] = []
         for record in records:
             created = _created(record)
-            if created is None or not started - EARLIER <= created <= started + LATER:
+            if created is None or not any(
+                started - EARLIER <= created <= started + LATER for started in starts
+            ):
                 continue
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
             if isinstance(wish, SendMessage):
+                # Its sender may not be chosen yet; that of another service may be our number.
+                if str(record.get("messaging_service_sid") or "") != self._service(wish):
+                    continue
                 body = record.get("body")
                 if wish.body and not body:
                     found.append(None)
@@ -160,9 +174,21 @@ class Settler:
         if state in ("settled", "failed"):
             self._on_end(action.uid, state)
 
+    def _service(self, wish: SendMessage) -> str:
+        """The messaging service that the text goes through; it may be the default sender."""
+        sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+        return sender if is_sid(sender, "MG") else ""
+
+    def _patience(self, action: StoredAction, polls: int) -> timedelta:
+        """How long after it was sent the next look may count as one that found nothing. Our own
+        clock cannot tell: it may have been set."""
+        settle = self._settings.settle_seconds
+        first = settle * (classify.FAST_SHARE if action.policy == "fast" else 1.0)
+        return timedelta(seconds=first + min(polls, POLLS - 1) * NEXT_LOOK[0] * settle / 60.0 - 1)
+
     async def _later(self, action: StoredAction, reason: str, *, looked: bool) -> None:
         scale = self._settings.settle_seconds / 60.0
-        seconds = self._seams.dice.uniform(20.0, 40.0) * scale
+        seconds = self._seams.dice.uniform(*NEXT_LOOK) * scale
         due = iso(self._seams.now() + timedelta(seconds=seconds))
         await self._journal.write(
             partial(settling.postpone, action_uid=action.uid, due_at=due, reason=reason,

@@ -15,15 +15,21 @@ from typing import Any
 import pytest
 
 from ringback.errors import GatewayError
-from ringback.store import matching, sending, settling
+from ringback.store import consenting, matching, sending, settling
 from ringback.store.journal import set_meta
 from ringback.store.sending import Verdict as SendVerdict
+from ringback.testing.simulation import story
 from ringback.testing.simulation.faults import CREATE, Faults, calm
 from ringback.testing.simulation.tell import tell
 from ringback.testing.simulation.verdict import Verdict
 from ringback.worker import classify, plan
+from ringback.worker.clock import Clock
 from ringback.worker.hooks import Hooks
 from ringback.worker.match import Matcher
+from ringback.worker.repair import Repairer
+from ringback.worker.resume import Resumer
+from ringback.worker.send import Sender
+from ringback.worker.settle import Settler
 
 INTENTS = 50
 COMMAND = [sys.executable, "-m", "ringback.testing.simulation"]
@@ -154,6 +160,29 @@ def greedy(connection: Any, action: Any, sid: str, **rest: Any) -> str:
     return REAL_CLAIM(connection, action, "SM" + action.uid[-32:].lower(), **rest)
 
 
+def hurried(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVerdict:
+    """`fast` taken for a word that allows to send again at once."""
+    return naive(kind, policy, error, **rest) if policy == "fast" else REAL_BAD(
+        kind, policy, error, **rest
+    )  # fmt: skip
+
+
+def by_our_clock(patch: pytest.MonkeyPatch) -> None:
+    """What was sent is looked for by a clock that somebody sets."""
+    patch.setattr(Clock, "now", lambda clock: clock._seams.now())
+    patch.setattr(Clock, "starts", lambda clock, uid, noted: (noted,))
+
+
+async def ours(repairer: Repairer) -> Any:
+    """The lists are read back by a clock that somebody sets."""
+    return repairer._seams.now()
+
+
+def patient(question: Any) -> Any:
+    """What was put off waits until the clock comes to it, however long that is."""
+    return lambda connection, now, limit, far: question(connection, now, limit)
+
+
 REAL_BAD = classify.bad
 REAL_MATCH = Matcher._match
 REAL_CLAIM = settling.claim
@@ -169,6 +198,11 @@ def instead(where: object, name: str, what: object) -> Break:
 DEADLY = replace(Faults(), kill_hot=0.02)
 STERN = replace(Faults(), create=CREATE | {"rejected": 0.2})
 SILENT = replace(calm(), create={"reset_after": 0.5}, callback_lost=1.0)
+SET = replace(SILENT, clock_set=1.0)
+SET_BACK = replace(Faults(), clock_set=1.0)
+UNTOLD = replace(calm(), webhook_lost=0.3, clock_set=1.0)
+STOPPING = replace(calm(), stop=1.0)
+PAUSING = replace(calm(), pause=1.0)
 DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
 
 
@@ -186,12 +220,21 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(settling, "claim", greedy), SILENT, "false_claim"),
         (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
+        (by_our_clock, SET, "doubled"),
+        (instead(Repairer, "_now", ours), UNTOLD, "lost"),
+        (instead(sending, "due_unknown", patient(sending.due_unknown)), SET_BACK, "stuck"),
+        (instead(sending, "sendable", patient(sending.sendable)), SET_BACK, "stuck"),
+        (instead(classify, "bad", hurried), Faults(), "doubled"),
+        (instead(consenting, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
+        (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
     ],
     ids=[
         "a naive retry", "one look at the list", "a restart that sends again",
         "a restart that forgets", "a cursor ahead of the events", "an end told only once",
         "the last status wins", "a claim without proof", "twins at the same time",
-        "a refusal without words",
+        "a refusal without words", "a clock that is set", "a clock that is set, for the lists",
+        "a look put off by a clock that was set back", "a send put off by it",
+        "a hurried `fast`", "a STOP that is not heard", "a pause that is none",
     ],
 )  # fmt: skip
 def test_the_checker_notices(
@@ -205,3 +248,58 @@ def test_the_checker_notices(
         if getattr(total, kind):
             return
     pytest.fail(f"30 stories without this safeguard, and nothing {kind}: {total}")
+
+
+def only(patch: pytest.MonkeyPatch, *words: str, people: int = 25) -> None:
+    """So many people write, and about nothing else."""
+    patch.setattr(story, "WORDS", words)
+    patch.setattr(story, "PEOPLE", people)
+
+
+def blamed(faults: Faults, kind: str) -> int:
+    """How many of a few stories it takes until something of this kind is found; 0 for never."""
+    for seed in range(20):
+        if getattr(tell(seed, INTENTS, faults=faults)[0], kind):
+            return seed + 1
+    return 0
+
+
+def test_fast_doubles_by_its_contract_and_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where records show up to a minute and a half late, `fast` sends again, as it says. That is
+    counted, and hides no other double: `checked` made none."""
+    only(monkeypatch, "quick", "echo")
+    late = replace(SILENT, slow_list=1.0, lag=90.0)
+    total = Verdict(stories=0)
+    for seed in range(6):
+        total.add(tell(seed, INTENTS, faults=late)[0])
+    assert total.problems == []
+    assert total.fast_doubled > 0
+
+
+def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their records differ in the service only. Without looking at it they are mixed up."""
+    only(monkeypatch, "hours", "desk", people=4)
+    assert not blamed(SILENT, "bad")
+    real = Settler._matching
+
+    def mixed(settler: Settler, wish: Any, records: Any, starts: Any) -> Any:
+        plain = [{**record, "messaging_service_sid": wish.messaging_service_sid}
+                 for record in records]  # fmt: skip
+        return real(settler, wish, plain, starts)
+
+    monkeypatch.setattr(Settler, "_matching", mixed)
+    assert blamed(SILENT, "false_claim")
+
+
+def test_a_handler_that_died_with_the_worker_is_called_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Plain and async handlers live through deaths. When a new life forgets them, it shows."""
+    only(monkeypatch, "plain", "awaited")
+    assert not blamed(replace(DEADLY, kill_anywhere=0.002), "bad")
+    monkeypatch.setattr(Resumer, "restore", lambda resumer: None)
+    assert blamed(replace(DEADLY, kill_anywhere=0.002), "stuck")

@@ -12,6 +12,7 @@ COMMAND = "python -m ringback.testing.simulation"
 MUST_BE_ZERO = (
     ("lost", "acknowledged and not acted on, or reported sent and never made"),
     ("doubled", "made twice at Twilio, or run twice"),
+    ("unwanted", "sent to somebody after a STOP, or in a pause"),
     ("stuck", "not at an end when the world had come to rest"),
     ("unexplained", "an end without a reason, an event without a webhook"),
     ("false_claim", "a record taken for another's"),
@@ -23,8 +24,11 @@ COUNTED = (
     ("fetched", "events fetched back, for want of a webhook"),
     ("sends", "messages and calls made"), ("kills", "kills of the worker"),
     ("freezes", "times it stood still"), ("faults", "faults of Twilio"),
+    ("jumps", "times the wall clock was set"), ("stops", "people who said STOP"),
+    ("pauses", "pauses of an operator"),
     ("failed", "actions failed, each with its reason"), ("refused", "refused by the gate"),
     ("parked_checked", "parked under `checked`"), ("parked_once", "parked under `at_most_once`"),
+    ("fast_doubled", "doubled by contract: made twice under `fast`, seen too late"),
     ("parked_other", "parked, notices and the like"),
 )  # fmt: skip
 

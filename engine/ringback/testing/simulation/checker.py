@@ -3,7 +3,7 @@
 The checker has its own idea of which rule wants which webhook and knows nothing of the worker's.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -15,13 +15,18 @@ from ringback.outcomes import rank
 from ringback.seams import from_iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation.sends import PROVEN, judge_sends
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.verdict import Verdict
 
-TEXT_RULES = {"echo", "hours", "alert", "ring", "later"}
+TEXT_RULES = {
+    "plain": "shop.plain", "awaited": "shop.awaited",
+    **{word: word for word in
+       ("echo", "hours", "alert", "ring", "later", "quick", "once", "served", "desk")},
+}  # fmt: skip
+"""Which rule answers a text that begins with this word."""
 OPEN_ACTIONS = {"planned", "deferred", "sending", "unknown"}
 OPEN_RUNS = {"pending", "running", "waiting"}
-PROVEN = {"accepted", "settled"}
 UNPROVEN = {"planned", "deferred", "sending", "unknown", "parked", "refused", "cancelled"}
 EXPLAINED = {"failed", "refused", "parked", "cancelled", "deferred", "unknown"}
 
@@ -31,7 +36,8 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
     hold at every moment is judged."""
     verdict = Verdict(
         kills=story.kills, freezes=story.freezes, faults=sum(story.twilio.injected.values()),
-        days=story.clock.now / 86400,
+        days=story.clock.now / 86400, jumps=story.jumps, stops=len(story.stopped),
+        pauses=len(story.paused),
     )  # fmt: skip
     for crash in story.crashes:
         verdict.blame("crashed", crash)
@@ -49,7 +55,7 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
     verdict.fetched = sum(event["source"] == "repair" for event in events)
     verdict.events, verdict.intents = len(events), len(actions)
     _history(verdict, story)
-    _sends(verdict, story, actions, tags, drained)
+    judge_sends(verdict, story, actions, tags, drained=drained)
     _events(verdict, story.acknowledged, events, runs, actions, drained)
     _ends(verdict, runs, actions, drained)
     if drained:
@@ -72,37 +78,6 @@ def _history(verdict: Verdict, story: Story) -> None:
                 "order_regress",
                 f"{move.uid} at {when:.3f}: {move.old} {move.was} -> {move.new} {move.outcome}",
             )
-
-
-def _sends(
-    verdict: Verdict,
-    story: Story,
-    actions: list[dict[str, Any]],
-    tags: dict[str, str],
-    drained: bool,
-) -> None:
-    """Each action left at most one record at Twilio, and says so."""
-    made: dict[str, list[str]] = defaultdict(list)
-    for record in story.twilio.records.values():
-        action_uid = tags.get(record.tag)
-        if action_uid is None:
-            verdict.blame("doubled", f"{record.sid} was made for nobody")
-        else:
-            made[action_uid].append(record.sid)
-    verdict.sends = len(story.twilio.records)
-    for action in actions:
-        if action["kind"] not in ("send_message", "place_call"):
-            continue
-        uid, state, sids = action["uid"], action["state"], made[action["uid"]]
-        where = f"{uid} ({action['rule']}, {state}: {action['reason']})"
-        if len(sids) > 1:
-            verdict.blame("doubled", f"{where} was sent {len(sids)} times")
-        if action["remote_sid"] and action["remote_sid"] not in sids:
-            verdict.blame("false_claim", f"{where} claims {action['remote_sid']}")
-        if state in PROVEN and not sids:
-            verdict.blame("lost", f"{where} was never made")
-        if drained and state == "failed" and not action["outcome"] and sids:
-            verdict.blame("false_claim", f"{where} was made as {sids[0]}")
 
 
 def _events(
@@ -161,7 +136,8 @@ def _identity(entry: Entry) -> str:
 def _wanted_by(entry: Entry) -> set[str]:
     get = _fields(entry).get
     if entry.route == "message":
-        return set() if _stale(entry) else {str(get("Body")).split()[0]} & TEXT_RULES
+        rule = TEXT_RULES.get(str(get("Body")).split()[0], "")
+        return set() if _stale(entry) or not rule else {rule}
     if get("MessageStatus") == "undelivered":
         return {"undelivered"}
     return {"hang-up"} if get("CallStatus") == "in-progress" else set()

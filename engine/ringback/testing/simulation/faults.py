@@ -31,7 +31,8 @@ LIST: dict[str, float] = {"reset": 0.05, "timeout": 0.03, "500": 0.05, "429": 0.
 @dataclass(frozen=True)
 class Faults:
     """The chances of one story. `landing` is how late a request may be carried out whose answer was
-    lost, `lag` how late a record may show in a list; both in seconds."""
+    lost, `lag` how late a record may show in a list; both in seconds. The last three are shares of
+    stories: in which the clock is set, in which people say STOP, in which an operator pauses."""
 
     create: dict[str, float] = field(default_factory=lambda: dict(CREATE))
     read: dict[str, float] = field(default_factory=lambda: dict(LIST))
@@ -52,6 +53,9 @@ class Faults:
     kill_hot: float = 0.0025
     receiver_too: float = 0.2
     freeze: float = 0.001
+    clock_set: float = 0.3
+    stop: float = 0.5
+    pause: float = 0.25
 
     def pick(self, dice: Random, among: dict[str, float]) -> str:
         """One fault, or `none`."""

@@ -15,27 +15,30 @@ from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.gateway.client import Gateway
 from ringback.gateway.wire import Reply
 from ringback.ipc import Link, Message, WorkerAway
-from ringback.plugins.loader import PluginSet
-from ringback.rules.load import load_rules
+from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams
+from ringback.store.journal import get_meta
 from ringback.store.log import LogReader
 from ringback.testing.simulation.disk import Move, SimulatedJournal
 from ringback.testing.simulation.faults import Faults
 from ringback.testing.simulation.loop import Clock, VirtualLoop
-from ringback.testing.simulation.twilio import Answer, Twilio
+from ringback.testing.simulation.threads import SimulatedHandlers
+from ringback.testing.simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 from ringback.twilio.rest import Request
+from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.notices import Notices
 
-ACCOUNT = "AC" + "0" * 32
-OURS = "+15550000001"
 RULES = Path(__file__).with_name("shop.yaml")
+PLUGINS = Path(__file__).with_name("plugins")
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a project gives to its worker, here without plugins."""
+    """What a project gives to its worker."""
 
     ruleset: RuleSet
     plugins: PluginSet = field(default_factory=PluginSet)
@@ -43,12 +46,20 @@ class Rules:
 
 
 @cache
-def rules(path: Path = RULES) -> Rules:
-    """The compiled rules of the simulated project. Raises RuleErrors when the file is wrong."""
-    loaded = load_rules([path])
-    if loaded.problems:
-        raise RuleErrors(loaded.problems)
-    return Rules(RuleSet(loaded.rules, loaded.language))
+def rules() -> Rules:
+    """The compiled rules of the simulated project. Raises RuleErrors when a file is wrong."""
+    plugins, loaded = load_plugins(PLUGINS), load_rules([RULES])
+    problems = [*plugins.problems, *loaded.problems]
+    found = list(loaded.rules)
+    for spec in plugins.specs:
+        compiled = compile_rule(spec, loaded.language)
+        if isinstance(compiled, Rule):
+            found.append(compiled)
+        else:
+            problems += compiled
+    if problems:
+        raise RuleErrors(problems)
+    return Rules(RuleSet(found, loaded.language), plugins)
 
 
 def settings_for(folder: Path, settle_seconds: float = 60.0) -> Settings:
@@ -110,6 +121,10 @@ class _Hatch(Link):
         return {"ok": True}
 
 
+async def _nothing() -> list[str]:
+    return []
+
+
 class Life:
     """The worker between two deaths. `hot` is called at the moments at which a death hurts most."""
 
@@ -143,8 +158,10 @@ class Life:
             settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
             gateway=cast(Gateway, self._door), seams=self.seams, hands=None,
             on_poisoned=lambda reason: None, notices=_Told(told),
-            receiver=_Hatch(fetched),
+            receiver=_Hatch(fetched), handlers=SimulatedHandlers(dice),
         )  # fmt: skip
+        self.engine.sender.paused = bool(get_meta(self.journal.reader, PAUSED))
+        self.control = Control(self.engine, self.seams, _nothing)
         self._stop = asyncio.Event()
         self._run = self.loop.create_task(self.engine.run(self._stop, self.engine.watch.run))
 
@@ -160,6 +177,10 @@ class Life:
     def wake(self) -> None:
         """There is news in the log."""
         self.engine.wake()
+
+    def ask(self, operation: str) -> "asyncio.Task[Any]":
+        """Ask what an operator may ask of a worker: `pause`, `resume`."""
+        return self.loop.create_task(self.control.handle({"op": operation}))
 
     def stop(self) -> None:
         """Ask the engine to end in order."""

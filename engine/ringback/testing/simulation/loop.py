@@ -16,14 +16,16 @@ EPOCH = 1_767_225_600.0
 
 
 class Clock:
-    """The one time of a simulated world, in seconds since its beginning."""
+    """The one time of a simulated world, in seconds since its beginning. `wrong` is by how much the
+    wall clock of our machine is ahead of it."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.wrong = 0.0
 
     def wall(self) -> float:
-        """The same moment as seconds since 1970."""
-        return EPOCH + self.now
+        """What our machine takes this moment for, in seconds since 1970."""
+        return EPOCH + self.now + self.wrong
 
 
 class VirtualLoop:

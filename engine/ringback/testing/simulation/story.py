@@ -14,18 +14,21 @@ from urllib.parse import urlencode
 
 from ringback.config import Settings
 from ringback.errors import RingbackError
-from ringback.seams import Seams, iso
+from ringback.seams import Seams, from_iso, iso
 from ringback.store.log import Entry, Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.disk import Move
 from ringback.testing.simulation.faults import Faults, calm
-from ringback.testing.simulation.life import ACCOUNT, OURS, Life, settings_for
+from ringback.testing.simulation.life import Life, settings_for
 from ringback.testing.simulation.loop import Clock
-from ringback.testing.simulation.twilio import Twilio
+from ringback.testing.simulation.twilio import ACCOUNT, OURS, SERVICE, Twilio
 
-WORDS = ("echo", "echo", "echo", "echo", "hours", "hours", "alert", "ring", "ring", "later")
+WORDS = (
+    *("echo",) * 4, *("hours",) * 3, "desk", *("alert",) * 2, *("ring",) * 3, "later",
+    *("quick",) * 2, "once", "served", "plain", "awaited",
+)  # fmt: skip
 PEOPLE = 25
 SPAN = 300.0
 """In so many seconds all customers write."""
@@ -36,6 +39,7 @@ REPAIRED = 700.0
 LIMIT = 2400.0
 """What is not at an end so long after the last fault is stuck."""
 SUPERVISOR = 2.0
+WAITS = "select count(*), max(due_at) from runs where state = 'waiting'"
 FORM = "application/x-www-form-urlencoded"
 OPEN = (
     "select (select count(*) from actions "
@@ -67,11 +71,17 @@ class Story:
         self.crashes: list[str] = []
         self.kills = 0
         self.freezes = 0
+        self.jumps = 0
+        self.stopped: dict[str, float] = {}
+        self.paused: list[tuple[float, float]] = []
+        self.resumed_at = -1.0
+        self._stops: set[str] = set()
         self.life: Life | None = None
         self.receiving = True
         self._dice = Random(f"story {seed}")
         self._death = Random(f"death {seed}")
         self._settings = settings or settings_for(folder)
+        self.settle_seconds = self._settings.settle_seconds
         self._show = show
         self._hash = hashlib.sha256()
         self._lives = 0
@@ -95,8 +105,11 @@ class Story:
         if self._show is not None:
             self._show(line)
 
-    def tell(self, intents: int) -> None:
-        """Let the whole story happen: `intents` texts come in, then everything comes to its end."""
+    def tell(self, intents: int, prepare: Callable[["Story"], None] | None = None) -> None:
+        """Let the whole story happen: `intents` texts come in, then everything comes to its end.
+        `prepare` may put more into it."""
+        if prepare is not None:
+            prepare(self)
         for number in range(intents):
             self.twilio.after(self._dice.uniform(0.0, SPAN), partial(self._text, number))
         self.run(FAULTY)
@@ -115,6 +128,7 @@ class Story:
             self.life is None or self.open() or self.twilio.next_time() < float("inf")
         ):
             self.run(self.clock.now + 30.0)
+            self._catch_up()
 
     def calm_down(self) -> None:
         """From now on nothing goes wrong any more."""
@@ -144,6 +158,37 @@ class Story:
             elif life is not None:
                 life.loop.ring()
 
+    def set_clock(self, wrong: float) -> None:
+        """Somebody sets the wall clock: from now on it is ahead by so many seconds."""
+        if wrong != self.clock.wrong:
+            self.jumps += 1
+            self.clock.wrong = wrong
+            self.trace("node", f"the clock is set to {iso(self._seams.now())}")
+
+    def pauses(self) -> None:
+        """An operator was told that sending is paused."""
+        self.paused.append((self.clock.now, float("inf")))
+        self.trace("operator", "sending is paused")
+
+    def resumes(self) -> None:
+        """An operator asks to go on."""
+        self.resumed_at = self.clock.now
+        self.paused = [(begun, min(ended, self.clock.now)) for begun, ended in self.paused]
+        self.trace("operator", "go on")
+
+    def _catch_up(self) -> None:
+        """When only waits are left, of which a clock that was wrong has made hours, let those hours
+        pass: for the worker, that is the clock moving on."""
+        reader = connect_reader(self.folder / "journal.db")
+        try:
+            left, due = reader.execute(WAITS).fetchone()
+        finally:
+            reader.close()
+        if due and left == self.open():
+            late = from_iso(due).timestamp() - self.clock.wall()
+            if late > 60.0:
+                self.set_clock(self.clock.wrong + late + 1.0)
+
     def open(self) -> int:
         """How much is not at an end yet."""
         reader = connect_reader(self.folder / "journal.db")
@@ -154,11 +199,19 @@ class Story:
             reader.close()
         return left + len(self.acknowledged) - (int(cursor[0]) if cursor else 0)
 
+    def write(self, body: str, person: int) -> None:
+        """One of our customers writes, and the webhook takes its way."""
+        entry = self.text(body, f"+1555100{person:04d}")
+        if body == "STOP":
+            self._stops.add(f"in:{next(reversed(self.twilio.heard))}")
+        self._arrive(entry)
+
     def text(self, body: str, sender: str) -> Entry:
         """A customer writes."""
         fields = {
-            "AccountSid": ACCOUNT, "MessageSid": self.twilio.hear(body, sender, OURS).sid,
+            "AccountSid": ACCOUNT, "MessageSid": self.twilio.hear(body, sender, OURS, SERVICE).sid,
             "From": sender, "To": OURS, "Body": body, "NumMedia": "0",
+            "MessagingServiceSid": SERVICE,
         }  # fmt: skip
         return self.entry("message", "", fields)
 
@@ -251,8 +304,7 @@ class Story:
 
     def _text(self, number: int) -> None:
         word = self._dice.choice(WORDS)
-        sender = f"+1555100{self._dice.randrange(PEOPLE):04d}"
-        self._arrive(self.text(f"{word} {number}", sender))
+        self.write(f"{word} {number}", self._dice.randrange(PEOPLE))
 
     def _arrive(self, entry: Entry) -> None:
         """A webhook about a text comes in, is tried again while we are down, and maybe repeated;
@@ -274,6 +326,10 @@ class Story:
 
     def _moved(self, moves: list[Move]) -> None:
         for move in moves:
+            if move.kind == "heard":
+                if move.uid in self._stops:
+                    self.stopped.setdefault(move.reason, self.clock.now)
+                continue
             self.moves.append((self.clock.now, move))
             self.trace(
                 "journal",

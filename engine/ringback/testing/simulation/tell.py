@@ -7,10 +7,12 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from random import Random
 
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import Faults
 from ringback.testing.simulation.life import settings_for
+from ringback.testing.simulation.mischief import prepare
 from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.verdict import Verdict
 
@@ -35,7 +37,8 @@ def tell(
         story = Story(
             seed, folder, faults=faults, settings=settings_for(folder, settle_seconds), show=show
         )
-        story.tell(intents)
+        mischief = Random(f"mischief {seed}")
+        story.tell(intents, partial(prepare, faults=story.faults, dice=mischief))
         verdict = judge(story)
         verdict.problems = [f"seed {seed}: {problem}" for problem in verdict.problems]
         return verdict, story.trace_hash

@@ -36,12 +36,18 @@ Deliver = Callable[[str, str, dict[str, str]], None]
 
 ACCOUNT = "AC" + "0" * 32
 TIMEOUT = 30.0
+OURS = "+15550000001"
+POOL = (OURS, "+15550000002")
+"""The numbers of our messaging service."""
+SERVICE = "MG" + "5" * 32
 RECORD_SIDS = {"messages": "SM", "calls": "CA"}
 
 
 @dataclass
 class Record:
-    """One message or call that Twilio made. `tag` is that of the attempt that asked for it."""
+    """One message or call that Twilio made. `tag` is that of the attempt that asked for it,
+    `shown_at` when a list of its recipient's records first showed it. With a messaging `service`
+    the sender is chosen when it leaves."""
 
     sid: str
     resource: str
@@ -54,12 +60,15 @@ class Record:
     status: str = "queued"
     code: str = ""
     direction: str = "outbound-api"
+    service: str = ""
+    shown_at: float = float("inf")
 
     def told(self) -> dict[str, Any]:
         """The record as a list or an answer shows it."""
         made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
         shown = {
-            "sid": self.sid, "account_sid": ACCOUNT, "from": self.sender, "to": self.to,
+            "sid": self.sid, "account_sid": ACCOUNT, "from": self.sender or None, "to": self.to,
+            "messaging_service_sid": self.service or None,
             "status": self.status, "direction": self.direction,
             "date_created": format_datetime(made), "error_code": int(self.code or 0) or None,
         }  # fmt: skip
@@ -80,6 +89,8 @@ class Twilio:
         self.faults = faults
         self.records: dict[str, Record] = {}
         self.heard: dict[str, Record] = {}
+        self.asked: dict[str, float] = {}
+        self.recipients: dict[str, tuple[str, float]] = {}
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
         self._clock = clock
@@ -106,12 +117,12 @@ class Twilio:
         """A new SID."""
         return f"{prefix}{self._dice.getrandbits(128):032x}"
 
-    def hear(self, body: str, sender: str, to: str) -> Record:
-        """Somebody texts one of our numbers."""
+    def hear(self, body: str, sender: str, to: str, service: str) -> Record:
+        """Somebody texts one of our numbers, which belongs to this service."""
         now = self._clock.now
         record = Record(
             self.sid("SM"), "messages", "", sender, to, body, now, now, "received",
-            direction="inbound",
+            direction="inbound", service=service,
         )  # fmt: skip
         self.heard[record.sid] = record
         return record
@@ -133,6 +144,8 @@ class Twilio:
         )  # fmt: skip
         self.note(fault)
         tag = form.get("StatusCallback", "").partition("#")[0].rpartition("/")[2]
+        self.asked[tag] = self._clock.now
+        self.recipients[tag] = (form.get("To", ""), self._clock.now)
         self._trace("twilio", f"POST {request.resource} {tag[:6]} to {form.get('To')}: {fault}")
         quick = dice.uniform(0.02, 0.5)
         late = dice.uniform(0.0, self.faults.landing) if dice.random() < 0.5 else quick
@@ -141,7 +154,7 @@ class Twilio:
 
             def done() -> None:
                 record = self._make(request.resource, form, tag)
-                good: Answer = Reply(201, record.told(), "RQ" + record.sid[2:])
+                good: Answer = Reply(201, record.told(), "RQ" + record.sid[2:], self._date())
                 bad = Unreadable("the answer is cut off", http_status=201, wrote=True)
                 self.after(dice.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
 
@@ -163,6 +176,7 @@ class Twilio:
         record = Record(
             self.sid(RECORD_SIDS[resource]), resource, tag, form.get("From", ""),
             form.get("To", ""), form.get("Body", ""), now, now + lag,
+            service=form.get("MessagingServiceSid", ""),
         )  # fmt: skip
         self.records[record.sid] = record
         self._trace("twilio", f"made {record.sid[:8]} for {tag[:6]}, listed in {lag:.1f} s")
@@ -187,6 +201,8 @@ class Twilio:
 
     def _is(self, record: Record, status: str, code: str) -> None:
         record.status, record.code = status, code
+        if not record.sender:
+            record.sender = self._dice.choice(POOL)
         self.call_back(record, status, code)
 
     def call_back(self, record: Record, status: str, code: str = "") -> None:
@@ -200,6 +216,8 @@ class Twilio:
         }  # fmt: skip
         if code:
             fields["ErrorCode"] = code
+        if record.service:
+            fields["MessagingServiceSid"] = record.service
         if family == "Call":
             fields["SequenceNumber"] = str(len(status))
             fields["Direction"] = "outbound-api"
@@ -229,7 +247,7 @@ class Twilio:
             missing = NotFound("no such call", http_status=404, code=20404, origin="twilio")
             self.after(dice.uniform(0.02, 0.5), lambda: answer(missing))
         elif fault in (NONE, "garbage"):
-            good = Reply(200, call.told())
+            good = Reply(200, call.told(), date=self._date())
             self.after(dice.uniform(0.02, 0.5), lambda: answer(good))
         else:
             waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
@@ -248,11 +266,11 @@ class Twilio:
         def look() -> None:
             one = request.path.rpartition("/")[2].removesuffix(".json")
             if one in self.records and fault == NONE:
-                answer(Reply(200, self.records[one].told()))
+                answer(Reply(200, self.records[one].told(), date=self._date()))
                 return
             kept = sorted([*self.records.values(), *self.heard.values()], key=_made_at)
             found = [
-                record.told()
+                record
                 for record in kept
                 if record.resource == request.resource
                 and record.listed_at <= self._clock.now
@@ -262,10 +280,18 @@ class Twilio:
             found.reverse()
             shown = found[: int(query.get("PageSize", "50"))]
             self._trace("twilio", f"GET {request.resource} to {query.get('To')}: {len(shown)}")
-            data = {request.resource: shown} if fault == NONE else {"page": 0}
-            self.after(dice.uniform(0.02, 0.3), lambda: answer(Reply(200, data)))
+            data: dict[str, Any] = {"page": 0}
+            if fault == NONE:
+                data = {request.resource: [record.told() for record in shown]}
+            for record in shown if fault == NONE and "To" in query else ():
+                record.shown_at = min(record.shown_at, self._clock.now)
+            reply = Reply(200, data, date=self._date())
+            self.after(dice.uniform(0.02, 0.3), lambda: answer(reply))
 
         self.after(dice.uniform(0.02, 0.3), look)
+
+    def _date(self) -> str:
+        return format_datetime(datetime.fromtimestamp(int(EPOCH + self._clock.now), UTC), True)
 
     def note(self, fault: str) -> None:
         """Count one thing that goes wrong."""

@@ -9,6 +9,7 @@ class Verdict:
 
     lost: int = 0
     doubled: int = 0
+    unwanted: int = 0
     stuck: int = 0
     unexplained: int = 0
     false_claim: int = 0
@@ -22,6 +23,10 @@ class Verdict:
     kills: int = 0
     freezes: int = 0
     faults: int = 0
+    jumps: int = 0
+    stops: int = 0
+    pauses: int = 0
+    fast_doubled: int = 0
     failed: int = 0
     refused: int = 0
     parked_checked: int = 0
@@ -36,7 +41,7 @@ class Verdict:
         """How much is wrong."""
         return (
             self.lost + self.doubled + self.stuck + self.unexplained + self.false_claim
-            + self.order_regress + self.crashed
+            + self.order_regress + self.crashed + self.unwanted
         )  # fmt: skip
 
     def add(self, other: "Verdict") -> None:

@@ -1,7 +1,8 @@
 """Call queue: tell callers who wait how many are before them, and send none into a full queue.
 
 While a caller waits, Twilio asks again and again what to play: each time this says the place in the
-line and plays the hold music. The step `hold` greets a caller and puts them into a queue::
+line and plays the hold music, by default a piece of Twilio's own. The step `hold` greets a caller
+and puts them into a queue::
 
     - hold: {queue: support, say: "Thanks for calling."}
 
@@ -25,9 +26,13 @@ from ringback import (
     rule,
 )
 
+MUSIC = "https://s3.amazonaws.com/com.twilio.sounds.music/MARKOVICHAMP-Borghestral.mp3"
+"""From the playlist that Twilio plays where a queue names nothing to play."""
+
 
 class Config(BaseModel):
-    """`[plugins.call_queue]`: the texts and the music. Without `music` callers wait in silence."""
+    """`[plugins.call_queue]`: the texts and the music; with an empty `music` callers hear nothing
+    between two announcements."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -35,8 +40,12 @@ class Config(BaseModel):
     place: str = "There are {ahead} callers before you."
     minutes: str = "The wait is about {minutes} minutes."
     full: str = "All our lines are busy. Please call again later."
-    music: str = Field("", pattern=r"^(https://.+)?$", description="the address of an audio file")
-    silence: int = Field(20, ge=5, le=120, description="seconds between two announcements")
+    music: str = Field(
+        MUSIC,
+        pattern=r"^(https://.+)?$",
+        description="the address of an audio file; empty for silence",
+    )
+    silence: int = Field(20, ge=5, le=120, description="seconds of it between two announcements")
 
 
 def announcement(event: Event, config: Config) -> str:

@@ -31,17 +31,21 @@ def bench() -> Bench:
 def test_a_waiting_caller_hears_the_place_in_the_line(
     bench: Bench, fields: dict[str, object], words: str
 ) -> None:
-    """Each time that Twilio asks what to play: the place, then silence until the next time."""
+    """Each time that Twilio asks what to play: the place, then music until the next time."""
     reaction = bench.react(call_step(**fields))
     assert reaction.spoken == [words]
-    assert reaction.actions[0].verbs[-1] == Pause(20)
+    rest = reaction.actions[0].verbs[-1]
+    assert isinstance(rest, Play)
+    assert rest.url.startswith("https://")
 
 
 def test_hold_music_is_configured() -> None:
-    """`music` is played instead of silence; only https will do."""
+    """`music` is played, an empty one is silence; only https will do."""
     music = "https://example.org/waltz.mp3"
     bench = Bench.load(PLUGIN, config={"call_queue": {"music": music}})
     assert bench.react(call_step(QueuePosition=1)).actions[0].verbs[-1] == Play(music)
+    bench = Bench.load(PLUGIN, config={"call_queue": {"music": "", "silence": 9}})
+    assert bench.react(call_step(QueuePosition=1)).actions[0].verbs[-1] == Pause(9)
     with pytest.raises(RingbackError, match="music"):
         Bench.load(PLUGIN, config={"call_queue": {"music": "http://example.org/waltz.mp3"}})
 

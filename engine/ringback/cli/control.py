@@ -1,6 +1,7 @@
 """`ringback pause` and `resume`: the kill switch, and how commands talk to a running worker."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +21,19 @@ def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]
     return answer
 
 
+async def held_back(data: Path) -> str:
+    """Why the worker of a data folder sends nothing at present; empty when it does, or is away."""
+    from ringback.ipc import WorkerAway, ask_once, socket_path
+
+    try:
+        status = await ask_once(socket_path(data), {"op": "status"}, 2.0)
+    except WorkerAway:
+        return ""
+    if status.get("held"):
+        return f"held: {status['held']}; see `ringback resume`"
+    return "paused by a person; see `ringback resume`" if status.get("paused") else ""
+
+
 @click.command()
 def pause() -> None:
     """Hold every effect: nothing is sent, while webhooks are recorded and rules run on."""
@@ -28,7 +42,21 @@ def pause() -> None:
 
 
 @click.command()
-def resume() -> None:
-    """Let effects out again, those that were held first."""
-    tell_worker({"op": "resume"})
+@click.option(
+    "--may-duplicate",
+    is_flag=True,
+    help="End a hold after a restore, too: what Twilio was not asked about may go out twice.",
+)
+def resume(may_duplicate: bool) -> int:
+    """Let effects out again, those that were held first.
+
+    After a restore the worker holds them by itself until Twilio's lists have told it what was sent
+    since; then this says what it waits for, and ends with 1.
+    """
+    answer = tell_worker({"op": "resume", "may_duplicate": may_duplicate})
+    if answer["state"] == "held":
+        click.echo(f"held: {answer['why']}")
+        click.echo("it goes on by itself; --may-duplicate sends at once, unseen", err=True)
+        return 1
     click.echo("sending again")
+    return 0

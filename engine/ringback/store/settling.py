@@ -7,6 +7,9 @@ from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.sending import StoredAction
 from ringback.store.watching import open_incident
 
+DOUBTFUL = ("unknown", "parked")
+"""The states of an action that may have been carried out."""
+
 
 def progress(connection: sqlite3.Connection, action_uid: str) -> tuple[int, int, str]:
     """How often the list was looked at since the last attempt, how often it was sent again, and
@@ -38,17 +41,19 @@ def claim(
     status: str,
     reason: str,
     now: str,
+    states: Sequence[str] = DOUBTFUL,
 ) -> str:
     """The record was found: the request was carried out. Returns the action's state, empty when
-    somebody else decided meanwhile or the record was claimed."""
+    somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
     outcome = advance(action.kind, action.outcome, normal_status(status))
     state = state_for(action.kind, outcome)
     try:
         changed = connection.execute(
             "update actions set state = ?, outcome = ?, remote_sid = ?, reason = ?, due_at = null, "
-            "settled_at = ? where uid = ? and state in ('unknown', 'parked')",
-            (state, outcome, sid, reason, None if state == "accepted" else now, action.uid),
-        ).rowcount
+            f"settled_at = ? where uid = ? and state in ({','.join('?' * len(states))})",
+            (state, outcome, sid, reason, None if state == "accepted" else now, action.uid,
+             *states),
+        ).rowcount  # fmt: skip
     except sqlite3.IntegrityError:
         return ""
     if not changed:

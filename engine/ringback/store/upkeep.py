@@ -2,20 +2,29 @@
 
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ringback.errors import RingbackError, StorageError
+from ringback.seams import iso
+from ringback.store.holding import COPIED
+from ringback.store.journal import set_meta
 from ringback.store.sqlite import connect_reader, speaking
 
-FILES = ("log.db", "journal.db")
+JOURNAL = "journal.db"
+FILES = (JOURNAL, "log.db")
+"""The journal first: it must not know of requests that the copy of the log lacks."""
 
 
 def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
     """Copy both databases, consistent and without stopping the node; yields name and bytes.
 
-    Raises StorageError when a copy fails or a file of the target folder exists already.
+    The copy of the journal says that it is one, so that a worker which is given it asks Twilio for
+    what was sent since. Raises StorageError when a copy fails or a file of the target folder exists
+    already.
     """
     target.mkdir(parents=True, exist_ok=True)
+    began = iso(datetime.now(UTC))
     for name in FILES:
         source = data / name
         if not source.exists():
@@ -28,6 +37,9 @@ def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
             writer = sqlite3.connect(copy)
             try:
                 reader.backup(writer, pages=2000, sleep=0.01)
+                if name == JOURNAL:
+                    set_meta(writer, COPIED, began)
+                    writer.commit()
                 writer.execute("pragma journal_mode = delete")
             finally:
                 writer.close()

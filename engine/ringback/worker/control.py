@@ -59,9 +59,16 @@ class Control:
         return {"state": "paused"}
 
     async def _do_resume(self, message: Message) -> dict[str, Any]:
+        """Let sends out again. Those that are held because the journal was put back may have been
+        made already: that wants an explicit `may_duplicate`."""
         await self._engine.journal.write(partial(set_meta, key=PAUSED, value=""))
         self._engine.sender.paused = False
+        if message.get("may_duplicate"):
+            await self._engine.hold.end("a person let it out without looking for it at Twilio")
         self._engine.sender.refill()
+        why = self._engine.hold.why
+        if why:
+            return {"state": "held", "why": why}
         log.warning("sending goes on")
         return {"state": "running"}
 

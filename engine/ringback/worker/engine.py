@@ -33,6 +33,7 @@ from ringback.worker.clock import Clock
 from ringback.worker.confirm import Confirmer
 from ringback.worker.gate import Gatekeeper
 from ringback.worker.handlers import Handlers
+from ringback.worker.hold import Hold
 from ringback.worker.hooks import Hooks
 from ringback.worker.incidents import Incidents
 from ringback.worker.jobs import Ready, Runner
@@ -139,6 +140,11 @@ class Engine:
             journal=journal, settings=settings, seams=seams, asker=asker,
             on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
+        self.hold = Hold(
+            journal=journal, log_reader=log_reader, settings=settings, seams=seams, asker=asker,
+            settler=self.settler, sender=self.sender, matcher=self.matcher,
+            incidents=self.incidents, on_end=self._ended,
+        )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
         self.confirmer = Confirmer(gateway, seams, settings.account_sid, self._proof)
         self.schedules = Schedules(journal, seams, self.wake)
@@ -167,14 +173,10 @@ class Engine:
         loops = [
             asyncio.ensure_future(loop())
             for loop in (
-                self._match_loop,
-                self._due_loop,
-                self._settle_loop,
-                self._probe_loop,
-                *beside,
-                self._beat_loop,
+                self._match_loop, self._due_loop, self._settle_loop, self._probe_loop,
+                self.hold.run, *beside, self._beat_loop,
             )
-        ]
+        ]  # fmt: skip
         stopping = asyncio.ensure_future(stop.wait())
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -183,6 +185,7 @@ class Engine:
             loop.cancel()
         await self.lanes.idle()
         await self.sender.idle()
+        await self.hold.mark()
         await self.confirmer.close()
         await self.hooks.shutdown()
         await self.receiver.close()
@@ -196,6 +199,7 @@ class Engine:
     async def recover(self) -> None:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
         await self.hooks.listen()
+        await self.hold.begin()
         now = self._seams.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))
         lost = await self.journal.write(
@@ -388,6 +392,7 @@ class Engine:
             "jobs": len(self.lanes),
             "sending": self.sender.busy,
             "paused": self.sender.paused,
+            "held": self.hold.why,
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),
         }

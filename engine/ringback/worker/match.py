@@ -63,7 +63,8 @@ class Matcher:
         self._waits = waits
         self.ruleset = ruleset
         self.quarantined: dict[str, str] = {}
-        self.cursor = matching.cursor(journal.reader)
+        # A log that was put back from a copy may end earlier: what comes next is new all the same.
+        self.cursor = min(matching.cursor(journal.reader), log.last_id())
         self.claims = False
 
     async def step(self) -> Step:

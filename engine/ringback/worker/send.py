@@ -87,6 +87,7 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._more = False
         self.paused = False
+        self.held = False
         self.stopping = False
 
     @property
@@ -95,8 +96,9 @@ class Sender:
         return len(self._known)
 
     def offer(self, actions: Sequence[StoredAction]) -> None:
-        """Actions that may be sent now. What does not fit into memory is found again later."""
-        for action in actions:
+        """Actions that may be sent now. What does not fit into memory is found again later, and so
+        is everything while sending is held: what stands in memory is not looked for at Twilio."""
+        for action in () if self.held else actions:
             if action.uid in self._known:
                 continue
             if len(self._known) >= READY_LIMIT:

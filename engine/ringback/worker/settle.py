@@ -86,7 +86,7 @@ class Settler:
                 await self._park(action, "it leaves no record that could prove it")
             return
         try:
-            records = await self._list(action.action)
+            records = await self.listed(action.action)
         except GatewayError as error:
             await self._later(action, f"the list could not be read: {error}", looked=False)
             return
@@ -94,13 +94,14 @@ class Settler:
         if not starts:
             await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
             return
-        found = self._matching(action.action, records, starts)
+        spans = [(started - EARLIER, started + LATER) for started in starts]
+        found = self.matching(action.action, records, spans)
         if found and any(record is None for record in found):
             await self._park(action, "Twilio keeps no text or number to compare (redaction)")
             return
-        fresh = self._unclaimed([record for record in found if record is not None])
+        fresh = self.unclaimed([record for record in found if record is not None])
         if fresh:
-            await self._claim(action, fresh)
+            await self.claim(action, fresh)
         elif self._asker.clock.now() - max(starts) < self._patience(action, polls):
             await self._later(action, "too early to say that it is not there", looked=False)
         elif polls + 1 < POLLS:
@@ -108,8 +109,9 @@ class Settler:
         else:
             await self._decide(action, resends)
 
-    async def _list(self, wish: Action) -> list[Mapping[str, Any]]:
-        """The newest records to this recipient from this sender, in whatever state."""
+    async def listed(self, wish: Action) -> list[Mapping[str, Any]]:
+        """The newest records to this recipient from this sender, in whatever state. Raises
+        GatewayError."""
         assert isinstance(wish, SendMessage | PlaceCall)
         resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
         query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
@@ -125,16 +127,18 @@ class Settler:
             raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
         return [record for record in records if isinstance(record, Mapping)]
 
-    def _matching(
-        self, wish: Action, records: list[Mapping[str, Any]], starts: Sequence[datetime]
+    def matching(
+        self,
+        wish: Action,
+        records: list[Mapping[str, Any]],
+        spans: Sequence[tuple[datetime, datetime]],
     ) -> list[Mapping[str, Any] | None]:
-        """The records that can be this send; None stands for one that cannot be compared."""
+        """The records made in one of these spans that can be this send; None stands for one that
+        cannot be compared."""
         found: list[Mapping[str, Any] | None] = []
         for record in records:
             created = _created(record)
-            if created is None or not any(
-                started - EARLIER <= created <= started + LATER for started in starts
-            ):
+            if created is None or not any(first <= created <= last for first, last in spans):
                 continue
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
@@ -153,13 +157,20 @@ class Settler:
             found.append(record)
         return found
 
-    def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those of these records that belong to no action yet, oldest first."""
         sids = [str(record.get("sid")) for record in records]
         taken = settling.claimed(self._journal.reader, sids) if sids else set()
         fresh = [record for record in records if str(record.get("sid")) not in taken]
         return sorted(fresh, key=_age)
 
-    async def _claim(self, action: StoredAction, records: list[Mapping[str, Any]]) -> None:
+    async def claim(
+        self,
+        action: StoredAction,
+        records: list[Mapping[str, Any]],
+        states: Sequence[str] = settling.DOUBTFUL,
+    ) -> None:
+        """Give the oldest of these records to the action, while it is in one of these states."""
         record = records[0]
         reason = f"found in Twilio's list as {record.get('sid')}"
         if len(records) > 1:
@@ -169,6 +180,7 @@ class Settler:
             partial(
                 settling.claim, action=action, sid=str(record.get("sid")),
                 status=str(record.get("status") or ""), reason=reason, now=iso(self._seams.now()),
+                states=states,
             )
         )  # fmt: skip
         if state in ("settled", "failed"):

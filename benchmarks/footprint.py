@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from ingest import HERE, Bench, request_of
 from nodes import Node, environment, ready, start_node
+from servers import HERE, Bench, request_of
 
 
 def seconds_of(code: str) -> float:

@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ingest import request_of
 from nodes import environment
 from restart import fill
+from servers import request_of
 
 from ringback.store.log import Entry, Log
 

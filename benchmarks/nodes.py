@@ -8,12 +8,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingest import ACCOUNT, BASE, TOKEN, Bench, free_port
+from servers import ACCOUNT, BASE, TOKEN, Bench, free_port
 
 RULES = """
 version: 1
@@ -90,27 +90,34 @@ def start_node(
     bench: Bench,
     name: str,
     *,
+    project: Path | None = None,
     data: Path | None = None,
+    rules: str = RULES,
     plugins: dict[str, str] | None = None,
     gateway: str = "http://127.0.0.1:9",
+    environ: dict[str, str] | None = None,
+    words: Sequence[str] = (),
 ) -> Node:
-    """Start `ringback serve` with a few rules; it listens when this returns."""
-    project = bench.folder / name
-    (project / "rules").mkdir(parents=True, exist_ok=True)
-    (project / "plugins").mkdir(exist_ok=True)
-    (project / "rules" / "bench.yaml").write_text(RULES)
-    for file, source in (plugins or {}).items():
-        (project / "plugins" / file).write_text(source)
+    """Start `ringback serve` with a few rules, or with a whole `project`; it listens when this
+    returns. `words` are more words of the command."""
+    if project is None:
+        project = bench.folder / name
+        (project / "rules").mkdir(parents=True, exist_ok=True)
+        (project / "plugins").mkdir(exist_ok=True)
+        (project / "rules" / "bench.yaml").write_text(rules)
+        for file, source in (plugins or {}).items():
+            (project / "plugins" / file).write_text(source)
     port = free_port()
     data = data or project / "data"
-    environ = {
+    settings = {
         "RINGBACK_PORT": str(port), "RINGBACK_PUBLIC_URL": BASE, "RINGBACK_DATA": str(data),
         "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "MATON_API_KEY": "",
         "RINGBACK_GATEWAY_URL": gateway, "RINGBACK_SENDER": "+15550001111",
+        **(environ or {}),
     }  # fmt: skip
     started = time.monotonic()
-    command = [sys.executable, "-m", "ringback.cli.main", "serve", str(project)]
-    process = bench.start(name, command, port, environ)
+    command = [sys.executable, "-m", "ringback.cli.main", "serve", str(project), *words]
+    process = bench.start(name, command, port, settings)
     return Node(port, data, process, started)
 
 

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from ingest import Bench, Server, load, request_of, write_pool
 from nodes import Node, Paced, environment, pace, ready, start_node
+from servers import Bench, Server, load, request_of, write_pool
 
 SPINNING = """
 import re
@@ -71,7 +71,8 @@ async def beside_slow_ones(node: Node, numbers: Numbers, rate: float, seconds: f
 def burst(node: Node, numbers: Numbers, folder: Path, seconds: float) -> str:
     """As much as 256 connections can send, answered one after the other."""
     size = 60_000
-    write_pool(folder / "pool", numbers.take(size), size)
+    first = numbers.take(size)
+    write_pool(folder / "pool", map(request_of, range(first, first + size)))
     server = Server("burst", node.port, node.process)
     part = load(server, folder / "pool", size, 256, seconds)
     numbers.accepted += server.accepted

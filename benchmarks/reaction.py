@@ -17,7 +17,6 @@ import shutil
 import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,21 +24,17 @@ import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote_plus
 
-from ingest import (
+from nodes import start_node
+from servers import (
     ACCOUNT,
-    BASE,
-    HERE,
-    TOKEN,
     Bench,
     Server,
-    free_port,
     load,
     peers_python,
+    signed,
+    write_pool,
 )  # fmt: skip
-
-from ringback.twilio.signature import sign
 
 PATH = "/twilio/message"
 OURS = "+14155550100"
@@ -87,83 +82,41 @@ def text_of(number: int, body: str = "") -> bytes:
         ("To", OURS), ("NumSegments", "1"), ("MessageSid", sid), ("AccountSid", ACCOUNT),
         ("From", f"+1555{number:07d}"), ("ApiVersion", "2010-04-01"),
     ]  # fmt: skip
-    signature = sign(TOKEN, BASE + PATH, fields)
-    form = "&".join(f"{name}={quote_plus(value)}" for name, value in fields)
-    return (
-        f"POST {PATH} HTTP/1.1\r\nHost: hooks.example.org\r\n"
-        "Content-Type: application/x-www-form-urlencoded\r\n"
-        f"Content-Length: {len(form)}\r\nX-Twilio-Signature: {signature}\r\n\r\n{form}"
-    ).encode()
+    return signed(PATH, fields)
 
 
-class Reaction(Bench):
-    """The node, the peer, and the stand-in for the gateway that each of them calls."""
-
-    def gateway(self, name: str) -> int:
-        port = free_port()
-        command = [
-            sys.executable, "-m", "uvicorn", "gateway_stub:app", "--port", str(port),
-            "--no-access-log", "--log-level", "warning", "--loop", "uvloop", "--http", "httptools",
-        ]  # fmt: skip
-        self.start(name, command, port)
-        return port
-
-    def node(self, name: str, gateway: int, plugins: dict[str, str] | None = None) -> Server:
-        port = free_port()
-        project = self.folder / name
-        (project / "rules").mkdir(parents=True)
-        (project / "plugins").mkdir()
-        (project / "rules" / "bench.yaml").write_text(RULES)
-        for file, source in (plugins or {}).items():
-            (project / "plugins" / file).write_text(source)
-        environ = {
-            "RINGBACK_PORT": str(port), "RINGBACK_PUBLIC_URL": BASE, "MATON_API_KEY": "",
-            "TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "RINGBACK_SENDER": OURS,
-            "RINGBACK_GATEWAY_URL": f"http://127.0.0.1:{gateway}",
-            "RINGBACK_GATEWAY_RATE": "10000", "RINGBACK_TOTAL_PER_HOUR": "0",
-        }  # fmt: skip
-        command = [sys.executable, "-m", "ringback.cli.main", "serve", str(project)]
-        server = Server(name, port, self.start(name, command, port, environ))
-        _await_ready(port)
-        return server
-
-    def celery(self, gateway: int) -> Server:
-        redis_port, port = free_port(), free_port()
-        folder = self.folder / "redis"
-        folder.mkdir()
-        self.start(
-            "redis",
-            ["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1",
-             "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
-            redis_port,
-        )  # fmt: skip
-        environ = {
-            "BENCH_URL": BASE + PATH, "BENCH_TOKEN": TOKEN,
-            "BENCH_REDIS": f"redis://127.0.0.1:{redis_port}/0",
-            "BENCH_GATEWAY": f"http://127.0.0.1:{gateway}",
-        }  # fmt: skip
-        web = [
-            str(self.peers), "-m", "gunicorn", "flask_react:app", "-k", "gthread", "--threads",
-            "8", "-w", "1", "-b", f"127.0.0.1:{port}", "--log-level", "warning",
-        ]  # fmt: skip
-        process = self.start("flask", web, port, environ)
-        worker = [
-            str(self.peers), "-m", "celery", "-A", "flask_react:queue", "worker", "-P", "threads",
-            "-c", "16", "-l", "warning",
-        ]  # fmt: skip
-        out = (self.folder / "celery.out").open("wb")
-        child = subprocess.Popen(
-            worker, env={**os.environ, **environ}, stdout=out, stderr=out, cwd=HERE / "peers",
-            start_new_session=True,
-        )  # fmt: skip
-        self.stack.callback(_stop, child)
-        time.sleep(4)  # the worker has no port that could be waited for
-        return Server("Flask + Celery + durable Redis", port, process)
+def gateway(bench: Bench, name: str) -> int:
+    """A stand-in for the gateway; its port."""
+    return bench.uvicorn(name, "gateway_stub:app").port
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait()
+def node(bench: Bench, name: str, gateway: int, plugins: dict[str, str] | None = None) -> Server:
+    """A node that calls that gateway as fast as it can; ready when this returns."""
+    environ = {
+        "RINGBACK_SENDER": OURS, "RINGBACK_GATEWAY_RATE": "10000", "RINGBACK_TOTAL_PER_HOUR": "0",
+    }  # fmt: skip
+    started = start_node(
+        bench, name, rules=RULES, plugins=plugins, gateway=f"http://127.0.0.1:{gateway}",
+        environ=environ,
+    )  # fmt: skip
+    _await_ready(started.port)
+    return Server(name, started.port, started.process)
+
+
+def celery(bench: Bench, gateway: int) -> Server:
+    """Flask, Celery and Redis that do the same."""
+    environ = {
+        "BENCH_REDIS": f"redis://127.0.0.1:{bench.redis()}/0",
+        "BENCH_GATEWAY": f"http://127.0.0.1:{gateway}",
+    }
+    server = bench.flask("flask_react:app", PATH, environ)
+    worker = [
+        str(bench.peers), "-m", "celery", "-A", "flask_react:queue", "worker", "-P", "threads",
+        "-c", "16", "-l", "warning",
+    ]  # fmt: skip
+    bench.launch("celery", worker, bench.peer_environ(PATH) | environ)
+    time.sleep(4)  # the worker has no port that could be waited for
+    return server
 
 
 def _await_ready(port: int) -> None:
@@ -267,22 +220,21 @@ def at(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1e3
 
 
-def whole_path(bench: Reaction, options: argparse.Namespace) -> None:
-    gateway = bench.gateway("gateway-ours")
-    own = bench.node("ringback", gateway)
+def whole_path(bench: Bench, options: argparse.Namespace) -> None:
+    ours_gateway = gateway(bench, "gateway-ours")
+    own = node(bench, "ringback", ours_gateway)
     rows: list[tuple[Sustained, Sustained | None]] = []
     other, other_gateway = None, 0
     if bench.peers is not None and shutil.which("redis-server"):
-        other_gateway = bench.gateway("gateway-theirs")
-        other = bench.celery(other_gateway)
+        other_gateway = gateway(bench, "gateway-theirs")
+        other = celery(bench, other_gateway)
     else:
         print("the Flask + Celery peer is left out: redis-server or its packages are missing")
     for number in range(options.rounds + 1):
         pool = bench.folder / "pool"
-        with pool.open("wb") as file:
-            for index in range(number * options.pool, (number + 1) * options.pool):
-                file.write(text_of(index) + b"\1")
-        ours = sustained(own, gateway, pool, options.pool, options.seconds)
+        first = number * options.pool
+        write_pool(pool, map(text_of, range(first, first + options.pool)))
+        ours = sustained(own, ours_gateway, pool, options.pool, options.seconds)
         theirs = (
             sustained(other, other_gateway, pool, options.pool, options.seconds) if other else None
         )
@@ -323,14 +275,14 @@ def _line(name: str, parts: list[Sustained]) -> None:
     )
 
 
-def latency(bench: Reaction, options: argparse.Namespace) -> None:
-    gateway = bench.gateway("gateway-paced")
-    own = bench.node("paced", gateway)
+def latency(bench: Bench, options: argparse.Namespace) -> None:
+    port = gateway(bench, "gateway-paced")
+    own = node(bench, "paced", port)
     asyncio.run(paced(own.port, 8_000_000, options.rate, 2))
     commit = commits(bench.folder)
     sent, acks = asyncio.run(paced(own.port, 8_100_000, options.rate, options.seconds * 3))
     time.sleep(2)
-    reached = arrivals(gateway)
+    reached = arrivals(port)
     took = [reached[number] - moment for number, moment in sent.items() if number in reached]
     commit += commits(bench.folder)
     p50, p99, base = at(took, 0.5), at(took, 0.99), at(commit, 0.5)
@@ -340,9 +292,9 @@ def latency(bench: Reaction, options: argparse.Namespace) -> None:
     print(f"acknowledgement: p50 {at(acks, 0.5):.2f} ms, p99 {at(acks, 0.99):.2f} ms")
 
 
-def spinning(bench: Reaction, options: argparse.Namespace) -> None:
-    quiet = bench.node("quiet", bench.gateway("gateway-quiet"))
-    loud = bench.node("loud", bench.gateway("gateway-loud"), {"spin.py": SPINNING})
+def spinning(bench: Bench, options: argparse.Namespace) -> None:
+    quiet = node(bench, "quiet", gateway(bench, "gateway-quiet"))
+    loud = node(bench, "loud", gateway(bench, "gateway-loud"), {"spin.py": SPINNING})
     calm: list[float] = []
     spun: list[float] = []
     for number in range(options.rounds):
@@ -382,7 +334,7 @@ def main() -> int:
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-"))
             peers = None if options.no_peers or name != "path" else peers_python()
-            part(Reaction(stack, Path(folder), peers), options)
+            part(Bench(stack, Path(folder), peers), options)
     return 0
 
 

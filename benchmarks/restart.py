@@ -14,8 +14,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from ingest import Bench, request_of
 from nodes import Node, environment, pace, start_node
+from servers import Bench, request_of
 
 from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log

@@ -12,8 +12,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from ingest import Bench, request_of
 from nodes import Node, environment, pace, ready, start_node
+from servers import Bench, request_of
 
 
 def with_duplicates(number: int) -> bytes:

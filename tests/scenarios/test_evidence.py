@@ -211,3 +211,15 @@ def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -
     story.run(story.clock.now + 400.0)
     sid = parse_qs(lost.body.decode())["MessageSid"][0]
     assert ask(story, f"select source from events where subject_sid = '{sid}'") == [("repair",)]
+
+
+def test_a_burst_beyond_memory_is_sent_without_a_pause(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What did not fit is fetched from the journal when there is room, as often as it takes."""
+    monkeypatch.setattr(send, "READY_LIMIT", 10)
+    story = begin()
+    for number in range(100):
+        story.receive(story.text(f"echo {number}", f"+1555100{number:04d}"))
+    story.run(20.0)
+    assert ask(story, "select count(*) from actions where state = 'planned'") == [(0,)]

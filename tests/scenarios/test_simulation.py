@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ringback.errors import GatewayError
+from ringback.seams import iso
 from ringback.store import consenting, matching, sending, settling
 from ringback.store.journal import set_meta
 from ringback.store.sending import Verdict as SendVerdict
@@ -123,7 +124,7 @@ def naive(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVerdi
     verdict = REAL_BAD(kind, policy, error, **rest)
     if verdict.state != "unknown":
         return verdict
-    return replace(verdict, result="failed", state="planned")
+    return replace(verdict, result="failed", state="planned", due_at=iso(rest["now"]))
 
 
 def forgetful(connection: Any, boot: str, now: str, settle_at: str) -> int:

@@ -18,6 +18,7 @@ import httpcore
 import httpx
 
 from ringback.gateway.proxy import Proxy
+from ringback.gateway.stream import Network
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
@@ -193,6 +194,7 @@ class Pool:
             retries=0,
             http1=True,
             http2=False,
+            network_backend=Network(),
         )
 
     async def aclose(self) -> None:

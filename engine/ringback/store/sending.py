@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ringback.actions import Action, from_params
 from ringback.outcomes import advance, normal_status, state_for
@@ -39,7 +40,13 @@ class StoredAction:
     @property
     def action(self) -> Action:
         """The wish itself."""
-        return from_params(self.kind, json.loads(self.params), self.policy)
+        return _wish(self.kind, self.params, self.policy)
+
+
+@lru_cache(4096)
+def _wish(kind: str, params: str, policy: str) -> Action:
+    """Read once for all who look at an action on its way: the gate, the rates, the request."""
+    return from_params(kind, json.loads(params), policy)
 
 
 COLUMNS = ", ".join(StoredAction.__slots__)
@@ -156,12 +163,10 @@ def open_attempt(
         return "collision"
     if not changed:
         return "decided"
-    number = connection.execute(
-        "select count(*) + 1 from attempts where action_uid = ?", (action.uid,)
-    ).fetchone()[0]
     connection.execute(
-        "insert into attempts (uid, action_uid, n, tag, started_at, boot) values (?,?,?,?,?,?)",
-        (attempt_uid, action.uid, number, tag, now, boot),
+        "insert into attempts (uid, action_uid, n, tag, started_at, boot) values "
+        "(?, ?, (select count(*) + 1 from attempts where action_uid = ?), ?, ?, ?)",
+        (attempt_uid, action.uid, action.uid, tag, now, boot),
     )
     return ""
 

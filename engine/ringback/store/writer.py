@@ -30,9 +30,24 @@ FORCED_BYTES = 8 * WAL_BYTES
 def each(
     apply_one: Callable[[sqlite3.Connection, T], R],
 ) -> "Callable[[sqlite3.Connection, list[T]], list[R | Exception]]":
-    """Make an `apply` that isolates the items: one that raises is undone alone, the rest stand."""
+    """Make an `apply` that isolates the items: one that raises is undone alone, the rest stand.
+
+    When one raises, all are done again, each behind a savepoint: `apply_one` must do nothing beside
+    what it does to the connection.
+    """
 
     def apply(connection: sqlite3.Connection, items: list[T]) -> list[R | Exception]:
+        # Nearly always all is well, and a savepoint for each item costs as much as its own writes.
+        connection.execute("SAVEPOINT items")
+        try:
+            return [apply_one(connection, item) for item in items]
+        except Exception:
+            if not connection.in_transaction:
+                raise
+            connection.execute("ROLLBACK TO items")
+        return one_by_one(connection, items)
+
+    def one_by_one(connection: sqlite3.Connection, items: list[T]) -> list[R | Exception]:
         results: list[R | Exception] = []
         for item in items:
             connection.execute("SAVEPOINT item")

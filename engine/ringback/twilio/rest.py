@@ -6,6 +6,7 @@ https://www.twilio.com/docs/usage/api
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote
 
 from ringback.actions import (
@@ -75,6 +76,7 @@ def sid(text: str, *prefixes: str, allow: Iterable[str] = ()) -> str:
     raise UsageError(f"{text!r} is not a SID ({expected}: two letters and 32 hexadecimal digits)")
 
 
+@lru_cache(512)
 def path(account_sid: str, *parts: str) -> str:
     """The path of a resource of an account, each part percent-encoded."""
     inner = "".join(f"/{quote(part, safe='')}" for part in parts)

@@ -18,9 +18,7 @@ class Asker:
     `gateway` is None when none is configured; then every question fails.
     """
 
-    def __init__(
-        self, gateway: Gateway | None, limits: Limits, seams: Seams, clock: Clock
-    ) -> None:
+    def __init__(self, gateway: Gateway | None, limits: Limits, seams: Seams, clock: Clock) -> None:
         self.gateway = gateway
         self.clock = clock
         self._limits = limits

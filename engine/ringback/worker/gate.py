@@ -61,9 +61,8 @@ class Gatekeeper:
         if addressed is None:
             return ALLOWED
         now = self._seams.now()
-        refused = (
-            self._consent(addressed) or self._loop(action, addressed, now)
-        )  # fmt: skip
+        sent = consenting.sent_since(self._journal.reader, action.conversation, iso(now - HOUR))
+        refused = self._consent(addressed) or self._loop(action, addressed, sent, now)
         if refused:
             return "refused", refused, None
         until = None if addressed.replies else self._quiet.until(addressed.recipient, now)
@@ -73,7 +72,7 @@ class Gatekeeper:
                 f"quiet hours until {iso(until)} for {addressed.recipient}",
                 iso(until),
             )
-        refused = self._budget(action, now)
+        refused = self._budget(action, sent)
         if refused:
             return "refused", refused, None
         return ALLOWED
@@ -101,13 +100,15 @@ class Gatekeeper:
         out = consenting.opted_out(self._journal.reader, addressed.sender, addressed.recipient)
         return f"{addressed.recipient} opted out of {addressed.sender} ({out})" if out else ""
 
-    def _loop(self, action: StoredAction, addressed: Addressed, now: datetime) -> str:
+    def _loop(
+        self, action: StoredAction, addressed: Addressed, sent: list[str], now: datetime
+    ) -> str:
         if action.depth > DEEPEST:
             return f"loop: {action.depth} of our own actions caused each other"
         if addressed.recipient in self._ours:
             return f"loop: {addressed.recipient} is our own number"
         since = iso(now - LOOP_WINDOW)
-        sent = consenting.sent_since(self._journal.reader, action.conversation, since)
+        sent = [moment for moment in sent if moment >= since]
         if len(sent) < LOOP_TURNS:
             return ""
         heard = consenting.heard_since(self._journal.reader, action.conversation, since)
@@ -118,7 +119,7 @@ class Gatekeeper:
             return f"loop: {turns} turns at machine speed with {addressed.recipient} in 10 minutes"
         return ""
 
-    def _budget(self, action: StoredAction, now: datetime) -> str:
+    def _budget(self, action: StoredAction, sent: list[str]) -> str:
         hour_ago = self._seams.monotonic() - HOUR.total_seconds()
         while self._sent and self._sent[0] < hour_ago:
             self._sent.popleft()
@@ -126,11 +127,8 @@ class Gatekeeper:
         if total and len(self._sent) >= total:
             return f"budget: {total} an hour in all (RINGBACK_TOTAL_PER_HOUR) are used up"
         each = self._settings.recipient_per_hour
-        if each and action.conversation:
-            since = iso(now - HOUR)
-            sent = consenting.sent_since(self._journal.reader, action.conversation, since)
-            if len(sent) >= each:
-                return f"budget: {each} an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)"
+        if each and action.conversation and len(sent) >= each:
+            return f"budget: {each} an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)"
         return ""
 
 

@@ -103,7 +103,10 @@ class Runner:
         ordered = sorted(runs, key=lambda run: -run.rule.priority)
         groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.rule.priority)]
         for index, group in enumerate(groups):
-            stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
+            if len(group) == 1:  # the usual case, which needs no task of its own
+                stops = [await self._one(event, group[0], waiting)]
+            else:
+                stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
             stop = next((reason for reason in stops if reason), None)
             rest = [run.uid for later in groups[index + 1 :] for run in later]
             if stop and rest:

@@ -110,10 +110,10 @@ class Sender:
 
     def refill(self) -> None:
         """Take from the journal whatever may be sent now."""
-        self._more = False
         now = self._seams.now()
         far = iso(now + timedelta(seconds=classify.BACKOFF_CAP + 60))
         found = sending.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)
+        self._more = len(found) == READY_LIMIT
         self.offer(found)
 
     async def idle(self) -> None:

@@ -5,13 +5,14 @@ and the rules of plugins compile to one `RuleSet`. What is wrong is collected, n
 problem leaves out the rule or plugin that has it, and the caller decides what that means.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringback.config import Settings
 from ringback.errors import Problem
+from ringback.plugins.gather import gather
 from ringback.plugins.loader import PluginSet, load_plugins
-from ringback.rules.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 
@@ -34,21 +35,11 @@ class Project:
             config=settings.plugin_config,
             environ=settings.environ,
         )
-        loaded = load_rules(
-            settings.project / "rules", functions=plugins.functions, steps=plugins.steps
-        )
-        problems = [*_channel_problems(settings), *plugins.problems, *loaded.problems]
-        rules = list(loaded.rules)
-        for spec in plugins.specs:
-            compiled = compile_rule(spec, loaded.language)
-            if isinstance(compiled, Rule):
-                rules.append(compiled)
-            else:
-                problems += compiled
-        problems += _doubles(rules)
+        loaded = gather(plugins, settings.project / "rules")
+        problems = [*_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules)]
         return cls(
             settings,
-            RuleSet(rules, loaded.language),
+            RuleSet(loaded.rules, loaded.language),
             plugins,
             _relative(problems, settings.project),
         )
@@ -64,7 +55,7 @@ def _channel_problems(settings: Settings) -> list[Problem]:
     return [Problem("ringback.toml", 0, 0, "config", line) for line in channels.problems]
 
 
-def _doubles(rules: list[Rule]) -> list[Problem]:
+def _doubles(rules: Iterable[Rule]) -> list[Problem]:
     """A name stands for one rule: runs, strikes and `once_within` are kept under it."""
     first: dict[str, Rule] = {}
     problems = []

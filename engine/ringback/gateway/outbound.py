@@ -16,8 +16,7 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ringback.errors import (
@@ -28,6 +27,7 @@ from ringback.errors import (
     Unreachable,
     UsageError,
 )
+from ringback.gateway.closing import Closing
 from ringback.gateway.failures import retry_after
 from ringback.gateway.http import Answer, Broken, Limits, NotSent, Pool
 from ringback.seams import REAL, Seams
@@ -79,7 +79,7 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-class Outbound:
+class Outbound(Closing):
     """Calls addresses that are not Twilio's. An async context manager.
 
     `allow` lists hosts (`name` or `name:port`) that a person has approved: they may be private and
@@ -101,17 +101,6 @@ class Outbound:
         self._resolve = resolve or _resolve
         self._limits = limits
         self._pools = {"https": Pool(10, verify=verify), "http": Pool(10, tls=False)}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
 from ringback.gateway.access import Access, Headers
+from ringback.gateway.closing import Closing
 from ringback.gateway.failures import NotJson, epoch, failure, read_object
 from ringback.gateway.http import DEFAULT_LIMITS, Answer, Broken, Limits, NotSent, Pool
 from ringback.gateway.limits import MATON_RATE, Bucket
@@ -35,7 +35,7 @@ class Reply:
     date: str = ""
 
 
-class Wire:
+class Wire(Closing):
     """Performs requests through one access. An async context manager; `aclose` ends it.
 
     `connections` bounds how many requests are under way at a time. `seams` gives the time that a
@@ -63,17 +63,6 @@ class Wire:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.access!r})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import Problem
+from ringback.plugins.gather import gather
 from ringback.plugins.loader import PluginSet, load_plugins
-from ringback.rules.load import compile_rule, load_rules
-from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 
 
@@ -31,13 +30,5 @@ def plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) ->
 
 def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
     """The rules of a folder or file together with those of plugins, and what is wrong with them."""
-    loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
-    problems = [*plugins.problems, *loaded.problems]
-    rules = list(loaded.rules)
-    for spec in plugins.specs:
-        compiled = compile_rule(spec, loaded.language)
-        if isinstance(compiled, Rule):
-            rules.append(compiled)
-        else:
-            problems += compiled
-    return RuleSet(rules, loaded.language), problems
+    loaded = gather(plugins, files)
+    return RuleSet(loaded.rules, loaded.language), loaded.problems

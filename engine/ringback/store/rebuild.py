@@ -13,9 +13,10 @@ from ringback.errors import RingbackError, StorageError
 from ringback.events import Event
 from ringback.store.journal import set_meta
 from ringback.store.log import LogReader, LogRow
-from ringback.store.matching import CURSOR, Matched, known_keys, record
+from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, speaking
+from ringback.store.told import Told
 from ringback.twilio.webhooks import events_from
 
 PAGE = 500
@@ -172,11 +173,11 @@ def _matched(
 
 
 def _fresh(connection: Connection, batch: Sequence[Matched]) -> list[Matched]:
-    keys = known_keys(connection, [item.event.dedupe_key for item in batch])
+    told = Told.read(connection, [item.event for item in batch])
     fresh = []
     for item in batch:
-        if item.event.dedupe_key not in keys:
-            keys.add(item.event.dedupe_key)
+        if not told.under(item.event):
+            told.add(item.event)
             fresh.append(item)
     return fresh
 

@@ -20,6 +20,7 @@ from ringback.plugins.replay import LEAVING
 from ringback.rules.ruleset import RuleSet
 from ringback.store.log import LogReader
 from ringback.store.performed import Performed
+from ringback.store.told import Told
 from ringback.testing.bench import Bench
 from ringback.testing.reaction import Reaction
 from ringback.twilio import segments
@@ -190,7 +191,7 @@ class _Consent:
 
 def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
     """The events of the log in order, each once, since that moment (ISO; empty: from the start)."""
-    seen: set[str] = set()
+    told = Told()
     place = _before(log, since) if since else 0
     while rows := log.after(place, BATCH):
         place = rows[-1].id
@@ -198,9 +199,9 @@ def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
             if row.received_at < since:
                 continue
             for number, event in enumerate(events_from(row, lambda: "")):
-                if event.dedupe_key in seen:
+                if told.under(event):
                     continue
-                seen.add(event.dedupe_key)
+                told.add(event)
                 yield replace(event, uid=f"evt_{row.id}_{number}")
 
 

@@ -17,6 +17,7 @@ from ringback.store import ending, matching, recall, replaying
 from ringback.store.journal import Connection, Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
+from ringback.store.told import Told
 from ringback.twilio.webhooks import events_from
 from ringback.worker.judge import Judge, Judgement
 from ringback.worker.waits import Waits
@@ -138,15 +139,16 @@ class Matcher:
             for row in rows
             for event in events_from(row, lambda: self._seams.uid("evt"))
         ]
-        known = matching.known_keys(self._journal.reader, [event.dedupe_key for event, _ in parsed])
+        told = Told.read(self._journal.reader, [event for event, _ in parsed])
         fresh: list[tuple[Event, LogRow]] = []
         twins: list[tuple[str, str]] = []
         for event, row in parsed:
-            if event.dedupe_key not in known:
-                known.add(event.dedupe_key)
+            before = told.under(event)
+            if not before:
+                told.add(event)
                 fresh.append((event, row))
             elif self.claims and event.trust != "claimed":
-                twin = matching.claimed_twin(self._journal.reader, event.dedupe_key)
+                twin = matching.claimed_twin(self._journal.reader, before)
                 twins += [(twin, event.trust)] if twin else []
         depths = matching.depths(self._journal.reader, [event.tag for event, _ in fresh])
         judge = self._judge()

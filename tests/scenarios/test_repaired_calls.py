@@ -1,0 +1,135 @@
+"""A call's status comes twice: by its webhook, and read back from the API. It is one event."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.seams import REAL
+from ringback.store.log import Entry, LogReader
+from ringback.store.rebuild import rebuild
+from ringback.store.sqlite import connect_reader
+from ringback.testing.backtest import recorded
+from ringback.testing.simulation.checker import judge
+from ringback.testing.simulation.faults import calm
+from ringback.testing.simulation.life import settings_for
+from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.twilio import ACCOUNT
+
+CALLER = "+15551000001"
+CALL = {
+    "AccountSid": ACCOUNT, "CallSid": "CA" + "7" * 32, "From": "+15550000001", "To": CALLER,
+    "CallStatus": "in-progress",
+}  # fmt: skip
+Begin = Callable[..., Story]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Begin a story in which nothing goes wrong by itself, unless it is told to."""
+    quiet()
+    stories: list[Story] = []
+
+    def begin(faults: Any = None, **changed: Any) -> Story:
+        settings = replace(settings_for(tmp_path), **changed)
+        stories.append(Story(1, tmp_path, faults=faults or calm(), settings=settings))
+        return stories[-1]
+
+    yield begin
+    for story in stories:
+        story.end()
+
+
+def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
+    """Ask the journal."""
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        return [tuple(row) for row in reader.execute(question)]
+    finally:
+        reader.close()
+
+
+def webhook(story: Story, number: int = 2) -> Entry:
+    """The call is answered, as Twilio says it."""
+    return story.entry("call/status", "", {**CALL, "SequenceNumber": str(number)})
+
+
+def repaired(story: Story) -> Entry:
+    """The call is answered, as the worker has read it and the receiver recorded it."""
+    return story.entry("call/status", "", CALL)._replace(source="repair", trust="confirmed")
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", [(webhook, repaired), (repaired, webhook)])
+def test_whichever_comes_first_counts(
+    begin: Begin, order: tuple[Callable[[Story], Entry], ...], together: bool
+) -> None:
+    """One event and one run, also when both are read in one batch; and so it stays in a journal
+    that is made again from the log, and in a backtest."""
+    story = begin()
+    for make in order:
+        story.receive(make(story))
+        if not together:
+            story.run(story.clock.now + 10.0)
+    story.run(story.clock.now + 60.0)
+    assert ask(story, "select type from events where subject_sid like 'CA%'") == [
+        ("call.answered",)
+    ]
+    assert ask(story, "select rule, state from runs") == [("hang-up", "done")]
+    assert judge(story).problems == []
+    log = LogReader(story.folder / "log.db")
+    assert len(list(recorded(log))) == 1
+    log.close()
+    story.end()
+    assert rebuild(story.folder, lambda: REAL.uid("evt"), "then").events == 1
+
+
+def test_two_webhooks_of_a_call_keep_their_own_identities(begin: Begin) -> None:
+    """The number in the order of the call is part of it: only a look at the API has none."""
+    story = begin()
+    story.receive(webhook(story, 2))
+    story.receive(webhook(story, 3))
+    story.run(60.0)
+    keys = [key for (key,) in ask(story, "select dedupe_key from events order by id")]
+    assert keys == [f"cs:{CALL['CallSid']}:in-progress:{number}" for number in (2, 3)]
+
+
+def test_a_claim_that_is_read_back_is_proven(begin: Begin) -> None:
+    """Without a signature a webhook is a claim. What the API says of the same call confirms it."""
+    story = begin(hook_secret="s3cr3t-path-of-this-hook-4711", auth_tokens=())
+    story.receive(webhook(story)._replace(trust="claimed"))
+    story.run(30.0)
+    assert ask(story, "select trust from events where subject_sid like 'CA%'") == [("claimed",)]
+    assert ask(story, "select rule from runs") == []
+    story.receive(repaired(story))
+    story.run(60.0)
+    assert ask(story, "select trust from events where subject_sid like 'CA%'") == [("confirmed",)]
+    assert ask(story, "select rule, state from runs") == [("hang-up", "done")]
+
+
+def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin) -> None:
+    """All callbacks of a call are lost. After ten minutes the worker reads what became of it; then
+    they come after all."""
+    story = begin(replace(calm(), callback_lost=1.0))
+    story.receive(story.text("ring me", CALLER))
+    story.run(1200.0)
+    looked_up = ask(story, "select type from events where source = 'repair'")
+    assert looked_up == [("call.completed",)]
+    story.calm_down()
+    (call,) = story.twilio.records.values()
+    story.twilio.call_back(call, "completed")
+    story.run(story.clock.now + 60.0)
+    assert ask(story, "select count(*) from events where type = 'call.completed'") == [(1,)]
+    assert ask(story, "select state, outcome from actions") == [("settled", "completed")]
+
+
+def test_the_checker_sees_what_is_told_twice(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the safeguard the checker names it."""
+    monkeypatch.setattr("ringback.store.told.REPAIR", "nothing")
+    story = begin()
+    story.receive(repaired(story))
+    story.receive(webhook(story))
+    story.run(60.0)
+    assert judge(story).doubled > 0

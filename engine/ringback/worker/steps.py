@@ -33,6 +33,8 @@ class Steps:
 
     def join(self, progress: Progress) -> list[Action]:
         """The actions with the URLs of what comes next, all of one step under one nonce."""
+        if not any(isinstance(action, AnswerCall | PlaceCall) for action in progress.actions):
+            return list(progress.actions)
         url = self._url(self._seams.tag())
         awaited = progress.wait.event_types if progress.wait is not None else ()
         dialed = "call.dialed" in awaited or self.wants("call.dialed")

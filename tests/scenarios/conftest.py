@@ -3,7 +3,9 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,3 +208,18 @@ def count_rows(path: Path) -> int:
 def as_json(reply: Reply) -> Any:
     """The JSON body of an answer."""
     return json.loads(reply.body)
+
+
+@pytest.fixture(scope="module")
+def twilio(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """The card of a Twilio in a box, a process of its own; it runs at the module's SPEED."""
+    speed = str(getattr(request.module, "SPEED", "1"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0", "--speed", speed],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    yield json.loads(process.stdout.readline())
+    process.terminate()
+    process.wait(10)
+    process.stdout.close()

@@ -32,19 +32,6 @@ rules:
 """
 
 
-@pytest.fixture(scope="module")
-def twilio() -> Iterator[dict[str, Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
-
-
 def post(twilio: dict[str, Any], path: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         twilio["base_url"] + path, json.dumps(body).encode(), {"Content-Type": "application/json"}

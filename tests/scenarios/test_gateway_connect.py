@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,7 @@ from ringback.gateway.wiring import drifted
 from ringback.store.log import LogReader
 
 THEM = "+12025550142"
-
-
-@pytest.fixture(scope="module")
-def twilio() -> Iterator[dict[str, Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0", "--speed", "60"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    yield json.loads(process.stdout.readline())
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
+SPEED = "60"
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ import json
 import os
 import pty
 import re
-import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,18 @@ import pytest
 from ringback.cli.main import run
 
 THEM = "+12025550142"
+SPEED = "60"
 
 
-@pytest.fixture(scope="module")
-def twilio() -> Iterator[dict[str, Any]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0", "--speed", "60"],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdout is not None
-    card = json.loads(process.stdout.readline())
+@pytest.fixture(scope="module", autouse=True)
+def unhurried(twilio: dict[str, Any]) -> None:
     plan = urllib.request.Request(
-        f"{card['base_url']}/_sim/plan",
+        f"{twilio['base_url']}/_sim/plan",
         data=json.dumps({"maton": {"rate": 1000}}).encode(),
         headers={"Content-Type": "application/json"},
         method="PUT",
     )
     urllib.request.urlopen(plan, timeout=10).close()  # a quick machine pages faster than Maton lets
-    yield card
-    process.terminate()
-    process.wait(10)
-    process.stdout.close()
 
 
 class Shell:

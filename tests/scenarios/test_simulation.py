@@ -19,7 +19,7 @@ from ringback.seams import iso
 from ringback.store import consenting, matching, sending, settling
 from ringback.store.journal import set_meta
 from ringback.store.sending import Verdict as SendVerdict
-from ringback.testing.simulation import story
+from ringback.testing.simulation import mischief, story
 from ringback.testing.simulation.faults import CREATE, Faults, calm
 from ringback.testing.simulation.tell import tell
 from ringback.testing.simulation.verdict import Verdict
@@ -184,6 +184,19 @@ def patient(question: Any) -> Any:
     return lambda connection, now, limit, far: question(connection, now, limit)
 
 
+def by_time(connection: Any, *given: Any, late: bool = False) -> None:
+    """The word counts that is the last by a clock that somebody sets."""
+    REAL_NOTE(connection, *given, late=True)
+
+
+def by_its_time(patch: pytest.MonkeyPatch) -> None:
+    """Three people change their minds, and what they say is put in order by that clock."""
+    patch.setattr(consenting, "note", by_time)
+    for place in (story, mischief):
+        patch.setattr(place, "PEOPLE", 3)
+
+
+REAL_NOTE = consenting.note
 REAL_BAD = classify.bad
 REAL_MATCH = Matcher._match
 REAL_CLAIM = settling.claim
@@ -203,6 +216,7 @@ SET = replace(SILENT, clock_set=1.0)
 SET_BACK = replace(Faults(), clock_set=1.0)
 UNTOLD = replace(calm(), webhook_lost=0.3, clock_set=1.0)
 STOPPING = replace(calm(), stop=1.0)
+STOPPING_AND_SET = replace(STOPPING, clock_set=1.0)
 PAUSING = replace(calm(), pause=1.0)
 DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
 
@@ -225,8 +239,9 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(Repairer, "_now", ours), UNTOLD, "lost"),
         (instead(sending, "due_unknown", patient(sending.due_unknown)), SET_BACK, "stuck"),
         (instead(sending, "sendable", patient(sending.sendable)), SET_BACK, "stuck"),
-        (instead(classify, "bad", hurried), Faults(), "doubled"),
+        (instead(classify, "bad", hurried), SILENT, "doubled"),
         (instead(consenting, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
+        (by_its_time, STOPPING_AND_SET, "unwanted"),
         (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
     ],
     ids=[
@@ -235,7 +250,8 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         "the last status wins", "a claim without proof", "twins at the same time",
         "a refusal without words", "a clock that is set", "a clock that is set, for the lists",
         "a look put off by a clock that was set back", "a send put off by it",
-        "a hurried `fast`", "a STOP that is not heard", "a pause that is none",
+        "a hurried `fast`", "a STOP that is not heard", "a STOP before a START of the future",
+        "a pause that is none",
     ],
 )  # fmt: skip
 def test_the_checker_notices(
@@ -285,14 +301,14 @@ def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
     """Their records differ in the service only. Without looking at it they are mixed up."""
     only(monkeypatch, "hours", "desk", people=4)
     assert not blamed(SILENT, "bad")
-    real = Settler._matching
+    real = Settler.matching
 
-    def mixed(settler: Settler, wish: Any, records: Any, starts: Any) -> Any:
+    def mixed(settler: Settler, wish: Any, records: Any, spans: Any) -> Any:
         plain = [{**record, "messaging_service_sid": wish.messaging_service_sid}
                  for record in records]  # fmt: skip
-        return real(settler, wish, plain, starts)
+        return real(settler, wish, plain, spans)
 
-    monkeypatch.setattr(Settler, "_matching", mixed)
+    monkeypatch.setattr(Settler, "matching", mixed)
     assert blamed(SILENT, "false_claim")
 
 

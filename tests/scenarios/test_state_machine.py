@@ -27,6 +27,7 @@ from ringback.store.sending import Verdict
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import CREATE, calm
+from ringback.testing.simulation.mischief import JUMPS, Operator
 from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.twilio import Record
 from ringback.worker import classify
@@ -34,7 +35,10 @@ from ringback.worker.control import Control
 
 MEMORY = Path("/dev/shm")
 FAULTS = sorted(set(CREATE) - {"401"})
-WORDS = ("echo", "hours", "alert", "ring", "later", "nothing")
+WORDS = (
+    "echo", "hours", "desk", "alert", "ring", "later", "quick", "once", "plain", "awaited",
+    "nothing",
+)  # fmt: skip
 STATUSES = {
     "messages": ("queued", "sending", "sent", "delivered", "undelivered"),
     "calls": ("initiated", "ringing", "in-progress", "completed", "no-answer"),
@@ -70,6 +74,21 @@ class Node(RuleBasedStateMachine):
     def clock(self, seconds: float) -> None:
         """Time passes."""
         self.story.run(self.story.clock.now + seconds)
+
+    @rule(wrong=st.sampled_from((0.0, *JUMPS)))
+    def clock_is_set(self, wrong: float) -> None:
+        """Somebody sets the wall clock, to the right time or to another."""
+        self.story.set_clock(wrong)
+
+    @rule(word=st.sampled_from(("STOP", "START")), person=st.integers(0, 2))
+    def consent(self, word: str, person: int) -> None:
+        """Somebody wants to hear no more, or again."""
+        self.story.write(word, person)
+
+    @rule(seconds=st.sampled_from((0.5, 20.0, 100.0)))
+    def pause(self, seconds: float) -> None:
+        """An operator pauses sending for a while."""
+        Operator(self.story, seconds).pause()
 
     @rule(callbacks=st.integers(1, 60))
     def evaluate(self, callbacks: int) -> None:

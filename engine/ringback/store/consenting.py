@@ -20,7 +20,7 @@ def learn(connection: sqlite3.Connection, event: Event) -> None:
     for sender in senders:
         note(
             connection, sender, event.sender, state, f"text {event.fields.get('Body', '')!r}"[:80],
-            iso(event.at), event.uid,
+            iso(event.at), event.uid, late=event.trust == "confirmed",
         )  # fmt: skip
 
 
@@ -32,14 +32,20 @@ def note(
     source: str,
     at: str,
     event_uid: str = "",
+    *,
+    late: bool = False,
 ) -> None:
-    """Write what is known about a recipient's consent; the newest word counts."""
+    """Write what is known about a recipient's consent: the last word counts.
+
+    What is told `late`, fetched back or proven afterwards, counts when it is the last by its time.
+    Everything else comes in the order in which it was said, whatever a clock that was set says.
+    """
     connection.execute(
         "insert into consents (sender, recipient, state, source, at, event_uid) "
         "values (?,?,?,?,?,?) on conflict (sender, recipient) do update set "
         "state = excluded.state, source = excluded.source, at = excluded.at, "
-        "event_uid = excluded.event_uid where excluded.at >= consents.at",
-        (sender, recipient, state, source, at, event_uid),
+        "event_uid = excluded.event_uid where not ? or excluded.at >= consents.at",
+        (sender, recipient, state, source, at, event_uid, late),
     )
 
 

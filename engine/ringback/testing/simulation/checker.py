@@ -36,7 +36,7 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
     hold at every moment is judged."""
     verdict = Verdict(
         kills=story.kills, freezes=story.freezes, faults=sum(story.twilio.injected.values()),
-        days=story.clock.now / 86400, jumps=story.jumps, stops=len(story.stopped),
+        days=story.clock.now / 86400, jumps=story.jumps, stops=len(story.said),
         pauses=len(story.paused),
     )  # fmt: skip
     for crash in story.crashes:

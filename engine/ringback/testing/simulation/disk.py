@@ -32,13 +32,13 @@ _NOTES = (
     "create trigger if not exists sim_heard after insert on events "
     "when new.type = 'message.received' begin "
     "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.dedupe_key, 'heard', '', '', '', '', new.sender); end",
+    "(new.dedupe_key, 'heard', '', '', '', new.source, new.sender); end",
 )
 
 
 class Move(NamedTuple):
     """One change of an action: its state and outcome before and after, and the reason. Or, with the
-    kind `heard`, the identity of a text that is on record now, and who wrote it."""
+    kind `heard`, the identity of a text that is on record now, how it came, and who wrote it."""
 
     uid: str
     kind: str

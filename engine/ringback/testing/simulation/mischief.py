@@ -23,12 +23,14 @@ def prepare(story: Story, faults: Faults, dice: Random) -> None:
     if dice.random() < faults.clock_set:
         for _ in range(dice.randint(1, 4)):
             wrong = dice.choice((0.0, *JUMPS))
-            after(dice.uniform(0.0, 2 * SPAN), partial(story.set_clock, wrong))
+            after(dice.uniform(0.0, 1.2 * SPAN), partial(story.set_clock, wrong))
         if dice.random() < 0.7:
             after(2 * SPAN, partial(story.set_clock, 0.0))
     if dice.random() < faults.stop:
         for person in dice.sample(range(PEOPLE), dice.randint(1, 3)):
-            after(dice.uniform(0.0, SPAN), partial(story.write, "STOP", person))
+            words = ("STOP", "START", "STOP")[: dice.choice((1, 2, 3, 3))]
+            for word, when in zip(words, sorted(dice.uniform(0, SPAN) for _ in words), strict=True):
+                after(when, partial(story.write, word, person))
     if dice.random() < faults.pause:
         for _ in range(dice.randint(1, 2)):
             after(dice.uniform(0.0, SPAN), Operator(story, dice.uniform(1.0, 120.0)).pause)

@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from urllib.parse import urlencode
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlencode
 
 from ringback.config import Settings
 from ringback.errors import RingbackError
@@ -49,6 +50,16 @@ OPEN = (
 )
 
 
+class Said(NamedTuple):
+    """STOP or START: when it was on record, where it stands in the order of what the person said,
+    and whether it had to be fetched back."""
+
+    word: str
+    heard: float
+    order: float
+    late: bool
+
+
 class Story:
     """The world and what is left of it. `moves` is everything that ever happened to an action."""
 
@@ -72,10 +83,11 @@ class Story:
         self.kills = 0
         self.freezes = 0
         self.jumps = 0
-        self.stopped: dict[str, float] = {}
+        self.said: dict[str, list[Said]] = {}
         self.paused: list[tuple[float, float]] = []
         self.resumed_at = -1.0
-        self._stops: set[str] = set()
+        self._keywords: dict[str, tuple[str, float]] = {}
+        self._received: dict[str, float] = {}
         self.life: Life | None = None
         self.receiving = True
         self._dice = Random(f"story {seed}")
@@ -202,8 +214,8 @@ class Story:
     def write(self, body: str, person: int) -> None:
         """One of our customers writes, and the webhook takes its way."""
         entry = self.text(body, f"+1555100{person:04d}")
-        if body == "STOP":
-            self._stops.add(f"in:{next(reversed(self.twilio.heard))}")
+        if body in ("STOP", "START"):
+            self._keywords[f"in:{next(reversed(self.twilio.heard))}"] = (body, self.clock.now)
         self._arrive(entry)
 
     def text(self, body: str, sender: str) -> Entry:
@@ -229,6 +241,8 @@ class Story:
         entry = entry._replace(received_at=iso(self._seams.now()))
         self.log.push(entry, lambda _: None)
         self.acknowledged.append(entry)
+        if b"Body=ST" in entry.body:
+            self._received.setdefault(f"in:{_sid(entry)}", self.clock.now)
         self.trace("receiver", f"{entry.route} {entry.tag[:6]} {entry.body[-60:].decode()}")
         if self.life is not None and self._dice.random() >= self.faults.wake_lost:
             self.life.wake()
@@ -327,14 +341,26 @@ class Story:
     def _moved(self, moves: list[Move]) -> None:
         for move in moves:
             if move.kind == "heard":
-                if move.uid in self._stops:
-                    self.stopped.setdefault(move.reason, self.clock.now)
+                self._hears(move)
                 continue
             self.moves.append((self.clock.now, move))
             self.trace(
                 "journal",
                 f"{move.uid[-6:]} {move.old or '-'} -> {move.new} {move.outcome}: {move.reason}",
             )
+
+    def _hears(self, move: Move) -> None:
+        """A text is on record; of STOP and START the checker wants to know when."""
+        if move.uid in self._keywords:
+            word, written = self._keywords[move.uid]
+            late = move.outcome == "repair"
+            order = written if late else self._received[move.uid]
+            said = Said(word, self.clock.now, order, late)
+            self.said.setdefault(move.reason, []).append(said)
+
+
+def _sid(entry: Entry) -> str:
+    return parse_qs(entry.body.decode())["MessageSid"][0]
 
 
 class _Lines(logging.Handler):

@@ -1,7 +1,9 @@
 """When the disk fails: never a 2xx, a defined answer, and recovery where there can be one."""
 
 import asyncio
+import os
 import resource
+import shutil
 import sqlite3
 import time
 from dataclasses import replace
@@ -9,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ringback.errors import HeldError
+from ringback.errors import DataError, HeldError
 from ringback.receiver.server import running
 
 MESSAGE = {"MessageSid": "SM" + "a" * 32, "From": "+15557654321", "To": "+15550001111"}
@@ -76,3 +78,26 @@ async def test_a_taken_port_is_said_and_the_folder_given_back(receiver: Any, tmp
             pass
     async with running(replace(other, port=0)) as node:
         assert node.url
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+@pytest.mark.parametrize("name", ["log.db", "journal.db"])
+async def test_a_database_with_a_second_name_is_refused(
+    receiver_settings: Any, tmp_path: Any, name: str, link: Any
+) -> None:
+    """Another folder has another lock: through a link two nodes would write one file."""
+    first = receiver_settings.data
+    async with running(receiver_settings):
+        pass
+    (first / name).touch()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    link(first / name, elsewhere / name)
+    with pytest.raises(DataError, match=f"elsewhere/{name}: (is a link|has 2 names)") as caught:
+        async with running(replace(receiver_settings, data=elsewhere)):
+            pass
+    assert caught.value.exit_code == 65
+    (elsewhere / name).unlink()
+    shutil.copy(first / name, elsewhere / name)
+    async with running(receiver_settings), running(replace(receiver_settings, data=elsewhere)):
+        pass

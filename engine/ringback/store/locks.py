@@ -2,8 +2,11 @@
 
 A node's two processes each hold one lock file while they live: `receiver.lock` and `worker.lock`.
 The kernel releases a lock when its holder dies, so a crash leaves nothing behind to clean up.
+
+The lock guards the folder and so the databases in it, as long as they have no other name elsewhere.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -12,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from ringback.errors import HeldError, StorageError
+from ringback.errors import DataError, HeldError, StorageError
 from ringback.seams import iso
+
+DATABASES = ("log.db", "journal.db")
 
 
 class Lock:
@@ -26,7 +31,8 @@ class Lock:
     def release(self) -> None:
         """Give the role back. The file stays; a second call is void."""
         if self._handle >= 0:
-            os.ftruncate(self._handle, 0)
+            with contextlib.suppress(OSError):  # a disk that has failed keeps the note
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = -1
 
@@ -46,11 +52,14 @@ def hold(path: Path, role: str) -> Lock:
     """Take the role (`receiver` or `worker`) of the data folder `path`; it is created if missing.
 
     The file says who holds it: pid, host, role, start time. Raises HeldError, naming the holder,
-    when another process has it, and StorageError when the folder cannot be written.
+    when another process has it, StorageError when the folder cannot be written, and DataError when
+    a database in it is a link, so that another node could write it unseen.
     """
     file = path / f"{role}.lock"
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for name in DATABASES:
+            _sole(path / name)
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}") from error
@@ -75,6 +84,21 @@ def hold(path: Path, role: str) -> Lock:
         os.close(handle)
         raise StorageError(f"{file}: {error.strerror}") from error
     return Lock(file, handle)
+
+
+def _sole(file: Path) -> None:
+    """Raise DataError when a database is known by another name: its write-ahead log lies beside the
+    name, so two names mean two of them. https://sqlite.org/howtocorrupt.html"""
+    if file.is_symlink():
+        what = f"is a link to {file.readlink()}"
+    elif file.exists() and file.stat().st_nlink > 1:
+        what = f"has {file.stat().st_nlink} names (hard links)"
+    else:
+        return
+    raise DataError(
+        f"{file}: {what}, and a node in another folder could write it at the same time; put a copy "
+        "in its place, or give the other folder with RINGBACK_DATA"
+    )
 
 
 def describe(file: Path, role: str) -> str:

@@ -1,9 +1,14 @@
 """Tokens, secrets and other settings change while the node runs and traffic flows: SIGHUP."""
 
 import base64
+import fcntl
 import hashlib
 import json
+import os
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -251,3 +256,22 @@ def test_rules_that_do_not_load_keep_the_worker_with_all_that_it_has(node: Any) 
     assert post(node, OLD, "still there?") == 200
     node.until(lambda: node.ask("select 1 from actions where state = 'accepted'"))
     assert node.worker_pid() == worker
+
+
+def test_a_node_ends_with_the_terminal_that_it_was_started_in(node: Any) -> None:
+    """The SIGHUP of a terminal that goes away is no wish to read settings."""
+    configure(node, TWILIO_AUTH_TOKEN=OLD)
+    master, terminal = os.openpty()
+    node.process = subprocess.Popen(
+        [sys.executable, "-m", "ringback.cli.main", "serve", str(node.project), "--no-worker"],
+        env=node.environ, stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(terminal)
+    assert any("serving on" in line for line in node.process.stderr)
+    os.close(master)
+    assert node.process.wait(20) == 0
+    assert READ not in node.process.stderr.read()
+    node.process.stderr.close()
+    del node.process

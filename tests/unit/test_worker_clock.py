@@ -1,0 +1,123 @@
+"""What is held against Twilio's records goes by Twilio's time, whatever our own clock says."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+from ringback.actions import SendMessage, to_params
+from ringback.config import Settings
+from ringback.seams import Seams, iso
+from ringback.store.journal import Journal
+from ringback.store.sending import StoredAction
+from ringback.worker.clock import REMEMBERED, Clock
+from ringback.worker.gate import Gatekeeper
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+class World:
+    """Two clocks: the wall clock can be set."""
+
+    def __init__(self) -> None:
+        self.wall = NOON
+        self.passed = 0.0
+        self.seams = Seams(lambda: self.wall.timestamp(), lambda: self.passed)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes on both."""
+        self.wall += timedelta(seconds=seconds)
+        self.passed += seconds
+
+
+def date(moment: datetime) -> str:
+    """A moment as the `Date` of an answer."""
+    return format_datetime(moment, usegmt=True)
+
+
+def test_our_clock_counts_until_another_was_heard_and_while_both_agree() -> None:
+    world = World()
+    clock = Clock(world.seams)
+    clock.hear("")
+    clock.hear("no date at all")
+    assert not clock.heard
+    assert clock.now() == NOON
+    clock.hear(date(NOON - timedelta(seconds=4)))
+    assert clock.heard
+    assert clock.now() == NOON
+
+
+def test_a_clock_that_is_set_moves_nothing_at_twilio() -> None:
+    world = World()
+    clock = Clock(world.seams)
+    clock.hear(date(NOON))
+    world.wait(30)
+    world.wall += 24 * HOUR
+    assert clock.now() == NOON + timedelta(seconds=30)
+    clock.began("act_1")
+    assert clock.starts("act_1", clock.now()) == (
+        clock.now(), clock.now() - 24 * HOUR,
+    )  # fmt: skip
+
+
+def test_what_left_before_twilio_was_heard_is_told_by_the_time_that_passed() -> None:
+    world = World()
+    world.wall += 3 * HOUR
+    clock = Clock(world.seams)
+    clock.began("act_1")
+    noted = clock.now()
+    world.wait(60)
+    clock.hear(date(NOON + timedelta(seconds=60)))
+    world.wall -= 3 * HOUR
+    assert clock.starts("act_1", noted) == (NOON,)
+
+
+def test_what_another_life_noted_by_a_clock_that_is_wrong_still_is_told_by_both() -> None:
+    world = World()
+    world.wall -= 3 * HOUR
+    clock = Clock(world.seams)
+    clock.hear(date(NOON))
+    noted = world.wall - timedelta(seconds=90)
+    assert clock.starts("act_1", noted) == (noted, NOON - timedelta(seconds=90))
+
+
+def test_nobody_knows_what_was_noted_for_a_moment_that_is_yet_to_come() -> None:
+    world = World()
+    clock = Clock(world.seams)
+    clock.hear(date(NOON))
+    assert clock.starts("act_1", NOON + HOUR) == ()
+
+
+def test_only_so_many_are_remembered() -> None:
+    world = World()
+    clock = Clock(world.seams)
+    for number in range(REMEMBERED + 1):
+        clock.began(f"act_{number}")
+    world.wait(10)
+    first, last = (clock.starts(f"act_{number}", NOON - HOUR) for number in (0, REMEMBERED))
+    assert (first, last) == ((NOON - HOUR,), (NOON,))
+
+
+def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path) -> None:
+    world = World()
+    journal = Journal(tmp_path / "journal.db")
+    try:
+        settings = replace(
+            Settings(project=tmp_path, data=tmp_path, sender="+15550000001"), total_per_hour=1
+        )
+        gate = Gatekeeper(journal, settings, world.seams)
+        wish = SendMessage(to="+15550000002", body="x")
+        action = StoredAction(
+            "act_1", "run_1", "evt_1", "r", wish.kind, json.dumps(to_params(wish)), "checked",
+            "planned", "", "", "", iso(NOON), None, None, 0, "", "", 1,
+        )  # fmt: skip
+        world.wall += 24 * HOUR
+        gate.opened(action)
+        world.wall -= 24 * HOUR
+        assert gate.look(action)[0] == "refused"
+        world.wait(3601)
+        assert gate.look(action)[0] == "planned"
+    finally:
+        journal.close()

@@ -22,6 +22,7 @@ COPIED = "copied_at"
 _MARK = "mark"
 _HELD = "held"
 _FILE_BYTES = 256
+_EVER = "9"
 _DUE = "state in ('planned', 'deferred') and (due_at is null or due_at <= ?)"
 
 
@@ -121,21 +122,31 @@ def send_due(connection: sqlite3.Connection, now: str) -> bool:
 
 
 def suspects(
-    connection: sqlite3.Connection, began: str, looks: int, limit: int
+    connection: sqlite3.Connection, began: str, looks: int, limit: int, *, fresh: bool = False
 ) -> list[StoredAction]:
     """Actions that may have been carried out already, though this journal does not know it, and
-    that were not looked for so often yet; oldest first.
+    that were not looked for so often yet; oldest first. Not those that could not have been tried
+    before `began`.
 
-    Not those that could not have been tried before `began`, nor those that a webhook caused which
-    came in after it.
+    Those that a webhook caused which came in after `began` are the `fresh` ones, apart from the
+    others.
     """
+    there = "exists" if fresh else "not exists"
     rows = connection.execute(
-        f"select {COLUMNS} from actions where {_DUE} and polls < ? and not exists (select 1 "
+        f"select {COLUMNS} from actions where {_DUE} and polls < ? and {there} (select 1 "
         "from events where events.uid = actions.event_uid and events.source = 'webhook' "
         "and events.received_at >= ?) order by id limit ?",
-        (began, looks, began, limit),
+        (_EVER if fresh else began, looks, began, limit),
     )
     return [StoredAction(*row) for row in rows]
+
+
+def subject(connection: sqlite3.Connection, event_uid: str) -> str:
+    """The SID of what an event is about."""
+    row = connection.execute(
+        "select subject_sid from events where uid = ?", (event_uid,)
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 def looked(connection: sqlite3.Connection, uids: Sequence[str], times: int, reason: str) -> None:

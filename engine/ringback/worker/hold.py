@@ -22,12 +22,13 @@ from ringback.store.holding import Held, Mark
 from ringback.store.journal import Journal, get_meta
 from ringback.store.log import LogReader
 from ringback.store.sending import CREATES, StoredAction
+from ringback.twilio.rest import Request, path
 from ringback.worker.asking import Asker
 from ringback.worker.incidents import Incidents
 from ringback.worker.match import Matcher
 from ringback.worker.repair import DONE
 from ringback.worker.send import Sender
-from ringback.worker.settle import EARLIER, LATER, NEXT_LOOK, POLLS, Settler
+from ringback.worker.settle import EARLIER, LATER, NEXT_LOOK, POLLS, Settler, created_at
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ SIDE_BY_SIDE = 8
 EVER = "1970-01-01T00:00:00.000Z"
 KIND = "held"
 _PLANNED = ("planned", "deferred")
+_RESOURCES = {"SM": "Messages", "MM": "Messages", "CA": "Calls"}
 
 
 class Hold:
@@ -70,6 +72,7 @@ class Hold:
         self._matcher = matcher
         self._on_end = on_end
         self._mark = Mark("", 0, "")
+        self._old: set[str] = set()
         self._started = 0.0
         self._target: int | None = None
         self._caught_up = ""
@@ -156,7 +159,10 @@ class Hold:
         when there is nothing left to look for."""
         if self.held is None or self._not_yet(self.held):
             return
-        found = holding.suspects(self._journal.reader, self.held.began, POLLS, AT_ONCE)
+        reader, began = self._journal.reader, self.held.began
+        found = holding.suspects(reader, began, POLLS, AT_ONCE)
+        fresh = holding.suspects(reader, began, POLLS, AT_ONCE, fresh=True)
+        found += [action for action in fresh if not await self._young(action)]
         if not found:
             await self.end("no record of it was found at Twilio: it may be sent")
             return
@@ -201,6 +207,27 @@ class Hold:
         if holding.unsettled(reader):
             return "the fate of some sends is still unknown"
         return ""
+
+    async def _young(self, action: StoredAction) -> bool:
+        """Whether what a fresh webhook is about came about after the journal was put back. The
+        webhook of an older text may be repeated; it was answered before, perhaps."""
+        sid = holding.subject(self._journal.reader, action.event_uid)
+        if action.event_uid in self._old or sid[:2] not in _RESOURCES:
+            return False
+        resource = _RESOURCES[sid[:2]]
+        where = path(self._settings.account_sid, resource, sid)
+        try:
+            reply = await self._asker.ask(Request("GET", where, (), resource.lower()))
+        except GatewayError as error:
+            log.warning("what is held cannot be looked for now: %s", error)
+            return False
+        created = created_at(reply.data)
+        passed = timedelta(seconds=self._seams.monotonic() - self._started)
+        if created is None or created < self._asker.clock.now() - passed:
+            self._old.add(action.event_uid)
+            return False
+        await self._looked(action, POLLS, "held; what it answers is new")
+        return True
 
     async def _look(self, lot: Sequence[StoredAction], held: Held) -> None:
         """Look for actions of one kind to one recipient: one list tells about all of them."""

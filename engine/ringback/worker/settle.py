@@ -137,7 +137,7 @@ class Settler:
         cannot be compared."""
         found: list[Mapping[str, Any] | None] = []
         for record in records:
-            created = _created(record)
+            created = created_at(record)
             if created is None or not any(first <= created <= last for first, last in spans):
                 continue
             if record.get("direction") not in (None, "", "outbound-api"):
@@ -232,7 +232,7 @@ class Settler:
             self._on_end(action.uid, "unknown")
 
 
-def _created(record: Mapping[str, Any]) -> datetime | None:
+def created_at(record: Mapping[str, Any]) -> datetime | None:
     """When Twilio made the record. A call's list has `date_created` as a message's has."""
     text = record.get("date_created")
     if not isinstance(text, str) or not text:
@@ -244,7 +244,7 @@ def _created(record: Mapping[str, Any]) -> datetime | None:
 
 
 def _age(record: Mapping[str, Any]) -> float:
-    created = _created(record)
+    created = created_at(record)
     return created.timestamp() if created else float("inf")
 
 

@@ -265,8 +265,9 @@ class Twilio:
 
         def look() -> None:
             one = request.path.rpartition("/")[2].removesuffix(".json")
-            if one in self.records and fault == NONE:
-                answer(Reply(200, self.records[one].told(), date=self._date()))
+            record = self.records.get(one) or self.heard.get(one)
+            if record is not None and fault == NONE:
+                answer(Reply(200, record.told(), date=self._date()))
                 return
             kept = sorted([*self.records.values(), *self.heard.values()], key=_made_at)
             found = [

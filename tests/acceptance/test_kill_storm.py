@@ -111,6 +111,7 @@ def test_a_storm_of_kills_loses_and_doubles_nothing(
             each.result()
     node.wait_ready()
     node.until(lambda: caught_up(node), timeout=300 + 6 * KILLS)
+    box.http.put("/_sim/plan", json={**PLAN, "faults": []}).raise_for_status()
     bodies = Counter(item["body"] for item in box.messages())
     assert [body for body, times in bodies.items() if times > 1] == []
     assert {index for index in load.acknowledged if not bodies[f"Got text {index}"]} == set()

@@ -12,14 +12,22 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.values import Wrong, from_environ, from_toml, parse_dotenv, read, read_file
+from ringback.values import (
+    Wrong,
+    as_text,
+    from_environ,
+    from_toml,
+    parse_dotenv,
+    read,
+    read_file,
+    weak,
+)
 
 FALLBACK_TWIML = (
     '<?xml version="1.0" encoding="UTF-8"?>'
     "<Response><Say>We cannot take your call right now. Please call again later.</Say></Response>"
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "placeholder", "todo")
 FIXED = (
     "host", "port", "data", "log_format", "simulated", "console_password", "api_token",
     "keep_bodies_days", "keep_rows_days",
@@ -135,7 +143,8 @@ class Settings:
     ))  # fmt: skip
     quiet_zone: str = field(default="", metadata=_facts(
         "RINGBACK_QUIET_ZONE", kind="zone",
-        about="Time zone of recipients whose number does not tell theirs, as Europe/Berlin.",
+        about="Time zone of recipients whose number does not tell theirs, as Europe/Berlin, and "
+        "of the days that budgets count; empty: UTC.",
     ))  # fmt: skip
     recipient_per_hour: int = field(default=30, metadata=_facts(
         "RINGBACK_RECIPIENT_PER_HOUR", kind="count",
@@ -144,6 +153,22 @@ class Settings:
     total_per_hour: int = field(default=5000, metadata=_facts(
         "RINGBACK_TOTAL_PER_HOUR", kind="count",
         about="So many messages and calls go out in an hour at most, in all; 0 means any number.",
+    ))  # fmt: skip
+    total_per_day: int = field(default=0, metadata=_facts(
+        "RINGBACK_TOTAL_PER_DAY", kind="count",
+        about="So many messages and calls go out in a day at most, in all; 0 means any number.",
+    ))  # fmt: skip
+    segments_per_day: int = field(default=0, metadata=_facts(
+        "RINGBACK_SEGMENTS_PER_DAY", kind="count",
+        about="So many segments of text go out in a day at most; 0 means any number.",
+    ))  # fmt: skip
+    price_per_day: float = field(default=0.0, metadata=_facts(
+        "RINGBACK_PRICE_PER_DAY", kind="amount",
+        about="So much may the texts of a day cost, about; 0 means any amount.",
+    ))  # fmt: skip
+    segment_price: float = field(default=0.0, metadata=_facts(
+        "RINGBACK_SEGMENT_PRICE", kind="amount",
+        about="What a segment of a text costs, about, in the currency of the account.",
     ))  # fmt: skip
     settle_seconds: float = field(default=60.0, metadata=_facts(
         "RINGBACK_SETTLE_SECONDS", kind="seconds",
@@ -261,7 +286,7 @@ class Settings:
         """Every setting with its value as text and its source; secrets are masked."""
         lines = []
         for name, facts in _FACTS.items():
-            value = _text(getattr(self, name), masked=facts["secret"])
+            value = as_text(getattr(self, name), masked=facts["secret"])
             source = self.sources.get(name, "default")
             lines.append(Shown(name, facts["env"], value, source, facts["about"]))
         return lines
@@ -285,7 +310,7 @@ class Settings:
             if layer == "environment":
                 child[variable] = self.environ[variable]
             elif layer != ".env" or name in FIXED:
-                child[facts["env"][0]] = _text(getattr(self, name), masked=False)
+                child[facts["env"][0]] = as_text(getattr(self, name), masked=False)
         return child
 
     def differing(self, other: "Settings") -> list[str]:
@@ -313,6 +338,10 @@ class Settings:
                 "public_url is not set: Twilio signs the public address, so it must be known; "
                 "set RINGBACK_PUBLIC_URL to what Twilio calls, as https://hooks.your-company.com"
             )
+        if self.price_per_day and not self.segment_price:
+            problems.append(
+                "price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE"
+            )
         if problems:
             raise ConfigError(problems)
 
@@ -326,11 +355,11 @@ class Settings:
                 "token, RINGBACK_HOOK_SECRET (`ringback init` writes a fresh one)"
             )
         for name, token in tokens:
-            wrong = _weak(token, 32)
+            wrong = weak(token, 32)
             if wrong:
                 yield f"{name} {wrong}"
         if self.hook_secret:
-            wrong = _weak(self.hook_secret, 24)
+            wrong = weak(self.hook_secret, 24)
             if not wrong and not all(c.isalnum() or c in "-_" for c in self.hook_secret):
                 wrong = "stands in a path: use letters, digits, - and _ only"
             if wrong:
@@ -368,25 +397,3 @@ _TOML_KEYS = {
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k.removesuffix("_FILE") not in VARIABLES}
-
-
-def _weak(secret: str, least: int) -> str:
-    lowered = secret.lower()
-    if any(word in lowered for word in PLACEHOLDERS) or len(set(lowered)) < 4:
-        return "looks like a placeholder: put the real value there"
-    if len(secret) < least:
-        return f"is too short ({len(secret)} characters, at least {least})"
-    return ""
-
-
-def _text(value: Any, *, masked: bool) -> str:
-    if isinstance(value, Mapping):
-        if any(isinstance(inner, Mapping) for inner in value.values()):
-            return ", ".join(value)  # plugin tables may hold secrets: only their names are shown
-        return ",".join(f"{key}={_text(inner, masked=masked)}" for key, inner in value.items())
-    if isinstance(value, tuple):
-        return ",".join(_text(inner, masked=masked) for inner in value)
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    if not masked or not text:
-        return text
-    return f"****{text[-4:]}" if len(text) >= 20 else "****"

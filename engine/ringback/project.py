@@ -36,7 +36,10 @@ class Project:
             environ=settings.environ,
         )
         loaded = gather(plugins, settings.project / "rules")
-        problems = [*_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules)]
+        problems = [
+            *_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules),
+            *_unpriced(loaded.rules, settings),
+        ]  # fmt: skip
         return cls(
             settings,
             RuleSet(loaded.rules, loaded.language),
@@ -67,6 +70,20 @@ def _doubles(rules: Iterable[Rule]) -> list[Problem]:
                 Problem(rule.file, rule.line, 1, "schema", message, hint="give it another name")
             )
     return problems
+
+
+def _unpriced(rules: Iterable[Rule], settings: Settings) -> list[Problem]:
+    """A budget of money means nothing before a segment has a price."""
+    hint = "set RINGBACK_SEGMENT_PRICE (segment_price in ringback.toml)"
+    return [
+        Problem(
+            rule.file, rule.line, 1, "schema",
+            f"the budget of rule {rule.name!r} has a price_per_day, and segments have no price",
+            hint=hint,
+        )
+        for rule in rules
+        if rule.budget and rule.budget.price_per_day and not settings.segment_price
+    ]  # fmt: skip
 
 
 def _relative(problems: list[Problem], root: Path) -> list[Problem]:

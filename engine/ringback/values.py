@@ -15,6 +15,9 @@ class Wrong(ValueError):
     """What is wrong with one value, as the end of a sentence that starts with its name."""
 
 
+PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "placeholder", "todo")
+
+
 def read(kind: str, raw: Any) -> Any:
     """Turn one raw value (a text, or what TOML holds) into the setting's type."""
     reader = _READERS.get(kind)
@@ -59,6 +62,17 @@ def _read_rate(raw: Any) -> float:
     if not 0 <= rate <= 10_000:
         raise Wrong(f"is {text!r}; it must be a number a second, 0 or more")
     return rate
+
+
+def _read_amount(raw: Any) -> float:
+    text = _read_text(raw)
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount < 1e9:
+        raise Wrong(f"is {text!r}; it must be an amount of money such as 0.0079, 0 or more")
+    return amount
 
 
 def _read_hours(raw: Any) -> str:
@@ -274,10 +288,34 @@ def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
     return values
 
 
+def weak(secret: str, least: int) -> str:
+    """What is wrong with a secret of at least so many letters; empty when nothing is."""
+    lowered = secret.lower()
+    if any(word in lowered for word in PLACEHOLDERS) or len(set(lowered)) < 4:
+        return "looks like a placeholder: put the real value there"
+    if len(secret) < least:
+        return f"is too short ({len(secret)} characters, at least {least})"
+    return ""
+
+
+def as_text(value: Any, *, masked: bool) -> str:
+    """A value as `config show` writes it and the environment takes it."""
+    if isinstance(value, Mapping):
+        if any(isinstance(inner, Mapping) for inner in value.values()):
+            return ", ".join(value)  # plugin tables may hold secrets: only their names are shown
+        return ",".join(f"{key}={as_text(inner, masked=masked)}" for key, inner in value.items())
+    if isinstance(value, tuple):
+        return ",".join(as_text(inner, masked=masked) for inner in value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not masked or not text:
+        return text
+    return f"****{text[-4:]}" if len(text) >= 20 else "****"
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "port": _read_port, "seconds": _read_seconds, "flag": _read_flag, "count": _read_count,
     "hours": _read_hours, "rate": _read_rate, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
-    "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml,
+    "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml, "amount": _read_amount,
     "path": lambda raw: Path(_read_text(raw) or "data"),
 }  # fmt: skip

@@ -77,6 +77,7 @@ def test_the_schema_takes_the_rules_of_this_project(path: Path) -> None:
             "reply: x",
             "    once_within: 12h\n    priority: 5\n    backstop: true\n    from: +15551234567\n",
         ),
+        rule("reply: x", "    budget: {per_day: 5, segments_per_day: '9', price_per_day: 5.5}\n"),
         rule("reply: x", "    cancel_on: message.received\n    if: ['true', event.body == 'x']\n"),
     ],
 )
@@ -96,6 +97,8 @@ def test_the_schema_takes_what_we_take(text: str, tmp_path: Path) -> None:
         rule("say"),
         rule("reply: x", "    mode: singel\n"),
         rule("reply: x", "    onc_within: 12h\n"),
+        rule("reply: x", "    budget: {per_hour: 5}\n"),
+        rule("reply: x", "    budget: 5\n"),
         rule("pizza: {sise: 3}"),
         "rules: {a: b}",
         "version: 2",

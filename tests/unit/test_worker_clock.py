@@ -10,6 +10,7 @@ from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
 from ringback.seams import Seams, iso
 from ringback.store.journal import Journal
+from ringback.store.log import Log, LogReader
 from ringback.store.sending import StoredAction
 from ringback.worker.clock import REMEMBERED, Clock
 from ringback.worker.gate import Gatekeeper
@@ -107,14 +108,15 @@ def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path)
         settings = replace(
             Settings(project=tmp_path, data=tmp_path, sender="+15550000001"), total_per_hour=1
         )
-        gate = Gatekeeper(journal, settings, world.seams)
+        Log.open(tmp_path / "log.db").close()
+        gate = Gatekeeper(journal, LogReader(tmp_path / "log.db"), settings, world.seams)
         wish = SendMessage(to="+15550000002", body="x")
         action = StoredAction(
             "act_1", "run_1", "evt_1", "r", wish.kind, json.dumps(to_params(wish)), "checked",
             "planned", "", "", "", iso(NOON), None, None, 0, "", "", 1,
         )  # fmt: skip
         world.wall += 24 * HOUR
-        gate.opened(action)
+        assert gate.look(action)[0] == "planned"
         world.wall -= 24 * HOUR
         assert gate.look(action)[0] == "refused"
         world.wait(3601)

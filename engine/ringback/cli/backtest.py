@@ -25,7 +25,10 @@ _TOP_REASONS = 4
     "--rules", "new", type=click.Path(exists=True, path_type=Path),
     help="Rules to try instead: a rule file, a folder of them, or a project folder.",
 )  # fmt: skip
-@click.option("--price", type=float, help="What one segment of a text costs, for the sum.")
+@click.option(
+    "--price", type=float,
+    help="What one segment of a text costs, for the sum; RINGBACK_SEGMENT_PRICE if not given.",
+)  # fmt: skip
 @click.option("--examples", default=5, show_default=True, help="So many differences are shown.")
 @json_option
 def backtest(
@@ -42,6 +45,8 @@ def backtest(
 
     start = moment(since) if since else ""
     data = here().data()
+    if price is None:
+        price = here().settings().segment_price or None
     ruleset, plugins = _rules(new)
     test = Backtest(ruleset, plugins)
     log = LogReader(data / "log.db")

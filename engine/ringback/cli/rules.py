@@ -1,6 +1,7 @@
 """`ringback rules`: the rules of a project, and the schema of their language."""
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -54,6 +55,7 @@ def show(name: str, as_json: bool) -> None:
         "rev": rule.rev,
         "once_within": rule.once_within or None,
         "backstop": rule.backstop or None,
+        "budget": _budget(rule) or None,
     }
     if as_json:
         print_json(row)
@@ -118,6 +120,11 @@ def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "plugin": rule.plugin,
         "note": note,
     }
+
+
+def _budget(rule: Any) -> list[str]:
+    words = asdict(rule.budget) if rule.budget else {}
+    return [f"{word} {amount:g}" for word, amount in words.items() if amount]
 
 
 def _source(rule: Any) -> str:

@@ -45,6 +45,7 @@ def rule(
     priority: int | None = None,
     backstop: bool | None = None,
     limit: Span | None = None,
+    budget: Mapping[str, Any] | None = None,
     **unknown: NoReturn,
 ) -> Callable[[F], F]:
     """Make a rule of the function below: when an event fits these words, call it for its actions.
@@ -79,6 +80,7 @@ def rule(
         "state": state,
         "priority": priority,
         "backstop": backstop,
+        "budget": budget,
         "limit": limit,
     }
     for word in unknown:

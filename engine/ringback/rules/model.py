@@ -106,6 +106,16 @@ class Step:
     plugin: "StepKind | None" = None
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a rule may spend in a day: messages and calls, segments of text, and money at the
+    price of a segment that the settings name. 0 means any amount."""
+
+    per_day: int = 0
+    segments_per_day: int = 0
+    price_per_day: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A rule, ready to be matched and run.
@@ -138,6 +148,7 @@ class Rule:
     priority: int = 0
     backstop: bool = False
     limit: float = 0.0
+    budget: Budget | None = None
     description: str = ""
     steps: tuple[Step, ...] = ()
     handler: Callable[..., Any] | None = None

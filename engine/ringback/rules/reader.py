@@ -245,6 +245,7 @@ def _invalid_words(item: Mapping[str, Any], node: Node) -> tuple[str, str]:
         "int_type": "needs a whole number",
         "float_parsing": f"needs a number, not {given!r}",
         "float_type": "needs a span of time such as 15m",
+        "finite_number": f"needs a number, not {given!r}",
         "bool_parsing": f"must be true or false, not {given!r}",
         "bool_type": "must be true or false",
     }

@@ -3,7 +3,7 @@
 from ringback.events import TRUST
 from ringback.rules.compile import Steps
 from ringback.rules.literals import bad_zone
-from ringback.rules.model import DEFAULT_TRUST, Rule, Schedule, Trigger
+from ringback.rules.model import DEFAULT_TRUST, Budget, Rule, Schedule, Trigger
 from ringback.rules.nodes import Node
 from ringback.rules.reader import Reader, folded
 from ringback.rules.schedule import bad_cron
@@ -73,6 +73,7 @@ class RuleReader:
             priority=model.priority,
             backstop=model.backstop,
             limit=model.limit,
+            budget=_budget(model),
             description=model.description,
             steps=steps,
             language=self.reader.language,
@@ -100,6 +101,9 @@ class RuleReader:
         if bool(model.within) != (model.unless is not None):
             word, other = ("within", "unless") if model.within else ("unless", "within")
             reader.fail_key(node, word, "schema", f"`{word}` needs `{other}`")
+        if model.budget is not None and not model.budget.model_fields_set:
+            text = "`budget` needs `per_day`, `segments_per_day` or `price_per_day`"
+            reader.fail_key(node, "budget", "schema", text)
         starts = [
             word
             for word, used in (
@@ -175,6 +179,13 @@ class RuleReader:
                 self.reader.fail(item, "schema", f"unknown trust {word!r}", hint)
             levels |= _LEVELS.get(word, frozenset())
         return frozenset(levels) or DEFAULT_TRUST
+
+
+def _budget(model: RuleModel) -> Budget | None:
+    given = model.budget
+    if given is None:
+        return None
+    return Budget(given.per_day or 0, given.segments_per_day or 0, given.price_per_day or 0.0)
 
 
 def _items(node: Node | None) -> list[Node]:

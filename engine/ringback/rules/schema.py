@@ -41,6 +41,16 @@ class ScheduleModel(BaseModel):
     tz: str = "UTC"
 
 
+class BudgetModel(BaseModel):
+    """What a rule may spend in a day."""
+
+    model_config = _STRICT
+
+    per_day: Annotated[int, Field(ge=1)] | None = None
+    segments_per_day: Annotated[int, Field(ge=1)] | None = None
+    price_per_day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class RuleModel(BaseModel):
     """When this event (`on`), if this holds (`if`), do these steps (`do`)."""
 
@@ -69,6 +79,7 @@ class RuleModel(BaseModel):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     backstop: bool = False
     limit: MaybeSpan = 0.0
+    budget: BudgetModel | None = None
     do: Steps = Field(default_factory=list)
 
 
@@ -109,7 +120,7 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
-    for inner in (HoursModel, TriggerModel, ScheduleModel):
+    for inner in (HoursModel, TriggerModel, ScheduleModel, BudgetModel):
         defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []
@@ -214,6 +225,8 @@ def _loose(schema: Any) -> Any:
             loose["type"] = ["string", "number"]
     elif loose.get("type") == "integer":
         loose["type"] = ["integer", "string"]
+    elif loose.get("type") == "number":
+        loose["type"] = ["number", "string"]
     elif loose.get("type") == "boolean":
         loose["type"] = ["boolean", "string"]
     return loose

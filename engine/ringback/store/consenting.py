@@ -94,21 +94,48 @@ def sent_since(connection: sqlite3.Connection, conversation: str, since: str) ->
 
 
 def heard_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:
-    """When messages from this conversation came in since then, oldest first."""
+    """When messages from this conversation were sent to us since then, in the order of arrival.
+
+    Not when we heard of them: those that are fetched back after a downtime all arrive at once.
+    """
     rows = connection.execute(
-        "select received_at from events where conversation = ? and received_at >= ? "
+        "select at from events where conversation = ? and at >= ? "
         "and type = 'message.received' order by id",
         (conversation, since),
     )
     return [row[0] for row in rows]
 
 
-def sent_in_all(connection: sqlite3.Connection, since: str) -> list[str]:
-    """When anything went out since then, oldest first."""
+def conversation_with(connection: sqlite3.Connection, event_uid: str, recipient: str) -> str:
+    """The conversation of this event when it came from this recipient, else an empty text."""
+    row = connection.execute(
+        "select conversation from events where uid = ? and sender = ?", (event_uid, recipient)
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def heard_last(
+    connection: sqlite3.Connection, conversation: str, since: str, limit: int
+) -> list[tuple[str, str]]:
+    """The last texts from this conversation since then, the newest first: uid and when."""
     rows = connection.execute(
-        "select t.started_at from attempts t where t.started_at >= ? order by t.id", (since,)
+        "select uid, at from events where conversation = ? and at >= ? "
+        "and type = 'message.received' order by id desc limit ?",
+        (conversation, since, limit),
     )
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
+
+
+def written_since(
+    connection: sqlite3.Connection, conversation: str, since: str
+) -> list[tuple[str, str]]:
+    """What we wrote to this conversation since then, oldest first: when, and the parameters."""
+    rows = connection.execute(
+        "select planned_at, params from actions where conversation = ? and planned_at >= ? "
+        f"and kind = 'send_message' and state in {_GONE_OUT} order by planned_at",
+        (conversation, since),
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def our_numbers(connection: sqlite3.Connection) -> set[str]:

@@ -40,11 +40,11 @@ class StoredAction:
     @property
     def action(self) -> Action:
         """The wish itself."""
-        return _wish(self.kind, self.params, self.policy)
+        return read_wish(self.kind, self.params, self.policy)
 
 
 @lru_cache(4096)
-def _wish(kind: str, params: str, policy: str) -> Action:
+def read_wish(kind: str, params: str, policy: str) -> Action:
     """Read once for all who look at an action on its way: the gate, the rates, the request."""
     return from_params(kind, json.loads(params), policy)
 
@@ -270,15 +270,19 @@ def decide(
     reason: str,
     now: str,
     due_at: str | None = None,
+    send_by: str | None = None,
 ) -> bool:
-    """Move an action to another state without a request; False when in no `expected` one."""
+    """Move an action to another state without a request; False when in no `expected` one.
+
+    `send_by`, when it is given, is a new time until which it is wanted.
+    """
     marks = ",".join("?" * len(expected))
     settled = now if state in ("settled", "failed", "refused", "cancelled", "captured") else None
     return bool(
         connection.execute(
-            f"update actions set state = ?, reason = ?, due_at = ?, settled_at = ? "
-            f"where uid = ? and state in ({marks})",
-            (state, reason, due_at, settled, uid, *expected),
+            f"update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
+            f"send_by = coalesce(?, send_by) where uid = ? and state in ({marks})",
+            (state, reason, due_at, settled, send_by, uid, *expected),
         ).rowcount
     )
 

@@ -31,6 +31,8 @@ def is_gsm(text: str) -> bool:
 
 def count(text: str) -> int:
     """The number of segments; an empty text takes one."""
+    if _BASIC.issuperset(text):  # the most of all texts, and this is asked for every one
+        return 1 if len(text) <= 160 else -(-len(text) // 153)
     if is_gsm(text):
         sizes = [2 if letter in _EXTENDED else 1 for letter in text]
         return _pack(sizes, 160, 153)

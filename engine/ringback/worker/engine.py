@@ -102,7 +102,7 @@ class Engine:
         self.handlers = handlers or Handlers(hands, on_poisoned)
         self.lanes = Lanes()
         self.waits = Waits()
-        self.gate = Gatekeeper(journal, settings, seams)
+        self.gate = Gatekeeper(journal, log_reader, settings, seams)
         self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, seams)
         self.calls = Calls(journal, log_reader, seams, settings.answer_seconds, self._match_row)
         self.runner = Runner(
@@ -160,6 +160,7 @@ class Engine:
         self._loaded = loaded
         for part in (self.matcher, self.waits, self.resumer, self.schedules):
             part.ruleset = loaded.ruleset
+        self.gate.adopt(loaded.ruleset.rules)
         self.runner.adopt(loaded.ruleset, loaded.plugins)
         self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
         self._clock.set()

@@ -91,7 +91,7 @@ def plan(
                 conversation=_conversation(wish, event, sender),
                 collision_key=collision_key(wish, account_sid, sender),
                 depth=event.depth + 1,
-                send_by=iso(now + timedelta(seconds=_patience(wish))),
+                send_by=iso(now + timedelta(seconds=patience(wish))),
             )
         )  # fmt: skip
     return Planned(tuple(rows), answer, stop)
@@ -135,7 +135,8 @@ def _update(wish: Action) -> Action:
     return wish
 
 
-def _patience(wish: Action) -> int:
+def patience(wish: Action) -> int:
+    """For how many seconds a wish stays good."""
     match wish:
         case SendMessage():
             return wish.send_by or MESSAGE_SECONDS

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from ringback.actions import Action, HttpRequest, Notify, SendMessage
+from ringback.actions import Action, HttpRequest, Notify, PlaceCall, SendMessage
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
@@ -25,6 +25,7 @@ from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker import classify
 from ringback.worker.clock import Clock
+from ringback.worker.plan import patience
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ class Gate(Protocol):
     def look(self, action: StoredAction) -> tuple[str, str, str | None]:
         """The state, the reason, and for `deferred` the time until which it waits."""
 
-    def opened(self, action: StoredAction) -> None:
-        """An attempt is about to leave."""
+    def back(self, action: StoredAction, *, tried: bool) -> None:
+        """What was allowed did not leave, or was tried and Twilio did not take it."""
 
 
 class Sender:
@@ -183,6 +184,8 @@ class Sender:
                 boot=self._boot,
             )
         )
+        if refused:
+            self._gate.back(action, tried=False)
         if refused == "collision":
             until = iso(now + timedelta(seconds=COLLISION_SECONDS))
             await self._decide(
@@ -191,9 +194,10 @@ class Sender:
             return
         if refused:
             return
-        self._gate.opened(action)
         self._clock.began(action.uid)
         verdict = await self._attempt(action, tag, opened)
+        if verdict.result not in ("accepted", "unknown"):
+            self._gate.back(action, tried=True)
         state = await self._journal.write(
             partial(
                 sending.close_attempt,
@@ -313,6 +317,14 @@ class Sender:
     def _expired(self, action: StoredAction) -> bool:
         return bool(action.send_by) and iso(self._seams.now()) > str(action.send_by)
 
+    def _wanted(self, action: StoredAction, until: str) -> str | None:
+        """What quiet hours hold back is as welcome in the morning as it was in the evening, unless
+        its author said for how long it is good."""
+        wish = action.action
+        if not isinstance(wish, SendMessage | PlaceCall) or wish.send_by:
+            return None
+        return iso(from_iso(until) + timedelta(seconds=patience(wish)))
+
     async def _decide(
         self, action: StoredAction, state: str, reason: str, until: str | None = None
     ) -> None:
@@ -325,6 +337,7 @@ class Sender:
                 reason=reason,
                 now=iso(self._seams.now()),
                 due_at=until,
+                send_by=self._wanted(action, until) if state == "deferred" and until else None,
             )
         )
         if until:

@@ -290,12 +290,11 @@ def test_a_slow_reader_is_given_up(box, site, page) -> None:
 
 
 def test_a_refused_connection_is_tried_twice(box, site) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    box.number(sms_url=f"http://127.0.0.1:{port}/in")
-    box.text(PERSON, box.sender, "hi")
-    box.run()
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port
+        box.number(sms_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/in")
+        box.text(PERSON, box.sender, "hi")
+        box.run()
     assert codes(box) == ["11202"]
 
 

@@ -213,3 +213,15 @@ def test_the_next_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
     with dead:
         run(asyncio.new_event_loop, story)
+
+
+@LOOPS
+def test_a_connection_that_is_refused_says_so(loop: Loop) -> None:
+    """People, and the simulator's debugger, tell it from other failures by its words."""
+
+    async def story() -> None:
+        with socket.socket() as deaf, pytest.raises(httpcore.ConnectError, match="refused"):
+            deaf.bind(("127.0.0.1", 0))
+            await Network().connect_tcp("127.0.0.1", deaf.getsockname()[1], timeout=5)
+
+    run(loop, story)

@@ -6,6 +6,7 @@ a timer where something is waited for.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Iterable
@@ -154,7 +155,7 @@ class Network(httpcore.AsyncNetworkBackend):
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
         except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(str(error)) from error
+            raise httpcore.ConnectError(_said(error)) from error
         return stream
 
 
@@ -169,6 +170,13 @@ async def _within(
         await news
     finally:
         timer.cancel()
+
+
+def _said(error: OSError | UnicodeError) -> str:
+    """In the system's words: "Connection refused", where asyncio says that a call failed."""
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror) and error.errno:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def _fail(news: "asyncio.Future[None]", error: type[Exception]) -> None:

@@ -220,8 +220,9 @@ def test_a_connection_that_is_refused_says_so(loop: Loop) -> None:
     """People, and the simulator's debugger, tell it from other failures by its words."""
 
     async def story() -> None:
-        with socket.socket() as deaf, pytest.raises(httpcore.ConnectError, match="refused"):
+        with socket.socket() as deaf:
             deaf.bind(("127.0.0.1", 0))
-            await Network().connect_tcp("127.0.0.1", deaf.getsockname()[1], timeout=5)
+            with pytest.raises(httpcore.ConnectError, match="refused"):
+                await Network().connect_tcp("127.0.0.1", deaf.getsockname()[1], timeout=5)
 
     run(loop, story)

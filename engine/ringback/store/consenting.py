@@ -8,16 +8,25 @@ from ringback.seams import iso
 from ringback.twilio.consent import OPTED_OUT, keyword
 
 _STATE = {"STOP": "out", "START": "in"}
+_SERVICE_OF = "service of "
+"""In `meta`, in front of a number of ours: the messaging service that it is in."""
 _GONE_OUT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
 def learn(connection: sqlite3.Connection, event: Event) -> None:
-    """Take from an inbound message what it says about consent, for this sender and no other."""
+    """Take from an inbound message what it says about consent: for this sender and no other, but
+    for those of the same messaging service, which Twilio treats as one."""
+    service = event.fields.get("MessagingServiceSid", "")
+    if service and event.recipient:
+        connection.execute(
+            "insert into meta (key, value) values (?, ?) on conflict (key) do update "
+            "set value = excluded.value where value <> excluded.value",
+            (_SERVICE_OF + event.recipient, service),
+        )
     state = _STATE.get(keyword(event.fields))
     if state is None:
         return
-    senders = {event.recipient, event.fields.get("MessagingServiceSid", "")} - {""}
-    for sender in senders:
+    for sender in {event.recipient, service} - {""}:
         note(
             connection, sender, event.sender, state, f"text {event.fields.get('Body', '')!r}"[:80],
             iso(event.at), event.uid, late=event.trust == "confirmed",
@@ -50,12 +59,16 @@ def note(
 
 
 def opted_out(connection: sqlite3.Connection, sender: str, recipient: str) -> str:
-    """When and how this recipient opted out of this sender; empty when they did not."""
+    """When and how this recipient opted out of this sender; empty when they did not.
+
+    The last word counts that they said to this sender, or to the messaging service that it is in.
+    """
     row = connection.execute(
-        "select source, at from consents where sender = ? and recipient = ? and state = 'out'",
-        (sender, recipient),
+        "select source, at, state from consents where recipient = ? and sender in "
+        "(?, (select value from meta where key = ?)) order by at desc limit 1",
+        (recipient, sender, _SERVICE_OF + sender),
     ).fetchone()
-    return f"{row[0]}, {row[1]}" if row else ""
+    return f"{row[0]}, {row[1]}" if row and row[2] == "out" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +111,10 @@ def heard_since(connection: sqlite3.Connection, conversation: str, since: str) -
 
     Not when we heard of them: those that are fetched back after a downtime all arrive at once.
     """
+    # The plus keeps SQLite from the index of types, with the texts of everybody in it.
     rows = connection.execute(
         "select at from events where conversation = ? and at >= ? "
-        "and type = 'message.received' order by id",
+        "and +type = 'message.received' order by id",
         (conversation, since),
     )
     return [row[0] for row in rows]
@@ -120,7 +134,7 @@ def heard_last(
     """The last texts from this conversation since then, the newest first: uid and when."""
     rows = connection.execute(
         "select uid, at from events where conversation = ? and at >= ? "
-        "and type = 'message.received' order by id desc limit ?",
+        "and +type = 'message.received' order by id desc limit ?",
         (conversation, since, limit),
     )
     return [(row[0], row[1]) for row in rows]

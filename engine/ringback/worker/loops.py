@@ -98,11 +98,12 @@ def plain(text: str) -> str:
 
 
 def fast_turns(sent: list[datetime], heard: list[datetime]) -> int:
-    """How many of the texts that we heard came at machine speed after one that we sent."""
+    """How many of the texts that we heard came at machine speed after one that we sent.
+    What we sent at the very moment of hearing is an answer, not a cause."""
     turns, index = 0, 0
     for moment in sorted(heard):
-        while index + 1 < len(sent) and sent[index + 1] <= moment:
+        while index + 1 < len(sent) and sent[index + 1] < moment:
             index += 1
-        if sent and sent[index] <= moment and moment - sent[index] < FAST:
+        if sent and sent[index] < moment and moment - sent[index] < FAST:
             turns += 1
     return turns

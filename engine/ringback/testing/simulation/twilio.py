@@ -322,6 +322,8 @@ def _error(fault: str, dice: Random) -> GatewayError:
             return RateLimited("too many requests", http_status=429, code=20429, retry_after=wait)
         case "rejected":
             return BadRequest("not a valid number", http_status=400, code=21211, origin="twilio")
+        case "stopped":
+            return BadRequest("they said STOP", http_status=400, code=21610, origin="twilio")
         case "expired":
             return ConnectionExpired("the gateway failed", http_status=500, origin="maton")
     return Unauthorized("the credentials were refused", http_status=401)

@@ -1,0 +1,300 @@
+"""The gate, safeguard by safeguard, with the real worker in a stepped world: consent and loops."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.rules.load import load_rules
+from ringback.rules.ruleset import RuleSet
+from ringback.seams import iso
+from ringback.store.log import Entry
+from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation import life
+from ringback.testing.simulation.faults import calm
+from ringback.testing.simulation.story import FORM, Story, quiet
+from ringback.testing.simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
+
+ANN, BEN = "+15551000001", "+15551000002"
+OTHER = "+15550000077"
+"""A number of ours that is in no messaging service."""
+RULES = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body.startsWith('ask')
+    do: [{reply: "You asked: ${{ event.body }}"}]
+  - name: menu
+    on: message.received
+    if: "!event.body.is_phrase(['STOP', 'START', 'go']) && !event.body.startsWith('ask')"
+    do: [{reply: Yes. Or no?}]
+  - name: served
+    on: message.received
+    if: event.body.startsWith('ask')
+    do: [{send: {to: "${{ event.from }}", body: "Served: ${{ event.body }}", service: SERVICE}}]
+  - name: chain
+    on: message.received
+    if: event.body == 'go'
+    do: [{send: {to: "${{ event.from }}", body: This begins.}}]
+  - name: again
+    on: message.delivered
+    if: event.to == 'BEN'
+    do: [{send: {to: "${{ event.to }}", body: "After ${{ event.sid }}"}}]
+""".replace("SERVICE", SERVICE).replace("BEN", BEN)
+Begin = Callable[..., Story]
+
+
+@pytest.fixture
+def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """Begin a story with these rules, in which nothing goes wrong by itself."""
+    quiet()
+    stories: list[Story] = []
+
+    def begin(text: str = RULES, **changed: Any) -> Story:
+        folder = tmp_path / str(len(stories))
+        folder.mkdir()
+        if text:
+            (folder / "rules.yaml").write_text(text)
+            loaded = load_rules([folder / "rules.yaml"])
+            assert loaded.problems == []
+            given = life.Rules(RuleSet(loaded.rules, loaded.language))
+            monkeypatch.setattr(life, "rules", lambda: given)
+        settings = replace(life.settings_for(folder), **changed)
+        stories.append(Story(1, folder, faults=calm(), settings=settings))
+        return stories[-1]
+
+    yield begin
+    for story in stories:
+        story.end()
+
+
+def says(
+    story: Story, body: str, *, who: str = ANN, to: str = OURS, service: str = "", **more: str
+) -> None:
+    """Somebody texts one of our numbers, and a second passes."""
+    fields = {
+        "AccountSid": ACCOUNT, "MessageSid": story.twilio.hear(body, who, to, service).sid,
+        "From": who, "To": to, "Body": body, "NumMedia": "0", **more,
+    }  # fmt: skip
+    if service:
+        fields["MessagingServiceSid"] = service
+    story.receive(story.entry("message", "", fields))
+    story.run(story.clock.now + 2.0)
+
+
+def ends(story: Story, rule: str = "answer") -> list[str]:
+    """What became of the actions of a rule: `sent`, or the reason why not."""
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        rows = reader.execute(
+            "select state, reason, remote_sid from actions where rule = ? order by id", (rule,)
+        ).fetchall()
+    finally:
+        reader.close()
+    return ["sent" if sid else f"{state}: {reason}" for state, reason, sid in rows]
+
+
+def refused(ended: str, *words: str) -> bool:
+    """Whether this was refused by the gate, with these words in the reason."""
+    return ended.startswith("refused: ") and all(word in ended for word in words)
+
+
+# Consent
+
+
+@pytest.mark.parametrize("word", ["STOP", "stop", "Unsubscribe", " Quit. "])
+def test_a_keyword_ends_consent_for_this_sender_alone_and_another_begins_it(
+    begin: Begin, word: str
+) -> None:
+    story = begin()
+    says(story, word, to=OTHER)
+    says(story, "ask 1", to=OTHER)
+    says(story, "ask 2", to=OURS)
+    says(story, "ask 3", to=OTHER, who=BEN)
+    first, *rest = ends(story)
+    assert refused(first, f"{ANN} opted out of {OTHER}", "text")
+    assert rest == ["sent", "sent"]
+    story.kill()
+    story.start()
+    says(story, "ask 4", to=OTHER)
+    assert refused(ends(story)[-1], "opted out")
+    says(story, "START", to=OTHER)
+    says(story, "ask 5", to=OTHER)
+    assert ends(story)[-1] == "sent"
+
+
+def test_a_sentence_with_stop_in_it_is_no_stop(begin: Begin) -> None:
+    story = begin()
+    says(story, "Please stop by tomorrow")
+    says(story, "ask")
+    assert ends(story) == ["sent"]
+
+
+def test_what_twilio_says_about_a_text_outweighs_its_words(begin: Begin) -> None:
+    """Advanced Opt-Out knows words of its own, in any language."""
+    story = begin()
+    says(story, "Basta", OptOutType="STOP")
+    says(story, "ask 1")
+    says(story, "Ciao", OptOutType="START")
+    says(story, "ask 2")
+    first, second = ends(story)
+    assert refused(first, "opted out", "Basta")
+    assert second == "sent"
+
+
+def test_a_send_that_twilio_refuses_for_a_stop_ends_consent(begin: Begin) -> None:
+    """The STOP was said where we did not hear it: error 21610 tells, and it is not tried again."""
+    story = begin()
+    story.twilio.next_create = ["stopped"]
+    says(story, "ask 1", to=OTHER)
+    says(story, "ask 2", to=OTHER)
+    first, second = ends(story)
+    assert first.startswith("failed: refused by Twilio")
+    assert refused(second, f"{ANN} opted out of {OTHER} (error 21610")
+    says(story, "START", to=OTHER)
+    says(story, "ask 3", to=OTHER)
+    assert ends(story)[2] == "sent"
+
+
+def test_the_numbers_of_a_messaging_service_share_consent(begin: Begin) -> None:
+    """STOP to one of them is STOP to all, whether we name the number or the service; START to the
+    other one is START to all. Restarts forget nothing of it."""
+    story = begin()
+    first, second = POOL
+    says(story, "ask 0", to=second, service=SERVICE)
+    says(story, "STOP", to=first, service=SERVICE)
+    story.kill()
+    story.start()
+    says(story, "ask 1", to=second, service=SERVICE)
+    assert ends(story, "served")[0] == "sent"
+    assert refused(ends(story, "served")[1], f"opted out of {SERVICE}")
+    assert refused(ends(story)[1], f"opted out of {second}")
+    says(story, "START", to=second, service=SERVICE)
+    says(story, "ask 2", to=first, service=SERVICE)
+    assert (ends(story)[2], ends(story, "served")[2]) == ("sent", "sent")
+
+
+def test_what_a_plugin_wishes_passes_the_same_gate(begin: Begin) -> None:
+    """Handlers of the simulated project, one plain and one async."""
+    story = begin("")
+    says(story, "STOP")
+    says(story, "plain 1")
+    says(story, "awaited 1")
+    for rule in ("shop.plain", "shop.awaited"):
+        (ended,) = ends(story, rule)
+        assert refused(ended, "opted out")
+    assert not story.twilio.records
+
+
+# Loops
+
+
+def test_a_ping_pong_at_machine_speed_ends(begin: Begin) -> None:
+    """Two machines talk. The texts differ each time, so that only their pace tells."""
+    story = begin()
+    for number in range(12):
+        says(story, f"ask {number}")
+    ended = ends(story)
+    assert ended[:5] == ["sent"] * 5
+    assert refused(ended[-1], "turns at machine speed", ANN)
+    assert ended.count("sent") < 8
+    says(story, "ask me", who=BEN)
+    assert ends(story)[-1] == "sent"
+
+
+def test_a_quick_person_is_no_machine(begin: Begin) -> None:
+    story = begin()
+    for number in range(12):
+        says(story, f"ask {number}")
+        story.run(story.clock.now + 5.0)
+    assert ends(story) == ["sent"] * 12
+
+
+def test_what_is_fetched_back_after_a_downtime_is_no_machine(begin: Begin) -> None:
+    """Six texts that came minutes apart are heard of within seconds, each after our answer to the
+    one before."""
+    story = begin()
+    story.run(600.0)
+    now = story.clock.now
+    for number in range(8):
+        story.clock.now = now - 480.0 + 60.0 * number
+        record = story.twilio.hear(f"ask {number}", ANN, OURS, "")
+        when = iso(story._seams.now())
+        story.clock.now = now + 2.0 * number
+        fields = {
+            "AccountSid": ACCOUNT, "MessageSid": record.sid, "From": ANN, "To": OURS,
+            "Body": f"ask {number}", "NumMedia": "0", "Timestamp": when,
+        }  # fmt: skip
+        entry = story.entry("message", "", fields)
+        story.receive(Entry(entry.received_at, "message", "confirmed", "repair", "", FORM,
+                            entry.body))  # fmt: skip
+        story.run(now + 2.0 * (number + 1))
+    assert ends(story) == ["sent"] * 8
+
+
+def test_our_own_number_gets_no_answer(begin: Begin) -> None:
+    """Known as ours is the default sender, and each number that people have written to."""
+    story = begin()
+    says(story, "ask 1", who=OURS, to=OTHER)
+    says(story, "ask 2", to=OTHER)
+    says(story, "ask 3", who=OTHER, to=OURS)
+    story.kill()
+    story.start()
+    says(story, "ask 4", who=OTHER, to=OURS)
+    ended = ends(story)
+    assert refused(ended[0], f"{OURS} is our own number")
+    assert ended[1] == "sent"
+    assert refused(ended[2], f"{OTHER} is our own number")
+    assert refused(ended[3], f"{OTHER} is our own number")
+
+
+def test_actions_that_cause_each_other_come_to_an_end(begin: Begin) -> None:
+    """Each delivered text makes a rule send the next one."""
+    story = begin()
+    says(story, "go", who=BEN)
+    story.run(story.clock.now + 600.0)
+    assert ends(story, "chain") == ["sent"]
+    ended = ends(story, "again")
+    assert ended[:-1] == ["sent"] * 4
+    assert refused(ended[-1], "loop: 6 of our own actions caused each other")
+
+
+def test_an_echo_at_machine_speed_gets_no_answer(begin: Begin) -> None:
+    """They quote what we wrote, a second after we wrote it."""
+    story = begin()
+    says(story, "hello")
+    says(story, '"yes.  or NO?"')
+    first, second = ends(story, "menu")
+    assert first == "sent"
+    assert refused(second, f"{ANN} sends our own text back at machine speed")
+
+
+def test_a_slow_echo_gets_one_answer_and_not_two(begin: Begin) -> None:
+    """A person may say what we said. Whoever does it twice in a row is a machine."""
+    story = begin()
+    says(story, "hello")
+    for _ in range(3):
+        story.run(story.clock.now + 60.0)
+        says(story, "Yes. Or no?")
+    first, second, *rest = ends(story, "menu")
+    assert (first, second) == ("sent", "sent")
+    assert len(rest) == 2
+    assert all(refused(each, "our own texts back, twice in a row") for each in rest)
+    story.kill()
+    story.start()
+    says(story, "Yes. Or no?")
+    assert refused(ends(story, "menu")[-1], "twice in a row")
+    says(story, "What do you mean?")
+    assert ends(story, "menu")[-1] == "sent"
+
+
+def test_what_another_person_was_sent_or_long_ago_is_no_echo(begin: Begin) -> None:
+    story = begin()
+    says(story, "hello")
+    says(story, "Yes. Or no?", who=BEN)
+    for _ in range(3):
+        story.run(story.clock.now + 700.0)
+        says(story, "Yes. Or no?")
+    assert ends(story, "menu") == ["sent"] * 5

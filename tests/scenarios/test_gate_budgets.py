@@ -1,0 +1,259 @@
+"""Budgets, quiet hours and the pause, with the real worker in a stepped world."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.project import Project
+from ringback.rules.load import load_rules
+from ringback.rules.ruleset import RuleSet
+from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation import life
+from ringback.testing.simulation.faults import calm
+from ringback.testing.simulation.story import Story, quiet
+
+HOUR = 3600.0
+ANN, BERLIN = "+15551000001", "+4915112345678"
+RULES = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body.startsWith('ask')
+    do: [{reply: "You asked: ${{ event.body }}"}]
+  - name: remind
+    on: message.received
+    if: event.body.startsWith('remind')
+    do: [{send: {to: "${{ event.from }}", body: "Think of ${{ event.body }}"}}]
+  - name: ring
+    on: message.received
+    if: event.body.startsWith('ring')
+    do: [{call: {to: "${{ event.from }}", say: Hello.}}]
+"""
+LIMITED = RULES.replace("name: answer", "name: answer\n    budget: {BUDGET}")
+Begin = Callable[..., Story]
+
+
+@pytest.fixture
+def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """Begin a story with these rules at midnight UTC, in which nothing goes wrong by itself."""
+    quiet()
+    stories: list[Story] = []
+
+    def begin(budget: str = "", **changed: Any) -> Story:
+        folder = tmp_path / str(len(stories))
+        folder.mkdir()
+        text = LIMITED.replace("BUDGET", budget) if budget else RULES
+        (folder / "rules.yaml").write_text(text)
+        loaded = load_rules([folder / "rules.yaml"])
+        assert loaded.problems == []
+        given = life.Rules(RuleSet(loaded.rules, loaded.language))
+        monkeypatch.setattr(life, "rules", lambda: given)
+        settings = replace(life.settings_for(folder), **changed)
+        stories.append(Story(1, folder, faults=calm(), settings=settings))
+        return stories[-1]
+
+    yield begin
+    for story in stories:
+        story.end()
+
+
+def says(story: Story, *bodies: str, who: str = "") -> None:
+    """Texts come in at the same moment, each from somebody else, and some seconds pass."""
+    for body in bodies:
+        sender = who or f"+1555200{len(story.twilio.heard):04d}"
+        story.receive(story.text(body, sender))
+    story.run(story.clock.now + 4.0)
+
+
+def ends(story: Story, rule: str = "answer") -> list[str]:
+    """What became of the actions of a rule: `sent`, or the reason why not."""
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        rows = reader.execute(
+            "select state, reason, remote_sid from actions where rule = ? order by id", (rule,)
+        ).fetchall()
+    finally:
+        reader.close()
+    return ["sent" if sid else f"{state}: {reason}" for state, reason, sid in rows]
+
+
+def restart(story: Story) -> None:
+    story.kill()
+    story.start()
+    story.run(story.clock.now + 1.0)
+
+
+# Budgets
+
+
+@pytest.mark.parametrize(
+    ("budget", "settings", "left", "reason"),
+    [
+        ("", {"total_per_hour": 3}, 3, "3 an hour in all (RINGBACK_TOTAL_PER_HOUR)"),
+        ("", {"total_per_day": 3}, 3, "3 a day in all (RINGBACK_TOTAL_PER_DAY)"),
+        ("", {"segments_per_day": 3}, 3, "3 segments a day in all (RINGBACK_SEGMENTS_PER_DAY)"),
+        ("", {"price_per_day": 0.03, "segment_price": 0.01}, 3, "(RINGBACK_PRICE_PER_DAY)"),
+        ("per_day: 3", {}, 3, "3 a day by rule 'answer' (budget.per_day)"),
+        ("segments_per_day: 3", {}, 3, "rule 'answer' (budget.segments_per_day): 3 are used"),
+        ("price_per_day: 0.03", {"segment_price": 0.01}, 3, "(budget.price_per_day)"),
+    ],
+)
+def test_each_budget_lets_out_so_much_and_names_itself(
+    begin: Begin, budget: str, settings: dict[str, Any], left: int, reason: str
+) -> None:
+    """However many come at the same moment, and whoever is killed after the first two."""
+    story = begin(budget, **settings)
+    says(story, "ask 1", "ask 2")
+    restart(story)
+    says(story, *(f"ask {number}" for number in range(3, 20)))
+    ended = ends(story)
+    assert len(story.twilio.records) == ended.count("sent") == left
+    rest = [each for each in ended if each != "sent"]
+    assert len(rest) == 19 - left
+    assert all(each.startswith("refused: budget: ") and reason in each for each in rest)
+
+
+def test_the_budget_of_one_recipient_is_no_other_s(begin: Begin) -> None:
+    story = begin(recipient_per_hour=2)
+    for number in range(4):
+        says(story, f"ask {number}", who=ANN)
+    says(story, "ask else")
+    ended = ends(story)
+    assert ended[:2] + ended[4:] == ["sent"] * 3
+    assert all("2 an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)" in e for e in ended[2:4])
+    restart(story)
+    says(story, "ask again", who=ANN)
+    assert ends(story)[-1].startswith("refused: budget")
+    story.run(story.clock.now + HOUR)
+    says(story, "ask later", who=ANN)
+    assert ends(story)[-1] == "sent"
+
+
+def test_the_budget_of_a_rule_is_no_other_s(begin: Begin) -> None:
+    story = begin("per_day: 1")
+    says(story, "ask 1", "ask 2", "remind 1", "remind 2")
+    assert sorted(ends(story))[1] == "sent"
+    assert ends(story, "remind") == ["sent", "sent"]
+
+
+def test_long_texts_take_more_and_calls_none(begin: Begin) -> None:
+    story = begin(segments_per_day=3)
+    says(story, "ask " + "x" * 200)
+    says(story, "ask " + "ж" * 100)
+    says(story, "ring 1")
+    says(story, "ask 1")
+    ended = ends(story)
+    assert (ended[0], ended[2]) == ("sent", "sent")
+    assert ended[1].endswith("2 are used, 2 asked")
+    assert ends(story, "ring") == ["sent"]
+
+
+def test_a_new_day_is_one_of_the_configured_zone(begin: Begin) -> None:
+    """Midnight on Cape Verde is one o'clock in UTC; what is spent before counts across a restart,
+    and what was spent yesterday does not."""
+    story = begin(total_per_day=2, quiet_zone="Atlantic/Cape_Verde")
+    says(story, "ask 1", "ask 2")
+    story.run(0.9 * HOUR)
+    restart(story)
+    says(story, "ask 3")
+    story.run(1.01 * HOUR)
+    says(story, "ask 4")
+    restart(story)
+    says(story, "ask 5")
+    says(story, "ask 6")
+    ended = ends(story)
+    assert [each == "sent" for each in ended] == [True, True, False, True, True, False]
+
+
+def test_a_clock_that_is_set_back_into_yesterday_finds_its_day_spent(begin: Begin) -> None:
+    story = begin(total_per_day=1, quiet_zone="Atlantic/Cape_Verde")
+    says(story, "ask 1")
+    story.run(1.1 * HOUR)
+    says(story, "ask 2")
+    story.set_clock(-0.5 * HOUR)
+    says(story, "ask 3")
+    story.set_clock(0.0)
+    says(story, "ask 4")
+    ended = ends(story)
+    assert [each == "sent" for each in ended] == [True, True, False, False]
+
+
+def test_what_twilio_does_not_take_is_not_spent(begin: Begin) -> None:
+    """Refused connections and rejected numbers cost nothing; what may have happened does."""
+    story = begin(total_per_day=2)
+    story.twilio.next_create = ["refused_before", "none", "rejected", "timeout_before"]
+    says(story, "ask 1")
+    story.run(story.clock.now + 60.0)
+    assert ends(story) == ["sent"]
+    says(story, "ask 2")
+    assert ends(story)[1].startswith("failed")
+    restart(story)
+    says(story, "ask 3")
+    says(story, "ask 4")
+    assert ends(story)[2].startswith("sending")
+    assert ends(story)[3].startswith("refused: budget")
+
+
+def test_a_budget_of_money_wants_a_price(begin: Begin, tmp_path: Path) -> None:
+    """For a rule it is a mistake of the project, with the place and the mend."""
+    story = begin()
+    (tmp_path / "rules").mkdir()
+    text = LIMITED.replace("BUDGET", "price_per_day: 5.00")
+    (tmp_path / "rules" / "a.yaml").write_text(text)
+    settings = replace(life.settings_for(tmp_path), project=tmp_path)
+    (problem,) = Project.load(settings).problems
+    assert (problem.file, problem.line) == ("rules/a.yaml", 3)
+    assert "RINGBACK_SEGMENT_PRICE" in problem.hint
+    assert Project.load(replace(settings, segment_price=0.0079)).problems == []
+    story.run(1.0)
+
+
+# Quiet hours
+
+
+def test_quiet_hours_put_off_until_the_recipient_s_morning(begin: Begin) -> None:
+    """It is one in the morning in Berlin, and seven in the evening or earlier in America. Replies
+    go out; a text of our own leaves at eight there, although that is hours after it is sent at
+    other times; a restart in between loses nothing."""
+    story = begin(quiet_hours="21:00-08:00")
+    says(story, "remind 1", "ask 1", who=BERLIN)
+    says(story, "ring 1", who=BERLIN)
+    says(story, "remind 2", who=ANN)
+    assert ends(story) == ["sent"]
+    night, day = ends(story, "remind")
+    assert night == (f"deferred: quiet hours until 2026-01-01T07:00:00.000Z for {BERLIN}")
+    assert day == "sent"
+    assert ends(story, "ring")[0].startswith("deferred")
+    story.run(3 * HOUR)
+    restart(story)
+    story.run(7 * HOUR - 5.0)
+    assert ends(story, "remind")[0].startswith("deferred")
+    story.run(7 * HOUR + 60.0)
+    assert ends(story, "remind") == ["sent", "sent"]
+    assert ends(story, "ring") == ["sent"]
+    (made,) = (r for r in story.twilio.records.values() if r.body == "Think of remind 1")
+    assert 7 * HOUR <= made.made_at < 7 * HOUR + 30.0
+
+
+# The pause
+
+
+def test_a_pause_holds_everything_across_restarts_until_it_is_ended(begin: Begin) -> None:
+    story = begin()
+    assert story.life is not None
+    story.life.ask("pause")
+    story.run(1.0)
+    says(story, "ask 1")
+    restart(story)
+    says(story, "ask 2")
+    assert ends(story) == ["planned: ", "planned: "]
+    assert not story.twilio.records
+    story.life.ask("resume")
+    story.run(story.clock.now + 5.0)
+    assert ends(story) == ["sent", "sent"]
+    restart(story)
+    says(story, "ask 3")
+    assert ends(story)[2] == "sent"

@@ -88,6 +88,10 @@ def _stopped(story: Story, recipient: str, moment: float) -> bool:
     said = story.said.get(recipient, ())
     if story.jumps and any(word.late for word in said):
         return False
-    known = [word for word in said if word.heard + GUARD < moment]
-    known += [word for word in said if word.word == "START" and word.heard <= moment]
-    return bool(known) and max(known, key=lambda word: word.order).word == "STOP"
+    known = [
+        word
+        for word in said
+        if (word.heard <= moment if word.word == "START" else word.heard + GUARD < moment)
+    ]
+    # Of two in the same instant, the one that was noted last.
+    return bool(known) and max(reversed(known), key=lambda word: word.order).word == "STOP"

@@ -86,6 +86,8 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "RINGBACK_QUIET_ZONE": "Europe/Bern",
         "RINGBACK_TOTAL_PER_HOUR": "-1",
         "RINGBACK_SENDER_RATE": "fast",
+        "RINGBACK_SEGMENT_PRICE": "nan",
+        "RINGBACK_PRICE_PER_DAY": "5 USD",
     }
     text = "\n".join(problems_of(lambda: Settings.load(tmp_path, environ)))
     for part in (
@@ -107,6 +109,8 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
         "quiet_zone is 'Europe/Bern'",
         "total_per_hour is '-1'",
         "sender_rate is 'fast'",
+        "segment_price is 'nan'; it must be an amount of money such as 0.0079",
+        "price_per_day is '5 USD'",
     ):
         assert part in text
 
@@ -183,6 +187,7 @@ def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
         ({"RINGBACK_HOOK_SECRET": "abcdefg"}, "RINGBACK_HOOK_SECRET is too short"),
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
+        ({"RINGBACK_PRICE_PER_DAY": "5"}, "set RINGBACK_SEGMENT_PRICE"),
     ],
 )
 def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> None:

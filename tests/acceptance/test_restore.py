@@ -150,6 +150,7 @@ def test_only_a_doubtful_journal_is_held(make_node: Callable[..., Any], box: Any
     (node.project / "data" / "journal.mark").unlink()
     node.start()
     node.wait_ready()
+    node.until(lambda: held(node))  # the receiver is ready before the worker
     assert "from elsewhere" in held(node)["why"]
     box.text(PEOPLE[2], "now")
     node.until(lambda: node.ask("select 1 from actions where state = 'planned'"))

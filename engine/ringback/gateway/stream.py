@@ -10,10 +10,11 @@ import os
 import socket
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, cast
 
 import httpcore
-from aiohappyeyeballs import start_connection
+from aiohappyeyeballs import AddrInfoType, start_connection
 
 HIGH_BYTES = 64 * 1024
 """What has arrived and was not asked for: beyond it, the peer is made to wait."""
@@ -146,7 +147,10 @@ class Network(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                # A number needs no look-up, which is done in threads and mixes up the order.
+                found = _numeric(host, port) or await loop.getaddrinfo(
+                    host, port, type=socket.SOCK_STREAM
+                )
                 connected = await start_connection(
                     found, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1
                 )
@@ -170,6 +174,15 @@ async def _within(
         await news
     finally:
         timer.cancel()
+
+
+def _numeric(host: str, port: int) -> list[AddrInfoType]:
+    """The one address that a host in numbers is; nothing for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
+    return []
 
 
 def _said(error: OSError | UnicodeError) -> str:

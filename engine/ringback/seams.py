@@ -62,6 +62,13 @@ class Seams:
         seconds = int(self.time() * 1000) / 1000
         return datetime.fromtimestamp(seconds, UTC)
 
+    def uptime(self) -> float:
+        """Seconds since the machine started, those that it slept among them: the one clock that
+        goes on from one process to the next and that nobody can set."""
+        if self.monotonic is clock.monotonic and hasattr(clock, "CLOCK_BOOTTIME"):
+            return clock.clock_gettime(clock.CLOCK_BOOTTIME)
+        return self.monotonic()
+
     def uid(self, prefix: str) -> str:
         """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made."""
         return f"{prefix}_{encode_ulid(int(self.time() * 1000), self.entropy(80))}"

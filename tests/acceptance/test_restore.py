@@ -75,7 +75,12 @@ def free(node: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "names"), [("backup", ("journal.db", "log.db")), ("copy", ("journal.db",))], ids=str
+    ("way", "names"),
+    [
+        ("backup", ("journal.db", "log.db")),
+        pytest.param("copy", ("journal.db",), marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_what_was_sent_after_a_backup_is_not_sent_again(
     make_node: Callable[..., Any], box: Any, tmp_path: Path, names: tuple[str, ...], way: str
@@ -132,6 +137,7 @@ def test_what_was_sent_after_a_backup_is_not_sent_again(
     assert held(node.start()) == {}, "it is held once"
 
 
+@pytest.mark.slow
 def test_only_a_doubtful_journal_is_held(make_node: Callable[..., Any], box: Any) -> None:
     """Not the first start, not the one after an orderly end, not those after kill -9; but the one
     of a data folder that was carried here without its mark, until a person lets it go."""

@@ -295,6 +295,7 @@ def test_fast_doubles_by_its_contract_and_nothing_else_does(
     assert total.fast_doubled > 0
 
 
+@pytest.mark.slow
 def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import pytest
+
 from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
 from ringback.seams import Seams, iso
@@ -123,3 +125,51 @@ def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path)
         assert gate.look(action)[0] == "planned"
     finally:
         journal.close()
+
+
+def test_the_next_process_knows_what_was_heard_whatever_happened_to_our_clock() -> None:
+    world = World()
+    first = Clock(world.seams)
+    assert first.note() == ""
+    first.hear(date(NOON))
+    assert first.news.is_set()
+    noted = first.note()
+    assert not first.news.is_set()
+    world.wait(600)
+    world.wall += 3 * HOUR
+    second = Clock(world.seams)
+    second.restore(noted)
+    assert second.heard
+    assert second.now() == NOON + timedelta(seconds=600)
+
+
+def test_a_clock_that_was_set_is_news() -> None:
+    world = World()
+    clock = Clock(world.seams)
+    clock.hear(date(NOON))
+    clock.note()
+    world.wait(60)
+    clock.hear(date(NOON + timedelta(seconds=60)))
+    assert not clock.news.is_set()
+    world.wait(60)
+    world.wall -= HOUR
+    clock.hear(date(NOON + timedelta(seconds=120)))
+    assert clock.news.is_set()
+
+
+@pytest.mark.parametrize("noted", ["", "{}", "no json", '{"said": "noon", "at": 1, "start": ""}'])
+def test_what_cannot_be_read_is_as_if_nothing_was_heard(noted: str) -> None:
+    clock = Clock(World().seams)
+    clock.restore(noted)
+    assert not clock.heard
+
+
+def test_another_start_of_the_machine_knows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    first = Clock(world.seams)
+    first.hear(date(NOON))
+    noted = first.note()
+    monkeypatch.setattr("ringback.worker.clock._machine_start", lambda: "another")
+    second = Clock(world.seams)
+    second.restore(noted)
+    assert not second.heard

@@ -21,6 +21,7 @@ COPIED = "copied_at"
 
 _MARK = "mark"
 _HELD = "held"
+_HEARD = "heard"
 _FILE_BYTES = 256
 _EVER = "9"
 _DUE = "state in ('planned', 'deferred') and (due_at is null or due_at <= ?)"
@@ -74,9 +75,16 @@ def get_mark(connection: sqlite3.Connection) -> Mark | None:
     return Mark(**json.loads(found)) if found else None
 
 
-def put_mark(connection: sqlite3.Connection, mark: Mark) -> None:
-    """Move the journal's own mark."""
+def put_mark(connection: sqlite3.Connection, mark: Mark, heard: str = "") -> None:
+    """Move the journal's own mark, and keep what was `heard` of Twilio's time for the next life."""
     set_meta(connection, _MARK, json.dumps(asdict(mark)))
+    if heard:
+        set_meta(connection, _HEARD, heard)
+
+
+def get_heard(connection: sqlite3.Connection) -> str:
+    """What an earlier life heard of Twilio's time; empty when it heard nothing."""
+    return get_meta(connection, _HEARD)
 
 
 def get_held(connection: sqlite3.Connection) -> Held | None:

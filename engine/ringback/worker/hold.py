@@ -9,6 +9,7 @@ found is claimed, what is not may be sent, what cannot be told is parked for a p
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -88,6 +89,7 @@ class Hold:
     async def begin(self) -> None:
         """Take the journal into use. Before anything is offered to the sender."""
         reader, now = self._journal.reader, iso(self._seams.now())
+        self._asker.clock.restore(holding.get_heard(reader))
         noted, beside = holding.get_mark(reader), holding.read_beside(self._settings.data)
         held = holding.get_held(reader)
         why = self._doubt(noted, beside, now)
@@ -135,8 +137,12 @@ class Hold:
         """Move the marks on, and look for what is held, until cancelled."""
         while True:
             scale = self._settings.settle_seconds / 60.0
-            pause = self._seams.dice.uniform(*NEXT_LOOK) * scale if self.held else BEAT_SECONDS
-            await asyncio.sleep(pause)
+            if self.held:
+                await asyncio.sleep(self._seams.dice.uniform(*NEXT_LOOK) * scale)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._asker.clock.news.wait()
             try:
                 await self.mark()
                 await self.step()
@@ -148,7 +154,8 @@ class Hold:
         journal that was put back can be behind."""
         mark = replace(self._mark, number=self._mark.number + 1, at=iso(self._seams.now()))
         try:
-            await self._journal.write(partial(holding.put_mark, mark=mark))
+            heard = self._asker.clock.note()
+            await self._journal.write(partial(holding.put_mark, mark=mark, heard=heard))
             self._mark = mark
             holding.write_beside(self._settings.data, mark)
         except StorageError as error:

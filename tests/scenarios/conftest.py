@@ -1,4 +1,5 @@
-"""A running receiver on a real socket, and a client that writes raw bytes to it."""
+"""What the scenarios share: a receiver on a real socket with a client that writes raw bytes to it,
+and stories of the real worker in virtual time."""
 
 import asyncio
 import json
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -17,7 +18,12 @@ import pytest
 from ringback import ipc
 from ringback.config import Settings
 from ringback.receiver.server import Node, running
+from ringback.rules.load import load_rules
+from ringback.rules.ruleset import RuleSet
 from ringback.store.log import LogReader, LogRow
+from ringback.testing.simulation import life
+from ringback.testing.simulation.faults import Faults, calm
+from ringback.testing.simulation.story import Story, quiet
 from ringback.twilio.signature import sign
 
 ACCOUNT = "AC" + "0123456789abcdef" * 2
@@ -223,3 +229,30 @@ def twilio(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     process.terminate()
     process.wait(10)
     process.stdout.close()
+
+
+@pytest.fixture
+def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Story]]:
+    """Begin a story in which nothing goes wrong by itself, unless it is told to: of the simulated
+    shop or of other `rules`, with some settings changed."""
+    quiet()
+    stories: list[Story] = []
+
+    def begin(
+        faults: Faults | None = None, *, seed: int = 1, rules: str = "", **changed: Any
+    ) -> Story:
+        folder = tmp_path / str(len(stories))
+        folder.mkdir()
+        if rules:
+            (folder / "rules.yaml").write_text(rules)
+            loaded = load_rules([folder / "rules.yaml"])
+            assert loaded.problems == []
+            given = life.Rules(RuleSet(loaded.rules, loaded.language))
+            monkeypatch.setattr(life, "rules", lambda: given)
+        settings = replace(life.settings_for(folder), **changed)
+        stories.append(Story(seed, folder, faults=faults or calm(), settings=settings))
+        return stories[-1]
+
+    yield begin
+    for story in stories:
+        story.end()

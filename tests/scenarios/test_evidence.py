@@ -1,8 +1,7 @@
 """Single stories about evidence, outages and broken writes, each with the real worker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,33 +10,13 @@ import pytest
 from ringback.rules import interpreter
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import Faults, calm
-from ringback.testing.simulation.life import settings_for
-from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.faults import calm
+from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.tell import tell
 from ringback.worker import plan, send
 
 ANN, BEN = "+15551000001", "+15551000002"
 Begin = Callable[..., Story]
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin a story in which nothing goes wrong by itself, unless it is told to."""
-    quiet()
-    stories: list[Story] = []
-
-    def begin(faults: Faults | None = None, *, seed: int = 1, **changed: Any) -> Story:
-        folder = tmp_path / str(len(stories))
-        folder.mkdir()
-        settings = replace(settings_for(folder), **changed)
-        story = Story(seed, folder, faults=faults or calm(), settings=settings)
-        stories.append(story)
-        return story
-
-    yield begin
-    for story in stories:
-        story.end()
 
 
 def ask(story: Story, question: str) -> list[tuple[Any, ...]]:

@@ -1,20 +1,13 @@
 """The gate, safeguard by safeguard, with the real worker in a stepped world: consent and loops."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from ringback.rules.load import load_rules
-from ringback.rules.ruleset import RuleSet
 from ringback.seams import iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation import life
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.story import FORM, Story, quiet
+from ringback.testing.simulation.story import FORM, Story
 from ringback.testing.simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
 
 ANN, BEN = "+15551000001", "+15551000002"
@@ -44,30 +37,6 @@ rules:
     do: [{send: {to: "${{ event.to }}", body: "After ${{ event.sid }}"}}]
 """.replace("SERVICE", SERVICE).replace("BEN", BEN)
 Begin = Callable[..., Story]
-
-
-@pytest.fixture
-def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Begin a story with these rules, in which nothing goes wrong by itself."""
-    quiet()
-    stories: list[Story] = []
-
-    def begin(text: str = RULES, **changed: Any) -> Story:
-        folder = tmp_path / str(len(stories))
-        folder.mkdir()
-        if text:
-            (folder / "rules.yaml").write_text(text)
-            loaded = load_rules([folder / "rules.yaml"])
-            assert loaded.problems == []
-            given = life.Rules(RuleSet(loaded.rules, loaded.language))
-            monkeypatch.setattr(life, "rules", lambda: given)
-        settings = replace(life.settings_for(folder), **changed)
-        stories.append(Story(1, folder, faults=calm(), settings=settings))
-        return stories[-1]
-
-    yield begin
-    for story in stories:
-        story.end()
 
 
 def says(
@@ -108,7 +77,7 @@ def refused(ended: str, *words: str) -> bool:
 def test_a_keyword_ends_consent_for_this_sender_alone_and_another_begins_it(
     begin: Begin, word: str
 ) -> None:
-    story = begin()
+    story = begin(rules=RULES)
     says(story, word, to=OTHER)
     says(story, "ask 1", to=OTHER)
     says(story, "ask 2", to=OURS)
@@ -126,7 +95,7 @@ def test_a_keyword_ends_consent_for_this_sender_alone_and_another_begins_it(
 
 
 def test_a_sentence_with_stop_in_it_is_no_stop(begin: Begin) -> None:
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "Please stop by tomorrow")
     says(story, "ask")
     assert ends(story) == ["sent"]
@@ -134,7 +103,7 @@ def test_a_sentence_with_stop_in_it_is_no_stop(begin: Begin) -> None:
 
 def test_what_twilio_says_about_a_text_outweighs_its_words(begin: Begin) -> None:
     """Advanced Opt-Out knows words of its own, in any language."""
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "Basta", OptOutType="STOP")
     says(story, "ask 1")
     says(story, "Ciao", OptOutType="START")
@@ -146,7 +115,7 @@ def test_what_twilio_says_about_a_text_outweighs_its_words(begin: Begin) -> None
 
 def test_a_send_that_twilio_refuses_for_a_stop_ends_consent(begin: Begin) -> None:
     """The STOP was said where we did not hear it: error 21610 tells, and it is not tried again."""
-    story = begin()
+    story = begin(rules=RULES)
     story.twilio.next_create = ["stopped"]
     says(story, "ask 1", to=OTHER)
     says(story, "ask 2", to=OTHER)
@@ -161,7 +130,7 @@ def test_a_send_that_twilio_refuses_for_a_stop_ends_consent(begin: Begin) -> Non
 def test_the_numbers_of_a_messaging_service_share_consent(begin: Begin) -> None:
     """STOP to one of them is STOP to all, whether we name the number or the service; START to the
     other one is START to all. Restarts forget nothing of it."""
-    story = begin()
+    story = begin(rules=RULES)
     first, second = POOL
     says(story, "ask 0", to=second, service=SERVICE)
     says(story, "STOP", to=first, service=SERVICE)
@@ -178,7 +147,7 @@ def test_the_numbers_of_a_messaging_service_share_consent(begin: Begin) -> None:
 
 def test_what_a_plugin_wishes_passes_the_same_gate(begin: Begin) -> None:
     """Handlers of the simulated project, one plain and one async."""
-    story = begin("")
+    story = begin()
     says(story, "STOP")
     says(story, "plain 1")
     says(story, "awaited 1")
@@ -193,7 +162,7 @@ def test_what_a_plugin_wishes_passes_the_same_gate(begin: Begin) -> None:
 
 def test_a_ping_pong_at_machine_speed_ends(begin: Begin) -> None:
     """Two machines talk. The texts differ each time, so that only their pace tells."""
-    story = begin()
+    story = begin(rules=RULES)
     for number in range(12):
         says(story, f"ask {number}")
     ended = ends(story)
@@ -205,7 +174,7 @@ def test_a_ping_pong_at_machine_speed_ends(begin: Begin) -> None:
 
 
 def test_a_quick_person_is_no_machine(begin: Begin) -> None:
-    story = begin()
+    story = begin(rules=RULES)
     for number in range(12):
         says(story, f"ask {number}")
         story.run(story.clock.now + 5.0)
@@ -215,7 +184,7 @@ def test_a_quick_person_is_no_machine(begin: Begin) -> None:
 def test_what_is_fetched_back_after_a_downtime_is_no_machine(begin: Begin) -> None:
     """Six texts that came minutes apart are heard of within seconds, each after our answer to the
     one before."""
-    story = begin()
+    story = begin(rules=RULES)
     story.run(600.0)
     now = story.clock.now
     for number in range(8):
@@ -236,7 +205,7 @@ def test_what_is_fetched_back_after_a_downtime_is_no_machine(begin: Begin) -> No
 
 def test_our_own_number_gets_no_answer(begin: Begin) -> None:
     """Known as ours is the default sender, and each number that people have written to."""
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "ask 1", who=OURS, to=OTHER)
     says(story, "ask 2", to=OTHER)
     says(story, "ask 3", who=OTHER, to=OURS)
@@ -252,7 +221,7 @@ def test_our_own_number_gets_no_answer(begin: Begin) -> None:
 
 def test_actions_that_cause_each_other_come_to_an_end(begin: Begin) -> None:
     """Each delivered text makes a rule send the next one."""
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "go", who=BEN)
     story.run(story.clock.now + 600.0)
     assert ends(story, "chain") == ["sent"]
@@ -263,7 +232,7 @@ def test_actions_that_cause_each_other_come_to_an_end(begin: Begin) -> None:
 
 def test_an_echo_at_machine_speed_gets_no_answer(begin: Begin) -> None:
     """They quote what we wrote, a second after we wrote it."""
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "hello")
     says(story, '"yes.  or NO?"')
     first, second = ends(story, "menu")
@@ -273,7 +242,7 @@ def test_an_echo_at_machine_speed_gets_no_answer(begin: Begin) -> None:
 
 def test_a_slow_echo_gets_one_answer_and_not_two(begin: Begin) -> None:
     """A person may say what we said. Whoever does it twice in a row is a machine."""
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "hello")
     for _ in range(3):
         story.run(story.clock.now + 60.0)
@@ -291,7 +260,7 @@ def test_a_slow_echo_gets_one_answer_and_not_two(begin: Begin) -> None:
 
 
 def test_what_another_person_was_sent_or_long_ago_is_no_echo(begin: Begin) -> None:
-    story = begin()
+    story = begin(rules=RULES)
     says(story, "hello")
     says(story, "Yes. Or no?", who=BEN)
     for _ in range(3):

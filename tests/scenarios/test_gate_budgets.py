@@ -1,6 +1,6 @@
 """Budgets, quiet hours and the pause, with the real worker in a stepped world."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from ringback.project import Project
-from ringback.rules.load import load_rules
-from ringback.rules.ruleset import RuleSet
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation import life
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.story import Story
 
 HOUR = 3600.0
 ANN, BERLIN = "+15551000001", "+4915112345678"
@@ -32,32 +29,16 @@ rules:
     if: event.body.startsWith('ring')
     do: [{call: {to: "${{ event.from }}", say: Hello.}}]
 """
-LIMITED = RULES.replace("name: answer", "name: answer\n    budget: {BUDGET}")
 Begin = Callable[..., Story]
 
 
-@pytest.fixture
-def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Begin a story with these rules at midnight UTC, in which nothing goes wrong by itself."""
-    quiet()
-    stories: list[Story] = []
-
-    def begin(budget: str = "", **changed: Any) -> Story:
-        folder = tmp_path / str(len(stories))
-        folder.mkdir()
-        text = LIMITED.replace("BUDGET", budget) if budget else RULES
-        (folder / "rules.yaml").write_text(text)
-        loaded = load_rules([folder / "rules.yaml"])
-        assert loaded.problems == []
-        given = life.Rules(RuleSet(loaded.rules, loaded.language))
-        monkeypatch.setattr(life, "rules", lambda: given)
-        settings = replace(life.settings_for(folder), **changed)
-        stories.append(Story(1, folder, faults=calm(), settings=settings))
-        return stories[-1]
-
-    yield begin
-    for story in stories:
-        story.end()
+def limited(budget: str) -> str:
+    """The rules, the first of them with this budget."""
+    return (
+        RULES.replace("name: answer", f"name: answer\n    budget: {{{budget}}}")
+        if budget
+        else RULES
+    )
 
 
 def says(story: Story, *bodies: str, who: str = "") -> None:
@@ -105,7 +86,7 @@ def test_each_budget_lets_out_so_much_and_names_itself(
     begin: Begin, budget: str, settings: dict[str, Any], left: int, reason: str
 ) -> None:
     """However many come at the same moment, and whoever is killed after the first two."""
-    story = begin(budget, **settings)
+    story = begin(rules=limited(budget), **settings)
     says(story, "ask 1", "ask 2")
     restart(story)
     says(story, *(f"ask {number}" for number in range(3, 20)))
@@ -117,7 +98,7 @@ def test_each_budget_lets_out_so_much_and_names_itself(
 
 
 def test_the_budget_of_one_recipient_is_no_other_s(begin: Begin) -> None:
-    story = begin(recipient_per_hour=2)
+    story = begin(rules=RULES, recipient_per_hour=2)
     for number in range(4):
         says(story, f"ask {number}", who=ANN)
     says(story, "ask else")
@@ -133,14 +114,14 @@ def test_the_budget_of_one_recipient_is_no_other_s(begin: Begin) -> None:
 
 
 def test_the_budget_of_a_rule_is_no_other_s(begin: Begin) -> None:
-    story = begin("per_day: 1")
+    story = begin(rules=limited("per_day: 1"))
     says(story, "ask 1", "ask 2", "remind 1", "remind 2")
     assert sorted(ends(story))[1] == "sent"
     assert ends(story, "remind") == ["sent", "sent"]
 
 
 def test_long_texts_take_more_and_calls_none(begin: Begin) -> None:
-    story = begin(segments_per_day=3)
+    story = begin(rules=RULES, segments_per_day=3)
     says(story, "ask " + "x" * 200)
     says(story, "ask " + "ж" * 100)
     says(story, "ring 1")
@@ -154,7 +135,7 @@ def test_long_texts_take_more_and_calls_none(begin: Begin) -> None:
 def test_a_new_day_is_one_of_the_configured_zone(begin: Begin) -> None:
     """Midnight on Cape Verde is one o'clock in UTC; what is spent before counts across a restart,
     and what was spent yesterday does not."""
-    story = begin(total_per_day=2, quiet_zone="Atlantic/Cape_Verde")
+    story = begin(rules=RULES, total_per_day=2, quiet_zone="Atlantic/Cape_Verde")
     says(story, "ask 1", "ask 2")
     story.run(0.9 * HOUR)
     restart(story)
@@ -169,7 +150,7 @@ def test_a_new_day_is_one_of_the_configured_zone(begin: Begin) -> None:
 
 
 def test_a_clock_that_is_set_back_into_yesterday_finds_its_day_spent(begin: Begin) -> None:
-    story = begin(total_per_day=1, quiet_zone="Atlantic/Cape_Verde")
+    story = begin(rules=RULES, total_per_day=1, quiet_zone="Atlantic/Cape_Verde")
     says(story, "ask 1")
     story.run(1.1 * HOUR)
     says(story, "ask 2")
@@ -183,7 +164,7 @@ def test_a_clock_that_is_set_back_into_yesterday_finds_its_day_spent(begin: Begi
 
 def test_what_twilio_does_not_take_is_not_spent(begin: Begin) -> None:
     """Refused connections and rejected numbers cost nothing; what may have happened does."""
-    story = begin(total_per_day=2)
+    story = begin(rules=RULES, total_per_day=2)
     story.twilio.next_create = ["refused_before", "none", "rejected", "timeout_before"]
     says(story, "ask 1")
     story.run(story.clock.now + 60.0)
@@ -199,9 +180,9 @@ def test_what_twilio_does_not_take_is_not_spent(begin: Begin) -> None:
 
 def test_a_budget_of_money_wants_a_price(begin: Begin, tmp_path: Path) -> None:
     """For a rule it is a mistake of the project, with the place and the mend."""
-    story = begin()
+    story = begin(rules=RULES)
     (tmp_path / "rules").mkdir()
-    text = LIMITED.replace("BUDGET", "price_per_day: 5.00")
+    text = limited("price_per_day: 5.00")
     (tmp_path / "rules" / "a.yaml").write_text(text)
     settings = replace(life.settings_for(tmp_path), project=tmp_path)
     (problem,) = Project.load(settings).problems
@@ -218,7 +199,7 @@ def test_quiet_hours_put_off_until_the_recipient_s_morning(begin: Begin) -> None
     """It is one in the morning in Berlin, and seven in the evening or earlier in America. Replies
     go out; a text of our own leaves at eight there, although that is hours after it is sent at
     other times; a restart in between loses nothing."""
-    story = begin(quiet_hours="21:00-08:00")
+    story = begin(rules=RULES, quiet_hours="21:00-08:00")
     says(story, "remind 1", "ask 1", who=BERLIN)
     says(story, "ring 1", who=BERLIN)
     says(story, "remind 2", who=ANN)
@@ -242,7 +223,7 @@ def test_quiet_hours_put_off_until_the_recipient_s_morning(begin: Begin) -> None
 
 
 def test_a_pause_holds_everything_across_restarts_until_it_is_ended(begin: Begin) -> None:
-    story = begin()
+    story = begin(rules=RULES)
     assert story.life is not None
     story.life.ask("pause")
     story.run(1.0)

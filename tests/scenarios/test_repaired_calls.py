@@ -1,8 +1,7 @@
 """A call's status comes twice: by its webhook, and read back from the API. It is one event."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from ringback.store.sqlite import connect_reader
 from ringback.testing.backtest import recorded
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.life import settings_for
-from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.twilio import ACCOUNT
 
 CALLER = "+15551000001"
@@ -24,22 +22,6 @@ CALL = {
     "CallStatus": "in-progress",
 }  # fmt: skip
 Begin = Callable[..., Story]
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin a story in which nothing goes wrong by itself, unless it is told to."""
-    quiet()
-    stories: list[Story] = []
-
-    def begin(faults: Any = None, **changed: Any) -> Story:
-        settings = replace(settings_for(tmp_path), **changed)
-        stories.append(Story(1, tmp_path, faults=faults or calm(), settings=settings))
-        return stories[-1]
-
-    yield begin
-    for story in stories:
-        story.end()
 
 
 def ask(story: Story, question: str) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ found at Twilio and not sent again, what was not is sent."""
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,31 +18,12 @@ from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
 from ringback.store.upkeep import backup
 from ringback.store.writer import GroupWriter
-from ringback.testing.simulation.faults import Faults, calm
-from ringback.testing.simulation.life import settings_for
-from ringback.testing.simulation.story import Story, quiet
+from ringback.testing.simulation.faults import Faults
+from ringback.testing.simulation.story import Story
 
 PEOPLE = [f"+1555100000{number}" for number in range(6)]
 JOURNAL, BOTH = ("journal.db",), ("journal.db", "log.db")
 Begin = Callable[..., Story]
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Begin a story in which nothing goes wrong by itself, unless it is told to."""
-    quiet()
-    stories: list[Story] = []
-
-    def begin(faults: Faults | None = None, *, seed: int = 1) -> Story:
-        folder = tmp_path / str(len(stories))
-        folder.mkdir()
-        story = Story(seed, folder, faults=faults or calm(), settings=settings_for(folder))
-        stories.append(story)
-        return story
-
-    yield begin
-    for story in stories:
-        story.end()
 
 
 def ask(story: Story, question: str) -> list[tuple[Any, ...]]:

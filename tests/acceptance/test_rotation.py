@@ -221,6 +221,7 @@ def test_a_hook_secret_is_rotated(node: Any) -> None:
     wait_for_another(node, worker)
 
 
+@pytest.mark.slow
 def test_other_settings_reach_a_new_worker_and_nothing_is_lost(node: Any, gateway: Gateway) -> None:
     """The worker ends in order and the next one has them. What only a restart can change is named
     and stays as it is, in the new worker too."""

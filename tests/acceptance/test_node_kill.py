@@ -30,6 +30,7 @@ def fields(index: int, number: str) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_killing_the_worker_loses_and_doubles_nothing(
     make_node: Callable[..., Any], box: Any

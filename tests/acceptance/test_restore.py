@@ -74,13 +74,9 @@ def free(node: Any) -> None:
     node.until(lambda: not held(node), timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("way", "names"),
-    [
-        ("backup", ("journal.db", "log.db")),
-        pytest.param("copy", ("journal.db",), marks=pytest.mark.slow),
-    ],
-    ids=str,
+    ("way", "names"), [("backup", ("journal.db", "log.db")), ("copy", ("journal.db",))], ids=str
 )
 def test_what_was_sent_after_a_backup_is_not_sent_again(
     make_node: Callable[..., Any], box: Any, tmp_path: Path, names: tuple[str, ...], way: str

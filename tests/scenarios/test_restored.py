@@ -20,6 +20,7 @@ from ringback.store.upkeep import backup
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import Faults
 from ringback.testing.simulation.story import Story
+from ringback.worker import send
 
 PEOPLE = [f"+1555100000{number}" for number in range(6)]
 JOURNAL, BOTH = ("journal.db",), ("journal.db", "log.db")
@@ -304,3 +305,18 @@ def test_a_copy_of_the_journal_never_knows_more_than_that_of_the_log(
     put_back(story, place, BOTH)
     let_go(story)
     assert made(story) == {(PEOPLE[0], f"You said: echo {number}"): 1 for number in range(2)}
+
+
+def test_more_than_memory_holds_can_be_held(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full memory asks for more as soon as it is empty; while sending is held it must not."""
+    monkeypatch.setattr(send, "READY_LIMIT", 10)
+    story = begin()
+    story.run(10.0)
+    place = copy(story)
+    for number in range(30):
+        story.receive(story.text(f"echo {number}", f"+1555100{number:04d}"))
+    story.run(60.0)
+    put_back(story, place)
+    let_go(story)
+    assert story.crashes == []
+    assert len(story.twilio.records) == 30

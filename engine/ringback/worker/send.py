@@ -99,7 +99,9 @@ class Sender:
     def offer(self, actions: Sequence[StoredAction]) -> None:
         """Actions that may be sent now. What does not fit into memory is found again later, and so
         is everything while sending is held: what stands in memory is not looked for at Twilio."""
-        for action in () if self.held else actions:
+        if self.held:
+            return
+        for action in actions:
             if action.uid in self._known:
                 continue
             if len(self._known) >= READY_LIMIT:
@@ -111,6 +113,8 @@ class Sender:
 
     def refill(self) -> None:
         """Take from the journal whatever may be sent now."""
+        if self.held:
+            return
         now = self._seams.now()
         far = iso(now + timedelta(seconds=classify.BACKOFF_CAP + 60))
         found = sending.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)

@@ -46,7 +46,10 @@ def text(index: int, body: str, number: str) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow if kind == "dies" else ()) for kind in BODIES],
+)
 def test_a_bad_plugin_hurts_nobody_else_and_is_named(
     kind: str, make_node: Callable[..., Any], box: Any
 ) -> None:

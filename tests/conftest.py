@@ -1,7 +1,10 @@
-"""What every test leaves as it was."""
+"""What every test leaves as it was, and what many of them need."""
 
 import logging
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,3 +16,21 @@ def logs_stay_loud() -> Iterator[None]:
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate, its own authority, for localhost and `gateway.test`, with its key behind it in
+    the same file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 10 -subj /CN=localhost -addext"
+    names = "subjectAltName=DNS:localhost,DNS:gateway.test"
+    subprocess.run(
+        ["openssl", *words.split(), names, "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    both = folder / "both.pem"
+    both.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
+    return both

@@ -4,10 +4,8 @@ On asyncio's loop and on uvloop's, which the worker runs on.
 """
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -75,27 +73,12 @@ async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await asyncio.get_running_loop().create_future()
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for localhost, its own authority."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path.with_name("k"),
-         "-out", path, "-days", "10", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
-
-
 @LOOPS
 def test_many_requests_share_one_connection_with_tls(loop: Loop, certificate: Path) -> None:
     """Bodies of all sizes come back whole, over one handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("k"))
-    trust = ssl.create_default_context(cafile=str(certificate))
+    context.load_cert_chain(certificate)
+    trust = ssl.create_default_context(cafile=certificate)
 
     async def story() -> None:
         async with Peer(echo, context) as peer:
@@ -116,8 +99,8 @@ def test_many_requests_share_one_connection_with_tls(loop: Loop, certificate: Pa
 def test_a_name_that_the_certificate_lacks_gets_no_byte(loop: Loop, certificate: Path) -> None:
     """The handshake fails, so nothing was sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("k"))
-    trust = ssl.create_default_context(cafile=str(certificate))
+    context.load_cert_chain(certificate)
+    trust = ssl.create_default_context(cafile=certificate)
 
     async def story() -> None:
         async with Peer(echo, context) as peer:

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import sys
@@ -105,25 +104,10 @@ def saying(answer: bytes) -> Callable[[Line, str, Stream], Awaitable[None]]:
     return say
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for the gateway's name, which is its own authority; the key is beside it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
-    path = tmp_path_factory.mktemp("tls") / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", path.with_name("k"),
-         "-out", path, "-days", "10", "-subj", f"/CN={HOST}", "-addext",
-         f"subjectAltName=DNS:{HOST}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return path
-
-
 @pytest.fixture
 async def gateway(certificate: Path) -> AsyncIterator[Line]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("k"))
+    context.load_cert_chain(certificate)
     line = await Line(twilio).open(context)
     yield line
     await line.close()
@@ -224,7 +208,7 @@ async def test_a_proxy_that_refuses_is_named(
 
 async def ask(proxy: str, gateway: Line, certificate: Path, times: int = 1) -> list[Answer]:
     limits = Limits(connect=2.0, read=0.4, total=2.0)
-    trust = ssl.create_default_context(cafile=str(certificate))
+    trust = ssl.create_default_context(cafile=certificate)
     pool = Pool(1, verify=trust, proxy=Proxy(proxy))
     try:
         url = f"https://{HOST}:{gateway.port}/"
@@ -266,7 +250,7 @@ async def test_without_a_tunnel_nothing_was_sent(
 
 async def test_behind_the_tunnel_it_may_have_arrived(proxy: Line, certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_name("k"))
+    context.load_cert_chain(certificate)
     deaf = await Line(silent).open(context)
     proxy.target = deaf.port
     with pytest.raises(Broken, match="no answer in time"):

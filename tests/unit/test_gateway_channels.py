@@ -5,10 +5,8 @@ import base64
 import json
 import logging
 import re
-import shutil
 import socketserver
 import ssl
-import subprocess
 import sys
 import threading
 import tomllib
@@ -133,24 +131,10 @@ def mailbox() -> Iterator[MailServer]:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate for localhost and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext"
-    subprocess.run(
-        ["openssl", *words.split(), "subjectAltName=DNS:localhost", "-keyout", "k.pem", "-out",
-         "c.pem"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    return tmp_path / "c.pem", tmp_path / "k.pem"
-
-
-@pytest.fixture
-def secure(certificate: tuple[Path, Path]) -> Iterator[MailServer]:
+def secure(certificate: Path) -> Iterator[MailServer]:
     """A mail server that offers STARTTLS and wants a login."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
+    context.load_cert_chain(certificate)
     yield from serving(MailServer(context))
 
 
@@ -261,11 +245,11 @@ def test_the_same_notice_has_the_same_message_id() -> None:
 
 
 def test_a_password_goes_through_tls_only(
-    secure: MailServer, mailbox: MailServer, certificate: tuple[Path, Path]
+    secure: MailServer, mailbox: MailServer, certificate: Path
 ) -> None:
     """With STARTTLS it logs in; a server without TLS never sees the password."""
     letter = mail.letter("a@x.org", ["b@x.org"], "text")
-    trust = ssl.create_default_context(cafile=str(certificate[0]))
+    trust = ssl.create_default_context(cafile=certificate)
     mail.post(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", letter, tls=trust)
     assert secure.logins == ["\0me@x.org\0p:w"]
     assert len(secure.letters) == 1
@@ -302,10 +286,10 @@ def test_what_a_mail_server_says_decides(
         mail.post(f"smtp://localhost:{mailbox.port}", mail.letter("a@x.org", ["b@x.org"], "text"))
 
 
-def test_a_refused_login_says_so(secure: MailServer, certificate: tuple[Path, Path]) -> None:
+def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
     """With the server's words."""
     secure.says["AUTH"] = "535 bad credentials"
-    trust = ssl.create_default_context(cafile=str(certificate[0]))
+    trust = ssl.create_default_context(cafile=certificate)
     with pytest.raises(Unauthorized, match="bad credentials"):
         mail.post(
             f"smtp://me:pw@localhost:{secure.port}",

@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import http.client
 import json
-import shutil
 import socket
-import subprocess
 import time
+from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -403,15 +402,8 @@ def test_the_box_goes_out_of_reach_and_comes_back(make_box) -> None:
         assert box.http.post("/_sim/outage", json={"seconds": wrong}).status_code == 400
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificate")
-def test_the_box_serves_https(make_box, tmp_path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-days", "1", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    box = make_box("--cert", str(cert), "--key", str(key))
+def test_the_box_serves_https(make_box, certificate: Path) -> None:
+    box = make_box("--cert", str(certificate), "--key", str(certificate))
     assert box.base.startswith("https://")
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
         box.http.get("/_sim")

@@ -39,6 +39,7 @@ from ringback.gateway.access import MATON_CONTROL, Access
 from ringback.gateway.client import Gateway
 from ringback.gateway.http import Answer, Limits, NotSent, Pool
 from ringback.twilio.rest import Request, path
+from ringback.worker import settle
 
 AC = "AC" + "0a" * 16
 SM = "SM" + "1b" * 16
@@ -387,6 +388,18 @@ async def test_g18_to_g23_and_g32_a_2xx_that_is_no_message_is_no_message(
     assert isinstance(error, Unreadable)
     assert error.wrote is True
     assert error.http_status in (201, 204)
+
+
+async def test_a_page_of_a_thousand_long_texts_can_be_read(wild: Wild) -> None:
+    """The worker asks for this much to find out what became of a send. What it could not read would
+    keep the send in doubt for ever, and what is held after a restore with it."""
+    text = "Ж" * 1600
+    listed = [made(sid=f"SM{number:032x}", body=text) for number in range(settle.PAGE_SIZE)]
+    wild.plan = [http(200, {"messages": listed})]
+    where = Request("GET", path(AC, "Messages"), (("PageSize", str(settle.PAGE_SIZE)),), "messages")
+    async with direct(wild, Limits()) as gateway:
+        reply = await gateway.perform(where)
+    assert [row["body"] for row in reply.data["messages"]] == [text] * settle.PAGE_SIZE
 
 
 async def test_c9_an_endless_answer_costs_neither_memory_nor_time(wild: Wild) -> None:

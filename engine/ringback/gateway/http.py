@@ -25,6 +25,8 @@ READ_SECONDS = 30.0
 TOTAL_SECONDS = 35.0
 KEEPALIVE_SECONDS = 15.0
 BODY_CAP = 256 * 1024
+LIST_CAP = 16 * 1024 * 1024
+"""For what is only read: a page of a thousand long texts in escapes has 10 MiB."""
 IDLE_SECONDS = 60.0
 
 

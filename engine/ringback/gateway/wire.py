@@ -16,7 +16,7 @@ from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, 
 from ringback.gateway.access import Access, Headers
 from ringback.gateway.closing import Closing
 from ringback.gateway.failures import NotJson, epoch, failure, read_object
-from ringback.gateway.http import DEFAULT_LIMITS, Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.http import DEFAULT_LIMITS, LIST_CAP, Answer, Broken, Limits, NotSent, Pool
 from ringback.gateway.limits import MATON_RATE, Bucket
 from ringback.seams import REAL, Seams
 from ringback.twilio.rest import VERSION, Request, is_sid
@@ -53,6 +53,7 @@ class Wire(Closing):
         self.access = access
         self._seams = seams
         self._limits = limits
+        self._reads = replace(limits, body=max(limits.body, LIST_CAP))
         tls = access.base_url.startswith("https:")
         self._pool = Pool(connections, tls=tls, proxy=access.proxy)
         self._control: Pool | None = None
@@ -92,7 +93,8 @@ class Wire(Closing):
         headers += self.access.headers()
         if request.method == "POST":
             headers.append(("Content-Type", _FORM))
-        answer = await self._once(self._pool, request.method, url, headers, body)
+        limits = self._limits if request.writes else self._reads
+        answer = await self._once(self._pool, request.method, url, headers, body, limits)
         request_id = answer.headers.get("twilio-request-id", "")[:64]
         if not 200 <= answer.status < 300:
             raise failure(answer, self.access, now=self._seams.time(), request_id=request_id)

@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
+from ringback.plugins.loader import load_plugins
 from ringback.rules import interpreter
+from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.model import Rule
+from ringback.rules.ruleset import RuleSet
 from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation import life
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.tell import tell
-from ringback.worker import plan, send
+from ringback.worker import plan, send, settle
 
 ANN, BEN = "+15551000001", "+15551000002"
 Begin = Callable[..., Story]
@@ -202,3 +208,44 @@ def test_a_burst_beyond_memory_is_sent_without_a_pause(
         story.receive(story.text(f"echo {number}", f"+1555100{number:04d}"))
     story.run(20.0)
     assert ask(story, "select count(*) from actions where state = 'planned'") == [(0,)]
+
+
+TEMPLATES = '''
+from ringback import SendMessage, rule
+
+
+@rule("message.received", if_="event.body == 'template'")
+def template(event):
+    return SendMessage(event.sender, extra={"ContentSid": "HX" + "1" * 32})
+
+
+@rule("message.received", if_="event.body == 'link'")
+def link(event):
+    body = "See https://example.org/a/long/way"
+    return SendMessage(event.sender, body, extra={"ShortenUrls": "true"})
+'''
+
+
+@pytest.mark.parametrize("kind", ["template", "link"])
+def test_a_text_that_twilio_writes_itself_is_not_sent_again_when_something_was_made(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What the record of a template or of shortened links says cannot be compared with what was
+    asked for. A record in its time leaves it in doubt; without any it is sent again."""
+    (tmp_path / "texts.py").write_text(TEMPLATES)
+    plugins, language = load_plugins(tmp_path), load_rules([]).language
+    rules = [compile_rule(spec, language) for spec in plugins.specs]
+    given = life.Rules(RuleSet([each for each in rules if isinstance(each, Rule)]), plugins)
+    monkeypatch.setattr(life, "rules", lambda: given)
+    story = begin(replace(calm(), callback_lost=1.0))
+    story.twilio.next_create = ["timeout_after", "timeout_before"]
+    story.receive(story.text(kind, ANN))
+    story.run(5.0)
+    (record,) = story.twilio.records.values()
+    record.body = "What Twilio made of it"
+    story.receive(story.text(kind, BEN))
+    story.run(600.0)
+    assert [each.to for each in story.twilio.records.values()] == [ANN, BEN]
+    doubtful, sent = ask(story, "select state, reason from actions order by id")
+    assert doubtful == ("parked", settle.UNLIKE)
+    assert sent[0] == "accepted"

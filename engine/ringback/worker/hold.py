@@ -29,7 +29,15 @@ from ringback.worker.incidents import Incidents
 from ringback.worker.match import Matcher
 from ringback.worker.repair import DONE
 from ringback.worker.send import Sender
-from ringback.worker.settle import EARLIER, LATER, NEXT_LOOK, POLLS, Settler, created_at
+from ringback.worker.settle import (
+    EARLIER,
+    LATER,
+    NEXT_LOOK,
+    POLLS,
+    UNLIKE,
+    Settler,
+    created_at,
+)
 
 log = logging.getLogger(__name__)
 
@@ -264,9 +272,9 @@ class Hold:
         span = (from_iso(held.since) - EARLIER, from_iso(held.began) + LATER)
         found = self._settler.matching(action.action, records, [span])
         if any(record is None for record in found):
-            await self._park(action, "Twilio keeps no text or number to compare (redaction)")
+            await self._park(action, UNLIKE)
             return
-        fresh = self._settler.unclaimed([record for record in found if record is not None])
+        fresh = [record for record in found if record is not None]
         looks = holding.looks_at(self._journal.reader, action.uid) + 1
         if fresh:
             await self._settler.claim(action, fresh[:1], states=_PLANNED)

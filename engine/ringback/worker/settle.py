@@ -36,6 +36,9 @@ SIDE_BY_SIDE = 8
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
+UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
+_BY_TWILIO = frozenset({"ContentSid", "ShortenUrls"})
+"""Parameters with which Twilio writes the text, so that the record's is another than ours."""
 
 
 class Settler:
@@ -96,10 +99,10 @@ class Settler:
             return
         spans = [(started - EARLIER, started + LATER) for started in starts]
         found = self.matching(action.action, records, spans)
-        if found and any(record is None for record in found):
-            await self._park(action, "Twilio keeps no text or number to compare (redaction)")
+        if any(record is None for record in found):
+            await self._park(action, UNLIKE)
             return
-        fresh = self.unclaimed([record for record in found if record is not None])
+        fresh = [record for record in found if record is not None]
         if fresh:
             await self.claim(action, fresh)
         elif self._asker.clock.now() - max(starts) < self._patience(action, polls):
@@ -133,13 +136,16 @@ class Settler:
         records: list[Mapping[str, Any]],
         spans: Sequence[tuple[datetime, datetime]],
     ) -> list[Mapping[str, Any] | None]:
-        """The records made in one of these spans that can be this send; None stands for one that
-        cannot be compared."""
+        """The records made in one of these spans that can be this send and belong to no action yet,
+        oldest first; None stands for one that cannot be compared."""
+        near = [
+            record
+            for record in records
+            if (created := created_at(record)) is not None
+            and any(first <= created <= last for first, last in spans)
+        ]
         found: list[Mapping[str, Any] | None] = []
-        for record in records:
-            created = created_at(record)
-            if created is None or not any(first <= created <= last for first, last in spans):
-                continue
+        for record in self._unclaimed(near):
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
             if isinstance(wish, SendMessage):
@@ -147,7 +153,7 @@ class Settler:
                 if str(record.get("messaging_service_sid") or "") != self._service(wish):
                     continue
                 body = record.get("body")
-                if wish.body and not body:
+                if (wish.body and not body) or _BY_TWILIO.intersection(wish.extra):
                     found.append(None)
                     continue
                 if _plain(str(body or "")) != _plain(wish.body):
@@ -157,7 +163,7 @@ class Settler:
             found.append(record)
         return found
 
-    def unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Those of these records that belong to no action yet, oldest first."""
         sids = [str(record.get("sid")) for record in records]
         taken = settling.claimed(self._journal.reader, sids) if sids else set()

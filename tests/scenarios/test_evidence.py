@@ -210,7 +210,7 @@ def test_a_burst_beyond_memory_is_sent_without_a_pause(
     assert ask(story, "select count(*) from actions where state = 'planned'") == [(0,)]
 
 
-TEMPLATES = '''
+TEMPLATES = """
 from ringback import SendMessage, rule
 
 
@@ -223,7 +223,7 @@ def template(event):
 def link(event):
     body = "See https://example.org/a/long/way"
     return SendMessage(event.sender, body, extra={"ShortenUrls": "true"})
-'''
+"""
 
 
 @pytest.mark.parametrize("kind", ["template", "link"])

@@ -11,17 +11,19 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from ringback.errors import GatewayError, NotFound, RingbackError
+from ringback.errors import BadRequest, GatewayError, NotFound, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Call, Message
 from ringback.outcomes import normal_status, rank
-from ringback.seams import Seams
 
 log = logging.getLogger(__name__)
 
 TRIES = (0.0, 1.0, 4.0)
 """Seconds before each look: Twilio's list may lag behind its own webhook."""
+AGAIN_SECONDS = 2.0
+LONGEST_SECONDS = 300.0
+"""While the gateway gives no answer, it is asked again after pauses that double between these."""
 OLDEST = timedelta(hours=24)
 AT_ONCE = 8
 
@@ -33,12 +35,10 @@ class Confirmer:
     def __init__(
         self,
         gateway: Gateway | None,
-        seams: Seams,
         account_sid: str,
         on_proof: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
         self._gateway = gateway
-        self._seams = seams
         self._account_sid = account_sid
         self._on_proof = on_proof
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -58,19 +58,7 @@ class Confirmer:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _look(self, event: Event) -> None:
-        why = "no gateway is configured that could confirm it"
-        for pause in TRIES if self._gateway is not None else ():
-            await asyncio.sleep(pause)
-            try:
-                async with self._room:
-                    why = await self._difference(event)
-            except NotFound:
-                why = f"the gateway does not know {event.subject_sid}"
-                continue
-            except GatewayError as error:
-                why = f"it could not be looked up: {error}"
-                continue
-            break
+        why = await self._doubt(event)
         trust = "claimed" if why else "confirmed"
         if why:
             log.warning("%s %s is not confirmed: %s", event.type, event.uid, why)
@@ -78,6 +66,34 @@ class Confirmer:
             await self._on_proof(event.uid, trust, why)
         except RingbackError as error:
             log.error("the proof of %s could not be written: %s", event.uid, error)
+
+    async def _doubt(self, event: Event) -> str:
+        """Why it is not what it claims to be; empty when it is."""
+        why = "no gateway is configured that could confirm it"
+        for pause in TRIES if self._gateway is not None else ():
+            await asyncio.sleep(pause)
+            try:
+                return await self._answer(event)
+            except NotFound:
+                why = f"the gateway does not know {event.subject_sid}"
+            except GatewayError as error:
+                why = f"it could not be looked up: {error}"
+        return why
+
+    async def _answer(self, event: Event) -> str:
+        """Ask until there is an answer: a gateway that is down says nothing about the event, and a
+        STOP that came meanwhile must count as soon as it is up. Raises NotFound and BadRequest."""
+        pause = AGAIN_SECONDS
+        while True:
+            try:
+                async with self._room:
+                    return await self._difference(event)
+            except (NotFound, BadRequest):
+                raise
+            except GatewayError as error:
+                log.warning("%s %s cannot be looked up now: %s", event.type, event.uid, error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_SECONDS)
 
     async def _difference(self, event: Event) -> str:
         """What the resource says otherwise than the webhook; empty when they agree."""
@@ -102,15 +118,16 @@ class Confirmer:
             "send_message", normal_status(event.status)
         ):
             return f"its status is {found.status}"
-        return self._age(found)
+        return _age(event, found)
 
     def _call(self, event: Event, found: Call) -> str:
         if {found.from_, found.to} != {event.sender, event.recipient}:
             return "From and To differ"
-        return self._age(found)
+        return _age(event, found)
 
-    def _age(self, found: Message | Call) -> str:
-        created = found.date_created
-        if created is not None and self._seams.now() - created > OLDEST:
-            return f"it is of {created:%Y-%m-%d}: too old to be news"
-        return ""
+
+def _age(event: Event, found: Message | Call) -> str:
+    created = found.date_created
+    if created is not None and event.received_at - created > OLDEST:
+        return f"it is of {created:%Y-%m-%d}: too old to be news"
+    return ""

@@ -146,7 +146,7 @@ class Engine:
             incidents=self.incidents, on_end=self._ended,
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
-        self.confirmer = Confirmer(gateway, seams, settings.account_sid, self._proof)
+        self.confirmer = Confirmer(gateway, settings.account_sid, self._proof)
         self.schedules = Schedules(journal, seams, self.wake)
         self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
         self._news = asyncio.Event()

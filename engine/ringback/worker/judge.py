@@ -73,7 +73,8 @@ class BatchFacts:
 
 
 FRESH = timedelta(minutes=15)
-"""A text that was fetched back later than this is recorded, but nobody is answered any more."""
+"""A text that was fetched back or proven later than this is recorded, but nobody is answered any
+more."""
 
 
 @dataclass(slots=True)
@@ -138,10 +139,10 @@ class Judge:
     def _held_back(self, rule: Rule, key: str, event: Event) -> str:
         if rule.name in self._quarantined:
             return f"quarantined: {self._quarantined[rule.name]}"
-        if event.source == "repair" and event.type in ("message.received", "call.received"):
-            age = event.received_at - event.at
+        if event.type in ("message.received", "call.received"):
+            how, age = _lateness(event, self._seams.now())
             if age > FRESH:
-                return f"stale: fetched back {round(age.total_seconds() / 60)} min late"
+                return f"stale: {how} {round(age.total_seconds() / 60)} min late"
         if not rule.once_within:
             return ""
         last = self._firings.get((rule.name, key))
@@ -211,3 +212,12 @@ class Judge:
             state="waiting" if queued else "pending",
             reason="queued behind another run" if queued else "",
         )  # fmt: skip
+
+
+def _lateness(event: Event, now: datetime) -> tuple[str, timedelta]:
+    """How long after it was said it has become known that this was said, and how."""
+    if event.source == "repair":
+        return "fetched back", event.received_at - event.at
+    if event.source == "webhook" and event.trust == "confirmed":
+        return "proven", now - event.received_at
+    return "", timedelta()

@@ -7,18 +7,38 @@ from typing import Any
 import click
 
 from ringback.cli.place import here
-from ringback.errors import UsageError
+from ringback.errors import HeldError, UsageError
 
 
 def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
     """Ask the worker of the data folder in force. Raises WorkerAway when none runs, and UsageError
     with the worker's own words when it will not."""
-    from ringback.ipc import ask_once, socket_path
+    from ringback.ipc import WorkerAway, ask_once, socket_path
 
-    answer = asyncio.run(ask_once(socket_path(here().data()), message, seconds))
+    data = here().data()
+    try:
+        answer = asyncio.run(ask_once(socket_path(data), message, seconds))
+    except WorkerAway as error:
+        late = isinstance(error.__context__, TimeoutError)
+        raise WorkerAway(_away(data, seconds if late else 0.0)) from None
     if answer.get("error"):
         raise UsageError(str(answer["error"]))
     return answer
+
+
+def _away(data: Path, waited: float) -> str:
+    """Why nobody answered for a data folder, and what to do: no time waited means that nobody
+    listens there."""
+    if waited:
+        return (
+            f"the worker did not answer: the one of {data} said nothing for {waited:g} s; it is "
+            "busy or stands still, and the node replaces one that does: ask again in 20 s, and see "
+            "the node's log"
+        )
+    return (
+        f"the worker did not answer: none runs on {data}; start the node with `ringback serve`, or "
+        "name the project of the one that you mean: `ringback -C FOLDER …`"
+    )
 
 
 async def held_back(data: Path) -> str:
@@ -36,8 +56,18 @@ async def held_back(data: Path) -> str:
 
 @click.command()
 def pause() -> None:
-    """Hold every effect: nothing is sent, while webhooks are recorded and rules run on."""
-    tell_worker({"op": "pause"})
+    """Hold every effect: nothing is sent, while webhooks are recorded and rules run on.
+
+    It outlasts restarts. When no node runs, the next one starts paused.
+    """
+    from ringback.ipc import WorkerAway
+
+    try:
+        tell_worker({"op": "pause"})
+    except WorkerAway:
+        if not _note_standing(here().data(), "yes"):
+            raise
+        click.echo("no node runs here: the next one starts paused", err=True)
     click.echo("paused: nothing is sent until `ringback resume`")
 
 
@@ -50,13 +80,46 @@ def pause() -> None:
 def resume(may_duplicate: bool) -> int:
     """Let effects out again, those that were held first.
 
+    When no node runs, the next one does not start paused.
+
     After a restore the worker holds them by itself until Twilio's lists have told it what was sent
     since; then this says what it waits for, and ends with 1.
     """
-    answer = tell_worker({"op": "resume", "may_duplicate": may_duplicate})
+    from ringback.ipc import WorkerAway
+
+    try:
+        answer = tell_worker({"op": "resume", "may_duplicate": may_duplicate})
+    except WorkerAway:
+        if may_duplicate or not _note_standing(here().data(), ""):
+            raise
+        click.echo("no node runs here: the next one does not start paused")
+        return 0
     if answer["state"] == "held":
         click.echo(f"held: {answer['why']}")
         click.echo("it goes on by itself; --may-duplicate sends at once, unseen", err=True)
         return 1
     click.echo("sending again")
     return 0
+
+
+def _note_standing(data: Path, paused: str) -> bool:
+    """Write the switch into the journal of a node that stands still. False when there is no
+    journal, or its worker runs after all."""
+    from ringback.store.journal import set_meta
+    from ringback.store.locks import hold
+    from ringback.store.sqlite import connect_writer, speaking
+    from ringback.worker.control import PAUSED
+
+    path = data / "journal.db"
+    if not path.exists():
+        return False
+    try:
+        with hold(data, "worker"), speaking(path):
+            connection = connect_writer(path)
+            try:
+                set_meta(connection, PAUSED, paused)
+            finally:
+                connection.close()
+    except HeldError:
+        return False
+    return True

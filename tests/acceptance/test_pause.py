@@ -1,0 +1,67 @@
+"""The kill switch, said to a node that runs, stands still, or does not answer."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+RULES = """\
+version: 1
+rules:
+  - name: hello
+    on: message.received
+    do:
+      - reply: Hello.
+"""
+
+
+def shell(node: Any, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command in the project of the node."""
+    return subprocess.run(
+        [sys.executable, "-m", "ringback.cli.main", *arguments],
+        cwd=node.project, env=dict(node.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_a_node_that_stands_still_starts_paused(make_node: Callable[..., Any], box: Any) -> None:
+    """`pause` is obeyed by the next node; `resume` too. What came meanwhile goes out then."""
+    node = make_node({"rules/all.yaml": RULES}).start()
+    node.wait_ready()
+    node.stop()
+    done = shell(node, "pause")
+    assert (done.returncode, "starts paused" in done.stderr) == (0, True)
+
+    node.start()
+    node.wait_ready()
+    assert shell(node, "pause").stderr == ""
+    box.text("+12025550142", "one")
+    node.until(lambda: node.ask("select 1 from actions where state = 'planned'"))
+    assert box.messages() == []
+    node.stop()
+    assert "does not start paused" in shell(node, "resume").stdout
+
+    node.start()
+    node.until(lambda: node.ask("select 1 from actions where state in ('accepted', 'settled')"))
+    assert len(box.messages()) == 1
+
+
+def test_nobody_answers(make_node: Callable[..., Any]) -> None:
+    """Without a node, before the first one, and when the worker stands still: the mend is named."""
+    node = make_node({"rules/all.yaml": RULES})
+    for command in (["pause"], ["resume"], ["rules", "reload"], ["actions", "retry", "act_1"]):
+        done = shell(node, *command)
+        assert done.returncode == 75
+        assert (
+            f"none runs on {node.project / 'data'}; start the node with `ringback serve`"
+            in done.stderr
+        )
+
+    node.start()
+    node.wait_ready()
+    os.kill(node.worker_pid(), signal.SIGSTOP)
+    done = shell(node, "pause")
+    os.kill(node.worker_pid(), signal.SIGCONT)
+    assert done.returncode == 75
+    assert "said nothing for 5 s" in done.stderr

@@ -108,6 +108,27 @@ def test_the_budget_of_one_recipient_is_no_other_s(begin: Begin) -> None:
     restart(story)
     says(story, "ask again", who=ANN)
     assert ends(story)[-1].startswith("refused: budget")
+
+
+def test_what_had_to_wait_for_hours_comes_out_of_the_budget_of_the_hour_in_which_it_leaves(
+    begin: Begin,
+) -> None:
+    """Texts gather in a pause. Afterwards one person gets no more of them in an hour than ever."""
+    story = begin(rules=RULES, recipient_per_hour=2)
+    assert story.life is not None
+    story.life.ask("pause")
+    for number in range(6):
+        says(story, f"ask {number}", who=ANN)
+    story.run(story.clock.now + 2 * HOUR)
+    story.life.ask("resume")
+    story.run(story.clock.now + 30.0)
+    assert [each[:15] for each in ends(story)] == ["sent"] * 2 + ["refused: budget"] * 4
+    restart(story)
+    says(story, "ask again", who=ANN)
+    assert ends(story)[-1].startswith("refused: budget")
+    story.run(story.clock.now + HOUR)
+    says(story, "ask later", who=ANN)
+    assert ends(story)[-1] == "sent"
     story.run(story.clock.now + HOUR)
     says(story, "ask later", who=ANN)
     assert ends(story)[-1] == "sent"

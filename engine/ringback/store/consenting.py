@@ -2,9 +2,10 @@
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ringback.events import Event
-from ringback.seams import iso
+from ringback.seams import from_iso, iso
 from ringback.twilio.consent import OPTED_OUT, keyword
 
 _STATE = {"STOP": "out", "START": "in"}
@@ -97,13 +98,28 @@ def opt_outs(connection: sqlite3.Connection, since: str) -> OptOuts:
 
 
 def sent_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:
-    """When messages and calls to this conversation went out since then, oldest first."""
+    """When messages and calls to this conversation that went out were planned, since then, oldest
+    first."""
     rows = connection.execute(
         "select planned_at from actions where conversation = ? and planned_at >= ? "
         f"and kind in ('send_message', 'place_call') and state in {_GONE_OUT} order by planned_at",
         (conversation, since),
     )
     return [row[0] for row in rows]
+
+
+def late_since(connection: sqlite3.Connection, conversation: str, since: str) -> int:
+    """How many of those to this conversation that were planned before then have been tried since:
+    after quiet hours, a pause or an outage. Whatever waited for longer than a week is left out."""
+    early = iso(from_iso(since) - timedelta(days=7))
+    row = connection.execute(
+        "select count(*) from actions a where conversation = ? and planned_at >= ? "
+        "and planned_at < ? and kind in ('send_message', 'place_call') "
+        f"and state in {_GONE_OUT} and exists (select 1 from attempts t "
+        "where t.action_uid = a.uid and coalesce(t.ended_at, t.started_at) >= ?)",
+        (conversation, early, since, since),
+    ).fetchone()
+    return int(row[0])
 
 
 def heard_since(connection: sqlite3.Connection, conversation: str, since: str) -> list[str]:

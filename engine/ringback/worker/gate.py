@@ -59,8 +59,9 @@ class Gatekeeper:
         addressed = self._addressed(action)
         if addressed is None:
             return ALLOWED
-        now = self._seams.now()
-        sent = consenting.sent_since(self._journal.reader, action.conversation, iso(now - HOUR))
+        reader, now = self._journal.reader, self._seams.now()
+        since = iso(now - HOUR)
+        sent = consenting.sent_since(reader, action.conversation, since)
         refused = self._consent(addressed) or self._loops.found(
             action, addressed.recipient, sent, now
         )
@@ -73,7 +74,8 @@ class Gatekeeper:
                 f"quiet hours until {iso(until)} for {addressed.recipient}",
                 iso(until),
             )
-        refused = self._budgets.refused(action, action.action, len(sent))
+        tried = len(sent) + consenting.late_since(reader, action.conversation, since)
+        refused = self._budgets.refused(action, action.action, tried)
         if refused:
             return "refused", refused, None
         return ALLOWED

@@ -9,7 +9,12 @@ import click
 
 from ringback.cli.output import json_option, print_json
 from ringback.cli.place import here
-from ringback.errors import DataError, HeldError, StorageError, UsageError
+from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
+
+LONGEST_SHORT_CODE = 6
+MEND = (
+    "put back a backup; when log.db is sound, `ringback db rebuild` makes the journal again from it"
+)
 
 
 @click.group()
@@ -21,30 +26,43 @@ def db() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @json_option
 def backup(folder: Path, as_json: bool) -> None:
-    """Copy the databases into FOLDER, consistent, while the node runs on."""
+    """Copy the databases into FOLDER, consistent, while the node runs on.
+
+    Every page of the copy is read; ends with 65 when it is damaged, as the original is then.
+    """
     from ringback.store import upkeep
 
     data = here().data()
-    copied = list(upkeep.backup(data, folder))
-    if not copied:
-        raise StorageError(f"{data}: there is nothing to back up yet")
+    _expect_some(data, "back up")
+    taken = [name for name in upkeep.FILES if (folder / name).exists()]
+    try:
+        copied = list(upkeep.backup(data, folder))
+    except RingbackError:
+        for name in set(upkeep.FILES) - set(taken):  # half a copy would pass for a whole one
+            (folder / name).unlink(missing_ok=True)
+        raise
     for name, size in copied:
         if as_json:
             print_json({"file": str(folder / name), "bytes": size})
         else:
             click.echo(f"{folder / name}  {size:,} bytes")
+    problems = [*_lacking(folder), *upkeep.check(folder)]
+    if problems:
+        raise DataError("\n".join([*problems, f"this copy is not sound: look at {data} too"]))
 
 
 @db.command("check")
 def check_() -> None:
-    """Read every page of both databases; ends with 65 when one is damaged."""
+    """Read every page of both databases; ends with 65 when one is damaged or missing."""
     from ringback.store import upkeep
 
     data = here().data()
-    problems = upkeep.check(data)
+    _expect_some(data, "check")
+    problems = [*_lacking(data), *upkeep.check(data)]
     if problems:
-        raise DataError("\n".join(problems))
-    click.echo(f"{data}: sound")
+        raise DataError("\n".join([*problems, MEND]))
+    there = " and ".join(name for name in upkeep.FILES if (data / name).exists())
+    click.echo(f"{data}: {there} sound")
 
 
 @db.command()
@@ -64,12 +82,16 @@ def rebuild(as_json: bool) -> None:
     with _alone(data):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         done = rebuilding.rebuild(data, lambda: REAL.uid("evt"), stamp)
+    lost = [name for name in rebuilding.KEPT if done.aside and name not in done.kept]
     if as_json:
-        print_json({**dataclasses.asdict(done), "aside": str(done.aside) if done.aside else None})
+        aside = str(done.aside) if done.aside else None
+        print_json({**dataclasses.asdict(done), "aside": aside, "lost": lost})
         return
     click.echo(f"{done.rows:,} requests read, {done.events:,} events, {done.unreadable} unreadable")
     for table, rows in done.kept.items():
         click.echo(f"  {table}: {rows:,} kept from the old journal")
+    for table in lost:
+        click.echo(f"  {table}: nothing of it could be read in the old journal")
     if done.aside:
         click.echo(f"the old journal is now {done.aside}")
 
@@ -86,19 +108,53 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
     """
     from ringback.store import erase as erasing
 
-    if not number.strip("+").isalnum():
+    bare = number.isdecimal() and len(number) > LONGEST_SHORT_CODE
+    if bare or not number.removeprefix("+").isalnum():
         raise UsageError(f"{number!r} is no number: write it as Twilio does, +12025550142")
     data = here().data()
-    if not yes:
-        click.confirm(f"Erase everything about {number} in {data}, for good?", abort=True, err=True)
     with _alone(data):
+        if not yes:
+            _ask(f"Erase everything about {number} in {data}, for good?")
         done = erasing.erase(data, number)
-    row = {"number": number, **dataclasses.asdict(done)}
+    found = dataclasses.asdict(done)
     if as_json:
-        print_json(row)
-        return
-    for name, count in row.items():
-        click.echo(f"{name.replace('_', ' '):10} {count}")
+        print_json({"number": number, **found})
+    else:
+        for name, count in {"number": number, **found}.items():
+            click.echo(f"{name.replace('_', ' '):10} {count}")
+    if not any(found.values()):
+        click.echo(f"nothing was known about {number} here", err=True)
+
+
+def _ask(question: str) -> None:
+    """Ask a person. Raises click.Abort when they decline, or when nobody is there."""
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        click.echo("\nnothing was done; --yes does not ask", err=True)
+        raise
+
+
+def _expect_some(data: Path, what: str) -> None:
+    """Raise StorageError when a folder holds no database at all."""
+    from ringback.store import upkeep
+
+    if not any((data / name).exists() for name in upkeep.FILES):
+        raise StorageError(f"{data}: there is nothing to {what}: no log.db and no journal.db here")
+
+
+def _lacking(data: Path) -> list[str]:
+    """The databases that should be in a folder and are not, or are empty files. A node that only
+    records has no journal; the mark beside it tells that there was one."""
+    log, journal = data / "log.db", data / "journal.db"
+    lacking = [
+        f"{file}: is empty" for file in (log, journal) if file.exists() and not file.stat().st_size
+    ]
+    if not log.exists():
+        lacking.append(f"{log}: is missing")
+    if not journal.exists() and (data / "journal.mark").exists():
+        lacking.append(f"{journal}: is missing")
+    return lacking
 
 
 @contextlib.contextmanager

@@ -1,0 +1,134 @@
+"""`ringback db`: what it says when a file is missing, damaged, empty, or knows nothing."""
+
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ringback.cli.main import run
+from ringback.store.journal import Journal
+from ringback.store.log import Entry, Log
+
+FORM = "application/x-www-form-urlencoded"
+BODY = (
+    f"AccountSid=AC{0:032x}&MessageSid=SM{1:032x}&From=%2B12025550142&To=%2B15550001111"
+    f"&Body={'x' * 30_000}"
+)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of this machine reaches a test; the working folder is the project."""
+    for name in list(os.environ):
+        if name.startswith(("RINGBACK_", "TWILIO_", "MATON_")) or name == "PORT":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> Path:
+    """The data folder of a node that stands still and has recorded one text."""
+    folder = tmp_path / "data"
+    log = Log.open(folder / "log.db")
+    Journal(folder / "journal.db", threaded=False).close()
+    at = "2026-01-01T00:00:00.000Z"
+    await log.append(Entry(at, "message", "signed", "webhook", "", FORM, BODY.encode()))
+    log.close()
+    return folder
+
+
+def damage(file: Path) -> None:
+    """Overwrite pages in the middle of a database."""
+    for page in (3, 4, 5):
+        with file.open("r+b") as handle:
+            handle.seek(page * 4096)
+            handle.write(b"\xa5" * 4096)
+
+
+def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without databases, such as a misspelt one, is not sound."""
+    assert run(["--data", str(tmp_path / "misspelt"), "db", "check"]) == 74
+    assert f"{tmp_path / 'misspelt'}: there is nothing to check" in capsys.readouterr().err
+
+
+def test_check_names_what_is_missing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a node is not sound, and the mend is named; a node that only records has no journal."""
+    assert run(["db", "check"]) == 0
+    assert "journal.db and log.db sound" in capsys.readouterr().out
+    (data / "journal.db").unlink()
+    assert run(["db", "check"]) == 0
+    assert f"{data}: log.db sound" in capsys.readouterr().out
+    (data / "journal.mark").write_text("{}")
+    assert run(["db", "check"]) == 65
+    told = capsys.readouterr().err
+    assert f"{data / 'journal.db'}: is missing" in told
+    assert "`ringback db rebuild`" in told
+    (data / "journal.db").touch()
+    assert run(["db", "check"]) == 65
+    assert "journal.db: is empty" in capsys.readouterr().err
+    (data / "log.db").unlink()
+    assert run(["db", "check"]) == 65
+    assert f"{data / 'log.db'}: is missing" in capsys.readouterr().err
+
+
+def test_a_damaged_backup_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy of a damaged file is damaged, too: nobody shall throw older copies away for it."""
+    damage(data / "log.db")
+    assert run(["db", "backup", str(tmp_path / "copy")]) == 65
+    assert "this copy is not sound" in capsys.readouterr().err
+
+
+def test_a_backup_that_failed_leaves_nothing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was copied before the failure is taken away; what was there before stays."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "log.db").write_text("older")
+    assert run(["db", "backup", str(copy)]) == 74
+    assert "log.db: exists already" in capsys.readouterr().err
+    assert [(file.name, file.read_text()) for file in copy.iterdir()] == [("log.db", "older")]
+
+
+def test_rebuild_says_what_it_lost(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables of which the old journal tells nothing are named."""
+    (data / "journal.db").write_bytes(b"rubbish" * 1000)
+    assert run(["db", "rebuild", "--json"]) == 0
+    assert "actions" in json.loads(capsys.readouterr().out)["lost"]
+    shutil.copy(data / "log.db", data / "journal.db")
+    assert run(["db", "rebuild"]) == 0
+    assert "actions: nothing of it could be read" in capsys.readouterr().out
+    assert run(["db", "rebuild", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lost"] == []
+
+
+def test_erase_of_what_is_not_known(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A number without its plus is refused; one that nobody knows is called that; short codes and
+    names count as senders."""
+    assert run(["db", "erase", "12025550142", "--yes"]) == 2
+    assert "write it as Twilio does" in capsys.readouterr().err
+    for number in ("+12025550199", "12345", "ACME"):
+        assert run(["db", "erase", number, "--yes"]) == 0
+        assert f"nothing was known about {number}" in capsys.readouterr().err
+    assert run(["db", "erase", "+12025550142", "--yes"]) == 0
+    told = capsys.readouterr()
+    assert "log rows   1" in told.out
+    assert told.err == ""
+
+
+def test_erase_asks(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody can be asked, nothing is done, and the option that does not ask is named."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert run(["db", "erase", "+12025550142"]) == 130
+    assert "nothing was done; --yes does not ask" in capsys.readouterr().err
+    assert b"12025550142" in b"".join(file.read_bytes() for file in data.glob("log.db*"))
+    shutil.rmtree(data)
+    assert run(["db", "erase", "+12025550142"]) == 74
+    assert "Erase everything" not in capsys.readouterr().err

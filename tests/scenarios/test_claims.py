@@ -2,9 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -38,6 +40,52 @@ def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
         reader.close()
 
 
+NOW = datetime.now(UTC)
+RECORD = {
+    "account_sid": ACCOUNT, "from": ANN, "to": OURS, "body": "STOP", "direction": "inbound",
+    "status": "received", "date_created": format_datetime(NOW),
+}  # fmt: skip
+
+
+class Lookups:
+    """A gateway that refuses with a status, so many times (None: until told otherwise), and then
+    knows every text that it is asked for."""
+
+    def __init__(self, status: int, refusals: int | None) -> None:
+        self.status = status
+        self.refusals = refusals
+        self.asked = 0
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        sid = head.split(b".json")[0].rpartition(b"/")[2].decode()
+        refused = self.refusals is None or self.asked < self.refusals
+        self.asked += 1
+        code, body = (self.status, {"code": 20500}) if refused else (200, RECORD | {"sid": sid})
+        text = json.dumps(body).encode()
+        said = f"HTTP/1.1 {code} X\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        writer.write(f"{said}Content-Length: {len(text)}\r\n\r\n".encode() + text)
+        await writer.drain()
+        writer.close()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Gateway]:
+        server = await asyncio.start_server(self, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        access = Access.direct(ACCOUNT, "secret", base_url=f"http://127.0.0.1:{port}")
+        async with server, Gateway(access) as gateway:
+            yield gateway
+
+
+def claim(number: int) -> Event:
+    """A text that somebody says to come from Twilio."""
+    return Event(
+        uid=f"evt_{number}", type="message.received", at=NOW, received_at=NOW, trust="claimed",
+        account_sid=ACCOUNT, subject_sid=f"SM{number:032x}", sender=ANN, recipient=OURS,
+        fields={"Body": "STOP"},
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 async def test_a_claim_waits_for_a_gateway_that_is_down(
     monkeypatch: pytest.MonkeyPatch, status: int
@@ -45,45 +93,54 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
     """However often it cannot be asked, the event is neither given up nor believed; the first
     answer decides."""
     monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.001)
-    now = datetime.now(UTC)
-    record = {
-        "sid": SID, "account_sid": ACCOUNT, "from": ANN, "to": OURS, "body": "STOP",
-        "direction": "inbound", "status": "received", "date_created": format_datetime(now),
-    }  # fmt: skip
-    answers = [(status, {"code": 20500})] * 9 + [(200, record)]
-    asked = 0
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        await reader.readuntil(b"\r\n\r\n")
-        code, body = answers[asked]
-        asked += 1
-        text = json.dumps(body).encode()
-        head = f"HTTP/1.1 {code} X\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
-        await writer.drain()
-        writer.close()
-
     told: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
 
     async def proof(uid: str, trust: str, why: str) -> None:
         told.put_nowait((uid, trust, why))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    access = Access.direct(ACCOUNT, "secret", base_url=f"http://127.0.0.1:{port}")
-    event = Event(
-        uid="evt_1", type="message.received", at=now, received_at=now, trust="claimed",
-        account_sid=ACCOUNT, subject_sid=SID, sender=ANN, recipient=OURS, fields={"Body": "STOP"},
-    )  # fmt: skip
-    async with server, Gateway(access) as gateway:
-        confirmer = Confirmer(gateway, ACCOUNT, proof)
-        confirmer.look(event)
+    lookups = Lookups(status, 9)
+    async with lookups.open() as gateway:
+        confirmer = Confirmer(gateway, ACCOUNT, lambda _: [], proof)
+        confirmer.look(claim(1))
         async with asyncio.timeout(10):
             assert await told.get() == ("evt_1", "confirmed", "")
         await confirmer.close()
-    assert asked == 10
+    assert lookups.asked == 10
     assert told.empty()
+
+
+async def test_more_claims_than_memory_holds_are_all_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand come while the gateway is down. Few of them are at hand, the others wait in the
+    journal; when it is up again, each is looked up once, and none is forgotten."""
+    monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.001)
+    monkeypatch.setattr(confirm, "LONGEST_SECONDS", 0.01)
+    monkeypatch.setattr(confirm, "AT_HAND", 50)
+    kept = {event.uid: event for event in map(claim, range(1000))}
+    trusts: list[str] = []
+    done = asyncio.Event()
+
+    async def proof(uid: str, trust: str, why: str) -> None:
+        del kept[uid]
+        trusts.append(trust)
+        if not kept:
+            done.set()
+
+    lookups = Lookups(503, None)
+    async with lookups.open() as gateway:
+        confirmer = Confirmer(
+            gateway, ACCOUNT, lambda limit: list(islice(kept.values(), limit)), proof
+        )
+        before = len(asyncio.all_tasks())
+        for event in list(kept.values()):
+            confirmer.look(event)
+        assert len(asyncio.all_tasks()) - before == 50
+        lookups.refusals = lookups.asked
+        async with asyncio.timeout(30):
+            await done.wait()
+        await confirmer.close()
+    assert trusts == ["confirmed"] * 1000
 
 
 @pytest.mark.parametrize(("late", "verdict"), [(600.0, "fired"), (3600.0, "stale: proven 60 min")])

@@ -189,16 +189,6 @@ def doubt(connection: Connection, event_uid: str, why: str) -> None:
     )
 
 
-def unproven(connection: Connection, limit: int) -> list[str]:
-    """Claimed events that nobody has looked up yet, oldest first."""
-    rows = connection.execute(
-        "select uid from events where trust = 'claimed' "
-        "and json_extract(verdicts, '$.proof') is null order by id limit ?",
-        (limit,),
-    )
-    return [row[0] for row in rows]
-
-
 def ran(connection: Connection, event_uid: str) -> set[str]:
     """The rules that have a run for this event."""
     rows = connection.execute("select rule from runs where event_uid = ?", (event_uid,))

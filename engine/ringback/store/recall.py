@@ -48,6 +48,16 @@ def unmatched(connection: sqlite3.Connection, log: LogReader, limit: int) -> lis
     return [_event(row, log) for row in rows]
 
 
+def unproven(connection: sqlite3.Connection, log: LogReader, limit: int) -> list[Event]:
+    """Claimed events that nobody has looked up yet, oldest first."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from events where trust = 'claimed' "
+        "and json_extract(verdicts, '$.proof') is null order by id limit ?",
+        (limit,),
+    ).fetchall()
+    return [_event(row, log) for row in rows]
+
+
 def _event(row: sqlite3.Row, log: LogReader) -> Event:
     known = dict(zip(_COLUMNS.split(", "), row, strict=True))
     log_id, fields = known.pop("log_id"), known.pop("fields")

@@ -8,7 +8,7 @@ https://www.twilio.com/docs/messaging/api/message-resource#fetch-a-message-resou
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from ringback.errors import BadRequest, GatewayError, NotFound, RingbackError
@@ -26,33 +26,55 @@ LONGEST_SECONDS = 300.0
 """While the gateway gives no answer, it is asked again after pauses that double between these."""
 OLDEST = timedelta(hours=24)
 AT_ONCE = 8
+AT_HAND = 500
+"""So many claims are in memory; those beyond it wait in the journal for their turn."""
 
 
 class Confirmer:
-    """Looks claimed events up. `on_proof` gets the event's uid, the trust that it earned and why
-    it did not earn more."""
+    """Looks claimed events up. `claims` gives the oldest, so many, that nobody has looked up yet;
+    `on_proof` gets an event's uid, the trust that it earned and why it did not earn more."""
 
     def __init__(
         self,
         gateway: Gateway | None,
         account_sid: str,
+        claims: Callable[[int], Sequence[Event]],
         on_proof: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
         self._gateway = gateway
         self._account_sid = account_sid
+        self._claims = claims
         self._on_proof = on_proof
+        self._more = False
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
     def look(self, event: Event) -> None:
-        """Find out about a claimed event, in the background."""
-        if event.uid not in self._tasks:
-            task = asyncio.ensure_future(self._look(event))
-            self._tasks[event.uid] = task
-            task.add_done_callback(lambda _: self._tasks.pop(event.uid, None))
+        """Find out about a claimed event, in the background, as soon as there is room for it."""
+        if event.uid in self._tasks:
+            return
+        if len(self._tasks) >= AT_HAND:
+            self._more = True
+            return
+        task = asyncio.ensure_future(self._look(event))
+        self._tasks[event.uid] = task
+        task.add_done_callback(lambda _: self._done(event.uid))
+
+    def refill(self) -> None:
+        """Take up what lies in the journal."""
+        found = self._claims(AT_HAND)
+        self._more = len(found) == AT_HAND
+        for event in found:
+            self.look(event)
+
+    def _done(self, uid: str) -> None:
+        self._tasks.pop(uid, None)
+        if self._more and len(self._tasks) <= AT_HAND // 2:
+            self.refill()
 
     async def close(self) -> None:
         """Stop looking. What is still open is looked for again by the next worker."""
+        self._more = False
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

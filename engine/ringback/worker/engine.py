@@ -146,7 +146,8 @@ class Engine:
             incidents=self.incidents, on_end=self._ended,
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
-        self.confirmer = Confirmer(gateway, settings.account_sid, self._proof)
+        claims = partial(recall.unproven, journal.reader, log_reader)
+        self.confirmer = Confirmer(gateway, settings.account_sid, claims, self._proof)
         self.schedules = Schedules(journal, seams, self.wake)
         self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
         self._news = asyncio.Event()
@@ -211,10 +212,7 @@ class Engine:
         self.matcher.quarantined = running.quarantined(self.journal.reader)
         self.resumer.quarantined = self.matcher.quarantined
         self.resumer.restore()
-        for uid in matching.unproven(self.journal.reader, RELOAD_ROWS):
-            claimed = recall.event(self.journal.reader, self._log, uid)
-            if claimed is not None:
-                self.confirmer.look(claimed)
+        self.confirmer.refill()
         self.sender.refill()
 
     async def blame(self, held: Sequence[Held], ended: str) -> None:

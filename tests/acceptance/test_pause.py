@@ -39,12 +39,16 @@ def test_a_node_that_stands_still_starts_paused(make_node: Callable[..., Any], b
     box.text("+12025550142", "one")
     node.until(lambda: node.ask("select 1 from actions where state = 'planned'"))
     assert box.messages() == []
+    for command in (["actions", "list"], ["trace", "+12025550142"]):
+        assert "paused by a person: nothing is sent until" in shell(node, *command).stderr
+    assert shell(node, "actions", "list", "--state", "settled").stderr == "no actions fit that\n"
     node.stop()
     assert "does not start paused" in shell(node, "resume").stdout
 
     node.start()
     node.until(lambda: node.ask("select 1 from actions where state in ('accepted', 'settled')"))
     assert len(box.messages()) == 1
+    assert shell(node, "actions", "list").stderr == ""
 
 
 def test_nobody_answers(make_node: Callable[..., Any]) -> None:

@@ -2,9 +2,9 @@
 
 import click
 
-from ringback.cli.control import tell_worker
+from ringback.cli.control import say_if_paused, tell_worker
 from ringback.cli.events import questions
-from ringback.cli.output import json_option, print_rows, short_time
+from ringback.cli.output import json_option, nothing, print_rows, short_time
 from ringback.errors import UsageError
 
 COLUMNS = ("planned", "uid", "kind", "rule", "state", "outcome", "remote_sid", "reason")
@@ -31,7 +31,8 @@ def list_(state: str | None, rule: str, kind: str, limit: int, as_json: bool) ->
         rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
-    print_rows(rows, COLUMNS, as_json=as_json, empty="no actions yet")
+    say_if_paused([row["state"] for row in rows])
+    print_rows(rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind))
 
 
 @actions.command()

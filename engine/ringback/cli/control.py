@@ -1,6 +1,8 @@
 """`ringback pause` and `resume`: the kill switch, and how commands talk to a running worker."""
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,9 @@ import click
 
 from ringback.cli.place import here
 from ringback.errors import HeldError, UsageError
+
+PAUSED = "paused"
+"""The fact in the journal's `meta`. The worker has the name, too; to import it takes a second."""
 
 
 def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
@@ -52,6 +57,20 @@ async def held_back(data: Path) -> str:
     if status.get("held"):
         return f"held: {status['held']}; see `ringback resume`"
     return "paused by a person; see `ringback resume`" if status.get("paused") else ""
+
+
+def say_if_paused(states: Sequence[str]) -> None:
+    """Tell on stderr why actions in these states do not leave, when somebody said `pause`."""
+    from ringback.store.journal import get_meta
+    from ringback.store.sqlite import connect_reader, speaking
+
+    if not {"planned", "deferred"}.intersection(states):
+        return
+    path = here().data() / "journal.db"
+    with contextlib.closing(connect_reader(path)) as connection, speaking(path):
+        paused = get_meta(connection, PAUSED)
+    if paused:
+        click.echo("paused by a person: nothing is sent until `ringback resume`", err=True)
 
 
 @click.command()
@@ -108,7 +127,6 @@ def _note_standing(data: Path, paused: str) -> bool:
     from ringback.store.journal import set_meta
     from ringback.store.locks import hold
     from ringback.store.sqlite import connect_writer, speaking
-    from ringback.worker.control import PAUSED
 
     path = data / "journal.db"
     if not path.exists():

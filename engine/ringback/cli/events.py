@@ -3,13 +3,22 @@
 import json
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ringback.cli.output import cell, json_option, print_json, print_rows, short_time, style
+from ringback.cli.output import (
+    cell,
+    json_option,
+    nothing,
+    print_json,
+    print_rows,
+    short_time,
+    style,
+)
 from ringback.cli.place import here
 from ringback.errors import UsageError
 from ringback.seams import iso
@@ -45,13 +54,18 @@ def listed(event: dict[str, Any]) -> dict[str, Any]:
         "from": event["sender"],
         "to": event["recipient"],
         "error": event["error_code"] or "",
-        "text": _shortened(str(fields.get("Body") or fields.get("Digits") or "")),
+        "text": _shortened(said(fields)),
     }
 
 
 def public(event: dict[str, Any]) -> dict[str, Any]:
     """An event as JSON: the columns and the fields, without what only the database needs."""
     return {key: value for key, value in event.items() if key not in ("id", "tag")}
+
+
+def said(fields: Mapping[str, Any]) -> str:
+    """What a person said or keyed, or what Ringback itself has to say with an incident."""
+    return str(fields.get("Body") or fields.get("Digits") or fields.get("Text") or "")
 
 
 def _shortened(text: str) -> str:
@@ -81,7 +95,8 @@ def list_(
             since=moment(since) if since else "",
         )[::-1]  # fmt: skip
     rows = [public(event) if as_json else listed(event) for event in found]
-    print_rows(rows, COLUMNS, as_json=as_json, empty="no events yet")
+    empty = nothing("events", type_, number, sid, since, errors)
+    print_rows(rows, COLUMNS, as_json=as_json, empty=empty)
 
 
 @events.command()

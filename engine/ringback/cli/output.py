@@ -49,6 +49,11 @@ def print_rows(
             click.echo("  ".join(padded).rstrip())
 
 
+def nothing(what: str, *filters: object) -> str:
+    """What an empty listing says: none that fit, or none at all."""
+    return f"no {what} fit that" if any(filters) else f"no {what} yet"
+
+
 def _print_table(texts: list[list[str]], columns: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table

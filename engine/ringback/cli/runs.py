@@ -4,7 +4,7 @@ import click
 
 from ringback.cli.control import tell_worker
 from ringback.cli.events import questions
-from ringback.cli.output import json_option, print_rows, short_time
+from ringback.cli.output import json_option, nothing, print_rows, short_time
 
 COLUMNS = ("started", "uid", "rule", "state", "reason", "due", "event_uid")
 STATES = ("pending", "running", "waiting", "done", "failed", "skipped", "cancelled")
@@ -27,7 +27,7 @@ def list_(state: str | None, rule: str, limit: int, as_json: bool) -> None:
     for row in rows:
         row.pop("memory")
         row["started"], row["due"] = short_time(row["started_at"]), short_time(row["due_at"])
-    print_rows(rows, COLUMNS, as_json=as_json, empty="no runs yet")
+    print_rows(rows, COLUMNS, as_json=as_json, empty=nothing("runs", state, rule))
 
 
 @runs.command()

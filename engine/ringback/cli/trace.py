@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from ringback.cli.events import public, questions
+from ringback.cli.control import say_if_paused
+from ringback.cli.events import public, questions, said
 from ringback.cli.output import cell, json_option, print_json, short_time, style
 from ringback.cli.place import here
 from ringback.errors import UsageError
@@ -58,6 +59,9 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
             click.echo()
         for line in render(tree, conditions):
             click.echo(line)
+    say_if_paused(
+        [each["state"] for tree in traces for run in tree["runs"] for each in run["actions"]]
+    )
 
 
 def _conditions() -> dict[str, tuple[str, list[str]]]:
@@ -124,7 +128,7 @@ def render(
 def headline(event: Mapping[str, Any]) -> str:
     """An event on one line: when, what, who, the text, how it was proven, its ids."""
     who = f"{event['sender']} → {event['recipient']}" if event["sender"] else ""
-    text = event["fields"].get("Body", "") if isinstance(event["fields"], dict) else ""
+    text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
     parts = [
         short_time(event["received_at"]),
         style(event["type"], "cyan"),

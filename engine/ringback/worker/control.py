@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,10 @@ from ringback.ipc import Message
 from ringback.seams import Seams, iso
 from ringback.store import replaying, running, sending, settling
 from ringback.store.journal import set_meta
+from ringback.store.sending import StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
+from ringback.worker.plan import DRAFT, patience
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +103,12 @@ class Control:
 
     async def _do_retry(self, message: Message) -> dict[str, Any]:
         """Send an action again, or say yes to a draft. What may have happened already wants an
-        explicit `may_duplicate`."""
+        explicit `may_duplicate`; what has waited too long is wanted anew."""
         uid = str(message.get("uid") or "")
         action = sending.get_action(self._engine.journal.reader, uid)
         if action is None:
             raise UsageError(f"there is no action {uid!r}")
-        doubtful = action.state in ("unknown", "parked") and action.tries > 0
+        doubtful = action.state in _DOUBTFUL and action.reason != DRAFT
         if doubtful and not message.get("may_duplicate"):
             raise UsageError(
                 f"{uid} may have happened already ({action.reason}); "
@@ -113,10 +116,18 @@ class Control:
             )
         await self._decide(
             message, ("failed", "parked", "unknown", "refused", "deferred", "cancelled"),
-            "planned", "sent again by a person",
+            "planned", "sent again by a person", send_by=self._wanted(action),
         )  # fmt: skip
         self._engine.sender.refill()
         return {"state": "planned"}
+
+    def _wanted(self, action: StoredAction) -> str | None:
+        """Until when an action is wanted that a person sends again: from now on for as long as at
+        first, when that time has passed."""
+        now = self._seams.now()
+        if not action.send_by or action.send_by > iso(now):
+            return None
+        return iso(now + timedelta(seconds=patience(action.action)))
 
     async def _do_resolve(self, message: Message) -> dict[str, Any]:
         """A person knows what happened to a parked or unknown action, and perhaps its SID."""
@@ -175,13 +186,19 @@ class Control:
         return {"state": "replayed", "uid": found.event.uid, "verdicts": found.verdicts}
 
     async def _decide(
-        self, message: Message, expected: tuple[str, ...], state: str, reason: str
+        self,
+        message: Message,
+        expected: tuple[str, ...],
+        state: str,
+        reason: str,
+        *,
+        send_by: str | None = None,
     ) -> None:
         uid = str(message.get("uid") or "")
         done = await self._engine.journal.write(
             partial(
                 sending.decide, uid=uid, expected=expected, state=state, reason=reason,
-                now=iso(self._seams.now()),
+                now=iso(self._seams.now()), send_by=send_by,
             )
         )  # fmt: skip
         if not done:

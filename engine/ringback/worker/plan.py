@@ -30,6 +30,7 @@ MESSAGE_SECONDS = 4 * 3600
 CALL_SECONDS = 3600
 LIVE_SECONDS = 30
 OTHER_SECONDS = 24 * 3600
+DRAFT = "the rule is a draft: waits for a person's yes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _first_state(wished: Wished, wish: Action) -> tuple[str, str]:
     if wished.state == "shadow":
         return "captured", "the rule is in shadow: nothing is done"
     if wished.state == "draft":
-        return "parked", "the rule is a draft: waits for a person's yes"
+        return "parked", DRAFT
     return "planned", ""
 
 

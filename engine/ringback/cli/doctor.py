@@ -7,6 +7,7 @@ import click
 
 from ringback.cli.checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
 from ringback.cli.door import access
+from ringback.cli.matters import matters
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.place import here
 from ringback.config import Settings
@@ -49,7 +50,7 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
     door = _door(settings, note)
     gateway = Gateway(door) if door is not None else None
     try:
-        for check in CHECKS:
+        for check in (*CHECKS, matters):
             try:
                 async for finding in check(settings, gateway):
                     note(finding)

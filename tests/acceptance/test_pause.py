@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,22 @@ def test_a_node_that_stands_still_starts_paused(make_node: Callable[..., Any], b
     node.until(lambda: node.ask("select 1 from actions where state in ('accepted', 'settled')"))
     assert len(box.messages()) == 1
     assert shell(node, "actions", "list").stderr == ""
+
+
+def test_the_switch_of_a_newer_journal_is_left_alone(make_node: Callable[..., Any]) -> None:
+    """What a newer program has written is not touched by this one."""
+    node = make_node({"rules/all.yaml": RULES}).start()
+    node.wait_ready()
+    node.stop()
+    journal = sqlite3.connect(node.project / "data" / "journal.db")
+    journal.execute(
+        "insert into _sqlite_migrations (migration_set, name, applied_at) "
+        "values ('ringback.journal', '9999_future', '2026-01-01')"
+    )
+    journal.commit()
+    journal.close()
+    done = shell(node, "pause")
+    assert (done.returncode, "a newer Ringback" in done.stderr) == (65, True)
 
 
 def test_nobody_answers(make_node: Callable[..., Any]) -> None:

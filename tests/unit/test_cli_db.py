@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,33 @@ def test_check_names_what_is_missing(data: Path, capsys: pytest.CaptureFixture[s
     (data / "log.db").unlink()
     assert run(["db", "check"]) == 65
     assert f"{data / 'log.db'}: is missing" in capsys.readouterr().err
+
+
+@pytest.fixture
+def read_only(data: Path, tmp_path: Path) -> Iterator[Path]:
+    """The data folder where nobody can write it: without the right to, or for root in a mount."""
+    if os.geteuid():
+        data.chmod(0o555)
+        yield data
+        data.chmod(0o755)
+        return
+    place = tmp_path / "mounted"
+    place.mkdir()
+    for words in (["--bind", str(data), str(place)], ["-o", "remount,ro,bind", str(place)]):
+        if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
+            pytest.skip("nothing can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_read_only_folder_is_not_called_damaged(
+    read_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be read for want of a writable folder is told apart from what is damaged."""
+    assert run(["--data", str(read_only), "db", "check"]) == 74
+    assert "is read-only for you" in capsys.readouterr().err
+    assert run(["--data", str(read_only), "db", "backup", str(tmp_path / "copy")]) == 74
+    assert "copy both files to a folder" in capsys.readouterr().err
 
 
 def test_a_damaged_backup_is_told(

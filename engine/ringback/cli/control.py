@@ -123,9 +123,10 @@ def resume(may_duplicate: bool) -> int:
 
 def _note_standing(data: Path, paused: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
-    journal, or its worker runs after all."""
+    journal, or its worker runs after all. Raises StorageError and DataError."""
     from ringback.store.journal import set_meta
     from ringback.store.locks import hold
+    from ringback.store.migrations import migrate_journal
     from ringback.store.sqlite import connect_writer, speaking
 
     path = data / "journal.db"
@@ -135,6 +136,7 @@ def _note_standing(data: Path, paused: str) -> bool:
         with hold(data, "worker"), speaking(path):
             connection = connect_writer(path)
             try:
+                migrate_journal(connection)  # refuses what a newer program has written
                 set_meta(connection, PAUSED, paused)
             finally:
                 connection.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def backup(folder: Path, as_json: bool) -> None:
 
     data = here().data()
     _expect_some(data, "back up")
+    _expect_readable(data)
     taken = [name for name in upkeep.FILES if (folder / name).exists()]
     try:
         copied = list(upkeep.backup(data, folder))
@@ -58,6 +60,7 @@ def check_() -> None:
 
     data = here().data()
     _expect_some(data, "check")
+    _expect_readable(data)
     problems = [*_lacking(data), *upkeep.check(data)]
     if problems:
         raise DataError("\n".join([*problems, MEND]))
@@ -141,6 +144,25 @@ def _expect_some(data: Path, what: str) -> None:
 
     if not any((data / name).exists() for name in upkeep.FILES):
         raise StorageError(f"{data}: there is nothing to {what}: no log.db and no journal.db here")
+
+
+def _expect_readable(data: Path) -> None:
+    """Raise StorageError for a folder that is read-only, when a database in it has no index of its
+    write-ahead log: SQLite makes that even to read. https://www.sqlite.org/wal.html#read_only_databases
+    """
+    from ringback.store import upkeep
+    from ringback.store.sqlite import connect_reader
+
+    if os.access(data, os.W_OK):
+        return
+    for file in (data / name for name in upkeep.FILES if (data / name).exists()):
+        try:
+            connect_reader(file).close()
+        except StorageError as error:
+            raise StorageError(
+                f"{error}; {data} is read-only for you, and SQLite has to write beside it even to "
+                "read: copy both files to a folder that you can write, and name that with --data"
+            ) from None
 
 
 def _lacking(data: Path) -> list[str]:

@@ -205,10 +205,13 @@ def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
 
 def _action(action: Mapping[str, Any]) -> str:
     params = action["params"] if isinstance(action["params"], dict) else {}
-    said = detail(action["kind"], params)
+    shown = detail(action["kind"], params)
     why = f": {cell(action['reason'])}" if action["reason"] else ""
     sid = f"  {action['remote_sid']}" if action["remote_sid"] else ""
-    return f"{action['kind']} {cell(said)}  {_state(action['state'])}{why}{sid}  {action['uid']}"
+    waits = action["due_at"] and action["state"] in ("planned", "deferred")
+    due = f", not before {short_time(action['due_at'])}" if waits else ""
+    state = f"{_state(action['state'])}{due}{why}"
+    return f"{action['kind']} {cell(shown)}  {state}{sid}  {action['uid']}"
 
 
 def detail(kind: str, params: Mapping[str, Any]) -> str:
@@ -240,7 +243,10 @@ def _attempt(attempt: Mapping[str, Any]) -> str:
 
 
 def _callback(callback: Mapping[str, Any]) -> str:
-    code = f" error {callback['error_code']}" if callback["error_code"] else ""
+    from ringback.twilio.error_codes import explain
+
+    number = callback["error_code"]
+    code = f" error {number}: {explain(number).title}" if number else ""
     return f"{short_time(callback['received_at'])} {callback['type']}{code}  {callback['uid']}"
 
 

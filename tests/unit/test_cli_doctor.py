@@ -84,3 +84,18 @@ def test_what_waits_for_a_person(project: Path, capsys: pytest.CaptureFixture[st
     ]
     assert "`ringback trace evt_inc_6_opened`" in incidents[0][2]
     assert more[1] == "2 more of the last day"
+
+
+def test_a_running_dev_node_is_the_one_that_is_looked_at(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Like every command that looks at data, while `ringback dev` runs, and only then."""
+    dev = project / "data" / "dev"
+    dev.mkdir()
+    with closing(sqlite3.connect(dev / "journal.db")) as journal:
+        migrate_journal(journal)
+        incident(journal, "inc_1", "opened", "trouble in dev", 1)
+        journal.commit()
+    assert findings(capsys) == []
+    (dev / "dev.json").write_text(json.dumps({"pid": os.getpid()}))
+    assert findings(capsys)[0][1].startswith("trouble in dev")

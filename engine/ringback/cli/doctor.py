@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
 
@@ -9,7 +10,7 @@ from ringback.cli.checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
 from ringback.cli.door import access
 from ringback.cli.matters import matters
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import here
+from ringback.cli.place import DEV_FOLDER, here, live_dev
 from ringback.config import Settings
 from ringback.errors import ConfigError
 from ringback.gateway.access import Access
@@ -32,6 +33,8 @@ def doctor(as_json: bool) -> int:
         for problem in error.problems:
             _show(Finding("settings", BAD, problem), as_json)
         return 1
+    if "data" not in here().flags and live_dev(settings.data) is not None:
+        settings = replace(settings, data=settings.data / DEV_FOLDER)
     findings = asyncio.run(_examine(settings, as_json))
     bad = sum(finding.state == BAD for finding in findings)
     warned = sum(finding.state == WARN for finding in findings)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from ringback.errors import NotFound
 from ringback.plugins.loader import load_plugins
 from ringback.rules import interpreter
 from ringback.rules.load import compile_rule, load_rules
@@ -19,6 +20,8 @@ from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.tell import tell
+from ringback.testing.simulation.twilio import Answer, Record
+from ringback.twilio.rest import Request
 from ringback.worker import plan, send, settle
 
 ANN, BEN = "+15551000001", "+15551000002"
@@ -249,3 +252,74 @@ def test_a_text_that_twilio_writes_itself_is_not_sent_again_when_something_was_m
     doubtful, sent = ask(story, "select state, reason from actions order by id")
     assert doubtful == ("parked", settle.UNLIKE)
     assert sent[0] == "accepted"
+
+
+def test_pictures_without_words_do_not_take_each_other_s_evidence(begin: Begin) -> None:
+    """Twilio's list tells of pictures only how many there are: two such messages are twins."""
+    rules = """
+rules:
+  - name: pictures
+    on: message.received
+    do:
+      - send: {to: "${{ event.from }}", media: ["https://example.org/a.png"]}
+      - send: {to: "${{ event.from }}", media: ["https://example.org/b.png"]}
+"""
+    story = begin(replace(calm(), callback_lost=1.0), rules=rules)
+    story.twilio.next_create = ["timeout_before", "timeout_after"]
+    sent: list[str] = []
+    take = story.twilio.take
+
+    def watched(request: Request, answer: Callable[[Answer], None]) -> None:
+        form = dict(request.form)
+        if request.makes and story.twilio.next_create[:1] != ["timeout_before"]:
+            sent.append(form["MediaUrl"])
+        take(request, answer)
+
+    real = Record.told
+
+    def told(record: Record) -> dict[str, Any]:
+        return {**real(record), "body": "", "num_media": "1"}
+
+    story.twilio.take = watched  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "told", told)
+        story.receive(story.text("show me", ANN))
+        story.run(1500.0)
+    assert sorted(sent) == ["https://example.org/a.png", "https://example.org/b.png"]
+
+
+def test_texts_to_one_person_leave_in_order_after_a_pause(begin: Begin) -> None:
+    story = begin()
+    story.twilio.next_create = ["timeout_after"]
+    for number in range(4):
+        story.receive(story.text(f"echo {number}", ANN))
+    story.run(2.0)
+    assert story.life is not None
+    story.life.ask("pause")
+    story.run(60.0)
+    story.life.ask("resume")
+    story.run(120.0)
+    bodies = [record.body for record in story.twilio.records.values()]
+    assert bodies == [f"You said: echo {number}" for number in range(4)]
+
+
+def test_a_record_that_was_deleted_holds_up_no_other(begin: Begin) -> None:
+    """The watchdog looks at sends that were never heard of again, past one that is gone."""
+    story = begin(replace(calm(), callback_lost=1.0))
+    story.receive(story.text("echo 1", ANN))
+    story.run(5.0)
+    (gone,) = story.twilio.records
+    take = story.twilio.take
+
+    def take_but_one(request: Request, answer: Callable[[Answer], None]) -> None:
+        if gone not in request.path:
+            take(request, answer)
+            return
+        missing = NotFound("no such message", http_status=404, code=20404, origin="twilio")
+        story.twilio.after(0.1, lambda: answer(missing))
+
+    story.twilio.take = take_but_one  # type: ignore[method-assign]
+    story.receive(story.text("echo 2", BEN))
+    story.run(1800.0)
+    assert ask(story, "select state from actions order by id") == [("accepted",), ("settled",)]
+    assert ask(story, "select count(*) from events where type = 'watch.stuck'") == [(1,)]

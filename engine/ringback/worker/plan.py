@@ -169,7 +169,7 @@ def collision_key(wish: Action, account_sid: str, default_sender: str) -> str:
         case SendMessage():
             parts = [
                 "message", wish.messaging_service_sid or wish.sender or default_sender, wish.to,
-                unicodedata.normalize("NFC", wish.body), *wish.media,
+                unicodedata.normalize("NFC", wish.body), str(len(wish.media)),
                 wish.extra.get("ContentSid", ""), wish.extra.get("ContentVariables", ""),
             ]  # fmt: skip
         case PlaceCall():

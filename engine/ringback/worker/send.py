@@ -161,8 +161,7 @@ class Sender:
                 self._known.discard(current.uid)
             queue = self._lanes.get(lane) if lane else None
             current = queue.popleft() if queue and not self._held() else None
-        for left in self._lanes.pop(lane, ()) if lane else ():
-            self._ready.appendleft(left)
+        self._ready.extendleft(reversed(self._lanes.pop(lane, ())))
 
     async def _send(self, action: StoredAction) -> None:
         if self._expired(action):

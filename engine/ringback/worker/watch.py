@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ringback.config import Settings
-from ringback.errors import RingbackError
+from ringback.errors import NotFound, RingbackError
 from ringback.events import Event
 from ringback.gateway.wiring import drifted
 from ringback.outcomes import normal_status, rank
@@ -103,7 +103,10 @@ class Watch:
             self._journal.reader, iso(now - STUCK_AFTER), iso(now), STUCK_AT_ONCE
         )
         for action in found:
-            record = await self._record(action)
+            try:
+                record = await self._record(action)
+            except NotFound:  # deleted at Twilio: nothing more will be known, and others wait
+                record = {}
             status = normal_status(str(record.get("status") or ""))
             if rank(action.kind, status) > rank(action.kind, action.outcome):
                 await self._repairer.append(*_callback(action, record, status))

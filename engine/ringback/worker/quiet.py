@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 
+LONGEST_DAY = timedelta(hours=25)
+"""The one on which clocks are set back."""
+
 
 class Quiet:
     """The hours in which nobody is texted on our own initiative, as `21:00-08:00`; empty: none.
@@ -22,16 +25,24 @@ class Quiet:
         self._zone = ZoneInfo(zone) if zone else None
 
     def until(self, recipient: str, now: datetime) -> datetime | None:
-        """When the quiet hours of this recipient end, None when it is not quiet there now."""
+        """When the quiet hours of this recipient end, None when it is not quiet there now.
+
+        Day must have come in every zone. Where no hour of the day is day in all of them, the
+        first of those hours counts in which it is night in the fewest.
+        """
         if self._span is None:
             return None
-        ends = [end for zone in self._zones(recipient) if (end := _end(self._span, zone, now))]
-        if not ends:
+        span, zones = self._span, self._zones(recipient)
+        nights = _nights(span, zones, now)
+        if not nights:
             return None
-        latest = max(ends)
-        # Day must have come in every zone; the last to wake up may find the first at night again.
-        later = self.until(recipient, latest)
-        return later if later and later - now < timedelta(days=2) else latest
+        mornings = {_morning(span, zone, now, days) for zone in zones for days in range(3)}
+        fewest, moment = min(
+            (_nights(span, zones, moment), moment)
+            for moment in mornings
+            if now < moment <= now + LONGEST_DAY
+        )
+        return moment if fewest < nights else None
 
     def _zones(self, recipient: str) -> list[ZoneInfo]:
         names = zones_of(recipient)
@@ -49,15 +60,19 @@ def _parse(span: str) -> tuple[time, time] | None:
     return time.fromisoformat(start.strip()), time.fromisoformat(end.strip())
 
 
-def _end(span: tuple[time, time], zone: ZoneInfo, now: datetime) -> datetime | None:
+def _nights(span: tuple[time, time], zones: list[ZoneInfo], moment: datetime) -> int:
+    """In how many of the zones it is quiet."""
     start, end = span
-    local = now.astimezone(zone)
-    clock = local.time()
-    inside = start <= clock < end if start < end else clock >= start or clock < end
-    if not inside:
-        return None
-    day = local.date() if clock < end else local.date() + timedelta(days=1)
-    return datetime.combine(day, end, tzinfo=zone).astimezone(UTC)
+    clocks = [moment.astimezone(zone).time() for zone in zones]
+    if start < end:
+        return sum(start <= clock < end for clock in clocks)
+    return sum(clock >= start or clock < end for clock in clocks)
+
+
+def _morning(span: tuple[time, time], zone: ZoneInfo, now: datetime, days: int) -> datetime:
+    """When the quiet hours of a zone end, so many days from now."""
+    day = now.astimezone(zone).date() + timedelta(days=days)
+    return datetime.combine(day, span[1], tzinfo=zone).astimezone(UTC)
 
 
 def zones_of(recipient: str) -> tuple[str, ...]:

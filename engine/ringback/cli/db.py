@@ -11,6 +11,7 @@ import click
 from ringback.cli.output import json_option, print_json
 from ringback.cli.place import here
 from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
+from ringback.seams import REAL, iso
 
 LONGEST_SHORT_CODE = 6
 MEND = (
@@ -106,10 +107,12 @@ def rebuild(as_json: bool) -> None:
 def erase(number: str, yes: bool, as_json: bool) -> None:
     """Forget a person: everything from and to NUMBER leaves log and journal.
 
-    The node must stand still. A refusal (STOP) stays, so that they are not texted again. Backups
-    are not touched: erase there too.
+    The node must stand still. A refusal (STOP) stays, so that they are not texted again; and the
+    SIDs of the last week, so that nothing is fetched back from Twilio's lists. Backups are not
+    touched: erase there too.
     """
     from ringback.store import erase as erasing
+    from ringback.worker.repair import OLDEST
 
     bare = number.isdecimal() and len(number) > LONGEST_SHORT_CODE
     if bare or not number.removeprefix("+").isalnum():
@@ -118,7 +121,7 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
     with _alone(data):
         if not yes:
             _ask(f"Erase everything about {number} in {data}, for good?")
-        done = erasing.erase(data, number)
+        done = erasing.erase(data, number, iso(REAL.now() - OLDEST))
     found = dataclasses.asdict(done)
     if as_json:
         print_json({"number": number, **found})

@@ -1,8 +1,11 @@
 """How is a person forgotten? Everything that came from a number or went to it leaves both files.
 
-The node must stand still for that: whoever erases holds both of its locks.
+The node must stand still for that: whoever erases holds both of its locks. Twilio still has it all
+in its lists, from which the next start fetches back what it does not know. So the SIDs of the last
+days stay, which tell nothing of the person.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +13,14 @@ from sqlite3 import Connection
 from typing import TypeVar
 
 from ringback.errors import RingbackError
+from ringback.events import Event
+from ringback.seams import iso
+from ringback.store.journal import get_meta, set_meta
 from ringback.store.keeping import forget_events
 from ringback.store.log import LogRow
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer, speaking
+from ringback.store.watching import ERASED
 from ringback.twilio.webhooks import events_from
 
 T = TypeVar("T")
@@ -35,13 +42,17 @@ class Erased:
     consents: int
 
 
-def erase(data: Path, number: str) -> Erased:
-    """Erase a number from the log and the journal, and let no page of the files keep it.
+def erase(data: Path, number: str, since: str) -> Erased:
+    """Erase a number from the log and the journal, and let no page of the files keep it. What came
+    in since then (ISO) is not fetched back from Twilio's lists.
 
     The caller holds both locks of the data folder. Raises StorageError and DataError.
     """
-    rows = _in_file(data / "log.db", migrate_log, lambda c: _from_log(c, number)) or 0
-    found = _in_file(data / "journal.db", migrate_journal, lambda c: _from_journal(c, number))
+    sids: dict[str, str] = {}
+    rows = _in_file(data / "log.db", migrate_log, lambda c: _from_log(c, number, sids)) or 0
+    found = _in_file(
+        data / "journal.db", migrate_journal, lambda c: _from_journal(c, number, sids, since)
+    )
     events, contacts, incidents, consents = found or (0, 0, 0, 0)
     return Erased(rows, events, contacts, incidents, consents)
 
@@ -66,7 +77,7 @@ def _in_file(
         connection.close()
 
 
-def _from_log(connection: Connection, number: str) -> int:
+def _from_log(connection: Connection, number: str, sids: dict[str, str]) -> int:
     """Each row is read as events, because an address may be written in more than one way."""
     erased = 0
     last = 0
@@ -80,7 +91,7 @@ def _from_log(connection: Connection, number: str) -> int:
         if not page:
             return erased
         last = page[-1][0]
-        gone = [row[0] for row in page if _about(LogRow._make(row), number)]
+        gone = [row[0] for row in page if _about(LogRow._make(row), number, sids)]
         erased += len(gone)
         for row_id in gone:
             if row_id == newest:  # it stays as an empty row, so that ids never begin again
@@ -89,19 +100,27 @@ def _from_log(connection: Connection, number: str) -> int:
                 connection.execute("delete from log where id = ?", (row_id,))
 
 
-def _about(row: LogRow, number: str) -> bool:
+def _about(row: LogRow, number: str, sids: dict[str, str]) -> bool:
     try:
         events = events_from(row, lambda: "")
     except RingbackError:
         return number.encode() in row.body
+    if not any(_names(event, number) for event in events):
+        return False
+    sids.update((event.subject_sid, iso(event.received_at)) for event in events)
+    return True
+
+
+def _names(event: Event, number: str) -> bool:
     return any(
         number in value.split(",") or value.endswith(f":{number}")
-        for event in events
         for value in (event.sender, event.recipient, *event.fields.values())
     )
 
 
-def _from_journal(connection: Connection, number: str) -> tuple[int, int, int, int]:
+def _from_journal(
+    connection: Connection, number: str, sids: dict[str, str], since: str
+) -> tuple[int, int, int, int]:
     ends = (number, f"%:{number}")
     uids = [
         row[0]
@@ -113,6 +132,7 @@ def _from_journal(connection: Connection, number: str) -> tuple[int, int, int, i
             (*ends, *ends, f"{number}/%", f"%{number}", f"%{number}", number),
         )
     ]
+    _note(connection, uids, sids, since)
     forget_events(connection, uids)
     contacts = connection.execute(
         "delete from contacts where conversation like ? or conversation like ?",
@@ -130,3 +150,16 @@ def _from_journal(connection: Connection, number: str) -> tuple[int, int, int, i
         "select count(*) from consents where recipient = ?", (number,)
     ).fetchone()[0]
     return len(uids), contacts, incidents, int(kept)
+
+
+def _note(connection: Connection, uids: list[str], sids: dict[str, str], since: str) -> None:
+    """Keep the SIDs of what is about to go, and let go of those that are too old to matter."""
+    known: dict[str, str] = json.loads(get_meta(connection, ERASED, "{}"))
+    for uid in uids:
+        row = connection.execute(
+            "select subject_sid, received_at from events where uid = ?", (uid,)
+        ).fetchone()
+        known.update([row] if row else [])
+    known.update(sids)
+    kept = {sid: at for sid, at in known.items() if sid and at >= since}
+    set_meta(connection, ERASED, json.dumps(kept))

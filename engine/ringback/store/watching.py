@@ -1,10 +1,15 @@
 """What is asked and written by those who look for what did not happen."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ringback.store.journal import get_meta
 from ringback.store.sending import COLUMNS, StoredAction
+
+ERASED = "erased"
+"""What was erased of the last days: JSON, the SIDs with the moments of their arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +23,9 @@ class Quiet:
 
 
 def known_subjects(connection: sqlite3.Connection, sids: Sequence[str], family: str) -> set[str]:
-    """Which of these messages or calls the journal has heard of as received."""
-    found: set[str] = set()
+    """Which of these messages or calls the journal has heard of as received, those among them that
+    it was told to forget."""
+    found = set(json.loads(get_meta(connection, ERASED, "{}"))).intersection(sids)
     for start in range(0, len(sids), 500):
         chunk = sids[start : start + 500]
         marks = ",".join("?" * len(chunk))

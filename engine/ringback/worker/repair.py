@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 300.0
 OVERLAP = timedelta(minutes=10)
 LONGEST_GAP = timedelta(days=7)
+OLDEST = LONGEST_GAP + OVERLAP
+"""What is older than this is never fetched back."""
 FIRST_LOOK = timedelta(hours=1)
 PAGE_SIZE = 200
 MOST_PAGES = 100

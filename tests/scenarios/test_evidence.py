@@ -14,13 +14,14 @@ from ringback.rules import interpreter
 from ringback.rules.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
+from ringback.store.erase import erase
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation import life
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.tell import tell
-from ringback.testing.simulation.twilio import Answer, Record
+from ringback.testing.simulation.twilio import OURS, Answer, Record
 from ringback.twilio.rest import Request
 from ringback.worker import plan, send, settle
 
@@ -252,6 +253,40 @@ def test_a_text_that_twilio_writes_itself_is_not_sent_again_when_something_was_m
     doubtful, sent = ask(story, "select state, reason from actions order by id")
     assert doubtful == ("parked", settle.UNLIKE)
     assert sent[0] == "accepted"
+
+
+def test_a_text_with_look_alikes_is_found_as_smart_encoding_wrote_it(begin: Begin) -> None:
+    rules = """
+rules:
+  - name: answer
+    on: message.received
+    do: [{reply: " “Well” – we’re open… "}]
+"""
+    story = begin(replace(calm(), callback_lost=1.0), rules=rules)
+    story.twilio.next_create = ["timeout_after"]
+    story.receive(story.text("hello", ANN))
+    story.run(5.0)
+    (record,) = story.twilio.records.values()
+    record.body = '"Well" - we\'re open...'
+    story.run(600.0)
+    assert len(story.twilio.records) == 1
+    assert ask(story, "select state, remote_sid from actions") == [("settled", record.sid)]
+
+
+def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
+    """Twilio's list still has it. Only who was erased is forgotten: a text that came while the
+    node stood still is fetched."""
+    story = begin()
+    story.receive(story.text("echo 1", ANN))
+    story.run(60.0)
+    story.kill()
+    erase(story.folder, ANN, "2000-01-01T00:00:00.000Z")
+    story.twilio.hear("echo 2", BEN, OURS, "")
+    story.start()
+    story.run(story.clock.now + 900.0)
+    told = ask(story, "select sender, source from events where type = 'message.received'")
+    assert told == [(BEN, "repair")]
+    assert [record.to for record in story.twilio.records.values()] == [ANN, BEN]
 
 
 def test_pictures_without_words_do_not_take_each_other_s_evidence(begin: Begin) -> None:

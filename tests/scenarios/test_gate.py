@@ -94,6 +94,24 @@ def test_a_keyword_ends_consent_for_this_sender_alone_and_another_begins_it(
     assert ends(story)[-1] == "sent"
 
 
+def test_a_number_is_the_same_however_a_rule_writes_it(begin: Begin) -> None:
+    rules = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body == 'ask'
+    do: [{send: {to: "+1 (555) 100-0001", body: Hello.}}]
+"""
+    story = begin(rules=rules)
+    says(story, "ask", who=BEN)
+    says(story, "STOP", who="+15551000001")
+    says(story, "ask", who=BEN)
+    sent, stopped = ends(story)
+    assert sent == "sent"
+    assert refused(stopped, "+15551000001 opted out")
+    assert [record.to for record in story.twilio.records.values()] == ["+15551000001"]
+
+
 def test_a_sentence_with_stop_in_it_is_no_stop(begin: Begin) -> None:
     story = begin(rules=RULES)
     says(story, "Please stop by tomorrow")

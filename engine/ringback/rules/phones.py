@@ -1,8 +1,11 @@
 """What a phone number tells. Never refuses: what is no number has no country and no parts."""
 
+import re
 from functools import lru_cache
 
 import phonenumbers
+
+_WRITTEN = re.compile(r"\+[\d\s().\-/]+")
 
 
 @lru_cache(maxsize=4096)
@@ -26,6 +29,20 @@ def country(address: str) -> str:
     """The country of a number in two letters (ISO 3166), empty when it has none."""
     number = _parse(address)
     return (phonenumbers.region_code_for_number(number) or "") if number else ""
+
+
+@lru_cache(maxsize=4096)
+def plain(address: str) -> str:
+    """A number as Twilio writes it, however it was written: `+1 (555) 100-0001` is `+15551000001`,
+    behind its channel too; anything else unchanged."""
+    channel, colon, written = address.rpartition(":")
+    number = None
+    if not written[1:].isdecimal() and _WRITTEN.fullmatch(written):
+        number = _parse(address)
+    if number is None:
+        return address
+    style = phonenumbers.PhoneNumberFormat.E164
+    return f"{channel}{colon}{phonenumbers.format_number(number, style)}"
 
 
 def calling_code(address: str) -> str:

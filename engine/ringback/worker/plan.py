@@ -22,14 +22,16 @@ from ringback.actions import (
     Stop,
 )
 from ringback.events import Event, conversation_of
+from ringback.rules import phones
 from ringback.seams import Seams, iso
 from ringback.store.running import NewAction
-from ringback.twilio import twiml
+from ringback.twilio import segments, twiml
 
 MESSAGE_SECONDS = 4 * 3600
 CALL_SECONDS = 3600
 LIVE_SECONDS = 30
 OTHER_SECONDS = 24 * 3600
+TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"
 
 
@@ -67,7 +69,7 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
-    for wish in _documents(actions, waiting_call):
+    for wish in map(_addressed, _documents(actions, waiting_call)):
         if isinstance(wish, Stop):
             stop = wish.reason or f"stopped by rule {wished.rule}"
             continue
@@ -96,6 +98,13 @@ def plan(
             )
         )  # fmt: skip
     return Planned(tuple(rows), answer, stop)
+
+
+def _addressed(wish: Action) -> Action:
+    """To a number in one spelling: consent, budgets and evidence all go by it."""
+    if isinstance(wish, SendMessage | PlaceCall) and (to := phones.plain(wish.to)) != wish.to:
+        return replace(wish, to=to)
+    return wish
 
 
 def _first_state(wished: Wished, wish: Action) -> tuple[str, str]:
@@ -169,7 +178,7 @@ def collision_key(wish: Action, account_sid: str, default_sender: str) -> str:
         case SendMessage():
             parts = [
                 "message", wish.messaging_service_sid or wish.sender or default_sender, wish.to,
-                unicodedata.normalize("NFC", wish.body), str(len(wish.media)),
+                comparable(wish.body), str(len(wish.media)),
                 wish.extra.get("ContentSid", ""), wish.extra.get("ContentVariables", ""),
             ]  # fmt: skip
         case PlaceCall():
@@ -178,3 +187,10 @@ def collision_key(wish: Action, account_sid: str, default_sender: str) -> str:
             return ""
     text = "\x1f".join([account_sid, *parts])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def comparable(body: str) -> str:
+    """A text as Twilio's record of it can be compared with ours: normalised, look-alikes replaced
+    as smart encoding does, without what a trial account puts in front."""
+    plain = segments.smart(unicodedata.normalize("NFC", body))
+    return plain.removeprefix(TRIAL_PREFIX).strip()

@@ -7,7 +7,6 @@ error of the list is never taken for an absence. What stays unproven is parked f
 
 import asyncio
 import logging
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -24,6 +23,7 @@ from ringback.store.sending import CREATES, StoredAction
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker import classify
 from ringback.worker.asking import Asker
+from ringback.worker.plan import comparable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,6 @@ BATCH = 50
 SIDE_BY_SIDE = 8
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
-TRIAL_PREFIX = "Sent from your Twilio trial account - "
 UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
 _BY_TWILIO = frozenset({"ContentSid", "ShortenUrls"})
 """Parameters with which Twilio writes the text, so that the record's is another than ours."""
@@ -156,7 +155,7 @@ class Settler:
                 if (wish.body and not body) or _BY_TWILIO.intersection(wish.extra):
                     found.append(None)
                     continue
-                if _plain(str(body or "")) != _plain(wish.body):
+                if comparable(str(body or "")) != comparable(wish.body):
                     continue
                 if str(record.get("num_media") or "0") != str(len(wish.media)):
                     continue
@@ -252,8 +251,3 @@ def created_at(record: Mapping[str, Any]) -> datetime | None:
 def _age(record: Mapping[str, Any]) -> float:
     created = created_at(record)
     return created.timestamp() if created else float("inf")
-
-
-def _plain(body: str) -> str:
-    """A text as it can be compared: normalised, without what a trial account puts in front."""
-    return unicodedata.normalize("NFC", body).removeprefix(TRIAL_PREFIX).strip()

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from ringback.errors import NotFound
+from ringback.errors import BadRequest, GatewayError, NotFound, Unreadable
 from ringback.plugins.loader import load_plugins
 from ringback.rules import interpreter
 from ringback.rules.load import compile_rule, load_rules
@@ -338,8 +338,11 @@ def test_texts_to_one_person_leave_in_order_after_a_pause(begin: Begin) -> None:
     assert bodies == [f"You said: echo {number}" for number in range(4)]
 
 
-def test_a_record_that_was_deleted_holds_up_no_other(begin: Begin) -> None:
-    """The watchdog looks at sends that were never heard of again, past one that is gone."""
+@pytest.mark.parametrize("error", [NotFound, BadRequest, Unreadable])
+def test_a_record_that_cannot_be_read_holds_up_no_other(
+    begin: Begin, error: type[GatewayError]
+) -> None:
+    """The watchdog looks at sends that were never heard of again, past one that was deleted."""
     story = begin(replace(calm(), callback_lost=1.0))
     story.receive(story.text("echo 1", ANN))
     story.run(5.0)
@@ -350,8 +353,7 @@ def test_a_record_that_was_deleted_holds_up_no_other(begin: Begin) -> None:
         if gone not in request.path:
             take(request, answer)
             return
-        missing = NotFound("no such message", http_status=404, code=20404, origin="twilio")
-        story.twilio.after(0.1, lambda: answer(missing))
+        story.twilio.after(0.1, lambda: answer(error("not this one", origin="twilio")))
 
     story.twilio.take = take_but_one  # type: ignore[method-assign]
     story.receive(story.text("echo 2", BEN))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ringback.config import Settings
-from ringback.errors import NotFound, RingbackError
+from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
 from ringback.events import Event
 from ringback.gateway.wiring import drifted
 from ringback.outcomes import normal_status, rank
@@ -105,7 +105,8 @@ class Watch:
         for action in found:
             try:
                 record = await self._record(action)
-            except NotFound:  # deleted at Twilio: nothing more will be known, and others wait
+            except (BadRequest, NotFound, Unreadable) as error:  # of this record alone: others wait
+                log.warning("%s of action %s is not known: %s", action.kind, action.uid, error)
                 record = {}
             status = normal_status(str(record.get("status") or ""))
             if rank(action.kind, status) > rank(action.kind, action.outcome):

@@ -45,7 +45,7 @@ def test_it_leaves_at_the_first_quarter_in_which_the_fewest_are_asleep(
 @pytest.mark.parametrize("span", ["00:01-23:59", "20:00-10:00", "12:00-11:00"])
 @pytest.mark.parametrize("recipient", [NEW_YORK, MOSCOW])
 def test_a_country_without_a_common_day_is_texted_all_the_same(span: str, recipient: str) -> None:
-    """Within a day, even the longest, whatever the hour; and what was put off until then leaves then."""
+    """Within a day, even the longest; and what was put off until then leaves then."""
     quiet = Quiet(span)
     for hour in range(24):
         now = datetime(2026, 3, 28, hour, 30, tzinfo=UTC)

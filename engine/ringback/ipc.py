@@ -103,6 +103,15 @@ async def serve(path: Path, handler: Handler) -> Server:
     return server
 
 
+def _why(error: OSError, waited: float) -> str:
+    """What happened, in words: the error of a time-out has none of its own."""
+    if isinstance(error, TimeoutError):
+        return f"it said nothing for {waited:g} s"
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "nobody listens on its socket"
+    return error.strerror or str(error) or type(error).__name__
+
+
 def _line(message: Message) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
@@ -130,7 +139,7 @@ class Link:
                 writer.write(_line({**message, "n": number}))
                 return await future
         except (OSError, TimeoutError) as error:
-            raise WorkerAway(f"the worker did not answer: {error or 'time-out'}") from None
+            raise WorkerAway(f"the worker did not answer: {_why(error, timeout)}") from None
         finally:
             self._waiting.pop(number, None)
 

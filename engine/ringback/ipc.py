@@ -15,11 +15,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import RingbackError
+from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
 
 Message = Mapping[str, Any]
 Handler = Callable[[Message], Awaitable[Message | None]]
 
+_KINDS: dict[int, type[RingbackError]] = {
+    kind.exit_code: kind for kind in (UsageError, DataError, StorageError, HeldError)
+}
 _LONGEST_PATH = 100
 _LONGEST_LINE = 1 << 20
 
@@ -88,7 +91,7 @@ class Server:
         try:
             result = await self._handler(message)
         except RingbackError as error:
-            result = {"error": str(error)}
+            result = {"error": str(error), "exit_code": error.exit_code}
         if number is not None and not writer.is_closing():
             writer.write(_line({**(result or {}), "n": number}))
 
@@ -101,6 +104,17 @@ async def serve(path: Path, handler: Handler) -> Server:
     server = Server(handler)
     await server.listen(path)
     return server
+
+
+def require_good(answer: Message) -> None:
+    """Raise what the other side raised, in its words, of its kind and with its exit code; nothing
+    for an answer that is none of an error."""
+    if "error" not in answer:
+        return
+    code = int(answer.get("exit_code", RingbackError.exit_code))
+    error = _KINDS.get(code, RingbackError)(str(answer["error"]))
+    error.exit_code = code
+    raise error
 
 
 def _why(error: OSError, waited: float) -> str:

@@ -6,6 +6,14 @@ from pathlib import Path
 import pytest
 
 from ringback import ipc
+from ringback.errors import (
+    ConfigError,
+    DataError,
+    HeldError,
+    RingbackError,
+    StorageError,
+    UsageError,
+)
 from ringback.ipc import Link, Message, WorkerAway
 
 
@@ -31,7 +39,7 @@ async def test_a_worker_that_is_not_there_is_told_in_words(tmp_path: Path) -> No
     """Neither without a socket, nor with one that a dead worker has left behind."""
     path = tmp_path / "worker.sock"
     for _ in range(2):
-        with pytest.raises(WorkerAway, match="did not answer: nobody listens on its socket$"):
+        with pytest.raises(WorkerAway, match=r"did not answer: nobody listens on its socket$"):
             await ipc.ask_once(path, {"op": "status"}, 1.0)
         server = await asyncio.start_unix_server(lambda *_: None, path)
         server.close()
@@ -48,3 +56,40 @@ async def test_a_worker_that_hangs_up_is_told_in_words(tmp_path: Path) -> None:
         await link.ask({"op": "status"}, 1.0)
     await link.close()
     server.close()
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        UsageError("there is no action 'x'"),
+        DataError("journal.db: damaged"),
+        StorageError("journal.db: the disk is full"),
+        HeldError("held by another"),
+        ConfigError(["one", "two"]),
+        RingbackError("something"),
+    ],
+)
+async def test_an_error_keeps_its_kind_over_the_socket(
+    tmp_path: Path, raised: RingbackError
+) -> None:
+    """A full disk is no wrong command: the shell ends with the code of what really happened."""
+
+    async def handle(message: Message) -> Message | None:
+        raise raised
+
+    path = tmp_path / "worker.sock"
+    server = await ipc.serve(path, handle)
+    try:
+        answer = await ipc.ask_once(path, {"op": "pause"}, 5.0)
+    finally:
+        await server.close()
+    with pytest.raises(RingbackError) as caught:
+        ipc.require_good(answer)
+    assert (str(caught.value), caught.value.exit_code) == (str(raised), raised.exit_code)
+    if not isinstance(raised, ConfigError):  # it would want its problems as a list
+        assert type(caught.value) is type(raised)
+
+
+def test_a_good_answer_is_let_through() -> None:
+    """Nothing is raised for what is no error."""
+    ipc.require_good({"ok": True, "state": "paused"})

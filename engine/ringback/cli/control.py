@@ -9,16 +9,16 @@ from typing import Any
 import click
 
 from ringback.cli.place import here
-from ringback.errors import HeldError, UsageError
+from ringback.errors import HeldError
 
 PAUSED = "paused"
 """The fact in the journal's `meta`. The worker has the name, too; to import it takes a second."""
 
 
 def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
-    """Ask the worker of the data folder in force. Raises WorkerAway when none runs, and UsageError
-    with the worker's own words when it will not."""
-    from ringback.ipc import WorkerAway, ask_once, socket_path
+    """Ask the worker of the data folder in force. Raises WorkerAway when none runs, and what
+    the worker raised, in its own words, when it will not or cannot."""
+    from ringback.ipc import WorkerAway, ask_once, require_good, socket_path
 
     data = here().data()
     try:
@@ -26,8 +26,7 @@ def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]
     except WorkerAway as error:
         late = isinstance(error.__context__, TimeoutError)
         raise WorkerAway(_away(data, seconds if late else 0.0)) from None
-    if answer.get("error"):
-        raise UsageError(str(answer["error"]))
+    require_good(answer)
     return answer
 
 

@@ -48,10 +48,15 @@ class Journal:
         the disk refuses; the worker's memory and the file may be at odds from then on.
         """
         try:
-            result: T = await self._submit(work)
+            return await self.note(work)
         except StorageError as error:
             self._refused = error
             raise
+
+    async def note(self, work: Callable[[Connection], T]) -> T:
+        """`write`, for a fact that nothing in memory rests on: when the disk refuses it, the
+        process may go on as it is."""
+        result: T = await self._submit(work)
         return result
 
     def _submit(self, work: Callable[[Connection], Any]) -> Future[Any]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from ringback.errors import UsageError
+from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
 from ringback.seams import Seams, iso
 from ringback.store import replaying, running, sending, settling
@@ -56,15 +56,30 @@ class Control:
         return self._engine.status()
 
     async def _do_pause(self, message: Message) -> dict[str, Any]:
-        await self._engine.journal.write(partial(set_meta, key=PAUSED, value="yes"))
+        """Hold sends from this moment on, whatever the disk says; it only decides whether that
+        outlasts a restart. Raises StorageError when it does not."""
         self._engine.sender.paused = True
         log.warning("sending is paused")
+        try:
+            await self._note_switch("yes")
+        except StorageError as error:
+            raise StorageError(
+                "sending is stopped now, but that will not survive a restart of the worker, because "
+                f"it could not be noted: {error}; mend that, and say `ringback pause` again"
+            ) from error
         return {"state": "paused"}
 
     async def _do_resume(self, message: Message) -> dict[str, Any]:
         """Let sends out again. Those that are held because the journal was put back may have been
-        made already: that wants an explicit `may_duplicate`."""
-        await self._engine.journal.write(partial(set_meta, key=PAUSED, value=""))
+        made already: that wants an explicit `may_duplicate`. Raises StorageError when it cannot be
+        noted; a pause then stays as it is."""
+        try:
+            await self._note_switch("")
+        except StorageError as error:
+            raise StorageError(
+                "sending does not go on, because that could not be noted: "
+                f"{error}; mend that, and say `ringback resume` again"
+            ) from error
         self._engine.sender.paused = False
         if message.get("may_duplicate"):
             await self._engine.hold.end("a person let it out without looking for it at Twilio")
@@ -74,6 +89,10 @@ class Control:
             return {"state": "held", "why": why}
         log.warning("sending goes on")
         return {"state": "running"}
+
+    async def _note_switch(self, value: str) -> None:
+        """Not by `write`: a refusal would restart the worker, which would forget the switch."""
+        await self._engine.journal.note(partial(set_meta, key=PAUSED, value=value))
 
     async def _do_reload(self, message: Message) -> dict[str, Any]:
         problems = await self._reload()

@@ -1,0 +1,96 @@
+"""The kill switch of a node whose disk is full."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+RULES = """\
+version: 1
+rules:
+  - name: hello
+    on: message.received
+    do:
+      - reply: Hello.
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of sixteen megabytes; the tests are left out where none can be made."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("a file system can only be made by root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True, capture_output=True)
+
+
+def shell(node: Any, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command in the project of the node."""
+    return subprocess.run(
+        [sys.executable, "-m", "ringback.cli.main", *arguments],
+        cwd=node.project, env=dict(node.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def fill(place: Path) -> Path:
+    """Leave no room on the disk."""
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (65536, 4096, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError:
+                continue
+    return ballast
+
+
+def test_pause_works_on_a_full_disk(
+    make_node: Callable[..., Any], box: Any, small_disk: Path
+) -> None:
+    """It takes effect at once and says that a restart would undo it; a resume that cannot be noted
+    leaves it so. When there is room again, both are obeyed and noted."""
+    data = small_disk / "data"
+    node = make_node({"rules/all.yaml": RULES}, RINGBACK_DATA=str(data)).start()
+    node.wait_ready()
+    worker = (data / "worker.lock").read_text()
+    ballast = fill(small_disk)
+
+    refused = shell(node, "pause")
+    assert refused.returncode == 74, refused.stderr
+    for words in ("sending is stopped now", "not survive a restart", "journal.db", "disk is full"):
+        assert words in refused.stderr
+    refused = shell(node, "resume")
+    assert refused.returncode == 74, refused.stderr
+    assert "sending does not go on" in refused.stderr
+
+    ballast.unlink()
+    box.text("+12025550142", "one")
+    node.until(lambda: count(data, "select 1 from actions where state = 'planned'"))
+    assert (data / "worker.lock").read_text() == worker, "the worker that was told still runs"
+    assert box.messages() == []
+    assert httpx.get(f"{node.url}/readyz").status_code == 200
+
+    assert shell(node, "pause").returncode == 0
+    assert count(data, "select 1 from meta where key = 'paused' and value = 'yes'")
+    assert shell(node, "resume").returncode == 0
+    node.until(lambda: len(box.messages()) == 1)
+
+
+def count(data: Path, query: str) -> int:
+    """How many rows of the journal fit."""
+    connection = sqlite3.connect(f"file:{data / 'journal.db'}?mode=ro", uri=True)
+    try:
+        return len(connection.execute(query).fetchall())
+    finally:
+        connection.close()

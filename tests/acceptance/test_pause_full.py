@@ -4,11 +4,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from ringback.seams import iso
 
 RULES = """\
 version: 1
@@ -61,8 +64,13 @@ def test_pause_works_on_a_full_disk(
     """It takes effect at once and says that a restart would undo it; a resume that cannot be noted
     leaves it so. When there is room again, both are obeyed and noted."""
     data = small_disk / "data"
-    node = make_node({"rules/all.yaml": RULES}, RINGBACK_DATA=str(data)).start()
+    slow = {"RINGBACK_DATA": str(data), "RINGBACK_SETTLE_SECONDS": "600"}
+    node = make_node({"rules/all.yaml": RULES}, **slow).start()
     node.wait_ready()
+    # The first look at Twilio's lists is over, so that the worker writes nothing by itself.
+    looked = "select 1 from meta where key = 'repaired_until' and value > ?"
+    lately = iso(datetime.now(UTC) - timedelta(minutes=30))
+    node.until(lambda: count(data, looked, lately))
     worker = (data / "worker.lock").read_text()
     ballast = fill(small_disk)
 
@@ -87,10 +95,10 @@ def test_pause_works_on_a_full_disk(
     node.until(lambda: len(box.messages()) == 1)
 
 
-def count(data: Path, query: str) -> int:
+def count(data: Path, query: str, *values: str) -> int:
     """How many rows of the journal fit."""
     connection = sqlite3.connect(f"file:{data / 'journal.db'}?mode=ro", uri=True)
     try:
-        return len(connection.execute(query).fetchall())
+        return len(connection.execute(query, values).fetchall())
     finally:
         connection.close()

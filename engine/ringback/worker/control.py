@@ -64,8 +64,8 @@ class Control:
             await self._note_switch("yes")
         except StorageError as error:
             raise StorageError(
-                "sending is stopped now, but that will not survive a restart of the worker, because "
-                f"it could not be noted: {error}; mend that, and say `ringback pause` again"
+                "sending is stopped now, but that will not survive a restart, because it could not "
+                f"be noted: {error}; mend that, and say `ringback pause` again"
             ) from error
         return {"state": "paused"}
 

@@ -30,6 +30,7 @@ from ringback.receiver.supervisor import Supervisor
 from ringback.receiver.upkeep import daily
 from ringback.store.locks import hold
 from ringback.store.log import Log
+from ringback.store.migrations import refuse_newer
 
 SWEEP_SECONDS = 0.5
 LEAST_FREE_BYTES = 1024 * 1024
@@ -236,6 +237,8 @@ def _open(
         # disk cannot keep up with, and not what merely came at the same time.
         log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
         stack.callback(log.close)
+        if worker:  # it would find out only when this node has said that it serves
+            refuse_newer(settings.data / "journal.db")
         listener = stack.enter_context(contextlib.closing(listen(settings)))
         node = Node(settings, log, listener, routes, worker)
         kept = stack.pop_all()

@@ -4,11 +4,14 @@ Each migration runs once, in its own transaction, and is noted in the file. A fi
 which this program does not know was written by a newer program: it is refused and left untouched.
 """
 
+import contextlib
 import sqlite3
+from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from ringback.errors import DataError
+from ringback.errors import DataError, StorageError
+from ringback.store.sqlite import connect_reader, speaking
 
 log_migrations = Migrations("ringback.log")
 journal_migrations = Migrations("ringback.journal")
@@ -251,15 +254,39 @@ def migrate_journal(conn: sqlite3.Connection) -> None:
     _migrate(conn, journal_migrations)
 
 
+def refuse_newer(path: Path) -> None:
+    """Raise DataError when a journal was written by a newer program, or is no database. Nothing is
+    changed, so it may be asked while the journal's owner writes; a file that is not there yet, or
+    that the disk does not give, is for its owner to judge."""
+    with (
+        contextlib.suppress(StorageError),
+        contextlib.closing(connect_reader(path)) as conn,
+        speaking(path),
+    ):
+        _pending(conn, journal_migrations)
+
+
 def _migrate(conn: sqlite3.Connection, migrations: Migrations) -> None:
-    db = Database(conn)
+    if _pending(conn, migrations):
+        migrations.apply(Database(conn))
+
+
+def _pending(conn: sqlite3.Connection, migrations: Migrations) -> bool:
+    """Whether a file has yet to get today's shape. Raises DataError for one of a newer program."""
     known = {migration.name for migration in migrations.pending(Database(memory=True))}
-    noted = {migration.name for migration in migrations.applied(db)}
+    noted = {migration.name for migration in migrations.applied(Database(conn))}
     newer = sorted(noted - known)
     if newer:
         raise DataError(
-            f"this database was written by a newer Ringback (it has {', '.join(newer)}); "
+            f"{_file_of(conn)}: was written by a newer Ringback (it has {', '.join(newer)}); "
             "update the program, or give it another data folder"
         )
-    if known - noted:
-        migrations.apply(db)
+    return bool(known - noted)
+
+
+def _file_of(conn: sqlite3.Connection) -> str:
+    """The path of an open file."""
+    path: str = conn.execute("select file from pragma_database_list where name='main'").fetchone()[
+        0
+    ]
+    return path or "this database"

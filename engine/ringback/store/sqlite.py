@@ -5,6 +5,7 @@ read-only connection. WAL with `synchronous=FULL`: what is committed survives a 
 Checkpoints are never automatic, because an automatic one runs inside somebody's commit.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,12 +54,37 @@ def translate(error: sqlite3.Error, path: Path) -> RingbackError:
     """Say a SQLite error in our words: DataError when the file is at fault, else StorageError."""
     code = primary_code(error)
     if code in _UNUSABLE:
-        return DataError(f"{path}: {error}; restore it from a backup")
+        return DataError(f"{path}: {error}; {_mend(path)}")
     if code == sqlite3.SQLITE_FULL:
         return StorageError(f"{path}: the disk is full")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StorageError(f"{path}: {error}; {_access(path)}")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageError(f"{path}: locked by another program for more than {BUSY_SECONDS:g} s")
     return StorageError(f"{path}: {error}")
+
+
+def _mend(path: Path) -> str:
+    """What to do about a damaged file. The journal follows from the log; the log from nothing."""
+    if path.name == "journal.db":
+        return "restore it from a backup, or make it anew from the log with `ringback db rebuild`"
+    return "restore it from a backup"
+
+
+def _access(path: Path) -> str:
+    """What to do about a file that cannot be opened. https://sqlite.org/wal.html#readonly"""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"there is no folder {folder}: make it, or name another with --data"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return (
+            f"you cannot write into {folder}, and SQLite has to do so even to read: become the "
+            "user of the node, or copy log.db and journal.db to a folder of your own and name that "
+            "with --data"
+        )
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return "you cannot read and write it: become the user of the node, or get the right to"
+    return "see that it, and the -wal and -shm beside it, are files that you can read and write"
 
 
 @contextmanager
@@ -96,7 +122,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if 0 < size <= CHECKED_BYTES:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise DataError(f"{path}: {found}; restore it from a backup")
+            raise DataError(f"{path}: {found}; {_mend(path)}")
     _check_origin(connection, path)
     mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode != "wal":

@@ -1,12 +1,11 @@
 """What is written when something has come to its end: the event of it, and what a hook wished."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ringback.events import Event
-from ringback.seams import iso
+from ringback.store.internal import record_internal as record_internal
 from ringback.store.matching import NewRun, insert_runs
 from ringback.store.running import NewAction, finish
 
@@ -25,24 +24,6 @@ def error_code_of(connection: sqlite3.Connection, action_uid: str) -> int:
         "select error_code from actions where uid = ?", (action_uid,)
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def record_internal(connection: sqlite3.Connection, event: Event) -> bool:
-    """Write an event of our own making, to be matched like any other. False when it is known."""
-    return bool(
-        connection.execute(
-            "insert into events (uid, type, at, received_at, trust, source, account_sid, "
-            "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
-            "dedupe_key, depth, fields) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,null,?,?,?) "
-            "on conflict (dedupe_key) do nothing",
-            (
-                event.uid, event.type, iso(event.at), iso(event.received_at), event.trust,
-                event.source, event.account_sid, event.subject_sid, event.sender, event.recipient,
-                event.conversation, event.status, event.error_code, event.tag, event.dedupe_key,
-                event.depth, json.dumps(dict(event.fields), ensure_ascii=False),
-            ),
-        ).rowcount
-    )  # fmt: skip
 
 
 def tell(connection: sqlite3.Connection, event: Event, action_uid: str, state: str) -> bool:

@@ -291,8 +291,8 @@ def _proven(connection: Connection, event: Event, row: Row) -> str:
     if held == told or not event.tag:
         return held or told
     if held and settling.made_before(connection, row["uid"], event.tag):
-        uid, now = event.uid.replace("evt", "inc", 1), iso(event.received_at)
-        settling.made_twice(connection, row["uid"], (held, told), uid, now)
+        uid = event.uid.replace("evt", "inc", 1)
+        settling.made_twice(connection, row["uid"], (held, told), uid, event.received_at)
         return held
     settling.give_back(connection, told, row["uid"])
     return told

@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 
 from ringback.outcomes import advance, normal_status, state_for
+from ringback.store import incidents
 from ringback.store.sending import StoredAction
-from ringback.store.watching import open_incident
 
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
@@ -148,8 +149,9 @@ def made_before(connection: sqlite3.Connection, action_uid: str, tag: str) -> bo
 
 
 def made_twice(
-    connection: sqlite3.Connection, action_uid: str, sids: tuple[str, str], uid: str, now: str
+    connection: sqlite3.Connection, action_uid: str, sids: tuple[str, str], uid: str, now: datetime
 ) -> None:
-    """Twilio made an action twice, later than the settle time allows for: a person shall know."""
+    """Twilio made an action twice, later than the settle time allows for: a person shall know.
+    `uid` is that of the incident."""
     text = f"action {action_uid} was carried out twice: {sids[0]} and {sids[1]}"
-    open_incident(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)
+    incidents.opened(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)

@@ -1,0 +1,58 @@
+"""Incidents from their first moment to their last, with the real worker: who hears of them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ringback.store.sqlite import connect_reader
+from ringback.testing.simulation.faults import calm
+from ringback.testing.simulation.story import Story
+
+RULES = """
+rules:
+  - name: answer
+    on: message.received
+    do: [{reply: "You said: ${{ event.body }}"}]
+  - name: alarm
+    on: [incident.opened, incident.resolved]
+    do: [{notify: "${{ event.type }} ${{ event.status }}"}]
+"""
+Begin = Callable[..., Story]
+
+
+def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
+    """Ask the journal."""
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        return [tuple(row) for row in reader.execute(question)]
+    finally:
+        reader.close()
+
+
+def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
+    """A request lands minutes after it was asked, when another went out: the late callback opens an
+    incident, and its event is there in the same commit, for rules and for `events list`."""
+    story = begin(replace(calm(), landing=300.0), rules=RULES)
+    story.twilio.next_create = ["timeout_after"] * 12
+    for number in range(12):
+        story.receive(story.text(f"echo {number}", f"+155510001{number:02d}"))
+    duplicates = "select count(*) from incidents where kind = 'duplicate'"
+    while ask(story, duplicates) == [(0,)] and story.clock.now < 1200.0:
+        story.run(story.clock.now + 60.0, steps=1)
+    story.kill()  # whatever is not in that commit never comes
+    story.start()
+    story.run(1300.0)
+    story.finish()
+    told = ask(
+        story,
+        "select i.uid, i.text, json_extract(e.fields, '$.Text'), json_extract(e.fields, '$.Key') "
+        "= i.key, e.status from incidents i left join events e on e.subject_sid = i.uid "
+        "and e.type = 'incident.opened' where i.kind = 'duplicate'",
+    )
+    assert told
+    for _, text, said, same_key, status in told:
+        assert (said, same_key, status) == (text, 1, "duplicate")
+    assert story.told.count("incident.opened duplicate") == len(told)
+    assert ask(
+        story, "select count(*), count(distinct uid) from events where verdicts is null"
+    ) == [(0, 0)]

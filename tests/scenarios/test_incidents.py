@@ -8,6 +8,7 @@ from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 
+ANN = "+15551000001"
 RULES = """
 rules:
   - name: answer
@@ -56,3 +57,20 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     assert ask(
         story, "select count(*), count(distinct uid) from events where verdicts is null"
     ) == [(0, 0)]
+
+
+def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin) -> None:
+    """A webhook is lost. The look that fetches it back opens an incident; the next, which brings
+    nothing, ends it and says so."""
+    story = begin(rules=RULES)
+    story.run(60.0)
+    story.text("lost", ANN)
+    states = "select state from incidents where kind = 'repair'"
+    while not ask(story, states) and story.clock.now < 900.0:
+        story.run(story.clock.now + 5.0)
+    assert ask(story, states) == [("open",)]
+    story.run(story.clock.now + 700.0)
+    assert ask(story, states) == [("resolved",)]
+    assert [text for text in story.told if text.endswith("repair")] == [
+        "incident.opened repair", "incident.resolved repair",
+    ]  # fmt: skip

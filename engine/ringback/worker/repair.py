@@ -84,6 +84,8 @@ class Repairer:
         if count:
             text = f"{count} events since {iso(since)} had not come by webhook and were fetched"
             await self._incidents.open(f"repair:{iso(until)}", "repair", text)
+        else:  # nothing is missing any more
+            await self._incidents.settle("repair", {})
         return count
 
     async def _now(self) -> datetime:

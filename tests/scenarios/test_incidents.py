@@ -1,10 +1,19 @@
 """Incidents from their first moment to their last, with the real worker: who hears of them."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ringback.store.sqlite import connect_reader
+import pytest
+
+from ringback.store.journal import set_meta
+from ringback.store.log import Log, insert
+from ringback.store.migrations import migrate_journal, migrate_log
+from ringback.store.sqlite import connect_reader, connect_writer
+from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 
@@ -74,3 +83,24 @@ def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin
     assert [text for text in story.told if text.endswith("repair")] == [
         "incident.opened repair", "incident.resolved repair",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("paused", ["yes", ""])
+def test_a_worker_that_starts_paused_says_how_to_end_it(tmp_path: Path, paused: str) -> None:
+    """Nothing would leave, and its log would not say why."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "ringback.toml").write_text("")
+    Log(GroupWriter(data / "log.db", insert, threaded=False, prepare=migrate_log)).close()
+    journal = connect_writer(data / "journal.db")
+    migrate_journal(journal)
+    set_meta(journal, "paused", paused)
+    journal.close()
+    with subprocess.Popen(
+        [sys.executable, "-m", "ringback.cli.main", "worker", str(tmp_path),
+         "--data", str(data), "--supervised"],
+        stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+    ) as worker:  # fmt: skip
+        _, said = worker.communicate("", timeout=30.0)  # its standard input ends, so it ends, too
+    assert worker.returncode == 0, said
+    assert ("nothing is sent until `ringback resume`" in said) == bool(paused)

@@ -111,6 +111,8 @@ async def _work(
             ),
         )  # fmt: skip
         engine.sender.paused = bool(get_meta(journal.reader, PAUSED))
+        if engine.sender.paused:
+            log.warning("paused by a person: nothing is sent until `ringback resume`")
 
         reloading = Reloading(
             settings, load, again, engine, gateway, restart if supervised else None

@@ -16,6 +16,8 @@ from ringback.store.sqlite import connect_reader, connect_writer
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
+from ringback.testing.simulation.twilio import OURS
+from ringback.worker import repair
 
 ANN = "+15551000001"
 RULES = """
@@ -85,6 +87,23 @@ def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("minutes", "answers"), [(5, 1), (16, 0)])
+def test_a_node_that_knows_nothing_answers_what_is_younger_than_15_minutes(
+    begin: Begin, minutes: int, answers: int
+) -> None:
+    """An earlier node answered a text, its data is gone. The text is fetched back by the next one,
+    which answers again unless it starts late enough."""
+    story = begin(rules=RULES)
+    story.kill()  # before its first look: nothing is known
+    assert ask(story, "select count(*) from events") == [(0,)]
+    story.text("answered by the earlier node", ANN)
+    story.run(60.0 * minutes)
+    story.start()
+    story.run(story.clock.now + 120.0)
+    assert ask(story, "select source from events where type = 'message.received'") == [("repair",)]
+    assert ask(story, "select count(*) from actions where rule = 'answer'") == [(answers,)]
+
+
 @pytest.mark.parametrize("paused", ["yes", ""])
 def test_a_worker_that_starts_paused_says_how_to_end_it(tmp_path: Path, paused: str) -> None:
     """Nothing would leave, and its log would not say why."""
@@ -104,3 +123,21 @@ def test_a_worker_that_starts_paused_says_how_to_end_it(tmp_path: Path, paused: 
         _, said = worker.communicate("", timeout=30.0)  # its standard input ends, so it ends, too
     assert worker.returncode == 0, said
     assert ("nothing is sent until `ringback resume`" in said) == bool(paused)
+
+
+def test_a_gap_with_more_texts_than_can_be_read_is_told(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest are fetched; that older ones are not is said, and not left for a next time that
+    never comes."""
+    monkeypatch.setattr(repair, "PAGE_SIZE", 5)
+    monkeypatch.setattr(repair, "MOST_PAGES", 2)
+    story = begin(rules=RULES)
+    story.kill()
+    for number in range(20):
+        story.twilio.hear(f"echo {number}", f"+155510002{number:02d}", OURS, "")
+    story.start()
+    story.run(story.clock.now + 200.0)
+    assert ask(story, "select count(*) from events where source = 'repair'") == [(10,)]
+    texts = [text for (text,) in ask(story, "select text from incidents where kind = 'repair'")]
+    assert any(text.startswith("only the newest 10 messages since ") for text in texts), texts

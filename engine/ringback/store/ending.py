@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ringback.events import Event
-from ringback.store.internal import record_internal as record_internal
+from ringback.store.internal import record_internal
 from ringback.store.matching import NewRun, insert_runs
 from ringback.store.running import NewAction, finish
 

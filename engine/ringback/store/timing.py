@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from ringback.events import Event
-from ringback.store.ending import record_internal
+from ringback.store.internal import record_internal
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from ringback.events import Event
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.seams import Seams
-from ringback.store import ending, matching, recall, replaying
+from ringback.store import matching, recall, replaying
+from ringback.store.internal import record_internal
 from ringback.store.journal import Connection, Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
@@ -111,7 +112,7 @@ class Matcher:
         judged = self._judged(self._judge(ruleset), copy, None)
 
         def write(connection: Connection) -> None:
-            ending.record_internal(connection, copy)
+            record_internal(connection, copy)
             matching.settle_verdicts(connection, judged.matched)
 
         await self._journal.write(write)

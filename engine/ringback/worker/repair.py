@@ -34,7 +34,7 @@ OLDEST = LONGEST_GAP + OVERLAP
 """What is older than this is never fetched back."""
 FIRST_LOOK = timedelta(hours=1)
 PAGE_SIZE = 200
-MOST_PAGES = 100
+MOST_PAGES = 500
 APPEND_SECONDS = 10.0
 DONE = "repaired_until"
 
@@ -156,7 +156,8 @@ class Repairer:
     async def _between(
         self, resource: str, since: datetime, until: datetime
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The records of a span, newest first, page by page."""
+        """The records of a span, newest first, page by page. A span with more of them than can be
+        read is an incident: what is older will not be looked at again."""
         account, key = self._settings.account_sid, resource.lower()
         request = Request("GET", path(account, resource), (("PageSize", str(PAGE_SIZE)),), key)
         for _ in range(MOST_PAGES):
@@ -175,7 +176,11 @@ class Repairer:
             if older or not isinstance(following, str):
                 return
             request = Request("GET", path(account, resource), _query(following), key)
-        log.warning("more than %d %s are missing: the rest comes next time", MOST_PAGES, key)
+        text = (
+            f"only the newest {MOST_PAGES * PAGE_SIZE} {key} since {iso(since)} were looked at: "
+            "what had not come by webhook before those is not fetched; Twilio's console has it"
+        )
+        await self._incidents.open(f"repair:{key}:{iso(until)}", "repair", text)
 
 
 def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,8 @@ from ringback.events import Event
 from ringback.gateway.wiring import drifted
 from ringback.outcomes import normal_status, rank
 from ringback.seams import Seams, from_iso, iso
-from ringback.store import ending, keeping, watching
+from ringback.store import keeping, watching
+from ringback.store.internal import record_internal
 from ringback.store.journal import Journal
 from ringback.store.sending import StoredAction
 from ringback.twilio.rest import Request, path
@@ -180,7 +181,7 @@ class Watch:
             subject_sid=sid, sender=ours, recipient=theirs, conversation=conversation,
             status=status, dedupe_key=key, fields=fields,
         )  # fmt: skip
-        await self._journal.write(partial(ending.record_internal, event=event))
+        await self._journal.write(partial(record_internal, event=event))
 
 
 def _callback(

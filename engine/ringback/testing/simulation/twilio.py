@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from functools import partial
 from random import Random
 from typing import Any
+from urllib.parse import urlencode
 
 from ringback.errors import (
     BadRequest,
@@ -279,11 +280,14 @@ class Twilio:
                 and query.get("From", record.sender) == record.sender
             ]
             found.reverse()
-            shown = found[: int(query.get("PageSize", "50"))]
+            size, page = int(query.get("PageSize", "50")), int(query.get("Page", "0"))
+            shown, rest = found[size * page :][:size], found[size * (page + 1) :]
             self._trace("twilio", f"GET {request.resource} to {query.get('To')}: {len(shown)}")
-            data: dict[str, Any] = {"page": 0}
+            data: dict[str, Any] = {"page": page}
             if fault == NONE:
-                data = {request.resource: [record.told() for record in shown]}
+                data[request.resource] = [record.told() for record in shown]
+            if rest:
+                data["next_page_uri"] = f"?{urlencode(query | {'Page': str(page + 1)})}"
             for record in shown if fault == NONE and "To" in query else ():
                 record.shown_at = min(record.shown_at, self._clock.now)
             reply = Reply(200, data, date=self._date())

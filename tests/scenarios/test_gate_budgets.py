@@ -11,6 +11,8 @@ from ringback.project import Project
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation import life
 from ringback.testing.simulation.story import Story
+from ringback.testing.simulation.twilio import Answer
+from ringback.twilio.rest import Request
 
 HOUR = 3600.0
 ANN, BERLIN = "+15551000001", "+4915112345678"
@@ -259,3 +261,32 @@ def test_a_pause_holds_everything_across_restarts_until_it_is_ended(begin: Begin
     restart(story)
     says(story, "ask 3")
     assert ends(story)[2] == "sent"
+
+
+def test_a_pause_holds_what_waits_for_its_turn_already(begin: Begin) -> None:
+    """From the moment at which the operator is told, no request leaves: not even one that was
+    about to, because the rate would let it out now."""
+    story = begin(rules=RULES, gateway_rate=2.0)
+    left: list[float] = []
+    take = story.twilio.take
+
+    def watched(request: Request, answer: Callable[[Answer], None]) -> None:
+        if request.makes:
+            left.append(story.clock.now)
+        take(request, answer)
+
+    story.twilio.take = watched  # type: ignore[method-assign]
+    assert story.life is not None
+    for number in range(30):
+        story.receive(story.text(f"ask {number}", f"+1555200{number:04d}"))
+    story.run(story.clock.now + 2.2)
+    story.life.ask("pause")
+    story.run(story.clock.now + 0.1)
+    assert story.life.engine.sender.paused
+    before = len(left)
+    story.run(story.clock.now + 120.0)
+    assert 2 < len(left) == before < 30
+    story.life.ask("resume")
+    story.run(story.clock.now + 120.0)
+    assert ends(story) == ["sent"] * 30
+    assert len(left) == 30

@@ -252,14 +252,10 @@ class Sender:
     async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
         wish = action.action
         now = self._seams.now()
-        if self._seams.monotonic() - opened > GUARD_SECONDS:
-            return Verdict(
-                "not_sent",
-                "planned",
-                "the process stood still, tried again",
-                due_at=iso(now),
-                spent=False,
-            )
+        late = self._seams.monotonic() - opened > GUARD_SECONDS
+        if late or self._held():
+            why = "the process stood still" if late else "sending was stopped before it left"
+            return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
         try:
             if isinstance(wish, Notify | HttpRequest):
                 told = await self._notice(wish, action.event_uid)

@@ -76,15 +76,15 @@ def test_what_a_restored_journal_does_not_know_is_not_sent_again_unasked(begin: 
 
 
 def test_a_person_may_take_as_long_as_they_like(begin: Begin) -> None:
-    """A yes to a draft of yesterday, or to what Twilio refused then, is a wish of today."""
+    """A yes to a draft of hours ago, or to what Twilio refused then, is a wish of now."""
     story = begin(rules=RULES)
     story.receive(story.text("draft", ANN))
-    story.run(20 * HOUR)
+    story.run(5 * HOUR)
     assert action(story)[1] == "parked"
     story.twilio.next_create = ["rejected"]
     retry(story)
     assert action(story)[2] == "refused by Twilio: not a valid number"
-    story.run(40 * HOUR)
+    story.run(10 * HOUR)
     retry(story)
     assert action(story)[1] == "settled"
     assert len(story.twilio.records) == 1

@@ -20,7 +20,7 @@ def asleep(recipient: str, start: time, end: time, moment: datetime) -> int:
     return sum(clock >= start or clock < end for clock in clocks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     recipient=st.sampled_from([NEW_YORK, MOSCOW, BERLIN, CHATHAM]),
     hours=st.tuples(st.integers(0, 23), st.integers(0, 23)).filter(lambda pair: pair[0] != pair[1]),

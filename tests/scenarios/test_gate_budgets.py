@@ -290,3 +290,21 @@ def test_a_pause_holds_what_waits_for_its_turn_already(begin: Begin) -> None:
     story.run(story.clock.now + 120.0)
     assert ends(story) == ["sent"] * 30
     assert len(left) == 30
+
+
+def test_a_pause_that_comes_while_sending_goes_on_again_holds(begin: Begin) -> None:
+    """Two operators at once: the one who says pause last is obeyed, in memory as on disk."""
+    story = begin(rules=RULES)
+    assert story.life is not None
+    story.life.ask("pause")
+    story.run(story.clock.now + 1.0)
+    resumed, _ = story.life.ask("resume"), story.life.ask("pause")
+    story.run(story.clock.now + 1.0)
+    assert resumed.result()["state"] == "paused"
+    says(story, "ask 1")
+    assert ends(story) == ["planned: "]
+    restart(story)
+    assert ends(story) == ["planned: "]
+    story.life.ask("resume")
+    story.run(story.clock.now + 5.0)
+    assert ends(story) == ["sent"]

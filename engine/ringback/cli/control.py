@@ -112,6 +112,9 @@ def resume(may_duplicate: bool) -> int:
             raise
         click.echo("no node runs here: the next one does not start paused")
         return 0
+    if answer["state"] == "paused":
+        click.echo("paused: somebody has said `ringback pause` since")
+        return 1
     if answer["state"] == "held":
         click.echo(f"held: {answer['why']}")
         click.echo("it goes on by itself; --may-duplicate sends at once, unseen", err=True)

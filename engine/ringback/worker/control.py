@@ -34,6 +34,7 @@ class Control:
         self._engine = engine
         self._seams = seams
         self._reload = reload
+        self._pauses = 0
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
         """One message of the socket. Raises UsageError, which is told to the asker."""
@@ -58,6 +59,7 @@ class Control:
     async def _do_pause(self, message: Message) -> dict[str, Any]:
         """Hold sends from this moment on, whatever the disk says; it only decides whether that
         outlasts a restart. Raises StorageError when it does not."""
+        self._pauses += 1
         self._engine.sender.paused = True
         log.warning("sending is paused")
         try:
@@ -72,7 +74,8 @@ class Control:
     async def _do_resume(self, message: Message) -> dict[str, Any]:
         """Let sends out again. Those that are held because the journal was put back may have been
         made already: that wants an explicit `may_duplicate`. Raises StorageError when it cannot be
-        noted; a pause then stays as it is."""
+        noted; a pause then stays as it is, and so does one that was said meanwhile."""
+        pauses = self._pauses
         try:
             await self._note_switch("")
         except StorageError as error:
@@ -80,6 +83,8 @@ class Control:
                 "sending does not go on, because that could not be noted: "
                 f"{error}; mend that, and say `ringback resume` again"
             ) from error
+        if self._pauses > pauses:
+            return {"state": "paused"}
         self._engine.sender.paused = False
         if message.get("may_duplicate"):
             await self._engine.hold.end("a person let it out without looking for it at Twilio")

@@ -93,6 +93,9 @@ class Shell:
         self.log.close()
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     project = tmp_path_factory.mktemp("calls")

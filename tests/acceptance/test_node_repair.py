@@ -26,6 +26,7 @@ def speed() -> str:
     return "1"
 
 
+@pytest.mark.slow
 def test_texts_of_a_downtime_are_fetched_back_and_answered_once(
     make_node: Callable[..., Any], box: Any
 ) -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 RULES = """\
 version: 1
 rules:
@@ -68,6 +70,7 @@ def test_the_switch_of_a_newer_journal_is_left_alone(make_node: Callable[..., An
     assert (done.returncode, "a newer Ringback" in done.stderr) == (65, True)
 
 
+@pytest.mark.slow
 def test_nobody_answers(make_node: Callable[..., Any]) -> None:
     """Without a node, before the first one, and when the worker stands still: the mend is named."""
     node = make_node({"rules/all.yaml": RULES})

@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import islice
-from typing import Any
 
 import pytest
 
 from ringback.events import Event
 from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
-from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.twilio import ACCOUNT, OURS
 from ringback.worker import confirm
@@ -29,15 +27,6 @@ rules:
     do: [{reply: Hello.}]
 """
 Begin = Callable[..., Story]
-
-
-def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
-    """Ask the journal."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        return [tuple(row) for row in reader.execute(question)]
-    finally:
-        reader.close()
 
 
 NOW = datetime.now(UTC)
@@ -154,11 +143,11 @@ def test_what_is_proven_late_counts_and_is_not_answered(
               "NumMedia": "0"}  # fmt: skip
     story.receive(story.entry("message", "", fields)._replace(trust="claimed"))
     story.run(story.clock.now + late)
-    ((uid,),) = ask(story, "select uid from events where type = 'message.received'")
+    ((uid,),) = story.ask("select uid from events where type = 'message.received'")
     assert story.life is not None
     story.life.loop.create_task(story.life.engine._proof(uid, "confirmed", ""))
     story.run(story.clock.now + 10.0)
-    assert ask(story, "select inbound from contacts where inbound > 0") == [(1,)]
-    ((said,),) = ask(story, f"select verdicts from events where uid = '{uid}'")
+    assert story.ask("select inbound from contacts where inbound > 0") == [(1,)]
+    ((said,),) = story.ask(f"select verdicts from events where uid = '{uid}'")
     assert json.loads(said)["answer"].startswith(verdict)
     assert len(story.twilio.records) == (verdict == "fired")

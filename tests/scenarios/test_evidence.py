@@ -15,7 +15,6 @@ from ringback.rules.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.rules.ruleset import RuleSet
 from ringback.store.erase import erase
-from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation import life
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
@@ -27,15 +26,6 @@ from ringback.worker import plan, send, settle
 
 ANN, BEN = "+15551000001", "+15551000002"
 Begin = Callable[..., Story]
-
-
-def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
-    """Ask the journal."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        return [tuple(row) for row in reader.execute(question)]
-    finally:
-        reader.close()
 
 
 def test_a_claim_that_a_tag_disproves_is_given_back(
@@ -60,7 +50,7 @@ def test_a_claim_that_a_tag_disproves_is_given_back(
     story.finish()
     verdict = judge(story, drained=False)
     assert (verdict.false_claim, verdict.crashed, verdict.doubled) == (0, 0, 0)
-    states = ask(story, "select state from actions where rule = 'alert'")
+    states = story.ask("select state from actions where rule = 'alert'")
     assert states == [("settled",), ("settled",)]
     assert story.life is not None, "the worker still runs"
 
@@ -77,7 +67,7 @@ def test_a_request_that_lands_beyond_the_settle_time_is_reported(begin: Begin) -
     story.finish()
     doubled = judge(story).doubled
     assert doubled > 0
-    found = ask(story, "select text from incidents where kind = 'duplicate' and state = 'open'")
+    found = story.ask("select text from incidents where kind = 'duplicate' and state = 'open'")
     assert len(found) == doubled
     assert all("was carried out twice: SM" in text for (text,) in found)
 
@@ -94,8 +84,8 @@ def test_a_silent_gateway_holds_up_nothing_that_is_due(begin: Begin) -> None:
     story.run(200.0)
     (moment,) = [
         when for when, move in story.moves
-        if not move.old and ask(
-            story, f"select 1 from actions where uid = '{move.uid}' and rule = 'later'"
+        if not move.old and story.ask(
+            f"select 1 from actions where uid = '{move.uid}' and rule = 'later'"
         )
     ]  # fmt: skip
     assert 190.0 <= moment < 193.0
@@ -111,7 +101,7 @@ def test_refused_credentials_hold_everything_until_a_probe_is_good(begin: Begin)
         story.run(story.clock.now + 10.0)
     story.finish()
     assert judge(story).problems == []
-    assert {state for (state,) in ask(story, "select state from actions")} == {"settled"}
+    assert {state for (state,) in story.ask("select state from actions")} == {"settled"}
 
 
 def test_refused_and_doubtful_writes_leave_nothing_behind() -> None:
@@ -149,9 +139,9 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
         story.receive(story.text(text, ANN))
     story.finish()
     assert broken == ["send_message"]
-    states = ask(story, "select state from actions where rule = 'echo' order by id")
+    states = story.ask("select state from actions where rule = 'echo' order by id")
     assert states == [("settled",), ("settled",)]
-    assert ask(story, "select state, reason from runs where rule = 'echo' order by id") == [
+    assert story.ask("select state, reason from runs where rule = 'echo' order by id") == [
         ("done", ""), ("failed", "the worker broke: KeyError: 'a missing name'"), ("done", ""),
     ]  # fmt: skip
 
@@ -177,13 +167,13 @@ def test_what_does_no_harm_is_repeated_after_a_death(begin: Begin) -> None:
     story = begin()
     story.receive(story.text("ring", ANN))
     state = "select state from actions where rule = 'hang-up'"
-    while ask(story, state) != [("sending",)]:
+    while story.ask(state) != [("sending",)]:
         story.run(story.clock.now + 60.0, steps=1)
     story.kill()
     story.start()
     story.run(story.clock.now + 5.0)
-    assert ask(story, state) == [("settled",)]
-    assert ask(story, "select count(*) from attempts t join actions a on a.uid = t.action_uid "
+    assert story.ask(state) == [("settled",)]
+    assert story.ask("select count(*) from attempts t join actions a on a.uid = t.action_uid "
                "where a.rule = 'hang-up'") == [(2,)]  # fmt: skip
 
 
@@ -199,7 +189,7 @@ def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -
     story.calm_down()
     story.run(story.clock.now + 400.0)
     sid = parse_qs(lost.body.decode())["MessageSid"][0]
-    assert ask(story, f"select source from events where subject_sid = '{sid}'") == [("repair",)]
+    assert story.ask(f"select source from events where subject_sid = '{sid}'") == [("repair",)]
 
 
 def test_a_burst_beyond_memory_is_sent_without_a_pause(
@@ -211,7 +201,7 @@ def test_a_burst_beyond_memory_is_sent_without_a_pause(
     for number in range(100):
         story.receive(story.text(f"echo {number}", f"+1555100{number:04d}"))
     story.run(20.0)
-    assert ask(story, "select count(*) from actions where state = 'planned'") == [(0,)]
+    assert story.ask("select count(*) from actions where state = 'planned'") == [(0,)]
 
 
 TEMPLATES = """
@@ -250,7 +240,7 @@ def test_a_text_that_twilio_writes_itself_is_not_sent_again_when_something_was_m
     story.receive(story.text(kind, BEN))
     story.run(600.0)
     assert [each.to for each in story.twilio.records.values()] == [ANN, BEN]
-    doubtful, sent = ask(story, "select state, reason from actions order by id")
+    doubtful, sent = story.ask("select state, reason from actions order by id")
     assert doubtful == ("parked", settle.UNLIKE)
     assert sent[0] == "accepted"
 
@@ -270,7 +260,7 @@ rules:
     record.body = '"Well" - we\'re open...'
     story.run(600.0)
     assert len(story.twilio.records) == 1
-    assert ask(story, "select state, remote_sid from actions") == [("settled", record.sid)]
+    assert story.ask("select state, remote_sid from actions") == [("settled", record.sid)]
 
 
 def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
@@ -284,7 +274,7 @@ def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
     story.twilio.hear("echo 2", BEN, OURS, "")
     story.start()
     story.run(story.clock.now + 900.0)
-    told = ask(story, "select sender, source from events where type = 'message.received'")
+    told = story.ask("select sender, source from events where type = 'message.received'")
     assert told == [(BEN, "repair")]
     assert [record.to for record in story.twilio.records.values()] == [ANN, BEN]
 
@@ -358,5 +348,5 @@ def test_a_record_that_cannot_be_read_holds_up_no_other(
     story.twilio.take = take_but_one  # type: ignore[method-assign]
     story.receive(story.text("echo 2", BEN))
     story.run(1800.0)
-    assert ask(story, "select state from actions order by id") == [("accepted",), ("settled",)]
-    assert ask(story, "select count(*) from events where type = 'watch.stuck'") == [(1,)]
+    assert story.ask("select state from actions order by id") == [("accepted",), ("settled",)]
+    assert story.ask("select count(*) from events where type = 'watch.stuck'") == [(1,)]

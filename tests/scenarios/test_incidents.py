@@ -5,14 +5,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ringback.store.journal import set_meta
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_journal, migrate_log
-from ringback.store.sqlite import connect_reader, connect_writer
+from ringback.store.sqlite import connect_writer
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
@@ -32,15 +31,6 @@ rules:
 Begin = Callable[..., Story]
 
 
-def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
-    """Ask the journal."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        return [tuple(row) for row in reader.execute(question)]
-    finally:
-        reader.close()
-
-
 def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     """A request lands minutes after it was asked, when another went out: the late callback opens an
     incident, and its event is there in the same commit, for rules and for `events list`."""
@@ -49,14 +39,13 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     for number in range(12):
         story.receive(story.text(f"echo {number}", f"+155510001{number:02d}"))
     duplicates = "select count(*) from incidents where kind = 'duplicate'"
-    while ask(story, duplicates) == [(0,)] and story.clock.now < 1200.0:
+    while story.ask(duplicates) == [(0,)] and story.clock.now < 1200.0:
         story.run(story.clock.now + 60.0, steps=1)
     story.kill()  # whatever is not in that commit never comes
     story.start()
     story.run(1300.0)
     story.finish()
-    told = ask(
-        story,
+    told = story.ask(
         "select i.uid, i.text, json_extract(e.fields, '$.Text'), json_extract(e.fields, '$.Key') "
         "= i.key, e.status from incidents i left join events e on e.subject_sid = i.uid "
         "and e.type = 'incident.opened' where i.kind = 'duplicate'",
@@ -65,9 +54,9 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     for _, text, said, same_key, status in told:
         assert (said, same_key, status) == (text, 1, "duplicate")
     assert story.told.count("incident.opened duplicate") == len(told)
-    assert ask(
-        story, "select count(*), count(distinct uid) from events where verdicts is null"
-    ) == [(0, 0)]
+    assert story.ask("select count(*), count(distinct uid) from events where verdicts is null") == [
+        (0, 0)
+    ]
 
 
 def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin) -> None:
@@ -77,11 +66,11 @@ def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin
     story.run(60.0)
     story.text("lost", ANN)
     states = "select state from incidents where kind = 'repair'"
-    while not ask(story, states) and story.clock.now < 900.0:
+    while not story.ask(states) and story.clock.now < 900.0:
         story.run(story.clock.now + 5.0)
-    assert ask(story, states) == [("open",)]
+    assert story.ask(states) == [("open",)]
     story.run(story.clock.now + 700.0)
-    assert ask(story, states) == [("resolved",)]
+    assert story.ask(states) == [("resolved",)]
     assert [text for text in story.told if text.endswith("repair")] == [
         "incident.opened repair", "incident.resolved repair",
     ]  # fmt: skip
@@ -95,13 +84,13 @@ def test_a_node_that_knows_nothing_answers_what_is_younger_than_15_minutes(
     which answers again unless it starts late enough."""
     story = begin(rules=RULES)
     story.kill()  # before its first look: nothing is known
-    assert ask(story, "select count(*) from events") == [(0,)]
+    assert story.ask("select count(*) from events") == [(0,)]
     story.text("answered by the earlier node", ANN)
     story.run(60.0 * minutes)
     story.start()
     story.run(story.clock.now + 120.0)
-    assert ask(story, "select source from events where type = 'message.received'") == [("repair",)]
-    assert ask(story, "select count(*) from actions where rule = 'answer'") == [(answers,)]
+    assert story.ask("select source from events where type = 'message.received'") == [("repair",)]
+    assert story.ask("select count(*) from actions where rule = 'answer'") == [(answers,)]
 
 
 @pytest.mark.parametrize("paused", ["yes", ""])
@@ -138,6 +127,6 @@ def test_a_gap_with_more_texts_than_can_be_read_is_told(
         story.twilio.hear(f"echo {number}", f"+155510002{number:02d}", OURS, "")
     story.start()
     story.run(story.clock.now + 200.0)
-    assert ask(story, "select count(*) from events where source = 'repair'") == [(10,)]
-    texts = [text for (text,) in ask(story, "select text from incidents where kind = 'repair'")]
+    assert story.ask("select count(*) from events where source = 'repair'") == [(10,)]
+    texts = [text for (text,) in story.ask("select text from incidents where kind = 'repair'")]
     assert any(text.startswith("only the newest 10 messages since ") for text in texts), texts

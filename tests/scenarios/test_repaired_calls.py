@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from ringback.seams import REAL
 from ringback.store.log import Entry, LogReader
 from ringback.store.rebuild import rebuild
-from ringback.store.sqlite import connect_reader
 from ringback.testing.backtest import recorded
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import calm
@@ -22,15 +20,6 @@ CALL = {
     "CallStatus": "in-progress",
 }  # fmt: skip
 Begin = Callable[..., Story]
-
-
-def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
-    """Ask the journal."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        return [tuple(row) for row in reader.execute(question)]
-    finally:
-        reader.close()
 
 
 def webhook(story: Story, number: int = 2) -> Entry:
@@ -56,10 +45,8 @@ def test_whichever_comes_first_counts(
         if not together:
             story.run(story.clock.now + 10.0)
     story.run(story.clock.now + 60.0)
-    assert ask(story, "select type from events where subject_sid like 'CA%'") == [
-        ("call.answered",)
-    ]
-    assert ask(story, "select rule, state from runs") == [("hang-up", "done")]
+    assert story.ask("select type from events where subject_sid like 'CA%'") == [("call.answered",)]
+    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
     assert judge(story).problems == []
     log = LogReader(story.folder / "log.db")
     assert len(list(recorded(log))) == 1
@@ -74,7 +61,7 @@ def test_two_webhooks_of_a_call_keep_their_own_identities(begin: Begin) -> None:
     story.receive(webhook(story, 2))
     story.receive(webhook(story, 3))
     story.run(60.0)
-    keys = [key for (key,) in ask(story, "select dedupe_key from events order by id")]
+    keys = [key for (key,) in story.ask("select dedupe_key from events order by id")]
     assert keys == [f"cs:{CALL['CallSid']}:in-progress:{number}" for number in (2, 3)]
 
 
@@ -83,12 +70,12 @@ def test_a_claim_that_is_read_back_is_proven(begin: Begin) -> None:
     story = begin(hook_secret="s3cr3t-path-of-this-hook-4711", auth_tokens=())
     story.receive(webhook(story)._replace(trust="claimed"))
     story.run(30.0)
-    assert ask(story, "select trust from events where subject_sid like 'CA%'") == [("claimed",)]
-    assert ask(story, "select rule from runs") == []
+    assert story.ask("select trust from events where subject_sid like 'CA%'") == [("claimed",)]
+    assert story.ask("select rule from runs") == []
     story.receive(repaired(story))
     story.run(60.0)
-    assert ask(story, "select trust from events where subject_sid like 'CA%'") == [("confirmed",)]
-    assert ask(story, "select rule, state from runs") == [("hang-up", "done")]
+    assert story.ask("select trust from events where subject_sid like 'CA%'") == [("confirmed",)]
+    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
 
 
 def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin) -> None:
@@ -97,14 +84,14 @@ def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin
     story = begin(replace(calm(), callback_lost=1.0))
     story.receive(story.text("ring me", CALLER))
     story.run(1200.0)
-    looked_up = ask(story, "select type from events where source = 'repair'")
+    looked_up = story.ask("select type from events where source = 'repair'")
     assert looked_up == [("call.completed",)]
     story.calm_down()
     (call,) = story.twilio.records.values()
     story.twilio.call_back(call, "completed")
     story.run(story.clock.now + 60.0)
-    assert ask(story, "select count(*) from events where type = 'call.completed'") == [(1,)]
-    assert ask(story, "select state, outcome from actions") == [("settled", "completed")]
+    assert story.ask("select count(*) from events where type = 'call.completed'") == [(1,)]
+    assert story.ask("select state, outcome from actions") == [("settled", "completed")]
 
 
 def test_the_checker_sees_what_is_told_twice(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite import connect_reader
 from ringback.store.upkeep import backup
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import Faults
@@ -27,18 +26,9 @@ JOURNAL, BOTH = ("journal.db",), ("journal.db", "log.db")
 Begin = Callable[..., Story]
 
 
-def ask(story: Story, question: str) -> list[tuple[Any, ...]]:
-    """Ask the journal."""
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        return [tuple(row) for row in reader.execute(question)]
-    finally:
-        reader.close()
-
-
 def held(story: Story) -> str:
     """Why sending is held; empty when it is not."""
-    found = ask(story, "select value from meta where key = 'held'")
+    found = story.ask("select value from meta where key = 'held'")
     return str(json.loads(found[0][0])["why"]) if found and found[0][0] else ""
 
 
@@ -116,9 +106,9 @@ def test_ten_minutes_are_forgotten_and_no_text_goes_out_twice(
         ("+15550199999", "Somebody needs you."): 3,
         (PEOPLE[4], "You said: echo new"): 1,
     }
-    states = dict(ask(story, "select state, count(*) from actions group by state"))
+    states = dict(story.ask("select state, count(*) from actions group by state"))
     assert states == {"settled": 13}
-    assert ask(story, "select state from incidents where kind = 'held'") == [("resolved",)]
+    assert story.ask("select state from incidents where kind = 'held'") == [("resolved",)]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -152,10 +142,10 @@ def test_at_any_moment_of_a_stormy_day(begin: Begin, seed: int) -> None:
     assert story.crashes == []
     missing = wanted - made(story)
     assert not made(story) - wanted, "no text goes out twice"
-    lost = ask(story, "select count(*) from actions where state in ('failed', 'parked', 'refused') "
+    lost = story.ask("select count(*) from actions where state in ('failed', 'parked', 'refused') "
                       "and reason <> '' and outcome = ''")  # fmt: skip
     assert missing.total() <= lost[0][0], "what was not sent has its reason"
-    assert ask(story, "select 1 from actions where state in "
+    assert story.ask("select 1 from actions where state in "
                       "('planned', 'deferred', 'sending', 'unknown')") == []  # fmt: skip
 
 
@@ -200,7 +190,7 @@ def test_what_cannot_be_told_is_parked(begin: Begin) -> None:
     story.run(200.0)
     put_back(story, place)
     let_go(story)
-    found = dict(ask(story, "select kind || ' ' || conversation, state || ': ' || reason "
+    found = dict(story.ask("select kind || ' ' || conversation, state || ': ' || reason "
                             "from actions where conversation <> ''"))  # fmt: skip
     secret = found[f"send_message +15550000001/{PEOPLE[0]}"]
     assert secret.startswith("parked")

@@ -98,9 +98,9 @@ def test_a_read_only_folder_is_not_called_damaged(
 ) -> None:
     """What cannot be read for want of a writable folder is told apart from what is damaged."""
     assert run(["--data", str(read_only), "db", "check"]) == 74
-    assert "is read-only for you" in capsys.readouterr().err
+    assert "you cannot write into" in capsys.readouterr().err
     assert run(["--data", str(read_only), "db", "backup", str(tmp_path / "copy")]) == 74
-    assert "copy both files to a folder" in capsys.readouterr().err
+    assert "copy log.db and journal.db to a folder" in capsys.readouterr().err
 
 
 def test_a_damaged_backup_is_told(

@@ -159,13 +159,7 @@ def _expect_readable(data: Path) -> None:
     if os.access(data, os.W_OK):
         return
     for file in (data / name for name in upkeep.FILES if (data / name).exists()):
-        try:
-            connect_reader(file).close()
-        except StorageError as error:
-            raise StorageError(
-                f"{error}; {data} is read-only for you, and SQLite has to write beside it even to "
-                "read: copy both files to a folder that you can write, and name that with --data"
-            ) from None
+        connect_reader(file).close()
 
 
 def _lacking(data: Path) -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 from ringback.config import Settings
@@ -200,6 +200,14 @@ class Story:
             late = from_iso(due).timestamp() - self.clock.wall()
             if late > 60.0:
                 self.set_clock(self.clock.wrong + late + 1.0)
+
+    def ask(self, question: str) -> list[tuple[Any, ...]]:
+        """Ask the journal, as anybody may who can read the file."""
+        reader = connect_reader(self.folder / "journal.db")
+        try:
+            return [tuple(row) for row in reader.execute(question)]
+        finally:
+            reader.close()
 
     def open(self) -> int:
         """How much is not at an end yet."""

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
-from ringback.rules.scope import NoFacts
-from ringback.seams import iso
+from ringback.rules.language.scope import NoFacts
+from ringback.runtime import iso
 from ringback.store.log import Entry, LogReader, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_writer

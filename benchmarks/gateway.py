@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.twilio.rest import Request, path
 
 AC = "AC" + "0a" * 16
@@ -103,7 +103,7 @@ def ours(port: int, in_flight: int, seconds: float) -> Result:
             times.append(time.perf_counter() - began)
 
     async def run() -> tuple[float, float]:
-        access = Access.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{port}")
+        access = Credentials.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{port}")
         async with Gateway(access) as gateway:
             await asyncio.gather(*(gateway.perform(request) for _ in range(in_flight)))
             began, spent = time.perf_counter(), time.process_time()

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ringback.events import Event
-from ringback.rules.cel import Language
-from ringback.rules.load import compile_rule
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import compile_rule
+from ringback.rules.language.cel import Language
+from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import Rule, RuleSpec
-from ringback.rules.ruleset import RuleSet
-from ringback.rules.scope import NoFacts
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ringback-bench"

@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from ringback.plugins.decorator import rule
     from ringback.plugins.hookspecs import hookimpl
     from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
-    from ringback.rules.scope import Facts
+    from ringback.rules.language.scope import Facts
 
 __version__ = "0.1.0"
 
@@ -105,7 +105,7 @@ _LATER = {
     "conversation": "ringback.plugins.conversation",
     "FunctionRegistrar": "ringback.plugins.registry",
     "StepRegistrar": "ringback.plugins.registry",
-    "Facts": "ringback.rules.scope",
+    "Facts": "ringback.rules.language.scope",
 }
 
 __all__ = [

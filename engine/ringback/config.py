@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.values import (
+from ringback.settings_values import (
     Wrong,
     as_text,
     from_environ,

@@ -13,8 +13,8 @@ from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.plugins.gather import gather
 from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _channel_problems(settings: Settings) -> list[Problem]:
     if not settings.channels:
         return []
     from ringback.gateway.channels import Channels  # what it needs is heavy, and few have channels
-    from ringback.gateway.outbound import Outbound
+    from ringback.gateway.safe_http import Outbound
 
     channels = Channels(settings.channels, Outbound(), environ=settings.environ)
     return [Problem("ringback.toml", 0, 0, "config", line) for line in channels.problems]

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ringback.seams import iso
+from ringback.runtime import iso
 
 RULES = """\
 version: 1

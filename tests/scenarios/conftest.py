@@ -18,8 +18,8 @@ import pytest
 from ringback import ipc
 from ringback.config import Settings
 from ringback.receiver.server import Node, running
-from ringback.rules.load import load_rules
-from ringback.rules.ruleset import RuleSet
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
 from ringback.store.log import LogReader, LogRow
 from ringback.testing.simulation import life
 from ringback.testing.simulation.faults import Faults, calm

@@ -11,12 +11,12 @@ from itertools import islice
 import pytest
 
 from ringback.events import Event
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.twilio import ACCOUNT, OURS
-from ringback.worker import confirm
-from ringback.worker.confirm import Confirmer
+from ringback.worker.match import confirm
+from ringback.worker.match.confirm import Confirmer
 
 ANN = "+15551000001"
 SID = "SM" + "7" * 32
@@ -61,7 +61,7 @@ class Lookups:
     async def open(self) -> AsyncIterator[Gateway]:
         server = await asyncio.start_server(self, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        access = Access.direct(ACCOUNT, "secret", base_url=f"http://127.0.0.1:{port}")
+        access = Credentials.direct(ACCOUNT, "secret", base_url=f"http://127.0.0.1:{port}")
         async with server, Gateway(access) as gateway:
             yield gateway
 

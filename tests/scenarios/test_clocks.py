@@ -12,7 +12,7 @@ from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.life import settings_for
 from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.twilio import SERVICE
-from ringback.worker.repair import Repairer
+from ringback.worker.recovery.repair import Repairer
 
 ANN = "+15551000001"
 HOUR = 3600.0
@@ -86,7 +86,7 @@ def test_a_look_back_that_a_wrong_clock_has_noted_for_tomorrow_is_not_believed(
     """A text that only Twilio's list knows of is fetched all the same."""
 
     async def ours(repairer: Any) -> Any:
-        return repairer._seams.now()
+        return repairer._runtime.now()
 
     story = Story(1, folder, faults=calm())
     with monkeypatch.context() as wrong:

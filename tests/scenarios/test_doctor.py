@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.checks import sqlite_finding
+from ringback.cli.doctor_checks import sqlite_finding
 from ringback.cli.main import run
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 
 RULES = """
 version: 1
@@ -375,7 +375,7 @@ def test_the_gateways_clock_is_read_from_its_answers(offset: int, expected: int)
     theirs = formatdate(time.time() + offset, usegmt=True)
 
     async def skew(url: str) -> float:
-        access = Access.direct("AC" + "0" * 32, "t" * 32, base_url=url)
+        access = Credentials.direct("AC" + "0" * 32, "t" * 32, base_url=url)
         async with Gateway(access) as gateway:
             told = await gateway.server_time()
         assert told is not None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.main import run
-from ringback.seams import iso
-from ringback.store.consenting import note
+from ringback.runtime import iso
+from ringback.store.consents import note
 from ringback.store.migrations import migrate_journal
 
 SERVICE = "MG" + "2c" * 16

@@ -10,10 +10,10 @@ import pytest
 
 from ringback.errors import BadRequest, GatewayError, NotFound, Unreadable
 from ringback.plugins.loader import load_plugins
-from ringback.rules import interpreter
-from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.engine import interpreter
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet
 from ringback.store.erase import erase
 from ringback.testing.simulation import life
 from ringback.testing.simulation.checker import judge
@@ -22,7 +22,8 @@ from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.tell import tell
 from ringback.testing.simulation.twilio import OURS, Answer, Record
 from ringback.twilio.rest import Request
-from ringback.worker import plan, send, settle
+from ringback.worker.run import plan
+from ringback.worker.send import sender, settle
 
 ANN, BEN = "+15551000001", "+15551000002"
 Begin = Callable[..., Story]
@@ -118,7 +119,7 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
 ) -> None:
     """A bug around a request makes the send unknown, a bug in a rule fails its run; what stands
     behind them in the same conversation goes on."""
-    real_request, real_begin = send.request_for, interpreter.begin
+    real_request, real_begin = sender.request_for, interpreter.begin
     broken: list[str] = []
 
     def request_for(wish: Any, **rest: Any) -> Any:
@@ -132,7 +133,7 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
             raise KeyError("a missing name")
         return real_begin(rule, event, *rest, **named)
 
-    monkeypatch.setattr(send, "request_for", request_for)
+    monkeypatch.setattr(sender, "request_for", request_for)
     monkeypatch.setattr(interpreter, "begin", begin_rule)
     story = begin()
     for text in ("echo 1", "echo broken", "echo 2"):
@@ -196,7 +197,7 @@ def test_a_burst_beyond_memory_is_sent_without_a_pause(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What did not fit is fetched from the journal when there is room, as often as it takes."""
-    monkeypatch.setattr(send, "READY_LIMIT", 10)
+    monkeypatch.setattr(sender, "READY_LIMIT", 10)
     story = begin()
     for number in range(100):
         story.receive(story.text(f"echo {number}", f"+1555100{number:04d}"))

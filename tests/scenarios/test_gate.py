@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ringback.seams import iso
+from ringback.runtime import iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.story import FORM, Story
@@ -208,7 +208,7 @@ def test_what_is_fetched_back_after_a_downtime_is_no_machine(begin: Begin) -> No
     for number in range(8):
         story.clock.now = now - 480.0 + 60.0 * number
         record = story.twilio.hear(f"ask {number}", ANN, OURS, "")
-        when = iso(story._seams.now())
+        when = iso(story._runtime.now())
         story.clock.now = now + 2.0 * number
         fields = {
             "AccountSid": ACCOUNT, "MessageSid": record.sid, "From": ANN, "To": OURS,

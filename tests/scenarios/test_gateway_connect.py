@@ -19,7 +19,7 @@ import pytest
 from ringback.cli.main import run
 from ringback.config import Settings
 from ringback.gateway.client import Gateway
-from ringback.gateway.wiring import drifted
+from ringback.gateway.webhook_setup import drifted
 from ringback.store.log import LogReader
 
 THEM = "+12025550142"

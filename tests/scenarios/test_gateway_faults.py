@@ -34,12 +34,12 @@ from ringback.errors import (
     Unreadable,
     UsageError,
 )
-from ringback.gateway import http as http_module
-from ringback.gateway.access import MATON_CONTROL, Access
+from ringback.gateway import pool as http_module
 from ringback.gateway.client import Gateway
-from ringback.gateway.http import Answer, Limits, NotSent, Pool
+from ringback.gateway.credentials import MATON_CONTROL, Credentials
+from ringback.gateway.pool import Answer, Limits, NotSent, Pool
 from ringback.twilio.rest import Request, path
-from ringback.worker import settle
+from ringback.worker.send import settle
 
 AC = "AC" + "0a" * 16
 SM = "SM" + "1b" * 16
@@ -144,11 +144,11 @@ async def wild() -> AsyncIterator[Wild]:
 
 
 def direct(wild: Wild, limits: Limits = QUICK) -> Gateway:
-    return Gateway(Access.direct(AC, TOKEN, base_url=wild.url), limits=limits)
+    return Gateway(Credentials.direct(AC, TOKEN, base_url=wild.url), limits=limits)
 
 
 def maton(wild: Wild, connection: str = "c-1") -> Gateway:
-    access = Access.maton(
+    access = Credentials.maton(
         KEY, account_sid=AC, connection=connection, base_url=wild.url + "/twilio",
         control_url=wild.url,
     )  # fmt: skip
@@ -178,7 +178,7 @@ async def test_g01_refused_means_that_nothing_happened() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
-        error = await fails(Gateway(Access.direct(AC, TOKEN, base_url=url), limits=QUICK))
+        error = await fails(Gateway(Credentials.direct(AC, TOKEN, base_url=url), limits=QUICK))
     assert isinstance(error, Unreachable)
     assert error.wrote is False
     assert error.origin == "network"
@@ -194,12 +194,12 @@ async def test_g01_no_accept_and_no_dns_mean_that_nothing_happened() -> None:
         waiting.connect_ex(full.getsockname())
     url = f"http://127.0.0.1:{full.getsockname()[1]}"
     limits = Limits(connect=0.3, read=1, total=2)
-    error = await fails(Gateway(Access.direct(AC, TOKEN, base_url=url), limits=limits))
+    error = await fails(Gateway(Credentials.direct(AC, TOKEN, base_url=url), limits=limits))
     for sock in (full, *crowd):
         sock.close()
     assert isinstance(error, Unreachable)
     assert error.wrote is False
-    nowhere = Access.direct(AC, TOKEN, base_url="http://nowhere.invalid:1")
+    nowhere = Credentials.direct(AC, TOKEN, base_url="http://nowhere.invalid:1")
     error = await fails(Gateway(nowhere, limits=limits))
     assert isinstance(error, Unreachable)
     assert error.wrote is False
@@ -527,7 +527,7 @@ async def test_what_cannot_be_written_never_leaves(wild: Wild) -> None:
 
 async def test_no_more_than_the_allowed_connections_and_the_rest_wait(wild: Wild) -> None:
     wild.plan = [http(201, made())]
-    access = Access.direct(AC, TOKEN, base_url=wild.url)
+    access = Credentials.direct(AC, TOKEN, base_url=wild.url)
     async with Gateway(access, connections=4) as gateway:
         replies = await asyncio.gather(*(gateway.perform(SEND) for _ in range(60)))
     assert len(replies) == 60
@@ -540,7 +540,7 @@ async def test_a_request_that_finds_every_connection_busy_was_not_sent(wild: Wil
         await asyncio.sleep(60)
 
     wild.plan = [silent]
-    access = Access.direct(AC, TOKEN, base_url=wild.url)
+    access = Credentials.direct(AC, TOKEN, base_url=wild.url)
     limits = Limits(connect=0.2, read=1.0, total=1.0)
     async with Gateway(access, limits=limits, connections=1) as gateway:
         results = await asyncio.gather(
@@ -556,7 +556,7 @@ async def test_cancelled_attempts_give_their_connection_back(wild: Wild) -> None
         await asyncio.sleep(60)
 
     wild.plan = [silent, http(201, made())]
-    access = Access.direct(AC, TOKEN, base_url=wild.url)
+    access = Credentials.direct(AC, TOKEN, base_url=wild.url)
     async with Gateway(access, connections=1) as gateway:
         attempt = asyncio.ensure_future(gateway.perform(SEND))
         while not wild.requests:
@@ -755,19 +755,19 @@ async def test_an_auth_token_in_a_reply_is_blanked(wild: Wild) -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Access.maton("key with space"),
-        lambda: Access.maton("key\r\nX: y"),
-        lambda: Access.maton(KEY, connection="a b"),
-        lambda: Access.maton(KEY, base_url="gateway.maton.ai"),
-        lambda: Access.maton(KEY, base_url="https://user:pw@host/"),
-        lambda: Access.maton(KEY, base_url="https://host/?q=1"),
-        lambda: Access.maton(KEY, base_url="ftp://host"),
-        lambda: Access.direct("AC123", TOKEN),
-        lambda: Access.direct(AC, "tok\nen"),
+        lambda: Credentials.maton("key with space"),
+        lambda: Credentials.maton("key\r\nX: y"),
+        lambda: Credentials.maton(KEY, connection="a b"),
+        lambda: Credentials.maton(KEY, base_url="gateway.maton.ai"),
+        lambda: Credentials.maton(KEY, base_url="https://user:pw@host/"),
+        lambda: Credentials.maton(KEY, base_url="https://host/?q=1"),
+        lambda: Credentials.maton(KEY, base_url="ftp://host"),
+        lambda: Credentials.direct("AC123", TOKEN),
+        lambda: Credentials.direct(AC, "tok\nen"),
     ],
 )
 def test_credentials_that_cannot_be_right_are_refused_at_once(
-    make: Callable[[], Access],
+    make: Callable[[], Credentials],
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         make()
@@ -776,12 +776,16 @@ def test_credentials_that_cannot_be_right_are_refused_at_once(
 
 
 def test_a_simulators_key_does_not_go_to_the_real_control_plane() -> None:
-    local = Access.maton("key", base_url="http://127.0.0.1:8081/twilio", control_url=MATON_CONTROL)
+    local = Credentials.maton(
+        "key", base_url="http://127.0.0.1:8081/twilio", control_url=MATON_CONTROL
+    )
     assert local.control_url == "http://127.0.0.1:8081"
-    assert Access.maton("key").control_url == MATON_CONTROL
-    moved = Access.maton("key", base_url="https://api.maton.ai/twilio")
+    assert Credentials.maton("key").control_url == MATON_CONTROL
+    moved = Credentials.maton("key", base_url="https://api.maton.ai/twilio")
     assert moved.control_url == MATON_CONTROL
-    given = Access.maton("key", base_url="http://localhost:1/twilio", control_url="http://x:2/")
+    given = Credentials.maton(
+        "key", base_url="http://localhost:1/twilio", control_url="http://x:2/"
+    )
     assert given.control_url == "http://x:2"
 
 

@@ -13,7 +13,7 @@ import httpcore
 import pytest
 import uvloop
 
-from ringback.gateway.http import Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.pool import Answer, Broken, Limits, NotSent, Pool
 from ringback.gateway.stream import HIGH_BYTES, Network
 
 LOOPS = pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import ConfigError
-from ringback.gateway.http import Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.pool import Answer, Broken, Limits, NotSent, Pool
 from ringback.gateway.proxy import Proxy
 
 HOST = "gateway.test"

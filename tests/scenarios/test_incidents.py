@@ -16,7 +16,7 @@ from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import calm
 from ringback.testing.simulation.story import Story
 from ringback.testing.simulation.twilio import OURS
-from ringback.worker import repair
+from ringback.worker.recovery import repair
 
 ANN = "+15551000001"
 RULES = """

@@ -211,7 +211,7 @@ async def test_every_number_of_the_corpus_is_there() -> None:
 async def test_slow_ones_are_cut(
     receiver: Any, monkeypatch: pytest.MonkeyPatch, name: str, head: bytes
 ) -> None:
-    monkeypatch.setattr("ringback.receiver.door.RECEIVE_SECONDS", 1.0)
+    monkeypatch.setattr("ringback.receiver.protocol.RECEIVE_SECONDS", 1.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(head)
     started = time.monotonic()
@@ -258,7 +258,7 @@ async def test_real_traffic_passes_beside_six_hundred_slow_ones(receiver: Any) -
 async def test_idle_connections_keep_nobody_out(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringback.receiver.door.MOST_CONNECTIONS", 20)
+    monkeypatch.setattr("ringback.receiver.protocol.MOST_CONNECTIONS", 20)
     idle = []
     for number in range(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
@@ -275,7 +275,7 @@ async def test_idle_connections_keep_nobody_out(
 async def test_when_all_are_being_answered_a_newcomer_is_told_so(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ringback.receiver.door.MOST_CONNECTIONS", 16)
+    monkeypatch.setattr("ringback.receiver.protocol.MOST_CONNECTIONS", 16)
     gate = threading.Event()
     writer = receiver.node.log.writer
     original = writer._apply

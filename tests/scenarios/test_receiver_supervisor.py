@@ -21,23 +21,23 @@ time.sleep(60)
 """
 HANGS = """
 import pathlib, time
-from ringback.hands import Hands
+from ringback.inflight import InFlight
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
-hands = Hands.create(pathlib.Path({hands!r}))
-hands.beat()
-hands.take("run_1", "greedy", "spinner", 0.1)
+in_flight = InFlight.create(pathlib.Path({in_flight!r}))
+in_flight.beat()
+in_flight.begin("run_1", "greedy", "spinner", 0.1)
 time.sleep(60)
 """
 BUSY = """
 import pathlib, time
-from ringback.hands import Hands
+from ringback.inflight import InFlight
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
-hands = Hands.create(pathlib.Path({hands!r}))
-hands.take("run_1", "slow", "but alive", 0.1)
+in_flight = InFlight.create(pathlib.Path({in_flight!r}))
+in_flight.begin("run_1", "slow", "but alive", 0.1)
 while True:
-    hands.beat()
+    in_flight.beat()
     time.sleep(0.05)
 """
 ENDS = """
@@ -48,10 +48,10 @@ os._exit({code})
 """
 EXITS_IN_A_PLUGIN = """
 import os, pathlib
-from ringback.hands import Hands
-hands = Hands.create(pathlib.Path({hands!r}))
-hands.beat()
-hands.take("run_1", "rude", "leaver", 5.0)
+from ringback.inflight import InFlight
+in_flight = InFlight.create(pathlib.Path({in_flight!r}))
+in_flight.beat()
+in_flight.begin("run_1", "rude", "leaver", 5.0)
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
 os._exit(65)
@@ -70,14 +70,14 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.notes = folder / "notes"
-        self.hands = folder / "worker.hands"
+        self.in_flight = folder / "worker.inflight"
         self.restarts = 0
         self.supervisor: Supervisor | None = None
 
     async def start(self, script: str, **values: Any) -> Supervisor:
-        text = script.format(notes=str(self.notes), hands=str(self.hands), **values)
+        text = script.format(notes=str(self.notes), in_flight=str(self.in_flight), **values)
         command = [sys.executable, "-c", text]
-        self.supervisor = Supervisor(command, dict(os.environ), self.hands, self.restarted)
+        self.supervisor = Supervisor(command, dict(os.environ), self.in_flight, self.restarted)
         await self.supervisor.start()
         return self.supervisor
 
@@ -158,7 +158,7 @@ async def test_a_worker_that_blocks_over_its_limit_is_killed(
 async def test_a_worker_that_is_slow_but_alive_is_left_alone(stage: Stage) -> None:
     supervisor = await stage.start(BUSY)
     await stage.lines(1)
-    await until(stage.hands.exists)
+    await until(stage.in_flight.exists)
     first = supervisor.pid
     await asyncio.sleep(1.0)
     assert supervisor.pid == first

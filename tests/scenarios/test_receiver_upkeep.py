@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ringback.errors import StorageError
-from ringback.receiver.upkeep import tidy
-from ringback.seams import iso
+from ringback.receiver.retention import tidy
+from ringback.runtime import iso
 from ringback.store.journal import Journal, set_meta
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR

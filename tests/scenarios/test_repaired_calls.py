@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringback.seams import REAL
+from ringback.runtime import REAL
 from ringback.store.log import Entry, LogReader
 from ringback.store.rebuild import rebuild
 from ringback.testing.backtest import recorded
@@ -96,7 +96,7 @@ def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin
 
 def test_the_checker_sees_what_is_told_twice(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the safeguard the checker names it."""
-    monkeypatch.setattr("ringback.store.told.REPAIR", "nothing")
+    monkeypatch.setattr("ringback.store.events.REPAIR", "nothing")
     story = begin()
     story.receive(repaired(story))
     story.receive(webhook(story))

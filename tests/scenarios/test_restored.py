@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from ringback.store.backup import backup
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
-from ringback.store.upkeep import backup
 from ringback.store.writer import GroupWriter
 from ringback.testing.simulation.faults import Faults
 from ringback.testing.simulation.story import Story
-from ringback.worker import send
+from ringback.worker.send import sender
 
 PEOPLE = [f"+1555100000{number}" for number in range(6)]
 JOURNAL, BOTH = ("journal.db",), ("journal.db", "log.db")
@@ -299,7 +299,7 @@ def test_a_copy_of_the_journal_never_knows_more_than_that_of_the_log(
 
 def test_more_than_memory_holds_can_be_held(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full memory asks for more as soon as it is empty; while sending is held it must not."""
-    monkeypatch.setattr(send, "READY_LIMIT", 10)
+    monkeypatch.setattr(sender, "READY_LIMIT", 10)
     story = begin()
     story.run(10.0)
     place = copy(story)

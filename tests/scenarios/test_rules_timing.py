@@ -22,18 +22,18 @@ from ringback.actions import Notify
 from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.gateway.channels import Channels
-from ringback.gateway.outbound import Outbound
+from ringback.gateway.safe_http import Outbound
 from ringback.plugins.loader import PluginSet
-from ringback.rules.load import load_rules
-from ringback.rules.ruleset import RuleSet
-from ringback.seams import Seams, from_iso, iso
-from ringback.store import running
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import runs
 from ringback.store.journal import Journal
 from ringback.store.log import Entry, Log, LogReader
 from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine
-from ringback.worker.notices import Notices
+from ringback.worker.send.notices import Notices
 
 RULES = """
 rules:
@@ -119,7 +119,7 @@ class World:
         self.settings.data.mkdir()
         self.loaded = Loaded(ruleset)
         self.time = NOON.timestamp()
-        self.seams = Seams(time=lambda: self.time)
+        self.runtime = Runtime(time=lambda: self.time)
         self.log = Log.open(self.settings.data / "log.db")
         self.texts = 0
 
@@ -135,8 +135,8 @@ class World:
         channels = Channels({}, outbound, environ={})
         self.engine = Engine(
             settings=self.settings, loaded=self.loaded, log_reader=self.reader,
-            journal=self.journal, gateway=None, seams=self.seams, hands=None,
-            on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.seams),
+            journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
+            on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.runtime),
         )  # fmt: skip
         await self.engine.recover()
         await self.work()
@@ -147,14 +147,14 @@ class World:
             pass
         while True:
             self.engine.resumer.due()
-            if not len(self.engine.lanes):
+            if not len(self.engine.queue):
                 break
-            await self.engine.lanes.idle()
+            await self.engine.queue.idle()
         await self.engine.sender.idle()
 
     async def end(self) -> None:
         """End the worker, whatever it has on its hands."""
-        tasks = list(self.engine.lanes._tasks)
+        tasks = list(self.engine.queue._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -183,7 +183,7 @@ class World:
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""
         end = self.time + seconds
-        while (due := running.next_due_run(self.journal.reader)) is not None:
+        while (due := runs.next_due_run(self.journal.reader)) is not None:
             moment = from_iso(due).timestamp()
             if moment > end:
                 break

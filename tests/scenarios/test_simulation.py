@@ -15,22 +15,23 @@ from typing import Any
 import pytest
 
 from ringback.errors import GatewayError
-from ringback.seams import iso
-from ringback.store import consenting, matching, sending, settling
+from ringback.runtime import iso
+from ringback.store import attempts, consents, evidence, matching
+from ringback.store.attempts import Verdict as SendVerdict
 from ringback.store.journal import set_meta
-from ringback.store.sending import Verdict as SendVerdict
 from ringback.testing.simulation import mischief, story
 from ringback.testing.simulation.faults import CREATE, Faults, calm
 from ringback.testing.simulation.tell import tell
 from ringback.testing.simulation.verdict import Verdict
-from ringback.worker import classify, plan
-from ringback.worker.clock import Clock
-from ringback.worker.hooks import Hooks
-from ringback.worker.match import Matcher
-from ringback.worker.repair import Repairer
-from ringback.worker.resume import Resumer
-from ringback.worker.send import Sender
-from ringback.worker.settle import Settler
+from ringback.worker.match.matcher import Matcher
+from ringback.worker.recovery.repair import Repairer
+from ringback.worker.run import plan
+from ringback.worker.run.hooks import Hooks
+from ringback.worker.run.resume import Resumer
+from ringback.worker.send import classify
+from ringback.worker.send.sender import Sender
+from ringback.worker.send.server_clock import Clock
+from ringback.worker.send.settle import Settler
 
 INTENTS = 50
 COMMAND = [sys.executable, "-m", "ringback.testing.simulation"]
@@ -170,13 +171,13 @@ def hurried(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVer
 
 def by_our_clock(patch: pytest.MonkeyPatch) -> None:
     """What was sent is looked for by a clock that somebody sets."""
-    patch.setattr(Clock, "now", lambda clock: clock._seams.now())
+    patch.setattr(Clock, "now", lambda clock: clock._runtime.now())
     patch.setattr(Clock, "starts", lambda clock, uid, noted: (noted,))
 
 
 async def ours(repairer: Repairer) -> Any:
     """The lists are read back by a clock that somebody sets."""
-    return repairer._seams.now()
+    return repairer._runtime.now()
 
 
 def patient(question: Any) -> Any:
@@ -191,15 +192,15 @@ def by_time(connection: Any, *given: Any, late: bool = False) -> None:
 
 def by_its_time(patch: pytest.MonkeyPatch) -> None:
     """Three people change their minds, and what they say is put in order by that clock."""
-    patch.setattr(consenting, "note", by_time)
+    patch.setattr(consents, "note", by_time)
     for place in (story, mischief):
         patch.setattr(place, "PEOPLE", 3)
 
 
-REAL_NOTE = consenting.note
+REAL_NOTE = consents.note
 REAL_BAD = classify.bad
 REAL_MATCH = Matcher._match
-REAL_CLAIM = settling.claim
+REAL_CLAIM = evidence.claim
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -225,22 +226,22 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
     ("broken", "faults", "kind"),
     [
         (instead(classify, "bad", naive), Faults(), "doubled"),
-        (instead(settling, "progress", lambda *_: (99, 0, "2026-01-01T00:00:00.000Z")),
+        (instead(evidence, "progress", lambda *_: (99, 0, "2026-01-01T00:00:00.000Z")),
          DOUBTFUL, "doubled"),
-        (instead(sending, "recover", forgetful), DEADLY, "doubled"),
-        (instead(sending, "recover", blind), DEADLY, "stuck"),
+        (instead(attempts, "recover", forgetful), DEADLY, "doubled"),
+        (instead(attempts, "recover", blind), DEADLY, "stuck"),
         (instead(Matcher, "_match", hasty), DEADLY, "lost"),
         (instead(Hooks, "untold", lambda *_: None), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
-        (instead(settling, "claim", greedy), SILENT, "false_claim"),
+        (instead(evidence, "claim", greedy), SILENT, "false_claim"),
         (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
         (by_our_clock, SET, "doubled"),
         (instead(Repairer, "_now", ours), UNTOLD, "lost"),
-        (instead(sending, "due_unknown", patient(sending.due_unknown)), SET_BACK, "stuck"),
-        (instead(sending, "sendable", patient(sending.sendable)), SET_BACK, "stuck"),
+        (instead(attempts, "due_unknown", patient(attempts.due_unknown)), SET_BACK, "stuck"),
+        (instead(attempts, "sendable", patient(attempts.sendable)), SET_BACK, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
-        (instead(consenting, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
+        (instead(consents, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
         (by_its_time, STOPPING_AND_SET, "unwanted"),
         (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
     ],

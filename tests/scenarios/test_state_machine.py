@@ -23,15 +23,15 @@ from hypothesis.stateful import (
 )
 
 from ringback.errors import UsageError
-from ringback.store.sending import Verdict
+from ringback.store.attempts import Verdict
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.checker import judge
 from ringback.testing.simulation.faults import CREATE, calm
 from ringback.testing.simulation.mischief import JUMPS, Operator
 from ringback.testing.simulation.story import Story, quiet
 from ringback.testing.simulation.twilio import Record
-from ringback.worker import classify
 from ringback.worker.control import Control
+from ringback.worker.send import classify
 
 MEMORY = Path("/dev/shm")
 FAULTS = sorted(set(CREATE) - {"401"})
@@ -140,7 +140,7 @@ class Node(RuleBasedStateMachine):
         async def reload() -> list[str]:
             return []
 
-        control = Control(life.engine, life.seams, reload)
+        control = Control(life.engine, life.runtime, reload)
         task = life.loop.create_task(control.handle({"op": "retry", "uid": doubtful[0]}))
         while not task.done():
             self.story.run(self.story.clock.now, steps=1)

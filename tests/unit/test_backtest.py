@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 from ringback.actions import SendMessage, to_params
 from ringback.cli.backtest import backtest as command
-from ringback.cli.place import Place
-from ringback.seams import iso
+from ringback.cli.project_context import Place
+from ringback.runtime import iso
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.migrations import migrate_journal
-from ringback.store.performed import Performed, performed
-from ringback.testing.backtest import Backtest, Report, Wished, compare, recorded
+from ringback.store.replays import Performed, performed
+from ringback.testing.backtest import Backtest, Origin, Report, compare, recorded
 from ringback.testing.bench import Bench
 from ringback.testing.events import ACCOUNT, OURS, THEIRS
 
@@ -206,9 +206,9 @@ async def test_the_same_record_gives_the_same_report(run: Callable[..., object])
     assert len(first.wished) > 20
 
 
-def wish(event: str, body: str, to: str = THEIRS) -> Wished:
+def wish(event: str, body: str, to: str = THEIRS) -> Origin:
     """One wished text."""
-    return Wished(START, event, "r", SendMessage(to=to, body=body))
+    return Origin(START, event, "r", SendMessage(to=to, body=body))
 
 
 def done(event: str, body: str, to: str = THEIRS) -> Performed:

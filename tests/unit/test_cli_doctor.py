@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.main import run
-from ringback.seams import iso
+from ringback.runtime import iso
 from ringback.store.migrations import migrate_journal
 
 

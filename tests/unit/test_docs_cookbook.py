@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.rules.load import load_rules
+from ringback.rules.files.load import load_rules
 from ringback.testing.cases import run_cases
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")

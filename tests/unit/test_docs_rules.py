@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from ringback.events import EVENT_TYPES, Event
-from ringback.rules.cel import Language, Program
-from ringback.rules.functions import BUILTINS, Builtin
-from ringback.rules.interpreter import begin
-from ringback.rules.literals import ERROR_CLASSES
-from ringback.rules.load import load_rules
+from ringback.rules.engine.interpreter import begin
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
+from ringback.rules.files.schema import RULE_KEYS, FileModel
+from ringback.rules.language.cel import Language, Program
+from ringback.rules.language.functions import BUILTINS, Builtin
+from ringback.rules.language.literals import ERROR_CLASSES
+from ringback.rules.language.messages import CEL_FUNCTIONS
+from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
-from ringback.rules.ruleset import RuleSet
-from ringback.rules.schema import RULE_KEYS, FileModel
-from ringback.rules.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.kinds import STEPS
-from ringback.rules.words import CEL_FUNCTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -163,7 +163,7 @@ def test_the_error_of_the_manual_is_the_error_that_is_given(tmp_path: Path) -> N
         "rules:\n  - name: a\n    on: message.received\n    if:\n      - event.boddy == 'x'\n"
         "    do: [stop]\n"
     )
-    from ringback.rules.report import render
+    from ringback.rules.files.report import render
 
     assert render(load_rules(path.parent).problems).replace("  ", "") == shown[1].strip().replace(
         "  ", ""

@@ -29,9 +29,9 @@ from ringback.errors import (
     Unreachable,
     UsageError,
 )
-from ringback.gateway import mail
+from ringback.gateway import email
 from ringback.gateway.channels import Channels, Table
-from ringback.gateway.outbound import Outbound, signature
+from ringback.gateway.safe_http import Outbound, signature
 
 NOTICE = Notify(text="5 of 9 failed", via="ops", key="delivery/x", severity="error")
 
@@ -238,7 +238,7 @@ async def test_mail_arrives_as_a_letter(mailbox: MailServer) -> None:
 def test_the_same_notice_has_the_same_message_id() -> None:
     """A mail reader can see that it came twice."""
     one, two, other = (
-        mail.letter("a@x.org", ["b@x.org"], text, key="k", event_uid="e")["Message-ID"]
+        email.letter("a@x.org", ["b@x.org"], text, key="k", event_uid="e")["Message-ID"]
         for text in ("same", "same", "different")
     )
     assert one == two != other
@@ -248,21 +248,21 @@ def test_a_password_goes_through_tls_only(
     secure: MailServer, mailbox: MailServer, certificate: Path
 ) -> None:
     """With STARTTLS it logs in; a server without TLS never sees the password."""
-    letter = mail.letter("a@x.org", ["b@x.org"], "text")
+    letter = email.letter("a@x.org", ["b@x.org"], "text")
     trust = ssl.create_default_context(cafile=certificate)
-    mail.post(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", letter, tls=trust)
+    email.post(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", letter, tls=trust)
     assert secure.logins == ["\0me@x.org\0p:w"]
     assert len(secure.letters) == 1
     with pytest.raises(UsageError, match="offers no TLS"):
-        mail.post(f"smtp://me:pw@localhost:{mailbox.port}", letter)
+        email.post(f"smtp://me:pw@localhost:{mailbox.port}", letter)
     assert (mailbox.logins, mailbox.letters) == ([], [])
 
 
 def test_a_wrong_certificate_stops_it(secure: MailServer) -> None:
     """An authority that nobody trusts is no TLS."""
     with pytest.raises(Unreachable, match="certificate"):
-        mail.post(
-            f"smtp://me:pw@localhost:{secure.port}", mail.letter("a@x.org", ["b@x.org"], "text")
+        email.post(
+            f"smtp://me:pw@localhost:{secure.port}", email.letter("a@x.org", ["b@x.org"], "text")
         )
     assert secure.logins == []
 
@@ -283,7 +283,7 @@ def test_what_a_mail_server_says_decides(
     """4xx is worth another try, 5xx is final."""
     mailbox.says[command] = answer
     with pytest.raises(error):
-        mail.post(f"smtp://localhost:{mailbox.port}", mail.letter("a@x.org", ["b@x.org"], "text"))
+        email.post(f"smtp://localhost:{mailbox.port}", email.letter("a@x.org", ["b@x.org"], "text"))
 
 
 def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
@@ -291,9 +291,9 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
     secure.says["AUTH"] = "535 bad credentials"
     trust = ssl.create_default_context(cafile=certificate)
     with pytest.raises(Unauthorized, match="bad credentials"):
-        mail.post(
+        email.post(
             f"smtp://me:pw@localhost:{secure.port}",
-            mail.letter("a@x.org", ["b@x.org"], "text"),
+            email.letter("a@x.org", ["b@x.org"], "text"),
             tls=trust,
         )
 
@@ -301,7 +301,7 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
 def test_nobody_there_wrote_nothing() -> None:
     """A port that nobody listens on: certainly not sent."""
     with pytest.raises(Unreachable) as caught:
-        mail.post("smtp://localhost:1", mail.letter("a@x.org", ["b@x.org"], "x"))
+        email.post("smtp://localhost:1", email.letter("a@x.org", ["b@x.org"], "x"))
     assert caught.value.wrote is False
 
 

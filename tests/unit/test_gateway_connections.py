@@ -15,8 +15,8 @@ from ringback.errors import (
     Unreadable,
     UsageError,
 )
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 
 AC = "AC" + "0a" * 16
 OTHER = "AC" + "0b" * 16
@@ -74,7 +74,7 @@ async def maton() -> AsyncIterator[Maton]:
 
 def gateway(maton: Maton, connection: str = ID, account: str = AC) -> Gateway:
     base = f"http://127.0.0.1:{maton.port}"
-    access = Access.maton(
+    access = Credentials.maton(
         "key", account_sid=account, connection=connection, base_url=base + "/twilio",
         control_url=base,
     )  # fmt: skip

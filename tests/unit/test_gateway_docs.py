@@ -8,12 +8,12 @@ import click
 import pytest
 
 from ringback import errors
-from ringback.cli.checks import CHECKS
+from ringback.cli.doctor_checks import CHECKS
 from ringback.cli.gateway import gateway
-from ringback.gateway import wiring
-from ringback.gateway.access import Access
+from ringback.gateway import webhook_setup
 from ringback.gateway.catalogue import OPERATIONS
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.gateway.sync import SyncGateway
 from ringback.twilio import explain
 
@@ -41,7 +41,7 @@ def test_every_command_has_its_place() -> None:
 
 def test_every_method_has_its_place() -> None:
     text = section("From Python")
-    subject = Gateway(Access.direct("AC" + "0" * 32, "t" * 32))
+    subject = Gateway(Credentials.direct("AC" + "0" * 32, "t" * 32))
     for resource in {name.partition(".")[0] for name, _ in OPERATIONS} | {"connections"}:
         collection = getattr(subject, resource)
         listed = set(re.findall(r"[a-z]+", row(text, resource)))
@@ -74,11 +74,11 @@ def test_every_check_of_the_doctor_has_its_place() -> None:
 
 def test_the_wiring_is_as_written() -> None:
     text = section("Pointing numbers at a node")
-    urls = wiring.wanted("PUBLIC_URL")
+    urls = webhook_setup.wanted("PUBLIC_URL")
     for url in set(urls.values()):
         assert f"`{url}`" in text
     for sid in ("PN" + "0" * 32, "AP" + "0" * 32):
-        for name in wiring.values_for(wiring.Target(sid, "x"), urls):
+        for name in webhook_setup.values_for(webhook_setup.Target(sid, "x"), urls):
             assert f"`{name}`" in text or name.endswith("_method")
 
 

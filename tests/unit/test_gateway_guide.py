@@ -18,9 +18,9 @@ import jsonschema
 import pytest
 
 from ringback.errors import UsageError
-from ringback.gateway.access import Access
 from ringback.gateway.catalogue import OPERATIONS, USAGE_SPANS, Operation, text_of
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.gateway.sync import SyncGateway
 
 AC = "AC" + "0a" * 16
@@ -471,9 +471,9 @@ async def test_every_call_of_the_reference(
     _, work, method, where, params = line
     base = f"http://127.0.0.1:{desk.port}"
     access = (
-        Access.maton(KEY, account_sid=AC, connection="c-1", base_url=base + "/twilio")
+        Credentials.maton(KEY, account_sid=AC, connection="c-1", base_url=base + "/twilio")
         if mode == "maton"
-        else Access.direct(AC, TOKEN, base_url=base)
+        else Credentials.direct(AC, TOKEN, base_url=base)
     )
     async with Gateway(access) as gateway:
         await work(gateway)
@@ -600,7 +600,7 @@ def test_the_catalogue_is_the_official_documents(operation: Operation) -> None:
 async def test_what_the_catalogue_does_not_know_never_leaves(
     desk: Desk, work: Work, words: str
 ) -> None:
-    access = Access.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{desk.port}")
+    access = Credentials.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{desk.port}")
     async with Gateway(access) as gateway:
         with pytest.raises(UsageError, match=words):
             await work(gateway)

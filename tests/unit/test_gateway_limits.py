@@ -22,7 +22,7 @@ from ringback.gateway.limits import (
     backoff,
     sender_rate,
 )
-from ringback.seams import Seams
+from ringback.runtime import Runtime
 from ringback.twilio.rest import Request, path
 
 AC = "AC" + "0a" * 16
@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 
 def limits(clock: Clock, **options: object) -> Limits:
-    return Limits("maton", seams=Seams(monotonic=clock), **options)  # type: ignore[arg-type]
+    return Limits("maton", runtime=Runtime(monotonic=clock), **options)  # type: ignore[arg-type]
 
 
 def test_no_second_of_a_minute_sees_more_than_the_keys_rate(clock: Clock) -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from ringback.errors import GatewayError
 from ringback.gateway import records as r
-from ringback.gateway.access import Access
-from ringback.gateway.failures import failure
-from ringback.gateway.http import Answer
+from ringback.gateway.credentials import Credentials
+from ringback.gateway.pool import Answer
+from ringback.gateway.responses import failure
 
 KINDS = [
     kind
@@ -26,7 +26,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=8,
 )
-ACCESS = Access.maton("canary-key", account_sid="AC" + "0" * 32)
+ACCESS = Credentials.maton("canary-key", account_sid="AC" + "0" * 32)
 
 
 def test_a_message_as_twilio_sends_it() -> None:

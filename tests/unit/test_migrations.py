@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import DataError
+from ringback.store.backup import check
 from ringback.store.journal import Journal
 from ringback.store.log import Log, LogReader
 from ringback.store.queries import Questions
-from ringback.store.upkeep import check
 
 FIXTURES = Path(__file__).parents[1] / "data" / "databases"
 SHAPES = sorted({int(path.stem.partition("-")[2]) for path in FIXTURES.glob("*.sql")})

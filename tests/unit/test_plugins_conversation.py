@@ -25,10 +25,10 @@ from ringback.plugins.conversation import (
 )
 from ringback.plugins.loader import load_plugins
 from ringback.plugins.replay import LISTENS, MOST_QUESTIONS, begin, resume
-from ringback.rules.interpreter import Progress, Wake
-from ringback.rules.scope import NoFacts
+from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.language.scope import NoFacts
 from ringback.testing import NOON, Bench, incoming_call, message_status, sms
-from ringback.testing.past import SteppedClock
+from ringback.testing.memory import SteppedClock
 
 Handler = Callable[..., Any]
 

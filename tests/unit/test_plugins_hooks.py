@@ -13,8 +13,8 @@ from ringback.actions import AnswerCall, Enqueue, Notify, Say
 from ringback.plugins import hookspecs
 from ringback.plugins.context import Context, context_for
 from ringback.plugins.loader import PluginSet, hook_callers, load_plugins
-from ringback.rules.scope import NoFacts
-from ringback.seams import REAL
+from ringback.rules.language.scope import NoFacts
+from ringback.runtime import REAL
 from ringback.testing.events import incoming_call, message_status, settled
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from ringback.errors import PluginError
 from ringback.plugins.context import Contact
 from ringback.plugins.decorator import rule, specs_of
 from ringback.plugins.invoke import actions_of, bind, call, complaints, finished
-from ringback.rules.scope import NoFacts
-from ringback.seams import REAL
+from ringback.rules.language.scope import NoFacts
+from ringback.runtime import REAL
 from ringback.testing import sms
 
 AVAILABLE = {"event": "E", "config": "C", "clock": "K"}

@@ -13,14 +13,14 @@ import pytest
 from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.events import Event, conversation_of
-from ringback.seams import REAL, iso
-from ringback.store import matching, running, sending
+from ringback.runtime import REAL, iso
+from ringback.store import attempts, matching, runs
+from ringback.store.attempts import Verdict
 from ringback.store.journal import Journal
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
-from ringback.store.running import NewAction
-from ringback.store.sending import Verdict
+from ringback.store.runs import NewAction
 from ringback.store.sqlite import connect_writer
 
 OURS, THEIRS = "+15550001111", "+12025550142"
@@ -77,14 +77,12 @@ async def story(tmp_path: Path) -> Story:
         planned_at=iso(START), conversation=event.conversation, collision_key="k", depth=1,
     )  # fmt: skip
     await journal.write(
-        lambda c: running.finish(
-            c, told.run, state="done", reason="", now=iso(START), actions=[wish]
-        )
+        lambda c: runs.finish(c, told.run, state="done", reason="", now=iso(START), actions=[wish])
     )
-    stored = sending.sendable(journal.reader, iso(START), 1)[0]
+    stored = attempts.sendable(journal.reader, iso(START), 1)[0]
     sent = iso(START + timedelta(seconds=1))
     await journal.write(
-        lambda c: sending.open_attempt(
+        lambda c: attempts.open_attempt(
             c, stored, attempt_uid="att_1", tag="t" * 24, now=sent, boot="b"
         )
     )
@@ -92,7 +90,7 @@ async def story(tmp_path: Path) -> Story:
         "accepted", "accepted", "accepted by Twilio as queued", http_status=201,
         remote_sid=told.reply_sid, status="queued",
     )  # fmt: skip
-    await journal.write(lambda c: sending.close_attempt(c, stored, "att_1", verdict, sent))
+    await journal.write(lambda c: attempts.close_attempt(c, stored, "att_1", verdict, sent))
     later = START + timedelta(seconds=2)
     delivered = Event(
         uid=told.callback, type="message.delivered", at=later, received_at=later, account_sid="AC1",

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.receiver.memory import Given, Recent
+from ringback.receiver.dedupe import AnswerCache, RecentKeys
 from ringback.receiver.metrics import Counts, exposition
 from ringback.receiver.routes import Target, resolve, takes_type
 from ringback.twilio.webhooks import ROUTES
@@ -40,7 +40,7 @@ def test_media_types() -> None:
 def test_recent_holds_the_newest_and_not_more_than_twice_its_size(
     keys: list[int], size: int
 ) -> None:
-    recent = Recent(size)
+    recent = RecentKeys(size)
     order: list[str] = []
     for key in map(str, keys):
         recent.add(key)
@@ -50,7 +50,7 @@ def test_recent_holds_the_newest_and_not_more_than_twice_its_size(
 
 
 def test_recent_forgets() -> None:
-    recent = Recent(10)
+    recent = RecentKeys(10)
     for number in range(100):
         recent.add(str(number))
     assert "99" in recent
@@ -59,7 +59,7 @@ def test_recent_forgets() -> None:
 
 
 def test_given_answers_are_bounded_in_number_and_size() -> None:
-    given_answers = Given(3, 100)
+    given_answers = AnswerCache(3, 100)
     for number in range(5):
         given_answers.put(str(number), "x" * 10)
     assert given_answers.get("0") is given_answers.get("1") is None

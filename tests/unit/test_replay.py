@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from ringback.cli.main import cli
 from ringback.errors import RingbackError, UsageError
-from ringback.seams import iso
-from ringback.store import keeping, matching
+from ringback.runtime import iso
+from ringback.store import matching, retention
 from ringback.store.journal import Journal
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import Matched
@@ -150,7 +150,7 @@ def test_what_was_said_must_be_known_still(project: Path) -> None:
     """Rules would judge another event, so it is refused; in a span the others go on."""
     connection = connect_writer(project / "data" / "log.db")
     connection.execute("update log set content_type = content_type || ? where id = 1",
-                       (keeping.BLANKED,))  # fmt: skip
+                       (retention.BLANKED,))  # fmt: skip
     connection.close()
     with pytest.raises(UsageError, match="no longer kept"):
         replay("evt_1")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.rules.load import load_rules
-from ringback.rules.nodes import MAX_BYTES
+from ringback.rules.files.load import load_rules
+from ringback.rules.files.yaml_tree import MAX_BYTES
 
 BROKEN = Path(__file__).parents[1] / "data" / "broken_rules"
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.rules.calendar import Hours, parse_open, wall
-from ringback.rules.durations import format_duration, parse_duration
-from ringback.rules.schedule import bad_cron, next_time
+from ringback.rules.timing.calendar import Hours, parse_open, wall
+from ringback.rules.timing.cron import bad_cron, next_time
+from ringback.rules.timing.durations import format_duration, parse_duration
 
 NEW_YORK = "America/New_York"
 OFFICE = Hours(NEW_YORK, parse_open("mon-fri 09:00-12:00, 13:00-17:00, sat 10:00-14:00"))

@@ -10,15 +10,15 @@ import pytest
 
 from ringback.actions import AnswerCall, Gather, PlaceCall, Play
 from ringback.events import Event
-from ringback.rules import load
-from ringback.rules.cel import Fault, Language, Program
-from ringback.rules.holidays import holidays_of
-from ringback.rules.interpreter import Progress, Wake, begin, resume
-from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files import load
+from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.language.cel import Fault, Language, Program
+from ringback.rules.language.scope import NoFacts, Scope
+from ringback.rules.language.templates import as_text
 from ringback.rules.model import Function, Rule, RuleSpec
-from ringback.rules.ruleset import RuleSet
-from ringback.rules.scope import NoFacts, Scope
-from ringback.rules.texts import as_text
+from ringback.rules.timing.holidays import holidays_of
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 FACTS = NoFacts()

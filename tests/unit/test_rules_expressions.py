@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
-from ringback.rules.calendar import Hours, parse_open
-from ringback.rules.cel import Fault, Language, Program, check_function
-from ringback.rules.functions import WIDEST
-from ringback.rules.literals import ERROR_CLASSES
+from ringback.rules.language.cel import Fault, Language, Program, check_function
+from ringback.rules.language.functions import WIDEST
+from ringback.rules.language.literals import ERROR_CLASSES
+from ringback.rules.language.messages import Complaint
+from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
+from ringback.rules.language.templates import Template, compile_template, split_template
+from ringback.rules.language.tokens import literal, names, tokens
 from ringback.rules.model import Function
-from ringback.rules.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
-from ringback.rules.texts import Template, compile_template, split_template
-from ringback.rules.tokens import literal, names, tokens
-from ringback.rules.words import Complaint
+from ringback.rules.timing.calendar import Hours, parse_open
 from ringback.twilio.error_codes import CLASSES
 
 SLACK = 4
@@ -383,7 +383,7 @@ def test_tokens_cover_every_letter_that_is_no_space(source: str) -> None:
 
 
 def test_columns_of_the_manual_survive_every_style_of_yaml(tmp_path: Path) -> None:
-    from ringback.rules.load import load_rules
+    from ringback.rules.files.load import load_rules
 
     bad = "x ${{ event.bdy }} y"
     styles = {

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import Problem
-from ringback.rules.load import load_rules
-from ringback.rules.report import render
+from ringback.rules.files.load import load_rules
+from ringback.rules.files.report import render
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [

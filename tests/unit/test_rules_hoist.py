@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
-from ringback.rules.calendar import Hours, parse_open
-from ringback.rules.cel import Fault, Language, Program
+from ringback.rules.language.cel import Fault, Language, Program
+from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.model import Function
-from ringback.rules.scope import NoFacts, Scope
+from ringback.rules.timing.calendar import Hours, parse_open
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 EVENT = Event(

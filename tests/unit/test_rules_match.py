@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
-from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import Rule, RuleSpec
-from ringback.rules.ruleset import RuleSet
-from ringback.rules.scope import NoFacts
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 FACTS = NoFacts()

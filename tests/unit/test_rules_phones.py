@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.rules import phones
+from ringback.rules.language import phones
 
 
 @pytest.mark.parametrize(

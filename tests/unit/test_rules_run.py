@@ -35,10 +35,10 @@ from ringback.actions import (
     notify,
 )
 from ringback.events import Event
-from ringback.rules.interpreter import Progress, Wake, begin, resume
-from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
+from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import Rule, RuleSpec, StepKind
-from ringback.rules.scope import NoFacts
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 FACTS = NoFacts()

@@ -14,13 +14,13 @@ from pydantic import BaseModel
 from ringback.actions import AnswerCall, Enqueue, Notify, PlaceCall, Say, SendMessage
 from ringback.errors import Problem
 from ringback.events import Event
-from ringback.rules.interpreter import begin
-from ringback.rules.load import load_rules
+from ringback.rules.engine.interpreter import begin
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
+from ringback.rules.files.report import render
+from ringback.rules.files.schema import json_schema
+from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import StepKind
-from ringback.rules.report import render
-from ringback.rules.ruleset import RuleSet
-from ringback.rules.schema import json_schema
-from ringback.rules.scope import NoFacts
 
 ROOT = Path(__file__).parents[2]
 STARTERS = sorted((ROOT / "rules").glob("*.yaml"))

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.errors import ConfigError
-from ringback.simulator.dice import Dice
 from ringback.simulator.faults import Plan, fault_from
 from ringback.simulator.form import Form, legal_url, moment, parse
-from ringback.simulator.furnish import furnish
 from ringback.simulator.handset import Handset
 from ringback.simulator.main import Start, options_of
 from ringback.simulator.numbering import (
@@ -24,7 +22,9 @@ from ringback.simulator.numbering import (
     toll_free,
 )
 from ringback.simulator.override import Override, read_override
+from ringback.simulator.randomness import Dice
 from ringback.simulator.refusal import Refusal
+from ringback.simulator.seed import furnish
 from ringback.simulator.signing import signature, signed_url, with_body_hash
 from ringback.simulator.world import identity_of
 

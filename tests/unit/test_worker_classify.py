@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ringback import errors
-from ringback.seams import from_iso
-from ringback.store.sending import Verdict
-from ringback.worker import classify
+from ringback.runtime import from_iso
+from ringback.store.attempts import Verdict
+from ringback.worker.send import classify
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import click
 from ringback.actions import to_params
 from ringback.cli.events import moment
 from ringback.cli.output import cell, json_option, print_json, print_rows, style
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError
-from ringback.seams import iso
+from ringback.runtime import iso
 
 COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")
 _TOP_REASONS = 4
@@ -40,7 +40,7 @@ def backtest(
     how that differs from what was really done.
     """
     from ringback.store.log import LogReader
-    from ringback.store.performed import performed
+    from ringback.store.replays import performed
     from ringback.testing.backtest import Backtest, compare, recorded
 
     start = moment(since) if since else ""

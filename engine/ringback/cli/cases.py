@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ringback.cli.output import json_option, print_json, style
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.cli.serve import project_argument
 
 
@@ -17,7 +17,7 @@ def test(project: Path | None, as_json: bool) -> int:
 
     Nothing is sent and nothing is stored. Ends with 1 when a case fails.
     """
-    from ringback.rules.report import render
+    from ringback.rules.files.report import render
     from ringback.testing.cases import run_cases
 
     settings = here().settings(project)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import Problem, UsageError
 
@@ -22,7 +22,7 @@ def check(paths: tuple[Path, ...], form: str) -> int:
 
     PATH is a project folder (default: this one), a folder of rule files, or a rule file.
     """
-    from ringback.rules.report import render
+    from ringback.rules.files.report import render
 
     problems: list[Problem] = []
     good: list[str] = []
@@ -63,7 +63,7 @@ def _files(path: Path) -> tuple[list[Problem], str]:
     """Rule files outside a project's `rules/`. The steps and functions of the plugins of the
     project that we stand in are known to them."""
     from ringback.plugins.loader import load_plugins
-    from ringback.rules.load import load_rules
+    from ringback.rules.files.load import load_rules
 
     settings = here().settings(None)
     plugins = load_plugins(

@@ -5,7 +5,7 @@ import os
 import click
 
 from ringback.cli.output import json_option, print_rows
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 
 
 @click.group()

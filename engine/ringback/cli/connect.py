@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from ringback.cli.door import access, confirmed, dry_option, through, yes_option
+from ringback.cli.gateway_session import access, confirmed, dry_option, through, yes_option
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import ConfigError, NotFound, UsageError
 from ringback.gateway.client import Gateway
-from ringback.gateway.wiring import (
+from ringback.gateway.webhook_setup import (
     Change,
     Memory,
     Target,

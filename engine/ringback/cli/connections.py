@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from ringback.cli.door import access, confirmed, plain, through, yes_option
+from ringback.cli.gateway_session import access, confirmed, plain, through, yes_option
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.errors import RingbackError, UsageError
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.gateway.records import Connection
 
 COLUMNS = ("connection_id", "status", "method", "created", "used")
@@ -21,14 +21,14 @@ def connections() -> None:
     """The Maton connections of your key: each one leads to one Twilio account."""
 
 
-def _door() -> Access:
+def _door() -> Credentials:
     door = access()
     if door.mode != "maton":
         raise UsageError("connections exist only through Maton: set MATON_API_KEY")
     return door
 
 
-def _row(connection: Connection, door: Access) -> dict[str, Any]:
+def _row(connection: Connection, door: Credentials) -> dict[str, Any]:
     return {
         "connection_id": connection.connection_id,
         "status": connection.status,

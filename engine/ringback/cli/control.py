@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import HeldError
 
 PAUSED = "paused"

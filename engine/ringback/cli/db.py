@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from ringback.cli.output import json_option, print_json
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
-from ringback.seams import REAL, iso
+from ringback.runtime import REAL, iso
 
 LONGEST_SHORT_CODE = 6
 MEND = (
@@ -32,16 +32,16 @@ def backup(folder: Path, as_json: bool) -> None:
 
     Every page of the copy is read; ends with 65 when it is damaged, as the original is then.
     """
-    from ringback.store import upkeep
+    from ringback.store import backup
 
     data = here().data()
     _expect_some(data, "back up")
     _expect_readable(data)
-    taken = [name for name in upkeep.FILES if (folder / name).exists()]
+    taken = [name for name in backup.FILES if (folder / name).exists()]
     try:
-        copied = list(upkeep.backup(data, folder))
+        copied = list(backup.backup(data, folder))
     except RingbackError:
-        for name in set(upkeep.FILES) - set(taken):  # half a copy would pass for a whole one
+        for name in set(backup.FILES) - set(taken):  # half a copy would pass for a whole one
             (folder / name).unlink(missing_ok=True)
         raise
     for name, size in copied:
@@ -49,7 +49,7 @@ def backup(folder: Path, as_json: bool) -> None:
             print_json({"file": str(folder / name), "bytes": size})
         else:
             click.echo(f"{folder / name}  {size:,} bytes")
-    problems = [*_lacking(folder), *upkeep.check(folder)]
+    problems = [*_lacking(folder), *backup.check(folder)]
     if problems:
         raise DataError("\n".join([*problems, f"this copy is not sound: look at {data} too"]))
 
@@ -57,15 +57,15 @@ def backup(folder: Path, as_json: bool) -> None:
 @db.command("check")
 def check_() -> None:
     """Read every page of both databases; ends with 65 when one is damaged or missing."""
-    from ringback.store import upkeep
+    from ringback.store import backup
 
     data = here().data()
     _expect_some(data, "check")
     _expect_readable(data)
-    problems = [*_lacking(data), *upkeep.check(data)]
+    problems = [*_lacking(data), *backup.check(data)]
     if problems:
         raise DataError("\n".join([*problems, MEND]))
-    there = " and ".join(name for name in upkeep.FILES if (data / name).exists())
+    there = " and ".join(name for name in backup.FILES if (data / name).exists())
     click.echo(f"{data}: {there} sound")
 
 
@@ -79,7 +79,7 @@ def rebuild(as_json: bool) -> None:
     """
     from datetime import UTC, datetime
 
-    from ringback.seams import REAL
+    from ringback.runtime import REAL
     from ringback.store import rebuild as rebuilding
 
     data = here().data()
@@ -112,7 +112,7 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
     touched: erase there too.
     """
     from ringback.store import erase as erasing
-    from ringback.worker.repair import OLDEST
+    from ringback.worker.recovery.repair import OLDEST
 
     bare = number.isdecimal() and len(number) > LONGEST_SHORT_CODE
     if bare or not number.removeprefix("+").isalnum():
@@ -143,9 +143,9 @@ def _ask(question: str) -> None:
 
 def _expect_some(data: Path, what: str) -> None:
     """Raise StorageError when a folder holds no database at all."""
-    from ringback.store import upkeep
+    from ringback.store import backup
 
-    if not any((data / name).exists() for name in upkeep.FILES):
+    if not any((data / name).exists() for name in backup.FILES):
         raise StorageError(f"{data}: there is nothing to {what}: no log.db and no journal.db here")
 
 
@@ -153,12 +153,12 @@ def _expect_readable(data: Path) -> None:
     """Raise StorageError for a folder that is read-only, when a database in it has no index of its
     write-ahead log: SQLite makes that even to read. https://www.sqlite.org/wal.html#read_only_databases
     """
-    from ringback.store import upkeep
+    from ringback.store import backup
     from ringback.store.sqlite import connect_reader
 
     if os.access(data, os.W_OK):
         return
-    for file in (data / name for name in upkeep.FILES if (data / name).exists()):
+    for file in (data / name for name in backup.FILES if (data / name).exists()):
         connect_reader(file).close()
 
 

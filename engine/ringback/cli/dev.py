@@ -18,11 +18,11 @@ from typing import Any
 
 import click
 
+from ringback.cli.http import ask
 from ringback.cli.output import style
-from ringback.cli.place import DEV_FOLDER, here, live_dev
+from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.cli.serve import project_argument
 from ringback.cli.simulate import STRANGER
-from ringback.cli.wire import ask
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 

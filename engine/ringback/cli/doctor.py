@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import click
 
-from ringback.cli.checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
-from ringback.cli.door import access
-from ringback.cli.matters import matters
+from ringback.cli.attention import matters
+from ringback.cli.doctor_checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
+from ringback.cli.gateway_session import access
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import DEV_FOLDER, here, live_dev
+from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.config import Settings
 from ringback.errors import ConfigError
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 
 COLOURS = {OK: "green", WARN: "yellow", BAD: "red", SKIPPED: "blue"}
 
@@ -67,7 +67,7 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
     return found
 
 
-def _door(settings: Settings, note: Callable[[Finding], None]) -> Access | None:
+def _door(settings: Settings, note: Callable[[Finding], None]) -> Credentials | None:
     try:
         settings.require_serving()
         note(Finding("settings", OK, f"{settings.project}, gateway {settings.mode}"))

@@ -19,9 +19,9 @@ from ringback.cli.output import (
     short_time,
     style,
 )
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import UsageError
-from ringback.seams import iso
+from ringback.runtime import iso
 
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

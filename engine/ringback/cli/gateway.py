@@ -13,7 +13,15 @@ from typing import Any
 
 import click
 
-from ringback.cli.door import access, confirmed, dry_option, plain, shown, through, yes_option
+from ringback.cli.gateway_session import (
+    access,
+    confirmed,
+    dry_option,
+    plain,
+    shown,
+    through,
+    yes_option,
+)
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.errors import UsageError
 from ringback.gateway import records as r

@@ -44,7 +44,7 @@ def init(folder: Path, bare: bool) -> None:
 
     Editors complete rule files by rules/rules.schema.json, which it writes too.
     """
-    from ringback.rules.schema import json_schema
+    from ringback.rules.files.schema import json_schema
 
     texts = {
         Path("ringback.toml"): _TOML,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ringback.cli.place import Place, find_project
+from ringback.cli.project_context import Place, find_project
 from ringback.errors import ConfigError, RingbackError, RuleErrors
 
 COMMANDS: dict[str, tuple[str, str]] = {

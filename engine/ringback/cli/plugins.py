@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ringback.cli.output import json_option, print_json, print_rows
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import ConfigError, RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")

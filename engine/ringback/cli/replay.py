@@ -8,14 +8,14 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli.control import tell_worker
-from ringback.cli.door import confirmed
 from ringback.cli.events import moment
+from ringback.cli.gateway_session import confirmed
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.cli.trace import detail, headline, reason
 from ringback.errors import RuleErrors, UsageError
 from ringback.events import Event
-from ringback.seams import iso
+from ringback.runtime import iso
 
 EARLIER = 50
 """So many events of the conversation happen first: counts and `once_within` are as they were."""
@@ -68,7 +68,7 @@ def replay(
 @contextmanager
 def _stored() -> Iterator[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]]:
     """What the files know: the uids that are meant, an event by its uid, what came before it."""
-    from ringback.store import replaying
+    from ringback.store import replays
     from ringback.store.log import LogReader
     from ringback.store.sqlite import connect_reader, speaking
 
@@ -80,10 +80,10 @@ def _stored() -> Iterator[tuple[Callable[..., Any], Callable[..., Any], Callable
     ):
         yield (
             lambda what, start: (
-                [replaying.about(connection, what)] if what else replaying.since(connection, start)
+                [replays.about(connection, what)] if what else replays.since(connection, start)
             ),
-            lambda uid: replaying.whole(connection, log, uid),
-            lambda uid: replaying.earlier(connection, uid, EARLIER),
+            lambda uid: replays.whole(connection, log, uid),
+            lambda uid: replays.earlier(connection, uid, EARLIER),
         )
 
 
@@ -124,7 +124,7 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
     """Let the events happen on a bench, and tell what each would have come to. Wishes of runs that
     wait between two of them are told with the event that began the run."""
     from ringback.project import Project
-    from ringback.rules.ruleset import RuleSet
+    from ringback.rules.engine.ruleset import RuleSet
     from ringback.testing.backtest import Backtest
 
     project = Project.load(here().settings())

@@ -8,7 +8,7 @@ import click
 
 from ringback.cli.control import tell_worker
 from ringback.cli.output import json_option, print_json, print_rows
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "on", "state", "priority", "place", "note")
@@ -72,7 +72,7 @@ def show(name: str, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of rule files, with the steps of this project's plugins."""
     from ringback.project import Project
-    from ringback.rules.schema import json_schema
+    from ringback.rules.files.schema import json_schema
 
     project = Project.load(here().settings())
     click.echo(json.dumps(json_schema(steps=project.plugins.steps), indent=2, ensure_ascii=False))

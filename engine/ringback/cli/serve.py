@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.config import Settings
 
 project_argument = click.argument(
@@ -96,7 +96,7 @@ class _JsonLines(logging.Formatter):
         import json
         from datetime import UTC, datetime
 
-        from ringback.seams import iso
+        from ringback.runtime import iso
 
         row = {
             "at": iso(datetime.fromtimestamp(record.created, UTC)),

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
+from ringback.cli.http import ask, post_webhook
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.place import DEV_FOLDER, here, live_dev
-from ringback.cli.wire import ask, post_webhook
+from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
 

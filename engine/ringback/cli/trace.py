@@ -12,7 +12,7 @@ import click
 from ringback.cli.control import say_if_paused
 from ringback.cli.events import public, questions, said
 from ringback.cli.output import cell, json_option, print_json, short_time, style
-from ringback.cli.place import here
+from ringback.cli.project_context import here
 from ringback.errors import UsageError
 
 GOOD = ("settled", "done", "accepted")
@@ -251,7 +251,7 @@ def _callback(callback: Mapping[str, Any]) -> str:
 
 
 def _took(action: Mapping[str, Any], event: Mapping[str, Any]) -> str:
-    from ringback.seams import from_iso
+    from ringback.runtime import from_iso
 
     if not action["settled_at"]:
         return ""

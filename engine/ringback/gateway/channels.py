@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ringback.actions import Notify
 from ringback.errors import ServerError, UsageError
-from ringback.gateway import mail
-from ringback.gateway.outbound import Outbound
+from ringback.gateway import email
+from ringback.gateway.safe_http import Outbound
 
 log = logging.getLogger("ringback.notice")
 
@@ -127,11 +127,11 @@ class Channels:
             case PagerDutyTable():
                 await self._pagerduty(wish, event_uid, table)
             case EmailTable():
-                letter = mail.letter(
+                letter = email.letter(
                     table.sender, table.to, wish.text, severity=wish.severity, key=wish.key,
                     event_uid=event_uid,
                 )  # fmt: skip
-                await asyncio.to_thread(mail.post, table.smtp, letter)
+                await asyncio.to_thread(email.post, table.smtp, letter)
             case AppriseTable():
                 await self._apprise(wish, table)
             case _:

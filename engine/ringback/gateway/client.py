@@ -4,30 +4,30 @@ import os
 from collections.abc import Mapping
 from typing import Self
 
-from ringback.gateway import collections as c
 from ringback.gateway import records as r
-from ringback.gateway.access import Access, EnvironmentSettings, GatewaySettings
+from ringback.gateway import resources as c
 from ringback.gateway.connections import Connections
-from ringback.gateway.http import DEFAULT_LIMITS, Limits
-from ringback.gateway.wire import Reply, Wire
-from ringback.seams import REAL, Seams
+from ringback.gateway.credentials import Credentials, EnvironmentSettings, GatewaySettings
+from ringback.gateway.pool import DEFAULT_LIMITS, Limits
+from ringback.gateway.transport import Reply, Transport
+from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import Request, path
 
 __all__ = ["Gateway", "Reply"]
 
 
-class Gateway(Wire):
+class Gateway(Transport):
     """The client of Twilio's API. Use it as `async with Gateway.from_env() as gateway:`."""
 
     def __init__(
         self,
-        access: Access,
+        access: Credentials,
         *,
-        seams: Seams = REAL,
+        runtime: Runtime = REAL,
         limits: Limits = DEFAULT_LIMITS,
         connections: int = 50,
     ) -> None:
-        super().__init__(access, seams=seams, limits=limits, connections=connections)
+        super().__init__(access, runtime=runtime, limits=limits, connections=connections)
         self.accounts = c.Accounts(self, "accounts", r.Account)
         self.messages = c.Messages(self, "messages", r.Message)
         self.calls = c.Calls(self, "calls", r.Call)
@@ -56,15 +56,15 @@ class Gateway(Wire):
         return account
 
     @classmethod
-    def from_settings(cls, settings: GatewaySettings, *, seams: Seams = REAL) -> Self:
+    def from_settings(cls, settings: GatewaySettings, *, runtime: Runtime = REAL) -> Self:
         """The gateway that the configuration describes. Raises ConfigError without credentials."""
-        return cls(Access.from_settings(settings), seams=seams)
+        return cls(Credentials.from_settings(settings), runtime=runtime)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, *, seams: Seams = REAL) -> Self:
+    def from_env(cls, environ: Mapping[str, str] | None = None, *, runtime: Runtime = REAL) -> Self:
         """The gateway that environment variables describe: MATON_API_KEY, TWILIO_ACCOUNT_SID, …
 
         Raises ConfigError when they name no credentials.
         """
         settings = EnvironmentSettings(os.environ if environ is None else environ)
-        return cls.from_settings(settings, seams=seams)
+        return cls.from_settings(settings, runtime=runtime)

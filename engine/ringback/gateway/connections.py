@@ -18,7 +18,7 @@ from ringback.errors import (
     UsageError,
 )
 from ringback.gateway.records import Connection
-from ringback.gateway.wire import Wire
+from ringback.gateway.transport import Transport
 from ringback.twilio.rest import Request
 
 POLL_SECONDS = 2.0
@@ -30,7 +30,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 class Connections:
     """The connections of this Maton key. Every method raises UsageError on the direct way in."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Transport) -> None:
         self._wire = wire
 
     async def list(self, *, status: str = "", app: str = "twilio") -> list[Connection]:

@@ -18,7 +18,7 @@ from ringback.errors import (
     Unreachable,
     Unreadable,
 )
-from ringback.seams import REAL, Seams
+from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import Request, path
 
 MATON_RATE = 8.0
@@ -268,13 +268,13 @@ class Limits:
         self,
         mode: str = "direct",
         *,
-        seams: Seams = REAL,
+        runtime: Runtime = REAL,
         sender_rates: Mapping[str, float] | None = None,
         rate: float = 0.0,
         pace: bool = True,
         sender_rate: float = 0.0,
     ) -> None:
-        self._clock = seams.monotonic
+        self._clock = runtime.monotonic
         self._pace = pace
         self._sender_rate = sender_rate
         nominal = rate or (MATON_RATE if mode == "maton" else DIRECT_RATE)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from ringback.errors import BadRequest, Unreadable
-from ringback.gateway.failures import failure
-from ringback.gateway.http import Answer, Limits
-from ringback.gateway.outbound import Outbound
-from ringback.gateway.wire import Wire
+from ringback.gateway.pool import Answer, Limits
+from ringback.gateway.responses import failure
+from ringback.gateway.safe_http import Outbound
+from ringback.gateway.transport import Transport
 
 MOST_BYTES = 25 * 1024 * 1024
 MOST_HOPS = 3
@@ -29,7 +29,7 @@ class Download:
     body: bytes = field(repr=False)
 
 
-async def download(wire: Wire, path: str) -> Download:
+async def download(wire: Transport, path: str) -> Download:
     """Fetch what is at a path of the API, such as `/Accounts/AC…/Recordings/RE….mp3`.
 
     Raises NotFound and the gateway's other errors, BadRequest for a redirect to where Twilio keeps
@@ -54,7 +54,7 @@ async def download(wire: Wire, path: str) -> Download:
     return _judged(wire, answer)
 
 
-def _judged(wire: Wire, answer: Answer) -> Download:
+def _judged(wire: Transport, answer: Answer) -> Download:
     if not 200 <= answer.status < 300:
         raise failure(answer, wire.access, now=0.0)
     if answer.fault:

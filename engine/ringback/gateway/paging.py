@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ringback.errors import Unreadable
-from ringback.gateway.wire import Reply
+from ringback.gateway.transport import Reply
 from ringback.twilio.rest import VERSION, Request
 
 MAX_PAGES = 10_000

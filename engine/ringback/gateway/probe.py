@@ -7,7 +7,7 @@ prove it answers 400 and records nothing; one that could not answers 403.
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from ringback.gateway.http import Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.pool import Answer, Broken, Limits, NotSent, Pool
 from ringback.twilio.signature import HEADER, sign
 
 LIMITS = Limits(connect=5.0, read=10.0, total=12.0, body=64 * 1024)

@@ -14,17 +14,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from ringback.gateway.access import Access, GatewaySettings
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials, GatewaySettings
 
 T = TypeVar("T")
+
+_WRAPPED = ("ringback.gateway.resources", "ringback.gateway.connections")
+"""Where the objects are defined whose methods are called through the thread."""
 
 
 class SyncGateway:
     """Every attribute of `Gateway`, with plain results for awaitables and plain iterators for
     async ones. Use it in a `with` block, or call `close`; raises what the gateway raises."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Credentials) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="ringback-gateway", daemon=True
@@ -40,7 +43,7 @@ class SyncGateway:
     @classmethod
     def from_settings(cls, settings: GatewaySettings) -> Self:
         """See `Gateway.from_settings`."""
-        return cls(Access.from_settings(settings))
+        return cls(Credentials.from_settings(settings))
 
     def __repr__(self) -> str:
         return f"Sync{self._gateway!r}"
@@ -95,7 +98,7 @@ class _Front:
             return self._items(cast(AsyncGenerator[Any, None], inner))
         if inspect.isawaitable(inner):
             return self._run(inner)
-        if callable(inner) or type(inner).__module__.startswith("ringback.gateway.co"):
+        if callable(inner) or type(inner).__module__ in _WRAPPED:
             return self
         return inner
 
@@ -116,5 +119,5 @@ async def _awaited(awaitable: Awaitable[T]) -> T:
     return await awaitable
 
 
-async def _made(access: Access) -> Gateway:
+async def _made(access: Credentials) -> Gateway:
     return Gateway(access)

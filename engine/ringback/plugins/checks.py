@@ -14,7 +14,7 @@ from ringback.plugins.context import HANDLER_NAMES
 from ringback.plugins.conversation import is_conversation
 from ringback.plugins.hookspecs import HOOKS
 from ringback.plugins.invoke import complaints, suggestion
-from ringback.plugins.place import problem_at, problem_in
+from ringback.plugins.source_location import problem_at, problem_in
 from ringback.rules.model import RuleSpec
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ringback.actions import Action, Remember
 from ringback.events import Event
-from ringback.rules.scope import Facts
+from ringback.rules.language.scope import Facts
 
 
 class Clock(Protocol):

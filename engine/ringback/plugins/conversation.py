@@ -16,7 +16,7 @@ from ringback.actions import Action, reply
 from ringback.errors import PluginError
 from ringback.events import Event
 from ringback.plugins.invoke import parameters
-from ringback.rules.durations import parse_duration
+from ringback.rules.timing.durations import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")

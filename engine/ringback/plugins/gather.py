@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ringback.plugins.loader import PluginSet
-from ringback.rules.load import Loaded, compile_rule, load_rules
+from ringback.rules.files.load import Loaded, compile_rule, load_rules
 from ringback.rules.model import Rule
 
 

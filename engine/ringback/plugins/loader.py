@@ -37,9 +37,9 @@ from ringback.plugins.conversation import is_conversation
 from ringback.plugins.decorator import specs_of
 from ringback.plugins.finder import Package, digest, files_of
 from ringback.plugins.invoke import bind
-from ringback.plugins.place import problem_from, problem_in
 from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
 from ringback.plugins.settings import config_of
+from ringback.plugins.source_location import problem_from, problem_in
 from ringback.rules.model import Function, RuleSpec, StepKind
 
 

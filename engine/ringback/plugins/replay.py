@@ -25,9 +25,9 @@ from ringback.plugins.conversation import (
     TurnClock,
 )
 from ringback.plugins.invoke import actions_of, bind
-from ringback.rules.interpreter import Progress, Wait, Wake
-from ringback.rules.memory import event_from, event_to
-from ringback.seams import from_iso, iso
+from ringback.rules.engine.interpreter import Progress, Wait, Wake
+from ringback.rules.engine.saved_event import event_from, event_to
+from ringback.runtime import from_iso, iso
 
 MOST_QUESTIONS = 100
 """So many questions are asked in one conversation at most; more is a loop."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from ringback.config import Settings
 from ringback.errors import RingbackError, StorageError
 from ringback.ipc import Link
-from ringback.receiver import answers
-from ringback.receiver.answers import Answer
-from ringback.receiver.memory import Given
+from ringback.receiver import responses
+from ringback.receiver.dedupe import AnswerCache
 from ringback.receiver.metrics import Counts
+from ringback.receiver.responses import Answer
 from ringback.store.log import Entry, Log
 
 _logger = logging.getLogger("ringback.receiver")
@@ -41,11 +41,11 @@ class Calls:
         self._link = link
         self._wake = wake
         self._counts = counts
-        self._given = Given(1024, 4 * 1024 * 1024)
+        self._given = AnswerCache(1024, 4 * 1024 * 1024)
         self._waiting: dict[str, asyncio.Task[str]] = {}
-        self.adopt(settings)
+        self.reload(settings)
 
-    def adopt(self, settings: Settings) -> None:
+    def reload(self, settings: Settings) -> None:
         """Wait as long, and fall back to what, these settings say."""
         self._seconds = settings.answer_seconds
         self._fallback = settings.fallback_twiml
@@ -55,18 +55,18 @@ class Calls:
         known = self._given.get(key)
         if known is not None:
             self._counts.add("duplicates", entry.route)
-            reply(answers.twiml(known))
+            reply(responses.twiml(known))
             return
         task = self._waiting.get(key)
         if task is None:
             if len(self._waiting) >= MOST_WAITING:
-                reply(answers.twiml(self._fall_back("crowded")))
+                reply(responses.twiml(self._fall_back("crowded")))
                 return
             task = asyncio.get_running_loop().create_task(self._answer(key, entry))
             self._waiting[key] = task
         else:
             self._counts.add("duplicates", entry.route)
-        task.add_done_callback(lambda done: reply(answers.twiml(self._text_of(done))))
+        task.add_done_callback(lambda done: reply(responses.twiml(self._text_of(done))))
 
     async def _answer(self, key: str, entry: Entry) -> str:
         log_id, text, reason = 0, "", ""

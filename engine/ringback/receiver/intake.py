@@ -15,14 +15,13 @@ from ipaddress import ip_address, ip_network
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import StorageError
 from ringback.ipc import Link
-from ringback.receiver import answers
-from ringback.receiver.answers import Answer
+from ringback.receiver import responses
 from ringback.receiver.calls import Calls
-from ringback.receiver.head import SETTINGS, SIGNATURE, Head
-from ringback.receiver.memory import Recent
+from ringback.receiver.dedupe import RecentKeys
 from ringback.receiver.metrics import Counts
 from ringback.receiver.refusals import Refusals
-from ringback.receiver.routes import takes_type
+from ringback.receiver.responses import Answer
+from ringback.receiver.routes import SETTINGS, SIGNATURE, Head, takes_type
 from ringback.store.log import Entry, Log
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import (
@@ -62,8 +61,8 @@ class Intake:
         self._link = link
         self._calls = Calls(settings, log, link, self.wake, counts)
         self._refusals = Refusals(settings, base_url)
-        self.adopt(settings)
-        self._recent = Recent(REMEMBERED)
+        self.reload(settings)
+        self._recent = RecentKeys(REMEMBERED)
         self._pending: dict[str, list[Reply]] = {}
         self._newest = 0
         self._told = 0
@@ -72,7 +71,7 @@ class Intake:
         self._moment = 0
         self._stamp = ""
 
-    def adopt(self, settings: Settings) -> None:
+    def reload(self, settings: Settings) -> None:
         """Judge by these settings from the next request on."""
         tokens: Mapping[str, tuple[str, ...]] = {
             settings.account_sid: settings.auth_tokens,
@@ -83,14 +82,14 @@ class Intake:
         self._secret = settings.hook_secret.encode()
         self._simulated = settings.simulated and settings.host in LOOPBACK
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
-        self._calls.adopt(settings)
-        self._refusals.adopt(settings)
+        self._calls.reload(settings)
+        self._refusals.reload(settings)
 
     def judge(self, head: Head) -> Answer | None:
         """What to refuse before the body is read; None lets it come."""
         target = head.target
         if head.method not in target.methods:
-            return answers.wrong_method(target.methods)
+            return responses.wrong_method(target.methods)
         signed = SIGNATURE in head.headers
         if target.secret is not None:
             if not self._secret or not hmac.compare_digest(target.secret, self._secret):
@@ -104,9 +103,9 @@ class Intake:
             return self._forbidden("doubled")
         content_type = head.headers.get(b"content-type", b"")
         if head.method == b"POST" and not takes_type(target, content_type):
-            return answers.WRONG_TYPE
+            return responses.WRONG_TYPE
         if int(head.headers.get(b"content-length", b"0")) > target.most_bytes:
-            return answers.TOO_LARGE
+            return responses.TOO_LARGE
         return None
 
     def take(self, head: Head, body: bytes, reply: Reply) -> None:
@@ -115,10 +114,10 @@ class Intake:
             answer = self._take(head, body, reply)
         except Malformed as error:
             self.counts.add("refused", "malformed")
-            answer = answers.malformed(str(error))
+            answer = responses.malformed(str(error))
         except Exception:
             _logger.exception("a webhook could not be dealt with")
-            answer = answers.FAILED
+            answer = responses.FAILED
         if answer is not None:
             self._answer(head.target.route, answer, reply)
 
@@ -176,12 +175,12 @@ class Intake:
         try:
             self.log.push(entry, lambda result: self._recorded(result, key, route, trust))
         except StorageError:
-            return answers.BUSY
+            return responses.BUSY
         self._pending[key] = [reply]
         return None
 
     def _recorded(self, result: int | Exception, key: str, route: str, trust: str) -> None:
-        answer = answers.BUSY
+        answer = responses.BUSY
         if not isinstance(result, Exception):
             answer = _acknowledgement(route)
             self._recent.add(key)
@@ -254,7 +253,7 @@ class Intake:
 
     def _forbidden(self, reason: str) -> Answer:
         self.counts.add("refused", reason)
-        return answers.FORBIDDEN
+        return responses.FORBIDDEN
 
     def _answer(self, route: str, answer: Answer, reply: Reply) -> None:
         self.counts.numbers["answers", route, str(answer.status)] += 1
@@ -271,4 +270,4 @@ class Intake:
 
 
 def _acknowledgement(route: str) -> Answer:
-    return answers.EMPTY_TWIML if route == "message" else answers.DONE
+    return responses.EMPTY_TWIML if route == "message" else responses.DONE

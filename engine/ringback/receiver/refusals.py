@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ringback.config import Settings
-from ringback.receiver.head import Head
-from ringback.seams import iso
+from ringback.receiver.routes import Head
+from ringback.runtime import iso
 from ringback.twilio.explain import Cause, explain
 from ringback.twilio.readings import Refused
 
@@ -39,9 +39,9 @@ class Refusals:
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
-        self.adopt(settings)
+        self.reload(settings)
 
-    def adopt(self, settings: Settings) -> None:
+    def reload(self, settings: Settings) -> None:
         """Explain by these settings from now on."""
         self._tokens = {settings.account_sid: settings.auth_tokens, **settings.accounts}
         self._shared = dict(settings.shared_keys)

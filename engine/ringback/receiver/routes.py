@@ -1,6 +1,7 @@
 """Which webhook does a path ask for, and what may it bring?"""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
@@ -85,3 +86,21 @@ def takes_type(target: Target, content_type: bytes) -> bool:
             media.startswith(b"application/cloudevents") and media.endswith(b"+json")
         )
     return media == FORM_TYPE
+
+
+SIGNATURE = b"x-twilio-signature"
+SETTINGS = b"x-twilio-webhooks-signature-settings"
+Headers = Mapping[bytes, bytes]
+
+
+class Head(NamedTuple):
+    """A request without its body. Header names are lower-case, paths as they came. `doubled` says
+    that a header which must be alone came twice."""
+
+    method: bytes
+    target: Target
+    path: bytes
+    query: bytes
+    headers: Headers
+    doubled: bool = False
+    peer: str = ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import os
@@ -9,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -17,20 +18,77 @@ import uvicorn
 from starlette.routing import BaseRoute
 
 from ringback.config import FIXED, LOOPBACK, Settings
-from ringback.errors import ConfigError
+from ringback.errors import ConfigError, HeldError, StorageError
 from ringback.ipc import Link, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
-from ringback.receiver.door import MOST_CONNECTIONS, Door
-from ringback.receiver.front import front
-from ringback.receiver.hatch import Hatch
+from ringback.receiver.app import front
+from ringback.receiver.append_socket import AppendSocket
 from ringback.receiver.intake import Intake
-from ringback.receiver.listening import Server, listen
 from ringback.receiver.metrics import Counts
+from ringback.receiver.protocol import MOST_CONNECTIONS, WebhookProtocol
+from ringback.receiver.retention import daily
 from ringback.receiver.supervisor import Supervisor
-from ringback.receiver.upkeep import daily
 from ringback.store.locks import hold
 from ringback.store.log import Log
 from ringback.store.migrations import refuse_newer
+
+DRAIN_SECONDS = 5.0
+"""How long what is in hand may take when the process is asked to stop."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handling, for the node has two processes to end in order, and with
+    an end that waits for what happens and not for a clock."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def leave(self) -> None:
+        """Stop accepting and finish what is in hand."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # writes the date of the answers anew, once a second
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (state.connections or state.tasks) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(state.connections):
+            connection.transport.abort()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises HeldError when the port is taken, StorageError for a host that
+    this machine does not have."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise HeldError(f"{where} is already in use by another program") from error
+        raise StorageError(f"cannot listen on {where}: {error.strerror}") from error
+    return listener
+
 
 SWEEP_SECONDS = 0.5
 LEAST_FREE_BYTES = 1024 * 1024
@@ -64,13 +122,13 @@ class Node:
             self.supervisor = Supervisor(
                 worker_command(settings),
                 settings.child_environ(os.environ),
-                settings.data / "worker.hands",
+                settings.data / "worker.inflight",
                 lambda: self.counts.add("worker_restarts"),
             )
         self._listener = listener
         config = uvicorn.Config(
             front(self.counts, self.readiness, routes),
-            http=cast(Any, partial(Door, self.intake)),
+            http=cast(Any, partial(WebhookProtocol, self.intake)),
             loop="none",
             ws="none",
             lifespan="off",
@@ -85,7 +143,8 @@ class Node:
     async def serve(self, on_ready: Callable[[str], object]) -> int:
         """Accept requests until told to stop; the exit code."""
         hatch = await open_socket(
-            socket_path(self.settings.data, "receiver"), Hatch(self.log, self.intake.wake).handle
+            socket_path(self.settings.data, "receiver"),
+            AppendSocket(self.log, self.intake.wake).handle,
         )
         if self.supervisor is not None:
             await self.supervisor.start()
@@ -129,7 +188,7 @@ class Node:
             return
         changed = fresh.differing(self.settings)
         self.settings = fresh.keeping(self.settings)
-        self.intake.adopt(self.settings)
+        self.intake.reload(self.settings)
         if self.supervisor is not None:
             self.supervisor.environ = self.settings.child_environ(os.environ)
             self.supervisor.reload()
@@ -160,7 +219,7 @@ class Node:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self._server.server_state.connections):
-                cast(Door, connection).sweep(now)
+                cast(WebhookProtocol, connection).sweep(now)
             writer = self.log.writer
             self.counts.gauge("log_in_flight", "Webhooks waiting for the disk.", writer.in_flight)
             self.counts.gauge(

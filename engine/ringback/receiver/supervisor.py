@@ -14,7 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from ringback.hands import Hands
+from ringback.inflight import InFlight
 
 LOOK_SECONDS = 0.25
 STARTUP_SECONDS = 60.0
@@ -48,12 +48,12 @@ class Supervisor:
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
-        hands: Path,
+        in_flight: Path,
         on_restart: Callable[[], object] = lambda: None,
     ) -> None:
         self._command = command
         self.environ = environ
-        self._hands = hands
+        self._in_flight = in_flight
         self._on_restart = on_restart
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -165,23 +165,23 @@ class Supervisor:
 
     def _was_calling(self) -> bool:
         """Whether the worker ended in the middle of user code, which may end it as it likes."""
-        hands = Hands.open(self._hands)
-        if hands is None:
+        in_flight = InFlight.open(self._in_flight)
+        if in_flight is None:
             return False
-        held = hands.held()
-        hands.close()
+        held = in_flight.calls()
+        in_flight.close()
         return bool(held)
 
     def _verdict(self, now: float) -> str:
-        hands = Hands.open(self._hands)
+        in_flight = InFlight.open(self._in_flight)
         try:
-            if hands is None or hands.heartbeat() < self._started:
+            if in_flight is None or in_flight.heartbeat() < self._started:
                 waited = now - self._started
                 return f"no sign of life for {waited:.0f} s" if waited > STARTUP_SECONDS else ""
-            return hands.verdict(now)
+            return in_flight.verdict(now)
         finally:
-            if hands is not None:
-                hands.close()
+            if in_flight is not None:
+                in_flight.close()
 
 
 def _send(process: Process, number: signal.Signals) -> None:

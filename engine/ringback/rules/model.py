@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ringback.rules.cel import Language, Program
-    from ringback.rules.texts import Template
+    from ringback.rules.language.cel import Language, Program
+    from ringback.rules.language.templates import Template
 
 STATES = ("off", "shadow", "draft", "live")
 MODES = ("parallel", "single", "restart", "queued")
@@ -90,7 +90,7 @@ class Schedule:
 
     def after(self, moment: "datetime") -> "datetime | None":
         """The first time after this moment, UTC; None when the line never comes true again."""
-        from ringback.rules.schedule import next_time
+        from ringback.rules.timing.cron import next_time
 
         return next_time(self.cron, self.zone, moment)
 

@@ -16,11 +16,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ringback.simulator import maton
-from ringback.simulator.door import Door
-from ringback.simulator.furnish import furnish
-from ringback.simulator.hands import box as box_hands
-from ringback.simulator.hands import calls, texts
-from ringback.simulator.hands.wish import Hand, Wish, Wrong, answer
+from ringback.simulator.api import WebhookProtocol
+from ringback.simulator.control import box as box_hands
+from ringback.simulator.control import calls, texts
+from ringback.simulator.control.wish import Hand, Wish, Wrong, answer
+from ringback.simulator.seed import furnish
 from ringback.simulator.world import Options, World
 
 
@@ -42,7 +42,7 @@ class Box:
     options: Options
     base_url: str
     world: World
-    door: Door
+    door: WebhookProtocol
     outage: Callable[[float], None] | None = None
 
     async def reset(self) -> None:
@@ -51,7 +51,7 @@ class Box:
         await self.world.close()
         # The ledger's file goes on; a reset is seen there as numbers that begin again.
         self.world = furnish(self.options, self.base_url)
-        self.door = Door(self.world)
+        self.door = WebhookProtocol(self.world)
         if loop is not None:
             self.world.clock.run(loop)
 
@@ -59,7 +59,7 @@ class Box:
 def open_box(options: Options, base_url: str = "") -> Box:
     """Make a world and its door. Raises ConfigError when the plan is wrong."""
     world = furnish(options, base_url)
-    return Box(options, base_url, world, Door(world))
+    return Box(options, base_url, world, WebhookProtocol(world))
 
 
 def card(box: Box) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from ringback.simulator import streams
 from ringback.simulator.numbering import toll_free
-from ringback.simulator.post import Webhook
 from ringback.simulator.records import Message
+from ringback.simulator.webhook_client import Webhook
 from ringback.simulator.world import World
 
 LONGEST_QUEUE = 36_000.0

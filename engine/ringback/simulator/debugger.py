@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from ringback.simulator.post import Delivery, Webhook, without_user
 from ringback.simulator.records import Notification
+from ringback.simulator.webhook_client import Delivery, Webhook, without_user
 from ringback.simulator.world import World
 
 WORDS = {

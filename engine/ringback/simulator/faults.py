@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.simulator.dice import Dice
+from ringback.simulator.randomness import Dice
 
 REQUEST_FAULTS: dict[str, tuple[str, ...]] = {
     "error": ("status", "code", "created", "body", "content_type", "retry_after"),

@@ -9,9 +9,9 @@ from typing import Any
 from ringback.simulator import consent, reply, streams
 from ringback.simulator.attachments import attach
 from ringback.simulator.numbering import friendly
-from ringback.simulator.post import Webhook
 from ringback.simulator.records import Message, Resource
 from ringback.simulator.refusal import invalid
+from ringback.simulator.webhook_client import Webhook
 from ringback.simulator.world import World
 from ringback.twilio.segments import count
 

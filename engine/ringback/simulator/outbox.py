@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ringback.simulator.faults import Fault
 from ringback.simulator.override import read_override
-from ringback.simulator.post import Delivery, Webhook, without_user
+from ringback.simulator.webhook_client import Delivery, Webhook, without_user
 from ringback.simulator.world import World
 
 Done = Callable[[Delivery], None]

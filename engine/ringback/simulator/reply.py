@@ -9,11 +9,11 @@ from functools import partial
 from urllib.parse import urljoin
 
 from ringback.simulator.debugger import Trouble, report
-from ringback.simulator.post import Delivery, Webhook
 from ringback.simulator.records import Message
 from ringback.simulator.refusal import Refusal
 from ringback.simulator.sending import Wish, send
 from ringback.simulator.twiml import Document, Element, parse
+from ringback.simulator.webhook_client import Delivery, Webhook
 from ringback.simulator.world import World
 
 DOCUMENTS = 20

@@ -8,8 +8,8 @@ import json
 from functools import partial
 from typing import Any
 
-from ringback.simulator.post import Delivery, Webhook
 from ringback.simulator.records import Message
+from ringback.simulator.webhook_client import Delivery, Webhook
 from ringback.simulator.world import World
 
 MESSAGE_STATUSES = frozenset({"queued", "sent", "delivered", "undelivered", "failed", "read"})

@@ -11,12 +11,12 @@ from typing import cast
 from ringback.simulator import streams
 from ringback.simulator.debugger import Trouble as Entry
 from ringback.simulator.debugger import report
-from ringback.simulator.post import Delivery, Webhook
 from ringback.simulator.records import Resource
 from ringback.simulator.refusal import Refusal, missing
 from ringback.simulator.sending import Wish, send
 from ringback.simulator.voice import ports
 from ringback.simulator.voice.exchange import Exchange
+from ringback.simulator.webhook_client import Delivery, Webhook
 from ringback.simulator.world import World
 
 TOLD = {

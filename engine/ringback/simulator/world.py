@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringback.simulator.clock import Clock
-from ringback.simulator.dice import Dice
 from ringback.simulator.faults import Fault, Plan, faults_from
 from ringback.simulator.handset import Handset
 from ringback.simulator.ledger import Ledger
-from ringback.simulator.post import Courier, Secret
+from ringback.simulator.randomness import Dice
 from ringback.simulator.records import (
     Account,
     Media,
@@ -24,6 +23,7 @@ from ringback.simulator.records import (
     Resource,
     Table,
 )
+from ringback.simulator.webhook_client import Courier, Secret
 
 if TYPE_CHECKING:
     from ringback.simulator.outbox import Outbox

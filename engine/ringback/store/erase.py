@@ -14,13 +14,13 @@ from typing import TypeVar
 
 from ringback.errors import RingbackError
 from ringback.events import Event
-from ringback.seams import iso
+from ringback.runtime import iso
+from ringback.store.incidents import ERASED
 from ringback.store.journal import get_meta, set_meta
-from ringback.store.keeping import forget_events
 from ringback.store.log import LogRow
 from ringback.store.migrations import migrate_journal, migrate_log
+from ringback.store.retention import forget_events
 from ringback.store.sqlite import connect_writer, speaking
-from ringback.store.watching import ERASED
 from ringback.twilio.webhooks import events_from
 
 T = TypeVar("T")

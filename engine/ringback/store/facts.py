@@ -4,7 +4,7 @@ import json
 import sqlite3
 from datetime import datetime, timedelta
 
-from ringback.seams import Seams, from_iso, iso
+from ringback.runtime import Runtime, from_iso, iso
 from ringback.twilio.error_codes import error_class as class_of
 
 
@@ -14,9 +14,9 @@ class JournalFacts:
     Conversations are written `ours/theirs`, times are UTC.
     """
 
-    def __init__(self, connection: sqlite3.Connection, seams: Seams) -> None:
+    def __init__(self, connection: sqlite3.Connection, runtime: Runtime) -> None:
         self._connection = connection
-        self._seams = seams
+        self._runtime = runtime
 
     def message_count(self, conversation: str) -> int:
         """How many messages came in on this conversation so far."""
@@ -51,7 +51,7 @@ class JournalFacts:
         if type_pattern.endswith(".*"):
             where, values = ["type >= ?", "type < ?"], [type_pattern[:-1], type_pattern[:-2] + "/"]
         where.append("source <> 'replay' and received_at >= ?")
-        values.append(iso(self._seams.now() - timedelta(seconds=seconds)))
+        values.append(iso(self._runtime.now() - timedelta(seconds=seconds)))
         if conversation:
             where.append("conversation = ?")
             values.append(conversation)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ringback.errors import DataError, HeldError, StorageError
-from ringback.seams import iso
+from ringback.runtime import iso
 
 DATABASES = ("log.db", "journal.db")
 

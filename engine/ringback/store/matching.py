@@ -7,9 +7,9 @@ from sqlite3 import Connection, Row
 
 from ringback.events import Event
 from ringback.outcomes import advance, normal_status, rank, state_for
-from ringback.seams import iso
-from ringback.store import settling
-from ringback.store.consenting import learn
+from ringback.runtime import iso
+from ringback.store import evidence
+from ringback.store.consents import learn
 from ringback.store.journal import get_meta, set_meta
 
 CURSOR = "cursor"
@@ -73,19 +73,6 @@ class Recorded:
 def cursor(connection: Connection) -> int:
     """The id of the last log row that has been matched."""
     return int(get_meta(connection, CURSOR, "0"))
-
-
-def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Which of these identities the journal has seen already."""
-    found: set[str] = set()
-    for start in range(0, len(keys), 500):
-        chunk = keys[start : start + 500]
-        marks = ",".join("?" * len(chunk))
-        rows = connection.execute(
-            f"select dedupe_key from events where dedupe_key in ({marks})", chunk
-        )
-        found.update(row[0] for row in rows)
-    return found
 
 
 def depths(connection: Connection, tags: Sequence[str]) -> dict[str, int]:
@@ -290,11 +277,11 @@ def _proven(connection: Connection, event: Event, row: Row) -> str:
     held, told = str(row["remote_sid"]), event.subject_sid
     if held == told or not event.tag:
         return held or told
-    if held and settling.made_before(connection, row["uid"], event.tag):
+    if held and evidence.made_before(connection, row["uid"], event.tag):
         uid = event.uid.replace("evt", "inc", 1)
-        settling.made_twice(connection, row["uid"], (held, told), uid, event.received_at)
+        evidence.made_twice(connection, row["uid"], (held, told), uid, event.received_at)
         return held
-    settling.give_back(connection, told, row["uid"])
+    evidence.give_back(connection, told, row["uid"])
     return told
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ringback.store import replaying
+from ringback.store import replays
 from ringback.store.log import LogReader, LogRow
 from ringback.store.sqlite import connect_reader, speaking
 
@@ -298,9 +298,9 @@ class Questions:
         answer = self.answer(event_uid)
         cause = self._cause(event)
         with speaking(self._path):
-            copies = replaying.replays(self._connection, event_uid)
+            copies = replays.replays(self._connection, event_uid)
         key = self._one("select dedupe_key from events where uid = ?", (event_uid,))
-        original = replaying.replayed(key["dedupe_key"]) if key else ""
+        original = replays.replayed(key["dedupe_key"]) if key else ""
         return {
             "event": event, "cause": cause, "runs": runs, "answer": answer,
             "replays": original, "replayed": copies,

@@ -11,12 +11,12 @@ from sqlite3 import Connection, DatabaseError
 
 from ringback.errors import RingbackError, StorageError
 from ringback.events import Event
+from ringback.store.events import KnownEvents
 from ringback.store.journal import set_meta
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, speaking
-from ringback.store.told import Told
 from ringback.twilio.webhooks import events_from
 
 PAGE = 500
@@ -173,7 +173,7 @@ def _matched(
 
 
 def _fresh(connection: Connection, batch: Sequence[Matched]) -> list[Matched]:
-    told = Told.read(connection, [item.event for item in batch])
+    told = KnownEvents.read(connection, [item.event for item in batch])
     fresh = []
     for item in batch:
         if not told.under(item.event):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ringback.testing.bench import Bench, RunFailed
-    from ringback.testing.box import BoxError, TwilioBox, running_box
     from ringback.testing.events import (
         NOON,
         OURS,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         webhook,
     )
     from ringback.testing.reaction import Reaction
+    from ringback.testing.twilio_box import BoxError, TwilioBox, running_box
 
 __all__ = [
     "NOON",
@@ -52,9 +52,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BoxError": "ringback.testing.box",
-    "TwilioBox": "ringback.testing.box",
-    "running_box": "ringback.testing.box",
+    "BoxError": "ringback.testing.twilio_box",
+    "TwilioBox": "ringback.testing.twilio_box",
+    "running_box": "ringback.testing.twilio_box",
     "Bench": "ringback.testing.bench",
     "RunFailed": "ringback.testing.bench",
     "Reaction": "ringback.testing.reaction",

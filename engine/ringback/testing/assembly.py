@@ -9,7 +9,7 @@ from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.plugins.gather import gather
 from ringback.plugins.loader import PluginSet, load_plugins
-from ringback.rules.ruleset import RuleSet
+from ringback.rules.engine.ruleset import RuleSet
 
 
 def plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) -> PluginSet:

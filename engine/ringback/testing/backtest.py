@@ -17,10 +17,10 @@ from ringback.actions import Action, PlaceCall, SendMessage, Stop, to_params
 from ringback.events import Event
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.replay import LEAVING
-from ringback.rules.ruleset import RuleSet
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.store.events import KnownEvents
 from ringback.store.log import LogReader
-from ringback.store.performed import Performed
-from ringback.store.told import Told
+from ringback.store.replays import Performed
 from ringback.testing.bench import Bench
 from ringback.testing.reaction import Reaction
 from ringback.twilio import segments
@@ -35,7 +35,7 @@ Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Wished:
+class Origin:
     """One action that would have been wished, and `held`: why it would not have left the house."""
 
     at: datetime
@@ -70,13 +70,13 @@ class Report:
     first: datetime | None
     last: datetime | None
     rules: dict[str, Figures]
-    wished: tuple[Wished, ...]
+    wished: tuple[Origin, ...]
     waiting: int
     failures: tuple[tuple[str, str, str], ...] = ()
     """The event, the rule or hook, and why, in their order."""
 
     @property
-    def done(self) -> list[Wished]:
+    def done(self) -> list[Origin]:
         """What would have left the house."""
         return [each for each in self.wished if not each.held]
 
@@ -96,7 +96,7 @@ class Difference:
     """How that differs from what was really done: in both, only now, only then."""
 
     same: int
-    added: tuple[Wished, ...]
+    added: tuple[Origin, ...]
     gone: tuple[Performed, ...]
 
 
@@ -111,7 +111,7 @@ class Backtest:
         self._events = 0
         self._first: datetime | None = None
         self._rules: defaultdict[str, Figures] = defaultdict(Figures)
-        self._wished: list[Wished] = []
+        self._wished: list[Origin] = []
         self._failures: list[tuple[str, str, str]] = []
 
     def feed(self, event: Event) -> Reaction:
@@ -152,7 +152,7 @@ class Backtest:
         held = known.state if known is not None and known.state in ("shadow", "draft") else ""
         held = held or self._consent.refusal(action, event)
         key = event.dedupe_key if event is not None else ""
-        self._wished.append(Wished(self._bench.clock.now(), key, rule, action, held))
+        self._wished.append(Origin(self._bench.clock.now(), key, rule, action, held))
         if held:
             figures.held[held] += 1
             return
@@ -191,7 +191,7 @@ class _Consent:
 
 def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
     """The events of the log in order, each once, since that moment (ISO; empty: from the start)."""
-    told = Told()
+    told = KnownEvents()
     place = _before(log, since) if since else 0
     while rows := log.after(place, BATCH):
         place = rows[-1].id
@@ -209,7 +209,7 @@ def compare(report: Report, before: Iterable[Performed]) -> Difference:
     """What would be done now against what was done then."""
     then = list(before)
     left = Counter(identity(each.event, each.kind, each.params) for each in then)
-    added: list[Wished] = []
+    added: list[Origin] = []
     same = 0
     for wish in report.done:
         if left[wish.identity]:

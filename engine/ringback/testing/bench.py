@@ -14,18 +14,18 @@ from typing import Any, Protocol, TypeVar
 from ringback.actions import Action, Stop
 from ringback.errors import RingbackError, RuleErrors
 from ringback.events import Event
-from ringback.plugins import turns
+from ringback.plugins import run_plugin
 from ringback.plugins.context import Context, SettledAction, context_for
 from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
-from ringback.rules.durations import parse_duration
-from ringback.rules.interpreter import Progress, Wake, begin, resume
+from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
+from ringback.rules.engine.ruleset import RuleSet, triggered
+from ringback.rules.language.scope import Scope
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet, triggered
-from ringback.rules.scope import Scope
+from ringback.rules.timing.durations import parse_duration
 from ringback.testing.assembly import plugins_of, ruleset_of
 from ringback.testing.events import NOON
-from ringback.testing.past import Past, SteppedClock
+from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.reaction import Reaction
 from ringback.testing.runs import Run, Runs
 
@@ -232,7 +232,7 @@ class Bench:
         def turn() -> Progress:
             if rule.handler is None:
                 return begin(rule, event, self.past, now, places=places)
-            return turns.begin(rule, event, self._context(rule), places=places)
+            return run_plugin.begin(rule, event, self._context(rule), places=places)
 
         return self._went(rule, event, key, turn, by)
 
@@ -249,7 +249,7 @@ class Bench:
             if rule.handler is None:
                 return resume(rule, run.event, self.past, now, state, wake, places=places)
             context = self._context(rule)
-            return turns.resume(rule, run.event, context, state, wake, places=places)
+            return run_plugin.resume(rule, run.event, context, state, wake, places=places)
 
         return self._went(rule, run.event, run.key, turn, by)
 

@@ -22,16 +22,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
-from ringback.rules.calendar import zone
-from ringback.rules.cel import Language
-from ringback.rules.durations import parse_duration
-from ringback.rules.nodes import Node, parse, read_source
-from ringback.rules.places import Source
-from ringback.rules.reader import Reader
-from ringback.rules.words import did_you_mean
+from ringback.rules.files.reader import Reader
+from ringback.rules.files.source_map import Source
+from ringback.rules.files.yaml_tree import Node, parse, read_source
+from ringback.rules.language.cel import Language
+from ringback.rules.language.messages import did_you_mean
+from ringback.rules.timing.calendar import zone
+from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
-from ringback.testing.wishes import plain_wishes, unlike
+from ringback.testing.expectations import plain_wishes, unlike
 
 
 class CaseModel(BaseModel):

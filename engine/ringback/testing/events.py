@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from ringback.actions import Action, SendMessage
 from ringback.events import Event, conversation_of
 from ringback.plugins.context import SettledAction
-from ringback.seams import encode_ulid, iso
+from ringback.runtime import encode_ulid, iso
 from ringback.twilio.error_codes import error_class
 from ringback.twilio.webhooks import events_from
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ringback.testing.bench import Bench
-    from ringback.testing.box import TwilioBox
+    from ringback.testing.twilio_box import TwilioBox
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def bench(pytestconfig: pytest.Config) -> "Bench":
 @pytest.fixture(scope="session")
 def twilio_box_process() -> "Iterator[TwilioBox]":
     """One Twilio in a box for the whole run of pytest; `twilio_box` hands it out afresh."""
-    from ringback.testing.box import running_box
+    from ringback.testing.twilio_box import running_box
 
     with running_box() as box:
         yield box

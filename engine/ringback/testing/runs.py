@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.events import Event, matches_type
-from ringback.rules.interpreter import Wait
+from ringback.rules.engine.interpreter import Wait
 from ringback.rules.model import Rule
 
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from ringback.errors import RingbackError
 from ringback.events import Event, conversation_of
-from ringback.seams import from_iso
+from ringback.runtime import from_iso
 from ringback.twilio import streams
 from ringback.twilio.error_codes import error_class
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
-from ringback.seams import Seams, iso
-from ringback.store import replaying, running, sending, settling
+from ringback.runtime import Runtime, iso
+from ringback.store import attempts, evidence, replays, runs
+from ringback.store.attempts import StoredAction
 from ringback.store.journal import set_meta
-from ringback.store.sending import StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
-from ringback.worker.plan import DRAFT, patience
+from ringback.worker.run.plan import DRAFT, patience
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +29,15 @@ class Control:
     """Answers one operation at a time; `reload` reads rules and plugins again."""
 
     def __init__(
-        self, engine: Engine, seams: Seams, reload: Callable[[], Awaitable[list[str]]]
+        self, engine: Engine, runtime: Runtime, reload: Callable[[], Awaitable[list[str]]]
     ) -> None:
         self._engine = engine
-        self._seams = seams
+        self._runtime = runtime
         self._reload = reload
         self._pauses = 0
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
-        """One message of the socket. Raises UsageError, which is told to the asker."""
+        """One message of the socket. Raises UsageError, which is told to the reader."""
         operation = str(message.get("op") or "")
         if operation == "wake":
             self._engine.wake()
@@ -57,7 +57,7 @@ class Control:
         return self._engine.status()
 
     async def _do_pause(self, message: Message) -> dict[str, Any]:
-        """Hold sends from this moment on, whatever the disk says; it only decides whether that
+        """RestoreGuard sends from this moment on, whatever the disk says; it only decides whether that
         outlasts a restart. Raises StorageError when it does not."""
         self._pauses += 1
         self._engine.sender.paused = True
@@ -105,16 +105,16 @@ class Control:
 
     async def _do_release(self, message: Message) -> dict[str, Any]:
         rule = str(message.get("rule") or "")
-        if not await self._engine.journal.write(partial(running.release, rule=rule)):
+        if not await self._engine.journal.write(partial(runs.release, rule=rule)):
             raise UsageError(f"rule {rule!r} has no strikes")
         self._engine.matcher.quarantined.pop(rule, None)
         return {"state": "released"}
 
     async def _do_cancel_run(self, message: Message) -> dict[str, Any]:
         uid = str(message.get("uid") or "")
-        now = iso(self._seams.now())
+        now = iso(self._runtime.now())
         done = await self._engine.journal.write(
-            partial(running.cancel_runs, uids=[uid], reason="cancelled by a person", now=now)
+            partial(runs.cancel_runs, uids=[uid], reason="cancelled by a person", now=now)
         )
         if not done:
             raise UsageError(f"run {uid!r} is not under way")
@@ -129,7 +129,7 @@ class Control:
         """Send an action again, or say yes to a draft. What may have happened already wants an
         explicit `may_duplicate`; what has waited too long is wanted anew."""
         uid = str(message.get("uid") or "")
-        action = sending.get_action(self._engine.journal.reader, uid)
+        action = attempts.get_action(self._engine.journal.reader, uid)
         if action is None:
             raise UsageError(f"there is no action {uid!r}")
         doubtful = action.state in _DOUBTFUL and action.reason != DRAFT
@@ -148,7 +148,7 @@ class Control:
     def _wanted(self, action: StoredAction) -> str | None:
         """Until when an action is wanted that a person sends again: from now on for as long as at
         first, when that time has passed."""
-        now = self._seams.now()
+        now = self._runtime.now()
         if not action.send_by or action.send_by > iso(now):
             return None
         return iso(now + timedelta(seconds=patience(action.action)))
@@ -173,7 +173,7 @@ class Control:
     async def _own(self, uid: str, sid: str, reason: str) -> str:
         """Give an action the record that it made. What was reported about the record counts."""
         reader = self._engine.journal.reader
-        action = sending.get_action(reader, uid)
+        action = attempts.get_action(reader, uid)
         if action is None:
             raise UsageError(self._elsewhere(uid, _DOUBTFUL))
         prefixes = _PREFIXES.get(action.kind)
@@ -181,11 +181,11 @@ class Control:
             raise UsageError(f"a {action.kind} has no SID of its own; say --sent alone")
         if not is_sid(sid, *prefixes):
             raise UsageError(f"{sid!r} is no SID of a {action.kind} ({' or '.join(prefixes)}…)")
-        holder = settling.holder(reader, sid)
+        holder = evidence.holder(reader, sid)
         if holder:
             raise UsageError(f"{sid} belongs to action {holder}")
         claim = partial(
-            settling.own, action=action, sid=sid, reason=reason, now=iso(self._seams.now())
+            evidence.own, action=action, sid=sid, reason=reason, now=iso(self._runtime.now())
         )
         state = await self._engine.journal.write(claim)
         if not state:
@@ -199,7 +199,7 @@ class Control:
         rule = self._engine.matcher.ruleset.get(name) if name else None
         if name and rule is None:
             raise UsageError(f"the worker has no rule {name!r}")
-        doubtful = replaying.undecided(self._engine.journal.reader, uid)
+        doubtful = replays.undecided(self._engine.journal.reader, uid)
         if doubtful and not message.get("may_duplicate"):
             names = ", ".join(f"{action} ({state})" for action, state in doubtful[:5])
             raise UsageError(
@@ -221,14 +221,14 @@ class Control:
         uid = str(message.get("uid") or "")
         done = await self._engine.journal.write(
             partial(
-                sending.decide, uid=uid, expected=expected, state=state, reason=reason,
-                now=iso(self._seams.now()), send_by=send_by,
+                attempts.decide, uid=uid, expected=expected, state=state, reason=reason,
+                now=iso(self._runtime.now()), send_by=send_by,
             )
         )  # fmt: skip
         if not done:
             raise UsageError(self._elsewhere(uid, expected))
 
     def _elsewhere(self, uid: str, expected: tuple[str, ...]) -> str:
-        action = sending.get_action(self._engine.journal.reader, uid)
+        action = attempts.get_action(self._engine.journal.reader, uid)
         where = f"is {action.state}" if action else "does not exist"
         return f"action {uid!r} {where}; this wants {' or '.join(expected)}"

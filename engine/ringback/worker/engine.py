@@ -16,37 +16,37 @@ from ringback.errors import Problem, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
-from ringback.hands import Hands, Held
+from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
+from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet
-from ringback.seams import Seams, from_iso, iso
-from ringback.store import matching, recall, running, sending
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import attempts, events, matching, runs
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
-from ringback.store.running import NewAction
-from ringback.worker.answers import Waiting
-from ringback.worker.asking import Asker
-from ringback.worker.calls import Calls
-from ringback.worker.clock import Clock
-from ringback.worker.confirm import Confirmer
-from ringback.worker.gate import Gatekeeper
-from ringback.worker.handlers import Handlers
-from ringback.worker.hold import Hold
-from ringback.worker.hooks import Hooks
-from ringback.worker.incidents import Incidents
-from ringback.worker.jobs import Ready, Runner
-from ringback.worker.lanes import Lanes
-from ringback.worker.match import Found, Matcher, Step
-from ringback.worker.notices import Notices
-from ringback.worker.repair import Repairer
-from ringback.worker.resume import Resumer, home
-from ringback.worker.schedules import Schedules
-from ringback.worker.send import Sender
-from ringback.worker.settle import Settler
-from ringback.worker.waits import Waits
-from ringback.worker.watch import Watch
+from ringback.store.runs import NewAction
+from ringback.worker.gate.gate import Gatekeeper
+from ringback.worker.match.confirm import Confirmer
+from ringback.worker.match.matcher import Found, Matcher, Step
+from ringback.worker.match.schedules import Schedules
+from ringback.worker.match.waits import Waits
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.repair import Repairer
+from ringback.worker.recovery.restore_guard import RestoreGuard
+from ringback.worker.recovery.watchdogs import Watch
+from ringback.worker.run.call_answers import Waiting
+from ringback.worker.run.calls import Calls
+from ringback.worker.run.handlers import Handlers
+from ringback.worker.run.hooks import Hooks
+from ringback.worker.run.keyed_queue import KeyedQueue
+from ringback.worker.run.resume import Resumer, home
+from ringback.worker.run.runner import Ready, Runner
+from ringback.worker.send.notices import Notices
+from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.sender import Sender
+from ringback.worker.send.server_clock import ServerClock
+from ringback.worker.send.settle import Settler
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ class Engine:
         log_reader: LogReader,
         journal: Journal,
         gateway: Gateway | None,
-        seams: Seams,
-        hands: Hands | None,
+        runtime: Runtime,
+        in_flight: InFlight | None,
         on_poisoned: Callable[[str], None],
         notices: Notices,
         receiver: Link | None = None,
@@ -94,76 +94,76 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.journal = journal
-        self.boot = seams.uid("boot")
+        self.boot = runtime.uid("boot")
         self._log = log_reader
-        self._seams = seams
-        self._hands = hands
+        self._runtime = runtime
+        self._in_flight = in_flight
         self._loaded = loaded
-        self.handlers = handlers or Handlers(hands, on_poisoned)
-        self.lanes = Lanes()
+        self.handlers = handlers or Handlers(in_flight, on_poisoned)
+        self.queue = KeyedQueue()
         self.waits = Waits()
-        self.gate = Gatekeeper(journal, log_reader, settings, seams)
-        self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, seams)
-        self.calls = Calls(journal, log_reader, seams, settings.answer_seconds, self._match_row)
+        self.gate = Gatekeeper(journal, log_reader, settings, runtime)
+        self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
+        self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
         self.runner = Runner(
-            journal=journal, settings=settings, seams=seams, handlers=self.handlers,
+            journal=journal, settings=settings, runtime=runtime, handlers=self.handlers,
             on_actions=self._planned, on_quarantine=self._quarantine,
             on_waiting=lambda run, event, progress: self.resumer.waits_now(run, event, progress),
             on_run_end=lambda run: self.resumer.ended(run),
         )  # fmt: skip
         self.resumer = Resumer(
-            journal=journal, log_reader=log_reader, seams=seams, runner=self.runner,
-            lanes=self.lanes, waits=self.waits, on_due=self._due,
+            journal=journal, log_reader=log_reader, runtime=runtime, runner=self.runner,
+            queue=self.queue, waits=self.waits, on_due=self._due,
         )  # fmt: skip
         limits = Limits(
-            settings.mode, seams=seams, rate=settings.gateway_rate,
+            settings.mode, runtime=runtime, rate=settings.gateway_rate,
             pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
         )  # fmt: skip
-        clock = Clock(seams)
+        clock = ServerClock(runtime)
         self.sender = Sender(
-            journal=journal, settings=settings, seams=seams, gateway=gateway, gate=self.gate,
+            journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=self.gate,
             clock=clock, limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
             on_due=self._due,
         )  # fmt: skip
-        asker = Asker(gateway, limits, seams, clock)
-        self.incidents = Incidents(journal, seams)
+        reader = GatewayReader(gateway, limits, runtime, clock)
+        self.incidents = Incidents(journal, runtime)
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
         self.watch = Watch(
-            journal=journal, settings=settings, seams=seams, asker=asker,
+            journal=journal, settings=settings, runtime=runtime, reader=reader,
             incidents=self.incidents, on_event=self.wake,
             repairer=Repairer(
-                journal=journal, settings=settings, seams=seams, asker=asker,
+                journal=journal, settings=settings, runtime=runtime, reader=reader,
                 receiver=self.receiver, incidents=self.incidents,
             ),
         )  # fmt: skip
         self.settler = Settler(
-            journal=journal, settings=settings, seams=seams, asker=asker,
+            journal=journal, settings=settings, runtime=runtime, reader=reader,
             on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
-        self.hold = Hold(
-            journal=journal, log_reader=log_reader, settings=settings, seams=seams, asker=asker,
+        self.hold = RestoreGuard(
+            journal=journal, log_reader=log_reader, settings=settings, runtime=runtime, reader=reader,
             settler=self.settler, sender=self.sender, matcher=self.matcher,
             incidents=self.incidents, on_end=self._ended,
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
-        claims = partial(recall.unproven, journal.reader, log_reader)
+        claims = partial(events.unproven, journal.reader, log_reader)
         self.confirmer = Confirmer(gateway, settings.account_sid, claims, self._proof)
-        self.schedules = Schedules(journal, seams, self.wake)
-        self.hooks = Hooks(self.handlers, journal, seams, settings, self._planned)
+        self.schedules = Schedules(journal, runtime, self.wake)
+        self.hooks = Hooks(self.handlers, journal, runtime, settings, self._planned)
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()
         self._matching = asyncio.Lock()
-        self.adopt(loaded)
+        self.reload(loaded)
 
-    def adopt(self, loaded: Loaded) -> None:
+    def reload(self, loaded: Loaded) -> None:
         """Take rules and plugins into use, all at once: the next event meets the new ones."""
         self._loaded = loaded
         for part in (self.matcher, self.waits, self.resumer, self.schedules):
             part.ruleset = loaded.ruleset
-        self.gate.adopt(loaded.ruleset.rules)
-        self.runner.adopt(loaded.ruleset, loaded.plugins)
-        self.hooks.adopt(loaded.plugins, loaded.ruleset.wants)
+        self.gate.reload(loaded.ruleset.rules)
+        self.runner.reload(loaded.ruleset, loaded.plugins)
+        self.hooks.reload(loaded.plugins, loaded.ruleset.wants)
         self._clock.set()
 
     async def run(
@@ -185,7 +185,7 @@ class Engine:
         self.sender.stopping = True
         for loop in loops[:-1]:
             loop.cancel()
-        await self.lanes.idle()
+        await self.queue.idle()
         await self.sender.idle()
         await self.hold.mark()
         await self.confirmer.close()
@@ -202,20 +202,20 @@ class Engine:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
         await self.hooks.listen()
         await self.hold.begin()
-        now = self._seams.now()
+        now = self._runtime.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))
         lost = await self.journal.write(
-            partial(sending.recover, boot=self.boot, now=iso(now), settle_at=settle_at)
+            partial(attempts.recover, boot=self.boot, now=iso(now), settle_at=settle_at)
         )
         if lost:
             log.warning("%d requests were under way when the last worker ended; now unknown", lost)
-        self.matcher.quarantined = running.quarantined(self.journal.reader)
+        self.matcher.quarantined = runs.quarantined(self.journal.reader)
         self.resumer.quarantined = self.matcher.quarantined
         self.resumer.restore()
         self.confirmer.refill()
         self.sender.refill()
 
-    async def blame(self, held: Sequence[Held], ended: str) -> None:
+    async def blame(self, held: Sequence[UserCall], ended: str) -> None:
         """Judge the runs that the last worker had on its hands, by how it ended.
 
         When the supervisor killed it, what was past its limit then had blocked it, and has failed.
@@ -232,8 +232,8 @@ class Engine:
                 reason = f"{who}blocked the worker for more than {item.limit:g} s; it was killed"
                 await self.journal.write(
                     partial(
-                        running.finish, run_uid=item.run_uid, state="failed", reason=reason,
-                        now=iso(self._seams.now()),
+                        runs.finish, run_uid=item.run_uid, state="failed", reason=reason,
+                        now=iso(self._runtime.now()),
                     )
                 )  # fmt: skip
                 await self.runner.strike(item.rule, item.plugin, reason)
@@ -245,7 +245,7 @@ class Engine:
     async def _match_loop(self) -> None:
         while True:
             self._news.clear()
-            crowded = len(self.lanes) >= JOBS_LIMIT
+            crowded = len(self.queue) >= JOBS_LIMIT
             if not crowded and await self._match():
                 await asyncio.sleep(0)
                 continue
@@ -260,7 +260,7 @@ class Engine:
         async with self._matching:
             step = await self.matcher.step()
             if not step.rows:
-                fresh = recall.unmatched(self.journal.reader, self._log, RELOAD_ROWS)
+                fresh = events.unmatched(self.journal.reader, self._log, RELOAD_ROWS)
                 step = await self.matcher.internal(fresh) if fresh else step
         self._handle(step)
         return bool(step.rows)
@@ -295,7 +295,7 @@ class Engine:
             if event.trust == "claimed":
                 self.confirmer.look(event)
         for uid, trust in step.twins:
-            self.lanes.put(uid, partial(self._proof, uid, trust, ""))
+            self.queue.put(uid, partial(self._proof, uid, trust, ""))
         for moved in step.moved:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
@@ -317,7 +317,7 @@ class Engine:
             if waiting is not None:
                 waiting.give("")
 
-        self.lanes.put(event.call_sid if waiting is not None else home(event), work)
+        self.queue.put(event.call_sid if waiting is not None else home(event), work)
 
     def _planned(self, actions: Sequence[NewAction]) -> None:
         self.sender.offer([action.stored() for action in actions])
@@ -338,7 +338,7 @@ class Engine:
         """Look after what waits for its time: runs, schedules, delayed actions."""
         while True:
             self._clock.clear()
-            now = iso(self._seams.now())
+            now = iso(self._runtime.now())
             await self.hooks.listen()
             self.resumer.due()
             await self.schedules.step()
@@ -346,8 +346,8 @@ class Engine:
             self.sender.refill()
             # What was due is in the sender's hands now; only what comes later is waited for.
             await self._until(
-                self._clock, running.next_due_run(self.journal.reader),
-                sending.next_due_send(self.journal.reader, now), self.schedules.next_due(),
+                self._clock, runs.next_due_run(self.journal.reader),
+                attempts.next_due_send(self.journal.reader, now), self.schedules.next_due(),
             )  # fmt: skip
 
     async def _settle_loop(self) -> None:
@@ -356,7 +356,7 @@ class Engine:
         while True:
             self._doubt.clear()
             await self.settler.step()
-            await self._until(self._doubt, sending.next_due_unknown(self.journal.reader))
+            await self._until(self._doubt, attempts.next_due_unknown(self.journal.reader))
 
     async def _probe_loop(self) -> None:
         """Ask after what is down. Nothing else may stand before this: all of it waits for it."""
@@ -367,7 +367,7 @@ class Engine:
     async def _until(self, news: asyncio.Event, *dues: str | None) -> None:
         """Wait for news or until something is due. At most a minute, so that a clock that jumped
         is seen."""
-        now = self._seams.now()
+        now = self._runtime.now()
         waits = [(from_iso(due) - now).total_seconds() for due in dues if due]
         try:
             async with asyncio.timeout(min(60.0, max(0.02, min(waits, default=60.0)))):
@@ -376,10 +376,10 @@ class Engine:
             return
 
     async def _beat_loop(self) -> None:
-        pause = BEAT_SECONDS if self._hands is not None else IDLE_SECONDS
+        pause = BEAT_SECONDS if self._in_flight is not None else IDLE_SECONDS
         while True:
-            if self._hands is not None:
-                self._hands.beat()
+            if self._in_flight is not None:
+                self._in_flight.beat()
             if self.journal.broken is not None:
                 raise self.journal.broken
             await asyncio.sleep(pause)
@@ -388,7 +388,7 @@ class Engine:
         """What the worker is doing, for the shell and the health page."""
         return {
             "cursor": self.matcher.cursor,
-            "jobs": len(self.lanes),
+            "jobs": len(self.queue),
             "sending": self.sender.busy,
             "paused": self.sender.paused,
             "held": self.hold.why,

@@ -14,17 +14,17 @@ from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
-from ringback.gateway.outbound import Outbound
-from ringback.hands import Hands, Held
+from ringback.gateway.safe_http import Outbound
+from ringback.inflight import InFlight, UserCall
 from ringback.ipc import serve, socket_path
-from ringback.seams import REAL
+from ringback.runtime import REAL
 from ringback.store.journal import Journal, get_meta
 from ringback.store.locks import hold
 from ringback.store.log import LogReader
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
-from ringback.worker.notices import Notices
 from ringback.worker.reload import Load, Reloading
+from ringback.worker.send.notices import Notices
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +81,10 @@ def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextMana
 async def _work(
     settings: Settings, load: Load, again: Callable[[], Settings], supervised: bool
 ) -> int:
-    hands_path = settings.data / "worker.hands"
-    left = _left_behind(hands_path)
-    hands = Hands.create(hands_path)
-    hands.beat()
+    inflight_path = settings.data / "worker.inflight"
+    left = _left_behind(inflight_path)
+    in_flight = InFlight.create(inflight_path)
+    in_flight.beat()
     loaded = load(settings)
     journal = Journal(settings.data / "journal.db")
     log_reader = LogReader(settings.data / "log.db")
@@ -104,7 +104,7 @@ async def _work(
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
             settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
-            gateway=gateway, seams=REAL, hands=hands, on_poisoned=restart,
+            gateway=gateway, runtime=REAL, in_flight=in_flight, on_poisoned=restart,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
                 going_out=settings.notify,
@@ -127,12 +127,12 @@ async def _work(
     return code
 
 
-def _left_behind(path: Path) -> list[Held]:
+def _left_behind(path: Path) -> list[UserCall]:
     """What the last worker had on its hands when it ended."""
-    old = Hands.open(path)
+    old = InFlight.open(path)
     if old is None:
         return []
-    held = [item for item in old.held() if item.run_uid]
+    held = [item for item in old.calls() if item.run_uid]
     old.close()
     return held
 
@@ -141,7 +141,7 @@ def _left_behind(path: Path) -> list[Held]:
 async def _gateway(settings: Settings) -> AsyncIterator[Gateway | None]:
     """The gateway, or None when no credentials are configured (rules may still run and notify)."""
     try:
-        gateway = Gateway.from_settings(settings, seams=REAL)
+        gateway = Gateway.from_settings(settings, runtime=REAL)
     except RingbackError as error:
         log.warning("%s", error)
         yield None

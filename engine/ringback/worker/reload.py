@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from ringback.config import Settings
 from ringback.errors import ConfigError
-from ringback.gateway.access import Access
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.worker.engine import Engine, Loaded
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Reloading:
             changed = set(fresh.differing(self._settings)) - RECEPTION
             if changed and changed <= CREDENTIALS and self._same_doors(fresh):
                 assert self._gateway is not None
-                self._gateway.sign_in(Access.from_settings(fresh))
+                self._gateway.sign_in(Credentials.from_settings(fresh))
                 self._settings = fresh
                 changed = set()
         except ConfigError as error:
@@ -84,7 +84,7 @@ class Reloading:
         fresh = self._load(settings)
         problems = _told(fresh)
         if not problems:
-            self._engine.adopt(fresh)
+            self._engine.reload(fresh)
         return problems
 
 

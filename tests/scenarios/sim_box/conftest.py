@@ -177,7 +177,7 @@ def _properties(schema: dict[str, Any], document: dict[str, Any]) -> set[str] | 
     return set(schema["properties"]) if "properties" in schema else None
 
 
-class Wire(TwilioHttpClient):
+class Transport(TwilioHttpClient):
     """The official client's own HTTP client, pointed elsewhere and looked at, not changed."""
 
     def __init__(self, base: str, auditor: Auditor) -> None:
@@ -258,7 +258,7 @@ class Box:
         return Client(
             self.card["account_sid"],
             self.card["auth_token"],
-            http_client=Wire(self.base, self.auditor),
+            http_client=Transport(self.base, self.auditor),
         )
 
 

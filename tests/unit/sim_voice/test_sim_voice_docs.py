@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from ringback.simulator import vocabulary
-from ringback.simulator.voice import documents, ears, lifecycle, listening, recorder, sounds
+from ringback.simulator.voice import (
+    documents,
+    gather_record,
+    lifecycle,
+    listening,
+    recorder,
+    sounds,
+)
 
 PAGE = (Path(__file__).parents[3] / "docs/simulator.md").read_text()
 SECTION = PAGE.partition("## Calls, verb by verb")[2].partition("\n## ")[0]
@@ -30,13 +37,13 @@ def test_the_codes_of_documents_are_named(code):
 
 def test_the_seconds_are_those_of_the_program():
     assert (sounds.LETTERS_PER_SECOND, sounds.SHORTEST) == (15, 0.5)
-    assert (sounds.PLAY_SECONDS, sounds.TONE_SECONDS, listening.BEEP_SECONDS) == (5, 0.25, 0.5)
+    assert (sounds.PLAY_SECONDS, sounds.TONE_SECONDS, gather_record.BEEP_SECONDS) == (5, 0.25, 0.5)
     assert (lifecycle.SETUP_SECONDS, lifecycle.BUSY_SECONDS) == (0.5, 1)
     assert [lifecycle.DETECTION_SECONDS[who] for who in ("human", "machine", "fax")] == [2, 4, 3]
     assert lifecycle.GREETING_SECONDS == 8
     assert (recorder.PROCESS_SECONDS, recorder.TRANSCRIBE_SECONDS) == (1, 5)
     assert documents.MAX_DOCUMENTS == 1000
-    assert ears.PAUSES["w"] == 0.5
+    assert listening.PAUSES["w"] == 0.5
     assert (lifecycle.MOST_HOPS, "Five such calls" in SECTION) == (5, True)
     for told in ("15 letters", "5 · ¼ · ½", "½ · 1 more", "2 · 4 · 3 · 8", "1 · 5"):
         assert told in SECTION

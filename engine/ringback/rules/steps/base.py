@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringback.actions import Action, Verb
 from ringback.events import Event
-from ringback.rules.durations import parse_duration
+from ringback.rules.timing.durations import parse_duration
 
 MESSAGE_CAP = 1600
 """Twilio refuses a longer body: https://www.twilio.com/docs/api/errors/21617"""

@@ -2,7 +2,6 @@
 
 from fnmatch import fnmatchcase
 
-from ringback.simulator.furnish import add_number
 from ringback.simulator.numbering import is_e164
 from ringback.simulator.records import Resource
 from ringback.simulator.refusal import invalid
@@ -10,6 +9,7 @@ from ringback.simulator.rest import shapes
 from ringback.simulator.rest.paging import page
 from ringback.simulator.rest.route import Ask, Reply, collection
 from ringback.simulator.rest.settings import changes, fallbacks
+from ringback.simulator.seed import add_number
 
 KINDS = {
     "FriendlyName": "name", "ApiVersion": "text",

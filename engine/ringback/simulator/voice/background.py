@@ -3,7 +3,7 @@
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice.documents import Outcome, Page, Program, do
 from ringback.simulator.voice.effects import Background, Complain, Hear, PickUp, Refer
-from ringback.simulator.voice.listening import recording_callback
+from ringback.simulator.voice.gather_record import recording_callback
 from ringback.simulator.voice.ports import NOBODY, Callback, RecordingSpec
 from ringback.simulator.voice.results import HungUp, Interrupted
 

@@ -24,7 +24,7 @@ from ringback.simulator.voice.effects import (
     TakeFromQueue,
     Target,
 )
-from ringback.simulator.voice.listening import recording_callback
+from ringback.simulator.voice.gather_record import recording_callback
 from ringback.simulator.voice.ports import Callback, Detection, RecordingSpec, Script
 from ringback.simulator.voice.results import Dialed, HungUp, Interrupted, RoomChanged
 from ringback.simulator.voice.sounds import MUSIC_SECONDS, WAIT_MUSIC

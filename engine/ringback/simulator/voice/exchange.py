@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from ringback.simulator.voice.bridges import Bridges
+from ringback.simulator.voice.conferences import Rooms, room_script
 from ringback.simulator.voice.dialler import Dialler
-from ringback.simulator.voice.ears import Ears
 from ringback.simulator.voice.effects import Refer, SendText
 from ringback.simulator.voice.legs import Leg
 from ringback.simulator.voice.lifecycle import Lifecycle
-from ringback.simulator.voice.lines import Lines
+from ringback.simulator.voice.listening import Ears
 from ringback.simulator.voice.ports import (
     Callback,
     CallOptions,
@@ -22,6 +22,7 @@ from ringback.simulator.voice.ports import (
     RecordingSpec,
     Script,
 )
+from ringback.simulator.voice.queues import Lines
 from ringback.simulator.voice.recorder import Recorder
 from ringback.simulator.voice.records import (
     Call,
@@ -33,7 +34,6 @@ from ringback.simulator.voice.records import (
     Transcription,
 )
 from ringback.simulator.voice.results import Referred, Rescripted, Texted
-from ringback.simulator.voice.rooms import Rooms, room_script
 from ringback.simulator.voice.switch import ExchangeError, Switch
 from ringback.simulator.voice.view import view
 

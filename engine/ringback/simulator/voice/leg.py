@@ -15,7 +15,7 @@ then answered by `HungUp` again.
 
 from collections.abc import Mapping
 
-from ringback.simulator.voice import background, dialling, listening, queueing, verbs
+from ringback.simulator.voice import background, dialling, gather_record, queueing, verbs
 from ringback.simulator.voice.documents import (
     CALL,
     HOLD,
@@ -44,8 +44,8 @@ VERBS: Mapping[str, Verb] = {
     "Leave": verbs.leave,
     "Echo": verbs.echo,
     "Sms": verbs.sms,
-    "Gather": listening.gather,
-    "Record": listening.record,
+    "Gather": gather_record.gather,
+    "Record": gather_record.record,
     "Dial": dialling.dial,
     "Enqueue": queueing.enqueue,
     "Start": background.start,

@@ -1,172 +1,183 @@
-"""How do Gather and Record listen to the caller?
+"""What does a leg hear, and what do the hands at it press and say?"""
 
-https://www.twilio.com/docs/voice/twiml/gather and https://www.twilio.com/docs/voice/twiml/record.
-"""
+import math
+from collections.abc import Callable
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from ringback.simulator.voice.effects import Capture, Hear, StopCapture
+from ringback.simulator.voice.legs import Capturing, Leg
+from ringback.simulator.voice.recorder import Recorder
+from ringback.simulator.voice.records import Heard
+from ringback.simulator.voice.results import Elapsed, Key, Recorded, Speech
+from ringback.simulator.voice.sounds import spoken_seconds
+from ringback.simulator.voice.switch import PENDING, ExchangeError, Switch
 
-from ringback.simulator.twiml import Element
-from ringback.simulator.voice import params
-from ringback.simulator.voice.documents import Outcome, Page, Program, do
-from ringback.simulator.voice.effects import (
-    Capture,
-    Complain,
-    Hear,
-    Notify,
-    PickUp,
-    StopCapture,
-)
-from ringback.simulator.voice.ports import Callback, RecordingSpec
-from ringback.simulator.voice.results import HungUp, Interrupted, Key, Recorded, Speech
-from ringback.simulator.voice.sounds import sounds
-from ringback.simulator.voice.verbs import speakable
-
-BEEP_SECONDS = 0.5
+KEYS = frozenset("0123456789ABCD*#")
+PAUSES = {"w": 0.5, "W": 1.0}
+REACTION_SECONDS = 0.5
+MOST_KEYS = 100
+MOST_HEARD = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Wants:
-    """What one Gather listens for."""
+class Ears:
+    """Plays to legs, and brings keys and words to whatever listens there."""
 
-    keys: bool
-    speech: bool
-    timeout: float
-    limit: int
-    finish: str
-    speech_pause: float
-    speech_limit: float
-    barge_in: bool
+    def __init__(self, switch: Switch, recorder: Recorder) -> None:
+        self.switch = switch
+        self.kernel = switch.kernel
+        self.recorder = recorder
+        self.star: Callable[[Leg], None] = lambda leg: None
+        switch.handlers[Hear] = self._hear
+        switch.handlers[Capture] = self._capture
+        switch.handlers[StopCapture] = self._stop_capture
+        recorder.lifecycle.started.append(self._dialled_digits)
 
+    # --- mouth to ear ---
 
-def _wants(verb: Element) -> _Wants:
-    pause = verb.get("speechTimeout")
-    return _Wants(
-        keys="dtmf" in verb.get("input"),
-        speech="speech" in verb.get("input"),
-        timeout=float(verb.number("timeout")),
-        limit=verb.number("numDigits"),
-        finish=verb.get("finishOnKey"),
-        speech_pause=float(pause) if pause.isdigit() else float(verb.number("timeout")),
-        speech_limit=float(verb.number("maxSpeechTime")),
-        barge_in=verb.flag("bargeIn"),
-    )
+    def hear(self, leg: Leg, kind: str, text: str = "") -> None:
+        """Note what is played to a leg."""
+        if len(leg.heard) < MOST_HEARD:
+            leg.heard.append(Heard(self.kernel.now(), kind, text))
 
+    def _dialled_digits(self, leg: Leg) -> None:
+        if leg.options.send_digits:
+            self.hear(leg, "tones", leg.options.send_digits)
 
-def gather(verb: Element, page: Page) -> Program[Outcome]:
-    """Listen for keys and words, during the prompts and after them."""
-    yield from do(PickUp())
-    wants = _wants(verb)
-    if verb.get("speechTimeout") == "auto":
-        wants = replace(wants, speech_pause=1.0)
-    first = yield from _prompt(verb, page, wants)
-    heard = yield from _listen(wants, first)
-    if isinstance(heard, Speech):
-        yield from _partial(verb, page, heard)
-        fields = params.speech(heard.text, heard.confidence, verb.get("language"))
-        return page.action(verb, "gather", fields)
-    digits, finished_on = heard
-    if digits:
-        return page.action(verb, "gather", params.digits(digits, finished_on))
-    if verb.flag("actionOnEmptyResult"):
-        return page.action(verb, "gather", params.nothing(wants.keys, wants.speech))
-    return None
+    def _hear(self, leg: Leg, effect: Hear) -> object:
+        if effect.kind != "silence":
+            self.hear(leg, effect.kind, effect.text)
+        if leg.far is not None:
+            self._tell_far(leg.far, effect)
+        if effect.seconds is not None:
+            self.switch.expire(leg, effect.seconds, Elapsed())
+        if effect.keys and leg.keys:
+            keys, leg.keys = leg.keys, ""
+            self._soon(leg, lambda: self.press(leg, keys))
+        elif effect.speech and leg.say:
+            self._say_prepared(leg)
+        return PENDING
 
+    def _tell_far(self, far: Leg, effect: Hear) -> None:
+        """What one of our numbers plays, the other of them hears at the end of it."""
+        if effect.kind not in {"say", "tones"} or effect.seconds is None:
+            return
+        if effect.kind == "say":
+            self.speak(far, effect.text, seconds=effect.seconds)
+        else:
+            self.press(far, effect.text)
 
-def _prompt(verb: Element, page: Page, wants: _Wants) -> Program[Key | Speech | None]:
-    """Play what is nested; the first key or word cuts it short and is returned."""
-    for child in verb.children:
-        if child.name != "Pause" and not (yield from speakable(child, page)):
-            continue
-        for sound in _interruptible(sounds(child, page), wants):
-            result = yield from do(sound)
-            if isinstance(result, Key | Speech):
-                return result
-    return None
+    def _soon(self, leg: Leg, do: Callable[[], None]) -> None:
+        self.kernel.after(REACTION_SECONDS, lambda: self.switch.post(do))
 
+    def _say_prepared(self, leg: Leg) -> None:
+        words, leg.say = leg.say, ""
+        self._soon(leg, lambda: self.speak(leg, words))
 
-def _interruptible(prompts: Iterator[Hear], wants: _Wants) -> Iterator[Hear]:
-    for sound in prompts:
-        yield replace(
-            sound,
-            keys=wants.keys,
-            speech=wants.speech and wants.barge_in,
-            speech_pause=wants.speech_pause,
-            speech_limit=wants.speech_limit,
-        )
+    # --- keys ---
 
+    def press(self, leg: Leg, keys: str) -> None:
+        """Press keys one after the other; `w` waits half a second, `W` a second.
 
-def _listen(wants: _Wants, first: Key | Speech | None) -> Program[Speech | tuple[str, str]]:
-    """Collect keys until enough, the finishing one, or silence. Words end it at once."""
-    digits = ""
-    result: object = first
-    while True:
-        if isinstance(result, Speech):
-            return result
-        if isinstance(result, Key):
-            if result.key in wants.finish:
-                return digits, result.key
-            digits += result.key
-            if wants.limit and len(digits) >= wants.limit:
-                return digits, ""
-        elif result is not None:
-            return digits, ""
-        result = yield from do(
-            Hear(
-                "silence",
-                seconds=wants.timeout,
-                keys=wants.keys,
-                speech=wants.speech and not digits,
-                speech_pause=wants.speech_pause,
-                speech_limit=wants.speech_limit,
-            )
-        )
+        Keys reach whatever listens at that moment; when nothing does, they are lost.
+        Raises ExchangeError for other letters.
+        """
+        wrong = [key for key in keys if key not in KEYS and key not in PAUSES]
+        if wrong or len(keys) > MOST_KEYS:
+            raise ExchangeError(20001, f"keys are 0-9 A-D * # w W, at most {MOST_KEYS}: {keys!r}")
+        self.switch.post(lambda: self._press(leg, keys))
 
+    def _press(self, leg: Leg, keys: str) -> None:
+        if not keys:
+            return
+        key, rest = keys[0], keys[1:]
+        if key in PAUSES:
+            later = lambda: self.switch.post(lambda: self._press(leg, rest))  # noqa: E731
+            self.kernel.after(PAUSES[key], later)
+            return
+        self._key(leg, key)
+        # What the key set off happens first, so that the next one reaches what listens then.
+        self.switch.post(lambda: self._press(leg, rest))
 
-def _partial(verb: Element, page: Page, heard: Speech) -> Program[None]:
-    url = page.optional(verb.get("partialResultCallback"))
-    if url:
-        method = verb.get("partialResultCallbackMethod").upper()
-        fields = params.partial_speech(heard.text, 0)
-        yield from do(Notify(url, method, fields, "partial-speech"))
+    def _key(self, leg: Leg, key: str) -> None:
+        effect = leg.effect
+        if isinstance(effect, Hear) and effect.keys:
+            self.switch.wake(leg, Key(key))
+        elif leg.capture is not None and key in leg.capture.effect.finish:
+            self._captured(leg, key)
+        elif key == "*":
+            self.star(leg)
 
+    # --- words ---
 
-def recording_callback(element: Element, page: Page) -> Callback:
-    """The `recordingStatusCallback` attributes of any element that has them. Raises Failure."""
-    return Callback(
-        page.optional(element.get("recordingStatusCallback"), 13256),
-        element.get("recordingStatusCallbackMethod").upper(),
-        frozenset(element.get("recordingStatusCallbackEvent").split()),
-    )
+    def speak(
+        self, leg: Leg, text: str, confidence: float = 0.9, seconds: float | None = None
+    ) -> None:
+        """Say something. It reaches a Gather that listens for speech, and every recording."""
+        lasts = spoken_seconds(text) if seconds is None else max(0.0, seconds)
+        self.switch.post(lambda: self._speak(leg, text, confidence, lasts))
 
+    def _speak(self, leg: Leg, text: str, confidence: float, lasts: float) -> None:
+        effect = leg.effect
+        self.recorder.said(leg, text)
+        if leg.link is not None:
+            self.hear(leg.link.other(leg), "text", text)
+            self.recorder.said(leg.link.other(leg), text)
+        if isinstance(effect, Hear) and effect.speech:
+            wait = min(lasts, effect.speech_limit) + effect.speech_pause
+            self.switch.expire(leg, wait, Speech(text, confidence))
+        elif leg.capture is not None:
+            self._sound(leg, leg.capture, lasts)
 
-def record(verb: Element, page: Page) -> Program[Outcome]:
-    """Record the caller after the beep; with sound go to the action, without fall through."""
-    yield from do(PickUp())
-    capture = Capture(
-        silence=float(verb.number("timeout")),
-        limit=float(verb.number("maxLength")),
-        finish=verb.get("finishOnKey"),
-        spec=RecordingSpec(
-            source="RecordVerb",
-            track="inbound",
-            trim=verb.get("trim"),
-            callback=recording_callback(verb, page),
-        ),
-        transcribe=verb.flag("transcribe"),
-        transcribe_callback=page.optional(verb.get("transcribeCallback"), 13257),
-    )
-    if verb.flag("playBeep"):
-        yield from do(Hear("beep", seconds=BEEP_SECONDS))
-    try:
-        recorded: Recorded = yield from do(capture)
-    except Interrupted as cut:
-        rest: Recorded = yield StopCapture()
-        if isinstance(cut.event, HungUp) and rest.sid:
-            fields = params.recorded(replace(rest, digits="hangup"))
-            yield from page.farewell(verb, "record", fields)
-        raise
-    if not recorded.sid:
-        yield from do(Complain(16102, "warning", "<Record> heard only silence", page.base))
-        return None
-    return page.action(verb, "record", params.recorded(recorded))
+    # --- Record ---
+
+    def _capture(self, leg: Leg, effect: Capture) -> object:
+        recording = self.recorder.start(effect.spec, call=leg.sid)
+        leg.capture = Capturing(effect, recording, self.kernel.now())
+        self.switch.later(leg, "silence", effect.silence, lambda: self._captured(leg, ""))
+        self.switch.later(leg, "longest", effect.limit, lambda: self._captured(leg, ""))
+        if leg.say:
+            self._say_prepared(leg)
+        if leg.keys:
+            keys, leg.keys = leg.keys, ""
+            self._soon(leg, lambda: self.press(leg, keys))
+        return PENDING
+
+    def _sound(self, leg: Leg, capture: Capturing, lasts: float) -> None:
+        now = self.kernel.now()
+        if capture.first_sound is None:
+            capture.first_sound = now
+        capture.last_sound = max(capture.last_sound or now, now + lasts)
+        quiet = capture.last_sound - now + capture.effect.silence
+        self.switch.later(leg, "silence", quiet, lambda: self._captured(leg, ""))
+
+    def _captured(self, leg: Leg, key: str) -> None:
+        self.switch.wake(leg, self._close(leg, key))
+
+    def _stop_capture(self, leg: Leg, effect: StopCapture) -> Recorded:
+        return self._close(leg, "")
+
+    def _close(self, leg: Leg, key: str) -> Recorded:
+        capture = leg.capture
+        if capture is None:
+            return Recorded()
+        leg.capture = None
+        leg.stop("silence")
+        leg.stop("longest")
+        seconds = self._length(capture)
+        recording = capture.recording
+        self.recorder.finish(recording, seconds)
+        if seconds <= 0:
+            return Recorded()
+        if capture.effect.transcribe:
+            self.recorder.transcribe(leg, recording, capture.effect.transcribe_callback)
+        url = self.recorder.lifecycle.recording_url(recording.sid)
+        return Recorded(recording.sid, url, recording.duration or 0, key)
+
+    def _length(self, capture: Capturing) -> float:
+        """Seconds on the tape: 0 without sound, cut to the sound unless silence is to be kept."""
+        now = self.kernel.now()
+        if capture.first_sound is None or capture.last_sound is None:
+            return 0.0
+        if capture.effect.spec.trim == "do-not-trim":
+            return now - capture.started_at
+        end = min(capture.last_sound, now)
+        return max(math.ulp(1.0), end - capture.first_sound)

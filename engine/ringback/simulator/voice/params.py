@@ -8,7 +8,7 @@ import math
 from datetime import datetime
 from email.utils import format_datetime
 
-from ringback import seams
+from ringback import runtime
 from ringback.simulator.voice.ports import Fields
 from ringback.simulator.voice.records import Call, Conference, Participant, Recording, Transcription
 from ringback.simulator.voice.results import Dialed, Recorded, Standing
@@ -242,5 +242,5 @@ def stream(name: str, sid: str, event: str, at: datetime) -> Fields:
         ("StreamSid", sid),
         ("StreamName", name or sid),
         ("StreamEvent", event),
-        ("Timestamp", seams.iso(at)),
+        ("Timestamp", runtime.iso(at)),
     )

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from ringback import seams
+from ringback import runtime
+from ringback.simulator.voice.conferences import Rooms
 from ringback.simulator.voice.effects import Capture, Fetch, Hear
 from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.lines import Lines
-from ringback.simulator.voice.rooms import Rooms
+from ringback.simulator.voice.queues import Lines
 
 
 def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]) -> dict[str, Any]:
@@ -29,7 +29,9 @@ def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]
         "position": (queue.position(call.sid) or None) if queue else None,
         "conference": room.friendly_name if room else None,
         "with": leg.link.other(leg).sid if leg.link else None,
-        "heard": [{"at": seams.iso(date(h.at)), "kind": h.kind, "text": h.text} for h in leg.heard],
+        "heard": [
+            {"at": runtime.iso(date(h.at)), "kind": h.kind, "text": h.text} for h in leg.heard
+        ],
         "documents": [
             {"url": page.url or None, "verbs": list(page.verbs)} for page in leg.documents
         ],

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from ringback.outcomes import rank
-from ringback.seams import from_iso
+from ringback.runtime import from_iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
 from ringback.testing.simulation.sends import PROVEN, judge_sends

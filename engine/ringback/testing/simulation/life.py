@@ -13,13 +13,13 @@ from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.gateway.client import Gateway
-from ringback.gateway.wire import Reply
+from ringback.gateway.transport import Reply
 from ringback.ipc import Link, Message, WorkerAway
 from ringback.plugins.loader import PluginSet, load_plugins
-from ringback.rules.load import compile_rule, load_rules
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
-from ringback.rules.ruleset import RuleSet
-from ringback.seams import Seams
+from ringback.runtime import Runtime
 from ringback.store.journal import get_meta
 from ringback.store.log import LogReader
 from ringback.testing.simulation.disk import Move, SimulatedJournal
@@ -30,7 +30,7 @@ from ringback.testing.simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 from ringback.twilio.rest import Request
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
-from ringback.worker.notices import Notices
+from ringback.worker.send.notices import Notices
 
 RULES = Path(__file__).with_name("shop.yaml")
 PLUGINS = Path(__file__).with_name("plugins")
@@ -153,15 +153,15 @@ class Life:
         )
         self._log = LogReader(folder / "log.db")
         self._door = _Door(self.loop, twilio, hot)
-        self.seams = Seams(clock.wall, lambda: clock.now, dice, dice.getrandbits)
+        self.runtime = Runtime(clock.wall, lambda: clock.now, dice, dice.getrandbits)
         self.engine = Engine(
             settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
-            gateway=cast(Gateway, self._door), seams=self.seams, hands=None,
+            gateway=cast(Gateway, self._door), runtime=self.runtime, in_flight=None,
             on_poisoned=lambda reason: None, notices=_Told(told),
             receiver=_Hatch(fetched), handlers=SimulatedHandlers(dice),
         )  # fmt: skip
         self.engine.sender.paused = bool(get_meta(self.journal.reader, PAUSED))
-        self.control = Control(self.engine, self.seams, _nothing)
+        self.control = Control(self.engine, self.runtime, _nothing)
         self._stop = asyncio.Event()
         self._run = self.loop.create_task(self.engine.run(self._stop, self.engine.watch.run))
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode
 
 from ringback.config import Settings
 from ringback.errors import RingbackError
-from ringback.seams import Seams, from_iso, iso
+from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.log import Entry, Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
@@ -101,7 +101,7 @@ class Story:
         self.twilio = Twilio(
             self.clock, Random(f"twilio {seed}"), self.faults, self._callback, self.trace
         )
-        self._seams = Seams(self.clock.wall, lambda: self.clock.now, self._dice)
+        self._runtime = Runtime(self.clock.wall, lambda: self.clock.now, self._dice)
         self.log = Log(GroupWriter(folder / "log.db", insert, threaded=False, prepare=migrate_log))
         self.start()
 
@@ -175,7 +175,7 @@ class Story:
         if wrong != self.clock.wrong:
             self.jumps += 1
             self.clock.wrong = wrong
-            self.trace("node", f"the clock is set to {iso(self._seams.now())}")
+            self.trace("node", f"the clock is set to {iso(self._runtime.now())}")
 
     def pauses(self) -> None:
         """An operator was told that sending is paused."""
@@ -238,7 +238,7 @@ class Story:
     def entry(self, route: str, tag: str, fields: dict[str, str]) -> Entry:
         """A webhook as the receiver would record it now."""
         return Entry(
-            iso(self._seams.now()), route, "signed", "webhook", tag, FORM,
+            iso(self._runtime.now()), route, "signed", "webhook", tag, FORM,
             urlencode(fields).encode(),
         )  # fmt: skip
 
@@ -246,7 +246,7 @@ class Story:
         """The receiver takes a webhook: when this is True, it has answered 2xx."""
         if not self.receiving:
             return False
-        entry = entry._replace(received_at=iso(self._seams.now()))
+        entry = entry._replace(received_at=iso(self._runtime.now()))
         self.log.push(entry, lambda _: None)
         self.acknowledged.append(entry)
         if b"Body=ST" in entry.body:

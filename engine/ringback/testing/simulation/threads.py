@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from ringback.errors import PluginError, RingbackError
-from ringback.worker.handlers import Handlers, HandlerTimeout, describe
+from ringback.worker.run.handlers import Handlers, HandlerTimeout, describe
 
 USUAL = 0.05
 LONG = 2.0

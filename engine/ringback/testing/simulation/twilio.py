@@ -26,7 +26,7 @@ from ringback.errors import (
     Unreachable,
     Unreadable,
 )
-from ringback.gateway.wire import Reply
+from ringback.gateway.transport import Reply
 from ringback.testing.simulation.faults import NONE, Faults
 from ringback.testing.simulation.loop import EPOCH, Clock
 from ringback.twilio.rest import Request

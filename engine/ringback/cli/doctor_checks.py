@@ -1,0 +1,396 @@
+"""What the doctor looks at: one function for each question, each answering with findings."""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ringback.cli.connect import secret_of
+from ringback.cli.control import held_back
+from ringback.config import LOOPBACK, Settings
+from ringback.errors import GatewayError, RateLimited, RingbackError
+from ringback.gateway import probe
+from ringback.gateway.client import Gateway
+from ringback.gateway.probe import Echo
+from ringback.gateway.webhook_setup import Memory, changes, target_of, values_for, wanted
+from ringback.receiver import refusals
+from ringback.runtime import iso
+
+OK, WARN, BAD, SKIPPED = "ok", "warn", "bad", "skipped"
+LEAST_FREE = 200 * 1024 * 1024
+SKEW_SECONDS = 30.0
+FORBIDDEN = "Forbidden\n"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer: what was looked at, how it is (`ok`, `warn`, `bad`, `skipped`), and the mend."""
+
+    check: str
+    state: str
+    says: str
+    mend: str = ""
+
+
+Check = Callable[[Settings, Gateway | None], AsyncIterator[Finding]]
+
+
+async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """The way to Twilio: key, connection, account, and the clocks."""
+    if gateway is None:
+        return
+    try:
+        account = await _patiently(gateway.check)
+    except RingbackError as error:
+        yield _from_error("gateway", error)
+        return
+    mode = "through Maton" if gateway.access.mode == "maton" else "direct"
+    pinned = f", connection {gateway.access.connection}" if gateway.access.connection else ""
+    proxy = gateway.access.proxy
+    tunnelled = proxy is not None and proxy.tunnels(gateway.access.base_url)
+    way = f", through the proxy {proxy.url}" if proxy is not None and tunnelled else ""
+    yield Finding("gateway", OK, f"{mode}, account {account}{pinned}{way}")
+    try:
+        record = await gateway.accounts.fetch(account)
+    except GatewayError as error:
+        yield Finding(
+            "account", SKIPPED, f"these credentials may not read it ({error.http_status})"
+        )
+    else:
+        if record.status != "active":
+            says = f"the account is {record.status}: Twilio refuses everything"
+            yield Finding("account", BAD, says, "settle it in Twilio's console")
+        elif record.type.lower() == "trial":
+            says = "a trial account reaches verified numbers only"
+            yield Finding("account", WARN, says, "upgrade it before you serve strangers")
+        else:
+            yield Finding("account", OK, f"{record.friendly_name}: active")
+    if settings.account_sid and settings.account_sid != account:
+        says = f"TWILIO_ACCOUNT_SID is {settings.account_sid}, but the gateway uses {account}"
+        yield Finding("account", BAD, says, "set TWILIO_ACCOUNT_SID to the account of the gateway")
+
+
+async def _patiently(look: Callable[[], Awaitable[str]]) -> str:
+    """Look again after a moment when the gateway has had too many requests, of whomever."""
+    for _ in range(3):
+        try:
+            return await look()
+        except RateLimited as error:
+            await asyncio.sleep(min(error.retry_after or 1.0, 5.0))
+    return await look()
+
+
+async def clock(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether our clock and the gateway's agree: settling and quiet hours lean on it."""
+    if gateway is None:
+        return
+    try:
+        theirs = await gateway.server_time()
+    except GatewayError:
+        return
+    if theirs is None:
+        yield Finding("clock", SKIPPED, "the gateway tells no time")
+        return
+    skew = time.time() - theirs
+    if abs(skew) > SKEW_SECONDS:
+        way = "ahead of" if skew > 0 else "behind"
+        says = f"this machine's clock is {abs(skew):.0f} s {way} the gateway's"
+        yield Finding("clock", BAD, says, "turn on time synchronisation (chrony, timesyncd)")
+    else:
+        yield Finding("clock", OK, "agrees with the gateway's")
+
+
+async def node(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether a node runs here and is ready."""
+    host = settings.host if settings.host in LOOPBACK else "127.0.0.1"
+    shown = f"[{host}]" if ":" in host else host
+    echo = await probe.ask(f"http://{shown}:{settings.port}/readyz")
+    if echo.status == 200:
+        yield Finding("node", OK, f"runs on port {settings.port}")
+        why = await held_back(settings.data)
+        yield Finding("sending", WARN if why else OK, why or "nothing holds it back")
+    elif echo.status == 503:
+        says = f"runs on port {settings.port} but is not ready: {echo.body.strip()[:300]}"
+        yield Finding("node", BAD, says, "see the node's log")
+    elif echo.status:
+        says = f"something else answers on port {settings.port} ({echo.status})"
+        yield Finding("node", BAD, says, "set RINGBACK_PORT to a free port for the node")
+    else:
+        says = f"no node answers on port {settings.port}"
+        yield Finding("node", BAD, says, "start it: `ringback serve`")
+
+
+async def public_address(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether the public address leads here, and whether a signature survives the way."""
+    if not settings.public_url:
+        return
+    if settings.public_url.startswith("http://") and not settings.simulated:
+        says = "RINGBACK_PUBLIC_URL is plain http: texts and numbers travel in the open"
+        yield Finding("public address", WARN, says, "put TLS in front of the node")
+    asked = time.time()
+    token = settings.auth_tokens[0] if settings.auth_tokens else ""
+    if token:
+        echo = await probe.signed(settings.public_url, settings.account_sid, token)
+    elif settings.hook_secret:
+        echo = await probe.secret(settings.public_url, settings.account_sid, settings.hook_secret)
+    else:
+        return
+    if echo.status == 403 and echo.body == FORBIDDEN:
+        async for finding in _refused(settings, asked):
+            yield finding
+        return
+    yield _arrival(settings.public_url, echo)
+
+
+async def _refused(settings: Settings, asked: float) -> AsyncIterator[Finding]:
+    yield Finding("public address", OK, f"{settings.public_url} leads to a node")
+    since = datetime.fromtimestamp(asked - 1, UTC).isoformat()
+    for _ in range(40):
+        fresh = [row for row in refusals.read(settings.data) if str(row.get("at", "")) >= since]
+        if fresh:
+            for cause in fresh[-1].get("causes", []):
+                yield Finding("signature", BAD, str(cause.get("says")), str(cause.get("mend")))
+            return
+        await asyncio.sleep(0.1)
+    yield Finding(
+        "signature", BAD, "the node refuses a probe that is signed with TWILIO_AUTH_TOKEN",
+        "see the node's log for the cause; does it run with this project's settings?",
+    )  # fmt: skip
+
+
+def _arrival(public_url: str, echo: Echo) -> Finding:
+    """What it means that the probe was answered so."""
+    name = "public address"
+    where = public_url
+    if echo.status == 400 and "MessageSid" in echo.body:
+        return Finding("signature", OK, f"a signed probe through {where} was proven")
+    if not echo.status:
+        says = f"{where} cannot be reached from here: {echo.reason}"
+        mend = "check the name, the certificate, the firewall and the tunnel"
+        if "CERTIFICATE" in echo.reason.upper():
+            mend = "Twilio refuses this certificate too: renew it, for this very name"
+        return Finding(name, BAD, says, mend)
+    if 300 <= echo.status < 400:
+        says = f"{where} redirects ({echo.status}) to {echo.location[:200]}"
+        return Finding(name, BAD, says, "set RINGBACK_PUBLIC_URL, and Twilio, to the final address")
+    if echo.status == 401:
+        says = f"something in front of the node asks for a password ({echo.status})"
+        return Finding(name, BAD, says, "let /twilio/ through without one: it is proven by itself")
+    if echo.status == 403:
+        says = f"something in front of the node forbids the request ({echo.status})"
+        return Finding(
+            name, BAD, says, "let /twilio/ through the firewall; Twilio has no fixed IPs"
+        )
+    if echo.status == 404:
+        says = f"{where}/twilio/message does not lead to the node's route (404)"
+        mend = "the proxy cuts or adds a prefix: let RINGBACK_PUBLIC_URL and the proxy's path fit"
+        return Finding(name, BAD, says, mend)
+    if echo.status in (413, 415):
+        says = f"something in front of the node refuses a form ({echo.status})"
+        return Finding(name, BAD, says, "let forms of up to 64 KiB through")
+    if echo.status >= 500:
+        says = f"{where} answers {echo.status}: the proxy does not reach the node, or it is busy"
+        return Finding(name, BAD, says, "start the node; check the proxy's address of it")
+    says = f"{where} is answered by something else than a node ({echo.status})"
+    return Finding(name, BAD, says, "let RINGBACK_PUBLIC_URL lead to the node")
+
+
+async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether our numbers call this node, and whether somebody changed them since."""
+    if gateway is None or not settings.public_url:
+        return
+    urls = wanted(settings.public_url, secret=secret_of(settings))
+    memory = Memory(settings.data)
+    connected = 0
+    count = 0
+    try:
+        async for number in gateway.numbers.list(limit=200):
+            count += 1
+            target = target_of(number)
+            drifted = memory.drift(target)
+            if drifted:
+                names = ", ".join(change.name for change in drifted)
+                says = f"{target.name} was changed since it was connected: {names}"
+                yield Finding("numbers", BAD, says, f"`ringback connect {target.name}`")
+            ours = values_for(target, urls)
+            bare = {
+                k: v.partition("#")[0] for k, v in ours.items() if k in ("sms_url", "voice_url")
+            }
+            now = {k: target.values[k].partition("#")[0] for k in bare}
+            if now == bare:
+                connected += 1
+                missing = [] if drifted else [change.name for change in changes(target, ours)]
+                if missing:
+                    says = f"{target.name} calls this node, without: {', '.join(missing)}"
+                    yield Finding("numbers", WARN, says, f"`ringback connect {target.name}`")
+            if number.trunk_sid:
+                says = f"{target.name} belongs to the trunk {number.trunk_sid}: no calls come here"
+                yield Finding("numbers", WARN, says, "take it out of the trunk, if that is wrong")
+    except RingbackError as error:
+        yield _from_error("numbers", error)
+        return
+    if not count:
+        yield Finding("numbers", WARN, "the account has no number", "buy one at Twilio")
+    elif not connected:
+        says = f"none of {count} numbers calls {settings.public_url}"
+        yield Finding("numbers", BAD, says, "`ringback connect --all`, or name a number")
+    else:
+        yield Finding("numbers", OK, f"{connected} of {count} call this node")
+
+
+async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether the data folder can be written, has room, and holds sound databases."""
+    from ringback.store import backup
+
+    folder = settings.data
+    trial = folder / ".doctor"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"x" * 4096)
+        trial.unlink()
+    except OSError as error:
+        says = f"{folder} cannot be written: {error.strerror or error}"
+        yield Finding("disk", BAD, says, "give the node's user this folder, on a disk with room")
+        return
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        says = f"only {free // 1024 // 1024} MiB are free for {folder}"
+        yield Finding("disk", BAD, says, "make room: without it nothing is recorded")
+    else:
+        yield Finding("disk", OK, f"{folder}, {free // 1024 // 1024 // 1024} GiB free")
+    problems = await asyncio.to_thread(backup.check, folder)
+    for problem in problems:
+        yield Finding("database", BAD, problem, "restore a backup; `ringback db check` tells more")
+    if not problems:
+        there = [name for name in backup.FILES if (folder / name).exists()]
+        yield Finding("database", OK, f"{' and '.join(there)} sound" if there else "none yet")
+
+
+async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether rules and plugins load, and whether opting out is taken care of."""
+    from ringback.project import Project
+
+    project = await asyncio.to_thread(Project.load, settings)
+    for problem in project.problems:
+        kind = "plugins" if problem.file.startswith("plugins") else "rules"
+        yield Finding(kind, BAD, str(problem), "`ringback check` shows the line")
+    rules = project.ruleset.rules
+    live = [rule for rule in rules if rule.state == "live"]
+    if not project.problems:
+        yield Finding("rules", OK, f"{len(live)} of {len(rules)} live")
+        names = ", ".join(plugin.name for plugin in project.plugins.plugins)
+        yield Finding("plugins", OK, names or "none")
+    if not live:
+        yield Finding("rules", WARN, "no rule is live: nothing will react", "`ringback rules list`")
+    cares = any(plugin.name == "opt_out" for plugin in project.plugins.plugins)
+    if cares:
+        yield Finding("opt-out", OK, "the plugin opt_out keeps other rules from answering a STOP")
+    else:
+        says = "no plugin keeps rules from answering STOP, START and HELP, which Twilio answers"
+        yield Finding("opt-out", WARN, says, "put plugins/opt_out.py back, if you send unasked")
+
+
+async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether people's STOPs come here, or only Twilio's refusals to text them."""
+    from ringback.store.consents import opt_outs
+    from ringback.store.sqlite import connect_reader, speaking
+
+    path = settings.data / "journal.db"
+    try:
+        with contextlib.closing(connect_reader(path)) as connection, speaking(path):
+            found = opt_outs(connection, iso(datetime.now(UTC) - timedelta(days=30)))
+    except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
+        return
+    for sender, many in found.unheard:
+        says = f"{many} have left {sender} within 30 days and no STOP of theirs came here (21610)"
+        mend = f"`ringback connect {sender}`"
+        if sender.startswith("MG"):
+            mend = f"let the Messaging Service {sender} defer to its senders' webhooks"
+        yield Finding("opt-out", WARN, says, mend)
+    if found.heard:
+        said = f", {found.advanced} of them by Advanced Opt-Out" if found.advanced else ""
+        yield Finding("opt-out", OK, f"{found.heard} have left by a text that came here{said}")
+
+
+async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """What went wrong with webhooks within the last day, by Twilio's log and by ours."""
+    day_ago = datetime.now(UTC) - timedelta(days=1)
+    recent = [
+        row for row in refusals.read(settings.data) if row.get("at", "") >= day_ago.isoformat()
+    ]
+    kinds: dict[str, dict[str, Any]] = {}
+    for row in recent:
+        for cause in row.get("causes", []):
+            kinds[str(cause.get("kind"))] = cause
+    for kind, cause in kinds.items():
+        forged = kind in ("unknown", "missing", "malformed")
+        state = WARN if forged else BAD
+        says = f"webhooks were refused lately: {cause.get('says')}"
+        yield Finding("refusals", state, says, str(cause.get("mend")))
+    if gateway is None:
+        return
+    counts: dict[int, tuple[int, str]] = {}
+    try:
+        async for note in gateway.notifications.list(message_date_after=day_ago.date(), limit=200):
+            if note.message_date is None or note.message_date >= day_ago:
+                times, url = counts.get(note.error_code, (0, note.request_url))
+                counts[note.error_code] = (times + 1, url)
+    except GatewayError as error:
+        yield Finding(
+            "webhook errors", SKIPPED, f"Twilio's log cannot be read ({error.http_status})"
+        )
+        return
+    from ringback.twilio.error_codes import explain
+
+    for code, (times, url) in sorted(counts.items()):
+        known = explain(code)
+        says = f"{times} x {code} since yesterday, {known.title}: {url.partition('#')[0][:120]}"
+        yield Finding("webhook errors", WARN, says, known.remedy)
+    if not counts and not kinds:
+        yield Finding("webhook errors", OK, "none since yesterday")
+
+
+def sqlite_finding(version: str) -> Finding:
+    """What a version of SQLite means for a node. https://www.sqlite.org/wal.html"""
+    parts = tuple(int(part) for part in version.split(".")[:3])
+    fixed = parts >= (3, 51, 3) or (3, 50, 7) <= parts < (3, 51) or (3, 44, 6) <= parts < (3, 45)
+    if parts < (3, 35):
+        return Finding("sqlite", BAD, f"{version} is too old", "use a Python with SQLite 3.35+")
+    if fixed:
+        return Finding("sqlite", OK, version)
+    # A node writes each file through one connection alone, which the bug does not reach.
+    return Finding("sqlite", OK, f"{version} (its WAL-reset bug needs two writers; a node has one)")
+
+
+async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Which SQLite this Python carries."""
+    from ringback.store import backup
+    from ringback.store.sqlite import connect_reader
+
+    for path in (settings.data / name for name in backup.FILES):
+        try:
+            connection = connect_reader(path)
+        except RingbackError:
+            continue
+        version: str = connection.execute("select sqlite_version()").fetchone()[0]
+        connection.close()
+        yield sqlite_finding(version)
+        return
+
+
+CHECKS: tuple[Check, ...] = (
+    credentials, clock, node, public_address, numbers, disk, sqlite, rules_and_plugins, opted_out,
+    lately,
+)  # fmt: skip
+
+
+def _from_error(check: str, error: RingbackError) -> Finding:
+    remedy = error.remedy if isinstance(error, GatewayError) else ""
+    text = str(error).split("\n")[0]
+    if remedy:
+        text = text.removesuffix(f"{remedy[:1].upper()}{remedy[1:]}").rstrip(". ")
+    return Finding(check, BAD, text, remedy)

@@ -1,0 +1,213 @@
+"""What an answer means when it is not the good one: the typed error, and what to do about it.
+
+The statuses: https://www.twilio.com/docs/usage/twilios-response. Through Maton two parties may
+answer. Twilio's bodies carry an integer `code` and a link to twilio.com; whatever does not is the
+gateway's own, or that of something on the way.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ringback.errors import (
+    BadRequest,
+    ConnectionExpired,
+    GatewayError,
+    NoConnection,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
+from ringback.gateway.credentials import Credentials
+from ringback.gateway.pool import Answer
+from ringback.twilio import error_codes
+
+RETRY_AFTER_CAP = 300.0
+
+_STATUS_REMEDY = {
+    NoConnection: (
+        "Maton has no active Twilio connection for this key: run `ringback connections create` and "
+        "finish the authorization in a browser"
+    ),
+    ConnectionExpired: (
+        "the gateway failed by itself; when it lasts, the connection's authorization has run out: "
+        "create a new connection, set MATON_CONNECTION to it and delete the old one"
+    ),
+    RateLimited: "send fewer requests; this one was not carried out and may be repeated",
+    ServerError: "what was asked for may have happened: look before asking again",
+}
+
+
+class NotJson(ValueError):
+    """The body is not the one JSON object that it should be."""
+
+
+def read_object(answer: Answer) -> dict[str, Any]:
+    """The JSON object of an answer, with any `auth_token` in it blanked.
+
+    Raises NotJson, whatever the body is: cut, of another type, not UTF-8, too deep, with a name
+    given twice or a number that JSON has not.
+    """
+    if answer.fault:
+        raise NotJson(answer.fault)
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind != "application/json" and not kind.endswith("+json"):
+        raise NotJson(f"the answer is {kind[:60]}, not JSON")
+    try:
+        data = json.loads(
+            answer.body.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant
+        )
+    except RecursionError:
+        raise NotJson("the answer is nested too deep") from None
+    except ValueError as error:
+        raise NotJson(f"the answer is not JSON: {str(error)[:120]}") from None
+    if not isinstance(data, dict):
+        raise NotJson(f"the answer is a JSON {type(data).__name__}, not an object")
+    return data
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ValueError("a name is given twice")
+    if "auth_token" in data:
+        data["auth_token"] = "[hidden]"
+    return data
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def failure(
+    answer: Answer, access: Credentials, *, now: float, request_id: str = ""
+) -> GatewayError:
+    """The error that an answer outside 2xx stands for. `now` is the time in epoch seconds."""
+    body = _body(answer)
+    code = body.get("code")
+    from_twilio = isinstance(code, int) and not isinstance(code, bool)
+    from_twilio = from_twilio and "twilio.com" in str(body.get("more_info", body.get("type", "")))
+    number = code if from_twilio and isinstance(code, int) else 0
+    origin = "twilio" if from_twilio else "maton" if access.mode == "maton" else "network"
+    kind = _kind(answer.status, number, from_twilio, access)
+    known = error_codes.explain(number) if number else None
+    remedy = _remedy(kind, origin, access, known.remedy if known else "")
+    said = _one_line(access.scrub(_said(body, answer)))
+    title = {"twilio": "Twilio", "maton": "the Maton gateway"}.get(origin, access.base_url)
+    about = f"{number}: {said}" if number else said
+    message = f"{title} answered {answer.status}" + (f" ({about})" if about else "")
+    return kind(
+        f"{message}. {remedy[:1].upper()}{remedy[1:]}" if remedy else message,
+        http_status=answer.status,
+        code=number,
+        origin=origin,
+        wrote=True,
+        retry_after=retry_after(answer.headers, now),
+        request_id=request_id,
+        remedy=remedy,
+    )
+
+
+def _kind(status: int, code: int, from_twilio: bool, access: Credentials) -> type[GatewayError]:
+    own = access.mode == "maton" and not from_twilio
+    if code == 20003 or status == 401:
+        return Unauthorized
+    if status == 429 or code == 20429:
+        return RateLimited
+    if status == 400 and own:
+        return NoConnection
+    if status == 404:
+        return NotFound
+    if status == 500 and own:
+        return ConnectionExpired
+    if status == 408 or status >= 500 or status < 300:
+        return ServerError
+    return BadRequest
+
+
+def _remedy(kind: type[GatewayError], origin: str, access: Credentials, known: str) -> str:
+    if kind is Unauthorized:
+        if origin == "twilio" and access.mode == "maton":
+            return (
+                "the connection's authorization at Twilio is no longer good: create a new "
+                "connection with `ringback connections create` and pin it with MATON_CONNECTION"
+            )
+        if access.mode == "maton":
+            return (
+                "the Maton key was refused: check MATON_API_KEY (maton.ai/settings shows it); "
+                "`ringback connections list` tells whether it works"
+            )
+        return (
+            "the credentials were refused: check TWILIO_ACCOUNT_SID together with "
+            "TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET"
+        )
+    if known:
+        return known
+    if kind is NotFound and origin != "twilio":
+        return "no such path at the gateway: check RINGBACK_GATEWAY_URL"
+    if kind is NotFound:
+        return "check the SID and the account; it may be deleted already"
+    return _STATUS_REMEDY.get(kind, "")
+
+
+def _body(answer: Answer) -> Mapping[str, Any]:
+    try:
+        return read_object(answer)
+    except NotJson:
+        return {}
+
+
+def _said(body: Mapping[str, Any], answer: Answer) -> str:
+    for name in ("message", "detail", "error", "title"):
+        value = body.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("message")
+        if isinstance(value, str) and value.strip():
+            return value
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/plain":
+        return answer.body.decode(errors="replace")
+    return ""
+
+
+def _one_line(text: str) -> str:
+    """The other side's own words, which are untrusted: one line of printable text, and short."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text[:400])
+    return " ".join(shown.split())[:300].rstrip(". ")
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait, by the Retry-After header: a number or an HTTP date, at most 300.
+
+    None when the header is missing or makes no sense (negative, not a number). A date in the past
+    means now.
+    """
+    text = headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    if text[0] in "0123456789.+-":
+        try:
+            seconds = float(text)
+        except ValueError:
+            return None
+    else:
+        moment = epoch(text)
+        if moment is None:
+            return None
+        seconds = max(0.0, moment - now)
+    if math.isnan(seconds) or seconds < 0:
+        return None
+    return min(seconds, RETRY_AFTER_CAP)
+
+
+def epoch(date: str) -> float | None:
+    """An HTTP date in epoch seconds; None for what is not one."""
+    try:
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,362 @@
+"""The HTTP protocol at the door: what a connection may do, and for how long.
+
+uvicorn's protocol has no deadline for receiving and no limit for headers, and hands every request
+to an ASGI task. Here a webhook is collected whole, under limits, and given to the intake without a
+task; every other path goes on to the ASGI application as usual.
+"""
+
+import asyncio
+import logging
+import resource
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from ringback.receiver import responses
+from ringback.receiver.intake import Intake
+from ringback.receiver.responses import Answer
+from ringback.receiver.routes import PREFIX, SETTINGS, SIGNATURE, Head, Headers, resolve
+
+HEAD_BYTES = 16 * 1024
+HEAD_LINES = 100
+ALONE = (SIGNATURE, SETTINGS, b"content-type", b"x-forwarded-host", b"x-forwarded-proto")
+"""Headers of which a second one would make it unclear what was proven."""
+
+RECEIVE_SECONDS = 10.0
+"""How long a request may take to arrive, from its first byte or from the connection on."""
+IDLE_SECONDS = 65.0
+"""How long a connection may rest between two requests: longer than proxies keep theirs."""
+LINGER_SECONDS = 2.0
+MOST_CONNECTIONS = 1024
+
+_logger = logging.getLogger("ringback.receiver")
+
+
+def most_connections() -> int:
+    """How many connections to hold at most: some descriptors are left for files and the worker."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(MOST_CONNECTIONS, soft - 48)) if soft > 0 else MOST_CONNECTIONS
+
+
+class WebhookProtocol(HttpToolsProtocol):
+    """One connection.
+
+    The state of the request in hand: `_head` is set while a webhook is being received or answered,
+    `_refused` from a refusal on until its last byte has come, `_parted` once the connection only
+    waits to be closed by the other side. `_since` is when the present wait began.
+    """
+
+    _written: tuple[object, bytes] = (None, b"")
+
+    def __init__(
+        self,
+        intake: Intake,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.intake = intake
+        self._head: Head | None = None
+        self._body: list[bytes] = []
+        self._size = 0
+        self._unparsed = 0
+        self._chunk = 0
+        self._head_bytes = 0
+        self._in_head = False
+        self._receiving = True
+        self._answering = False
+        self._refused = False
+        self._parted = False
+        self._last = False
+        self._since = 0.0
+
+    # --- the connection ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if len(self.connections) > most_connections() and not self._displace():
+            self._receiving = False
+            self._write(responses.BUSY, part=True)
+
+    def _displace(self) -> bool:
+        """Make room: cut the connection that has kept us waiting for longest. Whoever fills the
+        house with idle connections loses those, and does not keep others out."""
+        doors = (
+            door
+            for door in self.connections
+            if isinstance(door, WebhookProtocol) and door is not self
+        )
+        waiting = [door for door in doors if door._waits()]
+        if not waiting:
+            return False
+        self.intake.counts.add("connections_cut")
+        min(waiting, key=lambda door: door._since).transport.abort()
+        return True
+
+    def _waits(self) -> bool:
+        """Whether nothing is being answered here."""
+        return not self._answering and (self.cycle is None or self.cycle.response_complete)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._head = None
+        self._body = []
+
+    def data_received(self, data: bytes) -> None:
+        if self._parted:
+            return
+        self._chunk = len(data)
+        if self._in_head:
+            self._head_bytes += self._chunk
+        if self._unparsed:
+            self._feed_body(data)
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_body(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            if not self._parted:
+                self.intake.counts.add("refused", "http")
+                self._write(responses.BAD_REQUEST, part=True)
+        if self._in_head and self._head_bytes > HEAD_BYTES:
+            self._in_head = False
+            self.intake.counts.add("refused", "head")
+            self._write(responses.HEAD_TOO_LARGE, part=True)
+
+    def _feed_body(self, data: bytes) -> None:
+        """Take the body of a request that asked for an upgrade. We ignore the wish, but the parser
+        reads no further: it is the last request on this connection."""
+        body = data[: self._unparsed]
+        self._unparsed -= len(body)
+        if body:
+            self.on_body(body)
+            if not self._unparsed:
+                self.on_message_complete()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The other side has said all; it may still wait for the answer to a webhook."""
+        self._last = True
+        return self._answering
+
+    def shutdown(self) -> None:
+        """The server stops: finish the request in hand, if there is one, then close."""
+        if self._answering:
+            self._last = True
+        else:
+            super().shutdown()
+
+    def sweep(self, now: float) -> None:
+        """Cut this connection when it has been waited for too long. Called about once a second."""
+        if self._answering or self.transport.is_closing():
+            return
+        waited = now - self._since
+        if self._parted:
+            if waited > LINGER_SECONDS:
+                self.transport.abort()
+        elif self._receiving:
+            if waited > RECEIVE_SECONDS:
+                self.intake.counts.add("connections_cut")
+                if self.cycle is not None and not self.cycle.response_complete:
+                    self.transport.abort()
+                else:
+                    self._write(responses.TIMED_OUT, part=True)
+        elif waited > IDLE_SECONDS and self._waits():
+            self.transport.close()
+
+    # --- the parser's callbacks ---
+
+    def on_message_begin(self) -> None:
+        if self._answering or (self.cycle is not None and not self.cycle.response_complete):
+            # A second request before the first is answered: nobody who calls webhooks does that.
+            self._last = self._parted = True
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+            return
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self._head = None
+        self._head_bytes = self._chunk
+        self._refused = False
+        self._in_head = True
+        self._receiving = True
+        self._since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        if self._in_head:
+            self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # not a trailer, nor a request that is ignored
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if not self._in_head:
+            return
+        self._in_head = False
+        headers = dict(self.headers)
+        refusal = self._head_refusal(headers)
+        if refusal is not None:
+            self._write(refusal, part=True)
+            return
+        if self.parser.should_upgrade():
+            self._last = True
+            self._unparsed = int(headers.get(b"content-length", b"0"))
+        path, _, query = self.url.partition(b"?")
+        if not path.startswith(PREFIX):
+            self._pass_on(headers)
+            return
+        target = resolve(path)
+        if target is None:
+            self._refuse(responses.NOT_FOUND, headers)
+            return
+        peer = self.client[0] if self.client else ""
+        doubled = len(headers) != len(self.headers) and self._comes_twice(*ALONE)
+        head = Head(self.parser.get_method(), target, path, query, headers, doubled, peer)
+        refusal = self.intake.judge(head)
+        if refusal is not None:
+            self._refuse(refusal, headers)
+            return
+        self._head = head
+        self._size = 0
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _head_refusal(self, headers: Headers) -> Answer | None:
+        """What is wrong with the head of any request. Also brings an absolute target into form."""
+        url = self.url
+        if len(self.headers) > HEAD_LINES or (
+            self._head_bytes > HEAD_BYTES
+            and sum(len(name) + len(value) for name, value in self.headers) + len(url) > HEAD_BYTES
+        ):
+            self.intake.counts.add("refused", "head")
+            return responses.HEAD_TOO_LARGE
+        if b"host" not in headers:
+            if self.parser.get_http_version() != "1.0":
+                return responses.BAD_REQUEST
+        elif len(headers) != len(self.headers) and self._comes_twice(b"host"):
+            return responses.BAD_REQUEST
+        if not url.startswith(b"/") or b"#" in url:
+            try:
+                parsed = httptools.parse_url(url)
+            except httptools.HttpParserError:
+                return responses.BAD_REQUEST
+            if not parsed.path or parsed.fragment:  # CONNECT, and targets that are no path
+                return responses.BAD_REQUEST
+            self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
+        return None
+
+    def _comes_twice(self, *names: bytes) -> bool:
+        """Whether one of these headers came more than once."""
+        return any(sum(found == name for found, _ in self.headers) > 1 for name in names)
+
+    def _pass_on(self, named: Headers) -> None:
+        """Hand a request that is no webhook to uvicorn and the ASGI application."""
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._head is not None:
+            self._size += len(body)
+            if self._size > self._head.target.most_bytes:
+                headers = self._head.headers
+                self._head = None
+                self._body = []
+                self._refuse(responses.TOO_LARGE, headers)
+            else:
+                self._body.append(body)
+        elif not self._refused and not self._parted:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._unparsed:
+            return
+        self._receiving = False
+        head = self._head
+        if head is not None:
+            self._head = None
+            self._answering = True
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body = []
+            self.intake.take(head, body, self._reply)
+        elif not self._refused and not self._parted:
+            super().on_message_complete()
+
+    # --- answering ---
+
+    def _reply(self, answer: Answer) -> None:
+        """The intake's answer to the webhook in hand."""
+        self._answering = False
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self._since = self.loop.time()
+            self._write(answer, part=self._last)
+
+    def _refuse(self, answer: Answer, headers: Headers) -> None:
+        """Answer before the body is here. A small body is read and dropped, so that the connection
+        can go on; for a large one, or one that waits to be asked for, it ends."""
+        self._refused = True
+        large = b"transfer-encoding" in headers or (
+            int(headers.get(b"content-length", b"0")) > HEAD_BYTES
+        )
+        self._write(answer, part=large or b"expect" in headers)
+
+    def _write(self, answer: Answer, *, part: bool = False) -> None:
+        """Send a whole answer. `part` says that it is the last one on this connection: then the
+        other side may finish reading it before the connection is closed."""
+        if self.transport.is_closing():
+            return
+        close = part or not self.parser.should_keep_alive()
+        if answer is responses.DONE and not close:
+            self.transport.write(self._done())
+            return
+        lines = [STATUS_LINE[answer.status], *self._dates()]
+        lines += [b"%b: %b\r\n" % header for header in answer.headers]
+        if answer.status != 204:
+            lines.append(b"content-length: %d\r\n" % len(answer.body))
+        if close:
+            lines.append(b"connection: close\r\n")
+        body = b"" if self.parser.get_method() == b"HEAD" else answer.body
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+        if part:
+            self._parted = True
+            self._since = self.loop.time()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        elif close:
+            self.transport.close()
+
+    def _dates(self) -> list[bytes]:
+        return [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+
+    def _done(self) -> bytes:
+        """The usual answer, written out once for each date."""
+        dates = self.server_state.default_headers
+        if WebhookProtocol._written[0] is not dates:
+            WebhookProtocol._written = (
+                dates,
+                b"".join([STATUS_LINE[204], *self._dates(), b"\r\n"]),
+            )
+        return WebhookProtocol._written[1]
+
+    # --- uvicorn's keep-alive timers: one sweep a second serves all connections ---
+
+    def _unset_keepalive_if_required(self) -> None:
+        return
+
+    def on_response_complete(self) -> None:
+        self._since = self.loop.time()
+        self._receiving = False
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()

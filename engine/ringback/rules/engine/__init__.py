@@ -1,0 +1,1 @@
+"""The rule engine: which rules match an event, and what their steps do."""

@@ -1,0 +1,377 @@
+"""Interpreter: a rule's steps as a machine that can be put down and taken up again.
+
+It is pure: events, time and the past come in, actions and a wait go out, and everything between two
+waits is plain data (`state`) that the journal keeps. A crash resumes where the last commit was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.actions import Action, AnswerCall, Stop, Verb
+from ringback.events import Event
+from ringback.rules.engine import collect
+from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
+from ringback.rules.engine.render import VERB_TYPES, has_other_side, render
+from ringback.rules.engine.ruleset import holds, triggered
+from ringback.rules.engine.saved_event import event_from, event_to
+from ringback.rules.language.cel import Fault
+from ringback.rules.language.scope import Facts, Scope
+from ringback.rules.model import Rule, Step, Trigger
+from ringback.rules.steps.kinds import STEPS
+from ringback.rules.timing.calendar import Hours
+from ringback.runtime import iso
+
+MOST_STEPS = 500
+"""How many steps one run may take between two waits."""
+GATHER_PATIENCE = timedelta(hours=1)
+"""How long a question to a caller may stay open before the run gives up on the call."""
+NO_ANSWER = "call.continued"
+"""The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
+_CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a run waits for: a moment, an event of these types, or whichever comes first.
+
+    An event counts when its conversation, its call or its subject is `key`.
+    """
+
+    due_at: datetime | None
+    event_types: tuple[str, ...] = ()
+    key: str = ""
+
+    def describe(self) -> str:
+        """What it waits for, in words."""
+        until = f"until {iso(self.due_at)}" if self.due_at else ""
+        return f"waits for {' or '.join(self.event_types) or 'time'} {until}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """What ended a wait: this event, or none when the moment came."""
+
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run came: its new actions, what it waits for now, and the state to keep.
+
+    Without a wait it is over; `end` is empty when it went to its end, else `stopped: why`,
+    `failed: why`, or `call` for a rule in Python: its time has come, call its function now.
+    """
+
+    actions: tuple[Action, ...]
+    wait: Wait | None
+    state: dict[str, Any] = field(default_factory=dict)
+    end: str = ""
+
+
+def begin(
+    rule: Rule,
+    event: Event,
+    facts: Facts,
+    now: datetime,
+    *,
+    places: Mapping[str, Hours] | None = None,
+) -> Progress:
+    """Start a rule's steps for an event that it wants."""
+    return _Machine(rule, event, facts, now, places or {}, {"at": [0]}).start()
+
+
+def resume(
+    rule: Rule,
+    event: Event,
+    facts: Facts,
+    now: datetime,
+    state: Mapping[str, Any],
+    wake: Wake,
+    *,
+    places: Mapping[str, Hours] | None = None,
+) -> Progress:
+    """Go on after a wait. `event` is the one that started the run, `wake` what ended the wait.
+
+    An event that is not the awaited one gives the same wait again.
+    """
+    return _Machine(rule, event, facts, now, places or {}, dict(state)).wake(wake)
+
+
+class _Machine:
+    def __init__(
+        self,
+        rule: Rule,
+        event: Event,
+        facts: Facts,
+        now: datetime,
+        places: Mapping[str, Hours],
+        state: dict[str, Any],
+    ) -> None:
+        self.rule, self.event, self.facts, self.now = rule, event, facts, now
+        self.places, self.state = places, state
+        self.actions: list[Action] = []
+        self.verbs: list[Verb] = []
+        self.verbs_at = 0
+
+    # -- the view that texts and conditions have
+
+    def scope(self, reply: Event | None = None) -> Scope:
+        kept = dict.fromkeys(kept_names(self.rule), "")
+        return Scope(
+            self.event,
+            self.facts,
+            now=self.now,
+            places=self.places,
+            reply=reply or self.reply,
+            names={**kept, **self.state.get("vars", {})},
+            burst=[item["text"] for item in self.state.get("burst", ())],
+        )
+
+    @property
+    def reply(self) -> Event | None:
+        saved = self.state.get("reply")
+        return event_from(saved) if saved else None
+
+    # -- starting and going on
+
+    def start(self) -> Progress:
+        if self.rule.unless is not None:
+            due = self.now + timedelta(seconds=self.rule.within)
+            self.state["phase"] = "unless"
+            return self.pause(due, self.rule.unless.types)
+        if self.rule.collects:
+            return self.collected(self.event)
+        return self.run()
+
+    def wake(self, wake: Wake) -> Progress:
+        phase = self.state.get("phase", "steps")
+        if phase == "unless" and self.rule.unless is not None:
+            if wake.event is not None:
+                if self.wants(self.rule.unless, wake.event):
+                    return self.finish(f"stopped: {wake.event.type} came in time")
+                return self.again()
+        elif phase == "collect":
+            return self.collected(wake.event)
+        else:
+            return self.answered(wake)
+        self.state["phase"] = "steps"
+        return self.run()
+
+    def collected(self, event: Event | None) -> Progress:
+        """One more event of a burst, or the moment at which its window ends."""
+        self.state["phase"] = "collect"
+        verdict, due = collect.step(self.rule, self.state, event, self.now)
+        if verdict == "wait":
+            return self.pause(due, ())
+        if verdict == "drop":
+            return self.finish("stopped: too few events within the span")
+        self.state["phase"] = "steps"
+        return self.run()
+
+    def wants(self, trigger: Trigger, event: Event) -> bool:
+        return not triggered(trigger, self.scope(event))
+
+    def again(self) -> Progress:
+        """The same wait once more: what came was not it."""
+        saved = self.state["wait"]
+        due = datetime.fromisoformat(saved["due"]) if saved["due"] else None
+        return Progress((), Wait(due, tuple(saved["types"]), saved["key"]), self.state)
+
+    # -- the loop
+
+    def run(self) -> Progress:
+        if self.rule.handler is not None:
+            return self.finish("call")
+        for _ in range(MOST_STEPS):
+            found = step_at(self.rule, self.state["at"])
+            if found is None:
+                return self.finish("")
+            progress = self.do(found)
+            if progress is not None:
+                return progress
+        return self.finish(f"failed: more than {MOST_STEPS} steps without a wait")
+
+    def do(self, step: Step) -> Progress | None:
+        """Do one step. None means: go on with the next."""
+        special = _SPECIAL.get(step.kind)
+        if special is not None:
+            return special(self, step)
+        given = render(step, self.scope())
+        if isinstance(given, Fault):
+            return self.fail(step, given.message)
+        return self.perform(step, given)
+
+    def perform(self, step: Step, given: dict[str, Any]) -> Progress | None:
+        if step.plugin is not None:
+            try:
+                planned = tuple(step.plugin.run(self.event, given))
+            except Exception as error:
+                return self.fail(step, f"{type(error).__name__}: {error}")
+        else:
+            planned = STEPS[step.kind].plan(self.event, given)
+        for each in planned:
+            if isinstance(each, VERB_TYPES):
+                if not self.call_sid:
+                    return self.fail(step, "there is no call to speak to")
+                if not self.verbs:
+                    self.verbs_at = len(self.actions)
+                self.verbs.append(each)
+            elif not has_other_side(each):
+                return self.fail(step, "there is nobody on the other side of this event")
+            else:
+                self.actions.append(each)
+        if step.kind in ("gather", "record") or (
+            step.kind == "dial" and (step.branches.get("answered") or step.branches.get("else"))
+        ):
+            return self.ask(step)
+        self.next()
+        return None
+
+    def next(self) -> None:
+        self.state["at"][-1] += 1
+
+    def enter(self, branch: str) -> None:
+        self.state["at"] += [branch, 0]
+
+    @property
+    def call_sid(self) -> str:
+        reply = self.reply
+        return self.event.call_sid or (reply.call_sid if reply is not None else "")
+
+    # -- waiting
+
+    def ask(self, step: Step) -> Progress:
+        """Wait for what the caller answers."""
+        kind = {"gather": "call.gathered", "record": "call.recorded", "dial": "call.dialed"}
+        types = (kind[step.kind], NO_ANSWER)
+        patience = GATHER_PATIENCE + timedelta(seconds=step.params.get("max_length", 0))
+        over = () if step.kind == "record" else _CALL_OVER
+        return self.pause(self.now + patience, (*types, *over), self.call_sid)
+
+    def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
+        key = key or self.event.conversation or self.event.subject_sid
+        self.state["wait"] = {
+            "due": due.isoformat() if due else "", "types": list(types), "key": key,
+        }  # fmt: skip
+        return Progress(self.flushed(), Wait(due, types, key), self.state)
+
+    def answered(self, wake: Wake) -> Progress:
+        """Go on behind the step that waited."""
+        try:
+            step = step_at(self.rule, self.state["at"])
+        except (KeyError, IndexError, TypeError):
+            step = None
+        if step is None or step.kind not in _WAITING:
+            return self.finish("failed: the rule changed while this run waited")
+        event = wake.event
+        if event is not None and step.kind in ("gather", "record", "dial"):
+            if event.type in _CALL_OVER:
+                return self.finish("stopped: the caller hung up")
+        elif event is not None and (step.kind == "wait" or not self.is_reply(step, event)):
+            return self.again()
+        elif event is None and step.kind in ("gather", "record", "dial"):
+            return self.finish("stopped: the caller did not answer")
+        self.state.pop("wait", None)
+        if event is not None:
+            self.state["reply"] = event_to(event)
+            if step.params.get("as"):
+                self.state.setdefault("vars", {})[step.params["as"]] = kept(step, event)
+        way = branch(step, event)
+        if way in step.branches:
+            self.enter(way)
+        else:
+            self.next()
+        return self.run()
+
+    def is_reply(self, step: Step, event: Event) -> bool:
+        trigger = Trigger(tuple(step.params["on"]), tuple(step.params["if"]))
+        return self.wants(trigger, event)
+
+    # -- ending
+
+    def fail(self, step: Step, why: str) -> Progress:
+        return self.finish(f"failed: step `{step.kind}` (line {step.line}): {why}")
+
+    def finish(self, end: str) -> Progress:
+        self.state.pop("wait", None)
+        return Progress(self.flushed(), None, self.state, end)
+
+    def flushed(self) -> tuple[Action, ...]:
+        if self.verbs:
+            answer = AnswerCall(self.call_sid, tuple(self.verbs))
+            self.actions.insert(self.verbs_at, answer)
+            self.verbs = []
+        return tuple(self.actions)
+
+    # -- the steps that steer
+
+    def do_wait(self, step: Step) -> Progress | None:
+        name = step.params["until_open"]
+        if not name:
+            return self.pause(self.now + timedelta(seconds=step.params["for"]), ())
+        opens = self.places[name].next_open(self.now) if name in self.places else None
+        if opens is None:
+            return self.fail(step, f"{name!r} does not open within 400 days")
+        return self.pause(opens, ())
+
+    def do_wait_for(self, step: Step) -> Progress | None:
+        given = render(step, self.scope())
+        if isinstance(given, Fault):
+            return self.fail(step, given.message)
+        due = self.now + timedelta(seconds=step.params["timeout"])
+        return self.pause(due, tuple(step.params["on"]), given["key"])
+
+    def do_choose(self, step: Step) -> Progress | None:
+        scope = self.scope()
+        for index, conditions in enumerate(step.params["options"]):
+            verdict = holds(conditions, scope)
+            if verdict.startswith("error"):
+                return self.fail(step, f"option {index + 1}: {verdict}")
+            if not verdict:
+                self.enter(f"option:{index}")
+                return None
+        if "else" in step.branches:
+            self.enter("else")
+        else:
+            self.next()
+        return None
+
+    def do_run(self, step: Step) -> Progress | None:
+        self.enter("run")
+        return None
+
+    def do_stop(self, step: Step) -> Progress | None:
+        given = render(step, self.scope())
+        if isinstance(given, Fault):
+            return self.fail(step, given.message)
+        self.actions.append(Stop(given["reason"]))
+        if given["others"]:
+            self.next()
+            return None
+        return self.finish(f"stopped: {given['reason'] or 'by a stop step'}")
+
+    def do_call(self, step: Step) -> Progress | None:
+        scope = self.scope()
+        given = render(step, scope)
+        if isinstance(given, Fault):
+            return self.fail(step, given.message)
+        verbs: list[Any] = []
+        for inner in step.branches.get("do", ()):
+            rendered = render(inner, scope)
+            if isinstance(rendered, Fault):
+                return self.fail(inner, rendered.message)
+            verbs += STEPS[inner.kind].plan(self.event, rendered)
+        return self.perform(step, {**given, "verbs": verbs})
+
+
+_SPECIAL = {
+    "wait": _Machine.do_wait,
+    "wait_for": _Machine.do_wait_for,
+    "choose": _Machine.do_choose,
+    "run": _Machine.do_run,
+    "stop": _Machine.do_stop,
+    "call": _Machine.do_call,
+}
+_WAITING = ("wait", "wait_for", "gather", "record", "dial")

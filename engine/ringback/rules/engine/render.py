@@ -1,0 +1,55 @@
+"""Render: the parameters of a step with every text in them evaluated."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ringback.actions import VERBS, Action, PlaceCall, Remember, SendMessage
+from ringback.rules.language.cel import Fault
+from ringback.rules.language.scope import Scope
+from ringback.rules.language.templates import Template
+from ringback.rules.model import Step
+
+VERB_TYPES: tuple[type[Any], ...] = tuple(VERBS.values())
+
+
+class _Failed(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def render(step: Step, scope: Scope) -> dict[str, Any] | Fault:
+    """The step's parameters as plain values; the first `Fault` when a text fails."""
+    try:
+        return {name: _value(value, scope) for name, value in step.params.items()}
+    except _Failed as failed:
+        return Fault(failed.fault.message)
+
+
+def _value(value: Any, scope: Scope) -> Any:
+    if isinstance(value, Template):
+        return _good(value.render(scope))
+    if isinstance(value, list):
+        items: list[Any] = []
+        for item in value:
+            if isinstance(item, Template):
+                items += _good(item.render_list(scope))
+            else:
+                items.append(_value(item, scope))
+        return items
+    if isinstance(value, Mapping):
+        return {name: _value(item, scope) for name, item in value.items()}
+    return value
+
+
+def _good(value: Any) -> Any:
+    if isinstance(value, Fault):
+        raise _Failed(value)
+    return value
+
+
+def has_other_side(action: Action) -> bool:
+    """Whether an action for somebody says for whom; an event such as a timer's has nobody."""
+    if isinstance(action, Remember):
+        return bool(action.conversation)
+    return not isinstance(action, SendMessage | PlaceCall) or bool(action.to)

@@ -1,0 +1,231 @@
+"""Compile: the steps of a rule, with the branches inside them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from ringback.rules.files.reader import Reader, folded
+from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language.literals import known_type
+from ringback.rules.language.messages import did_you_mean
+from ringback.rules.language.templates import Template
+from ringback.rules.model import Step, StepKind
+from ringback.rules.steps.base import Mark, StepModel
+from ringback.rules.steps.flow import Option
+from ringback.rules.steps.kinds import STEPS
+
+CALL_VERBS = ("say", "play", "pause", "enqueue", "dial", "redirect", "hangup")
+"""The steps that may stand under `do` of a `call` step: what the callee hears."""
+
+
+class Steps:
+    """Compiles lists of steps with one reader.
+
+    `runs` gathers the `run` steps to be linked, `kept` the names that steps keep values under.
+    """
+
+    def __init__(self, reader: Reader, plugins: Mapping[str, StepKind]) -> None:
+        self.reader = reader
+        self.plugins = plugins
+        self.runs: list[tuple[Step, Node]] = []
+        self.kept: set[str] = set()
+        self.starts: tuple[str, ...] = ()
+
+    def many(self, node: Node | None) -> tuple[Step, ...]:
+        """The steps of a list."""
+        if node is None:
+            return ()
+        if not isinstance(node.value, list):
+            self.reader.fail(node, "schema", "needs a list", "begin each step with '- '")
+            return ()
+        found = [self.one(item) for item in node.value]
+        return tuple(step for step in found if step is not None)
+
+    def one(self, node: Node) -> Step | None:
+        """One step: a word, or a mapping with one word."""
+        if isinstance(node.value, str):
+            name, given, place = node.value, _empty(node), (node.line, node.column)
+        elif isinstance(node.value, dict) and node.value:
+            name = next(iter(node.value))
+            given, place = node.value[name], node.keys[name]
+            for other in list(node.value)[1:]:
+                text = f"a second word {other!r} in one step"
+                self.reader.fail_key(node, other, "schema", text, "begin each step with '- '")
+        else:
+            self.reader.fail(
+                node, "schema", "a step is a word with its parameters", "like `reply: Hello`"
+            )
+            return None
+        if name in self.plugins:
+            return self._foreign(self.plugins[name], given, place)
+        model = STEPS.get(name)
+        if model is None:
+            known = [*STEPS, *self.plugins]
+            hint = did_you_mean(name, known) or "known: " + ", ".join(known)
+            problem = self.reader.source.problem(*place, "schema", f"unknown step {name!r}", hint)
+            self.reader.problems.append(problem)
+            return None
+        return self._own(model, given, place)
+
+    def _own(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> Step | None:
+        before = len(self.reader.problems)
+        checked = self.reader.model(node, model)
+        inner = folded(node, model)
+        self._call_or_not(model, inner, place)
+        if isinstance(inner.value, dict) and "as" in inner.value:
+            self.kept.add(str(inner.value["as"].value))
+        if checked is None:
+            self._look_inside(model, inner)
+            return None
+        field, wrong = checked.wrong()
+        if wrong:
+            children = inner.value if isinstance(inner.value, dict) else {}
+            text = f"{model.step}: {wrong}"
+            if field in children:
+                self.reader.fail(children[field], "schema", text)
+            else:
+                self.reader.problems.append(self.reader.source.problem(*place, "schema", text))
+        params, branches = self._fields(model, checked, inner)
+        step = Step(model.step, params, branches, place[0])
+        if model.step == "run":
+            target = inner.value["rule"] if isinstance(inner.value, dict) else inner
+            self.runs.append((step, target))
+        if model.step == "call":
+            self._callee(step, inner)
+        return step if len(self.reader.problems) == before else None
+
+    def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
+        """Refuse a voice step where there is never a call. `starts` are the types of the rule."""
+        words = node.value if isinstance(node.value, dict) else {}
+        nobody = self.starts == ("timer.due",)
+        if model.step == "wait_for" and "on" in words and "call." in repr(words["on"].plain()):
+            self.starts = ()
+        known = bool(self.starts) and all(map(known_type, self.starts))
+        alone = model.step == "wait_for" and "key" not in words
+        if nobody and (model.needs == "contact" or alone):
+            text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
+            hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
+            self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
+        if model.needs != "call" or not known or any(each[:5] == "call." for each in self.starts):
+            return
+        text = f"{model.step!r} needs a call, and this rule is on {', '.join(self.starts)}"
+        hint = "to call somebody write `call: {to: …, say: …}`"
+        self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
+
+    def _fields(
+        self, model: type[BaseModel], checked: BaseModel, node: Node
+    ) -> tuple[dict[str, Any], dict[str, tuple[Step, ...]]]:
+        params: dict[str, Any] = {}
+        branches: dict[str, tuple[Step, ...]] = {}
+        children = node.value if isinstance(node.value, dict) else {}
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            child = children.get(key)
+            mark = next((item for item in field.metadata if isinstance(item, Mark)), Mark("plain"))
+            if mark.kind == "steps":
+                starts, self.starts = self.starts, () if model is STEPS["call"] else self.starts
+                branches[key] = self.many(child)
+                self.starts = starts if model is STEPS["call"] else self.starts
+            elif mark.kind == "branches":
+                choices = child.value if child and isinstance(child.value, dict) else {}
+                branches |= {f"{key}:{word}": self.many(item) for word, item in choices.items()}
+            elif mark.kind == "options":
+                params[key], more = self._options(child)
+                branches |= more
+            elif mark.kind == "if":
+                params[key] = self.reader.conditions(child, running=True)
+            elif child is None or mark.kind == "plain":
+                params[key] = getattr(checked, name)
+            elif mark.kind == "texts":
+                items = child.value if isinstance(child.value, list) else [child]
+                params[key] = [self.reader.text(item) for item in items]
+            else:
+                params[key] = _capped(self.reader.json(child), mark.cap)
+                if isinstance(child.value, str) and len(child.value) > mark.cap:
+                    text = f"{key!r} is longer than {mark.cap} letters"
+                    self.reader.fail(child, "limit", text)
+        if model is STEPS["wait_for"] and "on" in children:
+            self.reader.types(children["on"])
+        if model is STEPS["wait"] and checked.until_open:  # type: ignore[attr-defined]
+            self._place(checked.until_open, children["until_open"])  # type: ignore[attr-defined]
+        return params, branches
+
+    def _place(self, name: str, node: Node) -> None:
+        hours = self.reader.language.hours
+        if name not in hours:
+            hint = did_you_mean(name, hours) or "add it under `hours`"
+            self.reader.fail(node, "hours", f"no hours are named {name!r}", hint)
+
+    def _options(self, node: Node | None) -> tuple[list[Any], dict[str, tuple[Step, ...]]]:
+        options: list[Any] = []
+        branches: dict[str, tuple[Step, ...]] = {}
+        items = node.value if node and isinstance(node.value, list) else []
+        for index, item in enumerate(items):
+            option = self.reader.model(item, Option)
+            children = item.value if isinstance(item.value, dict) else {}
+            if option is None:
+                self._look_inside(Option, item)
+                continue
+            if "else" in children:
+                if len(children) > 1 or index < len(items) - 1:
+                    self.reader.fail_key(item, "else", "schema", "`else` stands alone and last")
+                branches["else"] = self.many(children["else"])
+                continue
+            if "if" not in children or "do" not in children:
+                self.reader.fail(item, "schema", "an option needs `if` and `do`, or `else`")
+            options.append(self.reader.conditions(children.get("if"), running=True))
+            branches[f"option:{index}"] = self.many(children.get("do"))
+        return options, branches
+
+    def _callee(self, step: Step, node: Node) -> None:
+        do = node.value.get("do") if isinstance(node.value, dict) else None
+        for item, inner in zip(do.value if do else (), step.branches.get("do", ()), strict=False):
+            if inner.kind not in CALL_VERBS and isinstance(item, Node):
+                hint = "here are allowed: " + ", ".join(CALL_VERBS)
+                self.reader.fail(item, "schema", f"{inner.kind!r} cannot stand in a call", hint)
+
+    def _look_inside(self, model: type[BaseModel], node: Node) -> None:
+        """Find the mistakes in the branches of a step that is wrong itself."""
+        children = node.value if isinstance(node.value, dict) else {}
+        for name, field in model.model_fields.items():
+            marks = [item.kind for item in field.metadata if isinstance(item, Mark)]
+            child = children.get(field.alias or name)
+            if "steps" in marks and child is not None and isinstance(child.value, list):
+                self.many(child)
+            elif child is not None and isinstance(child.value, str) and "text" in marks:
+                self.reader.text(child)
+
+    def _foreign(self, kind: StepKind, node: Node, place: tuple[int, int]) -> Step | None:
+        shape: Any = type(
+            "Shape", (), {"plain": kind.plain, "model_fields": kind.model.model_fields}
+        )
+        inner = folded(node, shape)
+        if not isinstance(inner.value, dict):
+            self.reader.fail(inner, "schema", f"{kind.name} needs a mapping")
+            return None
+        before = len(self.reader.problems)
+        has_texts = "${{" in repr(inner.plain())
+        extra = kind.model.model_config.get("extra")
+        if extra != "allow" and (has_texts or extra != "forbid"):
+            known = [item.alias or name for name, item in kind.model.model_fields.items()]
+            for key in inner.value:
+                if key not in known:
+                    hint = did_you_mean(key, known) or "known: " + ", ".join(known)
+                    self.reader.fail_key(inner, key, "schema", f"unknown key {key!r}", hint)
+        if not has_texts:
+            self.reader.model(inner, kind.model)
+        params = self.reader.json(inner)
+        if len(self.reader.problems) > before:
+            return None
+        return Step(kind.name, params, {}, place[0], kind)
+
+
+def _capped(value: Any, cap: int) -> Any:
+    if isinstance(value, Template) and value.cap != cap:
+        return Template(value.source, value.parts, cap)
+    return value
+
+
+def _empty(node: Node) -> Node:
+    return Node("", node.line, node.column, node.end_line, node.end_column)

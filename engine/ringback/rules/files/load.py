@@ -1,0 +1,189 @@
+"""Load: rule files and Python rules made into rules, every mistake of every file in one run."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ringback.errors import Problem
+from ringback.rules.files.compile import Steps
+from ringback.rules.files.decorated import code_of, node_of, source_of
+from ringback.rules.files.link import Run, link, reached
+from ringback.rules.files.reader import Reader
+from ringback.rules.files.rule import RuleReader
+from ringback.rules.files.shared import read_shared
+from ringback.rules.files.source_map import Source
+from ringback.rules.files.yaml_tree import Node, parse, read_source
+from ringback.rules.language.cel import Language, check_function
+from ringback.rules.language.messages import Complaint, did_you_mean
+from ringback.rules.model import Function, Rule, RuleSpec, StepKind
+from ringback.rules.steps.kinds import STEPS
+
+MAX_RULES = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading gave: the rules of the files that are right, every problem, the language.
+
+    `language` is what `compile_rule` needs so that Python rules know the project's lists and hours.
+    """
+
+    rules: tuple[Rule, ...]
+    problems: list[Problem]
+    language: Language
+    files: tuple[Path, ...] = ()
+    steps: tuple[StepKind, ...] = field(default=(), repr=False)
+
+
+def load_rules(
+    where: Path | Iterable[Path],
+    *,
+    functions: Sequence[Function] = (),
+    steps: Sequence[StepKind] = (),
+) -> Loaded:
+    """Load a folder of rule files (`*.yaml`, `*.yml`, also in folders below), or these files.
+
+    Never raises for what a file says: it becomes a problem. A folder that is not there has no
+    rules. Files are read in the order of their names.
+    """
+    problems: list[Problem] = []
+    good = [each for each in functions if not _refused(each, problems)]
+    kinds = {each.name: each for each in steps if not _taken(each, problems)}
+    trees: list[tuple[Source, Node]] = []
+    files = list(_files(where))
+    for path, shown in files:
+        source = read_source(path, shown)
+        if isinstance(source, Problem):
+            problems.append(source)
+            continue
+        tree = parse(source)
+        if isinstance(tree, Node):
+            trees.append((source, tree))
+        else:
+            problems += tree
+    lists, hours = read_shared(trees, problems)
+    language = Language(lists=lists, hours=hours, functions=good)
+    rules = _rules(trees, language, kinds, problems)
+    problems.sort(key=lambda each: (each.file, each.line, each.column))
+    return Loaded(tuple(rules), problems, language, tuple(path for path, _ in files), tuple(steps))
+
+
+def compile_rule(
+    spec: RuleSpec, language: Language | None = None, *, functions: Sequence[Function] = ()
+) -> Rule | list[Problem]:
+    """Compile a Python rule. Problems point to the decorator, or to the very word if found."""
+    source = source_of(spec)
+    node = node_of({"name": spec.name, **spec.words}, spec, source)
+    reader = Reader(source, language or Language(functions=functions))
+    rule = RuleReader(reader, Steps(reader, {})).rule(node, python=True)
+    if rule is None or reader.problems:
+        return reader.problems
+    return replace(
+        rule,
+        handler=spec.handler,
+        file=spec.file,
+        line=spec.line,
+        plugin=spec.plugin,
+        rev=_rev([node.plain(), code_of(spec.handler)]),
+    )
+
+
+def _files(where: Path | Iterable[Path]) -> Iterable[tuple[Path, str]]:
+    if not isinstance(where, Path):
+        yield from ((path, str(path)) for path in where)
+        return
+    if not where.is_dir():
+        if where.exists() or where.is_symlink():
+            yield where, str(where)
+        return
+    for folder, folders, names in os.walk(where):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
+                path = Path(folder) / name
+                yield path, str(Path(where.name) / path.relative_to(where))
+
+
+def _refused(function: Function, problems: list[Problem]) -> bool:
+    wrong = check_function(function)
+    if wrong:
+        problems.append(Problem(function.plugin or "plugin", 0, 0, "function", wrong))
+    return bool(wrong)
+
+
+def _taken(kind: StepKind, problems: list[Problem]) -> bool:
+    if kind.name in STEPS:
+        text = f"the step {kind.name!r} belongs to the language already"
+        problems.append(Problem(kind.file or kind.plugin, kind.line, 0, "step", text))
+    return kind.name in STEPS
+
+
+def _rules(
+    trees: list[tuple[Source, Node]],
+    language: Language,
+    kinds: Mapping[str, StepKind],
+    problems: list[Problem],
+) -> list[Rule]:
+    rules: dict[str, Rule] = {}
+    named: dict[str, str] = {}
+    meanings: dict[str, Any] = {}
+    runs: list[Run] = []
+    readers: list[Reader] = []
+    kept: set[str] = set()
+    uses: list[tuple[str, Reader, str, Node, int]] = []
+    for source, tree in trees:
+        reader = Reader(source, language)
+        readers.append(reader)
+        nodes = tree.value.get("rules") if isinstance(tree.value, dict) else None
+        for node in nodes.value if nodes is not None and isinstance(nodes.value, list) else ():
+            if not isinstance(node, Node):
+                continue
+            steps = Steps(reader, kinds)
+            rule = RuleReader(reader, steps).rule(node)
+            name = _name(node)
+            if name in named:
+                place = node.value["name"] if isinstance(node.value, dict) else node
+                reader.fail(place, "duplicate", f"another rule is named {name!r}", named[name])
+                continue
+            if name:
+                named[name] = f"in {source.file}, line {node.line}"
+            runs += [Run(name, step, target, reader) for step, target in steps.runs]
+            kept |= steps.kept
+            uses += [(name, reader, *use) for use in reader.used]
+            reader.used = []
+            if rule is not None:
+                rules[rule.name] = replace(rule, file=source.file, line=node.line)
+                meanings[rule.name] = node.plain()
+            if len(named) > MAX_RULES:
+                reader.fail(node, "limit", f"more than {MAX_RULES} rules")
+                break
+    for name, reader, word, node, offset in uses:
+        if word not in kept:
+            hint = did_you_mean(word, kept) or f"a step keeps it with `as: {word}`"
+            text = f"no step keeps {word!r}"
+            reader.fail_inside(node, [Complaint(offset, "type", text, hint)])
+            rules.pop(name, None)
+    link(rules, named, runs)
+    for reader in readers:
+        problems += reader.problems
+    wanted: dict[str, set[str]] = {}
+    for run in runs:
+        wanted.setdefault(run.rule, set()).add(run.other)
+    return [
+        replace(rule, rev=_rev([meanings[each] for each in sorted(reached(wanted, name))]))
+        for name, rule in rules.items()
+    ]
+
+
+def _name(node: Node) -> str:
+    name = node.value.get("name") if isinstance(node.value, dict) else None
+    return name.value if name is not None and isinstance(name.value, str) else ""
+
+
+def _rev(meaning: Any) -> str:
+    text = json.dumps(meaning, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]

@@ -1,0 +1,337 @@
+"""CEL: conditions and texts, typed when they are loaded, evaluated over declared fields.
+
+The library stands behind a small interface: `Language.compile` gives a `Program` or complaints,
+`Program.evaluate` a value or a `Fault`. https://github.com/google/cel-spec
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from cel_expr_python import cel
+
+from ringback.rules.language.functions import BUILTINS
+from ringback.rules.language.hoist import MAPS, Argument, Hoisted, Hoister, Overload
+from ringback.rules.language.literals import check_literals
+from ringback.rules.language.messages import (
+    CEL_FUNCTIONS,
+    Complaint,
+    Vocabulary,
+    complaints,
+    did_you_mean,
+)
+from ringback.rules.language.patterns import matches
+from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
+from ringback.rules.language.tokens import names
+from ringback.rules.model import Function
+from ringback.rules.timing.calendar import Hours
+
+LONGEST_EXPRESSION = 4000
+"""The longest expression, in letters."""
+
+_TYPES: dict[str, Any] = {
+    "string": cel.Type.STRING,
+    "int": cel.Type.INT,
+    "double": cel.Type.DOUBLE,
+    "bool": cel.Type.BOOL,
+    "timestamp": cel.Type.TIMESTAMP,
+    "duration": cel.Type.DURATION,
+    "list(string)": cel.Type.List(cel.Type.STRING),
+    "map(string, string)": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
+}
+TYPE_WORDS = tuple(word for word in _TYPES if not word.startswith("map"))
+"""The types that a function of a plugin may take and give."""
+
+_WRAPPED = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_ERROR = cel.Type.ERROR
+_MISSING = re.compile(r'Key not found in map : "(k\d+)"')
+_NOWHERE = Scope(NEVER, NoFacts())
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an evaluation gave instead of a value: the reason, in words."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A compiled expression. `type` is the CEL type of its result, `needs` the fields it reads.
+
+    `running` is what really runs: `source` with the calls of our functions, `hoisted`, taken out.
+    """
+
+    source: str
+    running: str
+    type: str
+    needs: tuple[tuple[str, Callable[[Scope], Any]], ...]
+    hoisted: tuple[Hoisted, ...]
+    code: Any = field(repr=False)
+
+    def evaluate(self, scope: Scope) -> Any:
+        """The value in this scope as plain Python, or a `Fault`. Never raises."""
+        try:
+            scope.enter()
+            data = {name: scope.once(name, get) for name, get in self.needs}
+            failed = _call(self.hoisted, scope, data) if self.hoisted else None
+            result = self.code.eval(data=data)
+            value = result.value()
+            if value is True or value is False:
+                return value
+            if result.type() == _ERROR:
+                return Fault(_reason(str(result), failed))
+            return result.plain_value()
+        except Exception as error:
+            return Fault(_clean(str(error)) or type(error).__name__)
+
+    def value(self, scope: Scope) -> Any:
+        """The same for an argument of a call. Raises ValueError with the reason of a fault."""
+        found = self.evaluate(scope)
+        if isinstance(found, Fault):
+            raise ValueError(found.message)
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plain:
+    """An argument that needs no evaluation: a field, or a constant."""
+
+    type: str
+    value: Callable[[Scope], Any]
+
+
+def _call(calls: Sequence[Hoisted], scope: Scope, data: dict[str, Any]) -> dict[str, str]:
+    """Make the calls and put their values into the maps of `data`; why some have failed."""
+    failed: dict[str, str] = {}
+    for call in calls:
+        values = data.setdefault(MAPS[call.overload.returns], {})
+        found = scope.once(call.text, partial(_attempt, call))
+        if isinstance(found, Fault):
+            failed[call.key] = found.message
+        else:
+            values[call.key] = found
+    return failed
+
+
+def _attempt(call: Hoisted, scope: Scope) -> Any:
+    try:
+        return call.make(scope)
+    except Exception as error:
+        return Fault(_clean(str(error)) or type(error).__name__)
+
+
+def _reason(message: str, failed: Mapping[str, str] | None) -> str:
+    missing = _MISSING.search(message) if failed else None
+    if failed and missing and missing[1] in failed:
+        return failed[missing[1]]
+    return _clean(message)
+
+
+def _clean(message: str) -> str:
+    text = _WRAPPED.sub("", _WRAPPED.sub("", message.strip()))
+    if "Iteration budget" in text:
+        return "it takes too many steps"
+    return text[:300]
+
+
+class Language:
+    """What the rules of one project can say: its lists, its hours, its plugins' functions."""
+
+    def __init__(
+        self,
+        *,
+        lists: Mapping[str, Sequence[str]] | None = None,
+        hours: Mapping[str, Hours] | None = None,
+        functions: Iterable[Function] = (),
+    ) -> None:
+        self.lists = {name: list(values) for name, values in (lists or {}).items()}
+        self.hours = dict(hours or {})
+        self.functions = tuple(functions)
+        self._fields: dict[str, Field] = {**FIELDS, **RUN_FIELDS}
+        for name, values in self.lists.items():
+            self._fields[f"lists.{name}"] = Field("list(string)", _constant(values), "a list")
+        variables = {name: _TYPES[item.type] for name, item in self._fields.items()}
+        for word, name in MAPS.items():
+            variables[name] = cel.Type.Map(cel.Type.STRING, _TYPES[word])
+        self._hoister = Hoister(_overloads(self.functions), self._argument)
+        self._env = cel.NewEnv(
+            variables=variables,
+            functions=_declarations(self.functions),
+        )
+        signatures: dict[str, tuple[str, ...]] = dict(CEL_FUNCTIONS)
+        for item in BUILTINS:
+            short = item.name.rpartition(".")[2]
+            signatures[short] = (*signatures.get(short, ()), item.signature)
+        for function in self.functions:
+            signatures[function.name] = (f"{function.name}({', '.join(function.args)})",)
+        outside = frozenset(self._fields) - frozenset(RUN_FIELDS)
+        self._rule_words = Vocabulary(outside, signatures)
+        self._run_words = Vocabulary(frozenset(self._fields), signatures)
+
+    def compile(
+        self, source: str, *, want: Sequence[str] = ("bool",), running: bool = False
+    ) -> Program | list[Complaint]:
+        """Compile an expression whose result must be of one of these types (empty: any).
+
+        `running` allows the names that only steps know (`reply.*`, `vars.*`, `burst.*`).
+        """
+        words = self._run_words if running else self._rule_words
+        if not source.strip():
+            return [Complaint(0, "syntax", "the expression is empty")]
+        if len(source) > LONGEST_EXPRESSION:
+            text = f"the expression is longer than {LONGEST_EXPRESSION} letters"
+            return [Complaint(0, "limit", text)]
+        try:
+            code = self._env.compile(source)
+        except Exception as error:
+            return complaints(str(error), source, words)
+        found = _hidden(source) + ([] if running else _too_early(source))
+        found += check_literals(source, self.hours)
+        type_ = plain_type(code.return_type())
+        if want and type_ not in want:
+            wanted = " or ".join(want) if len(want) < 4 else "text or a number"
+            hint = "has() is only for maps; compare with '' or 0" if "has(" in source else ""
+            found.append(Complaint(0, "type", f"expected {wanted}, got {type_}", hint))
+        if found:
+            return found
+        return self._program(source, type_, code)
+
+    def _program(self, source: str, type_: str, code: Any) -> Program:
+        try:
+            text, hoisted = self._hoister.rewrite(source)
+            if hoisted:
+                code = self._env.compile(text)
+                return Program(source, text, type_, self._needs(text), hoisted, code)
+        except Exception:
+            logging.getLogger(__name__).exception("calls stay inside of %r", source)
+        return Program(source, source, type_, self._needs(source), (), code)
+
+    def _argument(self, source: str) -> Argument | None:
+        """An argument of a call, when it stands for itself."""
+        name = source.strip()
+        known = self._fields.get(name)
+        if known is not None:
+            get = known.get
+            return _Plain(known.type, lambda scope: scope.once(name, get))
+        try:
+            code = self._env.compile(source)
+        except Exception:
+            return None
+        program = self._program(source, plain_type(code.return_type()), code)
+        if program.needs or program.hoisted or names(source):
+            return program
+        constant = program.evaluate(_NOWHERE)
+        return program if isinstance(constant, Fault) else _Plain(program.type, lambda _: constant)
+
+    def batch(self, programs: Sequence[Program]) -> Program | None:
+        """One program that gives the list of all these programs' values; None if too large."""
+        source = "[" + ",".join(f"\n{program.running}\n" for program in programs) + "]"
+        try:
+            code = self._env.compile(source)
+        except Exception:
+            logging.getLogger(__name__).debug("conditions do not fit in one program")
+            return None
+        needs = dict(need for program in programs for need in program.needs)
+        hoisted = {call.key: call for program in programs for call in program.hoisted}
+        return Program(
+            "", source, "list(bool)", tuple(needs.items()), tuple(hoisted.values()), code
+        )
+
+    def _needs(self, source: str) -> tuple[tuple[str, Callable[[Scope], Any]], ...]:
+        found: dict[str, Callable[[Scope], Any]] = {}
+        for name in names(source):
+            parts = name.text.split(".")
+            for size in range(len(parts), 0, -1):
+                known = self._fields.get(".".join(parts[:size]))
+                if known is not None:
+                    found[".".join(parts[:size])] = known.get
+                    break
+        return tuple(found.items())
+
+
+def _constant(values: list[str]) -> Callable[[Any], Any]:
+    return lambda _scope: values
+
+
+def plain_type(type_: Any) -> str:
+    """The library's type in the spelling of the language: `LIST<STRING>` is `list(string)`."""
+    return str(type_).lower().replace("<", "(").replace(">", ")")
+
+
+def _hidden(source: str) -> list[Complaint]:
+    return [
+        Complaint(name.start, "type", f"unknown name {name.text!r}")
+        for name in names(source)
+        if name.text.partition(".")[0] in MAPS.values()
+    ]
+
+
+def _too_early(source: str) -> list[Complaint]:
+    spaces = {"reply": "wait_for or gather", "vars": "a step with `as`", "burst": "once_after"}
+    return [
+        Complaint(
+            name.start, "type", f"{name.text!r} is not known yet",
+            f"only steps can use it, after {spaces[space]}",
+        )
+        for name in names(source)
+        if (space := name.text.partition(".")[0]) in spaces
+    ]  # fmt: skip
+
+
+def _overloads(functions: Sequence[Function]) -> dict[str, list[Overload]]:
+    """Our functions that take arguments, by name."""
+    found: dict[str, list[Overload]] = {}
+    pattern = ("string", "string")
+    for member in (True, False):
+        found.setdefault("matches", []).append(Overload(pattern, "bool", member, matches))
+    for item in BUILTINS:
+        if item.args:
+            overload = Overload(item.args, item.returns, item.member, item.call)
+            found.setdefault(item.name, []).append(overload)
+    for function in functions:
+        for member in (True, False) if function.args else ():
+            overload = Overload(function.args, function.returns, member, function.call)
+            found.setdefault(function.name, []).append(overload)
+    return found
+
+
+def _declarations(functions: Sequence[Function]) -> list[Any]:
+    overloads: dict[str, list[Any]] = {}
+
+    def add(name: str, args: Sequence[str], returns: str, member: bool, call: Any) -> None:
+        known = overloads.setdefault(name, [])
+        known.append(
+            cel.Overload(
+                id=f"{name}_{len(known)}_{'_'.join(args)}".replace("(", "_").replace(")", ""),
+                return_type=_TYPES[returns],
+                parameters=[_TYPES[word] for word in args],
+                is_member=member,
+                impl=call,
+            )
+        )
+
+    for item in BUILTINS:
+        add(item.name, item.args, item.returns, item.member, item.call)
+    for function in functions:
+        add(function.name, function.args, function.returns, False, function.call)
+        if function.args:
+            add(function.name, function.args, function.returns, True, function.call)
+    return [cel.FunctionDecl(name, list(items)) for name, items in overloads.items()]
+
+
+def check_function(function: Function) -> str:
+    """What is wrong with a plugin's function, empty when it can be used."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", function.name):
+        return f"{function.name!r} is no name for a function: use small letters, digits and _"
+    taken = {item.name.rpartition(".")[2] for item in BUILTINS} | set(CEL_FUNCTIONS)
+    if function.name in taken:
+        return f"{function.name!r} is a function of the language already"
+    for word in (*function.args, function.returns):
+        if word not in TYPE_WORDS:
+            hint = did_you_mean(word, TYPE_WORDS) or "known: " + ", ".join(TYPE_WORDS)
+            return f"unknown type {word!r}; {hint}"
+    return ""

@@ -1,0 +1,157 @@
+"""Literals: the texts inside an expression that mean something, checked when it is loaded.
+
+CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A rule file should not.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import takewhile
+
+from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, matches_type
+from ringback.rules.language.messages import Complaint, did_you_mean
+from ringback.rules.language.patterns import keep
+from ringback.rules.language.tokens import Token, calls, literal, tokens
+from ringback.rules.timing.calendar import Hours, zone
+from ringback.rules.timing.durations import parse_duration
+
+_CEL_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
+_OFFSET = re.compile(r"[+-]\d{2}:\d{2}")
+
+
+ERROR_CLASSES = (
+    "account", "carrier_filtered", "content_rejected", "invalid_number", "platform_fault",
+    "rate_limited", "recipient_opted_out", "recipient_unreachable", "sender_misconfigured",
+    "sender_unregistered", "unknown", "webhook_fault",
+)  # fmt: skip
+"""Every class of error, as `twilio.error_codes` has them (which stands beside this floor)."""
+
+_VALUES: dict[str, tuple[str, ...]] = {
+    "error_class": ("", *ERROR_CLASSES),
+    "type": EVENT_TYPES,
+    "trust": TRUST,
+    "source": ("webhook", "repair", "replay", "internal"),
+}
+_STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES)
+
+
+def check_literals(source: str, hours: Mapping[str, Hours]) -> list[Complaint]:
+    """Complaints about patterns, zones, spans, event types and names of hours, and about texts that
+    a field can never be equal to."""
+    found = _compared(source)
+    for call in calls(source):
+        for place, kind in _MEANING.get(call.name, {}).get(len(call.literals), ()):
+            token = call.literals[place]
+            if token is not None:
+                found += _check(kind, token, hours)
+    return found
+
+
+_MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
+    "matches": {1: ((0, "regex"),), 2: ((1, "regex"),)},
+    "duration": {1: ((0, "duration"),)},
+    "timestamp": {1: ((0, "timestamp"),)},
+    "is_open": {2: ((0, "hours"),)},
+    "next_open": {2: ((0, "hours"),)},
+    "local": {2: ((0, "zone"),)},
+    "weekday": {1: ((0, "zone"),)},
+    "replied_within": {1: ((0, "span"),)},
+    "heard_within": {1: ((0, "span"),)},
+    "count": {2: ((0, "type"), (1, "span")), 3: ((0, "type"), (1, "span"))},
+    "rate": {3: ((0, "type"), (1, "type"), (2, "span"))},
+    **{
+        f"get{part}": {1: ((0, "zone"),)}
+        for part in (
+            "FullYear", "Month", "Date", "DayOfMonth", "DayOfWeek", "DayOfYear", "Hours",
+            "Minutes", "Seconds", "Milliseconds",
+        )
+    },
+}  # fmt: skip
+
+
+def _compared(source: str) -> list[Complaint]:
+    """Texts that `event.type`, `event.error_class` and the like are compared with."""
+    words = list(tokens(source))
+    found: list[Complaint] = []
+    for index, word in enumerate(words[:-2]):
+        field, sign = words[index + 2].text, words[index + 3].text if index + 3 < len(words) else ""
+        if word.text not in ("event", "reply") or words[index + 1].text != ".":
+            continue
+        if sign in ("==", "!="):
+            given = words[index + 4 : index + 5]
+        elif sign == "in" and words[index + 4 : index + 5] and words[index + 4].text == "[":
+            given = list(takewhile(lambda each: each.text != "]", words[index + 5 :]))
+        else:
+            continue
+        for token in given:
+            if token.kind == "string":
+                found += _possible(field, token)
+    return found
+
+
+def _possible(field: str, token: Token) -> list[Complaint]:
+    text = literal(token)
+    if field == "status":
+        # A status may be new to us: only what looks like a slip of the pen is refused.
+        near = did_you_mean(text, _STATUSES) if text not in _STATUSES else ""
+        return (
+            [Complaint(token.start, "type", f"there is no status {text!r}", near)] if near else []
+        )
+    known = _VALUES.get(field, ())
+    if not known or text in known:
+        return []
+    hint = did_you_mean(text, known) or "known: " + ", ".join(filter(None, known))
+    return [Complaint(token.start, "type", f"{field!r} is never {text!r}", hint)]
+
+
+def _check(kind: str, token: Token, hours: Mapping[str, Hours]) -> list[Complaint]:
+    text = literal(token)
+    wrong, hint = _wrong(kind, text, hours)
+    if not wrong:
+        return []
+    label = {"duration": "span", "timestamp": "span"}.get(kind, kind)
+    return [Complaint(token.start, label, wrong, hint)]
+
+
+def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
+    if kind == "regex":
+        return keep(text), ""
+    if kind == "zone":
+        return bad_zone(text)
+    if kind == "hours" and text not in hours:
+        known = ", ".join(sorted(hours))
+        hint = did_you_mean(text, hours) or (f"known: {known}" if known else "add it under `hours`")
+        return f"no hours are named {text!r}", hint
+    if kind == "type" and not known_type(text):
+        return f"unknown event type {text!r}", did_you_mean(text, EVENT_TYPES)
+    if kind == "span":
+        try:
+            parse_duration(text)
+        except ValueError as error:
+            return str(error), ""
+    if kind == "duration" and not _CEL_DURATION.fullmatch(text):
+        return f"{text!r} is no CEL duration", "write it like '90s', '15m' or '12h'"
+    if kind == "timestamp":
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            return f"{text!r} is no timestamp", "write it like '2026-01-31T09:00:00Z'"
+    return "", ""
+
+
+def known_type(pattern: str) -> bool:
+    """Whether a type or a pattern like `message.*` names at least one event type."""
+    return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)
+
+
+def bad_zone(name: str) -> tuple[str, str]:
+    """What is wrong with the name of a time zone and a hint; empty when nothing is."""
+    from zoneinfo import available_timezones
+
+    if _OFFSET.fullmatch(name) or name in ("UTC", "Z"):
+        return "", ""
+    try:
+        zone(name)
+    except ValueError as error:
+        return str(error), did_you_mean(name, sorted(available_timezones()))
+    return "", ""

@@ -1,0 +1,215 @@
+"""Scope: what one evaluation can see. The event, the past, the clock, and what a run has heard."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from ringback.events import Event, conversation_of
+from ringback.rules.timing.calendar import Hours
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = Event(uid="", type="", at=EPOCH, received_at=EPOCH, trust="", source="")
+
+
+class Facts(Protocol):
+    """What conditions and texts may ask about the past. The worker answers from its journal."""
+
+    def message_count(self, conversation: str) -> int:
+        """How many messages were received in this conversation, up to and with this event."""
+
+    def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
+        """When the other side last wrote before that moment."""
+
+    def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
+        """When we last wrote before that moment."""
+
+    def count(
+        self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
+    ) -> int:
+        """How many events of a type there were in the last seconds; empty words mean any."""
+
+    def remembered(self, conversation: str, name: str) -> str:
+        """What a `remember` step kept, empty when nothing."""
+
+
+class NoFacts:
+    """The empty past: nobody wrote, nothing happened, nothing is remembered."""
+
+    def message_count(self, conversation: str) -> int:
+        """None."""
+        return 0
+
+    def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
+        """Never."""
+        return None
+
+    def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
+        """Never."""
+        return None
+
+    def count(
+        self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
+    ) -> int:
+        """None."""
+        return 0
+
+    def remembered(self, conversation: str, name: str) -> str:
+        """Nothing."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One name that an expression may use: its CEL type, how to get it, what it means."""
+
+    type: str
+    get: Callable[[Any], Any]
+    doc: str
+
+
+def _channel(event: Event) -> str:
+    prefix, colon, _ = event.theirs.partition(":")
+    if colon:
+        return prefix
+    return "voice" if event.type.startswith("call.") else "sms"
+
+
+_EVENT: dict[str, Field] = {
+    "type": Field("string", lambda e: e.type, "what happened, such as `message.received`"),
+    "at": Field("timestamp", lambda e: e.at, "when it happened, as far as Twilio says"),
+    "received_at": Field("timestamp", lambda e: e.received_at, "when it was recorded here"),
+    "from": Field("string", lambda e: e.sender, "the sender's address"),
+    "to": Field("string", lambda e: e.recipient, "the recipient's address"),
+    "body": Field("string", lambda e: e.body, "the text of a message, the speech of a caller"),
+    "sid": Field("string", lambda e: e.subject_sid, "the SID of what this is about"),
+    "call_sid": Field("string", lambda e: e.call_sid, "the SID of the call, empty without one"),
+    "status": Field("string", lambda e: e.status, "the status, such as `delivered`"),
+    "error_code": Field("int", lambda e: e.error_code, "Twilio's error code; 0 for none"),
+    "error_class": Field("string", lambda e: e.error_class, "our class of that code"),
+    "conversation": Field("string", lambda e: e.conversation, "our number and theirs"),
+    "ours": Field("string", lambda e: e.ours, "our number in the conversation"),
+    "theirs": Field("string", lambda e: e.theirs, "the other side's number"),
+    "trust": Field("string", lambda e: e.trust, "`signed`, `confirmed`, `claimed`, `simulated`"),
+    "source": Field("string", lambda e: e.source, "`webhook`, `repair`, `replay` or `internal`"),
+    "digits": Field("string", lambda e: e.digits, "the keys that a caller pressed"),
+    "account": Field("string", lambda e: e.account_sid, "the account's SID"),
+    "channel": Field("string", _channel, "`sms`, `voice`, `whatsapp`, …"),
+    "media_count": Field("int", lambda e: len(e.media), "how many pictures or files came along"),
+    "media": Field("list(string)", lambda e: list(e.media), "their URLs"),
+    "uid": Field("string", lambda e: e.uid, "our id of the event"),
+}  # fmt: skip
+
+FIELDS: dict[str, Field] = {
+    **{
+        f"event.{name}": Field(field.type, lambda s, get=field.get: get(s.event), field.doc)  # type: ignore[misc]
+        for name, field in _EVENT.items()
+    },
+    "contact.message_count": Field(
+        "int", lambda s: s.message_count(), "how many texts they sent, this one included"
+    ),
+    "contact.last_inbound": Field(
+        "timestamp", lambda s: s.last_inbound(), "when they wrote last before; 1970 when never"
+    ),
+    "contact.last_outbound": Field(
+        "timestamp", lambda s: s.last_outbound(), "when we wrote last; 1970 when never"
+    ),
+    "now": Field("timestamp", lambda s: s.now, "the moment of this evaluation"),
+}
+"""What a condition of a rule may name, by its full dotted name."""
+
+RUN_FIELDS: dict[str, Field] = {
+    **{
+        f"reply.{name}": Field(
+            field.type,
+            lambda s, get=field.get: get(s.reply),  # type: ignore[misc]
+            f"of the event that a step waited for: {field.doc}",
+        )
+        for name, field in _EVENT.items()
+    },
+    "vars": Field("map(string, string)", lambda s: s.vars, "what steps kept with `as`, by name"),
+    "burst.texts": Field("list(string)", lambda s: list(s.burst), "the texts that were joined"),
+    "burst.text": Field("string", lambda s: "\n".join(s.burst), "the same in one text, by lines"),
+    "burst.count": Field("int", lambda s: len(s.burst), "how many events were joined"),
+}
+"""What steps may name besides: all that a run has heard so far."""
+
+_CURRENT: ContextVar["Scope"] = ContextVar("ringback_scope")
+
+
+class Scope:
+    """One evaluation's view. Values are fetched on first use and kept while it lives."""
+
+    __slots__ = (
+        "_values", "burst", "event", "facts", "now", "places", "reply", "vars",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        event: Event,
+        facts: Facts,
+        *,
+        now: datetime | None = None,
+        places: Mapping[str, Hours] | None = None,
+        reply: Event | None = None,
+        names: Mapping[str, str] | None = None,
+        burst: Sequence[str] = (),
+    ) -> None:
+        self.event = event
+        self.facts = facts
+        self.now = now or event.received_at
+        self.places = places or {}
+        self.reply = reply or NEVER
+        self.vars = dict(names or {})
+        self.burst = tuple(burst)
+        self._values: dict[str, Any] = {}
+
+    def enter(self) -> None:
+        """Make this the scope that functions ask, in this thread or task."""
+        _CURRENT.set(self)
+
+    def once(self, key: str, get: Callable[["Scope"], Any]) -> Any:
+        """A value, computed at its first use."""
+        values = self._values
+        if key not in values:
+            value = get(self)
+            # CEL would end a text at a NUL, and conditions would not see what is behind it.
+            values[key] = value.replace("\0", "\ufffd") if isinstance(value, str) else value
+        return values[key]
+
+    def hours(self, name: str) -> Hours:
+        """The opening hours of this name. Raises ValueError when there are none."""
+        try:
+            return self.places[name]
+        except KeyError:
+            known = ", ".join(sorted(self.places)) or "none"
+            raise ValueError(f"no hours are named {name!r} (known: {known})") from None
+
+    def conversation_with(self, address: str) -> str:
+        """The conversation of our number here and this address; the event's own for none."""
+        if not address or address == self.event.theirs:
+            return self.event.conversation
+        return conversation_of(self.event.ours, address)
+
+    def message_count(self) -> int:
+        """How many texts the contact sent."""
+        count: int = self.once("#count", lambda s: s.facts.message_count(s.event.conversation))
+        return count
+
+    def last_inbound(self) -> datetime:
+        """When the contact wrote last before this event."""
+        last = self.once(
+            "#in", lambda s: s.facts.last_inbound(s.event.conversation, s.event.received_at)
+        )
+        return last or EPOCH
+
+    def last_outbound(self) -> datetime:
+        """When we wrote to the contact last."""
+        last = self.once("#out", lambda s: s.facts.last_outbound(s.event.conversation, s.now))
+        return last or EPOCH
+
+
+def current() -> Scope:
+    """The scope of the evaluation that is running in this thread or task."""
+    return _CURRENT.get()

@@ -1,0 +1,1 @@
+"""Time in rules: calendars, durations and cron schedules."""

@@ -1,0 +1,84 @@
+"""Time, chance and names: the three things a simulation must hold in its own hand.
+
+Everything that asks "what time is it", rolls dice or mints an id takes a `Runtime` value, so the real
+code runs unchanged under a stepped clock and a seeded generator.
+"""
+
+import os
+import random
+import time as clock
+from base64 import b32encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+
+
+def encode_ulid(milliseconds: int, entropy: int) -> str:
+    """Write 48 bits of time and 80 of entropy as a ULID: 26 letters, https://github.com/ulid/spec."""
+    number = (milliseconds << 80) | entropy
+    return "".join(
+        (
+            _PAIRS[number >> 120 & 1023], _PAIRS[number >> 110 & 1023],
+            _PAIRS[number >> 100 & 1023], _PAIRS[number >> 90 & 1023],
+            _PAIRS[number >> 80 & 1023], _PAIRS[number >> 70 & 1023],
+            _PAIRS[number >> 60 & 1023], _PAIRS[number >> 50 & 1023],
+            _PAIRS[number >> 40 & 1023], _PAIRS[number >> 30 & 1023],
+            _PAIRS[number >> 20 & 1023], _PAIRS[number >> 10 & 1023], _PAIRS[number & 1023],
+        )
+    )  # fmt: skip
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as UTC ISO 8601 with milliseconds, the one form that the database holds."""
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def from_iso(text: str) -> datetime:
+    """Read what `iso` wrote. Raises ValueError on anything that is not ISO 8601."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The world as the engine sees it.
+
+    `time` is wall time in seconds since the epoch, `monotonic` never goes back and is only good for
+    differences, `dice` draws jitter, `entropy` gives random bits for ids and tags.
+    """
+
+    time: Callable[[], float] = clock.time
+    monotonic: Callable[[], float] = clock.monotonic
+    dice: random.Random = field(default_factory=random.SystemRandom)
+    entropy: Callable[[int], int] = lambda bits: int.from_bytes(os.urandom(bits // 8), "big")
+
+    def now(self) -> datetime:
+        """The current moment in UTC, cut to the millisecond that is stored."""
+        seconds = int(self.time() * 1000) / 1000
+        return datetime.fromtimestamp(seconds, UTC)
+
+    def uptime(self) -> float:
+        """Seconds since the machine started, those that it slept among them: the one clock that
+        goes on from one process to the next and that nobody can set."""
+        if self.monotonic is clock.monotonic and hasattr(clock, "CLOCK_BOOTTIME"):
+            return clock.clock_gettime(clock.CLOCK_BOOTTIME)
+        return self.monotonic()
+
+    def uid(self, prefix: str) -> str:
+        """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made."""
+        return f"{prefix}_{encode_ulid(int(self.time() * 1000), self.entropy(80))}"
+
+    def tag(self) -> str:
+        """Mint the secret of one attempt: 120 random bits in 24 plain letters and digits.
+
+        It travels in the path of a StatusCallback URL, so it has no letter that needs escaping.
+        """
+        return b32encode(self.entropy(120).to_bytes(15, "big")).decode().lower()
+
+
+REAL = Runtime()

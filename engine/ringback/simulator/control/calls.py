@@ -1,0 +1,122 @@
+"""What may people do on the phone? Call in, press, speak, answer, decline, hang up, look."""
+
+import re
+from typing import Any
+
+from ringback.simulator.control.wish import Hands, Wish, Wrong
+from ringback.simulator.rest import voiceshapes
+from ringback.simulator.switchboard import exchange_of, exchange_with
+from ringback.simulator.world import World
+
+
+async def ring_in(world: World, wish: Wish) -> dict[str, Any]:
+    sender, to = wish.text("from"), wish.text("to")
+    number = world.number(to)
+    if number is None:
+        raise Wrong(f"{to} is not one of our numbers", 404)
+    extra = wish.data.get("fields") or {}
+    if not isinstance(extra, dict):
+        raise Wrong("'fields' must be a mapping of webhook fields")
+    exchange = exchange_of(world, number.account_sid)
+    call = exchange.ring_in(
+        sender,
+        to,
+        forwarded_from=wish.text("forwarded_from", ""),
+        caller_name=wish.text("caller_name", ""),
+        keys=wish.text("keys", ""),
+        say=wish.text("say", ""),
+        extra=tuple((str(name), str(value)) for name, value in extra.items()),
+    )
+    return _call(world, call.sid)
+
+
+def _call(world: World, sid: str) -> dict[str, Any]:
+    return exchange_with(world, sid).view(sid)
+
+
+async def calls(world: World, wish: Wish) -> dict[str, Any]:
+    boards = world.switchboards.values()
+    return {"calls": [board.exchange.view(sid) for board in boards for sid in board.exchange.calls]}
+
+
+async def call(world: World, wish: Wish) -> dict[str, Any]:
+    return _call(world, wish.path["sid"])
+
+
+async def press(world: World, wish: Wish) -> dict[str, Any]:
+    digits = wish.text("digits")
+    if not re.fullmatch(r"[0-9A-D*#wW]{1,200}", digits, re.ASCII):
+        raise Wrong("'digits' may hold 0-9 A-D * # and w for half a second")
+    exchange_with(world, wish.path["sid"]).press(wish.path["sid"], digits)
+    return _call(world, wish.path["sid"])
+
+
+async def say(world: World, wish: Wish) -> dict[str, Any]:
+    seconds = wish.number("seconds", 0.0) if "seconds" in wish.data else None
+    exchange_with(world, wish.path["sid"]).speak(
+        wish.path["sid"], wish.text("text"), wish.number("confidence", 0.9), seconds
+    )
+    return _call(world, wish.path["sid"])
+
+
+async def hang_up(world: World, wish: Wish) -> dict[str, Any]:
+    exchange_with(world, wish.path["sid"]).hang_up(wish.path["sid"])
+    return _call(world, wish.path["sid"])
+
+
+async def pick_up(world: World, wish: Wish) -> dict[str, Any]:
+    exchange_with(world, wish.path["sid"]).pick_up(wish.path["sid"])
+    return _call(world, wish.path["sid"])
+
+
+async def decline(world: World, wish: Wish) -> dict[str, Any]:
+    exchange_with(world, wish.path["sid"]).decline(wish.path["sid"], wish.text("status", "busy"))
+    return _call(world, wish.path["sid"])
+
+
+async def queues(world: World, wish: Wish) -> dict[str, Any]:
+    found = []
+    for account_sid, board in world.switchboards.items():
+        for row in board.exchange.queues.values():
+            shape = voiceshapes.queue(world, account_sid, row)
+            waiting = [voiceshapes.member(world, account_sid, row, who) for who in row.members]
+            found.append(shape | {"members": waiting})
+    return {"queues": found}
+
+
+async def conferences(world: World, wish: Wish) -> dict[str, Any]:
+    found = []
+    for account_sid, board in world.switchboards.items():
+        for row in board.exchange.conferences.values():
+            shape = voiceshapes.conference(world, account_sid, row)
+            people = [
+                voiceshapes.participant(world, account_sid, row, who)
+                for who in row.participants.values()
+            ]
+            found.append(shape | {"participants": people})
+    return {"conferences": found}
+
+
+async def recordings(world: World, wish: Wish) -> dict[str, Any]:
+    return {
+        "recordings": [
+            voiceshapes.recording(world, account_sid, row) | {"words": row.words}
+            for account_sid, board in world.switchboards.items()
+            for row in board.exchange.recordings.values()
+        ]
+    }
+
+
+HANDS: Hands = (
+    ("POST", "/_sim/calls", ring_in),
+    ("GET", "/_sim/calls", calls),
+    ("GET", "/_sim/calls/{sid}", call),
+    ("POST", "/_sim/calls/{sid}/keys", press),
+    ("POST", "/_sim/calls/{sid}/say", say),
+    ("POST", "/_sim/calls/{sid}/hangup", hang_up),
+    ("POST", "/_sim/calls/{sid}/answer", pick_up),
+    ("POST", "/_sim/calls/{sid}/decline", decline),
+    ("GET", "/_sim/queues", queues),
+    ("GET", "/_sim/conferences", conferences),
+    ("GET", "/_sim/recordings", recordings),
+)

@@ -1,0 +1,65 @@
+"""How do we copy the databases of a node, and find out whether they are sound?"""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ringback.errors import RingbackError, StorageError
+from ringback.runtime import iso
+from ringback.store.journal import set_meta
+from ringback.store.restore import COPIED
+from ringback.store.sqlite import connect_reader, speaking
+
+JOURNAL = "journal.db"
+FILES = (JOURNAL, "log.db")
+"""The journal first: it must not know of requests that the copy of the log lacks."""
+
+
+def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
+    """Copy both databases, consistent and without stopping the node; yields name and bytes.
+
+    The copy of the journal says that it is one, so that a worker which is given it asks Twilio for
+    what was sent since. Raises StorageError when a copy fails or a file of the target folder exists
+    already.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    began = iso(datetime.now(UTC))
+    for name in FILES:
+        source = data / name
+        if not source.exists():
+            continue
+        copy = target / name
+        if copy.exists():
+            raise StorageError(f"{copy}: exists already; name an empty folder")
+        reader = connect_reader(source)
+        with speaking(copy):
+            writer = sqlite3.connect(copy)
+            try:
+                reader.backup(writer, pages=2000, sleep=0.01)
+                if name == JOURNAL:
+                    set_meta(writer, COPIED, began)
+                    writer.commit()
+                writer.execute("pragma journal_mode = delete")
+            finally:
+                writer.close()
+                reader.close()
+        yield name, copy.stat().st_size
+
+
+def check(data: Path) -> list[str]:
+    """What is wrong with the databases of a folder: one line each, none when all is well."""
+    problems = []
+    for name in FILES:
+        if not (data / name).exists():
+            continue
+        try:
+            connection = connect_reader(data / name)
+            with speaking(data / name):
+                found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
+            connection.close()
+        except RingbackError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{data / name}: {line}" for line in found if line != "ok"]
+    return problems

@@ -1,0 +1,171 @@
+"""How is an event brought back? The log has its body, the journal its identity."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from sqlite3 import Connection
+
+from ringback.events import Event
+from ringback.runtime import from_iso, iso
+from ringback.store.log import LogReader, LogRow
+from ringback.twilio.error_codes import error_class
+from ringback.twilio.webhooks import events_from
+
+_COLUMNS = (
+    "log_id, uid, type, at, received_at, trust, source, account_sid, subject_sid, sender, "
+    "recipient, conversation, status, error_code, tag, dedupe_key, depth, fields"
+)
+
+
+def event(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event | None:
+    """The event of this uid, whole, or None when the journal does not know it.
+
+    When the log has forgotten the body (retention), the parsed facts are still there and only
+    `fields` is empty.
+    """
+    row = connection.execute(f"select {_COLUMNS} from events where uid = ?", (uid,)).fetchone()
+    return _event(row, log) if row else None
+
+
+def log_row(connection: sqlite3.Connection, log: LogReader, uid: str) -> LogRow | None:
+    """The row of the log that this event was parsed from."""
+    row = connection.execute("select log_id from events where uid = ?", (uid,)).fetchone()
+    return log.get(row[0]) if row and row[0] is not None else None
+
+
+def uid_of(connection: sqlite3.Connection, dedupe_key: str) -> str | None:
+    """The event that a delivery with this identity became, by whichever row it came first."""
+    row = connection.execute(
+        "select uid from events where dedupe_key = ?", (dedupe_key,)
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
+def unmatched(connection: sqlite3.Connection, log: LogReader, limit: int) -> list[Event]:
+    """Internal events that were recorded with an action's end but have not been matched yet."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from events where verdicts is null order by id limit ?", (limit,)
+    ).fetchall()
+    return [_event(row, log) for row in rows]
+
+
+def unproven(connection: sqlite3.Connection, log: LogReader, limit: int) -> list[Event]:
+    """Claimed events that nobody has looked up yet, oldest first."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from events where trust = 'claimed' "
+        "and json_extract(verdicts, '$.proof') is null order by id limit ?",
+        (limit,),
+    ).fetchall()
+    return [_event(row, log) for row in rows]
+
+
+def _event(row: sqlite3.Row, log: LogReader) -> Event:
+    known = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    log_id, fields = known.pop("log_id"), known.pop("fields")
+    if log_id is not None:
+        source = log.get(log_id)
+        for parsed in events_from(source, lambda: known["uid"]) if source else ():
+            if parsed.dedupe_key == known["dedupe_key"]:
+                return replace(parsed, uid=known["uid"], depth=known["depth"], trust=known["trust"])
+    known["at"], known["received_at"] = from_iso(known["at"]), from_iso(known["received_at"])
+    return Event(
+        **known,
+        error_class=error_class(known["error_code"]),
+        fields=json.loads(fields) if fields else {},
+    )
+
+
+def record_internal(connection: sqlite3.Connection, event: Event) -> bool:
+    """Write an event of our own making, to be matched like any other. False when it is known."""
+    return bool(
+        connection.execute(
+            "insert into events (uid, type, at, received_at, trust, source, account_sid, "
+            "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
+            "dedupe_key, depth, fields) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,null,?,?,?) "
+            "on conflict (dedupe_key) do nothing",
+            (
+                event.uid, event.type, iso(event.at), iso(event.received_at), event.trust,
+                event.source, event.account_sid, event.subject_sid, event.sender, event.recipient,
+                event.conversation, event.status, event.error_code, event.tag, event.dedupe_key,
+                event.depth, json.dumps(dict(event.fields), ensure_ascii=False),
+            ),
+        ).rowcount
+    )  # fmt: skip
+
+
+REPAIR = "repair"
+_CALL_STATUS = "cs:"
+"""How identities of call statuses begin. They end with the number that the webhook has in the
+order of its call; what is read from the API has none."""
+
+Statuses = dict[tuple[str, str], dict[str, str]]
+"""Of each call and type of event: the identities that were recorded, and their sources."""
+
+
+class KnownEvents:
+    """What has been told so far, as far as it matters for the events at hand."""
+
+    def __init__(self, keys: Iterable[str] = (), statuses: Statuses | None = None) -> None:
+        self._keys = set(keys)
+        self._statuses: Statuses = statuses or {}
+
+    @classmethod
+    def read(cls, connection: Connection, events: Iterable[Event]) -> "KnownEvents":
+        """What the journal knows of these events."""
+        given = list(events)
+        calls = {event.subject_sid for event in given if _is_status(event)}
+        return cls(
+            known_keys(connection, [event.dedupe_key for event in given]),
+            _statuses(connection, sorted(calls)) if calls else None,
+        )
+
+    def under(self, event: Event) -> str:
+        """The identity under which this event was told before; empty when it is news."""
+        if event.dedupe_key in self._keys:
+            return event.dedupe_key
+        if _is_status(event):
+            told = self._statuses.get((event.subject_sid, event.type), {})
+            for key, source in told.items():
+                if REPAIR in (source, event.source):
+                    return key
+        return ""
+
+    def add(self, event: Event) -> None:
+        """From now on this event is known."""
+        self._keys.add(event.dedupe_key)
+        if _is_status(event):
+            told = self._statuses.setdefault((event.subject_sid, event.type), {})
+            told[event.dedupe_key] = event.source
+
+
+def _is_status(event: Event) -> bool:
+    return event.dedupe_key.startswith(_CALL_STATUS)
+
+
+def _statuses(connection: Connection, sids: list[str]) -> Statuses:
+    found: Statuses = {}
+    for start in range(0, len(sids), 500):
+        chunk = sids[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        for sid, type_, key, source in connection.execute(
+            f"select subject_sid, type, dedupe_key, source from events "
+            f"where subject_sid in ({marks})",
+            chunk,
+        ):
+            if key.startswith(_CALL_STATUS):
+                found.setdefault((sid, type_), {})[key] = source
+    return found
+
+
+def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Which of these identities the journal has seen already."""
+    found: set[str] = set()
+    for start in range(0, len(keys), 500):
+        chunk = keys[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        rows = connection.execute(
+            f"select dedupe_key from events where dedupe_key in ({marks})", chunk
+        )
+        found.update(row[0] for row in rows)
+    return found

@@ -1,0 +1,145 @@
+"""What was really wished and done, event by event: the other side of a backtest's comparison."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ringback.errors import UsageError
+from ringback.events import Event
+from ringback.store import events
+from ringback.store.log import LogReader
+from ringback.store.retention import BLANKED
+from ringback.store.sqlite import connect_reader, speaking
+
+REPLAY = "replay"
+"""The `source` of an event that is a copy of an older one."""
+OURS = ("internal", REPLAY)
+"""The sources of events that the node itself made."""
+_UNDECIDED = ("sending", "unknown", "parked")
+_PAGE = 500
+
+
+def whole(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event:
+    """A stored event with everything that was said in it. Raises UsageError when there is none, and
+    when what was said has been forgotten (retention): rules would see another event."""
+    event = events.event(connection, log, uid)
+    if event is None:
+        raise UsageError(f"no event {uid!r}; `ringback events list` names them")
+    row = events.log_row(connection, log, uid)
+    if not event.fields or (row is not None and row.content_type.endswith(BLANKED)):
+        raise UsageError(
+            f"{uid} cannot be replayed: what was said in it is no longer kept "
+            "(RINGBACK_KEEP_BODIES_DAYS, RINGBACK_KEEP_ROWS_DAYS)"
+        )
+    return event
+
+
+def about(connection: sqlite3.Connection, what: str) -> str:
+    """The event that a uid or a SID names. Raises UsageError when none does, or more than one.
+
+    Of all events about a SID it is the one that began: the message or the call that came in.
+    """
+    if what.startswith("evt_"):
+        return what
+    rows = connection.execute(
+        "select uid, type from events where subject_sid = ? and source not in (?, ?) "
+        "and subject_sid <> '' order by id",
+        (what, *OURS),
+    ).fetchall()
+    began = [row for row in rows if row[1].endswith(".received")] or rows
+    if not began:
+        raise UsageError(f"nothing came in about {what!r}; `ringback events list` names events")
+    if len(began) > 1:
+        names = ", ".join(f"{uid} ({type_})" for uid, type_ in began[:20])
+        raise UsageError(f"{what} is in several events, name one: {names}")
+    return str(began[0][0])
+
+
+def since(connection: sqlite3.Connection, moment: str) -> Iterator[str]:
+    """The events from outside that were recorded since then, in their order."""
+    last = 0
+    while rows := connection.execute(
+        "select id, uid from events where id > ? and received_at >= ? and source not in (?, ?) "
+        "order by id limit ?",
+        (last, moment, *OURS, _PAGE),
+    ).fetchall():
+        last = rows[-1][0]
+        yield from (row[1] for row in rows)
+
+
+def earlier(connection: sqlite3.Connection, uid: str, limit: int) -> list[str]:
+    """What came from outside in the same conversation before this event, oldest first."""
+    rows = connection.execute(
+        "select e.uid from events e join events this on this.uid = ? where e.conversation = "
+        "this.conversation and e.conversation <> '' and e.id < this.id "
+        "and e.source not in (?, ?) order by e.id desc limit ?",
+        (uid, *OURS, limit),
+    ).fetchall()
+    return [row[0] for row in reversed(rows)]
+
+
+def replays(connection: sqlite3.Connection, uid: str) -> list[str]:
+    """The copies of an event, oldest first."""
+    rows = connection.execute(
+        "select uid from events where dedupe_key > ? and dedupe_key < ? order by id",
+        (f"{REPLAY}:{uid}:", f"{REPLAY}:{uid};"),  # the sign after the colon
+    )
+    return [row[0] for row in rows]
+
+
+def replayed(dedupe_key: str) -> str:
+    """The event that the copy of this identity replays; empty for any other identity."""
+    head, _, rest = dedupe_key.partition(":")
+    return rest.partition(":")[0] if head == REPLAY else ""
+
+
+def undecided(connection: sqlite3.Connection, uid: str) -> list[tuple[str, str]]:
+    """Actions of this event, and of its copies, that may have happened: uid and state."""
+    events = [uid, *replays(connection, uid)]
+    marks = ",".join("?" * len(events))
+    rows = connection.execute(
+        f"select uid, state from actions where event_uid in ({marks}) "
+        f"and state in ({','.join('?' * len(_UNDECIDED))}) order by id",
+        (*events, *_UNDECIDED),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+NOT_DONE = ("captured", "refused", "cancelled")
+"""States in which nothing left the house."""
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """One action of the journal, under the identity of the event whose run wished for it."""
+
+    event: str
+    rule: str
+    kind: str
+    params: dict[str, Any]
+
+
+def performed(data: Path, since: str = "") -> Iterator[Performed]:
+    """The actions on what was recorded since then (ISO, empty: ever) that were not held back.
+
+    Only events of the log count: what rules did on internal events has no record to run again.
+    Raises StorageError when there is no journal.
+    """
+    path = data / "journal.db"
+    connection = connect_reader(path)
+    holes = ", ".join("?" * len(NOT_DONE))
+    query = (
+        "SELECT events.dedupe_key, rule, kind, params FROM actions"
+        " JOIN events ON events.uid = actions.event_uid"
+        f" WHERE events.received_at >= ? AND events.log_id IS NOT NULL AND state NOT IN ({holes})"
+        " AND rule NOT LIKE '%.on_settled' ORDER BY actions.id"
+    )
+    try:
+        with speaking(path):
+            for key, rule, kind, params in connection.execute(query, (since, *NOT_DONE)):
+                yield Performed(key, rule, kind, json.loads(params))
+    finally:
+        connection.close()

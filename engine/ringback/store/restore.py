@@ -1,0 +1,190 @@
+"""Does this journal know of everything that was sent? What is noted for that question, and what is
+held back when the answer may be no.
+
+The journal carries a mark that moves on once a minute, and a small file beside it carries the same
+one. A journal with an older mark than the file's was put back from a copy.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ringback.errors import StorageError
+from ringback.store.attempts import COLUMNS, StoredAction
+from ringback.store.journal import get_meta, set_meta
+
+FILE = "journal.mark"
+COPIED = "copied_at"
+"""Set in a copy by whoever makes it: when that began."""
+
+_MARK = "mark"
+_HELD = "held"
+_HEARD = "heard"
+_FILE_BYTES = 256
+_EVER = "9"
+_DUE = "state in ('planned', 'deferred') and (due_at is null or due_at <= ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which journal this is, how far it has come, and when that was noted (ISO)."""
+
+    journal: str
+    number: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why sending is held; since when the journal may not know what was sent; and when it was taken
+    into use: what came in by webhook after that was not answered before. Moments are ISO."""
+
+    why: str
+    since: str
+    began: str
+
+
+def read_beside(data: Path) -> Mark | None:
+    """The mark in the file beside the journal; None when it is not there or cannot be read."""
+    try:
+        return Mark(**json.loads((data / FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_beside(data: Path, mark: Mark) -> None:
+    """Note the mark beside the journal. Raises StorageError.
+
+    One write of the same length in the same place: whoever is killed meanwhile leaves the old one
+    or the new one.
+    """
+    path = data / FILE
+    text = json.dumps(asdict(mark)).ljust(_FILE_BYTES - 1) + "\n"
+    try:
+        with path.open("r+b" if path.exists() else "wb", buffering=0) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+
+
+def get_mark(connection: sqlite3.Connection) -> Mark | None:
+    """The mark in the journal itself; None in one that has never been worked on."""
+    found = get_meta(connection, _MARK)
+    return Mark(**json.loads(found)) if found else None
+
+
+def put_mark(connection: sqlite3.Connection, mark: Mark, heard: str = "") -> None:
+    """Move the journal's own mark, and keep what was `heard` of Twilio's time for the next life."""
+    set_meta(connection, _MARK, json.dumps(asdict(mark)))
+    if heard:
+        set_meta(connection, _HEARD, heard)
+
+
+def get_heard(connection: sqlite3.Connection) -> str:
+    """What an earlier life heard of Twilio's time; empty when it heard nothing."""
+    return get_meta(connection, _HEARD)
+
+
+def get_held(connection: sqlite3.Connection) -> Held | None:
+    """Why and since when sending is held; None when it is not."""
+    found = get_meta(connection, _HELD)
+    return Held(**json.loads(found)) if found else None
+
+
+def begin(connection: sqlite3.Connection, mark: Mark, held: Held | None) -> None:
+    """Take the journal into use, and hold its sends when there is a reason to. From here on it is
+    no copy but the journal of this folder."""
+    put_mark(connection, mark)
+    set_meta(connection, COPIED, "")
+    if held is not None:
+        set_meta(connection, _HELD, json.dumps(asdict(held)))
+        connection.execute(
+            "update actions set polls = 0 where state in ('planned', 'deferred') and polls > 0"
+        )
+
+
+def release(connection: sqlite3.Connection, reason: str) -> None:
+    """Sends are not held any more; those that were looked for in vain may go out."""
+    set_meta(connection, _HELD, "")
+    connection.execute(
+        "update actions set polls = 0, reason = ? "
+        "where state in ('planned', 'deferred') and polls > 0",
+        (reason,),
+    )
+
+
+def anything(connection: sqlite3.Connection) -> bool:
+    """Whether the journal holds anything at all."""
+    return connection.execute("select 1 from events limit 1").fetchone() is not None
+
+
+def send_due(connection: sqlite3.Connection, now: str) -> bool:
+    """Whether a text or a call is to go out at once."""
+    row = connection.execute(
+        f"select 1 from actions where {_DUE} and kind in ('send_message', 'place_call') limit 1",
+        (now,),
+    ).fetchone()
+    return row is not None
+
+
+def suspects(
+    connection: sqlite3.Connection, began: str, looks: int, limit: int, *, fresh: bool = False
+) -> list[StoredAction]:
+    """Actions that may have been carried out already, though this journal does not know it, and
+    that were not looked for so often yet; oldest first. Not those that could not have been tried
+    before `began`.
+
+    Those that a webhook caused which came in after `began` are the `fresh` ones, apart from the
+    others.
+    """
+    there = "exists" if fresh else "not exists"
+    rows = connection.execute(
+        f"select {COLUMNS} from actions where {_DUE} and polls < ? and {there} (select 1 "
+        "from events where events.uid = actions.event_uid and events.source = 'webhook' "
+        "and events.received_at >= ?) order by id limit ?",
+        (_EVER if fresh else began, looks, began, limit),
+    )
+    return [StoredAction(*row) for row in rows]
+
+
+def subject(connection: sqlite3.Connection, event_uid: str) -> str:
+    """The SID of what an event is about."""
+    row = connection.execute(
+        "select subject_sid from events where uid = ?", (event_uid,)
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def looked(connection: sqlite3.Connection, uids: Sequence[str], times: int, reason: str) -> None:
+    """These actions were looked for so many times more, and nothing was found."""
+    connection.executemany(
+        "update actions set polls = polls + ?, reason = ? "
+        "where uid = ? and state in ('planned', 'deferred')",
+        [(times, reason, uid) for uid in uids],
+    )
+
+
+def looks_at(connection: sqlite3.Connection, uid: str) -> int:
+    """How often an action was looked for."""
+    row = connection.execute("select polls from actions where uid = ?", (uid,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def unsettled(connection: sqlite3.Connection) -> bool:
+    """Whether the fate of any text or call is still unknown."""
+    row = connection.execute(
+        "select 1 from actions where state = 'unknown' "
+        "and kind in ('send_message', 'place_call') limit 1"
+    ).fetchone()
+    return row is not None
+
+
+def busy(connection: sqlite3.Connection, before: str) -> bool:
+    """Whether a run of before that moment has not said yet what it wishes."""
+    row = connection.execute(
+        "select 1 from runs where state in ('pending', 'running') and started_at < ? limit 1",
+        (before,),
+    ).fetchone()
+    return row is not None

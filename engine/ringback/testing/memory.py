@@ -1,0 +1,96 @@
+"""The past and the clock of a bench: what rules may ask of what has happened on it."""
+
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from ringback.actions import Action, PlaceCall, Remember, SendMessage
+from ringback.events import Event, conversation_of, matches_type
+
+_Where = tuple[str, str, str]
+
+
+class SteppedClock:
+    """A clock that stands still until somebody moves it."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment = moment
+
+    def now(self) -> datetime:
+        """The moment at which it stands, UTC."""
+        return self._moment
+
+    def advance(self, span: timedelta) -> None:
+        """Let this much time pass."""
+        self._moment += span
+
+
+@dataclass
+class Past:
+    """What a bench has seen. Answers what rules ask of the journal (`ringback.rules.language.scope.Facts`).
+
+    Moments are kept in order under each of the words by which they are asked for, so that a long
+    past answers as quickly as a short one. `kept` holds what was remembered.
+    """
+
+    clock: SteppedClock
+    kept: dict[tuple[str, str], str] = field(default_factory=dict)
+    _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _types: dict[str, None] = field(default_factory=dict)
+
+    def happened(self, event: Event) -> None:
+        """One more event; it counts from now on."""
+        self._types[event.type] = None
+        for conversation in {event.conversation, ""}:
+            for error_class in {event.error_class, ""}:
+                self._came[event.type, conversation, error_class].append(event.received_at)
+
+    def record(self, action: Action, event: Event | None) -> None:
+        """Note what an action would do to the past, as if it were carried out at once."""
+        if isinstance(action, SendMessage | PlaceCall):
+            ours = action.sender or (event.ours if event else "")
+            self._sent[conversation_of(ours, action.to)].append(self.clock.now())
+        elif isinstance(action, Remember):
+            place = (action.conversation, action.name)
+            if action.value is None:
+                self.kept.pop(place, None)
+            else:
+                self.kept[place] = action.value
+
+    def message_count(self, conversation: str) -> int:
+        """How many messages came in this conversation."""
+        return len(self._heard(conversation))
+
+    def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
+        """When the other side last wrote before that moment."""
+        return _last(self._heard(conversation), before)
+
+    def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
+        """When we last wrote before that moment."""
+        return _last(self._sent.get(conversation, []), before)
+
+    def count(
+        self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
+    ) -> int:
+        """How many events of a type there were in the last seconds; empty words mean any."""
+        since = self.clock.now() - timedelta(seconds=seconds)
+        total = 0
+        for type_ in self._types:
+            if matches_type(type_pattern, type_):
+                moments = self._came.get((type_, conversation, error_class), [])
+                total += len(moments) - bisect_left(moments, since)
+        return total
+
+    def remembered(self, conversation: str, name: str) -> str:
+        """What was remembered about this contact, empty when nothing."""
+        return self.kept.get((conversation, name), "")
+
+    def _heard(self, conversation: str) -> list[datetime]:
+        return self._came.get(("message.received", conversation, ""), [])
+
+
+def _last(moments: list[datetime], before: datetime) -> datetime | None:
+    place = bisect_left(moments, before)
+    return moments[place - 1] if place else None

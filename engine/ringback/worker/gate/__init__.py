@@ -1,0 +1,1 @@
+"""The gate: consent, budgets, quiet hours and loops, asked before every action."""

@@ -1,0 +1,147 @@
+"""What may still be spent, in an hour and in a day, in all, for one recipient and by one rule?
+
+The journal tells at the start what was spent; from then on the tallies stand in memory. What is
+allowed counts at once, so that sends that stand beside each other cannot all be the last one.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from ringback.actions import Action, SendMessage
+from ringback.config import Settings
+from ringback.rules.model import Budget, Rule
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import attempts
+from ringback.store.attempts import StoredAction
+from ringback.store.journal import Journal
+from ringback.twilio import segments
+
+HOUR = timedelta(hours=1)
+ALL = ""
+"""Where the tally of everything stands among those of the rules, which all have a name."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What left: messages and calls together, and segments of text."""
+
+    sent: int = 0
+    segments: int = 0
+
+
+class Budgets:
+    """Counts what is allowed to leave, and refuses what would be too much."""
+
+    def __init__(self, journal: Journal, settings: Settings, runtime: Runtime) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._zone = ZoneInfo(settings.quiet_zone) if settings.quiet_zone else UTC
+        self._all = Budget(
+            settings.total_per_day, settings.segments_per_day, settings.price_per_day
+        )
+        self._rules: dict[str, Budget] = {}
+        now, passed = runtime.now(), runtime.monotonic()
+        self._hour = deque(
+            passed - max(0.0, (now - from_iso(moment)).total_seconds())
+            for moment in attempts.sent_in_all(journal.reader, iso(now - HOUR))
+        )
+        self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
+        self._day: dict[str, Tally] = {}
+
+    def reload(self, rules: Iterable[Rule]) -> None:
+        """Take the budgets of these rules into use. Without any of a day, no day is counted."""
+        watched = self._watched
+        self._rules = {rule.name: rule.budget for rule in rules if rule.budget}
+        if not watched:
+            self._ends = self._begins
+
+    def refused(self, action: StoredAction, wish: Action, sent_to_them: int) -> str:
+        """Why this would be too much; empty when it is not, and then it counts.
+
+        `sent_to_them` is how much went to this conversation in the last hour.
+        """
+        settings = self._settings
+        passed = self._runtime.monotonic()
+        while self._hour and self._hour[0] < passed - HOUR.total_seconds():
+            self._hour.popleft()
+        total = settings.total_per_hour
+        if total and len(self._hour) >= total:
+            return f"budget: {total} an hour in all (RINGBACK_TOTAL_PER_HOUR) are used up"
+        each = settings.recipient_per_hour
+        if each and action.conversation and sent_to_them >= each:
+            return f"budget: {each} an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)"
+        if self._watched:
+            self._turn()
+            size = _size(wish)
+            refused = self._over(ALL, self._all, size) or (
+                self._over(action.rule, self._rules[action.rule], size)
+                if action.rule in self._rules
+                else ""
+            )
+            if refused:
+                return refused
+            self._count(action.rule, 1, size)
+        self._hour.append(passed)
+        return ""
+
+    def back(self, action: StoredAction, wish: Action, *, tried: bool) -> None:
+        """What was allowed did not leave, or Twilio did not take it: a day does not count it. An
+        hour counts tries too, since they are a burden to the other side."""
+        if not tried and self._hour:
+            self._hour.pop()
+        if self._watched:
+            self._count(action.rule, -1, -_size(wish))
+
+    @property
+    def _watched(self) -> bool:
+        return bool(self._rules) or self._all != Budget()
+
+    def _turn(self) -> None:
+        """Begin a day when one has begun, whichever way the clock went."""
+        now = self._runtime.now()
+        if self._begins <= now < self._ends:
+            return
+        local = now.astimezone(self._zone)
+        start = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        self._begins = start.astimezone(UTC)
+        self._ends = (start + timedelta(days=1)).astimezone(UTC)
+        self._day = {}
+        found = attempts.left_since(self._journal.reader, iso(self._begins), iso(self._ends))
+        for rule, wish in found:
+            self._count(rule, 1, _size(wish))
+
+    def _count(self, rule: str, sent: int, size: int) -> None:
+        for name in (ALL, rule):
+            tally = self._day.setdefault(name, Tally())
+            tally.sent = max(0, tally.sent + sent)
+            tally.segments = max(0, tally.segments + size)
+
+    def _over(self, name: str, budget: Budget, size: int) -> str:
+        tally = self._day.get(name) or Tally()
+        whose = f"by rule {name!r}" if name else "in all"
+        if budget.per_day and tally.sent >= budget.per_day:
+            word = _word(name, "per_day", "RINGBACK_TOTAL_PER_DAY")
+            return f"budget: {budget.per_day} a day {whose} ({word}) are used up"
+        used, price = tally.segments, self._settings.segment_price
+        most = budget.segments_per_day
+        if most and size and used + size > most:
+            word = _word(name, "segments_per_day", "RINGBACK_SEGMENTS_PER_DAY")
+            return f"budget: {most} segments a day {whose} ({word}): {used} are used, {size} asked"
+        cost, limit = (used + size) * price, budget.price_per_day
+        if limit and size and cost > limit * (1 + 1e-9):
+            word = _word(name, "price_per_day", "RINGBACK_PRICE_PER_DAY")
+            return f"budget: {limit:g} a day {whose} ({word}): this text would make it {cost:.4g}"
+        return ""
+
+
+def _word(name: str, word: str, setting: str) -> str:
+    return f"budget.{word}" if name else setting
+
+
+def _size(wish: Action) -> int:
+    """The segments of a text; a call has none."""
+    return segments.count(wish.body) if isinstance(wish, SendMessage) else 0

@@ -1,0 +1,1 @@
+"""Matching: from rows of the log to events, verdicts and runs."""

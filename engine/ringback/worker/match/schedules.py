@@ -1,0 +1,74 @@
+"""When do rules with a schedule start? Each has a timer in the journal, so a restart forgets none.
+
+A time that passed while the node was down is made up for once, not once for each time missed.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from ringback.events import Event
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.model import Rule
+from ringback.rules.timing.cron import RULE_FIELD
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import timers
+from ringback.store.journal import Journal
+from ringback.store.timers import Timer
+
+KIND = "schedule"
+
+
+class Schedules:
+    """Turns due times into `timer.due` events."""
+
+    def __init__(self, journal: Journal, runtime: Runtime, on_event: Callable[[], None]) -> None:
+        self.ruleset = RuleSet(())
+        self._journal = journal
+        self._runtime = runtime
+        self._on_event = on_event
+
+    def next_due(self) -> str | None:
+        """When the next schedule comes due."""
+        return timers.next_timer(self._journal.reader)
+
+    async def step(self) -> None:
+        """Set timers for new schedules, drop those of gone ones, fire what is due."""
+        known = timers.timers(self._journal.reader, KIND)
+        wanted = {
+            f"{KIND}:{rule.name}": rule
+            for rule in self.ruleset.rules
+            if rule.schedule is not None and rule.state != "off"
+        }
+        for key in known.keys() - wanted.keys():
+            await self._journal.write(partial(timers.drop_timer, key=key))
+        now = self._runtime.now()
+        for key, rule in wanted.items():
+            timer = known.get(key)
+            if timer is None or timer.payload != _payload(rule):
+                following = self._following(key, rule)
+                if following is not None:
+                    await self._journal.write(partial(timers.set_timer, timer=following))
+            elif from_iso(timer.due_at) <= now:
+                await self._journal.write(
+                    partial(
+                        timers.fire, event=self._event(rule, timer),
+                        following=self._following(key, rule), key=key,
+                    )
+                )  # fmt: skip
+                self._on_event()
+
+    def _following(self, key: str, rule: Rule) -> Timer | None:
+        assert rule.schedule is not None
+        due = rule.schedule.after(self._runtime.now())
+        return Timer(key, KIND, iso(due), _payload(rule)) if due else None
+
+    def _event(self, rule: Rule, timer: Timer) -> Event:
+        return Event(
+            uid=self._runtime.uid("evt"), type="timer.due", at=from_iso(timer.due_at),
+            received_at=self._runtime.now(), source="internal",
+            dedupe_key=f"timer:{rule.name}:{timer.due_at}", fields={RULE_FIELD: rule.name},
+        )  # fmt: skip
+
+
+def _payload(rule: Rule) -> str:
+    return f"{rule.schedule.cron} {rule.schedule.zone}" if rule.schedule else ""

@@ -1,0 +1,94 @@
+"""Which runs wait for which event: derived from the journal's rows, kept at hand for matching."""
+
+import json
+from dataclasses import dataclass
+
+from ringback.events import Event, matches_type
+from ringback.rules.engine.interpreter import Wait
+from ringback.rules.engine.ruleset import RuleSet, triggered
+from ringback.rules.language.scope import Facts, Scope
+from ringback.rules.model import Rule
+from ringback.store.runs import StoredRun
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """One waiting run, what would wake it, and the rule whose `cancel_on` may end it."""
+
+    run_uid: str
+    rule: str
+    types: tuple[str, ...]
+    key: str
+    home: str
+
+
+class Waits:
+    """The waiting runs by what they wait under: a conversation, a call, or the SID of a subject.
+
+    `ruleset` is the one in use, for the conditions of `cancel_on`.
+    """
+
+    def __init__(self) -> None:
+        self.ruleset = RuleSet(())
+        self._by_key: dict[str, dict[str, Waiter]] = {}
+        self._waiters: dict[str, Waiter] = {}
+
+    def add(self, run_uid: str, rule: Rule, wait: Wait, home: str) -> None:
+        """This run waits from now on. `home` is the conversation or subject that it began with."""
+        self._put(Waiter(run_uid, rule.name, wait.event_types, wait.key or home, home))
+
+    def restore(self, run: StoredRun, home: str) -> None:
+        """A waiting run as the journal holds it, after a restart."""
+        saved = json.loads(run.memory).get("wait") if run.memory else None
+        if saved:
+            self._put(Waiter(run.uid, run.rule, tuple(saved["types"]), saved["key"], home))
+
+    def drop(self, run_uid: str) -> None:
+        """This run waits no longer."""
+        waiter = self._waiters.pop(run_uid, None)
+        for key in {waiter.key, waiter.home} if waiter else ():
+            left = self._by_key[key]
+            left.pop(run_uid, None)
+            if not left:
+                del self._by_key[key]
+
+    def woken_by(self, event: Event) -> list[str]:
+        """The runs that this event wakes, in the order in which they began to wait."""
+        return [
+            waiter.run_uid
+            for waiter in self._near(event)
+            if waiter.key in _keys(event)
+            and any(matches_type(name, event.type) for name in waiter.types)
+        ]
+
+    def cancelled_by(self, event: Event, facts: Facts) -> list[str]:
+        """The runs that this event ends, because their rule says `cancel_on`."""
+        found = []
+        for waiter in self._near(event):
+            rule = self.ruleset.by_name.get(waiter.rule)
+            if rule is None or rule.cancel_on is None:
+                continue
+            if not triggered(
+                rule.cancel_on, Scope(event, facts, places=self.ruleset.places, reply=event)
+            ):
+                found.append(waiter.run_uid)
+        return found
+
+    def _put(self, waiter: Waiter) -> None:
+        self.drop(waiter.run_uid)
+        self._waiters[waiter.run_uid] = waiter
+        for key in {waiter.key, waiter.home}:
+            self._by_key.setdefault(key, {})[waiter.run_uid] = waiter
+
+    def _near(self, event: Event) -> list[Waiter]:
+        if not self._by_key:
+            return []
+        near: dict[str, Waiter] = {}
+        for key in _keys(event):
+            near.update(self._by_key.get(key, {}))
+        return list(near.values())
+
+
+def _keys(event: Event) -> list[str]:
+    keys = (event.conversation, event.call_sid, event.subject_sid)
+    return [key for key in dict.fromkeys(keys) if key]

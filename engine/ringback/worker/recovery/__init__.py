@@ -1,0 +1,1 @@
+"""Recovery: what happens after a restore, a downtime or a fault."""

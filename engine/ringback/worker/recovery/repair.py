@@ -1,0 +1,203 @@
+"""Repair: fetch back what Twilio told nobody, because nobody was there to listen.
+
+Twilio does not bring a refused webhook again (https://www.twilio.com/docs/usage/webhooks). So after
+a start and on a clock the lists of messages and calls are read back to the last thing known, and
+what the journal lacks is handed to the receiver, which appends it to the log like any webhook, with
+`source = repair`.
+"""
+
+import base64
+import logging
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from ringback.config import Settings
+from ringback.errors import GatewayError
+from ringback.ipc import Link, WorkerAway
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import incidents
+from ringback.store.journal import Journal, get_meta, set_meta
+from ringback.twilio.rest import Request, path
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.send.reader import GatewayReader
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 300.0
+OVERLAP = timedelta(minutes=10)
+LONGEST_GAP = timedelta(days=7)
+OLDEST = LONGEST_GAP + OVERLAP
+"""What is older than this is never fetched back."""
+FIRST_LOOK = timedelta(hours=1)
+PAGE_SIZE = 200
+MOST_PAGES = 500
+APPEND_SECONDS = 10.0
+DONE = "repaired_until"
+
+_MESSAGE_FIELDS = {
+    "sid": "MessageSid", "account_sid": "AccountSid", "from": "From", "to": "To", "body": "Body",
+    "num_media": "NumMedia", "num_segments": "NumSegments",
+    "messaging_service_sid": "MessagingServiceSid",
+}  # fmt: skip
+_CALL_FIELDS = {
+    "sid": "CallSid", "account_sid": "AccountSid", "from": "From", "to": "To",
+    "status": "CallStatus", "direction": "Direction", "duration": "CallDuration",
+}  # fmt: skip
+_OVER = ("completed", "busy", "no-answer", "failed", "canceled")
+
+
+class Repairer:
+    """Reads the lists back and hands over what is missing."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        reader: GatewayReader,
+        receiver: Link,
+        incidents: Incidents,
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._gateway_reader = reader
+        self._receiver = receiver
+        self._incidents = incidents
+
+    async def step(self) -> int:
+        """Fetch back everything since the last time; how many events that brought.
+
+        Raises GatewayError when the lists cannot be read and WorkerAway when no receiver is there
+        to record: both mean that the same span is looked at again.
+        """
+        # What is younger may still be on its way by webhook; the next look will see it.
+        until = await self._now() - timedelta(seconds=self._settings.settle_seconds / 2)
+        since = await self._since(until)
+        count = await self._messages(since, until) + await self._calls(since, until)
+        await self._journal.write(partial(set_meta, key=DONE, value=iso(until)))
+        if count:
+            text = f"{count} events since {iso(since)} had not come by webhook and were fetched"
+            await self._incidents.open(f"repair:{iso(until)}", "repair", text)
+        else:  # nothing is missing any more
+            await self._incidents.settle("repair", {})
+        return count
+
+    async def _now(self) -> datetime:
+        """The moment at Twilio, whose lists are read: by a wrong clock of ours some of it would
+        never be seen."""
+        clock = self._gateway_reader.clock
+        if not clock.heard:
+            where = path(self._settings.account_sid, "Messages")
+            await self._gateway_reader.ask(Request("GET", where, (("PageSize", "1"),), "messages"))
+        return clock.now()
+
+    async def _since(self, until: datetime) -> datetime:
+        """Where the last look ended. Before the first: an hour ago, or when something came last.
+
+        That is noted at once: should the first looks fail, what comes in meanwhile must not hide
+        what did not.
+        """
+        reader = self._journal.reader
+        known = get_meta(reader, DONE)
+        if known and from_iso(known) > until + OVERLAP:  # noted by a clock that was wrong
+            known = iso(until - FIRST_LOOK)
+        if not known:
+            last, first = incidents.last_received(reader), until - FIRST_LOOK
+            known = iso(min(first, from_iso(last)) if last else first)
+            await self._journal.write(partial(set_meta, key=DONE, value=known))
+        return max(from_iso(known) - OVERLAP, until - LONGEST_GAP)
+
+    async def _messages(self, since: datetime, until: datetime) -> int:
+        missing = [
+            {**_renamed(record, _MESSAGE_FIELDS), "SmsStatus": "received"}
+            async for record in self._between("Messages", since, until)
+            if record.get("direction") == "inbound" and record.get("status") == "received"
+        ]
+        return await self._hand_over("message", "message", "MessageSid", missing)
+
+    async def _calls(self, since: datetime, until: datetime) -> int:
+        """Calls that ended without our ever hearing of them: they got the fallback, or nothing."""
+        missing = [
+            _renamed(record, _CALL_FIELDS)
+            async for record in self._between("Calls", since, until)
+            if record.get("direction") == "inbound" and record.get("status") in _OVER
+        ]
+        return await self._hand_over("call/status", "call", "CallSid", missing)
+
+    async def _hand_over(
+        self, route: str, family: str, sid: str, missing: list[dict[str, str]]
+    ) -> int:
+        sids = [fields[sid] for fields in missing]
+        known = incidents.known_subjects(self._journal.reader, sids, family)
+        fresh = [fields for fields in reversed(missing) if fields[sid] not in known]
+        for fields in fresh:
+            await self.append(route, fields)
+        return len(fresh)
+
+    async def append(self, route: str, fields: Mapping[str, str], tag: str = "") -> None:
+        """Let the receiver write one fetched event into the log. Raises WorkerAway."""
+        body = urlencode(list(fields.items())).encode()
+        answer = await self._receiver.ask(
+            {
+                "op": "append", "route": route, "tag": tag,
+                "body": base64.b64encode(body).decode("ascii"),
+            },
+            APPEND_SECONDS,
+        )  # fmt: skip
+        if "error" in answer:
+            raise WorkerAway(str(answer["error"]))
+
+    async def _between(
+        self, resource: str, since: datetime, until: datetime
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """The records of a span, newest first, page by page. A span with more of them than can be
+        read is an incident: what is older will not be looked at again."""
+        account, key = self._settings.account_sid, resource.lower()
+        request = Request("GET", path(account, resource), (("PageSize", str(PAGE_SIZE)),), key)
+        for _ in range(MOST_PAGES):
+            reply = await self._gateway_reader.ask(request)
+            records = reply.data.get(key)
+            if not isinstance(records, list):
+                raise GatewayError(f"the list of {key} has no {key}")
+            older = 0
+            for record in records:
+                created = _moment(record.get("date_created"))
+                if created is not None and created < since:
+                    older += 1
+                elif created is None or created <= until:
+                    yield record
+            following = reply.data.get("next_page_uri")
+            if older or not isinstance(following, str):
+                return
+            request = Request("GET", path(account, resource), _query(following), key)
+        text = (
+            f"only the newest {MOST_PAGES * PAGE_SIZE} {key} since {iso(since)} were looked at: "
+            "what had not come by webhook before those is not fetched; Twilio's console has it"
+        )
+        await self._incidents.open(f"repair:{key}:{iso(until)}", "repair", text)
+
+
+def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """A record of the API in the field names of a webhook."""
+    fields = {theirs: str(record.get(ours) or "") for ours, theirs in names.items()}
+    moment = record.get("date_sent") or record.get("start_time") or record.get("date_created")
+    return {**fields, "Timestamp": str(moment or "")}
+
+
+def _query(uri: str) -> tuple[tuple[str, str], ...]:
+    return tuple(parse_qsl(urlsplit(uri).query, keep_blank_values=True))
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None

@@ -1,0 +1,302 @@
+"""RestoreGuard: a journal that was put back from a copy does not know what was sent since. Nothing is sent
+until Twilio's lists have said it.
+
+Everything else goes on: webhooks are recorded, what the copy has missed is fetched back, rules run.
+What they wish, and what the copy still had to send, is looked for at Twilio three times. What is
+found is claimed, what is not may be sent, what cannot be told is parked for a person.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from ringback.config import Settings
+from ringback.errors import GatewayError, RingbackError, StorageError
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import attempts, restore
+from ringback.store.attempts import CREATES, StoredAction
+from ringback.store.journal import Journal, get_meta
+from ringback.store.log import LogReader
+from ringback.store.restore import Held, Mark
+from ringback.twilio.rest import Request, path
+from ringback.worker.match.matcher import Matcher
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.repair import DONE
+from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.sender import Sender
+from ringback.worker.send.settle import (
+    EARLIER,
+    LATER,
+    NEXT_LOOK,
+    POLLS,
+    UNLIKE,
+    Settler,
+    created_at,
+)
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 60.0
+"""How often the marks move on; an idle node writes nothing else."""
+LONG = timedelta(minutes=15)
+AT_ONCE = 1000
+SIDE_BY_SIDE = 8
+EVER = "1970-01-01T00:00:00.000Z"
+KIND = "held"
+_PLANNED = ("planned", "deferred")
+_RESOURCES = {"SM": "Messages", "MM": "Messages", "CA": "Calls"}
+
+
+class RestoreGuard:
+    """Judges the journal when the worker starts, and keeps its sends back while that is needed."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        log_reader: LogReader,
+        settings: Settings,
+        runtime: Runtime,
+        reader: GatewayReader,
+        settler: Settler,
+        sender: Sender,
+        incidents: Incidents,
+        matcher: Matcher,
+        on_end: Callable[[str, str], None],
+    ) -> None:
+        self.held: Held | None = None
+        self._journal = journal
+        self._log = log_reader
+        self._settings = settings
+        self._runtime = runtime
+        self._gateway_reader = reader
+        self._settler = settler
+        self._sender = sender
+        self._incidents = incidents
+        self._matcher = matcher
+        self._on_end = on_end
+        self._mark = Mark("", 0, "")
+        self._old: set[str] = set()
+        self._started = 0.0
+        self._target: int | None = None
+        self._caught_up = ""
+
+    @property
+    def why(self) -> str:
+        """Why nothing is sent, and what that waits for; empty when sending is not held."""
+        if self.held is None:
+            return ""
+        waits = self._not_yet(self.held) or "what it may not know of is looked for at Twilio"
+        return f"the journal {self.held.why}; {waits}"
+
+    async def begin(self) -> None:
+        """Take the journal into use. Before anything is offered to the sender."""
+        reader, now = self._journal.reader, iso(self._runtime.now())
+        self._gateway_reader.clock.restore(restore.get_heard(reader))
+        noted, beside = restore.get_mark(reader), restore.read_beside(self._settings.data)
+        held = restore.get_held(reader)
+        why = self._doubt(noted, beside, now)
+        if why:
+            since = held.since if held else noted.at if noted else EVER
+            held = Held(why, since, now)
+        number = max(mark.number if mark else 0 for mark in (noted, beside)) + 1
+        mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now)
+        await self._journal.write(partial(restore.begin, mark=mark, held=held))
+        restore.write_beside(self._settings.data, mark)
+        self._mark, self.held = mark, held
+        self._started = self._runtime.monotonic()
+        self._sender.held = held is not None
+        if held is not None:
+            await self._incidents.open(
+                KIND, KIND, f"nothing is sent yet: the journal {held.why}. What it may not know of "
+                "is looked for at Twilio first; then sending goes on by itself",
+            )  # fmt: skip
+
+    def _doubt(self, noted: Mark | None, beside: Mark | None, now: str) -> str:
+        """Why this journal may not know what was sent; empty when there is no reason to think so.
+
+        A journal that has just begun when the worker died has perhaps no mark beside it yet.
+        """
+        reader = self._journal.reader
+        copied = get_meta(reader, restore.COPIED)
+        if copied:
+            return f"is a copy that was made at {copied}"
+        if noted is None:
+            fresh = not restore.anything(reader)
+            replaced = beside is not None and (not fresh or self._log.last_id() > 0)
+            return "is not the one that was here before" if replaced else ""
+        if beside is None:
+            gone = f"was put here from elsewhere: it comes without its {restore.FILE}"
+            return gone if noted.number > 1 else ""
+        if beside.journal != noted.journal:
+            return "is not the one that was here before"
+        if beside.number > noted.number:
+            return f"was put back: it ends at {noted.at}, and was worked on until {beside.at}"
+        if from_iso(now) - from_iso(noted.at) > LONG and restore.send_due(reader, now):
+            return f"was left at {noted.at} with something to send"
+        return ""
+
+    async def run(self) -> None:
+        """Move the marks on, and look for what is held, until cancelled."""
+        while True:
+            scale = self._settings.settle_seconds / 60.0
+            if self.held:
+                await asyncio.sleep(self._runtime.dice.uniform(*NEXT_LOOK) * scale)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._gateway_reader.clock.news.wait()
+            try:
+                await self.mark()
+                await self.step()
+            except RingbackError as error:
+                log.warning("%s", error)
+
+    async def mark(self) -> None:
+        """Note that the journal has come this far: first in it, then beside it, so that only a
+        journal that was put back can be behind."""
+        mark = replace(self._mark, number=self._mark.number + 1, at=iso(self._runtime.now()))
+        try:
+            heard = self._gateway_reader.clock.note()
+            await self._journal.write(partial(restore.put_mark, mark=mark, heard=heard))
+            self._mark = mark
+            restore.write_beside(self._settings.data, mark)
+        except StorageError as error:
+            log.warning("%s", error)
+
+    async def step(self) -> None:
+        """Look once for everything that is held, when the time for it has come. The hold is over
+        when there is nothing left to look for."""
+        if self.held is None or self._not_yet(self.held):
+            return
+        reader, began = self._journal.reader, self.held.began
+        found = restore.suspects(reader, began, POLLS, AT_ONCE)
+        fresh = restore.suspects(reader, began, POLLS, AT_ONCE, fresh=True)
+        found += [action for action in fresh if not await self._young(action)]
+        if not found:
+            await self.end("no record of it was found at Twilio: it may be sent")
+            return
+        lots: dict[tuple[str, str], list[StoredAction]] = {}
+        for action in found:
+            lots.setdefault((action.kind, action.conversation), []).append(action)
+        room = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(lot: list[StoredAction], held: Held) -> None:
+            async with room:
+                await self._look(lot, held)
+
+        await asyncio.gather(*(one(lot, self.held) for lot in lots.values()))
+
+    async def end(self, reason: str) -> bool:
+        """Sending goes on; False when it was not held. `reason` is noted with what was held."""
+        if self.held is None:
+            return False
+        await self._journal.write(partial(restore.release, reason=reason))
+        self.held = None
+        await self._incidents.resolve(KIND, KIND, reason)
+        self._sender.held = False
+        self._sender.refill()
+        return True
+
+    def _not_yet(self, held: Held) -> str:
+        """What has to come before a look can be trusted; empty when nothing has."""
+        reader, passed = self._journal.reader, self._runtime.monotonic() - self._started
+        if passed < self._settings.settle_seconds:
+            return "requests of before may still be under way"
+        if self._target is None:
+            start = self._gateway_reader.clock.now() - timedelta(seconds=passed)
+            if self._gateway_reader.gateway is not None and get_meta(reader, DONE) < iso(start):
+                return "what came in meanwhile has not been fetched back yet"
+            self._target = self._log.last_id()
+        left = self._target - self._matcher.cursor
+        if left > 0:
+            return f"{left} recorded requests are not matched yet"
+        self._caught_up = self._caught_up or iso(self._runtime.now())
+        if restore.busy(reader, self._caught_up):
+            return "rules are still at work on what was recorded before"
+        if restore.unsettled(reader):
+            return "the fate of some sends is still unknown"
+        return ""
+
+    async def _young(self, action: StoredAction) -> bool:
+        """Whether what a fresh webhook is about came about after the journal was put back. The
+        webhook of an older text may be repeated; it was answered before, perhaps."""
+        sid = restore.subject(self._journal.reader, action.event_uid)
+        if action.event_uid in self._old or sid[:2] not in _RESOURCES:
+            return False
+        resource = _RESOURCES[sid[:2]]
+        where = path(self._settings.account_sid, resource, sid)
+        try:
+            reply = await self._gateway_reader.ask(Request("GET", where, (), resource.lower()))
+        except GatewayError as error:
+            log.warning("what is held cannot be looked for now: %s", error)
+            return False
+        created = created_at(reply.data)
+        passed = timedelta(seconds=self._runtime.monotonic() - self._started)
+        if created is None or created < self._gateway_reader.clock.now() - passed:
+            self._old.add(action.event_uid)
+            return False
+        await self._looked(action, POLLS, "held; what it answers is new")
+        return True
+
+    async def _look(self, lot: Sequence[StoredAction], held: Held) -> None:
+        """Look for actions of one kind to one recipient: one list tells about all of them."""
+        records: list[Mapping[str, Any]] = []
+        if lot[0].kind in CREATES:
+            try:
+                records = await self._settler.listed(lot[0].action)
+            except GatewayError as error:
+                if error.http_status != 400:
+                    log.warning("what is held cannot be looked for now: %s", error)
+                    return
+                for action in lot:
+                    await self._park(action, f"Twilio does not list it: {error}")
+                return
+        for action in lot:
+            await self._judge(action, records, held)
+
+    async def _judge(
+        self, action: StoredAction, records: list[Mapping[str, Any]], held: Held
+    ) -> None:
+        if action.kind not in CREATES:
+            if action.policy != "natural":
+                await self._park(action, "it leaves no record that could tell")
+            else:
+                await self._looked(action, POLLS, "held; to repeat it does no harm")
+            return
+        span = (from_iso(held.since) - EARLIER, from_iso(held.began) + LATER)
+        found = self._settler.matching(action.action, records, [span])
+        if any(record is None for record in found):
+            await self._park(action, UNLIKE)
+            return
+        fresh = [record for record in found if record is not None]
+        looks = restore.looks_at(self._journal.reader, action.uid) + 1
+        if fresh:
+            await self._settler.claim(action, fresh[:1], states=_PLANNED)
+        elif looks >= POLLS and action.policy == "at_most_once":
+            await self._park(action, "no record of it was found; at_most_once does not risk it")
+        else:
+            await self._looked(action, 1, f"held; not in Twilio's list, look {looks}")
+
+    async def _looked(self, action: StoredAction, times: int, reason: str) -> None:
+        await self._journal.write(
+            partial(restore.looked, uids=[action.uid], times=times, reason=reason)
+        )
+
+    async def _park(self, action: StoredAction, why: str) -> None:
+        assert self.held is not None
+        reason = f"it may have been done since {self.held.since}, which this journal forgot: {why}"
+        done = await self._journal.write(
+            partial(
+                attempts.decide, uid=action.uid, expected=_PLANNED, state="parked", reason=reason,
+                now=iso(self._runtime.now()),
+            )
+        )  # fmt: skip
+        if done:
+            log.error("action %s is parked: %s", action.uid, reason)
+            self._on_end(action.uid, "unknown")

@@ -1,0 +1,202 @@
+"""Watchdogs: what should have happened and did not. The costliest faults give no error."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from ringback.config import Settings
+from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
+from ringback.events import Event
+from ringback.gateway.webhook_setup import drifted
+from ringback.outcomes import normal_status, rank
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import incidents, retention
+from ringback.store.attempts import StoredAction
+from ringback.store.events import record_internal
+from ringback.store.journal import Journal
+from ringback.twilio.rest import Request, path
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
+from ringback.worker.send.reader import GatewayReader
+
+log = logging.getLogger(__name__)
+
+STUCK_AFTER = timedelta(minutes=10)
+LOOK_AGAIN = timedelta(hours=6)
+STUCK_AT_ONCE = 50
+STUCK_SECONDS = 60.0
+SILENT_SECONDS = 300.0
+DRIFT_SECONDS = 3600.0
+KEEP_SECONDS = 86_400.0
+BUSY = 24
+"""So many texts and calls in a day make a number whose silence means something."""
+SILENCE = 6.0
+LEAST_SILENCE = timedelta(hours=2)
+
+
+class Watch:
+    """Runs the watchdogs and the repair on their own clocks, each behind its own error handling."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        reader: GatewayReader,
+        repairer: Repairer,
+        incidents: Incidents,
+        on_event: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._gateway_reader = reader
+        self._repairer = repairer
+        self._incidents = incidents
+        self._on_event = on_event
+
+    async def run(self) -> None:
+        """Watch until cancelled. Without a gateway only silence can be seen."""
+        watches = [
+            self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
+            self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
+        ]
+        if self._gateway_reader.gateway is not None:
+            watches += [
+                self._every(EVERY_SECONDS, self._repairer.step, 0.0),
+                self._once(self._settings.settle_seconds, self._repairer.step),
+                self._every(STUCK_SECONDS, self.stuck, STUCK_SECONDS),
+                self._every(DRIFT_SECONDS, self.drift, STUCK_SECONDS),
+            ]
+        await asyncio.gather(*watches)
+
+    async def _every(
+        self, seconds: float, work: Callable[[], Awaitable[object]], first: float
+    ) -> None:
+        await asyncio.sleep(first)
+        while True:
+            await self._guarded(work)
+            await asyncio.sleep(seconds)
+
+    async def _once(self, seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+        await asyncio.sleep(seconds)
+        await self._guarded(work)
+
+    async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            if await work():
+                self._on_event()
+        except RingbackError as error:
+            log.warning("%s", error)
+
+    async def stuck(self) -> int:
+        """Look at sends that were accepted and never heard of again; how many there were.
+
+        What Twilio knows by now is recorded as if it had been called back. What has no final status
+        there either is `watch.stuck`, once.
+        """
+        now = self._runtime.now()
+        found = incidents.stuck(
+            self._journal.reader, iso(now - STUCK_AFTER), iso(now), STUCK_AT_ONCE
+        )
+        for action in found:
+            try:
+                record = await self._record(action)
+            except (BadRequest, NotFound, Unreadable) as error:  # of this record alone: others wait
+                log.warning("%s of action %s is not known: %s", action.kind, action.uid, error)
+                record = {}
+            status = normal_status(str(record.get("status") or ""))
+            if rank(action.kind, status) > rank(action.kind, action.outcome):
+                await self._repairer.append(*_callback(action, record, status))
+            await self._journal.write(
+                partial(incidents.look_again, action_uid=action.uid, due_at=iso(now + LOOK_AGAIN))
+            )
+            if status in ("", "accepted", "scheduled", "queued", "sending", "sent", "initiated",
+                          "ringing", "answered"):  # fmt: skip
+                await self._emit(
+                    "watch.stuck", f"stuck:{action.uid}", action.conversation, action.remote_sid,
+                    status, {"ActionUid": action.uid, "Rule": action.rule},
+                )  # fmt: skip
+        return len(found)
+
+    async def silent(self) -> int:
+        """Busy numbers of ours from which nothing has come for far longer than usual."""
+        now = self._runtime.now()
+        still: dict[str, str] = {}
+        since = iso(now - timedelta(days=1))
+        for quiet in incidents.busy_numbers(self._journal.reader, since, BUSY):
+            usual = timedelta(days=1) / quiet.count
+            silence = now - from_iso(quiet.last_at)
+            if silence < max(LEAST_SILENCE, usual * SILENCE):
+                continue
+            text = (
+                f"nothing has come to {quiet.number} since {quiet.last_at}; "
+                f"{quiet.count} came in the day before"
+            )
+            still[f"silent:{quiet.number}"] = text
+            await self._emit(
+                "watch.silent", f"silent:{quiet.number}:{quiet.last_uid}", f"{quiet.number}/", "",
+                "", {"Number": quiet.number, "Since": quiet.last_at, "Text": text},
+            )  # fmt: skip
+        await self._incidents.settle("silent", still)
+        return len(still)
+
+    async def drift(self) -> int:
+        """Connected numbers whose webhooks somebody has changed since."""
+        assert self._gateway_reader.gateway is not None
+        lines = await drifted(self._gateway_reader.gateway, self._settings.data)
+        await self._incidents.settle("drift", {f"drift:{line}": line for line in lines})
+        return len(lines)
+
+    async def retire(self) -> int:
+        """Let go of texts and rows that are older than they are to be kept; how many that was."""
+        count = 0
+        for days, work in (
+            (self._settings.keep_bodies_days, retention.blank),
+            (self._settings.keep_rows_days, retention.retire),
+        ):
+            before = iso(self._runtime.now() - timedelta(days=days))
+            while days and (done := await self._journal.write(partial(work, before=before))):
+                count += done
+        return count
+
+    async def _record(self, action: StoredAction) -> dict[str, Any]:
+        resource = "Messages" if action.kind == "send_message" else "Calls"
+        where = path(self._settings.account_sid, resource, action.remote_sid)
+        reply = await self._gateway_reader.ask(Request("GET", where, (), resource.lower()))
+        return reply.data
+
+    async def _emit(
+        self, type_: str, key: str, conversation: str, sid: str, status: str,
+        fields: dict[str, str],
+    ) -> None:  # fmt: skip
+        ours, _, theirs = conversation.partition("/")
+        now = self._runtime.now()
+        event = Event(
+            uid=self._runtime.uid("evt"), type=type_, at=now, received_at=now, source="internal",
+            subject_sid=sid, sender=ours, recipient=theirs, conversation=conversation,
+            status=status, dedupe_key=key, fields=fields,
+        )  # fmt: skip
+        await self._journal.write(partial(record_internal, event=event))
+
+
+def _callback(
+    action: StoredAction, record: dict[str, Any], status: str
+) -> tuple[str, dict[str, str]]:
+    """A fetched record as the status callback that never came: its route and fields."""
+    fields = {
+        "AccountSid": str(record.get("account_sid") or ""),
+        "From": str(record.get("from") or ""),
+        "To": str(record.get("to") or ""),
+    }
+    if action.kind == "send_message":
+        code = record.get("error_code")
+        extra = {"ErrorCode": str(code)} if code else {}
+        sid = {"MessageSid": action.remote_sid, "MessageStatus": status}
+        return "message/status", {**fields, **sid, **extra}
+    wire = "in-progress" if status == "answered" else status
+    return "call/status", {**fields, "CallSid": action.remote_sid, "CallStatus": wire}

@@ -1,0 +1,169 @@
+"""How does a run go on: after a wait, after a restart, when its turn in a queue has come?
+
+What wakes a run lies in the journal before anything is done about it, so a crash between the event
+and the next step loses nothing. Each step takes one event; the rest lie ready for the next.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from ringback.events import Event
+from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.model import Rule
+from ringback.runtime import Runtime, iso
+from ringback.store import events, runs
+from ringback.store.journal import Journal
+from ringback.store.log import LogReader
+from ringback.store.runs import StoredRun
+from ringback.worker.match.waits import Waits
+from ringback.worker.run.call_answers import Waiting
+from ringback.worker.run.keyed_queue import KeyedQueue
+from ringback.worker.run.runner import Ready, Runner
+
+log = logging.getLogger(__name__)
+
+DUE_AT_ONCE = 500
+
+
+def home(event: Event) -> str:
+    """The key under which everything about an event is done in order."""
+    return event.conversation or event.subject_sid or event.uid
+
+
+class Resumer:
+    """Takes up runs that the journal holds."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        log_reader: LogReader,
+        runtime: Runtime,
+        runner: Runner,
+        queue: KeyedQueue,
+        waits: Waits,
+        on_due: Callable[[str], None],
+    ) -> None:
+        self.ruleset = RuleSet(())
+        self.quarantined: dict[str, str] = {}
+        self._journal = journal
+        self._log = log_reader
+        self._runtime = runtime
+        self._runner = runner
+        self._queue = queue
+        self._waits = waits
+        self._on_due = on_due
+        self._resuming: set[str] = set()
+
+    def restore(self) -> None:
+        """After a restart: everything that waits, was about to start, or has events ready."""
+        reader = self._journal.reader
+        for run in runs.open_runs(reader, "waiting", -1):
+            event = events.event(reader, self._log, run.event_uid)
+            self._waits.restore(run, home(event) if event else run.key)
+        by_event: dict[str, list[StoredRun]] = {}
+        for run in runs.open_runs(reader, "pending", -1):
+            by_event.setdefault(run.event_uid, []).append(run)
+        for event_uid, grouped in by_event.items():
+            self._queue.put(event_uid, partial(self._start, event_uid, grouped))
+        for uid in runs.woken(reader):
+            self.woken(uid, None)
+
+    def woken(self, run_uid: str, waiting: Waiting | None) -> None:
+        """An event lies ready for this run. `waiting` is the call that it may answer."""
+        stored = runs.get_run(self._journal.reader, run_uid)
+        event = stored and events.event(self._journal.reader, self._log, stored.event_uid)
+        if stored is not None:
+            key = home(event) if event else run_uid
+            self._queue.put(key, partial(self._go_on, run_uid, waiting))
+
+    def due(self) -> None:
+        """Take up the waits whose time has come."""
+        now = iso(self._runtime.now())
+        for run in runs.due_runs(self._journal.reader, now, DUE_AT_ONCE):
+            if run.uid not in self._resuming:
+                self._resuming.add(run.uid)
+                self.woken(run.uid, None)
+
+    def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
+        """A run has begun to wait. What came for it already is taken at once."""
+        assert progress.wait is not None
+        self._waits.add(run.uid, run.rule, progress.wait, home(event))
+        if progress.wait.due_at is not None:
+            self._on_due(iso(progress.wait.due_at))
+        if runs.next_wake(self._journal.reader, run.uid) is not None:
+            self.woken(run.uid, None)
+        elif "after" in progress.state:
+            early = runs.early_message(
+                self._journal.reader, event.conversation, progress.state["after"]
+            )
+            if early is not None:
+                self._queue.put(home(event), partial(self._deliver, run.uid, early))
+
+    def ended(self, run: Ready) -> None:
+        """A run has ended: the next of its queue may start."""
+        self._waits.drop(run.uid)
+        if run.rule.mode == "queued":
+            self.promote(run.rule.name, run.key)
+
+    def cancelled(self, run_uid: str) -> None:
+        """A run was cancelled in the journal."""
+        self._waits.drop(run_uid)
+        stored = runs.get_run(self._journal.reader, run_uid)
+        if stored is not None:
+            self.promote(stored.rule, stored.key)
+
+    def promote(self, rule: str, key: str) -> None:
+        """Start the oldest run that is queued behind others, when its turn has come."""
+        uid = runs.next_queued(self._journal.reader, rule, key)
+        stored = runs.get_run(self._journal.reader, uid) if uid else None
+        if stored is not None:
+            self._queue.put(stored.event_uid, partial(self._start, stored.event_uid, [stored]))
+
+    async def _start(self, event_uid: str, runs: list[StoredRun]) -> None:
+        event = events.event(self._journal.reader, self._log, event_uid)
+        ready = []
+        for run in runs:
+            rule = self._rule(run)
+            if event is None or rule is None:
+                await self._give_up(run.uid, event)
+            else:
+                ready.append(Ready.stored(run, rule, Wake()))
+        if event is not None and ready:
+            await self._runner.job(event, ready, None)
+
+    async def _go_on(self, run_uid: str, waiting: Waiting | None) -> None:
+        """One step of one waiting run, with the oldest event that lies ready or its time."""
+        self._resuming.discard(run_uid)
+        reader = self._journal.reader
+        stored = runs.get_run(reader, run_uid)
+        if stored is None or stored.state != "waiting":
+            return
+        found = runs.next_wake(reader, run_uid)
+        if found is None and (not stored.due_at or stored.due_at > iso(self._runtime.now())):
+            return
+        event = events.event(reader, self._log, stored.event_uid)
+        rule = self._rule(stored)
+        if event is None or rule is None:
+            await self._give_up(run_uid, event)
+            return
+        wake = Wake(events.event(reader, self._log, found[1]) if found else None)
+        ready = Ready.stored(stored, rule, wake, found[0] if found else 0)
+        await self._runner.job(event, [ready], waiting)
+        if waiting is not None:
+            waiting.give("")
+
+    async def _deliver(self, run_uid: str, event_uid: str) -> None:
+        await self._journal.write(partial(runs.put_wake, run_uid=run_uid, event_uid=event_uid))
+        await self._go_on(run_uid, None)
+
+    def _rule(self, run: StoredRun) -> Rule | None:
+        return None if run.rule in self.quarantined else self.ruleset.by_name.get(run.rule)
+
+    async def _give_up(self, run_uid: str, event: Event | None) -> None:
+        reason = "its event is gone" if event is None else "its rule is gone or quarantined"
+        now = iso(self._runtime.now())
+        await self._journal.write(partial(runs.cancel_runs, uids=[run_uid], reason=reason, now=now))
+        self._waits.drop(run_uid)

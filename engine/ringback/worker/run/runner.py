@@ -1,0 +1,277 @@
+"""Run: what a rule does with an event, one at a time per conversation, until it is written down.
+
+The runs of one event start together when their priority is the same; the next lower priority waits
+for them, because one of them may say stop. Each run ends in one transaction that holds its state
+and the actions it wishes. Nothing is performed here.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from ringback.actions import Action
+from ringback.config import Settings
+from ringback.errors import PluginError, RingbackError
+from ringback.events import Event
+from ringback.plugins import run_plugin
+from ringback.plugins.context import context_for
+from ringback.plugins.loader import PluginSet
+from ringback.rules.engine import interpreter
+from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.model import Rule
+from ringback.rules.timing.calendar import Hours
+from ringback.runtime import Runtime, iso
+from ringback.store import runs
+from ringback.store.facts import JournalFacts
+from ringback.store.journal import Journal
+from ringback.store.runs import NewAction, StoredRun
+from ringback.worker.run.call_answers import Waiting
+from ringback.worker.run.call_steps import Steps
+from ringback.worker.run.handlers import Handlers, HandlerTimeout
+from ringback.worker.run.plan import Origin, Planned, plan
+
+log = logging.getLogger(__name__)
+
+ANSWER_LIMIT = 1.5
+"""How long user code may take while a call waits, unless its rule says otherwise; seconds."""
+STRIKES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A run that may start or go on. `state` is what an earlier step left, None at the start.
+
+    `wake` is what ended its wait, `wake_id` the row in which that event lay ready.
+    """
+
+    uid: str
+    rule: Rule
+    key: str
+    state: dict[str, Any] | None = None
+    wake: Wake = field(default_factory=Wake)
+    wake_id: int = 0
+
+    @classmethod
+    def stored(cls, run: StoredRun, rule: Rule, wake: Wake, wake_id: int = 0) -> "Ready":
+        """A run as the journal holds it, to be started or to go on."""
+        state = json.loads(run.memory) if run.memory else None
+        return cls(run.uid, rule, run.key, state, wake, wake_id)
+
+
+class Runner:
+    """Starts runs, calls rules in isolation, writes down what they wish."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        handlers: Handlers,
+        on_actions: Callable[[Sequence[NewAction]], None],
+        on_waiting: Callable[[Ready, Event, Progress], None],
+        on_run_end: Callable[[Ready], None],
+        on_quarantine: Callable[[str, str], None],
+    ) -> None:
+        self.plugins = PluginSet()
+        self._places: Mapping[str, Hours] = {}
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._handlers = handlers
+        self._on_actions = on_actions
+        self._on_waiting = on_waiting
+        self._on_run_end = on_run_end
+        self._on_quarantine = on_quarantine
+        self._facts = JournalFacts(journal.reader, runtime)
+        self._steps = Steps(settings, runtime)
+
+    def reload(self, ruleset: RuleSet, plugins: PluginSet) -> None:
+        """Run these rules from now on."""
+        self.plugins = plugins
+        self._places = ruleset.places
+        self._steps.wants = ruleset.wants
+
+    async def job(self, event: Event, ready: Sequence[Ready], waiting: Waiting | None) -> None:
+        """Do all the runs of one event."""
+        ordered = sorted(ready, key=lambda run: -run.rule.priority)
+        groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.rule.priority)]
+        for index, group in enumerate(groups):
+            if len(group) == 1:  # the usual case, which needs no task of its own
+                stops = [await self._one(event, group[0], waiting)]
+            else:
+                stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
+            stop = next((reason for reason in stops if reason), None)
+            rest = [run.uid for later in groups[index + 1 :] for run in later]
+            if stop and rest:
+                now = iso(self._runtime.now())
+                await self._journal.write(
+                    partial(runs.cancel_runs, uids=rest, reason=stop, now=now)
+                )
+                return
+
+    async def _one(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
+        """Do one run and write it down. Returns the reason of a stop, if it asked for one."""
+        answering = waiting is not None and bool(waiting.still())
+        try:
+            progress = await self._progress(event, run, answering)
+            actions = self._steps.join(progress)
+            planned = self._plan(event, run, actions, waiting)
+        except HandlerTimeout as error:
+            await self._fail(run, _blame(run.rule, error))
+            await self.strike(run.rule.name, run.rule.plugin, str(error))
+            return None
+        except RingbackError as error:
+            await self._fail(run, _blame(run.rule, error))
+            return None
+        except Exception as error:
+            log.exception("run %s of rule %s: this should not happen", run.uid, run.rule.name)
+            await self._fail(run, f"the worker broke: {type(error).__name__}: {error}")
+            return None
+        return await self._write(event, run, progress, planned, waiting)
+
+    async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
+        rule = run.rule
+        limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
+        if rule.handler is not None:
+            return await self._python(event, run, limit)
+        step: Callable[[], Progress]
+        if run.state is None:
+            step = partial(
+                interpreter.begin, rule, event, self._facts, self._runtime.now(),
+                places=self._places,
+            )  # fmt: skip
+        else:
+            step = partial(
+                interpreter.resume, rule, event, self._facts, self._runtime.now(), run.state,
+                run.wake, places=self._places,
+            )  # fmt: skip
+        if not rule.foreign:
+            return step()
+        progress: Progress = await self._call(step, limit, run)
+        return progress
+
+    async def _python(self, event: Event, run: Ready, limit: float) -> Progress:
+        name = run.rule.plugin
+        plugin = self.plugins.get(name)
+        config = plugin.config if plugin else {}
+        context = context_for(name, config, clock=self._runtime, store=self._facts)
+        turn = partial(run_plugin.begin, run.rule, event, context, places=self._places)
+        if run.state is not None:
+            turn = partial(
+                run_plugin.resume,
+                run.rule,
+                event,
+                context,
+                run.state,
+                run.wake,
+                places=self._places,
+            )
+        progress: Progress = await self._call(turn, limit, run)
+        return progress
+
+    async def _call(self, work: Callable[[], Any], limit: float, run: Ready) -> Any:
+        return await self._handlers.call(
+            work, limit=limit, run_uid=run.uid, rule=run.rule.name, plugin=run.rule.plugin
+        )
+
+    async def _write(
+        self,
+        event: Event,
+        run: Ready,
+        progress: Progress,
+        planned: Planned,
+        waiting: Waiting | None,
+    ) -> str | None:
+        now = iso(self._runtime.now())
+        if progress.wait is not None:
+            state, reason = "waiting", progress.wait.describe()
+        elif progress.end.startswith("failed"):
+            state, reason = "failed", progress.end.removeprefix("failed: ")
+        else:
+            state, reason = "done", progress.end
+        memory = due_at = None
+        if progress.wait is not None:
+            memory = json.dumps(progress.state)
+            due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
+        written = await self._journal.write(
+            partial(
+                runs.finish,
+                run_uid=run.uid,
+                state=state,
+                reason=reason,
+                now=now,
+                actions=planned.actions,
+                due_at=due_at,
+                memory=memory,
+                twiml=planned.twiml,
+                wake_id=run.wake_id,
+            )
+        )
+        if not written:
+            return None
+        if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
+            await self._too_late(planned)
+        self._on_actions([item for item in planned.actions if item.state == "planned"])
+        if progress.wait is not None:
+            self._on_waiting(run, event, progress)
+        else:
+            self._on_run_end(run)
+        return planned.stop
+
+    def _plan(
+        self, event: Event, run: Ready, actions: Sequence[Action], waiting: Waiting | None
+    ) -> Planned:
+        first = 0
+        if run.state is not None:
+            first = runs.next_ordinal(self._journal.reader, event.uid, run.rule.name)
+        return plan(
+            Origin(run.uid, run.rule.name, run.rule.state, first),
+            event,
+            actions,
+            runtime=self._runtime,
+            account_sid=event.account_sid or self._settings.account_sid,
+            default_sender=self._settings.sender,
+            waiting_call=waiting.still() if waiting else "",
+        )
+
+    async def _too_late(self, planned: Planned) -> None:
+        """The answer was written down but the call stopped waiting in between: update the call."""
+        late = [
+            item
+            for item in planned.actions
+            if item.state == "settled" and item.action.kind in ("answer_call", "enqueue_call")
+        ]
+        for item in late:
+            await self._journal.write(partial(runs.reopen_answer, uid=item.uid))
+        self._on_actions(late)
+
+    async def _fail(self, run: Ready, reason: str) -> None:
+        log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
+        now = iso(self._runtime.now())
+        await self._journal.write(
+            partial(runs.finish, run_uid=run.uid, state="failed", reason=reason, now=now)
+        )
+        self._on_run_end(run)
+
+    async def strike(self, rule: str, plugin: str, reason: str) -> None:
+        """Note that a rule blocked the worker; the third time it goes into quarantine."""
+        now = iso(self._runtime.now())
+        out = await self._journal.write(
+            partial(runs.strike, rule=rule, plugin=plugin, reason=reason, now=now, limit=STRIKES)
+        )
+        if out:
+            self._on_quarantine(rule, reason)
+
+
+def _blame(rule: Rule, error: RingbackError) -> str:
+    """The reason, with the plugin that is at fault when it does not name it itself."""
+    if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
+        return str(error)
+    return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"

@@ -1,0 +1,127 @@
+"""What does the gateway's answer to a request mean for the action? Pure.
+
+The rule that decides everything: only an answer that proves that nothing happened allows another
+try. Twilio has no idempotency key for creates (https://www.twilio.com/docs/api/errors/20500), so
+every doubtful answer to one makes its fate unknown.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.errors import (
+    BadRequest,
+    GatewayError,
+    NoConnection,
+    NotFound,
+    RateLimited,
+    Unauthorized,
+)
+from ringback.runtime import iso
+from ringback.store.attempts import CREATES, Verdict
+
+MAX_TRIES = 8
+BACKOFF_BASE = 1.0
+BACKOFF_CAP = 300.0
+CONFIG_RETRY_SECONDS = 60.0
+FAST_SHARE = 0.25
+"""The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
+
+_CALL_NOT_IN_PROGRESS = 21220
+_DONE = {
+    "end_call": "the call is ended",
+    "answer_call": "the call was told what to do",
+    "enqueue_call": "the call was sent to the queue",
+    "dequeue_call": "the caller was taken out of the queue",
+}
+
+
+def backoff(tries: int, dice: random.Random) -> float:
+    """Seconds to wait before try `tries` + 1: full jitter, so that many waiters spread."""
+    return dice.uniform(0.0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(tries, 30)))
+
+
+def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:
+    """The verdict on an answer that carries the resource."""
+    if kind in CREATES:
+        status = str(data.get("status") or "")
+        return Verdict(
+            "accepted", "accepted", f"accepted by Twilio as {status or 'created'}",
+            http_status=http_status, request_id=request_id,
+            remote_sid=str(data.get("sid") or ""), status=status,
+        )  # fmt: skip
+    return Verdict(
+        "accepted", "settled", _DONE.get(kind, "done"), http_status=http_status,
+        request_id=request_id,
+    )  # fmt: skip
+
+
+def bad(
+    kind: str,
+    policy: str,
+    error: GatewayError,
+    *,
+    tries: int,
+    now: datetime,
+    settle_seconds: float,
+    dice: random.Random,
+) -> Verdict:
+    """The verdict on a request that did not end in a good answer. `tries` counts this one."""
+    known = Verdict(
+        "", "", str(error), http_status=error.http_status, twilio_code=error.code,
+        request_id=error.request_id, detail=str(error),
+    )  # fmt: skip
+
+    def again(result: str, seconds: float, *, spent: bool = True) -> Verdict:
+        if spent and tries >= MAX_TRIES:
+            return replace(
+                known, result=result, state="failed",
+                reason=f"given up after {tries} tries: {error}",
+            )  # fmt: skip
+        return replace(
+            known, result=result, state="planned", due_at=iso(now + timedelta(seconds=seconds)),
+            reason=f"tried again in {seconds:.1f} s: {error}", spent=spent,
+        )  # fmt: skip
+
+    if isinstance(error, RateLimited):
+        wait = error.retry_after if error.retry_after is not None else backoff(tries, dice)
+        return again("throttled", min(max(wait, 0.0), BACKOFF_CAP), spent=False)
+    if isinstance(error, Unauthorized | NoConnection):
+        return again("refused", CONFIG_RETRY_SECONDS, spent=False)
+    if kind == "end_call" and _gone(error):
+        return replace(
+            known, result="accepted", state="settled", reason="the call had ended already"
+        )
+    if isinstance(error, BadRequest | NotFound):
+        return replace(known, result="rejected", state="failed", reason=_refusal(error))
+    if not error.wrote:
+        return again("not_sent", backoff(tries, dice))
+    if policy == "natural":
+        return again("failed", backoff(tries, dice))
+    if policy == "fast":
+        settle_seconds *= FAST_SHARE
+    return replace(
+        known, result="unknown", state="unknown",
+        due_at=iso(now + timedelta(seconds=settle_seconds)),
+        reason=f"the answer was lost, it may have happened: {error}",
+    )  # fmt: skip
+
+
+def broken(kind: str, error: Exception, now: datetime, settle_seconds: float) -> Verdict:
+    """The verdict when our own code broke around a request: nobody knows what has left."""
+    reason = f"the worker broke: {type(error).__name__}: {error}"
+    if kind not in CREATES:
+        return Verdict("failed", "failed", reason, detail=reason)
+    due = iso(now + timedelta(seconds=settle_seconds))
+    return Verdict("unknown", "unknown", reason, detail=reason, due_at=due)
+
+
+def _gone(error: GatewayError) -> bool:
+    return isinstance(error, NotFound) or error.code == _CALL_NOT_IN_PROGRESS
+
+
+def _refusal(error: GatewayError) -> str:
+    reason = f"refused by Twilio: {error}" if error.origin == "twilio" else f"refused: {error}"
+    return f"{reason}. {error.remedy}" if error.remedy else reason

@@ -1,0 +1,45 @@
+"""How does the worker read from the gateway without getting in the way of its own sends?"""
+
+import asyncio
+
+from ringback.errors import GatewayError
+from ringback.gateway.client import Gateway, Reply
+from ringback.gateway.limits import Limits
+from ringback.runtime import Runtime, iso
+from ringback.twilio.rest import Request
+from ringback.worker.send.server_clock import ServerClock
+
+LONGEST_WAIT = 30.0
+
+
+class GatewayReader:
+    """GET requests behind the same limits as sends, which keep their reserved share.
+
+    `gateway` is None when none is configured; then every question fails.
+    """
+
+    def __init__(
+        self, gateway: Gateway | None, limits: Limits, runtime: Runtime, clock: ServerClock
+    ) -> None:
+        self.gateway = gateway
+        self.clock = clock
+        self._limits = limits
+        self._runtime = runtime
+
+    async def ask(self, request: Request) -> Reply:
+        """One read. Raises GatewayError, also when the limits would make it wait too long."""
+        if self.gateway is None:
+            raise GatewayError("no gateway is configured", wrote=False)
+        while not (admission := self._limits.admit(request)).granted:
+            if admission.wait > LONGEST_WAIT:
+                until = iso(self._runtime.now())
+                raise GatewayError(f"waits for {admission.why} since {until}", wrote=False)
+            await asyncio.sleep(admission.wait)
+        try:
+            reply = await self.gateway.perform(request)
+        except GatewayError as error:
+            self._limits.record(request, error)
+            raise
+        self._limits.record(request, None)
+        self.clock.hear(reply.date)
+        return reply

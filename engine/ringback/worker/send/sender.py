@@ -1,0 +1,345 @@
+"""Send: one attempt is committed before a byte leaves, and its verdict is committed after.
+
+Twilio offers no idempotency key, so the journal is the key: an action that stands in `sending` is
+never simply sent again. Messages of one conversation leave one after the other, in order.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Protocol
+
+from ringback.actions import Action, HttpRequest, Notify, PlaceCall, SendMessage
+from ringback.config import Settings
+from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
+from ringback.gateway.client import Gateway
+from ringback.gateway.limits import Limits
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import attempts
+from ringback.store.attempts import CREATES, StoredAction, Verdict
+from ringback.store.journal import Journal
+from ringback.twilio import segments
+from ringback.twilio.rest import Request, path, request_for
+from ringback.worker.run.plan import patience
+from ringback.worker.send import classify
+from ringback.worker.send.server_clock import ServerClock
+
+log = logging.getLogger(__name__)
+
+CONCURRENCY = 64
+READY_LIMIT = 1000
+GUARD_SECONDS = 5.0
+"""An attempt that waited longer than this between its commit and its first byte is not made."""
+COLLISION_SECONDS = 2.0
+LONG_SECONDS = 5.0
+ON_GATEWAY = {
+    "send_message": "messages", "place_call": "calls", "end_call": "calls", "answer_call": "calls",
+    "enqueue_call": "calls", "dequeue_call": "queues",
+}  # fmt: skip
+OVERRIDES = "#rc=3&rp=all"
+"""Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+
+
+class Gate(Protocol):
+    """What stands before every action: allow ("planned"), or another state with the reason."""
+
+    def look(self, action: StoredAction) -> tuple[str, str, str | None]:
+        """The state, the reason, and for `deferred` the time until which it waits."""
+
+    def back(self, action: StoredAction, *, tried: bool) -> None:
+        """What was allowed did not leave, or was tried and Twilio did not take it."""
+
+
+class Sender:
+    """Carries out actions: those it is offered, and those it finds in the journal."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        gateway: Gateway | None,
+        gate: Gate,
+        clock: ServerClock,
+        limits: Limits,
+        boot: str,
+        notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
+        on_end: Callable[[str, str], None],
+        on_due: Callable[[str], None],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._gateway = gateway
+        self._gate = gate
+        self._clock = clock
+        self._limits = limits
+        self._boot = boot
+        self._notice = notice
+        self._on_end = on_end
+        self._on_due = on_due
+        self._ready: deque[StoredAction] = deque()
+        self._known: set[str] = set()
+        self._queue: dict[str, deque[StoredAction]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._more = False
+        self.paused = False
+        self.held = False
+        self.stopping = False
+
+    @property
+    def busy(self) -> int:
+        """How many actions are in memory, waiting or under way."""
+        return len(self._known)
+
+    def offer(self, actions: Sequence[StoredAction]) -> None:
+        """Actions that may be sent now. What does not fit into memory is found again later, and so
+        is everything while sending is held: what stands in memory is not looked for at Twilio."""
+        if self.held:
+            return
+        for action in actions:
+            if action.uid in self._known:
+                continue
+            if len(self._known) >= READY_LIMIT:
+                self._more = True
+                break
+            self._known.add(action.uid)
+            self._ready.append(action)
+        self._pump()
+
+    def refill(self) -> None:
+        """Take from the journal whatever may be sent now."""
+        if self.held:
+            return
+        now = self._runtime.now()
+        far = iso(now + timedelta(seconds=classify.BACKOFF_CAP + 60))
+        found = attempts.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)
+        self._more = len(found) == READY_LIMIT
+        self.offer(found)
+
+    async def idle(self) -> None:
+        """Wait until no request is under way."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    def _pump(self) -> None:
+        while self._ready and len(self._tasks) < CONCURRENCY and not self._held():
+            action = self._ready.popleft()
+            lane = action.conversation
+            if lane and lane in self._queue:
+                self._queue[lane].append(action)
+                continue
+            if lane:
+                self._queue[lane] = deque()
+            task = asyncio.ensure_future(self._drive(action, lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        if self._more and not self._known and not self._held():
+            self.refill()
+
+    def _held(self) -> bool:
+        return self.paused or self.stopping
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._pump()
+
+    async def _drive(self, action: StoredAction, lane: str) -> None:
+        current: StoredAction | None = action
+        while current is not None:
+            try:
+                await self._send(current)
+            except RingbackError as error:
+                log.error("action %s: %s", current.uid, error)
+            except Exception:  # a fault of our own must not end what waits behind it
+                log.exception("action %s: this should not happen", current.uid)
+            finally:
+                self._known.discard(current.uid)
+            queue = self._queue.get(lane) if lane else None
+            current = queue.popleft() if queue and not self._held() else None
+        self._ready.extendleft(reversed(self._queue.pop(lane, ())))
+
+    async def _send(self, action: StoredAction) -> None:
+        if self._expired(action):
+            await self._decide(action, "failed", "it was not sent in time and is not wanted late")
+            return
+        held = await self._admitted(action)
+        if held:
+            await self._decide(action, "planned", held[0], held[1])
+            return
+        state, reason, until = self._gate.look(action)
+        if state != "planned":
+            await self._decide(action, state, reason, until)
+            return
+        attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
+        now, opened = self._runtime.now(), self._runtime.monotonic()
+        refused = await self._journal.write(
+            partial(
+                attempts.open_attempt,
+                action=action,
+                attempt_uid=attempt_uid,
+                tag=tag,
+                now=iso(self._clock.now()),
+                boot=self._boot,
+            )
+        )
+        if refused:
+            self._gate.back(action, tried=False)
+        if refused == "collision":
+            until = iso(now + timedelta(seconds=COLLISION_SECONDS))
+            await self._decide(
+                action, "planned", "the same text to the same person is under way", until
+            )
+            return
+        if refused:
+            return
+        self._clock.began(action.uid)
+        verdict = await self._attempt(action, tag, opened)
+        if verdict.result not in ("accepted", "unknown"):
+            self._gate.back(action, tried=True)
+        state = await self._journal.write(
+            partial(
+                attempts.close_attempt,
+                action=action,
+                attempt_uid=attempt_uid,
+                verdict=verdict,
+                now=iso(self._runtime.now()),
+            )
+        )
+        if state in ("settled", "failed", "unknown"):
+            self._on_end(action.uid, state)
+        if verdict.due_at:
+            self._on_due(verdict.due_at)
+
+    async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
+        """Wait for the rates; what would wait long is put back, with the reason and the time."""
+        if action.kind not in ON_GATEWAY:
+            return None
+        wish = action.action
+        sender, size = "", 1
+        if isinstance(wish, SendMessage):
+            sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+            size = segments.count(wish.body)
+        resource = ON_GATEWAY[action.kind]
+        request = Request("POST", path(self._settings.account_sid, resource.title()), (), resource,
+                          ("SM",) if action.kind in CREATES else ())  # fmt: skip
+        while True:
+            admission = self._limits.admit(request, sender=sender, segments=size)
+            if admission.granted:
+                return None
+            if admission.wait > LONG_SECONDS or self._held():
+                due = self._runtime.now() + timedelta(seconds=admission.wait)
+                return f"waits for {admission.why}", iso(due)
+            await asyncio.sleep(admission.wait)
+
+    async def probe(self) -> None:
+        """Ask, by a harmless GET, whether what was down is back."""
+        for request in self._limits.probes() if self._gateway is not None else ():
+            try:
+                assert self._gateway is not None
+                await self._gateway.perform(request)
+            except GatewayError as error:
+                self._limits.probed(request, error)
+            else:
+                if self._limits.probed(request, None):
+                    log.warning("%s: the gateway answers again", request.resource)
+                    self.refill()
+
+    async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
+        wish = action.action
+        now = self._runtime.now()
+        late = self._runtime.monotonic() - opened > GUARD_SECONDS
+        if late or self._held():
+            why = "the process stood still" if late else "sending was stopped before it left"
+            return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
+        try:
+            if isinstance(wish, Notify | HttpRequest):
+                told = await self._notice(wish, action.event_uid)
+                return Verdict("accepted", "settled", told)
+            return await self._perform(action, wish, tag)
+        except GatewayError as error:
+            return classify.bad(
+                action.kind,
+                action.policy,
+                error,
+                tries=action.tries + 1,
+                now=now,
+                settle_seconds=self._settings.settle_seconds,
+                dice=self._runtime.dice,
+            )
+        except ConfigError as error:
+            due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))
+            return Verdict("refused", "planned", str(error), due_at=due, spent=False)
+        except UsageError as error:
+            return Verdict("rejected", "failed", str(error), detail=str(error))
+        except Exception as error:
+            log.exception("action %s: this should not happen", action.uid)
+            return classify.broken(action.kind, error, now, self._settings.settle_seconds)
+
+    async def _perform(self, action: StoredAction, wish: Action, tag: str) -> Verdict:
+        if self._gateway is None:
+            raise UsageError("no gateway is configured: set MATON_API_KEY or TWILIO_AUTH_TOKEN")
+        left = 0
+        if action.send_by:
+            left = int((from_iso(action.send_by) - self._runtime.now()).total_seconds())
+        request = request_for(
+            wish,
+            account_sid=self._settings.account_sid,
+            default_sender=self._settings.sender,
+            callback_url=self._callback(action.kind, tag),
+            seconds_left=max(left, 0) if action.kind == "send_message" else 0,
+        )
+        try:
+            reply = await self._gateway.perform(request)
+        except GatewayError as error:
+            opened = self._limits.record(request, error)
+            if opened:
+                log.error("%s are held back: %s", request.resource, opened)
+            raise
+        self._limits.record(request, None)
+        self._clock.hear(reply.date)
+        return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
+
+    def _callback(self, kind: str, tag: str) -> str:
+        if kind not in CREATES or not self._settings.public_url:
+            return ""
+        settings = self._settings
+        secret = "" if settings.auth_tokens else settings.hook_secret
+        room = f"/twilio/~{secret}" if secret else "/twilio"
+        family = "message" if kind == "send_message" else "call"
+        return f"{settings.public_url}{room}/{family}/status/{tag}{OVERRIDES}"
+
+    def _expired(self, action: StoredAction) -> bool:
+        return bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
+
+    def _wanted(self, action: StoredAction, until: str) -> str | None:
+        """What quiet hours hold back is as welcome in the morning as it was in the evening, unless
+        its author said for how long it is good."""
+        wish = action.action
+        if not isinstance(wish, SendMessage | PlaceCall) or wish.send_by:
+            return None
+        return iso(from_iso(until) + timedelta(seconds=patience(wish)))
+
+    async def _decide(
+        self, action: StoredAction, state: str, reason: str, until: str | None = None
+    ) -> None:
+        await self._journal.write(
+            partial(
+                attempts.decide,
+                uid=action.uid,
+                expected=("planned", "deferred"),
+                state=state,
+                reason=reason,
+                now=iso(self._runtime.now()),
+                due_at=until,
+                send_by=self._wanted(action, until) if state == "deferred" and until else None,
+            )
+        )
+        if until:
+            self._on_due(until)
+        if state in ("failed", "refused"):
+            self._on_end(action.uid, state)

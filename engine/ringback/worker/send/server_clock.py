@@ -1,0 +1,113 @@
+"""What time is it at Twilio? Our own wall clock may be wrong, and may be set while we work.
+
+What was sent is found again by when Twilio says that it made the record. So the moments that are
+held against its records are told in its time: the `Date` of its last answer, carried on by a clock
+that nobody can set. While the two walls agree, ours is used. What was heard outlives the process.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cache
+from pathlib import Path
+
+from ringback.runtime import Runtime, from_iso, iso
+
+AGREE = timedelta(seconds=5)
+"""Two clocks that are no further apart than this show the same time."""
+FRESH_SECONDS = 1.0
+REMEMBERED = 1000
+
+
+class ServerClock:
+    """Twilio's clock, as far as it was heard."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._said: datetime | None = None
+        self._at = 0.0
+        self._began: dict[str, float] = {}
+        self._noted: timedelta | None = None
+        self.news = asyncio.Event()
+        """Something was heard that the next process should know."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether an answer has told the time yet."""
+        return self._said is not None
+
+    def restore(self, noted: str) -> None:
+        """Take up what an earlier process heard, while the machine has not been restarted since."""
+        with suppress(ValueError, KeyError, TypeError):
+            heard = json.loads(noted)
+            if heard["start"] == _machine_start() and heard["at"] <= self._runtime.uptime():
+                self._said, self._at = from_iso(heard["said"]), float(heard["at"])
+
+    def note(self) -> str:
+        """What the next process should know, for its `restore`; empty when nothing was heard."""
+        self.news.clear()
+        if self._said is None:
+            return ""
+        self._noted = self._runtime.now() - self._theirs(self._said)
+        return json.dumps({"said": iso(self._said), "at": self._at, "start": _machine_start()})
+
+    def hear(self, date: str) -> None:
+        """An answer came with this `Date` (RFC 9110, 5.6.7), empty when it had none."""
+        now = self._runtime.uptime()
+        if not date or (self._said is not None and 0 <= now - self._at < FRESH_SECONDS):
+            return
+        try:
+            said = parsedate_to_datetime(date)
+        except ValueError:
+            return
+        self._said = said if said.tzinfo else said.replace(tzinfo=UTC)
+        self._at = now
+        wrong = self._runtime.now() - self._said
+        if self._noted is None or abs(wrong - self._noted) > AGREE:
+            self.news.set()
+
+    def now(self) -> datetime:
+        """The moment at Twilio; our own while nothing was heard, or while both agree."""
+        ours = self._runtime.now()
+        if self._said is None:
+            return ours
+        theirs = self._theirs(self._said)
+        return ours if abs(theirs - ours) <= AGREE else theirs
+
+    def began(self, action_uid: str) -> None:
+        """A request leaves. What leaves before Twilio was heard is remembered by its own clock."""
+        if self._said is not None:
+            self._began.pop(action_uid, None)
+            return
+        self._began[action_uid] = self._runtime.uptime()
+        while len(self._began) > REMEMBERED:
+            del self._began[next(iter(self._began))]
+
+    def starts(self, action_uid: str, noted: datetime) -> tuple[datetime, ...]:
+        """When, at Twilio, a request may have left that was noted at this moment.
+
+        It may have been noted by a wrong clock of ours, before Twilio was heard: then the time by
+        which that clock is wrong still, if it is, counts too. Empty when all of it would lie in the
+        future: then nobody knows when it was.
+        """
+        now = self.now()
+        if action_uid in self._began:
+            passed = self._runtime.uptime() - self._began[action_uid]
+            return (now - timedelta(seconds=passed),)
+        wrong = self._runtime.now() - now
+        moments = (noted, noted - wrong) if wrong else (noted,)
+        return tuple(moment for moment in moments if moment <= now + AGREE)
+
+    def _theirs(self, said: datetime) -> datetime:
+        return said + timedelta(seconds=self._runtime.uptime() - self._at)
+
+
+@cache
+def _machine_start() -> str:
+    """Which start of the machine this is; its uptime means nothing to another one. Empty where the
+    system does not say: then two are told apart by an uptime that went back."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return ""

@@ -1,0 +1,253 @@
+"""Settle: find out what became of a send whose answer was lost, before anybody sends it again.
+
+The tagged status callback is the best proof and is folded in by matching, whenever it comes. Until
+it does, Twilio's own list is read: not before the request can have landed, three times, and an
+error of the list is never taken for an absence. What stays unproven is parked for a person.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+
+from ringback.actions import Action, PlaceCall, SendMessage
+from ringback.config import Settings
+from ringback.errors import GatewayError, RingbackError
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store import attempts, evidence
+from ringback.store.attempts import CREATES, StoredAction
+from ringback.store.journal import Journal
+from ringback.twilio.rest import Request, is_sid, path
+from ringback.worker.run.plan import comparable
+from ringback.worker.send import classify
+from ringback.worker.send.reader import GatewayReader
+
+log = logging.getLogger(__name__)
+
+POLLS = 3
+NEXT_LOOK = (20.0, 40.0)
+RESENDS = 3
+PAGE_SIZE = 1000
+BATCH = 50
+SIDE_BY_SIDE = 8
+EARLIER = timedelta(seconds=60)
+LATER = timedelta(seconds=120)
+UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
+_BY_TWILIO = frozenset({"ContentSid", "ShortenUrls"})
+"""Parameters with which Twilio writes the text, so that the record's is another than ours."""
+
+
+class Settler:
+    """Looks into unknown actions when they are due."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        reader: GatewayReader,
+        on_end: Callable[[str, str], None],
+        on_due: Callable[[str], None],
+        on_planned: Callable[[], None],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._gateway_reader = reader
+        self._on_end = on_end
+        self._on_due = on_due
+        self._on_planned = on_planned
+
+    async def step(self) -> int:
+        """Look into everything that is due; returns how many that was."""
+        now = self._runtime.now()
+        far = iso(now + timedelta(seconds=max(60.0, self._settings.settle_seconds) + 1))
+        due = attempts.due_unknown(self._journal.reader, iso(now), BATCH, far=far)
+        room = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(action: StoredAction) -> None:
+            async with room:
+                try:
+                    await self._settle(action)
+                except RingbackError as error:
+                    log.error("action %s cannot be settled now: %s", action.uid, error)
+
+        await asyncio.gather(*(one(action) for action in due))
+        return len(due)
+
+    async def _settle(self, action: StoredAction) -> None:
+        polls, resends, started = evidence.progress(self._journal.reader, action.uid)
+        if action.kind not in CREATES:
+            if action.policy == "natural" and resends < RESENDS:
+                await self._again(action, "to repeat it does no harm: tried again")
+            else:
+                await self._park(action, "it leaves no record that could prove it")
+            return
+        try:
+            records = await self.listed(action.action)
+        except GatewayError as error:
+            await self._later(action, f"the list could not be read: {error}", looked=False)
+            return
+        starts = self._gateway_reader.clock.starts(action.uid, from_iso(started))
+        if not starts:
+            await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
+            return
+        spans = [(started - EARLIER, started + LATER) for started in starts]
+        found = self.matching(action.action, records, spans)
+        if any(record is None for record in found):
+            await self._park(action, UNLIKE)
+            return
+        fresh = [record for record in found if record is not None]
+        if fresh:
+            await self.claim(action, fresh)
+        elif self._gateway_reader.clock.now() - max(starts) < self._patience(action, polls):
+            await self._later(action, "too early to say that it is not there", looked=False)
+        elif polls + 1 < POLLS:
+            await self._later(action, f"not in Twilio's list yet, look {polls + 1}", looked=True)
+        else:
+            await self._decide(action, resends)
+
+    async def listed(self, wish: Action) -> list[Mapping[str, Any]]:
+        """The newest records to this recipient from this sender, in whatever state. Raises
+        GatewayError."""
+        assert isinstance(wish, SendMessage | PlaceCall)
+        resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
+        query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
+        sender = wish.sender or self._settings.sender
+        if sender and not (isinstance(wish, SendMessage) and self._service(wish)):
+            query.append(("From", sender))
+        request = Request(
+            "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
+        )
+        reply = await self._gateway_reader.ask(request)
+        records = reply.data.get(resource.lower())
+        if not isinstance(records, list):
+            raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
+        return [record for record in records if isinstance(record, Mapping)]
+
+    def matching(
+        self,
+        wish: Action,
+        records: list[Mapping[str, Any]],
+        spans: Sequence[tuple[datetime, datetime]],
+    ) -> list[Mapping[str, Any] | None]:
+        """The records made in one of these spans that can be this send and belong to no action yet,
+        oldest first; None stands for one that cannot be compared."""
+        near = [
+            record
+            for record in records
+            if (created := created_at(record)) is not None
+            and any(first <= created <= last for first, last in spans)
+        ]
+        found: list[Mapping[str, Any] | None] = []
+        for record in self._unclaimed(near):
+            if record.get("direction") not in (None, "", "outbound-api"):
+                continue
+            if isinstance(wish, SendMessage):
+                # Its sender may not be chosen yet; that of another service may be our number.
+                if str(record.get("messaging_service_sid") or "") != self._service(wish):
+                    continue
+                body = record.get("body")
+                if (wish.body and not body) or _BY_TWILIO.intersection(wish.extra):
+                    found.append(None)
+                    continue
+                if comparable(str(body or "")) != comparable(wish.body):
+                    continue
+                if str(record.get("num_media") or "0") != str(len(wish.media)):
+                    continue
+            found.append(record)
+        return found
+
+    def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those of these records that belong to no action yet, oldest first."""
+        sids = [str(record.get("sid")) for record in records]
+        taken = evidence.claimed(self._journal.reader, sids) if sids else set()
+        fresh = [record for record in records if str(record.get("sid")) not in taken]
+        return sorted(fresh, key=_age)
+
+    async def claim(
+        self,
+        action: StoredAction,
+        records: list[Mapping[str, Any]],
+        states: Sequence[str] = evidence.DOUBTFUL,
+    ) -> None:
+        """Give the oldest of these records to the action, while it is in one of these states."""
+        record = records[0]
+        reason = f"found in Twilio's list as {record.get('sid')}"
+        if len(records) > 1:
+            reason += f"; {len(records)} records fit: a possible duplicate"
+            log.error("action %s: %s", action.uid, reason)
+        state = await self._journal.write(
+            partial(
+                evidence.claim, action=action, sid=str(record.get("sid")),
+                status=str(record.get("status") or ""), reason=reason, now=iso(self._runtime.now()),
+                states=states,
+            )
+        )  # fmt: skip
+        if state in ("settled", "failed"):
+            self._on_end(action.uid, state)
+
+    def _service(self, wish: SendMessage) -> str:
+        """The messaging service that the text goes through; it may be the default sender."""
+        sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+        return sender if is_sid(sender, "MG") else ""
+
+    def _patience(self, action: StoredAction, polls: int) -> timedelta:
+        """How long after it was sent the next look may count as one that found nothing. Our own
+        clock cannot tell: it may have been set."""
+        settle = self._settings.settle_seconds
+        first = settle * (classify.FAST_SHARE if action.policy == "fast" else 1.0)
+        return timedelta(seconds=first + min(polls, POLLS - 1) * NEXT_LOOK[0] * settle / 60.0 - 1)
+
+    async def _later(self, action: StoredAction, reason: str, *, looked: bool) -> None:
+        scale = self._settings.settle_seconds / 60.0
+        seconds = self._runtime.dice.uniform(*NEXT_LOOK) * scale
+        due = iso(self._runtime.now() + timedelta(seconds=seconds))
+        await self._journal.write(
+            partial(evidence.postpone, action_uid=action.uid, due_at=due, reason=reason,
+                    looked=looked)
+        )  # fmt: skip
+        self._on_due(due)
+
+    async def _decide(self, action: StoredAction, resends: int) -> None:
+        """Absent within the bound. Only a policy that allows it sends once more."""
+        late = bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
+        if action.policy == "at_most_once":
+            await self._park(action, "no record of it was found; at_most_once never sends again")
+        elif late:
+            await self._park(action, "no record of it was found, and its time has passed")
+        elif resends >= RESENDS:
+            await self._park(action, f"no record of it was found after {resends} more sends")
+        else:
+            await self._again(action, f"no record of it was found in {POLLS} looks: sent again")
+
+    async def _again(self, action: StoredAction, reason: str) -> None:
+        if await self._journal.write(
+            partial(evidence.send_again, action_uid=action.uid, reason=reason)
+        ):
+            self._on_planned()
+
+    async def _park(self, action: StoredAction, reason: str) -> None:
+        if await self._journal.write(partial(evidence.park, action_uid=action.uid, reason=reason)):
+            log.error("action %s is parked: %s", action.uid, reason)
+            self._on_end(action.uid, "unknown")
+
+
+def created_at(record: Mapping[str, Any]) -> datetime | None:
+    """When Twilio made the record. A call's list has `date_created` as a message's has."""
+    text = record.get("date_created")
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return parsedate_to_datetime(text)
+    except ValueError:
+        return None
+
+
+def _age(record: Mapping[str, Any]) -> float:
+    created = created_at(record)
+    return created.timestamp() if created else float("inf")

@@ -1,7 +1,7 @@
-"""Time, chance and names: the three things a simulation must hold in its own hand.
+"""Runtime: the clock, the random numbers and the new names that the program uses.
 
-Everything that asks "what time is it", rolls dice or mints an id takes a `Runtime` value, so the real
-code runs unchanged under a stepped clock and a seeded generator.
+Whatever asks for the time, draws a number or makes an id takes a `Runtime` value, so the real code
+runs unchanged under a stepped clock and a seeded generator.
 """
 
 import os

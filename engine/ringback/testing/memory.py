@@ -28,7 +28,7 @@ class SteppedClock:
 
 @dataclass
 class Past:
-    """What a bench has seen. Answers what rules ask of the journal (`ringback.rules.language.scope.Facts`).
+    """What a bench has seen: the answers to what rules ask of the journal (`scope.Facts`).
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
     past answers as quickly as a short one. `kept` holds what was remembered.

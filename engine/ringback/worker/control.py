@@ -57,7 +57,7 @@ class Control:
         return self._engine.status()
 
     async def _do_pause(self, message: Message) -> dict[str, Any]:
-        """RestoreGuard sends from this moment on, whatever the disk says; it only decides whether that
+        """Hold sends from this moment on, whatever the disk says; it only decides whether that
         outlasts a restart. Raises StorageError when it does not."""
         self._pauses += 1
         self._engine.sender.paused = True

@@ -141,7 +141,8 @@ class Engine:
             on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
         )  # fmt: skip
         self.hold = RestoreGuard(
-            journal=journal, log_reader=log_reader, settings=settings, runtime=runtime, reader=reader,
+            journal=journal, log_reader=log_reader, settings=settings, runtime=runtime,
+            reader=reader,
             settler=self.settler, sender=self.sender, matcher=self.matcher,
             incidents=self.incidents, on_end=self._ended,
         )  # fmt: skip

@@ -1,6 +1,7 @@
-"""RestoreGuard: a journal that was put back from a copy does not know what was sent since. Nothing is sent
-until Twilio's lists have said it.
+"""Restore guard: holds sends after a backup was restored.
 
+A journal that was put back from a copy does not know what was sent since, so nothing is sent until
+Twilio's lists have said it.
 Everything else goes on: webhooks are recorded, what the copy has missed is fetched back, rules run.
 What they wish, and what the copy still had to send, is looked for at Twilio three times. What is
 found is claimed, what is not may be sent, what cannot be told is parked for a person.

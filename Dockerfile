@@ -1,8 +1,9 @@
 # The first stage builds the package and its dependencies, the second only runs them.
 FROM python:3.13-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY engine engine
+COPY docs docs
 COPY plugins plugins
 COPY rules rules
 RUN python -m venv /opt/ringback && /opt/ringback/bin/pip install --no-cache-dir .

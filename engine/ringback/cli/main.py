@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("control:resume", "Let effects out again."),
     "db": ("db:db", "Back up and check the data."),
     "config": ("config:config", "The settings in force, and where each comes from."),
+    "docs": ("docs:docs", "The manual: its pages, or one of them."),
 }
 
 
@@ -83,7 +84,7 @@ def plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
 @click.group(
     cls=Shell,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start with `ringback dev`. The manual is in docs/.",
+    epilog="Start with `ringback dev`. `ringback docs` has the manual.",
 )
 @click.option(
     "-C", "--project", type=click.Path(path_type=Path, file_okay=False), envvar="RINGBACK_PROJECT",

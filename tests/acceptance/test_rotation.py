@@ -165,6 +165,7 @@ def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Gateway) -> 
     before = Traffic(node, OLD)
     before.go_on()
     assert post(node, NEW, "too early") == 403
+    node.until(lambda: gateway.asked)  # the worker signs in with the old token at least once
     configure(node, TWILIO_AUTH_TOKEN=f"{NEW},{OLD}")
     assert "changed: auth_tokens" in hang_up(node)
     after = Traffic(node, NEW)

@@ -1,6 +1,7 @@
 """Broken rule files: every mistake of every file in one run, each at its exact place."""
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from ringback.rules.files.load import load_rules
 from ringback.rules.files.yaml_tree import MAX_BYTES
 
 BROKEN = Path(__file__).parents[1] / "data" / "broken_rules"
+LIBRARY = "[...]"  # stands in expected.txt for words that are a library's own
 
 
 def test_every_mistake_of_every_file_is_found_in_one_run_at_its_place() -> None:
     loaded = load_rules(BROKEN)
     expected = (BROKEN / "expected.txt").read_text(encoding="utf-8").splitlines()
-    assert [str(problem) for problem in loaded.problems] == expected
+    assert len(loaded.problems) == len(expected)
+    for problem, line in zip(loaded.problems, expected, strict=True):
+        pattern = re.escape(line).replace(re.escape(LIBRARY), ".+")
+        assert re.fullmatch(pattern, str(problem)), (str(problem), line)
 
 
 def test_every_file_of_the_folder_has_a_problem() -> None:

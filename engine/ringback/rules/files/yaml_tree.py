@@ -6,6 +6,7 @@ like. Tags, second documents, repeated keys and bombs of size, depth or aliases 
 
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,24 @@ def parse(source: Source) -> Node | list[Problem]:
 
 
 def _limits(source: Source) -> None:
+    """Hold the file against our limits, and what the library refuses up to that place.
+
+    The library reads ahead and has limits of its own, which change with its release: what stands
+    before the place where it stopped may be beyond ours already.
+    """
+    try:
+        _count(source, source.text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        if mark is not None:
+            with suppress(yaml.YAMLError):
+                _count(source, source.text[: mark.index])
+        raise
+
+
+def _count(source: Source, text: str) -> None:
     depth = aliases = nodes = 0
-    for event in yaml.parse(source.text, Loader=Loader):
+    for event in yaml.parse(text, Loader=Loader):
         mark = event.start_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if isinstance(event, yaml.CollectionStartEvent):

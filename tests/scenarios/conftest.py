@@ -21,10 +21,10 @@ from ringback.receiver.server import Node, running
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.store.log import LogReader, LogRow
-from ringback.testing.simulation import life
-from ringback.testing.simulation.faults import Faults, calm
-from ringback.testing.simulation.story import Story, quiet
 from ringback.twilio.signature import sign
+from simulation import life
+from simulation.faults import Faults, calm
+from simulation.story import Story, quiet
 
 ACCOUNT = "AC" + "0123456789abcdef" * 2
 TOKEN = "3f9c1a7be2d4586079c1d2e3f4a5b6c7"
@@ -234,7 +234,7 @@ def twilio(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Story]]:
     """Begin a story in which nothing goes wrong by itself, unless it is told to: of the simulated
-    shop or of other `rules`, with some settings changed."""
+    project or of other `rules`, with some settings changed."""
     quiet()
     stories: list[Story] = []
 

@@ -13,10 +13,10 @@ import pytest
 from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.twilio import ACCOUNT, OURS
 from ringback.worker.match import confirm
 from ringback.worker.match.confirm import Confirmer
+from simulation.story import Story
+from simulation.twilio import ACCOUNT, OURS
 
 ANN = "+15551000001"
 SID = "SM" + "7" * 32

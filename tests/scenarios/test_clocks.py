@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.life import settings_for
-from ringback.testing.simulation.story import Story, quiet
-from ringback.testing.simulation.twilio import SERVICE
 from ringback.worker.recovery.repair import Repairer
+from simulation.checker import judge
+from simulation.faults import calm
+from simulation.life import settings_for
+from simulation.story import Story, quiet
+from simulation.twilio import SERVICE
 
 ANN = "+15551000001"
 HOUR = 3600.0

@@ -15,15 +15,15 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.store.erase import erase
-from ringback.testing.simulation import life
-from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.tell import tell
-from ringback.testing.simulation.twilio import OURS, Answer, Record
 from ringback.twilio.rest import Request
 from ringback.worker.run import plan
 from ringback.worker.send import sender, settle
+from simulation import life
+from simulation.batch import run_story
+from simulation.checker import judge
+from simulation.faults import calm
+from simulation.story import Story
+from simulation.twilio import OURS, Answer, Record
 
 ANN, BEN = "+15551000001", "+15551000002"
 Begin = Callable[..., Story]
@@ -110,7 +110,7 @@ def test_refused_and_doubtful_writes_leave_nothing_behind() -> None:
     from its file; no run stays pending, no send stays under way."""
     moody = replace(calm(), disk_refuses=0.01, disk_unsure=0.01)
     for seed in range(4):
-        verdict, _ = tell(seed, 40, faults=moody)
+        verdict, _ = run_story(seed, 40, faults=moody)
         assert verdict.problems == []
 
 
@@ -301,14 +301,14 @@ rules:
             sent.append(form["MediaUrl"])
         take(request, answer)
 
-    real = Record.told
+    real = Record.shape
 
-    def told(record: Record) -> dict[str, Any]:
+    def shape(record: Record) -> dict[str, Any]:
         return {**real(record), "body": "", "num_media": "1"}
 
     story.twilio.take = watched  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "told", told)
+        patch.setattr(Record, "shape", shape)
         story.receive(story.text("show me", ANN))
         story.run(1500.0)
     assert sorted(sent) == ["https://example.org/a.png", "https://example.org/b.png"]

@@ -7,8 +7,8 @@ import pytest
 from ringback.runtime import iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation.story import FORM, Story
-from ringback.testing.simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
+from simulation.story import FORM, Story
+from simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
 
 ANN, BEN = "+15551000001", "+15551000002"
 OTHER = "+15550000077"
@@ -169,7 +169,7 @@ def test_what_a_plugin_wishes_passes_the_same_gate(begin: Begin) -> None:
     says(story, "STOP")
     says(story, "plain 1")
     says(story, "awaited 1")
-    for rule in ("shop.plain", "shop.awaited"):
+    for rule in ("project.plain", "project.awaited"):
         (ended,) = ends(story, rule)
         assert refused(ended, "opted out")
     assert not story.twilio.records

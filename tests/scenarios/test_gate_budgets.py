@@ -9,10 +9,10 @@ import pytest
 
 from ringback.project import Project
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation import life
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.twilio import Answer
 from ringback.twilio.rest import Request
+from simulation import life
+from simulation.story import Story
+from simulation.twilio import Answer
 
 HOUR = 3600.0
 ANN, BERLIN = "+15551000001", "+4915112345678"

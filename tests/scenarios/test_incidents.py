@@ -13,10 +13,10 @@ from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer
 from ringback.store.writer import GroupWriter
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.twilio import OURS
 from ringback.worker.recovery import repair
+from simulation.faults import calm
+from simulation.story import Story
+from simulation.twilio import OURS
 
 ANN = "+15551000001"
 RULES = """
@@ -53,7 +53,7 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     assert told
     for _, text, said, same_key, status in told:
         assert (said, same_key, status) == (text, 1, "duplicate")
-    assert story.told.count("incident.opened duplicate") == len(told)
+    assert story.notices.count("incident.opened duplicate") == len(told)
     assert story.ask("select count(*), count(distinct uid) from events where verdicts is null") == [
         (0, 0)
     ]
@@ -71,7 +71,7 @@ def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin
     assert story.ask(states) == [("open",)]
     story.run(story.clock.now + 700.0)
     assert story.ask(states) == [("resolved",)]
-    assert [text for text in story.told if text.endswith("repair")] == [
+    assert [text for text in story.notices if text.endswith("repair")] == [
         "incident.opened repair", "incident.resolved repair",
     ]  # fmt: skip
 

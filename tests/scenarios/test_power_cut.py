@@ -98,18 +98,18 @@ class Disk:
         else:
             self.loose.setdefault(op.name, []).append(op)
 
-    def cut(self, dice: random.Random, folder: Path) -> None:
+    def cut(self, rng: random.Random, folder: Path) -> None:
         """The power goes: write what is left of the files into a folder."""
         for name in self.solid.keys() | self.loose.keys():
             content = bytearray(self.solid.get(name, b""))
-            share = dice.choice((0.0, 0.2, 0.5, 0.8, 1.0))
+            share = rng.choice((0.0, 0.2, 0.5, 0.8, 1.0))
             for op in self.loose.get(name, ()):
                 if op.kind == "t":
-                    if dice.random() < share:
+                    if rng.random() < share:
                         apply(content, op)
                     continue
                 for start in range(0, len(op.data), SECTOR):
-                    if dice.random() < share:
+                    if rng.random() < share:
                         piece = op.data[start : start + SECTOR]
                         apply(content, op._replace(offset=op.offset + start, data=piece))
             (folder / name).write_bytes(content)
@@ -142,8 +142,8 @@ def after_cut(folder: Path) -> set[int]:
 
 def lost_in(ops: list[Op], cuts: int) -> tuple[int, int]:
     """How many cuts lost acknowledged rows, and how many rows the worst of them lost."""
-    dice = random.Random(2026)
-    moments = sorted(dice.randrange(1, len(ops) + 1) for _ in range(cuts))
+    rng = random.Random(2026)
+    moments = sorted(rng.randrange(1, len(ops) + 1) for _ in range(cuts))
     disk, at, bad, worst = Disk(), 0, 0, 0
     memory = Path("/dev/shm")
     for moment in moments:
@@ -151,7 +151,7 @@ def lost_in(ops: list[Op], cuts: int) -> tuple[int, int]:
             disk.take(op)
         at = moment
         with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-            disk.cut(dice, Path(folder))
+            disk.cut(rng, Path(folder))
             missing = disk.acknowledged - after_cut(Path(folder))
         bad += bool(missing)
         worst = max(worst, len(missing))

@@ -9,10 +9,10 @@ from ringback.runtime import REAL
 from ringback.store.log import Entry, LogReader
 from ringback.store.rebuild import rebuild
 from ringback.testing.backtest import recorded
-from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import calm
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.twilio import ACCOUNT
+from simulation.checker import judge
+from simulation.faults import calm
+from simulation.story import Story
+from simulation.twilio import ACCOUNT
 
 CALLER = "+15551000001"
 CALL = {

@@ -17,9 +17,9 @@ from ringback.store.backup import backup
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.writer import GroupWriter
-from ringback.testing.simulation.faults import Faults
-from ringback.testing.simulation.story import Story
 from ringback.worker.send import sender
+from simulation.faults import Faults
+from simulation.story import Story
 
 PEOPLE = [f"+1555100000{number}" for number in range(6)]
 JOURNAL, BOTH = ("journal.db",), ("journal.db", "log.db")
@@ -116,13 +116,13 @@ def test_at_any_moment_of_a_stormy_day(begin: Begin, seed: int) -> None:
     """Requests get lost or land late, lists lag, callbacks fail, the worker dies: a copy of any
     moment, put back at any later one, doubles nothing. What is not sent has its reason, such as the
     loop governor's: what is fetched back comes in at machine speed."""
-    dice = Random(seed)
+    rng = Random(seed)
     faults = replace(Faults(), webhook_lost=0.0, undelivered=0.0, slow_list=0.0, freeze=0.0)
     story = begin(faults, seed=seed)
     wanted: Counter[tuple[str, str]] = Counter()
     for number in range(30):
-        person = dice.choice(PEOPLE)
-        word = dice.choice(["echo", "hours", "alert"])
+        person = rng.choice(PEOPLE)
+        word = rng.choice(["echo", "hours", "alert"])
         answer = {
             "echo": (person, f"You said: echo {number}"),
             "hours": (person, "We are open from 9 to 5."),
@@ -130,10 +130,10 @@ def test_at_any_moment_of_a_stormy_day(begin: Begin, seed: int) -> None:
         }[word]
         wanted[answer] += 1
         arrive = partial(_arrive, story, story.text(f"{word} {number}", person))
-        story.twilio.after(dice.uniform(0.0, 400.0), arrive)
-    story.run(dice.uniform(20.0, 200.0))
+        story.twilio.after(rng.uniform(0.0, 400.0), arrive)
+    story.run(rng.uniform(20.0, 200.0))
     place = copy(story)
-    story.run(story.clock.now + dice.uniform(5.0, 300.0))
+    story.run(story.clock.now + rng.uniform(5.0, 300.0))
     put_back(story, place, BOTH if seed % 2 else JOURNAL)
     story.run(700.0)
     story.calm_down()

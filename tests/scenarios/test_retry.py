@@ -9,7 +9,7 @@ import pytest
 from ringback.errors import UsageError
 from ringback.store.backup import backup
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation.story import Story
+from simulation.story import Story
 
 HOUR = 3600.0
 ANN = "+15551000001"

@@ -1,6 +1,6 @@
-"""The real worker in seeded stories of faults and deaths: nothing is lost, doubled or stuck.
+"""Simulation of the real worker in seeded faults and kills: nothing is lost, doubled or stuck.
 
-And the other half of the proof: each safeguard taken away is noticed by the checker.
+The other half of the proof: each safeguard taken away is noticed by the checker.
 """
 
 import os
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +20,6 @@ from ringback.runtime import iso
 from ringback.store import attempts, consents, evidence, matching
 from ringback.store.attempts import Verdict as SendVerdict
 from ringback.store.journal import set_meta
-from ringback.testing.simulation import mischief, story
-from ringback.testing.simulation.faults import CREATE, Faults, calm
-from ringback.testing.simulation.tell import tell
-from ringback.testing.simulation.verdict import Verdict
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.run import plan
@@ -30,11 +27,15 @@ from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.resume import Resumer
 from ringback.worker.send import classify
 from ringback.worker.send.sender import Sender
-from ringback.worker.send.server_clock import Clock
+from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
+from simulation import disturbances, story
+from simulation.batch import run_story
+from simulation.faults import CREATE, Faults, calm
+from simulation.verdict import Verdict
 
 INTENTS = 50
-COMMAND = [sys.executable, "-m", "ringback.testing.simulation"]
+COMMAND = [sys.executable, str(Path(__file__).parents[1] / "simulation")]
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +54,7 @@ def figure(shown: str, name: str) -> int:
 
 
 def held(seeds: int) -> str:
-    """Tell that many stories and expect all of them to hold; the table."""
+    """Run that many stories and expect all of them to hold; the table."""
     done = command("--seeds", str(seeds), "--intents", str(INTENTS), "--processes", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     assert figure(done.stdout, "seeds") == seeds
@@ -89,8 +90,8 @@ def test_the_same_seed_is_the_same_story() -> None:
 
 
 def test_a_calm_world_settles_everything() -> None:
-    """Without faults nothing fails, nothing is parked, and each wish is one record."""
-    verdict, _ = tell(1, INTENTS, faults=calm())
+    """Without faults nothing fails, nothing is parked, and each action is one record."""
+    verdict, _ = run_story(1, INTENTS, faults=calm())
     assert verdict.problems == []
     assert (verdict.kills, verdict.faults, verdict.failed, verdict.refused) == (0, 0, 0, 0)
     assert verdict.parked_checked + verdict.parked_once + verdict.parked_other == 0
@@ -101,7 +102,7 @@ def test_what_cannot_be_proven_is_parked_and_not_sent_again() -> None:
     """A call is placed at most once: when its answer is lost and no record shows, a person
     decides. A text is sent again, because three looks have shown that it is not there."""
     lost = replace(calm(), create={"timeout_before": 0.5})
-    verdict, _ = tell(3, INTENTS, faults=lost)
+    verdict, _ = run_story(3, INTENTS, faults=lost)
     assert verdict.problems == []
     assert verdict.parked_once > 0
     assert verdict.sends > INTENTS / 2
@@ -112,8 +113,8 @@ def test_a_story_that_fails_says_how_to_replay_it() -> None:
     done = command("--seeds", "4", "--settle", "0")
     assert done.returncode == 1
     replay = done.stdout.strip().splitlines()[-1]
-    assert replay.startswith("replay it: python -m ringback.testing.simulation --seed ")
-    again = command(*replay.partition("ringback.testing.simulation ")[2].split())
+    assert replay.startswith("replay it: python tests/simulation --seed ")
+    again = command(*replay.partition("tests/simulation ")[2].split())
     assert again.returncode == 1
     assert "doubled: seed" not in again.stdout
     assert re.search(r"^ +\d+\.\d+ twilio +POST messages", again.stdout, re.MULTILINE)
@@ -171,8 +172,8 @@ def hurried(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVer
 
 def by_our_clock(patch: pytest.MonkeyPatch) -> None:
     """What was sent is looked for by a clock that somebody sets."""
-    patch.setattr(Clock, "now", lambda clock: clock._runtime.now())
-    patch.setattr(Clock, "starts", lambda clock, uid, noted: (noted,))
+    patch.setattr(ServerClock, "now", lambda clock: clock._runtime.now())
+    patch.setattr(ServerClock, "starts", lambda clock, uid, noted: (noted,))
 
 
 async def ours(repairer: Repairer) -> Any:
@@ -193,7 +194,7 @@ def by_time(connection: Any, *given: Any, late: bool = False) -> None:
 def by_its_time(patch: pytest.MonkeyPatch) -> None:
     """Three people change their minds, and what they say is put in order by that clock."""
     patch.setattr(consents, "note", by_time)
-    for place in (story, mischief):
+    for place in (story, disturbances):
         patch.setattr(place, "PEOPLE", 3)
 
 
@@ -215,7 +216,7 @@ STERN = replace(Faults(), create=CREATE | {"rejected": 0.2})
 SILENT = replace(calm(), create={"reset_after": 0.5}, callback_lost=1.0)
 SET = replace(SILENT, clock_set=1.0)
 SET_BACK = replace(Faults(), clock_set=1.0)
-UNTOLD = replace(calm(), webhook_lost=0.3, clock_set=1.0)
+LOST_WEBHOOKS = replace(calm(), webhook_lost=0.3, clock_set=1.0)
 STOPPING = replace(calm(), stop=1.0)
 STOPPING_AND_SET = replace(STOPPING, clock_set=1.0)
 PAUSING = replace(calm(), pause=1.0)
@@ -237,7 +238,7 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
         (by_our_clock, SET, "doubled"),
-        (instead(Repairer, "_now", ours), UNTOLD, "lost"),
+        (instead(Repairer, "_now", ours), LOST_WEBHOOKS, "lost"),
         (instead(attempts, "due_unknown", patient(attempts.due_unknown)), SET_BACK, "stuck"),
         (instead(attempts, "sendable", patient(attempts.sendable)), SET_BACK, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
@@ -247,7 +248,7 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
     ],
     ids=[
         "a naive retry", "one look at the list", "a restart that sends again",
-        "a restart that forgets", "a cursor ahead of the events", "an end told only once",
+        "a restart that forgets", "a cursor ahead of the events", "an end reported only once",
         "the last status wins", "a claim without proof", "twins at the same time",
         "a refusal without words", "a clock that is set", "a clock that is set, for the lists",
         "a look put off by a clock that was set back", "a send put off by it",
@@ -262,7 +263,7 @@ def test_the_checker_notices(
     broken(monkeypatch)
     total = Verdict(stories=0)
     for seed in range(30):
-        total.add(tell(seed, INTENTS, faults=faults)[0])
+        total.add(run_story(seed, INTENTS, faults=faults)[0])
         if getattr(total, kind):
             return
     pytest.fail(f"30 stories without this safeguard, and nothing {kind}: {total}")
@@ -277,7 +278,7 @@ def only(patch: pytest.MonkeyPatch, *words: str, people: int = 25) -> None:
 def blamed(faults: Faults, kind: str) -> int:
     """How many of a few stories it takes until something of this kind is found; 0 for never."""
     for seed in range(20):
-        if getattr(tell(seed, INTENTS, faults=faults)[0], kind):
+        if getattr(run_story(seed, INTENTS, faults=faults)[0], kind):
             return seed + 1
     return 0
 
@@ -291,7 +292,7 @@ def test_fast_doubles_by_its_contract_and_nothing_else_does(
     late = replace(SILENT, slow_list=1.0, lag=90.0)
     total = Verdict(stories=0)
     for seed in range(6):
-        total.add(tell(seed, INTENTS, faults=late)[0])
+        total.add(run_story(seed, INTENTS, faults=late)[0])
     assert total.problems == []
     assert total.fast_doubled > 0
 

@@ -25,13 +25,13 @@ from hypothesis.stateful import (
 from ringback.errors import UsageError
 from ringback.store.attempts import Verdict
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import CREATE, calm
-from ringback.testing.simulation.mischief import JUMPS, Operator
-from ringback.testing.simulation.story import Story, quiet
-from ringback.testing.simulation.twilio import Record
 from ringback.worker.control import Control
 from ringback.worker.send import classify
+from simulation.checker import judge
+from simulation.disturbances import JUMPS, Operator
+from simulation.faults import CREATE, calm
+from simulation.story import Story, quiet
+from simulation.twilio import Record
 
 MEMORY = Path("/dev/shm")
 FAULTS = sorted(set(CREATE) - {"401"})

@@ -27,9 +27,9 @@ from ringback.errors import (
     Unreadable,
 )
 from ringback.gateway.transport import Reply
-from ringback.testing.simulation.faults import NONE, Faults
-from ringback.testing.simulation.loop import EPOCH, Clock
 from ringback.twilio.rest import Request
+from simulation.faults import NONE, Faults
+from simulation.loop import EPOCH, Clock
 
 Answer = Reply | GatewayError
 Deliver = Callable[[str, str, dict[str, str]], None]
@@ -64,7 +64,7 @@ class Record:
     service: str = ""
     shown_at: float = float("inf")
 
-    def told(self) -> dict[str, Any]:
+    def shape(self) -> dict[str, Any]:
         """The record as a list or an answer shows it."""
         made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
         shown = {
@@ -82,7 +82,7 @@ class Twilio:
     def __init__(
         self,
         clock: Clock,
-        dice: Random,
+        rng: Random,
         faults: Faults,
         deliver: Deliver,
         trace: Callable[[str, str], None],
@@ -95,7 +95,7 @@ class Twilio:
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
         self._clock = clock
-        self._dice = dice
+        self._rng = rng
         self._deliver = deliver
         self._trace = trace
         self._heap: list[tuple[float, int, Callable[[], object]]] = []
@@ -116,7 +116,7 @@ class Twilio:
 
     def sid(self, prefix: str) -> str:
         """A new SID."""
-        return f"{prefix}{self._dice.getrandbits(128):032x}"
+        return f"{prefix}{self._rng.getrandbits(128):032x}"
 
     def hear(self, body: str, sender: str, to: str, service: str) -> Record:
         """Somebody texts one of our numbers, which belongs to this service."""
@@ -138,41 +138,41 @@ class Twilio:
             self._change(request, answer)
 
     def _create(self, request: Request, answer: Callable[[Answer], None]) -> None:
-        dice, form = self._dice, dict(request.form)
+        rng, form = self._rng, dict(request.form)
         fault = (
             self.next_create.pop(0) if self.next_create
-            else self.faults.pick(dice, self.faults.create)
+            else self.faults.pick(rng, self.faults.create)
         )  # fmt: skip
         self.note(fault)
         tag = form.get("StatusCallback", "").partition("#")[0].rpartition("/")[2]
         self.asked[tag] = self._clock.now
         self.recipients[tag] = (form.get("To", ""), self._clock.now)
         self._trace("twilio", f"POST {request.resource} {tag[:6]} to {form.get('To')}: {fault}")
-        quick = dice.uniform(0.02, 0.5)
-        late = dice.uniform(0.0, self.faults.landing) if dice.random() < 0.5 else quick
-        waits = TIMEOUT if fault.startswith("timeout") else quick + dice.uniform(0.0, 0.5)
+        quick = rng.uniform(0.02, 0.5)
+        late = rng.uniform(0.0, self.faults.landing) if rng.random() < 0.5 else quick
+        waits = TIMEOUT if fault.startswith("timeout") else quick + rng.uniform(0.0, 0.5)
         if fault == NONE or fault == "unreadable":
 
             def done() -> None:
                 record = self._make(request.resource, form, tag)
-                good: Answer = Reply(201, record.told(), "RQ" + record.sid[2:], self._date())
+                good: Answer = Reply(201, record.shape(), "RQ" + record.sid[2:], self._date())
                 bad = Unreadable("the answer is cut off", http_status=201, wrote=True)
-                self.after(dice.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
+                self.after(rng.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
 
             self.after(quick, done)
             return
         if fault.endswith("_after"):
             self.after(late, lambda: self._land(request.resource, form, tag))
-        self.after(waits, lambda: answer(_error(fault, dice)))
+        self.after(waits, lambda: answer(_error(fault, rng)))
 
     def _land(self, resource: str, form: Mapping[str, str], tag: str) -> None:
         """A request whose answer is lost is carried out all the same."""
         self._make(resource, form, tag)
 
     def _make(self, resource: str, form: Mapping[str, str], tag: str) -> Record:
-        dice = self._dice
-        slow = dice.random() < self.faults.slow_list
-        lag = dice.uniform(0.0, self.faults.lag) if slow else min(dice.expovariate(1 / 0.7), 20.0)
+        rng = self._rng
+        slow = rng.random() < self.faults.slow_list
+        lag = rng.uniform(0.0, self.faults.lag) if slow else min(rng.expovariate(1 / 0.7), 20.0)
         now = self._clock.now
         record = Record(
             self.sid(RECORD_SIDS[resource]), resource, tag, form.get("From", ""),
@@ -187,27 +187,27 @@ class Twilio:
 
     def _life(self, resource: str) -> list[tuple[float, str, str]]:
         """What becomes of a record: when, which status, which error."""
-        dice = self._dice
-        first = dice.expovariate(1 / 0.8)
-        second = first + dice.expovariate(1 / 3.0)
-        bad = dice.random() < self.faults.undelivered
+        rng = self._rng
+        first = rng.expovariate(1 / 0.8)
+        second = first + rng.expovariate(1 / 3.0)
+        bad = rng.random() < self.faults.undelivered
         if resource == "messages":
             end = ("undelivered", "30003") if bad else ("delivered", "")
             return [(first, "sent", ""), (second, *end)]
         end = ("no-answer", "") if bad else ("completed", "")
         steps = [(first, "initiated", ""), (second, "ringing", "")]
         if not bad:
-            steps.append((second + dice.uniform(1, 9), "in-progress", ""))
-        return [*steps, (second + dice.uniform(10, 40), *end)]
+            steps.append((second + rng.uniform(1, 9), "in-progress", ""))
+        return [*steps, (second + rng.uniform(10, 40), *end)]
 
     def _is(self, record: Record, status: str, code: str) -> None:
         record.status, record.code = status, code
         if not record.sender:
-            record.sender = self._dice.choice(POOL)
+            record.sender = self._rng.choice(POOL)
         self.call_back(record, status, code)
 
     def call_back(self, record: Record, status: str, code: str = "") -> None:
-        """Tell about a status of a record, whatever it is now; late, twice or never."""
+        """Report a status of a record, whatever it is now; late, twice or never."""
         if not record.tag:
             return
         family = "Message" if record.resource == "messages" else "Call"
@@ -222,15 +222,15 @@ class Twilio:
         if family == "Call":
             fields["SequenceNumber"] = str(len(status))
             fields["Direction"] = "outbound-api"
-        dice, faults = self._dice, self.faults
-        if dice.random() < faults.callback_lost:
+        rng, faults = self._rng, self.faults
+        if rng.random() < faults.callback_lost:
             self.note("callback_lost")
             return
-        for _ in range(2 if dice.random() < faults.callback_twice else 1):
-            delay = dice.expovariate(1 / 0.3)
-            if dice.random() < faults.callback_late:
+        for _ in range(2 if rng.random() < faults.callback_twice else 1):
+            delay = rng.expovariate(1 / 0.3)
+            if rng.random() < faults.callback_late:
                 self.note("callback_late")
-                delay = min(5.0 + dice.expovariate(1 / 40.0), 600.0)
+                delay = min(5.0 + rng.expovariate(1 / 40.0), 600.0)
             self.after(
                 delay,
                 lambda: self._deliver(f"{family.lower()}/status", record.tag, fields),
@@ -238,37 +238,37 @@ class Twilio:
 
     def _change(self, request: Request, answer: Callable[[Answer], None]) -> None:
         """An update of a live call: harmless when it is repeated."""
-        dice = self._dice
-        fault = self.faults.pick(dice, self.faults.read)
+        rng = self._rng
+        fault = self.faults.pick(rng, self.faults.read)
         self.note(fault)
         self._trace("twilio", f"POST {request.path[-40:]}: {fault}")
         call = self.records.get(request.path.rpartition("/")[2].removesuffix(".json"))
         over = call is not None and call.status in ("completed", "no-answer")
         if call is None or over:
             missing = NotFound("no such call", http_status=404, code=20404, origin="twilio")
-            self.after(dice.uniform(0.02, 0.5), lambda: answer(missing))
+            self.after(rng.uniform(0.02, 0.5), lambda: answer(missing))
         elif fault in (NONE, "garbage"):
-            good = Reply(200, call.told(), date=self._date())
-            self.after(dice.uniform(0.02, 0.5), lambda: answer(good))
+            good = Reply(200, call.shape(), date=self._date())
+            self.after(rng.uniform(0.02, 0.5), lambda: answer(good))
         else:
-            waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
-            self.after(waits, lambda: answer(_error(fault, dice)))
+            waits = TIMEOUT if fault == "timeout" else rng.uniform(0.02, 0.5)
+            self.after(waits, lambda: answer(_error(fault, rng)))
 
     def _read(self, request: Request, answer: Callable[[Answer], None]) -> None:
-        dice, query = self._dice, dict(request.form)
-        fault = self.faults.pick(dice, self.faults.read)
+        rng, query = self._rng, dict(request.form)
+        fault = self.faults.pick(rng, self.faults.read)
         self.note(fault)
         if fault not in (NONE, "garbage"):
             self._trace("twilio", f"GET {request.resource}: {fault}")
-            waits = TIMEOUT if fault == "timeout" else dice.uniform(0.02, 0.5)
-            self.after(waits, lambda: answer(_error(fault, dice)))
+            waits = TIMEOUT if fault == "timeout" else rng.uniform(0.02, 0.5)
+            self.after(waits, lambda: answer(_error(fault, rng)))
             return
 
         def look() -> None:
             one = request.path.rpartition("/")[2].removesuffix(".json")
             record = self.records.get(one) or self.heard.get(one)
             if record is not None and fault == NONE:
-                answer(Reply(200, record.told(), date=self._date()))
+                answer(Reply(200, record.shape(), date=self._date()))
                 return
             kept = sorted([*self.records.values(), *self.heard.values()], key=_made_at)
             found = [
@@ -285,15 +285,15 @@ class Twilio:
             self._trace("twilio", f"GET {request.resource} to {query.get('To')}: {len(shown)}")
             data: dict[str, Any] = {"page": page}
             if fault == NONE:
-                data[request.resource] = [record.told() for record in shown]
+                data[request.resource] = [record.shape() for record in shown]
             if rest:
                 data["next_page_uri"] = f"?{urlencode(query | {'Page': str(page + 1)})}"
             for record in shown if fault == NONE and "To" in query else ():
                 record.shown_at = min(record.shown_at, self._clock.now)
             reply = Reply(200, data, date=self._date())
-            self.after(dice.uniform(0.02, 0.3), lambda: answer(reply))
+            self.after(rng.uniform(0.02, 0.3), lambda: answer(reply))
 
-        self.after(dice.uniform(0.02, 0.3), look)
+        self.after(rng.uniform(0.02, 0.3), look)
 
     def _date(self) -> str:
         return format_datetime(datetime.fromtimestamp(int(EPOCH + self._clock.now), UTC), True)
@@ -308,7 +308,7 @@ def _made_at(record: Record) -> float:
     return record.made_at
 
 
-def _error(fault: str, dice: Random) -> GatewayError:
+def _error(fault: str, rng: Random) -> GatewayError:
     name = fault.partition("_")[0]
     match name:
         case "refused":
@@ -322,7 +322,7 @@ def _error(fault: str, dice: Random) -> GatewayError:
                 f"Twilio answered {name}", http_status=int(name), code=20500, origin="twilio"
             )
         case "429":
-            wait = dice.uniform(1.0, 20.0) if fault.endswith("_wait") else None
+            wait = rng.uniform(1.0, 20.0) if fault.endswith("_wait") else None
             return RateLimited("too many requests", http_status=429, code=20429, retry_after=wait)
         case "rejected":
             return BadRequest("not a valid number", http_status=400, code=21211, origin="twilio")

@@ -15,12 +15,12 @@ from ringback.outcomes import rank
 from ringback.runtime import from_iso
 from ringback.store.log import Entry
 from ringback.store.sqlite import connect_reader
-from ringback.testing.simulation.sends import PROVEN, judge_sends
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.verdict import Verdict
+from simulation.sends import PROVEN, judge_sends
+from simulation.story import Story
+from simulation.verdict import Verdict
 
 TEXT_RULES = {
-    "plain": "shop.plain", "awaited": "shop.awaited",
+    "plain": "project.plain", "awaited": "project.awaited",
     **{word: word for word in
        ("echo", "hours", "alert", "ring", "later", "quick", "once", "served", "desk")},
 }  # fmt: skip
@@ -63,7 +63,7 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
         for sid in story.twilio.heard:
             if f"in:{sid}" not in keys:
                 verdict.blame("lost", f"text {sid} came to Twilio and was never fetched")
-        _told(verdict, story, keys)
+        _ends_reported(verdict, story, keys)
     return verdict
 
 
@@ -92,11 +92,11 @@ def _events(
     wanted: dict[str, set[str]] = {}
     for entry in acknowledged:
         wanted.setdefault(_identity(entry), _wanted_by(entry))
-    by_key = {_told_once(event["dedupe_key"]): event for event in events}
+    by_key = {_change(event["dedupe_key"]): event for event in events}
     if len(by_key) < len(events):
-        verdict.blame("doubled", f"{len(events) - len(by_key)} events tell what was told before")
+        verdict.blame("doubled", f"{len(events) - len(by_key)} events repeat an earlier one")
     for event in events:
-        key = _told_once(event["dedupe_key"])
+        key = _change(event["dedupe_key"])
         if event["source"] == "internal":
             ended = {"action.unknown": {"doubtful"}, "action.failed": {"gave-up"}}
             wanted[key] = ended.get(event["type"], set())
@@ -118,12 +118,12 @@ def _events(
                 verdict.blame("lost", f"{rule} for {key}: {count} runs, {acted} actions")
 
 
-def _told(verdict: Verdict, story: Story, keys: set[str]) -> None:
+def _ends_reported(verdict: Verdict, story: Story, keys: set[str]) -> None:
     """The end of an action is an event that rules may listen to: none may be missing."""
     ends = {(move.uid, move.new) for _, move in story.moves if move.new in ("failed", "unknown")}
     for uid, state in sorted(ends):
         if f"end:{uid}:action.{state}" not in keys:
-            verdict.blame("lost", f"that {uid} was {state} was not told to the rules")
+            verdict.blame("lost", f"that {uid} was {state} did not reach the rules")
 
 
 def _identity(entry: Entry) -> str:
@@ -135,9 +135,9 @@ def _identity(entry: Entry) -> str:
     return f"cs:{get('CallSid')}:{get('CallStatus')}"
 
 
-def _told_once(key: str) -> str:
-    """The identity of what an event tells. A call has each of its statuses once, whether a webhook
-    says so, with its number in the order, or a look at the API, without."""
+def _change(key: str) -> str:
+    """What an event reports. A call has each of its statuses once, whether a webhook says so, with
+    its number in the order, or a look at the API, without."""
     return key.rpartition(":")[0] if key.startswith("cs:") else key
 
 

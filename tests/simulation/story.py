@@ -1,6 +1,6 @@
-"""One story: a shop, its customers, its worker, Twilio, and everything that goes wrong for a day.
+"""One simulated story: a project, its customers, its worker, Twilio, and the faults of a day.
 
-The story can tell itself from a seed (`tell`), or be told step by step by whoever drives it.
+A seed decides what happens (`play`), or the caller drives it step by step.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from ringback.store.log import Entry, Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader
 from ringback.store.writer import GroupWriter
-from ringback.testing.simulation.disk import Move
-from ringback.testing.simulation.faults import Faults, calm
-from ringback.testing.simulation.life import Life, settings_for
-from ringback.testing.simulation.loop import Clock
-from ringback.testing.simulation.twilio import ACCOUNT, OURS, SERVICE, Twilio
+from simulation.disk import Move
+from simulation.faults import Faults, calm
+from simulation.life import Life, settings_for
+from simulation.loop import Clock
+from simulation.twilio import ACCOUNT, OURS, SERVICE, Twilio
 
 WORDS = (
     *("echo",) * 4, *("hours",) * 3, "desk", *("alert",) * 2, *("ring",) * 3, "later",
@@ -36,7 +36,7 @@ SPAN = 300.0
 FAULTY = 600.0
 """Until then things go wrong by themselves; afterwards what is owed comes to its end."""
 REPAIRED = 700.0
-"""So long after the last fault everything that nobody told us has been fetched."""
+"""So long after the last fault everything that no webhook brought has been fetched."""
 LIMIT = 2400.0
 """What is not at an end so long after the last fault is stuck."""
 SUPERVISOR = 2.0
@@ -78,7 +78,7 @@ class Story:
         self.clock = Clock()
         self.acknowledged: list[Entry] = []
         self.moves: list[tuple[float, Move]] = []
-        self.told: list[str] = []
+        self.notices: list[str] = []
         self.crashes: list[str] = []
         self.kills = 0
         self.freezes = 0
@@ -90,7 +90,7 @@ class Story:
         self._received: dict[str, float] = {}
         self.life: Life | None = None
         self.receiving = True
-        self._dice = Random(f"story {seed}")
+        self._rng = Random(f"story {seed}")
         self._death = Random(f"death {seed}")
         self._settings = settings or settings_for(folder)
         self.settle_seconds = self._settings.settle_seconds
@@ -101,7 +101,7 @@ class Story:
         self.twilio = Twilio(
             self.clock, Random(f"twilio {seed}"), self.faults, self._callback, self.trace
         )
-        self._runtime = Runtime(self.clock.wall, lambda: self.clock.now, self._dice)
+        self._runtime = Runtime(self.clock.wall, lambda: self.clock.now, self._rng)
         self.log = Log(GroupWriter(folder / "log.db", insert, threaded=False, prepare=migrate_log))
         self.start()
 
@@ -117,16 +117,16 @@ class Story:
         if self._show is not None:
             self._show(line)
 
-    def tell(self, intents: int, prepare: Callable[["Story"], None] | None = None) -> None:
+    def play(self, intents: int, prepare: Callable[["Story"], None] | None = None) -> None:
         """Let the whole story happen: `intents` texts come in, then everything comes to its end.
         `prepare` may put more into it."""
         if prepare is not None:
             prepare(self)
         for number in range(intents):
-            self.twilio.after(self._dice.uniform(0.0, SPAN), partial(self._text, number))
+            self.twilio.after(self._rng.uniform(0.0, SPAN), partial(self._text, number))
         self.run(FAULTY)
         self.finish()
-        if self.life is not None and self._dice.random() < 0.5:
+        if self.life is not None and self._rng.random() < 0.5:
             self.life.stop()
             self.run(self.clock.now + 60.0)
         self.end()
@@ -178,7 +178,7 @@ class Story:
             self.trace("node", f"the clock is set to {iso(self._runtime.now())}")
 
     def pauses(self) -> None:
-        """An operator was told that sending is paused."""
+        """An operator has the answer that sending is paused."""
         self.paused.append((self.clock.now, float("inf")))
         self.trace("operator", "sending is paused")
 
@@ -252,7 +252,7 @@ class Story:
         if b"Body=ST" in entry.body:
             self._received.setdefault(f"in:{_sid(entry)}", self.clock.now)
         self.trace("receiver", f"{entry.route} {entry.tag[:6]} {entry.body[-60:].decode()}")
-        if self.life is not None and self._dice.random() >= self.faults.wake_lost:
+        if self.life is not None and self._rng.random() >= self.faults.wake_lost:
             self.life.wake()
         return True
 
@@ -261,9 +261,9 @@ class Story:
         self._lives += 1
         self.trace("node", f"life {self._lives} begins")
         self.life = Life(
-            folder=self.folder, clock=self.clock, dice=Random(f"life {self.seed} {self._lives}"),
+            folder=self.folder, clock=self.clock, rng=Random(f"life {self.seed} {self._lives}"),
             faults=self.faults, twilio=self.twilio, settings=self._settings, hot=self._hot,
-            on_moves=self._moved, told=self.told.append, fetched=self._fetched,
+            on_moves=self._moved, noticed=self.notices.append, fetched=self._fetched,
         )  # fmt: skip
 
     def kill(self) -> None:
@@ -325,18 +325,18 @@ class Story:
         self.crashes += life.bury()
 
     def _text(self, number: int) -> None:
-        word = self._dice.choice(WORDS)
-        self.write(f"{word} {number}", self._dice.randrange(PEOPLE))
+        word = self._rng.choice(WORDS)
+        self.write(f"{word} {number}", self._rng.randrange(PEOPLE))
 
     def _arrive(self, entry: Entry) -> None:
         """A webhook about a text comes in, is tried again while we are down, and maybe repeated;
         or it is lost, and only the list at Twilio knows of the text."""
-        if self._dice.random() < self.faults.webhook_lost:
+        if self._rng.random() < self.faults.webhook_lost:
             self.twilio.note("webhook_lost")
         elif not self.receive(entry):
             self.twilio.after(5.0, lambda: self._arrive(entry))
-        elif self._dice.random() < self.faults.webhook_twice:
-            again = self._dice.choice((0.01, 0.2, 3.0, 3.0, 60.0, 400.0))
+        elif self._rng.random() < self.faults.webhook_twice:
+            again = self._rng.choice((0.01, 0.2, 3.0, 3.0, 60.0, 400.0))
             self.twilio.after(again, lambda: self.receive(entry))
 
     def _callback(self, route: str, tag: str, fields: dict[str, str]) -> None:

@@ -1,14 +1,21 @@
-"""The command: `python -m ringback.testing.simulation --seeds N`, or one seed with its trace."""
+"""Command line of the simulation: `python tests/simulation --seeds N`, or one seed with its trace.
+
+Python puts this folder in front of the import path, where our `twilio` would stand before the
+official package; the folder above it, from which the package is imported, takes its place.
+"""
 
 import argparse
 import sys
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 
-from ringback.testing.simulation.tell import tell, tell_all
-from ringback.testing.simulation.verdict import Verdict
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-COMMAND = "python -m ringback.testing.simulation"
+from simulation.batch import run_all, run_story  # noqa: E402
+from simulation.verdict import Verdict  # noqa: E402
+
+COMMAND = "python tests/simulation"
 MUST_BE_ZERO = (
     ("lost", "acknowledged and not acted on, or reported sent and never made"),
     ("doubled", "made twice at Twilio, or run twice"),
@@ -54,13 +61,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--intents", type=int, default=50, help="texts that come in per story")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--seconds", type=float, help="tell no more stories after so long")
+    parser.add_argument("--seconds", type=float, help="begin no more stories after so long")
     parser.add_argument("--settle", type=float, default=60.0, help="the settle time in seconds")
     parser.add_argument("--trace", action="store_true", help="show everything that happens")
     given = parser.parse_args()
     started = monotonic()
     if given.seed is not None:
-        verdict, trace_hash = tell(
+        verdict, trace_hash = run_story(
             given.seed, given.intents, settle_seconds=given.settle,
             show=print if given.trace else None,
         )  # fmt: skip
@@ -69,7 +76,7 @@ def main() -> int:
         verdict = Verdict(stories=0)
         seeds = range(given.first, given.first + given.seeds)
         with suppress(KeyboardInterrupt):
-            for verdict in tell_all(seeds, given.intents, given.processes, given.settle):
+            for verdict in run_all(seeds, given.intents, given.processes, given.settle):
                 if given.seconds and monotonic() - started > given.seconds:
                     break
                 print(

@@ -22,17 +22,17 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime
 from ringback.store.journal import get_meta
 from ringback.store.log import LogReader
-from ringback.testing.simulation.disk import Move, SimulatedJournal
-from ringback.testing.simulation.faults import Faults
-from ringback.testing.simulation.loop import Clock, VirtualLoop
-from ringback.testing.simulation.threads import SimulatedHandlers
-from ringback.testing.simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 from ringback.twilio.rest import Request
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
+from simulation.disk import Move, SimulatedJournal
+from simulation.faults import Faults
+from simulation.loop import Clock, VirtualLoop
+from simulation.threads import SimulatedHandlers
+from simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 
-RULES = Path(__file__).with_name("shop.yaml")
+RULES = Path(__file__).with_name("project.yaml")
 PLUGINS = Path(__file__).with_name("plugins")
 
 
@@ -71,7 +71,7 @@ def settings_for(folder: Path, settle_seconds: float = 60.0) -> Settings:
     )  # fmt: skip
 
 
-class _Door:
+class _Gateway:
     """The gateway of one life: the request reaches Twilio whatever becomes of who asked."""
 
     def __init__(self, loop: VirtualLoop, twilio: Twilio, hot: Callable[[], None]) -> None:
@@ -98,17 +98,17 @@ class _Door:
         return result
 
 
-class _Told(Notices):
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told = told
+class _RecordedNotices(Notices):
+    def __init__(self, noticed: Callable[[str], None]) -> None:
+        self._noticed = noticed
 
     async def give(self, wish: Notify | HttpRequest, event_uid: str) -> str:
-        self._told(wish.text if isinstance(wish, Notify) else wish.url)
-        return "told"
+        self._noticed(wish.text if isinstance(wish, Notify) else wish.url)
+        return "recorded"
 
 
-class _Hatch(Link):
-    """The receiver's ear for what the worker has fetched back; `take` is what it does with it."""
+class _Receiver(Link):
+    """The receiver's side of the append socket; `take` takes what was fetched back."""
 
     def __init__(self, take: Callable[[str, str, bytes], bool]) -> None:
         super().__init__(Path())
@@ -133,13 +133,13 @@ class Life:
         *,
         folder: Path,
         clock: Clock,
-        dice: Random,
+        rng: Random,
         faults: Faults,
         twilio: Twilio,
         settings: Settings,
         hot: Callable[[], None],
         on_moves: Callable[[list[Move]], None],
-        told: Callable[[str], None],
+        noticed: Callable[[str], None],
         fetched: Callable[[str, str, bytes], bool],
     ) -> None:
         self.loop = VirtualLoop(clock)
@@ -149,16 +149,16 @@ class Life:
             hot()
 
         self.journal = SimulatedJournal(
-            folder / "journal.db", loop=self.loop, dice=dice, faults=faults, on_commit=committed
+            folder / "journal.db", loop=self.loop, rng=rng, faults=faults, on_commit=committed
         )
         self._log = LogReader(folder / "log.db")
-        self._door = _Door(self.loop, twilio, hot)
-        self.runtime = Runtime(clock.wall, lambda: clock.now, dice, dice.getrandbits)
+        self._gateway = _Gateway(self.loop, twilio, hot)
+        self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)
         self.engine = Engine(
             settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
-            gateway=cast(Gateway, self._door), runtime=self.runtime, in_flight=None,
-            on_poisoned=lambda reason: None, notices=_Told(told),
-            receiver=_Hatch(fetched), handlers=SimulatedHandlers(dice),
+            gateway=cast(Gateway, self._gateway), runtime=self.runtime, in_flight=None,
+            on_poisoned=lambda reason: None, notices=_RecordedNotices(noticed),
+            receiver=_Receiver(fetched), handlers=SimulatedHandlers(rng),
         )  # fmt: skip
         self.engine.sender.paused = bool(get_meta(self.journal.reader, PAUSED))
         self.control = Control(self.engine, self.runtime, _nothing)
@@ -190,7 +190,7 @@ class Life:
         """Make an end of it, at whatever point it is: what it still does reaches neither the disk
         nor Twilio. Returns what asyncio had to complain about before."""
         complaints = list(self.loop.complaints)
-        self.journal.dead = self._door.dead = True
+        self.journal.dead = self._gateway.dead = True
         self.engine.sender.stopping = True
         self.loop.drain()
         self._log.close()

@@ -4,9 +4,9 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
-from ringback.testing.simulation.story import Story
-from ringback.testing.simulation.twilio import Record
-from ringback.testing.simulation.verdict import Verdict
+from simulation.story import Story
+from simulation.twilio import Record
+from simulation.verdict import Verdict
 
 PROVEN = {"accepted", "settled"}
 FAST_SETTLE = 0.25
@@ -14,7 +14,7 @@ FAST_SETTLE = 0.25
 LEAST_BETWEEN = 20.0
 LOOKS = 3
 SLACK = 3.0
-"""Twilio tells its time in whole seconds, and an answer takes a while."""
+"""Twilio's clock shows whole seconds, and an answer takes a while."""
 GUARD = 5.0
 """So long after the gate was asked, or a pause was answered, a request may still leave."""
 PACED = 5.0
@@ -84,7 +84,7 @@ def _wanted(verdict: Verdict, story: Story) -> None:
 
 def _stopped(story: Story, recipient: str, moment: float) -> bool:
     """Whether the last word on record of this person was a STOP at this moment. By a clock that was
-    set nobody can tell where a word belongs that was fetched back."""
+    set, where a word belongs that was fetched back cannot be known."""
     said = story.said.get(recipient, ())
     if story.jumps and any(word.late for word in said):
         return False

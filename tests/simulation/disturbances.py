@@ -1,6 +1,6 @@
-"""What else happens in a story: the clock is set, people say STOP, an operator pauses and resumes.
+"""Disturbances from outside: the clock is set, people say STOP, an operator pauses and resumes.
 
-It has dice of its own, and is put into the story's time before it begins.
+They have a random generator of their own, and are put into the story's time before it begins.
 """
 
 import asyncio
@@ -8,8 +8,8 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from ringback.testing.simulation.faults import Faults
-from ringback.testing.simulation.story import PEOPLE, SPAN, Story
+from simulation.faults import Faults
+from simulation.story import PEOPLE, SPAN, Story
 
 HOUR = 3600.0
 JUMPS = (-6 * HOUR, -3 * HOUR, -HOUR, -1200.0, -150.0, 150.0, 1200.0, HOUR, 3 * HOUR, 24 * HOUR)
@@ -17,23 +17,23 @@ JUMPS = (-6 * HOUR, -3 * HOUR, -HOUR, -1200.0, -150.0, 150.0, 1200.0, HOUR, 3 * 
 TRY_AGAIN = 2.0
 
 
-def prepare(story: Story, faults: Faults, dice: Random) -> None:
-    """Put into the story what its dice say."""
+def prepare(story: Story, faults: Faults, rng: Random) -> None:
+    """Put the drawn disturbances into the story."""
     after = story.twilio.after
-    if dice.random() < faults.clock_set:
-        for _ in range(dice.randint(1, 4)):
-            wrong = dice.choice((0.0, *JUMPS))
-            after(dice.uniform(0.0, 1.2 * SPAN), partial(story.set_clock, wrong))
-        if dice.random() < 0.7:
+    if rng.random() < faults.clock_set:
+        for _ in range(rng.randint(1, 4)):
+            wrong = rng.choice((0.0, *JUMPS))
+            after(rng.uniform(0.0, 1.2 * SPAN), partial(story.set_clock, wrong))
+        if rng.random() < 0.7:
             after(2 * SPAN, partial(story.set_clock, 0.0))
-    if dice.random() < faults.stop:
-        for person in dice.sample(range(PEOPLE), dice.randint(1, 3)):
-            words = ("STOP", "START", "STOP")[: dice.choice((1, 2, 3, 3))]
-            for word, when in zip(words, sorted(dice.uniform(0, SPAN) for _ in words), strict=True):
+    if rng.random() < faults.stop:
+        for person in rng.sample(range(PEOPLE), rng.randint(1, 3)):
+            words = ("STOP", "START", "STOP")[: rng.choice((1, 2, 3, 3))]
+            for word, when in zip(words, sorted(rng.uniform(0, SPAN) for _ in words), strict=True):
                 after(when, partial(story.write, word, person))
-    if dice.random() < faults.pause:
-        for _ in range(dice.randint(1, 2)):
-            after(dice.uniform(0.0, SPAN), Operator(story, dice.uniform(1.0, 120.0)).pause)
+    if rng.random() < faults.pause:
+        for _ in range(rng.randint(1, 2)):
+            after(rng.uniform(0.0, SPAN), Operator(story, rng.uniform(1.0, 120.0)).pause)
 
 
 class Operator:

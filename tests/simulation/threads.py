@@ -21,15 +21,15 @@ SELDOM = 0.05
 class SimulatedHandlers(Handlers):
     """Calls handlers one after the other, each after a while."""
 
-    def __init__(self, dice: Random) -> None:
+    def __init__(self, rng: Random) -> None:
         super().__init__(None, lambda reason: None)
-        self._dice = dice
+        self._rng = rng
 
     async def call(
         self, work: Callable[[], Any], *, limit: float, run_uid: str, rule: str, plugin: str
     ) -> Any:
-        longest = LONG if self._dice.random() < SELDOM else USUAL
-        takes = self._dice.uniform(0.0, longest)
+        longest = LONG if self._rng.random() < SELDOM else USUAL
+        takes = self._rng.uniform(0.0, longest)
         await asyncio.sleep(min(takes, limit))
         if takes > limit:
             raise HandlerTimeout(f"took longer than {limit:g} s")

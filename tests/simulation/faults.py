@@ -57,9 +57,9 @@ class Faults:
     stop: float = 0.5
     pause: float = 0.25
 
-    def pick(self, dice: Random, among: dict[str, float]) -> str:
+    def pick(self, rng: Random, among: dict[str, float]) -> str:
         """One fault, or `none`."""
-        left = dice.random()
+        left = rng.random()
         for name, chance in among.items():
             left -= chance
             if left < 0:

@@ -1,4 +1,4 @@
-"""Does the send protocol hold? The real worker in a world where time, chance and death are seeded.
+"""Deterministic simulation of the worker: seeded time, faults and kills.
 
 One seed is one story: people write, a Twilio in memory answers badly, callbacks come late, twice or
 never, the disk refuses, and the worker dies between any two steps. The engine, its journal and its
@@ -7,6 +7,6 @@ acknowledged, what Twilio created, what the journal says.
 
 ::
 
-    python -m ringback.testing.simulation --seeds 10000 --intents 50 --processes 2
-    python -m ringback.testing.simulation --seed 4711 --trace
+    python tests/simulation --seeds 10000 --intents 50 --processes 2
+    python tests/simulation --seed 4711 --trace
 """

@@ -1,4 +1,4 @@
-"""Tell stories: one by one in a folder of their own, many of them in several processes."""
+"""Runs of simulated stories: one in a folder of its own, or many in several processes."""
 
 import shutil
 import tempfile
@@ -9,18 +9,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
-from ringback.testing.simulation.checker import judge
-from ringback.testing.simulation.faults import Faults
-from ringback.testing.simulation.life import settings_for
-from ringback.testing.simulation.mischief import prepare
-from ringback.testing.simulation.story import Story, quiet
-from ringback.testing.simulation.verdict import Verdict
+from simulation.checker import judge
+from simulation.disturbances import prepare
+from simulation.faults import Faults
+from simulation.life import settings_for
+from simulation.story import Story, quiet
+from simulation.verdict import Verdict
 
 MEMORY = Path("/dev/shm")
 CHUNK = 5
 
 
-def tell(
+def run_story(
     seed: int,
     intents: int = 50,
     *,
@@ -28,7 +28,7 @@ def tell(
     settle_seconds: float = 60.0,
     show: Callable[[str], None] | None = None,
 ) -> tuple[Verdict, str]:
-    """Tell the story of a seed, judge it, and leave nothing behind. Gives the verdict and the hash
+    """Run the story of a seed, judge it, and leave nothing behind. Gives the verdict and the hash
     of the trace; `show` gets the trace line by line."""
     quiet()
     home = MEMORY if MEMORY.is_dir() else None
@@ -37,8 +37,8 @@ def tell(
         story = Story(
             seed, folder, faults=faults, settings=settings_for(folder, settle_seconds), show=show
         )
-        mischief = Random(f"mischief {seed}")
-        story.tell(intents, partial(prepare, faults=story.faults, dice=mischief))
+        disturbances = Random(f"disturbances {seed}")
+        story.play(intents, partial(prepare, faults=story.faults, rng=disturbances))
         verdict = judge(story)
         verdict.problems = [f"seed {seed}: {problem}" for problem in verdict.problems]
         return verdict, story.trace_hash
@@ -46,20 +46,20 @@ def tell(
         shutil.rmtree(folder)
 
 
-def tell_many(seeds: Iterable[int], intents: int, settle_seconds: float = 60.0) -> Verdict:
+def run_many(seeds: Iterable[int], intents: int, settle_seconds: float = 60.0) -> Verdict:
     """The stories of many seeds, one after the other, as one verdict."""
     total = Verdict(stories=0)
     for seed in seeds:
-        total.add(tell(seed, intents, settle_seconds=settle_seconds)[0])
+        total.add(run_story(seed, intents, settle_seconds=settle_seconds)[0])
     return total
 
 
-def tell_all(
+def run_all(
     seeds: range, intents: int, processes: int, settle_seconds: float = 60.0
 ) -> Iterator[Verdict]:
     """The stories of many seeds in several processes; yields what it came to so far."""
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
-    work = partial(tell_many, intents=intents, settle_seconds=settle_seconds)
+    work = partial(run_many, intents=intents, settle_seconds=settle_seconds)
     total = Verdict(stories=0)
     if processes < 2:
         for chunk in chunks:

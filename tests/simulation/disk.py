@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from ringback.errors import StorageError
 from ringback.store.journal import Journal
-from ringback.testing.simulation.faults import Faults
-from ringback.testing.simulation.loop import VirtualLoop
+from simulation.faults import Faults
+from simulation.loop import VirtualLoop
 
 Work = Callable[[Any], Any]
 
@@ -57,14 +57,14 @@ class SimulatedJournal(Journal):
         path: Path,
         *,
         loop: VirtualLoop,
-        dice: Random,
+        rng: Random,
         faults: Faults,
         on_commit: Callable[[list[Move]], None],
     ) -> None:
         super().__init__(path, threaded=False)
         self.dead = False
         self._loop = loop
-        self._dice = dice
+        self._rng = rng
         self.faults = faults
         self._on_commit = on_commit
         self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
@@ -83,11 +83,11 @@ class SimulatedJournal(Journal):
         return future
 
     def _start(self) -> None:
-        dice = self._dice
-        if dice.random() < self.faults.disk_slow:
-            self._loop.call_later(dice.uniform(0.5, 8.0), self._commit)
-        elif dice.random() < 0.3:
-            self._loop.call_later(dice.uniform(0.0005, 0.02), self._commit)
+        rng = self._rng
+        if rng.random() < self.faults.disk_slow:
+            self._loop.call_later(rng.uniform(0.5, 8.0), self._commit)
+        elif rng.random() < 0.3:
+            self._loop.call_later(rng.uniform(0.0005, 0.02), self._commit)
         else:
             self._loop.call_soon(self._commit)
 
@@ -95,12 +95,12 @@ class SimulatedJournal(Journal):
         batch, self._waiting = self._waiting, []
         results: list[Any] = []
         refused: StorageError | None = None
-        if self._dice.random() < self.faults.disk_refuses:
+        if self._rng.random() < self.faults.disk_refuses:
             refused = StorageError("the disk is full")
         else:
             for work, _ in batch:
                 self._writer.push(work, results.append)
-            if self._dice.random() < self.faults.disk_unsure:
+            if self._rng.random() < self.faults.disk_unsure:
                 refused = StorageError("the disk does not answer")
         moves = self._moves()
         self._loop.call_soon(partial(self._answer, batch, refused, results))

@@ -1,4 +1,4 @@
-"""What the scenarios share: a receiver on a real socket with a client that writes raw bytes to it,
+"""Fixtures of the scenarios: a receiver on a real socket with a client that writes raw bytes to it,
 and stories of the real worker in virtual time."""
 
 import asyncio
@@ -7,17 +7,20 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
+import uvicorn
 
 from ringback import ipc
 from ringback.config import Settings
-from ringback.receiver.server import Node, running
+from ringback.receiver.app import application
+from ringback.receiver.node import Node
+from ringback.receiver.server import running
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.store.log import LogReader, LogRow
@@ -65,11 +68,13 @@ class Receiver:
 
     node: Node
     settings: Settings
+    url: str
+    ended: "asyncio.Task[int] | None" = None
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self.node.url.rpartition(":")[2])
+        return int(self.url.rpartition(":")[2])
 
     async def raw(self, data: bytes, *, replies: int = 1, seconds: float = 5.0) -> list[Reply]:
         """Write bytes to a fresh connection and read that many answers."""
@@ -143,13 +148,51 @@ def receiver_settings(tmp_path: Path) -> Settings:
     )
 
 
+@asynccontextmanager
+async def by_protocol(settings: Settings) -> AsyncIterator[Receiver]:
+    """A receiver as `ringback serve` runs it, without a worker."""
+    async with running(settings) as (serving, ended):
+        yield Receiver(serving.node, settings, serving.url, ended)
+
+
+@asynccontextmanager
+async def by_asgi(settings: Settings) -> AsyncIterator[Receiver]:
+    """The ASGI application under uvicorn as everybody runs it, with its lifespan."""
+
+    async def load() -> Settings:
+        return settings
+
+    app = application(load, worker=False)
+    config = uvicorn.Config(app, port=0, loop="none", ws="none", lifespan="on", log_config=None)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.001)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Receiver(app.state.node, settings, f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        await serving
+
+
+TRANSPORTS = {"protocol": by_protocol, "asgi": by_asgi}
+
+
 @pytest.fixture
-async def start_receiver() -> AsyncIterator[Callable[[Settings], Any]]:
+def transport() -> str:
+    """How requests come to the receiver. A module that wants both ways makes a fixture of its own
+    of this name, with both as its parameters."""
+    return "protocol"
+
+
+@pytest.fixture
+async def start_receiver(transport: str) -> AsyncIterator[Callable[[Settings], Any]]:
     """Start receivers in this process; they end with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(settings: Settings) -> Receiver:
-            return Receiver(await stack.enter_async_context(running(settings)), settings)
+            return await stack.enter_async_context(TRANSPORTS[transport](settings))
 
         yield start
     async with asyncio.timeout(5):  # whoever talked to it sees the end of the line

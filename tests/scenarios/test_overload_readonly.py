@@ -64,7 +64,7 @@ async def test_a_receiver_whose_disk_turns_read_only_refuses_and_ends(
     assert b"<Response>" in call.body
     assert (await receiver.send("/readyz", method="GET")).status == 503
     async with asyncio.timeout(5):
-        assert await receiver.node.ended == 74
+        assert await receiver.ended == 74
     assert [b"a" * 32 in row.body for row in receiver.rows()] == [True], "what was acknowledged"
 
 

@@ -50,7 +50,7 @@ async def test_after_an_io_error_nothing_is_accepted_and_the_node_ends(receiver:
     assert (await receiver.post("/twilio/call", CALL)).status == 200
     assert (await receiver.send("/readyz", method="GET")).status == 503
     async with asyncio.timeout(5):
-        assert await receiver.node.ended == 74
+        assert await receiver.ended == 74
 
 
 async def test_a_foreign_lock_is_503_after_its_time_and_then_over(receiver: Any) -> None:
@@ -76,8 +76,8 @@ async def test_a_taken_port_is_said_and_the_folder_given_back(receiver: Any, tmp
     with pytest.raises(HeldError, match=f"{receiver.port} is already in use"):
         async with running(other):
             pass
-    async with running(replace(other, port=0)) as node:
-        assert node.url
+    async with running(replace(other, port=0)) as (serving, _):
+        assert serving.url
 
 
 @pytest.mark.parametrize("link", [os.link, os.symlink])

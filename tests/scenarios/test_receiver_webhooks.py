@@ -156,7 +156,7 @@ async def test_simulated_trust_still_needs_the_signature(
 ) -> None:
     receiver = await start_receiver(replace(receiver_settings, simulated=True, public_url=""))
     assert (await receiver.send("/twilio/message", b"a=1")).status == 403
-    reply = await receiver.post("/twilio/message", MESSAGE, base=receiver.node.url)
+    reply = await receiver.post("/twilio/message", MESSAGE, base=receiver.url)
     assert reply.status == 200
     assert [row.trust for row in receiver.rows()] == ["simulated"]
 

@@ -1,42 +1,135 @@
-"""Everything that is no webhook: health, readiness, metrics, and pages that others bring along."""
+"""ASGI application of the receiver: webhooks, health, readiness and metrics.
 
-from collections.abc import Awaitable, Callable, Sequence
+`create_app` is a whole node for any ASGI server, alone or mounted in an application of one's own.
+`ringback serve` runs the same application (`routes_of`) under a protocol that answers webhooks
+itself, without an ASGI task for each.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
+from starlette.types import Lifespan
 
-from ringback.receiver.metrics import Counts, exposition
+from ringback.config import Settings
+from ringback.errors import ConfigError, HeldError
+from ringback.receiver.endpoint import WebhookEndpoint
+from ringback.receiver.intake import Intake
+from ringback.receiver.metrics import exposition
+from ringback.receiver.node import Node, owned
+from ringback.receiver.responses import NO_LIFESPAN
 
-Readiness = Callable[[], Awaitable[dict[str, str]]]
-"""What keeps this node from being ready, by part; empty when it is ready."""
+
+def create_app(project: str | Path, *, worker: bool = True) -> Starlette:
+    """The receiver of the project in this folder, with its worker process, as an application.
+
+    Nothing is read or opened before its lifespan begins. That checks settings, rules and plugins,
+    takes the data folder, opens the log and starts the worker; at its end the worker finishes what
+    it is sending. An application that mounts this one runs the lifespan too:
+    `FastAPI(lifespan=receiver.router.lifespan_context)`. Until then webhooks are answered with 503.
+
+    `public_url` (RINGBACK_PUBLIC_URL) is what stands before `/twilio` in the address that Twilio
+    calls, the mount point among it. Without `worker`, `ringback worker` must run beside it.
+
+    The lifespan raises ConfigError for what is wrong in the project, HeldError when another process
+    has the data folder, StorageError and DataError when its files cannot be used.
+    """
+
+    async def load() -> Settings:
+        settings = Settings.load(Path(project), os.environ)
+        settings.require_serving()
+        if settings.simulated or not settings.public_url:
+            # Trust in the simulator ends at the loopback, and nobody here knows who can connect.
+            raise ConfigError(["only `ringback dev` runs with RINGBACK_SIMULATED: leave it unset"])
+        await _check(settings)
+        return settings
+
+    return application(load, worker=worker)
 
 
-def front(counts: Counts, readiness: Readiness, routes: Sequence[BaseRoute] = ()) -> Starlette:
-    """The ASGI application behind the door. `routes` are further pages, such as the console."""
+def application(load: Callable[[], Awaitable[Settings]], *, worker: bool) -> Starlette:
+    """The same for settings that are loaded in another way. `state.node` is the running node."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        settings = await load()
+        with contextlib.ExitStack() as stack:
+            try:
+                log = stack.enter_context(owned(settings, worker=worker))
+            except HeldError as error:
+                raise HeldError(
+                    f"{error}; one process alone receives for a data folder: start the server "
+                    "with one worker process"
+                ) from error
+            node = Node(settings, log, worker=worker)
+            async with node.working():
+                app.state.node = node
+                try:
+                    yield
+                finally:
+                    app.state.node = None
+
+    app = routes_of(lambda: getattr(app.state, "node", None), lifespan)
+    return app
+
+
+def routes_of(
+    current: Callable[[], Node | None], lifespan: Lifespan[Starlette] | None = None
+) -> Starlette:
+    """The routes of a node that runs, or of one that does not run yet."""
+
+    def intake() -> Intake | None:
+        node = current()
+        return None if node is None else node.intake
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def readyz(_: Request) -> Response:
-        problems = await readiness()
+        node = current()
+        problems = {"receiver": NO_LIFESPAN} if node is None else await node.readiness()
         status = 503 if problems else 200
         return JSONResponse({"ready": not problems, "problems": problems}, status)
 
     async def metrics(_: Request) -> Response:
-        text, content_type = exposition(counts)
+        node = current()
+        if node is None:
+            return PlainTextResponse(f"{NO_LIFESPAN}\n", 503)
+        text, content_type = exposition(node.counts)
         return Response(text, headers={"content-type": content_type})
 
     async def not_found(_: Request, __: Exception) -> Response:
         return PlainTextResponse("Not found\n", 404)
 
-    return Starlette(
+    app = Starlette(
         routes=[
+            Route("/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
-            *routes,
         ],
         exception_handlers={404: not_found},
+        lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _check(settings: Settings) -> None:
+    """Check rules and plugins in a process of their own: this one runs no code of theirs. Raises
+    ConfigError with what `ringback check` says."""
+    checking = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "check",
+        env=settings.child_environ(os.environ), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT,
+    )  # fmt: skip
+    said, _ = await checking.communicate()
+    if checking.returncode:
+        raise ConfigError(said.decode(errors="replace").splitlines())

@@ -1,4 +1,4 @@
-"""The HTTP protocol at the door: what a connection may do, and for how long.
+"""HTTP protocol of `ringback serve`: what a connection may do, and for how long.
 
 uvicorn's protocol has no deadline for receiving and no limit for headers, and hands every request
 to an ASGI task. Here a webhook is collected whole, under limits, and given to the intake without a
@@ -17,20 +17,23 @@ from uvicorn.server import ServerState
 
 from ringback.receiver import responses
 from ringback.receiver.intake import Intake
+from ringback.receiver.node import MOST_CONNECTIONS
 from ringback.receiver.responses import Answer
-from ringback.receiver.routes import PREFIX, SETTINGS, SIGNATURE, Head, Headers, resolve
+from ringback.receiver.routes import (
+    ALONE,
+    HEAD_BYTES,
+    HEAD_LINES,
+    PREFIX,
+    RECEIVE_SECONDS,
+    Head,
+    Headers,
+    comes_twice,
+    resolve,
+)
 
-HEAD_BYTES = 16 * 1024
-HEAD_LINES = 100
-ALONE = (SIGNATURE, SETTINGS, b"content-type", b"x-forwarded-host", b"x-forwarded-proto")
-"""Headers of which a second one would make it unclear what was proven."""
-
-RECEIVE_SECONDS = 10.0
-"""How long a request may take to arrive, from its first byte or from the connection on."""
 IDLE_SECONDS = 65.0
 """How long a connection may rest between two requests: longer than proxies keep theirs."""
 LINGER_SECONDS = 2.0
-MOST_CONNECTIONS = 1024
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -85,18 +88,18 @@ class WebhookProtocol(HttpToolsProtocol):
             self._write(responses.BUSY, part=True)
 
     def _displace(self) -> bool:
-        """Make room: cut the connection that has kept us waiting for longest. Whoever fills the
-        house with idle connections loses those, and does not keep others out."""
-        doors = (
-            door
-            for door in self.connections
-            if isinstance(door, WebhookProtocol) and door is not self
+        """Cut the connection that has kept us waiting for longest, in favour of this one. Whoever
+        opens many idle connections loses those, and does not keep others out."""
+        others = (
+            other
+            for other in self.connections
+            if isinstance(other, WebhookProtocol) and other is not self
         )
-        waiting = [door for door in doors if door._waits()]
+        waiting = [other for other in others if other._waits()]
         if not waiting:
             return False
         self.intake.counts.add("connections_cut")
-        min(waiting, key=lambda door: door._since).transport.abort()
+        min(waiting, key=lambda other: other._since).transport.abort()
         return True
 
     def _waits(self) -> bool:
@@ -217,7 +220,7 @@ class WebhookProtocol(HttpToolsProtocol):
             self._refuse(responses.NOT_FOUND, headers)
             return
         peer = self.client[0] if self.client else ""
-        doubled = len(headers) != len(self.headers) and self._comes_twice(*ALONE)
+        doubled = len(headers) != len(self.headers) and comes_twice(self.headers, *ALONE)
         head = Head(self.parser.get_method(), target, path, query, headers, doubled, peer)
         refusal = self.intake.judge(head)
         if refusal is not None:
@@ -240,7 +243,7 @@ class WebhookProtocol(HttpToolsProtocol):
         if b"host" not in headers:
             if self.parser.get_http_version() != "1.0":
                 return responses.BAD_REQUEST
-        elif len(headers) != len(self.headers) and self._comes_twice(b"host"):
+        elif len(headers) != len(self.headers) and comes_twice(self.headers, b"host"):
             return responses.BAD_REQUEST
         if not url.startswith(b"/") or b"#" in url:
             try:
@@ -251,10 +254,6 @@ class WebhookProtocol(HttpToolsProtocol):
                 return responses.BAD_REQUEST
             self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
         return None
-
-    def _comes_twice(self, *names: bytes) -> bool:
-        """Whether one of these headers came more than once."""
-        return any(sum(found == name for found, _ in self.headers) > 1 for name in names)
 
     def _pass_on(self, named: Headers) -> None:
         """Hand a request that is no webhook to uvicorn and the ASGI application."""

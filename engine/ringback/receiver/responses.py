@@ -1,4 +1,4 @@
-"""What do we say back? Every answer to a webhook, as data."""
+"""HTTP responses of the receiver, as data: every answer that a webhook can get."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,14 @@ _XML = b"text/xml; charset=utf-8"
 
 
 class Answer(NamedTuple):
-    """A whole HTTP answer. `close` ends the connection after it."""
+    """A whole HTTP answer."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    close: bool = False
 
 
-def _said(status: int, text: str, *headers: tuple[bytes, bytes]) -> Answer:
+def _text(status: int, text: str, *headers: tuple[bytes, bytes]) -> Answer:
     return Answer(status, text.encode() + b"\n", ((b"content-type", _TEXT), *headers))
 
 
@@ -29,22 +28,28 @@ def twiml(document: str) -> Answer:
 
 DONE = Answer(204)
 EMPTY_TWIML = twiml(EMPTY)
-FORBIDDEN = _said(403, "Forbidden")
-NOT_FOUND = _said(404, "Not found")
-TIMED_OUT = _said(408, "The request did not arrive in time")
-TOO_LARGE = _said(413, "The body is too large")
-WRONG_TYPE = _said(415, "Send a form, or JSON on the JSON routes")
-HEAD_TOO_LARGE = _said(431, "The header is too large")
-BAD_REQUEST = _said(400, "Bad request")
-FAILED = _said(500, "Internal error")
-BUSY = _said(503, "Cannot record this now", (b"retry-after", str(RETRY_SECONDS).encode()))
+FORBIDDEN = _text(403, "Forbidden")
+NOT_FOUND = _text(404, "Not found")
+TIMED_OUT = _text(408, "The request did not arrive in time")
+TOO_LARGE = _text(413, "The body is too large")
+WRONG_TYPE = _text(415, "Send a form, or JSON on the JSON routes")
+HEAD_TOO_LARGE = _text(431, "The header is too large")
+BAD_REQUEST = _text(400, "Bad request")
+FAILED = _text(500, "Internal error")
+_LATER = (b"retry-after", str(RETRY_SECONDS).encode())
+BUSY = _text(503, "Cannot record this now", _LATER)
+NO_LIFESPAN = (
+    "the receiver's lifespan does not run: give the outer application "
+    "lifespan=receiver.router.lifespan_context"
+)
+NOT_STARTED = _text(503, NO_LIFESPAN, _LATER)
 
 
 def malformed(reason: str) -> Answer:
     """A 400 that says what is wrong. Only for bodies, never for reasons of proof."""
-    return _said(400, reason)
+    return _text(400, reason)
 
 
 def wrong_method(allowed: frozenset[bytes]) -> Answer:
     """A 405 with the methods that the route has."""
-    return _said(405, "Method not allowed", (b"allow", b", ".join(sorted(allowed))))
+    return _text(405, "Method not allowed", (b"allow", b", ".join(sorted(allowed))))

@@ -1,12 +1,17 @@
-"""Which webhook does a path ask for, and what may it bring?"""
+"""Routes of the webhooks: the target of a raw path, its methods and media types, and the limits of
+a request."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 FORM_BYTES = 64 * 1024
 JSON_BYTES = 256 * 1024
+HEAD_BYTES = 16 * 1024
+HEAD_LINES = 100
+RECEIVE_SECONDS = 10.0
+"""How long a request may take to arrive, from its first byte or from the connection on."""
 
 PREFIX = b"/twilio/"
 
@@ -90,12 +95,21 @@ def takes_type(target: Target, content_type: bytes) -> bool:
 
 SIGNATURE = b"x-twilio-signature"
 SETTINGS = b"x-twilio-webhooks-signature-settings"
+ALONE = (SIGNATURE, SETTINGS, b"content-type", b"x-forwarded-host", b"x-forwarded-proto")
+"""Headers of which a second one would make it unclear what was proven."""
 Headers = Mapping[bytes, bytes]
+HeaderLines = Sequence[tuple[bytes, bytes]]
+
+
+def comes_twice(lines: HeaderLines, *names: bytes) -> bool:
+    """Whether one of these headers came more than once."""
+    return any(sum(found == name for found, _ in lines) > 1 for name in names)
 
 
 class Head(NamedTuple):
     """A request without its body. Header names are lower-case, paths as they came. `doubled` says
-    that a header which must be alone came twice."""
+    that a header which must be alone came twice. `mount` is what stood before `path`, where the
+    application is mounted in another one."""
 
     method: bytes
     target: Target
@@ -104,3 +118,4 @@ class Head(NamedTuple):
     headers: Headers
     doubled: bool = False
     peer: str = ""
+    mount: bytes = b""

@@ -1,4 +1,4 @@
-"""The receiver process from start to end: locks, log, door, worker, signals, exit code."""
+"""Process of `ringback serve`: the port, uvicorn, signals and the exit code around a node."""
 
 import asyncio
 import contextlib
@@ -10,27 +10,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from starlette.routing import BaseRoute
 
-from ringback.config import FIXED, LOOPBACK, Settings
-from ringback.errors import ConfigError, HeldError, StorageError
-from ringback.ipc import Link, WorkerAway, socket_path
-from ringback.ipc import serve as open_socket
-from ringback.receiver.app import front
-from ringback.receiver.append_socket import AppendSocket
-from ringback.receiver.intake import Intake
-from ringback.receiver.metrics import Counts
-from ringback.receiver.protocol import MOST_CONNECTIONS, WebhookProtocol
-from ringback.receiver.retention import daily
-from ringback.receiver.supervisor import Supervisor
-from ringback.store.locks import hold
+from ringback.config import LOOPBACK, Settings
+from ringback.errors import HeldError, StorageError
+from ringback.receiver.app import routes_of
+from ringback.receiver.node import Node, owned
+from ringback.receiver.protocol import WebhookProtocol
 from ringback.store.log import Log
-from ringback.store.migrations import refuse_newer
 
 DRAIN_SECONDS = 5.0
 """How long what is in hand may take when the process is asked to stop."""
@@ -91,44 +82,23 @@ def listen(settings: Settings) -> socket.socket:
 
 
 SWEEP_SECONDS = 0.5
-LEAST_FREE_BYTES = 1024 * 1024
 
 _logger = logging.getLogger("ringback.receiver")
 
 
-class Node:
-    """A running receiver. Made by `running`; `url` is where it listens, `ended` gives the exit code
-    when it has stopped."""
-
-    ended: "asyncio.Task[int]"
+class Serving:
+    """A node behind uvicorn. `url` is where it listens."""
 
     def __init__(
-        self,
-        settings: Settings,
-        log: Log,
-        listener: socket.socket,
-        routes: Sequence[BaseRoute],
-        worker: bool,
+        self, settings: Settings, log: Log, listener: socket.socket, *, worker: bool
     ) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.url = f"http://{host}:{listener.getsockname()[1]}"
-        self.settings = settings
-        self.counts = Counts()
-        self.log = log
-        self.link = Link(socket_path(settings.data))
-        self.intake = Intake(settings, log, self.link, self.counts, self.url)
-        self.supervisor: Supervisor | None = None
-        if worker:
-            self.supervisor = Supervisor(
-                worker_command(settings),
-                settings.child_environ(os.environ),
-                settings.data / "worker.inflight",
-                lambda: self.counts.add("worker_restarts"),
-            )
+        self.node = Node(settings, log, worker=worker, base_url=self.url, on_failed=self.stop)
         self._listener = listener
         config = uvicorn.Config(
-            front(self.counts, self.readiness, routes),
-            http=cast(Any, partial(WebhookProtocol, self.intake)),
+            routes_of(lambda: self.node),
+            http=cast(Any, partial(WebhookProtocol, self.node.intake)),
             loop="none",
             ws="none",
             lifespan="off",
@@ -140,125 +110,62 @@ class Node:
         )
         self._server = Server(config)
 
-    async def serve(self, on_ready: Callable[[str], object]) -> int:
-        """Accept requests until told to stop; the exit code."""
-        hatch = await open_socket(
-            socket_path(self.settings.data, "receiver"),
-            AppendSocket(self.log, self.intake.wake).handle,
-        )
-        if self.supervisor is not None:
-            await self.supervisor.start()
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        sweeping = asyncio.create_task(self._sweep())
-        tidying = asyncio.create_task(daily(self.settings, self.log))
-        try:
-            while not self._server.started and not serving.done():
-                await asyncio.sleep(0.005)
-            if self._server.started:
-                on_ready(self.url)
-            await serving
-        finally:
-            sweeping.cancel()
-            tidying.cancel()
-            self.intake.close()
-            if self.supervisor is not None:
-                await self.supervisor.stop()
-            await hatch.close()
-            await self.link.close()
-        if self.log.broken is not None:
-            return self.log.broken.exit_code
-        refused = self.supervisor.refused if self.supervisor is not None else None
-        return refused or 0
+    async def run(self, on_ready: Callable[[str], object]) -> int:
+        """Accept requests until it is stopped; the exit code."""
+        async with self.node.working():
+            serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            sweeping = asyncio.create_task(self._sweep())
+            try:
+                while not self._server.started and not serving.done():
+                    await asyncio.sleep(0.005)
+                if self._server.started:
+                    on_ready(self.url)
+                await serving
+            finally:
+                sweeping.cancel()
+        return self.node.exit_code
 
     def stop(self) -> None:
         """Stop accepting, finish what is in hand, then let the worker finish."""
         self._server.leave()
 
-    def reload(self, again: Callable[[], Settings]) -> None:
-        """Read the settings once more: judge by them from now on, and let the worker do the same.
-
-        When they are wrong, everything stays as it is. What only a restart can change is named.
-        """
-        try:
-            fresh = again()
-            fresh.require_serving()
-        except ConfigError as error:
-            problems = "; ".join(error.problems)
-            _logger.error("the new settings are wrong, the last good ones stay: %s", problems)
-            return
-        changed = fresh.differing(self.settings)
-        self.settings = fresh.keeping(self.settings)
-        self.intake.reload(self.settings)
-        if self.supervisor is not None:
-            self.supervisor.environ = self.settings.child_environ(os.environ)
-            self.supervisor.reload()
-        live = ", ".join(name for name in changed if name not in FIXED)
-        _logger.warning("the settings were read again; changed: %s", live or "nothing")
-        fixed = ", ".join(name for name in changed if name in FIXED)
-        if fixed:
-            _logger.warning("restart the node to use the new %s", fixed)
-
-    async def readiness(self) -> dict[str, str]:
-        """What keeps this node from recording and working, by part."""
-        problems = {}
-        free = os.statvfs(self.settings.data)
-        if self.log.broken is not None:
-            problems["log"] = str(self.log.broken)
-        elif free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
-            problems["log"] = f"{self.settings.data}: the disk is full"
-        try:
-            await self.link.ask({"op": "status"}, 1.0)
-        except WorkerAway as error:
-            problems["worker"] = str(error)
-        return problems
-
     async def _sweep(self) -> None:
-        """Now and then: cut slow connections, set the gauges, stop when the log is broken."""
+        """Cut slow connections now and then."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self._server.server_state.connections):
                 cast(WebhookProtocol, connection).sweep(now)
-            writer = self.log.writer
-            self.counts.gauge("log_in_flight", "Webhooks waiting for the disk.", writer.in_flight)
-            self.counts.gauge(
-                "commit_seconds", "How long the last commit took.", writer.commit_seconds
-            )
-            if self.log.broken is not None or (self.supervisor and self.supervisor.refused):
-                if self.log.broken is not None:
-                    _logger.error("the log is broken, stopping: %s", self.log.broken)
-                self.stop()
 
 
-def worker_command(settings: Settings) -> list[str]:
-    """How the worker of this node is started."""
-    main = [sys.executable, "-m", "ringback.cli.main"]
-    return [*main, "worker", "--supervised", str(settings.project)]
+@contextlib.contextmanager
+def _opened(settings: Settings, *, worker: bool) -> Iterator[Serving]:
+    """Take what a node owns, in order: the folder, the log, the port."""
+    with (
+        owned(settings, worker=worker) as log,
+        contextlib.closing(listen(settings)) as listener,
+    ):
+        yield Serving(settings, log, listener, worker=worker)
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, *, worker: bool = False, routes: Sequence[BaseRoute] = ()
-) -> AsyncIterator[Node]:
-    """A receiver inside this process and loop, for tests and for whoever embeds one.
-
-    Raises what `serve` raises.
-    """
-    node, release = _open(settings, worker, routes)
-    ready = asyncio.Event()
-    try:
-        node.ended = asyncio.create_task(node.serve(lambda _: ready.set()))
+    settings: Settings, *, worker: bool = False
+) -> AsyncIterator[tuple[Serving, "asyncio.Task[int]"]]:
+    """A receiver inside this process and loop, for tests, with the task that ends with its exit
+    code. Raises what `serve` raises."""
+    with _opened(settings, worker=worker) as serving:
+        ready = asyncio.Event()
+        ended = asyncio.create_task(serving.run(lambda _: ready.set()))
         started = asyncio.create_task(ready.wait())
-        await asyncio.wait({node.ended, started}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, started}, return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
         try:
-            yield node
+            yield serving, ended
         finally:
-            node.stop()
-            await node.ended
-    finally:
-        release()
+            serving.stop()
+            await ended
 
 
 def serve(
@@ -267,7 +174,6 @@ def serve(
     worker: bool = True,
     on_ready: Callable[[str], object] | None = None,
     again: Callable[[], Settings] | None = None,
-    routes: Sequence[BaseRoute] = (),
 ) -> int:
     """Run the receiver (and its worker) until SIGTERM or SIGINT; the exit code.
 
@@ -278,35 +184,14 @@ def serve(
     DataError when this node cannot start.
     """
     settings.require_serving()
-    node, release = _open(settings, worker, routes)
-    try:
-        return _run(_main(node, on_ready, again or (lambda: settings)))
-    finally:
-        release()
-
-
-def _open(
-    settings: Settings, worker: bool, routes: Sequence[BaseRoute]
-) -> tuple[Node, Callable[[], None]]:
-    """Take what a node owns, in order: the folder, the log, the port. The second value gives it
-    back."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(hold(settings.data, "receiver"))
-        # Every connection that may be open can wait for the disk: what is refused then is what the
-        # disk cannot keep up with, and not what merely came at the same time.
-        log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
-        stack.callback(log.close)
-        if worker:  # it would find out only when this node has said that it serves
-            refuse_newer(settings.data / "journal.db")
-        listener = stack.enter_context(contextlib.closing(listen(settings)))
-        node = Node(settings, log, listener, routes, worker)
-        kept = stack.pop_all()
-    return node, kept.close
+    with _opened(settings, worker=worker) as serving:
+        return _run(_main(serving, on_ready, again or (lambda: settings)))
 
 
 async def _main(
-    node: Node, on_ready: Callable[[str], object] | None, again: Callable[[], Settings]
+    serving: Serving, on_ready: Callable[[str], object] | None, again: Callable[[], Settings]
 ) -> int:
+    node = serving.node
     loop = asyncio.get_running_loop()
     terminal = os.isatty(0)
     asked: list[float] = []
@@ -314,7 +199,7 @@ async def _main(
     def on_signal() -> None:
         asked.append(time.monotonic())
         if len(asked) == 1:
-            node.stop()
+            serving.stop()
             return
         if node.supervisor is not None:
             node.supervisor.kill()
@@ -322,7 +207,7 @@ async def _main(
 
     def on_hangup() -> None:
         if terminal and not os.isatty(0):  # the terminal that we were started in has gone
-            node.stop()
+            serving.stop()
         else:
             node.reload(again)
 
@@ -341,7 +226,7 @@ async def _main(
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     if node.settings.simulated and node.settings.host in LOOPBACK:
         _logger.warning("simulated mode: events are trusted because they come from this machine")
-    return await node.serve(ready)
+    return await serving.run(ready)
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:

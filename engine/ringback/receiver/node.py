@@ -1,0 +1,174 @@
+"""Node: one data folder's lock and log, the intake over them, and the worker process.
+
+A node knows nothing of HTTP. `ringback serve` puts it behind uvicorn (`receiver.server`), and the
+ASGI application (`receiver.app`) puts it behind any other server.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+
+from ringback.config import FIXED, Settings
+from ringback.errors import ConfigError
+from ringback.ipc import Link, WorkerAway, socket_path
+from ringback.ipc import serve as open_socket
+from ringback.receiver.append_socket import AppendSocket
+from ringback.receiver.intake import Intake
+from ringback.receiver.metrics import Counts
+from ringback.receiver.retention import daily
+from ringback.receiver.supervisor import Supervisor
+from ringback.store.locks import hold
+from ringback.store.log import Log
+from ringback.store.migrations import refuse_newer
+
+MOST_CONNECTIONS = 1024
+WATCH_SECONDS = 0.5
+LEAST_FREE_BYTES = 1024 * 1024
+
+_logger = logging.getLogger("ringback.receiver")
+
+
+@contextlib.contextmanager
+def owned(settings: Settings, *, worker: bool) -> Iterator[Log]:
+    """Take what a node owns, in order: the data folder, the log. Both are given back at the end.
+
+    Raises HeldError when another receiver has the folder, StorageError or DataError when its files
+    cannot be used, by this node or by its worker.
+    """
+    with hold(settings.data, "receiver"):
+        # Every connection that may be open can wait for the disk: what is refused then is what the
+        # disk cannot keep up with, and not what merely came at the same time.
+        log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
+        with contextlib.closing(log):
+            if worker:  # it would find out only when this node has said that it serves
+                refuse_newer(settings.data / "journal.db")
+            yield log
+
+
+class Node:
+    """A receiver without its server. `base_url` is the address that Twilio calls when the settings
+    do not say it; `on_failed` is called once when this node can do no more: its log is broken, or
+    its worker cannot start."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        *,
+        worker: bool,
+        base_url: str = "",
+        on_failed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.settings = settings
+        self.log = log
+        self.counts = Counts()
+        self.link = Link(socket_path(settings.data))
+        self.intake = Intake(settings, log, self.link, self.counts, base_url)
+        self.supervisor: Supervisor | None = None
+        if worker:
+            self.supervisor = Supervisor(
+                worker_command(settings),
+                settings.child_environ(os.environ),
+                settings.data / "worker.inflight",
+                lambda: self.counts.add("worker_restarts"),
+            )
+        self._on_failed = on_failed
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Take what the worker sends, keep the worker alive and the log small. At the end, which
+        must come after the last request, the worker finishes what it is sending."""
+        socket = await open_socket(
+            socket_path(self.settings.data, "receiver"),
+            AppendSocket(self.log, self.intake.wake).handle,
+        )
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            if self.supervisor is not None:
+                await self.supervisor.start()
+            tasks.append(asyncio.create_task(self._watch()))
+            tasks.append(asyncio.create_task(daily(self.settings, self.log)))
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            self.intake.close()
+            if self.supervisor is not None:
+                await self.supervisor.stop()
+            await socket.close()
+            await self.link.close()
+
+    @property
+    def failure(self) -> str:
+        """Why this node can do no more, until it is started anew; empty while it can."""
+        if self.log.broken is not None:
+            return f"the log is broken: {self.log.broken}"
+        if self.supervisor is not None and self.supervisor.refused:
+            return f"the worker cannot start: it ended with exit {self.supervisor.refused}"
+        return ""
+
+    @property
+    def exit_code(self) -> int:
+        """What a process should end with whose node stops as it is now."""
+        if self.log.broken is not None:
+            return self.log.broken.exit_code
+        return (self.supervisor.refused if self.supervisor is not None else None) or 0
+
+    def reload(self, again: Callable[[], Settings]) -> None:
+        """Read the settings once more: judge by them from now on, and let the worker do the same.
+
+        When they are wrong, everything stays as it is. What only a restart can change is named.
+        """
+        try:
+            fresh = again()
+            fresh.require_serving()
+        except ConfigError as error:
+            problems = "; ".join(error.problems)
+            _logger.error("the new settings are wrong, the last good ones stay: %s", problems)
+            return
+        changed = fresh.differing(self.settings)
+        self.settings = fresh.keeping(self.settings)
+        self.intake.reload(self.settings)
+        if self.supervisor is not None:
+            self.supervisor.environ = self.settings.child_environ(os.environ)
+            self.supervisor.reload()
+        live = ", ".join(name for name in changed if name not in FIXED)
+        _logger.warning("the settings were read again; changed: %s", live or "nothing")
+        fixed = ", ".join(name for name in changed if name in FIXED)
+        if fixed:
+            _logger.warning("restart the node to use the new %s", fixed)
+
+    async def readiness(self) -> dict[str, str]:
+        """What keeps this node from recording and working, by part; empty when it is ready."""
+        problems = {}
+        free = os.statvfs(self.settings.data)
+        if self.log.broken is not None:
+            problems["log"] = str(self.log.broken)
+        elif free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
+            problems["log"] = f"{self.settings.data}: the disk is full"
+        try:
+            await self.link.ask({"op": "status"}, 1.0)
+        except WorkerAway as error:
+            problems["worker"] = self.failure or str(error)
+        return problems
+
+    async def _watch(self) -> None:
+        """Now and then: set the gauges, and say once when this node can do no more."""
+        while not self.failure:
+            writer = self.log.writer
+            self.counts.gauge("log_in_flight", "Webhooks waiting for the disk.", writer.in_flight)
+            self.counts.gauge(
+                "commit_seconds", "How long the last commit took.", writer.commit_seconds
+            )
+            await asyncio.sleep(WATCH_SECONDS)
+        _logger.error("this node can do no more: %s", self.failure)
+        self._on_failed()
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """How the worker of this node is started."""
+    main = [sys.executable, "-m", "ringback.cli.main"]
+    return [*main, "worker", "--supervised", str(settings.project)]

@@ -30,6 +30,9 @@ EVENT_TYPES: tuple[str, ...] = (
 
 TRUST = ("claimed", "confirmed", "signed", "simulated")
 
+REPLAY = "replay"
+"""The source of a copy of an older event."""
+
 EMPTY: Mapping[str, str] = MappingProxyType({})
 
 

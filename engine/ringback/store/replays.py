@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ringback.errors import UsageError
-from ringback.events import Event
+from ringback.events import REPLAY, Event
 from ringback.store import events
 from ringback.store.log import LogReader
 from ringback.store.retention import BLANKED
 from ringback.store.sqlite import connect_reader, speaking
 
-REPLAY = "replay"
-"""The `source` of an event that is a copy of an older one."""
 OURS = ("internal", REPLAY)
 """The sources of events that the node itself made."""
 _UNDECIDED = ("sending", "unknown", "parked")

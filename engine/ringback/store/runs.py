@@ -123,6 +123,13 @@ def next_queued(connection: sqlite3.Connection, rule: str, key: str) -> str | No
     return str(row[0]) if row else None
 
 
+def queues(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """The rules and keys of which runs are queued."""
+    return connection.execute(
+        "select distinct rule, key from runs where state = 'waiting' and memory is null"
+    ).fetchall()
+
+
 def early_message(connection: sqlite3.Connection, conversation: str, after: str) -> str | None:
     """The oldest message on a conversation that was recorded after an event."""
     row = connection.execute(

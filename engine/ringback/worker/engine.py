@@ -20,6 +20,7 @@ from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts, events, matching, runs
@@ -30,7 +31,6 @@ from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.match.confirm import Confirmer
 from ringback.worker.match.matcher import Found, Matcher, Step
 from ringback.worker.match.schedules import Schedules
-from ringback.worker.match.waits import Waits
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
@@ -40,7 +40,7 @@ from ringback.worker.run.calls import Calls
 from ringback.worker.run.handlers import Handlers
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
-from ringback.worker.run.resume import Resumer, home
+from ringback.worker.run.resume import Resumer, began_with, home
 from ringback.worker.run.runner import Ready, Runner
 from ringback.worker.send.notices import Notices
 from ringback.worker.send.reader import GatewayReader
@@ -101,7 +101,7 @@ class Engine:
         self._loaded = loaded
         self.handlers = handlers or Handlers(in_flight, on_poisoned)
         self.queue = KeyedQueue()
-        self.waits = Waits()
+        self.waits = Waits(partial(began_with, journal, log_reader))
         self.gate = Gatekeeper(journal, log_reader, settings, runtime)
         self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
         self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
@@ -289,7 +289,7 @@ class Engine:
             for run_uid in found.wakes:
                 self.resumer.woken(run_uid, waiting)
             if found.runs:
-                runs = [Ready(run.uid, rule, run.key) for rule, run in found.runs]
+                runs = [Ready.new(run, rule) for rule, run in found.runs]
                 self._job(event, runs, waiting)
             elif waiting is not None and not found.wakes and event.trust != "claimed":
                 waiting.give("")

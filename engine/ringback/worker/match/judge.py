@@ -1,22 +1,22 @@
-"""Which rules fire for an event, and why the others do not: the rules' own words, then the journal.
+"""Judge: admission on the journal, for a batch of events that is written together.
 
-Rules are judged in batches that are written together, so what stands earlier in the batch counts
-as the past as well.
+What stands earlier in the batch is not in the journal yet and counts as the past as well.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ringback.events import Event, matches_type
+from ringback.events import REPLAY, Event, matches_type
+from ringback.rules.engine.admission import Admission, Start, admit
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import matching
 from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
-from ringback.store.replays import REPLAY
-from ringback.worker.match.waits import Waits
 
 
 class BatchFacts:
@@ -72,19 +72,70 @@ class BatchFacts:
         ]
 
 
-FRESH = timedelta(minutes=15)
-"""A text that was fetched back or proven later than this is recorded, but nobody is answered any
-more."""
+class BatchUnderWay:
+    """The runs that have not ended: those of the journal, and those of the batch."""
+
+    def __init__(self, journal: Journal, waits: Waits, facts: BatchFacts) -> None:
+        self._journal = journal
+        self._waits = waits
+        self._facts = facts
+        self._firings: dict[tuple[str, str], datetime] = {}
+        self._runs: dict[tuple[str, str], list[str]] = {}
+        self._collecting: dict[tuple[str, str], str] = {}
+        self._gone: set[str] = set()
+
+    def started(self, start: Start, uid: str, event: Event) -> None:
+        """A run of the batch; it counts from now on."""
+        place, rule = (start.rule.name, start.key), start.rule
+        if rule.once_within:
+            self._firings[place] = event.received_at
+        if place in self._runs or rule.mode != "parallel":
+            self.runs(*place)
+            self._runs[place].append(uid)
+        if rule.collects:
+            self._collecting[place] = uid
+
+    def ended(self, uid: str) -> None:
+        """A run that an event of the batch has cancelled."""
+        self._gone.add(uid)
+
+    def last_firing(self, rule: str, key: str) -> datetime | None:
+        """When the event came that this rule last started a run of this key for."""
+        last = self._firings.get((rule, key))
+        if last is None:
+            row = matching.last_firing(self._journal.reader, rule, key)
+            last = from_iso(row[0]) if row else None
+        return last
+
+    def runs(self, rule: str, key: str) -> Sequence[str]:
+        """The runs of a rule for a key that have not ended, oldest first."""
+        found = self._runs.get((rule, key))
+        if found is None:
+            found = self._runs[rule, key] = matching.under_way(self._journal.reader, rule, key)
+        return [uid for uid in found if uid not in self._gone] if self._gone else found
+
+    def collecting(self, rule: str, key: str) -> str:
+        """The newest run that still collects events of this key; empty when there is none."""
+        uid = self._collecting.get((rule, key))
+        if uid is None:
+            uid = self._collecting[rule, key] = matching.collecting(self._journal.reader, rule, key)
+        return "" if uid in self._gone else uid
+
+    def cancelled_by(self, event: Event) -> Sequence[str]:
+        """The waiting runs that this event ends."""
+        return self._waits.cancelled_by(event, self._facts)
+
+    def woken_by(self, event: Event) -> Sequence[str]:
+        """The runs that wait for this event."""
+        return self._waits.woken_by(event)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """What an event starts, what it puts an end to, whom it wakes, and every rule's verdict."""
+    """What becomes of an event, with the rows of the runs that it starts."""
 
-    verdicts: dict[str, str]
-    starts: list[tuple[Rule, NewRun]] = field(default_factory=list)
-    cancels: list[tuple[str, str]] = field(default_factory=list)
-    wakes: list[str] = field(default_factory=list)
+    admission: Admission
+    starts: tuple[tuple[Rule, NewRun], ...]
 
 
 class Judge:
@@ -100,124 +151,30 @@ class Judge:
     ) -> None:
         self._ruleset = ruleset
         self._quarantined = quarantined
-        self._waits = waits
-        self._journal = journal
         self._runtime = runtime
-        self.facts = BatchFacts(JournalFacts(journal.reader, runtime), runtime)
-        self._firings: dict[tuple[str, str], datetime] = {}
-        self._under_way: dict[tuple[str, str], list[str]] = {}
-        self._collecting: dict[tuple[str, str], str] = {}
+        self._facts = BatchFacts(JournalFacts(journal.reader, runtime), runtime)
+        self._under_way = BatchUnderWay(journal, waits, self._facts)
 
     def judge(self, event: Event) -> Judgement:
         """What becomes of one event."""
-        replay = event.source == REPLAY
-        if not replay:  # it happened once, and is in the past already
-            self.facts.add(event)
-        match = self._ruleset.match(event, self.facts)
-        found = Judgement(dict(match.verdicts))
-        if event.trust != "claimed" and not replay:  # a mere claim wakes nobody, nor does old news
-            found.wakes = self._waits.woken_by(event)
-            found.cancels = [
-                (run_uid, f"cancelled by {event.type}")
-                for run_uid in self._waits.cancelled_by(event, self.facts)
-            ]
-        taken = bool(found.wakes)
-        for rule in sorted(match.fired, key=lambda rule: rule.backstop):
-            key = self._ruleset.key_of(rule, event, self.facts)
-            if rule.backstop and taken:
-                found.verdicts[rule.name] = "backstop: another rule took it"
-                continue
-            verdict = self._held_back(rule, key, event) or self._overlap(rule, key, found)
-            found.verdicts[rule.name] = verdict or "fired"
-            if not verdict:
-                found.starts.append((rule, self._new_run(rule, key, event)))
-            if not rule.backstop and (not verdict or verdict.startswith("joined")):
-                taken = True
-        found.starts.sort(key=lambda pair: -pair[0].priority)
-        return found
-
-    def _held_back(self, rule: Rule, key: str, event: Event) -> str:
-        if rule.name in self._quarantined:
-            return f"quarantined: {self._quarantined[rule.name]}"
-        if event.type in ("message.received", "call.received"):
-            how, age = _lateness(event, self._runtime.now())
-            if age > FRESH:
-                return f"stale: {how} {round(age.total_seconds() / 60)} min late"
-        if not rule.once_within:
-            return ""
-        last = self._firings.get((rule.name, key))
-        if last is None:
-            row = matching.last_firing(self._journal.reader, rule.name, key)
-            last = from_iso(row[0]) if row else None
-        if last is not None:
-            passed = event.received_at - last
-            if passed < timedelta(seconds=rule.once_within):
-                return f"once_within: fired {round(passed.total_seconds())} s before"
-        self._firings[rule.name, key] = event.received_at
-        return ""
-
-    def _overlap(self, rule: Rule, key: str, found: Judgement) -> str:
-        """What the rule's mode says to a run of the same key that has not ended."""
-        if rule.collects and (joined := self._gathering(rule, key)):
-            found.wakes.append(joined)
-            return f"joined {joined}"
-        if rule.mode == "parallel" and not self._limits(rule):
-            return ""
-        others = self._others(rule, key)
-        if not others:
-            return ""
-        match rule.mode:
-            case "single":
-                return f"single: {others[0]} is under way"
-            case "restart":
-                found.cancels += [(uid, "restarted by a newer event") for uid in others]
-                self._under_way[rule.name, key] = []
-                return ""
-        if len(others) >= rule.max:
-            return f"{rule.mode}: {len(others)} runs are under way, which is its max"
-        return ""
-
-    def _limits(self, rule: Rule) -> bool:
-        """Whether runs of this rule can last, so that a limit on them means something."""
-        return rule.handler is None and any(step.kind.startswith("wait") for step in rule.steps)
-
-    def _gathering(self, rule: Rule, key: str) -> str:
-        """The run that still collects events of this key; empty when there is none."""
-        if (rule.name, key) not in self._collecting:
-            self._collecting[rule.name, key] = matching.collecting(
-                self._journal.reader, rule.name, key
-            )
-        return self._collecting[rule.name, key]
-
-    def _others(self, rule: Rule, key: str) -> list[str]:
-        if (rule.name, key) not in self._under_way:
-            self._under_way[rule.name, key] = matching.under_way(
-                self._journal.reader, rule.name, key
-            )
-        return self._under_way[rule.name, key]
-
-    def _new_run(self, rule: Rule, key: str, event: Event) -> NewRun:
-        uid = self._runtime.uid("run")
-        queued = False
-        if (rule.name, key) in self._under_way:
-            queued = rule.mode == "queued" and bool(self._under_way[rule.name, key])
-            self._under_way[rule.name, key].append(uid)
-        elif rule.mode != "parallel":
-            self._others(rule, key).append(uid)
-        if rule.collects:
-            self._collecting[rule.name, key] = uid
-        return NewRun(
-            uid=uid, event_uid=event.uid, rule=rule.name, rule_rev=rule.rev, key=key,
-            priority=rule.priority, started_at=iso(self._runtime.now()),
-            state="waiting" if queued else "pending",
-            reason="queued behind another run" if queued else "",
+        if event.source != REPLAY:  # it happened once, and is in the past already
+            self._facts.add(event)
+        found = admit(
+            self._ruleset, event, self._facts, self._under_way, now=self._runtime.now(),
+            quarantined=self._quarantined,
         )  # fmt: skip
+        for uid, _ in found.cancels:
+            self._under_way.ended(uid)
+        if not found.starts:
+            return Judgement(found, ())
+        return Judgement(found, tuple((each.rule, self._run(each, event)) for each in found.starts))
 
-
-def _lateness(event: Event, now: datetime) -> tuple[str, timedelta]:
-    """How long after it was said it has become known that this was said, and how."""
-    if event.source == "repair":
-        return "fetched back", event.received_at - event.at
-    if event.source == "webhook" and event.trust == "confirmed":
-        return "proven", now - event.received_at
-    return "", timedelta()
+    def _run(self, start: Start, event: Event) -> NewRun:
+        uid, rule = self._runtime.uid("run"), start.rule
+        self._under_way.started(start, uid, event)
+        return NewRun(
+            uid=uid, event_uid=event.uid, rule=rule.name, rule_rev=rule.rev, key=start.key,
+            priority=rule.priority, started_at=iso(self._runtime.now()),
+            state="waiting" if start.queued else "pending",
+            reason="queued behind another run" if start.queued else "",
+        )  # fmt: skip

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ringback.events import Event
+from ringback.events import REPLAY, Event
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
 from ringback.store import events, matching, replays
@@ -20,7 +21,6 @@ from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match.judge import Judge, Judgement
-from ringback.worker.match.waits import Waits
 
 BATCH = 200
 ASKING = frozenset({"call", "call/step"})
@@ -29,9 +29,9 @@ ASKING = frozenset({"call", "call/step"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A new event, the runs that it starts in the order of priority, those that it ends and wakes,
-    the log row of the call that may wait for the answer (None when nothing waits), and every rule's
-    verdict."""
+    """A new event, the runs that it starts or queues in the order of priority, those that it ends
+    and wakes, the log row of the call that may wait for the answer (None when nothing waits), and
+    every rule's verdict."""
 
     event: Event
     runs: tuple[tuple[Rule, NewRun], ...]
@@ -104,8 +104,8 @@ class Matcher:
         event = replays.whole(reader, self._log, uid)
         number = len(replays.replays(reader, uid)) + 1
         copy = replace(
-            event, uid=self._runtime.uid("evt"), received_at=now, source=replays.REPLAY, tag="",
-            dedupe_key=f"{replays.REPLAY}:{uid}:{number}",
+            event, uid=self._runtime.uid("evt"), received_at=now, source=REPLAY, tag="",
+            dedupe_key=f"{REPLAY}:{uid}:{number}",
         )  # fmt: skip
         ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
         judged = self._judged(self._judge(ruleset), copy, None)
@@ -128,9 +128,9 @@ class Matcher:
         row = events.log_row(reader, self._log, uid)
         judged = self._judged(self._judge(), replace(event, trust=trust), row)
         starts = [pair for pair in judged.judgement.starts if pair[0].name not in ran]
-        judged.judgement.starts[:] = starts
         item = replace(judged.matched, runs=tuple(run for _, run in starts))
         recorded = await self._journal.write(partial(matching.prove, item=item))
+        judged = _Judged(item, replace(judged.judgement, starts=tuple(starts)))
         return Step(1, (judged.found(row),), tuple(recorded.moved))
 
     async def _match(self, rows: Sequence[LogRow], cursor: int | None) -> Step:
@@ -171,14 +171,15 @@ class Matcher:
 
     def _judged(self, judge: Judge, event: Event, row: LogRow | None) -> "_Judged":
         judgement = judge.judge(event)
-        verdicts = judgement.verdicts
+        found = judgement.admission
+        verdicts = found.verdicts
         matched = Matched(
             event,
             row.id if row else None,
             json.dumps(verdicts, ensure_ascii=False) if verdicts else "{}",
             tuple(run for _, run in judgement.starts),
-            tuple(judgement.cancels),
-            tuple(judgement.wakes),
+            tuple(found.cancels),
+            tuple(found.wakes),
         )
         return _Judged(matched, judgement)
 
@@ -201,9 +202,9 @@ class _Judged:
         asked = row.id if row is not None and row.route in ASKING else None
         return Found(
             self.matched.event,
-            tuple(pair for pair in self.judgement.starts if pair[1].state == "pending"),
-            tuple(uid for uid, _ in self.judgement.cancels),
-            tuple(self.judgement.wakes),
+            self.judgement.starts,
+            tuple(uid for uid, _ in self.matched.cancels),
+            self.matched.wakes,
             asked,
-            self.judgement.verdicts,
+            self.judgement.admission.verdicts,
         )

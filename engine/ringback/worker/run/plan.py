@@ -22,6 +22,7 @@ from ringback.actions import (
     Stop,
 )
 from ringback.events import Event, conversation_of
+from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
 from ringback.store.runs import NewAction
@@ -71,7 +72,7 @@ def plan(
     stop: str | None = None
     for wish in map(_addressed, _documents(actions, waiting_call)):
         if isinstance(wish, Stop):
-            stop = wish.reason or f"stopped by rule {wished.rule}"
+            stop = stop_reason(wished.rule, wish)
             continue
         state, reason = _first_state(wished, wish)
         settled = None

@@ -1,23 +1,24 @@
-"""How does a run go on: after a wait, after a restart, when its turn in a queue has come?
+"""Resumption of runs: after a wait, after a restart, when their turn in a queue has come.
 
 What wakes a run lies in the journal before anything is done about it, so a crash between the event
 and the next step loses nothing. Each step takes one event; the rest lie ready for the next.
 """
 
+import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ringback.events import Event
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store import events, runs
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.runs import StoredRun
-from ringback.worker.match.waits import Waits
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.runner import Ready, Runner
@@ -30,6 +31,12 @@ DUE_AT_ONCE = 500
 def home(event: Event) -> str:
     """The key under which everything about an event is done in order."""
     return event.conversation or event.subject_sid or event.uid
+
+
+def began_with(journal: Journal, log_reader: LogReader, run_uid: str) -> Event | None:
+    """The event that a run began with, None when it is not kept."""
+    stored = runs.get_run(journal.reader, run_uid)
+    return events.event(journal.reader, log_reader, stored.event_uid) if stored else None
 
 
 class Resumer:
@@ -61,13 +68,17 @@ class Resumer:
         """After a restart: everything that waits, was about to start, or has events ready."""
         reader = self._journal.reader
         for run in runs.open_runs(reader, "waiting", -1):
-            event = events.event(reader, self._log, run.event_uid)
-            self._waits.restore(run, home(event) if event else run.key)
+            saved = json.loads(run.memory).get("wait") if run.memory else None
+            if saved:
+                event = events.event(reader, self._log, run.event_uid)
+                self._waits.restore(run.uid, run.rule, saved, home(event) if event else run.key)
         by_event: dict[str, list[StoredRun]] = {}
         for run in runs.open_runs(reader, "pending", -1):
             by_event.setdefault(run.event_uid, []).append(run)
         for event_uid, grouped in by_event.items():
-            self._queue.put(event_uid, partial(self._start, event_uid, grouped))
+            self._begin(event_uid, [run.uid for run in grouped])
+        for rule, key in runs.queues(reader):
+            self.promote(rule, key)
         for uid in runs.woken(reader):
             self.woken(uid, None)
 
@@ -120,15 +131,24 @@ class Resumer:
         uid = runs.next_queued(self._journal.reader, rule, key)
         stored = runs.get_run(self._journal.reader, uid) if uid else None
         if stored is not None:
-            self._queue.put(stored.event_uid, partial(self._start, stored.event_uid, [stored]))
+            self._begin(stored.event_uid, [stored.uid])
 
-    async def _start(self, event_uid: str, runs: list[StoredRun]) -> None:
+    def _begin(self, event_uid: str, uids: Sequence[str]) -> None:
+        """Start runs of one event, behind all else that is to be done in its conversation."""
         event = events.event(self._journal.reader, self._log, event_uid)
+        key = home(event) if event is not None else event_uid
+        self._queue.put(key, partial(self._start, event_uid, uids))
+
+    async def _start(self, event_uid: str, uids: Sequence[str]) -> None:
+        reader = self._journal.reader
+        event = events.event(reader, self._log, event_uid)
         ready = []
-        for run in runs:
+        for run in (runs.get_run(reader, uid) for uid in uids):
+            if run is None or run.memory is not None or run.state not in ("pending", "waiting"):
+                continue  # it has begun or ended meanwhile
             rule = self._rule(run)
             if event is None or rule is None:
-                await self._give_up(run.uid, event)
+                await self._give_up(run, event)
             else:
                 ready.append(Ready.stored(run, rule, Wake()))
         if event is not None and ready:
@@ -139,15 +159,15 @@ class Resumer:
         self._resuming.discard(run_uid)
         reader = self._journal.reader
         stored = runs.get_run(reader, run_uid)
-        if stored is None or stored.state != "waiting":
-            return
+        if stored is None or stored.state != "waiting" or stored.memory is None:
+            return  # it has ended, or has not begun: what lies ready is taken when it waits
         found = runs.next_wake(reader, run_uid)
         if found is None and (not stored.due_at or stored.due_at > iso(self._runtime.now())):
             return
         event = events.event(reader, self._log, stored.event_uid)
         rule = self._rule(stored)
         if event is None or rule is None:
-            await self._give_up(run_uid, event)
+            await self._give_up(stored, event)
             return
         wake = Wake(events.event(reader, self._log, found[1]) if found else None)
         ready = Ready.stored(stored, rule, wake, found[0] if found else 0)
@@ -162,8 +182,9 @@ class Resumer:
     def _rule(self, run: StoredRun) -> Rule | None:
         return None if run.rule in self.quarantined else self.ruleset.by_name.get(run.rule)
 
-    async def _give_up(self, run_uid: str, event: Event | None) -> None:
+    async def _give_up(self, run: StoredRun, event: Event | None) -> None:
         reason = "its event is gone" if event is None else "its rule is gone or quarantined"
         now = iso(self._runtime.now())
-        await self._journal.write(partial(runs.cancel_runs, uids=[run_uid], reason=reason, now=now))
-        self._waits.drop(run_uid)
+        await self._journal.write(partial(runs.cancel_runs, uids=[run.uid], reason=reason, now=now))
+        self._waits.drop(run.uid)
+        self.promote(run.rule, run.key)

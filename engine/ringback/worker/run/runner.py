@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from ringback.actions import Action
@@ -22,6 +21,7 @@ from ringback.plugins import run_plugin
 from ringback.plugins.context import context_for
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine import interpreter
+from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
@@ -30,6 +30,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store import runs
 from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
+from ringback.store.matching import NewRun
 from ringback.store.runs import NewAction, StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
@@ -47,7 +48,8 @@ STRIKES = 3
 class Ready:
     """A run that may start or go on. `state` is what an earlier step left, None at the start.
 
-    `wake` is what ended its wait, `wake_id` the row in which that event lay ready.
+    `wake` is what ended its wait, `wake_id` the row in which that event lay ready. One that is
+    `queued` starts later, behind another run, unless a stop keeps it from that.
     """
 
     uid: str
@@ -56,6 +58,12 @@ class Ready:
     state: dict[str, Any] | None = None
     wake: Wake = field(default_factory=Wake)
     wake_id: int = 0
+    queued: bool = False
+
+    @classmethod
+    def new(cls, run: NewRun, rule: Rule) -> "Ready":
+        """A run that matching decided on."""
+        return cls(run.uid, rule, run.key, queued=run.state == "waiting")
 
     @classmethod
     def stored(cls, run: StoredRun, rule: Rule, wake: Wake, wake_id: int = 0) -> "Ready":
@@ -100,21 +108,23 @@ class Runner:
 
     async def job(self, event: Event, ready: Sequence[Ready], waiting: Waiting | None) -> None:
         """Do all the runs of one event."""
-        ordered = sorted(ready, key=lambda run: -run.rule.priority)
-        groups = [list(group) for _, group in groupby(ordered, key=lambda run: run.rule.priority)]
-        for index, group in enumerate(groups):
-            if len(group) == 1:  # the usual case, which needs no task of its own
-                stops = [await self._one(event, group[0], waiting)]
+        for rank in ranks(run for run in ready if not run.queued):
+            if len(rank) == 1:  # the usual case, which needs no task of its own
+                stops = [await self._one(event, rank[0], waiting)]
             else:
-                stops = await asyncio.gather(*(self._one(event, run, waiting) for run in group))
+                stops = await asyncio.gather(*(self._one(event, run, waiting) for run in rank))
             stop = next((reason for reason in stops if reason), None)
-            rest = [run.uid for later in groups[index + 1 :] for run in later]
-            if stop and rest:
-                now = iso(self._runtime.now())
-                await self._journal.write(
-                    partial(runs.cancel_runs, uids=rest, reason=stop, now=now)
-                )
+            if stop is not None:
+                await self._cancel(stopped(ready, rank), stop)
                 return
+
+    async def _cancel(self, rest: Sequence[Ready], reason: str) -> None:
+        """End runs that have not begun."""
+        if rest:
+            uids, now = [run.uid for run in rest], iso(self._runtime.now())
+            await self._journal.write(partial(runs.cancel_runs, uids=uids, reason=reason, now=now))
+        for run in rest:
+            self._on_run_end(run)
 
     async def _one(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
         """Do one run and write it down. Returns the reason of a stop, if it asked for one."""

@@ -1,14 +1,14 @@
-"""Which runs wait for which event: derived from the journal's rows, kept at hand for matching."""
+"""Waits: the runs that wait, by the events that would wake or end them. In memory only."""
 
-import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ringback.events import Event, matches_type
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet, triggered
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule
-from ringback.store.runs import StoredRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,13 @@ class Waiter:
 class Waits:
     """The waiting runs by what they wait under: a conversation, a call, or the SID of a subject.
 
-    `ruleset` is the one in use, for the conditions of `cancel_on`.
+    `ruleset` is the one in use, for the conditions of `cancel_on`. `began_with` gives the event
+    that a run (uid) began with, None when it is not kept: conditions call it `event`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, began_with: Callable[[str], Event | None]) -> None:
         self.ruleset = RuleSet(())
+        self._began_with = began_with
         self._by_key: dict[str, dict[str, Waiter]] = {}
         self._waiters: dict[str, Waiter] = {}
 
@@ -37,11 +39,9 @@ class Waits:
         """This run waits from now on. `home` is the conversation or subject that it began with."""
         self._put(Waiter(run_uid, rule.name, wait.event_types, wait.key or home, home))
 
-    def restore(self, run: StoredRun, home: str) -> None:
-        """A waiting run as the journal holds it, after a restart."""
-        saved = json.loads(run.memory).get("wait") if run.memory else None
-        if saved:
-            self._put(Waiter(run.uid, run.rule, tuple(saved["types"]), saved["key"], home))
+    def restore(self, run_uid: str, rule: str, saved: Mapping[str, Any], home: str) -> None:
+        """A waiting run again, after a restart. `saved` is the `wait` that its state holds."""
+        self._put(Waiter(run_uid, rule, tuple(saved["types"]), saved["key"], home))
 
     def drop(self, run_uid: str) -> None:
         """This run waits no longer."""
@@ -63,16 +63,18 @@ class Waits:
 
     def cancelled_by(self, event: Event, facts: Facts) -> list[str]:
         """The runs that this event ends, because their rule says `cancel_on`."""
-        found = []
-        for waiter in self._near(event):
-            rule = self.ruleset.by_name.get(waiter.rule)
-            if rule is None or rule.cancel_on is None:
-                continue
-            if not triggered(
-                rule.cancel_on, Scope(event, facts, places=self.ruleset.places, reply=event)
-            ):
-                found.append(waiter.run_uid)
-        return found
+        return [waiter.run_uid for waiter in self._near(event) if self._ends(waiter, event, facts)]
+
+    def _ends(self, waiter: Waiter, event: Event, facts: Facts) -> bool:
+        rule = self.ruleset.by_name.get(waiter.rule)
+        trigger = rule.cancel_on if rule is not None else None
+        if trigger is None or not any(matches_type(name, event.type) for name in trigger.types):
+            return False
+        began = self._began_with(waiter.run_uid) if trigger.conditions else event
+        if began is None:
+            return False
+        now, places = event.received_at, self.ruleset.places
+        return not triggered(trigger, Scope(began, facts, now=now, places=places, reply=event))
 
     def _put(self, waiter: Waiter) -> None:
         self.drop(waiter.run_uid)

@@ -1,0 +1,222 @@
+"""Admission: which runs an event starts, queues, ends and wakes, and the verdict of every rule.
+
+Pure. The past and the runs that are under way are asked through protocols, so the worker (with its
+journal) and the bench (in memory) decide alike. Spans are seconds, moments are UTC.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from typing import Protocol, TypeVar
+
+from ringback.actions import Stop
+from ringback.events import REPLAY, Event
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.language.scope import Facts
+from ringback.rules.model import Rule, Step
+
+FRESH = timedelta(minutes=15)
+"""A text or call that was fetched back or proven later than this is recorded, but nobody is
+answered any more."""
+
+_NONE: Mapping[str, str] = {}
+
+
+class UnderWay(Protocol):
+    """The runs that have not ended, by what an event may ask about them. Runs are named by uid."""
+
+    def last_firing(self, rule: str, key: str) -> datetime | None:
+        """When the event came that this rule last started a run of this key for."""
+
+    def runs(self, rule: str, key: str) -> Sequence[str]:
+        """The runs of a rule for a key that have not ended, queued ones too, oldest first."""
+
+    def collecting(self, rule: str, key: str) -> str:
+        """The newest run that still collects events of this key; empty when there is none."""
+
+    def cancelled_by(self, event: Event) -> Sequence[str]:
+        """The waiting runs that this event ends, because their rule says `cancel_on`."""
+
+    def woken_by(self, event: Event) -> Sequence[str]:
+        """The runs that wait for this event, in the order in which they began to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A run to be started; `queued`: when the runs of its key before it have ended."""
+
+    rule: Rule
+    key: str
+    queued: bool = False
+
+
+@dataclass(slots=True)
+class Admission:
+    """What becomes of one event.
+
+    `starts` stand in the order of their priority. `cancels` are runs (uid) with the reason, `wakes`
+    runs that go on with this event or collect it. `verdicts` has one for each rule that looked at
+    the event: `fired`, `joined` and the run, or why not.
+    """
+
+    verdicts: dict[str, str]
+    starts: list[Start] = field(default_factory=list)
+    cancels: list[tuple[str, str]] = field(default_factory=list)
+    wakes: list[str] = field(default_factory=list)
+
+
+def admit(
+    ruleset: RuleSet,
+    event: Event,
+    facts: Facts,
+    under_way: UnderWay,
+    *,
+    now: datetime,
+    quarantined: Mapping[str, str] = _NONE,
+) -> Admission:
+    """Decide about one event. `quarantined` names the rules that may not run, with the reason."""
+    match = ruleset.match(event, facts)
+    found = Admission(match.verdicts)
+    if event.trust != "claimed" and event.source != REPLAY:
+        # A mere claim wakes nobody, and what happened once does not wake a second time.
+        why = f"cancelled by {event.type}"
+        found.cancels = [(uid, why) for uid in under_way.cancelled_by(event)]
+        found.wakes = list(_without(under_way.woken_by(event), found.cancels))
+    taken = bool(found.wakes)
+    backstops: list[Rule] = []
+    late = _lateness(event, now)
+    for rule in match.fired:
+        if rule.backstop:
+            backstops.append(rule)
+            continue
+        key = ruleset.key_of(rule, event, facts)
+        held = _held_back(rule, late, quarantined)
+        taken = _admit(rule, key, event, under_way, held, found) or taken
+    for rule in backstops:
+        if taken:
+            found.verdicts[rule.name] = "backstop: another rule took it"
+            continue
+        key = ruleset.key_of(rule, event, facts)
+        _admit(rule, key, event, under_way, _held_back(rule, late, quarantined), found)
+    if found.cancels and found.wakes:  # a restart may have ended a run that this event wakes
+        found.wakes = list(_without(found.wakes, found.cancels))
+    return found
+
+
+def _admit(
+    rule: Rule, key: str, event: Event, under_way: UnderWay, held: str, found: Admission
+) -> bool:
+    """Note what becomes of one rule that wants the event; whether the rule takes the event."""
+    if not held and rule.collects:
+        uid = under_way.collecting(rule.name, key)
+        if uid and not _without((uid,), found.cancels):
+            uid = ""
+        if uid:
+            found.wakes.append(uid)
+            found.verdicts[rule.name] = f"joined {uid}"
+            return True
+    held = held or _once_within(rule, key, event, under_way)
+    others = () if held else _others(rule, key, under_way, found)
+    held = held or _overlap(rule, others)
+    found.verdicts[rule.name] = held or "fired"
+    if held:
+        return False
+    if rule.mode == "restart":
+        found.cancels += [(uid, "restarted by a newer event") for uid in others]
+    found.starts.append(Start(rule, key, rule.mode == "queued" and bool(others)))
+    return True
+
+
+def _held_back(rule: Rule, late: str, quarantined: Mapping[str, str]) -> str:
+    if rule.name in quarantined:
+        return f"quarantined: {quarantined[rule.name]}"
+    return late
+
+
+def _lateness(event: Event, now: datetime) -> str:
+    """The verdict on a text or call of which we know too long after it was said; else empty."""
+    if event.type not in ("message.received", "call.received"):
+        return ""
+    if event.source == "repair":
+        how, age = "fetched back", event.received_at - event.at
+    elif event.source == "webhook" and event.trust == "confirmed":
+        how, age = "proven", now - event.received_at
+    else:
+        return ""
+    return f"stale: {how} {round(age.total_seconds() / 60)} min late" if age > FRESH else ""
+
+
+def _once_within(rule: Rule, key: str, event: Event, under_way: UnderWay) -> str:
+    last = under_way.last_firing(rule.name, key) if rule.once_within else None
+    if last is None:
+        return ""
+    passed = (event.received_at - last).total_seconds()
+    return f"once_within: fired {round(passed)} s before" if passed < rule.once_within else ""
+
+
+def _others(rule: Rule, key: str, under_way: UnderWay, found: Admission) -> Sequence[str]:
+    """The runs that the rule's mode has something to say about."""
+    if rule.mode == "parallel" and not _lasts(rule):
+        return ()
+    return _without(under_way.runs(rule.name, key), found.cancels)
+
+
+def _overlap(rule: Rule, others: Sequence[str]) -> str:
+    if not others or rule.mode == "restart":
+        return ""
+    if rule.mode == "single":
+        return f"single: {others[0]} is under way"
+    if len(others) >= rule.max:
+        return f"{rule.mode}: {len(others)} runs are under way, which is its max"
+    return ""
+
+
+def _without(uids: Sequence[str], cancels: Collection[tuple[str, str]]) -> Sequence[str]:
+    if not cancels:
+        return uids
+    gone = {uid for uid, _ in cancels}
+    return [uid for uid in uids if uid not in gone]
+
+
+@lru_cache(maxsize=4096)
+def _lasts(rule: Rule) -> bool:
+    """Whether steps of this rule wait, so that a limit on its runs means something."""
+    return any(map(_waits, rule.steps))
+
+
+def _waits(step: Step) -> bool:
+    inside = (each for branch in step.branches.values() for each in branch)
+    return step.kind in ("wait", "wait_for") or any(map(_waits, inside))
+
+
+class Ranked(Protocol):
+    """What has a place among the runs of one event."""
+
+    @property
+    def rule(self) -> Rule:
+        """The rule that is run."""
+
+
+R = TypeVar("R", bound=Ranked)
+
+
+def ranks(runs: Iterable[R]) -> list[list[R]]:
+    """The runs of one event in the groups that start together, highest priority first."""
+    ordered = sorted(runs, key=_priority)
+    return [list(group) for _, group in groupby(ordered, key=_priority)]
+
+
+def stopped(runs: Iterable[R], rank: Sequence[R]) -> list[R]:
+    """Those of the runs that a stop in this rank keeps from starting: all of lower priority."""
+    return [run for run in runs if run.rule.priority < rank[0].rule.priority]
+
+
+def stop_reason(rule: str, stop: Stop) -> str:
+    """Why a run ends that another rule's stop keeps from starting."""
+    return stop.reason or f"stopped by rule {rule}"
+
+
+def _priority(run: Ranked) -> int:
+    return -run.rule.priority

@@ -1,5 +1,6 @@
-"""The house rules, held by tests: floors, sizes, a light door, a clean wheel, clean files."""
+"""Tests of the structure: layers, import circles, module names, sizes, light imports, the wheel."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -32,8 +33,8 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def test_floors_hold() -> None:
-    """No lower floor imports a higher one, and each outside library has its home."""
+def test_layers_hold() -> None:
+    """No lower layer imports a higher one, and each outside library is used where it belongs."""
     done = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         cwd=ROOT, capture_output=True, text=True, check=False,
@@ -58,20 +59,80 @@ def test_engine_is_a_source_root() -> None:
     assert [path.parent.name for path in (ROOT / "engine").glob("*/__init__.py")] == ["ringback"]
 
 
-def test_rooms_say_which_question_they_answer() -> None:
-    """Each room's first page is a docstring and nothing else; only the two doors import."""
-    for page in ENGINE.glob("*/__init__.py"):
-        text = page.read_text("utf-8").strip()
-        assert text.startswith('"""'), page
-        if page.parent.name == "testing":
-            continue  # the door of those who test plugins, as light as the other
-        assert not re.search(r"^(from|import) ", text, re.M), page
+def test_a_package_s_init_is_its_docstring() -> None:
+    """The `__init__` of a package imports nothing; only the two that authors import from do."""
+    for init in ENGINE.glob("*/**/__init__.py"):
+        text = init.read_text("utf-8").strip()
+        assert text.startswith('"""'), init
+        if init.parent.name == "testing":
+            continue  # what tests of plugins import from, as light as `ringback` itself
+        assert not re.search(r"^(from|import) ", text, re.M), init
 
 
-@pytest.mark.parametrize("door", ["ringback", "ringback.testing"])
-def test_the_doors_are_light(door: str) -> None:
+def modules() -> dict[str, Path]:
+    """The modules of the package by dotted name."""
+    found = {}
+    for path in ENGINE.rglob("*.py"):
+        parts = path.relative_to(ENGINE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports() -> dict[str, set[str]]:
+    """What each module imports of the package, inside functions and under TYPE_CHECKING too."""
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for name, path in known.items():
+        wanted = graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                wanted |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                source = node.module or ""
+                assert node.level == 0, f"{path}: a relative import"
+                whole = [f"{source}.{alias.name}" for alias in node.names]
+                wanted |= {full if full in known else source for full in whole}
+        wanted &= known.keys() - {name}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The strongly connected parts of more than one node (Tarjan's algorithm)."""
+    order: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        order[node] = low[node] = len(order)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in order:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == order[node]:
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for node in sorted(graph):
+        if node not in order:
+            visit(node)
+    return found
+
+
+def test_no_import_circle() -> None:
+    """No module imports itself through others, whenever and for whatever the import is made."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c"]]
+    assert circles(imports()) == []
+
+
+@pytest.mark.parametrize("package", ["ringback", "ringback.testing"])
+def test_what_authors_import_is_light(package: str) -> None:
     """`import ringback` loads none of the heavy libraries."""
-    code = f"import sys, {door}; print(' '.join(sys.modules))"
+    code = f"import sys, {package}; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "ringback.events" in loaded
@@ -84,8 +145,8 @@ def test_the_wheel_holds_the_package_alone(tmp_path: Path) -> None:
 
     (wheel,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     names = zipfile.ZipFile(wheel).namelist()
-    rooms = {name.partition("/")[0] for name in names}
-    assert {room for room in rooms if not room.endswith(".dist-info")} == {"ringback"}
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"ringback"}
     for wanted in (
         "ringback/py.typed", "ringback/cli/main.py", "ringback/cli/starter/plugins/auto_reply.py",
         "ringback/twilio/error_codes.json",

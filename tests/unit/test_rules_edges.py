@@ -15,9 +15,10 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files import load
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.language.cel import Fault, Language, Program
+from ringback.rules.language.function import Function
 from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.language.templates import as_text
-from ringback.rules.model import Function, Rule, RuleSpec
+from ringback.rules.model import Rule, RuleSpec
 from ringback.rules.timing.holidays import holidays_of
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)

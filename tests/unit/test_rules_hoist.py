@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ringback.events import Event
 from ringback.rules.language.cel import Fault, Language, Program
+from ringback.rules.language.function import Function
 from ringback.rules.language.scope import NoFacts, Scope
-from ringback.rules.model import Function
 from ringback.rules.timing.calendar import Hours, parse_open
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)

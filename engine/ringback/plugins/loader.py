@@ -40,7 +40,8 @@ from ringback.plugins.invoke import bind
 from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
 from ringback.plugins.settings import config_of
 from ringback.plugins.source_location import problem_from, problem_in
-from ringback.rules.model import Function, RuleSpec, StepKind
+from ringback.rules.language.function import Function
+from ringback.rules.model import RuleSpec, StepKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Rule: when this event, if this holds, do these steps. One shape for YAML and for Python."""
+"""Rule model: when this event, if this holds, do these steps. One shape for YAML and for Python."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,21 +28,6 @@ class RuleSpec:
     file: str
     line: int
     column: int = 1
-    plugin: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of a plugin for conditions and texts. Types are CEL's words.
-
-    It can be called free, `f(event.body)`, and as member of its first argument, `event.body.f()`.
-    """
-
-    name: str
-    call: Callable[..., Any]
-    args: tuple[str, ...]
-    returns: str
-    doc: str = ""
     plugin: str = ""
 
 

@@ -1,14 +1,14 @@
-"""What is the whole simulated Twilio? One object that holds every record and the four kernels.
+"""The state of a simulated Twilio: every record, and the clock, random numbers, ledger and plan.
 
-Clock, dice, ledger and plan decide when, by what chance, and what is written down; the tables hold
-what exists. Everything in here happens in one thread of one event loop.
+They decide when, by what chance, and what is written down; the tables hold what exists. Everything
+in here happens in one thread of one event loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ringback.simulator.clock import Clock
 from ringback.simulator.faults import Fault, Plan, faults_from
@@ -23,15 +23,34 @@ from ringback.simulator.records import (
     Resource,
     Table,
 )
-from ringback.simulator.webhook_client import Courier, Secret
-
-if TYPE_CHECKING:
-    from ringback.simulator.outbox import Outbox
-    from ringback.simulator.switchboard import Switchboard
-    from ringback.simulator.voice.records import Recording
+from ringback.simulator.voice.exchange import Exchange
+from ringback.simulator.voice.records import Recording
+from ringback.simulator.webhook_client import Courier, Delivery, Secret, Webhook
 
 NUMBERS = ("+14155550100", "+12125550101", "+18885550102")
 SHORT_CODE = "24242"
+
+
+class Webhooks(Protocol):
+    """What sends webhooks (`outbox.Outbox`, which knows the world)."""
+
+    @property
+    def answered(self) -> Mapping[str, int]:
+        """How many requests about a call or message have been answered, by SID."""
+
+    def tell(self, webhook: Webhook) -> None:
+        """Send a notification."""
+
+    def ask(self, webhook: Webhook, then: Callable[[Delivery], None]) -> None:
+        """Send a request whose reply is wanted."""
+
+
+class HasExchange(Protocol):
+    """What holds the telephone exchange of an account (`switchboard.Switchboard`)."""
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,7 @@ def identity_of(seed: int) -> Identity:
 
 
 class World:
-    """Everything that exists in the box, and the hands that change it."""
+    """Everything that exists in one simulated Twilio."""
 
     def __init__(self, options: Options, base_url: str = "") -> None:
         self.options = options
@@ -125,8 +144,8 @@ class World:
         self.connections: dict[str, Connection] = {}
         self.replies: dict[tuple[str, str], list[float]] = {}
         self.on_arrival: Callable[[Message], None] = lambda _: None
-        self.outbox: Outbox
-        self.switchboards: dict[str, Switchboard] = {}
+        self.outbox: Webhooks
+        self.switchboards: dict[str, HasExchange] = {}
         self.call_events: dict[str, list[dict[str, Any]]] = {}
         self.deleted_recordings: dict[str, list[Recording]] = {}
         self.list_fault: Fault | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from ringback.rules.language.function import Function
 from ringback.rules.language.functions import BUILTINS
 from ringback.rules.language.hoist import MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.language.literals import check_literals
@@ -26,7 +27,6 @@ from ringback.rules.language.messages import (
 from ringback.rules.language.patterns import matches
 from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
 from ringback.rules.language.tokens import names
-from ringback.rules.model import Function
 from ringback.rules.timing.calendar import Hours
 
 LONGEST_EXPRESSION = 4000

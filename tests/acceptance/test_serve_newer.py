@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback.store.journal import Journal
+from ringback.store.journal import open_store
 from ringback.store.log import Log
 
 ENVIRON = {
@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
     """The data folder of a node that has run, and stands still."""
     folder = tmp_path / "data"
     Log.open(folder / "log.db").close()
-    Journal(folder / "journal.db", threaded=False).close()
+    open_store(folder, threaded=False).close()
     return folder
 
 

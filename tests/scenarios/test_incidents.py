@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ringback.store.journal import set_meta
 from ringback.store.log import Log, insert
+from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer
 from ringback.store.writer import GroupWriter

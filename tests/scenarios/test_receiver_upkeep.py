@@ -12,7 +12,7 @@ import pytest
 from ringback.errors import StorageError
 from ringback.receiver.retention import tidy
 from ringback.runtime import iso
-from ringback.store.journal import Journal, set_meta
+from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR
 
@@ -29,9 +29,9 @@ def entry(number: int, days_old: float) -> Entry:
 
 async def matched(data: Path, cursor: int) -> None:
     """A journal whose worker has read the log up to there."""
-    journal = Journal(data / "journal.db")
-    await journal.write(lambda connection: set_meta(connection, CURSOR, str(cursor)))
-    journal.close()
+    store = open_store(data)
+    await store.journal.meta.set(CURSOR, str(cursor))
+    store.close()
 
 
 @pytest.fixture

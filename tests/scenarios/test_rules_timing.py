@@ -28,8 +28,8 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import runs
-from ringback.store.journal import Journal
-from ringback.store.log import Entry, Log, LogReader
+from ringback.store.journal import open_store
+from ringback.store.log import Entry, Log
 from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine
@@ -129,12 +129,12 @@ class World:
 
     async def boot(self) -> None:
         """Start a worker: it finds in the files what the last one left."""
-        self.journal = Journal(self.settings.data / "journal.db", threaded=False)
-        self.reader = LogReader(self.settings.data / "log.db")
+        self.store = open_store(self.settings.data, threaded=False)
+        self.journal = self.store.journal
         outbound = Outbound()
         channels = Channels({}, outbound, environ={})
         self.engine = Engine(
-            settings=self.settings, loaded=self.loaded, log_reader=self.reader,
+            settings=self.settings, loaded=self.loaded, log_reader=self.store.log,
             journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
             on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.runtime),
         )  # fmt: skip
@@ -160,8 +160,7 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.engine.sender.idle()
         self.engine.handlers.close()
-        self.journal.close()
-        self.reader.close()
+        self.store.close()
 
     async def text(self, who: str, body: str, *, crash: bool = False) -> None:
         """Somebody texts us. `crash` ends the worker when it has decided and done nothing yet."""

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from ringback.errors import GatewayError
 from ringback.runtime import iso
 from ringback.store import attempts, consents, evidence, matching
 from ringback.store.attempts import Verdict as SendVerdict
-from ringback.store.journal import set_meta
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.run import plan
@@ -149,7 +147,7 @@ def blind(connection: Any, boot: str, now: str, settle_at: str) -> int:
 async def hasty(matcher: Matcher, rows: Any, cursor: int | None) -> Any:
     """The cursor moves before what it passes is written."""
     if cursor is not None:
-        await matcher._journal.write(partial(set_meta, key=matching.CURSOR, value=str(cursor)))
+        await matcher._journal.meta.set(matching.CURSOR, str(cursor))
     return await REAL_MATCH(matcher, rows, cursor)
 
 

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from ringback.errors import StorageError
-from ringback.store.journal import Journal
+from ringback.store.database import SqliteDatabase
 from simulation.faults import Faults
 from simulation.loop import VirtualLoop
 
@@ -49,8 +49,8 @@ class Move(NamedTuple):
     reason: str
 
 
-class SimulatedJournal(Journal):
-    """A journal that commits in its own time. Once `dead`, nothing reaches the file any more."""
+class SimulatedDatabase(SqliteDatabase):
+    """A database that commits in its own time. Once `dead`, nothing reaches the file any more."""
 
     def __init__(
         self,

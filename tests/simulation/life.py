@@ -20,13 +20,13 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
-from ringback.store.journal import get_meta
+from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.twilio.rest import Request
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
-from simulation.disk import Move, SimulatedJournal
+from simulation.disk import Move, SimulatedDatabase
 from simulation.faults import Faults
 from simulation.loop import Clock, VirtualLoop
 from simulation.threads import SimulatedHandlers
@@ -148,22 +148,26 @@ class Life:
             on_moves(moves)
             hot()
 
-        self.journal = SimulatedJournal(
+        self.disk = SimulatedDatabase(
             folder / "journal.db", loop=self.loop, rng=rng, faults=faults, on_commit=committed
         )
         self._log = LogReader(folder / "log.db")
+        self._journal = Journal(self.disk, self._log)
         self._gateway = _Gateway(self.loop, twilio, hot)
         self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)
         self.engine = Engine(
-            settings=settings, loaded=rules(), log_reader=self._log, journal=self.journal,
+            settings=settings, loaded=rules(), log_reader=self._log, journal=self._journal,
             gateway=cast(Gateway, self._gateway), runtime=self.runtime, in_flight=None,
             on_poisoned=lambda reason: None, notices=_RecordedNotices(noticed),
             receiver=_Receiver(fetched), handlers=SimulatedHandlers(rng),
         )  # fmt: skip
-        self.engine.sender.paused = bool(get_meta(self.journal.reader, PAUSED))
         self.control = Control(self.engine, self.runtime, _nothing)
         self._stop = asyncio.Event()
-        self._run = self.loop.create_task(self.engine.run(self._stop, self.engine.watch.run))
+        self._run = self.loop.create_task(self._work())
+
+    async def _work(self) -> None:
+        self.engine.sender.paused = bool(await self._journal.meta.get(PAUSED))
+        await self.engine.run(self._stop, self.engine.watch.run)
 
     @property
     def ended(self) -> BaseException | str | None:
@@ -190,9 +194,9 @@ class Life:
         """Make an end of it, at whatever point it is: what it still does reaches neither the disk
         nor Twilio. Returns what asyncio had to complain about before."""
         complaints = list(self.loop.complaints)
-        self.journal.dead = self._gateway.dead = True
+        self.disk.dead = self._gateway.dead = True
         self.engine.sender.stopping = True
         self.loop.drain()
         self._log.close()
-        self.journal.close()
+        self._journal.close()
         return complaints

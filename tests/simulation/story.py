@@ -147,7 +147,7 @@ class Story:
         self.trace("node", "the faults end")
         self.faults = self.twilio.faults = calm()
         if self.life is not None:
-            self.life.journal.faults = self.faults
+            self.life.disk.faults = self.faults
 
     def run(self, until: float, steps: float = float("inf")) -> None:
         """Let time pass, one callback after the other, at most so many of the worker's."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ringback.cli.main import run
-from ringback.store.journal import Journal
+from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 
 FORM = "application/x-www-form-urlencoded"
@@ -35,7 +35,7 @@ async def data(tmp_path: Path) -> Path:
     """The data folder of a node that stands still and has recorded one text."""
     folder = tmp_path / "data"
     log = Log.open(folder / "log.db")
-    Journal(folder / "journal.db", threaded=False).close()
+    open_store(folder, threaded=False).close()
     at = "2026-01-01T00:00:00.000Z"
     await log.append(Entry(at, "message", "signed", "webhook", "", FORM, BODY.encode()))
     log.close()

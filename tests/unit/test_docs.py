@@ -17,7 +17,7 @@ from ringback.config import SETTING_NAMES, VARIABLES, Settings
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.plugins import hookspecs
 from ringback.project import Project
-from ringback.store.journal import Journal
+from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.store.sqlite import connect_reader
 
@@ -125,7 +125,7 @@ def test_every_event_type_is_explained() -> None:
 async def test_every_table_and_column_is_explained(tmp_path: Path) -> None:
     """tables.md has a heading for each table of a fresh node, and a row for each column."""
     Log.open(tmp_path / "log.db").close()
-    Journal(tmp_path / "journal.db", threaded=False).close()
+    open_store(tmp_path, threaded=False).close()
     text = page("tables.md")
     for file in ("log.db", "journal.db"):
         connection = connect_reader(tmp_path / file)

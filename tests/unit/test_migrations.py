@@ -8,7 +8,8 @@ import pytest
 
 from ringback.errors import DataError
 from ringback.store.backup import check
-from ringback.store.journal import Journal
+from ringback.store.database import SqliteDatabase
+from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.queries import Questions
 
@@ -28,7 +29,7 @@ def restore(folder: Path, shape: int) -> None:
 def open_both(folder: Path) -> None:
     """Open both files as a node does, which brings them to today's shape."""
     Log.open(folder / "log.db").close()
-    Journal(folder / "journal.db", threaded=False).close()
+    open_store(folder, threaded=False).close()
 
 
 def schema(path: Path) -> dict[str, str]:
@@ -91,5 +92,5 @@ def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> 
     connection.close()
     before = dump(path)
     with pytest.raises(DataError, match="newer Ringback"):
-        Journal(path, threaded=False)
+        SqliteDatabase(path, threaded=False)
     assert dump(path) == before

@@ -16,7 +16,8 @@ from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
 from ringback.store import attempts, matching, runs
 from ringback.store.attempts import Verdict
-from ringback.store.journal import Journal
+from ringback.store.database import SqliteDatabase
+from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
@@ -61,7 +62,8 @@ async def story(tmp_path: Path) -> Story:
               body.encode())
     )  # fmt: skip
     log.close()
-    journal = Journal(data / "journal.db", threaded=False)
+    store = open_store(data, threaded=False)
+    journal = store.journal
     event = Event(
         uid=told.event, type="message.received", at=START, received_at=START, account_sid="AC1",
         subject_sid=told.sid, sender=THEIRS, recipient=OURS, dedupe_key="one",
@@ -98,7 +100,7 @@ async def story(tmp_path: Path) -> Story:
         conversation=event.conversation, status="delivered", tag="t" * 24,
     )  # fmt: skip
     await journal.write(lambda c: matching.record(c, [Matched(delivered, None, "{}")], None))
-    journal.close()
+    store.close()
     return told
 
 
@@ -278,7 +280,7 @@ async def test_dev_data_is_read_when_no_node_has_run(
 async def test_questions_stay_quick(tmp_path: Path) -> None:
     """With 100,000 events and actions each question of the shell takes a few milliseconds."""
     path = tmp_path / "journal.db"
-    Journal(path, threaded=False).close()
+    SqliteDatabase(path, threaded=False).close()
     connection = connect_writer(path)
     connection.execute("begin")
     connection.execute(

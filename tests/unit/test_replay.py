@@ -12,8 +12,8 @@ from ringback.cli.main import cli
 from ringback.errors import RingbackError, UsageError
 from ringback.runtime import iso
 from ringback.store import matching, retention
-from ringback.store.journal import Journal
-from ringback.store.log import Entry, Log, LogReader
+from ringback.store.journal import open_store
+from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched
 from ringback.store.sqlite import connect_reader, connect_writer
 from ringback.testing.events import ACCOUNT, OURS, THEIRS
@@ -62,16 +62,14 @@ async def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                   urlencode(form).encode())
         )  # fmt: skip
     log.close()
-    reader = LogReader(tmp_path / "data" / "log.db")
-    journal = Journal(tmp_path / "data" / "journal.db", threaded=False)
+    store = open_store(tmp_path / "data", threaded=False)
     batch = [
         Matched(event, row.id, "{}")
-        for row in reader.after(0, 10)
+        for row in store.log.after(0, 10)
         for event in events_from(row, lambda: f"evt_{row.id}")  # noqa: B023 - called at once
     ]
-    await journal.write(lambda connection: matching.record(connection, batch, 3))
-    journal.close()
-    reader.close()
+    await store.journal.write(lambda connection: matching.record(connection, batch, 3))
+    store.close()
     return tmp_path
 
 

@@ -13,10 +13,11 @@ from ringback.cli.main import run
 from ringback.runtime import REAL, iso
 from ringback.store import retention, runs
 from ringback.store.backup import check
-from ringback.store.journal import Journal, set_meta
+from ringback.store.journal import open_store
 from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun, record
+from ringback.store.meta import set_meta
 from ringback.store.queries import Questions
 from ringback.store.runs import NewAction
 from ringback.store.sqlite import connect_writer
@@ -53,7 +54,8 @@ def text_of(number: int, sender: str) -> bytes:
 async def fill(data: Path, days: int) -> None:
     """One text a day from two people in turn, each answered by one action that was settled."""
     log = Log.open(data / "log.db")
-    journal = Journal(data / "journal.db", threaded=False)
+    store = open_store(data, threaded=False)
+    journal = store.journal
     for number in range(days):
         sender = f"+1202555010{number % 2}"
         entry = Entry(day(number), "message", "signed", "webhook", "", FORM,
@@ -76,7 +78,7 @@ async def fill(data: Path, days: int) -> None:
                 c, w.run_uid, state="done", reason="", now=w.planned_at, actions=[w], twiml="<x/>"
             )
         )
-    journal.close()
+    store.close()
     log.close()
 
 

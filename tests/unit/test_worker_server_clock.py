@@ -12,8 +12,8 @@ from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
 from ringback.runtime import Runtime, iso
 from ringback.store.attempts import StoredAction
-from ringback.store.journal import Journal
-from ringback.store.log import Log, LogReader
+from ringback.store.journal import open_store
+from ringback.store.log import Log
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.send.server_clock import REMEMBERED, ServerClock
 
@@ -105,13 +105,13 @@ def test_only_so_many_are_remembered() -> None:
 
 def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path) -> None:
     world = World()
-    journal = Journal(tmp_path / "journal.db")
+    Log.open(tmp_path / "log.db").close()
+    store = open_store(tmp_path)
     try:
         settings = replace(
             Settings(project=tmp_path, data=tmp_path, sender="+15550000001"), total_per_hour=1
         )
-        Log.open(tmp_path / "log.db").close()
-        gate = Gatekeeper(journal, LogReader(tmp_path / "log.db"), settings, world.runtime)
+        gate = Gatekeeper(store.journal, store.log, settings, world.runtime)
         wish = SendMessage(to="+15550000002", body="x")
         action = StoredAction(
             "act_1", "run_1", "evt_1", "r", wish.kind, json.dumps(to_params(wish)), "checked",
@@ -124,7 +124,7 @@ def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path)
         world.wait(3601)
         assert gate.look(action)[0] == "planned"
     finally:
-        journal.close()
+        store.close()
 
 
 def test_the_next_process_knows_what_was_heard_whatever_happened_to_our_clock() -> None:

@@ -60,7 +60,7 @@ async def held_back(data: Path) -> str:
 
 def say_if_paused(states: Sequence[str]) -> None:
     """Tell on stderr why actions in these states do not leave, when somebody said `pause`."""
-    from ringback.store.journal import get_meta
+    from ringback.store.meta import get_meta
     from ringback.store.sqlite import connect_reader, speaking
 
     if not {"planned", "deferred"}.intersection(states):
@@ -127,8 +127,8 @@ def resume(may_duplicate: bool) -> int:
 def _note_standing(data: Path, paused: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
     journal, or its worker runs after all. Raises StorageError and DataError."""
-    from ringback.store.journal import set_meta
     from ringback.store.locks import hold
+    from ringback.store.meta import set_meta
     from ringback.store.migrations import migrate_journal
     from ringback.store.sqlite import connect_writer, speaking
 

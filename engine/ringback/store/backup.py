@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringback.errors import RingbackError, StorageError
 from ringback.runtime import iso
-from ringback.store.journal import set_meta
+from ringback.store.meta import set_meta
 from ringback.store.restore import COPIED
 from ringback.store.sqlite import connect_reader, speaking
 

@@ -16,8 +16,8 @@ from ringback.errors import RingbackError
 from ringback.events import Event
 from ringback.runtime import iso
 from ringback.store.incidents import ERASED
-from ringback.store.journal import get_meta, set_meta
 from ringback.store.log import LogRow
+from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.retention import forget_events
 from ringback.store.sqlite import connect_writer, speaking

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ringback.outcomes import advance, normal_status, state_for
-from ringback.store import incidents
 from ringback.store.attempts import StoredAction
+from ringback.store.incidents import open_incident
 
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
@@ -154,4 +154,4 @@ def made_twice(
     """Twilio made an action twice, later than the settle time allows for: a person shall know.
     `uid` is that of the incident."""
     text = f"action {action_uid} was carried out twice: {sids[0]} and {sids[1]}"
-    incidents.opened(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)
+    open_incident(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)

@@ -10,7 +10,7 @@ from ringback.outcomes import advance, normal_status, rank, state_for
 from ringback.runtime import iso
 from ringback.store import evidence
 from ringback.store.consents import learn
-from ringback.store.journal import get_meta, set_meta
+from ringback.store.meta import get_meta, set_meta
 
 CURSOR = "cursor"
 _KIND_OF = {"message": "send_message", "call": "place_call"}

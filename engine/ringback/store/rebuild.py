@@ -12,9 +12,9 @@ from sqlite3 import Connection, DatabaseError
 from ringback.errors import RingbackError, StorageError
 from ringback.events import Event
 from ringback.store.events import KnownEvents
-from ringback.store.journal import set_meta
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import CURSOR, Matched, record
+from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, speaking
 from ringback.twilio.webhooks import events_from

@@ -1,19 +1,18 @@
-"""Does this journal know of everything that was sent? What is noted for that question, and what is
-held back when the answer may be no.
+"""Restore marks: how far the journal has come, and what is held back when it was put back.
 
 The journal carries a mark that moves on once a minute, and a small file beside it carries the same
 one. A journal with an older mark than the file's was put back from a copy.
 """
 
 import json
-import sqlite3
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from sqlite3 import Connection
 
 from ringback.errors import StorageError
 from ringback.store.attempts import COLUMNS, StoredAction
-from ringback.store.journal import get_meta, set_meta
+from ringback.store.database import Database
+from ringback.store.meta import get_meta, set_meta
 
 FILE = "journal.mark"
 COPIED = "copied_at"
@@ -69,34 +68,102 @@ def write_beside(data: Path, mark: Mark) -> None:
         raise StorageError(f"{path}: {error.strerror}") from error
 
 
-def get_mark(connection: sqlite3.Connection) -> Mark | None:
-    """The mark in the journal itself; None in one that has never been worked on."""
-    found = get_meta(connection, _MARK)
-    return Mark(**json.loads(found)) if found else None
+class Restore:
+    """What the journal knows of its own past, and what is held while that is in doubt."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def mark(self) -> Mark | None:
+        """The mark in the journal itself; None in one that has never been worked on."""
+        found = await self._database.read(get_meta, _MARK)
+        return Mark(**json.loads(found)) if found else None
+
+    async def move_mark(self, mark: Mark, heard: str = "") -> None:
+        """Move the journal's own mark, and keep what was `heard` of Twilio's time for the next
+        life."""
+        await self._database.write(_move_mark, mark, heard)
+
+    async def heard(self) -> str:
+        """What an earlier life heard of Twilio's time; empty when it heard nothing."""
+        return await self._database.read(get_meta, _HEARD)
+
+    async def copied_at(self) -> str:
+        """When this copy of a journal was made; empty when it is none."""
+        return await self._database.read(get_meta, COPIED)
+
+    async def held(self) -> Held | None:
+        """Why and since when sending is held; None when it is not."""
+        found = await self._database.read(get_meta, _HELD)
+        return Held(**json.loads(found)) if found else None
+
+    async def begin(self, mark: Mark, held: Held | None) -> None:
+        """Take the journal into use, and hold its sends when there is a reason to. From here on it
+        is no copy but the journal of this folder."""
+        await self._database.write(_begin, mark, held)
+
+    async def release(self, reason: str) -> None:
+        """Sends are not held any more; those that were looked for in vain may go out."""
+        await self._database.write(_release, reason)
+
+    async def is_new(self) -> bool:
+        """Whether the journal holds nothing yet."""
+        return await self._database.one("select 1 from events limit 1") is None
+
+    async def send_due(self, now: str) -> bool:
+        """Whether a text or a call is to go out at once."""
+        row = await self._database.one(
+            f"select 1 from actions where {_DUE} and kind in ('send_message', 'place_call') "
+            "limit 1",
+            (now,),
+        )
+        return row is not None
+
+    async def suspects(
+        self, began: str, looks: int, limit: int, *, fresh: bool = False
+    ) -> list[StoredAction]:
+        """Actions that may have been carried out already, though this journal does not know it, and
+        that were not looked for so often yet; oldest first. Not those that could not have been
+        tried before `began`.
+
+        Those that a webhook caused which came in after `began` are the `fresh` ones, apart from the
+        others.
+        """
+        there = "exists" if fresh else "not exists"
+        rows = await self._database.all(
+            f"select {COLUMNS} from actions where {_DUE} and polls < ? and {there} (select 1 "
+            "from events where events.uid = actions.event_uid and events.source = 'webhook' "
+            "and events.received_at >= ?) order by id limit ?",
+            (_EVER if fresh else began, looks, began, limit),
+        )
+        return [StoredAction(*row) for row in rows]
+
+    async def looked(self, uid: str, times: int, reason: str) -> None:
+        """This action was looked for so many times more, and nothing was found."""
+        await self._database.write(_looked, uid, times, reason)
+
+    async def looks_at(self, uid: str) -> int:
+        """How often an action was looked for."""
+        row = await self._database.one("select polls from actions where uid = ?", (uid,))
+        return int(row[0]) if row else 0
+
+    async def is_unsettled(self) -> bool:
+        """Whether the fate of any text or call is still unknown."""
+        row = await self._database.one(
+            "select 1 from actions where state = 'unknown' "
+            "and kind in ('send_message', 'place_call') limit 1"
+        )
+        return row is not None
 
 
-def put_mark(connection: sqlite3.Connection, mark: Mark, heard: str = "") -> None:
-    """Move the journal's own mark, and keep what was `heard` of Twilio's time for the next life."""
+def _move_mark(connection: Connection, mark: Mark, heard: str = "") -> None:
     set_meta(connection, _MARK, json.dumps(asdict(mark)))
     if heard:
         set_meta(connection, _HEARD, heard)
 
 
-def get_heard(connection: sqlite3.Connection) -> str:
-    """What an earlier life heard of Twilio's time; empty when it heard nothing."""
-    return get_meta(connection, _HEARD)
-
-
-def get_held(connection: sqlite3.Connection) -> Held | None:
-    """Why and since when sending is held; None when it is not."""
-    found = get_meta(connection, _HELD)
-    return Held(**json.loads(found)) if found else None
-
-
-def begin(connection: sqlite3.Connection, mark: Mark, held: Held | None) -> None:
-    """Take the journal into use, and hold its sends when there is a reason to. From here on it is
-    no copy but the journal of this folder."""
-    put_mark(connection, mark)
+def _begin(connection: Connection, mark: Mark, held: Held | None) -> None:
+    _move_mark(connection, mark)
     set_meta(connection, COPIED, "")
     if held is not None:
         set_meta(connection, _HELD, json.dumps(asdict(held)))
@@ -105,8 +172,7 @@ def begin(connection: sqlite3.Connection, mark: Mark, held: Held | None) -> None
         )
 
 
-def release(connection: sqlite3.Connection, reason: str) -> None:
-    """Sends are not held any more; those that were looked for in vain may go out."""
+def _release(connection: Connection, reason: str) -> None:
     set_meta(connection, _HELD, "")
     connection.execute(
         "update actions set polls = 0, reason = ? "
@@ -115,41 +181,15 @@ def release(connection: sqlite3.Connection, reason: str) -> None:
     )
 
 
-def anything(connection: sqlite3.Connection) -> bool:
-    """Whether the journal holds anything at all."""
-    return connection.execute("select 1 from events limit 1").fetchone() is not None
-
-
-def send_due(connection: sqlite3.Connection, now: str) -> bool:
-    """Whether a text or a call is to go out at once."""
-    row = connection.execute(
-        f"select 1 from actions where {_DUE} and kind in ('send_message', 'place_call') limit 1",
-        (now,),
-    ).fetchone()
-    return row is not None
-
-
-def suspects(
-    connection: sqlite3.Connection, began: str, looks: int, limit: int, *, fresh: bool = False
-) -> list[StoredAction]:
-    """Actions that may have been carried out already, though this journal does not know it, and
-    that were not looked for so often yet; oldest first. Not those that could not have been tried
-    before `began`.
-
-    Those that a webhook caused which came in after `began` are the `fresh` ones, apart from the
-    others.
-    """
-    there = "exists" if fresh else "not exists"
-    rows = connection.execute(
-        f"select {COLUMNS} from actions where {_DUE} and polls < ? and {there} (select 1 "
-        "from events where events.uid = actions.event_uid and events.source = 'webhook' "
-        "and events.received_at >= ?) order by id limit ?",
-        (_EVER if fresh else began, looks, began, limit),
+def _looked(connection: Connection, uid: str, times: int, reason: str) -> None:
+    connection.execute(
+        "update actions set polls = polls + ?, reason = ? "
+        "where uid = ? and state in ('planned', 'deferred')",
+        (times, reason, uid),
     )
-    return [StoredAction(*row) for row in rows]
 
 
-def subject(connection: sqlite3.Connection, event_uid: str) -> str:
+def subject(connection: Connection, event_uid: str) -> str:
     """The SID of what an event is about."""
     row = connection.execute(
         "select subject_sid from events where uid = ?", (event_uid,)
@@ -157,31 +197,7 @@ def subject(connection: sqlite3.Connection, event_uid: str) -> str:
     return str(row[0]) if row else ""
 
 
-def looked(connection: sqlite3.Connection, uids: Sequence[str], times: int, reason: str) -> None:
-    """These actions were looked for so many times more, and nothing was found."""
-    connection.executemany(
-        "update actions set polls = polls + ?, reason = ? "
-        "where uid = ? and state in ('planned', 'deferred')",
-        [(times, reason, uid) for uid in uids],
-    )
-
-
-def looks_at(connection: sqlite3.Connection, uid: str) -> int:
-    """How often an action was looked for."""
-    row = connection.execute("select polls from actions where uid = ?", (uid,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-def unsettled(connection: sqlite3.Connection) -> bool:
-    """Whether the fate of any text or call is still unknown."""
-    row = connection.execute(
-        "select 1 from actions where state = 'unknown' "
-        "and kind in ('send_message', 'place_call') limit 1"
-    ).fetchone()
-    return row is not None
-
-
-def busy(connection: sqlite3.Connection, before: str) -> bool:
+def busy(connection: Connection, before: str) -> bool:
     """Whether a run of before that moment has not said yet what it wishes."""
     row = connection.execute(
         "select 1 from runs where state in ('pending', 'running') and started_at < ? limit 1",

@@ -12,8 +12,8 @@ from sqlite3 import Connection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from ringback.store.journal import get_meta, set_meta
 from ringback.store.matching import cursor
+from ringback.store.meta import get_meta, set_meta
 from ringback.store.sqlite import connect_reader
 
 STEP = 1000

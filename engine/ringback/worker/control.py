@@ -11,7 +11,6 @@ from ringback.ipc import Message
 from ringback.runtime import Runtime, iso
 from ringback.store import attempts, evidence, replays, runs
 from ringback.store.attempts import StoredAction
-from ringback.store.journal import set_meta
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
 from ringback.worker.run.plan import DRAFT, patience
@@ -54,7 +53,7 @@ class Control:
         return {"ok": True, **result}
 
     async def _do_status(self, message: Message) -> dict[str, Any]:
-        return self._engine.status()
+        return await self._engine.status()
 
     async def _do_pause(self, message: Message) -> dict[str, Any]:
         """Hold sends from this moment on, whatever the disk says; it only decides whether that
@@ -89,7 +88,7 @@ class Control:
         if message.get("may_duplicate"):
             await self._engine.hold.end("a person let it out without looking for it at Twilio")
         self._engine.sender.refill()
-        why = self._engine.hold.why
+        why = await self._engine.hold.why()
         if why:
             return {"state": "held", "why": why}
         log.warning("sending goes on")
@@ -97,11 +96,12 @@ class Control:
 
     async def _note_switch(self, value: str) -> None:
         """Not by `write`: a refusal would restart the worker, which would forget the switch."""
-        await self._engine.journal.note(partial(set_meta, key=PAUSED, value=value))
+        await self._engine.journal.meta.note(PAUSED, value)
 
     async def _do_reload(self, message: Message) -> dict[str, Any]:
         problems = await self._reload()
-        return {"problems": problems, "rules": self._engine.status()["rules"]}
+        status = await self._engine.status()
+        return {"problems": problems, "rules": status["rules"]}
 
     async def _do_release(self, message: Message) -> dict[str, Any]:
         rule = str(message.get("rule") or "")

@@ -348,7 +348,7 @@ class Engine:
             # What was due is in the sender's hands now; only what comes later is waited for.
             await self._until(
                 self._clock, runs.next_due_run(self.journal.reader),
-                attempts.next_due_send(self.journal.reader, now), self.schedules.next_due(),
+                attempts.next_due_send(self.journal.reader, now), await self.schedules.next_due(),
             )  # fmt: skip
 
     async def _settle_loop(self) -> None:
@@ -385,14 +385,14 @@ class Engine:
                 raise self.journal.broken
             await asyncio.sleep(pause)
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """What the worker is doing, for the shell and the health page."""
         return {
             "cursor": self.matcher.cursor,
             "jobs": len(self.queue),
             "sending": self.sender.busy,
             "paused": self.sender.paused,
-            "held": self.hold.why,
+            "held": await self.hold.why(),
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),
         }

@@ -18,9 +18,8 @@ from ringback.gateway.safe_http import Outbound
 from ringback.inflight import InFlight, UserCall
 from ringback.ipc import serve, socket_path
 from ringback.runtime import REAL
-from ringback.store.journal import Journal, get_meta
+from ringback.store.journal import open_store
 from ringback.store.locks import hold
-from ringback.store.log import LogReader
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.reload import Load, Reloading
@@ -86,8 +85,7 @@ async def _work(
     in_flight = InFlight.create(inflight_path)
     in_flight.beat()
     loaded = load(settings)
-    journal = Journal(settings.data / "journal.db")
-    log_reader = LogReader(settings.data / "log.db")
+    store = open_store(settings.data)
     stop = asyncio.Event()
     code = 0
 
@@ -98,19 +96,18 @@ async def _work(
         stop.set()
 
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(journal.close)
-        stack.callback(log_reader.close)
+        stack.callback(store.close)
         gateway = await stack.enter_async_context(_gateway(settings))
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
-            settings=settings, loaded=loaded, log_reader=log_reader, journal=journal,
+            settings=settings, loaded=loaded, log_reader=store.log, journal=store.journal,
             gateway=gateway, runtime=REAL, in_flight=in_flight, on_poisoned=restart,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
                 going_out=settings.notify,
             ),
         )  # fmt: skip
-        engine.sender.paused = bool(get_meta(journal.reader, PAUSED))
+        engine.sender.paused = bool(await store.journal.meta.get(PAUSED))
         if engine.sender.paused:
             log.warning("paused by a person: nothing is sent until `ringback resume`")
 

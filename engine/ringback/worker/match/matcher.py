@@ -15,8 +15,9 @@ from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
 from ringback.store import events, matching, replays
+from ringback.store.database import Connection
 from ringback.store.events import KnownEvents, record_internal
-from ringback.store.journal import Connection, Journal
+from ringback.store.journal import Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.twilio.webhooks import events_from

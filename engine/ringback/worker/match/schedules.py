@@ -4,14 +4,12 @@ A time that passed while the node was down is made up for once, not once for eac
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from ringback.events import Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
 from ringback.rules.timing.cron import RULE_FIELD
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import timers
 from ringback.store.journal import Journal
 from ringback.store.timers import Timer
 
@@ -27,34 +25,31 @@ class Schedules:
         self._runtime = runtime
         self._on_event = on_event
 
-    def next_due(self) -> str | None:
+    async def next_due(self) -> str | None:
         """When the next schedule comes due."""
-        return timers.next_timer(self._journal.reader)
+        return await self._journal.timers.next_due()
 
     async def step(self) -> None:
         """Set timers for new schedules, drop those of gone ones, fire what is due."""
-        known = timers.timers(self._journal.reader, KIND)
+        known = await self._journal.timers.of_kind(KIND)
         wanted = {
             f"{KIND}:{rule.name}": rule
             for rule in self.ruleset.rules
             if rule.schedule is not None and rule.state != "off"
         }
         for key in known.keys() - wanted.keys():
-            await self._journal.write(partial(timers.drop_timer, key=key))
+            await self._journal.timers.drop(key)
         now = self._runtime.now()
         for key, rule in wanted.items():
             timer = known.get(key)
             if timer is None or timer.payload != _payload(rule):
                 following = self._following(key, rule)
                 if following is not None:
-                    await self._journal.write(partial(timers.set_timer, timer=following))
+                    await self._journal.timers.set(following)
             elif from_iso(timer.due_at) <= now:
-                await self._journal.write(
-                    partial(
-                        timers.fire, event=self._event(rule, timer),
-                        following=self._following(key, rule), key=key,
-                    )
-                )  # fmt: skip
+                await self._journal.timers.fire(
+                    self._event(rule, timer), self._following(key, rule), key
+                )
                 self._on_event()
 
     def _following(self, key: str, rule: Rule) -> Timer | None:

@@ -1,10 +1,8 @@
 """What is wrong right now? One open incident for each matter, however often it shows itself."""
 
 import logging
-from functools import partial
 
 from ringback.runtime import Runtime
-from ringback.store import incidents
 from ringback.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -20,23 +18,19 @@ class Incidents:
     async def open(self, key: str, kind: str, text: str) -> None:
         """Something is wrong. The same key while it is open only counts."""
         uid, now = self._runtime.uid("inc"), self._runtime.now()
-        if await self._journal.write(
-            partial(incidents.opened, uid=uid, key=key, kind=kind, text=text, now=now)
-        ):
+        if await self._journal.incidents.open(uid, key, kind, text, now):
             log.error("incident %s: %s", key, text)
 
     async def resolve(self, key: str, kind: str, text: str = "") -> None:
         """It is right again. Nothing happens when no incident of this key is open."""
         uid, now = self._runtime.uid("evt"), self._runtime.now()
-        if await self._journal.write(
-            partial(incidents.resolved, event_uid=uid, key=key, kind=kind, text=text, now=now)
-        ):
+        if await self._journal.incidents.resolve(uid, key, kind, text, now):
             log.warning("incident %s is over: %s", key, text or kind)
 
     async def settle(self, kind: str, still: dict[str, str]) -> None:
         """Make the open incidents of a kind those in `still` (key to text), and no others."""
         for key, text in still.items():
             await self.open(key, kind, text)
-        for key in incidents.open_keys(self._journal.reader, kind):
+        for key in await self._journal.incidents.open_keys(kind):
             if key not in still:
                 await self.resolve(key, kind)

@@ -11,7 +11,6 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,7 +19,7 @@ from ringback.errors import GatewayError
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import incidents
-from ringback.store.journal import Journal, get_meta, set_meta
+from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.send.reader import GatewayReader
@@ -80,7 +79,7 @@ class Repairer:
         until = await self._now() - timedelta(seconds=self._settings.settle_seconds / 2)
         since = await self._since(until)
         count = await self._messages(since, until) + await self._calls(since, until)
-        await self._journal.write(partial(set_meta, key=DONE, value=iso(until)))
+        await self._journal.meta.set(DONE, iso(until))
         if count:
             text = f"{count} events since {iso(since)} had not come by webhook and were fetched"
             await self._incidents.open(f"repair:{iso(until)}", "repair", text)
@@ -103,14 +102,13 @@ class Repairer:
         That is noted at once: should the first looks fail, what comes in meanwhile must not hide
         what did not.
         """
-        reader = self._journal.reader
-        known = get_meta(reader, DONE)
+        known = await self._journal.meta.get(DONE)
         if known and from_iso(known) > until + OVERLAP:  # noted by a clock that was wrong
             known = iso(until - FIRST_LOOK)
         if not known:
-            last, first = incidents.last_received(reader), until - FIRST_LOOK
+            last, first = incidents.last_received(self._journal.reader), until - FIRST_LOOK
             known = iso(min(first, from_iso(last)) if last else first)
-            await self._journal.write(partial(set_meta, key=DONE, value=known))
+            await self._journal.meta.set(DONE, known)
         return max(from_iso(known) - OVERLAP, until - LONGEST_GAP)
 
     async def _messages(self, since: datetime, until: datetime) -> int:

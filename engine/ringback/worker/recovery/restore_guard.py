@@ -21,7 +21,7 @@ from ringback.errors import GatewayError, RingbackError, StorageError
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts, restore
 from ringback.store.attempts import CREATES, StoredAction
-from ringback.store.journal import Journal, get_meta
+from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.restore import Held, Mark
 from ringback.twilio.rest import Request, path
@@ -87,27 +87,26 @@ class RestoreGuard:
         self._target: int | None = None
         self._caught_up = ""
 
-    @property
-    def why(self) -> str:
+    async def why(self) -> str:
         """Why nothing is sent, and what that waits for; empty when sending is not held."""
         if self.held is None:
             return ""
-        waits = self._not_yet(self.held) or "what it may not know of is looked for at Twilio"
+        waits = await self._not_yet(self.held) or "what it may not know of is looked for at Twilio"
         return f"the journal {self.held.why}; {waits}"
 
     async def begin(self) -> None:
         """Take the journal into use. Before anything is offered to the sender."""
-        reader, now = self._journal.reader, iso(self._runtime.now())
-        self._gateway_reader.clock.restore(restore.get_heard(reader))
-        noted, beside = restore.get_mark(reader), restore.read_beside(self._settings.data)
-        held = restore.get_held(reader)
-        why = self._doubt(noted, beside, now)
+        known, now = self._journal.restore, iso(self._runtime.now())
+        self._gateway_reader.clock.restore(await known.heard())
+        noted, beside = await known.mark(), restore.read_beside(self._settings.data)
+        held = await known.held()
+        why = await self._doubt(noted, beside, now)
         if why:
             since = held.since if held else noted.at if noted else EVER
             held = Held(why, since, now)
         number = max(mark.number if mark else 0 for mark in (noted, beside)) + 1
         mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now)
-        await self._journal.write(partial(restore.begin, mark=mark, held=held))
+        await known.begin(mark, held)
         restore.write_beside(self._settings.data, mark)
         self._mark, self.held = mark, held
         self._started = self._runtime.monotonic()
@@ -118,17 +117,16 @@ class RestoreGuard:
                 "is looked for at Twilio first; then sending goes on by itself",
             )  # fmt: skip
 
-    def _doubt(self, noted: Mark | None, beside: Mark | None, now: str) -> str:
+    async def _doubt(self, noted: Mark | None, beside: Mark | None, now: str) -> str:
         """Why this journal may not know what was sent; empty when there is no reason to think so.
 
         A journal that has just begun when the worker died has perhaps no mark beside it yet.
         """
-        reader = self._journal.reader
-        copied = get_meta(reader, restore.COPIED)
+        copied = await self._journal.restore.copied_at()
         if copied:
             return f"is a copy that was made at {copied}"
         if noted is None:
-            fresh = not restore.anything(reader)
+            fresh = await self._journal.restore.is_new()
             replaced = beside is not None and (not fresh or self._log.last_id() > 0)
             return "is not the one that was here before" if replaced else ""
         if beside is None:
@@ -138,7 +136,8 @@ class RestoreGuard:
             return "is not the one that was here before"
         if beside.number > noted.number:
             return f"was put back: it ends at {noted.at}, and was worked on until {beside.at}"
-        if from_iso(now) - from_iso(noted.at) > LONG and restore.send_due(reader, now):
+        idle = from_iso(now) - from_iso(noted.at)
+        if idle > LONG and await self._journal.restore.send_due(now):
             return f"was left at {noted.at} with something to send"
         return ""
 
@@ -164,7 +163,7 @@ class RestoreGuard:
         mark = replace(self._mark, number=self._mark.number + 1, at=iso(self._runtime.now()))
         try:
             heard = self._gateway_reader.clock.note()
-            await self._journal.write(partial(restore.put_mark, mark=mark, heard=heard))
+            await self._journal.restore.move_mark(mark, heard)
             self._mark = mark
             restore.write_beside(self._settings.data, mark)
         except StorageError as error:
@@ -173,11 +172,11 @@ class RestoreGuard:
     async def step(self) -> None:
         """Look once for everything that is held, when the time for it has come. The hold is over
         when there is nothing left to look for."""
-        if self.held is None or self._not_yet(self.held):
+        if self.held is None or await self._not_yet(self.held):
             return
-        reader, began = self._journal.reader, self.held.began
-        found = restore.suspects(reader, began, POLLS, AT_ONCE)
-        fresh = restore.suspects(reader, began, POLLS, AT_ONCE, fresh=True)
+        suspects, began = self._journal.restore.suspects, self.held.began
+        found = await suspects(began, POLLS, AT_ONCE)
+        fresh = await suspects(began, POLLS, AT_ONCE, fresh=True)
         found += [action for action in fresh if not await self._young(action)]
         if not found:
             await self.end("no record of it was found at Twilio: it may be sent")
@@ -197,30 +196,31 @@ class RestoreGuard:
         """Sending goes on; False when it was not held. `reason` is noted with what was held."""
         if self.held is None:
             return False
-        await self._journal.write(partial(restore.release, reason=reason))
+        await self._journal.restore.release(reason)
         self.held = None
         await self._incidents.resolve(KIND, KIND, reason)
         self._sender.held = False
         self._sender.refill()
         return True
 
-    def _not_yet(self, held: Held) -> str:
+    async def _not_yet(self, held: Held) -> str:
         """What has to come before a look can be trusted; empty when nothing has."""
-        reader, passed = self._journal.reader, self._runtime.monotonic() - self._started
+        passed = self._runtime.monotonic() - self._started
         if passed < self._settings.settle_seconds:
             return "requests of before may still be under way"
         if self._target is None:
             start = self._gateway_reader.clock.now() - timedelta(seconds=passed)
-            if self._gateway_reader.gateway is not None and get_meta(reader, DONE) < iso(start):
+            reads = self._gateway_reader.gateway is not None
+            if reads and await self._journal.meta.get(DONE) < iso(start):
                 return "what came in meanwhile has not been fetched back yet"
             self._target = self._log.last_id()
         left = self._target - self._matcher.cursor
         if left > 0:
             return f"{left} recorded requests are not matched yet"
         self._caught_up = self._caught_up or iso(self._runtime.now())
-        if restore.busy(reader, self._caught_up):
+        if restore.busy(self._journal.reader, self._caught_up):
             return "rules are still at work on what was recorded before"
-        if restore.unsettled(reader):
+        if await self._journal.restore.is_unsettled():
             return "the fate of some sends is still unknown"
         return ""
 
@@ -276,7 +276,7 @@ class RestoreGuard:
             await self._park(action, UNLIKE)
             return
         fresh = [record for record in found if record is not None]
-        looks = restore.looks_at(self._journal.reader, action.uid) + 1
+        looks = await self._journal.restore.looks_at(action.uid) + 1
         if fresh:
             await self._settler.claim(action, fresh[:1], states=_PLANNED)
         elif looks >= POLLS and action.policy == "at_most_once":
@@ -285,9 +285,7 @@ class RestoreGuard:
             await self._looked(action, 1, f"held; not in Twilio's list, look {looks}")
 
     async def _looked(self, action: StoredAction, times: int, reason: str) -> None:
-        await self._journal.write(
-            partial(restore.looked, uids=[action.uid], times=times, reason=reason)
-        )
+        await self._journal.restore.looked(action.uid, times, reason)
 
     async def _park(self, action: StoredAction, why: str) -> None:
         assert self.held is not None

@@ -22,8 +22,9 @@ from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.runtime import Runtime, iso
 from ringback.store import action_ends, attempts, runs
 from ringback.store.attempts import StoredAction
+from ringback.store.database import Connection
 from ringback.store.facts import JournalFacts
-from ringback.store.journal import Connection, Journal
+from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import NewAction
 from ringback.twilio.error_codes import error_class

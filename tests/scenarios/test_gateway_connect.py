@@ -206,10 +206,10 @@ def test_the_secret_of_the_path_is_not_shown(
 
 KILLED = """
 import os, signal, sys
-from ringback.gateway import wiring
+from ringback.gateway import webhook_setup
 from ringback.cli import connect as module
 from ringback.cli.main import run
-real = wiring.set_on
+real = webhook_setup.set_on
 done = []
 async def deadly(gateway, sid, values):
     if len(done) == int(sys.argv[1]):

@@ -17,7 +17,7 @@ LONGER: dict[str, str] = {}
 """Files that may be longer than 400 lines, each with its reason."""
 
 HEAVY = (
-    "aiosqlite", "cel_expr_python", "click", "httpx", "phonenumbers", "pluggy",
+    "aiohttp", "aiosqlite", "cel_expr_python", "click", "httpx", "phonenumbers", "pluggy",
     "prometheus_client", "pydantic", "rich", "sqlite3", "sqlite_utils", "starlette", "twilio",
     "uvicorn", "yaml",
 )  # fmt: skip

@@ -37,7 +37,9 @@ def test_importing_ringback_loads_only_the_nouns() -> None:
 def test_a_plugin_that_uses_a_rule_does_not_load_a_server() -> None:
     """`@rule` brings the rule model, but nothing that opens sockets or databases."""
     loaded = loaded_after("from ringback import rule, hookimpl")
-    assert loaded.isdisjoint({"httpx", "starlette", "sqlite_utils", "sqlite3", "uvicorn", "twilio"})
+    assert loaded.isdisjoint(
+        {"aiohttp", "httpx", "starlette", "sqlite_utils", "sqlite3", "uvicorn", "twilio"}
+    )
 
 
 def test_everything_the_door_names_is_there() -> None:

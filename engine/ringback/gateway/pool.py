@@ -1,24 +1,29 @@
-"""The one place that opens HTTP connections to the outside.
+"""HTTP pool: the one place that opens connections to the outside, one exchange a time on each.
 
-A `Pool` is a stack of lanes, each one connection of httpcore, the layer under httpx. httpx 0.28
-rescans a client's whole pool on each request and collapses at 50 in flight on one client; a lane
-has nothing to scan, and costs a third less CPU. The lane used last is used next, so connections
-stay warm and a quiet gateway keeps few.
+httpx over aiohttp's transport. Connections, TLS, tunnels and parsing are aiohttp's. Added here is
+what a caller needs who must not send twice: whether anything can have left, one attempt and no
+more, and bounds on time and bytes.
 """
 
 import asyncio
+import os
+import re
+import socket
 import ssl
-from collections import deque
+from abc import ABC, abstractmethod
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from time import monotonic
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+from weakref import WeakSet
 
-import httpcore
+import aiohttp
 import httpx
+from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from ringback.gateway.proxy import Proxy
-from ringback.gateway.stream import Network
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
@@ -27,11 +32,10 @@ KEEPALIVE_SECONDS = 15.0
 BODY_CAP = 256 * 1024
 LIST_CAP = 16 * 1024 * 1024
 """For what is only read: a page of a thousand long texts in escapes has 10 MiB."""
-IDLE_SECONDS = 60.0
 
 
 class NotSent(Exception):
-    """No byte of the request left: DNS, refused, TLS, no free lane, an illegal header."""
+    """No byte of the request left: DNS, refused, TLS, no free connection, an illegal header."""
 
 
 class Broken(Exception):
@@ -65,24 +69,48 @@ class Answer:
     fault: str = ""
 
 
+class Closing(ABC):
+    """An async context manager that ends with `aclose`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
 @dataclass(slots=True)
-class _Lane:
-    origin: httpcore.Origin
-    connection: httpcore.AsyncConnectionInterface
-    used: float = 0.0
+class _Exchange:
+    """One request as it is to be written. `connected` from when its bytes may leave."""
+
+    target: URL
+    headers: list[tuple[str, str]] = field(repr=False)
+    connected: bool = False
 
 
-class Pool:
-    """Up to `lanes` exchanges at a time. Follows no redirect, keeps no cookie, retries nothing.
+_CURRENT: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class Pool(Closing):
+    """Up to `size` exchanges at a time. Follows no redirect, keeps no cookie, retries nothing.
 
     `tls=False` is for a base that is plain HTTP: the certificates of the system are not loaded, and
     https is refused. `proxy` tunnels https to where it serves. Used within one event loop; `aclose`
-    when done.
+    when done, which also ends the exchanges that still run.
     """
 
     def __init__(
         self,
-        lanes: int = 50,
+        size: int = 50,
         *,
         tls: bool = True,
         verify: ssl.SSLContext | None = None,
@@ -91,8 +119,10 @@ class Pool:
         self._tls = tls
         self._verify = verify
         self._proxy = proxy
-        self._free: deque[_Lane] = deque()
-        self._gate = asyncio.Semaphore(lanes)
+        self._free = asyncio.Semaphore(size)
+        self._session: aiohttp.ClientSession | None = None
+        self._direct: AiohttpTransport | None = None
+        self._tunnel: AiohttpTransport | None = None
         self._closed = False
 
     async def exchange(
@@ -113,215 +143,225 @@ class Pool:
         """
         problem: Exception
         try:
-            request = _request(method, url, headers, body, limits, sni)
+            target, host = _parsed(url)
+            request = _request(method, target, host, headers, body, limits, sni)
         except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
             problem = NotSent("the request cannot be written as HTTP")
         else:
-            # Raised after the except clauses, so that no exception of httpcore, which may hold the
+            # Raised after the except clauses, so that no exception of aiohttp, which may hold the
             # request and its credentials, hangs on as the context of ours.
-            result = await self._guarded(request, limits)
+            result = await self._guarded(request, target, limits)
             if isinstance(result, Answer):
                 return result
             problem = result
         raise problem
 
-    async def _guarded(self, request: httpcore.Request, limits: Limits) -> Answer | Exception:
-        if self._gate.locked():
-            try:
-                async with asyncio.timeout(limits.connect):
-                    await self._gate.acquire()
-            except TimeoutError:
-                return NotSent("every connection was busy")
-        else:
-            await self._gate.acquire()
-        lane: _Lane | None = None
+    async def _guarded(
+        self, request: httpx.Request, target: URL, limits: Limits
+    ) -> Answer | Exception:
+        try:
+            async with asyncio.timeout(limits.connect):
+                await self._free.acquire()
+        except TimeoutError:
+            return NotSent("every connection was busy")
+        exchange = _Exchange(target, _written(request))
+        token = _CURRENT.set(exchange)
+        via = self._proxy if self._proxy is not None and self._proxy.tunnels(str(target)) else None
         try:
             async with asyncio.timeout(limits.total):
-                lane = await self._take(request.url.origin)
-                return await _exchange(lane.connection, request, limits)
+                return await _read(await self._transport(via).handle_async_request(request), limits)
         except TimeoutError:
-            return self._failed(Broken, f"no full answer within {limits.total:g} s", lane)
-        except _NOT_SENT as error:
-            return self._failed(NotSent, _words(error), lane)
-        except _BROKEN as error:
-            return self._failed(Broken, _words(error), lane)
+            said = f"no full answer within {limits.total:g} s"
+        except (aiohttp.ClientError, httpx.TransportError, OSError) as error:
+            said = _words(error)
         finally:
-            self._gate.release()
-            if lane is not None:
-                await self._put_back(lane)
+            _CURRENT.reset(token)
+            self._free.release()
+        if exchange.connected:
+            return Broken(said)
+        return NotSent(said if via is None else f"{said} at the proxy {via.url}")
 
-    def _failed(self, kind: type[NotSent | Broken], said: str, lane: _Lane | None) -> Exception:
-        if self._proxy is None or lane is None or not _unsent(lane.connection):
-            return kind(said)
-        return NotSent(f"{said} at the proxy {self._proxy.url}")
-
-    async def _take(self, origin: httpcore.Origin) -> _Lane:
-        """The lane used last for this origin whose connection is still good; else a new one."""
-        for lane in reversed(self._free):
-            if lane.origin == origin:
-                self._free.remove(lane)
-                if not lane.connection.is_closed() and not lane.connection.has_expired():
-                    return lane
-                await lane.connection.aclose()
-                break
-        return _Lane(origin, self._connection(origin))
-
-    async def _put_back(self, lane: _Lane) -> None:
-        """The lane used last goes on top; one that lay unused at the bottom for long is closed."""
-        connection = lane.connection
-        if self._closed or not connection.is_idle() or _leftover(connection):
-            # Bytes behind an answer would be taken for the answer to the next request.
-            await connection.aclose()
-            return
-        lane.used = monotonic()
-        self._free.append(lane)
-        if lane.used - self._free[0].used > IDLE_SECONDS:
-            await self._free.popleft().connection.aclose()
-
-    def _connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+    def _transport(self, via: Proxy | None) -> AiohttpTransport:
+        """The transport through this proxy, or through none. Both share connections and rules."""
+        if self._closed:
+            raise _Ended("the pool is closed")
+        ready = self._direct if via is None else self._tunnel
+        if ready is not None:
+            return ready
         trust = self._verify or (_trust() if self._tls else _no_trust())
-        proxy = self._proxy if origin.scheme == b"https" else None
-        if proxy is not None and proxy.serves(origin.host.decode("ascii"), origin.port):
-            return httpcore.AsyncHTTPProxy(
-                proxy.url,
-                proxy_headers=[(n.encode("ascii"), v.encode("ascii")) for n, v in proxy.headers],
-                ssl_context=trust,
-                proxy_ssl_context=trust if proxy.url.startswith("https:") else None,
-                keepalive_expiry=KEEPALIVE_SECONDS,
-            ).create_connection(origin)
-        return httpcore.AsyncHTTPConnection(
-            origin,
-            ssl_context=trust,
-            keepalive_expiry=KEEPALIVE_SECONDS,
-            retries=0,
-            http1=True,
-            http2=False,
-            network_backend=Network(),
-        )
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=_Connector(trust),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,),
+            )
+        if via is None:
+            self._direct = AiohttpTransport(client=self._session, verify=trust)
+            return self._direct
+        proxy = httpx.Proxy(via.url, headers=list(via.headers))
+        self._tunnel = AiohttpTransport(client=self._session, verify=trust, proxy=proxy)
+        return self._tunnel
 
     async def aclose(self) -> None:
-        """Close every connection. Exchanges that still run close theirs when they end."""
+        """Close every connection."""
         self._closed = True
-        while self._free:
-            await self._free.pop().connection.aclose()
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """aiohttp's connections, looked at before one is used again, and note of who has one."""
+
+    def __init__(self, trust: ssl.SSLContext) -> None:
+        # `limit=0`: the pool itself bounds the exchanges, and tells waiting from connecting.
+        super().__init__(ssl=trust, limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
+        self._used: WeakSet[asyncio.Protocol] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """A new connection, or one that has been silent since its last answer."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self._used:
+                break
+            # Let the loop read what the peer did since: it may have closed. Bytes that nobody asked
+            # for would be taken for the answer to this request.
+            await asyncio.sleep(0)
+            if protocol.is_connected() and not protocol.should_close:
+                break
+            connection.close()
+        if protocol is not None:
+            self._used.add(protocol)
+        _CURRENT.get().connected = True
+        return connection
+
+
+async def _once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Middleware: the address and the names of headers as they were given, and no second attempt.
+
+    aiohttp would send a GET or a DELETE again when the connection ends under it.
+    """
+    exchange = _CURRENT.get()
+    request.url = exchange.target
+    request.headers.clear()
+    request.headers.extend(exchange.headers)
+    if request.proxy_headers:
+        # httpx has put the names into small letters; there are old proxies.
+        capital = ((name.title(), value) for name, value in request.proxy_headers.items())
+        request.proxy_headers = type(request.headers)(capital)
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as error:
+        raise _Ended(_words(error)) from None
+
+
+class _Ended(aiohttp.ClientError):
+    """An attempt ended without an answer, for a reason in words. aiohttp repeats none such."""
 
 
 def _request(
-    method: str, url: str, headers: list[tuple[str, str]], body: bytes, limits: Limits, sni: str
-) -> httpcore.Request:
-    target, host = _parsed(url)
-    written = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers]
-    if not any(name.lower() == b"host" for name, _ in written):
-        written.insert(0, (b"Host", host))
-    written.append((b"Accept-Encoding", b"identity"))
+    method: str,
+    target: URL,
+    host: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    limits: Limits,
+    sni: str,
+) -> httpx.Request:
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or _ILLEGAL.search(value):
+            raise ValueError("a header that cannot be written")
+    given = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    if not any(name.lower() == "host" for name, _ in given):
+        given.insert(0, ("Host", host))
+    given.append(("Accept-Encoding", "identity"))
     if body or method not in ("GET", "DELETE"):
-        written.append((b"Content-Length", str(len(body)).encode()))
-    extensions: dict[str, Any] = {
-        "timeout": {
-            "connect": limits.connect,
-            "read": limits.read,
-            "write": limits.read,
-            "pool": limits.connect,
-        }
-    }
+        given.append(("Content-Length", str(len(body))))
+    timeout = {"connect": limits.connect, "pool": limits.connect, "read": limits.read}
+    extensions: dict[str, Any] = {"timeout": timeout}
     if sni:
         extensions["sni_hostname"] = sni
-    return httpcore.Request(
-        method.encode("ascii"), target, headers=written, content=body, extensions=extensions
-    )
+    return httpx.Request(method, str(target), headers=given, content=body, extensions=extensions)
+
+
+def _written(request: httpx.Request) -> list[tuple[str, str]]:
+    """The headers with their names as they were given, which httpx keeps in its raw list."""
+    return [(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
 
 
 @lru_cache(maxsize=256)
-def _parsed(url: str) -> tuple[httpcore.URL, bytes]:
+def _parsed(url: str) -> tuple[URL, str]:
     # Reading an address takes its time, and most requests go to one of a few.
     read = httpx.URL(url)
     if read.scheme not in ("http", "https") or not read.host:
         raise ValueError("not an http or https address")
-    target = httpcore.URL(
-        scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path
-    )
-    return target, read.netloc
+    host = read.netloc.decode("ascii")
+    # As httpx spells it, which leaves %-escapes alone: a signature covers the address.
+    return URL(f"{read.scheme}://{host}{read.raw_path.decode('ascii')}", encoded=True), host
 
 
-def _unsent(connection: httpcore.AsyncConnectionInterface) -> bool:
-    """Whether the tunnel through the proxy does not stand yet, so that no byte can have left.
-
-    httpcore shows this nowhere public; a test with a proxy that never answers holds it to that.
-    """
-    return getattr(connection, "_connected", True) is False
-
-
-def _leftover(connection: httpcore.AsyncConnectionInterface) -> bool:
-    """Whether the peer sent more than the one answer, so that the connection is out of step.
-
-    httpcore keeps such bytes for the next request and shows them nowhere public; a test with a
-    server that answers twice holds this look inside to what it promises.
-    """
-    state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
-    return state is not None and bool(state.trailing_data[0])
-
-
-async def _exchange(
-    connection: httpcore.AsyncConnectionInterface, request: httpcore.Request, limits: Limits
-) -> Answer:
-    response = await connection.handle_async_request(request)
+async def _read(response: httpx.Response, limits: Limits) -> Answer:
     headers: dict[str, str] = {}
-    for raw, value in response.headers:
+    for raw, value in response.headers.raw:
         name = raw.decode("latin-1").lower()
         text = value.decode("latin-1")
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     try:
-        body, fault = await _read(response, headers, limits.body)
+        body, fault = await _body(response, headers, limits.body)
     finally:
         await response.aclose()
-    return Answer(response.status, headers, body, fault)
+    return Answer(response.status_code, headers, body, fault)
 
 
-async def _read(
-    response: httpcore.Response, headers: dict[str, str], cap: int
-) -> tuple[bytes, str]:
+async def _body(response: httpx.Response, headers: dict[str, str], cap: int) -> tuple[bytes, str]:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return b"", "the answer is compressed though that was not asked for"
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in response.aiter_stream():
+        async for chunk in response.aiter_raw():
             size += len(chunk)
             if size > cap:
                 return b"", f"the answer is larger than {cap // 1024} KiB"
             chunks.append(chunk)
-    except _BROKEN as error:
-        return b"", f"the answer was cut off: {_words(error)}"
+    except (aiohttp.ClientError, httpx.TransportError) as error:
+        return b"", f"the answer was cut off: {_words(error.__cause__ or error)}"
     return b"".join(chunks), ""
 
 
-_NOT_SENT = (
-    httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout,
-    httpcore.ConnectionNotAvailable, httpcore.UnsupportedProtocol, httpcore.LocalProtocolError,
-    httpcore.ProxyError,
-)  # fmt: skip
-_BROKEN = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ILLEGAL = re.compile(r"[^\t\x20-\x7e]")
 
-_KINDS: dict[type[Exception], str] = {
-    httpcore.ConnectError: "no connection",
-    httpcore.ConnectTimeout: "connecting took too long",
-    httpcore.ReadTimeout: "no answer in time",
-    httpcore.WriteTimeout: "sending took too long",
-    httpcore.ReadError: "the connection broke while reading",
-    httpcore.WriteError: "the connection broke while sending",
-    httpcore.RemoteProtocolError: "the answer is not HTTP or was cut off",
-    httpcore.LocalProtocolError: "the request cannot be written as HTTP",
-    httpcore.ProxyError: "refused",
-}
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "connecting took too long"),
+    (aiohttp.ServerTimeoutError, "no answer in time"),
+    (aiohttp.ClientConnectorError, "no connection"),
+    (aiohttp.ServerDisconnectedError, "the peer closed the connection"),
+    (aiohttp.ClientConnectionError, "the connection broke"),
+    (OSError, "the connection broke"),
+)
+"""Of an error the first that it is one of; what is in no row is not HTTP, or cut off."""
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """What happened, for a person: the kind, and the system's own words where it has some."""
-    kind = _KINDS.get(type(error), type(error).__name__)
-    if isinstance(error, httpcore.LocalProtocolError):
-        # h11 quotes the header that it does not like.
-        return kind
-    text = str(error).split("\n")[0][:200]
+    if isinstance(error, _Ended):
+        return str(error)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"refused ({error.status} {error.message})"[:200]
+    kind = next((words for sort, words in _KINDS if isinstance(error, sort)), "")
+    # aiohttp's own words repeat the address, or quote what the peer sent.
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
+    if not kind or not isinstance(inner, OSError) or isinstance(inner, aiohttp.ServerTimeoutError):
+        return kind or "the answer is not HTTP or was cut off"
+    told = str(inner)
+    if inner.errno and not isinstance(inner, (socket.gaierror, ssl.SSLError)):
+        told = os.strerror(inner.errno)  # "Connection refused", where asyncio: a call failed
+    text = told.split("\n")[0][:200]
     return f"{kind} ({text})" if text else kind
 
 

@@ -27,8 +27,7 @@ from ringback.errors import (
     Unreachable,
     UsageError,
 )
-from ringback.gateway.closing import Closing
-from ringback.gateway.pool import Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.pool import Answer, Broken, Closing, Limits, NotSent, Pool
 from ringback.gateway.responses import retry_after
 from ringback.runtime import REAL, Runtime
 

@@ -13,10 +13,18 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
-from ringback.gateway.closing import Closing
 from ringback.gateway.credentials import Credentials, Headers
 from ringback.gateway.limits import MATON_RATE, Bucket
-from ringback.gateway.pool import DEFAULT_LIMITS, LIST_CAP, Answer, Broken, Limits, NotSent, Pool
+from ringback.gateway.pool import (
+    DEFAULT_LIMITS,
+    LIST_CAP,
+    Answer,
+    Broken,
+    Closing,
+    Limits,
+    NotSent,
+    Pool,
+)
 from ringback.gateway.responses import NotJson, epoch, failure, read_object
 from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import VERSION, Request, is_sid

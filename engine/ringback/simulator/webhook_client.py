@@ -96,8 +96,8 @@ class Courier:
     ) -> None:
         self._secret = secret
         self.broken: Callable[[str], None] = lambda _: None
-        self._plain = Pool(lanes=LANES, tls=False)
-        self._tls = Pool(lanes=LANES)
+        self._plain = Pool(LANES, tls=False)
+        self._tls = Pool(LANES)
         self._gate = asyncio.Semaphore(1 if one_by_one else LANES)
         self._tasks: set[asyncio.Task[None]] = set()
         self._pages: dict[str, Page] = {}

@@ -8,7 +8,7 @@ A plugin begins with what it needs from here::
     def opening_hours(event: Event):
         return reply(event, "We are open Mon-Fri 9-17.")
 
-The way of a webhook, in the order of the rooms that it passes:
+The packages, in the order in which a webhook meets them:
 
     receiver    proves the signature, appends the raw request to the log, answers. It runs no code
                 of rules or plugins, so nothing that they do can stop reception. A 2xx means that
@@ -16,22 +16,25 @@ The way of a webhook, in the order of the rooms that it passes:
     twilio      Twilio's dialect and nothing else: signatures, forms, requests, TwiML, error codes.
     worker      a process of its own with three durable stages. match: parse the log into events
                 and ask which rules want each, and why not. run: call steps or a plugin for actions.
-                send: commit an attempt, let the gate look, ask the gateway, settle what is unclear.
+                send: commit an attempt, ask the gate, ask the gateway, settle what is unclear.
     rules       YAML and CEL: when this (`on`), if that (`if`), do these (`do`). Typed at load.
     plugins     the same in Python, one call at a time, with a time limit of its own.
-    gateway     the only door to Twilio's REST API, direct or through Maton.
+    gateway     Twilio's REST API, direct or through Maton. No other package sends requests to it.
     store       SQLite: the log (what came in; written by the receiver) and the journal (what became
-                of it; written by the worker). All SQL lives there.
+                of it; written by the worker). All SQL is there.
     simulator   a Twilio in a box, so that all of this can be tried without an account.
-    console cli testing    to look, to steer, and to test plugins without a network.
+    cli testing the shell, and the kit for tests of rules and plugins without a network.
 
-Five nouns, all immutable: an Event is a fact from outside. A Rule says what to do about it. A
-Plugin is a Python file with rules and hooks. An Action is a wish for an effect, as data: whoever
-returns it performs nothing, so a handler is a pure function, and dry runs and backtests are free.
-An Outcome is what became of an action. A status callback is an event like any other.
+Five terms, all of them immutable values: an Event is a fact from outside. A Rule says what to do
+about it. A Plugin is a Python file with rules and hooks. An Action asks for an effect, as data:
+whoever returns it performs nothing, so a handler is a pure function, and dry runs and backtests
+need nothing more. An Outcome is what became of an action. A status callback is an event like any
+other.
 
-Lower rooms never import higher ones, and nothing inside imports this page, which is a door and not
-a hall: it names what authors need and loads the heavy parts only when they are asked for.
+Lower layers never import higher ones, and nothing inside imports this module. It exports what
+authors need and loads the heavy parts when they are asked for. docs/architecture.md (or
+`ringback docs architecture`) has the layers, the life of a webhook file by file, the states of an
+action, and the decisions with their figures.
 """
 
 from importlib import import_module

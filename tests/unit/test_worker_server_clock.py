@@ -15,6 +15,7 @@ from ringback.store.attempts import StoredAction
 from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.worker.gate.gate import Gatekeeper
+from ringback.worker.gate.journal_facts import JournalGateFacts
 from ringback.worker.send.server_clock import REMEMBERED, ServerClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -111,7 +112,8 @@ def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path)
         settings = replace(
             Settings(project=tmp_path, data=tmp_path, sender="+15550000001"), total_per_hour=1
         )
-        gate = Gatekeeper(store.journal, store.log, settings, world.runtime)
+        facts = JournalGateFacts(store.journal, store.log)
+        gate = Gatekeeper(facts, settings, world.runtime)
         wish = SendMessage(to="+15550000002", body="x")
         action = StoredAction(
             "act_1", "run_1", "evt_1", "r", wish.kind, json.dumps(to_params(wish)), "checked",

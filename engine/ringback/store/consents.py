@@ -1,4 +1,4 @@
-"""Who may be texted by whom, and what was sent lately: the questions of the gate."""
+"""Consents: who may be texted by whom, and what was sent lately, as the gate asks for it."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -6,31 +6,28 @@ from datetime import timedelta
 
 from ringback.events import Event
 from ringback.runtime import from_iso, iso
-from ringback.twilio.consent import OPTED_OUT, keyword
+from ringback.twilio.consent import OPTED_OUT, changes
 
-_STATE = {"STOP": "out", "START": "in"}
 _SERVICE_OF = "service of "
 """In `meta`, in front of a number of ours: the messaging service that it is in."""
 _GONE_OUT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
 def learn(connection: sqlite3.Connection, event: Event) -> None:
-    """Take from an inbound message what it says about consent: for this sender and no other, but
-    for those of the same messaging service, which Twilio treats as one."""
+    """Take from an event of a message what it says about consent, and about the messaging service
+    that our number is in."""
     service = event.fields.get("MessagingServiceSid", "")
-    if service and event.recipient:
+    if service and event.recipient and event.type == "message.received":
         connection.execute(
             "insert into meta (key, value) values (?, ?) on conflict (key) do update "
             "set value = excluded.value where value <> excluded.value",
             (_SERVICE_OF + event.recipient, service),
         )
-    state = _STATE.get(keyword(event.fields))
-    if state is None:
-        return
-    for sender in {event.recipient, service} - {""}:
+    at, late = iso(event.at), event.trust == "confirmed"
+    for each in changes(event):
         note(
-            connection, sender, event.sender, state, f"text {event.fields.get('Body', '')!r}"[:80],
-            iso(event.at), event.uid, late=event.trust == "confirmed",
+            connection, each.sender, each.recipient, each.state, each.source, at, event.uid,
+            late=late,
         )  # fmt: skip
 
 

@@ -149,10 +149,10 @@ def _believe(connection: Connection, event: Event) -> list[Moved]:
     """Let an event change what we know of contacts, consent and outcomes. A mere claim does not."""
     if event.trust == "claimed" or event.source in ("internal", "replay"):
         return []
+    learn(connection, event)
     if event.type != "message.received":
         return fold(connection, event)
     _heard_from(connection, event)
-    learn(connection, event)
     return []
 
 

@@ -1,10 +1,13 @@
-"""Which texts end or begin consent, as Twilio treats them.
+"""Consent: which texts and which errors end or begin it, as Twilio treats them.
 
 A keyword counts only as the whole message: "STOP 12345" is no STOP. With Advanced Opt-Out Twilio
 says it itself in `OptOutType`. https://help.twilio.com/articles/223134027
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ringback.events import Event
 
 STOP = frozenset(
     {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout",
@@ -15,6 +18,34 @@ HELP = frozenset({"help", "info"})
 
 OPTED_OUT = 21610
 """Twilio's refusal of a message to somebody who opted out of this sender."""
+
+
+_STATES = {"STOP": "out", "START": "in"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one event says about consent: this recipient is `out` or `in` with this sender."""
+
+    sender: str
+    recipient: str
+    state: str
+    source: str
+
+
+def changes(event: Event) -> tuple[Change, ...]:
+    """What an event says about consent: for our number in it and no other, but for those of the
+    same messaging service, which Twilio treats as one."""
+    if event.type == "message.received":
+        ours, theirs, state = event.recipient, event.sender, _STATES.get(keyword(event.fields), "")
+        source = f"text {event.fields.get('Body', '')!r}"[:80]
+    elif event.error_code == OPTED_OUT and event.type.startswith("message."):
+        ours, theirs, state = event.sender, event.recipient, "out"
+        source = f"error {OPTED_OUT}"
+    else:
+        return ()
+    senders = {ours, event.fields.get("MessagingServiceSid", "")} - {""} if state else ()
+    return tuple(Change(sender, theirs, state, source) for sender in senders)
 
 
 def keyword(fields: Mapping[str, str]) -> str:

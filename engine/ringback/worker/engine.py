@@ -28,6 +28,7 @@ from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.runs import NewAction
 from ringback.worker.gate.gate import Gatekeeper
+from ringback.worker.gate.journal_facts import JournalGateFacts
 from ringback.worker.match.confirm import Confirmer
 from ringback.worker.match.matcher import Found, Matcher, Step
 from ringback.worker.match.schedules import Schedules
@@ -102,7 +103,7 @@ class Engine:
         self.handlers = handlers or Handlers(in_flight, on_poisoned)
         self.queue = KeyedQueue()
         self.waits = Waits(partial(began_with, journal, log_reader))
-        self.gate = Gatekeeper(journal, log_reader, settings, runtime)
+        self.gate = Gatekeeper(JournalGateFacts(journal, log_reader), settings, runtime)
         self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
         self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
         self.runner = Runner(

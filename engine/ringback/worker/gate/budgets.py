@@ -1,6 +1,6 @@
-"""What may still be spent, in an hour and in a day, in all, for one recipient and by one rule?
+"""Budgets: what may leave in an hour and in a day, in all, to one recipient and by one rule.
 
-The journal tells at the start what was spent; from then on the tallies stand in memory. What is
+The past tells at the start what was spent; from then on the tallies stand in memory. What is
 allowed counts at once, so that sends that stand beside each other cannot all be the last one.
 """
 
@@ -8,20 +8,28 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from ringback.actions import Action, SendMessage
 from ringback.config import Settings
 from ringback.rules.model import Budget, Rule
-from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts
-from ringback.store.attempts import StoredAction
-from ringback.store.journal import Journal
 from ringback.twilio import segments
+from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 HOUR = timedelta(hours=1)
 ALL = ""
 """Where the tally of everything stands among those of the rules, which all have a name."""
+
+
+class Clock(Protocol):
+    """The time: of the wall, and seconds that never go back."""
+
+    def now(self) -> datetime:
+        """This moment, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds, good for differences only."""
 
 
 @dataclass(slots=True)
@@ -35,19 +43,19 @@ class Tally:
 class Budgets:
     """Counts what is allowed to leave, and refuses what would be too much."""
 
-    def __init__(self, journal: Journal, settings: Settings, runtime: Runtime) -> None:
-        self._journal = journal
+    def __init__(self, facts: GateFacts, settings: Settings, clock: Clock) -> None:
+        self._facts = facts
         self._settings = settings
-        self._runtime = runtime
+        self._clock = clock
         self._zone = ZoneInfo(settings.quiet_zone) if settings.quiet_zone else UTC
         self._all = Budget(
             settings.total_per_day, settings.segments_per_day, settings.price_per_day
         )
         self._rules: dict[str, Budget] = {}
-        now, passed = runtime.now(), runtime.monotonic()
+        now, passed = clock.now(), clock.monotonic()
         self._hour = deque(
-            passed - max(0.0, (now - from_iso(moment)).total_seconds())
-            for moment in attempts.sent_in_all(journal.reader, iso(now - HOUR))
+            passed - max(0.0, (now - moment).total_seconds())
+            for moment in facts.tries_since(now - HOUR)
         )
         self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
         self._day: dict[str, Tally] = {}
@@ -59,13 +67,13 @@ class Budgets:
         if not watched:
             self._ends = self._begins
 
-    def refused(self, action: StoredAction, wish: Action, sent_to_them: int) -> str:
+    def refused(self, action: Asked, sent_to_them: int) -> str:
         """Why this would be too much; empty when it is not, and then it counts.
 
         `sent_to_them` is how much went to this conversation in the last hour.
         """
         settings = self._settings
-        passed = self._runtime.monotonic()
+        passed = self._clock.monotonic()
         while self._hour and self._hour[0] < passed - HOUR.total_seconds():
             self._hour.popleft()
         total = settings.total_per_hour
@@ -76,7 +84,7 @@ class Budgets:
             return f"budget: {each} an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)"
         if self._watched:
             self._turn()
-            size = _size(wish)
+            size = _size(action.action)
             refused = self._over(ALL, self._all, size) or (
                 self._over(action.rule, self._rules[action.rule], size)
                 if action.rule in self._rules
@@ -88,13 +96,13 @@ class Budgets:
         self._hour.append(passed)
         return ""
 
-    def back(self, action: StoredAction, wish: Action, *, tried: bool) -> None:
+    def back(self, action: Asked, *, tried: bool) -> None:
         """What was allowed did not leave, or Twilio did not take it: a day does not count it. An
         hour counts tries too, since they are a burden to the other side."""
         if not tried and self._hour:
             self._hour.pop()
         if self._watched:
-            self._count(action.rule, -1, -_size(wish))
+            self._count(action.rule, -1, -_size(action.action))
 
     @property
     def _watched(self) -> bool:
@@ -102,7 +110,7 @@ class Budgets:
 
     def _turn(self) -> None:
         """Begin a day when one has begun, whichever way the clock went."""
-        now = self._runtime.now()
+        now = self._clock.now()
         if self._begins <= now < self._ends:
             return
         local = now.astimezone(self._zone)
@@ -110,9 +118,8 @@ class Budgets:
         self._begins = start.astimezone(UTC)
         self._ends = (start + timedelta(days=1)).astimezone(UTC)
         self._day = {}
-        found = attempts.left_since(self._journal.reader, iso(self._begins), iso(self._ends))
-        for rule, wish in found:
-            self._count(rule, 1, _size(wish))
+        for rule, action in self._facts.left_since(self._begins, self._ends):
+            self._count(rule, 1, _size(action))
 
     def _count(self, rule: str, sent: int, size: int) -> None:
         for name in (ALL, rule):
@@ -142,6 +149,6 @@ def _word(name: str, word: str, setting: str) -> str:
     return f"budget.{word}" if name else setting
 
 
-def _size(wish: Action) -> int:
+def _size(action: Action) -> int:
     """The segments of a text; a call has none."""
-    return segments.count(wish.body) if isinstance(wish, SendMessage) else 0
+    return segments.count(action.body) if isinstance(action, SendMessage) else 0

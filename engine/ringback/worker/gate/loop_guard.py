@@ -1,20 +1,16 @@
-"""Is this a loop: our own actions that cause each other, or a machine that answers us?
+"""Loop guard: our own actions that cause each other, and machines that answer us.
 
 Twilio stops a pair of numbers after 30 replies in 30 seconds only
 (https://www.twilio.com/docs/api/errors/14107), and a slow loop never.
 """
 
-import json
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ringback.actions import SendMessage
 from ringback.events import Event
-from ringback.runtime import from_iso, iso
-from ringback.store import consents, events
-from ringback.store.attempts import StoredAction
-from ringback.store.journal import Journal
-from ringback.store.log import LogReader
+from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 WINDOW = timedelta(minutes=10)
 TURNS = 5
@@ -30,57 +26,51 @@ _MARKS = " \t\r\n>\"'“”„«».,;:!?…-"
 class Loops:
     """Knows our own numbers, and looks back at a conversation."""
 
-    def __init__(self, journal: Journal, log: LogReader, sender: str) -> None:
-        self._journal = journal
-        self._log = log
-        self._ours = consents.our_numbers(journal.reader) | ({sender} - {""})
+    def __init__(self, facts: GateFacts, sender: str) -> None:
+        self._facts = facts
+        self._ours = facts.our_numbers() | ({sender} - {""})
 
     def learn(self, event: Event) -> None:
         """Whoever is written to is one of us."""
         if event.type == "message.received" and event.recipient:
             self._ours.add(event.recipient)
 
-    def found(self, action: StoredAction, recipient: str, sent: list[str], now: datetime) -> str:
+    def found(self, action: Asked, recipient: str, sent: Sequence[datetime], now: datetime) -> str:
         """The reason to refuse, or nothing. `sent` is when we wrote to them lately."""
         if action.depth > DEEPEST:
             return f"loop: {action.depth} of our own actions caused each other"
         if recipient in self._ours:
             return f"loop: {recipient} is our own number"
-        since = iso(now - WINDOW)
+        since = now - WINDOW
         sent = [moment for moment in sent if moment >= since]
         if not sent:
             return ""
         return self._echo(action, recipient, since) or self._turns(action, recipient, sent, since)
 
-    def _turns(self, action: StoredAction, recipient: str, sent: list[str], since: str) -> str:
+    def _turns(
+        self, action: Asked, recipient: str, sent: Sequence[datetime], since: datetime
+    ) -> str:
         if len(sent) < TURNS:
             return ""
-        heard = consents.heard_since(self._journal.reader, action.conversation, since)
-        turns = fast_turns(
-            [from_iso(moment) for moment in sent], [from_iso(moment) for moment in heard]
-        )
+        turns = fast_turns(sent, self._facts.heard_since(action.conversation, since))
         if turns >= TURNS:
             return f"loop: {turns} turns at machine speed with {recipient} in 10 minutes"
         return ""
 
-    def _echo(self, action: StoredAction, recipient: str, since: str) -> str:
+    def _echo(self, action: Asked, recipient: str, since: datetime) -> str:
         """They send back what we wrote: at machine speed, or twice in a row. A person who answers
         our "yes" with a "yes" does neither."""
         if not isinstance(action.action, SendMessage):
             return ""
-        reader = self._journal.reader
-        cause = consents.conversation_with(reader, action.event_uid, recipient)
-        heard = consents.heard_last(reader, cause, since, 2) if cause else []
+        cause = self._facts.conversation_with(action, recipient)
+        heard = self._facts.heard_last(cause, since, 2) if cause else ()
         if not heard:
             return ""
-        ours = [
-            (from_iso(moment), plain(json.loads(params).get("body", "")))
-            for moment, params in consents.written_since(reader, action.conversation, since)
-        ]
+        written = self._facts.written_since(action.conversation, since)
+        ours = [(moment, plain(body)) for moment, body in written]
         echoes = 0
-        for uid, moment in heard:
-            event = events.event(reader, self._log, uid)
-            said, at = plain(event.body if event else ""), from_iso(moment)
+        for at, body in heard:
+            said = plain(body)
             gone = [when for when, text in ours if text == said and when <= at + COARSE]
             if not said or not gone:
                 break
@@ -97,7 +87,7 @@ def plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_MARKS)
 
 
-def fast_turns(sent: list[datetime], heard: list[datetime]) -> int:
+def fast_turns(sent: Sequence[datetime], heard: Sequence[datetime]) -> int:
     """How many of the texts that we heard came at machine speed after one that we sent.
     What we sent at the very moment of hearing is an answer, not a cause."""
     turns, index = 0, 0

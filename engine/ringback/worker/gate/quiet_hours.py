@@ -1,4 +1,4 @@
-"""When is it night for a recipient? A number says where it belongs, not where its owner is.
+"""Quiet hours: when it is night for a recipient. A number says where it belongs, not its owner.
 
 So the zones of a number are a set, and a text is allowed only when it is day in all of them. Pure.
 """

@@ -17,6 +17,12 @@ CALL = {
 }
 
 
+@pytest.fixture(params=["protocol", "asgi"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Both ways in which a request comes to the receiver."""
+    return str(request.param)
+
+
 def heard(reply: Any) -> str:
     """What a caller hears; the answer must be TwiML."""
     assert reply.status == 200

@@ -1,5 +1,5 @@
-"""Fifty hostile requests on raw sockets. Each is refused as the table says, none leaves a row, and
-every reason of proof gets the very same body."""
+"""Hostile requests on raw sockets, through both transports. Each is refused as the table says, none
+leaves a row, and every reason of proof gets the very same body."""
 
 import asyncio
 import base64
@@ -33,14 +33,29 @@ FIELDS = [
 Pairs = list[tuple[str, str]]
 
 
+@pytest.fixture(params=["protocol", "asgi"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Both ways in which a request comes to the receiver."""
+    return str(request.param)
+
+
+ONLY_PROTOCOL = pytest.mark.parametrize("transport", ["protocol"])
+"""For what an ASGI application never sees: the server in front of it decides, each in its way."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One hostile request: its bytes, and the statuses that may answer it (0 = just closed)."""
+    """One hostile request: its bytes, and the statuses that may answer it (0 = just closed).
+
+    `asgi` are those of the application behind uvicorn's own parser where they differ; a comment at
+    the case says why.
+    """
 
     name: str
     data: bytes
     statuses: tuple[int, ...]
     recorded: bool = False
+    asgi: tuple[int, ...] = ()
 
 
 def build(
@@ -156,7 +171,8 @@ CASES = [
          length="Content-Length: 50000\r\n", body=b""), FORBIDDEN),
     Case("H48 HTTP/1.0 with keep-alive", build(version="1.0", extra="Connection: keep-alive\r\n"),
          (204, 400), recorded=True),
-    Case("H49 h2c upgrade", build(extra=H2C), (204,), recorded=True),
+    # uvicorn's parser loses the body of a request that asks for an upgrade: then no proof fits it.
+    Case("H49 h2c upgrade", build(extra=H2C), (204,), recorded=True, asgi=(403,)),
     Case("a NUL in the target", build(PATH + "\0"), BAD),
     Case("a header name of NUL", build(extra="X\0Y: 1\r\n"), BAD),
     Case("a folded header", build(extra="X-A: 1\r\n  2\r\n"), (400, 204), recorded=True),
@@ -172,7 +188,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_hostile(receiver: Any, case: Case) -> None:
+async def test_hostile(receiver: Any, transport: str, case: Case) -> None:
     started = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(case.data)
@@ -182,7 +198,7 @@ async def test_hostile(receiver: Any, case: Case) -> None:
     if status == 403:
         rest = await asyncio.wait_for(reader.readuntil(b"Forbidden\n"), 6)
     writer.close()
-    assert status in case.statuses
+    assert status in (case.statuses if transport == "protocol" else case.asgi or case.statuses)
     assert time.monotonic() - started < 6
     assert len(receiver.rows()) == (1 if case.recorded and status == 204 else 0)
     if status == 403:
@@ -196,22 +212,29 @@ async def test_every_number_of_the_corpus_is_there() -> None:
     assert named == {f"H{n:02}" for n in range(1, 51)}
 
 
+SLOW = [
+    ("H43 a body shorter than its length", build(length="Content-Length: 500\r\n", body=b"A=1")),
+    ("H44 one byte a second", build(length="Content-Length: 5000\r\n", body=b"")),
+]
+SLOW_HEADS = [  # before its head is complete, no ASGI application knows of a request
+    ("a head that never ends", b"POST /twilio/message HTTP/1.1\r\nHost: x\r\n"),
+    ("a connection that says nothing", b""),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "head"),
+    ("transport", "name", "head"),
     [
-        (
-            "H43 a body shorter than its length",
-            build(length="Content-Length: 500\r\n", body=b"A=1"),
-        ),
-        ("a head that never ends", b"POST /twilio/message HTTP/1.1\r\nHost: x\r\n"),
-        ("a connection that says nothing", b""),
-        ("H44 one byte a second", build(length="Content-Length: 5000\r\n", body=b"")),
+        *(("protocol", *slow) for slow in SLOW + SLOW_HEADS),
+        *(("asgi", *slow) for slow in SLOW),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 async def test_slow_ones_are_cut(
     receiver: Any, monkeypatch: pytest.MonkeyPatch, name: str, head: bytes
 ) -> None:
-    monkeypatch.setattr("ringback.receiver.protocol.RECEIVE_SECONDS", 1.0)
+    for module in ("protocol", "endpoint"):
+        monkeypatch.setattr(f"ringback.receiver.{module}.RECEIVE_SECONDS", 1.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
     writer.write(head)
     started = time.monotonic()
@@ -223,6 +246,8 @@ async def test_slow_ones_are_cut(
             data = await asyncio.wait_for(reader.read(1000), 0.2)
         except TimeoutError:
             continue
+        except ConnectionError:  # it closed while we still wrote
+            break
         answer += data
         if not data:
             break
@@ -255,6 +280,7 @@ async def test_real_traffic_passes_beside_six_hundred_slow_ones(receiver: Any) -
             writer.close()
 
 
+@ONLY_PROTOCOL  # connections are the server's
 async def test_idle_connections_keep_nobody_out(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +298,7 @@ async def test_idle_connections_keep_nobody_out(
         writer.close()
 
 
+@ONLY_PROTOCOL  # connections are the server's
 async def test_when_all_are_being_answered_a_newcomer_is_told_so(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,16 @@ BASE = "https://hooks.example.org"
 MESSAGE = {"MessageSid": "SM" + "a" * 32, "From": "+15557654321", "To": "+15550001111"}
 CALL = {"CallSid": "CA" + "b" * 32, "From": "+15557654321", "To": "+15550001111"}
 
+
+@pytest.fixture(params=["protocol", "asgi"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Both ways in which a request comes to the receiver."""
+    return str(request.param)
+
+
+ONLY_PROTOCOL = pytest.mark.parametrize("transport", ["protocol"])
+"""For what an ASGI application never sees: the server in front of it decides, each in its way."""
+
 FORMS: list[tuple[str, str, str, dict[str, str]]] = [
     ("/twilio/message", "message", "", {**MESSAGE, "Body": "hi"}),
     ("/twilio/message/status", "message/status", "", {**MESSAGE, "MessageStatus": "sent"}),
@@ -151,6 +161,7 @@ async def test_without_any_proof_configured_nothing_is_accepted(
     assert receiver.rows() == []
 
 
+@ONLY_PROTOCOL  # simulated mode is for `ringback dev` alone
 async def test_simulated_trust_still_needs_the_signature(
     start_receiver: Any, receiver_settings: Any
 ) -> None:
@@ -161,6 +172,7 @@ async def test_simulated_trust_still_needs_the_signature(
     assert [row.trust for row in receiver.rows()] == ["simulated"]
 
 
+@ONLY_PROTOCOL
 async def test_simulated_trust_ends_at_the_loopback(
     start_receiver: Any, receiver_settings: Any
 ) -> None:
@@ -298,7 +310,7 @@ async def test_json_bodies_have_their_own_limit(receiver: Any) -> None:
     assert [len(row.body) for row in receiver.rows()] == [256 * 1024]
 
 
-async def test_a_chunked_body_is_read(receiver: Any) -> None:
+async def test_a_chunked_body_is_read(receiver: Any, transport: str) -> None:
     fields = list({"AccountSid": ACCOUNT, **MESSAGE}.items())
     body = "&".join(f"{name}={value.replace('+', '%2B')}" for name, value in fields).encode()
     signature = sign(TOKEN, BASE + "/twilio/message", fields)
@@ -308,7 +320,9 @@ async def test_a_chunked_body_is_read(receiver: Any) -> None:
         f"X-Twilio-Signature: {signature}\r\n\r\n"
     ).encode()
     chunks = b"".join(b"%x\r\n%b\r\n" % (1, body[n : n + 1]) for n in range(len(body)))
-    (reply,) = await receiver.raw(head + chunks + b"0\r\nX-Twilio-Signature: trailer\r\n\r\n")
+    # uvicorn takes trailers for headers: there a second signature is refused, as it must be.
+    trailer = b"X-Twilio-Signature: trailer\r\n" if transport == "protocol" else b""
+    (reply,) = await receiver.raw(head + chunks + b"0\r\n" + trailer + b"\r\n")
     assert reply.status == 200
     assert receiver.rows()[0].body == body
 
@@ -378,6 +392,7 @@ async def test_not_ready_without_a_worker_but_alive(receiver: Any) -> None:
     assert (await receiver.send("/healthz", method="GET")).status == 200
 
 
+@ONLY_PROTOCOL  # uvicorn closes a connection on which the other side has said all
 async def test_a_client_that_half_closes_still_gets_its_answer(receiver: Any) -> None:
     fields = list({"AccountSid": ACCOUNT, **MESSAGE}.items())
     body = "&".join(f"{name}={value.replace('+', '%2B')}" for name, value in fields).encode()

@@ -72,7 +72,9 @@ def _head_of(scope: Scope) -> Head | Answer:
     target = resolve(path) if raw.endswith(path) else None
     if target is None:
         return responses.NOT_FOUND
-    if comes_twice(lines, b"host") or not headers.get(b"content-length", b"0").isdigit():
+    hostless = b"host" not in headers and scope["http_version"] == "1.1"
+    length = headers.get(b"content-length", b"0")
+    if hostless or comes_twice(lines, b"host") or not length.isdigit():
         return responses.BAD_REQUEST
     doubled = len(headers) != len(lines) and comes_twice(lines, *ALONE)
     peer = (scope.get("client") or ("",))[0]

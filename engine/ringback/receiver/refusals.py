@@ -67,6 +67,7 @@ class Refusals:
             None if params is None else tuple(params),
             body,
             account,
+            head.mount.decode("latin-1"),
         )
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._explain(seen, head.target.route))

@@ -34,7 +34,8 @@ class Refused:
     """A request that was refused: as it came, nothing normalised.
 
     Header names are in lower case; `params` are the decoded fields of a form POST, None for GET and
-    JSON; `account` is the AccountSid that it names.
+    JSON; `account` is the AccountSid that it names. `mount` is what stood before `path`, where the
+    receiver is mounted in another application.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Refused:
     params: Params | None = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
     account: str = ""
+    mount: str = ""
 
 
 def readings(seen: Refused, public_url: str, known: list[str]) -> Iterator[tuple[str, str, Kinds]]:
@@ -122,6 +124,7 @@ def _bases(seen: Refused, public_url: str, known: list[str]) -> dict[str, Kinds]
     for port in (seen.headers.get("x-forwarded-port", ""), *_USUAL_PORTS):
         ports.setdefault(port, frozenset(("port",)))
     prefixes = {parts.path: frozenset[str]()}
+    prefixes.setdefault(parts.path + seen.mount, frozenset(("mount",)))
     outside = [urlsplit(url).path for url in known]
     for prefix in (
         "", seen.headers.get("x-forwarded-prefix", "").rstrip("/"),

@@ -1,0 +1,205 @@
+"""The receiver as an ASGI application: mounted, behind a test client, with its lifespan."""
+
+import contextlib
+import json
+import warnings
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from ringback.errors import ConfigError, HeldError
+from ringback.receiver.app import application, create_app
+from ringback.store.log import LogReader, LogRow
+from ringback.twilio.signature import sign
+
+ACCOUNT = "AC" + "0123456789abcdef" * 2
+TOKEN = "3f9c1a7be2d4586079c1d2e3f4a5b6c7"
+BASE = "https://hooks.example.org"
+FIELDS = {"AccountSid": ACCOUNT, "MessageSid": "SM" + "a" * 32, "From": "+1555", "To": "+1666"}
+
+
+def app_for(settings: Any) -> Starlette:
+    """The application of these settings, without a worker."""
+
+    async def load() -> Any:
+        return settings
+
+    return application(load, worker=False)
+
+
+@contextlib.asynccontextmanager
+async def client_of(outer: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application whose lifespan runs."""
+    transport = httpx.ASGITransport(outer)
+    async with (
+        outer.router.lifespan_context(outer),
+        httpx.AsyncClient(transport=transport, base_url="http://inside") as client,
+    ):
+        yield client
+
+
+async def post(client: httpx.AsyncClient, path: str, signed: str) -> int:
+    """The status for a form that is posted to a path and signed for an address."""
+    headers = {
+        "X-Twilio-Signature": sign(TOKEN, signed, list(FIELDS.items())),
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    answer = await client.post(path, content=urlencode(FIELDS), headers=headers)
+    return answer.status_code
+
+
+def rows(settings: Any) -> list[LogRow]:
+    reader = LogReader(settings.data / "log.db")
+    try:
+        return reader.after(0, 100)
+    finally:
+        reader.close()
+
+
+def in_fastapi(receiver: Starlette, prefix: str) -> Any:
+    app = FastAPI(lifespan=receiver.router.lifespan_context)
+    app.mount(prefix, receiver)
+    return app
+
+
+def in_starlette_twice(receiver: Starlette, prefix: str) -> Any:
+    first, _, second = prefix.rpartition("/")
+    inner = Starlette(routes=[Mount("/" + second, receiver)])
+    return Starlette(routes=[Mount(first, inner)], lifespan=receiver.router.lifespan_context)
+
+
+@pytest.mark.parametrize(
+    ("mount", "prefix"),
+    [
+        (in_fastapi, "/hooks"),
+        (in_fastapi, "/my hooks/ü"),
+        (in_starlette_twice, "/api/hooks"),
+        (lambda receiver, _: receiver, ""),
+    ],
+)
+async def test_the_address_is_the_public_url_wherever_it_is_mounted(
+    receiver_settings: Any, mount: Callable[[Starlette, str], Any], prefix: str
+) -> None:
+    settings = replace(receiver_settings, public_url=BASE + quote(prefix))
+    path = quote(prefix) + "/twilio/message"
+    async with client_of(mount(app_for(settings), prefix)) as client:
+        assert await post(client, path, BASE + path) == 200
+        assert await post(client, path + "?a=%2F", BASE + path + "?a=%2F") == 200
+        assert await post(client, path + "?a=/", BASE + path + "?a=%2F") == 403
+        assert await post(client, path, "http://inside" + path) == 403
+        assert (await client.get(quote(prefix) + "/healthz")).status_code == 200
+        assert (await client.get(quote(prefix) + "/metrics")).status_code == 200
+    assert [row.trust for row in rows(settings)] == ["signed"]
+
+
+async def test_another_spelling_of_our_part_of_the_path_is_another_path(
+    receiver_settings: Any,
+) -> None:
+    settings = replace(receiver_settings, public_url=BASE + "/hooks")
+    async with client_of(in_fastapi(app_for(settings), "/hooks")) as client:
+        for path in (
+            "/hooks/%74wilio/message",
+            "/hooks/twilio/%6Dessage",
+            "/hooks/twilio/message/",
+        ):
+            assert await post(client, path, BASE + path) == 404
+
+
+async def test_a_public_url_without_the_mount_point_is_refused_and_explained(
+    receiver_settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = app_for(receiver_settings)
+    path = "/hooks/twilio/message"
+    async with client_of(in_fastapi(app, "/hooks")) as client:
+        assert await post(client, path, BASE + path) == 403
+        await app.state.node.intake._refusals._task
+    (kept,) = json.loads((receiver_settings.data / "refusals.json").read_text())
+    (cause,) = kept["causes"]
+    assert cause["kind"] == "mount"
+    assert "mounted at /hooks" in cause["says"]
+    assert cause["mend"] == f"set RINGBACK_PUBLIC_URL to {BASE}/hooks"
+    assert cause["mend"] in caplog.text
+
+
+async def test_without_its_lifespan_it_refuses_and_says_what_is_missing(
+    receiver_settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten = FastAPI()
+    forgotten.mount("/hooks", app_for(receiver_settings))
+    async with client_of(forgotten) as client:
+        assert await post(client, "/hooks/twilio/message", BASE) == 503
+        assert (await client.get("/hooks/healthz")).status_code == 200
+        ready = await client.get("/hooks/readyz")
+        assert ready.status_code == 503
+        assert "lifespan=receiver.router.lifespan_context" in ready.json()["problems"]["receiver"]
+    assert "lifespan=receiver.router.lifespan_context" in caplog.text
+
+
+async def test_one_folder_has_one_receiver_and_is_free_afterwards(receiver_settings: Any) -> None:
+    first, second = app_for(receiver_settings), app_for(receiver_settings)
+    async with client_of(first) as client:
+        with pytest.raises(HeldError, match=r"receiver with pid .* one worker process"):
+            async with client_of(second):
+                pass
+        assert await post(client, "/twilio/message", BASE + "/twilio/message") == 200
+    for app in (first, second):
+        async with client_of(app) as client:
+            assert await post(client, "/twilio/message", BASE + "/twilio/message") == 200
+    assert len(rows(receiver_settings)) == 3
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder, and the environment of a node."""
+    (tmp_path / "rules").mkdir()
+    for name, value in {
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "RINGBACK_PUBLIC_URL": BASE + "/hooks",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def test_a_test_client_posts_to_it(project: Path) -> None:
+    with warnings.catch_warnings():  # newer Starlettes would rather have another HTTP client
+        warnings.simplefilter("ignore")
+        from starlette.testclient import TestClient
+    receiver = create_app(project, worker=False)
+    with TestClient(in_fastapi(receiver, "/hooks")) as client:
+        url = BASE + "/hooks/twilio/message"
+        headers = {"X-Twilio-Signature": sign(TOKEN, url, list(FIELDS.items()))}
+        answer = client.post("/hooks/twilio/message", data=FIELDS, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"][:8]) == (200, "text/xml")
+        assert client.head("/hooks/twilio/message").status_code == 405
+    reader = LogReader(project / "data" / "log.db")
+    assert reader.last_id() == 1
+    reader.close()
+
+
+async def test_a_project_with_mistakes_does_not_start(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "rules" / "bad.yaml").write_text("version: 1\nrules: 7\n")
+    app = create_app(project)
+    with pytest.raises(ConfigError, match=r"rules/bad\.yaml:2:8"):
+        async with client_of(app):
+            pass
+    monkeypatch.setenv("RINGBACK_SIMULATED", "true")
+    with pytest.raises(ConfigError, match="RINGBACK_SIMULATED"):
+        async with client_of(app):
+            pass
+    monkeypatch.delenv("RINGBACK_PUBLIC_URL")
+    monkeypatch.delenv("RINGBACK_SIMULATED")
+    with pytest.raises(ConfigError, match="public_url is not set"):
+        async with client_of(app):
+            pass
+    assert not (project / "data").exists()

@@ -1,8 +1,8 @@
-"""The actions: each one wish for an effect in the world, as frozen data.
+"""Actions: the effects in the world that rules and plugins ask for, as frozen data.
 
 A rule or a plugin returns actions and performs nothing. The worker plans them, the gate looks at
-them, the gateway carries them out. `to_params` and `from_params` are the form in which the journal
-keeps them.
+them, the gateway carries them out. What is known about each kind stands in `action_kinds`.
+`to_params`, and `from_params` there, are the form in which the journal keeps an action.
 """
 
 from collections.abc import Mapping
@@ -265,13 +265,6 @@ Action = (
     | Stop
 )
 
-_KINDS: dict[str, type[Any]] = {
-    cls.kind: cls
-    for cls in (SendMessage, PlaceCall, EndCall, DequeueCall, Notify, HttpRequest, Remember, Stop)
-} | {"answer_call": AnswerCall, "enqueue_call": AnswerCall}
-
-KINDS: tuple[str, ...] = tuple(_KINDS)
-
 
 def verb_params(verb: Verb) -> dict[str, Any]:
     """A verb as plain data: its name under `verb`, and each field that differs from the default."""
@@ -313,25 +306,6 @@ def to_params(action: Action) -> dict[str, Any]:
             value = dict(value)
         params[item.name] = value
     return params
-
-
-def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Action:
-    """The action that `to_params` wrote. Raises ValueError for an unknown kind or field."""
-    cls = _KINDS.get(kind)
-    if cls is None:
-        raise ValueError(f"unknown action kind {kind!r}")
-    given = dict(params)
-    if "verbs" in given:
-        given["verbs"] = tuple(verb_from_params(verb) for verb in given["verbs"])
-    if "media" in given:
-        given["media"] = tuple(given["media"])
-    if policy:
-        given["policy"] = policy
-    try:
-        action: Action = cls(**given)
-    except TypeError as error:
-        raise ValueError(f"{kind}: {error}") from None
-    return action
 
 
 def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessage:

@@ -1,33 +1,62 @@
 """Outcome: what became of an action, folded from the gateway's answer and every later callback.
 
-Status is monotone. The order of arrival never changes the result, because folding takes the
-highest of a fixed order and nothing else. https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
+An action has an outcome when its request makes a record at Twilio: its `effect` is then `message`
+or `call`, and a row of `EFFECTS` says what such a record is like. Status is monotone. The order of
+arrival never changes the result, because folding takes the highest of a fixed order and nothing
+else. https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-_MESSAGE_ORDER = (
-    "accepted", "scheduled", "queued", "sending", "sent", "partially_delivered",
-    "canceled", "failed", "undelivered", "delivered", "read",
-)  # fmt: skip
-_CALL_ORDER = (
-    "queued", "initiated", "ringing", "answered",
-    "canceled", "failed", "no-answer", "busy", "completed",
-)  # fmt: skip
 
-_RANK = {
-    "send_message": {status: rank for rank, status in enumerate(_MESSAGE_ORDER, 1)},
-    "place_call": {status: rank for rank, status in enumerate(_CALL_ORDER, 1)},
-}
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One sort of record at Twilio.
 
-_FINAL_GOOD = {
-    "send_message": frozenset({"delivered", "read"}),
-    "place_call": frozenset({"completed"}),
-}
-_FINAL_BAD = {
-    "send_message": frozenset({"failed", "undelivered", "canceled"}),
-    "place_call": frozenset({"busy", "no-answer", "failed", "canceled"}),
-}
+    `name` is also the family of its events (`message.delivered`) and of its status callbacks
+    (`/message/status`). `resource` is the collection that lists such records, `sid_prefixes` how
+    their SIDs begin. `order` holds its statuses from the lowest to the highest; those in `good` and
+    `bad` are final.
+    """
+
+    name: str
+    resource: str
+    sid_prefixes: tuple[str, ...]
+    order: tuple[str, ...]
+    good: frozenset[str]
+    bad: frozenset[str]
+    ranks: dict[str, int] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ranks = {status: rank for rank, status in enumerate(self.order, 1)}
+        object.__setattr__(self, "ranks", ranks)
+
+
+MESSAGE = Effect(
+    "message",
+    "Messages",
+    ("SM", "MM"),
+    order=(
+        *("accepted", "scheduled", "queued", "sending", "sent", "partially_delivered"),
+        *("canceled", "failed", "undelivered", "delivered", "read"),
+    ),
+    good=frozenset({"delivered", "read"}),
+    bad=frozenset({"failed", "undelivered", "canceled"}),
+)
+CALL = Effect(
+    "call",
+    "Calls",
+    ("CA",),
+    order=(
+        *("queued", "initiated", "ringing", "answered"),
+        *("canceled", "failed", "no-answer", "busy", "completed"),
+    ),
+    good=frozenset({"completed"}),
+    bad=frozenset({"busy", "no-answer", "failed", "canceled"}),
+)
+EFFECTS = {each.name: each for each in (MESSAGE, CALL)}
+_NONE = Effect("", "", (), (), frozenset(), frozenset())
 
 
 def normal_status(status: str) -> str:
@@ -36,37 +65,36 @@ def normal_status(status: str) -> str:
     return "answered" if lowered == "in-progress" else lowered
 
 
-def rank(kind: str, status: str) -> int:
-    """How far along a status is; 0 for one that is unknown or belongs to another kind of action.
+def rank(effect: str, status: str) -> int:
+    """How far along a status is; 0 for one that is unknown or belongs to another effect.
 
     Among final statuses the order is fixed as well, so that two that contradict each other fold to
     the same one whichever came first: a proof of delivery outweighs a report of failure.
     """
-    return _RANK.get(kind, {}).get(status, 0)
+    return EFFECTS.get(effect, _NONE).ranks.get(status, 0)
 
 
-def advance(kind: str, current: str, status: str) -> str:
+def advance(effect: str, current: str, status: str) -> str:
     """The outcome after one more status: the one of the higher rank, `current` when equal."""
-    return status if rank(kind, status) > rank(kind, current) else current
+    return status if rank(effect, status) > rank(effect, current) else current
 
 
-def fold(kind: str, statuses: Iterable[str]) -> str:
+def fold(effect: str, statuses: Iterable[str]) -> str:
     """The outcome of any number of statuses, in any order, with any repetition."""
     current = ""
     for status in statuses:
-        current = advance(kind, current, status)
+        current = advance(effect, current, status)
     return current
 
 
-def is_final(kind: str, outcome: str) -> bool:
+def is_final(effect: str, outcome: str) -> bool:
     """Whether nothing further is expected (a `delivered` may still become `read`)."""
-    return outcome in _FINAL_GOOD.get(kind, ()) or outcome in _FINAL_BAD.get(kind, ())
+    return state_for(effect, outcome) != "accepted"
 
 
-def state_for(kind: str, outcome: str) -> str:
+def state_for(effect: str, outcome: str) -> str:
     """The action state that an outcome means: `settled`, `failed`, or `accepted` until final."""
-    if outcome in _FINAL_GOOD.get(kind, ()):
+    known = EFFECTS.get(effect, _NONE)
+    if outcome in known.good:
         return "settled"
-    if outcome in _FINAL_BAD.get(kind, ()):
-        return "failed"
-    return "accepted"
+    return "failed" if outcome in known.bad else "accepted"

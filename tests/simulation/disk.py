@@ -25,10 +25,10 @@ _NOTES = (
     "create trigger if not exists sim_changed after update on actions "
     "when old.state <> new.state or old.outcome <> new.outcome begin "
     "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.uid, new.kind, old.state, new.state, old.outcome, new.outcome, new.reason); end",
+    "(new.uid, new.effect, old.state, new.state, old.outcome, new.outcome, new.reason); end",
     "create trigger if not exists sim_planned after insert on actions begin "
     "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "
-    "(new.uid, new.kind, '', new.state, '', new.outcome, new.reason); end",
+    "(new.uid, new.effect, '', new.state, '', new.outcome, new.reason); end",
     "create trigger if not exists sim_heard after insert on events "
     "when new.type = 'message.received' begin "
     "insert into sim_moves (uid, kind, old, new, was, outcome, reason) values "

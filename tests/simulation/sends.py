@@ -40,7 +40,7 @@ def judge_sends(
             made[action_uid].append(record)
     verdict.sends = len(story.twilio.records)
     for action in actions:
-        if action["kind"] not in ("send_message", "place_call"):
+        if not action["effect"]:
             continue
         uid, state, records = action["uid"], action["state"], made[action["uid"]]
         sids = [record.sid for record in records]

@@ -75,7 +75,9 @@ def test_an_old_file_takes_todays_shape_and_keeps_its_rows(shape: int, tmp_path:
         tree = asked.trace(uid)
     assert tree is not None
     assert tree["event"]["fields"]["Body"] == "hours?\x1b"
-    assert tree["runs"][0]["actions"][0]["outcome"] == "delivered"
+    (action,) = tree["runs"][0]["actions"]
+    assert (action["kind"], action["effect"]) == ("send_message", "message")
+    assert action["outcome"] == "delivered"
 
 
 def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -13,55 +13,55 @@ CALL = ("initiated", "ringing", "answered", "completed", "busy", "failed")
 
 
 @pytest.mark.parametrize(
-    ("kind", "statuses", "end"),
-    [("send_message", MESSAGE, "read"), ("place_call", CALL, "completed")],
+    ("effect", "statuses", "end"),
+    [("message", MESSAGE, "read"), ("call", CALL, "completed")],
 )
 def test_every_order_of_six_statuses_with_one_duplicate_folds_to_the_same(
-    kind: str, statuses: tuple[str, ...], end: str
+    effect: str, statuses: tuple[str, ...], end: str
 ) -> None:
     """All 5,040 orders of six statuses and a repeated one end alike."""
     for repeated in statuses:
-        seen = {outcomes.fold(kind, order) for order in set(permutations((*statuses, repeated)))}
+        seen = {outcomes.fold(effect, order) for order in set(permutations((*statuses, repeated)))}
         assert seen == {end}
 
 
 @given(st.lists(st.sampled_from(MESSAGE), max_size=12), st.sampled_from(MESSAGE))
 def test_a_further_status_never_takes_the_outcome_back(known: list[str], late: str) -> None:
     """Rank only grows."""
-    before = outcomes.fold("send_message", known)
-    after = outcomes.advance("send_message", before, late)
-    assert outcomes.rank("send_message", after) >= outcomes.rank("send_message", before)
+    before = outcomes.fold("message", known)
+    after = outcomes.advance("message", before, late)
+    assert outcomes.rank("message", after) >= outcomes.rank("message", before)
 
 
 def test_a_late_sent_does_not_undo_delivered() -> None:
     """The case that everybody gets wrong once."""
-    assert outcomes.advance("send_message", "delivered", "sent") == "delivered"
+    assert outcomes.advance("message", "delivered", "sent") == "delivered"
 
 
 def test_an_unknown_status_changes_nothing() -> None:
     """Twilio may add one tomorrow."""
-    assert outcomes.advance("send_message", "sent", "teleported") == "sent"
-    assert outcomes.advance("send_message", "", "teleported") == ""
+    assert outcomes.advance("message", "sent", "teleported") == "sent"
+    assert outcomes.advance("message", "", "teleported") == ""
 
 
 @pytest.mark.parametrize(
-    ("kind", "outcome", "state"),
+    ("effect", "outcome", "state"),
     [
-        ("send_message", "queued", "accepted"),
-        ("send_message", "sent", "accepted"),
-        ("send_message", "delivered", "settled"),
-        ("send_message", "read", "settled"),
-        ("send_message", "undelivered", "failed"),
-        ("send_message", "canceled", "failed"),
-        ("place_call", "answered", "accepted"),
-        ("place_call", "completed", "settled"),
-        ("place_call", "no-answer", "failed"),
+        ("message", "queued", "accepted"),
+        ("message", "sent", "accepted"),
+        ("message", "delivered", "settled"),
+        ("message", "read", "settled"),
+        ("message", "undelivered", "failed"),
+        ("message", "canceled", "failed"),
+        ("call", "answered", "accepted"),
+        ("call", "completed", "settled"),
+        ("call", "no-answer", "failed"),
     ],
 )
-def test_an_outcome_decides_the_state(kind: str, outcome: str, state: str) -> None:
+def test_an_outcome_decides_the_state(effect: str, outcome: str, state: str) -> None:
     """What is final is settled or failed, the rest is accepted."""
-    assert outcomes.state_for(kind, outcome) == state
-    assert outcomes.is_final(kind, outcome) is (state != "accepted")
+    assert outcomes.state_for(effect, outcome) == state
+    assert outcomes.is_final(effect, outcome) is (state != "accepted")
 
 
 def test_in_progress_is_answered() -> None:

@@ -294,10 +294,10 @@ async def test_questions_stay_quick(tmp_path: Path) -> None:
         "'{}', 'k' || i, '{}' from n"
     )
     connection.execute(
-        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, params, policy, state, "
-        "planned_at, remote_sid) select 'act_' || id, 'run_' || id, uid, 'r', 0, 'send_message', "
-        "'{}', 'checked', case id % 1000 when 0 then 'failed' else 'settled' end, at, "
-        "'SM9' || id from events"
+        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
+        "policy, state, planned_at, remote_sid) select 'act_' || id, 'run_' || id, uid, 'r', 0, "
+        "'send_message', 'message', '{}', 'checked', case id % 1000 when 0 then 'failed' "
+        "else 'settled' end, at, 'SM9' || id from events"
     )
     connection.execute("commit")
     connection.close()

@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from ringback.action_kinds import is_action
 from ringback.actions import Action
 from ringback.errors import PluginError
 
-_ACTIONS = get_args(Action)
 _KNOWN: "WeakKeyDictionary[Callable[..., Any], tuple[str, ...]]" = WeakKeyDictionary()
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -68,11 +68,11 @@ def actions_of(result: Any, *, plugin: str = "") -> tuple[Action, ...]:
     """
     if result is None:
         return ()
-    if isinstance(result, _ACTIONS):
+    if is_action(result):
         return (result,)
     if isinstance(result, list | tuple):
         for item in result:
-            if not isinstance(item, _ACTIONS):
+            if not is_action(item):
                 raise PluginError(plugin, f"returned a list with {_described(item)}")
         return tuple(result)
     raise PluginError(plugin, f"returned {_described(result)}")

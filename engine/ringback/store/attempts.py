@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
-from ringback.actions import Action, from_params
+from ringback.action_kinds import from_params
+from ringback.actions import Action
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.runtime import from_iso, iso
 from ringback.store.consents import note
 from ringback.twilio.consent import OPTED_OUT
-
-CREATES = frozenset({"send_message", "place_call"})
-"""The kinds of action that leave a record of their own at Twilio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,7 @@ class StoredAction:
     event_uid: str
     rule: str
     kind: str
+    effect: str
     params: str
     policy: str
     state: str
@@ -205,16 +204,16 @@ def close_attempt(
     if proven and verdict.result != "accepted":
         return str(state)
     if verdict.result == "accepted":
-        outcome = advance(action.kind, outcome, normal_status(verdict.status))
+        outcome = advance(action.effect, outcome, normal_status(verdict.status))
         # Callbacks without a tag (of a Messaging Service, say) may have come before the SID.
         for (status,) in connection.execute(
             "select status from events where subject_sid = ? and subject_sid <> ''",
             (verdict.remote_sid,),
         ):
-            outcome = advance(action.kind, outcome, normal_status(status))
+            outcome = advance(action.effect, outcome, normal_status(status))
         moved = verdict.state
-        if action.kind in CREATES:
-            moved = state_for(action.kind, outcome)
+        if action.effect:
+            moved = state_for(action.effect, outcome)
         if proven:
             connection.execute(
                 "update actions set outcome = ?, state = ?, "
@@ -235,7 +234,7 @@ def close_attempt(
         clash = Verdict("unknown", "unknown", f"{verdict.remote_sid} belongs to another action")
         _write(connection, action, clash, "unknown", outcome, remote_sid, None)
         return "unknown"
-    if verdict.result == "accepted" and action.kind == "send_message" and action.conversation:
+    if verdict.result == "accepted" and action.effect == "message" and action.conversation:
         connection.execute(
             "insert into contacts (conversation, first_at, last_outbound_at, outbound) "
             "values (?, ?, ?, 1) on conflict (conversation) do update set "
@@ -339,7 +338,7 @@ def left_since(
         "join actions a on a.uid = t.action_uid where t.id > coalesce((select id from attempts "
         "where started_at < ? order by id desc limit 1), 0) "
         "and t.started_at >= ? and t.started_at < ? "
-        "and t.result in ('', 'accepted', 'unknown') and a.kind in ('send_message', 'place_call')",
+        "and t.result in ('', 'accepted', 'unknown') and a.effect <> ''",
         (early, since, before),
     )
     for rule, kind, params, policy in rows:

@@ -99,7 +99,7 @@ def sent_since(connection: sqlite3.Connection, conversation: str, since: str) ->
     first."""
     rows = connection.execute(
         "select planned_at from actions where conversation = ? and planned_at >= ? "
-        f"and kind in ('send_message', 'place_call') and state in {_GONE_OUT} order by planned_at",
+        f"and effect <> '' and state in {_GONE_OUT} order by planned_at",
         (conversation, since),
     )
     return [row[0] for row in rows]
@@ -111,7 +111,7 @@ def late_since(connection: sqlite3.Connection, conversation: str, since: str) ->
     early = iso(from_iso(since) - timedelta(days=7))
     row = connection.execute(
         "select count(*) from actions a where conversation = ? and planned_at >= ? "
-        "and planned_at < ? and kind in ('send_message', 'place_call') "
+        "and planned_at < ? and effect <> '' "
         f"and state in {_GONE_OUT} and exists (select 1 from attempts t "
         "where t.action_uid = a.uid and coalesce(t.ended_at, t.started_at) >= ?)",
         (conversation, early, since, since),
@@ -159,7 +159,7 @@ def written_since(
     """What we wrote to this conversation since then, oldest first: when, and the parameters."""
     rows = connection.execute(
         "select planned_at, params from actions where conversation = ? and planned_at >= ? "
-        f"and kind = 'send_message' and state in {_GONE_OUT} order by planned_at",
+        f"and effect = 'message' and state in {_GONE_OUT} order by planned_at",
         (conversation, since),
     )
     return [(row[0], row[1]) for row in rows]

@@ -46,8 +46,8 @@ def claim(
 ) -> str:
     """The record was found: the request was carried out. Returns the action's state, empty when
     somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
-    outcome = advance(action.kind, action.outcome, normal_status(status))
-    state = state_for(action.kind, outcome)
+    outcome = advance(action.effect, action.outcome, normal_status(status))
+    state = state_for(action.effect, outcome)
     try:
         changed = connection.execute(
             "update actions set state = ?, outcome = ?, remote_sid = ?, reason = ?, due_at = null, "
@@ -70,7 +70,7 @@ def claim(
 def holder(connection: sqlite3.Connection, sid: str) -> str:
     """The action that a record belongs to, empty when nobody has claimed it."""
     row = connection.execute(
-        "select uid from actions where remote_sid = ? and kind in ('send_message', 'place_call')",
+        "select uid from actions where remote_sid = ? and effect <> ''",
         (sid,),
     ).fetchone()
     return str(row[0]) if row else ""
@@ -85,7 +85,7 @@ def own(
     for status, code in connection.execute(
         "select status, error_code from events where subject_sid = ? order by id", (sid,)
     ):
-        moved = advance(action.kind, outcome, normal_status(status))
+        moved = advance(action.effect, outcome, normal_status(status))
         if moved != outcome:
             outcome, error_code = moved, code
     state = claim(connection, action, sid, outcome, reason, now)
@@ -134,7 +134,7 @@ def give_back(connection: sqlite3.Connection, sid: str, owner_uid: str) -> None:
     connection.execute(
         "update actions set state = 'parked', outcome = '', remote_sid = '', settled_at = null, "
         "reason = 'the record that it claimed belongs to another action; a person decides' "
-        "where remote_sid = ? and uid <> ? and kind in ('send_message', 'place_call')",
+        "where remote_sid = ? and uid <> ? and effect <> ''",
         (sid, owner_uid),
     )
 

@@ -37,7 +37,7 @@ class JournalFacts:
     def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
         """When we last sent a message on this conversation, None when we never did."""
         row = self._connection.execute(
-            "select max(planned_at) from actions where conversation = ? and kind = 'send_message' "
+            "select max(planned_at) from actions where conversation = ? and effect = 'message' "
             "and state in ('sending', 'unknown', 'accepted', 'settled') and planned_at < ?",
             (conversation, iso(before)),
         ).fetchone()

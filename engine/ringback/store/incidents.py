@@ -56,7 +56,7 @@ def stuck(connection: Connection, before: str, now: str, limit: int) -> list[Sto
     """Accepted sends of before that moment without a final status, due for a look."""
     rows = connection.execute(
         f"select {COLUMNS} from actions where state = 'accepted' and planned_at < ? "
-        "and kind in ('send_message', 'place_call') and remote_sid <> '' "
+        "and effect <> '' and remote_sid <> '' "
         "and (due_at is null or due_at <= ?) order by id limit ?",
         (before, now, limit),
     )

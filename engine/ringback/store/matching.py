@@ -13,7 +13,6 @@ from ringback.store.consents import learn
 from ringback.store.meta import get_meta, set_meta
 
 CURSOR = "cursor"
-_KIND_OF = {"message": "send_message", "call": "place_call"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +234,15 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
     before the API's own answer claims the SID for its action: it is the proof that the request
     was carried out.
     """
-    family = event.type.partition(".")[0]
-    kind = _KIND_OF.get(family)
+    effect = event.type.partition(".")[0]
     status = normal_status(event.status)
-    if kind is None or not event.subject_sid or not rank(kind, status):
+    if not event.subject_sid or not rank(effect, status):
         return []
     row = _action_behind(connection, event)
-    if row is None or row["kind"] != kind:
+    if row is None or row["effect"] != effect:
         return []
-    outcome = advance(kind, row["outcome"], status)
-    state = state_for(kind, outcome)
+    outcome = advance(effect, row["outcome"], status)
+    state = state_for(effect, outcome)
     claimed = _proven(connection, event, row)
     if outcome == row["outcome"] and claimed == row["remote_sid"] and state == row["state"]:
         return []
@@ -264,7 +262,7 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
     )  # fmt: skip
     return [
         Moved(
-            uid=row["uid"], kind=kind, rule=row["rule"], event_uid=row["event_uid"],
+            uid=row["uid"], kind=row["kind"], rule=row["rule"], event_uid=row["event_uid"],
             conversation=row["conversation"], state=state, outcome=outcome,
             error_code=error_code, remote_sid=claimed, depth=row["depth"], reason=reason,
         )
@@ -287,8 +285,8 @@ def _proven(connection: Connection, event: Event, row: Row) -> str:
 
 def _action_behind(connection: Connection, event: Event) -> Row | None:
     columns = (
-        "a.uid, a.kind, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, a.state, "
-        "a.remote_sid, a.depth"
+        "a.uid, a.kind, a.effect, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, "
+        "a.state, a.remote_sid, a.depth"
     )
     found = None
     query = connection.cursor()
@@ -302,7 +300,7 @@ def _action_behind(connection: Connection, event: Event) -> Row | None:
     if found is None:
         found = query.execute(
             f"select {columns} from actions a where a.remote_sid = ? and a.remote_sid <> '' "
-            "and a.kind in ('send_message', 'place_call')",
+            "and a.effect <> ''",
             (event.subject_sid,),
         ).fetchone()
     return found if isinstance(found, Row) else None

@@ -227,6 +227,15 @@ end
 """
 """What rules listen to is noted with the change itself, whoever makes it: told it may be later."""
 
+_EFFECT = """
+alter table actions add column effect text not null default '';
+update actions set effect = 'message' where kind = 'send_message';
+update actions set effect = 'call' where kind = 'place_call';
+drop index actions_claim;
+create unique index actions_claim on actions (remote_sid) where remote_sid <> '' and effect <> ''
+"""
+"""What an action makes at Twilio stands beside its kind, so that no query has to know the kinds."""
+
 
 @log_migrations(name="0001_log")
 def _log_first(db: Database) -> None:
@@ -237,6 +246,11 @@ def _log_first(db: Database) -> None:
 def _journal_first(db: Database) -> None:
     _run(db.conn, _JOURNAL)
     db.conn.execute(_ENDS)
+
+
+@journal_migrations(name="0002_effect")
+def _journal_effect(db: Database) -> None:
+    _run(db.conn, _EFFECT)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -202,7 +202,7 @@ class Questions:
 
     def callbacks(self, action: Mapping[str, Any]) -> list[Row]:
         """The status callbacks about what an action made, in the order of their times."""
-        if not action["remote_sid"] or action["kind"] not in ("send_message", "place_call"):
+        if not action["remote_sid"] or not action["effect"]:
             return []
         return self._all(
             "select uid, type, at, received_at, status, error_code, trust, source from events "
@@ -318,7 +318,7 @@ class Questions:
             return tagged
         return self._one(
             "select uid as action, event_uid as event, rule from actions "
-            "where remote_sid = ? and remote_sid <> '' and kind in ('send_message', 'place_call')",
+            "where remote_sid = ? and remote_sid <> '' and effect <> ''",
             (event["subject_sid"],),
         )
 

@@ -113,8 +113,7 @@ class Restore:
     async def send_due(self, now: str) -> bool:
         """Whether a text or a call is to go out at once."""
         row = await self._database.one(
-            f"select 1 from actions where {_DUE} and kind in ('send_message', 'place_call') "
-            "limit 1",
+            f"select 1 from actions where {_DUE} and effect <> '' limit 1",
             (now,),
         )
         return row is not None
@@ -150,8 +149,7 @@ class Restore:
     async def is_unsettled(self) -> bool:
         """Whether the fate of any text or call is still unknown."""
         row = await self._database.one(
-            "select 1 from actions where state = 'unknown' "
-            "and kind in ('send_message', 'place_call') limit 1"
+            "select 1 from actions where state = 'unknown' and effect <> '' limit 1"
         )
         return row is not None
 

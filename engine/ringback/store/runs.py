@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ringback.action_kinds import kind_of
 from ringback.actions import Action, Remember, to_params
 from ringback.store.attempts import StoredAction
 from ringback.store.facts import remember
@@ -50,7 +51,8 @@ class NewAction:
         """The same action as it stands in the journal once it is written."""
         return StoredAction(
             uid=self.uid, run_uid=self.run_uid, event_uid=self.event_uid, rule=self.rule,
-            kind=self.action.kind, params=json.dumps(to_params(self.action), ensure_ascii=False),
+            kind=self.action.kind, effect=kind_of(self.action).effect,
+            params=json.dumps(to_params(self.action), ensure_ascii=False),
             policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
             outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
             tries=0, collision_key=self.collision_key, conversation=self.conversation,
@@ -213,13 +215,14 @@ def reopen_answer(connection: sqlite3.Connection, uid: str) -> None:
 def insert_actions(connection: sqlite3.Connection, actions: Sequence[NewAction]) -> None:
     """Write planned actions. The same (event, rule, ordinal) is written once."""
     connection.executemany(
-        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, params, policy, state, "
-        "reason, planned_at, settled_at, due_at, send_by, collision_key, conversation, depth) "
-        "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
+        "policy, state, reason, planned_at, settled_at, due_at, send_by, collision_key, "
+        "conversation, depth) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "on conflict (event_uid, rule, ordinal) do nothing",
         [
             (
                 item.uid, item.run_uid, item.event_uid, item.rule, item.ordinal, item.action.kind,
+                kind_of(item.action).effect,
                 json.dumps(to_params(item.action), ensure_ascii=False), item.action.policy,
                 item.state, item.reason, item.planned_at, item.settled_at, item.due_at,
                 item.send_by, item.collision_key, item.conversation, item.depth,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ringback.actions import Action, PlaceCall, SendMessage, Stop, to_params
+from ringback.action_kinds import is_message, is_outgoing
+from ringback.actions import Action, Stop, to_params
 from ringback.events import Event
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.replay import LEAVING
@@ -157,7 +158,7 @@ class Backtest:
             figures.held[held] += 1
             return
         figures.actions[action.kind] += 1
-        if isinstance(action, SendMessage) and ":" not in action.to:
+        if is_message(action) and ":" not in action.to:
             figures.segments += segments.count(action.body)
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
@@ -183,7 +184,7 @@ class _Consent:
             self._out.add(event.conversation)
 
     def refusal(self, action: Action, event: Event | None) -> str:
-        if not isinstance(action, SendMessage | PlaceCall):
+        if not is_outgoing(action):
             return ""
         ours = action.sender or (event.ours if event is not None else "")
         return "opted out" if f"{ours}/{action.to}" in self._out else ""

@@ -139,6 +139,6 @@ def _texts(trace: Mapping[str, Any]) -> list[str]:
         latest = datetime.fromisoformat(run["started_at"]) + _FIRST_TURN
         for action in run["actions"]:
             soon = datetime.fromisoformat(action["planned_at"]) <= latest
-            if action["kind"] == "send_message" and action["state"] != "captured" and soon:
+            if action["effect"] == "message" and action["state"] != "captured" and soon:
                 found.append(str(action["params"]["body"]))
     return found

@@ -5,7 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ringback.actions import Action, PlaceCall, Remember, SendMessage
+from ringback.action_kinds import is_outgoing
+from ringback.actions import Action, Remember
 from ringback.events import Event, conversation_of, matches_type
 
 _Where = tuple[str, str, str]
@@ -49,7 +50,7 @@ class Past:
 
     def record(self, action: Action, event: Event | None) -> None:
         """Note what an action would do to the past, as if it were carried out at once."""
-        if isinstance(action, SendMessage | PlaceCall):
+        if is_outgoing(action):
             ours = action.sender or (event.ours if event else "")
             self._sent[conversation_of(ours, action.to)].append(self.clock.now())
         elif isinstance(action, Remember):

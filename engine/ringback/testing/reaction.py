@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringback.actions import Action, AnswerCall, Gather, PlaceCall, Say, SendMessage
+from ringback.action_kinds import is_message
+from ringback.actions import Action, Gather, Say
 from ringback.events import Event
 
 
@@ -28,7 +29,7 @@ class Reaction:
     @property
     def texts(self) -> list[str]:
         """The bodies of all messages that would be sent."""
-        return [action.body for action in self.actions if isinstance(action, SendMessage)]
+        return [action.body for action in self.actions if is_message(action)]
 
     @property
     def spoken(self) -> list[str]:
@@ -51,8 +52,7 @@ class Reaction:
 
 def _spoken(actions: Iterable[Action]) -> Iterable[str]:
     for action in actions:
-        if isinstance(action, AnswerCall | PlaceCall):
-            yield from _said(action.verbs)
+        yield from _said(getattr(action, "verbs", ()))
 
 
 def _said(verbs: Iterable[Any]) -> Iterable[str]:

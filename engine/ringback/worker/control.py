@@ -6,14 +6,16 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from ringback.action_kinds import lifetime
 from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
+from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
 from ringback.store import attempts, evidence, replays, runs
 from ringback.store.attempts import StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
-from ringback.worker.run.plan import DRAFT, patience
+from ringback.worker.run.plan import DRAFT
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,6 @@ PAUSED = "paused"
 _UNDECIDED = ("planned", "deferred", "parked")
 _DOUBTFUL = ("parked", "unknown")
 _OUTCOMES = {"sent": "settled", "not_sent": "cancelled"}
-_PREFIXES = {"send_message": ("SM", "MM"), "place_call": ("CA",)}
 
 
 class Control:
@@ -151,7 +152,7 @@ class Control:
         now = self._runtime.now()
         if not action.send_by or action.send_by > iso(now):
             return None
-        return iso(now + timedelta(seconds=patience(action.action)))
+        return iso(now + timedelta(seconds=lifetime(action.action)))
 
     async def _do_resolve(self, message: Message) -> dict[str, Any]:
         """A person knows what happened to a parked or unknown action, and perhaps its SID."""
@@ -176,8 +177,8 @@ class Control:
         action = attempts.get_action(reader, uid)
         if action is None:
             raise UsageError(self._elsewhere(uid, _DOUBTFUL))
-        prefixes = _PREFIXES.get(action.kind)
-        if prefixes is None:
+        prefixes = EFFECTS[action.effect].sid_prefixes if action.effect else ()
+        if not prefixes:
             raise UsageError(f"a {action.kind} has no SID of its own; say --sent alone")
         if not is_sid(sid, *prefixes):
             raise UsageError(f"{sid!r} is no SID of a {action.kind} ({' or '.join(prefixes)}…)")

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.action_kinds import has_other_side
 from ringback.actions import Action, AnswerCall, Stop, Verb
 from ringback.events import Event
 from ringback.rules.engine import collect
 from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
-from ringback.rules.engine.render import VERB_TYPES, has_other_side, render
+from ringback.rules.engine.render import VERB_TYPES, render
 from ringback.rules.engine.ruleset import holds, triggered
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.rules.language.cel import Fault

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ringback.actions import VERBS, Action, PlaceCall, Remember, SendMessage
+from ringback.actions import VERBS
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.templates import Template
@@ -46,10 +46,3 @@ def _good(value: Any) -> Any:
     if isinstance(value, Fault):
         raise _Failed(value)
     return value
-
-
-def has_other_side(action: Action) -> bool:
-    """Whether an action for somebody says for whom; an event such as a timer's has nobody."""
-    if isinstance(action, Remember):
-        return bool(action.conversation)
-    return not isinstance(action, SendMessage | PlaceCall) or bool(action.to)

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from ringback.actions import Action, SendMessage
+from ringback.action_kinds import is_message
+from ringback.actions import Action
 from ringback.config import Settings
 from ringback.rules.model import Budget, Rule
 from ringback.twilio import segments
@@ -151,4 +152,4 @@ def _word(name: str, word: str, setting: str) -> str:
 
 def _size(action: Action) -> int:
     """The segments of a text; a call has none."""
-    return segments.count(action.body) if isinstance(action, SendMessage) else 0
+    return segments.count(action.body) if is_message(action) else 0

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ringback.actions import PlaceCall, SendMessage
+from ringback.action_kinds import is_message, is_outgoing, sender_of
 from ringback.config import Settings
 from ringback.events import Event
 from ringback.rules.model import Rule
@@ -86,12 +86,10 @@ class Gatekeeper:
 
     def _addressed(self, action: Asked) -> Addressed | None:
         wish = action.action
-        if isinstance(wish, SendMessage):
-            sender = wish.messaging_service_sid or wish.sender or self._settings.sender
-            return Addressed(sender, wish.to, bool(wish.in_reply_to))
-        if isinstance(wish, PlaceCall):
-            return Addressed(wish.sender or self._settings.sender, wish.to, False)
-        return None
+        if not is_outgoing(wish):
+            return None
+        replies = is_message(wish) and bool(wish.in_reply_to)
+        return Addressed(sender_of(wish, self._settings.sender), wish.to, replies)
 
     def _consent(self, addressed: Addressed) -> str:
         out = self._facts.opted_out(addressed.sender, addressed.recipient)

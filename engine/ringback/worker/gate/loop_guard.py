@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ringback.actions import SendMessage
+from ringback.action_kinds import is_message
 from ringback.events import Event
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 
@@ -60,7 +60,7 @@ class Loops:
     def _echo(self, action: Asked, recipient: str, since: datetime) -> str:
         """They send back what we wrote: at machine speed, or twice in a row. A person who answers
         our "yes" with a "yes" does neither."""
-        if not isinstance(action.action, SendMessage):
+        if not is_message(action.action):
             return ""
         cause = self._facts.conversation_with(action, recipient)
         heard = self._facts.heard_last(cause, since, 2) if cause else ()

@@ -136,8 +136,8 @@ class Confirmer:
                 return f"its direction is {found.direction}"
             if found.body and found.body != event.body:
                 return "the text differs"
-        elif rank("send_message", normal_status(found.status)) < rank(
-            "send_message", normal_status(event.status)
+        elif rank("message", normal_status(found.status)) < rank(
+            "message", normal_status(event.status)
         ):
             return f"its status is {found.status}"
         return _age(event, found)

@@ -20,7 +20,7 @@ from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError, StorageError
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts, restore
-from ringback.store.attempts import CREATES, StoredAction
+from ringback.store.attempts import StoredAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.restore import Held, Mark
@@ -248,7 +248,7 @@ class RestoreGuard:
     async def _look(self, lot: Sequence[StoredAction], held: Held) -> None:
         """Look for actions of one kind to one recipient: one list tells about all of them."""
         records: list[Mapping[str, Any]] = []
-        if lot[0].kind in CREATES:
+        if lot[0].effect:
             try:
                 records = await self._settler.listed(lot[0].action)
             except GatewayError as error:
@@ -264,7 +264,7 @@ class RestoreGuard:
     async def _judge(
         self, action: StoredAction, records: list[Mapping[str, Any]], held: Held
     ) -> None:
-        if action.kind not in CREATES:
+        if not action.effect:
             if action.policy != "natural":
                 await self._park(action, "it leaves no record that could tell")
             else:

@@ -11,7 +11,7 @@ from ringback.config import Settings
 from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
 from ringback.events import Event
 from ringback.gateway.webhook_setup import drifted
-from ringback.outcomes import normal_status, rank
+from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import incidents, retention
 from ringback.store.attempts import StoredAction
@@ -110,7 +110,7 @@ class Watch:
                 log.warning("%s of action %s is not known: %s", action.kind, action.uid, error)
                 record = {}
             status = normal_status(str(record.get("status") or ""))
-            if rank(action.kind, status) > rank(action.kind, action.outcome):
+            if rank(action.effect, status) > rank(action.effect, action.outcome):
                 await self._repairer.append(*_callback(action, record, status))
             await self._journal.write(
                 partial(incidents.look_again, action_uid=action.uid, due_at=iso(now + LOOK_AGAIN))
@@ -165,7 +165,7 @@ class Watch:
         return count
 
     async def _record(self, action: StoredAction) -> dict[str, Any]:
-        resource = "Messages" if action.kind == "send_message" else "Calls"
+        resource = EFFECTS[action.effect].resource
         where = path(self._settings.account_sid, resource, action.remote_sid)
         reply = await self._gateway_reader.ask(Request("GET", where, (), resource.lower()))
         return reply.data
@@ -193,7 +193,7 @@ def _callback(
         "From": str(record.get("from") or ""),
         "To": str(record.get("to") or ""),
     }
-    if action.kind == "send_message":
+    if action.effect == "message":
         code = record.get("error_code")
         extra = {"ErrorCode": str(code)} if code else {}
         sid = {"MessageSid": action.remote_sid, "MessageStatus": status}

@@ -1,4 +1,4 @@
-"""What becomes of the actions that a rule wishes: rows, with their state and reason. Pure.
+"""Plan: the rows that the actions of a rule become, with their state and reason. Pure.
 
 Voice verbs that belong to one call are one document. When the call waits for an answer they are
 written into it; when nothing waits, they become one update of the live call.
@@ -9,18 +9,10 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any, TypeGuard
 
-from ringback.actions import (
-    Action,
-    AnswerCall,
-    EndCall,
-    Hangup,
-    PlaceCall,
-    Reject,
-    Remember,
-    SendMessage,
-    Stop,
-)
+from ringback.action_kinds import is_outgoing, kind_of, lifetime, sender_of
+from ringback.actions import Action, AnswerCall, EndCall, Hangup, Reject, Stop
 from ringback.events import Event, conversation_of
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
@@ -28,17 +20,13 @@ from ringback.runtime import Runtime, iso
 from ringback.store.runs import NewAction
 from ringback.twilio import segments, twiml
 
-MESSAGE_SECONDS = 4 * 3600
-CALL_SECONDS = 3600
-LIVE_SECONDS = 30
-OTHER_SECONDS = 24 * 3600
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who wishes: the run, its rule and what kind of rule that is."""
+    """Where actions come from: the run, its rule and the state of that rule."""
 
     run_uid: str
     rule: str
@@ -56,7 +44,7 @@ class Planned:
 
 
 def plan(
-    wished: Origin,
+    origin: Origin,
     event: Event,
     actions: Iterable[Action],
     *,
@@ -65,129 +53,112 @@ def plan(
     default_sender: str,
     waiting_call: str,
 ) -> Planned:
-    """Turn wishes into rows. `waiting_call` is the SID of the call that waits, or empty."""
+    """Turn actions into rows. `waiting_call` is the SID of the call that waits, or empty."""
     now = runtime.now()
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
-    for wish in map(_addressed, _documents(actions, waiting_call)):
-        if isinstance(wish, Stop):
-            stop = stop_reason(wished.rule, wish)
+    for action in map(_addressed, _documents(actions, waiting_call)):
+        if isinstance(action, Stop):
+            stop = stop_reason(origin.rule, action)
             continue
-        state, reason = _first_state(wished, wish)
-        settled = None
-        if state == "planned" and isinstance(wish, AnswerCall) and wish.call_sid == waiting_call:
+        state, reason = _first_state(origin, action)
+        if state == "planned" and _answers(action, waiting_call):
             if answer is None:
-                answer = twiml.document(wish.verbs)
+                answer = twiml.document(action.verbs)
                 state, reason = "settled", "written into the answer that the call waited for"
             else:
                 state, reason = "refused", "the call was answered already"
-        if state == "planned" and isinstance(wish, Remember):
-            state, reason = "settled", "noted"
-        if state != "planned":
-            settled = iso(now)
-        sender = default_sender
         rows.append(
             NewAction(
-                uid=runtime.uid("act"), run_uid=wished.run_uid, event_uid=event.uid,
-                rule=wished.rule, ordinal=wished.first_ordinal + len(rows), action=wish,
-                state=state, reason=reason, planned_at=iso(now), settled_at=settled,
-                conversation=_conversation(wish, event, sender),
-                collision_key=collision_key(wish, account_sid, sender),
+                uid=runtime.uid("act"), run_uid=origin.run_uid, event_uid=event.uid,
+                rule=origin.rule, ordinal=origin.first_ordinal + len(rows), action=action,
+                state=state, reason=reason, planned_at=iso(now),
+                settled_at=iso(now) if state != "planned" else None,
+                conversation=_conversation(action, event, default_sender),
+                collision_key=collision_key(action, account_sid, default_sender),
                 depth=event.depth + 1,
-                send_by=iso(now + timedelta(seconds=patience(wish))),
+                send_by=iso(now + timedelta(seconds=lifetime(action))),
             )
         )  # fmt: skip
     return Planned(tuple(rows), answer, stop)
 
 
-def _addressed(wish: Action) -> Action:
+def _addressed(action: Action) -> Action:
     """To a number in one spelling: consent, budgets and evidence all go by it."""
-    if isinstance(wish, SendMessage | PlaceCall) and (to := phones.plain(wish.to)) != wish.to:
-        return replace(wish, to=to)
-    return wish
+    if is_outgoing(action) and (to := phones.plain(action.to)) != action.to:
+        spelt: Any = action
+        return replace(spelt, to=to)  # type: ignore[no-any-return]
+    return action
 
 
-def _first_state(wished: Origin, wish: Action) -> tuple[str, str]:
-    if wished.state == "shadow":
+def _first_state(origin: Origin, action: Action) -> tuple[str, str]:
+    if origin.state == "shadow":
         return "captured", "the rule is in shadow: nothing is done"
-    if wished.state == "draft":
+    if origin.state == "draft":
         return "parked", DRAFT
-    return "planned", ""
+    at_once = kind_of(action).at_once
+    return ("settled", at_once) if at_once else ("planned", "")
 
 
 def _documents(actions: Iterable[Action], waiting_call: str) -> Sequence[Action]:
     """Join what is said to one call, and choose between a document and a plain hang-up."""
     joined: list[Action] = []
-    for wish in actions:
-        if isinstance(wish, EndCall) and wish.call_sid == waiting_call:
-            wish = AnswerCall(wish.call_sid, (Hangup(),))
+    for action in actions:
+        if isinstance(action, EndCall) and action.call_sid == waiting_call:
+            action = AnswerCall(action.call_sid, (Hangup(),))
         last = joined[-1] if joined else None
         if (
-            isinstance(wish, AnswerCall)
+            isinstance(action, AnswerCall)
             and isinstance(last, AnswerCall)
-            and last.call_sid == wish.call_sid
+            and last.call_sid == action.call_sid
         ):
-            joined[-1] = replace(last, verbs=last.verbs + wish.verbs)
+            joined[-1] = replace(last, verbs=last.verbs + action.verbs)
         else:
-            joined.append(wish)
-    return [_update(wish) if _nothing_waits(wish, waiting_call) else wish for wish in joined]
+            joined.append(action)
+    return [_update(action, waiting_call) for action in joined]
 
 
-def _nothing_waits(wish: Action, waiting_call: str) -> bool:
-    return isinstance(wish, AnswerCall) and wish.call_sid != waiting_call
+def _answers(action: Action, waiting_call: str) -> TypeGuard[AnswerCall]:
+    return isinstance(action, AnswerCall) and action.call_sid == waiting_call
 
 
-def _update(wish: Action) -> Action:
-    """A live call can be hung up by its status; a Reject after the answer is a hang-up too."""
-    assert isinstance(wish, AnswerCall)
-    if wish.verbs and isinstance(wish.verbs[0], Hangup | Reject):
-        return EndCall(wish.call_sid)
-    return wish
+def _update(action: Action, waiting_call: str) -> Action:
+    """Of a call that does not wait: it can be hung up by its status, and a Reject after the answer
+    is a hang-up too."""
+    if not isinstance(action, AnswerCall) or action.call_sid == waiting_call:
+        return action
+    first = action.verbs[0] if action.verbs else None
+    return EndCall(action.call_sid) if isinstance(first, Hangup | Reject) else action
 
 
-def patience(wish: Action) -> int:
-    """For how many seconds a wish stays good."""
-    match wish:
-        case SendMessage():
-            return wish.send_by or MESSAGE_SECONDS
-        case PlaceCall():
-            return wish.send_by or CALL_SECONDS
-        case AnswerCall() | EndCall():
-            return LIVE_SECONDS
-    return OTHER_SECONDS
+def _conversation(action: Action, event: Event, default_sender: str) -> str:
+    if is_outgoing(action):
+        return conversation_of(sender_of(action, default_sender), action.to)
+    own: str = getattr(action, "conversation", event.conversation)
+    return own
 
 
-def _conversation(wish: Action, event: Event, default_sender: str) -> str:
-    match wish:
-        case SendMessage():
-            ours = wish.sender or wish.messaging_service_sid or default_sender
-            return conversation_of(ours, wish.to)
-        case PlaceCall():
-            return conversation_of(wish.sender or default_sender, wish.to)
-        case Remember():
-            return wish.conversation
-    return event.conversation
-
-
-def collision_key(wish: Action, account_sid: str, default_sender: str) -> str:
+def collision_key(action: Action, account_sid: str, default_sender: str) -> str:
     """The identity of a send in Twilio's own list: two open ones must not share it.
 
     Empty for everything that leaves no record to be found again.
     """
-    match wish:
-        case SendMessage():
-            parts = [
-                "message", wish.messaging_service_sid or wish.sender or default_sender, wish.to,
-                comparable(wish.body), str(len(wish.media)),
-                wish.extra.get("ContentSid", ""), wish.extra.get("ContentVariables", ""),
-            ]  # fmt: skip
-        case PlaceCall():
-            parts = ["call", wish.sender or default_sender, wish.to]
-        case _:
-            return ""
-    text = "\x1f".join([account_sid, *parts])
+    if not is_outgoing(action):
+        return ""
+    kind = kind_of(action)
+    parts = [account_sid, kind.effect, sender_of(action, default_sender), action.to]
+    parts += [_telling(action, name) for name in kind.identity]
+    text = "\x1f".join(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _telling(action: Any, name: str) -> str:
+    """A field, or a parameter in `extra`, in the form in which Twilio's record can show it."""
+    value = getattr(action, name, None)
+    if value is None:
+        return str(action.extra.get(name, ""))
+    return str(len(value)) if isinstance(value, tuple) else comparable(str(value))
 
 
 def comparable(body: str) -> str:

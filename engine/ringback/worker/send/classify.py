@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ringback.action_kinds import kind_named
 from ringback.errors import (
     BadRequest,
     GatewayError,
@@ -20,7 +21,7 @@ from ringback.errors import (
     Unauthorized,
 )
 from ringback.runtime import iso
-from ringback.store.attempts import CREATES, Verdict
+from ringback.store.attempts import Verdict
 
 MAX_TRIES = 8
 BACKOFF_BASE = 1.0
@@ -30,12 +31,6 @@ FAST_SHARE = 0.25
 """The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
 
 _CALL_NOT_IN_PROGRESS = 21220
-_DONE = {
-    "end_call": "the call is ended",
-    "answer_call": "the call was told what to do",
-    "enqueue_call": "the call was sent to the queue",
-    "dequeue_call": "the caller was taken out of the queue",
-}
 
 
 def backoff(tries: int, dice: random.Random) -> float:
@@ -45,7 +40,7 @@ def backoff(tries: int, dice: random.Random) -> float:
 
 def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:
     """The verdict on an answer that carries the resource."""
-    if kind in CREATES:
+    if kind_named(kind).effect:
         status = str(data.get("status") or "")
         return Verdict(
             "accepted", "accepted", f"accepted by Twilio as {status or 'created'}",
@@ -53,7 +48,7 @@ def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) 
             remote_sid=str(data.get("sid") or ""), status=status,
         )  # fmt: skip
     return Verdict(
-        "accepted", "settled", _DONE.get(kind, "done"), http_status=http_status,
+        "accepted", "settled", kind_named(kind).done, http_status=http_status,
         request_id=request_id,
     )  # fmt: skip
 
@@ -90,10 +85,9 @@ def bad(
         return again("throttled", min(max(wait, 0.0), BACKOFF_CAP), spent=False)
     if isinstance(error, Unauthorized | NoConnection):
         return again("refused", CONFIG_RETRY_SECONDS, spent=False)
-    if kind == "end_call" and _gone(error):
-        return replace(
-            known, result="accepted", state="settled", reason="the call had ended already"
-        )
+    gone = kind_named(kind).gone
+    if gone and _gone(error):
+        return replace(known, result="accepted", state="settled", reason=gone)
     if isinstance(error, BadRequest | NotFound):
         return replace(known, result="rejected", state="failed", reason=_refusal(error))
     if not error.wrote:
@@ -112,7 +106,7 @@ def bad(
 def broken(kind: str, error: Exception, now: datetime, settle_seconds: float) -> Verdict:
     """The verdict when our own code broke around a request: nobody knows what has left."""
     reason = f"the worker broke: {type(error).__name__}: {error}"
-    if kind not in CREATES:
+    if not kind_named(kind).effect:
         return Verdict("failed", "failed", reason, detail=reason)
     due = iso(now + timedelta(seconds=settle_seconds))
     return Verdict("unknown", "unknown", reason, detail=reason, due_at=due)

@@ -12,18 +12,18 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from ringback.actions import Action, HttpRequest, Notify, PlaceCall, SendMessage
+from ringback.action_kinds import is_message, is_outgoing, kind_named, sender_of
+from ringback.actions import Action, HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts
-from ringback.store.attempts import CREATES, StoredAction, Verdict
+from ringback.store.attempts import StoredAction, Verdict
 from ringback.store.journal import Journal
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
-from ringback.worker.run.plan import patience
 from ringback.worker.send import classify
 from ringback.worker.send.server_clock import ServerClock
 
@@ -35,10 +35,6 @@ GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
 COLLISION_SECONDS = 2.0
 LONG_SECONDS = 5.0
-ON_GATEWAY = {
-    "send_message": "messages", "place_call": "calls", "end_call": "calls", "answer_call": "calls",
-    "enqueue_call": "calls", "dequeue_call": "queues",
-}  # fmt: skip
 OVERRIDES = "#rc=3&rp=all"
 """Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
 
@@ -217,16 +213,16 @@ class Sender:
 
     async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""
-        if action.kind not in ON_GATEWAY:
+        kind = kind_named(action.kind)
+        if not kind.resource:
             return None
         wish = action.action
         sender, size = "", 1
-        if isinstance(wish, SendMessage):
-            sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+        if is_message(wish):
+            sender = sender_of(wish, self._settings.sender)
             size = segments.count(wish.body)
-        resource = ON_GATEWAY[action.kind]
-        request = Request("POST", path(self._settings.account_sid, resource.title()), (), resource,
-                          ("SM",) if action.kind in CREATES else ())  # fmt: skip
+        where = path(self._settings.account_sid, kind.resource.title())
+        request = Request("POST", where, (), kind.resource, kind.sid_prefixes)
         while True:
             admission = self._limits.admit(request, sender=sender, segments=size)
             if admission.granted:
@@ -290,8 +286,8 @@ class Sender:
             wish,
             account_sid=self._settings.account_sid,
             default_sender=self._settings.sender,
-            callback_url=self._callback(action.kind, tag),
-            seconds_left=max(left, 0) if action.kind == "send_message" else 0,
+            callback_url=self._callback(action.effect, tag),
+            seconds_left=max(left, 0),
         )
         try:
             reply = await self._gateway.perform(request)
@@ -304,14 +300,13 @@ class Sender:
         self._clock.hear(reply.date)
         return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
 
-    def _callback(self, kind: str, tag: str) -> str:
-        if kind not in CREATES or not self._settings.public_url:
+    def _callback(self, effect: str, tag: str) -> str:
+        if not effect or not self._settings.public_url:
             return ""
         settings = self._settings
         secret = "" if settings.auth_tokens else settings.hook_secret
         room = f"/twilio/~{secret}" if secret else "/twilio"
-        family = "message" if kind == "send_message" else "call"
-        return f"{settings.public_url}{room}/{family}/status/{tag}{OVERRIDES}"
+        return f"{settings.public_url}{room}/{effect}/status/{tag}{OVERRIDES}"
 
     def _expired(self, action: StoredAction) -> bool:
         return bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
@@ -320,9 +315,9 @@ class Sender:
         """What quiet hours hold back is as welcome in the morning as it was in the evening, unless
         its author said for how long it is good."""
         wish = action.action
-        if not isinstance(wish, SendMessage | PlaceCall) or wish.send_by:
+        if not is_outgoing(wish) or wish.send_by:
             return None
-        return iso(from_iso(until) + timedelta(seconds=patience(wish)))
+        return iso(from_iso(until) + timedelta(seconds=kind_named(action.kind).lifetime))
 
     async def _decide(
         self, action: StoredAction, state: str, reason: str, until: str | None = None

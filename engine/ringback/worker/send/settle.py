@@ -13,12 +13,20 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 
-from ringback.actions import Action, PlaceCall, SendMessage
+from ringback.action_kinds import (
+    OutgoingMessage,
+    is_message,
+    is_outgoing,
+    kind_named,
+    sender_of,
+)
+from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError
+from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts, evidence
-from ringback.store.attempts import CREATES, StoredAction
+from ringback.store.attempts import StoredAction
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable
@@ -81,7 +89,7 @@ class Settler:
 
     async def _settle(self, action: StoredAction) -> None:
         polls, resends, started = evidence.progress(self._journal.reader, action.uid)
-        if action.kind not in CREATES:
+        if not action.effect:
             if action.policy == "natural" and resends < RESENDS:
                 await self._again(action, "to repeat it does no harm: tried again")
             else:
@@ -114,11 +122,11 @@ class Settler:
     async def listed(self, wish: Action) -> list[Mapping[str, Any]]:
         """The newest records to this recipient from this sender, in whatever state. Raises
         GatewayError."""
-        assert isinstance(wish, SendMessage | PlaceCall)
-        resource = "Messages" if isinstance(wish, SendMessage) else "Calls"
+        assert is_outgoing(wish)
+        resource = EFFECTS[kind_named(wish.kind).effect].resource
         query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
         sender = wish.sender or self._settings.sender
-        if sender and not (isinstance(wish, SendMessage) and self._service(wish)):
+        if sender and not (is_message(wish) and self._service(wish)):
             query.append(("From", sender))
         request = Request(
             "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
@@ -147,7 +155,7 @@ class Settler:
         for record in self._unclaimed(near):
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
-            if isinstance(wish, SendMessage):
+            if is_message(wish):
                 # Its sender may not be chosen yet; that of another service may be our number.
                 if str(record.get("messaging_service_sid") or "") != self._service(wish):
                     continue
@@ -191,9 +199,9 @@ class Settler:
         if state in ("settled", "failed"):
             self._on_end(action.uid, state)
 
-    def _service(self, wish: SendMessage) -> str:
+    def _service(self, wish: OutgoingMessage) -> str:
         """The messaging service that the text goes through; it may be the default sender."""
-        sender = wish.messaging_service_sid or wish.sender or self._settings.sender
+        sender = sender_of(wish, self._settings.sender)
         return sender if is_sid(sender, "MG") else ""
 
     def _patience(self, action: StoredAction, polls: int) -> timedelta:

@@ -143,30 +143,30 @@ class Pool(Closing):
         """
         problem: Exception
         try:
-            target, host = _parsed(url)
-            request = _request(method, target, host, headers, body, limits, sni)
+            address, target, host = _parsed(url)
+            exchange = _Exchange(target, _headers(method, host, headers, body))
+            request = _request(method, address, body, limits, sni)
         except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
             problem = NotSent("the request cannot be written as HTTP")
         else:
             # Raised after the except clauses, so that no exception of aiohttp, which may hold the
             # request and its credentials, hangs on as the context of ours.
-            result = await self._guarded(request, target, limits)
+            result = await self._guarded(request, exchange, limits)
             if isinstance(result, Answer):
                 return result
             problem = result
         raise problem
 
     async def _guarded(
-        self, request: httpx.Request, target: URL, limits: Limits
+        self, request: httpx.Request, exchange: _Exchange, limits: Limits
     ) -> Answer | Exception:
         try:
             async with asyncio.timeout(limits.connect):
                 await self._free.acquire()
         except TimeoutError:
             return NotSent("every connection was busy")
-        exchange = _Exchange(target, _written(request))
         token = _CURRENT.set(exchange)
-        via = self._proxy if self._proxy is not None and self._proxy.tunnels(str(target)) else None
+        via = self._via(str(request.url))
         try:
             async with asyncio.timeout(limits.total):
                 return await _read(await self._transport(via).handle_async_request(request), limits)
@@ -180,6 +180,9 @@ class Pool(Closing):
         if exchange.connected:
             return Broken(said)
         return NotSent(said if via is None else f"{said} at the proxy {via.url}")
+
+    def _via(self, url: str) -> Proxy | None:
+        return self._proxy if self._proxy is not None and self._proxy.tunnels(url) else None
 
     def _transport(self, via: Proxy | None) -> AiohttpTransport:
         """The transport through this proxy, or through none. Both share connections and rules."""
@@ -263,15 +266,10 @@ class _Ended(aiohttp.ClientError):
     """An attempt ended without an answer, for a reason in words. aiohttp repeats none such."""
 
 
-def _request(
-    method: str,
-    target: URL,
-    host: str,
-    headers: list[tuple[str, str]],
-    body: bytes,
-    limits: Limits,
-    sni: str,
-) -> httpx.Request:
+def _headers(
+    method: str, host: str, headers: list[tuple[str, str]], body: bytes
+) -> list[tuple[str, str]]:
+    """The headers as they are written. Raises ValueError for one that cannot be."""
     for name, value in headers:
         if not _NAME.fullmatch(name) or _ILLEGAL.search(value):
             raise ValueError("a header that cannot be written")
@@ -281,27 +279,29 @@ def _request(
     given.append(("Accept-Encoding", "identity"))
     if body or method not in ("GET", "DELETE"):
         given.append(("Content-Length", str(len(body))))
+    return given
+
+
+def _request(method: str, url: httpx.URL, body: bytes, limits: Limits, sni: str) -> httpx.Request:
+    """The request without its headers, which `_once` writes."""
     timeout = {"connect": limits.connect, "pool": limits.connect, "read": limits.read}
     extensions: dict[str, Any] = {"timeout": timeout}
     if sni:
         extensions["sni_hostname"] = sni
-    return httpx.Request(method, str(target), headers=given, content=body, extensions=extensions)
-
-
-def _written(request: httpx.Request) -> list[tuple[str, str]]:
-    """The headers with their names as they were given, which httpx keeps in its raw list."""
-    return [(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw]
+    return httpx.Request(method, url, content=body, extensions=extensions)
 
 
 @lru_cache(maxsize=256)
-def _parsed(url: str) -> tuple[URL, str]:
+def _parsed(url: str) -> tuple[httpx.URL, URL, str]:
+    """An address as httpx has it, as it is to be written, and its Host."""
     # Reading an address takes its time, and most requests go to one of a few.
     read = httpx.URL(url)
     if read.scheme not in ("http", "https") or not read.host:
         raise ValueError("not an http or https address")
     host = read.netloc.decode("ascii")
     # As httpx spells it, which leaves %-escapes alone: a signature covers the address.
-    return URL(f"{read.scheme}://{host}{read.raw_path.decode('ascii')}", encoded=True), host
+    written = f"{read.scheme}://{host}{read.raw_path.decode('ascii')}"
+    return httpx.URL(written), URL(written, encoded=True), host
 
 
 async def _read(response: httpx.Response, limits: Limits) -> Answer:

@@ -37,7 +37,7 @@ NOTICE = Notify(text="5 of 9 failed", via="ops", key="delivery/x", severity="err
 
 
 class MailServer(socketserver.ThreadingTCPServer):
-    """Enough of SMTP to take a letter. `says` replaces the answer to a command."""
+    """Enough of SMTP to take an e-mail. `says` replaces the answer to a command."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -46,7 +46,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), MailHandler)
         self.tls = tls
         self.says: dict[str, str] = {}
-        self.letters: list[Message] = []
+        self.emails: list[Message] = []
         self.logins: list[str] = []
         self.recipients: list[str] = []
 
@@ -101,11 +101,11 @@ class MailHandler(socketserver.StreamRequestHandler):
         self.connection.close()
 
     def take(self) -> None:
-        """The letter itself, up to its dot."""
+        """The e-mail itself, up to its dot."""
         lines = []
         while (line := self.rfile.readline()) != b".\r\n":
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        self.server.letters.append(message_from_bytes(b"".join(lines)))
+        self.server.emails.append(message_from_bytes(b"".join(lines)))
         self.say(self.server.says.get("AFTER", "250 taken"))
 
     def say(self, text: str) -> None:
@@ -219,17 +219,17 @@ async def test_a_private_address_needs_to_be_allowed() -> None:
         await give({"kind": "webhook", "url": "http://localhost:9/hook"}, port=1)
 
 
-async def test_mail_arrives_as_a_letter(mailbox: MailServer) -> None:
+async def test_an_email_arrives(mailbox: MailServer) -> None:
     """Subject, recipients, the event to trace, and no way for a text to add a header."""
     smtp = f"smtp://localhost:{mailbox.port}"
     table = {"kind": "email", "smtp": smtp, "from": "a@example.org", "to": ["b@x.org", "c@x.org"]}
     text = "Line ö one\r\nBcc: evil@example.org\n.\nlast"
     await give(table, Notify(text=text, via="ops", key="k"))
-    (letter,) = mailbox.letters
-    assert letter["Auto-Submitted"] == "auto-generated"
-    assert letter["Bcc"] is None
+    (message,) = mailbox.emails
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Bcc"] is None
     assert mailbox.recipients == ["b@x.org", "c@x.org"]
-    body = letter.get_payload(decode=True)
+    body = message.get_payload(decode=True)
     assert isinstance(body, bytes)
     assert body.decode().replace("\r\n", "\n").startswith(text.replace("\r\n", "\n"))
     assert "ringback trace evt_1" in body.decode()
@@ -238,7 +238,7 @@ async def test_mail_arrives_as_a_letter(mailbox: MailServer) -> None:
 def test_the_same_notice_has_the_same_message_id() -> None:
     """A mail reader can see that it came twice."""
     one, two, other = (
-        email.letter("a@x.org", ["b@x.org"], text, key="k", event_uid="e")["Message-ID"]
+        email.compose("a@x.org", ["b@x.org"], text, key="k", event_uid="e")["Message-ID"]
         for text in ("same", "same", "different")
     )
     assert one == two != other
@@ -248,21 +248,21 @@ def test_a_password_goes_through_tls_only(
     secure: MailServer, mailbox: MailServer, certificate: Path
 ) -> None:
     """With STARTTLS it logs in; a server without TLS never sees the password."""
-    letter = email.letter("a@x.org", ["b@x.org"], "text")
+    message = email.compose("a@x.org", ["b@x.org"], "text")
     trust = ssl.create_default_context(cafile=certificate)
-    email.post(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", letter, tls=trust)
+    email.send(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", message, tls=trust)
     assert secure.logins == ["\0me@x.org\0p:w"]
-    assert len(secure.letters) == 1
+    assert len(secure.emails) == 1
     with pytest.raises(UsageError, match="offers no TLS"):
-        email.post(f"smtp://me:pw@localhost:{mailbox.port}", letter)
-    assert (mailbox.logins, mailbox.letters) == ([], [])
+        email.send(f"smtp://me:pw@localhost:{mailbox.port}", message)
+    assert (mailbox.logins, mailbox.emails) == ([], [])
 
 
 def test_a_wrong_certificate_stops_it(secure: MailServer) -> None:
     """An authority that nobody trusts is no TLS."""
     with pytest.raises(Unreachable, match="certificate"):
-        email.post(
-            f"smtp://me:pw@localhost:{secure.port}", email.letter("a@x.org", ["b@x.org"], "text")
+        email.send(
+            f"smtp://me:pw@localhost:{secure.port}", email.compose("a@x.org", ["b@x.org"], "text")
         )
     assert secure.logins == []
 
@@ -283,7 +283,9 @@ def test_what_a_mail_server_says_decides(
     """4xx is worth another try, 5xx is final."""
     mailbox.says[command] = answer
     with pytest.raises(error):
-        email.post(f"smtp://localhost:{mailbox.port}", email.letter("a@x.org", ["b@x.org"], "text"))
+        email.send(
+            f"smtp://localhost:{mailbox.port}", email.compose("a@x.org", ["b@x.org"], "text")
+        )
 
 
 def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
@@ -291,9 +293,9 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
     secure.says["AUTH"] = "535 bad credentials"
     trust = ssl.create_default_context(cafile=certificate)
     with pytest.raises(Unauthorized, match="bad credentials"):
-        email.post(
+        email.send(
             f"smtp://me:pw@localhost:{secure.port}",
-            email.letter("a@x.org", ["b@x.org"], "text"),
+            email.compose("a@x.org", ["b@x.org"], "text"),
             tls=trust,
         )
 
@@ -301,7 +303,7 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
 def test_nobody_there_wrote_nothing() -> None:
     """A port that nobody listens on: certainly not sent."""
     with pytest.raises(Unreachable) as caught:
-        email.post("smtp://localhost:1", email.letter("a@x.org", ["b@x.org"], "x"))
+        email.send("smtp://localhost:1", email.compose("a@x.org", ["b@x.org"], "x"))
     assert caught.value.wrote is False
 
 

@@ -113,53 +113,55 @@ class Channels:
             known = ", ".join((*BUILT_IN, *self._tables))
             raise UsageError(f"notify: no channel is called {name!r}; there are: {known}")
 
-    async def give(self, wish: Notify, event_uid: str) -> None:
+    async def give(self, notice: Notify, event_uid: str) -> None:
         """Give one notice.
 
         Raises UsageError for a channel that is not there, GatewayError when the other side did not
         take it.
         """
-        self.require(wish.via)
-        table = self._tables.get(wish.via)
+        self.require(notice.via)
+        table = self._tables.get(notice.via)
         match table:
             case WebhookTable():
-                await self._webhook(wish, event_uid, table.url, table.secret)
+                await self._webhook(notice, event_uid, table.url, table.secret)
             case PagerDutyTable():
-                await self._pagerduty(wish, event_uid, table)
+                await self._pagerduty(notice, event_uid, table)
             case EmailTable():
-                letter = email.letter(
-                    table.sender, table.to, wish.text, severity=wish.severity, key=wish.key,
+                message = email.compose(
+                    table.sender, table.to, notice.text, severity=notice.severity, key=notice.key,
                     event_uid=event_uid,
                 )  # fmt: skip
-                await asyncio.to_thread(email.post, table.smtp, letter)
+                await asyncio.to_thread(email.send, table.smtp, message)
             case AppriseTable():
-                await self._apprise(wish, table)
+                await self._apprise(notice, table)
             case _:
-                await self._built_in(wish, event_uid)
+                await self._built_in(notice, event_uid)
 
-    async def _built_in(self, wish: Notify, event_uid: str) -> None:
-        if wish.via == "log":
-            level = _LEVELS.get(wish.severity, logging.WARNING)
-            log.log(level, "%s", wish.text, extra={"event_uid": event_uid, "key": wish.key})
+    async def _built_in(self, notice: Notify, event_uid: str) -> None:
+        if notice.via == "log":
+            level = _LEVELS.get(notice.severity, logging.WARNING)
+            log.log(level, "%s", notice.text, extra={"event_uid": event_uid, "key": notice.key})
         else:
-            await self._webhook(wish, event_uid, wish.url, "")
+            await self._webhook(notice, event_uid, notice.url, "")
 
-    async def _webhook(self, wish: Notify, event_uid: str, url: str, secret: str) -> None:
+    async def _webhook(self, notice: Notify, event_uid: str, url: str, secret: str) -> None:
         payload = {
-            "type": "ringback.notice", "text": wish.text, "key": wish.key,
-            "severity": wish.severity, "event": event_uid,
+            "type": "ringback.notice", "text": notice.text, "key": notice.key,
+            "severity": notice.severity, "event": event_uid,
         }  # fmt: skip
-        await self._outbound.deliver(url, payload, message_id=wish.key or event_uid, secret=secret)
+        await self._outbound.deliver(
+            url, payload, message_id=notice.key or event_uid, secret=secret
+        )
 
-    async def _pagerduty(self, wish: Notify, event_uid: str, table: PagerDutyTable) -> None:
+    async def _pagerduty(self, notice: Notify, event_uid: str, table: PagerDutyTable) -> None:
         payload = {
             "routing_key": table.routing_key,
             "event_action": "trigger",
-            "dedup_key": (wish.key or event_uid)[:255],
+            "dedup_key": (notice.key or event_uid)[:255],
             "payload": {
-                "summary": wish.text[:1024],
+                "summary": notice.text[:1024],
                 "source": "ringback",
-                "severity": wish.severity,
+                "severity": notice.severity,
                 "custom_details": {"event": event_uid},
             },
         }
@@ -168,7 +170,7 @@ class Channels:
             headers={"Content-Type": "application/json"},
         )  # fmt: skip
 
-    async def _apprise(self, wish: Notify, table: AppriseTable) -> None:
+    async def _apprise(self, notice: Notify, table: AppriseTable) -> None:
         try:
             apprise = importlib.import_module("apprise")
         except ImportError:
@@ -177,7 +179,7 @@ class Channels:
         for url in table.urls:
             if not reach.add(url):
                 raise UsageError("notify: Apprise does not understand one of this channel's urls")
-        if not await reach.async_notify(body=wish.text, title=f"Ringback {wish.severity}"):
+        if not await reach.async_notify(body=notice.text, title=f"Ringback {notice.severity}"):
             raise ServerError("Apprise could not reach everybody on this channel", origin="network")
 
     def _value(self, name: str, word: str, value: Any, environ: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""Mail: one notice as a letter, handed to a mail server in one attempt."""
+"""E-mail: a notice as a message, handed to a mail server in one attempt."""
 
 import contextlib
 import smtplib
@@ -13,7 +13,7 @@ from ringback.errors import BadRequest, ServerError, Unauthorized, Unreachable, 
 TIMEOUT = 10.0
 
 
-def letter(
+def compose(
     sender: str,
     to: Sequence[str],
     text: str,
@@ -22,7 +22,7 @@ def letter(
     key: str = "",
     event_uid: str = "",
 ) -> EmailMessage:
-    """A notice as a letter. Its first line is the subject; no text can add a header."""
+    """A notice as an e-mail. Its first line is the subject; no text can add a header."""
     message = EmailMessage()
     first = " ".join((text.strip().splitlines() or [""])[0].split())
     message["Subject"] = f"[ringback {severity}] {first[:150]}"
@@ -40,8 +40,8 @@ def letter(
     return message
 
 
-def post(address: str, message: EmailMessage, *, tls: ssl.SSLContext | None = None) -> None:
-    """Hand a letter to the server at `smtp://user:password@host:port`, or `smtps://…`.
+def send(address: str, message: EmailMessage, *, tls: ssl.SSLContext | None = None) -> None:
+    """Hand an e-mail to the server at `smtp://user:password@host:port`, or `smtps://…`.
 
     Plain `smtp` turns to TLS when the server offers it; a password is never sent without. Blocks
     for at most some seconds. Raises Unreachable, Unauthorized, ServerError (try again) or

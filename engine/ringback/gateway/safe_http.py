@@ -219,19 +219,6 @@ class Outbound(Closing):
         )
 
 
-async def post_notice(
-    url: str,
-    payload: Mapping[str, Any],
-    *,
-    id: str,  # noqa: A002
-    secret: str = "",
-    allow: Iterable[str] = (),
-) -> None:
-    """Deliver one notice and close; see `Outbound.deliver`. Raises a GatewayError."""
-    async with Outbound(allow=allow) as outbound:
-        await outbound.deliver(url, payload, message_id=id, secret=secret)
-
-
 def _split(url: str) -> tuple[SplitResult, str, int]:
     try:
         parts = urlsplit(url)

@@ -13,7 +13,7 @@ from ringback.cli.serve import project_argument
 @project_argument
 @json_option
 def test(project: Path | None, as_json: bool) -> int:
-    """Run the cases of the rule files: given these events, these wishes are expected.
+    """Run the cases of the rule files: given these events, these actions are expected.
 
     Nothing is sent and nothing is stored. Ends with 1 when a case fails.
     """

@@ -100,8 +100,8 @@ def resume(may_duplicate: bool) -> int:
 
     When no node runs, the next one does not start paused.
 
-    After a restore the worker holds them by itself until Twilio's lists have told it what was sent
-    since; then this says what it waits for, and ends with 1. So it does when somebody says
+    After a restore the worker holds them by itself until it has read in Twilio's lists what was
+    sent since; then this says what it waits for, and ends with 1. So it does when somebody says
     `pause` meanwhile.
     """
     from ringback.ipc import WorkerAway

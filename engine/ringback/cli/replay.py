@@ -27,7 +27,7 @@ Line = dict[str, Any]
 @click.argument("what", metavar="[ID|SID]", required=False)
 @click.option("--since", default="", help="All events from outside since then: 2h, 7d, or a time.")
 @click.option("--rule", default="", help="Through this rule alone, as if there were no other.")
-@click.option("--send", is_flag=True, help="For real: what rules wish is done by the worker.")
+@click.option("--send", is_flag=True, help="For real: the worker performs what the rules say.")
 @click.option("--may-duplicate", is_flag=True, help="Even if an effect is not known to be absent.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before sending.")
 @json_option
@@ -42,7 +42,7 @@ def replay(
 ) -> int:
     """Run a stored event, or all since a time, through the rules of today.
 
-    Nothing is done unless --send is given: each rule's verdict is shown, and what it would wish.
+    Nothing is done unless --send is given: each rule's verdict is shown, and what it would do.
     """
     if bool(what) == bool(since):
         raise UsageError("name one event (evt_… or its SID), or give --since")

@@ -1,4 +1,4 @@
-"""`ringback simulate`: text or call the node as a stranger would.
+"""`ringback simulate`: text or call the node as somebody outside would.
 
 With a running `ringback dev` it goes through the simulated phone network: a handset writes, the
 reply comes back to it. Otherwise one signed webhook is posted straight to the running node.
@@ -29,7 +29,7 @@ to_option = click.option("--to", "recipient", default="", help="Which of our num
 
 @click.group()
 def simulate() -> None:
-    """Text or call the node as a stranger would; signed, over real HTTP."""
+    """Text or call the node as somebody outside would; signed, over real HTTP."""
 
 
 def _settings() -> tuple[Settings, dict[str, Any] | None]:

@@ -27,7 +27,6 @@ from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import runs
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.testing import NOON, OURS, sms
@@ -146,7 +145,7 @@ class World:
         while await self.engine._match():
             pass
         while True:
-            self.engine.resumer.due()
+            await self.engine.resumer.due()
             if not len(self.engine.queue):
                 break
             await self.engine.queue.idle()
@@ -182,7 +181,7 @@ class World:
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""
         end = self.time + seconds
-        while (due := runs.next_due_run(self.journal.reader)) is not None:
+        while (due := await self.journal.runs.next_due()) is not None:
             moment = from_iso(due).timestamp()
             if moment > end:
                 break

@@ -144,6 +144,10 @@ def blind(connection: Any, boot: str, now: str, settle_at: str) -> int:
     return 0
 
 
+async def nothing(*_: Any) -> None:
+    """What was to be done is not done."""
+
+
 async def hasty(matcher: Matcher, rows: Any, cursor: int | None) -> Any:
     """The cursor moves before what it passes is written."""
     if cursor is not None:
@@ -230,7 +234,7 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(attempts, "recover", forgetful), DEADLY, "doubled"),
         (instead(attempts, "recover", blind), DEADLY, "stuck"),
         (instead(Matcher, "_match", hasty), DEADLY, "lost"),
-        (instead(Hooks, "untold", lambda *_: None), DEADLY, "lost"),
+        (instead(Hooks, "report_pending", nothing), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
         (instead(evidence, "claim", greedy), SILENT, "false_claim"),
         (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
@@ -319,5 +323,5 @@ def test_a_handler_that_died_with_the_worker_is_called_again(
     """Plain and async handlers live through deaths. When a new life forgets them, it shows."""
     only(monkeypatch, "plain", "awaited")
     assert not blamed(replace(DEADLY, kill_anywhere=0.002), "bad")
-    monkeypatch.setattr(Resumer, "restore", lambda resumer: None)
+    monkeypatch.setattr(Resumer, "restore", nothing)
     assert blamed(replace(DEADLY, kill_anywhere=0.002), "stuck")

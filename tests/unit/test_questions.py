@@ -14,14 +14,14 @@ from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
-from ringback.store import attempts, matching, runs
+from ringback.store import attempts, matching
 from ringback.store.attempts import Verdict
 from ringback.store.database import SqliteDatabase
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
-from ringback.store.runs import NewAction
+from ringback.store.runs import NewAction, RunStep
 from ringback.store.sqlite import connect_writer
 
 OURS, THEIRS = "+15550001111", "+12025550142"
@@ -78,9 +78,7 @@ async def story(tmp_path: Path) -> Story:
         action=SendMessage(THEIRS, "9 to 5", sender=OURS), state="planned", reason="",
         planned_at=iso(START), conversation=event.conversation, collision_key="k", depth=1,
     )  # fmt: skip
-    await journal.write(
-        lambda c: runs.finish(c, told.run, state="done", reason="", now=iso(START), actions=[wish])
-    )
+    await journal.runs.finish(RunStep(told.run, "done", "", [wish]), iso(START))
     stored = attempts.sendable(journal.reader, iso(START), 1)[0]
     sent = iso(START + timedelta(seconds=1))
     await journal.write(

@@ -11,7 +11,7 @@ import pytest
 from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.runtime import REAL, iso
-from ringback.store import retention, runs
+from ringback.store import retention
 from ringback.store.backup import check
 from ringback.store.journal import open_store
 from ringback.store.locks import hold
@@ -19,7 +19,7 @@ from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun, record
 from ringback.store.meta import set_meta
 from ringback.store.queries import Questions
-from ringback.store.runs import NewAction
+from ringback.store.runs import NewAction, RunStep
 from ringback.store.sqlite import connect_writer
 from ringback.twilio.webhooks import events_from
 
@@ -73,11 +73,8 @@ async def fill(data: Path, days: int) -> None:
             reason="", planned_at=day(number), conversation=event.conversation,
             collision_key=f"k{number}", depth=1, settled_at=day(number),
         )  # fmt: skip
-        await journal.write(
-            lambda c, w=wish: runs.finish(  # type: ignore[misc]
-                c, w.run_uid, state="done", reason="", now=w.planned_at, actions=[w], twiml="<x/>"
-            )
-        )
+        step = RunStep(wish.run_uid, "done", "", [wish], twiml="<x/>")
+        await journal.runs.finish(step, wish.planned_at)
     store.close()
     log.close()
 

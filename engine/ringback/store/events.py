@@ -1,13 +1,13 @@
-"""How is an event brought back? The log has its body, the journal its identity."""
+"""Events: what came in and what we recorded ourselves, brought back whole."""
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from sqlite3 import Connection
+from sqlite3 import Connection, Row
 
 from ringback.events import Event
 from ringback.runtime import from_iso, iso
+from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
 from ringback.twilio.error_codes import error_class
 from ringback.twilio.webhooks import events_from
@@ -18,49 +18,97 @@ _COLUMNS = (
 )
 
 
-def event(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event | None:
-    """The event of this uid, whole, or None when the journal does not know it.
+class Events:
+    """The events of the journal. The log has their bodies, the journal their identities.
 
-    When the log has forgotten the body (retention), the parsed facts are still there and only
+    When the log has forgotten a body (retention), the parsed facts are still there and only
     `fields` is empty.
     """
+
+    def __init__(self, database: Database, log: LogReader) -> None:
+        self._database = database
+        self._log = log
+
+    async def get(self, uid: str) -> Event | None:
+        """The event of this uid, whole, or None when the journal does not know it."""
+        return await self._database.read(event, self._log, uid)
+
+    async def log_row(self, uid: str) -> LogRow | None:
+        """The row of the log that this event was parsed from."""
+        return await self._database.read(log_row, self._log, uid)
+
+    async def began(self, run_uid: str) -> Event | None:
+        """The event that a run began with, None when it is not kept."""
+        return await self._database.read(began, self._log, run_uid)
+
+    async def uid_of(self, dedupe_key: str) -> str | None:
+        """The event that a delivery with this identity became, by whichever row it came first."""
+        row = await self._database.one("select uid from events where dedupe_key = ?", (dedupe_key,))
+        return str(row[0]) if row else None
+
+    async def unmatched(self, limit: int) -> list[Event]:
+        """Events of our own making that were recorded but have not been matched yet."""
+        return await self._database.read(_unmatched, self._log, limit)
+
+    async def unproven(self, limit: int) -> list[Event]:
+        """Claimed events that nobody has looked up yet, oldest first."""
+        return await self._database.read(_unproven, self._log, limit)
+
+    async def subject_sid(self, uid: str) -> str:
+        """The SID of what an event is about; empty when it is about nothing of Twilio's."""
+        row = await self._database.one("select subject_sid from events where uid = ?", (uid,))
+        return str(row[0]) if row else ""
+
+    async def early_message(self, conversation: str, after: str) -> str | None:
+        """The oldest message on a conversation that was recorded after an event."""
+        row = await self._database.one(
+            "select uid from events where conversation = ? and type = 'message.received' "
+            "and id > (select id from events where uid = ?) order by id limit 1",
+            (conversation, after),
+        )
+        return str(row[0]) if row else None
+
+    async def record_internal(self, event: Event) -> bool:
+        """Record an event of our own making, to be matched like any other. False when it is
+        known."""
+        return await self._database.write(record_internal, event)
+
+
+def event(connection: Connection, log: LogReader, uid: str) -> Event | None:
+    """`Events.get`, within a unit of work."""
     row = connection.execute(f"select {_COLUMNS} from events where uid = ?", (uid,)).fetchone()
     return _event(row, log) if row else None
 
 
-def log_row(connection: sqlite3.Connection, log: LogReader, uid: str) -> LogRow | None:
-    """The row of the log that this event was parsed from."""
+def began(connection: Connection, log: LogReader, run_uid: str) -> Event | None:
+    """`Events.began`, within a unit of work."""
+    row = connection.execute("select event_uid from runs where uid = ?", (run_uid,)).fetchone()
+    return event(connection, log, row[0]) if row else None
+
+
+def log_row(connection: Connection, log: LogReader, uid: str) -> LogRow | None:
+    """`Events.log_row`, within a unit of work."""
     row = connection.execute("select log_id from events where uid = ?", (uid,)).fetchone()
     return log.get(row[0]) if row and row[0] is not None else None
 
 
-def uid_of(connection: sqlite3.Connection, dedupe_key: str) -> str | None:
-    """The event that a delivery with this identity became, by whichever row it came first."""
-    row = connection.execute(
-        "select uid from events where dedupe_key = ?", (dedupe_key,)
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-def unmatched(connection: sqlite3.Connection, log: LogReader, limit: int) -> list[Event]:
-    """Internal events that were recorded with an action's end but have not been matched yet."""
+def _unmatched(connection: Connection, log: LogReader, limit: int) -> list[Event]:
     rows = connection.execute(
         f"select {_COLUMNS} from events where verdicts is null order by id limit ?", (limit,)
-    ).fetchall()
-    return [_event(row, log) for row in rows]
+    )
+    return [_event(row, log) for row in rows.fetchall()]
 
 
-def unproven(connection: sqlite3.Connection, log: LogReader, limit: int) -> list[Event]:
-    """Claimed events that nobody has looked up yet, oldest first."""
+def _unproven(connection: Connection, log: LogReader, limit: int) -> list[Event]:
     rows = connection.execute(
         f"select {_COLUMNS} from events where trust = 'claimed' "
         "and json_extract(verdicts, '$.proof') is null order by id limit ?",
         (limit,),
-    ).fetchall()
-    return [_event(row, log) for row in rows]
+    )
+    return [_event(row, log) for row in rows.fetchall()]
 
 
-def _event(row: sqlite3.Row, log: LogReader) -> Event:
+def _event(row: Row, log: LogReader) -> Event:
     known = dict(zip(_COLUMNS.split(", "), row, strict=True))
     log_id, fields = known.pop("log_id"), known.pop("fields")
     if log_id is not None:
@@ -76,7 +124,7 @@ def _event(row: sqlite3.Row, log: LogReader) -> Event:
     )
 
 
-def record_internal(connection: sqlite3.Connection, event: Event) -> bool:
+def record_internal(connection: Connection, event: Event) -> bool:
     """Write an event of our own making, to be matched like any other. False when it is known."""
     return bool(
         connection.execute(

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ringback.runtime import Runtime
+from ringback.store.action_ends import ActionEnds
+from ringback.store.actions import Actions
 from ringback.store.database import Database, SqliteDatabase
+from ringback.store.events import Events
+from ringback.store.facts import JournalFacts
 from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader
 from ringback.store.meta import Meta
 from ringback.store.restore import Restore
+from ringback.store.runs import Runs
 from ringback.store.timers import Timers
 
 T = TypeVar("T")
@@ -26,12 +32,20 @@ class Journal:
         """`log` is where the bodies of recorded events are."""
         self._database = database
         self.log = log
+        self.events = Events(database, log)
+        self.runs = Runs(database)
+        self.actions = Actions(database)
+        self.ends = ActionEnds(database)
         self.meta = Meta(database)
         self.timers = Timers(database)
         self.restore = Restore(database)
         self.incidents = Incidents(database)
         # Until every caller asks a noun.
         self.reader: Any = getattr(database, "reader", None)
+
+    def facts(self, runtime: Runtime) -> JournalFacts:
+        """What conditions, texts and plugins may ask of the past, at once and from any thread."""
+        return JournalFacts(self.reader, runtime)
 
     async def write(self, work: Callable[[Any], T]) -> T:
         """Run `work` in a transaction."""

@@ -185,20 +185,3 @@ def _looked(connection: Connection, uid: str, times: int, reason: str) -> None:
         "where uid = ? and state in ('planned', 'deferred')",
         (times, reason, uid),
     )
-
-
-def subject(connection: Connection, event_uid: str) -> str:
-    """The SID of what an event is about."""
-    row = connection.execute(
-        "select subject_sid from events where uid = ?", (event_uid,)
-    ).fetchone()
-    return str(row[0]) if row else ""
-
-
-def busy(connection: Connection, before: str) -> bool:
-    """Whether a run of before that moment has not said yet what it wishes."""
-    row = connection.execute(
-        "select 1 from runs where state in ('pending', 'running') and started_at < ? limit 1",
-        (before,),
-    ).fetchone()
-    return row is not None

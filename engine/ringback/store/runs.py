@@ -1,14 +1,16 @@
-"""What is written when a run takes a step: its state and its actions, all at once."""
+"""Runs: what rules do with events, step by step, each step written with its actions at once."""
 
 import json
-import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
 
 from ringback.action_kinds import kind_of
 from ringback.actions import Action, Remember, to_params
 from ringback.store.attempts import StoredAction
+from ringback.store.database import Database
 from ringback.store.facts import remember
+from ringback.store.matching import NewRun, insert_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,53 +65,146 @@ class NewAction:
 _COLUMNS = "uid, event_uid, rule, rule_rev, key, state, priority, due_at, started_at, memory"
 
 
-def open_runs(connection: sqlite3.Connection, state: str, limit: int) -> list[StoredRun]:
-    """Runs in this state, oldest first."""
-    rows = connection.execute(
-        f"select {_COLUMNS} from runs where state = ? order by id limit ?", (state, limit)
-    )
-    return [StoredRun(*row) for row in rows]
+_OPEN = "('pending', 'running', 'waiting')"
 
 
-def due_runs(connection: sqlite3.Connection, now: str, limit: int) -> list[StoredRun]:
-    """Waiting runs whose time has come."""
-    rows = connection.execute(
-        f"select {_COLUMNS} from runs where state = 'waiting' and due_at <= ? "
-        "order by due_at limit ?",
-        (now, limit),
-    )
-    return [StoredRun(*row) for row in rows]
+@dataclass(frozen=True, slots=True)
+class RunStep:
+    """Where a run has got to: its state with the reason, the actions of this step, the answer to a
+    call that waits, and the row of the event that woke it. `memory` and `due_at` are of a wait."""
+
+    run_uid: str
+    state: str
+    reason: str
+    actions: Sequence[NewAction] = ()
+    due_at: str | None = None
+    memory: str | None = None
+    twiml: str | None = None
+    wake_id: int = 0
 
 
-def next_due_run(connection: sqlite3.Connection) -> str | None:
-    """When the next waiting run is due."""
-    row = connection.execute(
-        "select min(due_at) from runs where state = 'waiting' and due_at is not null"
-    ).fetchone()
-    return str(row[0]) if row and row[0] else None
+class Runs:
+    """The runs of the journal, the events that lie ready for them, the answers that they gave to
+    calls, and the strikes of their rules."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, uid: str) -> StoredRun | None:
+        """One run by its uid."""
+        row = await self._database.one(f"select {_COLUMNS} from runs where uid = ?", (uid,))
+        return StoredRun(*row) if row else None
+
+    async def in_state(self, state: str) -> list[StoredRun]:
+        """All runs in this state, oldest first."""
+        rows = await self._database.all(
+            f"select {_COLUMNS} from runs where state = ? order by id", (state,)
+        )
+        return [StoredRun(*row) for row in rows]
+
+    async def due(self, now: str, limit: int) -> list[StoredRun]:
+        """Waiting runs whose time has come."""
+        rows = await self._database.all(
+            f"select {_COLUMNS} from runs where state = 'waiting' and due_at <= ? "
+            "order by due_at, id limit ?",
+            (now, limit),
+        )
+        return [StoredRun(*row) for row in rows]
+
+    async def next_due(self) -> str | None:
+        """When the next waiting run is due."""
+        row = await self._database.one(
+            "select min(due_at) from runs where state = 'waiting' and due_at is not null"
+        )
+        return str(row[0]) if row and row[0] else None
+
+    async def next_wake(self, run_uid: str) -> tuple[int, str] | None:
+        """The oldest event that a waiting run has yet to take: the row and the event's uid."""
+        row = await self._database.one(
+            "select id, event_uid from wakes where run_uid = ? order by id limit 1", (run_uid,)
+        )
+        return (row[0], row[1]) if row else None
+
+    async def woken(self) -> list[str]:
+        """The runs for which events lie ready."""
+        rows = await self._database.all("select distinct run_uid from wakes order by run_uid")
+        return [row[0] for row in rows]
+
+    async def next_queued(self, rule: str, key: str) -> str | None:
+        """The run whose turn it is, when nothing else of this rule and key is under way."""
+        return await self._database.read(_next_queued, rule, key)
+
+    async def queues(self) -> list[tuple[str, str]]:
+        """The rules and keys of which runs are queued."""
+        rows = await self._database.all(
+            "select distinct rule, key from runs where state = 'waiting' and memory is null "
+            "order by rule, key"
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def at_work(self, before: str) -> bool:
+        """Whether a run of before that moment has not come to its actions yet."""
+        row = await self._database.one(
+            "select 1 from runs where state in ('pending', 'running') and started_at < ? limit 1",
+            (before,),
+        )
+        return row is not None
+
+    async def wake(self, run_uid: str, event_uid: str) -> None:
+        """Lay an event ready for a run that waits."""
+        await self._database.write(_wake, run_uid, event_uid)
+
+    async def finish(self, step: RunStep, now: str) -> bool:
+        """Write where a run has got to, with the actions of this step and the answer to a waiting
+        call. False, and nothing is written, when somebody else has ended the run meanwhile."""
+        return await self._database.write(_finish, step, now)
+
+    async def record_done(self, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
+        """Write a run that began and ended in one go, with its actions."""
+        await self._database.write(_record_done, run, actions, now)
+
+    async def cancel(self, uids: Sequence[str], reason: str, now: str) -> int:
+        """End runs that have not ended yet; how many those were."""
+        return await self._database.write(_cancel, uids, reason, now)
+
+    async def next_ordinal(self, event_uid: str, rule: str) -> int:
+        """The number of the next action of this rule for this event."""
+        return await self._database.read(_next_ordinal, event_uid, rule)
+
+    async def answer(self, event_uid: str) -> str | None:
+        """The TwiML that this event's call was given, so that a repeated request gets the same."""
+        row = await self._database.one(
+            "select twiml from answers where event_uid = ?", (event_uid,)
+        )
+        return str(row[0]) if row else None
+
+    async def reopen_answer(self, action_uid: str) -> None:
+        """An answer that came too late for its call: it is sent as an update of the call."""
+        await self._database.write(_reopen_answer, action_uid)
+
+    async def strike(self, rule: str, plugin: str, reason: str, now: str, limit: int) -> bool:
+        """Note that a rule blocked or killed the worker; True when that puts it into quarantine,
+        which is at `limit` strikes."""
+        return await self._database.write(_strike, rule, plugin, reason, now, limit)
+
+    async def note_fault(self, hook: str, plugin: str, reason: str, now: str, count: int) -> None:
+        """Note that a plugin's hook failed so many times. A hook only watches: it is never put into
+        quarantine, it is named."""
+        await self._database.write(_note_fault, hook, plugin, reason, now, count)
+
+    async def quarantined(self) -> dict[str, str]:
+        """The rules that do not run until a person says otherwise, with the reason."""
+        rows = await self._database.all(
+            "select rule, reason from strikes where quarantined_at is not null order by rule"
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def release(self, rule: str) -> bool:
+        """A person says otherwise: forget the strikes of a rule. False when it had none."""
+        return await self._database.write(_release, rule)
 
 
-def get_run(connection: sqlite3.Connection, uid: str) -> StoredRun | None:
-    """One run by its uid."""
-    row = connection.execute(f"select {_COLUMNS} from runs where uid = ?", (uid,)).fetchone()
-    return StoredRun(*row) if row else None
-
-
-def next_wake(connection: sqlite3.Connection, run_uid: str) -> tuple[int, str] | None:
-    """The oldest event that a waiting run has yet to take: the row and the event's uid."""
-    row = connection.execute(
-        "select id, event_uid from wakes where run_uid = ? order by id limit 1", (run_uid,)
-    ).fetchone()
-    return (row[0], row[1]) if row else None
-
-
-def woken(connection: sqlite3.Connection) -> list[str]:
-    """The runs for which events lie ready."""
-    return [row[0] for row in connection.execute("select distinct run_uid from wakes")]
-
-
-def next_queued(connection: sqlite3.Connection, rule: str, key: str) -> str | None:
-    """The run whose turn it is, when nothing else of this rule and key is under way."""
+def _next_queued(connection: Connection, rule: str, key: str) -> str | None:
     busy = connection.execute(
         "select 1 from runs where rule = ? and key = ? and (state in ('pending', 'running') "
         "or (state = 'waiting' and memory is not null)) limit 1",
@@ -125,33 +220,50 @@ def next_queued(connection: sqlite3.Connection, rule: str, key: str) -> str | No
     return str(row[0]) if row else None
 
 
-def queues(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """The rules and keys of which runs are queued."""
-    return connection.execute(
-        "select distinct rule, key from runs where state = 'waiting' and memory is null"
-    ).fetchall()
-
-
-def early_message(connection: sqlite3.Connection, conversation: str, after: str) -> str | None:
-    """The oldest message on a conversation that was recorded after an event."""
-    row = connection.execute(
-        "select uid from events where conversation = ? and type = 'message.received' "
-        "and id > (select id from events where uid = ?) order by id limit 1",
-        (conversation, after),
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-def put_wake(connection: sqlite3.Connection, run_uid: str, event_uid: str) -> None:
-    """Lay an event ready for a run that waits."""
+def _wake(connection: Connection, run_uid: str, event_uid: str) -> None:
     connection.execute(
         "insert into wakes (run_uid, event_uid) values (?, ?) on conflict do nothing",
         (run_uid, event_uid),
     )
 
 
-def next_ordinal(connection: sqlite3.Connection, event_uid: str, rule: str) -> int:
-    """The number of the next action of this rule for this event."""
+def _finish(connection: Connection, step: RunStep, now: str) -> bool:
+    ended = None if step.state in ("pending", "waiting") else now
+    changed = connection.execute(
+        "update runs set state = ?, reason = ?, ended_at = ?, due_at = ?, memory = ? "
+        f"where uid = ? and state in {_OPEN}",
+        (step.state, step.reason, ended, step.due_at, step.memory, step.run_uid),
+    ).rowcount
+    if step.wake_id:
+        connection.execute("delete from wakes where id = ?", (step.wake_id,))
+    if ended is not None:
+        connection.execute("delete from wakes where run_uid = ?", (step.run_uid,))
+    if not changed:
+        return False
+    insert_actions(connection, step.actions)
+    for item in step.actions:
+        if isinstance(item.action, Remember) and item.state == "settled":
+            kept = item.action
+            remember(connection, kept.conversation, kept.name, kept.value, now)
+    if step.twiml is not None and step.actions:
+        connection.execute(
+            "insert into answers (event_uid, twiml, at) values (?, ?, ?) "
+            "on conflict (event_uid) do nothing",
+            (step.actions[0].event_uid, step.twiml, now),
+        )
+    return True
+
+
+def _record_done(
+    connection: Connection, run: NewRun, actions: Sequence[NewAction], now: str
+) -> None:
+    insert_runs(connection, [run])
+    first = _next_ordinal(connection, run.event_uid, run.rule)
+    numbered = [replace(item, ordinal=first + index) for index, item in enumerate(actions)]
+    _finish(connection, RunStep(run.uid, "done", "", numbered), now)
+
+
+def _next_ordinal(connection: Connection, event_uid: str, rule: str) -> int:
     row = connection.execute(
         "select coalesce(max(ordinal), -1) + 1 from actions where event_uid = ? and rule = ?",
         (event_uid, rule),
@@ -159,60 +271,16 @@ def next_ordinal(connection: sqlite3.Connection, event_uid: str, rule: str) -> i
     return int(row[0])
 
 
-def finish(
-    connection: sqlite3.Connection,
-    run_uid: str,
-    *,
-    state: str,
-    reason: str,
-    now: str,
-    actions: Sequence[NewAction] = (),
-    due_at: str | None = None,
-    memory: str | None = None,
-    twiml: str | None = None,
-    wake_id: int = 0,
-) -> bool:
-    """Write where a run has got to, with the actions of this step and the answer to a waiting call.
-
-    False, and nothing is written, when somebody else has ended the run meanwhile.
-    """
-    ended = None if state in ("pending", "waiting") else now
-    changed = connection.execute(
-        "update runs set state = ?, reason = ?, ended_at = ?, due_at = ?, memory = ? "
-        "where uid = ? and state in ('pending', 'running', 'waiting')",
-        (state, reason, ended, due_at, memory, run_uid),
-    ).rowcount
-    if wake_id:
-        connection.execute("delete from wakes where id = ?", (wake_id,))
-    if ended is not None:
-        connection.execute("delete from wakes where run_uid = ?", (run_uid,))
-    if not changed:
-        return False
-    insert_actions(connection, actions)
-    for item in actions:
-        if isinstance(item.action, Remember) and item.state == "settled":
-            wish = item.action
-            remember(connection, wish.conversation, wish.name, wish.value, now)
-    if twiml is not None and actions:
-        connection.execute(
-            "insert into answers (event_uid, twiml, at) values (?, ?, ?) "
-            "on conflict (event_uid) do nothing",
-            (actions[0].event_uid, twiml, now),
-        )
-    return True
-
-
-def reopen_answer(connection: sqlite3.Connection, uid: str) -> None:
-    """An answer that came too late for its call: send it as an update of the live call instead."""
+def _reopen_answer(connection: Connection, action_uid: str) -> None:
     connection.execute(
         "update actions set state = 'planned', settled_at = null, "
         "reason = 'the call had stopped waiting: sent as an update' "
         "where uid = ? and state = 'settled'",
-        (uid,),
+        (action_uid,),
     )
 
 
-def insert_actions(connection: sqlite3.Connection, actions: Sequence[NewAction]) -> None:
+def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None:
     """Write planned actions. The same (event, rule, ordinal) is written once."""
     connection.executemany(
         "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
@@ -232,36 +300,21 @@ def insert_actions(connection: sqlite3.Connection, actions: Sequence[NewAction])
     )  # fmt: skip
 
 
-def cancel_runs(connection: sqlite3.Connection, uids: Sequence[str], reason: str, now: str) -> int:
-    """End runs that have not ended yet."""
+def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:
     return sum(
         connection.execute(
             "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
-            "where uid = ? and state in ('pending', 'running', 'waiting')",
+            f"where uid = ? and state in {_OPEN}",
             (reason, now, uid),
         ).rowcount
         for uid in uids
     )
 
 
-def stored_answer(connection: sqlite3.Connection, event_uid: str) -> str | None:
-    """The TwiML that this event's call was given, so that a repeated request gets the same."""
-    row = connection.execute(
-        "select twiml from answers where event_uid = ?", (event_uid,)
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-def strike(
-    connection: sqlite3.Connection, rule: str, plugin: str, reason: str, now: str, limit: int
+def _strike(
+    connection: Connection, rule: str, plugin: str, reason: str, now: str, limit: int
 ) -> bool:
-    """Note that a rule blocked or killed the worker; True when that puts it into quarantine."""
-    connection.execute(
-        "insert into strikes (rule, plugin, count, last_at, reason) values (?, ?, 1, ?, ?) "
-        "on conflict (rule) do update set count = count + 1, last_at = excluded.last_at, "
-        "reason = excluded.reason",
-        (rule, plugin, now, reason),
-    )
+    _note_fault(connection, rule, plugin, reason, now, 1)
     return bool(
         connection.execute(
             "update strikes set quarantined_at = ? "
@@ -271,25 +324,16 @@ def strike(
     )
 
 
-def note_fault(
-    connection: sqlite3.Connection, hook: str, plugin: str, reason: str, now: str, count: int
+def _note_fault(
+    connection: Connection, rule: str, plugin: str, reason: str, now: str, count: int
 ) -> None:
-    """Note that a plugin's hook failed so many times. A hook only watches: it is never put into
-    quarantine, it is named."""
     connection.execute(
         "insert into strikes (rule, plugin, count, last_at, reason) values (?, ?, ?, ?, ?) "
-        "on conflict (rule) do update set count = count + excluded.count, "
+        "on conflict (rule) do update set count = strikes.count + excluded.count, "
         "last_at = excluded.last_at, reason = excluded.reason",
-        (hook, plugin, count, now, reason),
+        (rule, plugin, count, now, reason),
     )
 
 
-def quarantined(connection: sqlite3.Connection) -> dict[str, str]:
-    """The rules that do not run until a person says otherwise, with the reason."""
-    rows = connection.execute("select rule, reason from strikes where quarantined_at is not null")
-    return {row[0]: row[1] for row in rows}
-
-
-def release(connection: sqlite3.Connection, rule: str) -> bool:
-    """A person says otherwise: forget the strikes of a rule."""
+def _release(connection: Connection, rule: str) -> bool:
     return bool(connection.execute("delete from strikes where rule = ?", (rule,)).rowcount)

@@ -11,7 +11,7 @@ from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
-from ringback.store import attempts, evidence, replays, runs
+from ringback.store import attempts, evidence, replays
 from ringback.store.attempts import StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
@@ -106,7 +106,7 @@ class Control:
 
     async def _do_release(self, message: Message) -> dict[str, Any]:
         rule = str(message.get("rule") or "")
-        if not await self._engine.journal.write(partial(runs.release, rule=rule)):
+        if not await self._engine.journal.runs.release(rule):
             raise UsageError(f"rule {rule!r} has no strikes")
         self._engine.matcher.quarantined.pop(rule, None)
         return {"state": "released"}
@@ -114,12 +114,9 @@ class Control:
     async def _do_cancel_run(self, message: Message) -> dict[str, Any]:
         uid = str(message.get("uid") or "")
         now = iso(self._runtime.now())
-        done = await self._engine.journal.write(
-            partial(runs.cancel_runs, uids=[uid], reason="cancelled by a person", now=now)
-        )
-        if not done:
+        if not await self._engine.journal.runs.cancel([uid], "cancelled by a person", now):
             raise UsageError(f"run {uid!r} is not under way")
-        self._engine.resumer.cancelled(uid)
+        await self._engine.resumer.cancelled(uid)
         return {"state": "cancelled"}
 
     async def _do_cancel_action(self, message: Message) -> dict[str, Any]:
@@ -130,7 +127,7 @@ class Control:
         """Send an action again, or say yes to a draft. What may have happened already wants an
         explicit `may_duplicate`; what has waited too long is wanted anew."""
         uid = str(message.get("uid") or "")
-        action = attempts.get_action(self._engine.journal.reader, uid)
+        action = await self._engine.journal.actions.get(uid)
         if action is None:
             raise UsageError(f"there is no action {uid!r}")
         doubtful = action.state in _DOUBTFUL and action.reason != DRAFT
@@ -174,9 +171,9 @@ class Control:
     async def _own(self, uid: str, sid: str, reason: str) -> str:
         """Give an action the record that it made. What was reported about the record counts."""
         reader = self._engine.journal.reader
-        action = attempts.get_action(reader, uid)
+        action = await self._engine.journal.actions.get(uid)
         if action is None:
-            raise UsageError(self._elsewhere(uid, _DOUBTFUL))
+            raise UsageError(await self._elsewhere(uid, _DOUBTFUL))
         prefixes = EFFECTS[action.effect].sid_prefixes if action.effect else ()
         if not prefixes:
             raise UsageError(f"a {action.kind} has no SID of its own; say --sent alone")
@@ -190,7 +187,7 @@ class Control:
         )
         state = await self._engine.journal.write(claim)
         if not state:
-            raise UsageError(self._elsewhere(uid, _DOUBTFUL))
+            raise UsageError(await self._elsewhere(uid, _DOUBTFUL))
         return state
 
     async def _do_replay(self, message: Message) -> dict[str, Any]:
@@ -227,9 +224,9 @@ class Control:
             )
         )  # fmt: skip
         if not done:
-            raise UsageError(self._elsewhere(uid, expected))
+            raise UsageError(await self._elsewhere(uid, expected))
 
-    def _elsewhere(self, uid: str, expected: tuple[str, ...]) -> str:
-        action = attempts.get_action(self._engine.journal.reader, uid)
+    async def _elsewhere(self, uid: str, expected: tuple[str, ...]) -> str:
+        action = await self._engine.journal.actions.get(uid)
         where = f"is {action.state}" if action else "does not exist"
         return f"action {uid!r} {where}; this wants {' or '.join(expected)}"

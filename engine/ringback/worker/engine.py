@@ -23,10 +23,10 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts, events, matching, runs
+from ringback.store import attempts, events, matching
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
-from ringback.store.runs import NewAction
+from ringback.store.runs import NewAction, RunStep
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.gate.journal_facts import JournalGateFacts
 from ringback.worker.match.confirm import Confirmer
@@ -41,7 +41,7 @@ from ringback.worker.run.calls import Calls
 from ringback.worker.run.handlers import Handlers
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
-from ringback.worker.run.resume import Resumer, began_with, home
+from ringback.worker.run.resume import Resumer, home
 from ringback.worker.run.runner import Ready, Runner
 from ringback.worker.send.notices import Notices
 from ringback.worker.send.reader import GatewayReader
@@ -102,7 +102,7 @@ class Engine:
         self._loaded = loaded
         self.handlers = handlers or Handlers(in_flight, on_poisoned)
         self.queue = KeyedQueue()
-        self.waits = Waits(partial(began_with, journal, log_reader))
+        self.waits = Waits(partial(events.began, journal.reader, log_reader))
         self.gate = Gatekeeper(JournalGateFacts(journal, log_reader), settings, runtime)
         self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
         self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
@@ -113,8 +113,8 @@ class Engine:
             on_run_end=lambda run: self.resumer.ended(run),
         )  # fmt: skip
         self.resumer = Resumer(
-            journal=journal, log_reader=log_reader, runtime=runtime, runner=self.runner,
-            queue=self.queue, waits=self.waits, on_due=self._due,
+            journal=journal, runtime=runtime, runner=self.runner, queue=self.queue,
+            waits=self.waits, on_due=self._due,
         )  # fmt: skip
         limits = Limits(
             settings.mode, runtime=runtime, rate=settings.gateway_rate,
@@ -148,8 +148,9 @@ class Engine:
             incidents=self.incidents, on_end=self._ended,
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
-        claims = partial(events.unproven, journal.reader, log_reader)
-        self.confirmer = Confirmer(gateway, settings.account_sid, claims, self._proof)
+        self.confirmer = Confirmer(
+            gateway, settings.account_sid, journal.events.unproven, self._proof
+        )
         self.schedules = Schedules(journal, runtime, self.wake)
         self.hooks = Hooks(self.handlers, journal, runtime, settings, self._planned)
         self._news = asyncio.Event()
@@ -211,10 +212,10 @@ class Engine:
         )
         if lost:
             log.warning("%d requests were under way when the last worker ended; now unknown", lost)
-        self.matcher.quarantined = runs.quarantined(self.journal.reader)
+        self.matcher.quarantined = await self.journal.runs.quarantined()
         self.resumer.quarantined = self.matcher.quarantined
-        self.resumer.restore()
-        self.confirmer.refill()
+        await self.resumer.restore()
+        await self.confirmer.refill()
         self.sender.refill()
 
     async def blame(self, held: Sequence[UserCall], ended: str) -> None:
@@ -232,12 +233,8 @@ class Engine:
                 await self.runner.strike(item.rule, item.plugin, reason)
             elif float(moment) - item.started > item.limit:
                 reason = f"{who}blocked the worker for more than {item.limit:g} s; it was killed"
-                await self.journal.write(
-                    partial(
-                        runs.finish, run_uid=item.run_uid, state="failed", reason=reason,
-                        now=iso(self._runtime.now()),
-                    )
-                )  # fmt: skip
+                failed = RunStep(item.run_uid, "failed", reason)
+                await self.journal.runs.finish(failed, iso(self._runtime.now()))
                 await self.runner.strike(item.rule, item.plugin, reason)
 
     def wake(self) -> None:
@@ -262,33 +259,33 @@ class Engine:
         async with self._matching:
             step = await self.matcher.step()
             if not step.rows:
-                fresh = events.unmatched(self.journal.reader, self._log, RELOAD_ROWS)
+                fresh = await self.journal.events.unmatched(RELOAD_ROWS)
                 step = await self.matcher.internal(fresh) if fresh else step
-        self._handle(step)
+            await self._handle(step)
         return bool(step.rows)
 
     async def replay(self, uid: str, rule: Rule | None) -> Found:
         """Let a stored event happen again under the rules of today, or under this rule alone."""
         async with self._matching:
             step = await self.matcher.replay(uid, rule)
-        self._handle(step, watched=rule is None)
+            await self._handle(step, watched=rule is None)
         return step.found[0]
 
     async def _match_row(self, log_id: int) -> None:
         async with self._matching:
             step = await self.matcher.only(log_id)
-        self._handle(step)
+            await self._handle(step)
 
-    def _handle(self, step: Step, *, watched: bool = True) -> None:
+    async def _handle(self, step: Step, *, watched: bool = True) -> None:
         """Start what a step of matching found: runs, wake-ups, hooks, ends of actions."""
         for found in step.found:
             event = found.event
             waiting = self.calls.waiting_for(found)
             self.gate.learn(event)
             for run_uid in found.ended:
-                self.resumer.cancelled(run_uid)
+                await self.resumer.cancelled(run_uid)
             for run_uid in found.wakes:
-                self.resumer.woken(run_uid, waiting)
+                await self.resumer.woken(run_uid, waiting)
             if found.runs:
                 runs = [Ready.new(run, rule) for rule, run in found.runs]
                 self._job(event, runs, waiting)
@@ -311,7 +308,7 @@ class Engine:
             return
         async with self._matching:
             step = await self.matcher.proven(uid, trust)
-        self._handle(step)
+            await self._handle(step)
 
     def _job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         async def work() -> None:
@@ -342,13 +339,13 @@ class Engine:
             self._clock.clear()
             now = iso(self._runtime.now())
             await self.hooks.listen()
-            self.resumer.due()
+            await self.resumer.due()
             await self.schedules.step()
-            self.hooks.untold(self.wake)
+            await self.hooks.report_pending(self.wake)
             self.sender.refill()
             # What was due is in the sender's hands now; only what comes later is waited for.
             await self._until(
-                self._clock, runs.next_due_run(self.journal.reader),
+                self._clock, await self.journal.runs.next_due(),
                 attempts.next_due_send(self.journal.reader, now), await self.schedules.next_due(),
             )  # fmt: skip
 

@@ -38,7 +38,7 @@ class Confirmer:
         self,
         gateway: Gateway | None,
         account_sid: str,
-        claims: Callable[[int], Sequence[Event]],
+        claims: Callable[[int], Awaitable[Sequence[Event]]],
         on_proof: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
         self._gateway = gateway
@@ -46,6 +46,7 @@ class Confirmer:
         self._claims = claims
         self._on_proof = on_proof
         self._more = False
+        self._refilling: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(AT_ONCE)
 
@@ -60,9 +61,9 @@ class Confirmer:
         self._tasks[event.uid] = task
         task.add_done_callback(lambda _: self._done(event.uid))
 
-    def refill(self) -> None:
+    async def refill(self) -> None:
         """Take up what lies in the journal."""
-        found = self._claims(AT_HAND)
+        found = await self._claims(AT_HAND)
         self._more = len(found) == AT_HAND
         for event in found:
             self.look(event)
@@ -70,11 +71,13 @@ class Confirmer:
     def _done(self, uid: str) -> None:
         self._tasks.pop(uid, None)
         if self._more and len(self._tasks) <= AT_HAND // 2:
-            self.refill()
+            self._refilling = asyncio.ensure_future(self.refill())
 
     async def close(self) -> None:
         """Stop looking. What is still open is looked for again by the next worker."""
         self._more = False
+        if self._refilling is not None:
+            self._refilling.cancel()
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

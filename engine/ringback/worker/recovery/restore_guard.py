@@ -218,7 +218,7 @@ class RestoreGuard:
         if left > 0:
             return f"{left} recorded requests are not matched yet"
         self._caught_up = self._caught_up or iso(self._runtime.now())
-        if restore.busy(self._journal.reader, self._caught_up):
+        if await self._journal.runs.at_work(self._caught_up):
             return "rules are still at work on what was recorded before"
         if await self._journal.restore.is_unsettled():
             return "the fate of some sends is still unknown"
@@ -227,7 +227,7 @@ class RestoreGuard:
     async def _young(self, action: StoredAction) -> bool:
         """Whether what a fresh webhook is about came about after the journal was put back. The
         webhook of an older text may be repeated; it was answered before, perhaps."""
-        sid = restore.subject(self._journal.reader, action.event_uid)
+        sid = await self._journal.events.subject_sid(action.event_uid)
         if action.event_uid in self._old or sid[:2] not in _RESOURCES:
             return False
         resource = _RESOURCES[sid[:2]]

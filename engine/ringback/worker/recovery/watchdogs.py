@@ -15,7 +15,6 @@ from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import incidents, retention
 from ringback.store.attempts import StoredAction
-from ringback.store.events import record_internal
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
@@ -181,7 +180,7 @@ class Watch:
             subject_sid=sid, sender=ours, recipient=theirs, conversation=conversation,
             status=status, dedupe_key=key, fields=fields,
         )  # fmt: skip
-        await self._journal.write(partial(record_internal, event=event))
+        await self._journal.events.record_internal(event)
 
 
 def _callback(

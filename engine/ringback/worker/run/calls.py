@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from ringback.actions import Pause
 from ringback.events import Event
 from ringback.runtime import Runtime
-from ringback.store import events, runs
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.twilio import twiml
@@ -46,8 +45,8 @@ class Calls:
         if not parsed:
             return ""
         event = parsed[0]
-        known = events.uid_of(self._journal.reader, event.dedupe_key)
-        stored = runs.stored_answer(self._journal.reader, known) if known else None
+        known = await self._journal.events.uid_of(event.dedupe_key)
+        stored = await self._journal.runs.answer(known) if known else None
         if stored is not None:
             return stored
         waiting = self._answers.wait(log_id, event.call_sid)

@@ -20,10 +20,7 @@ from ringback.plugins.context import SettledAction, context_for
 from ringback.plugins.invoke import actions_of
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.runtime import Runtime, iso
-from ringback.store import action_ends, attempts, runs
 from ringback.store.attempts import StoredAction
-from ringback.store.database import Connection
-from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import NewAction
@@ -71,7 +68,7 @@ class Hooks:
         self._runtime = runtime
         self._settings = settings
         self._on_actions = on_actions
-        self._facts = JournalFacts(journal.reader, runtime)
+        self._facts = journal.facts(runtime)
         self._plugins = PluginSet()
         self._watchers: dict[str, list[Watcher]] = {}
         self._ends: set[asyncio.Task[None]] = set()
@@ -90,14 +87,14 @@ class Hooks:
         """Let the journal note the ends that rules listen to, so that a crash forgets none."""
         wanted = frozenset(state for state in ENDS if self.wants(f"action.{state}"))
         if wanted != self._listens:
-            await self._journal.write(partial(action_ends.listen, states=sorted(wanted)))
+            await self._journal.ends.subscribe(sorted(wanted))
             self._listens = wanted
 
-    def untold(self, wake: Callable[[], None]) -> None:
-        """Tell the rules every end that is written and not told yet: what an earlier life of the
-        worker left, what a person decided."""
-        for uid, state in action_ends.untold(self._journal.reader):
-            self._tell_later(uid, state, wake, told=True)
+    async def report_pending(self, wake: Callable[[], None]) -> None:
+        """Report to the rules every end that has no event yet: what an earlier life of the worker
+        left, what a person decided."""
+        for uid, state in await self._journal.ends.pending():
+            self._report_later(uid, state, wake, watched=False)
 
     async def startup(self) -> None:
         """Tell every plugin that the worker begins."""
@@ -117,37 +114,37 @@ class Hooks:
             self._feed(watcher, events)
 
     def on_end(self, uid: str, state: str, wake: Callable[[], None]) -> None:
-        """An action was settled, failed, refused, or became unknown: tell rules and plugins."""
+        """An action was settled, failed, refused or became unknown: report it."""
         watchers = self._watchers.get("on_settled", ()) if state != "unknown" else ()
         if watchers or self.wants(f"action.{state}"):
-            self._tell_later(uid, state, wake, told=state == "unknown")
+            self._report_later(uid, state, wake, watched=state != "unknown")
 
-    def _tell_later(self, uid: str, state: str, wake: Callable[[], None], *, told: bool) -> None:
-        task = asyncio.ensure_future(self._tell_end(uid, state, wake, told=told))
+    def _report_later(
+        self, uid: str, state: str, wake: Callable[[], None], *, watched: bool
+    ) -> None:
+        task = asyncio.ensure_future(self._report(uid, state, wake, watched=watched))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def _tell_end(
-        self, uid: str, state: str, wake: Callable[[], None], *, told: bool
+    async def _report(
+        self, uid: str, state: str, wake: Callable[[], None], *, watched: bool
     ) -> None:
-        """Tell the rules, and the watchers unless they were `told` or are not meant."""
+        """Report an end to the rules, and to the plugins' hooks when it is to be `watched`."""
         kind = f"action.{state}"
         try:
-            stored = attempts.get_action(self._journal.reader, uid)
+            stored = await self._journal.actions.get(uid)
             if stored is None:
                 return
-            ended = _settled(self._journal.reader, stored)
-            if not told:
+            ended = _settled(stored, *await self._journal.actions.result(uid))
+            if watched:
                 for watcher in self._watchers.get("on_settled", ()):
                     self._feed(watcher, [ended])
             if self.wants(kind):
                 event = _internal(ended, kind, self._runtime, stored.depth)
-                if await self._journal.write(
-                    partial(action_ends.tell, event=event, action_uid=uid, state=state)
-                ):
+                if await self._journal.ends.record(event, uid, state):
                     wake()
         except RingbackError as error:
-            log.error("the end of %s could not be told: %s", uid, error)
+            log.error("the end of %s could not be recorded: %s", uid, error)
 
     def _feed(self, watcher: Watcher, subjects: Sequence[Subject]) -> None:
         room = QUEUE - len(watcher.queue)
@@ -216,20 +213,16 @@ class Hooks:
             account_sid=self._settings.account_sid, default_sender=self._settings.sender,
             waiting_call="",
         )  # fmt: skip
-        await self._journal.write(
-            partial(action_ends.run_at_once, run=run, actions=planned.actions, now=iso(now))
-        )
+        await self._journal.runs.record_done(run, planned.actions, iso(now))
         self._on_actions([item for item in planned.actions if item.state == "planned"])
 
     async def _fault(self, plugin: Plugin, hook: str, reason: str, count: int = 1) -> None:
         """Name a hook that failed where `ringback plugins list` finds it."""
         try:
-            await self._journal.write(
-                partial(
-                    runs.note_fault, hook=f"{plugin.name}.{hook}", plugin=plugin.name,
-                    reason=reason, now=iso(self._runtime.now()), count=count,
-                )
-            )  # fmt: skip
+            now = iso(self._runtime.now())
+            await self._journal.runs.note_fault(
+                f"{plugin.name}.{hook}", plugin.name, reason, now, count
+            )
         except RingbackError as error:
             log.error("plugin %s: the failure of %s was not noted: %s", plugin.name, hook, error)
 
@@ -249,13 +242,12 @@ class Hooks:
         return context_for(plugin.name, plugin.config, clock=self._runtime, store=self._facts)
 
 
-def _settled(connection: Connection, stored: StoredAction) -> SettledAction:
-    code = action_ends.error_code_of(connection, stored.uid)
+def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:
     return SettledAction(
         uid=stored.uid, rule=stored.rule, wish=stored.action, state=stored.state,
         event_uid=stored.event_uid, conversation=stored.conversation, outcome=stored.outcome,
         reason=stored.reason, remote_sid=stored.remote_sid, error_code=code,
-        error_class=error_class(code), attempts=action_ends.attempts_of(connection, stored.uid),
+        error_class=error_class(code), attempts=attempts,
     )  # fmt: skip
 
 

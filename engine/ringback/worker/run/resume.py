@@ -15,9 +15,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
-from ringback.store import events, runs
 from ringback.store.journal import Journal
-from ringback.store.log import LogReader
 from ringback.store.runs import StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
@@ -33,12 +31,6 @@ def home(event: Event) -> str:
     return event.conversation or event.subject_sid or event.uid
 
 
-def began_with(journal: Journal, log_reader: LogReader, run_uid: str) -> Event | None:
-    """The event that a run began with, None when it is not kept."""
-    stored = runs.get_run(journal.reader, run_uid)
-    return events.event(journal.reader, log_reader, stored.event_uid) if stored else None
-
-
 class Resumer:
     """Takes up runs that the journal holds."""
 
@@ -46,7 +38,6 @@ class Resumer:
         self,
         *,
         journal: Journal,
-        log_reader: LogReader,
         runtime: Runtime,
         runner: Runner,
         queue: KeyedQueue,
@@ -56,7 +47,6 @@ class Resumer:
         self.ruleset = RuleSet(())
         self.quarantined: dict[str, str] = {}
         self._journal = journal
-        self._log = log_reader
         self._runtime = runtime
         self._runner = runner
         self._queue = queue
@@ -64,86 +54,85 @@ class Resumer:
         self._on_due = on_due
         self._resuming: set[str] = set()
 
-    def restore(self) -> None:
+    async def restore(self) -> None:
         """After a restart: everything that waits, was about to start, or has events ready."""
-        reader = self._journal.reader
-        for run in runs.open_runs(reader, "waiting", -1):
+        journal = self._journal
+        for run in await journal.runs.in_state("waiting"):
             saved = json.loads(run.memory).get("wait") if run.memory else None
             if saved:
-                event = events.event(reader, self._log, run.event_uid)
+                event = await journal.events.get(run.event_uid)
                 self._waits.restore(run.uid, run.rule, saved, home(event) if event else run.key)
         by_event: dict[str, list[StoredRun]] = {}
-        for run in runs.open_runs(reader, "pending", -1):
+        for run in await journal.runs.in_state("pending"):
             by_event.setdefault(run.event_uid, []).append(run)
         for event_uid, grouped in by_event.items():
-            self._begin(event_uid, [run.uid for run in grouped])
-        for rule, key in runs.queues(reader):
-            self.promote(rule, key)
-        for uid in runs.woken(reader):
-            self.woken(uid, None)
+            await self._begin(event_uid, [run.uid for run in grouped])
+        for rule, key in await journal.runs.queues():
+            await self.promote(rule, key)
+        for uid in await journal.runs.woken():
+            await self.woken(uid, None)
 
-    def woken(self, run_uid: str, waiting: Waiting | None) -> None:
+    async def woken(self, run_uid: str, waiting: Waiting | None) -> None:
         """An event lies ready for this run. `waiting` is the call that it may answer."""
-        stored = runs.get_run(self._journal.reader, run_uid)
-        event = stored and events.event(self._journal.reader, self._log, stored.event_uid)
+        stored = await self._journal.runs.get(run_uid)
+        event = stored and await self._journal.events.get(stored.event_uid)
         if stored is not None:
             key = home(event) if event else run_uid
             self._queue.put(key, partial(self._go_on, run_uid, waiting))
 
-    def due(self) -> None:
+    async def due(self) -> None:
         """Take up the waits whose time has come."""
         now = iso(self._runtime.now())
-        for run in runs.due_runs(self._journal.reader, now, DUE_AT_ONCE):
+        for run in await self._journal.runs.due(now, DUE_AT_ONCE):
             if run.uid not in self._resuming:
                 self._resuming.add(run.uid)
-                self.woken(run.uid, None)
+                await self.woken(run.uid, None)
 
-    def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
+    async def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
         """A run has begun to wait. What came for it already is taken at once."""
         assert progress.wait is not None
         self._waits.add(run.uid, run.rule, progress.wait, home(event))
         if progress.wait.due_at is not None:
             self._on_due(iso(progress.wait.due_at))
-        if runs.next_wake(self._journal.reader, run.uid) is not None:
-            self.woken(run.uid, None)
+        if await self._journal.runs.next_wake(run.uid) is not None:
+            await self.woken(run.uid, None)
         elif "after" in progress.state:
-            early = runs.early_message(
-                self._journal.reader, event.conversation, progress.state["after"]
-            )
+            after = progress.state["after"]
+            early = await self._journal.events.early_message(event.conversation, after)
             if early is not None:
                 self._queue.put(home(event), partial(self._deliver, run.uid, early))
 
-    def ended(self, run: Ready) -> None:
+    async def ended(self, run: Ready) -> None:
         """A run has ended: the next of its queue may start."""
         self._waits.drop(run.uid)
         if run.rule.mode == "queued":
-            self.promote(run.rule.name, run.key)
+            await self.promote(run.rule.name, run.key)
 
-    def cancelled(self, run_uid: str) -> None:
+    async def cancelled(self, run_uid: str) -> None:
         """A run was cancelled in the journal."""
         self._waits.drop(run_uid)
-        stored = runs.get_run(self._journal.reader, run_uid)
+        stored = await self._journal.runs.get(run_uid)
         if stored is not None:
-            self.promote(stored.rule, stored.key)
+            await self.promote(stored.rule, stored.key)
 
-    def promote(self, rule: str, key: str) -> None:
+    async def promote(self, rule: str, key: str) -> None:
         """Start the oldest run that is queued behind others, when its turn has come."""
-        uid = runs.next_queued(self._journal.reader, rule, key)
-        stored = runs.get_run(self._journal.reader, uid) if uid else None
+        uid = await self._journal.runs.next_queued(rule, key)
+        stored = await self._journal.runs.get(uid) if uid else None
         if stored is not None:
-            self._begin(stored.event_uid, [stored.uid])
+            await self._begin(stored.event_uid, [stored.uid])
 
-    def _begin(self, event_uid: str, uids: Sequence[str]) -> None:
+    async def _begin(self, event_uid: str, uids: Sequence[str]) -> None:
         """Start runs of one event, behind all else that is to be done in its conversation."""
-        event = events.event(self._journal.reader, self._log, event_uid)
+        event = await self._journal.events.get(event_uid)
         key = home(event) if event is not None else event_uid
         self._queue.put(key, partial(self._start, event_uid, uids))
 
     async def _start(self, event_uid: str, uids: Sequence[str]) -> None:
-        reader = self._journal.reader
-        event = events.event(reader, self._log, event_uid)
+        event = await self._journal.events.get(event_uid)
         ready = []
-        for run in (runs.get_run(reader, uid) for uid in uids):
+        for uid in uids:
+            run = await self._journal.runs.get(uid)
             if run is None or run.memory is not None or run.state not in ("pending", "waiting"):
                 continue  # it has begun or ended meanwhile
             rule = self._rule(run)
@@ -157,26 +146,25 @@ class Resumer:
     async def _go_on(self, run_uid: str, waiting: Waiting | None) -> None:
         """One step of one waiting run, with the oldest event that lies ready or its time."""
         self._resuming.discard(run_uid)
-        reader = self._journal.reader
-        stored = runs.get_run(reader, run_uid)
+        stored = await self._journal.runs.get(run_uid)
         if stored is None or stored.state != "waiting" or stored.memory is None:
             return  # it has ended, or has not begun: what lies ready is taken when it waits
-        found = runs.next_wake(reader, run_uid)
+        found = await self._journal.runs.next_wake(run_uid)
         if found is None and (not stored.due_at or stored.due_at > iso(self._runtime.now())):
             return
-        event = events.event(reader, self._log, stored.event_uid)
+        event = await self._journal.events.get(stored.event_uid)
         rule = self._rule(stored)
         if event is None or rule is None:
             await self._give_up(stored, event)
             return
-        wake = Wake(events.event(reader, self._log, found[1]) if found else None)
+        wake = Wake(await self._journal.events.get(found[1]) if found else None)
         ready = Ready.stored(stored, rule, wake, found[0] if found else 0)
         await self._runner.job(event, [ready], waiting)
         if waiting is not None:
             waiting.give("")
 
     async def _deliver(self, run_uid: str, event_uid: str) -> None:
-        await self._journal.write(partial(runs.put_wake, run_uid=run_uid, event_uid=event_uid))
+        await self._journal.runs.wake(run_uid, event_uid)
         await self._go_on(run_uid, None)
 
     def _rule(self, run: StoredRun) -> Rule | None:
@@ -185,6 +173,6 @@ class Resumer:
     async def _give_up(self, run: StoredRun, event: Event | None) -> None:
         reason = "its event is gone" if event is None else "its rule is gone or quarantined"
         now = iso(self._runtime.now())
-        await self._journal.write(partial(runs.cancel_runs, uids=[run.uid], reason=reason, now=now))
+        await self._journal.runs.cancel([run.uid], reason, now)
         self._waits.drop(run.uid)
-        self.promote(run.rule, run.key)
+        await self.promote(run.rule, run.key)

@@ -8,8 +8,8 @@ and the actions it wishes. Nothing is performed here.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -27,11 +27,9 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
-from ringback.store import runs
-from ringback.store.facts import JournalFacts
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
-from ringback.store.runs import NewAction, StoredRun
+from ringback.store.runs import NewAction, RunStep, StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
 from ringback.worker.run.handlers import Handlers, HandlerTimeout
@@ -83,8 +81,8 @@ class Runner:
         runtime: Runtime,
         handlers: Handlers,
         on_actions: Callable[[Sequence[NewAction]], None],
-        on_waiting: Callable[[Ready, Event, Progress], None],
-        on_run_end: Callable[[Ready], None],
+        on_waiting: Callable[[Ready, Event, Progress], Awaitable[None]],
+        on_run_end: Callable[[Ready], Awaitable[None]],
         on_quarantine: Callable[[str, str], None],
     ) -> None:
         self.plugins = PluginSet()
@@ -97,7 +95,7 @@ class Runner:
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
         self._on_quarantine = on_quarantine
-        self._facts = JournalFacts(journal.reader, runtime)
+        self._facts = journal.facts(runtime)
         self._steps = Steps(settings, runtime)
 
     def reload(self, ruleset: RuleSet, plugins: PluginSet) -> None:
@@ -122,9 +120,9 @@ class Runner:
         """End runs that have not begun."""
         if rest:
             uids, now = [run.uid for run in rest], iso(self._runtime.now())
-            await self._journal.write(partial(runs.cancel_runs, uids=uids, reason=reason, now=now))
+            await self._journal.runs.cancel(uids, reason, now)
         for run in rest:
-            self._on_run_end(run)
+            await self._on_run_end(run)
 
     async def _one(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
         """Do one run and write it down. Returns the reason of a stop, if it asked for one."""
@@ -132,7 +130,7 @@ class Runner:
         try:
             progress = await self._progress(event, run, answering)
             actions = self._steps.join(progress)
-            planned = self._plan(event, run, actions, waiting)
+            planned = await self._plan(event, run, actions, waiting)
         except HandlerTimeout as error:
             await self._fail(run, _blame(run.rule, error))
             await self.strike(run.rule.name, run.rule.plugin, str(error))
@@ -206,41 +204,29 @@ class Runner:
             state, reason = "failed", progress.end.removeprefix("failed: ")
         else:
             state, reason = "done", progress.end
-        memory = due_at = None
-        if progress.wait is not None:
-            memory = json.dumps(progress.state)
-            due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
-        written = await self._journal.write(
-            partial(
-                runs.finish,
-                run_uid=run.uid,
-                state=state,
-                reason=reason,
-                now=now,
-                actions=planned.actions,
-                due_at=due_at,
-                memory=memory,
-                twiml=planned.twiml,
-                wake_id=run.wake_id,
-            )
+        step = RunStep(
+            run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
         )
-        if not written:
+        if progress.wait is not None:
+            due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
+            step = replace(step, memory=json.dumps(progress.state), due_at=due_at)
+        if not await self._journal.runs.finish(step, now):
             return None
         if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
             await self._too_late(planned)
         self._on_actions([item for item in planned.actions if item.state == "planned"])
         if progress.wait is not None:
-            self._on_waiting(run, event, progress)
+            await self._on_waiting(run, event, progress)
         else:
-            self._on_run_end(run)
+            await self._on_run_end(run)
         return planned.stop
 
-    def _plan(
+    async def _plan(
         self, event: Event, run: Ready, actions: Sequence[Action], waiting: Waiting | None
     ) -> Planned:
         first = 0
         if run.state is not None:
-            first = runs.next_ordinal(self._journal.reader, event.uid, run.rule.name)
+            first = await self._journal.runs.next_ordinal(event.uid, run.rule.name)
         return plan(
             Origin(run.uid, run.rule.name, run.rule.state, first),
             event,
@@ -259,24 +245,19 @@ class Runner:
             if item.state == "settled" and item.action.kind in ("answer_call", "enqueue_call")
         ]
         for item in late:
-            await self._journal.write(partial(runs.reopen_answer, uid=item.uid))
+            await self._journal.runs.reopen_answer(item.uid)
         self._on_actions(late)
 
     async def _fail(self, run: Ready, reason: str) -> None:
         log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
         now = iso(self._runtime.now())
-        await self._journal.write(
-            partial(runs.finish, run_uid=run.uid, state="failed", reason=reason, now=now)
-        )
-        self._on_run_end(run)
+        await self._journal.runs.finish(RunStep(run.uid, "failed", reason), now)
+        await self._on_run_end(run)
 
     async def strike(self, rule: str, plugin: str, reason: str) -> None:
         """Note that a rule blocked the worker; the third time it goes into quarantine."""
         now = iso(self._runtime.now())
-        out = await self._journal.write(
-            partial(runs.strike, rule=rule, plugin=plugin, reason=reason, now=now, limit=STRIKES)
-        )
-        if out:
+        if await self._journal.runs.strike(rule, plugin, reason, now, STRIKES):
             self._on_quarantine(rule, reason)
 
 

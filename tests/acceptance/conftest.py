@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,15 +110,19 @@ class Node:
 
     def start(self, *arguments: str) -> "Node":
         """Start it and wait until it accepts requests."""
-        self.process = subprocess.Popen(
-            [*RINGBACK, "serve", str(self.project), *arguments],
-            env=dict(self.environ), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert self.process.stderr is not None
-        self.lines = Lines(self.process.stderr)
+        self.run([*RINGBACK, "serve", str(self.project), *arguments])
         line = self.lines.wait_for("ringback: serving on ")
         self.url = line.split("serving on ")[1].split(" ")[0]
         return self
+
+    def run(self, command: Sequence[str]) -> None:
+        """Start a command in the project folder, with the settings of the node."""
+        self.process = subprocess.Popen(
+            command, cwd=self.project, env=dict(self.environ),
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert self.process.stderr is not None
+        self.lines = Lines(self.process.stderr)
 
     def worker_pid(self) -> int:
         """The process that holds the worker's lock."""

@@ -7,6 +7,7 @@ itself, without an ASGI task for each.
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
@@ -20,12 +21,18 @@ from starlette.routing import Route
 from starlette.types import Lifespan
 
 from ringback.config import Settings
-from ringback.errors import ConfigError, HeldError
+from ringback.errors import ConfigError, HeldError, RingbackError
 from ringback.receiver.endpoint import WebhookEndpoint
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import exposition
 from ringback.receiver.node import Node, owned
 from ringback.receiver.responses import NO_LIFESPAN
+
+ONE_PROCESS = (
+    "; one process alone receives for a data folder: start the server with one worker process"
+)
+
+_logger = logging.getLogger("ringback.receiver")
 
 
 def create_app(project: str | Path, *, worker: bool = True) -> Starlette:
@@ -46,7 +53,7 @@ def create_app(project: str | Path, *, worker: bool = True) -> Starlette:
     async def load() -> Settings:
         settings = Settings.load(Path(project), os.environ)
         settings.require_serving()
-        if settings.simulated or not settings.public_url:
+        if settings.simulated:
             # Trust in the simulator ends at the loopback, and nobody here knows who can connect.
             raise ConfigError(["only `ringback dev` runs with RINGBACK_SIMULATED: leave it unset"])
         await _check(settings)
@@ -60,15 +67,14 @@ def application(load: Callable[[], Awaitable[Settings]], *, worker: bool) -> Sta
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        settings = await load()
         with contextlib.ExitStack() as stack:
             try:
+                settings = await load()
                 log = stack.enter_context(owned(settings, worker=worker))
-            except HeldError as error:
-                raise HeldError(
-                    f"{error}; one process alone receives for a data folder: start the server "
-                    "with one worker process"
-                ) from error
+            except RingbackError as error:  # in words, before the server shows a traceback
+                hint = ONE_PROCESS if isinstance(error, HeldError) else ""
+                _logger.error("the receiver does not start: %s%s", error, hint)
+                raise
             node = Node(settings, log, worker=worker)
             async with node.working():
                 app.state.node = node

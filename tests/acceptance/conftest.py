@@ -1,4 +1,4 @@
-"""Real processes: a Twilio in a box, a node beside it, and a client that signs as Twilio does."""
+"""Real processes: a simulated Twilio, a node beside it, and a client that signs as Twilio does."""
 
 import json
 import os
@@ -180,7 +180,7 @@ def speed() -> str:
 
 @pytest.fixture
 def box(speed: str) -> Iterator[Box]:
-    """A Twilio in a box of its own."""
+    """A simulated Twilio of its own."""
     process = subprocess.Popen(
         [*RINGBACK, "simulator", "--port", "0", "--speed", speed],
         stdout=subprocess.PIPE, text=True,

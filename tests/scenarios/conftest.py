@@ -261,7 +261,7 @@ def as_json(reply: Reply) -> Any:
 
 @pytest.fixture(scope="module")
 def twilio(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """The card of a Twilio in a box, a process of its own; it runs at the module's SPEED."""
+    """The card of a simulated Twilio, a process of its own; it runs at the module's SPEED."""
     speed = str(getattr(request.module, "SPEED", "1"))
     process = subprocess.Popen(
         [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", "0", "--speed", speed],

@@ -1,4 +1,4 @@
-"""Virtual time: the order of events, steps, speed, jumps, and what a broken event does."""
+"""Tests of virtual time: the order of events, steps, speed, jumps, and a broken event."""
 
 import asyncio
 import time
@@ -62,7 +62,7 @@ async def test_two_steps_at_once_come_one_after_the_other() -> None:
     assert clock.now() == STEPPED_START + 7
 
 
-async def test_a_broken_event_is_told_and_the_next_one_happens(
+async def test_a_broken_event_is_reported_and_the_next_one_happens(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock, seen = Clock(stepped=True), []

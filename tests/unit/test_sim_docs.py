@@ -1,11 +1,11 @@
-"""The simulator's page names everything that can be asked of it."""
+"""Tests of the manual's page about the simulator: it names every control route."""
 
 from pathlib import Path
 
 import pytest
 
 from ringback.cli.simulator import simulator
-from ringback.simulator.app import HANDS
+from ringback.simulator.app import ROUTES
 from ringback.simulator.faults import (
     COMMON,
     HOWS,
@@ -20,8 +20,8 @@ from ringback.simulator.plan import PLAN_KEYS, read_plan
 PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 
 
-@pytest.mark.parametrize("path", sorted({path for _, path, _ in HANDS}))
-def test_every_hand_is_documented(path: str) -> None:
+@pytest.mark.parametrize("path", sorted({path for _, path, _ in ROUTES}))
+def test_every_control_route_is_documented(path: str) -> None:
     assert f"{path}`" in PAGE
 
 

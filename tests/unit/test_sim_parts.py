@@ -1,4 +1,4 @@
-"""The simulator's small parts: overrides, addresses, forms, dice, faults, phones."""
+"""Tests of the simulator's parts: overrides, addresses, forms, random numbers, faults, phones."""
 
 import re
 from pathlib import Path
@@ -22,9 +22,9 @@ from ringback.simulator.numbering import (
     toll_free,
 )
 from ringback.simulator.override import Override, read_override
-from ringback.simulator.randomness import Dice
+from ringback.simulator.randomness import SeededRandom
 from ringback.simulator.refusal import Refusal
-from ringback.simulator.seed import furnish
+from ringback.simulator.seed import seeded_world
 from ringback.simulator.signing import signature, signed_url, with_body_hash
 from ringback.simulator.world import identity_of
 
@@ -131,23 +131,23 @@ def test_dates_are_read_in_every_form(text: str) -> None:
 
 
 def test_streams_of_chance_do_not_disturb_each_other() -> None:
-    first, second = Dice(3), Dice(3)
+    first, second = SeededRandom(3), SeededRandom(3)
     first.sid("CA")
     first.between("delay", 0, 1)
     assert first.sid("SM") == second.sid("SM")
-    assert first.sid("SM") != Dice(4).sid("SM")
-    assert Dice(3, "x").sid("SM") != Dice(3, "y").sid("SM")
+    assert first.sid("SM") != SeededRandom(4).sid("SM")
+    assert SeededRandom(3, "x").sid("SM") != SeededRandom(3, "y").sid("SM")
     assert len(first.uuid("u")) == 36
 
 
 def test_no_account_repeats_the_main_one() -> None:
-    assert identity_of(1).account_sid != Dice(1).sid("AC")
+    assert identity_of(1).account_sid != SeededRandom(1).sid("AC")
     assert identity_of(1) == identity_of(1)
     assert len(identity_of(1).auth_token) == 32
 
 
 def test_a_fault_strikes_at_its_chances_and_no_more() -> None:
-    plan = Plan(Dice(1))
+    plan = Plan(SeededRandom(1))
     plan.add(fault_from({"on": "messages.*", "do": "throttle", "nth": [2, 3], "times": 1}))
     struck = [plan.for_request("messages.create") is not None for _ in range(4)]
     assert struck == [False, True, False, False]
@@ -164,7 +164,7 @@ def test_a_fault_strikes_at_its_chances_and_no_more() -> None:
     ],
 )  # fmt: skip
 def test_which_webhooks_a_fault_covers(pattern: str, purpose: str, covered: bool) -> None:
-    plan = Plan(Dice(1), [fault_from({"on": pattern, "do": "lose"})])
+    plan = Plan(SeededRandom(1), [fault_from({"on": pattern, "do": "lose"})])
     assert bool(plan.for_webhook(purpose)) is covered
 
 
@@ -185,7 +185,7 @@ def test_the_number_says_how_a_phone_behaves(number, fate, calls) -> None:
     assert phone.call_outcome() == calls
 
 
-def test_a_phone_is_told_how_to_behave() -> None:
+def test_a_phone_behaves_as_set() -> None:
     phone = Handset("+14155550123")
     phone.set({"messages": "failed", "calls": "fax", "ring_seconds": 1, "talk_seconds": None})
     assert phone.message_fate() == ("failed", 30001)
@@ -234,10 +234,10 @@ def test_a_wrong_plan_is_refused_with_its_mend(tmp_path: Path, plan: str, word: 
     file = tmp_path / "plan.yaml"
     file.write_text(plan)
     with pytest.raises(ConfigError, match=re.escape(word)):
-        furnish(options_of(Start(plan=file)))
+        seeded_world(options_of(Start(plan=file)))
 
 
-def test_every_problem_of_a_plan_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_of_a_plan_is_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("seed: x\nspeed: 0\nfaults: [{on: callback, do: x}, {on: x, do: error}]")
     with pytest.raises(ConfigError) as caught:

@@ -1,4 +1,5 @@
-"""The TwiML parser: what Twilio accepts, what it complains of, and what hostile pages cost."""
+"""Tests of the TwiML parser: what Twilio accepts, its complaints, and the cost of hostile
+documents."""
 
 import time
 from xml.sax.saxutils import escape

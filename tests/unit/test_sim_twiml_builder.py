@@ -1,4 +1,4 @@
-"""What we build is what the simulated Twilio reads: the same verbs, and nothing injected."""
+"""Tests of our TwiML against the simulator's parser: the same verbs, and nothing injected."""
 
 import pytest
 
@@ -29,7 +29,7 @@ VERBS = [
         {"callerId": "+15550002222", "timeout": "9", "action": "/x"},
     ),
     (a.Dial(queue="support"), {}),
-    (a.Dial(conference="room"), {}),
+    (a.Dial(conference="team"), {}),
     (a.Dial(client="ann"), {}),
     (a.Redirect("/next?a=1&b=2"), {}),
     (a.Reject("busy"), {"reason": "busy"}),
@@ -64,7 +64,7 @@ def test_nouns_and_prompts_come_with_their_verbs():
         ("Pause", ""),
         ("Number", "+15550001111"),
         ("Queue", "support"),
-        ("Conference", "room"),
+        ("Conference", "team"),
         ("Client", "ann"),
     ]
 

@@ -1,4 +1,4 @@
-"""`ringback simulator`: Twilio in a box, alone."""
+"""`ringback simulator`: the simulated Twilio, alone."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def simulator(
     key: Path | None,
     hook_url: str,
 ) -> None:
-    """Run a Twilio in a box: REST API, Maton gateway, phones and webhooks, without an account.
+    """Run a simulated Twilio: REST API, Maton gateway, phones and webhooks, without an account.
 
     The first line of output is JSON: base_url, maton_url, control_url, account_sid, auth_token,
     maton_api_key, connection_id, numbers. Phones are played by the control API under /_sim/.

@@ -1,1 +1,1 @@
-"""A Twilio in a box: the wire and the phone network behind it, with faults on demand."""
+"""Simulator of Twilio: its REST API, webhooks and phone network, with faults on demand."""

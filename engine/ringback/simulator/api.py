@@ -1,4 +1,4 @@
-"""Who is at the door of the REST API, may they in, and what do they get?
+"""REST API of the simulated Twilio: authentication, account paths, faults, and the answer.
 
 Both ways in: direct (basic auth) and through the gateway (Bearer key and a connection). A request
 is proved, routed, struck by the fault plan perhaps, carried out, and written down.
@@ -27,7 +27,7 @@ from ringback.simulator.world import World
 BODY_CAP = 256 * 1024
 
 
-class WebhookProtocol:
+class Api:
     """Answers requests to `/2010-04-01/…` for one world."""
 
     def __init__(self, world: World) -> None:
@@ -70,7 +70,7 @@ class WebhookProtocol:
         self, request: Request, prefix: str, authenticate: Callable[[], Account | None]
     ) -> Response | None:
         """Answer as Twilio does, with the number under which it can find the request again."""
-        request_id = self._world.dice.sid("RQ")
+        request_id = self._world.random.sid("RQ")
         response = await self._carry_out(request, prefix, authenticate, request_id)
         if response is not None:
             response.headers["Twilio-Request-Id"] = request_id

@@ -1,4 +1,4 @@
-"""Which address of the box is answered by whom? The ASGI application over one world at a time."""
+"""ASGI application of the simulator, over one world at a time."""
 
 import asyncio
 import contextlib
@@ -16,11 +16,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ringback.simulator import maton
-from ringback.simulator.api import WebhookProtocol
-from ringback.simulator.control import box as box_hands
+from ringback.simulator.api import Api
 from ringback.simulator.control import calls, texts
-from ringback.simulator.control.wish import Hand, Wish, Wrong, answer
-from ringback.simulator.seed import furnish
+from ringback.simulator.control import simulator as simulator_control
+from ringback.simulator.control.request import ControlRequest, Handler, Wrong, answer
+from ringback.simulator.seed import seeded_world
 from ringback.simulator.world import Options, World
 
 
@@ -32,17 +32,17 @@ class Everything(PathConvertor):
 
 register_url_convertor("everything", Everything())
 
-HANDS = texts.HANDS + calls.HANDS + box_hands.HANDS
+ROUTES = texts.ROUTES + calls.ROUTES + simulator_control.ROUTES
 
 
 @dataclass(slots=True)
-class Box:
-    """The world that is being played now, its door, and how to begin anew."""
+class Simulator:
+    """The world that runs now, its REST API, and how to begin anew."""
 
     options: Options
     base_url: str
     world: World
-    door: WebhookProtocol
+    api: Api
     outage: Callable[[float], None] | None = None
 
     async def reset(self) -> None:
@@ -50,21 +50,21 @@ class Box:
         loop = self.world.clock.loop
         await self.world.close()
         # The ledger's file goes on; a reset is seen there as numbers that begin again.
-        self.world = furnish(self.options, self.base_url)
-        self.door = WebhookProtocol(self.world)
+        self.world = seeded_world(self.options, self.base_url)
+        self.api = Api(self.world)
         if loop is not None:
             self.world.clock.run(loop)
 
 
-def open_box(options: Options, base_url: str = "") -> Box:
-    """Make a world and its door. Raises ConfigError when the plan is wrong."""
-    world = furnish(options, base_url)
-    return Box(options, base_url, world, WebhookProtocol(world))
+def open_simulator(options: Options, base_url: str = "") -> Simulator:
+    """Make a world and its REST API. Raises ConfigError when the plan is wrong."""
+    world = seeded_world(options, base_url)
+    return Simulator(options, base_url, world, Api(world))
 
 
-def card(box: Box) -> dict[str, Any]:
-    """What somebody needs to use the box: the line that is printed first."""
-    who, base = box.world.identity, box.base_url
+def card(simulator: Simulator) -> dict[str, Any]:
+    """What somebody needs to use the simulator: the line that is printed first."""
+    who, base = simulator.world.identity, simulator.base_url
     return {
         "base_url": base,
         "maton_url": f"{base}/twilio",
@@ -75,8 +75,8 @@ def card(box: Box) -> dict[str, Any]:
         "api_secret": who.api_secret,
         "maton_api_key": who.maton_api_key,
         "connection_id": who.connection_id,
-        "numbers": [row.text("phone_number") for row in box.world.numbers],
-        "service_sid": next((row.sid for row in box.world.services), ""),
+        "numbers": [row.text("phone_number") for row in simulator.world.numbers],
+        "service_sid": next((row.sid for row in simulator.world.services), ""),
     }
 
 
@@ -87,72 +87,72 @@ class Silent(Response):
         return
 
 
-async def _gone(request: Request, error: Exception) -> Response:
+async def _client_left(request: Request, error: Exception) -> Response:
     """The client left in the middle of its request: nobody is there to answer."""
     return Silent()
 
 
-def build(box: Box) -> Starlette:
-    """The application: both REST bases, the control plane, the OAuth page, the hands."""
-    # Also those that no resource has: the door refuses them in Twilio's words.
+def build(simulator: Simulator) -> Starlette:
+    """The application: both REST bases, Maton's connections, the OAuth page, the control API."""
+    # Also those that no resource has: the API refuses them in Twilio's words.
     methods = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "QUERY"]
 
     async def direct(request: Request) -> Response:
-        return await box.door.direct(request) or Silent()
+        return await simulator.api.direct(request) or Silent()
 
     async def gateway(request: Request) -> Response:
-        return await box.door.through_gateway(request) or Silent()
+        return await simulator.api.through_gateway(request) or Silent()
 
     async def elsewhere(request: Request) -> Response:
         return maton.error(404, f"There is no app behind {request.url.path[:100]}")
 
     async def connections(request: Request) -> Response:
-        return await maton.control(box.world, request, box.door.gate)
+        return await maton.control(simulator.world, request, simulator.api.gate)
 
     async def connect(request: Request) -> Response:
-        return await maton.oauth_page(box.world, request)
+        return await maton.oauth_page(simulator.world, request)
 
     async def summary(request: Request) -> Response:
-        clock = box.world.clock
+        clock = simulator.world.clock
         facts = {
             "time": clock.shown().isoformat(),
             "mode": "stepped" if clock.stepped else "real",
             "speed": clock.speed,
             "pending": clock.pending(),
             "pid": os.getpid(),
-            "webhooks_under_way": box.world.courier.busy,
-            "ledger": box.world.ledger.last,
+            "webhooks_under_way": simulator.world.webhook_client.busy,
+            "ledger": simulator.world.ledger.last,
         }
-        return JSONResponse(card(box) | facts)
+        return JSONResponse(card(simulator) | facts)
 
     async def reset(request: Request) -> Response:
-        await box.reset()
-        return JSONResponse(card(box))
+        await simulator.reset()
+        return JSONResponse(card(simulator))
 
-    async def outage(_: World, wish: Wish) -> dict[str, float]:
-        seconds = wish.number("seconds", 5.0)
-        if box.outage is None or not 0 < seconds <= 3600:
+    async def outage(_: World, request: ControlRequest) -> dict[str, float]:
+        seconds = request.number("seconds", 5.0)
+        if simulator.outage is None or not 0 < seconds <= 3600:
             raise Wrong("'seconds' must lie between 0 and 3600")
-        box.outage(seconds)
+        simulator.outage(seconds)
         return {"seconds": seconds}
 
-    def hand(does: Hand) -> Callable[[Request], Awaitable[Response]]:
+    def control(does: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await answer(box.world, request, does)
+            return await answer(simulator.world, request, does)
 
         return endpoint
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        box.world.clock.run(asyncio.get_running_loop())
+        simulator.world.clock.run(asyncio.get_running_loop())
         yield
-        await box.world.close()
+        await simulator.world.close()
 
     routes = [
         Route("/_sim", summary),
         Route("/_sim/reset", reset, methods=["POST"]),
-        *(Route(path, hand(does), methods=[method]) for method, path, does in HANDS),
-        Route("/_sim/outage", hand(outage), methods=["POST"]),
+        *(Route(path, control(does), methods=[method]) for method, path, does in ROUTES),
+        Route("/_sim/outage", control(outage), methods=["POST"]),
         Route("/connections", connections, methods=["GET", "POST"]),
         Route("/connections/{id}", connections, methods=["GET", "DELETE"]),
         Route("/connect", connect, methods=["GET", "POST"]),
@@ -160,9 +160,11 @@ def build(box: Box) -> Starlette:
         Route("/twilio/{path:everything}", elsewhere, methods=methods),
         Route("/2010-04-01/{path:everything}", direct, methods=methods),
     ]
-    return Starlette(exception_handlers={ClientDisconnect: _gone}, routes=routes, lifespan=lifespan)
+    return Starlette(
+        exception_handlers={ClientDisconnect: _client_left}, routes=routes, lifespan=lifespan
+    )
 
 
-def card_line(box: Box) -> str:
+def card_line(simulator: Simulator) -> str:
     """The card as one line of JSON."""
-    return json.dumps(card(box))
+    return json.dumps(card(simulator))

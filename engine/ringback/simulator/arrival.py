@@ -1,4 +1,4 @@
-"""Where does a delivered text end? In a phone's inbox, or as an inbound text of our own number."""
+"""Delivery of a text to its recipient: a phone's inbox, or an inbound text of our own number."""
 
 from ringback.simulator import inbound
 from ringback.simulator.records import Message

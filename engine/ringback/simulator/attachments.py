@@ -1,4 +1,4 @@
-"""What hangs on a message? Media items, kept as names: the simulator fetches nothing by itself."""
+"""Media items of a message, kept as names: the simulator fetches nothing by itself."""
 
 from ringback.simulator.records import Media, Message
 from ringback.simulator.world import World

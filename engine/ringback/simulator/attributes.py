@@ -1,4 +1,4 @@
-"""Which values may an attribute of TwiML have, and what does Twilio log about the others?"""
+"""Values that attributes of TwiML may have, and the warnings that Twilio logs for others."""
 
 import re
 from collections.abc import Callable, Mapping

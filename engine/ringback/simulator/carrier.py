@@ -1,4 +1,4 @@
-"""What becomes of a text that was accepted? Queue, send, deliver, each step a status callback.
+"""Life of an accepted text: queued, sent, delivered, each step a status callback.
 
 https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks
 Per-sender rates: https://www.twilio.com/docs/glossary/what-are-twilio-rate-limits-and-message-queueing
@@ -59,7 +59,7 @@ def _sticky(world: World, message: Message, pool: list[str]) -> str:
 
 def queue_seconds(world: World, message: Message) -> float:
     """How long the message would wait for its sender, in virtual seconds."""
-    return max(0.0, world.lanes.get(message.sender or "", 0.0) - world.clock.now())
+    return max(0.0, world.busy_until.get(message.sender or "", 0.0) - world.clock.now())
 
 
 def rate(world: World, sender: str) -> float:
@@ -84,13 +84,13 @@ def _queue(world: World, message: Message) -> None:
         world.clock.after(message.validity, partial(change, world, message, "failed", 30036))
         return
     pieces = message.segments if ":" not in sender else 1
-    world.lanes[sender] = world.clock.now() + wait + pieces / rate(world, sender)
+    world.busy_until[sender] = world.clock.now() + wait + pieces / rate(world, sender)
     world.clock.after(wait, partial(_send, world, message))
 
 
 def _latency(world: World, step: str, low: float, high: float) -> float:
     bounds = world.messaging.get("latency") or (low, high)
-    return world.dice.between(f"latency:{step}", float(bounds[0]), float(bounds[1]))
+    return world.random.between(f"latency:{step}", float(bounds[0]), float(bounds[1]))
 
 
 def _send(world: World, message: Message) -> None:
@@ -100,7 +100,7 @@ def _send(world: World, message: Message) -> None:
     if status == "silent":
         return
     quiet = not world.messaging.get("report_sending")
-    change(world, message, "sending", tell=not quiet)
+    change(world, message, "sending", notify=not quiet)
     first = _latency(world, "sent", 0.2, 1.2)
     if status == "failed":
         world.clock.after(first, partial(change, world, message, "failed", code))
@@ -137,7 +137,7 @@ def fate(world: World, message: Message) -> tuple[str, int]:
 
 
 def change(
-    world: World, message: Message, status: str, code: int = 0, *, tell: bool = True
+    world: World, message: Message, status: str, code: int = 0, *, notify: bool = True
 ) -> bool:
     """Move a message on to a status and tell its callback. Never back: then nothing happens."""
     if message.status in FINAL and not (message.status == "delivered" and status == "read"):
@@ -155,8 +155,8 @@ def change(
     world.messages.touch(message, status=status, code=code)
     message.history.append({"at": message.updated, "status": status, "error_code": code or None})
     streams.message_changed(world, message)
-    if tell and message.callback and message.direction != "inbound":
-        world.outbox.tell(_callback(world, message))
+    if notify and message.callback and message.direction != "inbound":
+        world.outbox.notify(_callback(world, message))
     return True
 
 

@@ -1,4 +1,4 @@
-"""When does what happen? Virtual time: real, sped up, or stepped by hand, over one heap of events.
+"""Virtual clock and event queue: in real time, sped up, or stepped by hand.
 
 Everything in the simulator that takes time is an entry in this heap. `now` counts virtual seconds;
 `shown` is the date that records carry: under a speed factor waits shrink, while dates stay near the
@@ -43,7 +43,7 @@ class _Piece(NamedTuple):
 
 
 class Clock:
-    """The heap of events and the hand that moves along it. Lives in one event loop."""
+    """Virtual time and the heap of events that fall due in it. Lives in one event loop."""
 
     def __init__(self, *, speed: float = 1.0, stepped: bool = False) -> None:
         self.speed = speed

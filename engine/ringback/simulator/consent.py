@@ -1,4 +1,4 @@
-"""Who does not want to hear from us? STOP, START and HELP, as Twilio handles them by default.
+"""Opt-out keywords STOP, START and HELP, as Twilio handles them by default.
 
 https://help.twilio.com/articles/223134027: the words work for every number, the message still goes
 to the webhook, and later sends to that person from that sender or service fail with 21610.
@@ -31,8 +31,10 @@ def keyword(body: str) -> str:
     return "HELP" if word in HELP_WORDS else ""
 
 
-def heed(world: World, person: str, sender: str, service_sid: str | None, word: str) -> bool:
-    """Block or unblock. Answers whether that changed anything, so whether the person is told."""
+def apply_keyword(
+    world: World, person: str, sender: str, service_sid: str | None, word: str
+) -> bool:
+    """Block or unblock. Returns whether that changed anything: then the person gets a reply."""
     keys = {(person, sender)} | ({(person, service_sid)} if service_sid else set())
     if word == "STOP":
         fresh = not keys <= world.blocks

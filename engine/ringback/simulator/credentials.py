@@ -1,4 +1,4 @@
-"""How are the user and password of a webhook URL shown? After a 401, by Basic or Digest.
+"""User and password of a webhook URL, sent after a 401 by Basic or Digest.
 
 https://www.twilio.com/docs/usage/security#http-authentication
 """

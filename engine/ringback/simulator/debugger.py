@@ -1,4 +1,4 @@
-"""What would Twilio's debugger show? Errors and warnings as notifications, and as a webhook.
+"""Twilio's debugger: errors and warnings as notifications, and as a webhook.
 
 https://www.twilio.com/docs/usage/troubleshooting/debugging-event-webhooks
 """
@@ -69,8 +69,8 @@ def report(world: World, trouble: Trouble) -> None:
         record, code=record.code, level=record.level, text=words, subject=trouble.subject
     )
     if world.debugger_url and not (asked and asked.purpose == "debugger"):
-        # The debugger's own failures are never told to it: that would never end.
-        world.outbox.tell(_webhook(world, record, trouble))
+        # The debugger's own failures are not reported to it: that would never end.
+        world.outbox.notify(_webhook(world, record, trouble))
 
 
 def delivery_failed(world: World, webhook: Webhook, delivery: Delivery) -> None:

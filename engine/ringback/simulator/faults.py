@@ -1,4 +1,4 @@
-"""What goes wrong, and when? Faults: where they strike, what they do, how often; seeded.
+"""Seeded faults: where they strike, what they do, how often.
 
 A fault names where it strikes (`on`), what it does (`do`) and how often (`rate`, `nth`, `times`).
 Requests are named by operation (`messages.create`, `calls.*`, `*`), webhooks by purpose
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.simulator.randomness import Dice
+from ringback.simulator.randomness import SeededRandom
 
 REQUEST_FAULTS: dict[str, tuple[str, ...]] = {
     "error": ("status", "code", "created", "body", "content_type", "retry_after"),
@@ -84,10 +84,10 @@ class Fault:
 
 
 class Plan:
-    """The faults of a run, and the counts and dice that decide."""
+    """The faults of a run, and the counts and random numbers that decide."""
 
-    def __init__(self, dice: Dice, faults: list[Fault] | None = None) -> None:
-        self._dice = dice
+    def __init__(self, random: SeededRandom, faults: list[Fault] | None = None) -> None:
+        self._random = random
         self.faults = list(faults or [])
 
     def add(self, fault: Fault) -> None:
@@ -115,7 +115,7 @@ class Plan:
         fault.seen += 1
         if fault.nth and fault.seen not in fault.nth:
             return False
-        if fault.rate < 1 and self._dice.stream(f"fault:{fault.name}").random() >= fault.rate:
+        if fault.rate < 1 and self._random.stream(f"fault:{fault.name}").random() >= fault.rate:
             return False
         fault.struck += 1
         return True

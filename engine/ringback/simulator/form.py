@@ -1,4 +1,4 @@
-"""What did the client ask for? Form fields and query read one by one, checked as Twilio checks."""
+"""Form fields and query of a request, read one by one and checked as Twilio checks them."""
 
 import re
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""Who is at the other end? Phones: how they take texts and calls, and what lies in their inbox.
+"""Simulated phones of other people: how they take texts and calls, and their inbox.
 
 How a phone behaves is set by the plan or the control API; a few number patterns are built in:
 
@@ -49,9 +49,9 @@ class Handset:
     inbox: list[dict[str, Any]] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
 
-    def set(self, wishes: dict[str, Any]) -> None:
+    def set(self, settings: dict[str, Any]) -> None:
         """Change how it behaves. Raises ConfigError that names the field."""
-        for name, value in wishes.items():
+        for name, value in settings.items():
             if name == "messages":
                 self.messages = _message_outcome(str(value))
             elif name == "calls":

@@ -1,4 +1,4 @@
-"""What happens when a person texts us? A record, consent, a webhook, and the reply's wishes.
+"""Inbound texts: a record, consent, a webhook, and the messages of the reply.
 
 https://www.twilio.com/docs/messaging/guides/webhook-request
 """
@@ -94,7 +94,7 @@ def _arrive(world: World, message: Message, route: Route) -> None:
     streams.message_changed(world, message)
     word = consent.keyword(message.body) if ":" not in (message.sender or "") else ""
     advanced = route.service is not None and bool(route.service.fields["advanced_opt_out"])
-    if word and consent.heed(
+    if word and consent.apply_keyword(
         world, message.sender or "", message.recipient, message.service_sid, word
     ):
         _confirm(world, message, word)

@@ -1,4 +1,4 @@
-"""What happened, in order? One line of canonical JSON per request, record, webhook and fault.
+"""Ledger of the simulator: one line of canonical JSON per request, record, webhook and fault.
 
 The same seed and the same steps of a stepped clock give the same bytes.
 """

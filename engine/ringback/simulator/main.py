@@ -1,4 +1,4 @@
-"""How is the box started? Bind, print one line of JSON, serve until told to stop."""
+"""Process of the simulator: bind, print one line of JSON, serve until it is stopped."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ringback.errors import UsageError
-from ringback.simulator.app import Box, card_line, open_box
-from ringback.simulator.listening import bind, serve
+from ringback.simulator.app import Simulator, card_line, open_simulator
 from ringback.simulator.plan import fault_line, read_plan
+from ringback.simulator.server import bind, serve
 from ringback.simulator.world import Options
 
 
@@ -45,7 +45,7 @@ def options_of(start: Start) -> Options:
     )
 
 
-def run(start: Start, tell: Callable[[str], None]) -> None:
+def run(start: Start, announce: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `tell` gets the card, one line of JSON, when it listens.
 
     Raises ConfigError for a wrong plan, HeldError when the port is taken, UsageError for a
@@ -59,27 +59,27 @@ def run(start: Start, tell: Callable[[str], None]) -> None:
     plug = bind(start.host, start.port)
     host, port = plug.getsockname()[:2]
     scheme = "https" if start.cert else "http"
-    box = open_box(options_of(start), f"{scheme}://{host}:{port}")
-    point_numbers(box, start.hook_url)
+    simulator = open_simulator(options_of(start), f"{scheme}://{host}:{port}")
+    point_numbers(simulator, start.hook_url)
     secure = (str(start.cert), str(start.key)) if start.cert and start.key else None
-    asyncio.run(serve(box, plug, secure, lambda: tell(card_line(box))))
+    asyncio.run(serve(simulator, plug, secure, lambda: announce(card_line(simulator))))
 
 
-def point_numbers(box: Box, hook_url: str) -> None:
+def point_numbers(simulator: Simulator, hook_url: str) -> None:
     """Let every number call the usual routes of a node at this address."""
     if not hook_url:
         return
     base = hook_url.rstrip("/")
-    wishes = {
+    settings = {
         "sms_url": f"{base}/twilio/message",
         "voice_url": f"{base}/twilio/call",
         "status_callback": f"{base}/twilio/call/status",
     }
-    numbers = {row.text("phone_number"): wishes for row in box.world.numbers}
-    for record in box.world.numbers:
-        record.fields.update(wishes)
+    numbers = {row.text("phone_number"): settings for row in simulator.world.numbers}
+    for record in simulator.world.numbers:
+        record.fields.update(settings)
     # A reset goes back to these addresses, too.
-    plan = box.options.plan
-    box.options = replace(
-        box.options, plan=plan | {"numbers": numbers | (plan.get("numbers") or {})}
+    plan = simulator.options.plan
+    simulator.options = replace(
+        simulator.options, plan=plan | {"numbers": numbers | (plan.get("numbers") or {})}
     )

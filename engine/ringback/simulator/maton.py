@@ -1,4 +1,4 @@
-"""What does the Maton gateway add? Keys, connections, a rate limit, and the OAuth page.
+"""Maton's gateway in front of the API: keys, connections, a rate limit, and the OAuth page.
 
 The control plane lists, makes and drops connections; a connection is PENDING until a person has
 finished the page behind its `url`.
@@ -125,18 +125,18 @@ def _list(world: World, request: Request) -> Response:
 
 async def _create(world: World, request: Request) -> Response:
     try:
-        wish = await request.json()
+        wanted = await request.json()
     except ValueError:
         return error(400, "The body must be JSON")
-    if not isinstance(wish, dict) or wish.get("app") != "twilio":
+    if not isinstance(wanted, dict) or wanted.get("app") != "twilio":
         return error(400, 'The body must be {"app": "twilio"}')
     now = world.clock.shown()
     connection = Connection(
-        connection_id=world.dice.uuid("connection"),
+        connection_id=world.random.uuid("connection"),
         status="PENDING",
         created=now,
         updated=now,
-        session=world.dice.token("session"),
+        session=world.random.token("session"),
         account_sid=world.identity.account_sid,
     )
     world.connections[connection.connection_id] = connection

@@ -1,4 +1,4 @@
-"""What kind of address is this? E.164 numbers, short codes, names, and channel addresses."""
+"""Kinds of addresses: E.164 numbers, short codes, alphanumeric senders, channel addresses."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which webhooks leave, in which order, how often? The fault plan stands between wish and wire.
+"""Outbox of webhooks, in which the fault plan loses, delays, repeats and reorders them.
 
 Every webhook goes through here, so every one is in the ledger, with the faults that struck it.
 """
@@ -30,10 +30,10 @@ class Outbox:
         self.answered: Counter[str] = Counter()
         self._held: dict[str, list[Callable[[], None]]] = {}
 
-    def tell(self, webhook: Webhook) -> None:
+    def notify(self, webhook: Webhook) -> None:
         """Send a notification: the reply has no influence, a failure is a warning."""
         self._check(webhook)
-        self._send(self._named(webhook), lambda delivery: self._told(webhook, delivery), False)
+        self._send(self._named(webhook), lambda delivery: self._delivered(webhook, delivery), False)
 
     def ask(self, webhook: Webhook, then: Done) -> None:
         """Send a request whose reply is wanted. `then` is called once, later."""
@@ -47,9 +47,9 @@ class Outbox:
             self._report(webhook, Delivery(url=webhook.url, error=problem, reason=words))
 
     def _named(self, webhook: Webhook) -> Webhook:
-        return replace(webhook, token=self._world.dice.uuid("idempotency"))
+        return replace(webhook, token=self._world.random.uuid("idempotency"))
 
-    def _told(self, webhook: Webhook, delivery: Delivery) -> None:
+    def _delivered(self, webhook: Webhook, delivery: Delivery) -> None:
         if not delivery.fine:
             self._report(webhook, delivery)
 
@@ -75,7 +75,7 @@ class Outbox:
             elif fault.do == "reorder":
                 reorder = True
             elif fault.do == "wrong_tag":
-                tag = str(fault.get("tag", "") or world.dice.token("tag", 96))
+                tag = str(fault.get("tag", "") or world.random.token("tag", 96))
                 webhook = replace(webhook, url=_retag(webhook.url, tag))
             elif fault.do == "bad_signature":
                 webhook = replace(webhook, spoil="bad_signature")
@@ -96,7 +96,7 @@ class Outbox:
 
     def _jitter(self, fault: Fault) -> float:
         most = float(fault.get("jitter", 0.0))
-        return self._world.dice.between(f"jitter:{fault.name}", 0.0, most) if most else 0.0
+        return self._world.random.between(f"jitter:{fault.name}", 0.0, most) if most else 0.0
 
     def _hold(self, subject: str, go: Callable[[], None]) -> None:
         """Keep it until the next webhook about the same thing has been answered."""
@@ -116,7 +116,7 @@ class Outbox:
             json=webhook.json.decode(),
             spoiled=webhook.spoil,
         )  # fmt: skip
-        world.courier.send(webhook, partial(self._answered, webhook, number, done))
+        world.webhook_client.send(webhook, partial(self._answered, webhook, number, done))
 
     def _answered(self, webhook: Webhook, number: int, done: Done, delivery: Delivery) -> None:
         self._world.ledger.add(

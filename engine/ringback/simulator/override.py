@@ -1,4 +1,5 @@
-"""What does the fragment of a webhook URL ask for? https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+"""Connection overrides in the fragment of a webhook URL.
+https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 
 `#ct=2000&rc=3&rp=ct,5xx`: time limits and retries of one delivery.
 """

@@ -1,4 +1,4 @@
-"""What does a plan say? Read from a file, a flag or the control API, and checked as a whole."""
+"""Plan of a simulation, read from a file, a flag or the control API, and checked as a whole."""
 
 import re
 from difflib import get_close_matches
@@ -30,8 +30,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    letter: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
-    for letter, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    character: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:bool"]
+    for character, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
 
@@ -67,8 +67,8 @@ def check_plan(data: Any) -> dict[str, Any]:
     problems += [
         f"{key}: {name}: must be a mapping"
         for key in ("handsets", "numbers")
-        for name, wishes in (data.get(key) or {}).items()
-        if not isinstance(wishes or {}, dict)
+        for name, settings in (data.get(key) or {}).items()
+        if not isinstance(settings or {}, dict)
     ]
     problems += _pace(data) + _messaging(data.get("messaging") or {})
     rate = (data.get("maton") or {}).get("rate", 0)

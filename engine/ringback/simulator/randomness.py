@@ -1,4 +1,4 @@
-"""What is left to chance, and which names do things get? All from one seed, stream by stream.
+"""Random numbers and identifiers, all from one seed, one stream for each purpose.
 
 Each stream draws on its own, so that what one part of the simulator does never changes the luck of
 another: the fifth message has the same fate however many calls there were before.
@@ -7,7 +7,7 @@ another: the fifth message has the same fate however many calls there were befor
 import random
 
 
-class Dice:
+class SeededRandom:
     """Seeded chance. The same seed and the same questions in a stream give the same answers."""
 
     def __init__(self, seed: int, session: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What exists in the box? Records as dataclasses, kept in tables that write the ledger."""
+"""Records of the account and its messages, in tables that write the ledger."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

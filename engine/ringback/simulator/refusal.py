@@ -1,4 +1,4 @@
-"""How does Twilio say no? One exception per refused request, and the body it becomes.
+"""Refusal of a request, as an exception and as the JSON body that it becomes.
 
 https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions
 """

@@ -1,4 +1,4 @@
-"""What does the application answer to a text? Fetch the document, run its messages and redirects.
+"""Reply of the application to a text: its document fetched, its messages and redirects run.
 
 https://www.twilio.com/docs/messaging/twiml
 """
@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from ringback.simulator.debugger import Trouble, report
 from ringback.simulator.records import Message
 from ringback.simulator.refusal import Refusal
-from ringback.simulator.sending import Wish, send
+from ringback.simulator.sending import SendRequest, send
 from ringback.simulator.twiml import Document, Element, parse
 from ringback.simulator.webhook_client import Delivery, Webhook
 from ringback.simulator.world import World
@@ -19,7 +19,7 @@ from ringback.simulator.world import World
 DOCUMENTS = 20
 REPLIES, REPLY_SECONDS = 15, 30.0
 REPLY_CODES = {21211: 14101, 21212: 14102, 21606: 14102, 21602: 14103, 21617: 14103, 21609: 14105}
-"""What the REST API refuses with one code, a document is told with another."""
+"""What the REST API refuses with one code, a document with another."""
 
 
 def fetch(
@@ -97,7 +97,7 @@ def send_reply(world: World, message: Message, verb: Element, base: str) -> None
     """Send one `<Message>` of a reply; what Twilio would refuse becomes a debugger error."""
     texts = [child.text for child in verb.nested("Body")] or [verb.text]
     callback = verb.get("action") or verb.get("statusCallback")
-    wish = Wish(
+    request = SendRequest(
         recipient=verb.get("to") or message.sender or "",
         sender=verb.get("from") or message.recipient,
         body="".join(texts),
@@ -112,14 +112,14 @@ def send_reply(world: World, message: Message, verb: Element, base: str) -> None
     now = world.clock.now()
     recent = [
         at
-        for at in world.replies.get((wish.sender, wish.recipient), [])
+        for at in world.replies.get((request.sender, request.recipient), [])
         if at > now - REPLY_SECONDS
     ]
     if len(recent) >= REPLIES:
         refused(14107, "more than 15 replies between these two numbers in 30 seconds")
         return
-    world.replies[wish.sender, wish.recipient] = [*recent, now]
+    world.replies[request.sender, request.recipient] = [*recent, now]
     try:
-        send(world, message.account_sid, wish)
+        send(world, message.account_sid, request)
     except Refusal as refusal:
         refused(REPLY_CODES.get(refusal.code, refusal.code), refusal.message)

@@ -1,4 +1,4 @@
-"""What is in the box when it is opened? One account with numbers, a service and a connection."""
+"""Initial records of a simulator: one account with numbers, a service and a connection."""
 
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from ringback.simulator.records import Account, Resource
 from ringback.simulator.world import NUMBERS, Connection, Options, World
 
 
-def furnish(options: Options, base_url: str = "") -> World:
+def seeded_world(options: Options, base_url: str = "") -> World:
     """Make a world ready for use. Raises ConfigError when the plan names what does not exist."""
     world = World(options, base_url)
     world.outbox = Outbox(world, partial(delivery_failed, world))
@@ -37,11 +37,11 @@ def furnish(options: Options, base_url: str = "") -> World:
         status="ACTIVE",
         created=now,
         updated=now,
-        session=world.dice.token("session"),
+        session=world.random.token("session"),
         account_sid=who.account_sid,
     )
-    for address, wishes in (options.plan.get("handsets") or {}).items():
-        world.handset(str(address)).set(dict(wishes or {}))
+    for address, settings in (options.plan.get("handsets") or {}).items():
+        world.handset(str(address)).set(dict(settings or {}))
     for address, fields in (options.plan.get("numbers") or {}).items():
         found = world.number(str(address)) or add_number(world, who.account_sid, str(address))
         set_fields(found, dict(fields or {}), "a number")

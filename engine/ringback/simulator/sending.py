@@ -1,4 +1,4 @@
-"""May this text be sent, and what record does it become? The rules of Twilio's message creation.
+"""Creation of a message: Twilio's checks, and the record that it becomes.
 
 https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
 """
@@ -41,7 +41,7 @@ VALID_SENDER = "+15005550006"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SendRequest:
     """One text that somebody wants to send. `send_at` is for a scheduled one."""
 
     recipient: str
@@ -60,37 +60,39 @@ class Wish:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-def send(world: World, account_sid: str, wish: Wish) -> Message:
-    """Check a wish and take it on. Raises Refusal in the order in which Twilio looks."""
-    _formats(wish)
-    service = _service(world, account_sid, wish)
-    _permissions(world, account_sid, wish, service)
-    delay = _delay(world, wish)
-    body = smart(wish.body) if wish.smart_encoded else wish.body
-    mms = bool(wish.media) or wish.as_mms
+def send(world: World, account_sid: str, request: SendRequest) -> Message:
+    """Check a request and make its record. Raises Refusal in the order in which Twilio looks."""
+    _formats(request)
+    service = _service(world, account_sid, request)
+    _permissions(world, account_sid, request, service)
+    delay = _delay(world, request)
+    body = smart(request.body) if request.smart_encoded else request.body
+    mms = bool(request.media) or request.as_mms
     message = Message(
         **world.stamps("MM" if mms else "SM", account_sid),
-        sender=wish.sender or None,
-        recipient=wish.recipient,
+        sender=request.sender or None,
+        recipient=request.recipient,
         body=body,
         status="scheduled" if delay is not None else "accepted" if service else "queued",
-        direction=wish.direction,
+        direction=request.direction,
         service_sid=service.sid if service else None,
-        segments=1 if mms or channel_of(wish.recipient) else count(body),
-        callback=_callback_url(world, wish, service),
-        validity=wish.validity,
-        fields=dict(wish.fields),
+        segments=1 if mms or channel_of(request.recipient) else count(body),
+        callback=_callback_url(world, request, service),
+        validity=request.validity,
+        fields=dict(request.fields),
     )
     if not service and carrier.queue_seconds(world, message) > carrier.LONGEST_QUEUE:
         raise Refusal(429, 21611, MAGIC_FROM["+15005550008"][1])
-    if channel_of(wish.recipient) == "whatsapp" and not (wish.content_sid or _open(world, wish)):
+    if channel_of(request.recipient) == "whatsapp" and not (
+        request.content_sid or _open(world, request)
+    ):
         message.fields["fate"] = "failed:63016"
     world.messages.add(
-        message, status=message.status, sender=wish.sender, recipient=wish.recipient,
-        body=body, direction=wish.direction,
+        message, status=message.status, sender=request.sender, recipient=request.recipient,
+        body=body, direction=request.direction,
     )  # fmt: skip
     message.history.append({"at": message.created, "status": message.status, "error_code": None})
-    for source in wish.media:
+    for source in request.media:
         attach(world, message, source)
     if delay is not None:
         world.clock.after(delay, partial(carrier.leave_service, world, message))
@@ -99,29 +101,35 @@ def send(world: World, account_sid: str, wish: Wish) -> Message:
     return message
 
 
-def _formats(wish: Wish) -> None:
-    if not wish.recipient:
+def _formats(request: SendRequest) -> None:
+    if not request.recipient:
         raise invalid(21604, "A 'To' phone number is required.")
-    if not wish.sender and not wish.service_sid:
+    if not request.sender and not request.service_sid:
         raise invalid(21603, "A 'From' phone number is required.")
-    if not (wish.body or wish.media or wish.content_sid):
+    if not (request.body or request.media or request.content_sid):
         raise invalid(21602, "Message body is required.")
-    if not (is_e164(wish.recipient) or is_channel(wish.recipient)):
-        raise invalid(21211, f"The 'To' number {wish.recipient[:64]} is not a valid phone number.")
-    if wish.sender and not _sender_form(wish.sender):
-        raise invalid(21212, f"The 'From' number {wish.sender[:64]} is not a valid phone number.")
-    if len(wish.body) > MOST_CHARACTERS:
+    if not (is_e164(request.recipient) or is_channel(request.recipient)):
+        raise invalid(
+            21211, f"The 'To' number {request.recipient[:64]} is not a valid phone number."
+        )
+    if request.sender and not _sender_form(request.sender):
+        raise invalid(
+            21212, f"The 'From' number {request.sender[:64]} is not a valid phone number."
+        )
+    if len(request.body) > MOST_CHARACTERS:
         raise invalid(21617, "The concatenated message body exceeds the 1600 character limit.")
-    if len(wish.media) > MOST_MEDIA:
+    if len(request.media) > MOST_MEDIA:
         raise invalid(21623, "Number of media files exceeds allowed limit of 10.")
-    for source in wish.media:
+    for source in request.media:
         if not legal_url(source):
             raise invalid(21620, f"Invalid media URL(s): {source[:200]}")
-    if wish.callback and not legal_url(wish.callback):
-        raise invalid(21609, f"The 'StatusCallback' URL {wish.callback[:200]} is not a valid URL.")
-    if wish.sender and channel_of(wish.sender) != channel_of(wish.recipient):
+    if request.callback and not legal_url(request.callback):
+        raise invalid(
+            21609, f"The 'StatusCallback' URL {request.callback[:200]} is not a valid URL."
+        )
+    if request.sender and channel_of(request.sender) != channel_of(request.recipient):
         raise invalid(21910, "Invalid From and To pair. They must be of the same channel.")
-    if wish.sender and wish.sender == wish.recipient:
+    if request.sender and request.sender == request.recipient:
         raise invalid(21266, "'To' and 'From' number cannot be the same.")
 
 
@@ -129,33 +137,37 @@ def _sender_form(sender: str) -> bool:
     return is_e164(sender) or is_channel(sender) or is_short_code(sender) or is_name(sender)
 
 
-def _service(world: World, account_sid: str, wish: Wish) -> Resource | None:
-    if not wish.service_sid:
+def _service(world: World, account_sid: str, request: SendRequest) -> Resource | None:
+    if not request.service_sid:
         return None
-    service = world.services.get(wish.service_sid)
+    service = world.services.get(request.service_sid)
     if service is None or service.account_sid != account_sid:
-        raise invalid(21701, f"The Messaging Service {wish.service_sid[:40]} does not exist.")
+        raise invalid(21701, f"The Messaging Service {request.service_sid[:40]} does not exist.")
     if not service.fields["senders"]:
         raise invalid(21704, "The Messaging Service contains no phone numbers.")
-    if wish.sender and wish.sender not in service.fields["senders"]:
-        raise invalid(21703, f"{wish.sender} is no sender of this Messaging Service.")
+    if request.sender and request.sender not in service.fields["senders"]:
+        raise invalid(21703, f"{request.sender} is no sender of this Messaging Service.")
     return service
 
 
-def _permissions(world: World, account_sid: str, wish: Wish, service: Resource | None) -> None:
-    for magic, address in ((MAGIC_TO, wish.recipient), (MAGIC_FROM, wish.sender)):
+def _permissions(
+    world: World, account_sid: str, request: SendRequest, service: Resource | None
+) -> None:
+    for magic, address in ((MAGIC_TO, request.recipient), (MAGIC_FROM, request.sender)):
         if address in magic:
             code, words = magic[address]
             raise invalid(code, words)
-    if wish.sender and not service and not _may_send(world, account_sid, wish.sender):
+    if request.sender and not service and not _may_send(world, account_sid, request.sender):
         raise invalid(
             21606,
-            f"The 'From' phone number {wish.sender} is not a valid, message-capable number of "
+            f"The 'From' phone number {request.sender} is not a valid, message-capable number of "
             "this account.",
         )
-    senders = [wish.sender] if wish.sender else list(service.fields["senders"] if service else [])
+    senders = (
+        [request.sender] if request.sender else list(service.fields["senders"] if service else [])
+    )
     service_sid = service.sid if service else None
-    if all(consent.blocked(world, wish.recipient, sender, service_sid) for sender in senders):
+    if all(consent.blocked(world, request.recipient, sender, service_sid) for sender in senders):
         raise invalid(21610, "Attempt to send to unsubscribed recipient")
 
 
@@ -166,36 +178,36 @@ def _may_send(world: World, account_sid: str, sender: str) -> bool:
     return sender in (SHORT_CODE, VALID_SENDER) or is_name(sender)
 
 
-def _delay(world: World, wish: Wish) -> float | None:
-    if wish.send_at is None:
+def _delay(world: World, request: SendRequest) -> float | None:
+    if request.send_at is None:
         return None
-    if not wish.service_sid:
+    if not request.service_sid:
         raise invalid(21603, "A scheduled message needs a MessagingServiceSid.")
-    delay = world.clock.until(wish.send_at)
+    delay = world.clock.until(request.send_at)
     if not SOONEST <= delay <= LATEST:
         raise invalid(20422, "SendAt must lie between 15 minutes and 35 days ahead.")
     return delay
 
 
-def _callback_url(world: World, wish: Wish, service: Resource | None) -> str:
+def _callback_url(world: World, request: SendRequest, service: Resource | None) -> str:
     """The message's own callback stands above the application's, that above the service's."""
-    if wish.callback:
-        return wish.callback
-    application = world.applications.get(wish.application_sid)
-    if wish.application_sid and application is None:
-        raise invalid(21218, f"The application {wish.application_sid[:40]} does not exist.")
+    if request.callback:
+        return request.callback
+    application = world.applications.get(request.application_sid)
+    if request.application_sid and application is None:
+        raise invalid(21218, f"The application {request.application_sid[:40]} does not exist.")
     if application is not None:
         own = application.text("message_status_callback")
         return own or application.text("sms_status_callback")
     return service.text("status_callback") if service else ""
 
 
-def _open(world: World, wish: Wish) -> bool:
+def _open(world: World, request: SendRequest) -> bool:
     """Has this person written to us on the channel within 24 hours?"""
     now = world.clock.shown()
     return any(
         message.direction == "inbound"
-        and message.sender == wish.recipient
+        and message.sender == request.recipient
         and (now - message.created).total_seconds() <= SESSION
         for message in world.messages
     )

@@ -1,4 +1,4 @@
-"""What would an Event Streams sink get? CloudEvents in a JSON array, one event each, tried again.
+"""Event Streams to a sink: CloudEvents in a JSON array, one event each, tried again.
 
 https://www.twilio.com/docs/events/webhook-quickstart. The setup API lies on another host; here the
 sink is one URL, set by hand.
@@ -69,7 +69,7 @@ def _emit(world: World, account_sid: str, sid: str, kind: str, data: dict[str, A
         "specversion": "1.0",
         "type": kind,
         "source": f"/2010-04-01/Accounts/{account_sid}/{sid}",
-        "id": world.dice.sid("EZ"),
+        "id": world.random.sid("EZ"),
         "time": _time(world),
         "datacontenttype": "application/json",
         "dataschema": f"https://events-schemas.twilio.com/{kind.rpartition('.')[2]}/1",
@@ -85,7 +85,7 @@ def _send(world: World, webhook: Webhook, pause: float, until: float) -> None:
     def done(delivery: Delivery) -> None:
         drop = delivery.fine or delivery.status == 400
         if not drop and world.clock.now() + pause <= until:
-            wait = pause * world.dice.between("jitter:events", 0.5, 1.0)
+            wait = pause * world.random.between("jitter:events", 0.5, 1.0)
             world.clock.after(wait, partial(_send, world, webhook, pause * 2, until))
 
     world.outbox.ask(webhook, done)

@@ -1,4 +1,4 @@
-"""What does the telephone exchange borrow from the world? Time, names, webhooks, numbers, phones.
+"""Kernel of an account's telephone exchange: time, SIDs, webhooks, numbers and phones.
 
 One switchboard per account: it is the exchange's kernel, and holds the exchange.
 """
@@ -13,13 +13,13 @@ from ringback.simulator.debugger import Trouble as Entry
 from ringback.simulator.debugger import report
 from ringback.simulator.records import Resource
 from ringback.simulator.refusal import Refusal, missing
-from ringback.simulator.sending import Wish, send
+from ringback.simulator.sending import SendRequest, send
 from ringback.simulator.voice import ports
 from ringback.simulator.voice.exchange import Exchange
 from ringback.simulator.webhook_client import Delivery, Webhook
 from ringback.simulator.world import World
 
-TOLD = {
+PURPOSES = {
     "call-status": "call/status",
     "recording-status": "recording",
     "partial-speech": "speech",
@@ -61,7 +61,7 @@ class Switchboard:
         return self._world.clock.date(moment)
 
     def mint(self, prefix: str) -> str:
-        return self._world.dice.sid(prefix)
+        return self._world.random.sid(prefix)
 
     def address(self, path: str) -> str:
         return self._world.base_url + path
@@ -78,11 +78,11 @@ class Switchboard:
         self._world.outbox.ask(webhook, answered)
         return pending
 
-    def tell(self, request: ports.Tell) -> None:
-        purpose = TOLD.get(request.kind, request.kind)
+    def notify(self, request: ports.Notice) -> None:
+        purpose = PURPOSES.get(request.kind, request.kind)
         if request.kind == "call-status":
             streams.call_progressed(self._world, self._account_sid, request.sid, request.fields)
-        self._world.outbox.tell(
+        self._world.outbox.notify(
             self._webhook(request.url, request.method, request.fields, purpose, request.sid)
         )
 
@@ -144,11 +144,11 @@ class Switchboard:
         )
 
     def sms(self, sender: str, to: str, body: str, callback: str) -> tuple[str, str]:
-        wish = Wish(
+        request = SendRequest(
             recipient=to, sender=sender, body=body, callback=callback, direction="outbound-call"
         )
         try:
-            message = send(self._world, self._account_sid, wish)
+            message = send(self._world, self._account_sid, request)
         except Refusal as refusal:
             report(
                 self._world,
@@ -181,7 +181,7 @@ def _status(record: object) -> str:
 
 
 def _answer(delivery: Delivery) -> ports.Answer:
-    # An error status is the exchange's own to judge; only a failed exchange of bytes is told.
+    # An error status is the exchange's own to judge; only a failed exchange of bytes is reported.
     failed = delivery.error if not delivery.status or delivery.error not in (0, 11200) else 0
     return ports.Answer(
         0 if failed else delivery.status,

@@ -1,4 +1,4 @@
-"""What does this reply tell Twilio to do? Read TwiML safely; every fault is data, nothing raises.
+"""Parser of TwiML: hostile documents are read safely, every fault is data, nothing raises.
 
 The body is somebody's web page, so it may be hostile: 64 kB at most are looked at, a document type
 declaration is refused before its entities exist, and nesting stops at 32. What Twilio would log
@@ -152,8 +152,8 @@ def _ten_messages(verbs: tuple[Element, ...]) -> tuple[tuple[Element, ...], list
     if len(messages) <= MAX_MESSAGES:
         return verbs, []
     dropped = {id(verb) for verb in messages[MAX_MESSAGES:]}
-    told = f"{len(messages)} Message elements in one reply; only {MAX_MESSAGES} are sent"
-    return tuple(verb for verb in verbs if id(verb) not in dropped), [Problem(14109, told)]
+    problem = f"{len(messages)} Message elements in one reply; only {MAX_MESSAGES} are sent"
+    return tuple(verb for verb in verbs if id(verb) not in dropped), [Problem(14109, problem)]
 
 
 class _Refused(Exception):
@@ -246,8 +246,8 @@ class _Reader:
             if attribute is None:
                 self._warn(SCHEMA_WARNING, f"<{name}> has no attribute {key!r}")
             elif not attribute.legal(value.strip()):
-                told = f"<{name} {key}>: {value[:80]!r} is not a legal value"
-                self._warn(attribute.code, f"{told}; {attribute.default!r} is used")
+                problem = f"<{name} {key}>: {value[:80]!r} is not a legal value"
+                self._warn(attribute.code, f"{problem}; {attribute.default!r} is used")
             else:
                 values[key] = value.strip()
                 written.add(key)

@@ -1,4 +1,4 @@
-"""Which verbs, nouns and attributes does TwiML know, and where may each one stand?
+"""Verbs, nouns and attributes of TwiML, and where each may stand.
 
 Facts from https://www.twilio.com/docs/voice/twiml and https://www.twilio.com/docs/messaging/twiml.
 A table, read by the parser; nothing here runs a verb.

@@ -1,4 +1,4 @@
-"""How does a webhook reach the application, and what came back? Sent as Twilio sends it.
+"""HTTP client for webhooks: requests as Twilio sends them, and what came back.
 
 Form or query, signed, with the idempotency token, overrides in the fragment, redirects as a browser
 follows them, 15 seconds in all. https://www.twilio.com/docs/usage/webhooks
@@ -24,7 +24,7 @@ from ringback.simulator.signing import sign_text, signature, signed_url, with_bo
 BODY_CAP = 64 * 1024
 HOPS = 10
 PAGES_KEPT = 200
-LANES = 40
+CONNECTIONS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Page:
     conditions: list[tuple[str, str]]
 
 
-class Courier:
+class WebhookClient:
     """Carries webhooks. Counts what is under way, so that a stepped clock can wait for it."""
 
     def __init__(
@@ -96,9 +96,9 @@ class Courier:
     ) -> None:
         self._secret = secret
         self.broken: Callable[[str], None] = lambda _: None
-        self._plain = Pool(LANES, tls=False)
-        self._tls = Pool(LANES)
-        self._gate = asyncio.Semaphore(1 if one_by_one else LANES)
+        self._plain = Pool(CONNECTIONS, tls=False)
+        self._tls = Pool(CONNECTIONS)
+        self._gate = asyncio.Semaphore(1 if one_by_one else CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._pages: dict[str, Page] = {}
         self._jars: dict[str, dict[str, str]] = {}

@@ -1,6 +1,6 @@
-"""How does a bad network look on the socket? A connection that can break in every way.
+"""Connection of the simulator that can break in every way a bad network does.
 
-The HTTP server hands each request its own line; a fault breaks that line and no other.
+Each request knows its connection; a fault breaks that one and no other.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
-class Line(HttpToolsProtocol):
+class BreakableConnection(HttpToolsProtocol):
     """One connection of uvicorn that faults may take hold of.
 
-    A `poisoned` one breaks at its next request; a `held` one is in the hands of a slow fault and is
+    A `poisoned` one breaks at its next request; a `held` one is kept open by a slow fault and is
     broken when the server stops.
     """
 
@@ -25,7 +25,7 @@ class Line(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["ringback.line"] = self  # type: ignore[typeddict-unknown-key]
+        self.scope["ringback.connection"] = self  # type: ignore[typeddict-unknown-key]
 
     def data_received(self, data: bytes) -> None:
         if self.poisoned:
@@ -52,13 +52,13 @@ class Line(HttpToolsProtocol):
             self.transport.close()
 
 
-def line_of(request: Request) -> Line | None:
+def connection_of(request: Request) -> BreakableConnection | None:
     """The connection of a request; None when the app runs without a server, as in a test."""
-    found: Any = request.scope.get("ringback.line")
-    return found if isinstance(found, Line) else None
+    found: Any = request.scope.get("ringback.connection")
+    return found if isinstance(found, BreakableConnection) else None
 
 
-async def gone(request: Request) -> None:
+async def disconnected(request: Request) -> None:
     """Wait until the client has left, so that the server writes no answer of its own."""
     with contextlib.suppress(asyncio.TimeoutError):
         async with asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""How does a struck request end? Each fault of the plan, played on the wire.
+"""Endings of a request that a fault strikes, played on the connection.
 
 `perform` is the request carried out: calling it makes the record, not calling it leaves the world
 as it was. The ledger says which.
@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from ringback.simulator import maton
 from ringback.simulator.faults import Fault
 from ringback.simulator.refusal import Refusal
-from ringback.simulator.wire import gone, line_of
+from ringback.simulator.wire import connection_of, disconnected
 from ringback.simulator.world import World
 
 HUGE = 500 * 1024 * 1024
@@ -30,8 +30,8 @@ Perform = Callable[[], Response]
 
 
 async def play(world: World, request: Request, fault: Fault, perform: Perform) -> Response | None:
-    """Answer a struck request. None: the connection is gone and there is nothing to answer."""
-    if fault.do in SLOW and (line := line_of(request)) is not None:
+    """Answer a struck request. None: the connection has ended and there is nothing to answer."""
+    if fault.do in SLOW and (line := connection_of(request)) is not None:
         line.held = True
     if fault.do == "error":
         return _error(fault, perform)
@@ -51,7 +51,7 @@ async def play(world: World, request: Request, fault: Fault, perform: Perform) -
     if fault.do == "malform":
         return await _malform(world, request, fault, perform)
     response = perform()
-    if fault.do == "stale" and (line := line_of(request)) is not None:
+    if fault.do == "stale" and (line := connection_of(request)) is not None:
         line.poisoned = True
     if fault.do == "callback_first":
         await _callbacks(world, fault, response)
@@ -92,11 +92,11 @@ async def _reset(request: Request, fault: Fault, perform: Perform) -> Response |
 
 
 async def _cut(request: Request) -> Response | None:
-    line = line_of(request)
+    line = connection_of(request)
     if line is None:
         return Response(status_code=502)
     line.reset()
-    await gone(request)
+    await disconnected(request)
     return None
 
 
@@ -108,7 +108,7 @@ async def _hang(world: World, request: Request, fault: Fault, perform: Perform) 
     elif created == "late":
         world.clock.after(float(fault.get("late", 12.0)), perform)
     await asyncio.wait(
-        [asyncio.ensure_future(gone(request))], timeout=float(fault.get("seconds", 40.0))
+        [asyncio.ensure_future(disconnected(request))], timeout=float(fault.get("seconds", 40.0))
     )
     return await _cut(request)
 
@@ -116,7 +116,7 @@ async def _hang(world: World, request: Request, fault: Fault, perform: Perform) 
 async def _drip(request: Request, fault: Fault, response: Response) -> Response | None:
     pause = float(fault.get("pause", 1.0))
     body = bytes(response.body)
-    line = line_of(request)
+    line = connection_of(request)
     if fault.get("part", "body") == "head" and line is not None:
         head = f"HTTP/1.1 {response.status_code} Created\r\ncontent-type: {JSON}\r\n"
         await request.body()
@@ -126,7 +126,7 @@ async def _drip(request: Request, fault: Fault, response: Response) -> Response 
             if line.transport.is_closing():
                 break
         line.close()
-        await gone(request)
+        await disconnected(request)
         return None
 
     async def slowly() -> AsyncIterator[bytes]:
@@ -153,7 +153,7 @@ async def _malform(
     world: World, request: Request, fault: Fault, perform: Perform
 ) -> Response | None:
     how = str(fault.get("how", "truncated"))
-    line = line_of(request)
+    line = connection_of(request)
     if how == "early" and line is not None:
         words = json.dumps(Refusal(400, 20001, "Answered before the body came").body())
         line.write(
@@ -161,7 +161,7 @@ async def _malform(
             f"content-length: {len(words)}\r\n\r\n{words}".encode()
         )
         line.close()
-        await gone(request)
+        await disconnected(request)
         return None
     await request.body()
     response = perform() if fault.get("created", True) else Response(b"{}", 201)
@@ -172,7 +172,7 @@ async def _malform(
         one = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
         line.write(one + one)
         line.close()
-        await gone(request)
+        await disconnected(request)
         return None
     if how in ("huge", "gzip_bomb"):
         return _flood(how, status)
@@ -196,9 +196,9 @@ def _broken(world: World, how: str, body: bytes) -> bytes:
     if how == "nan":
         data["price"] = float("nan")
     elif how == "duplicate_keys":
-        return b'{"sid":"' + world.dice.sid("SM").encode() + b'",' + body[1:]
+        return b'{"sid":"' + world.random.sid("SM").encode() + b'",' + body[1:]
     elif how == "other_account":
-        data["account_sid"] = world.dice.sid("AC")
+        data["account_sid"] = world.random.sid("AC")
     elif how == "bad_sid":
         data["sid"] = "SM-not-a-sid"
     elif how == "used_sid":

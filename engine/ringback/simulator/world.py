@@ -14,7 +14,7 @@ from ringback.simulator.clock import Clock
 from ringback.simulator.faults import Fault, Plan, faults_from
 from ringback.simulator.handset import Handset
 from ringback.simulator.ledger import Ledger
-from ringback.simulator.randomness import Dice
+from ringback.simulator.randomness import SeededRandom
 from ringback.simulator.records import (
     Account,
     Media,
@@ -23,9 +23,9 @@ from ringback.simulator.records import (
     Resource,
     Table,
 )
+from ringback.simulator.voice.call_records import Recording
 from ringback.simulator.voice.exchange import Exchange
-from ringback.simulator.voice.records import Recording
-from ringback.simulator.webhook_client import Courier, Delivery, Secret, Webhook
+from ringback.simulator.webhook_client import Delivery, Secret, Webhook, WebhookClient
 
 NUMBERS = ("+14155550100", "+12125550101", "+18885550102")
 SHORT_CODE = "24242"
@@ -38,7 +38,7 @@ class Webhooks(Protocol):
     def answered(self) -> Mapping[str, int]:
         """How many requests about a call or message have been answered, by SID."""
 
-    def tell(self, webhook: Webhook) -> None:
+    def notify(self, webhook: Webhook) -> None:
         """Send a notification."""
 
     def ask(self, webhook: Webhook, then: Callable[[Delivery], None]) -> None:
@@ -99,16 +99,16 @@ class Identity:
 
 def identity_of(seed: int) -> Identity:
     """The credentials of a simulator with this seed."""
-    dice = Dice(seed, "identity")
+    random = SeededRandom(seed, "identity")
     return Identity(
-        account_sid=dice.sid("AC"),
-        auth_token=dice.token("auth"),
-        api_key=dice.sid("SK"),
-        api_secret=dice.token("secret"),
-        maton_api_key="maton_" + dice.token("maton", 192),
-        connection_id=dice.uuid("connection"),
-        shared_key_id="webhooks_sharedkey_" + dice.token("shared-id"),
-        shared_key=dice.token("shared", 256),
+        account_sid=random.sid("AC"),
+        auth_token=random.token("auth"),
+        api_key=random.sid("SK"),
+        api_secret=random.token("secret"),
+        maton_api_key="maton_" + random.token("maton", 192),
+        connection_id=random.uuid("connection"),
+        shared_key_id="webhooks_sharedkey_" + random.token("shared-id"),
+        shared_key=random.token("shared", 256),
     )
 
 
@@ -120,13 +120,13 @@ class World:
         self.base_url = base_url
         self.identity = identity_of(options.seed)
         self.clock = Clock(speed=options.speed, stepped=options.stepped)
-        self.dice = Dice(options.seed, options.session)
+        self.random = SeededRandom(options.seed, options.session)
         self.ledger = Ledger(self.clock.shown, options.ledger_file)
-        self.plan = Plan(self.dice, faults_from(options.plan.get("faults") or []))
-        self.courier = Courier(self._secret, one_by_one=options.stepped)
-        self.clock.quiet = self.courier.quiet
+        self.plan = Plan(self.random, faults_from(options.plan.get("faults") or []))
+        self.webhook_client = WebhookClient(self._secret, one_by_one=options.stepped)
+        self.clock.quiet = self.webhook_client.quiet
         self.clock.broken = lambda words: self.note(f"the simulator broke: {words}")
-        self.courier.broken = self.clock.broken
+        self.webhook_client.broken = self.clock.broken
         self.messaging: dict[str, Any] = dict(options.plan.get("messaging") or {})
         self.maton: dict[str, Any] = dict(options.plan.get("maton") or {})
         self.births: dict[str, tuple[int, float]] = {}
@@ -140,7 +140,7 @@ class World:
         self.notifications: Table[Notification] = self._table("Notifications")
         self.handsets: dict[str, Handset] = {}
         self.blocks: set[tuple[str, str]] = set()
-        self.lanes: dict[str, float] = {}
+        self.busy_until: dict[str, float] = {}
         self.connections: dict[str, Connection] = {}
         self.replies: dict[tuple[str, str], list[float]] = {}
         self.on_arrival: Callable[[Message], None] = lambda _: None
@@ -172,7 +172,7 @@ class World:
         """The common fields of a new record."""
         now = self.clock.shown()
         return {
-            "sid": self.dice.sid(prefix),
+            "sid": self.random.sid(prefix),
             "account_sid": account_sid,
             "created": now,
             "updated": now,
@@ -195,5 +195,5 @@ class World:
         self.clock.stop()
         for closer in self.closers:
             closer()
-        await self.courier.close()
+        await self.webhook_client.close()
         self.ledger.close()

@@ -1,4 +1,4 @@
-"""How does Twilio answer without `.json`? The same resource as XML, names in UpperCamel.
+"""XML of a resource, which Twilio sends without `.json`: names in UpperCamel.
 
 https://www.twilio.com/docs/usage/twilios-response#response-formats-xml
 """

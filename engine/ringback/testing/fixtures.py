@@ -21,7 +21,7 @@ def bench(pytestconfig: pytest.Config) -> "Bench":
 
 @pytest.fixture(scope="session")
 def twilio_box_process() -> "Iterator[TwilioBox]":
-    """One Twilio in a box for the whole run of pytest; `twilio_box` hands it out afresh."""
+    """One simulated Twilio for the whole run of pytest; `twilio_box` hands it out afresh."""
     from ringback.testing.twilio_box import running_box
 
     with running_box() as box:
@@ -30,6 +30,6 @@ def twilio_box_process() -> "Iterator[TwilioBox]":
 
 @pytest.fixture
 def twilio_box(twilio_box_process: "TwilioBox") -> "TwilioBox":
-    """A Twilio in a box, over real HTTP, as it is after its start."""
+    """A simulated Twilio, over real HTTP, as it is after its start."""
     twilio_box_process.reset()
     return twilio_box_process

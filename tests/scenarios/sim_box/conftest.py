@@ -1,4 +1,4 @@
-"""A Twilio in a box as a real process, a web server that it calls, and the official client."""
+"""Fixtures of the simulator's tests: it as a real process, a web server, the official client."""
 
 import json
 import os
@@ -212,7 +212,7 @@ class Box:
     def account(self) -> str:
         return f"/2010-04-01/Accounts/{self.card['account_sid']}"
 
-    def hand(self, path: str, method: str = "POST", **data: Any) -> Any:
+    def control(self, path: str, method: str = "POST", **data: Any) -> Any:
         """One request by hand; its JSON. `from_` is written `from`."""
         body = {name.rstrip("_"): value for name, value in data.items()}
         url = f"/_sim/{quote(path)}"
@@ -222,26 +222,26 @@ class Box:
         return answer.json()
 
     def look(self, path: str) -> Any:
-        return self.hand(path, "GET")
+        return self.control(path, "GET")
 
     def run(self, seconds: float = 0.0) -> None:
         """Let virtual time pass."""
-        self.hand("clock", advance=seconds)
+        self.control("clock", advance=seconds)
 
     def finish(self) -> None:
         """Let everything happen that is still to come."""
-        self.hand("clock", idle=True)
+        self.control("clock", idle=True)
 
     def text(self, sender: str, to: str, body: str = "", **more: Any) -> dict[str, Any]:
-        found: dict[str, Any] = self.hand("messages", from_=sender, to=to, body=body, **more)
+        found: dict[str, Any] = self.control("messages", from_=sender, to=to, body=body, **more)
         return found
 
     def number(self, **urls: str) -> None:
         """Set the webhooks of our first number."""
-        self.hand(f"numbers/{self.sender}", **urls)
+        self.control(f"numbers/{self.sender}", **urls)
 
     def fault(self, on: str, do: str, **more: Any) -> None:
-        self.hand("faults", on=on, do=do, **more)
+        self.control("faults", on=on, do=do, **more)
 
     def ledger(self, kind: str = "") -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.http.get("/_sim/ledger", params={"kind": kind}).json()[
@@ -310,7 +310,7 @@ def stepped(auditor: Auditor) -> Iterator[Box]:
 @pytest.fixture
 def box(stepped: Box) -> Box:
     """A box with a stepped clock, as new."""
-    stepped.hand("reset")
+    stepped.control("reset")
     return stepped
 
 

@@ -1,4 +1,4 @@
-"""The official client and calls: place, follow, change, queue, confer, record, forget."""
+"""Calls through the official client: place, follow, change, queue, confer, record, delete."""
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -69,7 +69,7 @@ def test_a_machine_is_detected(box, client, site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"),
+    ("fields", "code"),
     [
         ({"to": ""}, 21201),
         ({"from_": ""}, 21213),
@@ -93,11 +93,11 @@ def test_a_machine_is_detected(box, client, site) -> None:
         ({"to": "+14155550100"}, 21266),
     ],
 )
-def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, wish, code) -> None:
-    wish = {"to": PERSON, "from_": box.sender, "twiml": "<Response/>", **wish}
-    if wish["twiml"] is None:
-        del wish["twiml"]
-    assert refusal(lambda: client.calls.create(**wish)) == (400, code)
+def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, code) -> None:
+    fields = {"to": PERSON, "from_": box.sender, "twiml": "<Response/>", **fields}
+    if fields["twiml"] is None:
+        del fields["twiml"]
+    assert refusal(lambda: client.calls.create(**fields)) == (400, code)
     assert client.calls.list() == []
 
 
@@ -134,15 +134,15 @@ def test_a_live_call_is_changed_over_rest(box, client, site) -> None:
 
 
 def test_a_ringing_call_is_canceled_and_declined(box, client) -> None:
-    box.hand(f"handsets/{PERSON}", calls="manual")
+    box.control(f"handsets/{PERSON}", calls="manual")
     first, second, third = (
         client.calls.create(to=PERSON, from_=box.sender, twiml="<Response><Pause/></Response>").sid
         for _ in range(3)
     )
     box.run(5)  # one new call a second
     assert client.calls(first).update(status="canceled").sid == first
-    box.hand(f"calls/{second}/decline")
-    box.hand(f"calls/{third}/answer")
+    box.control(f"calls/{second}/decline")
+    box.control(f"calls/{third}/answer")
     box.finish()
     found = {call.sid: call.status for call in client.calls.list()}
     assert found == {first: "canceled", second: "busy", third: "completed"}
@@ -150,7 +150,7 @@ def test_a_ringing_call_is_canceled_and_declined(box, client) -> None:
 
 def test_calls_are_listed_filtered_and_paged(box, client, site) -> None:
     box.number(voice_url=site.answer("/in", "<Pause length='2'/>"))
-    inbound = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    inbound = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.finish()
     box.run(2 * 86_400)
     outbound = [
@@ -181,7 +181,7 @@ def test_callers_wait_in_a_queue_and_are_taken_out_over_rest(box, client, site) 
     site.answer("/wait", "<Pause length='30'/>")
     site.answer("/agent", "<Say>Your turn</Say><Pause length='60'/>")
     first, second = (
-        box.hand("calls", from_=number, to=box.sender)["sid"] for number in (PERSON, AGENT)
+        box.control("calls", from_=number, to=box.sender)["sid"] for number in (PERSON, AGENT)
     )
     box.run(10)
     queue = client.queues.list()[0]
@@ -219,19 +219,19 @@ def test_queues_are_made_changed_and_dropped(box, client) -> None:
 def test_a_conference_and_its_participants(box, client, site) -> None:
     box.number(
         voice_url=site.answer(
-            "/in", "<Dial><Conference endConferenceOnExit='true'>room</Conference></Dial>"
+            "/in", "<Dial><Conference endConferenceOnExit='true'>team</Conference></Dial>"
         )
     )
-    caller = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    caller = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.run(3)
-    room = client.conferences.list(friendly_name="room")[0]
-    added = client.conferences(room.sid).participants.create(
+    conference = client.conferences.list(friendly_name="team")[0]
+    added = client.conferences(conference.sid).participants.create(
         from_=box.sender, to=AGENT, label="agent", muted=True
     )
     assert added.status == "queued"
     box.run(10)
-    assert client.conferences(room.sid).fetch().status == "in-progress"
-    people = client.conferences(room.sid).participants
+    assert client.conferences(conference.sid).fetch().status == "in-progress"
+    people = client.conferences(conference.sid).participants
     assert {row.call_sid for row in people.list()} == {caller, added.call_sid}
     assert [row.call_sid for row in people.list(muted=True)] == [added.call_sid]
     assert people("agent").fetch().label == "agent"
@@ -240,7 +240,7 @@ def test_a_conference_and_its_participants(box, client, site) -> None:
     assert people(added.call_sid).delete()
     box.run(5)
     assert client.calls(added.call_sid).fetch().status == "completed"
-    assert client.conferences(room.sid).update(status="completed").sid == room.sid
+    assert client.conferences(conference.sid).update(status="completed").sid == conference.sid
     box.finish()
     ended = client.conferences.list(status="completed")[0]
     assert ended.reason_conference_ended == "conference-ended-via-api"
@@ -252,16 +252,16 @@ def test_a_conference_and_its_participants(box, client, site) -> None:
 @pytest.mark.parametrize("coach", ["x", "CA1", "QU" + "0" * 32])
 def test_only_a_call_can_be_coached(box, client, site, coach) -> None:
     box.number(
-        voice_url=site.answer("/in", f"<Dial><Conference coach='{coach}'>room</Conference></Dial>")
+        voice_url=site.answer("/in", f"<Dial><Conference coach='{coach}'>team</Conference></Dial>")
     )
-    caller = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    caller = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.run(3)
     people = client.conferences(client.conferences.list()[0].sid).participants
     assert people(caller).fetch().call_sid_to_coach is None
     assert box.rest("GET", "Notifications.json").json()["notifications"][0]["error_code"] == "12200"
     assert refusal(lambda: people(caller).update(call_sid_to_coach=coach)) == (400, 20423)
-    wish = {"from_": box.sender, "to": AGENT, "call_sid_to_coach": coach}
-    assert refusal(lambda: people.create(**wish)) == (400, 20423)
+    fields = {"from_": box.sender, "to": AGENT, "call_sid_to_coach": coach}
+    assert refusal(lambda: people.create(**fields)) == (400, 20423)
     assert people(caller).update(call_sid_to_coach=caller).call_sid_to_coach == caller
 
 
@@ -303,14 +303,14 @@ def test_recordings_of_a_call(box, client, site) -> None:
     assert client.recordings(made.sid).delete()
     assert refusal(lambda: client.recordings(made.sid).fetch()) == (404, 20404)
     assert client.recordings.list() == []
-    gone = client.recordings.list(include_soft_deleted=True)
-    assert [(row.sid, row.status) for row in gone] == [(made.sid, "deleted")]
+    deleted = client.recordings.list(include_soft_deleted=True)
+    assert [(row.sid, row.status) for row in deleted] == [(made.sid, "deleted")]
 
 
 def test_notifications_of_a_call(box, client, site, page) -> None:
     site.pages["/in"] = page("this is not xml <")
     box.number(voice_url=site.url + "/in")
-    call = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    call = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.finish()
     rows = client.calls(call).notifications.list()
     assert [row.error_code for row in rows] == ["12100"]

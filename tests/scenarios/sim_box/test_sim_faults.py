@@ -1,4 +1,4 @@
-"""Every fault of the plan is seen from outside, and the ledger says what truly happened."""
+"""Faults of the plan seen from outside, and in the ledger as they truly happened."""
 
 import asyncio
 import contextlib
@@ -16,8 +16,8 @@ PERSON = "+14155550123"
 
 
 def send(box, **more) -> httpx.Response:
-    wish = {"To": PERSON, "From": box.sender, "Body": "x", **more}
-    return box.rest("POST", "Messages.json", data=wish)
+    fields = {"To": PERSON, "From": box.sender, "Body": "x", **more}
+    return box.rest("POST", "Messages.json", data=fields)
 
 
 def created(box) -> int:
@@ -298,7 +298,7 @@ def test_callbacks_come_with_a_wrong_tag_or_a_bad_signature(box, site) -> None:
     from twilio.request_validator import RequestValidator
 
     check = RequestValidator(box.card["auth_token"])
-    box.hand("faults", "DELETE")
+    box.control("faults", "DELETE")
     site.hooks.clear()
     callbacks(box, site, do="bad_signature", nth=[1])
     good = [
@@ -335,7 +335,7 @@ def test_a_plan_is_read_changed_and_counted(box) -> None:
     fault = box.look("plan")["faults"][0]
     assert (fault["name"], fault["seen"], fault["struck"]) == ("brake", 3, 1)
     assert [entry["fault"] for entry in box.ledger("fault")] == ["throttle"]
-    box.hand("plan", "PUT", faults=[])
+    box.control("plan", "PUT", faults=[])
     assert box.look("plan")["faults"] == []
 
 
@@ -362,11 +362,11 @@ def test_a_wrong_fault_is_refused_with_its_mend(box, fault, word) -> None:
 async def test_faults_strike_one_request_and_leave_the_others(box) -> None:
     box.fault("messages.create", "hang", seconds=1.0, created="no", nth=[1])
     auth = (box.card["account_sid"], box.card["auth_token"])
-    wish = {"To": PERSON, "From": box.sender, "Body": "x"}
+    fields = {"To": PERSON, "From": box.sender, "Body": "x"}
     async with httpx.AsyncClient(base_url=box.base, auth=auth) as http_client:
         url = f"{box.account}/Messages.json"
         results = await asyncio.gather(
-            *(http_client.post(url, data=wish) for _ in range(5)), return_exceptions=True
+            *(http_client.post(url, data=fields) for _ in range(5)), return_exceptions=True
         )
     broken = [result for result in results if isinstance(result, Exception)]
     assert len(broken) == 1
@@ -387,7 +387,7 @@ def test_the_box_goes_out_of_reach_and_comes_back(make_box) -> None:
         answer = b""
         while not answer.endswith(b"}"):
             answer += plug.recv(65_536)
-        assert box.hand("outage", seconds=0.6) == {"seconds": 0.6}
+        assert box.control("outage", seconds=0.6) == {"seconds": 0.6}
         with pytest.raises(ConnectionResetError):
             plug.recv(100)
     with pytest.raises(ConnectionRefusedError):

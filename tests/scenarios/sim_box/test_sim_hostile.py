@@ -1,4 +1,4 @@
-"""Hostile input gets a clear answer and costs nothing."""
+"""Hostile input to the simulator: a clear answer at no cost."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_a_hostile_document(box, site, page, body, code) -> None:
     box.number(sms_url=site.url + "/in", voice_url=site.url + "/in")
     before, begun = memory(box), time.monotonic()
     box.text(PERSON, box.sender, "hi")
-    box.hand("calls", from_=PERSON, to=box.sender)
+    box.control("calls", from_=PERSON, to=box.sender)
     box.finish()
     assert time.monotonic() - begun < 5
     assert memory(box) - before < 30_000
@@ -94,13 +94,13 @@ def test_an_endless_answer_is_cut(box, site, page) -> None:
         ("messages/SM0/status", b'{"status": "sent"}'),
     ],
 )
-def test_wrong_hands_get_a_4xx_that_says_why(box, path, body) -> None:
+def test_wrong_control_requests_get_a_4xx_that_says_why(box, path, body) -> None:
     answer = box.http.post(f"/_sim/{path.replace('+', '%2B')}", content=body)
     assert 400 <= answer.status_code < 500
     assert answer.json()["error"]
 
 
-def test_a_large_hand_is_refused(box) -> None:
+def test_a_large_control_request_is_refused(box) -> None:
     answer = box.http.post("/_sim/messages", content=b" " * 2_000_000)
     assert answer.status_code == 413
 
@@ -188,9 +188,9 @@ def ask_anything(box, operations, data) -> None:
 
 def _known(box) -> list[str]:
     """One SID of each kind, so that the requests go deep."""
-    box.hand("clock", advance=3)
+    box.control("clock", advance=3)
     if not hasattr(_known, "sids"):
-        box.hand("reset")
+        box.control("reset")
         client = box.client()
         call = client.calls.create(
             to=PERSON, from_=box.sender,
@@ -199,7 +199,7 @@ def _known(box) -> list[str]:
         message = client.messages.create(
             to=PERSON, from_=box.sender, media_url=["https://a.test/x.png"]
         )
-        box.hand("clock", advance=10)
+        box.control("clock", advance=10)
         _known.sids = [
             call.sid, message.sid, client.queues.list()[0].sid,
             client.messages(message.sid).media.list()[0].sid,

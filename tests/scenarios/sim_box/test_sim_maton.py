@@ -1,4 +1,4 @@
-"""The gateway in front of the API: keys, connections, its own errors, its rate, its OAuth page."""
+"""Maton's gateway in front of the API: keys, connections, its errors, its rate, its OAuth page."""
 
 import httpx
 import pytest
@@ -19,8 +19,8 @@ def control(box, method: str, path: str = "", **kwargs) -> httpx.Response:
 
 
 def test_a_key_opens_the_same_account(box, client: Client) -> None:
-    wish = {"To": PERSON, "From": box.sender, "Body": "x"}
-    made = through(box, "POST", "Messages.json", data=wish)
+    fields = {"To": PERSON, "From": box.sender, "Body": "x"}
+    made = through(box, "POST", "Messages.json", data=fields)
     assert made.status_code == 201
     data = made.json()
     assert data["uri"].startswith("/2010-04-01/")  # links are not rewritten
@@ -54,7 +54,7 @@ def test_another_app_is_unknown(box) -> None:
 
 
 def test_more_than_ten_a_second_are_refused(box) -> None:
-    box.hand("plan", "PUT", maton={"rate": 10})
+    box.control("plan", "PUT", maton={"rate": 10})
     statuses = [through(box, "GET", "Balance.json").status_code for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2
     assert "code" not in through(box, "GET", "Balance.json").json()
@@ -84,12 +84,12 @@ def test_a_named_connection_must_be_active(box) -> None:
 
 def test_an_expired_grant_is_a_500_until_it_is_given_again(box) -> None:
     name = box.card["connection_id"]
-    box.hand(f"connections/{name}", status="EXPIRED")
+    box.control(f"connections/{name}", status="EXPIRED")
     answer = through(box, "GET", "Balance.json")
     assert answer.status_code == 500
     assert "code" not in answer.json()
     assert control(box, "GET", f"/{name}").json()["connection"]["status"] == "ACTIVE"
-    box.hand(f"connections/{name}", status="ACTIVE")
+    box.control(f"connections/{name}", status="ACTIVE")
     assert through(box, "GET", "Balance.json").status_code == 200
 
 
@@ -131,7 +131,7 @@ def test_without_a_name_the_oldest_active_connection_is_used(box) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"app":"slack"}', b"{"])
-def test_a_wrong_wish_for_a_connection_is_400(box, body) -> None:
+def test_a_wrong_request_for_a_connection_is_400(box, body) -> None:
     assert control(box, "POST", content=body).status_code == 400
 
 

@@ -1,4 +1,4 @@
-"""The official client and the messages of the box: create, read, change, page, filter, refuse."""
+"""Messages through the official client: create, read, change, page, filter, refuse."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -54,7 +54,7 @@ def test_the_number_says_how_a_text_ends(box, client, number, status, code) -> N
 
 
 def test_a_handset_says_how_a_text_ends(box, client, site) -> None:
-    box.hand(f"handsets/{PERSON}", messages="undelivered:30005")
+    box.control(f"handsets/{PERSON}", messages="undelivered:30005")
     client.messages.create(to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s")
     box.finish()
     last = site.at("/s")[-1].fields
@@ -62,7 +62,7 @@ def test_a_handset_says_how_a_text_ends(box, client, site) -> None:
 
 
 def test_a_silent_phone_leaves_the_text_queued_for_ever(box, client, site) -> None:
-    box.hand(f"handsets/{PERSON}", messages="silent")
+    box.control(f"handsets/{PERSON}", messages="silent")
     message = client.messages.create(
         to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s"
     )
@@ -72,7 +72,7 @@ def test_a_silent_phone_leaves_the_text_queued_for_ever(box, client, site) -> No
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"),
+    ("fields", "code"),
     [
         ({"to": "", "body": "x"}, 21604),
         ({"to": PERSON, "from_": "", "body": "x"}, 21603),
@@ -100,11 +100,11 @@ def test_a_silent_phone_leaves_the_text_queued_for_ever(box, client, site) -> No
         ({"to": PERSON, "application_sid": "AP" + "0" * 32, "body": "x"}, 21218),
     ],
 )
-def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, wish, code) -> None:
-    wish = {"from_": box.sender, **wish}
-    if wish.get("messaging_service_sid"):
-        del wish["from_"]
-    status, found = refusal(lambda: client.messages.create(**wish))
+def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, code) -> None:
+    fields = {"from_": box.sender, **fields}
+    if fields.get("messaging_service_sid"):
+        del fields["from_"]
+    status, found = refusal(lambda: client.messages.create(**fields))
     assert (status, found) == (400, code)
     assert not box.ledger("created")[5:]  # the furniture of a new box, and nothing else
 
@@ -285,7 +285,7 @@ def test_a_sender_sends_one_segment_per_second(box, client, site) -> None:
 
 
 def test_a_full_queue_is_refused_and_validity_runs_out(box, client) -> None:
-    box.hand("plan", "PUT", messaging={"rates": {"default": 0.0001}})
+    box.control("plan", "PUT", messaging={"rates": {"default": 0.0001}})
     for _ in range(4):
         client.messages.create(to=PERSON, from_=box.sender, body="x")
     short = client.messages.create(
@@ -332,15 +332,15 @@ def test_whatsapp_is_free_only_after_the_person_wrote(box, client, site) -> None
 
 
 def test_a_template_needs_a_sid_and_variables_of_texts(box, client) -> None:
-    wish = {"to": PERSON, "from_": box.sender}
+    fields = {"to": PERSON, "from_": box.sender}
     good = client.messages.create(
-        **wish, content_sid="HX" + "0" * 32, content_variables='{"1": "Ann"}'
+        **fields, content_sid="HX" + "0" * 32, content_variables='{"1": "Ann"}'
     )
     assert good.status == "queued"
-    assert refusal(lambda: client.messages.create(**wish, content_sid="HX1")) == (400, 21655)
+    assert refusal(lambda: client.messages.create(**fields, content_sid="HX1")) == (400, 21655)
     for variables in ("[1]", "{", '{"1": 2}'):
         assert refusal(
             lambda variables=variables: client.messages.create(
-                **wish, content_sid="HX" + "0" * 32, content_variables=variables
+                **fields, content_sid="HX" + "0" * 32, content_variables=variables
             )
         ) == (400, 21656)

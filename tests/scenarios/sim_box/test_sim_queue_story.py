@@ -1,4 +1,4 @@
-"""Two callers choose, wait in line, an agent takes them one after the other, and all go home.
+"""Scenario of a queue: two callers choose and wait, an agent takes one after the other.
 
 Every webhook of the story is held against the reference: all its fields, its method, its signature.
 """
@@ -58,7 +58,7 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
     box.number(voice_url=site.url + "/voice", status_callback=site.url + "/ended")
 
     # Ann calls, hears the menu, and presses one.
-    ann = box.hand("calls", from_=ANN, to=box.sender)["sid"]
+    ann = box.control("calls", from_=ANN, to=box.sender)["sid"]
     box.run(1)
     fields = only(site, "/voice", ann)
     assert set(fields) == BASE | {"CallToken", "StirVerstat"}
@@ -74,14 +74,14 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
         "Direction": "inbound",
     }
     assert box.look(f"calls/{ann}")["state"] == "gathering"
-    box.hand(f"calls/{ann}/keys", digits="1")
+    box.control(f"calls/{ann}/keys", digits="1")
     box.run(0.5)
     fields = only(site, "/choice", ann)
     assert set(fields) == BASE | {"Digits", "FinishedOnKey"}
     assert (fields["Digits"], fields["CallStatus"]) == ("1", "in-progress")
 
     # She waits; Bob comes second. The wait document is asked for again and again, by GET.
-    bob = box.hand("calls", from_=BOB, to=box.sender, keys="1")["sid"]
+    bob = box.control("calls", from_=BOB, to=box.sender, keys="1")["sid"]
     box.run(11)
     [queue] = client.queues.list()
     first, second = [hook for hook in site.at("/wait") if hook.fields["CallSid"] == ann]
@@ -120,7 +120,7 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
 
     # The agent ends the talk with a star: both documents go on.
     box.run(30)
-    box.hand(f"calls/{agent}/keys", digits="*")
+    box.control(f"calls/{agent}/keys", digits="*")
     box.run(0.5)
     fields = only(site, "/left", ann)
     assert set(fields) == BASE | {"QueueResult", "QueueSid", "QueueTime"}
@@ -145,16 +145,16 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
 
     # The agent's document took the next one by itself. Bob hangs up; then the agent does.
     assert box.look(f"calls/{agent}")["with"] == bob
-    box.hand(f"calls/{bob}/hangup")
+    box.control(f"calls/{bob}/hangup")
     box.run(0.5)
     fields = only(site, "/left", bob)
     assert (fields["QueueResult"], fields["CallStatus"]) == ("bridged", "completed")
     box.run(10)
     assert client.queues(queue.sid).fetch().current_size == 0
-    box.hand(f"calls/{agent}/hangup")
+    box.control(f"calls/{agent}/hangup")
     box.finish()
 
-    # The end of each inbound call is told once, the agent's call step by step.
+    # The end of each inbound call is reported once, the agent's call step by step.
     fields = only(site, "/ended", ann)
     assert set(fields) == BASE | ENDED
     assert (fields["CallStatus"], fields["SequenceNumber"]) == ("completed", "0")
@@ -162,14 +162,14 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
     assert fields["CallDuration"] == client.calls(ann).fetch().duration
     assert fields["Duration"] == "1"
     assert only(site, "/ended", bob)["SipResponseCode"] == "200"
-    told = [hook.fields for hook in site.at("/progress")]
-    assert [(fields["CallStatus"], fields["SequenceNumber"]) for fields in told] == [
+    seen = [hook.fields for hook in site.at("/progress")]
+    assert [(fields["CallStatus"], fields["SequenceNumber"]) for fields in seen] == [
         ("initiated", "0"),
         ("ringing", "1"),
         ("in-progress", "2"),
         ("completed", "3"),
     ]
-    assert [set(fields) for fields in told] == [BASE | PROGRESS] * 3 + [BASE | ENDED]
+    assert [set(fields) for fields in seen] == [BASE | PROGRESS] * 3 + [BASE | ENDED]
     assert client.calls(agent).fetch().status == "completed"
 
     # Every request of the story was signed for the address that it went to.
@@ -186,7 +186,7 @@ def test_rest_takes_a_caller_out_of_the_line(box, client, site):
     put_up(site)
     site.answer("/desk", "<Say>The desk is here</Say><Pause length='5'/>")
     box.number(voice_url=site.url + "/voice")
-    ann = box.hand("calls", from_=ANN, to=box.sender, keys="1")["sid"]
+    ann = box.control("calls", from_=ANN, to=box.sender, keys="1")["sid"]
     box.run(6)
     [queue] = client.queues.list()
     member = client.queues(queue.sid).members("Front").update(url=site.url + "/desk", method="GET")
@@ -201,12 +201,12 @@ def test_rest_takes_a_caller_out_of_the_line(box, client, site):
     box.finish()
 
 
-def test_a_caller_who_gives_up_in_line_is_told(box, client, site):
+def test_a_caller_who_gives_up_in_line_is_reported(box, client, site):
     put_up(site)
     box.number(voice_url=site.url + "/voice")
-    ann = box.hand("calls", from_=ANN, to=box.sender, keys="1")["sid"]
+    ann = box.control("calls", from_=ANN, to=box.sender, keys="1")["sid"]
     box.run(8)
-    box.hand(f"calls/{ann}/hangup")
+    box.control(f"calls/{ann}/hangup")
     box.finish()
     fields = only(site, "/left", ann)
     assert (fields["QueueResult"], fields["CallStatus"]) == ("hangup", "completed")

@@ -1,4 +1,4 @@
-"""The same plan and the same steps give the same bytes; another seed gives others."""
+"""Repeatability: the same plan and steps give the same bytes, another seed gives others."""
 
 import json
 import socket
@@ -47,15 +47,15 @@ def story(box, site) -> bytes:
         box.rest("POST", "Messages.json", data=data)
         box.run(1.5)
     box.text(PERSON, box.sender, "hi")
-    call = box.hand("calls", from_=PERSON, to=box.sender)["sid"]
+    call = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.run(3)
-    box.hand(f"calls/{call}/keys", digits="1")
+    box.control(f"calls/{call}/keys", digits="1")
     box.run(25)
     data = {"To": "+14155550144", "From": box.sender, "Twiml": "<Response/>",
             "StatusCallback": site.url + "/s"}  # fmt: skip
     box.rest("POST", "Calls.json", data=data)
     box.run(10)
-    box.hand(f"calls/{call}/hangup")
+    box.control(f"calls/{call}/hangup")
     box.finish()
     return box.http.get("/_sim/ledger.jsonl").content
 
@@ -71,9 +71,9 @@ def test_the_same_seed_gives_the_same_ledger(make_box, site, tmp_path: Path) -> 
     assert other != first
 
 
-def test_a_reset_box_tells_the_same_story_again(box, site) -> None:
+def test_a_reset_box_repeats_the_same_story(box, site) -> None:
     first = story(box, site)
-    box.hand("reset")
+    box.control("reset")
     assert story(box, site) == first
 
 
@@ -102,7 +102,7 @@ def test_time_sped_up_keeps_dates_near_the_wall(make_box, site) -> None:
     box = make_box("--speed", "200")
     data = {"To": PERSON, "From": box.sender, "Body": "x", "StatusCallback": site.url + "/s"}
     sid = box.rest("POST", "Messages.json", data=data).json()["sid"]
-    assert box.hand("idle", within=60, timeout=20) == {"idle": True}
+    assert box.control("idle", within=60, timeout=20) == {"idle": True}
     row = box.rest("GET", f"Messages/{sid}.json").json()
     assert row["status"] == "delivered"
     assert len(site.at("/s")) == 2
@@ -114,8 +114,8 @@ def test_a_running_clock_can_jump_and_change_its_pace(make_box) -> None:
     box = make_box()
     before = box.look("clock")
     assert (before["mode"], before["speed"]) == ("real", 1.0)
-    assert box.hand("clock", speed=50)["speed"] == 50
-    after = box.hand("clock", advance=86_400)
+    assert box.control("clock", speed=50)["speed"] == 50
+    after = box.control("clock", advance=86_400)
     assert after["time"][:10] > before["time"][:10]
 
 

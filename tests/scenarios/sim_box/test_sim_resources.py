@@ -1,4 +1,4 @@
-"""The official client and everything that is no message and no call."""
+"""Resources other than messages and calls, through the official client."""
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -22,8 +22,8 @@ def test_accounts_are_read_made_and_closed(box, client: Client) -> None:
     assert sub.sid != me.sid
     assert [row.sid for row in client.api.accounts.list()] == [sub.sid, me.sid]
     assert [row.sid for row in client.api.accounts.list(friendly_name="Branch")] == [sub.sid]
-    changed = client.api.accounts(sub.sid).update(friendly_name="Gone", status="closed")
-    assert (changed.friendly_name, changed.status) == ("Gone", "closed")
+    changed = client.api.accounts(sub.sid).update(friendly_name="Closed", status="closed")
+    assert (changed.friendly_name, changed.status) == ("Closed", "closed")
     assert client.api.accounts.list(status="closed")[0].sid == sub.sid
     assert refusal(lambda: client.api.accounts(sub.sid).update(status="active")) == (400, 20005)
     assert refusal(lambda: client.api.accounts(me.sid).update(status="suspended"))[0] == 403
@@ -80,7 +80,7 @@ def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "code"),
+    ("fields", "code"),
     [
         ({}, 21401),
         ({"phone_number": "123"}, 21421),
@@ -95,8 +95,8 @@ def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
         ({"phone_number": "+14155551234", "sms_application_sid": "AP0"}, 20423),
     ],
 )
-def test_bad_numbers_are_refused(box, client, wish, code) -> None:
-    assert refusal(lambda: client.incoming_phone_numbers.create(**wish)) == (400, code)
+def test_bad_numbers_are_refused(box, client, fields, code) -> None:
+    assert refusal(lambda: client.incoming_phone_numbers.create(**fields)) == (400, code)
 
 
 def test_an_application_stands_above_the_urls_of_its_numbers(box, client, site) -> None:
@@ -120,19 +120,19 @@ def test_an_application_stands_above_the_urls_of_its_numbers(box, client, site) 
 
 
 def test_addresses(box, client) -> None:
-    wish = {
+    fields = {
         "customer_name": "Ann", "street": "1 Main St", "city": "Springfield", "region": "IL",
         "postal_code": "62701", "iso_country": "US",
     }  # fmt: skip
-    made = client.addresses.create(**wish, friendly_name="Office")
+    made = client.addresses.create(**fields, friendly_name="Office")
     assert (made.iso_country, made.validated, made.verified) == ("US", False, False)
     assert client.addresses(made.sid).update(city="Shelbyville").city == "Shelbyville"
     assert client.addresses.list(customer_name="Ann", iso_country="US")[0].sid == made.sid
     assert client.addresses.list(friendly_name="Home") == []
-    for name in wish:
-        broken = {**wish, name: ""}
+    for name in fields:
+        broken = {**fields, name: ""}
         assert refusal(lambda broken=broken: client.addresses.create(**broken))[0] == 400
-    assert refusal(lambda: client.addresses.create(**{**wish, "street": "Invalid Road"})) == (
+    assert refusal(lambda: client.addresses.create(**{**fields, "street": "Invalid Road"})) == (
         400,
         21628,
     )
@@ -174,7 +174,7 @@ def test_the_balance_goes_down(box, client) -> None:
 def test_failed_webhooks_become_notifications_and_reach_the_debugger(
     box, client, site, page
 ) -> None:
-    box.hand("webhooks", debugger_url=site.url + "/debugger")
+    box.control("webhooks", debugger_url=site.url + "/debugger")
     site.pages["/in"] = page(status=500)
     box.number(sms_url=site.url + "/in")
     message = box.text("+14155550123", box.sender, "hi")
@@ -189,10 +189,10 @@ def test_failed_webhooks_become_notifications_and_reach_the_debugger(
     assert '"error_code": "11200"' in hook["Payload"]
 
 
-def test_a_failing_debugger_is_not_told_of_itself(box, client, site, page) -> None:
+def test_a_failing_debugger_is_not_reported_of_itself(box, client, site, page) -> None:
     site.pages["/debugger"] = page(status=500)
     site.pages["/in"] = page(status=500)
-    box.hand("webhooks", debugger_url=site.url + "/debugger")
+    box.control("webhooks", debugger_url=site.url + "/debugger")
     box.number(sms_url=site.url + "/in")
     box.text("+14155550123", box.sender, "hi")
     box.finish()

@@ -1,4 +1,4 @@
-"""Schemathesis asks the box all that Twilio's OpenAPI document allows, and much that it does not.
+"""Schemathesis against Twilio's OpenAPI document: all that it allows, and much that it does not.
 
 No answer may be a 5xx, and none may lie outside the document: its status, its type, its fields.
 """
@@ -128,7 +128,7 @@ class Town:
     def build(self) -> None:
         """Make one of everything. The same seed gives the same SIDs every time."""
         box, (ours, *_) = self.box, NUMBERS
-        box.hand("reset")
+        box.control("reset")
         app = self.make("Applications.json", FriendlyName="App")
         address = self.make(
             "Addresses.json", CustomerName="Ann", Street="1 Main St", City="Springfield",
@@ -146,7 +146,7 @@ class Town:
             for verbs in (
                 '<Nonsense/><Pause length="600"/>',
                 "<Enqueue>desk</Enqueue>",
-                "<Dial><Conference>room</Conference></Dial>",
+                "<Dial><Conference>team</Conference></Dial>",
             )
         )
         empty = self.make("Queues.json", FriendlyName="empty")
@@ -162,7 +162,7 @@ class Town:
             return str(box.rest("GET", path).json()[rows][0]["sid"])
 
         queue = first("Queues.json", "queues")
-        room = first("Conferences.json", "conferences")
+        conference = first("Conferences.json", "conferences")
         notice = first(f"Calls/{live}/Notifications.json", "notifications")
         media = first(f"Messages/{picture}/Media.json", "media_list")
         number = first("IncomingPhoneNumbers.json", "incoming_phone_numbers")
@@ -173,10 +173,10 @@ class Town:
             "/Calls/{CallSid}": [{"CallSid": live}],
             "/Calls/{CallSid}/Notifications/{Sid}": [{"CallSid": live, "Sid": notice}],
             "/Calls/{CallSid}/Recordings/{Sid}": [{"CallSid": live, "Sid": tape}],
-            "/Conferences/{Sid}": [{"Sid": room}],
-            "/Conferences/{ConferenceSid}": [{"ConferenceSid": room}],
+            "/Conferences/{Sid}": [{"Sid": conference}],
+            "/Conferences/{ConferenceSid}": [{"ConferenceSid": conference}],
             "/Conferences/{ConferenceSid}/Participants/{CallSid}": [
-                {"ConferenceSid": room, "CallSid": member}
+                {"ConferenceSid": conference, "CallSid": member}
             ],
             "/IncomingPhoneNumbers/{Sid}": [{"Sid": number}],
             "/Messages/{Sid}": [{"Sid": sid} for sid in (text, later, picture)],

@@ -1,4 +1,4 @@
-"""Nobody answers, so the caller leaves a message, which is recorded, written down and told of."""
+"""Scenario of a voicemail: nobody answers, the message is recorded, transcribed and reported."""
 
 from email.utils import parsedate_to_datetime
 
@@ -35,8 +35,8 @@ def put_up(site) -> None:
 def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site):
     put_up(site)
     box.number(voice_url=site.url + "/voice", status_callback=site.url + "/ended")
-    box.hand(f"handsets/{DESK}", calls="no-answer")
-    call = box.hand("calls", from_=CALLER, to=box.sender)["sid"]
+    box.control(f"handsets/{DESK}", calls="no-answer")
+    call = box.control("calls", from_=CALLER, to=box.sender)["sid"]
 
     # The desk rings in vain.
     box.run(10)
@@ -66,9 +66,9 @@ def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site)
     # The caller speaks after the tone and ends with a key.
     box.run(5)
     assert box.look(f"calls/{call}")["state"] == "recording"
-    box.hand(f"calls/{call}/say", text="Please call me back about my order", seconds=8)
+    box.control(f"calls/{call}/say", text="Please call me back about my order", seconds=8)
     box.run(9)
-    box.hand(f"calls/{call}/keys", digits="#")
+    box.control(f"calls/{call}/keys", digits="#")
     box.run(0.5)
     [recording] = client.recordings.list()
     [hook] = site.at("/recorded")
@@ -83,7 +83,7 @@ def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site)
     }
     box.finish()
 
-    # The recording is told of twice, and written down.
+    # The recording is reported twice, and written down.
     began, done = [hook.fields for hook in site.at("/recording")]
     known = {
         "AccountSid", "CallSid", "RecordingSid", "RecordingUrl", "RecordingStatus",
@@ -106,7 +106,7 @@ def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site)
         f"/Transcriptions/{written.fields['TranscriptionSid']}"
     )
 
-    # REST tells the same story.
+    # REST shows the same.
     seen = client.recordings(recording.sid).fetch()
     assert (seen.status, seen.duration, seen.call_sid) == ("completed", "8", call)
     assert client.calls(call).recordings.list()[0].sid == recording.sid
@@ -124,13 +124,13 @@ def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site)
 def test_a_caller_who_hangs_up_while_speaking_has_left_a_message(box, client, site):
     put_up(site)
     box.number(voice_url=site.url + "/voice")
-    box.hand(f"handsets/{DESK}", calls="busy")
-    call = box.hand("calls", from_=CALLER, to=box.sender)["sid"]
+    box.control(f"handsets/{DESK}", calls="busy")
+    call = box.control("calls", from_=CALLER, to=box.sender)["sid"]
     box.run(6)
     assert site.at("/dialed")[0].fields["DialCallStatus"] == "busy"
-    box.hand(f"calls/{call}/say", text="It is urgent", seconds=5)
+    box.control(f"calls/{call}/say", text="It is urgent", seconds=5)
     box.run(3)
-    box.hand(f"calls/{call}/hangup")
+    box.control(f"calls/{call}/hangup")
     box.finish()
     [hook] = site.at("/recorded")
     assert (hook.fields["Digits"], hook.fields["RecordingDuration"]) == ("hangup", "3")
@@ -141,8 +141,8 @@ def test_a_caller_who_hangs_up_while_speaking_has_left_a_message(box, client, si
 def test_silence_leaves_no_message_and_the_document_goes_on(box, client, site):
     put_up(site)
     box.number(voice_url=site.url + "/voice")
-    box.hand(f"handsets/{DESK}", calls="failed")
-    call = box.hand("calls", from_=CALLER, to=box.sender)["sid"]
+    box.control(f"handsets/{DESK}", calls="failed")
+    call = box.control("calls", from_=CALLER, to=box.sender)["sid"]
     box.finish()
     assert site.at("/dialed")[0].fields["DialCallStatus"] == "failed"
     assert site.at("/recorded") == []
@@ -153,15 +153,15 @@ def test_silence_leaves_no_message_and_the_document_goes_on(box, client, site):
 
 
 def test_the_same_story_twice_is_the_same_story(box, client, site):
-    def tell() -> list[tuple[str, list[tuple[str, str]]]]:
-        box.hand("reset")
+    def play() -> list[tuple[str, list[tuple[str, str]]]]:
+        box.control("reset")
         site.clear()
         put_up(site)
         box.number(voice_url=site.url + "/voice", status_callback=site.url + "/ended")
-        box.hand(f"handsets/{DESK}", calls="busy")
-        call = box.hand("calls", from_=CALLER, to=box.sender, say="Call me")["sid"]
+        box.control(f"handsets/{DESK}", calls="busy")
+        call = box.control("calls", from_=CALLER, to=box.sender, say="Call me")["sid"]
         box.finish()
         assert site.at("/recorded"), call
         return [(hook.path, hook.pairs) for hook in site.hooks]
 
-    assert tell() == tell()
+    assert play() == play()

@@ -1,4 +1,4 @@
-"""Webhooks as Twilio sends them: fields, proof, redirects, overrides, fallbacks, replies."""
+"""Webhooks as Twilio sends them: fields, signature, redirects, overrides, fallbacks, replies."""
 
 import base64
 import socket
@@ -84,7 +84,7 @@ def _empty():
 
 
 def test_a_shared_key_signs_with_sha256(box, site) -> None:
-    secret = box.hand("webhooks", shared_key=True)
+    secret = box.control("webhooks", shared_key=True)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
     box.run()
@@ -133,7 +133,7 @@ def test_204_is_no_reply_and_no_error(box, site, page) -> None:
     assert codes(box) == []
 
 
-def test_a_reply_tells_its_status_callback(box, site) -> None:
+def test_a_reply_reports_to_its_status_callback(box, site) -> None:
     site.answer("/in", "<Message action='/done?x=1'>ok</Message>")
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -315,7 +315,7 @@ def test_a_status_callback_that_is_refused_is_a_warning(box, client, site, page)
 
 
 @pytest.mark.parametrize("word", ["STOP", " stop ", "Unsubscribe", "optout"])
-def test_stop_blocks_tells_and_still_reaches_the_webhook(box, client, site, word) -> None:
+def test_stop_blocks_answers_and_still_reaches_the_webhook(box, client, site, word) -> None:
     site.answer("/in", "<Message>But wait</Message>")
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, word)
@@ -348,7 +348,7 @@ def test_help_is_answered_and_a_sentence_is_no_stop(box) -> None:
 
 def test_advanced_opt_out_and_the_urls_of_a_service(box, site) -> None:
     service = box.card["service_sid"]
-    box.hand(
+    box.control(
         f"services/{service}", inbound_request_url=site.url + "/service",
         use_inbound_webhook_on_number=False, advanced_opt_out=True,
     )  # fmt: skip
@@ -356,12 +356,12 @@ def test_advanced_opt_out_and_the_urls_of_a_service(box, site) -> None:
     box.finish()
     fields = site.at("/service")[0].fields
     assert (fields["OptOutType"], fields["MessagingServiceSid"]) == ("STOP", service)
-    wish = {"To": PERSON, "MessagingServiceSid": service, "Body": "x"}
-    assert box.rest("POST", "Messages.json", data=wish).json()["code"] == 21610
+    fields = {"To": PERSON, "MessagingServiceSid": service, "Body": "x"}
+    assert box.rest("POST", "Messages.json", data=fields).json()["code"] == 21610
 
 
 def test_a_second_service_is_made_by_hand(box, client) -> None:
-    made = box.hand("services", senders=[box.card["numbers"][2]], friendly_name="Second")
+    made = box.control("services", senders=[box.card["numbers"][2]], friendly_name="Second")
     message = client.messages.create(to=PERSON, messaging_service_sid=made["sid"], body="x")
     box.finish()
     assert client.messages(message.sid).fetch().from_ == box.card["numbers"][2]
@@ -369,18 +369,18 @@ def test_a_second_service_is_made_by_hand(box, client) -> None:
 
 
 def test_two_of_our_numbers_can_text_each_other(box, client, site) -> None:
-    box.hand(f"numbers/{box.card['numbers'][1]}", sms_url=site.url + "/second")
+    box.control(f"numbers/{box.card['numbers'][1]}", sms_url=site.url + "/second")
     client.messages.create(to=box.card["numbers"][1], from_=box.sender, body="psst")
     box.finish()
     assert site.at("/second")[0].fields["From"] == box.sender
 
 
-def test_a_forced_status_is_told(box, client, site) -> None:
-    box.hand(f"handsets/{PERSON}", messages="silent")
+def test_a_forced_status_is_reported(box, client, site) -> None:
+    box.control(f"handsets/{PERSON}", messages="silent")
     sid = client.messages.create(
         to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s"
     ).sid
-    found = box.hand(f"messages/{sid}/status", status="undelivered", error_code=30006)
+    found = box.control(f"messages/{sid}/status", status="undelivered", error_code=30006)
     box.run()
     assert [step["status"] for step in found["history"]] == ["queued", "undelivered"]
     assert site.at("/s")[0].fields["ErrorCode"] == "30006"
@@ -443,7 +443,7 @@ def test_an_event_stream_gets_cloud_events_and_is_tried_again(box, client, site,
 
     answers = iter([503, 503])
     site.pages["/events"] = lambda hook: page(status=next(answers, 200))
-    box.hand("webhooks", events_url=site.url + "/events")
+    box.control("webhooks", events_url=site.url + "/events")
     sid = client.messages.create(to=PERSON, from_=box.sender, body="x").sid
     box.text(PERSON, box.sender, "hello")
     box.finish()

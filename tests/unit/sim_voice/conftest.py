@@ -1,4 +1,4 @@
-"""A whole telephone world on paper: a stepped clock, web pages as text, phones that obey."""
+"""Fixtures of the call tests: a stepped clock, web pages as text, phones that obey."""
 
 import heapq
 import itertools
@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ringback.simulator.voice.call_records import Call
 from ringback.simulator.voice.exchange import Exchange
 from ringback.simulator.voice.ports import (
     Answer,
@@ -15,12 +16,11 @@ from ringback.simulator.voice.ports import (
     Callback,
     CallOptions,
     Handset,
+    Notice,
     NumberSetup,
     Script,
-    Tell,
     Trouble,
 )
-from ringback.simulator.voice.records import Call
 
 ACCOUNT = "AC" + "0" * 32
 CALLER = "+15550001111"
@@ -50,12 +50,12 @@ class Appointment:
 
 @dataclass(eq=False)
 class World:
-    """The kernel of the exchange, and the hands of the test."""
+    """The kernel of the exchange, and what the test does by hand."""
 
     time: float = START
     pages: dict[str, Page] = field(default_factory=dict)
     asks: list[Ask] = field(default_factory=list)
-    tells: list[Tell] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     texts: list[tuple[str, str, str, str]] = field(default_factory=list)
     numbers: dict[str, NumberSetup] = field(default_factory=dict)
@@ -106,8 +106,8 @@ class World:
 
         return self.after(self.slow, answer)
 
-    def tell(self, request: Tell) -> None:
-        self.tells.append(request)
+    def notify(self, request: Notice) -> None:
+        self.notices.append(request)
 
     def trouble(self, trouble: Trouble) -> None:
         self.troubles.append(trouble)
@@ -129,7 +129,7 @@ class World:
         assert sid[:2] == PREFIXES[kind]
         self.changes.append((kind, sid))
 
-    # --- the test's hands ---
+    # --- what the test does ---
 
     def run(self, seconds: float = 0.0) -> None:
         """Let so many seconds pass, and everything happen that is due by then."""
@@ -167,9 +167,9 @@ class World:
         """The paths that were asked for, in order."""
         return [ask.url.removeprefix(SITE) for ask in self.asks]
 
-    def told(self, kind: str) -> list[dict[str, str]]:
+    def notified(self, kind: str) -> list[dict[str, str]]:
         """The fields of all notifications of this kind, in order."""
-        return [dict(tell.fields) for tell in self.tells if tell.kind == kind]
+        return [dict(notify.fields) for notify in self.notices if notify.kind == kind]
 
     def codes(self) -> list[int]:
         """The codes of everything that went to the debugger."""

@@ -1,4 +1,4 @@
-"""Start, Stop, Connect and Refer: what runs beside the document or takes the call over."""
+"""Tests of Start, Stop, Connect and Refer, which run beside the document or take the call over."""
 
 from ringback.simulator.voice.ports import Script
 
@@ -7,23 +7,26 @@ SITE = "https://app.test"
 
 def test_a_stream_starts_and_stops_and_says_so(world):
     world.ring(
-        "<Start><Stream name='ears' url='wss://app.test/s' statusCallback='/stream'/></Start>"
-        "<Say>Hello</Say><Stop><Stream name='ears'/></Stop><Pause length='5'/>"
+        "<Start><Stream name='audio' url='wss://app.test/s' statusCallback='/stream'/></Start>"
+        "<Say>Hello</Say><Stop><Stream name='audio'/></Stop><Pause length='5'/>"
     )
     world.run(2)
-    assert [(f["StreamName"], f["StreamEvent"]) for f in world.told("stream")] == [
-        ("ears", "stream-started"),
-        ("ears", "stream-stopped"),
+    assert [(f["StreamName"], f["StreamEvent"]) for f in world.notified("stream")] == [
+        ("audio", "stream-started"),
+        ("audio", "stream-stopped"),
     ]
-    assert world.told("stream")[0]["StreamSid"].startswith("MZ")
+    assert world.notified("stream")[0]["StreamSid"].startswith("MZ")
     world.run(10)
-    assert len(world.told("stream")) == 2
+    assert len(world.notified("stream")) == 2
 
 
 def test_the_end_of_the_call_stops_a_stream(world):
     world.ring("<Start><Stream url='wss://app.test/s' statusCallback='/stream'/></Start>")
     world.run()
-    assert [f["StreamEvent"] for f in world.told("stream")] == ["stream-started", "stream-stopped"]
+    assert [f["StreamEvent"] for f in world.notified("stream")] == [
+        "stream-started",
+        "stream-stopped",
+    ]
 
 
 def test_a_recording_in_the_background(world):
@@ -34,7 +37,10 @@ def test_a_recording_in_the_background(world):
     world.run(8)
     [recording] = world.exchange.recordings.values()
     assert (recording.source, recording.channels) == ("StartCallRecordingTwiML", 1)
-    assert (recording.duration, world.told("recording-status")[0]["RecordingDuration"]) == (7, "7")
+    assert (recording.duration, world.notified("recording-status")[0]["RecordingDuration"]) == (
+        7,
+        "7",
+    )
 
 
 def test_connect_takes_the_call_over_until_hang_up(world):
@@ -47,7 +53,7 @@ def test_connect_takes_the_call_over_until_hang_up(world):
     world.exchange.hang_up(call.sid)
     world.run()
     assert [f["CallStatus"] for f in world.asked("connect")] == ["completed"]
-    assert world.told("stream")[-1]["StreamEvent"] == "stream-stopped"
+    assert world.notified("stream")[-1]["StreamEvent"] == "stream-stopped"
 
 
 def test_rest_takes_a_connected_call_away(world):
@@ -116,7 +122,7 @@ def test_every_change_of_a_record_is_noted(world):
     world.page("/done", "<Enqueue waitUrl=''>line</Enqueue>")
     call = world.ring("<Record action='/done' transcribe='true'/>", say="A long message for you")
     world.run(20)
-    room = world.ring("<Dial><Conference>room</Conference></Dial>")
+    conference = world.ring("<Dial><Conference>team</Conference></Dial>")
     world.run(5)
     exchange = world.exchange
     for kind, records in (
@@ -129,7 +135,7 @@ def test_every_change_of_a_record_is_noted(world):
         assert (kind, sid) in world.changes
     world.changes.clear()
     exchange.hang_up(call.sid)
-    exchange.hang_up(room.sid)
+    exchange.hang_up(conference.sid)
     kinds = [kind for kind, _ in world.changes]
     assert kinds.count("queue") == 1
     assert kinds.count("call") >= 2
@@ -150,7 +156,9 @@ def test_every_change_of_a_record_is_noted(world):
 
 
 def test_warnings_are_warnings_and_errors_are_errors(world):
-    world.ring("<Say/><Refer><Sip>sip:a@b.test</Sip></Refer><Enqueue/><Redirect>/gone</Redirect>")
+    world.ring(
+        "<Say/><Refer><Sip>sip:a@b.test</Sip></Refer><Enqueue/><Redirect>/missing</Redirect>"
+    )
     world.run(5)
     assert [(trouble.code, trouble.level) for trouble in world.troubles] == [
         (13520, "warning"),

@@ -1,4 +1,4 @@
-"""Whatever documents say and people do, in whatever order: nothing hangs, nothing is told twice."""
+"""Property tests of calls: any documents and any order of people's doings end, each report once."""
 
 import contextlib
 import random
@@ -24,10 +24,10 @@ OURS, SITE = "+15559990000", "https://app.test"
 PHONES = [f"+1555222000{n}" for n in range(7)]
 OUTCOMES = ["answer", "busy", "no-answer", "failed", "manual", "machine", "answer"]
 EVENTS = "initiated ringing answered completed"
-ROOM = "start end join leave mute hold modify announcement"
+EVENTS = "start end join leave mute hold modify announcement"
 
 ALL_PHONES = "".join(f"<Number>{phone}</Number>" for phone in PHONES)
-TELL_ROOM = f"statusCallback='/conf' statusCallbackEvent='{ROOM}'"
+CONFERENCE_EVENTS = f"statusCallback='/conf' statusCallbackEvent='{EVENTS}'"
 
 VERBS = [
     "<Say>Hello there</Say>",
@@ -37,7 +37,7 @@ VERBS = [
     "<Pause length='0'/>",
     "<Redirect>/p0</Redirect>",
     "<Redirect>/p1</Redirect>",
-    "<Redirect>/gone</Redirect>",
+    "<Redirect>/missing</Redirect>",
     "<Hangup/>",
     "<Reject/>",
     "<Leave/>",
@@ -54,10 +54,10 @@ VERBS = [
     f"<Dial hangupOnStar='true' record='true'><Number url='/p5'>{PHONES[0]}</Number></Dial>",
     "<Dial timeout='6' record='record-from-ringing'><Queue>line</Queue></Dial>",
     "<Dial timeout='9' hangupOnStar='true' action='/p3'><Queue url='/p5'>line</Queue></Dial>",
-    f"<Dial><Conference {TELL_ROOM}>room</Conference></Dial>",
+    f"<Dial><Conference {CONFERENCE_EVENTS}>team</Conference></Dial>",
     "<Dial hangupOnStar='true' action='/p0'><Conference endConferenceOnExit='true' waitUrl='/p5'"
-    " record='record-from-start'>room</Conference></Dial>",
-    "<Dial><Conference startConferenceOnEnter='false'>room</Conference></Dial>",
+    " record='record-from-start'>team</Conference></Dial>",
+    "<Dial><Conference startConferenceOnEnter='false'>team</Conference></Dial>",
     "<Enqueue>line</Enqueue>",
     "<Enqueue waitUrl='/p5' action='/p2' maxQueueSize='3'>line</Enqueue>",
     "<Enqueue waitUrl='' action='/p4'>line</Enqueue>",
@@ -76,10 +76,10 @@ ACTS = [
 ]
 
 
-def tell_a_story(dice):
+def play_a_story(rng):
     """Documents, and what happens, step by step: (act, number)."""
-    documents = ["".join(dice.choices(VERBS, k=dice.randint(1, 4))) for _ in range(6)]
-    return documents, [(dice.choice(ACTS), dice.randrange(30)) for _ in range(60)]
+    documents = ["".join(rng.choices(VERBS, k=rng.randint(1, 4))) for _ in range(6)]
+    return documents, [(rng.choice(ACTS), rng.randrange(30)) for _ in range(60)]
 
 
 def take(items, number):
@@ -94,7 +94,7 @@ def act(world, verb, number):
     exchange = world.exchange
     calls = [call for call in exchange.calls.values() if not call.ended]
     call = take(calls, number)
-    room = take(exchange.conferences.values(), number)
+    conference = take(exchange.conferences.values(), number)
     if verb == "ring":
         exchange.ring_in("+15550001111", OURS)
     elif verb == "place":
@@ -108,12 +108,12 @@ def act(world, verb, number):
         queue = take(exchange.queues.values(), number)
         if queue:
             exchange.dequeue(queue.sid, "Front", f"{SITE}/p{number % 6}")
-    elif verb == "end_room" and room:
-        exchange.end_conference(room.sid)
-    elif verb == "kick" and room:
-        exchange.kick(room.sid, take(room.participants, number) or "nobody")
-    elif verb == "announce" and room:
-        exchange.announce(room.sid, f"{SITE}/p5")
+    elif verb == "end_room" and conference:
+        exchange.end_conference(conference.sid)
+    elif verb == "kick" and conference:
+        exchange.kick(conference.sid, take(conference.participants, number) or "nobody")
+    elif verb == "announce" and conference:
+        exchange.announce(conference.sid, f"{SITE}/p5")
     elif call is None:
         return
     elif verb == "press":
@@ -139,30 +139,35 @@ def check(world):
     exchange = world.exchange
     legs = exchange.switch.legs
     for leg in legs.values():
-        assert leg.gone == leg.call.ended
+        assert leg.ended == leg.call.ended
         assert (leg.program is None) == (leg.effect is None)
-        if leg.gone:
+        if leg.ended:
             assert leg.program is None
             assert not leg.timers
-            assert (leg.link, leg.queue_sid, leg.room_sid, leg.dialling) == (None, "", "", None)
+            assert (leg.link, leg.queue_sid, leg.conference_sid, leg.dialling) == (
+                None,
+                "",
+                "",
+                None,
+            )
             assert leg.capture is None
         if leg.link is not None:
             assert leg.link.other(leg).link is leg.link
-            assert not leg.link.other(leg).gone
+            assert not leg.link.other(leg).ended
         assert exchange.view(leg.sid)["sid"] == leg.sid
     waiting = Counter(m.call_sid for queue in exchange.queues.values() for m in queue.members)
     assert all(count == 1 for count in waiting.values())
     assert all(legs[sid].queue_sid for sid in waiting)
-    for room in exchange.conferences.values():
-        assert (room.status == "completed") == (not room.participants)
-        assert all(legs[sid].room_sid == room.sid for sid in room.participants)
+    for conference in exchange.conferences.values():
+        assert (conference.status == "completed") == (not conference.participants)
+        assert all(legs[sid].conference_sid == conference.sid for sid in conference.participants)
 
 
 @pytest.mark.parametrize("seed", range(100))
 def test_any_story_ends_well(world, seed):
-    dice = random.Random(seed)
-    documents, story = tell_a_story(dice)
-    world.slow = dice.choice([0.0, 0.7])
+    rng = random.Random(seed)
+    documents, story = play_a_story(rng)
+    world.slow = rng.choice([0.0, 0.7])
     for phone, outcome in zip(PHONES, OUTCOMES, strict=True):
         talk = 6.0 if phone == PHONES[6] else None
         world.handsets[phone] = Handset(outcome, talk_seconds=talk, keys="1", say="me")
@@ -186,23 +191,23 @@ def test_any_story_ends_well(world, seed):
     assert [call.status for call in calls if not call.ended] == []
     assert {r.status for r in world.exchange.recordings.values()} <= {"completed", "absent"}
 
-    told = defaultdict(list)
-    for fields in world.told("call-status"):
-        told[fields["CallSid"]].append(fields)
-    for events in told.values():
+    notices = defaultdict(list)
+    for fields in world.notified("call-status"):
+        notices[fields["CallSid"]].append(fields)
+    for events in notices.values():
         assert [int(fields["SequenceNumber"]) for fields in events] == list(range(len(events)))
         ends = ["CallDuration" in fields for fields in events]
         assert ends.count(True) <= 1
         assert not any(ends[:-1])
-    rooms = defaultdict(list)
-    for fields in world.told("conference"):
-        rooms[fields["ConferenceSid"]].append(fields["StatusCallbackEvent"])
-    for events in rooms.values():
+    conferences = defaultdict(list)
+    for fields in world.notified("conference"):
+        conferences[fields["ConferenceSid"]].append(fields["StatusCallbackEvent"])
+    for events in conferences.values():
         assert events.count("conference-end") == 1
         assert events[-1] == "conference-end" or set(
             events[events.index("conference-end") + 1 :]
         ) == {"announcement-end"}
-        # The callback may come with a later participant: then earlier joins were not told.
+        # The callback may come with a later participant: then earlier joins were not reported.
         assert 1 <= events.count("participant-join") <= events.count("participant-leave")
 
 
@@ -224,7 +229,7 @@ def test_any_reply_ends_the_call_or_lets_it_live(world, body, media):
 
 
 def test_the_same_story_twice_is_the_same_to_the_byte(world):
-    def tell():
+    def notify():
         world.__init__()
         world.page("/voice", "<Gather numDigits='1' action='/p'/>")
         world.page(
@@ -234,8 +239,8 @@ def test_the_same_story_twice_is_the_same_to_the_byte(world):
         world.run(30)
         world.exchange.hang_up(call.sid)
         world.run(10)
-        return world.asks, world.tells
+        return world.asks, world.notices
 
-    first = tell()
-    assert first == tell()
+    first = notify()
+    assert first == notify()
     assert len(first[0]) == 3

@@ -1,4 +1,4 @@
-"""Conferences: waiting, starting, leaving, ending, and the events that tell of it."""
+"""Tests of conferences: waiting, starting, leaving, ending, and their events."""
 
 import pytest
 
@@ -10,7 +10,7 @@ ALL = "statusCallback='/conf' statusCallbackEvent='start end join leave mute hol
 AFTER = "<Say>after</Say>"
 
 
-def room(attributes="", dial="action='/done'", name="team"):
+def joining(attributes="", dial="action='/done'", name="team"):
     return f"<Dial {dial}><Conference {attributes}>{name}</Conference></Dial>{AFTER}"
 
 
@@ -20,15 +20,15 @@ def action(world):
 
 
 def events(world):
-    return [fields["StatusCallbackEvent"] for fields in world.told("conference")]
+    return [fields["StatusCallbackEvent"] for fields in world.notified("conference")]
 
 
 def test_one_alone_waits_with_music_and_the_second_starts_it(world):
-    first = world.ring(room(ALL))
+    first = world.ring(joining(ALL))
     world.run(30)
     [conference] = world.exchange.conferences.values()
     assert (conference.status, world.heard(first)[1][0]) == ("init", "music")
-    second = world.ring(room())
+    second = world.ring(joining())
     world.run(10)
     assert conference.status == "in-progress"
     assert list(conference.participants) == [first.sid, second.sid]
@@ -37,7 +37,10 @@ def test_one_alone_waits_with_music_and_the_second_starts_it(world):
 
 
 def test_leaving_asks_the_dial_action_as_answered(world):
-    first, second = world.ring(room(ALL)), world.ring(room("endConferenceOnExit='true'"))
+    first, second = (
+        world.ring(joining(ALL)),
+        world.ring(joining("endConferenceOnExit='true'")),
+    )
     world.run(10)
     world.exchange.hang_up(second.sid)
     world.run(5)
@@ -53,15 +56,15 @@ def test_leaving_asks_the_dial_action_as_answered(world):
 
 
 def test_every_event_carries_what_it_is_about(world):
-    first = world.ring(room(ALL + " participantLabel='ann' muted='true'"))
+    first = world.ring(joining(ALL + " participantLabel='ann' muted='true'"))
     world.run(1)
-    second = world.ring(room())
+    second = world.ring(joining())
     world.run(1)
     world.exchange.hang_up(second.sid)
     world.exchange.hang_up(first.sid)
     world.run(1)
     [conference] = world.exchange.conferences.values()
-    told = world.told("conference")
+    notices = world.notified("conference")
     assert events(world) == [
         "participant-join",
         "participant-join",
@@ -70,7 +73,7 @@ def test_every_event_carries_what_it_is_about(world):
         "participant-leave",
         "conference-end",
     ]
-    assert [fields["SequenceNumber"] for fields in told] == list("123456")
+    assert [fields["SequenceNumber"] for fields in notices] == list("123456")
     wanted = {
         "ConferenceSid": conference.sid,
         "FriendlyName": "team",
@@ -84,20 +87,20 @@ def test_every_event_carries_what_it_is_about(world):
         "EndConferenceOnExit": "false",
         "ParticipantLabel": "ann",
     }
-    assert {name: told[0][name] for name in wanted} == wanted
-    assert "CallSid" not in told[2]
-    assert told[3]["ParticipantCallStatus"] == "completed"
-    assert told[3]["ReasonParticipantLeft"] == "participant_hung_up"
-    assert told[5]["ReasonConferenceEnded"] == "last-participant-left"
-    assert told[5]["CallSidEndingConference"] == first.sid
+    assert {name: notices[0][name] for name in wanted} == wanted
+    assert "CallSid" not in notices[2]
+    assert notices[3]["ParticipantCallStatus"] == "completed"
+    assert notices[3]["ReasonParticipantLeft"] == "participant_hung_up"
+    assert notices[5]["ReasonConferenceEnded"] == "last-participant-left"
+    assert notices[5]["CallSidEndingConference"] == first.sid
 
 
 def test_only_the_events_that_were_asked_for(world):
-    world.ring(room("statusCallback='/conf' statusCallbackEvent='start'"))
-    world.ring(room())
+    world.ring(joining("statusCallback='/conf' statusCallbackEvent='start'"))
+    world.ring(joining())
     world.run(5)
     assert events(world) == ["conference-start"]
-    silent = world.ring(room("statusCallback='/conf'", name="other"))
+    silent = world.ring(joining("statusCallback='/conf'", name="other"))
     world.exchange.hang_up(silent.sid)
     world.run(5)
     assert events(world) == ["conference-start"]
@@ -106,64 +109,64 @@ def test_only_the_events_that_were_asked_for(world):
 def test_nobody_who_may_start_it_means_waiting(world):
     attributes = "startConferenceOnEnter='false' waitUrl='/wait'"
     world.page("/wait", "<Say>hold the line</Say><Pause length='20'/>")
-    first, second = world.ring(room(attributes)), world.ring(room(attributes))
+    first, second = world.ring(joining(attributes)), world.ring(joining(attributes))
     world.run(25)
     assert world.said(first) == ["hold the line"] * 2
     [fields] = [f for f in world.asked("conference") if f["CallSid"] == second.sid][:1]
     [conference] = world.exchange.conferences.values()
     assert (fields["ConferenceSid"], fields["FriendlyName"]) == (conference.sid, "team")
-    world.ring(room())
+    world.ring(joining())
     world.run(30)
     assert conference.status == "in-progress"
     assert world.said(first) == ["hold the line"] * 2
 
 
 def test_an_empty_wait_url_is_silence_and_a_broken_one_is_music(world):
-    silent = world.ring(room("waitUrl=''"))
-    broken = world.ring(room("waitUrl='/gone'", name="other"))
+    silent = world.ring(joining("waitUrl=''"))
+    broken = world.ring(joining("waitUrl='/missing'", name="other"))
     world.run(30)
     assert [kind for kind, _ in world.heard(silent)] == ["beep"]
     assert [kind for kind, _ in world.heard(broken)] == ["beep", "music"]
     assert world.codes() == [11200]
 
 
-def test_a_full_room_has_no_place(world):
+def test_a_full_conference_has_no_place(world):
     for _ in range(2):
-        world.ring(room("maxParticipants='2'"))
-    late = world.ring(room())
+        world.ring(joining("maxParticipants='2'"))
+    late = world.ring(joining())
     world.run(3)
     assert (world.codes(), world.said(late)) == ([16020], ["left"])
     assert world.asked("dial")[0]["DialCallStatus"] == "failed"
 
 
-def test_a_room_without_a_name_is_reported(world):
-    call = world.ring(room(name=""))
+def test_a_conference_without_a_name_is_reported(world):
+    call = world.ring(joining(name=""))
     world.run(3)
     assert (world.codes(), world.said(call)) == ([13237], ["left"])
 
 
 def test_a_bad_wait_url_breaks_the_document(world):
     world.page("/fallback", "<Say>sorry</Say>")
-    call = world.ring(room("waitUrl='ftp://x/y'"))
+    call = world.ring(joining("waitUrl='ftp://x/y'"))
     world.run(3)
     assert (world.codes(), world.said(call)) == ([13233], ["sorry"])
     assert world.exchange.conferences == {}
 
 
 def test_who_leaves_and_lives_on_was_not_hung_up(world):
-    world.ring(room(ALL))
-    second = world.ring(room(dial="hangupOnStar='true'") + "<Pause length='60'/>")
+    world.ring(joining(ALL))
+    second = world.ring(joining(dial="hangupOnStar='true'") + "<Pause length='60'/>")
     world.run(2)
     world.exchange.press(second.sid, "*")
     world.run(1)
-    left = world.told("conference")[-1]
+    left = world.notified("conference")[-1]
     assert (left["CallSid"], left["ParticipantCallStatus"]) == (second.sid, "in-progress")
     assert left["ReasonParticipantLeft"] == "participant_updated"
 
 
-def test_a_star_leaves_the_room_if_allowed(world):
-    first = world.ring(room())
-    second = world.ring(room(dial="hangupOnStar='true'"))
+def test_a_star_leaves_the_conference_if_allowed(world):
+    first = world.ring(joining())
+    second = world.ring(joining(dial="hangupOnStar='true'"))
     world.run(2)
     world.exchange.press(first.sid, "*")
     world.exchange.press(second.sid, "*")
@@ -171,19 +174,19 @@ def test_a_star_leaves_the_room_if_allowed(world):
     assert (world.state(first), world.said(second)) == ("conference", ["after"])
 
 
-def test_names_are_free_again_when_a_room_has_ended(world):
-    call = world.ring(room())
+def test_names_are_free_again_when_a_conference_has_ended(world):
+    call = world.ring(joining())
     world.exchange.hang_up(call.sid)
-    world.ring(room())
+    world.ring(joining())
     world.run()
     first, second = world.exchange.conferences.values()
     assert (first.status, second.status) == ("completed", "init")
 
 
 def test_beeps_are_heard_by_all(world):
-    first = world.ring(room("beep='onEnter' waitUrl=''"))
-    second = world.ring(room("beep='false'"))
-    third = world.ring(room("beep='onExit'"))
+    first = world.ring(joining("beep='onEnter' waitUrl=''"))
+    second = world.ring(joining("beep='false'"))
+    third = world.ring(joining("beep='onExit'"))
     world.run(1)
     world.exchange.hang_up(third.sid)
     world.run(1)
@@ -191,10 +194,10 @@ def test_beeps_are_heard_by_all(world):
     assert [kind for kind, _ in world.heard(second)] == ["beep"]
 
 
-def test_a_recorded_room(world):
-    first = world.ring(room("record='record-from-start' recordingStatusCallback='/rec'"))
+def test_a_recorded_conference(world):
+    first = world.ring(joining("record='record-from-start' recordingStatusCallback='/rec'"))
     world.run(5)
-    second = world.ring(room())
+    second = world.ring(joining())
     world.run(5)
     world.exchange.hang_up(first.sid)
     world.exchange.hang_up(second.sid)
@@ -203,15 +206,18 @@ def test_a_recorded_room(world):
     [conference] = world.exchange.conferences.values()
     assert (recording.conference_sid, recording.call_sid) == (conference.sid, "")
     assert (recording.source, recording.duration) == ("Conference", 10)
-    [told] = world.told("recording-status")
-    assert (told["ConferenceSid"], told["RecordingStatus"]) == (conference.sid, "completed")
+    [notices] = world.notified("recording-status")
+    assert (notices["ConferenceSid"], notices["RecordingStatus"]) == (conference.sid, "completed")
 
 
 # --- REST ---
 
 
 def test_rest_mutes_holds_and_modifies(world):
-    first, second = world.ring(room(ALL + " participantLabel='ann'")), world.ring(room())
+    first, second = (
+        world.ring(joining(ALL + " participantLabel='ann'")),
+        world.ring(joining()),
+    )
     world.page("/hold", "<Say>one moment</Say>")
     world.run(1)
     before = len(events(world))
@@ -240,8 +246,8 @@ def test_rest_mutes_holds_and_modifies(world):
 
 def test_rest_announces_to_all(world):
     world.page("/news", "<Say>Time is up</Say>")
-    first = world.ring(room("statusCallback='/conf' statusCallbackEvent='announcement'"))
-    second = world.ring(room())
+    first = world.ring(joining("statusCallback='/conf' statusCallbackEvent='announcement'"))
+    second = world.ring(joining())
     world.run(1)
     world.exchange.announce("team", f"{SITE}/news", "GET")
     world.run(3)
@@ -251,7 +257,7 @@ def test_rest_announces_to_all(world):
 
 def test_an_announcement_to_one_and_to_nobody(world):
     world.page("/news", "<Say>Only you</Say>")
-    first, second = world.ring(room()), world.ring(room())
+    first, second = world.ring(joining()), world.ring(joining())
     world.run(1)
     world.exchange.announce("team", f"{SITE}/news", call_or_label=second.sid)
     world.run(3)
@@ -268,8 +274,8 @@ def test_an_announcement_to_one_and_to_nobody(world):
     assert missing.value.http_status == 404
 
 
-def test_rest_ends_a_room_and_everyone_goes_on(world):
-    first, second = world.ring(room(ALL)), world.ring(room())
+def test_rest_ends_a_conference_and_everyone_goes_on(world):
+    first, second = world.ring(joining(ALL)), world.ring(joining())
     world.run(1)
     [conference] = world.exchange.conferences.values()
     world.exchange.end_conference(conference.sid)
@@ -279,8 +285,8 @@ def test_rest_ends_a_room_and_everyone_goes_on(world):
     assert conference.participants == {}
 
 
-def test_rest_ends_a_room_that_has_not_started(world):
-    call = world.ring(room())
+def test_rest_ends_a_conference_that_has_not_started(world):
+    call = world.ring(joining())
     world.run(1)
     world.exchange.end_conference("team")
     world.run(3)
@@ -288,7 +294,7 @@ def test_rest_ends_a_room_that_has_not_started(world):
 
 
 def test_rest_removes_a_participant_and_ends_the_call(world):
-    first, second = world.ring(room(ALL)), world.ring(room())
+    first, second = world.ring(joining(ALL)), world.ring(joining())
     world.run(1)
     world.exchange.kick("team", second.sid)
     world.run(1)
@@ -299,7 +305,7 @@ def test_rest_removes_a_participant_and_ends_the_call(world):
     assert conference.reason_ended == "last-participant-kicked"
 
 
-def test_rest_calls_somebody_into_a_room(world):
+def test_rest_calls_somebody_into_a_conference(world):
     world.handsets["+15556660001"] = Handset(ring_seconds=2)
     options = CallOptions(status=Callback(f"{SITE}/leg", "POST", frozenset({"answered"})))
     call = world.exchange.add_participant(
@@ -315,4 +321,4 @@ def test_rest_calls_somebody_into_a_room(world):
     who = conference.participants[call.sid]
     assert (conference.friendly_name, who.label, who.muted) == ("A & B", 'ann "x"', True)
     assert (call.direction, events(world)) == ("outbound-api", ["participant-join"])
-    assert [fields["CallStatus"] for fields in world.told("call-status")] == ["in-progress"]
+    assert [fields["CallStatus"] for fields in world.notified("call-status")] == ["in-progress"]

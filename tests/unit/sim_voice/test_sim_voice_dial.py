@@ -1,4 +1,4 @@
-"""Dial: who is rung, who gets through, what the action hears, and both ends' fates."""
+"""Tests of Dial: who is rung, who gets through, the action's fields, the ends of both legs."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_a_dialled_phone_rings_answers_and_is_bridged(world):
     assert {name: fields[name] for name in wanted} == wanted
     assert "RecordingUrl" not in fields
     assert (world.said(call), child.duration) == (["goodbye"], 58)
-    legs = [f for f in world.told("call-status") if f["CallSid"] == child.sid]
+    legs = [f for f in world.notified("call-status") if f["CallSid"] == child.sid]
     assert [(f["CallStatus"], f["SequenceNumber"]) for f in legs] == [
         ("initiated", "0"),
         ("ringing", "1"),
@@ -89,7 +89,7 @@ def test_the_ring_time_is_the_timeout(world):
     assert world.children(call)[0].status == "no-answer"
 
 
-def test_hands_pick_up_or_decline(world):
+def test_people_pick_up_or_decline(world):
     world.handsets[ANN] = world.handsets[BOB] = Handset("manual")
     call = world.ring(f"<Dial>{ANN}</Dial><Dial>{BOB}</Dial>{AFTER}")
     world.run(2)
@@ -109,7 +109,7 @@ def test_the_first_to_answer_wins_and_the_others_are_cancelled(world):
     call = world.ring(f"<Dial>{numbers}</Dial>")
     world.run(20)
     assert [child.status for child in world.children(call)] == ["canceled", "in-progress", "busy"]
-    ends = [f["CallStatus"] for f in world.told("call-status") if "CallDuration" in f]
+    ends = [f["CallStatus"] for f in world.notified("call-status") if "CallDuration" in f]
     assert ends == ["busy", "canceled"]
 
 
@@ -168,11 +168,11 @@ def test_special_channels_have_addresses_too(world):
 def test_clients_and_sip_have_their_own_addresses(world):
     call = world.ring(
         "<Dial><Client>ann</Client><Client><Identity>bob</Identity>"
-        "<Parameter name='room' value='7'/></Client><Sip>sip:x@pbx.test</Sip></Dial>"
+        "<Parameter name='unit' value='7'/></Client><Sip>sip:x@pbx.test</Sip></Dial>"
     )
     children = world.children(call)
     assert [child.to for child in children] == ["client:ann", "client:bob", "sip:x@pbx.test"]
-    assert children[1].extra == (("room", "7"),)
+    assert children[1].extra == (("unit", "7"),)
 
 
 def test_caller_id_must_be_ours_or_the_callers(world):
@@ -253,8 +253,8 @@ def test_a_status_callback_by_get(world):
     call = world.ring(f"<Dial>{noun}</Dial>")
     world.run(5)
     world.exchange.hang_up(call.sid)
-    tell = next(tell for tell in world.tells if tell.url == f"{SITE}/leg")
-    assert (tell.method, dict(tell.fields)["CallStatus"]) == ("GET", "completed")
+    notify = next(notify for notify in world.notices if notify.url == f"{SITE}/leg")
+    assert (notify.method, dict(notify.fields)["CallStatus"]) == ("GET", "completed")
 
 
 # --- whispers ---
@@ -319,7 +319,7 @@ def test_dial_inside_a_whisper_is_refused(world):
 
 
 def test_a_whisper_that_cannot_be_had_drops_the_callee(world):
-    call = world.ring(f"<Dial><Number url='/gone'>{ANN}</Number></Dial>{AFTER}")
+    call = world.ring(f"<Dial><Number url='/missing'>{ANN}</Number></Dial>{AFTER}")
     world.run(10)
     assert (world.codes(), world.said(call)) == ([11200], ["after"])
 
@@ -327,7 +327,7 @@ def test_a_whisper_that_cannot_be_had_drops_the_callee(world):
 # --- recording, digits, machines ---
 
 
-def test_a_recorded_dial_tells_its_action(world):
+def test_a_recorded_dial_reports_to_its_action(world):
     world.page("/done", "<Hangup/>")
     call = world.ring(
         f"<Dial action='/done' record='record-from-answer-dual' recordingStatusCallback='/rec'>"
@@ -340,8 +340,8 @@ def test_a_recorded_dial_tells_its_action(world):
     [recording] = world.exchange.recordings.values()
     assert (fields["RecordingSid"], fields["RecordingDuration"]) == (recording.sid, "10")
     assert (recording.source, recording.channels, recording.call_sid) == ("DialVerb", 2, call.sid)
-    [told] = world.told("recording-status")
-    assert (told["RecordingStatus"], told["RecordingDuration"]) == ("completed", "10")
+    [notices] = world.notified("recording-status")
+    assert (notices["RecordingStatus"], notices["RecordingDuration"]) == ("completed", "10")
 
 
 def test_recording_from_the_ringing_is_longer(world):
@@ -367,7 +367,7 @@ def test_without_callback_detection_delays_the_whisper_and_comes_with_it(world):
     assert (world.asked("whisper"), world.state(call)) == ([], "dialing")
     world.run(2)
     assert world.asked("whisper")[0]["AnsweredBy"] == "machine_start"
-    assert (world.state(call), world.told("amd")) == ("bridged", [])
+    assert (world.state(call), world.notified("amd")) == ("bridged", [])
 
 
 def test_a_machine_is_noticed_on_a_noun(world):
@@ -379,7 +379,7 @@ def test_a_machine_is_noticed_on_a_noun(world):
     assert world.state(call) == "bridged"
     world.run(6)
     [child] = world.children(call)
-    [fields] = world.told("amd")
+    [fields] = world.notified("amd")
     assert (fields["AnsweredBy"], fields["CallSid"]) == ("machine_start", child.sid)
 
 
@@ -396,7 +396,7 @@ def test_rest_takes_the_caller_out_of_a_dial(world):
     assert world.children(call)[0].status == "completed"
 
 
-def test_a_bad_action_is_reported_when_the_caller_has_gone(world):
+def test_a_bad_action_is_reported_when_the_caller_has_hung_up(world):
     call = world.ring(f"<Dial action='ftp://x/y'>{ANN}</Dial>")
     world.run(10)
     world.exchange.hang_up(call.sid)
@@ -469,7 +469,7 @@ def test_rest_ends_the_dialled_party(world):
 
 
 def test_mixing_a_conference_with_numbers_is_reported(world):
-    call = world.ring(f"<Dial><Number>{ANN}</Number><Conference>room</Conference></Dial>")
+    call = world.ring(f"<Dial><Number>{ANN}</Number><Conference>team</Conference></Dial>")
     world.run()
     assert (world.codes(), world.state(call)) == ([13000], "conference")
     assert world.children(call) == []

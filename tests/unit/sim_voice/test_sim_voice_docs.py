@@ -1,4 +1,4 @@
-"""The page about calls names what there is: verbs, nouns of Dial, seconds, codes."""
+"""Tests of the manual's page about calls: verbs, nouns of Dial, seconds, codes."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_the_codes_of_documents_are_named(code):
 
 
 def test_the_seconds_are_those_of_the_program():
-    assert (sounds.LETTERS_PER_SECOND, sounds.SHORTEST) == (15, 0.5)
+    assert (sounds.CHARACTERS_PER_SECOND, sounds.SHORTEST) == (15, 0.5)
     assert (sounds.PLAY_SECONDS, sounds.TONE_SECONDS, gather_record.BEEP_SECONDS) == (5, 0.25, 0.5)
     assert (lifecycle.SETUP_SECONDS, lifecycle.BUSY_SECONDS) == (0.5, 1)
     assert [lifecycle.DETECTION_SECONDS[who] for who in ("human", "machine", "fax")] == [2, 4, 3]
@@ -45,5 +45,5 @@ def test_the_seconds_are_those_of_the_program():
     assert documents.MAX_DOCUMENTS == 1000
     assert listening.PAUSES["w"] == 0.5
     assert (lifecycle.MOST_HOPS, "Five such calls" in SECTION) == (5, True)
-    for told in ("15 letters", "5 · ¼ · ½", "½ · 1 more", "2 · 4 · 3 · 8", "1 · 5"):
-        assert told in SECTION
+    for notices in ("15 letters", "5 · ¼ · ½", "½ · 1 more", "2 · 4 · 3 · 8", "1 · 5"):
+        assert notices in SECTION

@@ -1,4 +1,4 @@
-"""How a call goes from document to document: order, replacement, fallback, REST interruption."""
+"""Tests of a call's way through documents: order, replacement, fallback, REST interruption."""
 
 import json
 
@@ -63,9 +63,9 @@ def test_an_empty_response_hangs_up(world):
 def test_the_numbers_status_callback_fires_once_at_the_end(world):
     call = world.ring("<Pause length='61'/>")
     world.run(10)
-    assert world.told("call-status") == []
+    assert world.notified("call-status") == []
     world.run(100)
-    [fields] = world.told("call-status")
+    [fields] = world.notified("call-status")
     assert call.status == "completed"
     wanted = {
         "CallStatus": "completed",

@@ -1,4 +1,4 @@
-"""Gather: keys and words, in prompts and after; when the action is asked and when it is not."""
+"""Tests of Gather: keys and speech, in prompts and after; when the action is asked and when not."""
 
 import pytest
 
@@ -185,7 +185,7 @@ def test_after_a_digit_words_do_not_count(world):
     assert (fields["Digits"], "SpeechResult" in fields) == ("5", False)
 
 
-def test_partial_results_are_told(world):
+def test_partial_results_are_reported(world):
     world.page("/d", "<Hangup/>")
     call = world.ring(
         "<Gather input='speech' action='/d' partialResultCallback='/partial'"
@@ -193,11 +193,11 @@ def test_partial_results_are_told(world):
     )
     world.exchange.speak(call.sid, "one two")
     world.run(10)
-    [fields] = world.told("partial-speech")
+    [fields] = world.notified("partial-speech")
     assert (fields["StableSpeechResult"], fields["SequenceNumber"]) == ("one two", "0")
     assert fields["CallSid"] == call.sid
-    [tell] = [tell for tell in world.tells if tell.kind == "partial-speech"]
-    assert (tell.url, tell.method) == (f"{SITE}/partial", "GET")
+    [notify] = [notify for notify in world.notices if notify.kind == "partial-speech"]
+    assert (notify.url, notify.method) == (f"{SITE}/partial", "GET")
 
 
 def test_hanging_up_while_gathering_asks_for_nothing(world):

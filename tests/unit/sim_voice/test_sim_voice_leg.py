@@ -1,4 +1,4 @@
-"""The program of one leg by itself: what it wishes for, step by step, without any exchange."""
+"""Tests of a leg's program by itself: its effects, step by step, without an exchange."""
 
 import pytest
 
@@ -10,10 +10,10 @@ from ringback.simulator.voice.effects import (
     Complain,
     Fetch,
     Hear,
+    JoinConference,
     JoinQueue,
-    JoinRoom,
+    LeaveConference,
     LeaveQueue,
-    LeaveRoom,
     Look,
     Now,
     Opened,
@@ -27,6 +27,7 @@ from ringback.simulator.voice.leg import call, whisper
 from ringback.simulator.voice.ports import Answer, Script
 from ringback.simulator.voice.results import (
     Bridged,
+    ConferenceChanged,
     Dequeued,
     Dialed,
     Elapsed,
@@ -37,7 +38,6 @@ from ringback.simulator.voice.results import (
     Queued,
     Recorded,
     Rescripted,
-    RoomChanged,
     Standing,
 )
 
@@ -49,7 +49,7 @@ def answer(verbs, url=URL):
     return Answer(200, "text/xml", f"<Response>{verbs}</Response>".encode(), url)
 
 
-INSTANT = (Opened, PickUp, Complain, Send, LeaveQueue, LeaveRoom, Now)
+INSTANT = (Opened, PickUp, Complain, Send, LeaveQueue, LeaveConference, Now)
 
 
 class Drive:
@@ -65,7 +65,7 @@ class Drive:
         try:
             effect = step(*arguments)
             while isinstance(
-                effect, Opened | PickUp | Complain | Send | LeaveQueue | LeaveRoom | Now
+                effect, Opened | PickUp | Complain | Send | LeaveQueue | LeaveConference | Now
             ):
                 self.seen.append(effect)
                 effect = self.program.send(0.0 if isinstance(effect, Now) else None)
@@ -92,7 +92,7 @@ def test_a_program_begins_with_its_document_and_ends_with_a_reason():
     assert leg.kinds() == ["Fetch", "Opened", "PickUp", "Hear", "PickUp"]
 
 
-def test_reject_is_told_by_the_end_alone():
+def test_reject_is_reported_by_the_end_alone():
     leg = Drive(call(Script(twiml="<Response><Reject reason='busy'/></Response>")))
     assert (leg.end, leg.kinds()) == (Finish("busy"), ["Opened"])
 
@@ -172,12 +172,12 @@ def test_the_life_of_a_queued_caller():
 
 def test_the_life_of_a_conference_participant():
     leg = Drive(call(Script(URL)))
-    leg.send(answer("<Dial><Conference waitUrl=''>room</Conference></Dial>"))
-    assert isinstance(leg.effect, JoinRoom)
+    leg.send(answer("<Dial><Conference waitUrl=''>team</Conference></Dial>"))
+    assert isinstance(leg.effect, JoinConference)
     assert leg.send(Joined("CF1", waiting=True)) == Hear("silence")
-    assert leg.send(RoomChanged(running=True)) == Stay()
+    assert leg.send(ConferenceChanged(running=True)) == Stay()
     assert leg.send(HungUp()) is None
-    assert "LeaveRoom" in leg.kinds()
+    assert "LeaveConference" in leg.kinds()
 
 
 def test_a_whisper_says_whether_to_bridge():
@@ -200,4 +200,4 @@ def test_a_whisper_that_is_interrupted_says_by_what():
 def test_an_interrupt_that_has_no_business_here_is_not_swallowed():
     leg = Drive(call(Script(URL)))
     with pytest.raises(Interrupted):
-        leg.send(RoomChanged(running=True))
+        leg.send(ConferenceChanged(running=True))

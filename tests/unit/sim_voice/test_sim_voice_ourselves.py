@@ -1,4 +1,4 @@
-"""One of our numbers calls another: two documents, one talk, and no endless chain."""
+"""Tests of a call from one of our numbers to another: two documents, one talk, no endless chain."""
 
 import pytest
 
@@ -29,8 +29,8 @@ def test_both_documents_run_and_hear_each_other(world):
     digits, words = world.asked("gather")
     assert (digits["Digits"], words["SpeechResult"]) == ("42", "I am a machine")
     assert (call.status, far.status) == ("completed", "completed")
-    told = [fields["CallStatus"] for fields in world.told("call-status")]
-    assert told == ["initiated", "ringing", "in-progress", "completed"]
+    notices = [fields["CallStatus"] for fields in world.notified("call-status")]
+    assert notices == ["initiated", "ringing", "in-progress", "completed"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Calls placed over REST: progress callbacks, machines, recording, changes to a live call."""
+"""Tests of calls placed over REST: callbacks, machines, recording, changes to a live call."""
 
 import pytest
 
@@ -20,23 +20,23 @@ def place(world, options=None, url=f"{SITE}/out", to=ANN):
     return world.place(to, url=url, options=options)
 
 
-def test_progress_is_told_in_order_with_its_fields(world):
+def test_progress_is_reported_in_order_with_its_fields(world):
     world.page("/out", "<Say>Your appointment is at nine</Say>")
     call = place(world, world.events(*EVERY))
     assert (call.status, call.direction, call.started_at) == ("queued", "outbound-api", None)
     world.run(20)
-    told = world.told("call-status")
-    assert [(f["CallStatus"], f["SequenceNumber"]) for f in told] == [
+    notices = world.notified("call-status")
+    assert [(f["CallStatus"], f["SequenceNumber"]) for f in notices] == [
         ("initiated", "0"),
         ("ringing", "1"),
         ("in-progress", "2"),
         ("completed", "3"),
     ]
-    for fields in told:
+    for fields in notices:
         assert (fields["CallSid"], fields["To"], fields["From"]) == (call.sid, ANN, OURS)
         assert fields["CallbackSource"] == "call-progress-events"
-    assert (told[3]["CallDuration"], told[3]["Duration"]) == ("2", "1")
-    assert told[3]["SipResponseCode"] == "200"
+    assert (notices[3]["CallDuration"], notices[3]["Duration"]) == ("2", "1")
+    assert notices[3]["SipResponseCode"] == "200"
     [fields] = world.asked("call")
     assert (fields["CallStatus"], fields["Direction"]) == ("in-progress", "outbound-api")
     assert world.said(call) == ["Your appointment is at nine"]
@@ -46,7 +46,7 @@ def test_only_completed_when_nothing_else_is_asked_for(world):
     world.page("/out", "<Hangup/>")
     place(world, CallOptions(status=Callback(f"{SITE}/progress")))
     world.run(20)
-    assert [fields["SequenceNumber"] for fields in world.told("call-status")] == ["0"]
+    assert [fields["SequenceNumber"] for fields in world.notified("call-status")] == ["0"]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_calls_that_are_not_answered(world, outcome, status, seen):
     world.handsets[ANN] = Handset(outcome)
     call = place(world, world.events(*EVERY))
     world.run(70)
-    told = world.told("call-status")
-    assert [fields["CallStatus"] for fields in told] == seen
-    assert (told[-1]["CallDuration"], "Duration" in told[-1]) == ("0", False)
+    notices = world.notified("call-status")
+    assert [fields["CallStatus"] for fields in notices] == seen
+    assert (notices[-1]["CallDuration"], "Duration" in notices[-1]) == ("0", False)
     assert (call.status, world.asks) == (status, [])
 
 
@@ -82,20 +82,20 @@ def test_twiml_with_the_call_needs_no_request(world):
     assert (world.said(call), world.asks, call.status) == (["Hello"], [], "completed")
 
 
-def test_cancelling_while_queued_tells_nobody(world):
+def test_cancelling_while_queued_reports_nothing(world):
     call = place(world, world.events(*EVERY))
     world.exchange.update(call.sid, status="canceled")
     world.run(10)
-    assert (call.status, world.tells, world.asks) == ("canceled", [], [])
+    assert (call.status, world.notices, world.asks) == ("canceled", [], [])
 
 
-def test_cancelling_while_it_rings_is_told(world):
+def test_cancelling_while_it_rings_is_reported(world):
     call = place(world, world.events(*EVERY))
     world.run(2)
     world.exchange.update(call.sid, status="canceled")
     world.run(10)
     assert call.status == "canceled"
-    assert world.told("call-status")[-1]["CallStatus"] == "canceled"
+    assert world.notified("call-status")[-1]["CallStatus"] == "canceled"
 
 
 def test_completing_a_call_that_rings_cancels_it(world):
@@ -129,13 +129,13 @@ def test_changes_that_come_at_the_wrong_time(world):
         world.exchange.press(call.sid, "1")
     assert (silent.value.code, silent.value.http_status) == (21220, 409)
     world.exchange.delete_call(call.sid)
-    with pytest.raises(ExchangeError) as gone:
+    with pytest.raises(ExchangeError) as ended:
         world.exchange.update(call.sid, status="completed")
-    assert (gone.value.code, gone.value.http_status) == (20404, 404)
+    assert (ended.value.code, ended.value.http_status) == (20404, 404)
 
 
 def test_new_callbacks_and_fallback_for_a_live_call(world):
-    world.page("/out", "<Pause length='5'/><Redirect>/gone</Redirect>")
+    world.page("/out", "<Pause length='5'/><Redirect>/missing</Redirect>")
     world.page("/help", "<Say>helped</Say>")
     call = place(world)
     world.run(4)
@@ -145,13 +145,13 @@ def test_new_callbacks_and_fallback_for_a_live_call(world):
         fallback=Script(fallback_url=f"{SITE}/help"),
     )
     world.run(1)
-    world.exchange.update(call.sid, script=Script(f"{SITE}/gone"))
+    world.exchange.update(call.sid, script=Script(f"{SITE}/missing"))
     world.run(10)
     assert world.said(call) == ["helped"]
-    assert [tell.url for tell in world.tells] == [f"{SITE}/later"]
+    assert [notify.url for notify in world.notices] == [f"{SITE}/later"]
 
 
-def test_hands_at_the_wrong_moment(world):
+def test_control_requests_at_the_wrong_moment(world):
     call = world.ring("<Pause length='60'/>")
     with pytest.raises(ExchangeError):
         world.exchange.pick_up(call.sid)
@@ -200,7 +200,7 @@ def test_detection_delays_the_document_and_comes_with_it(world, outcome, mode, r
     assert world.asks == []
     world.run(0.2)
     assert world.asked("call")[0]["AnsweredBy"] == result
-    assert (call.answered_by, world.told("amd")) == (result, [])
+    assert (call.answered_by, world.notified("amd")) == (result, [])
 
 
 def test_detection_that_takes_too_long_is_unknown(world):
@@ -211,14 +211,14 @@ def test_detection_that_takes_too_long_is_unknown(world):
     assert call.answered_by == "unknown"
 
 
-def test_asynchronous_detection_tells_its_own_callback(world):
+def test_asynchronous_detection_reports_to_its_own_callback(world):
     world.page("/out", "<Pause length='30'/>")
     world.handsets[ANN] = Handset("machine")
     call = place(world, amd("Enable", waits=False, callback=f"{SITE}/amd", callback_method="GET"))
     world.run(4)
     assert "AnsweredBy" not in world.asked("call")[0]
     world.run(5)
-    [fields] = world.told("amd")
+    [fields] = world.notified("amd")
     assert fields == {
         "CallSid": call.sid,
         "AccountSid": "AC" + "0" * 32,
@@ -232,7 +232,7 @@ def test_later_callbacks_carry_who_answered(world):
     options = CallOptions(status=Callback(f"{SITE}/progress"), detection=Detection("Enable"))
     place(world, options)
     world.run(20)
-    assert world.told("call-status")[0]["AnsweredBy"] == "human"
+    assert world.notified("call-status")[0]["AnsweredBy"] == "human"
 
 
 def test_send_digits_switches_detection_off(world):
@@ -255,7 +255,7 @@ def test_hanging_up_while_detection_runs(world):
 # --- recording ---
 
 
-def test_a_recorded_call_tells_when_it_is_over(world):
+def test_a_recorded_call_reports_when_it_is_over(world):
     world.page("/out", "<Pause length='10'/>")
     spec = RecordingSpec(
         "OutboundAPI", 2, callback=Callback(f"{SITE}/rec", "POST", frozenset({"completed"}))
@@ -265,9 +265,9 @@ def test_a_recorded_call_tells_when_it_is_over(world):
     world.run(30)
     [recording] = world.exchange.recordings.values()
     assert (recording.source, recording.channels, recording.duration) == ("OutboundAPI", 2, 10)
-    [done] = world.told("call-status")
+    [done] = world.notified("call-status")
     assert (done["RecordingSid"], done["RecordingDuration"]) == (recording.sid, "10")
-    assert world.told("recording-status")[0]["RecordingChannels"] == "2"
+    assert world.notified("recording-status")[0]["RecordingChannels"] == "2"
 
 
 def test_recordings_of_a_live_call_start_pause_and_stop(world):

@@ -1,4 +1,4 @@
-"""Enqueue and Dial Queue: standing in line, leaving it in every way, and who hears of it."""
+"""Tests of Enqueue and Dial Queue: waiting, every way of leaving, and the requests of each."""
 
 import pytest
 
@@ -71,7 +71,7 @@ def test_leave_without_action_goes_on_below(world):
     assert (world.said(call), world.asked("enqueue")) == (["after"], [])
 
 
-def test_hanging_up_in_line_is_told(world, waiting):
+def test_hanging_up_in_line_is_reported(world, waiting):
     world.exchange.hang_up(waiting.sid)
     world.run()
     [fields] = world.asked("enqueue")

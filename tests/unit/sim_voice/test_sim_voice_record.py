@@ -1,4 +1,4 @@
-"""Record: when there is sound, how long it is, who is told, what is written down."""
+"""Tests of Record: silence, length, callbacks and transcription."""
 
 SITE = "https://app.test"
 SOUND = f"https://api.test/2010-04-01/Accounts/AC{'0' * 32}/Recordings/"
@@ -57,11 +57,11 @@ def test_nothing_recorded_falls_through_and_the_recording_is_absent(world):
     )
     world.run(7)
     assert (world.asked("record"), world.said(call)) == ([], ["no message"])
-    assert [fields["RecordingStatus"] for fields in world.told("recording-status")] == [
+    assert [fields["RecordingStatus"] for fields in world.notified("recording-status")] == [
         "in-progress",
         "absent",
     ]
-    assert world.told("recording-status")[1]["ErrorCode"] == "16102"
+    assert world.notified("recording-status")[1]["ErrorCode"] == "16102"
     assert world.codes() == [16102]
 
 
@@ -101,14 +101,14 @@ def test_hanging_up_still_asks_with_what_was_recorded(world):
 
 
 def test_a_failing_action_after_hang_up_is_reported(world):
-    call = world.ring("<Record action='/gone'/>")
+    call = world.ring("<Record action='/missing'/>")
     world.run(0.5)
     world.exchange.speak(call.sid, "bye", seconds=4)
     world.run(5)
     world.exchange.hang_up(call.sid)
     world.run(5)
     assert [(trouble.code, trouble.level) for trouble in world.troubles] == [(11200, "error")]
-    assert world.troubles[0].ask.url == f"{SITE}/gone"
+    assert world.troubles[0].ask.url == f"{SITE}/missing"
 
 
 def test_hanging_up_in_silence_asks_for_nothing(world):
@@ -139,10 +139,10 @@ def test_the_completed_callback_comes_when_the_sound_is_ready(world):
     world.exchange.speak(call.sid, "hi", seconds=3)
     world.run(8)
     [recording] = world.exchange.recordings.values()
-    assert (recording.status, world.told("recording-status")) == ("processing", [])
+    assert (recording.status, world.notified("recording-status")) == ("processing", [])
     world.run(1)
-    [tell] = [tell for tell in world.tells if tell.kind == "recording-status"]
-    fields = dict(tell.fields)
+    [notify] = [notify for notify in world.notices if notify.kind == "recording-status"]
+    fields = dict(notify.fields)
     wanted = {
         "AccountSid": "AC" + "0" * 32,
         "CallSid": call.sid,
@@ -156,7 +156,7 @@ def test_the_completed_callback_comes_when_the_sound_is_ready(world):
         "RecordingUrl": SOUND + recording.sid,
     }
     assert fields == wanted
-    assert (tell.method, tell.url) == ("GET", f"{SITE}/rec")
+    assert (notify.method, notify.url) == ("GET", f"{SITE}/rec")
 
 
 def test_transcription_follows_with_the_words(world):
@@ -168,7 +168,7 @@ def test_transcription_follows_with_the_words(world):
     world.run(1)
     world.exchange.speak(call.sid, "back", seconds=4)
     world.run(30)
-    [fields] = world.told("transcription")
+    [fields] = world.notified("transcription")
     [written] = world.exchange.transcriptions.values()
     assert fields["TranscriptionText"] == "call me back"
     assert fields["TranscriptionStatus"] == "completed"
@@ -186,7 +186,7 @@ def test_a_recording_too_short_to_transcribe_is_reported(world):
     world.exchange.speak(call.sid, "hi", seconds=1.5)
     world.run(30)
     assert world.codes() == [13617]
-    assert world.told("transcription")[0]["TranscriptionStatus"] == "failed"
+    assert world.notified("transcription")[0]["TranscriptionStatus"] == "failed"
 
 
 def test_the_length_that_can_be_transcribed(world):
@@ -197,7 +197,7 @@ def test_the_length_that_can_be_transcribed(world):
         )
         world.exchange.speak(call.sid, "words", seconds=seconds)
         world.run(140)
-    statuses = [fields["TranscriptionStatus"] for fields in world.told("transcription")]
+    statuses = [fields["TranscriptionStatus"] for fields in world.notified("transcription")]
     assert statuses == ["failed", "completed", "completed", "failed"]
 
 
@@ -214,7 +214,7 @@ def test_without_transcribe_nobody_writes(world):
     world.page("/done", "<Hangup/>")
     world.ring("<Record action='/done' transcribeCallback='/w'/>", say="a long message for you")
     world.run(30)
-    assert (world.told("transcription"), len(world.asked("record"))) == ([], 1)
+    assert (world.notified("transcription"), len(world.asked("record"))) == ([], 1)
 
 
 def test_a_key_that_was_prepared_ends_it(world):

@@ -1,4 +1,4 @@
-"""What may a person or a test do by hand? The control API under `/_sim/`.
+"""Control API under `/_sim/`: what a person or a test may do by hand.
 
-It belongs to the box and not to Twilio, so it needs no credentials: the box listens on loopback.
+It belongs to the simulator and not to Twilio: no credentials, since it listens on loopback.
 """

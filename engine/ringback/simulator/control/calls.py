@@ -1,30 +1,30 @@
-"""What may people do on the phone? Call in, press, speak, answer, decline, hang up, look."""
+"""Control of calls as the person on the phone: call in, press, speak, answer, decline, hang up."""
 
 import re
 from typing import Any
 
-from ringback.simulator.control.wish import Hands, Wish, Wrong
+from ringback.simulator.control.request import ControlRequest, Routes, Wrong
 from ringback.simulator.rest import voiceshapes
 from ringback.simulator.switchboard import exchange_of, exchange_with
 from ringback.simulator.world import World
 
 
-async def ring_in(world: World, wish: Wish) -> dict[str, Any]:
-    sender, to = wish.text("from"), wish.text("to")
+async def ring_in(world: World, request: ControlRequest) -> dict[str, Any]:
+    sender, to = request.text("from"), request.text("to")
     number = world.number(to)
     if number is None:
         raise Wrong(f"{to} is not one of our numbers", 404)
-    extra = wish.data.get("fields") or {}
+    extra = request.data.get("fields") or {}
     if not isinstance(extra, dict):
         raise Wrong("'fields' must be a mapping of webhook fields")
     exchange = exchange_of(world, number.account_sid)
     call = exchange.ring_in(
         sender,
         to,
-        forwarded_from=wish.text("forwarded_from", ""),
-        caller_name=wish.text("caller_name", ""),
-        keys=wish.text("keys", ""),
-        say=wish.text("say", ""),
+        forwarded_from=request.text("forwarded_from", ""),
+        caller_name=request.text("caller_name", ""),
+        keys=request.text("keys", ""),
+        say=request.text("say", ""),
         extra=tuple((str(name), str(value)) for name, value in extra.items()),
     )
     return _call(world, call.sid)
@@ -34,47 +34,49 @@ def _call(world: World, sid: str) -> dict[str, Any]:
     return exchange_with(world, sid).view(sid)
 
 
-async def calls(world: World, wish: Wish) -> dict[str, Any]:
+async def calls(world: World, request: ControlRequest) -> dict[str, Any]:
     boards = world.switchboards.values()
     return {"calls": [board.exchange.view(sid) for board in boards for sid in board.exchange.calls]}
 
 
-async def call(world: World, wish: Wish) -> dict[str, Any]:
-    return _call(world, wish.path["sid"])
+async def call(world: World, request: ControlRequest) -> dict[str, Any]:
+    return _call(world, request.path["sid"])
 
 
-async def press(world: World, wish: Wish) -> dict[str, Any]:
-    digits = wish.text("digits")
+async def press(world: World, request: ControlRequest) -> dict[str, Any]:
+    digits = request.text("digits")
     if not re.fullmatch(r"[0-9A-D*#wW]{1,200}", digits, re.ASCII):
         raise Wrong("'digits' may hold 0-9 A-D * # and w for half a second")
-    exchange_with(world, wish.path["sid"]).press(wish.path["sid"], digits)
-    return _call(world, wish.path["sid"])
+    exchange_with(world, request.path["sid"]).press(request.path["sid"], digits)
+    return _call(world, request.path["sid"])
 
 
-async def say(world: World, wish: Wish) -> dict[str, Any]:
-    seconds = wish.number("seconds", 0.0) if "seconds" in wish.data else None
-    exchange_with(world, wish.path["sid"]).speak(
-        wish.path["sid"], wish.text("text"), wish.number("confidence", 0.9), seconds
+async def say(world: World, request: ControlRequest) -> dict[str, Any]:
+    seconds = request.number("seconds", 0.0) if "seconds" in request.data else None
+    exchange_with(world, request.path["sid"]).speak(
+        request.path["sid"], request.text("text"), request.number("confidence", 0.9), seconds
     )
-    return _call(world, wish.path["sid"])
+    return _call(world, request.path["sid"])
 
 
-async def hang_up(world: World, wish: Wish) -> dict[str, Any]:
-    exchange_with(world, wish.path["sid"]).hang_up(wish.path["sid"])
-    return _call(world, wish.path["sid"])
+async def hang_up(world: World, request: ControlRequest) -> dict[str, Any]:
+    exchange_with(world, request.path["sid"]).hang_up(request.path["sid"])
+    return _call(world, request.path["sid"])
 
 
-async def pick_up(world: World, wish: Wish) -> dict[str, Any]:
-    exchange_with(world, wish.path["sid"]).pick_up(wish.path["sid"])
-    return _call(world, wish.path["sid"])
+async def pick_up(world: World, request: ControlRequest) -> dict[str, Any]:
+    exchange_with(world, request.path["sid"]).pick_up(request.path["sid"])
+    return _call(world, request.path["sid"])
 
 
-async def decline(world: World, wish: Wish) -> dict[str, Any]:
-    exchange_with(world, wish.path["sid"]).decline(wish.path["sid"], wish.text("status", "busy"))
-    return _call(world, wish.path["sid"])
+async def decline(world: World, request: ControlRequest) -> dict[str, Any]:
+    exchange_with(world, request.path["sid"]).decline(
+        request.path["sid"], request.text("status", "busy")
+    )
+    return _call(world, request.path["sid"])
 
 
-async def queues(world: World, wish: Wish) -> dict[str, Any]:
+async def queues(world: World, request: ControlRequest) -> dict[str, Any]:
     found = []
     for account_sid, board in world.switchboards.items():
         for row in board.exchange.queues.values():
@@ -84,7 +86,7 @@ async def queues(world: World, wish: Wish) -> dict[str, Any]:
     return {"queues": found}
 
 
-async def conferences(world: World, wish: Wish) -> dict[str, Any]:
+async def conferences(world: World, request: ControlRequest) -> dict[str, Any]:
     found = []
     for account_sid, board in world.switchboards.items():
         for row in board.exchange.conferences.values():
@@ -97,7 +99,7 @@ async def conferences(world: World, wish: Wish) -> dict[str, Any]:
     return {"conferences": found}
 
 
-async def recordings(world: World, wish: Wish) -> dict[str, Any]:
+async def recordings(world: World, request: ControlRequest) -> dict[str, Any]:
     return {
         "recordings": [
             voiceshapes.recording(world, account_sid, row) | {"words": row.words}
@@ -107,7 +109,7 @@ async def recordings(world: World, wish: Wish) -> dict[str, Any]:
     }
 
 
-HANDS: Hands = (
+ROUTES: Routes = (
     ("POST", "/_sim/calls", ring_in),
     ("GET", "/_sim/calls", calls),
     ("GET", "/_sim/calls/{sid}", call),

@@ -1,29 +1,29 @@
-"""What may people do with texts, phones and our numbers? Text in, behave, be pointed elsewhere."""
+"""Control of texts, phones and our numbers: text in, set how a phone behaves, set webhook URLs."""
 
 from typing import Any
 
 from ringback.simulator import carrier, inbound
-from ringback.simulator.control.wish import Hands, Wish, Wrong
+from ringback.simulator.control.request import ControlRequest, Routes, Wrong
 from ringback.simulator.rest import shapes
 from ringback.simulator.seed import add_number, add_service, set_fields
 from ringback.simulator.world import World
 
 
-async def text_in(world: World, wish: Wish) -> dict[str, Any]:
-    media = wish.data.get("media") or []
+async def text_in(world: World, request: ControlRequest) -> dict[str, Any]:
+    media = request.data.get("media") or []
     if not isinstance(media, list) or len(media) > 10:
         raise Wrong("'media' must be a list of at most ten URLs")
-    extra = wish.data.get("fields") or {}
+    extra = request.data.get("fields") or {}
     if not isinstance(extra, dict):
         raise Wrong("'fields' must be a mapping of webhook fields")
-    if wish.data.get("profile_name"):
-        extra = extra | {"ProfileName": wish.text("profile_name")}
+    if request.data.get("profile_name"):
+        extra = extra | {"ProfileName": request.text("profile_name")}
     message = inbound.receive(
         world,
         inbound.Text(
-            wish.text("from"),
-            wish.text("to"),
-            wish.text("body", ""),
+            request.text("from"),
+            request.text("to"),
+            request.text("body", ""),
             tuple(str(item) for item in media),
             {str(name): str(value) for name, value in extra.items()},
         ),
@@ -31,25 +31,25 @@ async def text_in(world: World, wish: Wish) -> dict[str, Any]:
     return shapes.message(message)
 
 
-async def message(world: World, wish: Wish) -> dict[str, Any]:
-    record = world.messages.get(wish.path["sid"])
+async def message(world: World, request: ControlRequest) -> dict[str, Any]:
+    record = world.messages.get(request.path["sid"])
     if record is None:
-        raise Wrong(f"there is no message {wish.path['sid']}", 404)
+        raise Wrong(f"there is no message {request.path['sid']}", 404)
     steps = [step | {"at": step["at"].isoformat()} for step in record.history]
     return shapes.message(record) | {"history": steps}
 
 
-async def force_status(world: World, wish: Wish) -> dict[str, Any]:
-    record = world.messages.get(wish.path["sid"])
+async def force_status(world: World, request: ControlRequest) -> dict[str, Any]:
+    record = world.messages.get(request.path["sid"])
     if record is None:
-        raise Wrong(f"there is no message {wish.path['sid']}", 404)
-    status = wish.text("status")
+        raise Wrong(f"there is no message {request.path['sid']}", 404)
+    status = request.text("status")
     if status not in carrier.RANK:
         raise Wrong(f"status must be one of {', '.join(carrier.RANK)}")
-    code = int(wish.number("error_code", 0))
+    code = int(request.number("error_code", 0))
     if not carrier.change(world, record, status, code):
         raise Wrong(f"a message that is {record.status} cannot become {status}", 409)
-    return await message(world, wish)
+    return await message(world, request)
 
 
 def _phone(world: World, number: str) -> dict[str, Any]:
@@ -74,29 +74,29 @@ def _phone(world: World, number: str) -> dict[str, Any]:
     }
 
 
-async def handsets(world: World, wish: Wish) -> dict[str, Any]:
+async def handsets(world: World, request: ControlRequest) -> dict[str, Any]:
     return {"handsets": [_phone(world, number) for number in sorted(world.handsets)]}
 
 
-async def handset(world: World, wish: Wish) -> dict[str, Any]:
-    return _phone(world, wish.path["number"])
+async def handset(world: World, request: ControlRequest) -> dict[str, Any]:
+    return _phone(world, request.path["number"])
 
 
-async def set_handset(world: World, wish: Wish) -> dict[str, Any]:
-    world.handset(wish.path["number"]).set(wish.data)
-    return _phone(world, wish.path["number"])
+async def set_handset(world: World, request: ControlRequest) -> dict[str, Any]:
+    world.handset(request.path["number"]).set(request.data)
+    return _phone(world, request.path["number"])
 
 
-async def numbers(world: World, wish: Wish) -> dict[str, Any]:
+async def numbers(world: World, request: ControlRequest) -> dict[str, Any]:
     return {"numbers": [shapes.resource(row, "IncomingPhoneNumbers") for row in world.numbers]}
 
 
-async def set_number(world: World, wish: Wish) -> dict[str, Any]:
-    address = wish.path.get("number") or wish.text("phone_number")
+async def set_number(world: World, request: ControlRequest) -> dict[str, Any]:
+    address = request.path.get("number") or request.text("phone_number")
     record = world.number(address)
-    fields = {name: value for name, value in wish.data.items() if name != "phone_number"}
+    fields = {name: value for name, value in request.data.items() if name != "phone_number"}
     if record is None:
-        if "number" in wish.path:
+        if "number" in request.path:
             raise Wrong(f"{address} is not one of our numbers", 404)
         record = add_number(world, world.identity.account_sid, address)
     set_fields(record, fields, "a number")
@@ -104,26 +104,26 @@ async def set_number(world: World, wish: Wish) -> dict[str, Any]:
     return shapes.resource(record, "IncomingPhoneNumbers")
 
 
-async def services(world: World, wish: Wish) -> dict[str, Any]:
+async def services(world: World, request: ControlRequest) -> dict[str, Any]:
     return {"services": [shapes.resource(row, "Services") for row in world.services]}
 
 
-async def new_service(world: World, wish: Wish) -> dict[str, Any]:
+async def new_service(world: World, request: ControlRequest) -> dict[str, Any]:
     record = add_service(world, world.identity.account_sid, [])
-    set_fields(record, wish.data, "a service")
+    set_fields(record, request.data, "a service")
     return shapes.resource(record, "Services")
 
 
-async def set_service(world: World, wish: Wish) -> dict[str, Any]:
-    record = world.services.get(wish.path["sid"])
+async def set_service(world: World, request: ControlRequest) -> dict[str, Any]:
+    record = world.services.get(request.path["sid"])
     if record is None:
-        raise Wrong(f"there is no service {wish.path['sid']}", 404)
-    set_fields(record, wish.data, "a service")
-    world.services.touch(record, **wish.data)
+        raise Wrong(f"there is no service {request.path['sid']}", 404)
+    set_fields(record, request.data, "a service")
+    world.services.touch(record, **request.data)
     return shapes.resource(record, "Services")
 
 
-HANDS: Hands = (
+ROUTES: Routes = (
     ("POST", "/_sim/messages", text_in),
     ("GET", "/_sim/messages/{sid}", message),
     ("POST", "/_sim/messages/{sid}/status", force_status),

@@ -41,14 +41,14 @@ def create(ask: Ask) -> Reply:
     )
     if len(name) > 64:
         raise invalid(20002, "FriendlyName may have 64 characters")
-    now, sid = ask.world.clock.shown(), ask.world.dice.sid("AC")
+    now, sid = ask.world.clock.shown(), ask.world.random.sid("AC")
     record = Account(
         sid=sid,
         account_sid=sid,
         created=now,
         updated=now,
         friendly_name=name,
-        token=ask.world.dice.token("auth"),
+        token=ask.world.random.token("auth"),
         owner_sid=ask.account.sid,
     )
     ask.world.accounts.add(record, friendly_name=name)

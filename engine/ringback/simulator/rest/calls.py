@@ -1,4 +1,4 @@
-"""Calls: place, change, list, forget. https://www.twilio.com/docs/voice/api/call-resource"""
+"""Calls: place, change, list, delete. https://www.twilio.com/docs/voice/api/call-resource"""
 
 import re
 from functools import partial
@@ -12,6 +12,7 @@ from ringback.simulator.rest.paging import date_filter, page
 from ringback.simulator.rest.route import Ask, Reply, collection, route
 from ringback.simulator.sending import VALID_SENDER
 from ringback.simulator.switchboard import exchange_of
+from ringback.simulator.voice.call_records import Call
 from ringback.simulator.voice.ports import (
     Callback,
     CallOptions,
@@ -19,7 +20,6 @@ from ringback.simulator.voice.ports import (
     RecordingSpec,
     Script,
 )
-from ringback.simulator.voice.records import Call
 
 LONGEST_TWIML = 4000
 EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})

@@ -1,4 +1,4 @@
-"""Conferences and who is in them. https://www.twilio.com/docs/voice/api/conference-resource"""
+"""Conferences and their participants. https://www.twilio.com/docs/voice/api/conference-resource"""
 
 from functools import partial
 from typing import Any
@@ -12,10 +12,10 @@ from ringback.simulator.rest.paging import date_filter, page
 from ringback.simulator.rest.route import Ask, Reply, route
 from ringback.simulator.rest.settings import SID
 from ringback.simulator.switchboard import exchange_of
+from ringback.simulator.voice.call_records import Conference
 from ringback.simulator.voice.ports import CallOptions
-from ringback.simulator.voice.records import Conference
 
-ROOM_EVENTS = frozenset(
+CONFERENCE_EVENTS = frozenset(
     {"start", "end", "join", "leave", "mute", "hold", "modify", "speaker", "announcement"}
 )
 
@@ -27,7 +27,7 @@ def _one(ask: Ask) -> Conference:
     return found
 
 
-def _room(ask: Ask, row: Conference) -> dict[str, Any]:
+def _conference(ask: Ask, row: Conference) -> dict[str, Any]:
     return voiceshapes.conference(ask.world, ask.account.sid, row)
 
 
@@ -45,11 +45,11 @@ def listing(ask: Ask) -> Reply:
         and made(date(row.created_at))
         and changed(date(row.updated_at))
     )
-    return page(ask, "conferences", rows, lambda row: row.sid, partial(_room, ask))
+    return page(ask, "conferences", rows, lambda row: row.sid, partial(_conference, ask))
 
 
 def get(ask: Ask) -> Reply:
-    return Reply(200, _room(ask, _one(ask)))
+    return Reply(200, _conference(ask, _one(ask)))
 
 
 def update(ask: Ask) -> Reply:
@@ -59,7 +59,7 @@ def update(ask: Ask) -> Reply:
         row = exchange.end_conference(row.sid)
     if url := form.url("AnnounceUrl"):
         exchange.announce(row.sid, url, form.method("AnnounceMethod"))
-    return Reply(200, _room(ask, row))
+    return Reply(200, _conference(ask, row))
 
 
 def participants(ask: Ask) -> Reply:
@@ -109,7 +109,7 @@ def update_participant(ask: Ask) -> Reply:
 
 
 def add_participant(ask: Ask) -> Reply:
-    """Call somebody into a room; `{CF}` may also be a name, which makes the room."""
+    """Call somebody into a conference; `{CF}` may also be a name, which makes the conference."""
     form = ask.form
     to = form.required("To", 21201, "No 'To' number is specified")
     sender = form.required("From", 21213, "No 'From' number is specified")
@@ -119,11 +119,15 @@ def add_participant(ask: Ask) -> Reply:
         raise invalid(21212, f"The source phone number {sender[:64]} is not valid")
     coached = _coached(form)
     exchange = exchange_of(ask.world, ask.account.sid)
-    room = ask.ids[0]
-    if room.startswith("CF") and len(room) == 34 and room not in exchange.conferences:
+    conference = ask.ids[0]
+    if (
+        conference.startswith("CF")
+        and len(conference) == 34
+        and conference not in exchange.conferences
+    ):
         raise missing(ask.link)
     call = exchange.add_participant(
-        room,
+        conference,
         to,
         sender,
         attributes=_attributes(form),
@@ -134,11 +138,11 @@ def add_participant(ask: Ask) -> Reply:
             record=spec(form, "OutboundAPI") if form.flag("Record") else None,
             detection=detection(form, "AmdStatusCallback"),
         ),
-        events=callback(form, "ConferenceStatusCallback", ROOM_EVENTS, 21626, "start"),
+        events=callback(form, "ConferenceStatusCallback", CONFERENCE_EVENTS, 21626, "start"),
     )
-    known = exchange.conferences.get(room)
+    known = exchange.conferences.get(conference)
     now = voiceshapes.moment(ask.world, ask.world.clock.now())
-    sid = known.sid if known else _future(ask, room)
+    sid = known.sid if known else _future(ask, conference)
     return Reply(
         201,
         {
@@ -171,9 +175,9 @@ def _coached(form: Form) -> str:
 
 
 def _future(ask: Ask, name: str) -> str | None:
-    """The SID of the running room of this name; none until the first one has joined."""
-    rooms = exchange_of(ask.world, ask.account.sid).conferences.values()
-    running = (row.sid for row in rooms if row.friendly_name == name and row.status != "completed")
+    """The SID of the running conference of this name; none until the first one has joined."""
+    found = exchange_of(ask.world, ask.account.sid).conferences.values()
+    running = (row.sid for row in found if row.friendly_name == name and row.status != "completed")
     return next(running, None)
 
 

@@ -12,7 +12,7 @@ from ringback.simulator.refusal import Refusal, invalid
 from ringback.simulator.rest import shapes
 from ringback.simulator.rest.paging import date_filter, page
 from ringback.simulator.rest.route import Ask, Reply, collection, route
-from ringback.simulator.sending import Wish, send
+from ringback.simulator.sending import SendRequest, send
 
 PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63f8cf"
@@ -39,7 +39,7 @@ def create(ask: Ask) -> Reply:
     form.choice("RiskCheck", ("enable", "disable"), "")
     form.choice("TrafficType", ("free",), "")
     form.number("Attempt", 0, 0, 10**6)
-    wish = Wish(
+    request = SendRequest(
         recipient=form.text("To"),
         sender=sender,
         service_sid=service,
@@ -53,9 +53,9 @@ def create(ask: Ask) -> Reply:
         as_mms=form.flag("SendAsMms"),
         send_at=send_at,
     )
-    if is_short_code(wish.recipient):
-        raise invalid(21211, f"The 'To' number {wish.recipient} is not a valid phone number.")
-    record = send(ask.world, ask.account.sid, wish)
+    if is_short_code(request.recipient):
+        raise invalid(21211, f"The 'To' number {request.recipient} is not a valid phone number.")
+    record = send(ask.world, ask.account.sid, request)
     return Reply(201, shapes.message(record), record.sid)
 
 

@@ -1,4 +1,4 @@
-"""How is a long list handed out? Pages with a cursor, as https://www.twilio.com/docs/usage/twilios-response#pagination
+"""Pages of a list, with a cursor, as https://www.twilio.com/docs/usage/twilios-response#pagination
 
 The cursor is `PageToken`; `Page` alone is an echo for the client and pages nothing.
 """
@@ -66,7 +66,7 @@ def _struck(ask: Ask, rows: list[T], sid: Callable[[T], str]) -> list[T]:
         births = ask.world.births
         return [row for row in rows if births.get(sid(row), (0, 0.0))[1] <= limit]
     if fault.get("how", "") == "unordered":
-        ask.world.dice.stream(f"fault:{fault.name}:order").shuffle(rows)
+        ask.world.random.stream(f"fault:{fault.name}:order").shuffle(rows)
     return rows
 
 

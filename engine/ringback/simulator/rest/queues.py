@@ -1,4 +1,4 @@
-"""Queues and who waits in them. https://www.twilio.com/docs/voice/api/queue-resource"""
+"""Queues and their members. https://www.twilio.com/docs/voice/api/queue-resource"""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from ringback.simulator.rest.calls import check_url
 from ringback.simulator.rest.paging import page
 from ringback.simulator.rest.route import Ask, Reply, collection, route
 from ringback.simulator.switchboard import exchange_of
-from ringback.simulator.voice.records import Member, Queue
+from ringback.simulator.voice.call_records import Member, Queue
 
 LONGEST_NAME, LARGEST = 64, 5000
 

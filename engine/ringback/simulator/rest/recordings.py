@@ -12,7 +12,7 @@ from ringback.simulator.rest.calls import spec
 from ringback.simulator.rest.paging import date_filter, page
 from ringback.simulator.rest.route import Ask, Reply, route
 from ringback.simulator.switchboard import exchange_of
-from ringback.simulator.voice.records import Recording
+from ringback.simulator.voice.call_records import Recording
 
 RATE = 8000
 KEPT_SECONDS = 40 * 86_400.0
@@ -23,8 +23,8 @@ def _all(ask: Ask, *, deleted: bool) -> list[Recording]:
     rows = list(exchange_of(ask.world, ask.account.sid).recordings.values())
     if deleted:
         limit = ask.world.clock.now() - KEPT_SECONDS
-        gone = ask.world.deleted_recordings.get(ask.account.sid, [])
-        rows += [row for row in gone if row.updated_at >= limit]
+        removed = ask.world.deleted_recordings.get(ask.account.sid, [])
+        rows += [row for row in removed if row.updated_at >= limit]
     return sorted(rows, key=lambda row: ask.world.births.get(row.sid, (0, 0.0)), reverse=True)
 
 
@@ -81,9 +81,9 @@ def delete(ask: Ask) -> Reply:
 
 
 def _delete(ask: Ask, row: Recording) -> Reply:
-    gone = replace(row, status="deleted", updated_at=ask.world.clock.now())
+    deleted = replace(row, status="deleted", updated_at=ask.world.clock.now())
     exchange_of(ask.world, ask.account.sid).delete_recording(row.sid)
-    ask.world.deleted_recordings.setdefault(ask.account.sid, []).append(gone)
+    ask.world.deleted_recordings.setdefault(ask.account.sid, []).append(deleted)
     return Reply(204)
 
 

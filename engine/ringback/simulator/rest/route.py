@@ -1,4 +1,4 @@
-"""Which handler answers which request? Routes as data, matched on the path below the account."""
+"""Routes as data, matched on the path below the account."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ def collection(
     delete: Handler | None = None,
 ) -> tuple[Route, ...]:
     """The usual five routes of a resource; those that it has."""
-    wishes = (
+    routes = (
         ("GET", name, "list", listing),
         ("POST", name, "create", create),
         ("GET", name + "/{}", "get", get),
@@ -106,6 +106,6 @@ def collection(
     )
     return tuple(
         route(method, template, f"{operation}.{verb}", handler)
-        for method, template, verb, handler in wishes
+        for method, template, verb, handler in routes
         if handler is not None
     )

@@ -1,4 +1,4 @@
-"""Which settings may a request change? Parameters in CamelCase to fields in snake_case, checked."""
+"""Settings that a request may change: parameters in CamelCase to fields in snake_case, checked."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How is a record written as JSON? Field by field as Twilio's OpenAPI document has them."""
+"""JSON of records, field by field as Twilio's OpenAPI document has them."""
 
 from datetime import datetime
 from typing import Any

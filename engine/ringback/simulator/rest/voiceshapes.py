@@ -1,10 +1,10 @@
-"""How are calls, queues, conferences and recordings written as JSON? As OpenAPI has it."""
+"""JSON of calls, queues, conferences and recordings, as Twilio's OpenAPI document has it."""
 
 from typing import Any
 
 from ringback.simulator.numbering import friendly
 from ringback.simulator.rest.shapes import VERSION, date
-from ringback.simulator.voice.records import (
+from ringback.simulator.voice.call_records import (
     Call,
     Conference,
     Member,
@@ -115,7 +115,7 @@ def conference(world: World, account_sid: str, row: Conference) -> dict[str, Any
 
 
 def participant(
-    world: World, account_sid: str, room: Conference, row: Participant
+    world: World, account_sid: str, conference: Conference, row: Participant
 ) -> dict[str, Any]:
     """https://www.twilio.com/docs/voice/api/conference-participant-resource"""
     return {
@@ -123,7 +123,7 @@ def participant(
         "call_sid": row.call_sid,
         "call_sid_to_coach": row.call_sid_to_coach or None,
         "coaching": row.coaching,
-        "conference_sid": room.sid,
+        "conference_sid": conference.sid,
         "date_created": moment(world, row.joined_at),
         "date_updated": moment(world, row.updated_at),
         "end_conference_on_exit": row.end_on_exit,
@@ -133,7 +133,7 @@ def participant(
         "queue_time": None,
         "start_conference_on_enter": row.start_on_enter,
         "status": row.status,
-        "uri": f"/{VERSION}/Accounts/{account_sid}/Conferences/{room.sid}"
+        "uri": f"/{VERSION}/Accounts/{account_sid}/Conferences/{conference.sid}"
         f"/Participants/{row.call_sid}.json",
     }
 

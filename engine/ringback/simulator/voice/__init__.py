@@ -1,1 +1,1 @@
-"""How does Twilio run a telephone call? A leg's TwiML, and the exchange that joins legs."""
+"""Telephone calls: the program of a leg's TwiML, and the exchange that joins legs."""

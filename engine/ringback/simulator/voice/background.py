@@ -1,4 +1,4 @@
-"""What runs beside a document, or takes the call elsewhere: Start, Stop, Connect, Refer."""
+"""Verbs that run beside a document or take the call elsewhere: Start, Stop, Connect, Refer."""
 
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice.documents import Outcome, Page, Program, do
@@ -45,8 +45,8 @@ def connect(verb: Element, page: Page) -> Program[Outcome]:
     """
     yield from do(PickUp())
     if not verb.children:
-        told = "<Connect> names nothing to connect to"
-        yield from do(Complain(12200, "warning", told, page.base))
+        problem = "<Connect> names nothing to connect to"
+        yield from do(Complain(12200, "warning", problem, page.base))
         return None
     noun = verb.children[0]
     begun = _background(noun, page)

@@ -1,4 +1,4 @@
-"""Which two legs talk with each other, and how does that end?"""
+"""Bridges of two legs: how the talk begins, and how it ends."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ class Bridges:
         star: bool = False,
         record: RecordingSpec | None = None,
     ) -> Link:
-        """Let two legs talk. `ended` is called once, when either is gone or taken away."""
+        """Let two legs talk. `ended` is called once, when either has ended or is taken away."""
         kernel = self.switch.kernel
         link = Link(near, far, kernel.now(), star, ended)
         near.link = far.link = link

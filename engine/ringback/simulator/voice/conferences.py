@@ -1,4 +1,4 @@
-"""Who is in which conference, when does it start and end, and who is told?
+"""Conferences: who is in which, how they start and end, and their events.
 
 https://www.twilio.com/docs/voice/twiml/conference and the Conference resource of the REST API.
 """
@@ -7,13 +7,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice import params
-from ringback.simulator.voice.effects import JoinRoom, LeaveRoom, Stay
+from ringback.simulator.voice.call_records import Conference, Participant, Recording
+from ringback.simulator.voice.effects import JoinConference, LeaveConference, Stay
 from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.listening import Ears
-from ringback.simulator.voice.ports import NOBODY, Callback, Fields, Script, Tell
+from ringback.simulator.voice.listening import Listener
+from ringback.simulator.voice.ports import NOBODY, Callback, Fields, Notice, Script
 from ringback.simulator.voice.recorder import Recorder
-from ringback.simulator.voice.records import Conference, Participant, Recording
-from ringback.simulator.voice.results import Joined, LeftRoom, RoomChanged
+from ringback.simulator.voice.results import ConferenceChanged, Joined, LeftConference
 from ringback.simulator.voice.switch import PENDING, ExchangeError, Switch
 
 FULL = 16020
@@ -32,41 +32,45 @@ WORDS = {
 }
 
 
-class Rooms:
+class Conferences:
     """All conferences of the account."""
 
-    def __init__(self, switch: Switch, recorder: Recorder, ears: Ears) -> None:
+    def __init__(self, switch: Switch, recorder: Recorder, listener: Listener) -> None:
         self.switch = switch
         self.kernel = switch.kernel
         self.recorder = recorder
-        self.ears = ears
+        self.listener = listener
         self.conferences: dict[str, Conference] = {}
         self._callbacks: dict[str, Callback] = {}
         self._recordings: dict[str, Recording] = {}
-        switch.handlers[JoinRoom] = self._join
+        switch.handlers[JoinConference] = self._join
         switch.handlers[Stay] = self._stay
-        switch.handlers[LeaveRoom] = lambda leg, effect: self.leave(leg)
+        switch.handlers[LeaveConference] = lambda leg, effect: self.leave(leg)
 
     def running(self, name: str) -> Conference | None:
-        """The room of that name that has not ended."""
-        alive = (room for room in self.conferences.values() if room.status != "completed")
-        return next((room for room in alive if room.friendly_name == name), None)
+        """The conference of that name that has not ended."""
+        alive = (
+            conference
+            for conference in self.conferences.values()
+            if conference.status != "completed"
+        )
+        return next((conference for conference in alive if conference.friendly_name == name), None)
 
     def find(self, sid_or_name: str) -> Conference:
         """Raises ExchangeError 20404."""
-        room = self.conferences.get(sid_or_name) or self.running(sid_or_name)
-        if room is None:
+        conference = self.conferences.get(sid_or_name) or self.running(sid_or_name)
+        if conference is None:
             raise ExchangeError(20404, f"there is no conference {sid_or_name}", 404)
-        return room
+        return conference
 
     # --- in and out ---
 
-    def _join(self, leg: Leg, effect: JoinRoom) -> Joined:
-        room = self.running(effect.name) or self._open(effect)
-        if len(room.participants) >= room.max_participants:
+    def _join(self, leg: Leg, effect: JoinConference) -> Joined:
+        conference = self.running(effect.name) or self._open(effect)
+        if len(conference.participants) >= conference.max_participants:
             return Joined("", waiting=False, code=FULL)
         now = self.kernel.now()
-        who = room.participants[leg.sid] = Participant(
+        who = conference.participants[leg.sid] = Participant(
             leg.sid,
             now,
             now,
@@ -77,99 +81,109 @@ class Rooms:
             start_on_enter=effect.start_on_enter,
             end_on_exit=effect.end_on_exit,
         )
-        leg.room_sid, leg.room = room.sid, effect
-        if effect.status.url and not self._callbacks[room.sid].url:
-            self._callbacks[room.sid] = effect.status
-        self._event(room, "participant-join", who)
+        leg.conference_sid, leg.conference = conference.sid, effect
+        if effect.status.url and not self._callbacks[conference.sid].url:
+            self._callbacks[conference.sid] = effect.status
+        self._event(conference, "participant-join", who)
         if effect.beep in {"true", "onEnter"}:
-            self._beep(room)
-        if effect.record is not None and room.sid not in self._recordings:
-            self._recordings[room.sid] = self.recorder.start(effect.record, conference=room.sid)
-        self._maybe_start(room, leg)
-        waiting = room.status == "init"
-        leg.waits = "room" if waiting else ""
-        return Joined(room.sid, waiting)
+            self._beep(conference)
+        if effect.record is not None and conference.sid not in self._recordings:
+            self._recordings[conference.sid] = self.recorder.start(
+                effect.record, conference=conference.sid
+            )
+        self._maybe_start(conference, leg)
+        waiting = conference.status == "init"
+        leg.waits = "conference" if waiting else ""
+        return Joined(conference.sid, waiting)
 
-    def _open(self, effect: JoinRoom) -> Conference:
+    def _open(self, effect: JoinConference) -> Conference:
         now = self.kernel.now()
         sid = self.kernel.mint("CF")
-        room = Conference(sid, effect.name, now, now, max_participants=effect.limit)
-        self.conferences[sid] = room
+        conference = Conference(sid, effect.name, now, now, max_participants=effect.limit)
+        self.conferences[sid] = conference
         self._callbacks[sid] = NOBODY
-        return room
+        return conference
 
-    def _beep(self, room: Conference) -> None:
-        for sid in room.participants:
-            self.ears.hear(self.switch.legs[sid], "beep")
+    def _beep(self, conference: Conference) -> None:
+        for sid in conference.participants:
+            self.listener.hear(self.switch.legs[sid], "beep")
 
-    def _maybe_start(self, room: Conference, newcomer: Leg) -> None:
+    def _maybe_start(self, conference: Conference, newcomer: Leg) -> None:
         """Two are there, and one of them may start it: the music stops."""
-        people = room.participants.values()
-        if room.status != "init" or len(people) < 2 or not any(p.start_on_enter for p in people):
+        people = conference.participants.values()
+        if (
+            conference.status != "init"
+            or len(people) < 2
+            or not any(p.start_on_enter for p in people)
+        ):
             return
-        room.status = "in-progress"
-        self._event(room, "conference-start")
-        for sid in room.participants:
+        conference.status = "in-progress"
+        self._event(conference, "conference-start")
+        for sid in conference.participants:
             if sid != newcomer.sid:
-                self.switch.interrupt(self.switch.legs[sid], RoomChanged(running=True))
+                self.switch.interrupt(self.switch.legs[sid], ConferenceChanged(running=True))
 
     def _stay(self, leg: Leg, effect: Stay) -> object:
-        # The room may have ended between the start and this moment.
-        return PENDING if leg.room_sid else LeftRoom()
+        # The conference may have ended between the start and this moment.
+        return PENDING if leg.conference_sid else LeftConference()
 
     def leave(self, leg: Leg, kicked: bool = False) -> None:
-        """Take a leg out of its room. The last one, or one whose exit ends it, closes the room."""
-        room = self.conferences.get(leg.room_sid)
-        settings = leg.room
-        leg.room_sid, leg.room, leg.waits = "", None, ""
-        if room is None or leg.sid not in room.participants:
+        """Take a leg out of its conference. The last one, or one whose exit ends it, closes it."""
+        conference = self.conferences.get(leg.conference_sid)
+        settings = leg.conference
+        leg.conference_sid, leg.conference, leg.waits = "", None, ""
+        if conference is None or leg.sid not in conference.participants:
             return
-        who = room.participants.pop(leg.sid)
+        who = conference.participants.pop(leg.sid)
         who.status = "complete"
-        self._event(room, "participant-leave", who)
+        self._event(conference, "participant-leave", who)
         if settings is not None and settings.beep in {"true", "onExit"}:
-            self._beep(room)
+            self._beep(conference)
         how = "kicked" if kicked else "left"
         if who.end_on_exit:
-            self.close(room, f"participant-with-end-conference-on-exit-{how}", leg.sid)
-        elif not room.participants:
-            self.close(room, f"last-participant-{how}", leg.sid)
+            self.close(conference, f"participant-with-end-conference-on-exit-{how}", leg.sid)
+        elif not conference.participants:
+            self.close(conference, f"last-participant-{how}", leg.sid)
 
-    def close(self, room: Conference, reason: str, by: str = "") -> None:
-        """End a room; everyone in it goes on with what follows in the own document."""
-        if room.status == "completed":
+    def close(self, conference: Conference, reason: str, by: str = "") -> None:
+        """End a conference; everyone in it goes on with what follows in the own document."""
+        if conference.status == "completed":
             return
-        room.status = "completed"
-        room.reason_ended, room.call_sid_ending = reason, by
-        for sid in tuple(room.participants):
+        conference.status = "completed"
+        conference.reason_ended, conference.call_sid_ending = reason, by
+        for sid in tuple(conference.participants):
             leg = self.switch.legs[sid]
-            who = room.participants.pop(sid)
-            leg.room_sid, leg.room = "", None
-            self._event(room, "participant-leave", who)
+            who = conference.participants.pop(sid)
+            leg.conference_sid, leg.conference = "", None
+            self._event(conference, "participant-leave", who)
             if isinstance(leg.effect, Stay):
-                self.switch.wake(leg, LeftRoom())
+                self.switch.wake(leg, LeftConference())
             else:
-                self.switch.interrupt(leg, RoomChanged(running=False))
-        if room.sid in self._recordings:
-            self.recorder.finish(self._recordings[room.sid])
-        self._event(room, "conference-end")
+                self.switch.interrupt(leg, ConferenceChanged(running=False))
+        if conference.sid in self._recordings:
+            self.recorder.finish(self._recordings[conference.sid])
+        self._event(conference, "conference-end")
 
     def star(self, leg: Leg) -> None:
-        """The key that leaves a room, where the document allows it."""
-        if leg.room is not None and leg.room.star_leaves and isinstance(leg.effect, Stay):
+        """The key that leaves a conference, where the document allows it."""
+        if (
+            leg.conference is not None
+            and leg.conference.star_leaves
+            and isinstance(leg.effect, Stay)
+        ):
             self.leave(leg)
-            self.switch.wake(leg, LeftRoom())
+            self.switch.wake(leg, LeftConference())
 
-    def _event(self, room: Conference, event: str, who: Participant | None = None) -> None:
+    def _event(self, conference: Conference, event: str, who: Participant | None = None) -> None:
         now = self.kernel.now()
-        room.updated_at = now
-        self.kernel.changed("conference", room.sid)
-        callback = self._callbacks[room.sid]
+        conference.updated_at = now
+        self.kernel.changed("conference", conference.sid)
+        callback = self._callbacks[conference.sid]
         if not callback.url or WORDS[event] not in callback.events:
             return
-        room.sequence += 1
+        conference.sequence += 1
         at, account = self.kernel.date(now), self.switch.account_sid
-        fields = params.conference_event(room, account, event, at, who)
+        fields = params.conference_event(conference, account, event, at, who)
         if event == "participant-leave" and who is not None:
             status = self.switch.legs[who.call_sid].call.status
             reason = "participant_hung_up" if status == "completed" else "participant_updated"
@@ -178,21 +192,22 @@ class Rooms:
                 ("ParticipantCallStatus", status),
                 ("ReasonParticipantLeft", reason),
             )
-        told = Tell(callback.url, callback.method, fields, "conference", room.sid)
-        self.kernel.tell(told)
+        self.kernel.notify(
+            Notice(callback.url, callback.method, fields, "conference", conference.sid)
+        )
 
-    # --- what REST does to a room ---
+    # --- what REST does to a conference ---
 
-    def participant(self, room: Conference, call_or_label: str) -> Participant:
+    def participant(self, conference: Conference, call_or_label: str) -> Participant:
         """Raises ExchangeError 20404."""
-        for who in room.participants.values():
+        for who in conference.participants.values():
             if call_or_label in {who.call_sid, who.label} and call_or_label:
                 return who
-        raise ExchangeError(20404, f"{call_or_label} is not in conference {room.sid}", 404)
+        raise ExchangeError(20404, f"{call_or_label} is not in conference {conference.sid}", 404)
 
     def update(
         self,
-        room: Conference,
+        conference: Conference,
         who: Participant,
         *,
         muted: bool | None = None,
@@ -205,10 +220,10 @@ class Rooms:
         who.updated_at = self.kernel.now()
         if muted is not None and muted != who.muted:
             who.muted = muted
-            self._event(room, "participant-mute" if muted else "participant-unmute", who)
+            self._event(conference, "participant-mute" if muted else "participant-unmute", who)
         if hold is not None and hold != who.hold:
             who.hold = hold
-            self._event(room, "participant-hold" if hold else "participant-unhold", who)
+            self._event(conference, "participant-hold" if hold else "participant-unhold", who)
         modified = False
         if end_on_exit is not None and end_on_exit != who.end_on_exit:
             who.end_on_exit, modified = end_on_exit, True
@@ -217,9 +232,9 @@ class Rooms:
         if coaching is not None and coaching != who.coaching:
             who.coaching, modified = coaching, True
         if modified:
-            self._event(room, "participant-modify", who)
+            self._event(conference, "participant-modify", who)
 
-    def play(self, room: Conference, call_sids: list[str], script: Script) -> None:
+    def play(self, conference: Conference, call_sids: list[str], script: Script) -> None:
         """Play a document once to these participants, who hear it as an announcement."""
         if not call_sids:
             return
@@ -229,21 +244,21 @@ class Rooms:
         def done(outcome: object) -> None:
             for sound in ghost.heard:
                 for leg in legs:
-                    self.ears.hear(leg, "announcement", sound.text)
-            self._event(room, "announcement-end")
+                    self.listener.hear(leg, "announcement", sound.text)
+            self._event(conference, "announcement-end")
 
         self.switch.begin(ghost, programs.aside(script, "announce"), done)
 
 
-def room_script(name: str, attributes: Fields, events: Callback | None) -> Script:
-    """The document that puts a call into a room; `attributes` are those of the Conference noun."""
+def conference_script(name: str, attributes: Fields, events: Callback | None) -> Script:
+    """The document that puts a call into a conference; `attributes` are those of the noun."""
     if events is not None and events.url:
-        told = ("statusCallback", events.url), ("statusCallbackMethod", events.method)
+        where = ("statusCallback", events.url), ("statusCallbackMethod", events.method)
         attributes = (
             *attributes,
-            *told,
+            *where,
             ("statusCallbackEvent", " ".join(sorted(events.events))),
         )
     written = "".join(f" {key}={quoteattr(value)}" for key, value in attributes)
-    room = f"<Conference{written}>{escape(name)}</Conference>"
-    return Script(twiml=f"<Response><Dial>{room}</Dial></Response>")
+    conference = f"<Conference{written}>{escape(name)}</Conference>"
+    return Script(twiml=f"<Response><Dial>{conference}</Dial></Response>")

@@ -1,15 +1,15 @@
-"""How are phones rung for a Dial, and who gets through?"""
+"""Dialling of phones for a Dial: all are rung, and one gets through."""
 
 from collections import deque
 from dataclasses import dataclass, field
 
 from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice.bridges import Bridges
+from ringback.simulator.voice.call_records import Recording
 from ringback.simulator.voice.effects import AbandonDial, Ring, Target
 from ringback.simulator.voice.legs import Leg, Link, nothing
 from ringback.simulator.voice.lifecycle import Lifecycle
 from ringback.simulator.voice.ports import CallOptions, Script, Trouble
-from ringback.simulator.voice.records import Recording
 from ringback.simulator.voice.results import Dialed, Rescripted
 from ringback.simulator.voice.switch import PENDING, Switch
 
@@ -46,8 +46,8 @@ class Dialler:
 
     def _ring(self, parent: Leg, effect: Ring) -> object:
         if not self._may_show(parent, effect.caller_id):
-            told = f"callerId {effect.caller_id!r} is neither ours nor the caller's"
-            self.kernel.trouble(Trouble(INVALID_CALLER_ID, "warning", told, parent.sid))
+            problem = f"callerId {effect.caller_id!r} is neither ours nor the caller's"
+            self.kernel.trouble(Trouble(INVALID_CALLER_ID, "warning", problem, parent.sid))
             return Dialed("failed")
         dialling = Dialling(self, parent, effect, deque(effect.targets))
         parent.dialling, parent.dialed = dialling, None
@@ -98,7 +98,7 @@ class Dialler:
         def done(outcome: object) -> None:
             if isinstance(outcome, Rescripted):
                 self._own_life(child, outcome.script)
-            elif outcome is True and not child.gone:
+            elif outcome is True and not child.ended:
                 self._bridge(dialling, child)
             else:
                 self.lifecycle.end(child, "completed")
@@ -107,7 +107,7 @@ class Dialler:
 
     def _bridge(self, dialling: Dialling, child: Leg) -> None:
         parent, effect = dialling.parent, dialling.effect
-        if parent.dialling is not dialling or parent.gone:
+        if parent.dialling is not dialling or parent.ended:
             self.lifecycle.end(child, "completed")
             return
         self.lifecycle.pick_up(parent)

@@ -1,4 +1,4 @@
-"""What does Dial want rung, taken or joined, and where does the leg go afterwards?
+"""The verb Dial: what is rung, taken or joined, and how the leg goes on afterwards.
 
 https://www.twilio.com/docs/voice/twiml/dial and the pages of its nouns.
 """
@@ -14,9 +14,9 @@ from ringback.simulator.voice.effects import (
     Complain,
     Fetch,
     Hear,
-    JoinRoom,
+    JoinConference,
     Kind,
-    LeaveRoom,
+    LeaveConference,
     Now,
     PickUp,
     Ring,
@@ -26,7 +26,7 @@ from ringback.simulator.voice.effects import (
 )
 from ringback.simulator.voice.gather_record import recording_callback
 from ringback.simulator.voice.ports import Callback, Detection, RecordingSpec, Script
-from ringback.simulator.voice.results import Dialed, HungUp, Interrupted, RoomChanged
+from ringback.simulator.voice.results import ConferenceChanged, Dialed, HungUp, Interrupted
 from ringback.simulator.voice.sounds import MUSIC_SECONDS, WAIT_MUSIC
 
 MOST_TARGETS = 10
@@ -37,8 +37,8 @@ def dial(verb: Element, page: Page) -> Program[Outcome]:
     nouns = verb.children or ((default_element("Number", text=verb.text),) if verb.text else ())
     alone = [noun for noun in nouns if noun.name in {"Conference", "Queue"}]
     if alone and len(nouns) > 1:
-        told = f"<{alone[0].name}> must stand alone in <Dial>; the other nouns are ignored"
-        yield from do(Complain(13000, "warning", told, page.base))
+        problem = f"<{alone[0].name}> must stand alone in <Dial>; the other nouns are ignored"
+        yield from do(Complain(13000, "warning", problem, page.base))
     if alone and alone[0].name == "Conference":
         return (yield from _conference(verb, alone[0], page))
     result: Dialed
@@ -105,13 +105,13 @@ def _targets(nouns: tuple[Element, ...], page: Page) -> Program[tuple[Target, ..
         kind = cast(Kind, noun.name.lower())
         address, code = _address(kind, noun)
         if code:
-            told = f"<{noun.name}>: {address[:80]!r} cannot be dialled"
-            yield from do(Complain(code, "warning", told, page.base))
+            problem = f"<{noun.name}>: {address[:80]!r} cannot be dialled"
+            yield from do(Complain(code, "warning", problem, page.base))
         else:
             found.append(_target(kind, address, noun, page))
     if len(found) > MOST_TARGETS:
-        told = f"<Dial> names {len(found)} phones; only {MOST_TARGETS} are rung"
-        yield from do(Complain(12200, "warning", told, page.base))
+        problem = f"<Dial> names {len(found)} phones; only {MOST_TARGETS} are rung"
+        yield from do(Complain(12200, "warning", problem, page.base))
     return tuple(found[:MOST_TARGETS])
 
 
@@ -188,37 +188,36 @@ def _queue(verb: Element, noun: Element, page: Page) -> TakeFromQueue:
 
 
 def _conference(verb: Element, noun: Element, page: Page) -> Program[Outcome]:
-    """Join a room; wait with music until it starts, talk until it ends or the leg is sent out."""
+    """Join a conference; wait with music until it starts, talk until it or the part in it ends."""
     yield from do(PickUp())
     if not noun.text:
-        yield from do(Complain(13237, "warning", "<Conference> has no room name", page.base))
+        yield from do(Complain(13237, "warning", "<Conference> has no name", page.base))
         return _after(verb, page, Dialed("failed"))
     wait_url = page.optional(noun.get("waitUrl"), 13233)
     wait = (wait_url, noun.get("waitMethod"), noun.given("waitUrl"))
-    room = _room(verb, noun, page)
-    joined = yield from do(room)
+    joined = yield from do(_joining(verb, noun, page))
     if not joined.sid:
-        told = f"conference {noun.text!r} has no free place"
-        yield from do(Complain(joined.code, "error", told, page.base))
+        problem = f"conference {noun.text!r} has no free place"
+        yield from do(Complain(joined.code, "error", problem, page.base))
         return _after(verb, page, Dialed("failed"))
     try:
         running = not joined.waiting or (yield from _wait_for_start(wait, joined.sid, noun, page))
         if running:
             yield from do(Stay())
     except Interrupted as cut:
-        yield LeaveRoom()
+        yield LeaveConference()
         if isinstance(cut.event, HungUp) and verb.given("action"):
             yield from page.farewell(verb, "dial", params.dialed(Dialed("answered")))
         raise
     return _after(verb, page, Dialed("answered"))
 
 
-def _room(verb: Element, noun: Element, page: Page) -> JoinRoom:
+def _joining(verb: Element, noun: Element, page: Page) -> JoinConference:
     records = noun.get("record") in {"true", "record-from-start"}
     spec = RecordingSpec(
         source="Conference", trim=noun.get("trim"), callback=recording_callback(noun, page)
     )
-    return JoinRoom(
+    return JoinConference(
         noun.text,
         muted=noun.flag("muted"),
         start_on_enter=noun.flag("startConferenceOnEnter"),
@@ -236,13 +235,13 @@ def _room(verb: Element, noun: Element, page: Page) -> JoinRoom:
 def _wait_for_start(
     wait: tuple[str, str, bool], sid: str, noun: Element, page: Page
 ) -> Program[bool]:
-    """Play the wait document again and again. True = the room runs, False = it is over."""
+    """Play the wait document again and again. True = the conference runs, False = it is over."""
     url, method, given = wait
     try:
         fields = (("ConferenceSid", sid), ("FriendlyName", noun.text))
         yield from wait_loop(url, method, given, fields, page)
     except Interrupted as cut:
-        if isinstance(cut.event, RoomChanged):
+        if isinstance(cut.event, ConferenceChanged):
             return cut.event.running
         raise
     return True

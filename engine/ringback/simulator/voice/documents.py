@@ -1,4 +1,4 @@
-"""How does a leg get from one document to the next, and what if a document is no good?
+"""Fetching of TwiML documents by a leg, with fallbacks for those that fail.
 
 The flow of control of https://www.twilio.com/docs/voice/twiml: verbs run from top to bottom; a verb
 may go to another document and never comes back. A document that cannot be had or read is reported,
@@ -128,7 +128,7 @@ Verb: TypeAlias = Callable[[Element, Page], Program[Outcome]]
 
 
 def do(effect: Effect) -> Program[Any]:
-    """Wish for an effect and wait for its result. Raises Interrupted when it was cut short."""
+    """Ask for an effect and wait for its result. Raises Interrupted when it was cut short."""
     result = yield effect
     if isinstance(result, Interrupt):
         raise Interrupted(result)
@@ -163,8 +163,8 @@ def run(
         if not isinstance(outcome, Goto):
             return outcome
         at = outcome.fetch
-    told = f"more than {MAX_DOCUMENTS} documents in one call: a redirect loop"
-    yield from do(Complain(12400, "error", told))
+    problem = f"more than {MAX_DOCUMENTS} documents in one call: a redirect loop"
+    yield from do(Complain(12400, "error", problem))
     return Broken()
 
 
@@ -198,8 +198,8 @@ def _perform(verbs: Mapping[str, Verb], document: Document, page: Page) -> Progr
     for element in document.verbs:
         if page.frame.allowed is not None and element.name not in page.frame.allowed:
             code = (page.frame.refusals or {}).get(element.name, NOT_WHILE_WAITING)
-            told = f"<{element.name}> cannot be used in a {page.frame.name} document"
-            yield from do(Complain(code, "error", told, page.base))
+            problem = f"<{element.name}> cannot be used in a {page.frame.name} document"
+            yield from do(Complain(code, "error", problem, page.base))
             continue
         outcome = yield from verbs[element.name](element, page)
         if outcome is not None:

@@ -1,4 +1,4 @@
-"""What may a leg's program wish for?
+"""Effects that the program of a leg yields, for the switch to carry out.
 
 A program (see `leg.py`) yields one effect at a time and is resumed with the result named beside it
 (see `results.py`). One that takes time may be answered by an interrupt instead. Times in seconds.
@@ -66,7 +66,7 @@ class Complain:
     url: str = ""
 
 
-# --- the ear and the mouth of this leg ---------------------------------------------------------
+# --- what this leg hears and says --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class LeaveQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinRoom:
+class JoinConference:
     """Enter a conference. → `Joined`"""
 
     name: str
@@ -203,11 +203,11 @@ class JoinRoom:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Talk in the room. → `LeftRoom` when it has ended or threw the leg out"""
+    """Talk in the conference. → `LeftConference` when it has ended or threw the leg out"""
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveRoom:
+class LeaveConference:
     """Go. → None"""
 
 
@@ -250,6 +250,6 @@ class Refer:
 
 Effect = (
     Fetch | Send | Notify | Opened | Complain | PickUp | Hear | Capture | StopCapture | Ring
-    | TakeFromQueue | AbandonDial | JoinQueue | Look | Bridge | LeaveQueue | JoinRoom | Stay
-    | LeaveRoom | Now | SendText | Background | Refer
+    | TakeFromQueue | AbandonDial | JoinQueue | Look | Bridge | LeaveQueue | JoinConference | Stay
+    | LeaveConference | Now | SendText | Background | Refer
 )  # fmt: skip

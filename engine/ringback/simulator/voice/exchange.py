@@ -1,4 +1,4 @@
-"""The telephone network in one object: what REST, the control API and the kernel may ask of it.
+"""Telephone exchange of an account: what REST, the control API and the kernel ask of it.
 
 Everything happens in one thread at one moment of virtual time. Methods return once the change is
 made; what follows from it (requests, callbacks, further changes) goes out through the kernel.
@@ -8,23 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ringback.simulator.voice.bridges import Bridges
-from ringback.simulator.voice.conferences import Rooms, room_script
-from ringback.simulator.voice.dialler import Dialler
-from ringback.simulator.voice.effects import Refer, SendText
-from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.lifecycle import Lifecycle
-from ringback.simulator.voice.listening import Ears
-from ringback.simulator.voice.ports import (
-    Callback,
-    CallOptions,
-    Fields,
-    Kernel,
-    RecordingSpec,
-    Script,
-)
-from ringback.simulator.voice.queues import Lines
-from ringback.simulator.voice.recorder import Recorder
-from ringback.simulator.voice.records import (
+from ringback.simulator.voice.call_records import (
     Call,
     Conference,
     Member,
@@ -33,6 +17,22 @@ from ringback.simulator.voice.records import (
     Recording,
     Transcription,
 )
+from ringback.simulator.voice.conferences import Conferences, conference_script
+from ringback.simulator.voice.dialler import Dialler
+from ringback.simulator.voice.effects import Refer, SendText
+from ringback.simulator.voice.legs import Leg
+from ringback.simulator.voice.lifecycle import Lifecycle
+from ringback.simulator.voice.listening import Listener
+from ringback.simulator.voice.ports import (
+    Callback,
+    CallOptions,
+    Fields,
+    Kernel,
+    RecordingSpec,
+    Script,
+)
+from ringback.simulator.voice.queues import Queues
+from ringback.simulator.voice.recorder import Recorder
 from ringback.simulator.voice.results import Referred, Rescripted, Texted
 from ringback.simulator.voice.switch import ExchangeError, Switch
 from ringback.simulator.voice.view import view
@@ -51,12 +51,12 @@ class Exchange:
         self.switch = Switch(kernel, account_sid)
         self.lifecycle = Lifecycle(self.switch)
         self.recorder = Recorder(self.switch, self.lifecycle)
-        self.ears = Ears(self.switch, self.recorder)
+        self.listener = Listener(self.switch, self.recorder)
         self.bridges = Bridges(self.switch, self.recorder)
         self.dialler = Dialler(self.switch, self.lifecycle, self.bridges)
-        self.lines = Lines(self.switch, self.bridges)
-        self.rooms = Rooms(self.switch, self.recorder, self.ears)
-        self.ears.star = self._star
+        self.queueing = Queues(self.switch, self.bridges)
+        self.conferencing = Conferences(self.switch, self.recorder, self.listener)
+        self.listener.star = self._star
         self.switch.handlers[SendText] = self._text
         self.switch.handlers[Refer] = lambda leg, effect: Referred(
             leg.call.from_.startswith("sip:")
@@ -71,11 +71,11 @@ class Exchange:
 
     @property
     def queues(self) -> dict[str, Queue]:
-        return self.lines.queues
+        return self.queueing.queues
 
     @property
     def conferences(self) -> dict[str, Conference]:
-        return self.rooms.conferences
+        return self.conferencing.conferences
 
     @property
     def recordings(self) -> dict[str, Recording]:
@@ -87,7 +87,7 @@ class Exchange:
 
     def view(self, call_sid: str) -> dict[str, Any]:
         """What the call is doing, and what it has heard so far."""
-        return view(self.switch.find(call_sid), self.lines, self.rooms, self.kernel.date)
+        return view(self.switch.find(call_sid), self.queueing, self.conferencing, self.kernel.date)
 
     # --- calls, as REST makes and changes them ---
 
@@ -160,7 +160,7 @@ class Exchange:
         del self.switch.legs[call_sid]
         self.kernel.changed("call", call_sid)
 
-    # --- hands: what people do with phones ---
+    # --- what people do with phones ---
 
     def ring_in(
         self,
@@ -193,13 +193,13 @@ class Exchange:
 
     def press(self, call_sid: str, keys: str) -> None:
         """Press keys at that end of the call; `w` waits half a second."""
-        self.ears.press(self._live(call_sid), keys)
+        self.listener.press(self._live(call_sid), keys)
 
     def speak(
         self, call_sid: str, text: str, confidence: float = 0.9, seconds: float | None = None
     ) -> None:
         """Say something at that end of the call. `seconds` None = as long as it takes to say."""
-        self.ears.speak(self._live(call_sid), text, confidence, seconds)
+        self.listener.speak(self._live(call_sid), text, confidence, seconds)
 
     def hang_up(self, call_sid: str) -> None:
         """Hang up at that end of the call."""
@@ -225,32 +225,32 @@ class Exchange:
     # --- queues ---
 
     def create_queue(self, name: str, max_size: int = 1000) -> Queue:
-        return self.lines.create(name, max_size)
+        return self.queueing.create(name, max_size)
 
     def update_queue(self, sid: str, name: str | None = None, max_size: int | None = None) -> Queue:
-        return self.lines.update(sid, name, max_size)
+        return self.queueing.update(sid, name, max_size)
 
     def delete_queue(self, sid: str) -> None:
-        self.lines.delete(sid)
+        self.queueing.delete(sid)
 
     def member(self, queue_sid: str, which: str) -> Member:
         """A waiting caller, by CallSid or as `Front`."""
-        return self.lines.member(queue_sid, which)
+        return self.queueing.member(queue_sid, which)
 
     def dequeue(self, queue_sid: str, which: str, url: str, method: str = "POST") -> Member:
         """Take a caller out of line; the call runs the document at `url`."""
-        return self.lines.dequeue(queue_sid, which, Script(url, method))
+        return self.queueing.dequeue(queue_sid, which, Script(url, method))
 
     # --- conferences ---
 
     def end_conference(self, sid: str) -> Conference:
         """Everyone leaves and goes on with the own document."""
-        room = self.rooms.find(sid)
-        self.switch.post(lambda: self.rooms.close(room, "conference-ended-via-api"))
-        return room
+        conference = self.conferencing.find(sid)
+        self.switch.post(lambda: self.conferencing.close(conference, "conference-ended-via-api"))
+        return conference
 
     def participant(self, conference: str, call_or_label: str) -> Participant:
-        return self.rooms.participant(self.rooms.find(conference), call_or_label)
+        return self.conferencing.participant(self.conferencing.find(conference), call_or_label)
 
     def update_participant(
         self,
@@ -266,10 +266,10 @@ class Exchange:
         hold_method: str = "GET",
     ) -> Participant:
         """Mute, hold, coach. On hold the participant hears the document at `hold_url` once."""
-        room = self.rooms.find(conference)
-        who = self.rooms.participant(room, call_or_label)
-        self.rooms.update(
-            room,
+        found = self.conferencing.find(conference)
+        who = self.conferencing.participant(found, call_or_label)
+        self.conferencing.update(
+            found,
             who,
             muted=muted,
             hold=hold,
@@ -278,27 +278,27 @@ class Exchange:
             call_sid_to_coach=call_sid_to_coach,
         )
         if hold and hold_url:
-            self.rooms.play(room, [who.call_sid], Script(hold_url, hold_method))
+            self.conferencing.play(found, [who.call_sid], Script(hold_url, hold_method))
         return who
 
     def announce(
         self, conference: str, url: str, method: str = "POST", call_or_label: str = ""
     ) -> None:
-        """Play a document to a room, or to one in it."""
-        room = self.rooms.find(conference)
+        """Play a document to a conference, or to one in it."""
+        found = self.conferencing.find(conference)
         if call_or_label:
-            sids = [self.rooms.participant(room, call_or_label).call_sid]
+            sids = [self.conferencing.participant(found, call_or_label).call_sid]
         else:
-            sids = list(room.participants)
-        self.rooms.play(room, sids, Script(url, method))
+            sids = list(found.participants)
+        self.conferencing.play(found, sids, Script(url, method))
 
     def kick(self, conference: str, call_or_label: str) -> None:
-        """Remove someone from a room, which ends that call."""
-        room = self.rooms.find(conference)
-        leg = self.switch.find(self.rooms.participant(room, call_or_label).call_sid)
+        """Remove someone from a conference, which ends that call."""
+        found = self.conferencing.find(conference)
+        leg = self.switch.find(self.conferencing.participant(found, call_or_label).call_sid)
 
         def out() -> None:
-            self.rooms.leave(leg, kicked=True)
+            self.conferencing.leave(leg, kicked=True)
             self.lifecycle.end(leg, "completed")
 
         self.switch.post(out)
@@ -313,13 +313,13 @@ class Exchange:
         options: CallOptions | None = None,
         events: Callback | None = None,
     ) -> Call:
-        """Call somebody into a room, by its SID or by a name, which makes the room.
+        """Call somebody into a conference, by its SID or by a name, which makes it.
 
         `attributes` are those of TwiML's Conference noun.
         """
         known = self.conferences.get(conference)
         name = known.friendly_name if known else conference
-        return self.place(to, from_, room_script(name, attributes, events), options)
+        return self.place(to, from_, conference_script(name, attributes, events), options)
 
     # --- recordings ---
 
@@ -347,7 +347,7 @@ class Exchange:
         if link is not None and link.star and link.near is leg:
             self.bridges.part(link)
         else:
-            self.rooms.star(leg)
+            self.conferencing.star(leg)
 
     def _text(self, leg: Leg, effect: SendText) -> Texted:
         call = leg.call

@@ -1,4 +1,4 @@
-"""How do Gather and Record listen to the caller?
+"""The verbs Gather and Record: how they listen to the caller.
 
 https://www.twilio.com/docs/voice/twiml/gather and https://www.twilio.com/docs/voice/twiml/record.
 """

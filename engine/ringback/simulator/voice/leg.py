@@ -1,4 +1,4 @@
-"""What does one leg of a call do, from its first document to its end?
+"""Program of one leg of a call, from its first document to its end.
 
 A program is a generator without clock or sockets. It yields an effect (`effects.py`); its driver
 resumes it with the result (`results.py`) once that is known, or earlier with an interrupt:
@@ -7,9 +7,9 @@ resumes it with the result (`results.py`) once that is known, or earlier with an
     effect = next(program)                      # Fetch(url=…, purpose="call")
     effect = program.send(answer)               # PickUp()
     effect = program.send(None)                 # Hear(kind="say", text="Hello", seconds=0.5)
-    effect = program.send(HungUp())             # the caller is gone: StopIteration, or Send(…)
+    effect = program.send(HungUp())             # the caller hung up: StopIteration, or Send(…)
 
-A leg that is gone may still yield `Send`, `Look` and the closing effects; whatever takes time is
+A leg that has ended may still yield `Send`, `Look` and the closing effects; whatever takes time is
 then answered by `HungUp` again.
 """
 

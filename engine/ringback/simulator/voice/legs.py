@@ -1,11 +1,12 @@
-"""What does the switch know of one leg, beyond what REST shows of its call?"""
+"""State of a leg in the switch, beyond what REST shows of its call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ringback.simulator.voice.call_records import Call, Heard, Recording
 from ringback.simulator.voice.documents import Program
-from ringback.simulator.voice.effects import Capture, Effect, JoinRoom, Opened
+from ringback.simulator.voice.effects import Capture, Effect, JoinConference, Opened
 from ringback.simulator.voice.ports import (
     NOBODY,
     Answer,
@@ -16,7 +17,6 @@ from ringback.simulator.voice.ports import (
     Script,
     Timer,
 )
-from ringback.simulator.voice.records import Call, Heard, Recording
 from ringback.simulator.voice.results import Dialed
 
 
@@ -36,7 +36,7 @@ class Leg:
     """One end of the telephone network and the program that runs on it.
 
     `effect` is what the program waits for; `turn` counts its steps, so that a wake-up which comes
-    too late can be told from one that is due. A leg without a program is somebody's dialled party.
+    too late is known for one. A leg without a program is somebody's dialled party.
     `waits` says what may take it out of its wait documents. `far` is the other end of a call from
     one of our numbers to another, `hops` how many such calls led here.
     """
@@ -52,7 +52,7 @@ class Leg:
     turn: int = 0
     timer: Timer | None = None
     timers: dict[str, Timer] = field(default_factory=dict)
-    gone: bool = False
+    ended: bool = False
     keys: str = ""
     say: str = ""
     heard: list[Heard] = field(default_factory=list)
@@ -66,11 +66,11 @@ class Leg:
     dialling: Attempt | None = None
     dialed: Dialed | None = None
     capture: "Capturing | None" = None
-    waits: Literal["", "queue", "room"] = ""
+    waits: Literal["", "queue", "conference"] = ""
     queue_sid: str = ""
     taker: "Leg | None" = None
-    room_sid: str = ""
-    room: JoinRoom | None = None
+    conference_sid: str = ""
+    conference: JoinConference | None = None
     recordings: list[Recording] = field(default_factory=list)
     streams: dict[tuple[str, str], tuple[str, Callback]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""How is a call born, how does it ring, and how does it end?
+"""Life cycle of a call: created, ringing, answered, ended.
 
 Calls in: a person rings one of our numbers. Calls out: placed over REST, or dialled by another leg.
 States and events of https://www.twilio.com/docs/voice/api/call-resource.
@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice import params
+from ringback.simulator.voice.call_records import Call, Direction
 from ringback.simulator.voice.documents import Finish
 from ringback.simulator.voice.effects import PickUp
 from ringback.simulator.voice.legs import Leg
@@ -16,11 +17,10 @@ from ringback.simulator.voice.ports import (
     CallOptions,
     Detection,
     Handset,
+    Notice,
     Script,
-    Tell,
     Trouble,
 )
-from ringback.simulator.voice.records import Call, Direction
 from ringback.simulator.voice.results import HungUp
 from ringback.simulator.voice.switch import ExchangeError, Switch
 
@@ -178,7 +178,7 @@ class Lifecycle:
 
     def pick_up(self, leg: Leg) -> None:
         """Our side answers an inbound call, if it still rings."""
-        if leg.call.direction == "inbound" and leg.call.status == "ringing" and not leg.gone:
+        if leg.call.direction == "inbound" and leg.call.status == "ringing" and not leg.ended:
             self._connected(leg)
             leg.answered()
 
@@ -198,8 +198,8 @@ class Lifecycle:
         self.switch.later(leg, "limit", rest, lambda: self._too_long(leg))
 
     def _too_long(self, leg: Leg) -> None:
-        told = "the call ended at its maximum duration"
-        self.kernel.trouble(Trouble(32015, "warning", told, leg.sid))
+        problem = "the call ended at its maximum duration"
+        self.kernel.trouble(Trouble(32015, "warning", problem, leg.sid))
         self.end(leg, "completed")
 
     # --- machines ---
@@ -222,8 +222,10 @@ class Lifecycle:
             elif detection.callback:
                 account = self.switch.account_sid
                 fields = params.machine(leg.call, account, round(seconds * 1000))
-                told = Tell(detection.callback, detection.callback_method, fields, "amd", leg.sid)
-                self.kernel.tell(told)
+                notice = Notice(
+                    detection.callback, detection.callback_method, fields, "amd", leg.sid
+                )
+                self.kernel.notify(notice)
 
         self.switch.later(leg, "detect", seconds, decided)
 
@@ -260,7 +262,9 @@ class Lifecycle:
                     ("RecordingDuration", str(done.duration or 0)),
                 )
         call.sequence += 1
-        self.kernel.tell(Tell(leg.status.url, leg.status.method, fields, "call-status", call.sid))
+        self.kernel.notify(
+            Notice(leg.status.url, leg.status.method, fields, "call-status", call.sid)
+        )
 
     def recording_url(self, sid: str) -> str:
         """Where a recording can be heard."""
@@ -283,7 +287,7 @@ class Lifecycle:
         call.status = status
         call.ended_at = call.updated_at = self.kernel.now()
         call.sip_code = SIP_CODES[status]
-        leg.gone = True
+        leg.ended = True
         for name in tuple(leg.timers):
             leg.stop(name)
         self.switch.interrupt(leg, HungUp())

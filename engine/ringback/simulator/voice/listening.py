@@ -1,12 +1,12 @@
-"""What does a leg hear, and what do the hands at it press and say?"""
+"""Sound that a leg hears, and the keys and speech of the person at it."""
 
 import math
 from collections.abc import Callable
 
+from ringback.simulator.voice.call_records import Heard
 from ringback.simulator.voice.effects import Capture, Hear, StopCapture
 from ringback.simulator.voice.legs import Capturing, Leg
 from ringback.simulator.voice.recorder import Recorder
-from ringback.simulator.voice.records import Heard
 from ringback.simulator.voice.results import Elapsed, Key, Recorded, Speech
 from ringback.simulator.voice.sounds import spoken_seconds
 from ringback.simulator.voice.switch import PENDING, ExchangeError, Switch
@@ -18,7 +18,7 @@ MOST_KEYS = 100
 MOST_HEARD = 1000
 
 
-class Ears:
+class Listener:
     """Plays to legs, and brings keys and words to whatever listens there."""
 
     def __init__(self, switch: Switch, recorder: Recorder) -> None:
@@ -30,8 +30,6 @@ class Ears:
         switch.handlers[Capture] = self._capture
         switch.handlers[StopCapture] = self._stop_capture
         recorder.lifecycle.started.append(self._dialled_digits)
-
-    # --- mouth to ear ---
 
     def hear(self, leg: Leg, kind: str, text: str = "") -> None:
         """Note what is played to a leg."""
@@ -46,7 +44,7 @@ class Ears:
         if effect.kind != "silence":
             self.hear(leg, effect.kind, effect.text)
         if leg.far is not None:
-            self._tell_far(leg.far, effect)
+            self._play_to_far(leg.far, effect)
         if effect.seconds is not None:
             self.switch.expire(leg, effect.seconds, Elapsed())
         if effect.keys and leg.keys:
@@ -56,7 +54,7 @@ class Ears:
             self._say_prepared(leg)
         return PENDING
 
-    def _tell_far(self, far: Leg, effect: Hear) -> None:
+    def _play_to_far(self, far: Leg, effect: Hear) -> None:
         """What one of our numbers plays, the other of them hears at the end of it."""
         if effect.kind not in {"say", "tones"} or effect.seconds is None:
             return
@@ -78,7 +76,7 @@ class Ears:
         """Press keys one after the other; `w` waits half a second, `W` a second.
 
         Keys reach whatever listens at that moment; when nothing does, they are lost.
-        Raises ExchangeError for other letters.
+        Raises ExchangeError for other characters.
         """
         wrong = [key for key in keys if key not in KEYS and key not in PAUSES]
         if wrong or len(keys) > MOST_KEYS:

@@ -1,4 +1,4 @@
-"""Which fields does each voice request carry? Pure functions from records to pairs.
+"""Fields of each voice request: pure functions from records to pairs.
 
 Field sets of https://www.twilio.com/docs/voice/twiml#request-parameters and the pages of the verbs.
 """
@@ -9,8 +9,14 @@ from datetime import datetime
 from email.utils import format_datetime
 
 from ringback import runtime
+from ringback.simulator.voice.call_records import (
+    Call,
+    Conference,
+    Participant,
+    Recording,
+    Transcription,
+)
 from ringback.simulator.voice.ports import Fields
-from ringback.simulator.voice.records import Call, Conference, Participant, Recording, Transcription
 from ringback.simulator.voice.results import Dialed, Recorded, Standing
 
 API_VERSION = "2010-04-01"
@@ -206,15 +212,19 @@ def machine(call: Call, account_sid: str, milliseconds: int) -> Fields:
 
 
 def conference_event(
-    room: Conference, account_sid: str, event: str, at: datetime, who: Participant | None = None
+    conference: Conference,
+    account_sid: str,
+    event: str,
+    at: datetime,
+    who: Participant | None = None,
 ) -> Fields:
     """A conference status callback; events about a participant carry that one's settings."""
     fields = [
-        ("ConferenceSid", room.sid),
-        ("FriendlyName", room.friendly_name),
+        ("ConferenceSid", conference.sid),
+        ("FriendlyName", conference.friendly_name),
         ("AccountSid", account_sid),
         ("Timestamp", rfc2822(at)),
-        ("SequenceNumber", str(room.sequence)),
+        ("SequenceNumber", str(conference.sequence)),
         ("StatusCallbackEvent", event),
     ]
     if who is not None:
@@ -230,8 +240,8 @@ def conference_event(
             fields.append(("ParticipantLabel", who.label))
     if event == "conference-end":
         fields += [
-            ("ReasonConferenceEnded", room.reason_ended),
-            ("CallSidEndingConference", room.call_sid_ending),
+            ("ReasonConferenceEnded", conference.reason_ended),
+            ("CallSidEndingConference", conference.call_sid_ending),
         ]
     return tuple(fields)
 

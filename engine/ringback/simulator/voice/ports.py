@@ -1,4 +1,4 @@
-"""What does the exchange ask of the world, and in which words?
+"""Interfaces of the exchange to its surroundings, and the data that cross them.
 
 The exchange has no clock, no chance and no sockets: a `Kernel` lends them. Every call into the
 exchange and every callback out of it happens in one thread, at one moment of virtual time.
@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Notice:
     """A notification: its reply has no influence.
 
     `kind`: call-status recording-status conference transcription amd partial-speech stream.
@@ -101,7 +101,7 @@ Outcome = Literal["answer", "busy", "no-answer", "failed", "manual", "machine", 
 class Handset:
     """How a phone behaves when it is rung.
 
-    `manual` rings until a hand answers or declines. `talk_seconds` after answering it hangs up;
+    `manual` rings until somebody answers or declines. `talk_seconds` after answering it hangs up;
     None stays on. `keys` and `say` come when the leg first listens; `w` in keys is half a second.
     """
 
@@ -125,7 +125,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where to tell of something, and of which events."""
+    """Where to report something, and which events of it."""
 
     url: str = ""
     method: str = "POST"
@@ -184,7 +184,7 @@ class Kernel(Protocol):
     def ask(self, request: Ask, then: Callable[[Answer], None]) -> Timer:
         """Make an instruction request; `then` gets its answer later, or never when cancelled."""
 
-    def tell(self, request: Tell) -> None:
+    def notify(self, request: Notice) -> None:
         """Make a notification request, soon, as faults and connections allow."""
 
     def trouble(self, trouble: Trouble) -> None:

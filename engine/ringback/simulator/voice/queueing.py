@@ -1,4 +1,4 @@
-"""What becomes of a caller in a queue? https://www.twilio.com/docs/voice/twiml/enqueue"""
+"""The verb Enqueue: the caller in a queue. https://www.twilio.com/docs/voice/twiml/enqueue"""
 
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice import params
@@ -45,8 +45,8 @@ def enqueue(verb: Element, page: Page) -> Program[Outcome]:
     name = verb.get("workflowSid") or verb.text
     code = 14204 if not name else 14205 if len(name) > LONGEST_NAME else 0
     if code:
-        told = f"a queue name has 1 to {LONGEST_NAME} characters; this one has {len(name)}"
-        yield from do(Complain(code, "error", told, page.base))
+        problem = f"a queue name has 1 to {LONGEST_NAME} characters; this one has {len(name)}"
+        yield from do(Complain(code, "error", problem, page.base))
         return _after(verb, page, "error", "", 0)
     try:
         wait_url = page.optional(verb.get("waitUrl"), 14202)

@@ -1,4 +1,4 @@
-"""Who waits in which queue, and who takes them out?
+"""Queues of callers: who waits in which, and who takes them out.
 
 https://www.twilio.com/docs/voice/twiml/enqueue, /queue and the Queue resource of the REST API.
 """
@@ -6,10 +6,10 @@ https://www.twilio.com/docs/voice/twiml/enqueue, /queue and the Queue resource o
 from dataclasses import dataclass
 
 from ringback.simulator.voice.bridges import Bridges
+from ringback.simulator.voice.call_records import Member, Queue
 from ringback.simulator.voice.effects import Bridge, JoinQueue, LeaveQueue, Look, TakeFromQueue
 from ringback.simulator.voice.legs import Leg, Link
 from ringback.simulator.voice.ports import Fields, Script
-from ringback.simulator.voice.records import Member, Queue
 from ringback.simulator.voice.results import (
     Bridged,
     Dequeued,
@@ -27,7 +27,7 @@ MOST_WAITING = 5000
 class Taking:
     """A Dial Queue at work: whom it took, or that it still waits for one."""
 
-    lines: "Lines"
+    queueing: "Queues"
     agent: Leg
     effect: TakeFromQueue
     queue: Queue
@@ -43,20 +43,20 @@ class Taking:
     def dialed(self, link: Link | None) -> Dialed:
         if link is None or self.member is None:
             return Dialed("no-answer", queue=self.fields("queue-empty"))
-        seconds = self.lines.bridges.seconds(link)
+        seconds = self.queueing.bridges.seconds(link)
         sid, length = "", 0
         if link.recording is not None:
             sid, length = link.recording.sid, link.recording.duration or 0
-        url = self.lines.bridges.recorder.lifecycle.recording_url(sid) if sid else ""
+        url = self.queueing.bridges.recorder.lifecycle.recording_url(sid) if sid else ""
         fields = self.fields("bridged")
         return Dialed("completed", self.member.sid, seconds, True, sid, url, length, fields)
 
     def abandon(self) -> Dialed:
-        """The agent is gone or taken elsewhere."""
-        return self.lines.abandon(self)
+        """The agent hung up or is taken elsewhere."""
+        return self.queueing.abandon(self)
 
 
-class Lines:
+class Queues:
     """All queues of the account."""
 
     def __init__(self, switch: Switch, bridges: Bridges) -> None:
@@ -180,7 +180,7 @@ class Lines:
         if leg.link is not None:
             self.bridges.part(leg.link)
         elif leg.taker is not None:
-            # Gone before the bridge: the agent gets the next one, or waits on.
+            # Left before the bridge: the agent gets the next one, or waits on.
             taking, leg.taker = leg.taker.dialling, None
             if isinstance(taking, Taking) and taking.member is leg:
                 taking.member = None
@@ -189,7 +189,7 @@ class Lines:
     def _bridge(self, leg: Leg, effect: Bridge) -> object:
         agent, leg.taker = leg.taker, None
         taking = agent.dialling if agent is not None else None
-        if agent is None or agent.gone or not isinstance(taking, Taking):
+        if agent is None or agent.ended or not isinstance(taking, Taking):
             return Bridged(talked=False)
         self.bridges.join(
             agent,

@@ -1,4 +1,4 @@
-"""What is recorded, when is it ready, and who is told?
+"""Recorder of calls: what is recorded, when it is ready, and its callbacks.
 
 https://www.twilio.com/docs/voice/api/recording: a recording is in progress, then processed, then
 completed; one without sound is absent. Transcriptions follow on the recordings of Record.
@@ -7,11 +7,11 @@ completed; one without sound is absent. Transcriptions follow on the recordings 
 import math
 
 from ringback.simulator.voice import params
+from ringback.simulator.voice.call_records import Recording, Transcription
 from ringback.simulator.voice.effects import Background
 from ringback.simulator.voice.legs import Leg
 from ringback.simulator.voice.lifecycle import Lifecycle
-from ringback.simulator.voice.ports import Callback, RecordingSpec, Tell, Trouble
-from ringback.simulator.voice.records import Recording, Transcription
+from ringback.simulator.voice.ports import Callback, Notice, RecordingSpec, Trouble
 from ringback.simulator.voice.switch import ExchangeError, Switch
 
 PROCESS_SECONDS = 1.0
@@ -51,7 +51,7 @@ class Recorder:
         )
         self.recordings[recording.sid] = recording
         self._callbacks[recording.sid] = spec.callback
-        self._tell(recording, "in-progress")
+        self._notify(recording, "in-progress")
         leg = self.switch.legs.get(call)
         if leg is not None:
             leg.recordings.append(recording)
@@ -65,13 +65,13 @@ class Recorder:
             seconds = self._elapsed(recording)
         if seconds <= 0:
             recording.duration, recording.error_code = 0, SILENT
-            self._tell(recording, "absent")
+            self._notify(recording, "absent")
             return
         recording.duration = max(1, math.ceil(round(seconds, 3)))
         recording.status = "processing"
         recording.updated_at = self.kernel.now()
         self.kernel.changed("recording", recording.sid)
-        done = lambda: self._tell(recording, "completed")  # noqa: E731
+        done = lambda: self._notify(recording, "completed")  # noqa: E731
         self.kernel.after(PROCESS_SECONDS, lambda: self.switch.post(done))
 
     def _elapsed(self, recording: Recording) -> float:
@@ -81,7 +81,7 @@ class Recorder:
             paused += now - began
         return now - recording.started_at - paused
 
-    def _tell(self, recording: Recording, status: str) -> None:
+    def _notify(self, recording: Recording, status: str) -> None:
         recording.status = status
         recording.updated_at = self.kernel.now()
         self.kernel.changed("recording", recording.sid)
@@ -92,8 +92,8 @@ class Recorder:
             account = self.switch.account_sid
             fields = params.recording_status(recording, account, url, status, started)
             about = recording.call_sid or recording.conference_sid
-            told = Tell(callback.url, callback.method, fields, "recording-status", about)
-            self.kernel.tell(told)
+            notice = Notice(callback.url, callback.method, fields, "recording-status", about)
+            self.kernel.notify(notice)
 
     def update(self, sid: str, status: str, behavior: str = "silence") -> Recording:
         """REST pauses, resumes or stops a recording. Raises ExchangeError."""
@@ -132,7 +132,7 @@ class Recorder:
 
     def _background(self, leg: Leg, effect: Background) -> None:
         if effect.kind == "Recording":
-            if effect.record is not None and not leg.gone:
+            if effect.record is not None and not leg.ended:
                 self.start(effect.record, call=leg.sid)
             elif effect.what == "stop":
                 for recording in leg.recordings:
@@ -159,7 +159,7 @@ class Recorder:
                 ("CallSid", leg.sid),
                 *params.stream(name, sid, event, self.kernel.date(self.kernel.now())),
             )
-            self.kernel.tell(Tell(callback.url, callback.method, fields, "stream", leg.sid))
+            self.kernel.notify(Notice(callback.url, callback.method, fields, "stream", leg.sid))
 
     # --- words ---
 
@@ -174,8 +174,8 @@ class Recorder:
         seconds = recording.duration or 0
         good = 2 < seconds < 120
         if not good:
-            told = f"a recording of {seconds} s is not transcribed: more than 2, less than 120"
-            self.kernel.trouble(Trouble(NOT_TRANSCRIBABLE, "warning", told, leg.sid))
+            problem = f"a recording of {seconds} s is not transcribed: more than 2, less than 120"
+            self.kernel.trouble(Trouble(NOT_TRANSCRIBABLE, "warning", problem, leg.sid))
 
         def done() -> None:
             text = " ".join(recording.words) if good else ""
@@ -191,6 +191,6 @@ class Recorder:
                 url = self.kernel.address(path)
                 sound = self.lifecycle.recording_url(recording.sid)
                 fields = params.transcription(leg.call, account, result, url, sound)
-                self.kernel.tell(Tell(callback, "POST", fields, "transcription", leg.sid))
+                self.kernel.notify(Notice(callback, "POST", fields, "transcription", leg.sid))
 
         self.kernel.after(TRANSCRIBE_SECONDS, lambda: self.switch.post(done))

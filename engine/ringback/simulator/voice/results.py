@@ -1,4 +1,4 @@
-"""What can a leg's program be told: the results of its effects, and what cuts them short.
+"""Results of a leg's effects, and the interrupts that cut them short.
 
 Times are in seconds.
 """
@@ -81,7 +81,7 @@ class Bridged:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """In the room. `waiting` = it has not started. `sid` empty = no place, see `code`."""
+    """In the conference. `waiting` = it has not started. `sid` empty = no place, see `code`."""
 
     sid: str
     waiting: bool
@@ -89,8 +89,8 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftRoom:
-    """The leg is out of the room and lives on."""
+class LeftConference:
+    """The leg is out of the conference and goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Referred:
 
 @dataclass(frozen=True, slots=True)
 class HungUp:
-    """The leg is gone. The program may still send what is due, then it ends."""
+    """The leg has ended. The program may still send what is due, then it ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +131,13 @@ class Dequeued:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomChanged:
+class ConferenceChanged:
     """The conference that the leg waits in has started, or ended before it did."""
 
     running: bool
 
 
-Interrupt = HungUp | Rescripted | Dequeued | RoomChanged
+Interrupt = HungUp | Rescripted | Dequeued | ConferenceChanged
 
 
 class Interrupted(Exception):

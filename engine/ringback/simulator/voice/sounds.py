@@ -1,4 +1,4 @@
-"""How long does it take to say this? One deterministic guess for every kind of sound."""
+"""Length of sounds: one deterministic guess for every kind."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from ringback.simulator.twiml import Element
 from ringback.simulator.voice.documents import Page
 from ringback.simulator.voice.effects import Hear
 
-LETTERS_PER_SECOND = 15
+CHARACTERS_PER_SECOND = 15
 SHORTEST = 0.5
 PLAY_SECONDS = 5.0
 TONE_SECONDS = 0.25
@@ -20,7 +20,7 @@ APOLOGY = "We are sorry, an application error has occurred. Goodbye."
 
 def spoken_seconds(text: str) -> float:
     """Seconds that a voice takes for a text."""
-    return max(SHORTEST, round(len(text) / LETTERS_PER_SECOND, 1))
+    return max(SHORTEST, round(len(text) / CHARACTERS_PER_SECOND, 1))
 
 
 def tones_seconds(keys: str) -> float:

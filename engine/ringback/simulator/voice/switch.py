@@ -1,4 +1,4 @@
-"""Who resumes which leg, when, and with what? The heart of the exchange.
+"""Switch: it runs the programs of the legs, and resumes each with the results of its effects.
 
 Every change goes through one agenda, first come, first served: while a program runs, nothing else
 does, so a leg that hangs up in the middle of another's step is dealt with after that step.
@@ -26,8 +26,14 @@ from ringback.simulator.voice.effects import (
     TakeFromQueue,
 )
 from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.ports import Answer, Ask, Fields, Kernel, Tell, Trouble, pairs
-from ringback.simulator.voice.results import Dequeued, HungUp, Interrupt, Interrupted, RoomChanged
+from ringback.simulator.voice.ports import Answer, Ask, Fields, Kernel, Notice, Trouble, pairs
+from ringback.simulator.voice.results import (
+    ConferenceChanged,
+    Dequeued,
+    HungUp,
+    Interrupt,
+    Interrupted,
+)
 
 PENDING = object()
 LASTING = (Fetch, Hear, Capture, Ring, TakeFromQueue, Bridge, Stay)
@@ -119,14 +125,14 @@ class Switch:
     def interrupt(self, leg: Leg, event: Interrupt) -> None:
         """Cut short whatever the leg waits for.
 
-        What belongs to a queue or a room is dropped when the leg is out of it by then.
+        What belongs to a queue or a conference is dropped when the leg is out of it by then.
         """
 
         def cut() -> None:
             if leg.program is None or leg.effect is None:
                 return
-            if isinstance(event, Dequeued | RoomChanged):
-                if leg.waits != ("queue" if isinstance(event, Dequeued) else "room"):
+            if isinstance(event, Dequeued | ConferenceChanged):
+                if leg.waits != ("queue" if isinstance(event, Dequeued) else "conference"):
                     return
                 leg.waits = ""
             self._step(leg, event)
@@ -150,7 +156,7 @@ class Switch:
             except Interrupted as cut:
                 outcome = cut.event
                 break
-            if leg.gone and isinstance(effect, LASTING):
+            if leg.ended and isinstance(effect, LASTING):
                 result = HungUp()
                 continue
             result = self.handlers[type(effect)](leg, effect)
@@ -188,14 +194,14 @@ class Switch:
         def answered(answer: Answer) -> None:
             if answer.error or not 200 <= answer.status < 300:
                 code = answer.error or 11200
-                told = answer.message or f"the web server answered HTTP {answer.status}"
-                self.kernel.trouble(Trouble(code, "error", told, leg.sid, ask.url, ask, answer))
+                problem = answer.message or f"the web server answered HTTP {answer.status}"
+                self.kernel.trouble(Trouble(code, "error", problem, leg.sid, ask.url, ask, answer))
 
         self.kernel.ask(ask, lambda answer: self.post(lambda: answered(answer)))
 
     def _notify(self, leg: Leg, effect: Notify) -> None:
         fields = pairs(self.base(leg), effect.fields)
-        self.kernel.tell(Tell(effect.url, effect.method, fields, effect.kind, leg.sid))
+        self.kernel.notify(Notice(effect.url, effect.method, fields, effect.kind, leg.sid))
 
     def _opened(self, leg: Leg, effect: Opened) -> None:
         if len(leg.documents) < MOST_DOCUMENTS:

@@ -1,4 +1,4 @@
-"""What do the simple verbs do: Say, Play, Pause, Redirect, Hangup, Reject, Leave, Echo, Sms?"""
+"""The simple verbs: Say, Play, Pause, Redirect, Hangup, Reject, Leave, Echo, Sms."""
 
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice.documents import (
@@ -35,8 +35,8 @@ def speakable(verb: Element, page: Page) -> Program[bool]:
         yield from do(Complain(13520, "warning", "<Say> has no text to speak", page.base))
         return False
     if verb.name == "Say" and len(verb.text) > LONGEST_SPEECH:
-        told = f"<Say> has {len(verb.text)} characters; {LONGEST_SPEECH} may be spoken"
-        yield from do(Complain(13521, "warning", told, page.base))
+        problem = f"<Say> has {len(verb.text)} characters; {LONGEST_SPEECH} may be spoken"
+        yield from do(Complain(13521, "warning", problem, page.base))
         return False
     if verb.name == "Play" and not verb.text and not verb.get("digits"):
         raise Failure(11100, "<Play> names no sound to play", page.base)
@@ -85,8 +85,8 @@ def echo(verb: Element, page: Page) -> Program[Outcome]:
 def sms(verb: Element, page: Page) -> Program[Outcome]:
     """Send a text message from the call, and go to the action if there is one."""
     if not verb.text or len(verb.text) > LONGEST_TEXT:
-        told = f"<Sms> has {len(verb.text)} characters; 1 to {LONGEST_TEXT} can be sent"
-        yield from do(Complain(14103, "warning", told, page.base))
+        problem = f"<Sms> has {len(verb.text)} characters; 1 to {LONGEST_TEXT} can be sent"
+        yield from do(Complain(14103, "warning", problem, page.base))
         return None
     callback = page.optional(verb.get("statusCallback"))
     sent = yield from do(SendText(verb.get("to"), verb.get("from"), verb.text, callback))

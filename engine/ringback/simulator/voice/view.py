@@ -1,21 +1,23 @@
-"""What is that call doing right now? The answer of the control API, as plain JSON values."""
+"""State of a call for the control API, as plain JSON values."""
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from ringback import runtime
-from ringback.simulator.voice.conferences import Rooms
+from ringback.simulator.voice.conferences import Conferences
 from ringback.simulator.voice.effects import Capture, Fetch, Hear
 from ringback.simulator.voice.legs import Leg
-from ringback.simulator.voice.queues import Lines
+from ringback.simulator.voice.queues import Queues
 
 
-def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]) -> dict[str, Any]:
+def view(
+    leg: Leg, queueing: Queues, conferencing: Conferences, date: Callable[[float], datetime]
+) -> dict[str, Any]:
     """State, company and memory of one leg."""
     call = leg.call
-    queue = lines.queues.get(leg.queue_sid)
-    room = rooms.conferences.get(leg.room_sid)
+    queue = queueing.queues.get(leg.queue_sid)
+    conference = conferencing.conferences.get(leg.conference_sid)
     return {
         "sid": call.sid,
         "parent": call.parent_call_sid or None,
@@ -27,7 +29,7 @@ def view(leg: Leg, lines: Lines, rooms: Rooms, date: Callable[[float], datetime]
         "waiting_for": waiting_for(leg),
         "queue": queue.friendly_name if queue else None,
         "position": (queue.position(call.sid) or None) if queue else None,
-        "conference": room.friendly_name if room else None,
+        "conference": conference.friendly_name if conference else None,
         "with": leg.link.other(leg).sid if leg.link else None,
         "heard": [
             {"at": runtime.iso(date(h.at)), "kind": h.kind, "text": h.text} for h in leg.heard
@@ -47,7 +49,7 @@ def state(leg: Leg) -> str:
         return "ringing"
     if leg.link is not None:
         return "bridged"
-    if leg.room_sid:
+    if leg.conference_sid:
         return "conference"
     if leg.queue_sid:
         return "queued"

@@ -1,4 +1,4 @@
-"""What does an account hold about its calls? Plain records, changed by the exchange alone.
+"""Records of calls, queues, conferences and recordings, changed by the exchange alone.
 
 Times are seconds since the epoch in virtual time, None until they are known. REST pages of
 https://www.twilio.com/docs/voice/api describe the fields under the same names.
@@ -15,7 +15,7 @@ ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 class Call:
     """One leg. `status` takes the values of the REST API, so never `initiated`.
 
-    `answered_by_asked` = who answered is told with every request, since detection was waited for.
+    `answered_by_asked` = who answered stands in every request, since detection was waited for.
     """
 
     sid: str
@@ -100,7 +100,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Conference:
-    """A room. `init` until two are in it and one of them may start it."""
+    """A conference. `init` until two are in it and one of them may start it."""
 
     sid: str
     friendly_name: str

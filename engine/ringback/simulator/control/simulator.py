@@ -1,23 +1,23 @@
-"""What may be done to the box itself? Read its ledger, change its plan, move its clock."""
+"""Control of the simulator as a whole: its ledger, its fault plan, its clock."""
 
 import asyncio
 from typing import Any
 
 from starlette.responses import Response
 
-from ringback.simulator.control.wish import Hands, Wish, Wrong
+from ringback.simulator.control.request import ControlRequest, Routes, Wrong
 from ringback.simulator.faults import fault_from, faults_from
 from ringback.simulator.plan import check_fault, check_plan
 from ringback.simulator.world import World
 
 
-async def webhooks(world: World, wish: Wish) -> dict[str, Any]:
-    if "debugger_url" in wish.data:
-        world.debugger_url = wish.text("debugger_url", "")
-    if "events_url" in wish.data:
-        world.events_url = wish.text("events_url", "")
-    if "shared_key" in wish.data:
-        world.shared_key_signing = bool(wish.data["shared_key"])
+async def webhooks(world: World, request: ControlRequest) -> dict[str, Any]:
+    if "debugger_url" in request.data:
+        world.debugger_url = request.text("debugger_url", "")
+    if "events_url" in request.data:
+        world.events_url = request.text("events_url", "")
+    if "shared_key" in request.data:
+        world.shared_key_signing = bool(request.data["shared_key"])
     return {
         "debugger_url": world.debugger_url,
         "events_url": world.events_url,
@@ -27,21 +27,21 @@ async def webhooks(world: World, wish: Wish) -> dict[str, Any]:
     }
 
 
-async def ledger(world: World, wish: Wish) -> dict[str, Any]:
-    after = wish.query.get("after", "0")
+async def ledger(world: World, request: ControlRequest) -> dict[str, Any]:
+    after = request.query.get("after", "0")
     if not (after.isascii() and after.isdigit()):
         raise Wrong("'after' must be the number of an entry")
     return {
-        "entries": world.ledger.after(int(after[:12]), wish.query.get("kind", "")),
+        "entries": world.ledger.after(int(after[:12]), request.query.get("kind", "")),
         "last": world.ledger.last,
     }
 
 
-async def ledger_lines(world: World, wish: Wish) -> Response:
+async def ledger_lines(world: World, request: ControlRequest) -> Response:
     return Response("".join(world.ledger.lines()), media_type="application/x-ndjson")
 
 
-async def plan(world: World, wish: Wish) -> dict[str, Any]:
+async def plan(world: World, request: ControlRequest) -> dict[str, Any]:
     return {
         "faults": [fault.show() for fault in world.plan.faults],
         "messaging": world.messaging,
@@ -49,74 +49,74 @@ async def plan(world: World, wish: Wish) -> dict[str, Any]:
     }
 
 
-async def set_plan(world: World, wish: Wish) -> dict[str, Any]:
-    data = check_plan(wish.data)
+async def set_plan(world: World, request: ControlRequest) -> dict[str, Any]:
+    data = check_plan(request.data)
     world.plan.replace(faults_from(data.get("faults") or []))
     world.messaging = dict(data.get("messaging") or world.messaging)
     world.maton = dict(data.get("maton") or world.maton)
-    for number, wishes in (data.get("handsets") or {}).items():
-        world.handset(str(number)).set(dict(wishes or {}))
-    return await plan(world, wish)
+    for number, settings in (data.get("handsets") or {}).items():
+        world.handset(str(number)).set(dict(settings or {}))
+    return await plan(world, request)
 
 
-async def add_fault(world: World, wish: Wish) -> dict[str, Any]:
-    check_fault(wish.data, len(world.plan.faults))
-    world.plan.add(fault_from(wish.data, len(world.plan.faults)))
-    return await plan(world, wish)
+async def add_fault(world: World, request: ControlRequest) -> dict[str, Any]:
+    check_fault(request.data, len(world.plan.faults))
+    world.plan.add(fault_from(request.data, len(world.plan.faults)))
+    return await plan(world, request)
 
 
-async def drop_faults(world: World, wish: Wish) -> dict[str, Any]:
+async def drop_faults(world: World, request: ControlRequest) -> dict[str, Any]:
     world.plan.replace([])
-    return await plan(world, wish)
+    return await plan(world, request)
 
 
-async def clock(world: World, wish: Wish) -> dict[str, Any]:
-    hand = world.clock
+async def clock(world: World, request: ControlRequest) -> dict[str, Any]:
+    virtual = world.clock
     return {
-        "time": hand.shown().isoformat(),
-        "mode": "stepped" if hand.stepped else "real",
-        "speed": hand.speed,
-        "pending": hand.pending(),
+        "time": virtual.shown().isoformat(),
+        "mode": "stepped" if virtual.stepped else "real",
+        "speed": virtual.speed,
+        "pending": virtual.pending(),
     }
 
 
-async def move_clock(world: World, wish: Wish) -> dict[str, Any]:
+async def move_clock(world: World, request: ControlRequest) -> dict[str, Any]:
     ran = 0
-    if "speed" in wish.data:
+    if "speed" in request.data:
         if world.clock.stepped:
             raise Wrong("a stepped clock has no speed: advance it")
-        speed = wish.number("speed", 1.0)
+        speed = request.number("speed", 1.0)
         if not 0 < speed <= 1_000_000:
             raise Wrong("'speed' must lie between 0 and 1000000")
         world.clock.set_speed(speed)
-    if "advance" in wish.data:
-        seconds = wish.number("advance", 0.0)
+    if "advance" in request.data:
+        seconds = request.number("advance", 0.0)
         if not 0 <= seconds <= 400 * 86_400:
             raise Wrong("'advance' must be seconds, not negative, at most 400 days")
         ran = await world.clock.advance(seconds)
-    if wish.data.get("idle"):
+    if request.data.get("idle"):
         if not world.clock.stepped:
             raise Wrong("only a stepped clock can run until idle; POST /_sim/idle waits for that")
         ran = await world.clock.exhaust()
-    return {"ran": ran, **await clock(world, wish)}
+    return {"ran": ran, **await clock(world, request)}
 
 
-async def idle(world: World, wish: Wish) -> dict[str, Any]:
-    within = wish.number("within", 1.0)
+async def idle(world: World, request: ControlRequest) -> dict[str, Any]:
+    within = request.number("within", 1.0)
     try:
-        async with asyncio.timeout(min(wish.number("timeout", 30.0), 600.0)):
-            while world.courier.busy or world.clock.pending(within=within):
+        async with asyncio.timeout(min(request.number("timeout", 30.0), 600.0)):
+            while world.webhook_client.busy or world.clock.pending(within=within):
                 await asyncio.sleep(0.01)
     except TimeoutError:
         return {"idle": False}
     return {"idle": True}
 
 
-async def set_connection(world: World, wish: Wish) -> dict[str, Any]:
-    connection = world.connections.get(wish.path["id"])
+async def set_connection(world: World, request: ControlRequest) -> dict[str, Any]:
+    connection = world.connections.get(request.path["id"])
     if connection is None:
-        raise Wrong(f"there is no connection {wish.path['id']}", 404)
-    status = wish.text("status").upper()
+        raise Wrong(f"there is no connection {request.path['id']}", 404)
+    status = request.text("status").upper()
     if status not in ("ACTIVE", "PENDING", "FAILED", "EXPIRED"):
         raise Wrong("status must be ACTIVE, PENDING, FAILED or EXPIRED")
     connection.expired = status == "EXPIRED"
@@ -125,7 +125,7 @@ async def set_connection(world: World, wish: Wish) -> dict[str, Any]:
     return {"connection_id": connection.connection_id, "status": status}
 
 
-HANDS: Hands = (
+ROUTES: Routes = (
     ("POST", "/_sim/webhooks", webhooks),
     ("GET", "/_sim/ledger", ledger),
     ("GET", "/_sim/ledger.jsonl", ledger_lines),

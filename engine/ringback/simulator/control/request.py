@@ -1,4 +1,4 @@
-"""What does a request by hand look like, and how is it answered? JSON in, JSON out."""
+"""Requests to the control API and their answers: JSON in, JSON out."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -16,15 +16,15 @@ LARGEST = 1024 * 1024
 
 
 class Wrong(Exception):
-    """The request by hand cannot be done; the words say what to mend."""
+    """A control request that cannot be done; the words say what to mend."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Wish:
-    """The body and the path of one request by hand."""
+class ControlRequest:
+    """The body and the path of one control request."""
 
     def __init__(self, request: Request, data: dict[str, Any]) -> None:
         self.path = request.path_params
@@ -47,12 +47,12 @@ class Wish:
         return float(value)
 
 
-Hand = Callable[[World, Wish], Awaitable[Any]]
-Hands = tuple[tuple[str, str, Hand], ...]
+Handler = Callable[[World, ControlRequest], Awaitable[Any]]
+Routes = tuple[tuple[str, str, Handler], ...]
 
 
-async def answer(world: World, request: Request, does: Hand) -> Response:
-    """Run one hand and write its answer; what cannot be done is a 4xx that says why."""
+async def answer(world: World, request: Request, does: Handler) -> Response:
+    """Run one handler and write its answer; what cannot be done is a 4xx that says why."""
     try:
         raw = b""
         if request.method != "GET":
@@ -64,7 +64,7 @@ async def answer(world: World, request: Request, does: Hand) -> Response:
         json.dumps(data, ensure_ascii=False).encode()
         if not isinstance(data, dict):
             raise Wrong("the body must be a JSON object")
-        result = await does(world, Wish(request, data))
+        result = await does(world, ControlRequest(request, data))
     except Wrong as wrong:
         return JSONResponse({"error": str(wrong)}, wrong.status)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""How does the box listen, go out of reach, and stop?"""
+"""Server of the simulator: it listens, goes out of reach for a while, and stops."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from ringback.errors import HeldError
-from ringback.simulator.app import Box, build
-from ringback.simulator.wire import Line
+from ringback.simulator.app import Simulator, build
+from ringback.simulator.wire import BreakableConnection
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -50,8 +50,10 @@ class Server(uvicorn.Server):
                 line.reset()
         self.handle_exit(number, None)
 
-    def _lines(self) -> list[Line]:
-        return [line for line in self.server_state.connections if isinstance(line, Line)]
+    def _lines(self) -> list[BreakableConnection]:
+        return [
+            line for line in self.server_state.connections if isinstance(line, BreakableConnection)
+        ]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -74,7 +76,7 @@ class Server(uvicorn.Server):
 
     async def _return(self) -> None:
         def protocol() -> asyncio.Protocol:
-            return Line(
+            return BreakableConnection(
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
 
@@ -84,12 +86,15 @@ class Server(uvicorn.Server):
 
 
 async def serve(
-    box: Box, plug: socket.socket, secure: tuple[str, str] | None, ready: Callable[[], None]
+    simulator: Simulator,
+    plug: socket.socket,
+    secure: tuple[str, str] | None,
+    ready: Callable[[], None],
 ) -> None:
-    """Serve a box until a signal comes. `secure` is a certificate and its key, for https."""
+    """Serve a simulator until a signal comes. `secure` is a certificate and its key, for https."""
     config = uvicorn.Config(
-        build(box),
-        http=Line,
+        build(simulator),
+        http=BreakableConnection,
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -103,5 +108,5 @@ async def serve(
         ssl_keyfile=secure[1] if secure else None,
     )
     server = Server(config, ready)
-    box.outage = server.outage
+    simulator.outage = server.outage
     await server.serve(sockets=[plug])

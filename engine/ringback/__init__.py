@@ -44,24 +44,13 @@ from ringback.actions import (
     Action,
     AnswerCall,
     DequeueCall,
-    Dial,
     EndCall,
-    Enqueue,
-    Gather,
-    Hangup,
     HttpRequest,
     Notify,
-    Pause,
     PlaceCall,
-    Play,
-    Record,
-    Redirect,
-    Reject,
     Remember,
-    Say,
     SendMessage,
     Stop,
-    Verb,
     answer,
     call,
     end_call,
@@ -73,6 +62,19 @@ from ringback.actions import (
 )
 from ringback.errors import PluginError, RingbackError
 from ringback.events import EVENT_TYPES, Event
+from ringback.verbs import (
+    Dial,
+    Enqueue,
+    Gather,
+    Hangup,
+    Pause,
+    Play,
+    Record,
+    Redirect,
+    Reject,
+    Say,
+    Verb,
+)
 
 if TYPE_CHECKING:
     from ringback.plugins.context import Clock, Contact, Context, SettledAction

@@ -21,9 +21,9 @@ from ringback.actions import (
     Remember,
     SendMessage,
     Stop,
-    verb_from_params,
 )
 from ringback.outcomes import EFFECTS
+from ringback.verbs import verb_from_params
 
 HOUR = 3600
 LIVE = 30

@@ -10,124 +10,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ringback.events import Event
+from ringback.verbs import Enqueue, Say, Verb, verb_params
 
 POLICIES = ("checked", "at_most_once", "fast", "natural")
 """What may be done about a send whose answer got lost.
 
 `checked` repeats only after evidence that the first did not happen, `at_most_once` never repeats,
 `fast` looks for evidence after a shorter time, `natural` may simply be repeated."""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Speak a text to the caller. https://www.twilio.com/docs/voice/twiml/say"""
-
-    verb: ClassVar[str] = "say"
-    text: str
-    voice: str = ""
-    language: str = ""
-    loop: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """Play an audio file, or tones when only `digits` is given."""
-
-    verb: ClassVar[str] = "play"
-    url: str = ""
-    loop: int = 1
-    digits: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait in silence for `length` seconds."""
-
-    verb: ClassVar[str] = "pause"
-    length: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueue:
-    """Put the caller into the queue of this name, which is made on first use."""
-
-    verb: ClassVar[str] = "enqueue"
-    queue: str
-    wait_url: str = ""
-    action: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Gather:
-    """Ask for keys or speech. `prompts` are Say, Play and Pause; `action` gets the answer."""
-
-    verb: ClassVar[str] = "gather"
-    action: str = ""
-    input: str = "dtmf"
-    num_digits: int = 0
-    timeout: int = 5
-    finish_on_key: str = "#"
-    language: str = ""
-    hints: str = ""
-    prompts: tuple["Say | Play | Pause", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Record the caller. `max_length` and `timeout` (of silence) are in seconds."""
-
-    verb: ClassVar[str] = "record"
-    action: str = ""
-    max_length: int = 3600
-    timeout: int = 5
-    finish_on_key: str = "1234567890*#"
-    play_beep: bool = True
-    transcribe: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """Connect the caller to a number, or to the front of a queue or a conference room."""
-
-    verb: ClassVar[str] = "dial"
-    number: str = ""
-    queue: str = ""
-    conference: str = ""
-    client: str = ""
-    caller_id: str = ""
-    timeout: int = 30
-    action: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Go on with the TwiML at another URL."""
-
-    verb: ClassVar[str] = "redirect"
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """Do not answer the call. `reason` is `rejected` or `busy`. Only good as the first verb."""
-
-    verb: ClassVar[str] = "reject"
-    reason: str = "rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Hangup:
-    """End the call."""
-
-    verb: ClassVar[str] = "hangup"
-
-
-Verb = Say | Play | Pause | Enqueue | Gather | Record | Dial | Redirect | Reject | Hangup
-
-VERBS: dict[str, type[Any]] = {
-    cls.verb: cls
-    for cls in (Say, Play, Pause, Enqueue, Gather, Record, Dial, Redirect, Reject, Hangup)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,31 +153,6 @@ Action = (
     | Remember
     | Stop
 )
-
-
-def verb_params(verb: Verb) -> dict[str, Any]:
-    """A verb as plain data: its name under `verb`, and each field that differs from the default."""
-    params: dict[str, Any] = {"verb": verb.verb}
-    for item in fields(verb):
-        value = getattr(verb, item.name)
-        if item.name == "prompts":
-            value = [verb_params(prompt) for prompt in value]
-        if value != item.default and value != []:
-            params[item.name] = value
-    return params
-
-
-def verb_from_params(params: Mapping[str, Any]) -> Verb:
-    """The verb that `verb_params` wrote. Raises ValueError for an unknown verb."""
-    given = dict(params)
-    name = given.pop("verb", None)
-    cls = VERBS.get(str(name))
-    if cls is None:
-        raise ValueError(f"unknown voice verb {name!r}")
-    if "prompts" in given:
-        given["prompts"] = tuple(verb_from_params(prompt) for prompt in given["prompts"])
-    verb: Verb = cls(**given)
-    return verb
 
 
 def to_params(action: Action) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import pytest
 
 from ringback import action_kinds
 from ringback.action_kinds import OURS, ActionKind, from_params, kind_of, register_kind
-from ringback.actions import AnswerCall, Enqueue, Play, SendMessage, to_params
+from ringback.actions import AnswerCall, SendMessage, to_params
 from ringback.outcomes import EFFECTS
+from ringback.verbs import Enqueue, Play
 
 STORE = Path(action_kinds.__file__).parent / "store"
 

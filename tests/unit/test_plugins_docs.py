@@ -12,7 +12,7 @@ import pytest
 
 import ringback
 import ringback.testing
-from ringback import actions
+from ringback import verbs
 from ringback.plugins import decorator, registry
 from ringback.plugins.context import HANDLER_NAMES, Contact, Context, SettledAction
 from ringback.plugins.conversation import Conversation
@@ -112,7 +112,7 @@ WORDS = {
         if name not in ("name", "unknown")
     ],
     "action makers": ["reply", "send", "call", "answer", "say", "enqueue", "end_call", "notify"],
-    "voice verbs": [verb.__name__ for verb in actions.VERBS.values()],
+    "voice verbs": [verb.__name__ for verb in verbs.VERBS.values()],
     "actions without a maker": ["DequeueCall", "HttpRequest", "Stop"],
     "contact": [name for name in public(Contact) if name not in ("facts", "clock")],
     "context": [name for name in public(Context) if name != "plugin"],

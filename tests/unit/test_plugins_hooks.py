@@ -9,13 +9,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from ringback.actions import AnswerCall, Enqueue, Notify, Say
+from ringback.actions import AnswerCall, Notify
 from ringback.plugins import hookspecs
 from ringback.plugins.context import Context, context_for
 from ringback.plugins.loader import PluginSet, hook_callers, load_plugins
 from ringback.rules.language.scope import NoFacts
 from ringback.runtime import REAL
 from ringback.testing.events import incoming_call, message_status, settled
+from ringback.verbs import Enqueue, Say
 
 ROOT = Path(__file__).resolve().parents[2]
 

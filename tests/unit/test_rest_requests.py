@@ -3,6 +3,7 @@
 import pytest
 
 from ringback import actions as a
+from ringback import verbs as v
 from ringback.errors import UsageError
 from ringback.twilio.rest import Request, path, request_for, sid
 
@@ -87,7 +88,7 @@ def test_a_live_call_is_ended_answered_or_taken_out_of_its_queue() -> None:
     end = made(a.EndCall(CA))
     assert (end.path, end.form) == (f"/Accounts/{AC}/Calls/{CA}.json", (("Status", "completed"),))
     assert end.makes == ()
-    answer = made(a.AnswerCall(CA, (a.Enqueue("support"),)))
+    answer = made(a.AnswerCall(CA, (v.Enqueue("support"),)))
     assert "<Enqueue>support</Enqueue>" in dict(answer.form)["Twiml"]
     dequeue = made(a.DequeueCall(QU, "https://x.example/agent"))
     assert dequeue.path == f"/Accounts/{AC}/Queues/{QU}/Members/Front.json"
@@ -103,9 +104,9 @@ def test_a_live_call_is_ended_answered_or_taken_out_of_its_queue() -> None:
         (a.SendMessage("+1", media=("https://x.example/1",) * 11), "takes 10"),
         (a.SendMessage("+1", media=("file:///etc/passwd",)), "absolute http"),
         (a.PlaceCall("+1"), "nothing to run"),
-        (a.PlaceCall("", (a.Say("x"),)), "no number"),
-        (a.PlaceCall("+1", (a.Say("x" * 4000),)), "32018"),
-        (a.PlaceCall("+1", (a.Gather(action="/step"),)), "must be absolute"),
+        (a.PlaceCall("", (v.Say("x"),)), "no number"),
+        (a.PlaceCall("+1", (v.Say("x" * 4000),)), "32018"),
+        (a.PlaceCall("+1", (v.Gather(action="/step"),)), "must be absolute"),
         (a.EndCall("CA12"), "not a SID"),
         (a.EndCall("SM" + "0" * 32), "CA…"),
         (a.EndCall("../../" + CA), "not a SID"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ringback.actions import AnswerCall, Gather, PlaceCall, Play
+from ringback.actions import AnswerCall, PlaceCall
 from ringback.events import Event
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
@@ -20,6 +20,7 @@ from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.language.templates import as_text
 from ringback.rules.model import Rule, RuleSpec
 from ringback.rules.timing.holidays import holidays_of
+from ringback.verbs import Gather, Play
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 FACTS = NoFacts()

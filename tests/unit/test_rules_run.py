@@ -15,21 +15,11 @@ from ringback.actions import (
     Action,
     AnswerCall,
     DequeueCall,
-    Dial,
     EndCall,
-    Enqueue,
-    Gather,
-    Hangup,
     HttpRequest,
     Notify,
-    Pause,
     PlaceCall,
-    Play,
-    Record,
-    Redirect,
-    Reject,
     Remember,
-    Say,
     SendMessage,
     Stop,
     notify,
@@ -39,6 +29,7 @@ from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import Rule, RuleSpec, StepKind
+from ringback.verbs import Dial, Enqueue, Gather, Hangup, Pause, Play, Record, Redirect, Reject, Say
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 FACTS = NoFacts()

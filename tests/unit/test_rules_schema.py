@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from ringback.actions import AnswerCall, Enqueue, Notify, PlaceCall, Say, SendMessage
+from ringback.actions import AnswerCall, Notify, PlaceCall, SendMessage
 from ringback.errors import Problem
 from ringback.events import Event
 from ringback.rules.engine.interpreter import begin
@@ -21,6 +21,7 @@ from ringback.rules.files.report import render
 from ringback.rules.files.schema import json_schema
 from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import StepKind
+from ringback.verbs import Enqueue, Say
 
 ROOT = Path(__file__).parents[2]
 STARTERS = sorted((ROOT / "rules").glob("*.yaml"))

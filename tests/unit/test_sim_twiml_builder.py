@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback import actions as a
+from ringback import verbs as a
 from ringback.simulator.twiml import parse
 from ringback.twilio.twiml import clean, document, message_document
 

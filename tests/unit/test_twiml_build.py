@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twilio.twiml.messaging_response import MessagingResponse
 from twilio.twiml.voice_response import VoiceResponse
 
-from ringback import actions as a
+from ringback import verbs as a
 from ringback.errors import UsageError
 from ringback.twilio.twiml import DECLARATION, EMPTY, document, message_document
 
@@ -81,15 +81,15 @@ def test_messages_come_out_as_the_official_builder_writes_them() -> None:
     ("verb", "words"),
     [
         (a.Say("x" * 4097), "4097 characters"),
-        (a.Play(), "needs a url"),
+        (a.Play(), "needs url or digits"),
         (a.Play("ftp://example.com/a"), "not an http"),
         (a.Play("http://[broken"), "not a URL"),
-        (a.Enqueue(""), "1 to 64"),
-        (a.Enqueue("\x00 "), "1 to 64"),
-        (a.Enqueue("q" * 65), "1 to 64"),
+        (a.Enqueue(""), "needs queue"),
+        (a.Enqueue("\x00 "), "needs queue"),
+        (a.Enqueue("q" * 65), "has 65 characters, Twilio takes 64"),
         (a.Dial(), "exactly one"),
         (a.Dial("+1555", queue="q"), "exactly one"),
-        (a.Redirect(""), "needs the url"),
+        (a.Redirect(""), "needs url"),
         (a.Reject("later"), "rejected or busy"),
         (a.Gather(prompts=(a.Hangup(),)), "a prompt is"),  # type: ignore[arg-type]
     ],

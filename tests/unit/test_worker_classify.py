@@ -102,16 +102,6 @@ def test_a_natural_action_is_simply_repeated() -> None:
     assert verdict.state == "planned"
 
 
-def test_backoff_is_full_jitter_below_its_cap() -> None:
-    """Uniform between nothing and a doubling bound."""
-    dice = random.Random(1)
-    draws = [classify.backoff(3, dice) for _ in range(4000)]
-    assert 0.0 <= min(draws) < 0.1
-    assert 7.9 < max(draws) <= 8.0
-    assert abs(sum(draws) / len(draws) - 4.0) < 0.15
-    assert max(classify.backoff(40, dice) for _ in range(200)) <= classify.BACKOFF_CAP
-
-
 def test_a_good_answer_carries_the_sid_and_the_status() -> None:
     """What Twilio made, and how far it is."""
     verdict = classify.good(

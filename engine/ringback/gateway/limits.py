@@ -25,12 +25,13 @@ MATON_RATE = 8.0
 DIRECT_RATE = 80.0
 RESERVED = 0.5
 CALL_RATE = 1.0
+BACKOFF_CAP = 300.0
 _TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
 
 Clock = Callable[[], float]
 
 
-def backoff(failures: int, dice: Random, *, base: float = 1.0, cap: float = 300.0) -> float:
+def backoff(failures: int, dice: Random, *, base: float = 1.0, cap: float = BACKOFF_CAP) -> float:
     """Seconds before the next try after so many failures (from 1): full jitter, doubling.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/

@@ -15,9 +15,9 @@ from ringback.actions import (
     Remember,
     SendMessage,
     Stop,
-    Verb,
 )
 from ringback.events import Event
+from ringback.verbs import Verb
 
 Wish = dict[str, dict[str, Any]]
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ringback.action_kinds import is_message
-from ringback.actions import Action, Gather, Say
+from ringback.actions import Action
 from ringback.events import Event
+from ringback.verbs import Gather, Say
 
 
 @dataclass(frozen=True)

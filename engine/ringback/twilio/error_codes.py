@@ -25,7 +25,6 @@ class ErrorCode:
     `retryable` is `yes` (the same request may be repeated soon), `later` (it may work after minutes
     to a day, or after something outside has changed) or `no`. `fault` says for `webhook_fault` on
     whose side: `receiver_or_document`, `bad_twiml_or_call_setup` or `bad_request`.
-    `duplicate_risk`: a repeat may reach the person twice.
     """
 
     code: int
@@ -34,7 +33,6 @@ class ErrorCode:
     retryable: str
     remedy: str
     fault: str = ""
-    duplicate_risk: bool = False
 
     @property
     def url(self) -> str:
@@ -70,6 +68,6 @@ def _table() -> dict[int, ErrorCode]:
     text = files("ringback.twilio").joinpath("error_codes.json").read_text("utf-8")
     words = {True: "yes", False: "no", "later": "later"}
     return {
-        code: ErrorCode(code, title, class_, words[retryable], remedy, fault, duplicate)
-        for code, title, class_, retryable, remedy, fault, duplicate in json.loads(text)
+        code: ErrorCode(code, title, class_, words[retryable], remedy, fault)
+        for code, title, class_, retryable, remedy, fault in json.loads(text)
     }

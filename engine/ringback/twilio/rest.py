@@ -6,20 +6,16 @@ https://www.twilio.com/docs/usage/api
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, singledispatch
+from typing import Any
 from urllib.parse import quote
 
-from ringback.actions import (
-    Action,
-    AnswerCall,
-    DequeueCall,
-    EndCall,
-    PlaceCall,
-    SendMessage,
-    Verb,
-)
+from ringback.action_kinds import sender_of
+from ringback.actions import Action, AnswerCall, DequeueCall, EndCall, PlaceCall, SendMessage
 from ringback.errors import UsageError
+from ringback.outcomes import CALL, MESSAGE
 from ringback.twilio import twiml
+from ringback.verbs import Verb
 
 VERSION = "/2010-04-01"
 MAX_VALIDITY = 36000
@@ -83,6 +79,21 @@ def path(account_sid: str, *parts: str) -> str:
     return f"/Accounts/{sid(account_sid, 'AC')}{inner}.json"
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a request is made of besides its action.
+
+    `sender` is the configured one. `callback_url` is the tagged StatusCallback, with its connection
+    overrides; empty when nobody can be called back. `seconds_left` bounds how long an accepted
+    message may wait in Twilio's queue.
+    """
+
+    account_sid: str
+    sender: str = ""
+    callback_url: str = ""
+    seconds_left: int = 0
+
+
 def request_for(
     action: Action,
     *,
@@ -91,46 +102,23 @@ def request_for(
     callback_url: str = "",
     seconds_left: int = 0,
 ) -> Request:
-    """The request that carries out an action.
+    """The request that carries out an action. See `Given` for the words.
 
-    `callback_url` is the tagged StatusCallback, with its connection overrides. `seconds_left`
-    bounds how long an accepted message may wait in Twilio's queue. Raises UsageError for an action
-    that no request can carry out: that is final, repeating it changes nothing.
+    Raises UsageError for an action that no request can carry out: that is final, repeating it
+    changes nothing.
     """
-    match action:
-        case SendMessage():
-            return _message(action, account_sid, default_sender, callback_url, seconds_left)
-        case PlaceCall():
-            return _call(action, account_sid, default_sender, callback_url)
-        case EndCall():
-            return Request(
-                "POST",
-                path(account_sid, "Calls", sid(action.call_sid, "CA")),
-                (("Status", "completed"),),
-                "calls",
-            )
-        case AnswerCall():
-            return Request(
-                "POST",
-                path(account_sid, "Calls", sid(action.call_sid, "CA")),
-                (("Twiml", _inline(action.verbs)),),
-                "calls",
-            )
-        case DequeueCall():
-            member = sid(action.call_sid, "CA", allow=("Front",))
-            return Request(
-                "POST",
-                path(account_sid, "Queues", sid(action.queue_sid, "QU"), "Members", member),
-                (("Url", _absolute(action.url)), ("Method", "POST")),
-                "queues",
-            )
+    return build(action, Given(account_sid, default_sender, callback_url, seconds_left))
+
+
+@singledispatch
+def build(action: Any, given: Given) -> Request:
+    """The request of an action, by its class. `build.register` adds that of another class."""
     raise UsageError(f"{action.kind}: no request to Twilio carries this out")
 
 
-def _message(
-    action: SendMessage, account_sid: str, default_sender: str, callback_url: str, seconds: int
-) -> Request:
-    sender = action.messaging_service_sid or action.sender or default_sender
+@build.register
+def _message(action: SendMessage, given: Given) -> Request:
+    sender = sender_of(action, given.sender)
     content = bool(action.body or action.media or "ContentSid" in action.extra)
     if not action.to:
         raise UsageError("send: no recipient; give `to`")
@@ -152,21 +140,22 @@ def _message(
     if action.body:
         form.append(("Body", action.body))
     form += [("MediaUrl", _absolute(url)) for url in action.media]
-    if callback_url:
-        form.append(("StatusCallback", _absolute(callback_url)))
-    if seconds > 0 and "ValidityPeriod" not in action.extra:
-        form.append(("ValidityPeriod", str(min(seconds, MAX_VALIDITY))))
+    if given.callback_url:
+        form.append(("StatusCallback", _absolute(given.callback_url)))
+    if given.seconds_left > 0 and "ValidityPeriod" not in action.extra:
+        form.append(("ValidityPeriod", str(min(given.seconds_left, MAX_VALIDITY))))
     return Request(
         "POST",
-        path(account_sid, "Messages"),
+        path(given.account_sid, "Messages"),
         _with_extra("send", form, action.extra),
         "messages",
-        ("SM", "MM"),
+        MESSAGE.sid_prefixes,
     )
 
 
-def _call(action: PlaceCall, account_sid: str, default_sender: str, callback_url: str) -> Request:
-    sender = action.sender or default_sender
+@build.register
+def _call(action: PlaceCall, given: Given) -> Request:
+    sender = action.sender or given.sender
     if not action.to:
         raise UsageError("call: no number to call; give `to`")
     if not sender:
@@ -178,17 +167,43 @@ def _call(action: PlaceCall, account_sid: str, default_sender: str, callback_url
         form.append(("Twiml", _inline(action.verbs)))
     elif "ApplicationSid" not in action.extra:
         raise UsageError("call: nothing to run; give something to say, or the url of TwiML")
-    if callback_url:
-        form.append(("StatusCallback", _absolute(callback_url)))
+    if given.callback_url:
+        form.append(("StatusCallback", _absolute(given.callback_url)))
         form += [("StatusCallbackEvent", event) for event in CALL_EVENTS]
     form.append(("Timeout", str(min(max(action.timeout, 1), 600))))
     return Request(
         "POST",
-        path(account_sid, "Calls"),
+        path(given.account_sid, "Calls"),
         _with_extra("call", form, action.extra),
         "calls",
-        ("CA",),
+        CALL.sid_prefixes,
     )
+
+
+@build.register
+def _end(action: EndCall, given: Given) -> Request:
+    return _update(action.call_sid, ("Status", "completed"), given)
+
+
+@build.register
+def _answer(action: AnswerCall, given: Given) -> Request:
+    return _update(action.call_sid, ("Twiml", _inline(action.verbs)), given)
+
+
+@build.register
+def _dequeue(action: DequeueCall, given: Given) -> Request:
+    member = sid(action.call_sid, "CA", allow=("Front",))
+    return Request(
+        "POST",
+        path(given.account_sid, "Queues", sid(action.queue_sid, "QU"), "Members", member),
+        (("Url", _absolute(action.url)), ("Method", "POST")),
+        "queues",
+    )
+
+
+def _update(call_sid: str, change: tuple[str, str], given: Given) -> Request:
+    where = path(given.account_sid, "Calls", sid(call_sid, "CA"))
+    return Request("POST", where, (change,), "calls")
 
 
 def _inline(verbs: Iterable[Verb]) -> str:

@@ -4,31 +4,19 @@ https://www.twilio.com/docs/voice/twiml
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ringback.actions import (
-    Dial,
-    Enqueue,
-    Gather,
-    Hangup,
-    Pause,
-    Play,
-    Record,
-    Redirect,
-    Reject,
-    Say,
-    Verb,
-)
 from ringback.errors import UsageError
+from ringback.verbs import VERBS, Twiml, Verb, VoiceVerb, spelt
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 EMPTY = DECLARATION + "<Response/>"
 """The answer that does nothing: no reply to a message; a call is hung up."""
 
 MAX_BYTES = 64 * 1024
-MAX_SAY = 4096
 MAX_MESSAGES = 10
 
 # All that XML 1.0 forbids: control characters, lone surrogates, the two non-characters.
@@ -72,135 +60,72 @@ def _written(root: ElementTree.Element) -> str:
     return text
 
 
-def _append(parent: ElementTree.Element, verb: Verb, absolute: bool) -> None:
-    match verb:
-        case Say():
-            if len(verb.text) > MAX_SAY:
-                raise UsageError(f"say: {len(verb.text)} characters, Twilio speaks {MAX_SAY}")
-            _add(
-                parent,
-                "Say",
-                verb.text,
-                voice=verb.voice,
-                language=verb.language,
-                loop=_unless(verb.loop, 1),
-            )
-        case Play():
-            if not verb.url and not verb.digits:
-                raise UsageError("play: needs a url, or digits to play as tones")
-            url = _url("play", verb.url, absolute) if verb.url else ""
-            _add(parent, "Play", url, loop=_unless(verb.loop, 1), digits=verb.digits)
-        case Pause():
-            _add(parent, "Pause", length=_unless(verb.length, 1))
-        case Enqueue():
-            _add(
-                parent,
-                "Enqueue",
-                _name("enqueue", "queue", verb.queue),
-                waitUrl=_url("enqueue", verb.wait_url, absolute),
-                action=_url("enqueue", verb.action, absolute),
-            )
-        case Gather():
-            _gather(parent, verb, absolute)
-        case Record():
-            _add(
-                parent,
-                "Record",
-                action=_url("record", verb.action, absolute),
-                maxLength=_unless(verb.max_length, 3600),
-                timeout=_unless(verb.timeout, 5),
-                finishOnKey=None if verb.finish_on_key == "1234567890*#" else verb.finish_on_key,
-                playBeep=None if verb.play_beep else "false",
-                transcribe="true" if verb.transcribe else None,
-            )
-        case Dial():
-            _dial(parent, verb, absolute)
-        case Redirect():
-            if not verb.url:
-                raise UsageError("redirect: needs the url of the TwiML to go on with")
-            _add(parent, "Redirect", _url("redirect", verb.url, absolute))
-        case Reject():
-            if verb.reason not in ("rejected", "busy"):
-                raise UsageError(f"reject: the reason is rejected or busy, not {verb.reason!r}")
-            _add(parent, "Reject", reason=None if verb.reason == "rejected" else verb.reason)
-        case Hangup():
-            _add(parent, "Hangup")
+def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> None:
+    """Add the element of a verb, field by field. What equals a field's default is left out."""
+    element = ElementTree.SubElement(parent, type(verb).__name__)
+    given: set[str] = set()
+    nouns: list[str] = []
+    for item, how in spelt(type(verb)):
+        value = getattr(verb, item.name)
+        if how.place == "verbs":
+            _inside(element, verb, value, absolute)
+            continue
+        text = _text(verb, item.name, value, how, absolute)
+        if text:
+            given.add(item.name)
+        if how.place == "text":
+            element.text = text or None
+        elif how.place == "noun":
+            nouns.append(item.name)
+            if text:
+                ElementTree.SubElement(element, how.name).text = text
+        elif value != item.default:
+            element.set(how.name, text)
+    if nouns and len(given.intersection(nouns)) != 1:
+        raise UsageError(f"{verb.verb}: needs exactly one of {_listed(nouns, 'and')}")
+    if verb.either and not given.intersection(verb.either):
+        raise UsageError(f"{verb.verb}: needs {_listed(verb.either, 'or')}")
 
 
-def _gather(parent: ElementTree.Element, verb: Gather, absolute: bool) -> None:
-    gather = _add(
-        parent,
-        "Gather",
-        action=_url("gather", verb.action, absolute),
-        input=None if verb.input == "dtmf" else verb.input,
-        numDigits=_unless(verb.num_digits, 0),
-        timeout=_unless(verb.timeout, 5),
-        # An empty finishOnKey means "no key ends it", so it must be written.
-        finishOnKey=None if verb.finish_on_key == "#" else clean(verb.finish_on_key),
-        language=verb.language,
-        hints=verb.hints,
-    )
-    for prompt in verb.prompts:
-        if not isinstance(prompt, Say | Play | Pause):
-            raise UsageError(f"gather: a prompt is say, play or pause, not {prompt.verb}")
-        _append(gather, prompt, absolute)
+def _inside(
+    element: ElementTree.Element, verb: VoiceVerb, inner: Iterable[Any], absolute: bool
+) -> None:
+    for each in inner:
+        if not each.prompt:
+            words = _listed([cls.verb for cls in VERBS.values() if cls.prompt], "or")
+            raise UsageError(f"{verb.verb}: a prompt is {words}, not {each.verb}")
+        _append(element, each, absolute)
 
 
-def _dial(parent: ElementTree.Element, verb: Dial, absolute: bool) -> None:
-    nouns = {
-        "Number": verb.number,
-        "Queue": verb.queue,
-        "Conference": verb.conference,
-        "Client": verb.client,
-    }
-    given = {noun: target for noun, target in nouns.items() if target}
-    if len(given) != 1:
-        raise UsageError("dial: needs exactly one of number, queue, conference and client")
-    dial = _add(
-        parent,
-        "Dial",
-        callerId=verb.caller_id,
-        timeout=_unless(verb.timeout, 30),
-        action=_url("dial", verb.action, absolute),
-    )
-    for noun, target in given.items():
-        _add(dial, noun, target)
+def _text(verb: VoiceVerb, name: str, value: Any, how: Twiml, absolute: bool) -> str:
+    """A field's value as text. Raises UsageError for one that Twilio does not take."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = clean(str(value))
+    if how.least:
+        text = text.strip()
+    if len(text) < how.least:
+        raise UsageError(f"{verb.verb}: needs {name}")
+    if how.most and len(text) > how.most:
+        raise UsageError(f"{verb.verb}: {name} has {len(text)} characters, Twilio takes {how.most}")
+    if how.choices and value not in how.choices:
+        raise UsageError(f"{verb.verb}: {name} is {_listed(how.choices, 'or')}, not {value!r}")
+    return _url(verb, text, absolute) if how.url and text else text
 
 
-def _add(
-    parent: ElementTree.Element, tag: str, text: str = "", **attributes: str | None
-) -> ElementTree.Element:
-    """Add an element. None leaves an attribute out; so does "" where empty means nothing."""
-    kept = {
-        name: clean(value)
-        for name, value in attributes.items()
-        if value or (value == "" and name == "finishOnKey")
-    }
-    element = ElementTree.SubElement(parent, tag, kept)
-    element.text = clean(text) or None
-    return element
+def _listed(words: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _unless(number: int, default: int) -> str | None:
-    return None if number == default else str(number)
-
-
-def _name(verb: str, what: str, name: str) -> str:
-    cleaned = clean(name).strip()
-    if not 1 <= len(cleaned) <= 64:
-        raise UsageError(f"{verb}: the {what}'s name has 1 to 64 characters, not {len(cleaned)}")
-    return cleaned
-
-
-def _url(verb: str, url: str, absolute: bool) -> str:
-    if not url:
-        return ""
+def _url(verb: VoiceVerb, url: str, absolute: bool) -> str:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise UsageError(f"{verb}: {url!r} is not a URL") from None
+        raise UsageError(f"{verb.verb}: {url!r} is not a URL") from None
     if parts.scheme and parts.scheme not in ("http", "https"):
-        raise UsageError(f"{verb}: {url!r} is not an http or https URL")
+        raise UsageError(f"{verb.verb}: {url!r} is not an http or https URL")
     if absolute and not (parts.scheme and parts.netloc):
-        raise UsageError(f"{verb}: {url!r} must be absolute, TwiML sent by REST has no base URL")
+        raise UsageError(
+            f"{verb.verb}: {url!r} must be absolute, TwiML sent by REST has no base URL"
+        )
     return url

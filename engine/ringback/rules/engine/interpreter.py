@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import has_other_side
-from ringback.actions import Action, AnswerCall, Stop, Verb
+from ringback.actions import Action, AnswerCall, Stop
 from ringback.events import Event
 from ringback.rules.engine import collect
 from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
-from ringback.rules.engine.render import VERB_TYPES, render
+from ringback.rules.engine.render import render
 from ringback.rules.engine.ruleset import holds, triggered
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.rules.language.cel import Fault
@@ -23,6 +23,7 @@ from ringback.rules.model import Rule, Step, Trigger
 from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import iso
+from ringback.verbs import Verb, VoiceVerb
 
 MOST_STEPS = 500
 """How many steps one run may take between two waits."""
@@ -213,12 +214,12 @@ class _Machine:
         else:
             planned = STEPS[step.kind].plan(self.event, given)
         for each in planned:
-            if isinstance(each, VERB_TYPES):
+            if isinstance(each, AnswerCall) and each.call_sid == self.call_sid:
+                self.speak(each.verbs)
+            elif isinstance(each, VoiceVerb):
                 if not self.call_sid:
                     return self.fail(step, "there is no call to speak to")
-                if not self.verbs:
-                    self.verbs_at = len(self.actions)
-                self.verbs.append(each)
+                self.speak((each,))
             elif not has_other_side(each):
                 return self.fail(step, "there is nobody on the other side of this event")
             else:
@@ -229,6 +230,12 @@ class _Machine:
             return self.ask(step)
         self.next()
         return None
+
+    def speak(self, verbs: tuple[Any, ...]) -> None:
+        """Say these verbs behind those that are said to the call already."""
+        if not self.verbs:
+            self.verbs_at = len(self.actions)
+        self.verbs += verbs
 
     def next(self) -> None:
         self.state["at"][-1] += 1

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ringback.actions import VERBS
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.templates import Template
 from ringback.rules.model import Step
-
-VERB_TYPES: tuple[type[Any], ...] = tuple(VERBS.values())
 
 
 class _Failed(Exception):

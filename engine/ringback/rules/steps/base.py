@@ -6,9 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ringback.actions import Action, Verb
+from ringback.actions import Action
 from ringback.events import Event
 from ringback.rules.timing.durations import parse_duration
+from ringback.verbs import Verb
 
 MESSAGE_CAP = 1600
 """Twilio refuses a longer body: https://www.twilio.com/docs/api/errors/21617"""

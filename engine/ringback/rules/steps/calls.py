@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from ringback.actions import Action, DequeueCall, EndCall, PlaceCall, Play, Say, Verb
+from ringback.actions import Action, DequeueCall, EndCall, PlaceCall
 from ringback.events import Event
 from ringback.rules.steps.base import (
     Policy,
@@ -17,6 +17,7 @@ from ringback.rules.steps.base import (
     one_of,
     wrong_number,
 )
+from ringback.verbs import Play, Say, Verb
 
 
 class Call(StepModel):

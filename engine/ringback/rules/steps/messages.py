@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage, Verb
+from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage
 from ringback.events import Event
 from ringback.rules.steps.base import Body, Json, Policy, StepModel, Text, Texts, wrong_number
+from ringback.verbs import Verb
 
 MOST_RECIPIENTS = 20
 """How many people one `send` step may write to."""

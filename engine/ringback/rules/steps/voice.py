@@ -5,8 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ringback.actions import (
-    Action,
+from ringback.actions import Action
+from ringback.events import Event
+from ringback.rules.steps.base import Branches, MaybeWord, Seconds, StepModel, Steps, Text, one_of
+from ringback.verbs import (
     Dial,
     Enqueue,
     Gather,
@@ -19,8 +21,6 @@ from ringback.actions import (
     Say,
     Verb,
 )
-from ringback.events import Event
-from ringback.rules.steps.base import Branches, MaybeWord, Seconds, StepModel, Steps, Text, one_of
 
 Times = Annotated[int, Field(ge=0, le=100)]
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ringback.actions import Pause
 from ringback.events import Event
 from ringback.runtime import Runtime
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.twilio import twiml
 from ringback.twilio.webhooks import events_from
+from ringback.verbs import Pause
 from ringback.worker.match.matcher import Found
 from ringback.worker.run.call_answers import Answers, Waiting
 

@@ -12,13 +12,14 @@ from datetime import timedelta
 from typing import Any, TypeGuard
 
 from ringback.action_kinds import is_outgoing, kind_of, lifetime, sender_of
-from ringback.actions import Action, AnswerCall, EndCall, Hangup, Reject, Stop
+from ringback.actions import Action, AnswerCall, EndCall, Stop
 from ringback.events import Event, conversation_of
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
 from ringback.store.runs import NewAction
 from ringback.twilio import segments, twiml
+from ringback.verbs import Hangup, Reject
 
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"

@@ -1,4 +1,4 @@
-"""What does the gateway's answer to a request mean for the action? Pure.
+"""Verdicts: what the gateway's answer to a request means for the action. Pure.
 
 The rule that decides everything: only an answer that proves that nothing happened allows another
 try. Twilio has no idempotency key for creates (https://www.twilio.com/docs/api/errors/20500), so
@@ -20,22 +20,16 @@ from ringback.errors import (
     RateLimited,
     Unauthorized,
 )
+from ringback.gateway.limits import BACKOFF_CAP, backoff
 from ringback.runtime import iso
 from ringback.store.attempts import Verdict
 
 MAX_TRIES = 8
-BACKOFF_BASE = 1.0
-BACKOFF_CAP = 300.0
 CONFIG_RETRY_SECONDS = 60.0
 FAST_SHARE = 0.25
 """The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
 
 _CALL_NOT_IN_PROGRESS = 21220
-
-
-def backoff(tries: int, dice: random.Random) -> float:
-    """Seconds to wait before try `tries` + 1: full jitter, so that many waiters spread."""
-    return dice.uniform(0.0, min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(tries, 30)))
 
 
 def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:
@@ -81,7 +75,7 @@ def bad(
         )  # fmt: skip
 
     if isinstance(error, RateLimited):
-        wait = error.retry_after if error.retry_after is not None else backoff(tries, dice)
+        wait = error.retry_after if error.retry_after is not None else backoff(tries + 1, dice)
         return again("throttled", min(max(wait, 0.0), BACKOFF_CAP), spent=False)
     if isinstance(error, Unauthorized | NoConnection):
         return again("refused", CONFIG_RETRY_SECONDS, spent=False)
@@ -91,9 +85,9 @@ def bad(
     if isinstance(error, BadRequest | NotFound):
         return replace(known, result="rejected", state="failed", reason=_refusal(error))
     if not error.wrote:
-        return again("not_sent", backoff(tries, dice))
+        return again("not_sent", backoff(tries + 1, dice))
     if policy == "natural":
-        return again("failed", backoff(tries, dice))
+        return again("failed", backoff(tries + 1, dice))
     if policy == "fast":
         settle_seconds *= FAST_SHARE
     return replace(

@@ -12,12 +12,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from ringback.action_kinds import is_message, is_outgoing, kind_named, sender_of
+from ringback.action_kinds import is_message, is_outgoing, kind_named, known_kind, sender_of
 from ringback.actions import Action, HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
-from ringback.gateway.limits import Limits
+from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import attempts
 from ringback.store.attempts import StoredAction, Verdict
@@ -112,7 +112,7 @@ class Sender:
         if self.held:
             return
         now = self._runtime.now()
-        far = iso(now + timedelta(seconds=classify.BACKOFF_CAP + 60))
+        far = iso(now + timedelta(seconds=BACKOFF_CAP + 60))
         found = attempts.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)
         self._more = len(found) == READY_LIMIT
         self.offer(found)
@@ -160,6 +160,10 @@ class Sender:
         self._ready.extendleft(reversed(self._queue.pop(lane, ())))
 
     async def _send(self, action: StoredAction) -> None:
+        if known_kind(action.kind) is None:
+            reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
+            await self._decide(action, "failed", reason)
+            return
         if self._expired(action):
             await self._decide(action, "failed", "it was not sent in time and is not wanted late")
             return

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -172,19 +173,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_test_client_posts_to_it(project: Path) -> None:
+def test_the_page_s_lifespan_and_its_test_work(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second and third example of docs/embedding.md, through Starlette's test client; the first
+    one runs in the acceptance tests."""
+    page = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text("utf-8")
+    _, lifespan, test = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    monkeypatch.setenv("RINGBACK_PUBLIC_URL", "https://your-company.com/hooks")
+    names: dict[str, Any] = {"receiver": create_app(project, worker=False), "TOKEN": TOKEN}
+    exec(compile(lifespan, "embedding.md", "exec"), names)
+    names["app"] = FastAPI(lifespan=names["lifespan"])
+    names["app"].mount("/hooks", names["receiver"])
+    real = test.replace("AC…", ACCOUNT).replace("SM…", FIELDS["MessageSid"])
     with warnings.catch_warnings():  # newer Starlettes would rather have another HTTP client
         warnings.simplefilter("ignore")
-        from starlette.testclient import TestClient
-    receiver = create_app(project, worker=False)
-    with TestClient(in_fastapi(receiver, "/hooks")) as client:
-        url = BASE + "/hooks/twilio/message"
-        headers = {"X-Twilio-Signature": sign(TOKEN, url, list(FIELDS.items()))}
-        answer = client.post("/hooks/twilio/message", data=FIELDS, headers=headers)
-        assert (answer.status_code, answer.headers["content-type"][:8]) == (200, "text/xml")
-        assert client.head("/hooks/twilio/message").status_code == 405
+        exec(compile(real, "embedding.md", "exec"), names)
+    names["test_a_text_is_taken"]()
     reader = LogReader(project / "data" / "log.db")
-    assert reader.last_id() == 1
+    assert [row.route for row in reader.after(0, 10)] == ["message"]
     reader.close()
 
 

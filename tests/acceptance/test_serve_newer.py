@@ -46,7 +46,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["log", "journal"])
 def test_a_newer_file_is_refused_before_anything_is_served(data: Path, name: str) -> None:
-    """Exit 65, the file and the mend by name, and nobody was told that the node serves."""
+    """Exit 65, the file and the mend by name, and the node never says that it serves."""
     connection = sqlite3.connect(data / f"{name}.db")
     connection.execute(
         "insert into _sqlite_migrations (migration_set, name, applied_at) values (?, ?, ?)",
@@ -107,7 +107,7 @@ def read_only(data: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_question_in_a_read_only_folder_names_the_mend(read_only: Path, tmp_path: Path) -> None:
-    """SQLite has to write beside a file even to read it; who may not is told what to do."""
+    """SQLite has to write beside a file even to read it; who may not gets the mend."""
     done = ringback(tmp_path, "--data", str(read_only), "actions", "list")
     assert done.returncode == 74
     (line,) = done.stderr.splitlines()

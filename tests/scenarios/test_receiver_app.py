@@ -101,6 +101,19 @@ async def test_the_address_is_the_public_url_wherever_it_is_mounted(
     assert [row.trust for row in rows(settings)] == ["signed"]
 
 
+async def test_a_trusted_proxy_names_the_host_in_front_of_the_mount_point(
+    receiver_settings: Any,
+) -> None:
+    settings = replace(
+        receiver_settings, public_url=BASE + "/hooks", trusted_proxies=("127.0.0.0/8",)
+    )
+    path = "/hooks/twilio/message"
+    async with client_of(in_fastapi(app_for(settings), "/hooks")) as client:
+        client.headers["X-Forwarded-Host"] = "other.example"
+        assert await post(client, path, "https://other.example" + path) == 200
+        assert await post(client, path, "https://other.example/twilio/message") == 403
+
+
 async def test_another_spelling_of_our_part_of_the_path_is_another_path(
     receiver_settings: Any,
 ) -> None:

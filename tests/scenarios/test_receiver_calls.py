@@ -1,4 +1,4 @@
-"""Somebody is on the line: always valid TwiML, in time, the same for the same request."""
+"""Calls that wait for TwiML: always valid TwiML, in time, the same for the same request."""
 
 import asyncio
 import threading

@@ -40,7 +40,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 ONLY_PROTOCOL = pytest.mark.parametrize("transport", ["protocol"])
-"""For what an ASGI application never sees: the server in front of it decides, each in its way."""
+"""For what an ASGI application never sees, because its server decides about it."""
 
 
 @dataclass(frozen=True)

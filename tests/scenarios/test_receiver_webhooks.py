@@ -26,7 +26,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 ONLY_PROTOCOL = pytest.mark.parametrize("transport", ["protocol"])
-"""For what an ASGI application never sees: the server in front of it decides, each in its way."""
+"""For what an ASGI application never sees, because its server decides about it."""
 
 FORMS: list[tuple[str, str, str, dict[str, str]]] = [
     ("/twilio/message", "message", "", {**MESSAGE, "Body": "hi"}),
@@ -280,11 +280,11 @@ async def test_the_media_type_of_a_form(receiver: Any, content_type: str, status
 
 async def test_bodies_at_and_over_the_limit(receiver: Any) -> None:
     base = {"AccountSid": ACCOUNT, **MESSAGE}
-    room = 64 * 1024 - len(
+    left = 64 * 1024 - len(
         "&".join(f"{n}={v.replace('+', '%2B')}" for n, v in base.items()) + "&Body="
     )
-    assert (await receiver.post("/twilio/message", {**MESSAGE, "Body": "x" * room})).status == 200
-    over = {**MESSAGE, "Body": "x" * (room + 1)}
+    assert (await receiver.post("/twilio/message", {**MESSAGE, "Body": "x" * left})).status == 200
+    over = {**MESSAGE, "Body": "x" * (left + 1)}
     assert (await receiver.post("/twilio/message", over)).status == 413
     chunked = (
         b"POST /twilio/message HTTP/1.1\r\nHost: x\r\nX-Twilio-Signature: "

@@ -1,1 +1,1 @@
-"""Webhooks in, answers out. No user code runs in this process."""
+"""The receiver: webhooks in, answers out. No user code runs in this process."""

@@ -1,5 +1,5 @@
-"""How does what the worker fetched back get into the log? Through a socket of the receiver, which
-stays its only writer."""
+"""Append socket: takes what the worker has fetched back from Twilio into the log, whose only writer
+is the receiver."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ class AppendSocket:
 
     async def handle(self, message: Message) -> dict[str, Any]:
         """One request. Raises UsageError for one that cannot be meant, StorageError for a disk
-        that refuses; the worker is told either."""
+        that refuses; the worker gets either as its answer."""
         route = str(message.get("route") or "")
         if message.get("op") != "append" or route not in ROUTES:
             raise UsageError(f"the receiver appends {', '.join(sorted(ROUTES))}, nothing else")

@@ -1,4 +1,4 @@
-"""Somebody is on the line: what do they hear?
+"""Answers to calls that wait for TwiML: the worker's, or the fallback.
 
 The worker decides, within a deadline. When it is late, dead or cannot be asked, the caller hears
 the fallback from memory. The same request again gets the same answer and causes nothing new.
@@ -41,7 +41,7 @@ class Calls:
         self._link = link
         self._wake = wake
         self._counts = counts
-        self._given = AnswerCache(1024, 4 * 1024 * 1024)
+        self._answers = AnswerCache(1024, 4 * 1024 * 1024)
         self._waiting: dict[str, asyncio.Task[str]] = {}
         self.reload(settings)
 
@@ -52,7 +52,7 @@ class Calls:
 
     def take(self, key: str, entry: Entry, reply: Callable[[Answer], None]) -> None:
         """Record the request and answer it. `key` is its identity; `reply` gets the answer."""
-        known = self._given.get(key)
+        known = self._answers.get(key)
         if known is not None:
             self._counts.add("duplicates", entry.route)
             reply(responses.twiml(known))
@@ -90,7 +90,7 @@ class Calls:
         if reason:
             text = self._fall_back(reason)
         if log_id:
-            self._given.put(key, text)
+            self._answers.put(key, text)
             if reason in ("late", "worker") and self._link is not None:
                 # An answer that is still wanted becomes a call update.
                 self._link.tell({"op": "late", "id": log_id})

@@ -1,4 +1,4 @@
-"""What has just been here? Bounded memories, so that a duplicate costs nothing.
+"""Bounded memories of recent requests and their answers, so that a duplicate costs nothing.
 
 They only save work. The durable judgement on duplicates and answers is the worker's.
 """

@@ -1,4 +1,4 @@
-"""From a complete request to an answer: prove, check, record, answer.
+"""Intake of webhooks, from a complete request to its answer: prove, check, record, answer.
 
 Nothing here waits but for the disk and, on call routes, for the worker. Order matters: what costs
 the sender least is refused first, and nothing is answered with a 2xx before it is on disk.
@@ -46,9 +46,9 @@ Reply = Callable[[Answer], None]
 
 
 class Intake:
-    """The receiver's judgement on webhooks.
+    """The one judgement on webhooks, whatever transport they came by.
 
-    `link` leads to the worker, None when nobody works here. `base_url` is the address that Twilio
+    `link` leads to the worker, None when there is none. `base_url` is the address that Twilio
     calls, when the settings do not say it.
     """
 
@@ -62,10 +62,10 @@ class Intake:
         self._calls = Calls(settings, log, link, self.wake, counts)
         self._refusals = Refusals(settings, base_url)
         self.reload(settings)
-        self._recent = RecentKeys(REMEMBERED)
+        self._known = RecentKeys(REMEMBERED)
         self._pending: dict[str, list[Reply]] = {}
         self._newest = 0
-        self._told = 0
+        self._woken_for = 0
         self._retry: asyncio.TimerHandle | None = None
         self._pause = FIRST_PAUSE
         self._moment = 0
@@ -164,7 +164,7 @@ class Intake:
         if route in CALL_ROUTES:
             self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply))
             return None
-        if key in self._recent:
+        if key in self._known:
             self.counts.add("duplicates", route)
             return _acknowledgement(route)
         twins = self._pending.get(key)
@@ -183,20 +183,20 @@ class Intake:
         answer = responses.BUSY
         if not isinstance(result, Exception):
             answer = _acknowledgement(route)
-            self._recent.add(key)
+            self._known.add(key)
             self.counts.numbers["recorded", route, trust] += 1
             self.wake(result)
         for reply in self._pending.pop(key):
             self._answer(route, answer, reply)
 
     def wake(self, log_id: int) -> None:
-        """Tell the worker of a new row: once per turn of the loop, however many rows came."""
-        if self._newest == self._told:
+        """Wake the worker for a new row: once per turn of the loop, however many rows came."""
+        if self._newest == self._woken_for:
             asyncio.get_running_loop().call_soon(self._wake)
         self._newest = max(self._newest, log_id)
 
     def _wake(self) -> None:
-        self._told = self._newest
+        self._woken_for = self._newest
         if self._link is None or self._retry is not None:
             return
         if self._link.tell({"op": "wake", "id": self._newest}):
@@ -242,7 +242,7 @@ class Intake:
         if not host or not self._trusts(head.peer):
             return [self.base_url]
         scheme = head.headers.get(b"x-forwarded-proto", b"https").decode("latin-1")
-        return [self.base_url, f"{scheme}://{host}"]
+        return [self.base_url, f"{scheme}://{host}{head.mount.decode('latin-1')}"]
 
     def _trusts(self, peer: str) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""What has happened here since the start? Plain numbers, told to Prometheus when it asks."""
+"""Counters and gauges of the receiver, in the text format of Prometheus."""
 
 from collections import Counter
 from collections.abc import Iterator

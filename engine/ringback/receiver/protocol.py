@@ -1,7 +1,7 @@
 """HTTP protocol of `ringback serve`: what a connection may do, and for how long.
 
-uvicorn's protocol has no deadline for receiving and no limit for headers, and hands every request
-to an ASGI task. Here a webhook is collected whole, under limits, and given to the intake without a
+uvicorn's protocol has no deadline for receiving and no limit for headers, and makes an ASGI task of
+every request. Here a webhook is collected whole, under limits, and given to the intake without a
 task; every other path goes on to the ASGI application as usual.
 """
 
@@ -47,7 +47,7 @@ def most_connections() -> int:
 class WebhookProtocol(HttpToolsProtocol):
     """One connection.
 
-    The state of the request in hand: `_head` is set while a webhook is being received or answered,
+    The state of the current request: `_head` is set while a webhook is being received or answered,
     `_refused` from a refusal on until its last byte has come, `_parted` once the connection only
     waits to be closed by the other side. `_since` is when the present wait began.
     """
@@ -134,8 +134,8 @@ class WebhookProtocol(HttpToolsProtocol):
             self._write(responses.HEAD_TOO_LARGE, part=True)
 
     def _feed_body(self, data: bytes) -> None:
-        """Take the body of a request that asked for an upgrade. We ignore the wish, but the parser
-        reads no further: it is the last request on this connection."""
+        """Take the body of a request that asked for an upgrade. There is none, but the parser reads
+        no further: it is the last request on this connection."""
         body = data[: self._unparsed]
         self._unparsed -= len(body)
         if body:
@@ -149,7 +149,7 @@ class WebhookProtocol(HttpToolsProtocol):
         return self._answering
 
     def shutdown(self) -> None:
-        """The server stops: finish the request in hand, if there is one, then close."""
+        """The server stops: finish the current request, if there is one, then close."""
         if self._answering:
             self._last = True
         else:
@@ -256,7 +256,7 @@ class WebhookProtocol(HttpToolsProtocol):
         return None
 
     def _pass_on(self, named: Headers) -> None:
-        """Hand a request that is no webhook to uvicorn and the ASGI application."""
+        """Give a request that is no webhook to uvicorn and the ASGI application."""
         url, headers = self.url, self.headers
         super().on_message_begin()
         self.url = url
@@ -294,7 +294,7 @@ class WebhookProtocol(HttpToolsProtocol):
     # --- answering ---
 
     def _reply(self, answer: Answer) -> None:
-        """The intake's answer to the webhook in hand."""
+        """The intake's answer to the current webhook."""
         self._answering = False
         self.server_state.total_requests += 1
         if not self.transport.is_closing():

@@ -1,6 +1,6 @@
-"""Why was a webhook refused? Said in the log and kept for `ringback doctor`, at a bounded price.
+"""Causes of refused webhooks: logged, and kept for `ringback doctor`, at a bounded price.
 
-Anybody can send requests that fail, so the answer to "why" is worked out beside the work, seldom,
+Anybody can send requests that fail, so a cause is looked for beside the work, seldom,
 and only the causes are kept, nothing of the request itself.
 """
 
@@ -35,7 +35,7 @@ class Refusals:
     def __init__(self, settings: Settings, base_url: str = "") -> None:
         self._own_url = base_url
         self._path = settings.data / FILE
-        self._told = settings.data / "wiring.json"
+        self._wiring = settings.data / "wiring.json"
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
@@ -80,7 +80,7 @@ class Refusals:
                 public_url=self._base_url,
                 tokens=self._tokens,
                 shared_keys=self._shared,
-                known_urls=await asyncio.to_thread(_told, self._told),
+                known_urls=await asyncio.to_thread(_wired, self._wiring),
                 most=MOST_READINGS,
             )
             _logger.warning(
@@ -114,16 +114,16 @@ class Refusals:
         os.replace(fresh, self._path)  # noqa: PTH105
 
 
-def _told(path: Path) -> list[str]:
-    """The addresses that Twilio was told by `ringback connect`, which keeps them in this file: they
+def _wired(path: Path) -> list[str]:
+    """The addresses that `ringback connect` has set at Twilio, which keeps them in this file: they
     say what a request was before a proxy rewrote it. Not through the gateway's own reader, which
     would bring its whole client into this process."""
     try:
         targets = json.loads(path.read_text("utf-8"))["targets"]
-        told = {url for target in targets for url in target["after"].values()}
+        urls = {url for target in targets for url in target["after"].values()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return []
-    return sorted(url for url in told if isinstance(url, str) and url.startswith("http"))
+    return sorted(url for url in urls if isinstance(url, str) and url.startswith("http"))
 
 
 def read(data: Path) -> list[dict[str, Any]]:

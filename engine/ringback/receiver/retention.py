@@ -1,6 +1,6 @@
-"""What does the receiver do once a day? It lets old rows and old texts of the log go.
+"""Retention of the log: blanks old texts and deletes old rows, once a day.
 
-It is the log's only writer, so nobody else can. Small steps with a pause between them: a webhook
+The receiver does it, as the log's only writer. Small steps with a pause between them: a webhook
 never waits for more than one.
 """
 
@@ -32,7 +32,7 @@ async def daily(settings: Settings, log: Log, runtime: Runtime = REAL) -> None:
         try:
             blanked, retired = await tidy(settings, log, runtime.now())
         except RingbackError as error:
-            _logger.error("old rows of the log could not be let go: %s", error)
+            _logger.error("old rows of the log could not be deleted: %s", error)
         else:
             _logger.info("log: %d rows blanked, %d rows deleted for their age", blanked, retired)
 

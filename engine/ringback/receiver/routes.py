@@ -1,5 +1,4 @@
-"""Routes of the webhooks: the target of a raw path, its methods and media types, and the limits of
-a request."""
+"""Routes of the webhooks: target, methods and media type of a raw path; the limits of a request."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ from ringback.receiver.protocol import WebhookProtocol
 from ringback.store.log import Log
 
 DRAIN_SECONDS = 5.0
-"""How long what is in hand may take when the process is asked to stop."""
+"""How long requests that have begun may take when the process is asked to stop."""
 
 
 class Server(uvicorn.Server):
@@ -40,7 +40,7 @@ class Server(uvicorn.Server):
         yield
 
     def leave(self) -> None:
-        """Stop accepting and finish what is in hand."""
+        """Stop accepting and finish the requests that have begun."""
         self.should_exit = True
         self._leaving.set()
 
@@ -126,7 +126,7 @@ class Serving:
         return self.node.exit_code
 
     def stop(self) -> None:
-        """Stop accepting, finish what is in hand, then let the worker finish."""
+        """Stop accepting, finish the requests that have begun, then let the worker finish."""
         self._server.leave()
 
     async def _sweep(self) -> None:
@@ -177,7 +177,7 @@ def serve(
 ) -> int:
     """Run the receiver (and its worker) until SIGTERM or SIGINT; the exit code.
 
-    SIGTERM finishes what is in hand; a second one ends at once. On SIGHUP the settings are read
+    SIGTERM finishes what has begun; a second one ends at once. On SIGHUP the settings are read
     once more by `again`, which raises ConfigError when they are wrong. `on_ready` gets the address
     when requests are accepted. 0 after an orderly stop, 74 or 65 when the log broke, the worker's
     own code when it could not start at all. Raises ConfigError, HeldError, StorageError or

@@ -1,7 +1,8 @@
-"""Does the worker live and move? Starts it, watches it, kills it when it hangs, starts it again.
+"""Supervisor of the worker process: starts it, watches it, kills it when it hangs, starts it again.
 
-The worker runs user code, so it may hang in ways that no signal handler survives. What it has on
-its hands is in a mapped file; when that shows a call that took too long, the process is killed.
+The worker runs user code, so it may hang in ways that no signal handler survives. The calls of user
+code that it has begun are in a mapped file; when that shows one that took too long, the process is
+killed.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from ringback.inflight import InFlight
 
 LOOK_SECONDS = 0.25
 STARTUP_SECONDS = 60.0
-"""How long a fresh worker may take until its heart beats: plugins are imported in that time."""
+"""How long a fresh worker may take until its first heartbeat: plugins are imported in that time."""
 STEADY_SECONDS = 10.0
 """A worker that lived for so long is started again at once, the next ones after a growing pause."""
 LONGEST_PAUSE = 2.0
@@ -27,7 +28,7 @@ ORDERLY_SECONDS = 0.5
 WORKER_NICE = 5
 """When both want the same core, reception goes first: what waits in the log is not lost."""
 ENDED = "RINGBACK_WORKER_ENDED"
-"""Tells a worker how the one before it ended, as "signal 11" or "exit 3"."""
+"""The variable that says to a worker how the one before it ended, as "signal 11" or "exit 3"."""
 
 _FINAL = {2, 65, 75, 78}
 """Exit codes of a worker that cannot start as things are: only a person can mend that. Code 74, a
@@ -102,7 +103,7 @@ class Supervisor:
             _send(self._process, signal.SIGKILL)
 
     async def _spawn(self, ended: str = "") -> None:
-        """Start a worker. `ended` tells it how the one before ended by itself, if it did."""
+        """Start a worker. `ended` says how the one before ended by itself, if it did."""
         environ = {name: self.environ[name] for name in self.environ if name != ENDED}
         if ended:
             environ[ENDED] = ended
@@ -133,7 +134,7 @@ class Supervisor:
                 self.refused = code
                 return
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
-            # A worker that ended in order was told to, perhaps with its whole process group: then
+            # A worker that ended in order was asked to, perhaps with its whole process group: then
             # this process hears of it in a moment too.
             await asyncio.sleep(max(pause, ORDERLY_SECONDS) if code == 0 else pause)
             if self._stopping:
@@ -146,7 +147,7 @@ class Supervisor:
             await self._spawn(self._how(code))
 
     def _how(self, code: int) -> str:
-        """What the next worker is told about the end of this one; nothing when nobody is to blame:
+        """What the next worker learns about the end of this one; nothing when nobody is to blame:
         an orderly end, a kill from outside, our own `reload` while it started."""
         if self._killed:
             return f"killed {self._killed}"

@@ -1,4 +1,4 @@
-"""The door: what an author imports, and what importing it does not drag in."""
+"""The public names of `ringback`, and what importing them does not load."""
 
 import ast
 import subprocess
@@ -42,7 +42,7 @@ def test_a_plugin_that_uses_a_rule_does_not_load_a_server() -> None:
     )
 
 
-def test_everything_the_door_names_is_there() -> None:
+def test_every_public_name_is_there() -> None:
     """`__all__` is true, sorted into what exists, and `dir()` shows the late ones too."""
     for name in ringback.__all__:
         assert getattr(ringback, name) is not None
@@ -57,17 +57,17 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_docstring_is_the_architecture_on_one_page() -> None:
-    """It names every room that exists, and fits on a screen."""
+    """It names every package that exists, and fits on a screen."""
     text = ringback.__doc__ or ""
     assert 30 <= len(text.splitlines()) <= 45
     root = Path(ringback.__file__ or "").parent
-    rooms = [path.name for path in root.iterdir() if (path / "__init__.py").is_file()]
-    for room in rooms:
-        assert room in text
+    packages = [path.name for path in root.iterdir() if (path / "__init__.py").is_file()]
+    for package in packages:
+        assert package in text
 
 
-def test_nothing_inside_imports_the_door() -> None:
-    """The door is for authors; inside, a module is imported from where it lives."""
+def test_nothing_inside_imports_the_public_names() -> None:
+    """They are for authors of plugins; inside, a module is imported from where it lives."""
     root = Path(ringback.__file__ or "").parent
     for path in root.rglob("*.py"):
         if "starter" in path.parts or path == root / "__init__.py":

@@ -1,4 +1,4 @@
-"""How long does a backtest take? Recorded events through the rules of this repository.
+"""Benchmark of a backtest: recorded events through the rules of this repository.
 
 Prints events per second for growing records and the slope between them: 1.0 means that the time
 grows exactly with the events. The peer in the same run is matching alone (the same events through

@@ -1,4 +1,4 @@
-"""What a node weighs while it does nothing: `python benchmarks/footprint.py`.
+"""Footprint of an idle node: `python benchmarks/footprint.py`.
 
 Resident memory of the two processes of an idle node with this project's rules and plugins, and what
 `import ringback` takes beyond a bare interpreter.

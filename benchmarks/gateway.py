@@ -1,4 +1,4 @@
-"""Requests per second and latency of the gateway, beside the official client in threads.
+"""Benchmark of the gateway: requests per second and latency, beside the official client in threads.
 
     python benchmarks/gateway.py [--seconds 3] [--rounds 3]
 

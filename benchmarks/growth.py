@@ -1,4 +1,4 @@
-"""Does ingest slow down as the log grows? `python benchmarks/growth.py [--rows 10000000]`.
+"""Benchmark of ingest as the log grows: `python benchmarks/growth.py [--rows 10000000]`.
 
 Two logs, one of 100,000 rows and one of `--rows` (a million by default; ten million take about 9 GB
 of disk), written in turns by the same group commit with 64 appends in flight. The ratio of the two

@@ -1,4 +1,4 @@
-"""Durable signed ingest, side by side: `python benchmarks/ingest.py`.
+"""Benchmark of durable signed ingest, side by side: `python benchmarks/ingest.py`.
 
 Every server of the table is up at once; one-second slices of load go round them in random order,
 and each ratio compares slices of the same round. The load is unique signed message status callbacks

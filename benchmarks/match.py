@@ -1,4 +1,4 @@
-"""Matching, side by side: `python benchmarks/match.py [--rules 100 20] [--rounds 3]`.
+"""Benchmark of matching, side by side: `python benchmarks/match.py [--rules 100 20] [--rounds 3]`.
 
 The same rules in five shapes (equality and `in`, prefix, pattern, numbers, or and not), all on one
 type of event, and the same events, through Ringback's rule set and through three other expression

@@ -1,4 +1,4 @@
-"""What the benchmarks of the node share: a node in a scratch folder, and load at a fixed rate."""
+"""Helpers of the node benchmarks: a node in a scratch folder, and load at a fixed rate."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What an acknowledgement costs when something goes wrong: `python benchmarks/overload.py`.
+"""Cost of an acknowledgement when something goes wrong: `python benchmarks/overload.py`.
 
 The same load (300 signed status callbacks a second by default) on the whole node, one trouble after
 the other: none; a plugin that spins for ever; a burst on 256 connections; six hundred connections

@@ -1,4 +1,4 @@
-"""From webhook to action, side by side: `python benchmarks/reaction.py`.
+"""Benchmark from webhook to action, side by side: `python benchmarks/reaction.py`.
 
 1. The whole path, sustained: signed texts on 64 connections, 12 % of which a rule answers through
    the gateway; against Flask + Celery + durable Redis that does the same on both cores.

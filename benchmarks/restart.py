@@ -1,4 +1,4 @@
-"""How soon a node with work left over receives again: `python benchmarks/restart.py`.
+"""Time until a node with work left over receives again: `python benchmarks/restart.py`.
 
 A log with a backlog (100,000 webhooks by default) that no worker has seen; then `ringback serve`.
 Figures: from the start of the process to the first accepted webhook, and how fast the worker drains

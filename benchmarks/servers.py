@@ -1,4 +1,4 @@
-"""What the benchmarks share: servers in a scratch folder, signed requests, load by wrk."""
+"""Helpers of the server benchmarks: servers in a scratch folder, signed requests, load by wrk."""
 
 import os
 import signal

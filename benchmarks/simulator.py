@@ -1,4 +1,4 @@
-"""What a message costs the simulator: `python benchmarks/simulator.py [--messages 2000]`.
+"""Cost of a message in the simulator: `python benchmarks/simulator.py [--messages 2000]`.
 
 Messages are posted on 16 connections; each is accepted, queued, sent, delivered, and both of its
 callbacks are posted, signed, to a web server of the benchmark. Beside it, in the same run, a bare

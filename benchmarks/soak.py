@@ -1,4 +1,4 @@
-"""Does anything grow? `python benchmarks/soak.py [--minutes 10]`.
+"""Growth of a node in a long run: `python benchmarks/soak.py [--minutes 10]`.
 
 The whole node under 200 signed status callbacks a second, one in twenty of them a duplicate. Once a
 minute: latency, memory, open files, the size of the write-ahead logs. The memory's slope is fitted

@@ -1,4 +1,4 @@
-"""Auto-reply: answer a question about opening hours, and tell everybody else that it arrived.
+"""Auto-reply: answers a question about opening hours, and everybody else that the text arrived.
 
 The second rule is a backstop: it answers only what no other rule has answered, and a person gets it
 once in a while at most. Neither answers short codes and names, which are machines that may answer

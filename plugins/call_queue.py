@@ -1,4 +1,4 @@
-"""Call queue: tell callers who wait how many are before them, and send none into a full queue.
+"""Call queue: says how many callers are waiting before one, and sends none into a full queue.
 
 While a caller waits, Twilio asks again and again what to play: each time this says the place in the
 line and plays the hold music, by default a piece of Twilio's own. The step `hold` greets a caller

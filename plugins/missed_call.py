@@ -1,4 +1,4 @@
-"""Missed call: text a caller whom nobody spoke with, once an hour at most.
+"""Missed call: texts a caller whom nobody spoke with, once an hour at most.
 
 A call is missed when it ended without an answer, when the number that it was connected to did not
 pick up, or when the caller left the queue before anybody came. Hidden numbers get nothing.

@@ -1,4 +1,4 @@
-"""The ceiling: uvicorn answering 204 to everything, nothing read, nothing kept."""
+"""Bare server for comparison: uvicorn answering 204 to everything, nothing read, nothing kept."""
 
 
 async def app(scope, receive, send):

@@ -1,4 +1,5 @@
-"""One other expression library over the rules and events on stdin: `{name, rules, events}`.
+"""Expression libraries for comparison, over the rules and events on stdin: `{name, rules,
+events}`.
 
 Prints the microseconds for one event with all rules, and how many rules fired. Everything that can
 be made before the events come is made before.

@@ -1,5 +1,5 @@
-"""What many people write: FastAPI, the official validator, SQLAlchemy on aiosqlite, one commit per
-request. WAL and an index on the SID, as a careful author would have them."""
+"""FastAPI application as many people write it: the official validator, SQLAlchemy on aiosqlite, one
+commit per request. WAL and an index on the SID, as a careful author would have them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The other thing many people write: Flask, the official validator, a Celery task in Redis. Redis
+"""Flask application as many people write it: the official validator, a Celery task in Redis. Redis
 writes and syncs its log before it answers (appendfsync always), so that a 204 is durable here too.
 Only the enqueueing is measured; no Celery worker runs."""
 

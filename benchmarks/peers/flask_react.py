@@ -1,4 +1,4 @@
-"""Flask, the official validator, and a Celery worker that looks at each text and answers some."""
+"""Flask application with a Celery worker that looks at each text and answers some."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A stand-in for the gateway: it says 201 at once and remembers when each request came."""
+"""Stub gateway: it says 201 at once and remembers when each request came."""
 
 import json
 import re

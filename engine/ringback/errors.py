@@ -1,4 +1,4 @@
-"""Every exception of Ringback, and the one shape of a problem that a person should mend.
+"""Exceptions of Ringback, and the one shape of a problem that a person should mend.
 
 Each exception knows the exit code that the shell ends with (sysexits where one fits).
 """

@@ -1,4 +1,4 @@
-"""What a worker has on its hands, written where a kill -9 cannot take it away.
+"""In-flight register: what a worker is doing right now, in a file that survives a kill -9.
 
 User code that holds the interpreter cannot be asked what it is doing. So before the worker calls
 any, it writes the run, the rule and the plugin into a small file that is mapped into memory: no

@@ -1,4 +1,4 @@
-"""How the halves of a node talk: JSON lines over a Unix socket that the worker listens on.
+"""Messages between the processes of a node: JSON lines over a Unix socket of the worker.
 
 A request carries a number and gets one answer with the same number; a notice carries none. Nothing
 durable travels here: a lost line costs time, never a fact, because both halves read the log.

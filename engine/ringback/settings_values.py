@@ -1,4 +1,4 @@
-"""Where the values of settings come from, and how a text becomes a typed value.
+"""Values of settings: where they come from, and how a text becomes a typed value.
 
 Each reader raises `Wrong`, whose message is the end of a sentence that starts with the name of the
 setting; the sources gather their problems in a list.

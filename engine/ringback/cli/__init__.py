@@ -1,1 +1,1 @@
-"""The shell: what a person types. One file per group of commands, each loaded when it is used."""
+"""Commands of the shell: one module for each group of them, loaded when it is used."""

@@ -1,4 +1,4 @@
-"""`ringback actions`: what was sent, what became of it, and what a person has to decide."""
+"""The command `actions`: what was sent, what became of it, and what a person has to decide."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What waits for a person: parked actions, and what the worker has found wrong of late."""
+"""List of what waits for a person: parked actions, and what the worker has found wrong of late."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""`ringback backtest`: recorded events through today's rules, or new ones, before they are live."""
+"""The command `backtest`: recorded events through the rules of today or through new ones."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`ringback check`: everything wrong with rules, plugins and settings, in one run."""
+"""The command `check`: everything wrong with rules, plugins and settings, in one run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`ringback config show`: the settings in force, and where each comes from."""
+"""The command `config show`: the settings in force, and where each comes from."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""`ringback connect`: point numbers at this node, and put back what was there before."""
+"""The command `connect`: point numbers at this node, and put back what was there before."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""`ringback connections`: the Maton connections of your key."""
+"""The command `connections`: the Maton connections of your key."""
 
 import sys
 import webbrowser

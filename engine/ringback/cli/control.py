@@ -1,4 +1,4 @@
-"""`ringback pause` and `resume`: the kill switch, and how commands talk to a running worker."""
+"""The commands `pause` and `resume`, and the client of a running worker's socket."""
 
 import asyncio
 import contextlib

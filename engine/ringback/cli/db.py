@@ -1,4 +1,4 @@
-"""`ringback db`: copies of the data, and whether it is sound."""
+"""The command `db`: copies of the data, and whether it is sound."""
 
 import contextlib
 import dataclasses

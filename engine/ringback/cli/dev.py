@@ -1,4 +1,4 @@
-"""`ringback dev`: a node and a simulated Twilio, wired together, on this machine alone.
+"""The command `dev`: a node and a simulated Twilio, wired together, on this machine alone.
 
 It supervises two processes: the simulator, and `ringback serve` with the simulator's credentials.
 Real credentials are hidden from the node, and its data are kept apart from those of a real node.

@@ -1,4 +1,4 @@
-"""`ringback doctor`: what is wrong with this set-up, and what to do about each thing."""
+"""The command `doctor`: what is wrong with this set-up, and what to do about each thing."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the doctor looks at: one function for each question, each answering with findings."""
+"""Checks of the doctor: one function for each question, each answering with findings."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`ringback events`: what came in, as a list, one by one, live, or as a file."""
+"""The command `events`: what came in, as a list, one by one, live, or as a file."""
 
 import json
 import sys

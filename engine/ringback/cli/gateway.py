@@ -1,4 +1,4 @@
-"""`ringback gateway RESOURCE VERB`: Twilio's REST API by hand, drawn from the gateway's catalogue.
+"""The command `gateway RESOURCE VERB`: Twilio's REST API by hand, made of the gateway's catalogue.
 
 Options are Twilio's parameters in kebab-case, a SID is an argument.
 """

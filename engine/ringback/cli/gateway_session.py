@@ -1,4 +1,4 @@
-"""What the commands through the gateway share: opening it, asking first, showing requests."""
+"""Gateway session of a command: opening it, asking first, showing requests."""
 
 import asyncio
 import sys

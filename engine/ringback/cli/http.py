@@ -1,4 +1,4 @@
-"""How commands speak HTTP: to the simulator's control pages, and to a node as Twilio would.
+"""HTTP client of the commands: for the simulator's control API, and for a node as Twilio would.
 
 The standard library is enough for both, and keeps the commands quick to start.
 """

@@ -1,4 +1,4 @@
-"""`ringback init`: a project folder to start with. What is there already stays as it is."""
+"""The command `init`: a project folder to start with. What is there already stays as it is."""
 
 import json
 import secrets

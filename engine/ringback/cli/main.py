@@ -1,4 +1,4 @@
-"""`ringback`: the group of all commands, and how errors end it.
+"""The program `ringback`: the group of all commands, and how errors end it.
 
 Commands are named here and loaded when they are used, so that `ringback --help` stays quick.
 """
@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve:serve", "Run a node: receive webhooks and react to them."),
     "worker": ("serve:worker", "Run the worker half alone."),
     "check": ("check:check", "Check rules, plugins and settings; name every problem."),
-    "test": ("cases:test", "Run the cases that stand beside the rules."),
+    "test": ("test:test", "Run the cases that stand beside the rules."),
     "backtest": (
         "backtest:backtest",
         "Recorded events through the rules of today; nothing is performed.",

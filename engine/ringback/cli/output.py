@@ -1,4 +1,4 @@
-"""How commands print: JSON lines for programs, aligned columns for people, colour on a terminal."""
+"""Output of the commands: JSON lines for programs, aligned columns and colour for people."""
 
 import json
 import os

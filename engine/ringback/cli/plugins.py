@@ -1,4 +1,4 @@
-"""`ringback plugins`: the plugins of a project, the hooks there are, and a fresh one to start with.
+"""The command `plugins`: the plugins of a project, the hooks there are, and a new plugin.
 
 Also the commands that plugins add to the shell.
 """

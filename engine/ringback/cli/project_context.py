@@ -1,4 +1,4 @@
-"""Which project and which data folder a command is about."""
+"""Project context of a command: which project and which data folder it is about."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`ringback replay`: stored events through today's rules, dry or for real."""
+"""The command `replay`: stored events through today's rules, dry or for real."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager

@@ -1,4 +1,4 @@
-"""`ringback rules`: the rules of a project, and the schema of their language."""
+"""The command `rules`: the rules of a project, and the schema of their language."""
 
 import json
 from dataclasses import asdict

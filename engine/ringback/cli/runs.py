@@ -1,4 +1,4 @@
-"""`ringback runs`: rules at work, and what they wait for."""
+"""The command `runs`: rules at work, and what they wait for."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`ringback serve` and `ringback worker`: a node, or its worker half alone."""
+"""The commands `serve` and `worker`: a node, or its worker alone."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""`ringback simulate`: text or call the node as somebody outside would.
+"""The command `simulate`: text or call the node as a stranger would.
 
 With a running `ringback dev` it goes through the simulated phone network: a handset writes, the
 reply comes back to it. Otherwise one signed webhook is posted straight to the running node.

@@ -1,4 +1,4 @@
-"""`ringback simulator`: the simulated Twilio, alone."""
+"""The command `simulator`: the simulated Twilio, alone."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`ringback trace`: one event's whole life as a tree.
+"""The command `trace`: the whole life of an event as a tree.
 
 Webhook, then every rule that looked at it with ✓ or ✗ and the reason, its run, its actions, their
 attempts, the SID that Twilio gave, each status callback with its time, and how it ended.

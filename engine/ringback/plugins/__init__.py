@@ -1,1 +1,1 @@
-"""User code: how it is found, described and called."""
+"""Plugins: user code, how it is found, described and called."""

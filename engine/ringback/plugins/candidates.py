@@ -1,4 +1,4 @@
-"""Which plugins there could be: what lies in the folder, and the packages listed by name."""
+"""Candidates for plugins: what lies in the folder, and the packages listed by name."""
 
 import importlib.metadata
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Whether a module is a sound plugin: its hooks, its rules, what their functions ask for."""
+"""Checks of a plugin's module: its hooks, its rules, what their functions ask for."""
 
 import ast
 import inspect

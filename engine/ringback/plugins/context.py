@@ -1,4 +1,4 @@
-"""What a handler may ask for by name: contact, configuration, log, clock and the past."""
+"""Context of a handler, asked for by name: contact, configuration, log, clock and the past."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How a Python function becomes a rule: `@rule`, the same words as in a rule file."""
+"""The decorator `@rule`: a Python function as a rule, in the same words as in a rule file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta

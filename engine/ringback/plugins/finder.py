@@ -1,4 +1,4 @@
-"""How a plugin folder becomes modules: under a package of its own, with `sys.path` untouched.
+"""Import of plugin folders as modules of a package of their own, with `sys.path` untouched.
 
 A project's plugins are imported as `ringback_project.plugins.<name>` (a further project in the
 same process gets a number in the name). So a plugin called `json.py` hides nothing, neighbours

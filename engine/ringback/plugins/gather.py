@@ -1,4 +1,4 @@
-"""Which rules does a project have? Those of its files and those of its plugins, in one language."""
+"""Rules of a project: those of its files and those of its plugins, in one language."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which hooks there are: the exact names and arguments that a plugin may implement.
+"""Hook specifications: the exact names and arguments that a plugin may implement.
 
 pluggy reads this page to check every plugin at load: an unknown hook or an argument that a hook
 does not have is a problem with its place, never a function that is silently not called. An

@@ -1,4 +1,4 @@
-"""How plugin code is called: arguments by name, sync or async, and a result that must be actions.
+"""Calls of plugin code: arguments by name, sync or async, and a result that must be actions.
 
 Nothing here limits time or catches what the plugin raises: that is the worker's, which calls each
 function alone.

@@ -1,4 +1,4 @@
-"""Which plugins a project has, what each adds, and what is wrong with those that did not load.
+"""Plugin loader: what each plugin adds, and what is wrong with those that did not load.
 
 pluggy finds, checks and describes; nothing here calls a hook for all plugins at once, because one
 that raises would take the answers of the others with it. A plugin with any problem is left out

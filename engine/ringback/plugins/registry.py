@@ -1,4 +1,4 @@
-"""What plugins add to the rule language: functions for conditions, steps for `do:`.
+"""Additions of plugins to the rule language: functions for conditions, steps for `do:`.
 
 Both read the signature of the Python function, so that a wrong use in a rule file is found when the
 file is loaded and an editor can complete the names.

@@ -1,4 +1,4 @@
-"""Turns: what a rule in Python does next, be it plain, delayed by its timing, or a conversation.
+"""Turns of a rule in Python: a plain one, one delayed by its timing, or a conversation.
 
 The same shape as the interpreter of rule files: an event or a moment comes in, actions and a wait
 go out, and `state` is all that has to be kept in between. Both functions run the author's code, so
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.events import Event
-from ringback.plugins import replay
+from ringback.plugins import conversation_replay
 from ringback.plugins.context import Context, available
 from ringback.plugins.conversation import is_conversation
 from ringback.plugins.invoke import actions_of, bind, finished
@@ -46,7 +46,7 @@ def resume(
     """Go on after a wait. `event` is the one that started the run, `wake` what ended the wait."""
     if state.get("phase") not in _TIMED:
         assert rule.handler is not None
-        return replay.resume(rule.handler, event, ctx, state, wake)
+        return conversation_replay.resume(rule.handler, event, ctx, state, wake)
     now = ctx.clock.now()
     progress = interpreter.resume(rule, event, ctx.store, now, state, wake, places=places)
     return _timed(rule, event, ctx, progress)
@@ -63,6 +63,6 @@ def _timed(rule: Rule, event: Event, ctx: Context, progress: Progress) -> Progre
 def _call(rule: Rule, event: Event, ctx: Context, texts: tuple[str, ...]) -> Progress:
     assert rule.handler is not None
     if is_conversation(rule.handler):
-        return replay.begin(rule.handler, event, ctx)
+        return conversation_replay.begin(rule.handler, event, ctx)
     result = finished(bind(rule.handler, available(event, ctx, texts))())
     return Progress(actions_of(result, plugin=ctx.plugin), None)

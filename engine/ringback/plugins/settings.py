@@ -1,4 +1,4 @@
-"""What a plugin gets as `config`: its table of `ringback.toml`, read-only, checked by its model."""
+"""Settings of a plugin: its table of `ringback.toml`, read-only, checked by its model."""
 
 from collections.abc import Mapping
 from types import MappingProxyType, ModuleType

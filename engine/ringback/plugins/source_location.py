@@ -1,4 +1,4 @@
-"""Where in a plugin's source something stands: the problems that point a person at it."""
+"""Source locations in a plugin, for problems that point a person at the line."""
 
 import inspect
 import linecache

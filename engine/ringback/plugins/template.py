@@ -1,4 +1,4 @@
-"""What `ringback plugins new` writes: a plugin that works, and a test that passes."""
+"""Template for `ringback plugins new`: a plugin that works, and a test that passes."""
 
 import keyword
 

@@ -1,4 +1,4 @@
-"""The kit for authors: events made by hand, and a bench on which rules and plugins react to them.
+"""Test kit for authors: events made by hand, and a bench on which rules and plugins react to them.
 
 ::
 

@@ -16,8 +16,8 @@ from typing import Any
 from ringback.action_kinds import is_message, is_outgoing
 from ringback.actions import Action, Stop, to_params
 from ringback.events import Event
+from ringback.plugins.conversation_replay import LEAVING
 from ringback.plugins.loader import PluginSet
-from ringback.plugins.replay import LEAVING
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.store.events import KnownEvents
 from ringback.store.log import LogReader

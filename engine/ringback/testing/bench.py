@@ -1,4 +1,4 @@
-"""Bench: rules and plugins on a table, fed with events by hand. No network and no database.
+"""Bench: rules and plugins in memory, fed with events by hand. No network and no database.
 
 The decisions are those of the rule language itself; what the worker adds around them (once within a
 span, backstops, stops, waits) is done here in memory.

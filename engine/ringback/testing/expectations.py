@@ -1,4 +1,4 @@
-"""Wishes in the words of rule files: what a case expects, and how it differs from what was made."""
+"""Expected actions of a case, in the words of rule files, and how the real ones differ."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields

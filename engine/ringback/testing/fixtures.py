@@ -1,4 +1,4 @@
-"""The fixtures that Ringback brings to pytest. Nothing else is imported until one is used."""
+"""Pytest fixtures of Ringback. Nothing else is imported until one is used."""
 
 from typing import TYPE_CHECKING
 

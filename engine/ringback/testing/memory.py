@@ -1,4 +1,4 @@
-"""The past and the clock of a bench: what rules may ask of what has happened on it."""
+"""Past and clock of a bench: what rules may ask of what has happened on it."""
 
 from bisect import bisect_left
 from collections import defaultdict

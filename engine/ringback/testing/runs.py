@@ -1,4 +1,4 @@
-"""The runs that wait on a bench, and what wakes each."""
+"""Waiting runs of a bench, and what wakes each."""
 
 import heapq
 import itertools

@@ -1,1 +1,1 @@
-"""Twilio's dialect, without I/O: how it signs, what it posts, what it wants to be told."""
+"""Twilio's formats, without I/O: signatures, webhook bodies, REST requests, TwiML, error codes."""

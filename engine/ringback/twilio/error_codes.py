@@ -1,4 +1,4 @@
-"""What Twilio's error codes mean: our class for each, whether to try again, what a person can do.
+"""Table of Twilio's error codes: our class, whether to try again, what a person can do.
 
 The table beside this file holds our own words and our own judgement, made from the causes that
 Twilio documents. Twilio adds and splits codes without notice: one that is not listed falls back to

@@ -1,4 +1,5 @@
-"""Why did a signature not fit? Which reading of the request would have, and what to mend.
+"""Explanation of a signature that does not fit: the reading of the request that would, and the
+mend.
 
 The request is never accepted for it. Twilio signs the address that it was told, and the fields as
 it sent them; proxies, frameworks and wrong settings change either on the way. So this tries the

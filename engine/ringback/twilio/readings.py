@@ -1,4 +1,4 @@
-"""The readings of a request: as it came, and as it may have been before something changed it.
+"""Readings of a request: as it came, and as it may have been before something changed it.
 
 Each reading is an address and a form that Twilio may have signed, with the kinds of change between
 it and what came. `explain` tries them, fewest changes first.

@@ -1,4 +1,4 @@
-"""From an action to the one REST request that carries it out. Pure: nothing is sent here.
+"""REST requests: from an action to the one request that carries it out. Nothing is sent here.
 
 https://www.twilio.com/docs/usage/api
 """

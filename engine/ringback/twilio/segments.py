@@ -1,4 +1,4 @@
-"""How many segments does a text take? https://www.twilio.com/docs/glossary/what-sms-character-limit
+"""Segments of a text. https://www.twilio.com/docs/glossary/what-sms-character-limit
 
 GSM-7: 160 characters in one, 153 in each of several; one character outside it turns the whole text
 into UCS-2: 70 UTF-16 units in one, 67 in each of several. No pair is split between two segments.

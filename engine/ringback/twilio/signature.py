@@ -1,4 +1,4 @@
-"""Did Twilio send this request, unchanged?
+"""Signatures of webhooks: whether Twilio sent this request, unchanged.
 
 https://www.twilio.com/docs/usage/webhooks/webhooks-security. The signature is an HMAC over the URL
 and, for a form, its sorted fields. The usual request is decided by one exact computation here; what

@@ -1,4 +1,4 @@
-"""Event Streams and debugger payloads: JSON, told in the words of the form webhooks.
+"""Event Streams and debugger payloads: JSON, read as the form webhooks that they correspond to.
 
 https://www.twilio.com/docs/events. A CloudEvent that says the same as a classic callback becomes
 the same fields, so that it is recognised as the same fact when both are switched on.

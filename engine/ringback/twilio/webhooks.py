@@ -1,4 +1,4 @@
-"""What does this webhook say? The body of a request, read as events.
+"""Webhooks read as events: the fields of a request, by route.
 
 The fields are those of https://www.twilio.com/docs/messaging/guides/webhook-request,
 https://www.twilio.com/docs/voice/twiml and https://www.twilio.com/docs/voice/api/call-resource.

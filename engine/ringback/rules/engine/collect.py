@@ -1,4 +1,4 @@
-"""Collect: joining several events into one run, until it is quiet or until there are enough."""
+"""Collecting: several events joined into one run, until it is quiet or there are enough."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""After: where a run stands, where it goes on behind a wait, and what it keeps of what came."""
+"""Continuation of a run: where it stands, where it goes on, and what it keeps of its events."""
 
 from functools import lru_cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""Interpreter: a rule's steps as a machine that can be put down and taken up again.
+"""Interpreter of a rule's steps: a machine whose state can be stored and taken up again.
 
 It is pure: events, time and the past come in, actions and a wait go out, and everything between two
 waits is plain data (`state`) that the journal keeps. A crash resumes where the last commit was.

@@ -1,4 +1,4 @@
-"""Render: the parameters of a step with every text in them evaluated."""
+"""Rendering of a step's parameters, with every text in them evaluated."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rule set: which rules want an event, and why the others do not. Fast, and never raises.
+"""Rule set: which rules match an event, and why the others do not. Fast, and never raises.
 
 An index by type stands first, addresses and states second, and CEL last: the first `if` lines of
 all rules that reach it are evaluated as one program, because a call into CEL costs more than a

@@ -1,4 +1,4 @@
-"""Memory: an event as plain data inside the state of a run, and back."""
+"""Saved event: an event as plain data inside the state of a run, and back."""
 
 from collections.abc import Mapping
 from dataclasses import fields

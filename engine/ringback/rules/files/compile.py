@@ -1,4 +1,4 @@
-"""Compile: the steps of a rule, with the branches inside them."""
+"""Compiler of a rule's steps, with the branches inside them."""
 
 from collections.abc import Mapping
 from typing import Any

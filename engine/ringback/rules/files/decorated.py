@@ -1,4 +1,4 @@
-"""Decorated: the words of a Python rule as a tree of nodes, placed in the Python file."""
+"""Decorated rules: the words of a Python rule as a tree of nodes, placed in the Python file."""
 
 import inspect
 from collections.abc import Mapping

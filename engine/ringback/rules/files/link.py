@@ -1,4 +1,4 @@
-"""Link: give each `run` step the steps of the rule that it names."""
+"""Linker: each `run` step gets the steps of the rule that it names."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

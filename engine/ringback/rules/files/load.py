@@ -1,4 +1,4 @@
-"""Load: rule files and Python rules made into rules, every mistake of every file in one run."""
+"""Loader of rule files and Python rules, with every mistake of every file in one run."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Reader: a tree of nodes made into compiled parts, every mistake noted with its place."""
+"""Reader of rule trees: nodes made into compiled parts, every mistake noted with its place."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace

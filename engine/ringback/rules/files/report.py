@@ -1,4 +1,4 @@
-"""Report: problems as people, programs and GitHub want to read them."""
+"""Reports of problems, for people, for programs and for GitHub."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One rule: its words checked together and compiled."""
+"""Compiler of one rule: its words checked together."""
 
 from ringback.events import TRUST
 from ringback.rules.files.compile import Steps

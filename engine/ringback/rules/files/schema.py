@@ -1,4 +1,4 @@
-"""Schema: what a rule file may say, as pydantic models, and as JSON Schema for editors."""
+"""Schema of rule files, as pydantic models, and as JSON Schema for editors."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal

@@ -1,4 +1,4 @@
-"""Shared: the lists and hours of a project, which every rule may use whatever file it stands in."""
+"""Shared definitions: lists and hours of a project, for every rule in whatever file."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Places: where in the file each letter of a text stands, through quotes, escapes and folding."""
+"""Source map of a YAML text: the place of each character, through quotes, escapes and folding."""
 
 import re
 from dataclasses import dataclass, field

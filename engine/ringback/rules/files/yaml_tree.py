@@ -1,4 +1,4 @@
-"""Nodes: a YAML file as a tree of texts, each of which knows where it stands.
+"""YAML tree: a file as nodes of text, each of which knows where it stands.
 
 Every scalar stays the text that was written, so `+15551234567`, `on` and `1.10` are what they look
 like. Tags, second documents, repeated keys and bombs of size, depth or aliases are refused.

@@ -1,1 +1,1 @@
-"""The expression language: CEL, its functions, and texts with expressions in them."""
+"""Expression language: CEL, its functions, and texts with expressions in them."""

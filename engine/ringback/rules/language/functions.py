@@ -1,4 +1,4 @@
-"""The functions that conditions and texts may call, beside what CEL brings along.
+"""Functions that conditions and texts may call, beside those of CEL itself.
 
 Each is one row: its signature, what it does, an example that is true for the manual's sample
 event, and the Python that answers. They ask the past and the event through `scope.current`.

@@ -1,4 +1,4 @@
-"""Hoist: take the calls of our own functions out of an expression, and make them in Python.
+"""Hoisting of function calls: taken out of an expression, and made in Python.
 
 The library leaks the arguments of every call that it makes into Python (measured with 0.1.3: some
 200 bytes a call, for ever). So a call whose arguments stand for themselves is made by us before the

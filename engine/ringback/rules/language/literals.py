@@ -1,4 +1,4 @@
-"""Literals: the texts inside an expression that mean something, checked when it is loaded.
+"""Literals in expressions whose text means something, checked when they are loaded.
 
 CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A rule file should not.
 """

@@ -1,4 +1,4 @@
-"""Words for what CEL says: its error texts, made into sentences that name the mend."""
+"""Error messages of CEL, made into sentences that name the mend."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Patterns: RE2, compiled once. CEL's own `matches` compiles its pattern at each call.
+"""Patterns of RE2, compiled once. CEL's own `matches` compiles its pattern at each call.
 
 RE2 is linear in the text whatever the pattern is: https://github.com/google/re2/wiki/WhyRE2
 """

@@ -1,4 +1,4 @@
-"""What a phone number tells. Never refuses: what is no number has no country and no parts."""
+"""Facts about a phone number. Nothing is refused: what is no number has no country, no parts."""
 
 import re
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Scope: what one evaluation can see. The event, the past, the clock, and what a run has heard."""
+"""Scope of an evaluation: the event, the past, the clock, and what a run has received."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar

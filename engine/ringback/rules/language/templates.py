@@ -1,4 +1,4 @@
-"""Texts: `${{ CEL }}` inside a text of a rule, typed when it is loaded.
+"""Templates: `${{ CEL }}` inside a text of a rule, typed when it is loaded.
 
 Only what a rule file says between `${{` and `}}` is evaluated. What an event brings along is data:
 it is put in as it is and never read again. `$${{` writes a plain `${{`.

@@ -1,4 +1,4 @@
-"""Tokens: the words of a CEL expression with their places, as far as our own checks need them.
+"""Tokens of a CEL expression with their places, as far as our own checks need them.
 
 CEL itself parses and types the expression. This reads it once more for what the library cannot
 tell: which fields it names, where its literals stand, and what stood at the place of an error.

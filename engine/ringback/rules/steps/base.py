@@ -1,4 +1,4 @@
-"""What every step is made of: a model whose fields say how they are compiled."""
+"""Base of the steps: a model whose fields say how they are compiled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Steps that steer: wait, wait for something, choose, run another rule's steps, stop."""
+"""Steps of control flow: wait, wait for something, choose, run another rule's steps, stop."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Kinds: the table of every step that the language itself has."""
+"""Table of the steps that the language itself has."""
 
 from ringback.rules.steps import calls, flow, messages, voice
 from ringback.rules.steps.base import StepModel

@@ -1,4 +1,4 @@
-"""Calendar: when a place is open, in its own time zone, through every change of the clocks.
+"""Calendar of opening hours, in its own time zone, through every change of the clocks.
 
 `open: "mon-fri 09:00-17:00"` says spans of weekdays and wall-clock times, several of them after
 commas. A span that ends before it begins runs past midnight. Holidays are dates that are closed.

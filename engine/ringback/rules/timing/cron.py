@@ -1,4 +1,4 @@
-"""Schedule: when a cron line comes true next, in its own time zone."""
+"""Cron schedules: when a line comes true next, in its own time zone."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""How long: spans of time as people write them (`90s`, `15m`, `12h`, `1h30m`, `2d`, `1w`)."""
+"""Durations as people write them (`90s`, `15m`, `12h`, `1h30m`, `2d`, `1w`)."""
 
 import re
 

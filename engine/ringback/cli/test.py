@@ -1,4 +1,4 @@
-"""`ringback test`: the cases that stand beside the rules, run without a network."""
+"""The command `test`: the cases that stand beside the rules, run without a network."""
 
 from pathlib import Path
 

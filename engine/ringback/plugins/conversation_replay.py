@@ -1,4 +1,4 @@
-"""Replay: how a conversation goes on from what it has heard, and from nothing else.
+"""Replay of a conversation: it is run again with the answers it has had, and goes on from there.
 
 Nothing of the function is kept between two questions but the answers, in order. To go on, the
 function is run again from its beginning, each question that was asked before gets its kept answer

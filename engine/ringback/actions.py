@@ -1,7 +1,8 @@
 """Actions: the effects in the world that rules and plugins ask for, as frozen data.
 
 A rule or a plugin returns actions and performs nothing. The worker plans them, the gate looks at
-them, the gateway carries them out. What is known about each kind stands in `action_kinds`.
+them, the gateway carries them out. What is known about each kind stands in `action_kinds`; a field
+that rule files call otherwise has their `word` in its metadata.
 `to_params`, and `from_params` there, are the form in which the journal keeps an action.
 """
 
@@ -24,7 +25,7 @@ class SendMessage:
     """Send a text (SMS, MMS, WhatsApp) to one recipient.
 
     `sender` is our number; empty means the conversation's own or the configured default.
-    `send_by` is how many seconds the wish stays good; 0 means the configured default. `in_reply_to`
+    `send_by` is how many seconds it stays good; 0 means the configured default. `in_reply_to`
     is the SID of the message that this one answers. `extra` holds further parameters of Twilio's
     create request by Twilio's names. https://www.twilio.com/docs/messaging/api/message-resource
     """
@@ -32,8 +33,8 @@ class SendMessage:
     kind: ClassVar[str] = "send_message"
     to: str
     body: str = ""
-    sender: str = ""
-    messaging_service_sid: str = ""
+    sender: str = field(default="", metadata={"word": "from"})
+    messaging_service_sid: str = field(default="", metadata={"word": "service"})
     media: tuple[str, ...] = ()
     in_reply_to: str = ""
     send_by: int = 0
@@ -52,7 +53,7 @@ class PlaceCall:
     to: str
     verbs: tuple[Verb, ...] = ()
     url: str = ""
-    sender: str = ""
+    sender: str = field(default="", metadata={"word": "from"})
     timeout: int = 60
     send_by: int = 0
     policy: str = "at_most_once"
@@ -64,7 +65,7 @@ class EndCall:
     """Hang up a live call. A call that has ended already counts as done."""
 
     kind: ClassVar[str] = "end_call"
-    call_sid: str
+    call_sid: str = field(metadata={"word": "call"})
     policy: str = "natural"
 
 
@@ -88,9 +89,9 @@ class DequeueCall:
     """Take a caller out of a queue: `call_sid` or `Front`, to go on with the TwiML at `url`."""
 
     kind: ClassVar[str] = "dequeue_call"
-    queue_sid: str
+    queue_sid: str = field(metadata={"word": "queue"})
     url: str
-    call_sid: str = "Front"
+    call_sid: str = field(default="Front", metadata={"word": "call"})
     policy: str = "at_most_once"
 
 
@@ -104,7 +105,7 @@ class Notify:
     kind: ClassVar[str] = "notify"
     text: str
     via: str = "log"
-    url: str = ""
+    url: str = field(default="", metadata={"word": "webhook"})
     key: str = ""
     severity: str = "warning"
     policy: str = "natural"

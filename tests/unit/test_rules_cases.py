@@ -50,10 +50,10 @@ def test_a_good_case(tmp_path: Path) -> None:
     [
         ("given: [text: Ada]\n    expect: [reply: Hi Eve, notify]", "13:14: body was 'Hi Ada'"),
         ("given: [text: Ada]\n    expect: [reply]", "13:13: besides: notify: x"),
-        ("given: [text: Ada]\n    expect: [reply, notify, stop]", "13:29: this was not wished for"),
+        ("given: [text: Ada]\n    expect: [reply, notify, stop]", "13:29: no rule did this"),
         ("given: [text: Ada]\n    expect: [say: Hi]", "13:14: it was reply: Hi Ada"),
         ("given: [text: Ada]\n    expect: [reply: {colour: x}]", "13:14: reply has no 'colour'"),
-        ("given: [text: Ada]\n    expect: [{a: b, c: d}]", "13:14: one line is one wish"),
+        ("given: [text: Ada]\n    expect: [{a: b, c: d}]", "13:14: one line is one step"),
         ("given: [text: Ada]\n    fired: []", "13:12: fired were hello"),
         ("given: [text: worse]\n    why: {hello: fired}", "13:11: hello: if:2"),
         ("given: [text: Ada]\n    why: {nobody: fired}", "13:11: nobody: it did not look"),

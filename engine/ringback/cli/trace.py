@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ringback.action_kinds import known_kind
 from ringback.cli.control import say_if_paused
 from ringback.cli.events import public, questions, said
 from ringback.cli.output import cell, json_option, print_json, short_time, style
@@ -17,15 +18,6 @@ from ringback.errors import UsageError
 
 GOOD = ("settled", "done", "accepted")
 BAD = ("failed", "refused", "parked", "unknown")
-_WHO = {
-    "send_message": "to {to}: {body}",
-    "place_call": "to {to}",
-    "end_call": "{call_sid}",
-    "notify": "{via}: {text}",
-    "http": "{method} {url}",
-    "remember": "{name} = {value}",
-    "dequeue_call": "{queue_sid}",
-}
 
 
 @click.command()
@@ -216,10 +208,12 @@ def _action(action: Mapping[str, Any]) -> str:
 
 def detail(kind: str, params: Mapping[str, Any]) -> str:
     """Whom an action reaches and what it says, in short."""
-    if "verbs" in params and kind != "place_call":
-        return ", ".join(_verb(verb) for verb in params["verbs"])
     words = {key: "" if value is None else value for key, value in params.items()}
-    return _WHO.get(kind, "").format_map(_Blank(words))
+    words["verbs"] = ", ".join(_verb(verb) for verb in params.get("verbs") or ())
+    known = known_kind(kind)
+    if known is None:  # of a plugin, whose modules no shell command loads
+        return ", ".join(f"{key} {value}" for key, value in words.items() if value)
+    return known.trace.format_map(_Blank(words))
 
 
 class _Blank(dict[str, Any]):

@@ -1,7 +1,7 @@
 """Cases: examples beside the rules, in YAML, which say what shall happen and are run.
 
 A rule file may have a key `cases`. Each case lets things happen to the whole project on a bench of
-its own, with its own clock, and compares the wishes with what it expects::
+its own, with its own clock, and compares the actions with what it expects::
 
     cases:
       - name: a text at night is answered
@@ -31,14 +31,14 @@ from ringback.rules.timing.calendar import zone
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
-from ringback.testing.expectations import plain_wishes, unlike
+from ringback.testing.expectations import plain_steps, unlike
 
 
 class CaseModel(BaseModel):
-    """One case: what happens (`given`) and what is wished for then (`expect`).
+    """One case: what happens (`given`) and what rules do then (`expect`).
 
     `at` is the moment at which it begins, `from` and `to` the addresses of who texts or calls and
-    of us. `expect` are all wishes in order, or those of the rule `of`; `why` are verdicts of the
+    of us. `expect` are all actions in order, or those of the rule `of`; `why` are verdicts of the
     last event.
     """
 
@@ -127,7 +127,7 @@ class _Case:
             self.reader.fail(self.parts["at"], "case", str(error))
             return
         bench = Bench(self.project.ruleset, self.project.plugins, now=moment)
-        wishes: list[tuple[Any, Event | None]] = []
+        actions: list[tuple[Any, Event | None]] = []
         fired: list[str] = []
         verdicts: Mapping[str, str] = {}
         given = self.parts["given"]
@@ -147,16 +147,16 @@ class _Case:
             verdicts = reaction.verdicts or verdicts
             fired += reaction.fired
             made = reaction.by.get(self.model.of, ()) if self.model.of else reaction.actions
-            wishes += [(wish, event) for wish in made]
-        self.compare(wishes, fired, verdicts)
+            actions += [(action, event) for action in made]
+        self.compare(actions, fired, verdicts)
 
     def compare(
         self,
-        wishes: Sequence[tuple[Any, Event | None]],
+        actions: Sequence[tuple[Any, Event | None]],
         fired: Sequence[str],
         verdicts: Mapping[str, str],
     ) -> None:
-        made = [plain for wish, event in wishes for plain in plain_wishes(wish, event)]
+        made = [plain for action, event in actions for plain in plain_steps(action, event)]
         if self.model.expect is not None:
             node = self.parts["expect"]
             wrong = unlike(self.model.expect, made)

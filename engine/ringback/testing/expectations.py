@@ -1,113 +1,101 @@
-"""Expected actions of a case, in the words of rule files, and how the real ones differ."""
+"""Expectations: actions in the words of rule files, beside what a case expects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ringback.actions import (
-    Action,
-    AnswerCall,
-    DequeueCall,
-    EndCall,
-    HttpRequest,
-    Notify,
-    PlaceCall,
-    Remember,
-    SendMessage,
-    Stop,
-)
+from ringback.action_kinds import kind_of
+from ringback.actions import Action, Remember
 from ringback.events import Event
-from ringback.verbs import Verb
+from ringback.rules.steps.kinds import STEPS
+from ringback.verbs import Redirect, Verb, spelt, word_of
 
-Wish = dict[str, dict[str, Any]]
-
-_MAIN = {
-    "reply": "body", "send": "body", "call": "say", "end_call": "call", "notify": "text",
-    "http": "url", "stop": "reason", "say": "text", "play": "url", "pause": "length",
-    "enqueue": "queue", "dequeue": "queue", "gather": "say", "dial": "number", "redirect": "url",
-    "reject": "reason", "forget": "names",
-}  # fmt: skip
-"""The parameter that a bare text stands for."""
+Said = dict[str, dict[str, Any]]
+"""One step: its word, and its parameters."""
 
 
-def plain_wishes(action: Action, event: Event | None) -> list[Wish]:
-    """An action as the steps that would make it; a call's answer is one for each verb."""
-    given: dict[str, Any]
-    match action:
-        case SendMessage():
-            ours = event is not None and (action.to, action.sender) == (event.theirs, event.ours)
-            text = {"to": action.to, "body": action.body, "from": action.sender}
-            return [{"reply" if ours else "send": {**text, "media": list(action.media)}}]
-        case PlaceCall():
-            said = [verb["say"]["text"] for verb in map(_verb, action.verbs) if "say" in verb]
-            given = {"to": action.to, "from": action.sender, "url": action.url}
-            return [{"call": {**given, "say": " ".join(said), "timeout": action.timeout}}]
-        case EndCall():
-            return [{"end_call": {"call": action.call_sid}}]
-        case AnswerCall():
-            verbs = [_verb(verb) for verb in action.verbs]
-            return [verb for verb in verbs if verb != {"redirect": {"url": ""}}]
-        case DequeueCall():
-            given = {"queue": action.queue_sid, "url": action.url, "call": action.call_sid}
-            return [{"dequeue": given}]
-        case Notify():
-            given = {"text": action.text, "via": action.via, "webhook": action.url}
-            return [{"notify": {**given, "key": action.key, "severity": action.severity}}]
-        case HttpRequest():
-            given = {"url": action.url, "method": action.method, "json": dict(action.json or {})}
-            return [{"http": {**given, "headers": dict(action.headers)}}]
-        case Remember():
-            if action.value is None:
-                return [{"forget": {"names": action.name}}]
-            return [{"remember": {action.name: action.value}}]
-        case Stop():
-            return [{"stop": {"reason": action.reason}}]
-    return []
+def plain_steps(action: Action, event: Event | None) -> list[Said]:
+    """An action as the steps that would make it; a call's answer is one for each verb.
+
+    A parameter has the word of rule files as well as the name of its field.
+    """
+    if isinstance(action, Remember):
+        if action.value is None:
+            return [{"forget": {"names": action.name}}]
+        return [{"remember": {action.name: action.value}}]
+    kind = kind_of(action)
+    verbs: Sequence[Verb] = getattr(action, "verbs", ())
+    if verbs and not kind.step:
+        return [_verb(verb) for verb in verbs if verb != Redirect("")]
+    given = _words(action)
+    if verbs:
+        given["say"] = _spoken(verbs)
+    ours = event is not None and (given.get("to"), given.get("from")) == (event.theirs, event.ours)
+    return [{"reply" if ours and kind.step == "send" else kind.step or kind.name: given}]
 
 
-def _verb(verb: Verb) -> Wish:
-    given = {item.name: getattr(verb, item.name) for item in fields(verb)}
-    prompts = given.pop("prompts", ())
-    if prompts:
-        given["say"] = " ".join(getattr(prompt, "text", "") for prompt in prompts)
+def _words(thing: Any) -> dict[str, Any]:
+    """The fields of an action or a verb under their names, and under the words of rule files."""
+    given: dict[str, Any] = {}
+    for item in fields(thing):
+        value = getattr(thing, item.name)
+        given[item.name] = given[word_of(item)] = {} if value is None else value
+    return given
+
+
+def _verb(verb: Verb) -> Said:
+    given = _words(verb)
+    for item, how in spelt(type(verb)):
+        inside = given[item.name] if how.place == "verbs" else ()
+        if inside:
+            given["say"] = _spoken(inside)
     return {verb.verb: given}
 
 
-def unlike(expected: Sequence[Any], made: Sequence[Wish]) -> tuple[int, str] | None:
-    """Where the wishes first differ from what is expected, and how; None when they do not."""
+def _spoken(verbs: Iterable[Any]) -> str:
+    return " ".join(text for verb in verbs if (text := getattr(verb, "text", "")))
+
+
+def unlike(expected: Sequence[Any], made: Sequence[Said]) -> tuple[int, str] | None:
+    """Where the actions first differ from what is expected, and how; None when they do not."""
     for index, wanted in enumerate(expected):
         if index >= len(made):
-            return index, "this was not wished for"
+            return index, "no rule did this"
         text = _unlike(wanted, made[index])
         if text:
             return index, text
     if len(made) > len(expected):
-        more = ", ".join(shown(wish) for wish in made[len(expected) :])
+        more = ", ".join(shown(step) for step in made[len(expected) :])
         return len(expected), f"besides: {more}"
     return None
 
 
-def shown(wish: Wish) -> str:
-    """A wish in one line, as a rule file would say it."""
-    ((word, given),) = wish.items()
-    main = given.get(_MAIN.get(word, ""), "")
-    who = f" to {given['to']}" if word in ("send", "call") else ""
-    text = (
-        ", ".join(f"{key}: {value}" for key, value in given.items()) if word == "remember" else main
-    )
+def shown(step: Said) -> str:
+    """A step in one line, as a rule file would say it."""
+    ((word, given),) = step.items()
+    if word == "remember":
+        return f"{word}: " + ", ".join(f"{key}: {value}" for key, value in given.items())
+    who = f" to {given['to']}" if "to" in given and word != "reply" else ""
+    text = given.get(_gist(word), "")
     return f"{word}{who}: {text}" if text else f"{word}{who}"
 
 
-def _unlike(wanted: Any, made: Wish) -> str:
+def _gist(word: str) -> str:
+    """The parameter that a bare text stands for."""
+    model = STEPS.get(word)
+    return (model.gist or model.plain if model is not None else "") or "text"
+
+
+def _unlike(wanted: Any, made: Said) -> str:
     ((word, given),) = made.items()
     if isinstance(wanted, str):
         return "" if wanted == word else f"it was {shown(made)}"
     if not isinstance(wanted, Mapping) or len(wanted) != 1:
-        return "one line is one wish, like `reply: Hello`"
+        return "one line is one step, like `reply: Hello`"
     ((step, value),) = wanted.items()
     if step != word:
         return f"it was {shown(made)}"
-    wants = value if isinstance(value, Mapping) else {_MAIN.get(step, "text"): value}
+    wants = value if isinstance(value, Mapping) else {_gist(step): value}
     for key, want in wants.items():
         have = given.get(key)
         if key not in given:

@@ -13,10 +13,7 @@ from ringback.rules.language.templates import Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
-from ringback.rules.steps.kinds import STEPS
-
-CALL_VERBS = ("say", "play", "pause", "enqueue", "dial", "redirect", "hangup")
-"""The steps that may stand under `do` of a `call` step: what the callee hears."""
+from ringback.rules.steps.kinds import CALL_STEPS, STEPS
 
 
 class Steps:
@@ -181,8 +178,8 @@ class Steps:
     def _callee(self, step: Step, node: Node) -> None:
         do = node.value.get("do") if isinstance(node.value, dict) else None
         for item, inner in zip(do.value if do else (), step.branches.get("do", ()), strict=False):
-            if inner.kind not in CALL_VERBS and isinstance(item, Node):
-                hint = "here are allowed: " + ", ".join(CALL_VERBS)
+            if inner.kind not in CALL_STEPS and isinstance(item, Node):
+                hint = "here are allowed: " + ", ".join(CALL_STEPS)
                 self.reader.fail(item, "schema", f"{inner.kind!r} cannot stand in a call", hint)
 
     def _look_inside(self, model: type[BaseModel], node: Node) -> None:

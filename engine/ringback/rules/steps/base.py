@@ -60,7 +60,9 @@ class StepModel(BaseModel):
     """The parameters of one step.
 
     `plain` is the field that a bare text or list fills, `whole` the field that a mapping fills.
-    `needs` is what the event must have: a `call` for voice steps, a `contact`, or nothing.
+    `needs` is what the event must have: a `call` for voice steps, a `contact`, or nothing. `gist`
+    is the field that a bare text of a case stands for, `plain` when it is empty. A step that is
+    `in_call` may stand under `do` of a `call` step: what the callee hears.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
@@ -69,6 +71,8 @@ class StepModel(BaseModel):
     plain: ClassVar[str] = ""
     whole: ClassVar[str] = ""
     needs: ClassVar[str] = ""
+    gist: ClassVar[str] = ""
+    in_call: ClassVar[bool] = False
     example: ClassVar[str] = ""
 
     def wrong(self) -> tuple[str, str]:

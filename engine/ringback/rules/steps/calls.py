@@ -27,6 +27,7 @@ class Call(StepModel):
     """
 
     step: ClassVar[str] = "call"
+    gist: ClassVar[str] = "say"
     example: ClassVar[str] = "- call: {to: '${{ event.to }}', say: This is your reminder.}"
 
     to: Texts = Field(min_length=1, max_length=20)
@@ -86,6 +87,7 @@ class Dequeue(StepModel):
     """Take a caller out of a queue, the first one by default, to go on with the TwiML at `url`."""
 
     step: ClassVar[str] = "dequeue"
+    gist: ClassVar[str] = "queue"
     example: ClassVar[str] = (
         "- dequeue: {queue: QU0123456789abcdef0123456789abcdef, url: 'https://example.org/agent.xml'}"
     )

@@ -1,15 +1,15 @@
-"""Table of the steps that the language itself has."""
+"""Steps: the table of every step that the language itself has, under its word."""
 
 from ringback.rules.steps import calls, flow, messages, voice
 from ringback.rules.steps.base import StepModel
 
 STEPS: dict[str, type[StepModel]] = {
     model.step: model
-    for model in (
-        messages.Reply, messages.Send, calls.Call, calls.EndCallStep, voice.EnqueueStep,
-        calls.Dequeue, voice.RedirectStep, messages.NotifyStep, messages.Http,
-        messages.RememberStep, messages.Forget, flow.Wait, flow.WaitFor, flow.Choose, flow.StopStep,
-        flow.Run, voice.SayStep, voice.PlayStep, voice.GatherStep, voice.RecordStep,
-        voice.DialStep, voice.PauseStep, voice.RejectStep, voice.HangupStep,
-    )
-}  # fmt: skip
+    for module in (messages, calls, voice, flow)
+    for model in vars(module).values()
+    if isinstance(model, type) and issubclass(model, StepModel) and model.step
+}
+"""In the order in which their modules define them."""
+
+CALL_STEPS = tuple(word for word, model in STEPS.items() if model.in_call)
+"""The steps that may stand under `do` of a `call` step: what the callee hears."""

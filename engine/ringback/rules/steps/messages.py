@@ -49,6 +49,7 @@ class Send(StepModel):
     """Text somebody: one number, several, or a list. `from` is our number, else the default."""
 
     step: ClassVar[str] = "send"
+    gist: ClassVar[str] = "body"
     example: ClassVar[str] = "- send: {to: '${{ lists.oncall }}', body: 'Please look.'}"
 
     to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)

@@ -20,21 +20,42 @@ from ringback.verbs import (
     Reject,
     Say,
     Verb,
+    spelt,
+    word_of,
 )
 
 Times = Annotated[int, Field(ge=0, le=100)]
 
 
 class VoiceModel(StepModel):
-    """A step that needs a call."""
+    """A step that needs a call. Its parameters are those fields of its `verb` that it names."""
 
     needs: ClassVar[str] = "call"
+    in_call: ClassVar[bool] = True
+    verb: ClassVar[type[Any]]
+
+    @classmethod
+    def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """The verb, filled from the parameters that have the words of its fields."""
+        return (spoken(cls.verb, given),)
+
+
+def spoken(verb: type[Any], given: Mapping[str, Any], **more: Any) -> Any:
+    """A verb filled from a step's parameters, and from `more` by its own names. A span is a whole
+    number of seconds, at least one."""
+    words = {item.name: word_of(item) for item, _ in spelt(verb)}
+    values = {name: given[word] for name, word in words.items() if word in given} | more
+    return verb(**{
+        name: max(1, int(value)) if isinstance(value, float) else value
+        for name, value in values.items()
+    })  # fmt: skip
 
 
 class SayStep(VoiceModel):
     """Speak a text."""
 
     step: ClassVar[str] = "say"
+    verb: ClassVar[type[Any]] = Say
     plain: ClassVar[str] = "text"
     example: ClassVar[str] = "- say: Thanks for calling."
 
@@ -43,16 +64,12 @@ class SayStep(VoiceModel):
     language: Text = ""
     loop: Times = 1
 
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One sentence."""
-        return (Say(given["text"], given["voice"], given["language"], given["loop"]),)
-
 
 class PlayStep(VoiceModel):
     """Play an audio file, or tones (`digits`)."""
 
     step: ClassVar[str] = "play"
+    verb: ClassVar[type[Any]] = Play
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- play: https://example.org/welcome.mp3"
 
@@ -65,83 +82,59 @@ class PlayStep(VoiceModel):
         message = one_of(self, "url", "digits")
         return ("url", message) if message else ("", "")
 
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One file."""
-        return (Play(given["url"], given["loop"], given["digits"]),)
-
 
 class PauseStep(VoiceModel):
     """Wait in silence, in seconds, while the call goes on. (`wait` lets go of the call.)"""
 
     step: ClassVar[str] = "pause"
+    verb: ClassVar[type[Any]] = Pause
     plain: ClassVar[str] = "length"
     example: ClassVar[str] = "- pause: 2s"
 
     length: Seconds = 1.0
-
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One silence."""
-        return (Pause(max(1, int(given["length"]))),)
 
 
 class EnqueueStep(VoiceModel):
     """Put the caller into the queue of this name, which is made on first use."""
 
     step: ClassVar[str] = "enqueue"
+    verb: ClassVar[type[Any]] = Enqueue
     plain: ClassVar[str] = "queue"
     example: ClassVar[str] = "- enqueue: support"
 
     queue: Text = Field(min_length=1)
     wait_url: Text = ""
 
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One caller in a queue."""
-        return (Enqueue(given["queue"], given["wait_url"]),)
-
 
 class RedirectStep(VoiceModel):
     """Go on with the TwiML at another address."""
 
     step: ClassVar[str] = "redirect"
+    verb: ClassVar[type[Any]] = Redirect
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- redirect: https://example.org/menu.xml"
 
     url: Text = Field(min_length=1)
-
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One redirection."""
-        return (Redirect(given["url"]),)
 
 
 class RejectStep(VoiceModel):
     """Do not answer the call: it costs nothing. `rejected` or `busy`."""
 
     step: ClassVar[str] = "reject"
+    verb: ClassVar[type[Any]] = Reject
+    in_call: ClassVar[bool] = False
     plain: ClassVar[str] = "reason"
     example: ClassVar[str] = "- reject: busy"
 
     reason: Literal["rejected", "busy"] = "rejected"
-
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One refusal."""
-        return (Reject(given["reason"]),)
 
 
 class HangupStep(VoiceModel):
     """End the call."""
 
     step: ClassVar[str] = "hangup"
+    verb: ClassVar[type[Any]] = Hangup
     example: ClassVar[str] = "- hangup"
-
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """The end."""
-        return (Hangup(),)
 
 
 class GatherStep(VoiceModel):
@@ -151,6 +144,8 @@ class GatherStep(VoiceModel):
     """
 
     step: ClassVar[str] = "gather"
+    verb: ClassVar[type[Any]] = Gather
+    in_call: ClassVar[bool] = False
     plain: ClassVar[str] = "say"
     example: ClassVar[str] = (
         "- gather: {say: 'Press 1 for sales.', digits: 1, choices: {'1': [{enqueue: sales}]}}"
@@ -168,8 +163,8 @@ class GatherStep(VoiceModel):
     choices: Branches = Field(default_factory=dict)
     else_: Steps = Field(default_factory=list, alias="else")
 
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+    @classmethod
+    def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """The question, and a way on for a caller who gives no answer."""
         prompts: tuple[Say | Play, ...] = ()
         if given["say"]:
@@ -177,15 +172,7 @@ class GatherStep(VoiceModel):
         if given["play"]:
             prompts += (Play(given["play"]),)
         heard = {"digits": "dtmf", "speech": "speech", "both": "dtmf speech"}[given["input"]]
-        gather = Gather(
-            input=heard,
-            num_digits=given["digits"],
-            timeout=max(1, int(given["timeout"])),
-            finish_on_key=given["finish_on"],
-            language=given["language"],
-            hints=given["hints"],
-            prompts=prompts,
-        )
+        gather = spoken(Gather, given, input=heard, prompts=prompts)
         return (gather, Redirect(""))
 
 
@@ -193,6 +180,8 @@ class RecordStep(VoiceModel):
     """Record the caller and wait for the recording, `reply.field('RecordingUrl')` under `as`."""
 
     step: ClassVar[str] = "record"
+    verb: ClassVar[type[Any]] = Record
+    in_call: ClassVar[bool] = False
     example: ClassVar[str] = "- record: {max_length: 2m, as: voicemail}"
 
     max_length: Seconds = 3600.0
@@ -203,17 +192,10 @@ class RecordStep(VoiceModel):
     as_: MaybeWord = Field("", alias="as")
     else_: Steps = Field(default_factory=list, alias="else")
 
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+    @classmethod
+    def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """The recording, and a way on for a caller who says nothing."""
-        record = Record(
-            max_length=int(given["max_length"]),
-            timeout=max(1, int(given["timeout"])),
-            finish_on_key=given["finish_on"],
-            play_beep=given["beep"],
-            transcribe=given["transcribe"],
-        )
-        return (record, Redirect(""))
+        return (spoken(Record, given), Redirect(""))
 
 
 class DialStep(VoiceModel):
@@ -223,6 +205,7 @@ class DialStep(VoiceModel):
     """
 
     step: ClassVar[str] = "dial"
+    verb: ClassVar[type[Any]] = Dial
     plain: ClassVar[str] = "number"
     example: ClassVar[str] = (
         "- dial: {number: '+15557654321', timeout: 20s, else: [{say: Nobody is here.}]}"
@@ -241,17 +224,3 @@ class DialStep(VoiceModel):
         """Nobody to connect to, or more than one."""
         message = one_of(self, "number", "queue", "conference", "client")
         return ("number", message) if message else ("", "")
-
-    @staticmethod
-    def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
-        """One connection."""
-        return (
-            Dial(
-                number=given["number"],
-                queue=given["queue"],
-                conference=given["conference"],
-                client=given["client"],
-                caller_id=given["caller_id"],
-                timeout=int(given["timeout"]),
-            ),
-        )

@@ -23,7 +23,7 @@ STALE_SECONDS = 1.0
 """A heart that has not beaten for so long belongs to a worker that is blocked, not busy."""
 GRACE_SECONDS = 0.5
 FROZEN_SECONDS = 15.0
-"""A worker that shows no sign of life for so long is killed even with nothing on its hands."""
+"""A worker that shows no sign of life for so long is killed even outside user code."""
 
 
 @dataclass(frozen=True, slots=True)

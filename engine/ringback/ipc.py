@@ -28,7 +28,7 @@ _LONGEST_LINE = 1 << 20
 
 
 class WorkerAway(RingbackError):
-    """Nobody answered on the worker's socket in time."""
+    """There was no answer on the worker's socket in time."""
 
     exit_code = 75
 

@@ -176,8 +176,8 @@ def _changed(
         return _play(handler, event, ctx, _fresh(ctx, state["after"]))
     if policy == "keep" and not state.get("keep"):
         return _play(handler, event, ctx, {**state, "keep": True})
-    told = (reply(event, sorry),) if sorry else ()
-    return Progress(told, None, state, f"failed: the code changed under the conversation: {how}")
+    apology = (reply(event, sorry),) if sorry else ()
+    return Progress(apology, None, state, f"failed: the code changed under the conversation: {how}")
 
 
 def _entry(entry: Mapping[str, Any]) -> Heard:

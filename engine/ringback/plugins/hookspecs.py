@@ -77,7 +77,7 @@ def startup(ctx: Context) -> Any | None:
 
 @hookspec
 def shutdown(ctx: Context) -> Any | None:
-    """The worker ends in good order: let go of what `startup` took. Sync or async.
+    """The worker ends in good order: release what `startup` took. Sync or async.
 
     Not called when the process is killed, so nothing may depend on it.
     """

@@ -95,7 +95,7 @@ class PluginSet:
 def hook_callers(pluginset: PluginSet, name: str) -> list[tuple[Plugin, Callable[..., Any]]]:
     """Each plugin that implements a hook, and its function, to be called one at a time.
 
-    The function takes the hook's arguments by name and hands on those that the plugin asked for;
+    The function takes the hook's arguments by name and passes those on that the plugin asked for;
     what it returns may be an awaitable. Order: pluggy's `tryfirst` and `trylast`, then names.
     """
     caller = getattr(pluginset.manager.hook, name)

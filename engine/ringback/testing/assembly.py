@@ -7,8 +7,8 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import Problem
-from ringback.plugins.gather import gather
 from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
 
 

@@ -1,4 +1,4 @@
-"""What the receiver and the shell may ask of a worker over its socket."""
+"""Control socket of the worker: what the receiver and the shell may ask of it."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ class Control:
         self._pauses = 0
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
-        """One message of the socket. Raises UsageError, which is told to the reader."""
+        """One message of the socket. Raises UsageError, which is answered to the other side."""
         operation = str(message.get("op") or "")
         if operation == "wake":
             self._engine.wake()

@@ -1,4 +1,4 @@
-"""The worker process: it takes the lock, opens the files, runs the engine, and ends in order."""
+"""Worker process: takes the lock, opens the files, runs the engine, and ends in order."""
 
 import asyncio
 import contextlib
@@ -28,11 +28,11 @@ from ringback.worker.send.notices import Notices
 log = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 8.0
-"""How long a worker waits for its predecessor to let go; the old one drains at most so long."""
+"""How long a worker waits for the lock of its predecessor; the old one drains at most so long."""
 PARENT_GRACE = 2.0
 ENDED = "RINGBACK_WORKER_ENDED"
 """How the supervisor saw the last worker end: `killed 123.4` (by it, at that monotonic time),
-`signal 11`, `exit 3`, or nothing when nobody is to blame."""
+`signal 11`, `exit 3`, or nothing when none of them is to blame."""
 
 
 def work(
@@ -42,7 +42,7 @@ def work(
     again: Callable[[], Settings] | None = None,
     supervised: bool = False,
 ) -> int:
-    """Run a worker until it is told to stop. Returns the exit code.
+    """Run a worker until it is asked to stop. Returns the exit code.
 
     On SIGHUP the settings are read once more by `again`. `supervised` means that a receiver started
     it: its end (seen on standard input) is ours too, and it starts us again when we end.
@@ -125,7 +125,7 @@ async def _work(
 
 
 def _left_behind(path: Path) -> list[UserCall]:
-    """What the last worker had on its hands when it ended."""
+    """The calls of user code that the last worker had begun when it ended."""
     old = InFlight.open(path)
     if old is None:
         return []

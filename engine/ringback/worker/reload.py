@@ -1,4 +1,4 @@
-"""What does a running worker take over when its files have changed?
+"""Reload of a running worker: what it takes over when its files have changed.
 
 Rules and plugins at once. New credentials at once, too, so that no caller notices a rotation. For
 other settings the worker ends in order, and its supervisor starts one that has them.
@@ -25,7 +25,7 @@ RECEPTION = frozenset({"accounts", "shared_keys", "trusted_proxies", "fallback_t
 class Reloading:
     """Reads the files of a project once more. `again` gives its settings or raises ConfigError.
 
-    `restart` ends this worker in order for a reason; None when nobody would start another.
+    `restart` ends this worker in order for a reason; None when nothing would start another.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Reloading:
         try:
             fresh = self._again()
             changed = set(fresh.differing(self._settings)) - RECEPTION
-            if changed and changed <= CREDENTIALS and self._same_doors(fresh):
+            if changed and changed <= CREDENTIALS and self._only_keys_differ(fresh):
                 assert self._gateway is not None
                 self._gateway.sign_in(Credentials.from_settings(fresh))
                 self._settings = fresh
@@ -70,10 +70,10 @@ class Reloading:
         names = ", ".join(sorted(changed))
         if self._restart is None:
             log.warning("restart the worker to use the new %s", names)
-        elif not _told(self._load(fresh)):
+        elif not _logged(self._load(fresh)):
             self._restart(f"to use the new {names}")
 
-    def _same_doors(self, fresh: Settings) -> bool:
+    def _only_keys_differ(self, fresh: Settings) -> bool:
         """Whether what was set is set and nothing else, so that only the keys are other ones."""
         return self._gateway is not None and all(
             bool(getattr(fresh, name)) == bool(getattr(self._settings, name))
@@ -82,13 +82,13 @@ class Reloading:
 
     def _adopt(self, settings: Settings) -> list[str]:
         fresh = self._load(settings)
-        problems = _told(fresh)
+        problems = _logged(fresh)
         if not problems:
             self._engine.reload(fresh)
         return problems
 
 
-def _told(fresh: Loaded) -> list[str]:
+def _logged(fresh: Loaded) -> list[str]:
     """What is wrong with the files, after it was logged."""
     for problem in fresh.problems:
         log.error("%s", problem)

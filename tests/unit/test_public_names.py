@@ -31,6 +31,7 @@ def test_importing_ringback_loads_only_the_nouns() -> None:
         "ringback.actions",
         "ringback.errors",
         "ringback.events",
+        "ringback.verbs",
     }
 
 

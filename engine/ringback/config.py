@@ -277,11 +277,6 @@ class Settings:
             **values,
         )
 
-    @property
-    def mode(self) -> str:
-        """`maton` or `direct`: which of the two ways to the REST API is used."""
-        return "maton" if self.maton_api_key else "direct"
-
     def shown(self) -> list[Shown]:
         """Every setting with its value as text and its source; secrets are masked."""
         lines = []

@@ -13,6 +13,7 @@ from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
 from ringback.gateway.transport import Reply
 from ringback.ipc import Link, Message, WorkerAway
 from ringback.plugins.loader import PluginSet, load_plugins
@@ -76,6 +77,7 @@ class _Gateway:
 
     def __init__(self, loop: VirtualLoop, twilio: Twilio, hot: Callable[[], None]) -> None:
         self.dead = False
+        self.access = Credentials.direct(ACCOUNT, "0123456789abcdef" * 2)
         self._loop = loop
         self._twilio = twilio
         self._hot = hot

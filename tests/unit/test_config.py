@@ -20,7 +20,7 @@ def problems_of(call: object) -> list[str]:
 def test_defaults_need_no_file(tmp_path: Path) -> None:
     """An empty folder is a project: everything has a default."""
     settings = Settings.load(tmp_path)
-    assert (settings.host, settings.port, settings.mode) == ("127.0.0.1", 8080, "direct")
+    assert (settings.host, settings.port, settings.maton_api_key) == ("127.0.0.1", 8080, "")
     assert settings.data == tmp_path / "data"
     assert set(settings.sources.values()) == {"default"}
 
@@ -214,7 +214,7 @@ def test_maton_and_hook_secret_need_no_token(tmp_path: Path) -> None:
         },
     )
     settings.require_serving()
-    assert settings.mode == "maton"
+    assert settings.maton_api_key
 
 
 def test_child_sees_the_same_settings(tmp_path: Path) -> None:
@@ -258,10 +258,10 @@ def test_what_differs_is_named_and_what_is_fixed_is_kept(tmp_path: Path) -> None
 def test_empty_variable_hides_lower_layers(tmp_path: Path) -> None:
     """A variable that is set but empty means the default, whatever .env says; so in a child too."""
     (tmp_path / ".env").write_text(f"MATON_API_KEY={TOKEN}\n")
-    assert Settings.load(tmp_path).mode == "maton"
-    assert Settings.load(tmp_path, {"MATON_API_KEY": ""}).mode == "direct"
+    assert Settings.load(tmp_path).maton_api_key == TOKEN
+    assert Settings.load(tmp_path, {"MATON_API_KEY": ""}).maton_api_key == ""
     parent = Settings.load(tmp_path, {}, {"maton_api_key": ""})
-    assert Settings.load(tmp_path, parent.child_environ({})).mode == "direct"
+    assert Settings.load(tmp_path, parent.child_environ({})).maton_api_key == ""
     assert Settings.load(tmp_path, {"RINGBACK_PORT": "", "PORT": "81"}).port == 81
 
 

@@ -49,8 +49,8 @@ def clock() -> Clock:
     return Clock()
 
 
-def limits(clock: Clock, **options: object) -> Limits:
-    return Limits("maton", runtime=Runtime(monotonic=clock), **options)  # type: ignore[arg-type]
+def limits(clock: Clock, rate: float = 8.0, **options: object) -> Limits:
+    return Limits(rate, runtime=Runtime(monotonic=clock), **options)  # type: ignore[arg-type]
 
 
 def test_no_second_of_a_minute_sees_more_than_the_keys_rate(clock: Clock) -> None:

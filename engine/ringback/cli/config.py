@@ -4,6 +4,7 @@ import os
 
 import click
 
+from ringback.cli.gateway_session import way_in
 from ringback.cli.output import json_option, print_rows
 from ringback.cli.project_context import here
 
@@ -29,7 +30,7 @@ def show(as_json: bool) -> None:
         for line in settings.shown()
     ]
     if not as_json:
-        click.echo(f"project {settings.project}, gateway {settings.mode}", err=True)
+        click.echo(f"project {settings.project}, gateway {way_in(settings)}", err=True)
         rows = [{**row, "value": _one_line(row["value"])} for row in rows]
     print_rows(rows, ("setting", "value", "source", "variable"), as_json=as_json, empty=os.linesep)
 

@@ -21,14 +21,14 @@ def connections() -> None:
     """The Maton connections of your key: each one leads to one Twilio account."""
 
 
-def _door() -> Credentials:
-    door = access()
-    if door.mode != "maton":
+def _maton() -> Credentials:
+    found = access()
+    if not found.control_url:
         raise UsageError("connections exist only through Maton: set MATON_API_KEY")
-    return door
+    return found
 
 
-def _row(connection: Connection, door: Credentials) -> dict[str, Any]:
+def _row(connection: Connection, maton: Credentials) -> dict[str, Any]:
     return {
         "connection_id": connection.connection_id,
         "status": connection.status,
@@ -36,7 +36,7 @@ def _row(connection: Connection, door: Credentials) -> dict[str, Any]:
         "method": connection.method,
         "created": plain(connection.creation_time),
         "updated": plain(connection.last_updated_time),
-        "used": "pinned" if connection.connection_id == door.connection else "",
+        "used": "pinned" if connection.connection_id == maton.connection else "",
     }
 
 
@@ -45,17 +45,17 @@ def _row(connection: Connection, door: Credentials) -> dict[str, Any]:
 @json_option
 def list_(status: str, as_json: bool) -> None:
     """List the connections to Twilio."""
-    door = _door()
+    maton = _maton()
 
     async def work(gateway: Gateway) -> list[Connection]:
         return await gateway.connections.list(status=status)
 
-    found = through(door, work)
-    lines = [_row(connection, door) for connection in found]
+    found = through(maton, work)
+    lines = [_row(connection, maton) for connection in found]
     empty = "no connection yet: run `ringback connections create`"
     print_rows(lines, COLUMNS, as_json=as_json, empty=empty)
     active = [line for line in lines if line["status"] == "ACTIVE"]
-    if len(active) > 1 and not door.connection and not as_json:
+    if len(active) > 1 and not maton.connection and not as_json:
         click.echo("Several are active and none is pinned: set MATON_CONNECTION.", err=True)
 
 
@@ -67,8 +67,8 @@ def list_(status: str, as_json: bool) -> None:
 @json_option
 def create(wait: bool, seconds: float, browser: bool, yes: bool, as_json: bool) -> int:
     """Begin a connection; then grant the access on the page that it names."""
-    door = _door()
-    confirmed(f"POST {door.control_url}/connections: a new connection to Twilio", yes=yes)
+    maton = _maton()
+    confirmed(f"POST {maton.control_url}/connections: a new connection to Twilio", yes=yes)
 
     async def work(gateway: Gateway) -> Connection:
         begun = await gateway.connections.create()
@@ -84,9 +84,9 @@ def create(wait: bool, seconds: float, browser: bool, yes: bool, as_json: bool) 
             click.echo("Waiting; Ctrl-C leaves it pending.", err=True)
         return await gateway.connections.wait(begun.connection_id, seconds=seconds)
 
-    made = through(door, work)
+    made = through(maton, work)
     if as_json:
-        print_json(_row(made, door))
+        print_json(_row(made, maton))
     elif made.status == "ACTIVE":
         click.echo(f"{made.connection_id} is active. Pin it: MATON_CONNECTION={made.connection_id}")
     else:
@@ -101,13 +101,13 @@ def create(wait: bool, seconds: float, browser: bool, yes: bool, as_json: bool) 
 @json_option
 def get(connection_id: str, as_json: bool) -> None:
     """Show one connection."""
-    door = _door()
+    maton = _maton()
 
     async def work(gateway: Gateway) -> Connection:
         return await gateway.connections.fetch(connection_id)
 
-    found = through(door, work)
-    row = _row(found, door)
+    found = through(maton, work)
+    row = _row(found, maton)
     if as_json:
         print_json(row)
         return
@@ -123,13 +123,13 @@ def get(connection_id: str, as_json: bool) -> None:
 @json_option
 def delete(connection_id: str, yes: bool, as_json: bool) -> None:
     """Delete a connection: this key loses its access to that Twilio account."""
-    door = _door()
-    confirmed(f"DELETE {door.control_url}/connections/{connection_id}", yes=yes)
+    maton = _maton()
+    confirmed(f"DELETE {maton.control_url}/connections/{connection_id}", yes=yes)
 
     async def work(gateway: Gateway) -> None:
         await gateway.connections.delete(connection_id)
 
-    through(door, work)
+    through(maton, work)
     if as_json:
         print_json({"deleted": connection_id})
     else:

@@ -8,7 +8,7 @@ import click
 
 from ringback.cli.attention import matters
 from ringback.cli.doctor_checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
-from ringback.cli.gateway_session import access
+from ringback.cli.gateway_session import access, way_in
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.config import Settings
@@ -50,8 +50,8 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
         found.append(finding)
         _show(finding, as_json)
 
-    door = _door(settings, note)
-    gateway = Gateway(door) if door is not None else None
+    found_access = _access(settings, note)
+    gateway = Gateway(found_access) if found_access is not None else None
     try:
         for check in (*CHECKS, matters):
             try:
@@ -67,10 +67,10 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
     return found
 
 
-def _door(settings: Settings, note: Callable[[Finding], None]) -> Credentials | None:
+def _access(settings: Settings, note: Callable[[Finding], None]) -> Credentials | None:
     try:
         settings.require_serving()
-        note(Finding("settings", OK, f"{settings.project}, gateway {settings.mode}"))
+        note(Finding("settings", OK, f"{settings.project}, gateway {way_in(settings)}"))
     except ConfigError as error:
         for problem in error.problems:
             note(Finding("settings", BAD, problem))

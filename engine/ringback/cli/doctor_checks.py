@@ -48,12 +48,11 @@ async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncItera
     except RingbackError as error:
         yield _from_error("gateway", error)
         return
-    mode = "through Maton" if gateway.access.mode == "maton" else "direct"
     pinned = f", connection {gateway.access.connection}" if gateway.access.connection else ""
     proxy = gateway.access.proxy
     tunnelled = proxy is not None and proxy.tunnels(gateway.access.base_url)
     way = f", through the proxy {proxy.url}" if proxy is not None and tunnelled else ""
-    yield Finding("gateway", OK, f"{mode}, account {account}{pinned}{way}")
+    yield Finding("gateway", OK, f"{gateway.access.way}, account {account}{pinned}{way}")
     try:
         record = await gateway.accounts.fetch(account)
     except GatewayError as error:

@@ -201,17 +201,17 @@ def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict
     given.pop("limit", None)
     params = {name: value for name, value in given.items() if value not in (None, ())}
     params |= verb.fixed
-    door = access(click.get_current_context().meta.get("ringback.account", ""))
+    credentials = access(click.get_current_context().meta.get("ringback.account", ""))
 
     async def work(gateway: Gateway) -> None:
         top = operation.template.startswith("/")
         account = "" if top else await gateway.account()
         request = operation.request(account, arguments, params)
         if dry:
-            click.echo(shown(door, request))
+            click.echo(shown(credentials, request))
             return
         if operation.writes:
-            confirmed(shown(door, request), yes=yes)
+            confirmed(shown(credentials, request), yes=yes)
         if operation.rows:
             found = rows(gateway.ask, request, operation.rows, limit)
             await _print_list(found, verb.record, limit=limit, as_json=as_json)
@@ -219,7 +219,7 @@ def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict
         reply = await gateway.ask(request)
         _print_one(reply.data, verb, arguments, as_json=as_json)
 
-    through(door, work)
+    through(credentials, work)
 
 
 async def _print_list(
@@ -296,8 +296,8 @@ _output = click.option(
 @_output
 def download_media(message: str, media: str, output: Path | None) -> None:
     """Save a picture or file that came with a message."""
-    door = access(click.get_current_context().meta.get("ringback.account", ""))
-    found = through(door, lambda gateway: gateway.messages.media(message).content(media))
+    credentials = access(click.get_current_context().meta.get("ringback.account", ""))
+    found = through(credentials, lambda gateway: gateway.messages.media(message).content(media))
     _save(found, output, media)
 
 
@@ -307,8 +307,8 @@ def download_media(message: str, media: str, output: Path | None) -> None:
 @_output
 def download_recording(sid: str, form: str, output: Path | None) -> None:
     """Save the sound of a recording."""
-    door = access(click.get_current_context().meta.get("ringback.account", ""))
-    found = through(door, lambda gateway: gateway.recordings.content(sid, form))
+    credentials = access(click.get_current_context().meta.get("ringback.account", ""))
+    found = through(credentials, lambda gateway: gateway.recordings.content(sid, form))
     _save(found, output or Path(f"{sid}.{form}"), sid)
 
 

@@ -11,6 +11,7 @@ import click
 
 from ringback.cli.output import cell
 from ringback.cli.project_context import here, live_dev
+from ringback.config import Settings
 from ringback.errors import ConfigError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
@@ -39,26 +40,34 @@ def access(account: str = "") -> Credentials:
     return replace(found, account_sid=account) if account else found
 
 
-def through(door: Credentials, work: Callable[[Gateway], Awaitable[T]]) -> T:
+def way_in(settings: Settings) -> str:
+    """The name of the way in that the settings name, or `none`."""
+    try:
+        return Credentials.from_settings(settings).name
+    except ConfigError:
+        return "none"
+
+
+def through(credentials: Credentials, work: Callable[[Gateway], Awaitable[T]]) -> T:
     """Open a gateway, do the work, close it."""
 
     async def run() -> T:
-        async with Gateway(door) as gateway:
+        async with Gateway(credentials) as gateway:
             return await work(gateway)
 
     return asyncio.run(run())
 
 
-def shown(door: Credentials, request: Request) -> str:
+def shown(credentials: Credentials, request: Request) -> str:
     """A request as a person reads it: the line, the headers without credentials, the form."""
-    url = f"{door.base_url}{VERSION}{request.path}"
+    url = f"{credentials.base_url}{VERSION}{request.path}"
     if request.form and request.method != "POST":
         url += f"?{urlencode(request.form, quote_via=quote)}"
     lines = [f"{request.method} {url}"]
-    scheme = door.authorization.partition(" ")[0]
+    scheme = credentials.authorization.partition(" ")[0]
     lines.append(f"Authorization: {scheme} [hidden]")
-    if door.connection:
-        lines.append(f"Maton-Connection: {door.connection}")
+    if credentials.connection:
+        lines.append(f"Maton-Connection: {credentials.connection}")
     if request.method == "POST":
         lines.append("Content-Type: application/x-www-form-urlencoded")
         lines.append("")

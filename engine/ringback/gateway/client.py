@@ -45,11 +45,10 @@ class Gateway(Transport):
     async def check(self) -> str:
         """Prove the credentials, the connection and the account before work starts; answers the
         account's SID. Raises ConfigError or a GatewayError that says what is wrong."""
-        if self.access.mode == "maton":
+        if self.access.control_url:
             used = await self.connections.check()
             if not self.access.connection:
                 self.access = self.access.pinned(used.connection_id)
-                self._may_write = True
         account = await self.account()
         probe = Request("GET", path(account, "Messages"), (("PageSize", "1"),), "messages")
         await self.perform(probe)

@@ -1,14 +1,29 @@
-"""Credentials: which door to use, and the keys to it, which show themselves nowhere."""
+"""Credentials: a way in to Twilio's REST API, and the keys to it, which show themselves nowhere.
+
+Each way in is one class, which answers everything that depends on it: its rate, its name for
+people, who an answer comes from, and what to do about a refusal. `WAYS_IN` lists the classes. A
+further one is one more subclass and one more row.
+"""
 
 import base64
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, ClassVar, Protocol, Self
 from urllib.parse import quote, quote_plus, urlsplit
 
-from ringback.errors import ConfigError
+from ringback.errors import (
+    ConfigError,
+    ConnectionExpired,
+    GatewayError,
+    NoConnection,
+    NotFound,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+)
 from ringback.gateway.proxy import Proxy
 from ringback.twilio.rest import is_sid
 
@@ -48,15 +63,15 @@ class GatewaySettings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """A way in: `maton` or `direct`, its base URL (in front of /2010-04-01), its credentials, and
-    the proxy on the way there, if there is one.
+class Credentials(ABC):
+    """A way in: its base URL (in front of /2010-04-01), its credentials, and the proxy on the way
+    there, if there is one.
 
-    `account_sid` may be empty through Maton: then it is asked for. `connection` is the pinned Maton
-    connection. Neither `repr` nor `str` shows a credential.
+    `account_sid` may be empty: then it is asked for. `connection` is the pinned Maton connection,
+    `control_url` the base of a control plane that keeps connections; both are empty elsewhere.
+    Neither `repr` nor `str` shows a credential.
     """
 
-    mode: str
     base_url: str
     account_sid: str = ""
     connection: str = ""
@@ -65,23 +80,60 @@ class Credentials:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     proxy: Proxy | None = None
 
+    name: ClassVar[str]
+    """In settings and errors: `maton`, `direct`."""
+    way: ClassVar[str]
+    """For people: "through Maton", "direct"."""
+    rate: ClassVar[float]
+    """Requests a second that the way in takes from one key."""
+    own_errors: ClassVar[Mapping[int, type[GatewayError]]] = {}
+    """What a status means when the way in itself answered, and not Twilio."""
+
     @classmethod
+    @abstractmethod
+    def configured(cls, settings: GatewaySettings) -> Self | None:
+        """This way in, when the settings name it. Raises ConfigError for values that cannot be
+        right."""
+
+    @property
+    def title(self) -> str:
+        """Who answers, when it is not Twilio."""
+        return self.base_url
+
+    @property
+    def may_write(self) -> bool:
+        """Whether a write may leave as it is, to the account that is meant."""
+        return True
+
+    def origin_of(self, status: int, body: Mapping[str, Any]) -> str:
+        """Who answered: `twilio`, or the way in (`maton`, else `network`).
+
+        Twilio's refusals carry an integer `code` and a link to twilio.com.
+        https://www.twilio.com/docs/usage/twilios-response
+        """
+        return "twilio" if _is_twilios(body) or 200 <= status < 300 else "network"
+
+    def remedy(self, kind: type[GatewayError], origin: str) -> str:
+        """What to do about a refusal of this kind by `origin`; empty when nothing is known."""
+        if kind is NotFound and origin != "twilio":
+            return "no such path at the gateway: check RINGBACK_GATEWAY_URL"
+        return _REMEDIES.get(kind, "")
+
+    @staticmethod
     def maton(
-        cls,
         key: str,
         *,
         account_sid: str = "",
         connection: str = "",
         base_url: str = "",
         control_url: str = "",
-    ) -> "Credentials":
+    ) -> "Maton":
         """Through Maton with a Bearer key. Raises ConfigError for values that cannot be right."""
         base = _base("RINGBACK_GATEWAY_URL", base_url or MATON_BASE)
         if _is_local(base) and control_url in ("", MATON_CONTROL):
             # A simulator has both halves in one place; its key is not for Maton's real one.
             control_url = base.removesuffix("/twilio")
-        return cls(
-            mode="maton",
+        return Maton(
             base_url=base,
             account_sid=_account(account_sid),
             connection=_header_safe("MATON_CONNECTION", connection),
@@ -90,51 +142,30 @@ class Credentials:
             secrets=_forms_of(key),
         )
 
-    @classmethod
-    def direct(
-        cls, account_sid: str, secret: str, *, api_key: str = "", base_url: str = ""
-    ) -> "Credentials":
+    @staticmethod
+    def direct(account_sid: str, secret: str, *, api_key: str = "", base_url: str = "") -> "Direct":
         """Straight to Twilio with the account's auth token, or with an API key and its secret."""
         user = api_key or account_sid
         pair = f"{_header_safe('TWILIO_API_KEY', user)}:{_header_safe('the secret', secret)}"
         encoded = base64.b64encode(pair.encode()).decode()
-        return cls(
-            mode="direct",
+        return Direct(
             base_url=_base("RINGBACK_GATEWAY_URL", base_url or DIRECT_BASE),
             account_sid=_account(account_sid),
             authorization=f"Basic {encoded}",
             secrets=(*_forms_of(secret), encoded),
         )
 
-    @classmethod
-    def from_settings(cls, settings: GatewaySettings) -> "Credentials":
-        """The door that the configuration names: Maton when its key is set, else direct; by way of
-        the proxy that the environment names.
+    @staticmethod
+    def from_settings(settings: GatewaySettings) -> "Credentials":
+        """The first of `WAYS_IN` that the configuration names, by way of the proxy that the
+        environment names.
 
         Raises ConfigError when there are no credentials at all, or when they cannot be right.
         """
-        return replace(cls._door(settings), proxy=Proxy.from_environ(settings.environ))
-
-    @classmethod
-    def _door(cls, settings: GatewaySettings) -> "Credentials":
-        if settings.maton_api_key:
-            return cls.maton(
-                settings.maton_api_key,
-                account_sid=settings.account_sid,
-                connection=settings.maton_connection,
-                base_url=settings.gateway_url,
-                control_url=settings.control_url,
-            )
-        base = settings.gateway_url
-        if settings.account_sid and settings.api_key and settings.api_secret:
-            return cls.direct(
-                settings.account_sid,
-                settings.api_secret,
-                api_key=settings.api_key,
-                base_url=base,
-            )
-        if settings.account_sid and settings.auth_tokens:
-            return cls.direct(settings.account_sid, settings.auth_tokens[0], base_url=base)
+        for way in WAYS_IN:
+            found = way.configured(settings)
+            if found is not None:
+                return replace(found, proxy=Proxy.from_environ(settings.environ))
         raise ConfigError(
             [
                 "no way to reach Twilio: set MATON_API_KEY, or TWILIO_ACCOUNT_SID together with "
@@ -142,12 +173,12 @@ class Credentials:
             ]
         )
 
-    def pinned(self, connection: str) -> "Credentials":
-        """The same door, tied to one Maton connection."""
+    def pinned(self, connection: str) -> Self:
+        """The same way in, tied to one Maton connection."""
         return replace(self, connection=_header_safe("MATON_CONNECTION", connection))
 
     def headers(self) -> "Headers":
-        """The headers that open the door."""
+        """The headers that prove who asks."""
         pin = [("Maton-Connection", self.connection)] if self.connection else []
         return Headers([("Authorization", self.authorization), *pin])
 
@@ -156,6 +187,109 @@ class Credentials:
         for secret in self.secrets:
             text = text.replace(secret, "[hidden]")
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class Maton(Credentials):
+    """Through Maton with a Bearer key: its connection says which account. https://maton.ai"""
+
+    name = "maton"
+    way = "through Maton"
+    rate = 8.0
+    own_errors: ClassVar[Mapping[int, type[GatewayError]]] = {
+        400: NoConnection,
+        500: ConnectionExpired,
+    }
+
+    @classmethod
+    def configured(cls, settings: GatewaySettings) -> "Maton | None":
+        """When MATON_API_KEY is set."""
+        if not settings.maton_api_key:
+            return None
+        return cls.maton(
+            settings.maton_api_key,
+            account_sid=settings.account_sid,
+            connection=settings.maton_connection,
+            base_url=settings.gateway_url,
+            control_url=settings.control_url,
+        )
+
+    @property
+    def title(self) -> str:
+        """The gateway, not its address."""
+        return "the Maton gateway"
+
+    @property
+    def may_write(self) -> bool:
+        """Only when the connection is pinned: with several, Maton chooses."""
+        return bool(self.connection)
+
+    def origin_of(self, status: int, body: Mapping[str, Any]) -> str:
+        """Two parties may answer, also a 2xx."""
+        return "twilio" if _is_twilios(body) else "maton"
+
+    def remedy(self, kind: type[GatewayError], origin: str) -> str:
+        """The connection's trouble, or the key's."""
+        if kind is Unauthorized and origin == "twilio":
+            return (
+                "the connection's authorization at Twilio is no longer good: create a new "
+                "connection with `ringback connections create` and pin it with MATON_CONNECTION"
+            )
+        return _MATON_REMEDIES.get(kind) or Credentials.remedy(self, kind, origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Direct(Credentials):
+    """Straight to Twilio, with the account's auth token or an API key."""
+
+    name = "direct"
+    way = "direct"
+    rate = 80.0
+
+    @classmethod
+    def configured(cls, settings: GatewaySettings) -> "Direct | None":
+        """When the account and an auth token, or an API key and its secret, are set."""
+        sid, base = settings.account_sid, settings.gateway_url
+        if sid and settings.api_key and settings.api_secret:
+            return cls.direct(sid, settings.api_secret, api_key=settings.api_key, base_url=base)
+        if sid and settings.auth_tokens:
+            return cls.direct(sid, settings.auth_tokens[0], base_url=base)
+        return None
+
+
+WAYS_IN: list[type[Credentials]] = [Maton, Direct]
+"""The ways in; the first one that the settings name is used."""
+
+_REMEDIES: dict[type[GatewayError], str] = {
+    Unauthorized: (
+        "the credentials were refused: check TWILIO_ACCOUNT_SID together with "
+        "TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET"
+    ),
+    NotFound: "check the SID and the account; it may be deleted already",
+    RateLimited: "send fewer requests; this one was not carried out and may be repeated",
+    ServerError: "what was asked for may have happened: look before asking again",
+}
+
+_MATON_REMEDIES: dict[type[GatewayError], str] = {
+    Unauthorized: (
+        "the Maton key was refused: check MATON_API_KEY (maton.ai/settings shows it); "
+        "`ringback connections list` tells whether it works"
+    ),
+    NoConnection: (
+        "Maton has no active Twilio connection for this key: run `ringback connections create` and "
+        "finish the authorization in a browser"
+    ),
+    ConnectionExpired: (
+        "the gateway failed by itself; when it lasts, the connection's authorization has run out: "
+        "create a new connection, set MATON_CONNECTION to it and delete the old one"
+    ),
+}
+
+
+def _is_twilios(body: Mapping[str, Any]) -> bool:
+    code = body.get("code")
+    linked = "twilio.com" in str(body.get("more_info", body.get("type", "")))
+    return linked and isinstance(code, int) and not isinstance(code, bool)
 
 
 @dataclass(frozen=True, slots=True)

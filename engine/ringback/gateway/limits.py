@@ -21,8 +21,6 @@ from ringback.errors import (
 from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import Request, path
 
-MATON_RATE = 8.0
-DIRECT_RATE = 80.0
 RESERVED = 0.5
 CALL_RATE = 1.0
 BACKOFF_CAP = 300.0
@@ -259,27 +257,25 @@ GRANTED = Admission()
 class Limits:
     """All limits of one gateway key: what the worker asks before and tells after each attempt.
 
-    `mode` is `maton` (8 requests a second per key) or `direct`. `sender_rates` overrides the usual
-    segments per second of single senders. With `pace=False` senders and calls are not held back
-    here: Twilio queues both by itself, for up to ten hours. `sender_rate` is the rate of every
-    sender that `sender_rates` does not name; 0 means what Twilio usually grants its kind.
+    `rate` is how many requests a second the key has (`Credentials.rate`). `sender_rates` overrides
+    the usual segments per second of single senders. With `pace=False` senders and calls are not
+    held back here: Twilio queues both by itself, for up to ten hours. `sender_rate` is the rate of
+    every sender that `sender_rates` does not name; 0 means what Twilio usually grants its kind.
     """
 
     def __init__(
         self,
-        mode: str = "direct",
+        rate: float,
         *,
         runtime: Runtime = REAL,
         sender_rates: Mapping[str, float] | None = None,
-        rate: float = 0.0,
         pace: bool = True,
         sender_rate: float = 0.0,
     ) -> None:
         self._clock = runtime.monotonic
         self._pace = pace
         self._sender_rate = sender_rate
-        nominal = rate or (MATON_RATE if mode == "maton" else DIRECT_RATE)
-        self.key = Bucket(self._clock, nominal, nominal, nominal * RESERVED)
+        self.key = Bucket(self._clock, rate, rate, rate * RESERVED)
         self._rates = dict(sender_rates or {})
         self._senders: dict[str, Bucket] = {}
         self._calls: dict[str, Bucket] = {}

@@ -1,8 +1,7 @@
-"""What an answer means when it is not the good one: the typed error, and what to do about it.
+"""Responses: the JSON of a good answer, and the typed error that any other one stands for.
 
-The statuses: https://www.twilio.com/docs/usage/twilios-response. Through Maton two parties may
-answer. Twilio's bodies carry an integer `code` and a link to twilio.com; whatever does not is the
-gateway's own, or that of something on the way.
+The statuses: https://www.twilio.com/docs/usage/twilios-response. Twilio may answer, or the way in:
+`Credentials.origin_of` says who.
 """
 
 import json
@@ -14,9 +13,7 @@ from typing import Any
 
 from ringback.errors import (
     BadRequest,
-    ConnectionExpired,
     GatewayError,
-    NoConnection,
     NotFound,
     RateLimited,
     ServerError,
@@ -27,19 +24,6 @@ from ringback.gateway.pool import Answer
 from ringback.twilio import error_codes
 
 RETRY_AFTER_CAP = 300.0
-
-_STATUS_REMEDY = {
-    NoConnection: (
-        "Maton has no active Twilio connection for this key: run `ringback connections create` and "
-        "finish the authorization in a browser"
-    ),
-    ConnectionExpired: (
-        "the gateway failed by itself; when it lasts, the connection's authorization has run out: "
-        "create a new connection, set MATON_CONNECTION to it and delete the old one"
-    ),
-    RateLimited: "send fewer requests; this one was not carried out and may be repeated",
-    ServerError: "what was asked for may have happened: look before asking again",
-}
 
 
 class NotJson(ValueError):
@@ -88,16 +72,16 @@ def failure(
 ) -> GatewayError:
     """The error that an answer outside 2xx stands for. `now` is the time in epoch seconds."""
     body = _body(answer)
+    origin = access.origin_of(answer.status, body)
     code = body.get("code")
-    from_twilio = isinstance(code, int) and not isinstance(code, bool)
-    from_twilio = from_twilio and "twilio.com" in str(body.get("more_info", body.get("type", "")))
-    number = code if from_twilio and isinstance(code, int) else 0
-    origin = "twilio" if from_twilio else "maton" if access.mode == "maton" else "network"
-    kind = _kind(answer.status, number, from_twilio, access)
+    number = code if origin == "twilio" and isinstance(code, int) else 0
+    kind = _kind(answer.status, number, origin, access)
     known = error_codes.explain(number) if number else None
-    remedy = _remedy(kind, origin, access, known.remedy if known else "")
+    remedy = access.remedy(kind, origin)
+    if known and known.remedy and kind is not Unauthorized:
+        remedy = known.remedy
     said = _one_line(access.scrub(_said(body, answer)))
-    title = {"twilio": "Twilio", "maton": "the Maton gateway"}.get(origin, access.base_url)
+    title = "Twilio" if origin == "twilio" else access.title
     about = f"{number}: {said}" if number else said
     message = f"{title} answered {answer.status}" + (f" ({about})" if about else "")
     return kind(
@@ -112,46 +96,18 @@ def failure(
     )
 
 
-def _kind(status: int, code: int, from_twilio: bool, access: Credentials) -> type[GatewayError]:
-    own = access.mode == "maton" and not from_twilio
+def _kind(status: int, code: int, origin: str, access: Credentials) -> type[GatewayError]:
     if code == 20003 or status == 401:
         return Unauthorized
     if status == 429 or code == 20429:
         return RateLimited
-    if status == 400 and own:
-        return NoConnection
+    if origin != "twilio" and status in access.own_errors:
+        return access.own_errors[status]
     if status == 404:
         return NotFound
-    if status == 500 and own:
-        return ConnectionExpired
     if status == 408 or status >= 500 or status < 300:
         return ServerError
     return BadRequest
-
-
-def _remedy(kind: type[GatewayError], origin: str, access: Credentials, known: str) -> str:
-    if kind is Unauthorized:
-        if origin == "twilio" and access.mode == "maton":
-            return (
-                "the connection's authorization at Twilio is no longer good: create a new "
-                "connection with `ringback connections create` and pin it with MATON_CONNECTION"
-            )
-        if access.mode == "maton":
-            return (
-                "the Maton key was refused: check MATON_API_KEY (maton.ai/settings shows it); "
-                "`ringback connections list` tells whether it works"
-            )
-        return (
-            "the credentials were refused: check TWILIO_ACCOUNT_SID together with "
-            "TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET"
-        )
-    if known:
-        return known
-    if kind is NotFound and origin != "twilio":
-        return "no such path at the gateway: check RINGBACK_GATEWAY_URL"
-    if kind is NotFound:
-        return "check the SID and the account; it may be deleted already"
-    return _STATUS_REMEDY.get(kind, "")
 
 
 def _body(answer: Answer) -> Mapping[str, Any]:

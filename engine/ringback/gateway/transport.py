@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
 from ringback.gateway.credentials import Credentials, Headers
-from ringback.gateway.limits import MATON_RATE, Bucket
+from ringback.gateway.limits import RESERVED, Bucket
 from ringback.gateway.pool import (
     DEFAULT_LIMITS,
     LIST_CAP,
@@ -65,10 +65,9 @@ class Transport(Closing):
         tls = access.base_url.startswith("https:")
         self._pool = Pool(connections, tls=tls, proxy=access.proxy)
         self._control: Pool | None = None
-        self._may_write = access.mode != "maton" or bool(access.connection)
+        self._sole = False
         self._account = access.account_sid
-        maton = access.mode == "maton"
-        self._pace = Bucket(runtime.monotonic, MATON_RATE, MATON_RATE, 4.0) if maton else None
+        self._pace = Bucket(runtime.monotonic, access.rate, access.rate, access.rate * RESERVED)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.access!r})"
@@ -80,10 +79,10 @@ class Transport(Closing):
             await self._control.aclose()
 
     def sign_in(self, access: Credentials) -> None:
-        """Use these credentials from the next request on, at the same door as before."""
+        """Use these credentials from the next request on, by the same way in as before."""
         secrets = dict.fromkeys((*access.secrets, *self.access.secrets))
         self.access = replace(access, secrets=tuple(secrets))
-        self._may_write = access.mode != "maton" or bool(access.connection)
+        self._sole = False
 
     async def perform(self, request: Request) -> Reply:
         """Send a request once: no retry, no redirect, at most 35 s.
@@ -94,7 +93,7 @@ class Transport(Closing):
         ConfigError for a write through Maton that no connection is pinned for while several are
         active; both before a byte leaves.
         """
-        if request.writes and not self._may_write:
+        if request.writes and not (self.access.may_write or self._sole):
             await self._pin()
         url, body = self._encoded(request)
         headers = self._headers()
@@ -162,7 +161,7 @@ class Transport(Closing):
         raise Unreadable(
             f"Twilio answered {answer.status}, but {self.access.scrub(why)}",
             http_status=answer.status,
-            origin="twilio" if self.access.mode == "direct" else "maton",
+            origin=self.access.origin_of(answer.status, data),
             wrote=True,
             request_id=request_id,
             remedy="what was asked for has probably happened: look before asking again"
@@ -178,7 +177,7 @@ class Transport(Closing):
         Answers the JSON, whatever it is; an empty object where there is none to read. Raises as
         `perform` does, and UsageError when this access does not go through Maton.
         """
-        if self.access.mode != "maton":
+        if not self.access.control_url:
             raise UsageError("connections exist only through Maton: set MATON_API_KEY")
         if self._control is None:
             tls = self.access.control_url.startswith("https:")
@@ -206,12 +205,11 @@ class Transport(Closing):
         )
 
     async def ask(self, request: Request) -> Reply:
-        """`perform` at the pace that the gateway allows: for programs that have no limits of their
-        own. Through Maton a key has 8 requests a second, half of them kept for writes."""
-        if self._pace is not None:
-            while (wait := self._pace.wait(low=not request.writes)) > 0:
-                await asyncio.sleep(wait)
-            self._pace.take()
+        """`perform` at the pace that the way in allows: for programs that have no limits of their
+        own. Through Maton a key has 8 requests a second; half of them are kept for writes."""
+        while (wait := self._pace.wait(low=not request.writes)) > 0:
+            await asyncio.sleep(wait)
+        self._pace.take()
         return await self.perform(request)
 
     async def raw(self, path: str, limits: Limits) -> Answer:
@@ -287,7 +285,7 @@ class Transport(Closing):
             )
         if active and active[0]:
             self.access = self.access.pinned(active[0])
-        self._may_write = True
+        self._sole = True
 
 
 def _doubt(request: Request, data: Mapping[str, Any]) -> str:

@@ -117,8 +117,8 @@ class Engine:
             waits=self.waits, on_due=self._due,
         )  # fmt: skip
         limits = Limits(
-            settings.mode, runtime=runtime, rate=settings.gateway_rate,
-            pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
+            settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
+            runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
         )  # fmt: skip
         clock = ServerClock(runtime)
         self.sender = Sender(

@@ -110,6 +110,9 @@ async def test_more_claims_than_memory_holds_are_all_looked_up(
     trusts: list[str] = []
     done = asyncio.Event()
 
+    async def oldest(limit: int) -> list[Event]:
+        return list(islice(kept.values(), limit))
+
     async def proof(uid: str, trust: str, why: str) -> None:
         del kept[uid]
         trusts.append(trust)
@@ -118,9 +121,7 @@ async def test_more_claims_than_memory_holds_are_all_looked_up(
 
     lookups = Lookups(503, None)
     async with lookups.open() as gateway:
-        confirmer = Confirmer(
-            gateway, ACCOUNT, lambda limit: list(islice(kept.values(), limit)), proof
-        )
+        confirmer = Confirmer(gateway, ACCOUNT, oldest, proof)
         before = len(asyncio.all_tasks())
         for event in list(kept.values()):
             confirmer.look(event)

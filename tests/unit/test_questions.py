@@ -14,14 +14,15 @@ from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
-from ringback.store import attempts, matching
+from ringback.store import matching
+from ringback.store.actions import NewAction
 from ringback.store.attempts import Verdict
 from ringback.store.database import SqliteDatabase
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
-from ringback.store.runs import NewAction, RunStep
+from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
 
 OURS, THEIRS = "+15550001111", "+12025550142"
@@ -79,18 +80,14 @@ async def story(tmp_path: Path) -> Story:
         planned_at=iso(START), conversation=event.conversation, collision_key="k", depth=1,
     )  # fmt: skip
     await journal.runs.finish(RunStep(told.run, "done", "", [wish]), iso(START))
-    stored = attempts.sendable(journal.reader, iso(START), 1)[0]
+    stored = (await journal.actions.sendable(iso(START), 1, far="9"))[0]
     sent = iso(START + timedelta(seconds=1))
-    await journal.write(
-        lambda c: attempts.open_attempt(
-            c, stored, attempt_uid="att_1", tag="t" * 24, now=sent, boot="b"
-        )
-    )
+    await journal.attempts.open(stored, attempt_uid="att_1", tag="t" * 24, now=sent, boot="b")
     verdict = Verdict(
         "accepted", "accepted", "accepted by Twilio as queued", http_status=201,
         remote_sid=told.reply_sid, status="queued",
     )  # fmt: skip
-    await journal.write(lambda c: attempts.close_attempt(c, stored, "att_1", verdict, sent))
+    await journal.attempts.close(stored, "att_1", verdict, sent)
     later = START + timedelta(seconds=2)
     delivered = Event(
         uid=told.callback, type="message.delivered", at=later, received_at=later, account_sid="AC1",

@@ -12,6 +12,7 @@ from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.runtime import REAL, iso
 from ringback.store import retention
+from ringback.store.actions import NewAction
 from ringback.store.backup import check
 from ringback.store.journal import open_store
 from ringback.store.locks import hold
@@ -19,7 +20,7 @@ from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun, record
 from ringback.store.meta import set_meta
 from ringback.store.queries import Questions
-from ringback.store.runs import NewAction, RunStep
+from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
 from ringback.twilio.webhooks import events_from
 

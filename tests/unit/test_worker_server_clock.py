@@ -11,7 +11,7 @@ import pytest
 from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
 from ringback.runtime import Runtime, iso
-from ringback.store.attempts import StoredAction
+from ringback.store.actions import StoredAction
 from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.worker.gate.gate import Gatekeeper

@@ -1,7 +1,101 @@
 """Actions: what runs want done, each with its state and its reason."""
 
-from ringback.store.attempts import COLUMNS, StoredAction
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from sqlite3 import Connection
+
+from ringback.action_kinds import from_params, kind_of
+from ringback.actions import Action, to_params
 from ringback.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAction:
+    """An action as the journal holds it."""
+
+    uid: str
+    run_uid: str
+    event_uid: str
+    rule: str
+    kind: str
+    effect: str
+    params: str
+    policy: str
+    state: str
+    reason: str
+    remote_sid: str
+    outcome: str
+    planned_at: str
+    due_at: str | None
+    send_by: str | None
+    tries: int
+    collision_key: str
+    conversation: str
+    depth: int
+
+    @property
+    def action(self) -> Action:
+        """The action itself."""
+        return read_action(self.kind, self.params, self.policy)
+
+
+@lru_cache(4096)
+def read_action(kind: str, params: str, policy: str) -> Action:
+    """Read once for all who look at an action on its way: the gate, the rates, the request."""
+    return from_params(kind, json.loads(params), policy)
+
+
+COLUMNS = ", ".join(StoredAction.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAction:
+    """An action about to be written. `state` is `planned`, `captured`, `settled`, `refused`…"""
+
+    uid: str
+    run_uid: str
+    event_uid: str
+    rule: str
+    ordinal: int
+    action: Action
+    state: str
+    reason: str
+    planned_at: str
+    conversation: str
+    collision_key: str
+    depth: int
+    settled_at: str | None = None
+    due_at: str | None = None
+    send_by: str | None = None
+
+    def stored(self) -> StoredAction:
+        """The same action as it stands in the journal once it is written."""
+        return StoredAction(
+            uid=self.uid, run_uid=self.run_uid, event_uid=self.event_uid, rule=self.rule,
+            kind=self.action.kind, effect=kind_of(self.action).effect,
+            params=json.dumps(to_params(self.action), ensure_ascii=False),
+            policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
+            outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
+            tries=0, collision_key=self.collision_key, conversation=self.conversation,
+            depth=self.depth,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Another state for an action, with the reason, when it is in one of the `expected` states.
+
+    `due_at` is when to look at it again; `send_by`, when it is given, a new time until which it is
+    wanted.
+    """
+
+    expected: tuple[str, ...]
+    state: str
+    reason: str
+    due_at: str | None = None
+    send_by: str | None = None
 
 
 class Actions:
@@ -24,3 +118,131 @@ class Actions:
             (uid,),
         )
         return (int(row[0]), int(row[1])) if row else (0, 0)
+
+    async def sendable(self, now: str, limit: int, *, far: str) -> list[StoredAction]:
+        """Actions that may be tried now, oldest first. What is to be tried again later than `far`
+        was put off before the clock was set back, and may be tried too."""
+        return await self._database.read(_sendable, now, limit, far)
+
+    async def next_due(self, after: str) -> str | None:
+        """When the next delayed or deferred action may be tried, of those that could not be
+        before."""
+        row = await self._database.one(
+            "select min(due_at) from actions where state in ('planned', 'deferred') and due_at > ?",
+            (after,),
+        )
+        return str(row[0]) if row and row[0] else None
+
+    async def unknown(self, now: str, limit: int, *, far: str) -> list[StoredAction]:
+        """Actions whose fate is unknown and should be looked into now. What is due later than `far`
+        was put off before the clock was set back."""
+        return await self._list(
+            "state = 'unknown' and (due_at <= ? or due_at > ?) order by due_at, id limit ?",
+            (now, far, limit),
+        )
+
+    async def next_unknown(self) -> str | None:
+        """When the next unknown action wants to be looked into."""
+        row = await self._database.one(
+            "select min(due_at) from actions where state = 'unknown' and due_at is not null"
+        )
+        return str(row[0]) if row and row[0] else None
+
+    async def stuck(self, before: str, now: str, limit: int) -> list[StoredAction]:
+        """Accepted sends of before that moment without a final status, due for a look."""
+        return await self._list(
+            "state = 'accepted' and planned_at < ? and effect <> '' and remote_sid <> '' "
+            "and (due_at is null or due_at <= ?) order by id limit ?",
+            (before, now, limit),
+        )
+
+    async def look_again(self, uid: str, due_at: str) -> None:
+        """When to look at an accepted send the next time."""
+        await self._database.write(_look_again, uid, due_at)
+
+    async def decide(self, uid: str, decision: Decision, now: str) -> bool:
+        """Move an action to another state without a request; False when in no `expected` one."""
+        return await self._database.write(_decide, uid, decision, now)
+
+    async def reopen_answer(self, uid: str) -> None:
+        """An answer that came too late for its call: it is sent as an update of the call."""
+        await self._database.write(_reopen_answer, uid)
+
+    async def next_ordinal(self, event_uid: str, rule: str) -> int:
+        """The number of the next action of this rule for this event."""
+        return await self._database.read(next_ordinal, event_uid, rule)
+
+    async def _list(self, where: str, values: Sequence[object]) -> list[StoredAction]:
+        rows = await self._database.all(f"select {COLUMNS} from actions where {where}", values)
+        return [StoredAction(*row) for row in rows]
+
+
+def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[StoredAction]:
+    rows = connection.execute(
+        f"select {COLUMNS} from actions where state = 'planned' "
+        "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
+        (now, far, limit),
+    ).fetchall()
+    rows += connection.execute(
+        f"select {COLUMNS} from actions where state = 'deferred' and due_at <= ? "
+        "order by due_at, id limit ?",
+        (now, limit),
+    ).fetchall()
+    return [StoredAction(*row) for row in rows[:limit]]
+
+
+def _look_again(connection: Connection, uid: str, due_at: str) -> None:
+    connection.execute(
+        "update actions set due_at = ? where uid = ? and state = 'accepted'", (due_at, uid)
+    )
+
+
+def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> bool:
+    state, expected = decision.state, decision.expected
+    settled = now if state in ("settled", "failed", "refused", "cancelled", "captured") else None
+    return bool(
+        connection.execute(
+            "update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
+            "send_by = coalesce(?, send_by) "
+            f"where uid = ? and state in ({','.join('?' * len(expected))})",
+            (state, decision.reason, decision.due_at, settled, decision.send_by, uid, *expected),
+        ).rowcount
+    )
+
+
+def _reopen_answer(connection: Connection, uid: str) -> None:
+    connection.execute(
+        "update actions set state = 'planned', settled_at = null, "
+        "reason = 'the call had stopped waiting: sent as an update' "
+        "where uid = ? and state = 'settled'",
+        (uid,),
+    )
+
+
+def next_ordinal(connection: Connection, event_uid: str, rule: str) -> int:
+    """`Actions.next_ordinal`, within a unit of work."""
+    row = connection.execute(
+        "select coalesce(max(ordinal), -1) + 1 from actions where event_uid = ? and rule = ?",
+        (event_uid, rule),
+    ).fetchone()
+    return int(row[0])
+
+
+def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None:
+    """Write planned actions. The same (event, rule, ordinal) is written once."""
+    connection.executemany(
+        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
+        "policy, state, reason, planned_at, settled_at, due_at, send_by, collision_key, "
+        "conversation, depth) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "on conflict (event_uid, rule, ordinal) do nothing",
+        [
+            (
+                item.uid, item.run_uid, item.event_uid, item.rule, item.ordinal, item.action.kind,
+                kind_of(item.action).effect,
+                json.dumps(to_params(item.action), ensure_ascii=False), item.action.policy,
+                item.state, item.reason, item.planned_at, item.settled_at, item.due_at,
+                item.send_by, item.collision_key, item.conversation, item.depth,
+            )
+            for item in actions
+        ],
+    )  # fmt: skip

@@ -1,57 +1,17 @@
-"""How much has left the house? The questions of the budgets, asked when a tally begins."""
+"""Attempts: the requests that are made for actions, each opened before it leaves."""
 
-import json
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from sqlite3 import Connection, IntegrityError
 
-from ringback.action_kinds import from_params
 from ringback.actions import Action
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.runtime import from_iso, iso
+from ringback.store.actions import StoredAction, read_action
 from ringback.store.consents import note
+from ringback.store.database import Database
 from ringback.twilio.consent import OPTED_OUT
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAction:
-    """An action as the journal holds it."""
-
-    uid: str
-    run_uid: str
-    event_uid: str
-    rule: str
-    kind: str
-    effect: str
-    params: str
-    policy: str
-    state: str
-    reason: str
-    remote_sid: str
-    outcome: str
-    planned_at: str
-    due_at: str | None
-    send_by: str | None
-    tries: int
-    collision_key: str
-    conversation: str
-    depth: int
-
-    @property
-    def action(self) -> Action:
-        """The wish itself."""
-        return read_action(self.kind, self.params, self.policy)
-
-
-@lru_cache(4096)
-def read_action(kind: str, params: str, policy: str) -> Action:
-    """Read once for all who look at an action on its way: the gate, the rates, the request."""
-    return from_params(kind, json.loads(params), policy)
-
-
-COLUMNS = ", ".join(StoredAction.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,93 +35,49 @@ class Verdict:
     spent: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAttempt:
-    """An attempt that has not been closed."""
+class Attempts:
+    """The attempts of the journal."""
 
-    uid: str
-    action_uid: str
-    tag: str
-    started_at: str
-    boot: str
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    async def open(
+        self, action: StoredAction, *, attempt_uid: str, tag: str, now: str, boot: str
+    ) -> str:
+        """Commit to one request before a byte of it leaves. Returns "" when it may go out.
 
-def get_action(connection: sqlite3.Connection, uid: str) -> StoredAction | None:
-    """One action by its uid."""
-    row = connection.execute(f"select {COLUMNS} from actions where uid = ?", (uid,)).fetchone()
-    return StoredAction(*row) if row else None
+        Otherwise says why not: `decided`, when somebody decided about the action meanwhile, or
+        `collision`, when another attempt with the same sender, recipient and text is under way or
+        unsettled (the two would steal each other's evidence).
+        """
+        return await self._database.write(_open, action, attempt_uid, tag, now, boot)
 
+    async def close(
+        self, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
+    ) -> str:
+        """Write what the request came to, and return the action's state after it.
 
-def sendable(
-    connection: sqlite3.Connection, now: str, limit: int, *, far: str = "9"
-) -> list[StoredAction]:
-    """Actions that may be tried now, oldest first. What is to be tried again later than `far` was
-    put off before the clock was set back, and may be tried too."""
-    rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'planned' "
-        "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
-        (now, far, limit),
-    ).fetchall()
-    rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'deferred' and due_at <= ? "
-        "order by due_at limit ?",
-        (now, limit),
-    ).fetchall()
-    return [StoredAction(*row) for row in rows[:limit]]
+        A status callback may have moved the action already: what it proved stands, and a good
+        answer only adds to it.
+        """
+        return await self._database.write(_close, action, attempt_uid, verdict, now)
+
+    async def recover(self, boot: str, now: str, settle_at: str) -> int:
+        """After a restart: every request that another life of the worker had under way becomes
+        unknown, never planned again; how many those were."""
+        return await self._database.write(_recover, boot, now, settle_at)
 
 
-def due_unknown(
-    connection: sqlite3.Connection, now: str, limit: int, *, far: str = "9"
-) -> list[StoredAction]:
-    """Actions whose fate is unknown and should be looked into now. What is due later than `far` was
-    put off before the clock was set back."""
-    rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'unknown' and (due_at <= ? or due_at > ?) "
-        "order by due_at limit ?",
-        (now, far, limit),
-    )
-    return [StoredAction(*row) for row in rows]
-
-
-def next_due_send(connection: sqlite3.Connection, after: str) -> str | None:
-    """When the next delayed or deferred action may be tried, of those that could not be before."""
-    row = connection.execute(
-        "select min(due_at) from actions where state in ('planned', 'deferred') and due_at > ?",
-        (after,),
-    ).fetchone()
-    return str(row[0]) if row and row[0] else None
-
-
-def next_due_unknown(connection: sqlite3.Connection) -> str | None:
-    """When the next unknown action wants to be looked into."""
-    row = connection.execute(
-        "select min(due_at) from actions where state = 'unknown' and due_at is not null"
-    ).fetchone()
-    return str(row[0]) if row and row[0] else None
-
-
-def open_attempt(
-    connection: sqlite3.Connection,
-    action: StoredAction,
-    *,
-    attempt_uid: str,
-    tag: str,
-    now: str,
-    boot: str,
+def _open(
+    connection: Connection, action: StoredAction, attempt_uid: str, tag: str, now: str, boot: str
 ) -> str:
-    """Commit to one request before a byte of it leaves. Returns "" when it may go out.
-
-    Otherwise says why not: somebody decided about the action meanwhile, or another attempt with the
-    same sender, recipient and text is under way or unsettled (the two would steal each other's
-    evidence).
-    """
     try:
         changed = connection.execute(
             "update actions set state = 'sending', reason = 'the request is under way', "
             "due_at = null, tries = tries + 1 where uid = ? and state in ('planned', 'deferred')",
             (action.uid,),
         ).rowcount
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         return "collision"
     if not changed:
         return "decided"
@@ -173,18 +89,9 @@ def open_attempt(
     return ""
 
 
-def close_attempt(
-    connection: sqlite3.Connection,
-    action: StoredAction,
-    attempt_uid: str,
-    verdict: Verdict,
-    now: str,
+def _close(
+    connection: Connection, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
 ) -> str:
-    """Write what the request came to, and return the action's state after it.
-
-    A status callback may have moved the action already: what it proved stands, and a good answer
-    only adds to it.
-    """
     connection.execute(
         "update attempts set ended_at = ?, result = ?, http_status = ?, twilio_code = ?, "
         "request_id = ?, detail = ? where uid = ?",
@@ -227,7 +134,7 @@ def close_attempt(
     settled = now if state in ("settled", "failed", "refused", "cancelled") else None
     try:
         _write(connection, action, verdict, state, outcome, remote_sid, settled)
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         if not verdict.remote_sid:
             raise
         # Another action holds this SID: the answer cannot be ours.
@@ -238,14 +145,14 @@ def close_attempt(
         connection.execute(
             "insert into contacts (conversation, first_at, last_outbound_at, outbound) "
             "values (?, ?, ?, 1) on conflict (conversation) do update set "
-            "last_outbound_at = excluded.last_outbound_at, outbound = outbound + 1",
+            "last_outbound_at = excluded.last_outbound_at, outbound = contacts.outbound + 1",
             (action.conversation, now, now),
         )
     return str(state)
 
 
 def _write(
-    connection: sqlite3.Connection,
+    connection: Connection,
     action: StoredAction,
     verdict: Verdict,
     state: str,
@@ -263,62 +170,28 @@ def _write(
     )  # fmt: skip
 
 
-def decide(
-    connection: sqlite3.Connection,
-    uid: str,
-    *,
-    expected: tuple[str, ...],
-    state: str,
-    reason: str,
-    now: str,
-    due_at: str | None = None,
-    send_by: str | None = None,
-) -> bool:
-    """Move an action to another state without a request; False when in no `expected` one.
-
-    `send_by`, when it is given, is a new time until which it is wanted.
-    """
-    marks = ",".join("?" * len(expected))
-    settled = now if state in ("settled", "failed", "refused", "cancelled", "captured") else None
-    return bool(
-        connection.execute(
-            f"update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
-            f"send_by = coalesce(?, send_by) where uid = ? and state in ({marks})",
-            (state, reason, due_at, settled, send_by, uid, *expected),
-        ).rowcount
-    )
-
-
-def abandoned(connection: sqlite3.Connection, boot: str) -> list[OpenAttempt]:
-    """Attempts that another life of the worker opened and never closed."""
-    rows = connection.execute(
-        "select uid, action_uid, tag, started_at, boot from attempts "
-        "where ended_at is null and boot <> ?",
+def _recover(connection: Connection, boot: str, now: str, settle_at: str) -> int:
+    lost = connection.execute(
+        "select uid, action_uid from attempts where ended_at is null and boot <> ? order by id",
         (boot,),
-    )
-    return [OpenAttempt(*row) for row in rows]
-
-
-def recover(connection: sqlite3.Connection, boot: str, now: str, settle_at: str) -> int:
-    """After a restart: every request that was under way becomes unknown, never planned again."""
-    found = abandoned(connection, boot)
-    for attempt in found:
+    ).fetchall()
+    for uid, action_uid in lost:
         connection.execute(
             "update attempts set ended_at = ?, result = 'unknown', "
             "detail = 'the worker ended while the request was under way' where uid = ?",
-            (now, attempt.uid),
+            (now, uid),
         )
         connection.execute(
             "update actions set state = 'unknown', "
             "due_at = case policy when 'natural' then ? else ? end, "
             "reason = 'the worker ended while the request was under way' "
             "where uid = ? and state = 'sending'",
-            (now, settle_at, attempt.action_uid),
+            (now, settle_at, action_uid),
         )
-    return len(found)
+    return len(lost)
 
 
-def sent_in_all(connection: sqlite3.Connection, since: str) -> list[str]:
+def sent_in_all(connection: Connection, since: str) -> list[str]:
     """When anything was tried since then, oldest first."""
     rows = connection.execute(
         "select t.started_at from attempts t where t.started_at >= ? order by t.id", (since,)
@@ -326,9 +199,7 @@ def sent_in_all(connection: sqlite3.Connection, since: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def left_since(
-    connection: sqlite3.Connection, since: str, before: str
-) -> Iterator[tuple[str, Action]]:
+def left_since(connection: Connection, since: str, before: str) -> Iterator[tuple[str, Action]]:
     """The rule and the wish of each message and call that left in this span, or may have: once
     for each request that Twilio took, or of which nobody knows."""
     # Only the end of the table is read: no clock is set back by more than a day, as a rule.

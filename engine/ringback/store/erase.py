@@ -15,7 +15,7 @@ from typing import TypeVar
 from ringback.errors import RingbackError
 from ringback.events import Event
 from ringback.runtime import iso
-from ringback.store.incidents import ERASED
+from ringback.store.events import ERASED
 from ringback.store.log import LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log

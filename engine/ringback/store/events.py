@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from sqlite3 import Connection, Row
 
 from ringback.events import Event
 from ringback.runtime import from_iso, iso
 from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
+from ringback.store.meta import get_meta
 from ringback.twilio.error_codes import error_class
 from ringback.twilio.webhooks import events_from
 
@@ -16,6 +17,19 @@ _COLUMNS = (
     "log_id, uid, type, at, received_at, trust, source, account_sid, subject_sid, sender, "
     "recipient, conversation, status, error_code, tag, dedupe_key, depth, fields"
 )
+
+ERASED = "erased"
+"""What was erased of the last days: JSON, the SIDs with the moments of their arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A number of ours: how many texts and calls came within a span, and when the last one did."""
+
+    number: str
+    count: int
+    last_at: str
+    last_uid: str
 
 
 class Events:
@@ -68,6 +82,29 @@ class Events:
         )
         return str(row[0]) if row else None
 
+    async def known_subjects(self, sids: Sequence[str], family: str) -> set[str]:
+        """Which of these messages or calls the journal has heard of as received, those among them
+        that it was told to forget."""
+        return await self._database.read(_known_subjects, sids, family)
+
+    async def last_received(self) -> str:
+        """When the newest event from outside was recorded; empty when there is none."""
+        row = await self._database.one(
+            "select received_at from events where source not in ('internal', 'replay') "
+            "order by id desc limit 1"
+        )
+        return str(row[0]) if row else ""
+
+    async def busy_numbers(self, since: str, least: int) -> list[Quiet]:
+        """Our numbers with at least so many texts and calls since that moment."""
+        rows = await self._database.all(
+            "select recipient, count(*), max(received_at), max(uid) from events "
+            "where type in ('message.received', 'call.received') and received_at >= ? "
+            "group by recipient having count(*) >= ? order by recipient",
+            (since, least),
+        )
+        return [Quiet(*row) for row in rows]
+
     async def record_internal(self, event: Event) -> bool:
         """Record an event of our own making, to be matched like any other. False when it is
         known."""
@@ -90,6 +127,20 @@ def log_row(connection: Connection, log: LogReader, uid: str) -> LogRow | None:
     """`Events.log_row`, within a unit of work."""
     row = connection.execute("select log_id from events where uid = ?", (uid,)).fetchone()
     return log.get(row[0]) if row and row[0] is not None else None
+
+
+def _known_subjects(connection: Connection, sids: Sequence[str], family: str) -> set[str]:
+    found = set(json.loads(get_meta(connection, ERASED, "{}"))).intersection(sids)
+    for start in range(0, len(sids), 500):
+        chunk = sids[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        rows = connection.execute(
+            f"select distinct subject_sid from events where subject_sid in ({marks}) "
+            "and type like ?",
+            (*chunk, f"{family}.%"),
+        )
+        found.update(row[0] for row in rows)
+    return found
 
 
 def _unmatched(connection: Connection, log: LogReader, limit: int) -> list[Event]:

@@ -1,20 +1,79 @@
-"""What is read and written while the fate of a send is looked into."""
+"""Evidence: what is known of sends whose fate is in doubt, and who a record of Twilio's is of."""
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
-from ringback.store.attempts import StoredAction
+from ringback.store.actions import StoredAction
+from ringback.store.database import Database
 from ringback.store.incidents import open_incident
 
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
 
 
-def progress(connection: sqlite3.Connection, action_uid: str) -> tuple[int, int, str]:
-    """How often the list was looked at since the last attempt, how often it was sent again, and
-    when the last attempt started."""
+class Evidence:
+    """The actions of the journal that may have been carried out, and the records they claim."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def progress(self, action_uid: str) -> tuple[int, int, str]:
+        """How often the list was looked at since the last attempt, how often it was sent again, and
+        when the last attempt started."""
+        return await self._database.read(_progress, action_uid)
+
+    async def claimed(self, sids: Sequence[str]) -> set[str]:
+        """Which of these records belong to an action already."""
+        rows = await self._database.all(
+            f"select remote_sid from actions where remote_sid in ({','.join('?' * len(sids))}) "
+            "and remote_sid <> '' order by id",
+            sids,
+        )
+        return {row[0] for row in rows}
+
+    async def claim(
+        self,
+        action: StoredAction,
+        sid: str,
+        status: str,
+        reason: str,
+        now: str,
+        states: Sequence[str] = DOUBTFUL,
+    ) -> str:
+        """The record was found: the request was carried out. Returns the action's state, empty when
+        somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
+        return await self._database.write(_claim, action, sid, status, reason, now, states)
+
+    async def holder(self, sid: str) -> str:
+        """The action that a record belongs to, empty when nobody has claimed it."""
+        row = await self._database.one(
+            "select uid from actions where remote_sid = ? and effect <> ''", (sid,)
+        )
+        return str(row[0]) if row else ""
+
+    async def own(self, action: StoredAction, sid: str, reason: str, now: str) -> str:
+        """Somebody knows the record that a doubtful action made. Statuses of it that came in before
+        are folded. Returns as `claim` does."""
+        return await self._database.write(_own, action, sid, reason, now)
+
+    async def postpone(self, action_uid: str, due_at: str, reason: str, *, looked: bool) -> None:
+        """Look again later. `looked` says whether the list was really read."""
+        await self._database.write(_postpone, action_uid, due_at, reason, looked)
+
+    async def send_again(self, action_uid: str, reason: str) -> bool:
+        """The record is absent within the bound: the action may be sent once more. False when
+        somebody else decided meanwhile."""
+        return await self._database.write(_send_again, action_uid, reason)
+
+    async def park(self, action_uid: str, reason: str) -> bool:
+        """Nothing proves what happened and nothing more may be tried: a person decides. False when
+        somebody else decided meanwhile."""
+        return await self._database.write(_park, action_uid, reason)
+
+
+def _progress(connection: Connection, action_uid: str) -> tuple[int, int, str]:
     polls, resends = connection.execute(
         "select polls, resends from actions where uid = ?", (action_uid,)
     ).fetchone()
@@ -25,18 +84,8 @@ def progress(connection: sqlite3.Connection, action_uid: str) -> tuple[int, int,
     return polls, resends, str(row[0]) if row else ""
 
 
-def claimed(connection: sqlite3.Connection, sids: Sequence[str]) -> set[str]:
-    """Which of these records belong to an action already."""
-    marks = ",".join("?" * len(sids))
-    rows = connection.execute(
-        f"select remote_sid from actions where remote_sid in ({marks}) and remote_sid <> ''",
-        list(sids),
-    )
-    return {row[0] for row in rows}
-
-
-def claim(
-    connection: sqlite3.Connection,
+def _claim(
+    connection: Connection,
     action: StoredAction,
     sid: str,
     status: str,
@@ -44,8 +93,6 @@ def claim(
     now: str,
     states: Sequence[str] = DOUBTFUL,
 ) -> str:
-    """The record was found: the request was carried out. Returns the action's state, empty when
-    somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
     outcome = advance(action.effect, action.outcome, normal_status(status))
     state = state_for(action.effect, outcome)
     try:
@@ -55,7 +102,7 @@ def claim(
             (state, outcome, sid, reason, None if state == "accepted" else now, action.uid,
              *states),
         ).rowcount  # fmt: skip
-    except sqlite3.IntegrityError:
+    except IntegrityError:
         return ""
     if not changed:
         return ""
@@ -67,20 +114,7 @@ def claim(
     return state
 
 
-def holder(connection: sqlite3.Connection, sid: str) -> str:
-    """The action that a record belongs to, empty when nobody has claimed it."""
-    row = connection.execute(
-        "select uid from actions where remote_sid = ? and effect <> ''",
-        (sid,),
-    ).fetchone()
-    return str(row[0]) if row else ""
-
-
-def own(
-    connection: sqlite3.Connection, action: StoredAction, sid: str, reason: str, now: str
-) -> str:
-    """Somebody knows the record that a doubtful action made. Statuses of it that came in before are
-    folded. Returns as `claim` does."""
+def _own(connection: Connection, action: StoredAction, sid: str, reason: str, now: str) -> str:
     outcome, error_code = "", 0
     for status, code in connection.execute(
         "select status, error_code from events where subject_sid = ? order by id", (sid,)
@@ -88,7 +122,7 @@ def own(
         moved = advance(action.effect, outcome, normal_status(status))
         if moved != outcome:
             outcome, error_code = moved, code
-    state = claim(connection, action, sid, outcome, reason, now)
+    state = _claim(connection, action, sid, outcome, reason, now)
     if state and error_code:
         connection.execute(
             "update actions set error_code = ? where uid = ?", (error_code, action.uid)
@@ -96,10 +130,9 @@ def own(
     return state
 
 
-def postpone(
-    connection: sqlite3.Connection, action_uid: str, due_at: str, reason: str, *, looked: bool
+def _postpone(
+    connection: Connection, action_uid: str, due_at: str, reason: str, looked: bool
 ) -> None:
-    """Look again later. `looked` says whether the list was really read."""
     connection.execute(
         "update actions set due_at = ?, reason = ?, polls = polls + ? "
         "where uid = ? and state = 'unknown'",
@@ -107,8 +140,7 @@ def postpone(
     )
 
 
-def send_again(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
-    """The record is absent within the bound: the action may be sent once more."""
+def _send_again(connection: Connection, action_uid: str, reason: str) -> bool:
     return bool(
         connection.execute(
             "update actions set state = 'planned', reason = ?, due_at = null, polls = 0, "
@@ -118,8 +150,7 @@ def send_again(connection: sqlite3.Connection, action_uid: str, reason: str) -> 
     )
 
 
-def park(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
-    """Nothing proves what happened and nothing more may be tried: a person decides."""
+def _park(connection: Connection, action_uid: str, reason: str) -> bool:
     return bool(
         connection.execute(
             "update actions set state = 'parked', reason = ?, due_at = null "
@@ -129,7 +160,7 @@ def park(connection: sqlite3.Connection, action_uid: str, reason: str) -> bool:
     )
 
 
-def give_back(connection: sqlite3.Connection, sid: str, owner_uid: str) -> None:
+def give_back(connection: Connection, sid: str, owner_uid: str) -> None:
     """A tag proves whose record this is. Whoever took it from the list is in doubt again."""
     connection.execute(
         "update actions set state = 'parked', outcome = '', remote_sid = '', settled_at = null, "
@@ -139,7 +170,7 @@ def give_back(connection: sqlite3.Connection, sid: str, owner_uid: str) -> None:
     )
 
 
-def made_before(connection: sqlite3.Connection, action_uid: str, tag: str) -> bool:
+def made_before(connection: Connection, action_uid: str, tag: str) -> bool:
     """Whether another attempt of this action than the one with this tag was carried out too."""
     row = connection.execute(
         "select 1 from attempts where action_uid = ? and tag <> ? and result = 'accepted' limit 1",
@@ -149,7 +180,7 @@ def made_before(connection: sqlite3.Connection, action_uid: str, tag: str) -> bo
 
 
 def made_twice(
-    connection: sqlite3.Connection, action_uid: str, sids: tuple[str, str], uid: str, now: datetime
+    connection: Connection, action_uid: str, sids: tuple[str, str], uid: str, now: datetime
 ) -> None:
     """Twilio made an action twice, later than the settle time allows for: a person shall know.
     `uid` is that of the incident."""

@@ -1,85 +1,12 @@
 """Incidents: what is wrong right now, each with the events of its beginning and its end."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.runtime import iso
-from ringback.store.attempts import COLUMNS, StoredAction
 from ringback.store.database import Database
 from ringback.store.events import record_internal
-from ringback.store.meta import get_meta
-
-ERASED = "erased"
-"""What was erased of the last days: JSON, the SIDs with the moments of their arrival."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """A number of ours: how many texts and calls came within a span, and when the last one did."""
-
-    number: str
-    count: int
-    last_at: str
-    last_uid: str
-
-
-def known_subjects(connection: Connection, sids: Sequence[str], family: str) -> set[str]:
-    """Which of these messages or calls the journal has heard of as received, those among them that
-    it was told to forget."""
-    found = set(json.loads(get_meta(connection, ERASED, "{}"))).intersection(sids)
-    for start in range(0, len(sids), 500):
-        chunk = sids[start : start + 500]
-        marks = ",".join("?" * len(chunk))
-        rows = connection.execute(
-            f"select distinct subject_sid from events where subject_sid in ({marks}) "
-            "and type like ?",
-            (*chunk, f"{family}.%"),
-        )
-        found.update(row[0] for row in rows)
-    return found
-
-
-def last_received(connection: Connection) -> str:
-    """When the newest event from outside was recorded; empty when there is none."""
-    row = connection.execute(
-        "select received_at from events where source not in ('internal', 'replay') "
-        "order by id desc limit 1"
-    ).fetchone()
-    return str(row[0]) if row else ""
-
-
-def stuck(connection: Connection, before: str, now: str, limit: int) -> list[StoredAction]:
-    """Accepted sends of before that moment without a final status, due for a look."""
-    rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'accepted' and planned_at < ? "
-        "and effect <> '' and remote_sid <> '' "
-        "and (due_at is null or due_at <= ?) order by id limit ?",
-        (before, now, limit),
-    )
-    return [StoredAction(*row) for row in rows]
-
-
-def look_again(connection: Connection, action_uid: str, due_at: str) -> None:
-    """When to look at an accepted send the next time."""
-    connection.execute(
-        "update actions set due_at = ? where uid = ? and state = 'accepted'", (due_at, action_uid)
-    )
-
-
-def busy_numbers(connection: Connection, since: str, least: int) -> list[Quiet]:
-    """Our numbers with at least so many texts and calls since that moment."""
-    rows = connection.execute(
-        "select recipient, count(*), max(received_at), max(uid) from events "
-        "where type in ('message.received', 'call.received') and received_at >= ? "
-        "group by recipient having count(*) >= ?",
-        (since, least),
-    )
-    return [Quiet(*row) for row in rows]
-
 
 _RANDOM = 16
 """How many letters at the end of a uid are random."""

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from ringback.runtime import Runtime
 from ringback.store.action_ends import ActionEnds
 from ringback.store.actions import Actions
+from ringback.store.attempts import Attempts
 from ringback.store.database import Database, SqliteDatabase
 from ringback.store.events import Events
+from ringback.store.evidence import Evidence
 from ringback.store.facts import JournalFacts
 from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader
@@ -35,6 +37,8 @@ class Journal:
         self.events = Events(database, log)
         self.runs = Runs(database)
         self.actions = Actions(database)
+        self.attempts = Attempts(database)
+        self.evidence = Evidence(database)
         self.ends = ActionEnds(database)
         self.meta = Meta(database)
         self.timers = Timers(database)

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from ringback.errors import StorageError
-from ringback.store.attempts import COLUMNS, StoredAction
+from ringback.store.actions import COLUMNS, StoredAction
 from ringback.store.database import Database
 from ringback.store.meta import get_meta, set_meta
 

@@ -1,13 +1,11 @@
 """Runs: what rules do with events, step by step, each step written with its actions at once."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
-from ringback.action_kinds import kind_of
-from ringback.actions import Action, Remember, to_params
-from ringback.store.attempts import StoredAction
+from ringback.actions import Remember
+from ringback.store.actions import NewAction, insert_actions, next_ordinal
 from ringback.store.database import Database
 from ringback.store.facts import remember
 from ringback.store.matching import NewRun, insert_runs
@@ -27,39 +25,6 @@ class StoredRun:
     due_at: str | None
     started_at: str
     memory: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewAction:
-    """An action about to be written. `state` is `planned`, `captured`, `settled`, `refused`…"""
-
-    uid: str
-    run_uid: str
-    event_uid: str
-    rule: str
-    ordinal: int
-    action: Action
-    state: str
-    reason: str
-    planned_at: str
-    conversation: str
-    collision_key: str
-    depth: int
-    settled_at: str | None = None
-    due_at: str | None = None
-    send_by: str | None = None
-
-    def stored(self) -> StoredAction:
-        """The same action as it stands in the journal once it is written."""
-        return StoredAction(
-            uid=self.uid, run_uid=self.run_uid, event_uid=self.event_uid, rule=self.rule,
-            kind=self.action.kind, effect=kind_of(self.action).effect,
-            params=json.dumps(to_params(self.action), ensure_ascii=False),
-            policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
-            outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
-            tries=0, collision_key=self.collision_key, conversation=self.conversation,
-            depth=self.depth,
-        )  # fmt: skip
 
 
 _COLUMNS = "uid, event_uid, rule, rule_rev, key, state, priority, due_at, started_at, memory"
@@ -167,20 +132,12 @@ class Runs:
         """End runs that have not ended yet; how many those were."""
         return await self._database.write(_cancel, uids, reason, now)
 
-    async def next_ordinal(self, event_uid: str, rule: str) -> int:
-        """The number of the next action of this rule for this event."""
-        return await self._database.read(_next_ordinal, event_uid, rule)
-
     async def answer(self, event_uid: str) -> str | None:
         """The TwiML that this event's call was given, so that a repeated request gets the same."""
         row = await self._database.one(
             "select twiml from answers where event_uid = ?", (event_uid,)
         )
         return str(row[0]) if row else None
-
-    async def reopen_answer(self, action_uid: str) -> None:
-        """An answer that came too late for its call: it is sent as an update of the call."""
-        await self._database.write(_reopen_answer, action_uid)
 
     async def strike(self, rule: str, plugin: str, reason: str, now: str, limit: int) -> bool:
         """Note that a rule blocked or killed the worker; True when that puts it into quarantine,
@@ -258,46 +215,9 @@ def _record_done(
     connection: Connection, run: NewRun, actions: Sequence[NewAction], now: str
 ) -> None:
     insert_runs(connection, [run])
-    first = _next_ordinal(connection, run.event_uid, run.rule)
+    first = next_ordinal(connection, run.event_uid, run.rule)
     numbered = [replace(item, ordinal=first + index) for index, item in enumerate(actions)]
     _finish(connection, RunStep(run.uid, "done", "", numbered), now)
-
-
-def _next_ordinal(connection: Connection, event_uid: str, rule: str) -> int:
-    row = connection.execute(
-        "select coalesce(max(ordinal), -1) + 1 from actions where event_uid = ? and rule = ?",
-        (event_uid, rule),
-    ).fetchone()
-    return int(row[0])
-
-
-def _reopen_answer(connection: Connection, action_uid: str) -> None:
-    connection.execute(
-        "update actions set state = 'planned', settled_at = null, "
-        "reason = 'the call had stopped waiting: sent as an update' "
-        "where uid = ? and state = 'settled'",
-        (action_uid,),
-    )
-
-
-def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None:
-    """Write planned actions. The same (event, rule, ordinal) is written once."""
-    connection.executemany(
-        "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
-        "policy, state, reason, planned_at, settled_at, due_at, send_by, collision_key, "
-        "conversation, depth) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-        "on conflict (event_uid, rule, ordinal) do nothing",
-        [
-            (
-                item.uid, item.run_uid, item.event_uid, item.rule, item.ordinal, item.action.kind,
-                kind_of(item.action).effect,
-                json.dumps(to_params(item.action), ensure_ascii=False), item.action.policy,
-                item.state, item.reason, item.planned_at, item.settled_at, item.due_at,
-                item.send_by, item.collision_key, item.conversation, item.depth,
-            )
-            for item in actions
-        ],
-    )  # fmt: skip
 
 
 def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from ringback.action_kinds import lifetime
@@ -11,8 +10,8 @@ from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
-from ringback.store import attempts, evidence, replays
-from ringback.store.attempts import StoredAction
+from ringback.store import replays
+from ringback.store.actions import Decision, StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
 from ringback.worker.run.plan import DRAFT
@@ -88,7 +87,7 @@ class Control:
         self._engine.sender.paused = False
         if message.get("may_duplicate"):
             await self._engine.hold.end("a person let it out without looking for it at Twilio")
-        self._engine.sender.refill()
+        await self._engine.sender.refill()
         why = await self._engine.hold.why()
         if why:
             return {"state": "held", "why": why}
@@ -140,7 +139,7 @@ class Control:
             message, ("failed", "parked", "unknown", "refused", "deferred", "cancelled"),
             "planned", "sent again by a person", send_by=self._wanted(action),
         )  # fmt: skip
-        self._engine.sender.refill()
+        await self._engine.sender.refill()
         return {"state": "planned"}
 
     def _wanted(self, action: StoredAction) -> str | None:
@@ -170,7 +169,6 @@ class Control:
 
     async def _own(self, uid: str, sid: str, reason: str) -> str:
         """Give an action the record that it made. What was reported about the record counts."""
-        reader = self._engine.journal.reader
         action = await self._engine.journal.actions.get(uid)
         if action is None:
             raise UsageError(await self._elsewhere(uid, _DOUBTFUL))
@@ -179,13 +177,11 @@ class Control:
             raise UsageError(f"a {action.kind} has no SID of its own; say --sent alone")
         if not is_sid(sid, *prefixes):
             raise UsageError(f"{sid!r} is no SID of a {action.kind} ({' or '.join(prefixes)}…)")
-        holder = evidence.holder(reader, sid)
+        holder = await self._engine.journal.evidence.holder(sid)
         if holder:
             raise UsageError(f"{sid} belongs to action {holder}")
-        claim = partial(
-            evidence.own, action=action, sid=sid, reason=reason, now=iso(self._runtime.now())
-        )
-        state = await self._engine.journal.write(claim)
+        now = iso(self._runtime.now())
+        state = await self._engine.journal.evidence.own(action, sid, reason, now)
         if not state:
             raise UsageError(await self._elsewhere(uid, _DOUBTFUL))
         return state
@@ -217,13 +213,9 @@ class Control:
         send_by: str | None = None,
     ) -> None:
         uid = str(message.get("uid") or "")
-        done = await self._engine.journal.write(
-            partial(
-                attempts.decide, uid=uid, expected=expected, state=state, reason=reason,
-                now=iso(self._runtime.now()), send_by=send_by,
-            )
-        )  # fmt: skip
-        if not done:
+        decision = Decision(expected, state, reason, send_by=send_by)
+        now = iso(self._runtime.now())
+        if not await self._engine.journal.actions.decide(uid, decision, now):
             raise UsageError(await self._elsewhere(uid, expected))
 
     async def _elsewhere(self, uid: str, expected: tuple[str, ...]) -> str:

@@ -23,10 +23,11 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts, events, matching
+from ringback.store import events, matching
+from ringback.store.actions import NewAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
-from ringback.store.runs import NewAction, RunStep
+from ringback.store.runs import RunStep
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.gate.journal_facts import JournalGateFacts
 from ringback.worker.match.confirm import Confirmer
@@ -139,7 +140,7 @@ class Engine:
         )  # fmt: skip
         self.settler = Settler(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
-            on_end=self._ended, on_due=self._due, on_planned=lambda: self.sender.refill(),
+            on_end=self._ended, on_due=self._due, on_planned=self.sender.refill,
         )  # fmt: skip
         self.hold = RestoreGuard(
             journal=journal, log_reader=log_reader, settings=settings, runtime=runtime,
@@ -207,16 +208,14 @@ class Engine:
         await self.hold.begin()
         now = self._runtime.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))
-        lost = await self.journal.write(
-            partial(attempts.recover, boot=self.boot, now=iso(now), settle_at=settle_at)
-        )
+        lost = await self.journal.attempts.recover(self.boot, iso(now), settle_at)
         if lost:
             log.warning("%d requests were under way when the last worker ended; now unknown", lost)
         self.matcher.quarantined = await self.journal.runs.quarantined()
         self.resumer.quarantined = self.matcher.quarantined
         await self.resumer.restore()
         await self.confirmer.refill()
-        self.sender.refill()
+        await self.sender.refill()
 
     async def blame(self, held: Sequence[UserCall], ended: str) -> None:
         """Judge the runs that the last worker had on its hands, by how it ended.
@@ -342,11 +341,11 @@ class Engine:
             await self.resumer.due()
             await self.schedules.step()
             await self.hooks.report_pending(self.wake)
-            self.sender.refill()
+            await self.sender.refill()
             # What was due is in the sender's hands now; only what comes later is waited for.
             await self._until(
                 self._clock, await self.journal.runs.next_due(),
-                attempts.next_due_send(self.journal.reader, now), await self.schedules.next_due(),
+                await self.journal.actions.next_due(now), await self.schedules.next_due(),
             )  # fmt: skip
 
     async def _settle_loop(self) -> None:
@@ -355,7 +354,7 @@ class Engine:
         while True:
             self._doubt.clear()
             await self.settler.step()
-            await self._until(self._doubt, attempts.next_due_unknown(self.journal.reader))
+            await self._until(self._doubt, await self.journal.actions.next_unknown())
 
     async def _probe_loop(self) -> None:
         """Ask after what is down. Nothing else may stand before this: all of it waits for it."""

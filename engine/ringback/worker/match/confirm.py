@@ -71,7 +71,14 @@ class Confirmer:
     def _done(self, uid: str) -> None:
         self._tasks.pop(uid, None)
         if self._more and len(self._tasks) <= AT_HAND // 2:
-            self._refilling = asyncio.ensure_future(self.refill())
+            self._more = False
+            self._refilling = asyncio.ensure_future(self._take_more())
+
+    async def _take_more(self) -> None:
+        try:
+            await self.refill()
+        except RingbackError as error:
+            log.error("claims that wait could not be read: %s", error)
 
     async def close(self) -> None:
         """Stop looking. What is still open is looked for again by the next worker."""

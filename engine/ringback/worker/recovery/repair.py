@@ -18,7 +18,6 @@ from ringback.config import Settings
 from ringback.errors import GatewayError
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import incidents
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
@@ -106,7 +105,7 @@ class Repairer:
         if known and from_iso(known) > until + OVERLAP:  # noted by a clock that was wrong
             known = iso(until - FIRST_LOOK)
         if not known:
-            last, first = incidents.last_received(self._journal.reader), until - FIRST_LOOK
+            last, first = await self._journal.events.last_received(), until - FIRST_LOOK
             known = iso(min(first, from_iso(last)) if last else first)
             await self._journal.meta.set(DONE, known)
         return max(from_iso(known) - OVERLAP, until - LONGEST_GAP)
@@ -132,7 +131,7 @@ class Repairer:
         self, route: str, family: str, sid: str, missing: list[dict[str, str]]
     ) -> int:
         sids = [fields[sid] for fields in missing]
-        known = incidents.known_subjects(self._journal.reader, sids, family)
+        known = await self._journal.events.known_subjects(sids, family)
         fresh = [fields for fields in reversed(missing) if fields[sid] not in known]
         for fields in fresh:
             await self.append(route, fields)

@@ -13,14 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError, StorageError
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts, restore
-from ringback.store.attempts import StoredAction
+from ringback.store import restore
+from ringback.store.actions import Decision, StoredAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.restore import Held, Mark
@@ -200,7 +199,7 @@ class RestoreGuard:
         self.held = None
         await self._incidents.resolve(KIND, KIND, reason)
         self._sender.held = False
-        self._sender.refill()
+        await self._sender.refill()
         return True
 
     async def _not_yet(self, held: Held) -> str:
@@ -271,7 +270,7 @@ class RestoreGuard:
                 await self._looked(action, POLLS, "held; to repeat it does no harm")
             return
         span = (from_iso(held.since) - EARLIER, from_iso(held.began) + LATER)
-        found = self._settler.matching(action.action, records, [span])
+        found = await self._settler.matching(action.action, records, [span])
         if any(record is None for record in found):
             await self._park(action, UNLIKE)
             return
@@ -290,12 +289,7 @@ class RestoreGuard:
     async def _park(self, action: StoredAction, why: str) -> None:
         assert self.held is not None
         reason = f"it may have been done since {self.held.since}, which this journal forgot: {why}"
-        done = await self._journal.write(
-            partial(
-                attempts.decide, uid=action.uid, expected=_PLANNED, state="parked", reason=reason,
-                now=iso(self._runtime.now()),
-            )
-        )  # fmt: skip
-        if done:
+        decision = Decision(_PLANNED, "parked", reason)
+        if await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now())):
             log.error("action %s is parked: %s", action.uid, reason)
             self._on_end(action.uid, "unknown")

@@ -13,8 +13,8 @@ from ringback.events import Event
 from ringback.gateway.webhook_setup import drifted
 from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import incidents, retention
-from ringback.store.attempts import StoredAction
+from ringback.store import retention
+from ringback.store.actions import StoredAction
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
@@ -99,9 +99,8 @@ class Watch:
         there either is `watch.stuck`, once.
         """
         now = self._runtime.now()
-        found = incidents.stuck(
-            self._journal.reader, iso(now - STUCK_AFTER), iso(now), STUCK_AT_ONCE
-        )
+        before = iso(now - STUCK_AFTER)
+        found = await self._journal.actions.stuck(before, iso(now), STUCK_AT_ONCE)
         for action in found:
             try:
                 record = await self._record(action)
@@ -111,9 +110,7 @@ class Watch:
             status = normal_status(str(record.get("status") or ""))
             if rank(action.effect, status) > rank(action.effect, action.outcome):
                 await self._repairer.append(*_callback(action, record, status))
-            await self._journal.write(
-                partial(incidents.look_again, action_uid=action.uid, due_at=iso(now + LOOK_AGAIN))
-            )
+            await self._journal.actions.look_again(action.uid, iso(now + LOOK_AGAIN))
             if status in ("", "accepted", "scheduled", "queued", "sending", "sent", "initiated",
                           "ringing", "answered"):  # fmt: skip
                 await self._emit(
@@ -127,7 +124,7 @@ class Watch:
         now = self._runtime.now()
         still: dict[str, str] = {}
         since = iso(now - timedelta(days=1))
-        for quiet in incidents.busy_numbers(self._journal.reader, since, BUSY):
+        for quiet in await self._journal.events.busy_numbers(since, BUSY):
             usual = timedelta(days=1) / quiet.count
             silence = now - from_iso(quiet.last_at)
             if silence < max(LEAST_SILENCE, usual * SILENCE):

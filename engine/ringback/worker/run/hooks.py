@@ -20,10 +20,9 @@ from ringback.plugins.context import SettledAction, context_for
 from ringback.plugins.invoke import actions_of
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.runtime import Runtime, iso
-from ringback.store.attempts import StoredAction
+from ringback.store.actions import NewAction, StoredAction
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
-from ringback.store.runs import NewAction
 from ringback.twilio.error_codes import error_class
 from ringback.worker.run.handlers import Handlers, describe
 from ringback.worker.run.plan import Origin, plan

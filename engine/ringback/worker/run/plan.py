@@ -17,7 +17,7 @@ from ringback.events import Event, conversation_of
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
-from ringback.store.runs import NewAction
+from ringback.store.actions import NewAction
 from ringback.twilio import segments, twiml
 from ringback.verbs import Hangup, Reject
 

@@ -27,9 +27,10 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
+from ringback.store.actions import NewAction
 from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
-from ringback.store.runs import NewAction, RunStep, StoredRun
+from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
 from ringback.worker.run.handlers import Handlers, HandlerTimeout
@@ -226,7 +227,7 @@ class Runner:
     ) -> Planned:
         first = 0
         if run.state is not None:
-            first = await self._journal.runs.next_ordinal(event.uid, run.rule.name)
+            first = await self._journal.actions.next_ordinal(event.uid, run.rule.name)
         return plan(
             Origin(run.uid, run.rule.name, run.rule.state, first),
             event,
@@ -245,7 +246,7 @@ class Runner:
             if item.state == "settled" and item.action.kind in ("answer_call", "enqueue_call")
         ]
         for item in late:
-            await self._journal.runs.reopen_answer(item.uid)
+            await self._journal.actions.reopen_answer(item.uid)
         self._on_actions(late)
 
     async def _fail(self, run: Ready, reason: str) -> None:

@@ -7,10 +7,9 @@ never simply sent again. Messages of one conversation leave one after the other,
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from ringback.action_kinds import is_message, is_outgoing, kind_named, known_kind, sender_of
 from ringback.actions import Action, HttpRequest, Notify
@@ -19,8 +18,8 @@ from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts
-from ringback.store.attempts import StoredAction, Verdict
+from ringback.store.actions import Decision, StoredAction
+from ringback.store.attempts import Verdict
 from ringback.store.journal import Journal
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
@@ -107,13 +106,13 @@ class Sender:
             self._ready.append(action)
         self._pump()
 
-    def refill(self) -> None:
+    async def refill(self) -> None:
         """Take from the journal whatever may be sent now."""
         if self.held:
             return
         now = self._runtime.now()
         far = iso(now + timedelta(seconds=BACKOFF_CAP + 60))
-        found = attempts.sendable(self._journal.reader, iso(now), READY_LIMIT, far=far)
+        found = await self._journal.actions.sendable(iso(now), READY_LIMIT, far=far)
         self._more = len(found) == READY_LIMIT
         self.offer(found)
 
@@ -131,11 +130,21 @@ class Sender:
                 continue
             if lane:
                 self._queue[lane] = deque()
-            task = asyncio.ensure_future(self._drive(action, lane))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._start(self._drive(action, lane))
         if self._more and not self._known and not self._held():
-            self.refill()
+            self._more = False
+            self._start(self._take_more())
+
+    async def _take_more(self) -> None:
+        try:
+            await self.refill()
+        except RingbackError as error:
+            log.error("what waits to be sent could not be read: %s", error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
     def _held(self) -> bool:
         return self.paused or self.stopping
@@ -177,15 +186,8 @@ class Sender:
             return
         attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
         now, opened = self._runtime.now(), self._runtime.monotonic()
-        refused = await self._journal.write(
-            partial(
-                attempts.open_attempt,
-                action=action,
-                attempt_uid=attempt_uid,
-                tag=tag,
-                now=iso(self._clock.now()),
-                boot=self._boot,
-            )
+        refused = await self._journal.attempts.open(
+            action, attempt_uid=attempt_uid, tag=tag, now=iso(self._clock.now()), boot=self._boot
         )
         if refused:
             self._gate.back(action, tried=False)
@@ -201,15 +203,8 @@ class Sender:
         verdict = await self._attempt(action, tag, opened)
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)
-        state = await self._journal.write(
-            partial(
-                attempts.close_attempt,
-                action=action,
-                attempt_uid=attempt_uid,
-                verdict=verdict,
-                now=iso(self._runtime.now()),
-            )
-        )
+        now_done = iso(self._runtime.now())
+        state = await self._journal.attempts.close(action, attempt_uid, verdict, now_done)
         if state in ("settled", "failed", "unknown"):
             self._on_end(action.uid, state)
         if verdict.due_at:
@@ -247,7 +242,7 @@ class Sender:
             else:
                 if self._limits.probed(request, None):
                     log.warning("%s: the gateway answers again", request.resource)
-                    self.refill()
+                    await self.refill()
 
     async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
         wish = action.action
@@ -326,18 +321,9 @@ class Sender:
     async def _decide(
         self, action: StoredAction, state: str, reason: str, until: str | None = None
     ) -> None:
-        await self._journal.write(
-            partial(
-                attempts.decide,
-                uid=action.uid,
-                expected=("planned", "deferred"),
-                state=state,
-                reason=reason,
-                now=iso(self._runtime.now()),
-                due_at=until,
-                send_by=self._wanted(action, until) if state == "deferred" and until else None,
-            )
-        )
+        send_by = self._wanted(action, until) if state == "deferred" and until else None
+        decision = Decision(("planned", "deferred"), state, reason, until, send_by)
+        await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now()))
         if until:
             self._on_due(until)
         if state in ("failed", "refused"):

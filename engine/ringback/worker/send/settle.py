@@ -7,10 +7,9 @@ error of the list is never taken for an absence. What stays unproven is parked f
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
 
 from ringback.action_kinds import (
@@ -25,8 +24,8 @@ from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import attempts, evidence
-from ringback.store.attempts import StoredAction
+from ringback.store.actions import StoredAction
+from ringback.store.evidence import DOUBTFUL
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable
@@ -60,7 +59,7 @@ class Settler:
         reader: GatewayReader,
         on_end: Callable[[str, str], None],
         on_due: Callable[[str], None],
-        on_planned: Callable[[], None],
+        on_planned: Callable[[], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -74,7 +73,7 @@ class Settler:
         """Look into everything that is due; returns how many that was."""
         now = self._runtime.now()
         far = iso(now + timedelta(seconds=max(60.0, self._settings.settle_seconds) + 1))
-        due = attempts.due_unknown(self._journal.reader, iso(now), BATCH, far=far)
+        due = await self._journal.actions.unknown(iso(now), BATCH, far=far)
         room = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(action: StoredAction) -> None:
@@ -88,7 +87,7 @@ class Settler:
         return len(due)
 
     async def _settle(self, action: StoredAction) -> None:
-        polls, resends, started = evidence.progress(self._journal.reader, action.uid)
+        polls, resends, started = await self._journal.evidence.progress(action.uid)
         if not action.effect:
             if action.policy == "natural" and resends < RESENDS:
                 await self._again(action, "to repeat it does no harm: tried again")
@@ -105,7 +104,7 @@ class Settler:
             await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
             return
         spans = [(started - EARLIER, started + LATER) for started in starts]
-        found = self.matching(action.action, records, spans)
+        found = await self.matching(action.action, records, spans)
         if any(record is None for record in found):
             await self._park(action, UNLIKE)
             return
@@ -137,7 +136,7 @@ class Settler:
             raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
         return [record for record in records if isinstance(record, Mapping)]
 
-    def matching(
+    async def matching(
         self,
         wish: Action,
         records: list[Mapping[str, Any]],
@@ -152,7 +151,7 @@ class Settler:
             and any(first <= created <= last for first, last in spans)
         ]
         found: list[Mapping[str, Any] | None] = []
-        for record in self._unclaimed(near):
+        for record in await self._unclaimed(near):
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
             if is_message(wish):
@@ -170,10 +169,10 @@ class Settler:
             found.append(record)
         return found
 
-    def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    async def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Those of these records that belong to no action yet, oldest first."""
         sids = [str(record.get("sid")) for record in records]
-        taken = evidence.claimed(self._journal.reader, sids) if sids else set()
+        taken = await self._journal.evidence.claimed(sids) if sids else set()
         fresh = [record for record in records if str(record.get("sid")) not in taken]
         return sorted(fresh, key=_age)
 
@@ -181,7 +180,7 @@ class Settler:
         self,
         action: StoredAction,
         records: list[Mapping[str, Any]],
-        states: Sequence[str] = evidence.DOUBTFUL,
+        states: Sequence[str] = DOUBTFUL,
     ) -> None:
         """Give the oldest of these records to the action, while it is in one of these states."""
         record = records[0]
@@ -189,13 +188,9 @@ class Settler:
         if len(records) > 1:
             reason += f"; {len(records)} records fit: a possible duplicate"
             log.error("action %s: %s", action.uid, reason)
-        state = await self._journal.write(
-            partial(
-                evidence.claim, action=action, sid=str(record.get("sid")),
-                status=str(record.get("status") or ""), reason=reason, now=iso(self._runtime.now()),
-                states=states,
-            )
-        )  # fmt: skip
+        sid, status = str(record.get("sid")), str(record.get("status") or "")
+        now = iso(self._runtime.now())
+        state = await self._journal.evidence.claim(action, sid, status, reason, now, states)
         if state in ("settled", "failed"):
             self._on_end(action.uid, state)
 
@@ -215,10 +210,7 @@ class Settler:
         scale = self._settings.settle_seconds / 60.0
         seconds = self._runtime.dice.uniform(*NEXT_LOOK) * scale
         due = iso(self._runtime.now() + timedelta(seconds=seconds))
-        await self._journal.write(
-            partial(evidence.postpone, action_uid=action.uid, due_at=due, reason=reason,
-                    looked=looked)
-        )  # fmt: skip
+        await self._journal.evidence.postpone(action.uid, due, reason, looked=looked)
         self._on_due(due)
 
     async def _decide(self, action: StoredAction, resends: int) -> None:
@@ -234,13 +226,11 @@ class Settler:
             await self._again(action, f"no record of it was found in {POLLS} looks: sent again")
 
     async def _again(self, action: StoredAction, reason: str) -> None:
-        if await self._journal.write(
-            partial(evidence.send_again, action_uid=action.uid, reason=reason)
-        ):
-            self._on_planned()
+        if await self._journal.evidence.send_again(action.uid, reason):
+            await self._on_planned()
 
     async def _park(self, action: StoredAction, reason: str) -> None:
-        if await self._journal.write(partial(evidence.park, action_uid=action.uid, reason=reason)):
+        if await self._journal.evidence.park(action.uid, reason):
             log.error("action %s is parked: %s", action.uid, reason)
             self._on_end(action.uid, "unknown")
 

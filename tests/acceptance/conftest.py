@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ class Node:
     process: subprocess.Popen[str] = field(init=False)
     lines: Lines = field(init=False)
     url: str = ""
+    # One client for all: each `httpx.get` would read the certificates of the system anew.
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, timeout=PATIENCE))
 
     def start(self, *arguments: str) -> "Node":
         """Start it and wait until it accepts requests."""
@@ -130,7 +133,11 @@ class Node:
 
     def wait_ready(self) -> None:
         """Wait until the worker answers too."""
-        self.until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+        self.until(self.ready)
+
+    def ready(self) -> bool:
+        """Whether the worker answers now."""
+        return self.http.get(f"{self.url}/readyz").status_code == 200
 
     def post(
         self, path: str, fields: Mapping[str, str], client: httpx.Client | None = None
@@ -139,8 +146,7 @@ class Node:
         url = f"{self.environ['RINGBACK_PUBLIC_URL']}{path}"
         form = {"AccountSid": self.account, "ApiVersion": "2010-04-01", **fields}
         signature = RequestValidator(self.token).compute_signature(url, form)
-        send = client.post if client is not None else httpx.post
-        return send(f"{self.url}{path}", data=form, headers={"X-Twilio-Signature": signature})
+        return (client or self.http).post(f"{self.url}{path}", data=form, headers={"X-Twilio-Signature": signature})
 
     def ask(self, query: str, *values: object, file: str = "journal.db") -> list[Any]:
         """A question to one of the databases, through a connection of our own."""
@@ -236,6 +242,7 @@ def make_node(tmp_path: Path, box: Box) -> Iterator[Callable[..., Node]]:
 
     yield make
     for node in nodes:
+        node.http.close()
         if hasattr(node, "process"):
             node.stop()
 

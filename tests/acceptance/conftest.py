@@ -3,13 +3,16 @@
 import json
 import os
 import queue
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -146,7 +149,8 @@ class Node:
         url = f"{self.environ['RINGBACK_PUBLIC_URL']}{path}"
         form = {"AccountSid": self.account, "ApiVersion": "2010-04-01", **fields}
         signature = RequestValidator(self.token).compute_signature(url, form)
-        return (client or self.http).post(f"{self.url}{path}", data=form, headers={"X-Twilio-Signature": signature})
+        headers = {"X-Twilio-Signature": signature}
+        return (client or self.http).post(f"{self.url}{path}", data=form, headers=headers)
 
     def ask(self, query: str, *values: object, file: str = "journal.db") -> list[Any]:
         """A question to one of the databases, through a connection of our own."""
@@ -184,20 +188,31 @@ def speed() -> str:
     return "20"
 
 
+@contextmanager
+def running_box(speed: str) -> Iterator[Box]:
+    """A simulated Twilio, as a process of its own."""
+    command = [*RINGBACK, "simulator", "--port", "0", "--speed", speed]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        with httpx.Client(base_url=facts["base_url"], timeout=PATIENCE) as client:
+            yield Box(facts, client)
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def boxes() -> Iterator[Callable[[str], Box]]:
+    """The simulators of this session, one for each speed of the clock."""
+    with ExitStack() as stack:
+        yield cache(lambda speed: stack.enter_context(running_box(speed)))
+
+
 @pytest.fixture
-def box(speed: str) -> Iterator[Box]:
-    """A simulated Twilio of its own."""
-    process = subprocess.Popen(
-        [*RINGBACK, "simulator", "--port", "0", "--speed", speed],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    facts = json.loads(process.stdout.readline())
-    with httpx.Client(base_url=facts["base_url"], timeout=30) as client:
-        yield Box(facts, client)
-    process.terminate()
-    process.wait(PATIENCE)
-    process.stdout.close()
+def box(boxes: Callable[[str], Box], speed: str) -> Box:
+    """A simulated Twilio, as new."""
+    box = boxes(speed)
+    box.http.post("/_sim/reset").raise_for_status()
+    return box
 
 
 @pytest.fixture
@@ -248,10 +263,10 @@ def make_node(tmp_path: Path, box: Box) -> Iterator[Callable[..., Node]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody listens on, below those that connections are given: nothing of another
+    test takes it before the node does."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -181,7 +181,7 @@ def explore(examples: int, steps: int, *, shrink: bool = True) -> None:
 @pytest.mark.timeout(300)
 def test_no_order_of_events_breaks_a_promise() -> None:
     """Short stories, a few seconds of them."""
-    explore(40, 20)
+    explore(20, 20)
 
 
 def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

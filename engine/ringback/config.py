@@ -29,8 +29,7 @@ FALLBACK_TWIML = (
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIXED = (
-    "host", "port", "data", "log_format", "simulated", "console_password", "api_token",
-    "keep_bodies_days", "keep_rows_days",
+    "host", "port", "data", "log_format", "simulated", "keep_bodies_days", "keep_rows_days",
 )  # fmt: skip
 """What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -123,10 +122,11 @@ class Settings:
         "RINGBACK_SENDER", about="Default From of messages and calls, as +15550001111.",
     ))  # fmt: skip
     console_password: str = field(default="", metadata=_facts(
-        "RINGBACK_CONSOLE_PASSWORD", secret=True, about="Turns the console on in serve.",
+        "RINGBACK_CONSOLE_PASSWORD", secret=True,
+        about="For the console, which this version does not have: serve refuses to start with it.",
     ))  # fmt: skip
     api_token: str = field(default="", metadata=_facts(
-        "RINGBACK_API_TOKEN", secret=True, about="Turns the JSON API on in serve.",
+        "RINGBACK_API_TOKEN", secret=True, about="For the console's API; refused as well.",
     ))  # fmt: skip
     gateway_rate: float = field(default=0.0, metadata=_facts(
         "RINGBACK_GATEWAY_RATE", kind="rate",
@@ -333,6 +333,12 @@ class Settings:
                 "public_url is not set: Twilio signs the public address, so it must be known; "
                 "set RINGBACK_PUBLIC_URL to what Twilio calls, as https://hooks.your-company.com"
             )
+        absent = {"CONSOLE_PASSWORD": self.console_password, "API_TOKEN": self.api_token}
+        problems += [
+            f"the console is not part of this version; unset RINGBACK_{name}"
+            for name, value in absent.items()
+            if value
+        ]
         if self.price_per_day and not self.segment_price:
             problems.append(
                 "price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE"

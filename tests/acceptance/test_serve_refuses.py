@@ -71,6 +71,7 @@ def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
         ({"TWILIO_AUTH_TOKEN": f"{TOKEN},"}, "blank item"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
+        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "console is not part of this version"),
     ],
 )
 def test_unsafe_settings(tmp_path: Path, change: dict[str, str], part: str) -> None:

@@ -188,6 +188,8 @@ def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
         ({"RINGBACK_PRICE_PER_DAY": "5"}, "set RINGBACK_SEGMENT_PRICE"),
+        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "unset RINGBACK_CONSOLE_PASSWORD"),
+        ({"RINGBACK_API_TOKEN": "canary"}, "unset RINGBACK_API_TOKEN"),
     ],
 )
 def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> None:
@@ -201,6 +203,7 @@ def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> 
     problems = problems_of(Settings.load(tmp_path, good | change).require_serving)
     assert len(problems) == 1
     assert wrong in problems[0]
+    assert "canary" not in problems[0]
 
 
 def test_maton_and_hook_secret_need_no_token(tmp_path: Path) -> None:

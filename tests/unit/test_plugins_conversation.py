@@ -440,7 +440,7 @@ def test_a_conversation_in_a_plugin(tmp_path: Path) -> None:
     assert bench.react(sms("book", from_="+14155550188")).texts == ["Which day?"]
     answered = bench.react(sms("Monday"))
     assert answered.texts == ["See you on Monday."]
-    assert answered.why_not("booking.thanks") == "backstop: another rule fired"
+    assert answered.why_not("booking.thanks") == "backstop: another rule took it"
     assert answered.waiting == ["booking.book"]
     assert bench.react(sms("Tuesday")).texts == ["Thanks."]
 
@@ -452,7 +452,7 @@ def test_a_second_start_is_an_answer_to_the_first(tmp_path: Path) -> None:
     bench.react(sms("book"))
     second = bench.react(sms("book"))
     assert second.texts == ["See you on book."]
-    assert second.why_not("booking.book") == "single: a run waits"
+    assert second.why_not("booking.book") == "single: run_1 is under way"
 
 
 def test_a_question_lapses_on_the_bench(tmp_path: Path) -> None:

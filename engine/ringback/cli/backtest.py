@@ -45,10 +45,11 @@ def backtest(
 
     start = moment(since) if since else ""
     data = here().data()
+    settings = here().settings()
     if price is None:
-        price = here().settings().segment_price or None
+        price = settings.segment_price or None
     ruleset, plugins = _rules(new)
-    test = Backtest(ruleset, plugins)
+    test = Backtest(ruleset, plugins, settings)
     log = LogReader(data / "log.db")
     for event in recorded(log, start):
         test.feed(event)

@@ -125,9 +125,11 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
     wait between two of them are told with the event that began the run."""
     from ringback.project import Project
     from ringback.rules.engine.ruleset import RuleSet
+    from ringback.store.queries import Questions
     from ringback.testing.backtest import Backtest
 
-    project = Project.load(here().settings())
+    settings = here().settings()
+    project = Project.load(settings)
     if project.problems:
         raise RuleErrors(project.problems)
     ruleset = project.ruleset
@@ -136,7 +138,9 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
         if chosen is None:
             raise UsageError(f"no rule {rule!r}; `ringback rules list` names all")
         ruleset = RuleSet([chosen], ruleset.language)
-    test = Backtest(ruleset, project.plugins)
+    with Questions(here().data()) as asked:
+        quarantined = asked.quarantined()
+    test = Backtest(ruleset, project.plugins, settings, quarantined)
     for event in before:
         test.feed(event)
     said = []
@@ -153,9 +157,9 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
         wishes = [
             {
                 "rule": wish.rule, "kind": wish.action.kind, "params": to_params(wish.action),
-                "held": wish.held,
+                "held": wish.held, "put_off": wish.put_off,
             }
-            for wish in report.wished
+            for wish in report.made
             if wish.event == event.dedupe_key and (not rule or wish.rule == rule)
         ]  # fmt: skip
         verdicts |= {name: f"failed: {why}" for name, why in failed.items()}
@@ -204,4 +208,5 @@ def _print(line: Line, as_json: bool) -> None:
             if wish["rule"] == each["rule"]:
                 said = cell(detail(wish["kind"], wish["params"]))
                 held = f"  (held back: {wish['held']})" if wish["held"] else ""
+                held = held or (f"  (put off: {wish['put_off']})" if wish["put_off"] else "")
                 click.echo(f"{stem}     would wish {wish['kind']} {said}".rstrip() + held)

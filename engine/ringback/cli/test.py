@@ -21,7 +21,7 @@ def test(project: Path | None, as_json: bool) -> int:
     from ringback.testing.cases import run_cases
 
     settings = here().settings(project)
-    results = run_cases(settings.project, config=settings.plugin_config)
+    results = run_cases(settings.project, config=settings.plugin_config, settings=settings)
     for result in results:
         problem = str(result.problem) if result.problem else None
         if as_json:

@@ -216,6 +216,10 @@ class Questions:
         row = self._one("select twiml from answers where event_uid = ?", (event,))
         return str(row["twiml"]) if row else None
 
+    def quarantined(self) -> dict[str, str]:
+        """The rules in quarantine, with the reason."""
+        return {row["rule"]: row["reason"] for row in self.strikes() if row["quarantined_at"]}
+
     def strikes(self) -> list[Row]:
         """The rules that blocked or broke the worker, and those in quarantine for it."""
         return self._all("select * from strikes order by last_at desc")

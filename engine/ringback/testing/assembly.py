@@ -12,14 +12,19 @@ from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
 
 
-def plugins_of(project: Path, config: Mapping[str, Mapping[str, Any]] | None) -> PluginSet:
-    """The plugins of a project folder, with `config` or, without it, with the folder's settings.
+def settings_of(project: Path) -> Settings | None:
+    """The settings of a project folder that has any. Raises ConfigError when they are wrong."""
+    if any((project / name).is_file() for name in ("ringback.toml", ".env")):
+        return Settings.load(project, os.environ, {})
+    return None
 
-    Raises ConfigError for settings that cannot be read.
-    """
-    if config is not None or not (project / "ringback.toml").is_file():
+
+def plugins_of(
+    project: Path, config: Mapping[str, Mapping[str, Any]] | None, settings: Settings | None
+) -> PluginSet:
+    """The plugins of a project folder, with `config` or, without it, as its settings have them."""
+    if config is not None or settings is None:
         return load_plugins(project / "plugins", config=config)
-    settings = Settings.load(project, os.environ, {})
     return load_plugins(
         project / "plugins",
         entry_points=settings.entry_points,

@@ -1,35 +1,36 @@
 """Backtest: recorded events through today's rules, with every effect counted and none performed.
 
-Time is the events' own: throttles, waits and conversations live as they would have lived. What our
-own actions caused then (deliveries, failures, answers of people) is in the record and happens again
-as it did; what a new rule would have caused is not, and does not. The same record and rules give
-the same report, and the time it takes grows with the events and not faster.
+What may leave is decided by the gate of the worker, with the settings of the node. Time is the
+events' own: throttles, waits and conversations live as they would have lived. What our own actions
+caused then (deliveries, failures, answers of people) is in the record and happens again as it did;
+what a new rule would have caused is not, and does not. The same record and rules give the same
+report, and the time it takes grows with the events and not faster.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from ringback.action_kinds import is_message, is_outgoing
-from ringback.actions import Action, Stop, to_params
+from ringback.action_kinds import is_message
+from ringback.actions import Action, to_params
+from ringback.config import Settings
 from ringback.events import Event
-from ringback.plugins.conversation_replay import LEAVING
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.store.events import KnownEvents
 from ringback.store.log import LogReader
 from ringback.store.replays import Performed
 from ringback.testing.bench import Bench
+from ringback.testing.outbox import Dispatch
 from ringback.testing.reaction import Reaction
 from ringback.twilio import segments
 from ringback.twilio.webhooks import events_from
 
-RETURNING = frozenset({"start", "unstop", "yes"})
 BATCH = 1000
-_OPTED_OUT = 21610
+_SILENT = {"captured": "shadow", "parked": "draft"}
 
 Identity = tuple[str, str, str, str]
 """What makes two actions the same: the event, the kind, whom it reaches, what it says."""
@@ -37,13 +38,15 @@ Identity = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One action that would have been wished, and `held`: why it would not have left the house."""
+    """One action that a rule would have taken. `held` says why it would not have left, in the words
+    of the gate, or `shadow` or `draft`; `put_off` why it left later, `at` this moment."""
 
     at: datetime
     event: str
     rule: str
     action: Action
     held: str = ""
+    put_off: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -71,15 +74,15 @@ class Report:
     first: datetime | None
     last: datetime | None
     rules: dict[str, Figures]
-    wished: tuple[Origin, ...]
+    made: tuple[Origin, ...]
     waiting: int
     failures: tuple[tuple[str, str, str], ...] = ()
     """The event, the rule or hook, and why, in their order."""
 
     @property
     def done(self) -> list[Origin]:
-        """What would have left the house."""
-        return [each for each in self.wished if not each.held]
+        """What would have left."""
+        return [each for each in self.made if not each.held]
 
     @property
     def segments(self) -> int:
@@ -102,26 +105,39 @@ class Difference:
 
 
 class Backtest:
-    """Feed it events in the order of their coming, then ask for the `report`."""
+    """Feed it events in the order of their coming, then ask for the `report`.
 
-    def __init__(self, ruleset: RuleSet, plugins: PluginSet | None = None) -> None:
+    `settings` are those of the node whose gate is asked; without them it has the defaults.
+    `quarantined` names rules that may not run, with the reason.
+    """
+
+    def __init__(
+        self,
+        ruleset: RuleSet,
+        plugins: PluginSet | None = None,
+        settings: Settings | None = None,
+        quarantined: Mapping[str, str] | None = None,
+    ) -> None:
         self._ruleset = ruleset
         self._plugins = plugins
+        self._settings = settings
+        self._quarantined = quarantined
         self._bench: Bench | None = None
-        self._consent = _Consent()
         self._events = 0
         self._first: datetime | None = None
         self._rules: defaultdict[str, Figures] = defaultdict(Figures)
-        self._wished: list[Origin] = []
+        self._dispatched: list[Dispatch] = []
         self._failures: list[tuple[str, str, str]] = []
 
     def feed(self, event: Event) -> Reaction:
         """Let one recorded event happen at its own moment; what rules say to it at once."""
         if self._bench is None:
             self._first = event.received_at
-            self._bench = Bench(self._ruleset, self._plugins, now=self._first, watch=self)
+            self._bench = Bench(
+                self._ruleset, self._plugins, now=self._first, watch=self,
+                settings=self._settings, quarantined=self._quarantined,
+            )  # fmt: skip
         self._events += 1
-        self._consent.learn(event)
         reaction = self._bench.react(event)
         for rule in reaction.fired:
             self._rules[rule].fired += 1
@@ -132,62 +148,57 @@ class Backtest:
     def report(self) -> Report:
         """What it has come to so far."""
         bench = self._bench
-        names = [*(rule.name for rule in self._ruleset.rules), *self._rules]
+        made = tuple(map(_origin, self._dispatched))
         return Report(
             events=self._events,
             first=self._first,
             last=bench.clock.now() if bench else None,
-            rules={name: self._rules[name] for name in dict.fromkeys(names)},
-            wished=tuple(self._wished),
+            rules=self._figures(made),
+            made=made,
             waiting=bench.waiting if bench else 0,
             failures=tuple(self._failures),
         )
 
-    def wished(self, rule: str, action: Action, event: Event | None) -> None:
-        """A rule or a hook wished for this: count it, and see whether it would have gone out."""
-        assert self._bench is not None
-        if isinstance(action, Stop):
-            return  # it steers the evaluation, and nothing leaves the house for it
-        figures = self._rules[rule]
-        known = self._ruleset.by_name.get(rule)
-        held = known.state if known is not None and known.state in ("shadow", "draft") else ""
-        held = held or self._consent.refusal(action, event)
-        key = event.dedupe_key if event is not None else ""
-        self._wished.append(Origin(self._bench.clock.now(), key, rule, action, held))
-        if held:
-            figures.held[held] += 1
-            return
-        figures.actions[action.kind] += 1
-        if is_message(action) and ":" not in action.to:
-            figures.segments += segments.count(action.body)
+    def dispatched(self, dispatch: Dispatch) -> None:
+        """A rule or a hook made this action; what becomes of it is asked when there is a report."""
+        self._dispatched.append(dispatch)
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed on an event: count its reasons."""
         self._rules[rule].failed[why] += 1
         self._failures.append((event.dedupe_key if event is not None else "", rule, why))
 
+    def _figures(self, made: Iterable[Origin]) -> dict[str, Figures]:
+        """The figures of each rule and hook, with what became of its actions."""
+        names = [rule.name for rule in self._ruleset.rules]
+        names += [*self._rules, *(each.rule for each in made)]
+        found = {name: replace(self._rules[name]) for name in dict.fromkeys(names)}
+        for figures in found.values():
+            figures.actions, figures.held, figures.segments = Counter(), Counter(), 0
+        for each in made:
+            figures, action = found[each.rule], each.action
+            if each.held:
+                figures.held[_kind_of_hold(each.held)] += 1
+                continue
+            figures.actions[action.kind] += 1
+            if is_message(action) and ":" not in action.to:
+                figures.segments += segments.count(action.body)
+        return found
 
-class _Consent:
-    """Who left us, as the record tells it: by STOP, by Twilio's word for it, or by error 21610."""
 
-    def __init__(self) -> None:
-        self._out: set[str] = set()
+def _origin(dispatch: Dispatch) -> Origin:
+    held = "" if dispatch.state == "sent" else _SILENT.get(dispatch.state, dispatch.reason)
+    key = dispatch.event.dedupe_key if dispatch.event is not None else ""
+    at = dispatch.sent_at or dispatch.planned_at
+    return Origin(at, key, dispatch.rule, dispatch.action, held, "" if held else dispatch.put_off)
 
-    def learn(self, event: Event) -> None:
-        if event.type == "message.received":
-            word = event.fields.get("OptOutType", "").lower() or event.body.strip().casefold()
-            if word in LEAVING:
-                self._out.add(event.conversation)
-            elif word in RETURNING:
-                self._out.discard(event.conversation)
-        elif event.error_code == _OPTED_OUT:
-            self._out.add(event.conversation)
 
-    def refusal(self, action: Action, event: Event | None) -> str:
-        if not is_outgoing(action):
-            return ""
-        ours = action.sender or (event.ours if event is not None else "")
-        return "opted out" if f"{ours}/{action.to}" in self._out else ""
+def _kind_of_hold(reason: str) -> str:
+    """The kind of a reason, without its particulars: `opted out`, `quiet hours`, `budget`…"""
+    for kind in ("opted out", "quiet hours"):
+        if kind in reason.partition("(")[0]:
+            return kind
+    return reason.partition(":")[0]
 
 
 def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
@@ -212,12 +223,12 @@ def compare(report: Report, before: Iterable[Performed]) -> Difference:
     left = Counter(identity(each.event, each.kind, each.params) for each in then)
     added: list[Origin] = []
     same = 0
-    for wish in report.done:
-        if left[wish.identity]:
-            left[wish.identity] -= 1
+    for now in report.done:
+        if left[now.identity]:
+            left[now.identity] -= 1
             same += 1
         else:
-            added.append(wish)
+            added.append(now)
     gone: list[Performed] = []
     for each in reversed(then):  # the later ones of several are those that are missing now
         key = identity(each.event, each.kind, each.params)
@@ -252,8 +263,10 @@ def _to(params: dict[str, Any]) -> str:
 
 
 def _short(verdict: str) -> str:
-    """The kind of a verdict, without its particulars: `if:2`, `once_within`, `error:1`."""
+    """The kind of a verdict, without its particulars: `if:2`, `joined`, `error:1`."""
     head, _, rest = verdict.partition(":")
+    if head.startswith("joined "):
+        return "joined"
     number = rest.partition(":")[0]
     return f"{head}:{number}" if head in ("if", "error", "trust") and rest else head
 

@@ -1,35 +1,36 @@
 """Bench: rules and plugins in memory, fed with events by hand. No network and no database.
 
-The decisions are those of the rule language itself; what the worker adds around them (once within a
-span, backstops, stops, waits) is done here in memory.
+Which runs start is decided by the admission of the worker, and what may leave by its gate; the
+bench holds in memory what a node has in its journal, and takes turns as the worker does.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from ringback.actions import Action, Stop
+from ringback.config import Settings
 from ringback.errors import RingbackError, RuleErrors
 from ringback.events import Event
 from ringback.plugins import run_plugin
 from ringback.plugins.context import Context, SettledAction, context_for
+from ringback.plugins.conversation import is_conversation
 from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
+from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason, stopped
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
-from ringback.rules.engine.ruleset import RuleSet, triggered
-from ringback.rules.language.scope import Scope
-from ringback.rules.model import Rule
+from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
-from ringback.testing.assembly import plugins_of, ruleset_of
+from ringback.testing.assembly import plugins_of, ruleset_of, settings_of
 from ringback.testing.events import NOON
 from ringback.testing.memory import Past, SteppedClock
-from ringback.testing.reaction import Reaction
+from ringback.testing.outbox import Dispatch, Outbox
+from ringback.testing.reaction import Held, Reaction, RunEnd
 from ringback.testing.runs import Run, Runs
-
-T = TypeVar("T")
 
 
 class RunFailed(RingbackError):
@@ -42,11 +43,23 @@ class Watch(Protocol):
     With one, what a rule raises is told and not raised, and reactions leave out who waits.
     """
 
-    def wished(self, rule: str, action: Action, event: Event | None) -> None:
-        """A rule or a hook wished for this, in a run that this event began."""
+    def dispatched(self, dispatch: Dispatch) -> None:
+        """A rule or a hook made this action. What becomes of a deferred one is seen in it later."""
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed."""
+
+
+@dataclass(slots=True)
+class _Course:
+    """What has come so far of one call of the bench."""
+
+    by: dict[str, list[Action]] = field(default_factory=dict)
+    dispatches: list[Dispatch] = field(default_factory=list)
+    ended: list[RunEnd] = field(default_factory=list)
+    fired: list[str] = field(default_factory=list)
+    verdicts: dict[str, str] = field(default_factory=dict)
+    errors: list[Exception] = field(default_factory=list)
 
 
 class Bench:
@@ -54,7 +67,8 @@ class Bench:
 
     What happens on the bench is remembered: counts, `once_within`, `remember` and waits work across
     events. `clock` stands still until `wait` moves it; an event happens now, unless it says that it
-    happens later.
+    happens later. `settings` are those of the gate (quiet hours, budgets, our sender), without them
+    the defaults; `quarantined` names rules that may not run, with the reason.
     """
 
     def __init__(
@@ -64,15 +78,24 @@ class Bench:
         *,
         now: datetime = NOON,
         watch: Watch | None = None,
+        settings: Settings | None = None,
+        quarantined: Mapping[str, str] | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.plugins = plugins or PluginSet()
+        self.settings = settings or Settings(project=Path())
+        self.quarantined = dict(quarantined or {})
         self._watch = watch
         self._on_event = hook_callers(self.plugins, "on_event")
         self.clock = SteppedClock(now)
         self.past = Past(self.clock)
-        self._runs = Runs()
-        self._fired_at: dict[tuple[str, str], datetime] = {}
+        self._runs = Runs(ruleset, self.past)
+        self._outbox = Outbox(ruleset.rules, self.settings, self.clock, self.past)
+        self._turns: deque[Callable[[], object]] = deque()
+        self._course = _Course()
+        handlers = [rule.handler for rule in ruleset.rules if rule.handler is not None]
+        self._talks = any(map(is_conversation, handlers))
+        self._texts: dict[str, list[Event]] = {}
 
     @classmethod
     def load(
@@ -81,12 +104,13 @@ class Bench:
         *,
         config: Mapping[str, Mapping[str, Any]] | None = None,
         now: datetime = NOON,
+        settings: Settings | None = None,
     ) -> "Bench":
         """Take a project folder, a plugin (its file, or the folder of a package), or a rule file.
 
-        `config` holds the tables that `[plugins.NAME]` would; without it a project folder's own
-        settings are read. Raises RuleErrors with every problem of every file, ConfigError for wrong
-        settings, and FileNotFoundError when nothing is there.
+        `config` holds the tables that `[plugins.NAME]` would; without it, and without `settings`, a
+        project folder's own settings are read. Raises RuleErrors with every problem of every file,
+        ConfigError for wrong settings, and FileNotFoundError when nothing is there.
         """
         place = Path(path).resolve()
         if not place.exists():
@@ -97,16 +121,17 @@ class Bench:
         elif place.is_file():
             rule_files = place
         else:
-            plugins = plugins_of(place, config)
+            settings = settings or settings_of(place)
+            plugins = plugins_of(place, config, settings)
         ruleset, problems = ruleset_of(plugins, rule_files)
         if problems:
             raise RuleErrors(problems)
-        return cls(ruleset, plugins, now=now)
+        return cls(ruleset, plugins, now=now, settings=settings)
 
     @property
     def waiting(self) -> int:
-        """How many runs wait now."""
-        return len(self._runs.all())
+        """How many runs wait now: for an event, a moment, or their turn."""
+        return len(self._runs.waiting())
 
     def react(self, event: Event) -> Reaction:
         """Let an event happen: waiting rules wake, rules match and run, hooks see it.
@@ -114,228 +139,240 @@ class Bench:
         What a plugin raises comes through, so that a test shows where. Raises RunFailed when the
         steps of a rule file fail.
         """
-        by: dict[str, list[Action]] = {}
-        event = self._happen(event, by)
-        self._cancel(event)
-        woken = self._runs.woken_by(event)
-        fired, verdicts = self._judge(event, answered=bool(woken))
-        for run in woken:
-            self._resume(run, Wake(event=event), by)
-        ran = self._run_all(event, fired, verdicts, by)
+        event = self._happen(event)
+        found = admit(
+            self.ruleset, event, self.past, self._runs, now=self.clock.now(),
+            quarantined=self.quarantined,
+        )  # fmt: skip
+        self._course.verdicts = found.verdicts
+        self._take_up(event, found)
+        self._drain()
         for plugin, function in self._on_event:
-            self._hook(plugin, "on_event", function, {"event": event}, by)
-        return self._reaction(event, by, [rule.name for rule in ran], verdicts)
+            self._hook(plugin, "on_event", function, {"event": event})
+        return self._reaction(event)
 
     def wait(self, span: str | float | timedelta) -> Reaction:
         """Let time pass ("90s", "12h", seconds), and let every rule that waited for it go on."""
         seconds = parse_duration(span) if isinstance(span, str) else span
         passing = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-        by: dict[str, list[Action]] = {}
-        self._pass(passing, by)
-        return self._reaction(None, by, [], {})
+        self._pass(passing)
+        return self._reaction(None)
 
     def settle(self, action: SettledAction) -> Reaction:
         """Let an action end: the hook `on_settled` of every plugin hears of it."""
-        by: dict[str, list[Action]] = {}
         for plugin, function in hook_callers(self.plugins, "on_settled"):
-            self._hook(plugin, "on_settled", function, {"action": action}, by)
-        return self._reaction(None, by, [], {})
+            self._hook(plugin, "on_settled", function, {"action": action})
+        return self._reaction(None)
 
     def remembered(self, event: Event, name: str) -> str:
         """What rules remembered about the other side of this event, empty when nothing."""
         return self.past.remembered(event.conversation, name)
 
-    def _happen(self, event: Event, by: dict[str, list[Action]]) -> Event:
+    # -- events and time
+
+    def _happen(self, event: Event) -> Event:
         now = self.clock.now()
         if event.received_at > now:
-            self._pass(event.received_at - now, by)
+            self._pass(event.received_at - now)
         elif event.received_at < now:
-            event = replace(event, at=now, received_at=now)
+            event = replace(event, at=event.at + (now - event.received_at), received_at=now)
         self.past.happened(event)
+        self._outbox.learn(event)
+        if self._talks and event.type == "message.received":
+            kept = self._runs.lives_in(event.conversation)
+            texts = self._texts.get(event.conversation, []) if kept else []
+            self._texts[event.conversation] = [*texts, event]
         return event
 
-    def _pass(self, span: timedelta, by: dict[str, list[Action]]) -> None:
+    def _pass(self, span: timedelta) -> None:
         end = self.clock.now() + span
-        while (run := self._runs.next_due(end)) is not None:
-            self.clock.advance(max((run.wait.due_at or end) - self.clock.now(), timedelta(0)))
-            self._resume(run, Wake(), by)
+        while True:
+            dues = (self._runs.next_due(), self._outbox.next_due())
+            moment = min((due for due in dues if due is not None), default=None)
+            if moment is None or moment > end:
+                break
+            self.clock.advance(max(moment - self.clock.now(), timedelta(0)))
+            self._turns += [partial(self._go_on, run) for run in self._runs.due(self.clock.now())]
+            self._drain()
+            self._course.dispatches += self._outbox.release()
         self.clock.advance(end - self.clock.now())
 
-    def _cancel(self, event: Event) -> None:
-        for run in self._runs.all(event.conversation):
-            trigger = run.rule.cancel_on
-            if trigger is None:
-                continue
-            scope = Scope(
-                run.event, self.past, now=self.clock.now(), places=self.ruleset.places, reply=event
-            )
-            if not triggered(trigger, scope):
-                self._runs.drop(run)
+    # -- taking turns, in the order in which a worker does what was put before it
 
-    def _judge(self, event: Event, *, answered: bool) -> tuple[list[Rule], dict[str, str]]:
-        match = self.ruleset.match(event, self.past)
-        verdicts = dict(match.verdicts)
-        fired: list[Rule] = []
-        for rule in match.fired:
-            held = self._held_back(rule, event)
-            if held:
-                verdicts[rule.name] = held
-            else:
-                fired.append(rule)
-        if answered or any(not rule.backstop for rule in fired):
-            for rule in [rule for rule in fired if rule.backstop]:
-                fired.remove(rule)
-                verdicts[rule.name] = "backstop: another rule fired"
-        now = self.clock.now()
-        self._fired_at |= {(rule.name, self._key(rule, event)): now for rule in fired}
-        return fired, verdicts
+    def _take_up(self, event: Event, found: Admission) -> None:
+        runs = [self._runs.start(start, event) for start in found.starts]
+        for uid, reason in found.cancels:
+            run = self._runs.get(uid)
+            if run is not None:
+                self._end(run, "cancelled", reason)
+        for uid in found.wakes:
+            run = self._runs.get(uid)
+            if run is not None and event not in run.inbox:
+                run.inbox.append(event)
+                self._turns.append(partial(self._go_on, run))
+        self._course.fired = [run.rule.name for run in runs]
+        if runs:
+            self._turns.append(partial(self._job, runs))
 
-    def _held_back(self, rule: Rule, event: Event) -> str:
-        if rule.mode == "single" and self._runs.find(rule, self._key(rule, event)):
-            return "single: a run waits"
-        last = self._fired_at.get((rule.name, self._key(rule, event)))
-        if not rule.once_within or last is None:
-            return ""
-        passed = (self.clock.now() - last).total_seconds()
-        return f"once_within: fired {passed:.0f} s before" if passed < rule.once_within else ""
+    def _drain(self) -> None:
+        while self._turns:
+            self._turns.popleft()()
 
-    def _run_all(
-        self,
-        event: Event,
-        fired: list[Rule],
-        verdicts: dict[str, str],
-        by: dict[str, list[Action]],
-    ) -> list[Rule]:
-        ran: list[Rule] = []
-        stop = ""
-        for _, group in groupby(fired, key=lambda rule: rule.priority):
-            rules = list(group)
-            if stop:
-                verdicts |= {rule.name: f"stopped: {stop}" for rule in rules}
-                continue
-            for rule in rules:
-                actions = self._start(rule, event, by)
-                ran.append(rule)
-                ends = [action for action in actions if isinstance(action, Stop)]
-                stop = stop or (ends[0].reason or f"by {rule.name}" if ends else "")
-        return ran
+    def _job(self, runs: list[Run]) -> None:
+        """Start the runs of one event, those of the highest priority first."""
+        for rank in ranks(run for run in runs if not run.queued):
+            stops = [(run.rule.name, self._step(run)) for run in rank]
+            rule, stop = next(((rule, stop) for rule, stop in stops if stop), ("", None))
+            if stop is not None:
+                for run in stopped(runs, rank):
+                    self._course.verdicts[run.rule.name] = f"stopped: {stop.reason or f'by {rule}'}"
+                    self._course.fired.remove(run.rule.name)
+                    self._end(run, "cancelled", stop_reason(rule, stop))
+                return
 
-    def _start(self, rule: Rule, event: Event, by: dict[str, list[Action]]) -> tuple[Action, ...]:
-        key = self._key(rule, event)
-        waiting = self._runs.find(rule, key)
-        if waiting and waiting.state.get("phase") == "collect":
-            return self._resume(waiting, Wake(event=event), by)
-        if waiting and rule.mode == "restart":
-            self._runs.drop(waiting)
-        now, places = self.clock.now(), self.ruleset.places
+    def _promoted(self, run: Run) -> None:
+        """Start a run whose turn in its queue has come."""
+        if run.queued and not run.over:
+            run.queued = False
+            self._step(run)
 
-        def turn() -> Progress:
+    def _go_on(self, run: Run) -> None:
+        """One step of a run that waits, with the oldest event that it has yet to take, or with its
+        moment."""
+        if run.over or run.wait is None:
+            return
+        due = run.wait.due_at
+        if run.inbox:
+            self._step(run, Wake(run.inbox.popleft()))
+        elif due is not None and due <= self.clock.now():
+            self._step(run, Wake())
+
+    def _step(self, run: Run, wake: Wake | None = None) -> Stop | None:
+        """Let a run begin or go on; the stop that it asked for."""
+        name, event = run.rule.name, run.event
+        if name in self.quarantined:
+            self._end(run, "cancelled", "its rule is gone or quarantined")
+            return None
+        try:
+            progress = self._progress(run, wake)
+        except Exception as error:
+            self._fail(name, error, event)
+            self._end(run, "failed", f"{type(error).__name__}: {error}")
+            return None
+        self._note(name, progress.actions, event)
+        if progress.wait is not None:
+            self._runs.wait(run, progress.wait, progress.state)
+            self._early(run)
+        elif progress.end.startswith("failed"):
+            self._fail(name, RunFailed(f"{name}: {progress.end}"), event)
+            self._end(run, "failed", progress.end.removeprefix("failed: "))
+        else:
+            self._end(run, "done", progress.end)
+        stops = [action for action in progress.actions if isinstance(action, Stop)]
+        return stops[-1] if stops else None
+
+    def _progress(self, run: Run, wake: Wake | None) -> Progress:
+        rule, event, now, places = run.rule, run.event, self.clock.now(), self.ruleset.places
+        if wake is None:
             if rule.handler is None:
                 return begin(rule, event, self.past, now, places=places)
-            return run_plugin.begin(rule, event, self._context(rule), places=places)
+            return run_plugin.begin(rule, event, self._context(rule.plugin), places=places)
+        state = run.kept()
+        if rule.handler is None:
+            return resume(rule, event, self.past, now, state, wake, places=places)
+        context = self._context(rule.plugin)
+        return run_plugin.resume(rule, event, context, state, wake, places=places)
 
-        return self._went(rule, event, key, turn, by)
+    def _early(self, run: Run) -> None:
+        """What came for a run before it waited is taken at once."""
+        after = (run.state or {}).get("after")
+        if after and not run.inbox:
+            texts = self._texts.get(run.event.conversation, [])
+            uids = [text.uid for text in texts]
+            later = texts[uids.index(after) + 1 :] if after in uids else []
+            run.inbox.extend(later[:1])
+        if run.inbox:
+            self._turns.append(partial(self._go_on, run))
 
-    def _context(self, rule: Rule) -> Context:
-        plugin = self.plugins.get(rule.plugin)
-        config = plugin.config if plugin else {}
-        return context_for(rule.plugin, config, clock=self.clock, store=self.past)
+    def _end(self, run: Run, state: str, reason: str) -> None:
+        """A run is over: the next of its queue may start."""
+        self._runs.end(run)
+        self._course.ended.append(RunEnd(run.rule.name, run.event.uid, state, reason))
+        following = self._runs.next_queued(run.rule.name, run.key)
+        if following is not None:
+            self._turns.append(partial(self._promoted, following))
 
-    def _resume(self, run: Run, wake: Wake, by: dict[str, list[Action]]) -> tuple[Action, ...]:
-        self._runs.drop(run)
-        rule, state, now, places = run.rule, run.kept(), self.clock.now(), self.ruleset.places
+    # -- what comes of it
 
-        def turn() -> Progress:
-            if rule.handler is None:
-                return resume(rule, run.event, self.past, now, state, wake, places=places)
-            context = self._context(rule)
-            return run_plugin.resume(rule, run.event, context, state, wake, places=places)
-
-        return self._went(rule, run.event, run.key, turn, by)
-
-    def _went(
-        self,
-        rule: Rule,
-        event: Event,
-        key: str,
-        turn: Callable[[], Progress],
-        by: dict[str, list[Action]],
-    ) -> tuple[Action, ...]:
-        progress = self._watched(rule.name, event, turn)
-        if progress is None:
-            return ()
-        self._note(rule.name, progress.actions, event, by)
-        if progress.end.startswith("failed"):
-            if self._watch is None:
-                raise RunFailed(f"{rule.name}: {progress.end}")
-            self._watch.failed(rule.name, progress.end.removeprefix("failed: "), event)
-        if progress.wait is not None:
-            self._runs.add(Run(rule, event, key, progress.wait, progress.state))
-        return progress.actions
-
-    def _watched(self, name: str, event: Event | None, work: Callable[[], T]) -> T | None:
-        """The result; None when it failed and somebody watches who wants to go on."""
-        if self._watch is None:
-            return work()
-        try:
-            return work()
-        except Exception as error:
-            self._watch.failed(name, f"{type(error).__name__}: {error}", event)
-            return None
+    def _context(self, plugin: str) -> Context:
+        found = self.plugins.get(plugin)
+        config = found.config if found else {}
+        return context_for(plugin, config, clock=self.clock, store=self.past)
 
     def _hook(
-        self,
-        plugin: Plugin,
-        name: str,
-        function: Callable[..., Any],
-        given: Mapping[str, Any],
-        by: dict[str, list[Action]],
+        self, plugin: Plugin, name: str, function: Callable[..., Any], given: Mapping[str, Any]
     ) -> None:
-        context = context_for(plugin.name, plugin.config, clock=self.clock, store=self.past)
-
-        def work() -> tuple[Action, ...]:
-            return actions_of(finished(function(**given, ctx=context)), plugin=plugin.name)
-
         full, event = f"{plugin.name}.{name}", given.get("event")
-        actions = self._watched(full, event, work)
+        try:
+            made = finished(function(**given, ctx=self._context(plugin.name)))
+            actions = actions_of(made, plugin=plugin.name)
+        except Exception as error:
+            self._fail(full, error, event)
+            return
         if actions:
-            self._note(full, actions, event, by)
+            self._note(full, actions, event)
 
-    def _note(
-        self,
-        name: str,
-        actions: tuple[Action, ...],
-        event: Event | None,
-        by: dict[str, list[Action]],
-    ) -> None:
-        by.setdefault(name, []).extend(actions)
-        if not self._silent(name):
-            for action in actions:
-                self.past.record(action, event)
-        if self._watch is not None:
-            for action in actions:
-                self._watch.wished(name, action, event)
+    def _fail(self, name: str, error: Exception, event: Event | None) -> None:
+        """Tell it to who watches; else it is raised when all that was to be done is done."""
+        if self._watch is None:
+            self._course.errors.append(error)
+        elif isinstance(error, RunFailed):
+            self._watch.failed(name, str(error).removeprefix(f"{name}: failed: "), event)
+        else:
+            self._watch.failed(name, f"{type(error).__name__}: {error}", event)
+
+    def _note(self, name: str, actions: tuple[Action, ...], event: Event | None) -> None:
+        rule = self.ruleset.by_name.get(name)
+        state = rule.state if rule is not None else "live"
+        self._course.by.setdefault(name, []).extend(actions)
+        for action in actions:
+            if isinstance(action, Stop):
+                continue  # it steers the evaluation, and nothing leaves for it
+            dispatch = self._outbox.put(name, state, action, event)
+            self._course.dispatches.append(dispatch)
+            if self._watch is not None:
+                self._watch.dispatched(dispatch)
 
     def _silent(self, name: str) -> bool:
         rule = self.ruleset.by_name.get(name)
         return rule is not None and rule.state in ("shadow", "draft")
 
-    def _key(self, rule: Rule, event: Event) -> str:
-        return self.ruleset.key_of(rule, event, self.past)
-
-    def _reaction(
-        self,
-        event: Event | None,
-        by: Mapping[str, list[Action]],
-        fired: list[str],
-        verdicts: Mapping[str, str],
-    ) -> Reaction:
-        loud = [action for name, made in by.items() if not self._silent(name) for action in made]
+    def _reaction(self, event: Event | None) -> Reaction:
+        course, self._course = self._course, _Course()
+        if course.errors:
+            raise course.errors[0]
+        loud = [
+            dispatch
+            for dispatch in course.dispatches
+            if dispatch.state not in ("captured", "parked")
+        ]
+        by = {name: tuple(made) for name, made in course.by.items()}
         return Reaction(
             event=event,
-            actions=tuple(loud),
-            by={name: tuple(made) for name, made in by.items()},
-            fired=fired,
-            verdicts={name: why for name, why in verdicts.items() if name not in fired},
-            waiting=[] if self._watch else [run.rule.name for run in self._runs.all()],
+            actions=tuple(
+                action for name, made in by.items() if not self._silent(name) for action in made
+            ),
+            by=by,
+            fired=course.fired,
+            verdicts={
+                name: why for name, why in course.verdicts.items() if name not in course.fired
+            },
+            waiting=[] if self._watch else [run.rule.name for run in self._runs.waiting()],
+            sent=tuple(dispatch.made for dispatch in loud if dispatch.state == "sent"),
+            held=tuple(
+                Held(dispatch.rule, dispatch.made, dispatch.state, dispatch.reason)
+                for dispatch in loud
+                if dispatch.state != "sent"
+            ),
+            ended=tuple(course.ended),
         )

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
 from ringback.rules.files.reader import Reader
@@ -31,15 +32,16 @@ from ringback.rules.timing.calendar import zone
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
-from ringback.testing.expectations import plain_steps, unlike
+from ringback.testing.expectations import plain_steps, shown, unlike
+from ringback.testing.reaction import Reaction
 
 
 class CaseModel(BaseModel):
     """One case: what happens (`given`) and what rules do then (`expect`).
 
     `at` is the moment at which it begins, `from` and `to` the addresses of who texts or calls and
-    of us. `expect` are all actions in order, or those of the rule `of`; `why` are verdicts of the
-    last event.
+    of us. `expect` are all actions in order that the gate lets out, or those of the rule `of`;
+    `why` are verdicts of the last event, whole or up to their colon.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,13 +74,18 @@ class CaseResult:
 
 
 def run_cases(
-    project: Path, *, config: Mapping[str, Mapping[str, Any]] | None = None
+    project: Path,
+    *,
+    config: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Settings | None = None,
 ) -> list[CaseResult]:
     """Run every case of a project folder, or of one rule file alone, in the order of the files.
 
+    `settings` are those of the gate; without them a project folder's own are read.
+
     Raises RuleErrors when the rules or plugins do not load.
     """
-    bench = Bench.load(project, config=config)
+    bench = Bench.load(project, config=config, settings=settings)
     results: list[CaseResult] = []
     files = [project]
     if project.is_dir():
@@ -111,6 +118,17 @@ def _case(node: Node, reader: Reader, bench: Bench) -> CaseResult:
     return CaseResult(name, reader.source.file, node.line, problem)
 
 
+def _left(reaction: Reaction, of: str) -> list[Any]:
+    """What rules did and the gate let out, or the actions of one rule, also of one in shadow;
+    what the gate had kept back before comes last."""
+    made = reaction.by.get(of, ()) if of else reaction.actions
+    back = [each.action for each in reaction.held]
+    left = [action for action in made if not any(action is each for each in back)]
+    known = [each for made in reaction.by.values() for each in made]
+    late = [action for action in reaction.sent if not any(action is each for each in known)]
+    return left if of else left + late
+
+
 class _Case:
     """One case while it runs."""
 
@@ -126,8 +144,11 @@ class _Case:
         except ValueError as error:
             self.reader.fail(self.parts["at"], "case", str(error))
             return
-        bench = Bench(self.project.ruleset, self.project.plugins, now=moment)
+        bench = Bench(
+            self.project.ruleset, self.project.plugins, now=moment, settings=self.project.settings
+        )  # fmt: skip
         actions: list[tuple[Any, Event | None]] = []
+        held: list[str] = []
         fired: list[str] = []
         verdicts: Mapping[str, str] = {}
         given = self.parts["given"]
@@ -146,15 +167,21 @@ class _Case:
             event = reaction.event or event
             verdicts = reaction.verdicts or verdicts
             fired += reaction.fired
-            made = reaction.by.get(self.model.of, ()) if self.model.of else reaction.actions
-            actions += [(action, event) for action in made]
-        self.compare(actions, fired, verdicts)
+            actions += [(action, event) for action in _left(reaction, self.model.of)]
+            held += [
+                f"{shown(plain)} ({each.reason})"
+                for each in reaction.held
+                for plain in plain_steps(each.action, event)
+                if self.model.of in ("", each.rule)
+            ]
+        self.compare(actions, fired, verdicts, held)
 
     def compare(
         self,
         actions: Sequence[tuple[Any, Event | None]],
         fired: Sequence[str],
         verdicts: Mapping[str, str],
+        held: Sequence[str],
     ) -> None:
         made = [plain for action, event in actions for plain in plain_steps(action, event)]
         if self.model.expect is not None:
@@ -162,6 +189,8 @@ class _Case:
             wrong = unlike(self.model.expect, made)
             if wrong is not None:
                 index, text = wrong
+                if held:
+                    text += f"; held back: {', '.join(held)}"
                 items = node.value if isinstance(node.value, list) else []
                 place = items[index] if index < len(items) else node
                 self.reader.fail(place if isinstance(place, Node) else node, "case", text)
@@ -172,7 +201,7 @@ class _Case:
             found = (
                 "fired" if rule in fired else verdicts.get(rule, "it did not look at this event")
             )
-            if found != why:
+            if found != why and not found.startswith(f"{why}:"):
                 self.reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
 
     def happens(self, node: Node, now: datetime) -> Event | float:

@@ -1,13 +1,13 @@
 """Past and clock of a bench: what rules may ask of what has happened on it."""
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ringback.action_kinds import is_outgoing
+from ringback.action_kinds import is_message
 from ringback.actions import Action, Remember
-from ringback.events import Event, conversation_of, matches_type
+from ringback.events import REPLAY, Event, conversation_of, matches_type
 
 _Where = tuple[str, str, str]
 
@@ -21,6 +21,10 @@ class SteppedClock:
     def now(self) -> datetime:
         """The moment at which it stands, UTC."""
         return self._moment
+
+    def monotonic(self) -> float:
+        """The same in seconds."""
+        return self._moment.timestamp()
 
     def advance(self, span: timedelta) -> None:
         """Let this much time pass."""
@@ -38,21 +42,26 @@ class Past:
     clock: SteppedClock
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
     _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _heard: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _types: dict[str, None] = field(default_factory=dict)
 
     def happened(self, event: Event) -> None:
-        """One more event; it counts from now on."""
+        """One more event; it counts from now on. What is replayed is in the past already."""
+        if event.source == REPLAY:
+            return
         self._types[event.type] = None
         for conversation in {event.conversation, ""}:
             for error_class in {event.error_class, ""}:
                 self._came[event.type, conversation, error_class].append(event.received_at)
+        if event.type == "message.received":
+            insort(self._heard[event.conversation], event.at)
 
     def record(self, action: Action, event: Event | None) -> None:
         """Note what an action would do to the past, as if it were carried out at once."""
-        if is_outgoing(action):
+        if is_message(action):
             ours = action.sender or (event.ours if event else "")
-            self._sent[conversation_of(ours, action.to)].append(self.clock.now())
+            self.wrote(conversation_of(ours, action.to), self.clock.now())
         elif isinstance(action, Remember):
             place = (action.conversation, action.name)
             if action.value is None:
@@ -60,13 +69,17 @@ class Past:
             else:
                 self.kept[place] = action.value
 
+    def wrote(self, conversation: str, moment: datetime) -> None:
+        """A text of ours that left was planned at this moment."""
+        insort(self._sent[conversation], moment)
+
     def message_count(self, conversation: str) -> int:
         """How many messages came in this conversation."""
-        return len(self._heard(conversation))
+        return len(self._heard.get(conversation, ()))
 
     def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
         """When the other side last wrote before that moment."""
-        return _last(self._heard(conversation), before)
+        return _last(self._heard.get(conversation, []), before)
 
     def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
         """When we last wrote before that moment."""
@@ -87,9 +100,6 @@ class Past:
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact, empty when nothing."""
         return self.kept.get((conversation, name), "")
-
-    def _heard(self, conversation: str) -> list[datetime]:
-        return self._came.get(("message.received", conversation, ""), [])
 
 
 def _last(moments: list[datetime], before: datetime) -> datetime | None:

@@ -10,14 +10,39 @@ from ringback.events import Event
 from ringback.verbs import Gather, Say
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An action that the gate did not let out. `state` is `refused`, `deferred` or `failed`, and
+    `reason` says why in the words of the node."""
+
+    rule: str
+    action: Action
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """A run that ended: its rule, the event that it began with, and how: `done`, `failed` or
+    `cancelled`, with the reason in the words of the node."""
+
+    rule: str
+    event_uid: str
+    state: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Reaction:
     """What came of one event, or of the passing of time.
 
-    `actions` are all wishes in the order in which rules made them; `by` has them by the rule (or
+    `actions` are all actions in the order in which rules made them; `by` has them by the rule (or
     hook) that made them, those of rules in shadow too. `fired` names the rules that fired, in their
-    order; `verdicts` says for every other rule that looked at the event why it did not. `waiting`
-    names the rules that now wait for something.
+    order, those that wait in a queue among them; `verdicts` says for every other rule that looked
+    at the event why it did not. `waiting` names the rules that now wait for something.
+
+    `sent` are the actions that leave the node: those that its gate lets out, and such as it had
+    kept back before. `held` are those that it refuses or defers. `ended` are the runs that ended.
     """
 
     event: Event | None
@@ -26,16 +51,19 @@ class Reaction:
     fired: list[str] = field(default_factory=list)
     verdicts: Mapping[str, str] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
+    sent: tuple[Action, ...] = ()
+    held: tuple[Held, ...] = ()
+    ended: tuple[RunEnd, ...] = ()
 
     @property
     def texts(self) -> list[str]:
         """The bodies of all messages that would be sent."""
-        return [action.body for action in self.actions if is_message(action)]
+        return [action.body for action in self.sent if is_message(action)]
 
     @property
     def spoken(self) -> list[str]:
         """What people would hear on the phone, the prompts of questions included."""
-        return list(_spoken(self.actions))
+        return list(_spoken(self.sent))
 
     def why_not(self, rule: str) -> str:
         """Why this rule did not fire; empty when it did. Raises KeyError when it never looked.

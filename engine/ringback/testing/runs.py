@@ -1,28 +1,43 @@
-"""Waiting runs of a bench, and what wakes each."""
+"""Runs of a bench: those that have not ended, as the journal of a node would hold them."""
 
 import heapq
-import itertools
 import json
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ringback.events import Event, matches_type
+from ringback.events import Event
+from ringback.rules.engine.admission import Start
 from ringback.rules.engine.interpreter import Wait
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits, home
+from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 
+_Place = tuple[str, str]
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class Run:
-    """One rule that waits in the middle of its steps or of its conversation."""
+    """One run of a rule. `state` is what its last step left, None before it begins; `wait` is what
+    it waits for; `inbox` holds the events that it has yet to take."""
 
+    number: int
     rule: Rule
     event: Event
     key: str
-    wait: Wait
-    state: dict[str, Any]
+    queued: bool
+    wait: Wait | None = None
+    state: dict[str, Any] | None = None
+    inbox: deque[Event] = field(default_factory=deque)
+    over: bool = False
+
+    @property
+    def uid(self) -> str:
+        """Its name on this bench."""
+        return f"run_{self.number}"
 
     def kept(self) -> dict[str, Any]:
         """The state as a journal gives it back: through JSON, with nothing else surviving."""
@@ -30,62 +45,110 @@ class Run:
         return state
 
 
-_Bunch = dict[int, Run]
-
-
 class Runs:
-    """All waiting runs, under each of the words by which they are found."""
+    """All runs that have not ended, under each of the words by which they are found."""
 
-    def __init__(self) -> None:
-        self._number = itertools.count()
-        self._all: dict[Run, int] = {}
-        self._by_wait: defaultdict[str, _Bunch] = defaultdict(dict)
-        self._by_rule: defaultdict[tuple[str, str], _Bunch] = defaultdict(dict)
-        self._by_conversation: defaultdict[str, _Bunch] = defaultdict(dict)
+    def __init__(self, ruleset: RuleSet, facts: Facts) -> None:
+        self._facts = facts
+        self._waits = Waits(lambda uid: self._open[uid].event)
+        self._waits.ruleset = ruleset
+        self._number = 0
+        self._open: dict[str, Run] = {}
+        self._by_rule: defaultdict[_Place, dict[str, Run]] = defaultdict(dict)
+        self._homes: Counter[str] = Counter()
+        self._fired: dict[_Place, datetime] = {}
         self._due: list[tuple[datetime, int, Run]] = []
 
-    def add(self, run: Run) -> None:
+    def start(self, start: Start, event: Event) -> Run:
+        """A run that was admitted."""
+        self._number += 1
+        place = (start.rule.name, start.key)
+        run = Run(self._number, start.rule, event, start.key, start.queued)
+        self._open[run.uid] = self._by_rule[place][run.uid] = run
+        self._homes[event.conversation] += 1
+        if start.rule.once_within:
+            self._fired[place] = event.received_at
+        return run
+
+    def wait(self, run: Run, wait: Wait, state: dict[str, Any]) -> None:
         """This run waits from now on."""
-        number = self._all[run] = next(self._number)
-        for bunch in self._bunches(run):
-            bunch[number] = run
-        if run.wait.due_at is not None:
-            heapq.heappush(self._due, (run.wait.due_at, number, run))
+        run.wait, run.state, run.queued = wait, state, False
+        self._waits.add(run.uid, run.rule, wait, home(run.event))
+        if wait.due_at is not None:
+            heapq.heappush(self._due, (wait.due_at, run.number, run))
 
-    def drop(self, run: Run) -> None:
-        """This run waits no longer."""
-        number = self._all.pop(run)
-        for bunch in self._bunches(run):
-            del bunch[number]
+    def end(self, run: Run) -> None:
+        """This run is over."""
+        run.over = True
+        self._waits.drop(run.uid)
+        del self._open[run.uid]
+        place = (run.rule.name, run.key)
+        del self._by_rule[place][run.uid]
+        if not self._by_rule[place]:
+            del self._by_rule[place]
+        self._homes[run.event.conversation] -= 1
+        if not self._homes[run.event.conversation]:
+            del self._homes[run.event.conversation]
 
-    def all(self, conversation: str | None = None) -> list[Run]:
-        """All of them, or those of one conversation, in the order in which they began to wait."""
-        if conversation is None:
-            return list(self._all)
-        return list(self._by_conversation.get(conversation, {}).values())
+    def get(self, uid: str) -> Run | None:
+        """The run of this name, unless it is over."""
+        return self._open.get(uid)
 
-    def find(self, rule: Rule, key: str) -> Run | None:
-        """The run of this rule for this key."""
-        return next(iter(self._by_rule.get((rule.name, key), {}).values()), None)
+    def waiting(self) -> list[Run]:
+        """Those that wait, for an event, a moment, or their turn, oldest first."""
+        return [run for run in self._open.values() if run.wait is not None or run.queued]
 
-    def woken_by(self, event: Event) -> list[Run]:
-        """Those that this event wakes: their key is its conversation, its call or its subject."""
-        found: _Bunch = {}
-        for key in {event.conversation, event.call_sid, event.subject_sid} - {""}:
-            for number, run in self._by_wait.get(key, {}).items():
-                if any(matches_type(each, event.type) for each in run.wait.event_types):
-                    found[number] = run
-        return [found[number] for number in sorted(found)]
+    def lives_in(self, conversation: str) -> bool:
+        """Whether a run that began in this conversation is under way."""
+        return conversation in self._homes
 
-    def next_due(self, end: datetime) -> Run | None:
-        """The one whose moment comes first, up to and with `end`."""
-        while self._due and self._due[0][0] <= end:
-            if self._due[0][2] in self._all:
-                return self._due[0][2]
+    def next_due(self) -> datetime | None:
+        """When the next run that waits for a moment goes on."""
+        while self._due and not _still(self._due[0]):
             heapq.heappop(self._due)
-        return None
+        return self._due[0][0] if self._due else None
 
-    def _bunches(self, run: Run) -> Iterable[_Bunch]:
-        yield self._by_wait[run.wait.key]
-        yield self._by_rule[run.rule.name, run.key]
-        yield self._by_conversation[run.event.conversation]
+    def due(self, now: datetime) -> list[Run]:
+        """Those whose moment has come, each once."""
+        found = []
+        while (moment := self.next_due()) is not None and moment <= now:
+            found.append(heapq.heappop(self._due)[2])
+        return found
+
+    def next_queued(self, rule: str, key: str) -> Run | None:
+        """The run whose turn it is, when nothing else of this rule and key is under way."""
+        runs = self._by_rule.get((rule, key), {}).values()
+        if any(not run.queued for run in runs):
+            return None
+        return next(iter(runs), None)
+
+    # -- what admission asks
+
+    def last_firing(self, rule: str, key: str) -> datetime | None:
+        """When the event came that this rule last started a run of this key for."""
+        return self._fired.get((rule, key))
+
+    def runs(self, rule: str, key: str) -> Sequence[str]:
+        """The runs of a rule for a key that have not ended, oldest first."""
+        return list(self._by_rule.get((rule, key), ()))
+
+    def collecting(self, rule: str, key: str) -> str:
+        """The newest run that still collects events of this key; empty when there is none."""
+        for run in reversed(self._by_rule.get((rule, key), {}).values()):
+            if run.state is None or run.state.get("phase") == "collect":
+                return run.uid
+        return ""
+
+    def cancelled_by(self, event: Event) -> Sequence[str]:
+        """The waiting runs that this event ends, because their rule says `cancel_on`."""
+        return self._waits.cancelled_by(event, self._facts)
+
+    def woken_by(self, event: Event) -> Sequence[str]:
+        """The runs that wait for this event, in the order in which they began to wait."""
+        return self._waits.woken_by(event)
+
+
+def _still(entry: tuple[datetime, int, Run]) -> bool:
+    """Whether a run still waits for the moment that was noted."""
+    moment, _, run = entry
+    return not run.over and run.wait is not None and run.wait.due_at == moment

@@ -20,7 +20,7 @@ from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Waits
+from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store import events, matching
@@ -42,7 +42,7 @@ from ringback.worker.run.calls import Calls
 from ringback.worker.run.handlers import Handlers
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
-from ringback.worker.run.resume import Resumer, home
+from ringback.worker.run.resume import Resumer
 from ringback.worker.run.runner import Ready, Runner
 from ringback.worker.send.notices import Notices
 from ringback.worker.send.reader import GatewayReader

@@ -11,6 +11,11 @@ from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule
 
 
+def home(event: Event) -> str:
+    """The key under which everything about an event is done in order."""
+    return event.conversation or event.subject_sid or event.uid
+
+
 @dataclass(frozen=True, slots=True)
 class Waiter:
     """One waiting run, what would wake it, and the rule whose `cancel_on` may end it."""

@@ -59,11 +59,11 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
-    for action in map(_addressed, _documents(actions, waiting_call)):
+    for action in map(addressed, _documents(actions, waiting_call)):
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
             continue
-        state, reason = _first_state(origin, action)
+        state, reason = first_state(origin.state, action)
         if state == "planned" and _answers(action, waiting_call):
             if answer is None:
                 answer = twiml.document(action.verbs)
@@ -85,7 +85,7 @@ def plan(
     return Planned(tuple(rows), answer, stop)
 
 
-def _addressed(action: Action) -> Action:
+def addressed(action: Action) -> Action:
     """To a number in one spelling: consent, budgets and evidence all go by it."""
     if is_outgoing(action) and (to := phones.plain(action.to)) != action.to:
         spelt: Any = action
@@ -93,10 +93,11 @@ def _addressed(action: Action) -> Action:
     return action
 
 
-def _first_state(origin: Origin, action: Action) -> tuple[str, str]:
-    if origin.state == "shadow":
+def first_state(rule_state: str, action: Action) -> tuple[str, str]:
+    """The state of a new action of a rule in this state, with the reason; `planned` to be done."""
+    if rule_state == "shadow":
         return "captured", "the rule is in shadow: nothing is done"
-    if origin.state == "draft":
+    if rule_state == "draft":
         return "parked", DRAFT
     at_once = kind_of(action).at_once
     return ("settled", at_once) if at_once else ("planned", "")

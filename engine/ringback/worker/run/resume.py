@@ -12,7 +12,7 @@ from functools import partial
 from ringback.events import Event
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Waits
+from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.journal import Journal
@@ -24,11 +24,6 @@ from ringback.worker.run.runner import Ready, Runner
 log = logging.getLogger(__name__)
 
 DUE_AT_ONCE = 500
-
-
-def home(event: Event) -> str:
-    """The key under which everything about an event is done in order."""
-    return event.conversation or event.subject_sid or event.uid
 
 
 class Resumer:

@@ -83,8 +83,8 @@ class ActionKind:
     carried out by Twilio. `lifetime` says for how many seconds it stays good.
 
     `whom` is the field that says whom it is for; without one the event may have nobody on the other
-    side. `identity` are the fields and `extra` parameters by which Twilio's record of it is told
-    from others, besides sender and recipient.
+    side. `identity` are the fields and `extra` parameters by which one is told from others, besides
+    sender and recipient; what a record does not show, as a template, makes it incomparable.
 
     `done` is the reason that a settled one without an effect has. `at_once`, when it is not empty,
     says the same of one that is settled as soon as it is planned. `gone` says it of one whose

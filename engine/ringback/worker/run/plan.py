@@ -150,12 +150,12 @@ def collision_key(action: Action, account_sid: str, default_sender: str) -> str:
         return ""
     kind = kind_of(action)
     parts = [account_sid, kind.effect, sender_of(action, default_sender), action.to]
-    parts += [_telling(action, name) for name in kind.identity]
+    parts += [telling(action, name) for name in kind.identity]
     text = "\x1f".join(parts)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _telling(action: Any, name: str) -> str:
+def telling(action: Any, name: str) -> str:
     """A field, or a parameter in `extra`, in the form in which Twilio's record can show it."""
     value = getattr(action, name, None)
     if value is None:

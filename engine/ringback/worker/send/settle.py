@@ -28,7 +28,7 @@ from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, is_sid, path
-from ringback.worker.run.plan import comparable
+from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
 from ringback.worker.send.reader import GatewayReader
 
@@ -43,8 +43,8 @@ SIDE_BY_SIDE = 8
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
 UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
-_BY_TWILIO = frozenset({"ContentSid", "ShortenUrls"})
-"""Parameters with which Twilio writes the text, so that the record's is another than ours."""
+_SHOWN = ("body", "media")
+"""What a record shows of the identity of a text."""
 
 
 class Settler:
@@ -159,7 +159,7 @@ class Settler:
                 if str(record.get("messaging_service_sid") or "") != self._service(wish):
                     continue
                 body = record.get("body")
-                if (wish.body and not body) or _BY_TWILIO.intersection(wish.extra):
+                if (wish.body and not body) or _unshown(wish):
                     found.append(None)
                     continue
                 if comparable(str(body or "")) != comparable(wish.body):
@@ -233,6 +233,13 @@ class Settler:
         if await self._journal.evidence.park(action.uid, reason):
             log.error("action %s is parked: %s", action.uid, reason)
             self._on_end(action.uid, "unknown")
+
+
+def _unshown(wish: OutgoingMessage) -> bool:
+    """Whether Twilio writes the text, from a template or with other links: the record's is another
+    than ours."""
+    hidden = (name for name in kind_named(wish.kind).identity if name not in _SHOWN)
+    return "ShortenUrls" in wish.extra or any(telling(wish, name) for name in hidden)
 
 
 def created_at(record: Mapping[str, Any]) -> datetime | None:

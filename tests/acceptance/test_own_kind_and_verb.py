@@ -1,0 +1,150 @@
+"""An action kind and a voice verb from outside, from a rule file to the wire and back.
+
+A plugin brings both: real processes, real HTTP, and a simulated Twilio that checks the requests and
+reads the TwiML.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+ANN = "+12025550142"
+TEMPLATE = "HX" + "5e" * 16
+
+PLUGIN = '''
+"""Texts from an approved template, and a text to somebody who is on the phone."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ringback import SendMessage, answer, hookimpl
+from ringback.action_kinds import ActionKind, register_kind, sender_of
+from ringback.twilio.rest import Given, Request, build, path
+from ringback.verbs import VoiceVerb, register_verb, twiml
+
+
+@dataclass(frozen=True, slots=True)
+class SendTemplate(SendMessage):
+    """A text that Twilio writes from a template."""
+
+    kind: ClassVar[str] = "send_template"
+    template: str = ""
+
+
+register_kind(
+    ActionKind(
+        "send_template", SendTemplate, "message", "messages", whom="to", identity=("template",),
+        step="template", trace="to {to}: template {template}",
+    )
+)
+
+
+@build.register
+def _request(action: SendTemplate, given: Given) -> Request:
+    form = (
+        ("To", action.to), ("From", sender_of(action, given.sender)),
+        ("ContentSid", action.template), ("StatusCallback", given.callback_url),
+    )
+    return Request("POST", path(given.account_sid, "Messages"), form, "messages", ("SM", "MM"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sms(VoiceVerb):
+    """Text somebody from within a call. https://www.twilio.com/docs/voice/twiml/sms"""
+
+    verb: ClassVar[str] = "sms"
+    text: str = field(metadata=twiml(place="text", least=1, most=1600))
+    to: str = field(default="", metadata=twiml("to"))
+
+
+register_verb(Sms)
+
+
+def template(event, name: str, to: str = ""):
+    """Send a template."""
+    return SendTemplate(to=to or event.theirs, template=name)
+
+
+def sms(event, text: str, to: str = ""):
+    """Text whoever is on the phone."""
+    return answer(event, Sms(text, to))
+
+
+@hookimpl
+def register_steps(register):
+    register("template", template, plain="name")
+    register("sms", sms, plain="text")
+'''
+
+RULES = f"""
+version: 1
+rules:
+  - name: order
+    on: message.received
+    do: [template: {TEMPLATE}]
+  - name: caller
+    on: call.received
+    do:
+      - say: One moment.
+      - sms: "You called ${{{{ event.to }}}}."
+      - say: Good bye.
+      - hangup
+cases:
+  - name: a text is answered by a template
+    given: [text: order]
+    expect: [template: {{to: "+14155550123", template: {TEMPLATE}}}]
+  - name: a call is answered in order
+    given: [call: {{}}]
+    expect: [say: One moment., sms: {{text: "You called +12025550100."}}, say: Good bye., hangup]
+"""
+
+
+def shell(node: Any, *words: str) -> str:
+    """What a command printed beside the node."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ringback.cli.main", *words], cwd=node.project,
+        env=dict(node.environ), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def requests(box: Any) -> list[Any]:
+    """The creates that Twilio saw."""
+    entries = box.http.get("/_sim/ledger", params={"kind": "request"}).json()["entries"]
+    return [entry for entry in entries if entry["operation"] == "messages.create"]
+
+
+def test_both_go_from_a_rule_file_to_the_wire_and_back(
+    make_node: Callable[..., Any], box: Any
+) -> None:
+    """The kind is created, reported and settled like our own; the verb is spoken in its place."""
+    node = make_node({"rules/own.yaml": RULES, "plugins/own.py": PLUGIN}).start()
+    node.wait_ready()
+    assert "2 passed" in shell(node, "test")
+
+    asked = box.text(ANN, "order")
+    columns = "effect, state, outcome, remote_sid, params"
+    of_kind = f"select {columns} from actions where kind = 'send_template'"
+    node.until(lambda: node.ask(f"{of_kind} and state = 'settled'"))
+    ((effect, _, outcome, sid, params),) = node.ask(of_kind)
+    assert (effect, outcome) == ("message", "delivered")
+    (made,) = box.messages()
+    assert (made["sid"], made["to"], made["status"]) == (sid, ANN, "delivered")
+    (request,) = requests(box)
+    assert TEMPLATE in str(request)
+    assert TEMPLATE in params
+    trace = shell(node, "trace", asked)
+    assert f"send_template to {ANN}" in trace
+    assert TEMPLATE in trace
+    assert "message.delivered" in trace
+
+    number = box.facts["numbers"][0]
+    call = box.http.post("/_sim/calls", json={"from": ANN, "to": number}).json()["sid"]
+    node.until(lambda: box.http.get(f"/_sim/calls/{call}").json()["status"] == "completed")
+    said = f"You called {number}."
+    node.until(lambda: said in [text["body"] for text in box.inbox(ANN)])
+    heard = str(box.http.get(f"/_sim/calls/{call}").json()["heard"])
+    assert heard.index("One moment.") < heard.index("Good bye.")
+    assert f"say One moment., sms {said}, say Good bye." in shell(node, "trace", call)

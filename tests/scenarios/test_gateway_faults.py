@@ -34,7 +34,7 @@ from ringback.errors import (
     Unreadable,
     UsageError,
 )
-from ringback.gateway import pool as http_module
+from ringback.gateway import pool as pool_module
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import MATON_CONTROL, Credentials
 from ringback.gateway.pool import Answer, Limits, NotSent, Pool
@@ -504,8 +504,8 @@ async def test_g31_a_connection_closed_while_idle_is_simply_replaced(wild: Wild)
 async def test_no_connection_that_rested_long_is_used(
     wild: Wild, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert http_module.KEEPALIVE_SECONDS <= 15
-    monkeypatch.setattr(http_module, "KEEPALIVE_SECONDS", 0.1)
+    assert pool_module.KEEPALIVE_SECONDS <= 15
+    monkeypatch.setattr(pool_module, "KEEPALIVE_SECONDS", 0.1)
     wild.plan = [http(201, made())]
     async with direct(wild) as gateway:
         await gateway.perform(SEND)
@@ -715,14 +715,14 @@ async def test_keys_never_show(wild: Wild, caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.DEBUG)
     shown: list[str] = []
     for gateway, secret in ((direct, TOKEN), (maton, KEY)):
-        told = f"Invalid API key {secret}"
+        said = f"Invalid API key {secret}"
         shown += [repr(gateway(wild)), str(gateway(wild).access), repr(gateway(wild).messages)]
         for answer in (
-            http(401, {"message": told}),
-            http(400, told.encode(), kind="text/plain"),
-            http(500, {"error": {"message": ("x" * 290) + told}}),
-            twilio_error(400, 21211, told),
-            http(201, b"{" + told.encode()),
+            http(401, {"message": said}),
+            http(400, said.encode(), kind="text/plain"),
+            http(500, {"error": {"message": ("x" * 290) + said}}),
+            twilio_error(400, 21211, said),
+            http(201, b"{" + said.encode()),
             b"broken\r\n\r\n",
         ):
             wild.plan = [answer]

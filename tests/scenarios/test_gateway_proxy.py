@@ -40,7 +40,7 @@ def dropped(*names: str) -> str:
 WAYS = {
     "straight": "proxy_pass http://NODE;",
     "prefix": "proxy_pass http://NODE/;",
-    "prefix-told": "proxy_pass http://NODE/; proxy_set_header X-Forwarded-Prefix /prefix-told;",
+    "prefix-named": "proxy_pass http://NODE/; proxy_set_header X-Forwarded-Prefix /prefix-named;",
     "slash": "rewrite ^/slash(.*?)/?$ $1 break; proxy_pass http://NODE;",
     "rewritten": "rewrite ^ /twilio/message break; proxy_pass http://NODE;",
     "query-dropped": "rewrite ^/query-dropped(.*)$ $1 break; proxy_pass http://NODE$uri;",
@@ -179,7 +179,7 @@ def webhook(url: str, fields: dict[str, str] | None = None) -> int:
         ("straight", "/straight/twilio/message", "localhost", False, ["host"]),
         ("straight", "/straight/twilio/message", "noport", True, ["port"]),
         ("prefix", "/prefix/twilio/message", "", True, ["prefix"]),
-        ("prefix-told", "/prefix-told/twilio/message", "", False, ["prefix"]),
+        ("prefix-named", "/prefix-named/twilio/message", "", False, ["prefix"]),
         ("prefix", "/prefix/twilio/message", "/prefix", False, []),
         ("slash", "/slash/twilio/message/", "/slash", False, ["slash"]),
         ("rewritten", "/rewritten/in.php", "", True, ["path"]),
@@ -203,8 +203,8 @@ def test_what_nginx_did_is_named(
     behind: Behind, nginx: Nginx, way: str, path: str, public: str, known: bool, expected: list[str]
 ) -> None:
     assert way in WAYS
-    told = nginx.url + path
-    assert webhook(told) == 204
+    known_url = nginx.url + path
+    assert webhook(known_url) == 204
     method, target, headers, body = behind.kept[-1]
     arrived, _, query = target.partition("?")
     public_url = {
@@ -224,7 +224,7 @@ def test_what_nginx_did_is_named(
         dict(params or []).get("AccountSid", ""),
     )  # fmt: skip
     found = explain(
-        seen, public_url=public_url, tokens={AC: (TOKEN,)}, known_urls=[told] if known else []
+        seen, public_url=public_url, tokens={AC: (TOKEN,)}, known_urls=[known_url] if known else []
     )
     assert [cause.kind for cause in found] == expected
     if expected == ["scheme"]:
@@ -232,14 +232,14 @@ def test_what_nginx_did_is_named(
 
 
 @pytest.mark.parametrize(
-    ("public", "path", "told", "expected"),
+    ("public", "path", "known_url", "expected"),
     [
         ("https", "/twilio/message", False, "scheme"),
         ("", "/prefix/twilio/message", True, "prefix"),
     ],
 )
 def test_a_node_behind_nginx_says_why_it_refuses(
-    tmp_path: Path, public: str, path: str, told: bool, expected: str
+    tmp_path: Path, public: str, path: str, known_url: bool, expected: str
 ) -> None:
     port = free_port()
     (tmp_path / "n").mkdir()
@@ -248,12 +248,12 @@ def test_a_node_behind_nginx_says_why_it_refuses(
     project.mkdir()
     (project / "ringback.toml").write_text("")
     wrong = nginx.url.replace("http:", "https:") if public else nginx.url
-    if told:
-        # As `ringback connect` keeps it: what Twilio was told.
+    if known_url:
+        # As `ringback connect` keeps it: the address that Twilio has.
         target = {"sid": "PN", "name": "x", "before": {}, "after": {"sms_url": nginx.url + path}}
         (project / "data").mkdir()
         (project / "data" / "wiring.json").write_text(json.dumps({"targets": [target]}))
-    mend = f"set RINGBACK_PUBLIC_URL to {nginx.url}{'/prefix' if told else ''}"
+    mend = f"set RINGBACK_PUBLIC_URL to {nginx.url}{'/prefix' if known_url else ''}"
     node = subprocess.Popen(
         [sys.executable, "-m", "ringback.cli.main", "serve", "--no-worker"],
         cwd=project, stderr=subprocess.PIPE, text=True,

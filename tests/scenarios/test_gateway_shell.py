@@ -1,4 +1,4 @@
-"""The gateway from the shell, against a simulated Twilio over real HTTP, through both doors."""
+"""The gateway from the shell, against a simulated Twilio over real HTTP, by both ways in."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ class Shell:
 
 
 @pytest.fixture(params=["maton", "direct"])
-def door(
+def mode(
     request: pytest.FixtureRequest,
     twilio: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -78,7 +78,7 @@ def door(
 
 
 @pytest.fixture
-def shell(door: str, capsys: pytest.CaptureFixture[str]) -> Shell:
+def shell(mode: str, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(capsys)
 
 
@@ -157,11 +157,11 @@ def test_a_call_from_making_to_deletion(shell: Shell, twilio: dict[str, Any]) ->
     assert shell.one(*words, "delete", sid) == {"deleted": sid}
 
 
-def test_numbers(shell: Shell, door: str) -> None:
+def test_numbers(shell: Shell, mode: str) -> None:
     words = ("gateway", "numbers")
     sid = shell(*words, "list")[0]["sid"]
     before = shell.one(*words, "get", sid)
-    name = f"Front desk {door}"
+    name = f"Front desk {mode}"
     changed = shell.one(
         *words, "update", sid, "--friendly-name", name, "--voice-url", "https://example.com/voice"
     )
@@ -202,8 +202,8 @@ def test_addresses_and_usage(shell: Shell) -> None:
     assert [row["category"] for row in rows] == ["sms"]
 
 
-def test_connections(shell: Shell, door: str, twilio: dict[str, Any]) -> None:
-    if door == "direct":
+def test_connections(shell: Shell, mode: str, twilio: dict[str, Any]) -> None:
+    if mode == "direct":
         shell.text("connections", "list", code=2)
         assert "MATON_API_KEY" in shell.err
         return
@@ -221,21 +221,21 @@ def test_connections(shell: Shell, door: str, twilio: dict[str, Any]) -> None:
 
 
 def test_a_wrong_key_is_said_to_be_one(
-    shell: Shell, door: str, monkeypatch: pytest.MonkeyPatch
+    shell: Shell, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if door == "maton":
+    if mode == "maton":
         monkeypatch.setenv("MATON_API_KEY", "wrong-canary-key")
     else:
         monkeypatch.setenv("TWILIO_AUTH_TOKEN", "0123456789abcdef0123456789abcdef")
     shell.text("gateway", "messages", "list", code=1)
     assert "401" in shell.err
-    assert ("MATON_API_KEY" if door == "maton" else "TWILIO_AUTH_TOKEN") in shell.err
+    assert ("MATON_API_KEY" if mode == "maton" else "TWILIO_AUTH_TOKEN") in shell.err
     assert "canary" not in shell.err
     assert "0123456789abcdef" not in shell.err
 
 
 def test_without_any_credentials_it_says_what_to_set(
-    capsys: pytest.CaptureFixture[str], door: str, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("MATON_API_KEY", "TWILIO_AUTH_TOKEN", "TWILIO_ACCOUNT_SID"):
         monkeypatch.delenv(name, raising=False)
@@ -244,7 +244,7 @@ def test_without_any_credentials_it_says_what_to_set(
     assert "set MATON_API_KEY, or TWILIO_ACCOUNT_SID" in shell.err
 
 
-def test_the_examples_of_the_manual_run(door: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_of_the_manual_run(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text("utf-8")
     first, second = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     scope: dict[str, Any] = {}

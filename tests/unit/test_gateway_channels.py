@@ -156,12 +156,12 @@ class WebServer:
         writer.close()
 
 
-async def give(table: dict[str, Any], wish: Notify = NOTICE, *, port: int = 0) -> None:
+async def give(table: dict[str, Any], notice: Notify = NOTICE, *, port: int = 0) -> None:
     """Give one notice through a channel called `ops`."""
     async with Outbound(allow=(f"localhost:{port}",)) as outbound:
         channels = Channels({"ops": table}, outbound)
         assert channels.problems == []
-        await channels.give(wish, "evt_1")
+        await channels.give(notice, "evt_1")
 
 
 async def given(web: WebServer, table: dict[str, Any]) -> None:
@@ -214,7 +214,7 @@ async def test_what_the_other_side_refuses_is_an_error() -> None:
 
 
 async def test_a_private_address_needs_to_be_allowed() -> None:
-    """Channels go out by the same guarded door as everything else."""
+    """Channels use the same guarded client as everything else."""
     with pytest.raises(BadRequest, match="allow list"):
         await give({"kind": "webhook", "url": "http://localhost:9/hook"}, port=1)
 

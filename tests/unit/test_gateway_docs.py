@@ -72,7 +72,7 @@ def test_every_check_of_the_doctor_has_its_place() -> None:
         assert name in text, name
 
 
-def test_the_wiring_is_as_written() -> None:
+def test_the_webhook_setup_is_as_written() -> None:
     text = section("Pointing numbers at a node")
     urls = webhook_setup.wanted("PUBLIC_URL")
     for url in set(urls.values()):

@@ -42,7 +42,7 @@ MADE = {
 }  # fmt: skip
 
 
-class Desk:
+class Recorder:
     """A server that keeps each request and answers each one well."""
 
     def __init__(self) -> None:
@@ -96,8 +96,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    subject = Desk()
+async def recorder() -> AsyncIterator[Recorder]:
+    subject = Recorder()
     server = await asyncio.start_server(subject.serve, "127.0.0.1", 0)
     subject.port = server.sockets[0].getsockname()[1]
     yield subject
@@ -466,10 +466,10 @@ GUIDE: list[tuple[str, Work, str, str, list[tuple[str, str]]]] = [
 @pytest.mark.parametrize("line", GUIDE, ids=lambda line: line[0])
 @pytest.mark.parametrize("mode", ["maton", "direct"])
 async def test_every_call_of_the_reference(
-    desk: Desk, mode: str, line: tuple[str, Work, str, str, list[tuple[str, str]]]
+    recorder: Recorder, mode: str, line: tuple[str, Work, str, str, list[tuple[str, str]]]
 ) -> None:
     _, work, method, where, params = line
-    base = f"http://127.0.0.1:{desk.port}"
+    base = f"http://127.0.0.1:{recorder.port}"
     access = (
         Credentials.maton(KEY, account_sid=AC, connection="c-1", base_url=base + "/twilio")
         if mode == "maton"
@@ -477,7 +477,7 @@ async def test_every_call_of_the_reference(
     )
     async with Gateway(access) as gateway:
         await work(gateway)
-    ((sent_method, sent_path, sent_params, headers),) = desk.seen
+    ((sent_method, sent_path, sent_params, headers),) = recorder.seen
     prefix = "/twilio" if mode == "maton" else ""
     below = where if where.startswith("/") else f"/Accounts/{AC}/{where}.json"
     assert (sent_method, sent_path) == (method, f"{prefix}/2010-04-01{below}")
@@ -598,13 +598,13 @@ def test_the_catalogue_is_the_official_documents(operation: Operation) -> None:
     ],
 )
 async def test_what_the_catalogue_does_not_know_never_leaves(
-    desk: Desk, work: Work, words: str
+    recorder: Recorder, work: Work, words: str
 ) -> None:
-    access = Credentials.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{desk.port}")
+    access = Credentials.direct(AC, TOKEN, base_url=f"http://127.0.0.1:{recorder.port}")
     async with Gateway(access) as gateway:
         with pytest.raises(UsageError, match=words):
             await work(gateway)
-    assert desk.seen == []
+    assert recorder.seen == []
 
 
 def test_values_are_written_as_twilio_reads_them() -> None:
@@ -617,11 +617,11 @@ def test_values_are_written_as_twilio_reads_them() -> None:
 # ---- the synchronous front -----------------------------------------------------------------
 
 
-async def test_the_synchronous_front_does_the_same(desk: Desk) -> None:
+async def test_the_synchronous_front_does_the_same(recorder: Recorder) -> None:
     environ = {
         "TWILIO_ACCOUNT_SID": AC,
         "TWILIO_AUTH_TOKEN": TOKEN,
-        "RINGBACK_GATEWAY_URL": f"http://127.0.0.1:{desk.port}",
+        "RINGBACK_GATEWAY_URL": f"http://127.0.0.1:{recorder.port}",
     }
 
     def script() -> tuple[object, ...]:
@@ -638,4 +638,4 @@ async def test_the_synchronous_front_does_the_same(desk: Desk) -> None:
     sid, listed, members, shown = await asyncio.to_thread(script)
     assert (sid, listed, members) == (SM, [], [])
     assert TOKEN not in str(shown)
-    assert [entry[0] for entry in desk.seen] == ["POST", "GET", "GET"]
+    assert [entry[0] for entry in recorder.seen] == ["POST", "GET", "GET"]

@@ -1,4 +1,4 @@
-"""Rates, breakers and the retry budget, on a clock that the test steps by hand."""
+"""Rates, breakers and the retry budget, on a clock that the test steps."""
 
 import random
 
@@ -32,7 +32,7 @@ LIST = Request("GET", path(AC, "Messages"), (), "messages")
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that stands still until it is stepped."""
 
     def __init__(self) -> None:
         self.now = 1000.0

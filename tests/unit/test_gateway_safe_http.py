@@ -1,4 +1,4 @@
-"""The guarded way out: which addresses are called, what is sent, what comes of the answers."""
+"""Guarded HTTP client: which addresses are called, what is sent, what comes of the answers."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from ringback.gateway.safe_http import Outbound, is_public, signature
 
 
 class Server:
-    """A server on loopback that keeps what came and answers what it was told."""
+    """A server on loopback that keeps what came and answers what it is given."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []

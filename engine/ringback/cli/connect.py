@@ -148,7 +148,7 @@ async def _restore(
         try:
             target = await look(gateway, entry.sid)
         except NotFound:
-            click.echo(f"{entry.name} ({entry.sid}) is gone: forgotten", err=True)
+            click.echo(f"{entry.name} ({entry.sid}) was deleted: forgotten", err=True)
             if not dry_run:
                 memory.forget(entry.sid)
             continue

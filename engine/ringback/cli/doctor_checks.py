@@ -242,7 +242,7 @@ async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
 
 
 async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
-    """Whether the data folder can be written, has room, and holds sound databases."""
+    """Whether the data folder can be written, has space, and holds sound databases."""
     from ringback.store import backup
 
     folder = settings.data
@@ -253,12 +253,12 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
         trial.unlink()
     except OSError as error:
         says = f"{folder} cannot be written: {error.strerror or error}"
-        yield Finding("disk", BAD, says, "give the node's user this folder, on a disk with room")
+        yield Finding("disk", BAD, says, "give the node's user this folder, on a disk with space")
         return
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
         says = f"only {free // 1024 // 1024} MiB are free for {folder}"
-        yield Finding("disk", BAD, says, "make room: without it nothing is recorded")
+        yield Finding("disk", BAD, says, "free some: without it nothing is recorded")
     else:
         yield Finding("disk", OK, f"{folder}, {free // 1024 // 1024 // 1024} GiB free")
     problems = await asyncio.to_thread(backup.check, folder)

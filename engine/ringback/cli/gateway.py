@@ -74,7 +74,7 @@ _RESOURCES: dict[str, tuple[str, type[r.Record], str]] = {
     "queues": ("Queues of callers.", r.Queue, "list get create update delete"),
     "addresses": ("Postal addresses.", r.Address, "list get create update delete"),
     "usage": ("What was used.", r.UsageRecord, "list"),
-    "conferences": ("Conference rooms.", r.Conference, "list get update end"),
+    "conferences": ("Conferences.", r.Conference, "list get update end"),
     "recordings": ("Recordings.", r.Recording, "list get delete"),
     "notifications": ("Twilio's log of errors and warnings.", r.Notification, "list get"),
     "balance": ("The money left.", r.Balance, "get"),
@@ -123,7 +123,7 @@ _FURTHER: dict[str, tuple[Verb, ...]] = {
     "conferences": (
         Verb("participants", ("conferences.participants", "list"), "Who is in it.",
              r.Participant),
-        Verb("dial", ("conferences.participants", "create"), "Dial somebody in, by room or SID.",
+        Verb("dial", ("conferences.participants", "create"), "Dial somebody in, by name or SID.",
              r.Participant),
         Verb("update-participant", ("conferences.participants", "update"),
              "Mute, hold, coach.", r.Participant, arguments=("conference", "participant")),

@@ -1,1 +1,1 @@
-"""The only door to Twilio's REST API, through Maton or direct."""
+"""Gateway: the only package that sends requests to Twilio's REST API, through Maton or direct."""

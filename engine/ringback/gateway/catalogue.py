@@ -1,4 +1,4 @@
-"""The catalogue: every operation of the REST API that the gateway knows, as one table.
+"""Catalogue of operations: every one of the REST API that the gateway knows, as one table.
 
 Python methods, shell commands and tests are all drawn from it. The names are Twilio's own.
 https://www.twilio.com/docs/usage/api
@@ -301,7 +301,7 @@ def _table() -> tuple[Operation, ...]:
     add("conferences", "update", "POST", "Conferences/{CF}", "Status AnnounceUrl AnnounceMethod")
     add("conferences.participants", "list", "GET", "Conferences/{CF}/Participants",
         "Muted Hold Coaching", rows="participants")  # fmt: skip
-    # A room may be named by its friendly name when somebody is dialled into it.
+    # A conference may be named by its friendly name when somebody is dialled into it.
     add("conferences.participants", "create", "POST", "Conferences/{}/Participants", _PARTICIPANT,
         "From To")  # fmt: skip
     add("conferences.participants", "fetch", "GET", "Conferences/{CF}/Participants/{}")

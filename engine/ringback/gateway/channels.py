@@ -1,4 +1,4 @@
-"""Channels: how a notice reaches a person. The log, a webhook, e-mail, PagerDuty, Apprise.
+"""Channels of notices to people: the log, a webhook, e-mail, PagerDuty, Apprise.
 
 A project names its channels in `ringback.toml`, a rule or plugin says `via: NAME`::
 

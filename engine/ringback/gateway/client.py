@@ -1,4 +1,4 @@
-"""Gateway: Twilio's REST API as Python, `async for message in gateway.messages.list(to=…)`."""
+"""Client of Twilio's REST API: `async for message in gateway.messages.list(to=…)`."""
 
 import os
 from collections.abc import Mapping

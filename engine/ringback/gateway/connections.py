@@ -30,15 +30,15 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 class Connections:
     """The connections of this Maton key. Every method raises UsageError on the direct way in."""
 
-    def __init__(self, wire: Transport) -> None:
-        self._wire = wire
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     async def list(self, *, status: str = "", app: str = "twilio") -> list[Connection]:
         """All connections, or those of one status: ACTIVE, PENDING, FAILED. Newest last."""
         query = {"app": app} | ({"status": status.upper()} if status else {})
         found: list[Connection] = []
         for _ in range(100):
-            data = await self._wire.control("GET", "/connections", query)
+            data = await self._transport.control("GET", "/connections", query)
             rows = data.get("connections")
             if not isinstance(rows, list):
                 raise Unreadable("Maton's list of connections has no connections", origin="maton")
@@ -53,16 +53,18 @@ class Connections:
         """Begin a connection. A person then opens its `url` in a browser and grants the access."""
         wanted = {"app": app} | ({"method": method} if method else {})
         return _read(
-            await self._wire.control("POST", "/connections", body=json.dumps(wanted).encode())
+            await self._transport.control("POST", "/connections", body=json.dumps(wanted).encode())
         )
 
     async def fetch(self, connection_id: str) -> Connection:
         """One connection. Raises NotFound when there is none."""
-        return _read(await self._wire.control("GET", f"/connections/{_checked(connection_id)}"))
+        return _read(
+            await self._transport.control("GET", f"/connections/{_checked(connection_id)}")
+        )
 
     async def delete(self, connection_id: str) -> None:
         """Delete a connection: this key loses its access to that account."""
-        await self._wire.control("DELETE", f"/connections/{_checked(connection_id)}")
+        await self._transport.control("DELETE", f"/connections/{_checked(connection_id)}")
 
     async def wait(
         self,
@@ -95,7 +97,7 @@ class Connections:
         Raises ConfigError when none is active, when several are and none is pinned, when the pinned
         one is not active, or when it leads to another account than the configured one.
         """
-        pinned = self._wire.access.connection
+        pinned = self._transport.access.connection
         active = await self.list(status="ACTIVE")
         ids = sorted(item.connection_id for item in active if item.status == "ACTIVE")
         if not ids:
@@ -113,7 +115,7 @@ class Connections:
             raise ConfigError(
                 [f"the connection {pinned} is not active; active are: {', '.join(ids)}"]
             )
-        await self._same_account(self._wire.access.account_sid)
+        await self._same_account(self._transport.access.account_sid)
         used = pinned or ids[0]
         return next(item for item in active if item.connection_id == used)
 
@@ -122,7 +124,7 @@ class Connections:
         if not configured:
             return
         try:
-            await self._wire.perform(
+            await self._transport.perform(
                 Request("GET", f"/Accounts/{configured}.json", resource="accounts")
             )
             return
@@ -130,7 +132,7 @@ class Connections:
             if error.origin != "twilio":
                 raise
         try:
-            readable = await self._wire.accounts_seen()
+            readable = await self._transport.accounts_seen()
         except (Unauthorized, BadRequest):
             # A grant without the right to read accounts: the first real request will tell.
             return

@@ -1,4 +1,4 @@
-"""Credentials: a way in to Twilio's REST API, and the keys to it, which show themselves nowhere.
+"""Credentials: a way in to Twilio's REST API with its secrets, which show themselves nowhere.
 
 Each way in is one class, which answers everything that depends on it: its rate, its name for
 people, who an answer comes from, and what to do about a refusal. `WAYS_IN` lists the classes. A

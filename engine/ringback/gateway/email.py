@@ -1,4 +1,4 @@
-"""E-mail: a notice as a message, handed to a mail server in one attempt."""
+"""E-mail of a notice, given to a mail server in one attempt."""
 
 import contextlib
 import smtplib
@@ -41,7 +41,7 @@ def compose(
 
 
 def send(address: str, message: EmailMessage, *, tls: ssl.SSLContext | None = None) -> None:
-    """Hand an e-mail to the server at `smtp://user:password@host:port`, or `smtps://…`.
+    """Give an e-mail to the server at `smtp://user:password@host:port`, or `smtps://…`.
 
     Plain `smtp` turns to TLS when the server offers it; a password is never sent without. Blocks
     for at most some seconds. Raises Unreachable, Unauthorized, ServerError (try again) or

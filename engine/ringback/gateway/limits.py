@@ -1,4 +1,4 @@
-"""How fast, and whether at all: rates, breakers and the budget for retries.
+"""Limits of one gateway key: rates, circuit breakers and the budget for retries.
 
 State machines on a monotonic clock: nothing here waits, sends or draws dice of its own. The caller
 asks before each attempt (`admit`) and reports after it (`record`).

@@ -1,4 +1,4 @@
-"""Downloads: the bytes of a medium or a recording, which Twilio often hands out by a redirect.
+"""Downloads: the bytes of a medium or a recording, which Twilio often gives by a redirect.
 
 The first request carries our credentials and goes to the gateway. Where it leads is another host
 that must not see them: it is called without, through the guarded way out, a few hops at most.
@@ -29,15 +29,15 @@ class Download:
     body: bytes = field(repr=False)
 
 
-async def download(wire: Transport, path: str) -> Download:
+async def download(transport: Transport, path: str) -> Download:
     """Fetch what is at a path of the API, such as `/Accounts/AC…/Recordings/RE….mp3`.
 
     Raises NotFound and the gateway's other errors, BadRequest for a redirect to where Twilio keeps
     no files, Unreadable for more than 25 MiB.
     """
-    answer = await wire.raw(path, LIMITS)
-    base = urlsplit(wire.access.base_url)
-    target = f"{wire.access.base_url}{path}"
+    answer = await transport.raw(path, LIMITS)
+    base = urlsplit(transport.access.base_url)
+    target = f"{transport.access.base_url}{path}"
     async with Outbound(allow=[base.netloc], limits=LIMITS) as outbound:
         for _ in range(MOST_HOPS):
             if not 300 <= answer.status < 400:
@@ -51,12 +51,12 @@ async def download(wire: Transport, path: str) -> Download:
                     wrote=False,
                 )
             answer = await outbound.answer("GET", target)
-    return _judged(wire, answer)
+    return _judged(transport, answer)
 
 
-def _judged(wire: Transport, answer: Answer) -> Download:
+def _judged(transport: Transport, answer: Answer) -> Download:
     if not 200 <= answer.status < 300:
-        raise failure(answer, wire.access, now=0.0)
+        raise failure(answer, transport.access, now=0.0)
     if answer.fault:
         raise Unreadable(f"the file cannot be read: {answer.fault}", http_status=answer.status)
     return Download(answer.headers.get("content-type", ""), answer.body)

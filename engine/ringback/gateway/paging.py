@@ -1,4 +1,4 @@
-"""Paging: following `next_page_uri` to the end, and nowhere else.
+"""Paging of lists by `next_page_uri`, to the end and nowhere else.
 
 `Page` alone does not page; the cursor is a token in the link. The link is a path of api.twilio.com,
 so it goes behind the gateway's own base. https://www.twilio.com/docs/usage/twilios-response

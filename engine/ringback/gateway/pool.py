@@ -358,10 +358,10 @@ def _words(error: BaseException) -> str:
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
     if not kind or not isinstance(inner, OSError) or isinstance(inner, aiohttp.ServerTimeoutError):
         return kind or "the answer is not HTTP or was cut off"
-    told = str(inner)
+    text = str(inner)
     if inner.errno and not isinstance(inner, (socket.gaierror, ssl.SSLError)):
-        told = os.strerror(inner.errno)  # "Connection refused", where asyncio: a call failed
-    text = told.split("\n")[0][:200]
+        text = os.strerror(inner.errno)  # "Connection refused", where asyncio: a call failed
+    text = text.split("\n")[0][:200]
     return f"{kind} ({text})" if text else kind
 
 

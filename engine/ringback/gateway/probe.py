@@ -1,4 +1,4 @@
-"""Does a webhook find its way? A probe goes out to the public address and comes back in.
+"""Probe of the public address: a webhook that goes out to it and should come back in.
 
 The probe is signed as Twilio signs, but lacks what every real webhook has. So a node that could
 prove it answers 400 and records nothing; one that could not answers 403.

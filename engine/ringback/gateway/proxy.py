@@ -1,4 +1,4 @@
-"""Proxy: does another machine stand between us and the gateway, as in many companies?"""
+"""Proxy settings: the HTTP proxy between this machine and the gateway, as in many companies."""
 
 import base64
 from collections.abc import Mapping

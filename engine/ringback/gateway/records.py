@@ -276,7 +276,7 @@ class UsageRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class Conference(Record):
-    """A conference room that is, or was, held."""
+    """A conference that is, or was, held."""
 
     sid: str = ""
     friendly_name: str = ""
@@ -291,7 +291,7 @@ class Conference(Record):
 
 @dataclass(frozen=True, slots=True)
 class Participant(Record):
-    """One call in a conference room."""
+    """One call in a conference."""
 
     call_sid: str = ""
     label: str = ""

@@ -1,4 +1,4 @@
-"""The collections of the REST API as Python: `gateway.messages`, `gateway.calls`, …
+"""Resources of the REST API as Python objects: `gateway.messages`, `gateway.calls`, …
 
 Parameters go by Twilio's names in Python's spelling: `status_callback=`, `from_=`, `media_url=[…]`,
 `date_sent_after=`. The catalogue knows them all and refuses the others before a byte leaves.
@@ -21,8 +21,8 @@ R = TypeVar("R", bound=r.Record)
 class Collection(Generic[R]):
     """One collection of resources. `parents` are the SIDs in front of it, such as a call's."""
 
-    def __init__(self, wire: Transport, resource: str, record: type[R], *parents: str) -> None:
-        self._wire = wire
+    def __init__(self, transport: Transport, resource: str, record: type[R], *parents: str) -> None:
+        self._transport = transport
         self._resource = resource
         self._record = record
         self._parents = parents
@@ -32,9 +32,9 @@ class Collection(Generic[R]):
 
     async def _data(self, verb: str, *args: str, **params: Any) -> dict[str, Any]:
         operation = self._operation(verb)
-        account = await self._wire.account() if not operation.template.startswith("/") else ""
+        account = await self._transport.account() if not operation.template.startswith("/") else ""
         request = operation.request(account, (*self._parents, *args), params)
-        return (await self._wire.ask(request)).data
+        return (await self._transport.ask(request)).data
 
     async def _one(self, verb: str, *args: str, **params: Any) -> R:
         return self._record.read(await self._data(verb, *args, **params))
@@ -50,11 +50,11 @@ class Listed(Collection[R]):
         GatewayError when a page cannot be had; what came before it has been given out already.
         """
         operation = self._operation("list")
-        account = await self._wire.account() if not operation.template.startswith("/") else ""
+        account = await self._transport.account() if not operation.template.startswith("/") else ""
         if page_size:
             filters["PageSize"] = page_size
         request = operation.request(account, self._parents, filters)
-        async for row in rows(self._wire.ask, request, operation.rows, limit):
+        async for row in rows(self._transport.ask, request, operation.rows, limit):
             yield self._record.read(row)
 
 
@@ -87,7 +87,7 @@ class Deleted(Collection[R]):
     """A collection whose resources can be deleted."""
 
     async def delete(self, sid: str) -> None:
-        """Delete a resource. Raises NotFound when it is gone already."""
+        """Delete a resource. Raises NotFound when it is deleted already."""
         await self._data("delete", sid)
 
 
@@ -101,9 +101,9 @@ class MediaOf(Listed[r.Media], Fetched[r.Media], Deleted[r.Media]):
     async def content(self, sid: str) -> Download:
         """The bytes of one medium. Raises Unreadable when they are more than 25 MiB."""
         request = self._operation("fetch").request(
-            await self._wire.account(), (*self._parents, sid), {}
+            await self._transport.account(), (*self._parents, sid), {}
         )
-        return await download(self._wire, request.path.removesuffix(".json"))
+        return await download(self._transport, request.path.removesuffix(".json"))
 
 
 class Messages(
@@ -138,7 +138,7 @@ class Messages(
 
     def media(self, message_sid: str) -> MediaOf:
         """The media of one message."""
-        return MediaOf(self._wire, "messages.media", r.Media, message_sid)
+        return MediaOf(self._transport, "messages.media", r.Media, message_sid)
 
 
 class CallRecordings(
@@ -168,15 +168,15 @@ class Calls(Listed[r.Call], Fetched[r.Call], Created[r.Call], Updated[r.Call], D
 
     def recordings(self, call_sid: str) -> CallRecordings:
         """The recordings of one call."""
-        return CallRecordings(self._wire, "calls.recordings", r.Recording, call_sid)
+        return CallRecordings(self._transport, "calls.recordings", r.Recording, call_sid)
 
     def notifications(self, call_sid: str) -> CallNotifications:
         """What went wrong in one call."""
-        return CallNotifications(self._wire, "calls.notifications", r.Notification, call_sid)
+        return CallNotifications(self._transport, "calls.notifications", r.Notification, call_sid)
 
     def events(self, call_sid: str) -> CallEvents:
         """The requests that Twilio made for one call."""
-        return CallEvents(self._wire, "calls.events", r.CallEvent, call_sid)
+        return CallEvents(self._transport, "calls.events", r.CallEvent, call_sid)
 
 
 class Numbers(
@@ -223,7 +223,7 @@ class Queues(
 
     def members(self, queue_sid: str) -> Members:
         """The callers in one queue."""
-        return Members(self._wire, "queues.members", r.Member, queue_sid)
+        return Members(self._transport, "queues.members", r.Member, queue_sid)
 
     async def find(self, queue: str) -> r.Queue:
         """The queue of this name or SID: Twilio itself knows queues by SID only. Raises
@@ -251,7 +251,7 @@ class Usage(Listed[r.UsageRecord]):
 
     def span(self, name: str) -> Listed[r.UsageRecord]:
         """The records cut into spans: Daily, Monthly, Today, LastMonth, AllTime…"""
-        return Listed(self._wire, "usage.spans", r.UsageRecord, name)
+        return Listed(self._transport, "usage.spans", r.UsageRecord, name)
 
 
 class Participants(
@@ -261,18 +261,18 @@ class Participants(
     Updated[r.Participant],
     Deleted[r.Participant],
 ):
-    """Who is in one room, by call SID or label. `create` dials somebody in."""
+    """Who is in one conference, by call SID or label. `create` dials somebody in."""
 
 
 class Conferences(Listed[r.Conference], Fetched[r.Conference], Updated[r.Conference]):
-    """Conference rooms."""
+    """Conferences."""
 
     def participants(self, conference: str) -> Participants:
-        """Who is in one room, by its SID; to dial somebody in, its name will do."""
-        return Participants(self._wire, "conferences.participants", r.Participant, conference)
+        """Who is in one conference, by its SID; to dial somebody in, its name will do."""
+        return Participants(self._transport, "conferences.participants", r.Participant, conference)
 
     async def end(self, sid: str) -> r.Conference:
-        """End a room for everybody in it."""
+        """End a conference for everybody in it."""
         return await self._one("update", sid, Status="completed")
 
 
@@ -284,8 +284,8 @@ class Recordings(Listed[r.Recording], Fetched[r.Recording], Deleted[r.Recording]
         there yet: NotFound. Raises Unreadable when it is more than 25 MiB."""
         if form not in ("mp3", "wav"):
             raise UsageError(f"a recording comes as mp3 or wav, not as {form}")
-        request = self._operation("fetch").request(await self._wire.account(), (sid,), {})
-        return await download(self._wire, f"{request.path.removesuffix('.json')}.{form}")
+        request = self._operation("fetch").request(await self._transport.account(), (sid,), {})
+        return await download(self._transport, f"{request.path.removesuffix('.json')}.{form}")
 
 
 class Notifications(Listed[r.Notification], Fetched[r.Notification]):

@@ -1,4 +1,4 @@
-"""The guarded way out: notices by webhook and `http` steps, to addresses that rules name.
+"""Guarded HTTP client for addresses that rules name: notices by webhook and `http` steps.
 
 A rule's URL may be wrong, hostile, or built from a stranger's text. So the name is resolved once,
 every address it has is checked, and the connection goes to the address that was checked: a second

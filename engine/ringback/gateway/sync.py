@@ -1,4 +1,4 @@
-"""SyncGateway: the same gateway for scripts that are not async.
+"""Gateway for scripts that are not async.
 
     with SyncGateway.from_env() as gateway:
         for message in gateway.messages.list(to="+15551234567", limit=10):

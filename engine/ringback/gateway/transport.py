@@ -1,4 +1,4 @@
-"""Transport: one request, one attempt, one reply or one typed error.
+"""Transport of one request: one attempt, one reply or one typed error.
 
 Whether and when to repeat is for the caller to decide, who alone knows whether a second text would
 harm. https://www.twilio.com/docs/usage/api

@@ -1,6 +1,6 @@
-"""Wiring: pointing numbers and applications at a node, and putting back what was there before.
+"""Webhook set-up: points numbers and applications at a node, and puts back what was there before.
 
-What a number was told before is on disk before anything is changed, so that a crash at any moment
+The former values of a number are on disk before anything is changed, so that a crash at any moment
 leaves nothing that `restore` cannot undo. https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 """
 
@@ -138,7 +138,7 @@ async def set_on(gateway: Gateway, sid: str, values: Mapping[str, str]) -> None:
 async def drifted(gateway: Gateway, data: Path) -> list[str]:
     """What somebody changed on connected numbers since we set it: one line for each target.
 
-    Costs one read for each remembered target; a target that is gone is a line too. Raises the
+    Costs one read for each remembered target; a target that was deleted is a line too. Raises the
     gateway's errors.
     """
     memory = Memory(data)
@@ -147,7 +147,7 @@ async def drifted(gateway: Gateway, data: Path) -> list[str]:
         try:
             found = memory.drift(await look(gateway, entry.sid))
         except NotFound:
-            lines.append(f"{entry.name} ({entry.sid}) is gone")
+            lines.append(f"{entry.name} ({entry.sid}) was deleted")
             continue
         if found:
             names = ", ".join(change.name for change in found)
@@ -156,16 +156,16 @@ async def drifted(gateway: Gateway, data: Path) -> list[str]:
 
 
 class Memory:
-    """What targets were told before, in one file that is replaced as a whole and never half."""
+    """The former values of targets, in one file that is replaced as a whole and never half."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / FILE
         self.entries: dict[str, Entry] = self._read()
 
     def remember(self, targets: list[tuple[Target, Values]]) -> None:
-        """Keep what these targets are told now, on disk when this returns.
+        """Keep the values of these targets, on disk when this returns.
 
-        A target that is remembered already keeps its first memory: what it was told before us.
+        A target that is remembered already keeps what is remembered: its values before us.
         """
         for target, after in targets:
             known = self.entries.get(target.sid)
@@ -202,7 +202,7 @@ class Memory:
             return {}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise DataError(
-                f"{self._path} cannot be read ({error}): it holds what numbers were told before; "
+                f"{self._path} cannot be read ({error}): it holds the former values of numbers; "
                 "mend it, or move it away to give that up"
             ) from None
 

@@ -2,6 +2,7 @@
 receiver, run by uvicorn as a process."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ def example(language: str) -> str:
     return found.group(1)
 
 
+RINGBACK = [sys.executable, "-m", "ringback.cli.main"]
 FILES = {"main.py": example("python"), "rules/thanks.yaml": example("yaml")}
 SENDER = "+14155550123"
 
@@ -63,10 +65,15 @@ def test_the_example_takes_signed_webhooks_and_the_worker_answers(
     )
     assert "text us" in httpx.get(node.url.removesuffix("hooks")).json()
 
+    shell = [*RINGBACK, "-C", str(node.project), "simulate", "message", "from the shell"]
+    subprocess.run(shell, env=dict(node.environ), check=True, capture_output=True)
+    received = "select trust from events where type = 'message.received'"
+    node.until(lambda: node.ask(received) == [("signed",)] * 3)
+
     node.stop()
     lock = node.project / "data" / "worker.lock"
     assert lock.read_text() == "", "the worker has ended in order"
-    assert node.ask("select count(*) from log where route = 'message'", file="log.db") == [(2,)]
+    assert node.ask("select count(*) from log where route = 'message'", file="log.db") == [(3,)]
 
 
 def test_two_processes_on_one_data_folder_are_refused(make_node: Callable[..., Any]) -> None:

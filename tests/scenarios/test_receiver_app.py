@@ -1,5 +1,6 @@
 """The receiver as an ASGI application: mounted, behind a test client, with its lifespan."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from ringback.cli.http import post_webhook
 from ringback.errors import ConfigError, HeldError
 from ringback.receiver.app import application, create_app
 from ringback.store.log import LogReader, LogRow
@@ -125,6 +127,16 @@ async def test_another_spelling_of_our_part_of_the_path_is_another_path(
             "/hooks/twilio/message/",
         ):
             assert await post(client, path, BASE + path) == 404
+
+
+async def test_the_shell_finds_a_node_whose_public_address_has_a_path(
+    start_receiver: Any, receiver_settings: Any
+) -> None:
+    """A proxy cuts the path off in front of `serve`; `ringback simulate` has no proxy."""
+    receiver = await start_receiver(replace(receiver_settings, public_url=BASE + "/outside"))
+    settings = replace(receiver.settings, port=receiver.port)
+    form = list(FIELDS.items())
+    assert (await asyncio.to_thread(post_webhook, settings, "message", form))[0] == 200
 
 
 async def test_a_public_url_without_the_mount_point_is_refused_and_explained(

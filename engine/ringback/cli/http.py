@@ -18,7 +18,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Unanswered(RingbackError):
-    """Nobody answered at an address that somebody should listen at."""
+    """There was no answer at an address where a server should listen."""
 
     exit_code = 74
 
@@ -71,9 +71,18 @@ def post_webhook(
         raise ConfigError(
             ["no way to sign: set TWILIO_AUTH_TOKEN or RINGBACK_HOOK_SECRET, or run `ringback dev`"]
         )
-    # A public address with a path of its own: the proxy in front has cut or kept it; keep it here.
-    local += urlsplit(public).path
-    request = urllib.request.Request(local + path, urlencode(params).encode(), headers)
+    body = urlencode(params).encode()
+    # A public address with a path of its own: a proxy cuts it off in front of `serve`, and an
+    # application that mounts the receiver has it here too.
+    prefix = urlsplit(public).path
+    code, said = _post(local, path, body, headers)
+    if code == 404 and prefix:
+        code, said = _post(local, prefix + path, body, headers)
+    return code, said
+
+
+def _post(local: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+    request = urllib.request.Request(local + path, body, dict(headers))
     try:
         with _DIRECT.open(request, timeout=20) as answer:
             return answer.status, answer.read().decode("utf-8", "replace")

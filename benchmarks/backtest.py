@@ -30,26 +30,26 @@ START = datetime(2026, 3, 2, tzinfo=UTC)
 WORDS = ("hours?", "hello", "STOP", "start", "my sink leaks", "yes", "are you open today?", "help")
 
 
-def entry(number: int, dice: random.Random) -> Entry:
+def entry(number: int, rng: random.Random) -> Entry:
     """One row as it comes in life: a third are texts, the rest is news of texts and calls."""
-    person = f"+1415555{dice.randrange(5000):04d}"
+    person = f"+1415555{rng.randrange(5000):04d}"
     sid = f"{number:032x}"
     ours = "+12025550100"
     at = iso(START + timedelta(seconds=number * 3))
     route, fields = "message/status", {"MessageSid": f"SM{sid}", "From": ours, "To": person}
-    kind = dice.random()
+    kind = rng.random()
     if kind < 0.35:
         route = "message"
-        fields = {"MessageSid": f"SM{sid}", "From": person, "To": ours, "Body": dice.choice(WORDS)}
+        fields = {"MessageSid": f"SM{sid}", "From": person, "To": ours, "Body": rng.choice(WORDS)}
         fields |= {"NumMedia": "0", "SmsStatus": "received"}
     elif kind < 0.9:
-        fields["MessageStatus"] = dice.choice(("sent", "delivered", "delivered", "undelivered"))
+        fields["MessageStatus"] = rng.choice(("sent", "delivered", "delivered", "undelivered"))
         if fields["MessageStatus"] == "undelivered":
             fields["ErrorCode"] = "30003"
     else:
         route = "call/status"
         fields = {"CallSid": f"CA{sid}", "From": person, "To": ours, "Direction": "inbound"}
-        fields["CallStatus"] = dice.choice(("no-answer", "completed"))
+        fields["CallStatus"] = rng.choice(("no-answer", "completed"))
         fields["CallDuration"] = "20"
     body = urlencode({"AccountSid": "AC" + "1" * 32, **fields}).encode()
     kind_of_body = "application/x-www-form-urlencoded"
@@ -60,10 +60,10 @@ def write_log(path: Path, total: int) -> None:
     """A log of so many rows, always the same."""
     connection = connect_writer(path)
     migrate_log(connection)
-    dice = random.Random(7)
+    rng = random.Random(7)
     for start in range(0, total, 1000):
         connection.execute("BEGIN")
-        insert(connection, [entry(start + i, dice) for i in range(min(1000, total - start))])
+        insert(connection, [entry(start + i, rng) for i in range(min(1000, total - start))])
         connection.execute("COMMIT")
     connection.close()
 

@@ -46,9 +46,9 @@ def main() -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-")))
         project = folder / "idle"
-        for room in ("rules", "plugins"):
-            if (HERE.parent / room).is_dir():
-                shutil.copytree(HERE.parent / room, project / room)
+        for name in ("rules", "plugins"):
+            if (HERE.parent / name).is_dir():
+                shutil.copytree(HERE.parent / name, project / name)
         node = start_node(Bench(stack, folder, None), "idle")
         ready(node.port, request_of(1))
         time.sleep(options.seconds)

@@ -51,8 +51,8 @@ def works(server: Server) -> bool:
 def ringback(bench: Bench, with_worker: bool) -> Server:
     """The node: receiver, worker and this project's rules; or the receiver alone."""
     project = bench.folder / "project"
-    for room in ("rules", "plugins"):
-        shutil.copytree(HERE.parent / room, project / room)
+    for name in ("rules", "plugins"):
+        shutil.copytree(HERE.parent / name, project / name)
     words = [] if with_worker else ["--no-worker"]
     node = start_node(bench, "ringback", project=project, words=words)
     name = "ringback" if with_worker else "ringback, receiver"

@@ -53,7 +53,7 @@ rules:
     on: message.received
     if: event.body.keyword(['parking', 'garage'])
     do:
-      - reply: Behind the house
+      - reply: Behind the station
   - name: failures
     on: [message.failed, message.undelivered]
     if: event.error_class == 'recipient_unreachable'

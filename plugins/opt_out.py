@@ -48,15 +48,15 @@ def opt_out_word(text: str) -> str:
 def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
     """Let no other rule see these words, and answer START and HELP where Twilio does not."""
     word = opt_out_word(event.body)
-    wishes: list[Action] = []
+    actions: list[Action] = []
     if word == "STOP":
-        wishes.append(contact.remember("opted_out", "yes"))
+        actions.append(contact.remember("opted_out", "yes"))
     if word == "START":
-        wishes.append(contact.forget("opted_out"))
+        actions.append(contact.forget("opted_out"))
     text = {"START": config.started, "HELP": config.help}.get(word, "")
     if text and not answered_by_twilio(event, config):
-        wishes.append(reply(event, text))
-    return [*wishes, Stop(f"{word} is answered before all other rules")]
+        actions.append(reply(event, text))
+    return [*actions, Stop(f"{word} is answered before all other rules")]
 
 
 def answered_by_twilio(event: Event, config: Config) -> bool:

@@ -102,8 +102,8 @@ class Dev:
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     """`ringback dev` in a copy of this project, without any configuration."""
     project = tmp_path_factory.mktemp("project")
-    for room in ("rules", "plugins"):
-        shutil.copytree(ROOT / room, project / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("rules", "plugins"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "ringback.toml", project)
     running = Dev(project)
     yield running
@@ -172,16 +172,16 @@ def test_saving_a_rule_loads_it(dev: Dev) -> None:
     rule.write_text(
         "version: 1\nrules:\n  - name: parking\n    on: message.received\n"
         "    if: event.body.keyword('parking')\n    priority: 10\n    do:\n"
-        "      - reply: Behind the house.\n      - stop: answered\n"
+        "      - reply: Behind the station.\n      - stop: answered\n"
     )
     dev.until(lambda: dev.said("rules/parking.yaml: loaded"), "the rule was not loaded")
     said = dev.shell("simulate", "message", "--from", "+12025550151", "parking?")
-    assert re.findall(r"← \S+: (.*)  SM", said) == ["Behind the house."]
+    assert re.findall(r"← \S+: (.*)  SM", said) == ["Behind the station."]
     rule.write_text(rule.read_text().replace("event.body", "event.boddy"))
     dev.until(lambda: dev.said("not loaded, the old ones stay"), "the mistake was not noticed")
     assert dev.said("rules/parking.yaml:5:")
     said = dev.shell("simulate", "message", "--from", "+12025550152", "parking?")
-    assert "Behind the house." in said
+    assert "Behind the station." in said
     rule.unlink()
 
 
@@ -229,7 +229,7 @@ def test_a_second_dev_is_refused(dev: Dev) -> None:
 
 
 def test_end_leaves_nothing_behind(dev: Dev) -> None:
-    """SIGTERM ends dev with 0, and every process that it has started; the note is gone."""
+    """SIGTERM ends dev with 0, and every process that it has started; the note is removed."""
     family = dev.family()
     assert len(family) >= 3, "simulator, receiver and worker"
     assert dev.stop(signal.SIGTERM) == 0

@@ -43,7 +43,7 @@ url = "URL/pager"
 
 
 class World(ThreadingHTTPServer):
-    """Everybody outside who could be told; `paths` is who was."""
+    """Everybody outside who could be notified; `paths` is who was."""
 
     def __init__(self) -> None:
         paths = self.paths = list[str]()
@@ -81,7 +81,7 @@ def tell(
     project: Path, world: World, mail: socket.socket, *flags: str, all_out: int
 ) -> dict[str, Any]:
     """One text to `ringback dev`: its output, and what became of each action; `all_out` is how
-    many are told or shown at the end."""
+    many are reported or shown at the end."""
     url = f"http://127.0.0.1:{world.server_address[1]}"
     (project / "rules").mkdir()
     (project / "plugins").mkdir()

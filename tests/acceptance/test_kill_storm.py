@@ -92,14 +92,14 @@ def test_a_storm_of_kills_loses_and_doubles_nothing(
         RINGBACK_SETTLE_SECONDS="2",
     ).start()  # fmt: skip
     node.wait_ready()
-    dice = random.Random(SEED)
+    rng = random.Random(SEED)
     load = Load(node, box.facts["numbers"][0])
     with ThreadPoolExecutor(4) as pool:
         running = [pool.submit(load.run) for _ in range(4)]
         try:
             for _ in range(KILLS):
-                load.over.wait(dice.uniform(0.2, 1.5))
-                if dice.random() < 0.5:
+                load.over.wait(rng.uniform(0.2, 1.5))
+                if rng.random() < 0.5:
                     kill_worker(node)
                 else:
                     node.process.kill()

@@ -43,11 +43,11 @@ def test_killing_the_worker_loses_and_doubles_nothing(
     number = box.facts["numbers"][0]
     total = 1000
     done = threading.Event()
-    dice = random.Random(11)
+    rng = random.Random(11)
 
     def killer() -> None:
         for _ in range(5):
-            if done.wait(dice.uniform(0.5, 1.5)):
+            if done.wait(rng.uniform(0.5, 1.5)):
                 return
             try:
                 os.kill(node.worker_pid(), signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_killing_the_receiver_keeps_every_acknowledged_webhook(
         {"rules/all.yaml": RULES}, RINGBACK_TOTAL_PER_HOUR="0", RINGBACK_GATEWAY_RATE="150"
     )
     number = box.facts["numbers"][0]
-    dice = random.Random(12)
+    rng = random.Random(12)
     acknowledged: set[str] = set()
     index = iter(range(1_000_000))
 
@@ -106,7 +106,7 @@ def test_killing_the_receiver_keeps_every_acknowledged_webhook(
         node.start()
         with httpx.Client(timeout=10) as client, ThreadPoolExecutor(4) as pool:
             running = [pool.submit(send, client) for _ in range(4)]
-            threading.Event().wait(dice.uniform(0.3, 0.8))
+            threading.Event().wait(rng.uniform(0.3, 0.8))
             node.process.kill()
             node.process.wait()
             for each in running:

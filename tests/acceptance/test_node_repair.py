@@ -13,7 +13,7 @@ rules:
     on: message.received
     do:
       - reply: "Got ${{ event.body }}"
-  - name: told
+  - name: answered
     on: incident.opened
     do:
       - notify: "${{ event.field('Text') }}"
@@ -53,7 +53,9 @@ def test_texts_of_a_downtime_are_fetched_back_and_answered_once(
     assert repaired == [(sid, "confirmed") for sid in sids]
     over = "select 1 from incidents where kind = 'repair' and state = 'resolved'"
     node.until(lambda: node.ask(over))
-    node.until(lambda: node.ask("select 1 from actions where rule = 'told' and state = 'settled'"))
+    node.until(
+        lambda: node.ask("select 1 from actions where rule = 'answered' and state = 'settled'")
+    )
     late = {
         "MessageSid": sids[0], "SmsSid": sids[0], "From": "+14155554001",
         "To": box.facts["numbers"][0], "Body": "missed 1", "NumMedia": "0",

@@ -35,9 +35,9 @@ def node_with_secret(make_node: Callable[..., Any], box: Any) -> Any:
     ).start()
     node.wait_ready()
     number = box.facts["numbers"][0].replace("+", "%2B")
-    room = f"{node.environ['RINGBACK_PUBLIC_URL']}/twilio/~{SECRET}"
+    base = f"{node.environ['RINGBACK_PUBLIC_URL']}/twilio/~{SECRET}"
     box.http.post(
-        f"/_sim/numbers/{number}", json={"sms_url": f"{room}/message", "voice_url": f"{room}/call"}
+        f"/_sim/numbers/{number}", json={"sms_url": f"{base}/message", "voice_url": f"{base}/call"}
     ).raise_for_status()
     return node
 

@@ -46,7 +46,7 @@ def shell(node: Any, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def fill(place: Path) -> Path:
-    """Leave no room on the disk."""
+    """Leave no space on the disk."""
     ballast = place / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (65536, 4096, 1):
@@ -62,7 +62,7 @@ def test_pause_works_on_a_full_disk(
     make_node: Callable[..., Any], box: Any, small_disk: Path
 ) -> None:
     """It takes effect at once and says that a restart would undo it; a resume that cannot be noted
-    leaves it so. When there is room again, both are obeyed and noted."""
+    leaves it so. When there is space again, both are obeyed and noted."""
     data = small_disk / "data"
     slow = {"RINGBACK_DATA": str(data), "RINGBACK_SETTLE_SECONDS": "600"}
     node = make_node({"rules/all.yaml": RULES}, **slow).start()
@@ -85,7 +85,9 @@ def test_pause_works_on_a_full_disk(
     ballast.unlink()
     box.text("+12025550142", "one")
     node.until(lambda: count(data, "select 1 from actions where state = 'planned'"))
-    assert (data / "worker.lock").read_text() == worker, "the worker that was told still runs"
+    assert (data / "worker.lock").read_text() == worker, (
+        "the worker that got the command still runs"
+    )
     assert box.messages() == []
     assert httpx.get(f"{node.url}/readyz").status_code == 200
 

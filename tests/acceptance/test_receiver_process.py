@@ -114,7 +114,7 @@ def stored(folder: Path) -> list[str]:
 async def test_every_2xx_survives_kill_nine(folder: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     acked: set[str] = set()
     asked: set[str] = set()
     numbers = iter(range(1, 1 << 40))
@@ -123,7 +123,7 @@ async def test_every_2xx_survives_kill_nine(folder: Path) -> None:
         port = await asyncio.to_thread(process.ready)
         assert time.monotonic() - process.started < 10
         pouring = [asyncio.create_task(pour(port, numbers, acked, asked)) for _ in range(16)]
-        await asyncio.sleep(dice.uniform(0.1, 0.5))
+        await asyncio.sleep(rng.uniform(0.1, 0.5))
         process.popen.kill()
         await asyncio.gather(*pouring)
         process.end()

@@ -82,7 +82,7 @@ def test_an_old_event_meets_the_rules_of_today(node: Any, box: Any) -> None:
     shell(node, "rules", "reload")
 
     (dry,) = lines(node, "replay", sid)
-    assert [wish["params"].get("body") for wish in dry["wishes"]] == ["Better: hello", None]
+    assert [action["params"].get("body") for action in dry["wishes"]] == ["Better: hello", None]
     assert node.ask("select count(*) from events where source = 'replay'") == [(0,)]
 
     (sent,) = lines(node, "replay", uid, "--send")

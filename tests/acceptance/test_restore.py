@@ -104,7 +104,7 @@ def test_what_was_sent_after_a_backup_is_not_sent_again(
         box.text(person, "two")
         box.text(person, "two")
     sent(node, 8)
-    # A backup knows that it is one, however the node ended; a plain copy is told by its mark.
+    # A backup knows that it is one, however the node ended; a plain copy is known by its mark.
     assert node.stop(signal.SIGKILL if way == "backup" else signal.SIGTERM) in (0, -signal.SIGKILL)
     box.text(PEOPLE[5], "three")
     put_back(copies, node.project / "data", names)

@@ -208,17 +208,17 @@ def test_wrong_settings_change_nothing_and_are_named_once(node: Any) -> None:
 
 
 def test_a_hook_secret_is_rotated(node: Any) -> None:
-    """The old path is closed, the new one open, and the worker hands out the new one."""
+    """The old path is closed, the new one open, and the worker gives out the new one."""
     key = {"MATON_API_KEY": "mk" + OLD, "MATON_CONNECTION": "c1"}
     configure(node, RINGBACK_HOOK_SECRET=SECRETS[0], **key)
     node.start()
     node.wait_ready()
     worker = node.worker_pid()
-    rooms = [f"/twilio/~{secret}/message" for secret in SECRETS]
-    assert [post(node, "", "one", room) for room in rooms] == [200, 403]
+    paths = [f"/twilio/~{secret}/message" for secret in SECRETS]
+    assert [post(node, "", "one", path) for path in paths] == [200, 403]
     configure(node, RINGBACK_HOOK_SECRET=SECRETS[1], **key)
     hang_up(node)
-    assert [post(node, "", "two", room) for room in rooms] == [403, 200]
+    assert [post(node, "", "two", path) for path in paths] == [403, 200]
     wait_for_another(node, worker)
 
 
@@ -261,7 +261,7 @@ def test_rules_that_do_not_load_keep_the_worker_with_all_that_it_has(node: Any) 
 
 
 def test_a_node_ends_with_the_terminal_that_it_was_started_in(node: Any) -> None:
-    """The SIGHUP of a terminal that goes away is no wish to read settings."""
+    """The SIGHUP of a terminal that goes away does not ask for a reload."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)
     master, terminal = os.openpty()
     node.process = subprocess.Popen(

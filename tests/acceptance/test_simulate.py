@@ -24,7 +24,7 @@ rules:
     state: shadow
     if: event.body.keyword('parking')
     do:
-      - reply: Behind the house.
+      - reply: Behind the station.
   - name: line
     on: call.received
     do:

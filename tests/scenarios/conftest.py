@@ -276,7 +276,7 @@ def twilio(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Story]]:
-    """Begin a story in which nothing goes wrong by itself, unless it is told to: of the simulated
+    """Begin a story in which nothing goes wrong by itself, unless asked for: of the simulated
     project or of other `rules`, with some settings changed."""
     quiet()
     stories: list[Story] = []

@@ -37,7 +37,7 @@ RECORD = {
 
 
 class Lookups:
-    """A gateway that refuses with a status, so many times (None: until told otherwise), and then
+    """A gateway that refuses with a status, so many times (None: until that is changed), and then
     knows every text that it is asked for."""
 
     def __init__(self, status: int, refusals: int | None) -> None:
@@ -82,20 +82,20 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
     """However often it cannot be asked, the event is neither given up nor believed; the first
     answer decides."""
     monkeypatch.setattr(confirm, "AGAIN_SECONDS", 0.001)
-    told: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
+    proofs: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
 
     async def proof(uid: str, trust: str, why: str) -> None:
-        told.put_nowait((uid, trust, why))
+        proofs.put_nowait((uid, trust, why))
 
     lookups = Lookups(status, 9)
     async with lookups.open() as gateway:
         confirmer = Confirmer(gateway, ACCOUNT, lambda _: [], proof)
         confirmer.look(claim(1))
         async with asyncio.timeout(10):
-            assert await told.get() == ("evt_1", "confirmed", "")
+            assert await proofs.get() == ("evt_1", "confirmed", "")
         await confirmer.close()
     assert lookups.asked == 10
-    assert told.empty()
+    assert proofs.empty()
 
 
 async def test_more_claims_than_memory_holds_are_all_looked_up(

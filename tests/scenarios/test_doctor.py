@@ -230,8 +230,8 @@ def test_maton_set_ups(doctor: Doctor, twilio: dict[str, Any]) -> None:
     wrong = bad(doctor(**maton(twilio, MATON_API_KEY="nonsense")), "gateway")
     assert "MATON_API_KEY" in wrong["mend"]
     elsewhere = "c0ffee00-0000-4000-8000-000000000000"
-    gone = bad(doctor(**maton(twilio, MATON_CONNECTION=elsewhere)), "gateway")
-    assert "is not active" in gone["says"]
+    finding = bad(doctor(**maton(twilio, MATON_CONNECTION=elsewhere)), "gateway")
+    assert "is not active" in finding["says"]
     other = bad(doctor(**maton(twilio, TWILIO_ACCOUNT_SID="AC" + "9" * 32)), "gateway")
     assert "another account" in other["says"]
 
@@ -377,9 +377,9 @@ def test_the_gateways_clock_is_read_from_its_answers(offset: int, expected: int)
     async def skew(url: str) -> float:
         access = Credentials.direct("AC" + "0" * 32, "t" * 32, base_url=url)
         async with Gateway(access) as gateway:
-            told = await gateway.server_time()
-        assert told is not None
-        return time.time() - told
+            server = await gateway.server_time()
+        assert server is not None
+        return time.time() - server
 
     with Stranger(200, {}) as stranger:
         stranger.RequestHandlerClass.date_time_string = lambda self, *_: theirs  # type: ignore[attr-defined]

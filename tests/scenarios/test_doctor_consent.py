@@ -46,7 +46,7 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
 
 
 def test_whether_a_stop_comes_here(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two left by a text, one of them by Advanced Opt-Out; of two only a refused send has told, of
+    """Two left by a text, one of them by Advanced Opt-Out; of two only a refused send has shown, of
     a third a while ago, of a fourth when the STOP to another number was known; one came back."""
     assert findings(capsys) == []
     now = datetime.now(UTC)

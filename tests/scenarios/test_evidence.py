@@ -122,11 +122,11 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
     real_request, real_begin = sender.request_for, interpreter.begin
     broken: list[str] = []
 
-    def request_for(wish: Any, **rest: Any) -> Any:
+    def request_for(action: Any, **rest: Any) -> Any:
         if not broken:
-            broken.append(wish.kind)
+            broken.append(action.kind)
             raise TypeError("an unexpected None")
-        return real_request(wish, **rest)
+        return real_request(action, **rest)
 
     def begin_rule(rule: Any, event: Any, *rest: Any, **named: Any) -> Any:
         if event.body == "echo broken":
@@ -196,7 +196,7 @@ def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -
 def test_a_burst_beyond_memory_is_sent_without_a_pause(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What did not fit is fetched from the journal when there is room, as often as it takes."""
+    """What did not fit is fetched from the journal when there is space, as often as it takes."""
     monkeypatch.setattr(sender, "READY_LIMIT", 10)
     story = begin()
     for number in range(100):
@@ -275,8 +275,8 @@ def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
     story.twilio.hear("echo 2", BEN, OURS, "")
     story.start()
     story.run(story.clock.now + 900.0)
-    told = story.ask("select sender, source from events where type = 'message.received'")
-    assert told == [(BEN, "repair")]
+    events = story.ask("select sender, source from events where type = 'message.received'")
+    assert events == [(BEN, "repair")]
     assert [record.to for record in story.twilio.records.values()] == [ANN, BEN]
 
 
@@ -337,11 +337,11 @@ def test_a_record_that_cannot_be_read_holds_up_no_other(
     story = begin(replace(calm(), callback_lost=1.0))
     story.receive(story.text("echo 1", ANN))
     story.run(5.0)
-    (gone,) = story.twilio.records
+    (deleted,) = story.twilio.records
     take = story.twilio.take
 
     def take_but_one(request: Request, answer: Callable[[Answer], None]) -> None:
-        if gone not in request.path:
+        if deleted not in request.path:
             take(request, answer)
             return
         story.twilio.after(0.1, lambda: answer(error("not this one", origin="twilio")))

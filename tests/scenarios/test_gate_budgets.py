@@ -264,8 +264,8 @@ def test_a_pause_holds_everything_across_restarts_until_it_is_ended(begin: Begin
 
 
 def test_a_pause_holds_what_waits_for_its_turn_already(begin: Begin) -> None:
-    """From the moment at which the operator is told, no request leaves: not even one that was
-    about to, because the rate would let it out now."""
+    """From the answer to the operator on, no request leaves: not even one that was about to,
+    because the rate would let it out now."""
     story = begin(rules=RULES, gateway_rate=2.0)
     left: list[float] = []
     take = story.twilio.take

@@ -45,15 +45,15 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     story.start()
     story.run(1300.0)
     story.finish()
-    told = story.ask(
+    events = story.ask(
         "select i.uid, i.text, json_extract(e.fields, '$.Text'), json_extract(e.fields, '$.Key') "
         "= i.key, e.status from incidents i left join events e on e.subject_sid = i.uid "
         "and e.type = 'incident.opened' where i.kind = 'duplicate'",
     )
-    assert told
-    for _, text, said, same_key, status in told:
+    assert events
+    for _, text, said, same_key, status in events:
         assert (said, same_key, status) == (text, 1, "duplicate")
-    assert story.notices.count("incident.opened duplicate") == len(told)
+    assert story.notices.count("incident.opened duplicate") == len(events)
     assert story.ask("select count(*), count(distinct uid) from events where verdicts is null") == [
         (0, 0)
     ]
@@ -80,7 +80,7 @@ def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin
 def test_a_node_that_knows_nothing_answers_what_is_younger_than_15_minutes(
     begin: Begin, minutes: int, answers: int
 ) -> None:
-    """An earlier node answered a text, its data is gone. The text is fetched back by the next one,
+    """An earlier node answered a text, its data is lost. The text is fetched back by the next one,
     which answers again unless it starts late enough."""
     story = begin(rules=RULES)
     story.kill()  # before its first look: nothing is known

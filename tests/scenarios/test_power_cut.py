@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import pytest
 
-ROOM = Path(__file__).with_name("power")
+FOLDER = Path(__file__).with_name("power")
 CUTS = 1000
 ENTRIES = 1200
 SECTOR = 512
@@ -45,7 +45,7 @@ def recorder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "recorder.so"
         subprocess.run(
-            [compiler, "-shared", "-fPIC", "-O1", "-o", library, ROOM / "recorder.c", "-ldl"],
+            [compiler, "-shared", "-fPIC", "-O1", "-o", library, FOLDER / "recorder.c", "-ldl"],
             check=True,
         )
         yield library
@@ -56,7 +56,7 @@ def record(recorder: Path, folder: Path, synchronous: str) -> list[Op]:
     data, record_to = folder / "data", folder / "record"
     data.mkdir()
     subprocess.run(
-        [sys.executable, ROOM / "appender.py", data, synchronous, str(ENTRIES)], check=True,
+        [sys.executable, FOLDER / "appender.py", data, synchronous, str(ENTRIES)], check=True,
         env={
             **os.environ, "LD_PRELOAD": str(recorder), "RECORD_FOLDER": str(data),
             "RECORD_TO": str(record_to),

@@ -254,7 +254,7 @@ def test_a_hold_survives_the_worker_and_what_is_found_meanwhile(begin: Begin) ->
 
 
 def test_a_journal_that_was_thrown_away_is_noticed(begin: Begin) -> None:
-    """The log is read from its beginning then, and the rules wish for everything again."""
+    """The log is read from its beginning then, and the rules ask for everything again."""
     story = begin()
     story.receive(story.text("echo 1", PEOPLE[0]))
     story.run(100.0)

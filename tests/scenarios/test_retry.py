@@ -76,7 +76,7 @@ def test_what_a_restored_journal_does_not_know_is_not_sent_again_unasked(begin: 
 
 
 def test_a_person_may_take_as_long_as_they_like(begin: Begin) -> None:
-    """A yes to a draft of hours ago, or to what Twilio refused then, is a wish of now."""
+    """A yes to a draft of hours ago, or to what Twilio refused then, is a request of now."""
     story = begin(rules=RULES)
     story.receive(story.text("draft", ANN))
     story.run(5 * HOUR)

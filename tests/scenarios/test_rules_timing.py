@@ -1,8 +1,8 @@
 """Timing and overlap through restarts: the worker on real files, beside the bench as its model.
 
 The same texts at the same times go to both. The worker is ended and started again between any two
-steps, also between deciding what to do and doing it. What it wishes for must be what the bench
-wishes for, which lives in memory and never ends.
+steps, also between deciding what to do and doing it. What it does must be what the bench
+does, which lives in memory and never ends.
 """
 
 import asyncio
@@ -152,7 +152,7 @@ class World:
         await self.engine.sender.idle()
 
     async def end(self) -> None:
-        """End the worker, whatever it has on its hands."""
+        """End the worker, whatever is under way."""
         tasks = list(self.engine.queue._tasks)
         for task in tasks:
             task.cancel()
@@ -195,7 +195,7 @@ class World:
         await self.end()
         await self.boot()
 
-    def wishes(self) -> list[str]:
+    def actions(self) -> list[str]:
         """All notices that were planned, in order."""
         rows = self.journal.reader.execute(
             "SELECT json_extract(params, '$.text') FROM actions WHERE kind = 'notify' ORDER BY id"
@@ -209,7 +209,7 @@ class World:
 
 
 def modelled(ruleset: RuleSet, steps: Sequence[tuple[str, str, int]]) -> list[str]:
-    """What the bench wishes for."""
+    """What the bench does."""
     bench = Bench(ruleset)
     made: list[str] = []
     for who, body, seconds in steps:
@@ -221,7 +221,7 @@ def modelled(ruleset: RuleSet, steps: Sequence[tuple[str, str, int]]) -> list[st
 async def lived(
     folder: Path, ruleset: RuleSet, steps: Sequence[tuple[str, str, int]], plan: str
 ) -> list[str]:
-    """What the worker wishes for. `plan` says per step: `.` goes on, `r` restart, `c` crash."""
+    """What the worker does. `plan` says per step: `.` goes on, `r` restart, `c` crash."""
     world = World(folder, ruleset)
     await world.boot()
     try:
@@ -233,7 +233,7 @@ async def lived(
                 await world.wait(seconds)
             if what == "r":
                 await world.restart()
-        return world.wishes()
+        return world.actions()
     finally:
         await world.close()
 
@@ -276,7 +276,7 @@ STORY = [
     (BOB, "once", 0),
     (ANN, "x", 0),
 ]
-TOLD = [
+EXPECTED = [
     "asked",
     f"once {BOB}",
     "answer ok",
@@ -301,9 +301,9 @@ PLANS = [".", "r", "c", "rc", ".rc"]
 async def test_a_story_goes_the_same_way_however_often_the_worker_ends(
     tmp_path: Path, ruleset: RuleSet, plan: str
 ) -> None:
-    wishes = await lived(tmp_path, ruleset, STORY, plan)
-    assert wishes == TOLD
-    assert wishes == modelled(ruleset, STORY)
+    actions = await lived(tmp_path, ruleset, STORY, plan)
+    assert actions == EXPECTED
+    assert actions == modelled(ruleset, STORY)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -311,10 +311,10 @@ async def test_a_queue_goes_one_by_one_and_no_longer_than_its_max(
     tmp_path: Path, ruleset: RuleSet, plan: str
 ) -> None:
     steps = [(ANN, "queue 1", 0), (ANN, "queue 2", 0), (ANN, "queue 3", 0), (BOB, "queue 4", 0)]
-    wishes = await lived(tmp_path, ruleset, [*steps, ("", "", 60), ("", "", 60)], plan)
-    assert sorted(wishes[:2]) == ["queue 1 begins", "queue 4 begins"]
-    assert sorted(wishes[2:5]) == ["queue 1 ends", "queue 2 begins", "queue 4 ends"]
-    assert wishes[5:] == ["queue 2 ends"]
+    actions = await lived(tmp_path, ruleset, [*steps, ("", "", 60), ("", "", 60)], plan)
+    assert sorted(actions[:2]) == ["queue 1 begins", "queue 4 begins"]
+    assert sorted(actions[2:5]) == ["queue 1 ends", "queue 2 begins", "queue 4 ends"]
+    assert actions[5:] == ["queue 2 ends"]
 
 
 STEP = st.one_of(
@@ -330,10 +330,10 @@ def test_the_worker_does_what_the_model_does(
 ) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
-        wishes = asyncio.run(lived(folder, ruleset, steps, plan))
+        actions = asyncio.run(lived(folder, ruleset, steps, plan))
     finally:
         shutil.rmtree(folder)
-    assert sorted(wishes) == sorted(modelled(ruleset, steps))
+    assert sorted(actions) == sorted(modelled(ruleset, steps))
 
 
 SLOW = """
@@ -354,5 +354,5 @@ async def test_a_burst_that_waits_afterwards_takes_no_further_texts(
     path.write_text(SLOW)
     loaded = load_rules(path)
     steps = [(ANN, "a", 0), (ANN, "b", 0), ("", "", 5), (ANN, "c", 0), ("", "", 5), ("", "", 3600)]
-    wishes = await lived(tmp_path, RuleSet(loaded.rules, loaded.language), steps, plan)
-    assert wishes == ["got a+b", "got c", "later", "later"]
+    actions = await lived(tmp_path, RuleSet(loaded.rules, loaded.language), steps, plan)
+    assert actions == ["got a+b", "got c", "later", "later"]

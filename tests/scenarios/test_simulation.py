@@ -319,10 +319,10 @@ def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
     assert not blamed(SILENT, "bad")
     real = Settler.matching
 
-    def mixed(settler: Settler, wish: Any, records: Any, spans: Any) -> Any:
-        plain = [{**record, "messaging_service_sid": wish.messaging_service_sid}
+    def mixed(settler: Settler, action: Any, records: Any, spans: Any) -> Any:
+        plain = [{**record, "messaging_service_sid": action.messaging_service_sid}
                  for record in records]  # fmt: skip
-        return real(settler, wish, plain, spans)
+        return real(settler, action, plain, spans)
 
     monkeypatch.setattr(Settler, "matching", mixed)
     assert blamed(SILENT, "false_claim")

@@ -104,8 +104,8 @@ class _RecordedNotices(Notices):
     def __init__(self, noticed: Callable[[str], None]) -> None:
         self._noticed = noticed
 
-    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> str:
-        self._noticed(wish.text if isinstance(wish, Notify) else wish.url)
+    async def give(self, action: Notify | HttpRequest, event_uid: str) -> str:
+        self._noticed(action.text if isinstance(action, Notify) else action.url)
         return "recorded"
 
 

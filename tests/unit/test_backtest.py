@@ -143,7 +143,7 @@ async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
     report = await run(rows, THANKS)
     by_text = f"{THEIRS} opted out of {OURS} (text 'STOP', {iso(START)})"
     by_error = f"{THEIRS} opted out of {OURS} (error 21610, {iso(START + timedelta(minutes=200))})"
-    assert [(wish.action.body, wish.held) for wish in report.made] == [  # type: ignore[union-attr]
+    assert [(origin.action.body, origin.held) for origin in report.made] == [  # type: ignore[union-attr]
         ("Thanks for STOP", by_text),
         ("Thanks for hello", by_text),
         ("Thanks for START", ""),
@@ -153,7 +153,7 @@ async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
 
 
 async def test_shadow_rules_are_counted_apart(run: Callable[..., object]) -> None:
-    """What they wish stays in the house."""
+    """What they ask for is not carried out."""
     report = await run([text(0, "a")], THANKS.replace("do:", "state: shadow\n    do:"))
     assert report.done == []
     assert report.rules["thanks"].held == {"shadow": 1}
@@ -208,8 +208,8 @@ async def test_the_same_record_gives_the_same_report(run: Callable[..., object])
     assert len(first.made) > 20
 
 
-def wish(event: str, body: str, to: str = THEIRS) -> Origin:
-    """One wished text."""
+def origin(event: str, body: str, to: str = THEIRS) -> Origin:
+    """One text that a rule asked for."""
     return Origin(START, event, "r", SendMessage(to=to, body=body))
 
 
@@ -221,15 +221,21 @@ def done(event: str, body: str, to: str = THEIRS) -> Performed:
 
 def test_the_difference_to_what_was_done() -> None:
     """By event, kind, recipient and words; each occurrence counts."""
-    wished = (wish("e1", "a"), wish("e1", "b"), wish("e2", "a"), wish("e2", "a"), wish("e3", "a"))
-    report = Report(3, START, START, {}, wished, 0)
+    made = (
+        origin("e1", "a"),
+        origin("e1", "b"),
+        origin("e2", "a"),
+        origin("e2", "a"),
+        origin("e3", "a"),
+    )
+    report = Report(3, START, START, {}, made, 0)
     before = [done("e1", "a"), done("e2", "a"), done("e3", "a", to=OURS), done("e4", "a")]
     difference = compare(report, before)
     assert difference.same == 2
     assert [(each.event, each.identity[3]) for each in difference.added] == [
         ("e1", "b"), ("e2", "a"), ("e3", "a"),
     ]  # fmt: skip
-    assert [each.event for each in difference.gone] == ["e3", "e4"]
+    assert [each.event for each in difference.missing] == ["e3", "e4"]
 
 
 def journal(path: Path, states: Iterable[tuple[str, str, int | None, str]]) -> None:
@@ -298,7 +304,7 @@ async def test_the_command_prints_figures_and_differences(
 
 
 async def test_new_rules_may_be_a_whole_project(run: Callable[..., object], tmp_path: Path) -> None:
-    """With its own plugins; one that does not load is told and nothing is run."""
+    """With its own plugins; one that does not load is reported and nothing is run."""
     await run([text(0, "a")], THANKS)
     new = tmp_path / "new"
     (new / "plugins").mkdir(parents=True)

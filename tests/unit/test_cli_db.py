@@ -65,9 +65,9 @@ def test_check_names_what_is_missing(data: Path, capsys: pytest.CaptureFixture[s
     assert f"{data}: log.db sound" in capsys.readouterr().out
     (data / "journal.mark").write_text("{}")
     assert run(["db", "check"]) == 65
-    told = capsys.readouterr().err
-    assert f"{data / 'journal.db'}: is missing" in told
-    assert "`ringback db rebuild`" in told
+    shown = capsys.readouterr().err
+    assert f"{data / 'journal.db'}: is missing" in shown
+    assert "`ringback db rebuild`" in shown
     (data / "journal.db").touch()
     assert run(["db", "check"]) == 65
     assert "journal.db: is empty" in capsys.readouterr().err
@@ -96,7 +96,7 @@ def read_only(data: Path, tmp_path: Path) -> Iterator[Path]:
 def test_a_read_only_folder_is_not_called_damaged(
     read_only: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What cannot be read for want of a writable folder is told apart from what is damaged."""
+    """What cannot be read for want of a writable folder is not reported as damaged."""
     assert run(["--data", str(read_only), "db", "check"]) == 74
     assert "you cannot write into" in capsys.readouterr().err
     assert run(["--data", str(read_only), "db", "backup", str(tmp_path / "copy")]) == 74
@@ -145,9 +145,9 @@ def test_erase_of_what_is_not_known(data: Path, capsys: pytest.CaptureFixture[st
         assert run(["db", "erase", number, "--yes"]) == 0
         assert f"nothing was known about {number}" in capsys.readouterr().err
     assert run(["db", "erase", "+12025550142", "--yes"]) == 0
-    told = capsys.readouterr()
-    assert "log rows   1" in told.out
-    assert told.err == ""
+    shown = capsys.readouterr()
+    assert "log rows   1" in shown.out
+    assert shown.err == ""
 
 
 def test_erase_asks(

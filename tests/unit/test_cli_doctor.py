@@ -60,7 +60,7 @@ def findings(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str, str]]:
 
 
 def test_what_waits_for_a_person(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Parked actions are counted; of incidents those of the last day that are not over are told,
+    """Parked actions are counted; of incidents those of the last day that are not over are shown,
     five of them one by one."""
     assert findings(capsys) == []
     with closing(sqlite3.connect(project / "data" / "journal.db")) as journal:

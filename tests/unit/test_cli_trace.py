@@ -26,11 +26,11 @@ def traced(**fields: Any) -> str:
     return "\n".join(render(tree, {}))
 
 
-@pytest.mark.parametrize(("state", "told"), [("planned", 1), ("deferred", 1), ("settled", 0)])
-def test_when_a_waiting_action_is_due(state: str, told: int) -> None:
+@pytest.mark.parametrize(("state", "times"), [("planned", 1), ("deferred", 1), ("settled", 0)])
+def test_when_a_waiting_action_is_due(state: str, times: int) -> None:
     """An action that waits says until when; one that is done does not."""
     text = traced(state=state, due_at="2001-01-01T12:00:00.000Z", reason="tried again in 9 s")
-    assert text.count("not before 2001-01-01 ") == told
+    assert text.count("not before 2001-01-01 ") == times
     assert "tried again in 9 s" in text
     assert "not before" not in traced(state=state)
 

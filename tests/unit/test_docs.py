@@ -215,8 +215,8 @@ def test_commands_in_the_examples_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_examples_load(path: Path, tmp_path: Path) -> None:
     """Rule files and plugins in the manual are good, in a project of their own."""
-    for room in ("rules", "plugins"):
-        (tmp_path / room).mkdir()
+    for name in ("rules", "plugins"):
+        (tmp_path / name).mkdir()
     whole = [block for block in blocks(path, "yaml") if re.match(r"(#.*\n)*version:", block)]
     code = [b for b in blocks(path, "python") if "@rule" in b or "@hookimpl" in b]
     for number, (rules, plugin) in enumerate(_pairs(whole, code)):

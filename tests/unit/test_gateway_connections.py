@@ -136,7 +136,7 @@ async def test_waiting_ends_when_the_grant_fails_or_time_is_up(maton: Maton) -> 
 
 async def test_deleting_accepts_any_good_answer(maton: Maton) -> None:
     async with gateway(maton) as subject:
-        for answer in ((200, b"gone"), (204, b""), (200, {})):
+        for answer in ((200, b"lost"), (204, b""), (200, {})):
             maton.script[f"DELETE /connections/{ID}"] = [answer]
             await subject.connections.delete(ID)
         maton.script[f"DELETE /connections/{ID}"] = [(404, {"error": "no"})]

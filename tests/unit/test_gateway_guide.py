@@ -438,9 +438,9 @@ GUIDE: list[tuple[str, Work, str, str, list[tuple[str, str]]]] = [
     ),
     (
         "dial somebody in",
-        lambda g: g.conferences.participants("room 1/a").create(from_="+1555", to="+1666"),
+        lambda g: g.conferences.participants("team 1/a").create(from_="+1555", to="+1666"),
         "POST",
-        "Conferences/room%201%2Fa/Participants",
+        "Conferences/team%201%2Fa/Participants",
         [("From", "+1555"), ("To", "+1666")],
     ),
     (

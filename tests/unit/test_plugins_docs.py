@@ -118,7 +118,7 @@ WORDS = {
     "context": [name for name in public(Context) if name != "plugin"],
     "settled action": [name for name in public(SettledAction) if name != "uid"],
     "conversation": [
-        name for name in public(Conversation) if name not in ("event", "clock", "kept", "wishes")
+        name for name in public(Conversation) if name not in ("event", "clock", "kept", "planned")
     ],
     "ends of conversations": ["ConversationEnd", "NoAnswer", "Undelivered", "Left"],
     "types of functions": [*dict.fromkeys(registry.TYPE_WORDS.values())],

@@ -75,7 +75,7 @@ def test_each_hook_is_used_documented_and_tested(bundled: PluginSet, hook: str) 
 
 
 def test_hook_on_event(bundled: PluginSet) -> None:
-    """It sees every type of event, and what it returns is a wish like a rule's."""
+    """It sees every type of event, and what it returns is an action like a rule's."""
     on_event, ctx = caller(bundled, "on_event", "delivery_alerts")
     assert on_event(event=message_status("delivered"), ctx=ctx) is None
     notice = on_event(event=message_status("failed", error_code=20003), ctx=ctx)

@@ -30,7 +30,7 @@ def test_bind_hands_over_what_the_function_names() -> None:
 
 
 def test_complaints_find_what_nobody_can_fill() -> None:
-    """A typo is told with what was meant; a parameter with a default of its own is fine."""
+    """A typo is reported with what was meant; a parameter with a default of its own is fine."""
 
     def handler(evnt: str, fine: int = 1, *rest: str) -> None: ...
 

@@ -124,7 +124,7 @@ def test_what_runs_is_what_stands_in_the_file(load: Load, tmp_path: Path) -> Non
 
 
 def test_close_forgets_the_modules(load: Load) -> None:
-    """After a reload the old folder's modules are gone, and held functions still work."""
+    """After a reload the old folder's modules are unloaded, and held functions still work."""
     found = load({"greet.py": GOOD})
     name = found.plugins[0].module.__name__
     handler = found.specs[0].handler
@@ -291,7 +291,7 @@ def test_a_plugin_can_be_switched_off(load: Load) -> None:
 
 
 def test_a_table_for_no_plugin_is_a_typo(load: Load) -> None:
-    """`[plugins.gret]` is told, with the name that was probably meant."""
+    """`[plugins.gret]` is reported, with the name that was probably meant."""
     found = load({"greet.py": GOOD}, config={"gret": {"x": 1}})
     assert "[plugins.gret]" in found.problems[0].message
     assert found.problems[0].hint == "did you mean 'greet'?"
@@ -318,7 +318,7 @@ class Config(BaseModel):
 
 
 def test_config_is_validated_by_the_plugins_own_model(load: Load) -> None:
-    """Text becomes what the model says; what does not fit is told by key."""
+    """Text becomes what the model says; what does not fit is reported by key."""
     good = load({"greet.py": MODEL + GOOD}, config={"greet": {"limit": "5"}})
     assert good.plugins[0].config.limit == 5
     bad = load({"greet.py": MODEL + GOOD}, config={"greet": {"limit": "many", "url": 3}})

@@ -56,8 +56,10 @@ async def story(tmp_path: Path) -> Story:
     """Write a story into log and journal with the functions that the worker uses."""
     data = tmp_path / "data"
     log = Log.open(data / "log.db")
-    told = Story(data, *(REAL.uid(p) for p in ("evt", "run", "act", "evt")))
-    body = f"MessageSid={told.sid}&From=%2B12025550142&To=%2B15550001111&Body=hours%3F%1b&NumMedia="
+    story = Story(data, *(REAL.uid(p) for p in ("evt", "run", "act", "evt")))
+    body = (
+        f"MessageSid={story.sid}&From=%2B12025550142&To=%2B15550001111&Body=hours%3F%1b&NumMedia="
+    )
     log_id = await log.append(
         Entry(iso(START), "message", "signed", "webhook", "", "application/x-www-form-urlencoded",
               body.encode())
@@ -66,37 +68,38 @@ async def story(tmp_path: Path) -> Story:
     store = open_store(data, threaded=False)
     journal = store.journal
     event = Event(
-        uid=told.event, type="message.received", at=START, received_at=START, account_sid="AC1",
-        subject_sid=told.sid, sender=THEIRS, recipient=OURS, dedupe_key="one",
+        uid=story.event, type="message.received", at=START, received_at=START, account_sid="AC1",
+        subject_sid=story.sid, sender=THEIRS, recipient=OURS, dedupe_key="one",
         conversation=conversation_of(OURS, THEIRS),
     )  # fmt: skip
     verdicts = {"hours": "fired", "closed": "if:2", "other-number": "to"}
-    new_run = NewRun(told.run, told.event, "hours", "rev1", event.conversation, 0, iso(START))
+    new_run = NewRun(story.run, story.event, "hours", "rev1", event.conversation, 0, iso(START))
     matched = Matched(event, log_id, json.dumps(verdicts), (new_run,))
     await journal.write(lambda c: matching.record(c, [matched], log_id))
-    wish = NewAction(
-        uid=told.action, run_uid=told.run, event_uid=told.event, rule="hours", ordinal=0,
+    action = NewAction(
+        uid=story.action, run_uid=story.run, event_uid=story.event, rule="hours", ordinal=0,
         action=SendMessage(THEIRS, "9 to 5", sender=OURS), state="planned", reason="",
         planned_at=iso(START), conversation=event.conversation, collision_key="k", depth=1,
     )  # fmt: skip
-    await journal.runs.finish(RunStep(told.run, "done", "", [wish]), iso(START))
+    await journal.runs.finish(RunStep(story.run, "done", "", [action]), iso(START))
     stored = (await journal.actions.sendable(iso(START), 1, far="9"))[0]
     sent = iso(START + timedelta(seconds=1))
     await journal.attempts.open(stored, attempt_uid="att_1", tag="t" * 24, now=sent, boot="b")
     verdict = Verdict(
         "accepted", "accepted", "accepted by Twilio as queued", http_status=201,
-        remote_sid=told.reply_sid, status="queued",
+        remote_sid=story.reply_sid, status="queued",
     )  # fmt: skip
     await journal.attempts.close(stored, "att_1", verdict, sent)
     later = START + timedelta(seconds=2)
     delivered = Event(
-        uid=told.callback, type="message.delivered", at=later, received_at=later, account_sid="AC1",
-        subject_sid=told.reply_sid, sender=OURS, recipient=THEIRS, dedupe_key="two",
+        uid=story.callback, type="message.delivered", at=later, received_at=later,
+        account_sid="AC1", subject_sid=story.reply_sid, sender=OURS,
+        recipient=THEIRS, dedupe_key="two",
         conversation=event.conversation, status="delivered", tag="t" * 24,
     )  # fmt: skip
     await journal.write(lambda c: matching.record(c, [Matched(delivered, None, "{}")], None))
     store.close()
-    return told
+    return story
 
 
 @pytest.fixture
@@ -222,7 +225,7 @@ async def test_events_show_and_raw(
 async def test_events_tail_and_export(
     story: Story, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """tail follows for as long as it is told; export writes everything in order."""
+    """tail follows for as long as it is asked to; export writes everything in order."""
     assert run(["events", "tail", "--from-start", "--for", "0.3", "--json"]) == 0
     assert [row["uid"] for row in rows(capsys)] == [story.event, story.callback]
     assert run(["events", "export", str(tmp_path / "all.jsonl")]) == 0

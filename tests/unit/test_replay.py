@@ -95,7 +95,7 @@ def counts(project: Path) -> list[int]:
 
 
 def test_one_event_by_its_id_or_its_sid(project: Path) -> None:
-    """Verdicts and wishes, those of rules in shadow with the word for it; nothing is written."""
+    """Verdicts and actions, those of rules in shadow with the word for it; nothing is written."""
     for name in ("evt_1", f"SM{0:032x}"):
         (line,) = replay(name)
         assert line["event"] == "evt_1"
@@ -120,7 +120,7 @@ def test_what_came_before_counts(project: Path) -> None:
 
 
 def test_one_rule_alone(project: Path) -> None:
-    """The others have no say, and one that does not exist is told."""
+    """The others have no say, and one that does not exist is reported."""
     (line,) = replay("evt_1", "--rule", "hours")
     assert verdicts(line) == {"hours": "fired"}
     assert len(line["wishes"]) == 1  # type: ignore[arg-type]
@@ -129,11 +129,11 @@ def test_one_rule_alone(project: Path) -> None:
 
 
 def test_for_people(project: Path) -> None:
-    """The event, then each rule with its mark, its reason and its wish."""
+    """The event, then each rule with its mark, its reason and its action."""
     output = CliRunner().invoke(cli, ["replay", "evt_1"], catch_exceptions=False).output
     assert "“what hours?”" in output
     assert "├─ ✓ hours" in output
-    assert f"would wish send_message to {THEIRS}: We are open from 9 to 5." in output
+    assert f"would do send_message to {THEIRS}: We are open from 9 to 5." in output
     assert "(held back: shadow)" in output
     assert "└─ ✗ broken  line 1 of its conditions does not hold" in output
 

@@ -95,14 +95,14 @@ def test_what_is_no_rule_file_is_refused_by_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
     (tmp_path / "device.yaml").symlink_to("/dev/zero")
-    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "missing.yaml").symlink_to(tmp_path / "nowhere")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "notes.txt").write_text("not a rule file")
     (tmp_path / ".hidden.yaml").write_text("[")
     found = {Path(each.file).name: each.kind for each in load_rules(tmp_path).problems}
     assert found == {
         "large.yaml": "limit", "pipe.yaml": "file", "loop.yaml": "file", "device.yaml": "file",
-        "gone.yaml": "file",
+        "missing.yaml": "file",
     }  # fmt: skip
 
 

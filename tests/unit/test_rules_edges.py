@@ -81,7 +81,7 @@ def test_no_option_means_go_on(tmp_path: Path) -> None:
 
 def test_a_state_that_points_nowhere_fails_the_run(tmp_path: Path) -> None:
     it = rule(tmp_path, "wait: 5m")
-    for at in ([7], [0, "gone", 0], ["x"], [0, "do", 3]):
+    for at in ([7], [0, "missing", 0], ["x"], [0, "do", 3]):
         progress = resume(it, TEXT, FACTS, NOON, {"at": at, "wait": {}}, Wake())
         assert progress.end == "failed: the rule changed while this run waited"
 
@@ -117,15 +117,15 @@ def test_functions_of_plugins_that_cannot_be_used_are_problems(tmp_path: Path) -
 
 def test_a_python_rule_has_no_steps_and_needs_no_source(tmp_path: Path) -> None:
     words: dict[str, Any] = {"on": "message.received", "do": ["stop"]}
-    found = compile_rule(RuleSpec("a.b", print, words, str(tmp_path / "gone.py"), 5))
+    found = compile_rule(RuleSpec("a.b", print, words, str(tmp_path / "missing.py"), 5))
     assert isinstance(found, list)
     assert [(each.line, each.message) for each in found] == [(5, "a rule in Python has no `do`")]
     del words["do"]
-    made = compile_rule(RuleSpec("a.b", print, words, str(tmp_path / "gone.py"), 5))
+    made = compile_rule(RuleSpec("a.b", print, words, str(tmp_path / "missing.py"), 5))
     assert isinstance(made, Rule)
     namespace: dict[str, Any] = {}
     exec("def handler(event): return None", namespace)
-    again = compile_rule(RuleSpec("a.b", namespace["handler"], words, "gone.py", 5))
+    again = compile_rule(RuleSpec("a.b", namespace["handler"], words, "missing.py", 5))
     assert isinstance(again, Rule)
     assert again.rev != made.rev
 

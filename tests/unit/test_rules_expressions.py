@@ -105,11 +105,11 @@ def test_a_failure_does_not_matter_when_the_other_side_decides() -> None:
 def test_a_failing_past_is_a_fault_and_no_exception() -> None:
     class Broken(NoFacts):
         def message_count(self, conversation: str) -> int:
-            raise OSError("disk gone")
+            raise OSError("disk lost")
 
     program = LANGUAGE.compile("contact.message_count == 1")
     assert isinstance(program, Program)
-    assert program.evaluate(Scope(EVENT, Broken())) == Fault("disk gone")
+    assert program.evaluate(Scope(EVENT, Broken())) == Fault("disk lost")
 
 
 def test_has_on_a_field_is_refused_with_the_mend() -> None:

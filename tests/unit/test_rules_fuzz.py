@@ -75,26 +75,26 @@ BITS = [
 ]
 
 
-def mutate(text: str, dice: random.Random) -> str:
-    for _ in range(dice.randint(1, 4)):
-        at = dice.randrange(len(text) + 1)
-        size = dice.choice([1, 1, 2, 5, 20, 80])
-        kind = dice.randrange(6)
+def mutate(text: str, rng: random.Random) -> str:
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(text) + 1)
+        size = rng.choice([1, 1, 2, 5, 20, 80])
+        kind = rng.randrange(6)
         if kind == 0:
-            text = text[:at] + dice.choice(BITS) + text[at:]
+            text = text[:at] + rng.choice(BITS) + text[at:]
         elif kind == 1:
             text = text[:at] + text[at + size :]
         elif kind == 2:
-            text = text[:at] + dice.choice(BITS) + text[at + size :]
+            text = text[:at] + rng.choice(BITS) + text[at + size :]
         elif kind == 3:
-            text = text[:at] + text[at : at + size] * dice.randint(2, 30) + text[at + size :]
+            text = text[:at] + text[at : at + size] * rng.randint(2, 30) + text[at + size :]
         elif kind == 4:
             lines = text.split("\n")
-            dice.shuffle(lines) if dice.random() < 0.1 else lines.pop(dice.randrange(len(lines)))
+            rng.shuffle(lines) if rng.random() < 0.1 else lines.pop(rng.randrange(len(lines)))
             text = "\n".join(lines) or "\n"
         else:
-            other = dice.choice(SEEDS)
-            start = dice.randrange(len(other))
+            other = rng.choice(SEEDS)
+            start = rng.randrange(len(other))
             text = text[:at] + other[start : start + size] + text[at:]
     return text
 
@@ -115,12 +115,12 @@ def test_mutations_of_good_files_are_loaded_or_refused_with_a_place(tmp_path: Pa
     run(tmp_path, random.Random(20261122), ROUNDS)
 
 
-def run(tmp_path: Path, dice: random.Random, rounds: int) -> None:
+def run(tmp_path: Path, rng: random.Random, rounds: int) -> None:
     path = tmp_path / "fuzz.yaml"
     slowest = 0.0
     rejected = 0
     for number in range(rounds):
-        text = mutate(dice.choice(SEEDS), dice)
+        text = mutate(rng.choice(SEEDS), rng)
         path.write_bytes(text.encode("utf-8"))
         start = time.thread_time()
         loaded = load_rules([path])

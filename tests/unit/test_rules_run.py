@@ -174,8 +174,8 @@ def test_a_step_is_these_actions(tmp_path: Path, do: str, actions: list[Action])
         ("reject: busy", [Reject("busy")]),
         ("hangup", [Hangup()]),
         (
-            "dial: {conference: room, caller_id: +15550000009, timeout: 15}",
-            [Dial(conference="room", caller_id="+15550000009", timeout=15)],
+            "dial: {conference: team, caller_id: +15550000009, timeout: 15}",
+            [Dial(conference="team", caller_id="+15550000009", timeout=15)],
         ),
     ],
 )

@@ -197,9 +197,9 @@ def test_cases_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[st
     file = tmp_path / "rules" / "a.yaml"
     file.write_text(
         "version: 1\nrules:\n  - name: parking\n    on: message.received\n"
-        "    if: event.body.keyword('parking')\n    do:\n      - reply: Behind the house.\n"
+        "    if: event.body.keyword('parking')\n    do:\n      - reply: Behind the station.\n"
         "cases:\n  - name: somebody asks\n    given:\n      - text: parking?\n"
-        "    expect:\n      - reply: Behind the house.\n"
+        "    expect:\n      - reply: Behind the station.\n"
     )
     assert run(["test"]) == 0
     assert "✓ rules/a.yaml:9 somebody asks\n1 passed, 0 failed" in capsys.readouterr().out

@@ -68,14 +68,14 @@ async def fill(data: Path, days: int) -> None:
         started = NewRun(REAL.uid("run"), event.uid, "r", "1", event.conversation, 0, day(number))
         matched = Matched(event, log_id, '{"r": "fired"}', (started,))
         await journal.write(lambda c, m=matched, i=log_id: record(c, [m], i))  # type: ignore[misc]
-        wish = NewAction(
+        action = NewAction(
             uid=REAL.uid("act"), run_uid=started.uid, event_uid=event.uid, rule="r", ordinal=0,
             action=SendMessage(sender, f"answer {number}", sender=OURS), state="settled",
             reason="", planned_at=day(number), conversation=event.conversation,
             collision_key=f"k{number}", depth=1, settled_at=day(number),
         )  # fmt: skip
-        step = RunStep(wish.run_uid, "done", "", [wish], twiml="<x/>")
-        await journal.runs.finish(step, wish.planned_at)
+        step = RunStep(action.run_uid, "done", "", [action], twiml="<x/>")
+        await journal.runs.finish(step, action.planned_at)
     store.close()
     log.close()
 
@@ -197,8 +197,8 @@ async def test_erase_forgets_a_person(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run(["db", "erase", "+12025550101", "--yes", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert (row["log_rows"], row["events"], row["contacts"], row["consents"]) == (3, 3, 1, 1)
-    for gone in ("secret+number+1", "answer 1", "answer 5", "STOP please"):
-        assert holds(data, gone) == [], gone
+    for text in ("secret+number+1", "answer 1", "answer 5", "STOP please"):
+        assert holds(data, text) == [], text
     assert holds(data, "secret+number+4") == ["log.db"]
     with Questions(data) as asked:
         assert asked.find("+12025550101") == []

@@ -99,7 +99,7 @@ def test_a_caller_hears_our_answer(
 
 
 def test_each_test_gets_a_fresh_box(twilio_box: TwilioBox) -> None:
-    """What an earlier test did is gone."""
+    """Nothing of an earlier test is left."""
     assert twilio_box.inbox() == []
 
 

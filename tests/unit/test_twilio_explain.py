@@ -52,7 +52,7 @@ def kinds(seen: Refused, public_url: str = PUBLIC, **more: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("told", "public_url", "expected"),
+    ("webhook", "public_url", "expected"),
     [
         ("http://hooks.example.com/twilio/message", PUBLIC, ["scheme"]),
         (f"{PUBLIC}/twilio/message", "http://hooks.example.com", ["scheme"]),
@@ -69,31 +69,31 @@ def kinds(seen: Refused, public_url: str = PUBLIC, **more: object) -> list[str]:
     ],
 )  # fmt: skip
 def test_what_is_different_about_the_address(
-    told: str, public_url: str, expected: list[str]
+    webhook: str, public_url: str, expected: list[str]
 ) -> None:
-    assert kinds(refused(signed(told)), public_url) == expected
+    assert kinds(refused(signed(webhook)), public_url) == expected
 
 
 def test_hosts_and_prefixes_that_only_the_headers_know() -> None:
-    told = signed("https://other.example.org/edge/twilio/message")
-    seen = refused(told, x_forwarded_host="other.example.org", x_forwarded_prefix="/edge")
+    webhook = signed("https://other.example.org/edge/twilio/message")
+    seen = refused(webhook, x_forwarded_host="other.example.org", x_forwarded_prefix="/edge")
     assert kinds(seen) == ["host", "prefix"]
-    assert kinds(refused(told)) == ["unknown"]
+    assert kinds(refused(webhook)) == ["unknown"]
     known = ["https://other.example.org/edge/twilio/message#rc=3"]
-    assert kinds(refused(told), known_urls=known) == ["host", "prefix"]
+    assert kinds(refused(webhook), known_urls=known) == ["host", "prefix"]
 
 
 def test_the_mend_names_the_very_setting() -> None:
-    told = signed("http://hooks.example.com:8080/in/twilio/message")
+    webhook = signed("http://hooks.example.com:8080/in/twilio/message")
     (cause, *_) = explain(
-        refused(told, x_forwarded_prefix="/in"), public_url=PUBLIC, tokens={AC: (TOKEN,)}
+        refused(webhook, x_forwarded_prefix="/in"), public_url=PUBLIC, tokens={AC: (TOKEN,)}
     )
     assert cause.mend == "set RINGBACK_PUBLIC_URL to http://hooks.example.com:8080/in"
 
 
 def test_a_secret_in_the_path_is_not_shown() -> None:
-    told = signed(f"{PUBLIC}/twilio/~hush-hush/message/")
-    seen = refused(told, path="/twilio/~hush-hush/message")
+    webhook = signed(f"{PUBLIC}/twilio/~hush-hush/message/")
+    seen = refused(webhook, path="/twilio/~hush-hush/message")
     found = explain(seen, public_url=PUBLIC, tokens={AC: (TOKEN,)})
     assert [cause.kind for cause in found] == ["slash"]
     assert "hush" not in str(found[0])
@@ -114,8 +114,8 @@ QUERY = "b=1&a=x%20y&c="
     ],
 )
 def test_what_happened_to_the_query(arrived: str, expected: list[str]) -> None:
-    told = signed(f"{PUBLIC}/twilio/message?{QUERY}")
-    assert kinds(refused(told, query=arrived)) == expected
+    webhook = signed(f"{PUBLIC}/twilio/message?{QUERY}")
+    assert kinds(refused(webhook, query=arrived)) == expected
 
 
 @pytest.mark.parametrize("arrived", ["", "B=1&A=X%20Y&C="])
@@ -160,8 +160,8 @@ SPACED = changed(Body=" two words \n")
 def test_what_happened_to_the_form(
     sent: dict[str, str], arrived: dict[str, str], expected: list[str]
 ) -> None:
-    told = signed(f"{PUBLIC}/twilio/message", sent)
-    assert kinds(refused(told, fields=arrived)) == expected
+    webhook = signed(f"{PUBLIC}/twilio/message", sent)
+    assert kinds(refused(webhook, fields=arrived)) == expected
 
 
 def test_a_form_that_a_redirect_made_a_get() -> None:
@@ -171,30 +171,30 @@ def test_a_form_that_a_redirect_made_a_get() -> None:
 
 
 def test_two_things_at_once() -> None:
-    told = signed("http://hooks.example.com/twilio/message")
+    webhook = signed("http://hooks.example.com/twilio/message")
     arrived = {k: v for k, v in FIELDS.items() if v}
-    assert kinds(refused(told, fields=arrived)) == ["scheme", "blank-values"]
+    assert kinds(refused(webhook, fields=arrived)) == ["scheme", "blank-values"]
 
 
 def test_other_tokens() -> None:
-    told = refused(signed(f"{PUBLIC}/twilio/message", token=OTHER))
-    assert kinds(told) == ["unknown"]
+    webhook = refused(signed(f"{PUBLIC}/twilio/message", token=OTHER))
+    assert kinds(webhook) == ["unknown"]
     both = {AC: (TOKEN,), "AC" + "0b" * 16: (OTHER,)}
-    assert [c.kind for c in explain(told, public_url=PUBLIC, tokens=both)] == ["token"]
+    assert [c.kind for c in explain(webhook, public_url=PUBLIC, tokens=both)] == ["token"]
     rotated = {AC: (TOKEN, OTHER)}
-    assert [c.kind for c in explain(told, public_url=PUBLIC, tokens=rotated)] == ["none"]
+    assert [c.kind for c in explain(webhook, public_url=PUBLIC, tokens=rotated)] == ["none"]
     foreign = refused(
-        told.headers["x-twilio-signature"], fields=changed(AccountSid="AC" + "9" * 32)
+        webhook.headers["x-twilio-signature"], fields=changed(AccountSid="AC" + "9" * 32)
     )
     assert kinds(foreign) == ["account"]
-    assert [c.kind for c in explain(told, public_url=PUBLIC, tokens={AC: ()})] == ["token"]
+    assert [c.kind for c in explain(webhook, public_url=PUBLIC, tokens={AC: ()})] == ["token"]
 
 
 def test_a_json_body_that_was_changed() -> None:
     body = b'{"a": 1}'
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"
-    told = signed(f"{PUBLIC}/twilio/events?{query}", {})
-    seen = refused(told, "/twilio/events", query, None, b'{"a":1}')
+    webhook = signed(f"{PUBLIC}/twilio/events?{query}", {})
+    seen = refused(webhook, "/twilio/events", query, None, b'{"a":1}')
     assert kinds(seen) == ["body-hash"]
     elsewhere = signed(f"http://hooks.example.com/twilio/events?{query}", {})
     assert kinds(refused(elsewhere, "/twilio/events", query, None, body)) == ["scheme"]

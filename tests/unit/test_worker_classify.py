@@ -87,12 +87,12 @@ def test_bad_credentials_hold_the_action() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        errors.NotFound("gone", http_status=404, code=20404, origin="twilio"),
+        errors.NotFound("not found", http_status=404, code=20404, origin="twilio"),
         errors.BadRequest("not in progress", http_status=400, code=21220, origin="twilio"),
     ],
 )
 def test_ending_a_call_that_has_ended_is_done(error: errors.GatewayError) -> None:
-    """The wish has come true, whoever hung up."""
+    """The action has its effect, whoever hung up."""
     assert judged(error, kind="end_call", policy="natural").state == "settled"
 
 

@@ -114,9 +114,9 @@ def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path)
         )
         facts = JournalGateFacts(store.journal, store.log)
         gate = Gatekeeper(facts, settings, world.runtime)
-        wish = SendMessage(to="+15550000002", body="x")
+        action = SendMessage(to="+15550000002", body="x")
         action = StoredAction(
-            "act_1", "run_1", "evt_1", "r", wish.kind, "message", json.dumps(to_params(wish)),
+            "act_1", "run_1", "evt_1", "r", action.kind, "message", json.dumps(to_params(action)),
             "checked", "planned", "", "", "", iso(NOON), None, None, 0, "", "", 1,
         )  # fmt: skip
         world.wall += 24 * HOUR

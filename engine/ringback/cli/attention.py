@@ -36,7 +36,9 @@ async def matters(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
     still = [row for row in opened if row["subject_sid"] not in over]
     for row in still[:SHOWN]:
         says = f"{row['fields'].get('Text')} ({row['received_at']})"
-        yield Finding("incidents", WARN, says, f"`ringback trace {row['uid']}` shows who was told")
+        yield Finding(
+            "incidents", WARN, says, f"`ringback trace {row['uid']}` shows who heard of it"
+        )
     if len(still) > SHOWN:
         says = f"{len(still) - SHOWN} more of the last day"
         yield Finding("incidents", WARN, says, "`ringback events list --type 'incident.*'`")

@@ -92,9 +92,9 @@ def _lines(report: Any, difference: Any, price: float | None) -> Iterator[dict[s
             "held": dict(figures.held), "failed": dict(figures.failed),
             "why_not": dict(figures.why_not), "segments": figures.segments,
         }  # fmt: skip
-    for wish in difference.added if difference else report.done:
-        yield {"line": "only now" if difference else "now", **_wish(wish)}
-    for done in difference.gone if difference else ():
+    for origin in difference.added if difference else report.done:
+        yield {"line": "only now" if difference else "now", **_origin(origin)}
+    for done in difference.missing if difference else ():
         yield {"line": "only then", "rule": done.rule, "kind": done.kind, "params": done.params}
 
 
@@ -113,15 +113,15 @@ def _summary(report: Any, difference: Any, price: float | None) -> dict[str, Any
         found |= {
             "same": difference.same,
             "only_now": len(difference.added),
-            "only_then": len(difference.gone),
+            "only_then": len(difference.missing),
         }
     return found
 
 
-def _wish(wish: Any) -> dict[str, Any]:
+def _origin(origin: Any) -> dict[str, Any]:
     return {
-        "at": iso(wish.at), "rule": wish.rule, "kind": wish.action.kind,
-        "params": to_params(wish.action),
+        "at": iso(origin.at), "rule": origin.rule, "kind": origin.action.kind,
+        "params": to_params(origin.action),
     }  # fmt: skip
 
 
@@ -151,11 +151,11 @@ def _print(report: Any, difference: Any, price: float | None, examples: int) -> 
         return
     click.echo(
         f"against what was done then: {difference.same:,} the same, {len(difference.added):,} only "
-        f"now, {len(difference.gone):,} only then"
+        f"now, {len(difference.missing):,} only then"
     )
-    for wish in difference.added[:examples]:
-        _example("only now", "green", wish.rule, wish.action.kind, to_params(wish.action))
-    for done in difference.gone[:examples]:
+    for origin in difference.added[:examples]:
+        _example("only now", "green", origin.rule, origin.action.kind, to_params(origin.action))
+    for done in difference.missing[:examples]:
         _example("only then", "red", done.rule, done.kind, done.params)
 
 

@@ -67,7 +67,7 @@ class _Dev:
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
-        """Start both processes, stay until told to stop or one of them ends, stop both."""
+        """Start both processes, stay until a signal or one of them ends, stop both."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)

@@ -51,10 +51,10 @@ def init(folder: Path, bare: bool) -> None:
         Path(".env"): _ENV.format(secret=secrets.token_urlsafe(32)),
         Path(".gitignore"): _GITIGNORE,
     }
-    for room, pattern in (("rules", "*.yaml"), ("plugins", "*.py")):
-        (folder / room).mkdir(parents=True, exist_ok=True)
-        for source in [] if bare else sorted((starter() / room).glob(pattern)):
-            texts[Path(room, source.name)] = source.read_text("utf-8")
+    for name, pattern in (("rules", "*.yaml"), ("plugins", "*.py")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for source in [] if bare else sorted((starter() / name).glob(pattern)):
+            texts[Path(name, source.name)] = source.read_text("utf-8")
     texts[Path("rules", "rules.schema.json")] = json.dumps(json_schema(), indent=2) + "\n"
     for path, text in texts.items():
         target = folder / path

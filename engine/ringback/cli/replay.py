@@ -121,8 +121,8 @@ def _live(events: Iterable[Event], rule: str, may_duplicate: bool) -> Iterator[L
 
 
 def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterator[Line]:
-    """Let the events happen on a bench, and tell what each would have come to. Wishes of runs that
-    wait between two of them are told with the event that began the run."""
+    """Let the events happen on a bench, and show what each would have come to. Actions of runs that
+    wait between two of them stand with the event that began the run."""
     from ringback.project import Project
     from ringback.rules.engine.ruleset import RuleSet
     from ringback.store.queries import Questions
@@ -154,16 +154,16 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
             for key, name, why in report.failures
             if key == event.dedupe_key and (not rule or name == rule)
         }
-        wishes = [
+        actions = [
             {
-                "rule": wish.rule, "kind": wish.action.kind, "params": to_params(wish.action),
-                "held": wish.held, "put_off": wish.put_off,
+                "rule": origin.rule, "kind": origin.action.kind, "params": to_params(origin.action),
+                "held": origin.held, "put_off": origin.put_off,
             }
-            for wish in report.made
-            if wish.event == event.dedupe_key and (not rule or wish.rule == rule)
+            for origin in report.made
+            if origin.event == event.dedupe_key and (not rule or origin.rule == rule)
         ]  # fmt: skip
         verdicts |= {name: f"failed: {why}" for name, why in failed.items()}
-        yield {**_event(event), "rules": _rules(verdicts), "wishes": wishes}
+        yield {**_event(event), "rules": _rules(verdicts), "wishes": actions}
 
 
 def _event(event: Event) -> Line:
@@ -193,10 +193,10 @@ def _print(line: Line, as_json: bool) -> None:
         return
     if "replay" in line:
         click.echo(f"│  replayed as {line['replay']}")
-    wishes = list(line.get("wishes", ()))
+    actions = list(line.get("wishes", ()))
     rules = [*line["rules"]]
     names = {each["rule"] for each in rules}
-    hooks = dict.fromkeys(wish["rule"] for wish in wishes if wish["rule"] not in names)
+    hooks = dict.fromkeys(origin["rule"] for origin in actions if origin["rule"] not in names)
     rules += [{"rule": name, "fired": True, "verdict": "fired"} for name in hooks]
     if not rules:
         click.echo("└─ no rule listens to this type")
@@ -204,9 +204,9 @@ def _print(line: Line, as_json: bool) -> None:
         branch, stem = ("├─ ", "│  ") if number < len(rules) else ("└─ ", "   ")
         mark = style("✓", "green") if each["fired"] else style("✗", "yellow")
         click.echo(f"{branch}{mark} {cell(each['rule'])}{reason(each['verdict'])}")
-        for wish in wishes:
-            if wish["rule"] == each["rule"]:
-                said = cell(detail(wish["kind"], wish["params"]))
-                held = f"  (held back: {wish['held']})" if wish["held"] else ""
-                held = held or (f"  (put off: {wish['put_off']})" if wish["put_off"] else "")
-                click.echo(f"{stem}     would wish {wish['kind']} {said}".rstrip() + held)
+        for origin in actions:
+            if origin["rule"] == each["rule"]:
+                said = cell(detail(origin["kind"], origin["params"]))
+                held = f"  (held back: {origin['held']})" if origin["held"] else ""
+                held = held or (f"  (put off: {origin['put_off']})" if origin["put_off"] else "")
+                click.echo(f"{stem}     would do {origin['kind']} {said}".rstrip() + held)

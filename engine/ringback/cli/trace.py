@@ -81,8 +81,8 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
     ]
     event = public(tree["event"])
     event.pop("verdicts")
-    told = ("cause", "replays", "replayed", "answer")
-    return {"event": event, **{name: tree[name] for name in told}, "rules": rules}
+    links = ("cause", "replays", "replayed", "answer")
+    return {"event": event, **{name: tree[name] for name in links}, "rules": rules}
 
 
 def render(

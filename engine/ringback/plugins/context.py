@@ -55,11 +55,11 @@ class Contact:
         return self.facts.remembered(self.conversation, name) or default
 
     def remember(self, name: str, value: str) -> Remember:
-        """The wish to keep a value about them. Return it, like any action."""
+        """The action that keeps a value about them. Return it, like any action."""
         return Remember(self.conversation, name, value)
 
     def forget(self, name: str) -> Remember:
-        """The wish to drop a value about them. Return it, like any action."""
+        """The action that drops a value about them. Return it, like any action."""
         return Remember(self.conversation, name, None)
 
 

@@ -121,7 +121,7 @@ class Conversation:
     event: Event
     clock: TurnClock
     kept: list[Any] = field(default_factory=list)
-    wishes: list[Action] = field(default_factory=list)
+    planned: list[Action] = field(default_factory=list)
     _next: int = 0
 
     async def ask(
@@ -173,11 +173,11 @@ class Conversation:
 
     def tell(self, text: str, *, media: tuple[str, ...] = ()) -> None:
         """Text something, and wait for nothing."""
-        self.wishes.append(reply(self.event, text, media=media))
+        self.planned.append(reply(self.event, text, media=media))
 
     def do(self, *actions: Action) -> None:
-        """Wish for other actions on the way: a notice, a call, something to remember."""
-        self.wishes.extend(actions)
+        """Ask for other actions on the way: a notice, a call, something to remember."""
+        self.planned.extend(actions)
 
     def once(self, make: Callable[[], T]) -> T:
         """A value that may differ from one time to the next: made once and kept.

@@ -71,9 +71,9 @@ def resume(
     if heard.event is not None:
         entry["event"] = event_to(heard.event)  # type: ignore[assignment]
         after = heard.event.uid if heard.kind != "undelivered" else after
-    gone_on = {**state, "heard": [*state["heard"], entry], "after": after}
-    gone_on.pop("wait", None)
-    return _play(handler, event, ctx, gone_on)
+    resumed = {**state, "heard": [*state["heard"], entry], "after": after}
+    resumed.pop("wait", None)
+    return _play(handler, event, ctx, resumed)
 
 
 def _fresh(ctx: Context, after: str) -> dict[str, Any]:
@@ -138,14 +138,16 @@ def _turns(
             heard = answers[place]
             place += 1
             convo.clock.moment = heard.at
-            convo.wishes.clear()
+            convo.planned.clear()
     except StopIteration as done:
         if place < len(answers):
             raise _CodeChanged(f"it asked {asked[place]!r}, now it asks nothing") from None
-        actions = (*convo.wishes, *actions_of(done.value, plugin=ctx.plugin))
+        actions = (*convo.planned, *actions_of(done.value, plugin=ctx.plugin))
         return Progress(actions, None, {**state, "kept": convo.kept})
     except ConversationEnd as end:
-        return Progress(tuple(convo.wishes), None, {**state, "kept": convo.kept}, f"stopped: {end}")
+        return Progress(
+            tuple(convo.planned), None, {**state, "kept": convo.kept}, f"stopped: {end}"
+        )
 
 
 def _compare(before: str, now: str, state: Mapping[str, Any]) -> None:
@@ -165,7 +167,7 @@ def _asking(
     saved = {"due": iso(due), "types": list(LISTENS), "key": key}
     message: SendMessage = reply(convo.event, question.text, media=question.media)
     kept = {**state, "asked": asked, "kept": convo.kept, "wait": saved}
-    return Progress((*convo.wishes, message), Wait(due, LISTENS, key), kept)
+    return Progress((*convo.planned, message), Wait(due, LISTENS, key), kept)
 
 
 def _changed(

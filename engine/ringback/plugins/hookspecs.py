@@ -27,7 +27,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def on_event(event: Event, ctx: Context) -> Action | list[Action] | Any | None:
-    """See every event that rules may see, after it was recorded. Return wishes, as a rule does.
+    """See every event that rules may see, after it was recorded. Return actions, as a rule does.
 
     Sync or async, under the same time limit as a rule. Prefer `@rule` when one type of event is
     enough: it shows in the trace why it did not fire.
@@ -36,7 +36,7 @@ def on_event(event: Event, ctx: Context) -> Action | list[Action] | Any | None:
 
 @hookspec
 def on_settled(action: SettledAction, ctx: Context) -> Action | list[Action] | Any | None:
-    """Hear the end of an action: delivered, failed, refused or parked. Return wishes, or nothing.
+    """Hear the end of an action: delivered, failed, refused or parked. Return actions, or nothing.
 
     Called once for each action that leaves the states in which more may come. Sync or async.
     """

@@ -8,8 +8,8 @@
         bench = Bench.load("plugins/auto_reply.py")
         assert bench.react(sms("hours?")).texts == ["We are open Mon-Fri 9-17."]
 
-This page is a door, like `ringback` itself: what it names is loaded when it is used, because pytest
-opens it in every environment that Ringback is installed in.
+What this module names is loaded when it is used, as with `ringback` itself, because pytest imports
+it in every environment that Ringback is installed in.
 """
 
 from importlib import import_module

@@ -101,7 +101,7 @@ class Difference:
 
     same: int
     added: tuple[Origin, ...]
-    gone: tuple[Performed, ...]
+    missing: tuple[Performed, ...]
 
 
 class Backtest:
@@ -203,7 +203,7 @@ def _kind_of_hold(reason: str) -> str:
 
 def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
     """The events of the log in order, each once, since that moment (ISO; empty: from the start)."""
-    told = KnownEvents()
+    known = KnownEvents()
     place = _before(log, since) if since else 0
     while rows := log.after(place, BATCH):
         place = rows[-1].id
@@ -211,9 +211,9 @@ def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
             if row.received_at < since:
                 continue
             for number, event in enumerate(events_from(row, lambda: "")):
-                if told.under(event):
+                if known.under(event):
                     continue
-                told.add(event)
+                known.add(event)
                 yield replace(event, uid=f"evt_{row.id}_{number}")
 
 
@@ -229,13 +229,13 @@ def compare(report: Report, before: Iterable[Performed]) -> Difference:
             same += 1
         else:
             added.append(now)
-    gone: list[Performed] = []
+    missing: list[Performed] = []
     for each in reversed(then):  # the later ones of several are those that are missing now
         key = identity(each.event, each.kind, each.params)
         if left[key]:
             left[key] -= 1
-            gone.append(each)
-    return Difference(same, tuple(added), tuple(reversed(gone)))
+            missing.append(each)
+    return Difference(same, tuple(added), tuple(reversed(missing)))
 
 
 def identity(event: str, kind: str, params: dict[str, Any]) -> Identity:

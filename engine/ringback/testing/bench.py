@@ -40,7 +40,7 @@ class RunFailed(RingbackError):
 class Watch(Protocol):
     """Somebody who follows a bench over many events, as a backtest does.
 
-    With one, what a rule raises is told and not raised, and reactions leave out who waits.
+    With one, what a rule raises is reported and not raised, and reactions leave out who waits.
     """
 
     def dispatched(self, dispatch: Dispatch) -> None:

@@ -111,7 +111,7 @@ def _played(asked: Questions, event: Mapping[str, Any]) -> Played | None:
 
 
 def _notes(trace: Mapping[str, Any]) -> Iterator[str]:
-    """Why each rule did or did not fire, and what became of what it wished."""
+    """Why each rule did or did not fire, and what became of its actions."""
     for rule, verdict in (trace["event"]["verdicts"] or {}).items():
         yield f"{rule}: {verdict}"
     for run in trace["runs"]:

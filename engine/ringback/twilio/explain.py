@@ -1,7 +1,7 @@
 """Explanation of a signature that does not fit: the reading of the request that would, and the
 mend.
 
-The request is never accepted for it. Twilio signs the address that it was told, and the fields as
+The request is never accepted for it. Twilio signs the address that it was given, and the fields as
 it sent them; proxies, frameworks and wrong settings change either on the way. So this tries the
 changes that are common, fewest first, until one reading fits the signature that came.
 https://www.twilio.com/docs/usage/webhooks/webhooks-security
@@ -28,7 +28,7 @@ _SAYS = {
     ),
     "port": (
         "Twilio called another port than RINGBACK_PUBLIC_URL names",
-        "set RINGBACK_PUBLIC_URL to {base}, with exactly the port that Twilio was told",
+        "set RINGBACK_PUBLIC_URL to {base}, with exactly the port that Twilio was given",
     ),
     "host": (
         "Twilio called the host {host}, RINGBACK_PUBLIC_URL names another one",
@@ -63,7 +63,7 @@ _SAYS = {
         "stop the proxy or CDN from adding parameters for this path",
     ),
     "query-lost": (
-        "the query that Twilio was told got lost or changed on the way",
+        "the query that Twilio was given got lost or changed on the way",
         "let the proxy pass the query on ($is_args$args in nginx)",
     ),
     "blank-values": (
@@ -140,7 +140,7 @@ def explain(
     """The fewest causes that explain why the signature did not fit; `unknown` when none do.
 
     `tokens` maps accounts to their tokens (`""` for any account). `known_urls` are the addresses
-    that Twilio was told, when somebody knows them: they help where the way there is rewritten.
+    that Twilio was given, when somebody knows them: they help where the way there is rewritten.
     `most` bounds the readings that are tried, some 100,000 a second. The
     answer is for the log and for `doctor`: no token and no expected signature is in it.
     """
@@ -254,7 +254,7 @@ def _unknown(seen: Refused, tokens: Mapping[str, tuple[str, ...]]) -> Cause:
         "unknown",
         "no reading of the request fits: it is forged, signed with another auth token"
         + (f" of {seen.account}" if seen.account else "")
-        + ", or changed on the way in a way that cannot be told",
+        + ", or changed on the way in a way that cannot be known",
         "compare TWILIO_AUTH_TOKEN with the primary token in Twilio's console (API keys and the "
         "Maton key do not verify webhooks), and RINGBACK_PUBLIC_URL with the address set at Twilio",
     )

@@ -16,17 +16,17 @@ async def main(folder: Path, synchronous: str, entries: int) -> None:
     log.writer._connection.execute(f"pragma synchronous = {synchronous}")
     log.writer._connection.execute(f"pragma journal_size_limit = {writer.WAL_BYTES}")
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    dice = random.Random(7)
+    rng = random.Random(7)
 
     async def append(number: int) -> None:
-        body = f"{number:06d}:".encode() + dice.randbytes(dice.randrange(20, 2000))
+        body = f"{number:06d}:".encode() + rng.randbytes(rng.randrange(20, 2000))
         stamp = "2026-01-01T00:00:00.000Z"
         await log.append(Entry(stamp, "message", "signed", "webhook", "", "form", body))
         os.write(acks, f"{number:06d}\n".encode())
 
     number = 0
     while number < entries:
-        burst = dice.choice((1, 1, 2, 5, 20))
+        burst = rng.choice((1, 1, 2, 5, 20))
         await asyncio.gather(*(append(number + offset) for offset in range(burst)))
         number += burst
     os._exit(0)  # no orderly close: the cuts are what ends it

@@ -176,8 +176,8 @@ def _overlap(rule: Rule, others: Sequence[str]) -> str:
 def _without(uids: Sequence[str], cancels: Collection[tuple[str, str]]) -> Sequence[str]:
     if not cancels:
         return uids
-    gone = {uid for uid, _ in cancels}
-    return [uid for uid in uids if uid not in gone]
+    cancelled = {uid for uid, _ in cancels}
+    return [uid for uid in uids if uid not in cancelled]
 
 
 @lru_cache(maxsize=4096)

@@ -34,9 +34,9 @@ class Template:
     def render(self, scope: Scope) -> str | Fault:
         """The text in this scope, cut to the cap; a `Fault` when an expression fails."""
         rendered: list[str] = []
-        room = self.cap
+        left = self.cap
         for part in self.parts:
-            if room <= 0:
+            if left <= 0:
                 break
             if isinstance(part, str):
                 text = part
@@ -45,8 +45,8 @@ class Template:
                 if isinstance(value, Fault):
                     return Fault(f"${{{{ {part.source.strip()} }}}}: {value.message}")
                 text = as_text(value)
-            rendered.append(text[:room])
-            room -= len(text)
+            rendered.append(text[:left])
+            left -= len(text)
         return "".join(rendered)
 
     def render_list(self, scope: Scope) -> list[str] | Fault:

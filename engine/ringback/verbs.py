@@ -7,7 +7,7 @@ A plugin adds a verb of its own with `register_verb`. https://www.twilio.com/doc
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ class Hangup(VoiceVerb):
 
 Verb = Say | Play | Pause | Enqueue | Gather | Record | Dial | Redirect | Reject | Hangup
 
-OUR_VERBS = (Say, Play, Pause, Enqueue, Gather, Record, Dial, Redirect, Reject, Hangup)
+OUR_VERBS: tuple[type[Any], ...] = get_args(Verb)
 VERBS: dict[str, type[Any]] = {cls.verb: cls for cls in OUR_VERBS}
 _SPELT: dict[type[Any], tuple[tuple["Field[Any]", Twiml], ...]] = {}
 

@@ -1,81 +1,20 @@
 """An action kind and a voice verb from outside, from a rule file to the wire and back.
 
-A plugin brings both: real processes, real HTTP, and a simulated Twilio that checks the requests and
-reads the TwiML.
+The plugin of the manual brings both: real processes, real HTTP, and a simulated Twilio that checks
+the requests and reads the TwiML.
 """
 
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 ANN = "+12025550142"
 TEMPLATE = "HX" + "5e" * 16
 
-PLUGIN = '''
-"""Texts from an approved template, and a text to somebody who is on the phone."""
-
-from dataclasses import dataclass, field
-from typing import ClassVar
-
-from ringback import SendMessage, answer, hookimpl
-from ringback.action_kinds import ActionKind, register_kind, sender_of
-from ringback.twilio.rest import Given, Request, build, path
-from ringback.verbs import VoiceVerb, register_verb, twiml
-
-
-@dataclass(frozen=True, slots=True)
-class SendTemplate(SendMessage):
-    """A text that Twilio writes from a template."""
-
-    kind: ClassVar[str] = "send_template"
-    template: str = ""
-
-
-register_kind(
-    ActionKind(
-        "send_template", SendTemplate, "message", "messages", whom="to", identity=("template",),
-        step="template", trace="to {to}: template {template}",
-    )
-)
-
-
-@build.register
-def _request(action: SendTemplate, given: Given) -> Request:
-    form = (
-        ("To", action.to), ("From", sender_of(action, given.sender)),
-        ("ContentSid", action.template), ("StatusCallback", given.callback_url),
-    )
-    return Request("POST", path(given.account_sid, "Messages"), form, "messages", ("SM", "MM"))
-
-
-@dataclass(frozen=True, slots=True)
-class Sms(VoiceVerb):
-    """Text somebody from within a call. https://www.twilio.com/docs/voice/twiml/sms"""
-
-    verb: ClassVar[str] = "sms"
-    text: str = field(metadata=twiml(place="text", least=1, most=1600))
-    to: str = field(default="", metadata=twiml("to"))
-
-
-register_verb(Sms)
-
-
-def template(event, name: str, to: str = ""):
-    """Send a template."""
-    return SendTemplate(to=to or event.theirs, template=name)
-
-
-def sms(event, text: str, to: str = ""):
-    """Text whoever is on the phone."""
-    return answer(event, Sms(text, to))
-
-
-@hookimpl
-def register_steps(register):
-    register("template", template, plain="name")
-    register("sms", sms, plain="text")
-'''
+MANUAL = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text("utf-8")
+PLUGIN = MANUAL[MANUAL.index("# plugins/templates.py") :].partition("```")[0]
 
 RULES = f"""
 version: 1
@@ -120,7 +59,7 @@ def test_both_go_from_a_rule_file_to_the_wire_and_back(
     make_node: Callable[..., Any], box: Any
 ) -> None:
     """The kind is created, reported and settled like our own; the verb is spoken in its place."""
-    node = make_node({"rules/own.yaml": RULES, "plugins/own.py": PLUGIN}).start()
+    node = make_node({"rules/own.yaml": RULES, "plugins/templates.py": PLUGIN}).start()
     node.wait_ready()
     assert "2 passed" in shell(node, "test")
 

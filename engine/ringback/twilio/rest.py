@@ -93,6 +93,11 @@ class Given:
     callback_url: str = ""
     seconds_left: int = 0
 
+    @property
+    def callback(self) -> list[tuple[str, str]]:
+        """The parameter that asks for status callbacks, where there is an address for them."""
+        return [("StatusCallback", _absolute(self.callback_url))] if self.callback_url else []
+
 
 def request_for(
     action: Action,
@@ -140,8 +145,7 @@ def _message(action: SendMessage, given: Given) -> Request:
     if action.body:
         form.append(("Body", action.body))
     form += [("MediaUrl", _absolute(url)) for url in action.media]
-    if given.callback_url:
-        form.append(("StatusCallback", _absolute(given.callback_url)))
+    form += given.callback
     if given.seconds_left > 0 and "ValidityPeriod" not in action.extra:
         form.append(("ValidityPeriod", str(min(given.seconds_left, MAX_VALIDITY))))
     return Request(
@@ -167,8 +171,8 @@ def _call(action: PlaceCall, given: Given) -> Request:
         form.append(("Twiml", _inline(action.verbs)))
     elif "ApplicationSid" not in action.extra:
         raise UsageError("call: nothing to run; give something to say, or the url of TwiML")
-    if given.callback_url:
-        form.append(("StatusCallback", _absolute(given.callback_url)))
+    if given.callback:
+        form += given.callback
         form += [("StatusCallbackEvent", event) for event in CALL_EVENTS]
     form.append(("Timeout", str(min(max(action.timeout, 1), 600))))
     return Request(

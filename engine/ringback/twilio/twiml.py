@@ -67,20 +67,22 @@ def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> Non
     nouns: list[str] = []
     for item, how in spelt(type(verb)):
         value = getattr(verb, item.name)
+        if how.place == "noun":
+            nouns.append(item.name)
+        if value == item.default:
+            continue
         if how.place == "verbs":
             _inside(element, verb, value, absolute)
             continue
         text = _text(verb, item.name, value, how, absolute)
         if text:
             given.add(item.name)
-        if how.place == "text":
-            element.text = text or None
-        elif how.place == "noun":
-            nouns.append(item.name)
-            if text:
-                ElementTree.SubElement(element, how.name).text = text
-        elif value != item.default:
+        if how.place == "attribute":
             element.set(how.name, text)
+        elif how.place == "text":
+            element.text = text or None
+        elif text:
+            ElementTree.SubElement(element, how.name).text = text
     if nouns and len(given.intersection(nouns)) != 1:
         raise UsageError(f"{verb.verb}: needs exactly one of {_listed(nouns, 'and')}")
     if verb.either and not given.intersection(verb.either):

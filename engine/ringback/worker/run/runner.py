@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ringback.actions import Action
+from ringback.actions import Action, AnswerCall
 from ringback.config import Settings
 from ringback.errors import PluginError, RingbackError
 from ringback.events import Event
@@ -243,7 +243,7 @@ class Runner:
         late = [
             item
             for item in planned.actions
-            if item.state == "settled" and item.action.kind in ("answer_call", "enqueue_call")
+            if item.state == "settled" and isinstance(item.action, AnswerCall)
         ]
         for item in late:
             await self._journal.actions.reopen_answer(item.uid)

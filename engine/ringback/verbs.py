@@ -51,7 +51,10 @@ class VoiceVerb:
 
 @dataclass(frozen=True, slots=True)
 class Say(VoiceVerb):
-    """Speak a text to the caller. https://www.twilio.com/docs/voice/twiml/say"""
+    """Speak a text to the caller.
+
+    https://www.twilio.com/docs/voice/twiml/say
+    """
 
     verb: ClassVar[str] = "say"
     prompt: ClassVar[bool] = True

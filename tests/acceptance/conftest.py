@@ -23,7 +23,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 RINGBACK = [sys.executable, "-m", "ringback.cli.main"]
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Lines:

@@ -150,8 +150,9 @@ def _expect_some(data: Path, what: str) -> None:
 
 
 def _expect_readable(data: Path) -> None:
-    """Raise StorageError for a folder that is read-only, when a database in it has no index of its
-    write-ahead log: SQLite makes that even to read. https://www.sqlite.org/wal.html#read_only_databases
+    """Raise StorageError for a read-only folder whose database lacks the index of its log.
+
+    SQLite makes that even to read. https://www.sqlite.org/wal.html#read_only_databases
     """
     from ringback.store import backup
     from ringback.store.sqlite import connect_reader

@@ -354,7 +354,10 @@ async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
 
 
 def sqlite_finding(version: str) -> Finding:
-    """What a version of SQLite means for a node. https://www.sqlite.org/wal.html"""
+    """What a version of SQLite means for a node.
+
+    https://www.sqlite.org/wal.html
+    """
     parts = tuple(int(part) for part in version.split(".")[:3])
     fixed = parts >= (3, 51, 3) or (3, 50, 7) <= parts < (3, 51) or (3, 44, 6) <= parts < (3, 45)
     if parts < (3, 35):

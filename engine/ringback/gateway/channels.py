@@ -50,7 +50,10 @@ class WebhookTable(_Table):
 
 
 class PagerDutyTable(_Table):
-    """An Events API v2 integration. https://developer.pagerduty.com/docs/events-api-v2"""
+    """An Events API v2 integration.
+
+    https://developer.pagerduty.com/docs/events-api-v2
+    """
 
     kind: Literal["pagerduty"]
     routing_key: str = Field(min_length=1)

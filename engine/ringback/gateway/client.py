@@ -61,7 +61,7 @@ class Gateway(Transport):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, *, runtime: Runtime = REAL) -> Self:
-        """The gateway that environment variables describe: MATON_API_KEY, TWILIO_ACCOUNT_SID, …
+        """The gateway that environment variables such as TWILIO_ACCOUNT_SID describe.
 
         Raises ConfigError when they name no credentials.
         """

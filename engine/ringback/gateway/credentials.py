@@ -191,7 +191,10 @@ class Credentials(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Maton(Credentials):
-    """Through Maton with a Bearer key: its connection says which account. https://maton.ai"""
+    """Through Maton with a Bearer key: its connection says which account.
+
+    https://maton.ai
+    """
 
     name = "maton"
     way = "through Maton"

@@ -55,7 +55,7 @@ class Account(Record):
 
 @dataclass(frozen=True, slots=True)
 class Message(Record):
-    """A text, sent or received. https://www.twilio.com/docs/messaging/api/message-resource"""
+    """A text, sent or received (https://www.twilio.com/docs/messaging/api/message-resource)."""
 
     sid: str = ""
     date_sent: datetime | None = None
@@ -99,7 +99,7 @@ class Feedback(Record):
 
 @dataclass(frozen=True, slots=True)
 class Call(Record):
-    """A call. `duration` is in seconds. https://www.twilio.com/docs/voice/api/call-resource"""
+    """A call; `duration` is in seconds (https://www.twilio.com/docs/voice/api/call-resource)."""
 
     sid: str = ""
     start_time: datetime | None = None

@@ -1,4 +1,4 @@
-"""Resources of the REST API as Python objects: `gateway.messages`, `gateway.calls`, …
+"""Resources of the REST API as Python objects, such as `gateway.messages`.
 
 Parameters go by Twilio's names in Python's spelling: `status_callback=`, `from_=`, `media_url=[…]`,
 `date_sent_after=`. The catalogue knows them all and refuses the others before a byte leaves.
@@ -113,7 +113,10 @@ class Messages(
     Updated[r.Message],
     Deleted[r.Message],
 ):
-    """Texts. https://www.twilio.com/docs/messaging/api/message-resource"""
+    """Texts.
+
+    https://www.twilio.com/docs/messaging/api/message-resource
+    """
 
     async def create(self, **params: Any) -> r.Message:
         """Send a text: `to`, one of `from_` and `messaging_service_sid`, one of `body`,
@@ -160,7 +163,10 @@ class CallEvents(Listed[r.CallEvent]):
 
 
 class Calls(Listed[r.Call], Fetched[r.Call], Created[r.Call], Updated[r.Call], Deleted[r.Call]):
-    """Calls. https://www.twilio.com/docs/voice/api/call-resource"""
+    """Calls.
+
+    https://www.twilio.com/docs/voice/api/call-resource
+    """
 
     async def end(self, sid: str) -> r.Call:
         """Hang up: a call that rings, waits or talks is over after this."""
@@ -205,7 +211,10 @@ class Applications(
     Updated[r.Application],
     Deleted[r.Application],
 ):
-    """Sets of webhook addresses. https://www.twilio.com/docs/usage/api/applications"""
+    """Sets of webhook addresses.
+
+    https://www.twilio.com/docs/usage/api/applications
+    """
 
 
 class Members(Listed[r.Member], Fetched[r.Member]):
@@ -219,7 +228,10 @@ class Members(Listed[r.Member], Fetched[r.Member]):
 class Queues(
     Listed[r.Queue], Fetched[r.Queue], Created[r.Queue], Updated[r.Queue], Deleted[r.Queue]
 ):
-    """Queues of callers. https://www.twilio.com/docs/voice/api/queue-resource"""
+    """Queues of callers.
+
+    https://www.twilio.com/docs/voice/api/queue-resource
+    """
 
     def members(self, queue_sid: str) -> Members:
         """The callers in one queue."""
@@ -247,10 +259,13 @@ class Addresses(
 
 
 class Usage(Listed[r.UsageRecord]):
-    """What was used, by category. https://www.twilio.com/docs/usage/api/usage-record"""
+    """What was used, by category.
+
+    https://www.twilio.com/docs/usage/api/usage-record
+    """
 
     def span(self, name: str) -> Listed[r.UsageRecord]:
-        """The records cut into spans: Daily, Monthly, Today, LastMonth, AllTime…"""
+        """The records cut into spans such as Daily, Monthly, Today, LastMonth, AllTime."""
         return Listed(self._transport, "usage.spans", r.UsageRecord, name)
 
 

@@ -50,7 +50,7 @@ _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet: not loopback, private, shared, …"""
+    """Whether an IP address belongs to the open internet: not loopback, private, shared or such."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

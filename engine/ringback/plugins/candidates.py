@@ -77,7 +77,7 @@ def unknown_tables(tables: Mapping[str, Any], found: list[Candidate]) -> Iterato
 
 
 def without_clashes(found: list[Candidate], problems: list[Problem]) -> Iterator[Candidate]:
-    """Those whose name is theirs alone. Of two with one name neither loads: which was meant?"""
+    """Those whose name is theirs alone. Of two with one name neither loads."""
     for candidate in found:
         others = [each for each in found if each.name == candidate.name and each is not candidate]
         if not others:

@@ -87,7 +87,7 @@ class SettledAction:
 
     @property
     def kind(self) -> str:
-        """What kind of action it was: `send_message`, `place_call`…"""
+        """The kind of the action, such as `send_message` or `place_call`."""
         return self.wish.kind
 
 

@@ -48,7 +48,7 @@ def apply_keyword(
 
 
 def blocked(world: World, person: str, sender: str, service_sid: str | None = None) -> bool:
-    """Has this person left this sender, or the service that it sends for?"""
+    """Whether this person has left this sender, or the service that it sends for."""
     return (person, sender) in world.blocks or (
         service_sid is not None and (person, service_sid) in world.blocks
     )

@@ -122,7 +122,7 @@ class Plan:
 
 
 def covers(pattern: str, what: str) -> bool:
-    """Does the `on` of a fault mean this operation, or this `webhook:purpose`?"""
+    """Whether the `on` of a fault means this operation, or this `webhook:purpose`."""
     if pattern == "callback":
         return what.startswith("webhook:") and what[8:] in CALLBACKS
     if what.startswith("webhook:") != pattern.startswith("webhook"):

@@ -101,7 +101,7 @@ class Form:
 
 
 def legal_url(text: str) -> bool:
-    """Is it an absolute http or https URL whose host has a legal name (no underscore)?"""
+    """Whether it is an absolute http or https URL whose host has a legal name (no underscore)."""
     if len(text) > MAX_URL or re.search(r"[\s\x00-\x1f]", text):
         return False
     try:

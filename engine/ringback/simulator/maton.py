@@ -19,14 +19,14 @@ STATUSES = ("ACTIVE", "PENDING", "FAILED")
 
 
 class Gate:
-    """Who may pass through the gateway, and for which account?"""
+    """The connections that may pass through the gateway, and their accounts."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._recent: deque[float] = deque()
 
     def key_fits(self, request: Request) -> bool:
-        """Is the Bearer key ours?"""
+        """Whether the Bearer key is ours."""
         word, _, key = request.headers.get("authorization", "").partition(" ")
         return word.lower() == "bearer" and key.strip() == self._world.identity.maton_api_key
 

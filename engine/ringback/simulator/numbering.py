@@ -43,7 +43,7 @@ def channel_of(text: str) -> str:
 
 
 def toll_free(address: str) -> bool:
-    """Is it a toll-free number of the North American plan?"""
+    """Whether it is a toll-free number of the North American plan."""
     return address[:5] in {f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888)}
 
 

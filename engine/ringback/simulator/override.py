@@ -1,4 +1,5 @@
 """Connection overrides in the fragment of a webhook URL.
+
 https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 
 `#ct=2000&rc=3&rp=ct,5xx`: time limits and retries of one delivery.
@@ -30,7 +31,7 @@ class Override:
     problem: int = 0
 
     def retries_after(self, what: str) -> bool:
-        """Is a failure of this kind (`ct`, `rt`, `4xx`, `5xx`) tried again?"""
+        """Whether a failure of this kind (`ct`, `rt`, `4xx`, `5xx`) is tried again."""
         return what in self.policy or "all" in self.policy
 
 

@@ -203,7 +203,7 @@ def _callback_url(world: World, request: SendRequest, service: Resource | None) 
 
 
 def _open(world: World, request: SendRequest) -> bool:
-    """Has this person written to us on the channel within 24 hours?"""
+    """Whether this person has written to us on the channel within 24 hours."""
     now = world.clock.shown()
     return any(
         message.direction == "inbound"

@@ -1,4 +1,6 @@
-"""Signatures of webhooks, as Twilio makes them. https://www.twilio.com/docs/usage/security
+"""Signatures of webhooks, as Twilio makes them.
+
+https://www.twilio.com/docs/usage/security
 
 Written apart from the code that verifies, so that one cannot hide the other's mistake.
 """

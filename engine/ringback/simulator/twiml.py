@@ -65,7 +65,7 @@ class Element:
         return self.get(name) == "true"
 
     def given(self, name: str) -> bool:
-        """Did the document write this attribute, with a legal value?"""
+        """Whether the document wrote this attribute, with a legal value."""
         return name in self.written
 
     def nested(self, *names: str) -> Iterator["Element"]:

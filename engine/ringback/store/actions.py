@@ -52,7 +52,7 @@ COLUMNS = ", ".join(StoredAction.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class NewAction:
-    """An action about to be written. `state` is `planned`, `captured`, `settled`, `refused`…"""
+    """An action about to be written. `state` is a word such as `planned` or `refused`."""
 
     uid: str
     run_uid: str

@@ -1,4 +1,4 @@
-"""How do we copy the databases of a node, and find out whether they are sound?"""
+"""Copies of a node's databases, and the check whether they are sound."""
 
 import sqlite3
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who owns this data folder?
+"""Lock files: which process owns a data folder.
 
 A node's two processes each hold one lock file while they live: `receiver.lock` and `worker.lock`.
 The kernel releases a lock when its holder dies, so a crash leaves nothing behind to clean up.
@@ -87,8 +87,11 @@ def hold(path: Path, role: str) -> Lock:
 
 
 def _sole(file: Path) -> None:
-    """Raise DataError when a database is known by another name: its write-ahead log lies beside the
-    name, so two names mean two of them. https://sqlite.org/howtocorrupt.html"""
+    """Raise DataError when a database is known by another name.
+
+    Its write-ahead log lies beside the name, so two names mean two logs.
+    https://sqlite.org/howtocorrupt.html
+    """
     if file.is_symlink():
         what = f"is a link to {file.readlink()}"
     elif file.exists() and file.stat().st_nlink > 1:

@@ -1,4 +1,4 @@
-"""How do we open a SQLite file, and what do its errors mean?
+"""Connections to a SQLite file, and what its errors mean.
 
 One write connection per file, in the process that owns the file; everybody else reads it through a
 read-only connection. WAL with `synchronous=FULL`: what is committed survives a power cut.
@@ -72,7 +72,10 @@ def _mend(path: Path) -> str:
 
 
 def _access(path: Path) -> str:
-    """What to do about a file that cannot be opened. https://sqlite.org/wal.html#readonly"""
+    """What to do about a file that cannot be opened.
+
+    https://sqlite.org/wal.html#readonly
+    """
     folder = path.absolute().parent
     if not folder.is_dir():
         return f"there is no folder {folder}: make it, or name another with --data"

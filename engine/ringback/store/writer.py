@@ -1,4 +1,4 @@
-"""How do many small writes share one commit?
+"""Group commit: many small writes share one transaction.
 
 Everything that gathered while the last commit ran goes into the next transaction. There is no
 waiting window: an idle writer commits at once, a busy one commits more at a time.

@@ -194,7 +194,7 @@ def _origin(dispatch: Dispatch) -> Origin:
 
 
 def _kind_of_hold(reason: str) -> str:
-    """The kind of a reason, without its particulars: `opted out`, `quiet hours`, `budget`…"""
+    """The kind of a reason, without its particulars: `opted out`, `quiet hours` or `budget`."""
     for kind in ("opted out", "quiet hours"):
         if kind in reason.partition("(")[0]:
             return kind

@@ -90,7 +90,7 @@ class TwilioBox:
         return [message["body"] for message in phone["inbox"]]
 
     def phone(self, number: str = THEIRS, **behaviour: object) -> None:
-        """Say how somebody's phone behaves: `messages="undelivered:30003"`, `calls="busy"`…"""
+        """Say how somebody's phone behaves: `messages="undelivered:30003"` or `calls="busy"`."""
         self.ask("POST", f"/handsets/{number}", **behaviour)
 
     def settle(self, within: float = 60.0, timeout: float = 15.0) -> bool:

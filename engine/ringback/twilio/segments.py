@@ -1,4 +1,6 @@
-"""Segments of a text. https://www.twilio.com/docs/glossary/what-sms-character-limit
+"""Segments of a text.
+
+https://www.twilio.com/docs/glossary/what-sms-character-limit
 
 GSM-7: 160 characters in one, 153 in each of several; one character outside it turns the whole text
 into UCS-2: 70 UTF-16 units in one, 67 in each of several. No pair is split between two segments.
@@ -25,7 +27,7 @@ def smart(text: str) -> str:
 
 
 def is_gsm(text: str) -> bool:
-    """Does every character exist in GSM-7?"""
+    """Whether every character exists in GSM-7."""
     return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 

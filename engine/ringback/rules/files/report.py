@@ -49,7 +49,10 @@ def _record(problem: Problem) -> dict[str, str | int]:
 
 
 def _annotation(problem: Problem) -> str:
-    """https://docs.github.com/actions/reference/workflow-commands-for-github-actions"""
+    """A problem as an annotation of GitHub Actions.
+
+    https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    """
     place = f"file={_escaped(problem.file, ',:')}"
     if problem.line:
         place += f",line={problem.line},col={max(1, problem.column)}"

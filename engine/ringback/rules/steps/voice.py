@@ -84,7 +84,7 @@ class PlayStep(VoiceModel):
 
 
 class PauseStep(VoiceModel):
-    """Wait in silence, in seconds, while the call goes on. (`wait` lets go of the call.)"""
+    """Wait in silence, in seconds, while the call goes on: `wait` lets go of the call."""
 
     step: ClassVar[str] = "pause"
     verb: ClassVar[type[Any]] = Pause

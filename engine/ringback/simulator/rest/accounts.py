@@ -1,4 +1,7 @@
-"""Accounts and sub-accounts, and the balance. https://www.twilio.com/docs/iam/api/account"""
+"""Accounts and sub-accounts, and the balance.
+
+https://www.twilio.com/docs/iam/api/account
+"""
 
 from ringback.simulator.records import Account
 from ringback.simulator.refusal import Refusal, invalid, missing

@@ -1,4 +1,7 @@
-"""Postal addresses. https://www.twilio.com/docs/usage/api/address"""
+"""Postal addresses.
+
+https://www.twilio.com/docs/usage/api/address
+"""
 
 from ringback.simulator.form import Form
 from ringback.simulator.records import Resource

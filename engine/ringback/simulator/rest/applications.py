@@ -1,4 +1,7 @@
-"""Applications: webhook URLs by name. https://www.twilio.com/docs/usage/api/applications"""
+"""Applications: webhook URLs by name.
+
+https://www.twilio.com/docs/usage/api/applications
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Calls: place, change, list, delete. https://www.twilio.com/docs/voice/api/call-resource"""
+"""Calls: place, change, list, delete.
+
+https://www.twilio.com/docs/voice/api/call-resource
+"""
 
 import re
 from functools import partial

@@ -1,4 +1,7 @@
-"""Conferences and their participants. https://www.twilio.com/docs/voice/api/conference-resource"""
+"""Conferences and their participants.
+
+https://www.twilio.com/docs/voice/api/conference-resource
+"""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,7 @@
-"""Messages, their media and their feedback. https://www.twilio.com/docs/messaging/api"""
+"""Messages, their media and their feedback.
+
+https://www.twilio.com/docs/messaging/api
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""Our phone numbers. https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource"""
+"""Our phone numbers.
+
+https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
+"""
 
 from fnmatch import fnmatchcase
 

@@ -1,4 +1,6 @@
-"""Pages of a list, with a cursor, as https://www.twilio.com/docs/usage/twilios-response#pagination
+"""Pages of a list, with a cursor.
+
+https://www.twilio.com/docs/usage/twilios-response#pagination
 
 The cursor is `PageToken`; `Page` alone is an echo for the client and pages nothing.
 """

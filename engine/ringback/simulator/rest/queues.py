@@ -1,4 +1,7 @@
-"""Queues and their members. https://www.twilio.com/docs/voice/api/queue-resource"""
+"""Queues and their members.
+
+https://www.twilio.com/docs/voice/api/queue-resource
+"""
 
 from functools import partial
 

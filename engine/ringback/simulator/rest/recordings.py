@@ -1,4 +1,7 @@
-"""Recordings of the account and of one call. https://www.twilio.com/docs/voice/api/recording"""
+"""Recordings of the account and of one call.
+
+https://www.twilio.com/docs/voice/api/recording
+"""
 
 import struct
 from dataclasses import replace

@@ -27,7 +27,10 @@ def date(moment: datetime | None) -> str | None:
 
 
 def account(record: Account) -> dict[str, Any]:
-    """https://www.twilio.com/docs/iam/api/account"""
+    """An account as Twilio shows it.
+
+    https://www.twilio.com/docs/iam/api/account
+    """
     base = f"/{VERSION}/Accounts/{record.sid}"
     parts = {
         "addresses": "Addresses", "applications": "Applications", "balance": "Balance",
@@ -51,7 +54,10 @@ def account(record: Account) -> dict[str, Any]:
 
 
 def message(record: Message) -> dict[str, Any]:
-    """https://www.twilio.com/docs/messaging/api/message-resource"""
+    """A message as Twilio shows it.
+
+    https://www.twilio.com/docs/messaging/api/message-resource
+    """
     path = f"/{VERSION}/Accounts/{record.account_sid}/Messages/{record.sid}"
     code = record.error_code
     return {
@@ -82,7 +88,10 @@ def message(record: Message) -> dict[str, Any]:
 
 
 def media(record: Media) -> dict[str, Any]:
-    """https://www.twilio.com/docs/messaging/api/media-resource"""
+    """A medium of a message as Twilio shows it.
+
+    https://www.twilio.com/docs/messaging/api/media-resource
+    """
     return {
         "account_sid": record.account_sid,
         "content_type": record.content_type,

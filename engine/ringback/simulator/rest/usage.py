@@ -1,4 +1,6 @@
-"""Usage per category and span of time. https://www.twilio.com/docs/usage/api/usage-record
+"""Usage per category and span of time.
+
+https://www.twilio.com/docs/usage/api/usage-record
 
 Categories overlap as Twilio's do: `sms` holds `sms-inbound` and `sms-outbound`, `totalprice` all.
 """

@@ -23,7 +23,10 @@ def moment(world: World, virtual: float | None) -> str | None:
 
 
 def call(world: World, account_sid: str, row: Call) -> dict[str, Any]:
-    """https://www.twilio.com/docs/voice/api/call-resource"""
+    """A call as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/call-resource
+    """
     path = f"/{VERSION}/Accounts/{account_sid}/Calls/{row.sid}"
     minutes = -(-row.duration // 60)
     priced = row.ended and row.answered_at is not None
@@ -65,7 +68,10 @@ def call(world: World, account_sid: str, row: Call) -> dict[str, Any]:
 
 
 def queue(world: World, account_sid: str, row: Queue) -> dict[str, Any]:
-    """https://www.twilio.com/docs/voice/api/queue-resource"""
+    """A queue as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/queue-resource
+    """
     return {
         "account_sid": account_sid,
         "average_wait_time": row.average_wait(world.clock.now()),
@@ -80,7 +86,10 @@ def queue(world: World, account_sid: str, row: Queue) -> dict[str, Any]:
 
 
 def member(world: World, account_sid: str, line: Queue, row: Member) -> dict[str, Any]:
-    """https://www.twilio.com/docs/voice/api/member-resource"""
+    """A member of a queue as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/member-resource
+    """
     return {
         "call_sid": row.call_sid,
         "date_enqueued": moment(world, row.enqueued_at),
@@ -92,7 +101,10 @@ def member(world: World, account_sid: str, line: Queue, row: Member) -> dict[str
 
 
 def conference(world: World, account_sid: str, row: Conference) -> dict[str, Any]:
-    """https://www.twilio.com/docs/voice/api/conference-resource"""
+    """A conference as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/conference-resource
+    """
     path = f"/{VERSION}/Accounts/{account_sid}/Conferences/{row.sid}"
     # The document lets the reason be one of five words and never null: before the end it is absent.
     reason = {"reason_conference_ended": row.reason_ended} if row.reason_ended else {}
@@ -117,7 +129,10 @@ def conference(world: World, account_sid: str, row: Conference) -> dict[str, Any
 def participant(
     world: World, account_sid: str, conference: Conference, row: Participant
 ) -> dict[str, Any]:
-    """https://www.twilio.com/docs/voice/api/conference-participant-resource"""
+    """A participant of a conference as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/conference-participant-resource
+    """
     return {
         "account_sid": account_sid,
         "call_sid": row.call_sid,

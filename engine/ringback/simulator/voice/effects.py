@@ -23,7 +23,7 @@ from ringback.simulator.voice.ports import (
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Ask for a document. `fields` are added to the base fields of the leg. → `ports.Answer`"""
+    """Ask for a document. `fields` are added to the base fields of the leg. → `ports.Answer`."""
 
     url: str
     method: str
@@ -33,14 +33,14 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """The same request when its reply cannot be run any more: the leg does not wait. → None"""
+    """The same request when its reply cannot be run any more: the leg does not wait. → None."""
 
     fetch: Fetch
 
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell a callback URL of a partial result or the like. → None"""
+    """Tell a callback URL of a partial result or the like. → None."""
 
     url: str
     method: str
@@ -50,7 +50,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A document begins: where it came from (empty = a text) and the names of its verbs. → None"""
+    """A document begins: where it came from (empty = a text) and the names of its verbs. → None."""
 
     url: str
     verbs: tuple[str, ...]
@@ -58,7 +58,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Complain:
-    """Something for the debugger. → None"""
+    """Something for the debugger. → None."""
 
     code: int
     level: Level
@@ -71,12 +71,12 @@ class Complain:
 
 @dataclass(frozen=True, slots=True)
 class PickUp:
-    """Answer the leg if it still rings. → None"""
+    """Answer the leg if it still rings. → None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hear:
-    """Play something, or nothing. → `Elapsed`, or `Key` / `Speech` when asked for
+    """Play something, or nothing. → `Elapsed`, or `Key` / `Speech` when asked for.
 
     `seconds` None = until interrupted. `speech_pause` is the silence that finishes what is said,
     `speech_limit` the longest utterance.
@@ -93,7 +93,7 @@ class Hear:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Record the caller. → `Recorded`
+    """Record the caller. → `Recorded`.
 
     Ends after `silence` seconds without sound, at `limit`, or with one of the `finish` keys.
     """
@@ -108,7 +108,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class StopCapture:
-    """Close the recording that was interrupted. → `Recorded`"""
+    """Close the recording that was interrupted. → `Recorded`."""
 
 
 # --- other legs --------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Ring phones and bridge the first that answers. → `Dialed` when that has ended or failed"""
+    """Ring phones and bridge the first that answers. → `Dialed` when that has ended or failed."""
 
     targets: tuple[Target, ...]
     timeout: float
@@ -146,7 +146,7 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class TakeFromQueue:
-    """Take the front caller of a queue and bridge; wait for one up to `timeout`. → `Dialed`"""
+    """Take the front caller of a queue and bridge; wait for one up to `timeout`. → `Dialed`."""
 
     name: str
     timeout: float
@@ -158,12 +158,12 @@ class TakeFromQueue:
 
 @dataclass(frozen=True, slots=True)
 class AbandonDial:
-    """Let go of whatever a dial was about, after an interrupt. → `Dialed`"""
+    """Let go of whatever a dial was about, after an interrupt. → `Dialed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinQueue:
-    """Stand in line. `limit` 0 = the queue's own size. → `Queued`"""
+    """Stand in line. `limit` 0 = the queue's own size. → `Queued`."""
 
     name: str
     limit: int = 0
@@ -171,22 +171,22 @@ class JoinQueue:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Where do I stand? → `Standing`"""
+    """Ask for the place in the line. → `Standing`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """Talk to the one who dequeued me. → `Bridged` when that is over"""
+    """Talk to the one who dequeued me. → `Bridged` when that is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveQueue:
-    """Step out of line, or forget that I was taken out. → None"""
+    """Step out of line, or forget that I was taken out. → None."""
 
 
 @dataclass(frozen=True, slots=True)
 class JoinConference:
-    """Enter a conference. → `Joined`"""
+    """Enter a conference. → `Joined`."""
 
     name: str
     muted: bool = False
@@ -203,12 +203,12 @@ class JoinConference:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """Talk in the conference. → `LeftConference` when it has ended or threw the leg out"""
+    """Talk in the conference. → `LeftConference` when it has ended or threw the leg out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveConference:
-    """Go. → None"""
+    """Go. → None."""
 
 
 # --- the rest ----------------------------------------------------------------------------------
@@ -216,12 +216,12 @@ class LeaveConference:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What time is it? → float, seconds since the epoch"""
+    """Ask for the time. → float, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendText:
-    """Send a text message (`Sms`). → `Texted`"""
+    """Send a text message (`Sms`). → `Texted`."""
 
     to: str
     sender: str
@@ -231,7 +231,7 @@ class SendText:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Start or stop something beside the document. → None"""
+    """Start or stop something beside the document. → None."""
 
     what: Literal["start", "stop"]
     kind: str
@@ -243,7 +243,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Refer:
-    """Hand a SIP caller over. → `Referred`"""
+    """Hand a SIP caller over. → `Referred`."""
 
     uri: str
 

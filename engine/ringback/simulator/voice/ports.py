@@ -203,7 +203,7 @@ class Kernel(Protocol):
         """The absolute URL of one of our REST resources: its path begins with `/2010-04-01/`."""
 
     def changed(self, kind: str, sid: str) -> None:
-        """A record was created, updated or deleted. `kind`: call queue conference recording …"""
+        """A record of a `kind` such as call, queue or recording was created, updated or deleted."""
 
 
 def pairs(*groups: Iterable[tuple[str, str]]) -> Fields:

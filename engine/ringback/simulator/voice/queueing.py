@@ -1,4 +1,7 @@
-"""The verb Enqueue: the caller in a queue. https://www.twilio.com/docs/voice/twiml/enqueue"""
+"""The verb Enqueue: the caller in a queue.
+
+https://www.twilio.com/docs/voice/twiml/enqueue
+"""
 
 from ringback.simulator.twiml import Element
 from ringback.simulator.voice import params

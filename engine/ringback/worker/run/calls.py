@@ -1,4 +1,4 @@
-"""How does a call that waits for TwiML get its answer from the rules?"""
+"""Answers of the rules to calls that wait for TwiML."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""How is user code called so that it cannot hurt anybody else?
+"""Calls of user code, which cannot hurt anybody else.
 
 Each call runs in a thread of its own pool, with a time limit, and everything it raises is caught.
 A call that is late loses its thread: a sleeping one is left behind and replaced, one that burns the

@@ -1,4 +1,4 @@
-"""How does the worker read from the gateway without getting in the way of its own sends?"""
+"""Reads from the gateway that leave room for the worker's own sends."""
 
 import asyncio
 

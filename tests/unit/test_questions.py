@@ -14,7 +14,6 @@ from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
-from ringback.store import matching
 from ringback.store.actions import NewAction
 from ringback.store.attempts import Verdict
 from ringback.store.database import SqliteDatabase
@@ -75,7 +74,7 @@ async def story(tmp_path: Path) -> Story:
     verdicts = {"hours": "fired", "closed": "if:2", "other-number": "to"}
     new_run = NewRun(story.run, story.event, "hours", "rev1", event.conversation, 0, iso(START))
     matched = Matched(event, log_id, json.dumps(verdicts), (new_run,))
-    await journal.write(lambda c: matching.record(c, [matched], log_id))
+    await journal.matching.record([matched], log_id)
     action = NewAction(
         uid=story.action, run_uid=story.run, event_uid=story.event, rule="hours", ordinal=0,
         action=SendMessage(THEIRS, "9 to 5", sender=OURS), state="planned", reason="",
@@ -97,7 +96,7 @@ async def story(tmp_path: Path) -> Story:
         recipient=THEIRS, dedupe_key="two",
         conversation=event.conversation, status="delivered", tag="t" * 24,
     )  # fmt: skip
-    await journal.write(lambda c: matching.record(c, [Matched(delivered, None, "{}")], None))
+    await journal.matching.record([Matched(delivered, None, "{}")], None)
     store.close()
     return story
 

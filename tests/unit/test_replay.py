@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ringback.cli.main import cli
 from ringback.errors import RingbackError, UsageError
 from ringback.runtime import iso
-from ringback.store import matching, retention
+from ringback.store import retention
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched
@@ -68,7 +68,7 @@ async def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for row in store.log.after(0, 10)
         for event in events_from(row, lambda: f"evt_{row.id}")  # noqa: B023 - called at once
     ]
-    await store.journal.write(lambda connection: matching.record(connection, batch, 3))
+    await store.journal.matching.record(batch, 3)
     store.close()
     return tmp_path
 

@@ -17,7 +17,7 @@ from ringback.store.backup import check
 from ringback.store.journal import open_store
 from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
-from ringback.store.matching import CURSOR, Matched, NewRun, record
+from ringback.store.matching import CURSOR, Matched, NewRun
 from ringback.store.meta import set_meta
 from ringback.store.queries import Questions
 from ringback.store.runs import RunStep
@@ -67,7 +67,7 @@ async def fill(data: Path, days: int) -> None:
         (event,) = events_from(row, lambda: REAL.uid("evt"))
         started = NewRun(REAL.uid("run"), event.uid, "r", "1", event.conversation, 0, day(number))
         matched = Matched(event, log_id, '{"r": "fired"}', (started,))
-        await journal.write(lambda c, m=matched, i=log_id: record(c, [m], i))  # type: ignore[misc]
+        await journal.matching.record([matched], log_id)
         action = NewAction(
             uid=REAL.uid("act"), run_uid=started.uid, event_uid=event.uid, rule="r", ordinal=0,
             action=SendMessage(sender, f"answer {number}", sender=OURS), state="settled",
@@ -111,11 +111,12 @@ async def test_old_rows_go_and_what_is_open_stays(tmp_path: Path) -> None:
     connection = write(tmp_path / "journal.db")
     connection.execute("update actions set state = 'parked' where id = 2")
     connection.execute("update runs set state = 'waiting' where id = 3")
-    assert retention.retire(connection, day(6), limit=3) == 3
-    assert retention.retire(connection, day(6), limit=3) == 1
-    assert retention.retire(connection, day(6), limit=3) == 0
     connection.execute("commit")
     connection.close()
+    store = open_store(tmp_path, threaded=False)
+    steps = [await store.journal.retention.retire(day(6), limit=3) for _ in range(3)]
+    store.close()
+    assert steps == [3, 1, 0]
     left = counts(tmp_path)
     assert (left["events"], left["runs"], left["actions"], left["answers"]) == (6, 6, 6, 6)
     with Questions(tmp_path) as asked:
@@ -129,11 +130,12 @@ async def test_old_texts_are_blanked(tmp_path: Path) -> None:
     await fill(tmp_path, 6)
     connection = write(tmp_path / "journal.db")
     connection.execute("update actions set state = 'parked' where id = 2")
-    assert retention.blank(connection, day(4), limit=3) == 3
-    assert retention.blank(connection, day(4), limit=3) == 1
-    assert retention.blank(connection, day(4), limit=3) == 0
-    rows = [json.loads(row[0]) for row in connection.execute("select params from actions")]
     connection.execute("commit")
+    store = open_store(tmp_path, threaded=False)
+    steps = [await store.journal.retention.blank(day(4), limit=3) for _ in range(3)]
+    store.close()
+    assert steps == [3, 1, 0]
+    rows = [json.loads(row[0]) for row in connection.execute("select params from actions")]
     connection.close()
     assert [row["body"] for row in rows] == ["", "answer 1", "", "", "answer 4", "answer 5"]
     assert [row["to"] for row in rows] == ["+12025550100", "+12025550101"] * 3

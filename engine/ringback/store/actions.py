@@ -9,6 +9,7 @@ from sqlite3 import Connection
 from ringback.action_kinds import from_params, kind_of
 from ringback.actions import Action, to_params
 from ringback.store.database import Database
+from ringback.store.events import copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,10 @@ class Actions:
         """When to look at an accepted send the next time."""
         await self._database.write(_look_again, uid, due_at)
 
+    async def undecided(self, event_uid: str) -> list[tuple[str, str]]:
+        """Actions of this event, and of its copies, that may have happened: uid and state."""
+        return await self._database.read(_undecided, event_uid)
+
     async def decide(self, uid: str, decision: Decision, now: str) -> bool:
         """Move an action to another state without a request; False when in no `expected` one."""
         return await self._database.write(_decide, uid, decision, now)
@@ -189,6 +194,16 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
         (now, limit),
     ).fetchall()
     return [StoredAction(*row) for row in rows[:limit]]
+
+
+def _undecided(connection: Connection, event_uid: str) -> list[tuple[str, str]]:
+    events = [event_uid, *copies(connection, event_uid)]
+    rows = connection.execute(
+        f"select uid, state from actions where event_uid in ({','.join('?' * len(events))}) "
+        "and state in ('sending', 'unknown', 'parked') order by id",
+        events,
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def _look_again(connection: Connection, uid: str, due_at: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, Row
 
-from ringback.events import Event
+from ringback.events import REPLAY, Event
 from ringback.runtime import from_iso, iso
 from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
@@ -123,6 +123,15 @@ def began(connection: Connection, log: LogReader, run_uid: str) -> Event | None:
     return event(connection, log, row[0]) if row else None
 
 
+def copies(connection: Connection, uid: str) -> list[str]:
+    """The replays of an event, oldest first."""
+    rows = connection.execute(
+        "select uid from events where dedupe_key > ? and dedupe_key < ? order by id",
+        (f"{REPLAY}:{uid}:", f"{REPLAY}:{uid};"),  # the sign after the colon
+    )
+    return [row[0] for row in rows]
+
+
 def log_row(connection: Connection, log: LogReader, uid: str) -> LogRow | None:
     """`Events.log_row`, within a unit of work."""
     row = connection.execute("select log_id from events where uid = ?", (uid,)).fetchone()
@@ -203,7 +212,7 @@ Statuses = dict[tuple[str, str], dict[str, str]]
 
 
 class KnownEvents:
-    """What has been told so far, as far as it matters for the events at hand."""
+    """What is on record so far, as far as it matters for the events at hand."""
 
     def __init__(self, keys: Iterable[str] = (), statuses: Statuses | None = None) -> None:
         self._keys = set(keys)
@@ -219,13 +228,13 @@ class KnownEvents:
             _statuses(connection, sorted(calls)) if calls else None,
         )
 
-    def under(self, event: Event) -> str:
-        """The identity under which this event was told before; empty when it is news."""
+    def known_as(self, event: Event) -> str:
+        """The identity under which this event is on record; empty when it is news."""
         if event.dedupe_key in self._keys:
             return event.dedupe_key
         if _is_status(event):
-            told = self._statuses.get((event.subject_sid, event.type), {})
-            for key, source in told.items():
+            known = self._statuses.get((event.subject_sid, event.type), {})
+            for key, source in known.items():
                 if REPAIR in (source, event.source):
                     return key
         return ""
@@ -234,8 +243,8 @@ class KnownEvents:
         """From now on this event is known."""
         self._keys.add(event.dedupe_key)
         if _is_status(event):
-            told = self._statuses.setdefault((event.subject_sid, event.type), {})
-            told[event.dedupe_key] = event.source
+            known = self._statuses.setdefault((event.subject_sid, event.type), {})
+            known[event.dedupe_key] = event.source
 
 
 def _is_status(event: Event) -> bool:

@@ -7,7 +7,7 @@ of them, and so is a unit of work, which is written as a whole or not at all.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.runtime import Runtime
 from ringback.store.action_ends import ActionEnds
@@ -19,11 +19,15 @@ from ringback.store.evidence import Evidence
 from ringback.store.facts import JournalFacts
 from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader
+from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.restore import Restore
+from ringback.store.retention import Retention
 from ringback.store.runs import Runs
+from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -35,6 +39,7 @@ class Journal:
         self._database = database
         self.log = log
         self.events = Events(database, log)
+        self.matching = Matching(database)
         self.runs = Runs(database)
         self.actions = Actions(database)
         self.attempts = Attempts(database)
@@ -42,10 +47,20 @@ class Journal:
         self.ends = ActionEnds(database)
         self.meta = Meta(database)
         self.timers = Timers(database)
+        self.retention = Retention(database)
         self.restore = Restore(database)
         self.incidents = Incidents(database)
         # Until every caller asks a noun.
         self.reader: Any = getattr(database, "reader", None)
+
+    async def read(
+        self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Ask several questions in a row, in one session: `work` gets it, and must not keep it."""
+        return await self._database.read(self._session, work, args, kwargs)
+
+    def _session(self, connection: Any, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        return work(ReadSession(connection, self.log), *args, **kwargs)
 
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions, texts and plugins may ask of the past, at once and from any thread."""

@@ -1,4 +1,4 @@
-"""What is written when events are matched: cursor, events, runs, outcomes, all at once."""
+"""Matching: what is written when events are matched, events, runs, outcomes and cursor at once."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,8 @@ from ringback.outcomes import advance, normal_status, rank, state_for
 from ringback.runtime import iso
 from ringback.store import evidence
 from ringback.store.consents import learn
+from ringback.store.database import Database
+from ringback.store.events import record_internal
 from ringback.store.meta import get_meta, set_meta
 
 CURSOR = "cursor"
@@ -69,64 +71,48 @@ class Recorded:
     moved: list[Moved] = field(default_factory=list)
 
 
+class Matching:
+    """What matching writes, each step as one unit: it is what moves the cursor in the log."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def cursor(self) -> int:
+        """The id of the last log row that has been matched."""
+        return await self._database.read(cursor)
+
+    async def record(self, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
+        """Write a batch of events with their runs, fold the statuses in it, move the cursor.
+
+        Events are inserted once by `dedupe_key`; the caller has dropped those that are known.
+        """
+        return await self._database.write(record, batch, new_cursor)
+
+    async def settle(self, batch: Sequence[Matched]) -> None:
+        """Write the verdicts and runs of events that were recorded before they were matched."""
+        await self._database.write(_settle, batch)
+
+    async def replay(self, copy: Matched) -> None:
+        """Record the copy of an event with its verdicts and runs. What the original changed in
+        contacts, consents and outcomes is not changed again."""
+        await self._database.write(_replay, copy)
+
+    async def prove(self, item: Matched) -> Recorded:
+        """A claimed event has been confirmed: believe it, and start what it starts."""
+        return await self._database.write(_prove, item)
+
+    async def doubt(self, event_uid: str, why: str) -> None:
+        """A claimed event was not confirmed: say why beside its verdicts."""
+        await self._database.write(_doubt, event_uid, why)
+
+
 def cursor(connection: Connection) -> int:
-    """The id of the last log row that has been matched."""
+    """`Matching.cursor`, within a unit of work."""
     return int(get_meta(connection, CURSOR, "0"))
 
 
-def depths(connection: Connection, tags: Sequence[str]) -> dict[str, int]:
-    """How deep in a chain of our own doing the actions behind these attempt tags stand."""
-    found: dict[str, int] = {}
-    for start in range(0, len(tags), 500):
-        chunk = tags[start : start + 500]
-        marks = ",".join("?" * len(chunk))
-        found.update(
-            connection.execute(
-                "select t.tag, a.depth from attempts t join actions a on a.uid = t.action_uid "
-                f"where t.tag in ({marks})",
-                chunk,
-            )
-        )
-    return found
-
-
-def last_firing(connection: Connection, rule: str, key: str) -> tuple[str, str] | None:
-    """When this rule last fired for this key (by the event's time), and in which run."""
-    row = connection.execute(
-        "select e.received_at, r.uid from runs r join events e on e.uid = r.event_uid "
-        "where r.rule = ? and r.key = ? and r.state <> 'skipped' order by r.id desc limit 1",
-        (rule, key),
-    ).fetchone()
-    return (row[0], row[1]) if row else None
-
-
-def under_way(connection: Connection, rule: str, key: str) -> list[str]:
-    """The runs of a rule for a key that have not ended, oldest first."""
-    rows = connection.execute(
-        "select uid from runs where rule = ? and key = ? "
-        "and state in ('pending', 'running', 'waiting') order by id",
-        (rule, key),
-    )
-    return [row[0] for row in rows]
-
-
-def collecting(connection: Connection, rule: str, key: str) -> str:
-    """The newest run of a rule for a key that has not done collecting; empty when there is none."""
-    row = connection.execute(
-        "select uid from runs where rule = ? and key = ? "
-        "and state in ('pending', 'running', 'waiting') "
-        "and (memory is null or json_extract(memory, '$.phase') = 'collect') "
-        "order by id desc limit 1",
-        (rule, key),
-    ).fetchone()
-    return str(row[0]) if row else ""
-
-
 def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
-    """Write a batch of events with their runs, fold the statuses in it, move the cursor.
-
-    Events are inserted once by `dedupe_key`; the caller has dropped those that are known.
-    """
+    """`Matching.record`, within a unit of work."""
     connection.executemany(
         "insert into events (log_id, uid, type, at, received_at, trust, source, account_sid, "
         "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
@@ -155,8 +141,7 @@ def _believe(connection: Connection, event: Event) -> list[Moved]:
     return []
 
 
-def prove(connection: Connection, item: Matched) -> Recorded:
-    """A claimed event has been confirmed: believe it, and start what it starts."""
+def _prove(connection: Connection, item: Matched) -> Recorded:
     connection.execute(
         "update events set trust = ?, verdicts = ? where uid = ?",
         (item.event.trust, item.verdicts, item.event.uid),
@@ -166,27 +151,12 @@ def prove(connection: Connection, item: Matched) -> Recorded:
     return Recorded(_believe(connection, item.event))
 
 
-def doubt(connection: Connection, event_uid: str, why: str) -> None:
-    """A claimed event was not confirmed: say why beside its verdicts."""
+def _doubt(connection: Connection, event_uid: str, why: str) -> None:
     connection.execute(
         "update events set verdicts = json_set(coalesce(verdicts, '{}'), '$.proof', ?) "
         "where uid = ? and trust = 'claimed'",
         (why, event_uid),
     )
-
-
-def ran(connection: Connection, event_uid: str) -> set[str]:
-    """The rules that have a run for this event."""
-    rows = connection.execute("select rule from runs where event_uid = ?", (event_uid,))
-    return {row[0] for row in rows}
-
-
-def claimed_twin(connection: Connection, dedupe_key: str) -> str | None:
-    """The event of this identity, when all that is known of it is a claim."""
-    row = connection.execute(
-        "select uid from events where dedupe_key = ? and trust = 'claimed'", (dedupe_key,)
-    ).fetchone()
-    return str(row[0]) if row else None
 
 
 def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
@@ -204,13 +174,18 @@ def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
     )  # fmt: skip
 
 
-def settle_verdicts(connection: Connection, item: Matched) -> None:
-    """Write the verdicts and runs of an event that was recorded before it was matched."""
-    connection.execute(
-        "update events set verdicts = ? where uid = ?", (item.verdicts, item.event.uid)
-    )
-    insert_runs(connection, item.runs)
-    _touch(connection, item)
+def _settle(connection: Connection, batch: Sequence[Matched]) -> None:
+    for item in batch:
+        connection.execute(
+            "update events set verdicts = ? where uid = ?", (item.verdicts, item.event.uid)
+        )
+        insert_runs(connection, item.runs)
+        _touch(connection, item)
+
+
+def _replay(connection: Connection, copy: Matched) -> None:
+    record_internal(connection, copy.event)
+    _settle(connection, [copy])
 
 
 def _touch(connection: Connection, item: Matched) -> None:

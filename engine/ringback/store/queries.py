@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ringback.store import replays
+from ringback.store import events, replays
 from ringback.store.log import LogReader, LogRow
 from ringback.store.sqlite import connect_reader, speaking
 
@@ -302,7 +302,7 @@ class Questions:
         answer = self.answer(event_uid)
         cause = self._cause(event)
         with speaking(self._path):
-            copies = replays.replays(self._connection, event_uid)
+            copies = events.copies(self._connection, event_uid)
         key = self._one("select dedupe_key from events where uid = ?", (event_uid,))
         original = replays.replayed(key["dedupe_key"]) if key else ""
         return {

@@ -173,11 +173,11 @@ def _matched(
 
 
 def _fresh(connection: Connection, batch: Sequence[Matched]) -> list[Matched]:
-    told = KnownEvents.read(connection, [item.event for item in batch])
+    known = KnownEvents.read(connection, [item.event for item in batch])
     fresh = []
     for item in batch:
-        if not told.under(item.event):
-            told.add(item.event)
+        if not known.known_as(item.event):
+            known.add(item.event)
             fresh.append(item)
     return fresh
 

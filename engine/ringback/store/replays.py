@@ -16,7 +16,6 @@ from ringback.store.sqlite import connect_reader, speaking
 
 OURS = ("internal", REPLAY)
 """The sources of events that the node itself made."""
-_UNDECIDED = ("sending", "unknown", "parked")
 _PAGE = 500
 
 
@@ -79,31 +78,10 @@ def earlier(connection: sqlite3.Connection, uid: str, limit: int) -> list[str]:
     return [row[0] for row in reversed(rows)]
 
 
-def replays(connection: sqlite3.Connection, uid: str) -> list[str]:
-    """The copies of an event, oldest first."""
-    rows = connection.execute(
-        "select uid from events where dedupe_key > ? and dedupe_key < ? order by id",
-        (f"{REPLAY}:{uid}:", f"{REPLAY}:{uid};"),  # the sign after the colon
-    )
-    return [row[0] for row in rows]
-
-
 def replayed(dedupe_key: str) -> str:
     """The event that the copy of this identity replays; empty for any other identity."""
     head, _, rest = dedupe_key.partition(":")
     return rest.partition(":")[0] if head == REPLAY else ""
-
-
-def undecided(connection: sqlite3.Connection, uid: str) -> list[tuple[str, str]]:
-    """Actions of this event, and of its copies, that may have happened: uid and state."""
-    events = [uid, *replays(connection, uid)]
-    marks = ",".join("?" * len(events))
-    rows = connection.execute(
-        f"select uid, state from actions where event_uid in ({marks}) "
-        f"and state in ({','.join('?' * len(_UNDECIDED))}) order by id",
-        (*events, *_UNDECIDED),
-    )
-    return [(row[0], row[1]) for row in rows]
 
 
 NOT_DONE = ("captured", "refused", "cancelled")

@@ -1,4 +1,4 @@
-"""How long is what kept? Old rows go, old texts are blanked, in small steps beside the daily work.
+"""Retention: old rows go and old texts are blanked, in small steps beside the daily work.
 
 Each function does one step of at most `limit` rows inside the caller's transaction and says how
 many it found; the caller comes again until there are none. What still waits or wants a person
@@ -12,6 +12,7 @@ from sqlite3 import Connection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.sqlite import connect_reader
@@ -33,6 +34,28 @@ BLANKED = "; blanked"
 _BODIES = "blanked_to"
 
 
+class Retention:
+    """How the journal lets go of what is older than it is to be kept, a step at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def retire(self, before: str, limit: int = STEP) -> int:
+        """Delete events that came before that moment, with their runs, actions, attempts and
+        answers; how many, 0 when none are left.
+
+        Those stay of which a run or an action has not come to its end. Contacts, consents and
+        strikes stay as well.
+        """
+        return await self._database.write(_retire, before, limit)
+
+    async def blank(self, before: str, limit: int = STEP) -> int:
+        """Blank what was said in actions planned before that moment, and in the answers to calls;
+        how many it looked at, 0 when none are left. What still waits, or wants a person, keeps its
+        text."""
+        return await self._database.write(_blank, before, limit)
+
+
 def first_since(connection: Connection, table: str, column: str, moment: str) -> int:
     """The first row that is not older than `moment`, found by halving: rows are in the order in
     which they came. One past the last row when all are older."""
@@ -50,12 +73,7 @@ def first_since(connection: Connection, table: str, column: str, moment: str) ->
     return low
 
 
-def retire(connection: Connection, before: str, limit: int = STEP) -> int:
-    """Delete events that came before that moment, with their runs, actions, attempts and answers.
-
-    Those stay of which a run or an action has not come to its end. Contacts, consents and strikes
-    stay as well.
-    """
+def _retire(connection: Connection, before: str, limit: int) -> int:
     bound = first_since(connection, "events", "received_at", before)
     rows = connection.execute(
         "select uid from events e where id < ? and received_at < ? and not exists "
@@ -90,11 +108,7 @@ def forget_events(connection: Connection, uids: Sequence[str]) -> None:
             connection.execute(statement, chunk * statement.count(f"({marks})"))
 
 
-def blank(connection: Connection, before: str, limit: int = STEP) -> int:
-    """Blank what was said in actions planned before that moment, and in the answers to calls.
-
-    What still waits, or wants a person, keeps its text.
-    """
+def _blank(connection: Connection, before: str, limit: int) -> int:
     done = int(get_meta(connection, _BODIES, "0"))
     rows = connection.execute(
         "select id, uid, event_uid, state, params from actions where id > ? and planned_at < ? "

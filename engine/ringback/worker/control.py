@@ -10,7 +10,6 @@ from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
-from ringback.store import replays
 from ringback.store.actions import Decision, StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
@@ -193,7 +192,7 @@ class Control:
         rule = self._engine.matcher.ruleset.get(name) if name else None
         if name and rule is None:
             raise UsageError(f"the worker has no rule {name!r}")
-        doubtful = replays.undecided(self._engine.journal.reader, uid)
+        doubtful = await self._engine.journal.actions.undecided(uid)
         if doubtful and not message.get("may_duplicate"):
             names = ", ".join(f"{action} ({state})" for action, state in doubtful[:5])
             raise UsageError(

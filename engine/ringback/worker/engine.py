@@ -23,7 +23,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import events, matching
+from ringback.store import events
 from ringback.store.actions import NewAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
@@ -205,6 +205,7 @@ class Engine:
     async def recover(self) -> None:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
         await self.hooks.listen()
+        await self.matcher.restore()
         await self.hold.begin()
         now = self._runtime.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))
@@ -303,7 +304,7 @@ class Engine:
     async def _proof(self, uid: str, trust: str, why: str) -> None:
         """What a look at the gateway, or a signed twin, has shown of a claimed event."""
         if trust == "claimed":
-            await self.journal.write(partial(matching.doubt, event_uid=uid, why=why))
+            await self.journal.matching.doubt(uid, why)
             return
         async with self._matching:
             step = await self.matcher.proven(uid, trust)

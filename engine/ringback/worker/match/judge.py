@@ -13,10 +13,9 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import matching
 from ringback.store.facts import JournalFacts
-from ringback.store.journal import Journal
 from ringback.store.matching import NewRun
+from ringback.store.session import ReadSession
 
 
 class BatchFacts:
@@ -75,8 +74,8 @@ class BatchFacts:
 class BatchUnderWay:
     """The runs that have not ended: those of the journal, and those of the batch."""
 
-    def __init__(self, journal: Journal, waits: Waits, facts: BatchFacts) -> None:
-        self._journal = journal
+    def __init__(self, session: ReadSession, waits: Waits, facts: BatchFacts) -> None:
+        self._session = session
         self._waits = waits
         self._facts = facts
         self._firings: dict[tuple[str, str], datetime] = {}
@@ -103,22 +102,22 @@ class BatchUnderWay:
         """When the event came that this rule last started a run of this key for."""
         last = self._firings.get((rule, key))
         if last is None:
-            row = matching.last_firing(self._journal.reader, rule, key)
-            last = from_iso(row[0]) if row else None
+            moment = self._session.last_firing(rule, key)
+            last = from_iso(moment) if moment else None
         return last
 
     def runs(self, rule: str, key: str) -> Sequence[str]:
         """The runs of a rule for a key that have not ended, oldest first."""
         found = self._runs.get((rule, key))
         if found is None:
-            found = self._runs[rule, key] = matching.under_way(self._journal.reader, rule, key)
+            found = self._runs[rule, key] = self._session.under_way(rule, key)
         return [uid for uid in found if uid not in self._gone] if self._gone else found
 
     def collecting(self, rule: str, key: str) -> str:
         """The newest run that still collects events of this key; empty when there is none."""
         uid = self._collecting.get((rule, key))
         if uid is None:
-            uid = self._collecting[rule, key] = matching.collecting(self._journal.reader, rule, key)
+            uid = self._collecting[rule, key] = self._session.collecting(rule, key)
         return "" if uid in self._gone else uid
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
@@ -146,14 +145,14 @@ class Judge:
         ruleset: RuleSet,
         quarantined: dict[str, str],
         waits: Waits,
-        journal: Journal,
+        session: ReadSession,
         runtime: Runtime,
     ) -> None:
         self._ruleset = ruleset
         self._quarantined = quarantined
         self._runtime = runtime
-        self._facts = BatchFacts(JournalFacts(journal.reader, runtime), runtime)
-        self._under_way = BatchUnderWay(journal, waits, self._facts)
+        self._facts = BatchFacts(session.facts(runtime), runtime)
+        self._under_way = BatchUnderWay(session, waits, self._facts)
 
     def judge(self, event: Event) -> Judgement:
         """What becomes of one event."""

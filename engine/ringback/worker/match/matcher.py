@@ -7,19 +7,16 @@ after it leaves runs that wait to be started.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ringback.events import REPLAY, Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
-from ringback.store import events, matching, replays
-from ringback.store.database import Connection
-from ringback.store.events import KnownEvents, record_internal
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import Matched, Moved, NewRun
+from ringback.store.session import ReadSession
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match.judge import Judge, Judgement
 
@@ -65,9 +62,13 @@ class Matcher:
         self._waits = waits
         self.ruleset = ruleset
         self.quarantined: dict[str, str] = {}
-        # A log that was put back from a copy may end earlier: what comes next is new all the same.
-        self.cursor = min(matching.cursor(journal.reader), log.last_id())
+        self.cursor = 0
         self.claims = False
+
+    async def restore(self) -> None:
+        """Take up the log where the last commit left off. One that was put back from a copy may end
+        earlier: what comes next is new all the same."""
+        self.cursor = min(await self._journal.matching.cursor(), self._log.last_id())
 
     async def step(self) -> Step:
         """Match the next batch of the log. `rows` is 0 when there is nothing new."""
@@ -86,14 +87,8 @@ class Matcher:
 
     async def internal(self, events: Sequence[Event]) -> Step:
         """Match events that the worker itself recorded: they have no row in the log."""
-        judge = self._judge()
-        judged = [self._judged(judge, event, None) for event in events]
-
-        def write(connection: Connection) -> None:
-            for item in judged:
-                matching.settle_verdicts(connection, item.matched)
-
-        await self._journal.write(write)
+        judged = await self._journal.read(self._judge_events, events)
+        await self._journal.matching.settle([item.matched for item in judged])
         return Step(len(judged), tuple(item.found(None) for item in judged))
 
     async def replay(self, uid: str, rule: Rule | None) -> Step:
@@ -101,74 +96,81 @@ class Matcher:
         alone: one transaction for the copy, its verdicts and its runs. What the original changed in
         contacts, consents and outcomes is not changed again. Raises UsageError when it is not kept.
         """
-        reader, now = self._journal.reader, self._runtime.now()
-        event = replays.whole(reader, self._log, uid)
-        number = len(replays.replays(reader, uid)) + 1
-        copy = replace(
-            event, uid=self._runtime.uid("evt"), received_at=now, source=REPLAY, tag="",
-            dedupe_key=f"{REPLAY}:{uid}:{number}",
-        )  # fmt: skip
         ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
-        judged = self._judged(self._judge(ruleset), copy, None)
-
-        def write(connection: Connection) -> None:
-            record_internal(connection, copy)
-            matching.settle_verdicts(connection, judged.matched)
-
-        await self._journal.write(write)
+        judged = await self._journal.read(self._judge_copy, uid, ruleset)
+        await self._journal.matching.replay(judged.matched)
         return Step(1, (judged.found(None),))
 
     async def proven(self, uid: str, trust: str) -> Step:
         """A claimed event has earned this trust: judge it again. Rules that ran for the claim do
         not run a second time."""
-        reader = self._journal.reader
-        event = events.event(reader, self._log, uid)
-        if event is None or event.trust != "claimed":
+        proven = await self._journal.read(self._judge_proven, uid, trust)
+        if proven is None:
             return Step()
-        ran = matching.ran(reader, uid)
-        row = events.log_row(reader, self._log, uid)
-        judged = self._judged(self._judge(), replace(event, trust=trust), row)
-        starts = [pair for pair in judged.judgement.starts if pair[0].name not in ran]
-        item = replace(judged.matched, runs=tuple(run for _, run in starts))
-        recorded = await self._journal.write(partial(matching.prove, item=item))
-        judged = _Judged(item, replace(judged.judgement, starts=tuple(starts)))
+        judged, row = proven
+        recorded = await self._journal.matching.prove(judged.matched)
         return Step(1, (judged.found(row),), tuple(recorded.moved))
 
     async def _match(self, rows: Sequence[LogRow], cursor: int | None) -> Step:
+        looked = await self._journal.read(self._look, rows)
+        batch = [item.matched for item, _ in looked.judged]
+        recorded = await self._journal.matching.record(batch, cursor)
+        found = [item.found(row) for item, row in looked.judged]
+        return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(looked.twins))
+
+    def _look(self, session: ReadSession, rows: Sequence[LogRow]) -> "_Looked":
+        """Parse rows, drop what is on record, and judge the rest in order."""
         parsed = [
             (event, row)
             for row in rows
             for event in events_from(row, lambda: self._runtime.uid("evt"))
         ]
-        told = KnownEvents.read(self._journal.reader, [event for event, _ in parsed])
+        known = session.known(event for event, _ in parsed)
         fresh: list[tuple[Event, LogRow]] = []
         twins: list[tuple[str, str]] = []
         for event, row in parsed:
-            before = told.under(event)
+            before = known.known_as(event)
             if not before:
-                told.add(event)
+                known.add(event)
                 fresh.append((event, row))
             elif self.claims and event.trust != "claimed":
-                twin = matching.claimed_twin(self._journal.reader, before)
+                twin = session.claimed_twin(before)
                 twins += [(twin, event.trust)] if twin else []
-        depths = matching.depths(self._journal.reader, [event.tag for event, _ in fresh])
-        judge = self._judge()
+        depths = session.depths([event.tag for event, _ in fresh])
+        judge = self._judge(session)
         judged = [
-            self._judged(judge, _tagged(event, depths) if event.tag else event, row)
+            (self._judged(judge, _tagged(event, depths) if event.tag else event, row), row)
             for event, row in fresh
         ]
-        recorded = await self._journal.write(
-            lambda connection: matching.record(
-                connection, [item.matched for item in judged], cursor
-            )
-        )
-        found = [item.found(row) for item, (_, row) in zip(judged, fresh, strict=True)]
-        return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(twins))
+        return _Looked(judged, twins)
 
-    def _judge(self, ruleset: RuleSet | None = None) -> Judge:
-        return Judge(
-            ruleset or self.ruleset, self.quarantined, self._waits, self._journal, self._runtime
-        )
+    def _judge_events(self, session: ReadSession, events: Sequence[Event]) -> "list[_Judged]":
+        judge = self._judge(session)
+        return [self._judged(judge, event, None) for event in events]
+
+    def _judge_copy(self, session: ReadSession, uid: str, ruleset: RuleSet) -> "_Judged":
+        event = session.whole_event(uid)
+        number = len(session.copies(uid)) + 1
+        copy = replace(
+            event, uid=self._runtime.uid("evt"), received_at=self._runtime.now(), source=REPLAY,
+            tag="", dedupe_key=f"{REPLAY}:{uid}:{number}",
+        )  # fmt: skip
+        return self._judged(self._judge(session, ruleset), copy, None)
+
+    def _judge_proven(
+        self, session: ReadSession, uid: str, trust: str
+    ) -> "tuple[_Judged, LogRow | None] | None":
+        event = session.event(uid)
+        if event is None or event.trust != "claimed":
+            return None
+        ran, row = session.rules_of(uid), session.log_row(uid)
+        judged = self._judged(self._judge(session), replace(event, trust=trust), row)
+        starts = tuple(pair for pair in judged.judgement.starts if pair[0].name not in ran)
+        item = replace(judged.matched, runs=tuple(run for _, run in starts))
+        return _Judged(item, replace(judged.judgement, starts=starts)), row
+
+    def _judge(self, session: ReadSession, ruleset: RuleSet | None = None) -> Judge:
+        return Judge(ruleset or self.ruleset, self.quarantined, self._waits, session, self._runtime)
 
     def _judged(self, judge: Judge, event: Event, row: LogRow | None) -> "_Judged":
         judgement = judge.judge(event)
@@ -192,6 +194,12 @@ def _tagged(event: Event, depths: dict[str, int]) -> Event:
         return event
     trust = "confirmed" if event.trust == "claimed" else event.trust
     return replace(event, depth=depths[event.tag], trust=trust)
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    judged: "list[tuple[_Judged, LogRow]]"
+    twins: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from ringback.config import Settings
@@ -13,7 +12,6 @@ from ringback.events import Event
 from ringback.gateway.webhook_setup import drifted
 from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import retention
 from ringback.store.actions import StoredAction
 from ringback.store.journal import Journal
 from ringback.twilio.rest import Request, path
@@ -151,12 +149,12 @@ class Watch:
     async def retire(self) -> int:
         """Let go of texts and rows that are older than they are to be kept; how many that was."""
         count = 0
-        for days, work in (
-            (self._settings.keep_bodies_days, retention.blank),
-            (self._settings.keep_rows_days, retention.retire),
+        for days, step in (
+            (self._settings.keep_bodies_days, self._journal.retention.blank),
+            (self._settings.keep_rows_days, self._journal.retention.retire),
         ):
             before = iso(self._runtime.now() - timedelta(days=days))
-            while days and (done := await self._journal.write(partial(work, before=before))):
+            while days and (done := await step(before)):
                 count += done
         return count
 

@@ -24,6 +24,7 @@ from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
@@ -150,21 +151,19 @@ class Runner:
         limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
         if rule.handler is not None:
             return await self._python(event, run, limit)
-        step: Callable[[], Progress]
+        if rule.foreign:
+            work = partial(self._interpret, self._facts, event, run)
+            progress: Progress = await self._call(work, limit, run)
+            return progress
+        return await self._journal.read(
+            lambda session: self._interpret(session.facts(self._runtime), event, run)
+        )
+
+    def _interpret(self, facts: Facts, event: Event, run: Ready) -> Progress:
+        now, places = self._runtime.now(), self._places
         if run.state is None:
-            step = partial(
-                interpreter.begin, rule, event, self._facts, self._runtime.now(),
-                places=self._places,
-            )  # fmt: skip
-        else:
-            step = partial(
-                interpreter.resume, rule, event, self._facts, self._runtime.now(), run.state,
-                run.wake, places=self._places,
-            )  # fmt: skip
-        if not rule.foreign:
-            return step()
-        progress: Progress = await self._call(step, limit, run)
-        return progress
+            return interpreter.begin(run.rule, event, facts, now, places=places)
+        return interpreter.resume(run.rule, event, facts, now, run.state, run.wake, places=places)
 
     async def _python(self, event: Event, run: Ready, limit: float) -> Progress:
         name = run.rule.plugin

@@ -110,7 +110,7 @@ class Serving:
         )
         self._server = Server(config)
 
-    async def run(self, on_ready: Callable[[str], object]) -> int:
+    async def run(self, on_ready: Callable[[], object]) -> int:
         """Accept requests until it is stopped; the exit code."""
         async with self.node.working():
             serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
@@ -119,7 +119,7 @@ class Serving:
                 while not self._server.started and not serving.done():
                     await asyncio.sleep(0.005)
                 if self._server.started:
-                    on_ready(self.url)
+                    on_ready()
                 await serving
             finally:
                 sweeping.cancel()
@@ -157,7 +157,7 @@ async def running(
     code. Raises what `serve` raises."""
     with _opened(settings, worker=worker) as serving:
         ready = asyncio.Event()
-        ended = asyncio.create_task(serving.run(lambda _: ready.set()))
+        ended = asyncio.create_task(serving.run(ready.set))
         started = asyncio.create_task(ready.wait())
         await asyncio.wait({ended, started}, return_when=asyncio.FIRST_COMPLETED)
         started.cancel()
@@ -172,25 +172,21 @@ def serve(
     settings: Settings,
     *,
     worker: bool = True,
-    on_ready: Callable[[str], object] | None = None,
     again: Callable[[], Settings] | None = None,
 ) -> int:
-    """Run the receiver (and its worker) until SIGTERM or SIGINT; the exit code.
+    """Run the receiver (and its worker) until SIGTERM or SIGINT; gives the exit code.
 
     SIGTERM finishes what has begun; a second one ends at once. On SIGHUP the settings are read
-    once more by `again`, which raises ConfigError when they are wrong. `on_ready` gets the address
-    when requests are accepted. 0 after an orderly stop, 74 or 65 when the log broke, the worker's
-    own code when it could not start at all. Raises ConfigError, HeldError, StorageError or
-    DataError when this node cannot start.
+    once more by `again`, which raises ConfigError when they are wrong. The exit code is 0 after an
+    orderly stop, 74 or 65 when the log broke, the worker's own when it could not start. Raises
+    ConfigError, HeldError, StorageError or DataError when this node cannot start.
     """
     settings.require_serving()
     with _opened(settings, worker=worker) as serving:
-        return _run(_main(serving, on_ready, again or (lambda: settings)))
+        return _run(_main(serving, again or (lambda: settings)))
 
 
-async def _main(
-    serving: Serving, on_ready: Callable[[str], object] | None, again: Callable[[], Settings]
-) -> int:
+async def _main(serving: Serving, again: Callable[[], Settings]) -> int:
     node = serving.node
     loop = asyncio.get_running_loop()
     terminal = os.isatty(0)
@@ -211,12 +207,10 @@ async def _main(
         else:
             node.reload(again)
 
-    def ready(url: str) -> None:
+    def ready() -> None:
         pid = node.supervisor.pid if node.supervisor is not None else None
         who = f"worker {pid}" if pid else "no worker"
-        print(f"ringback: serving on {url} ({who})", file=sys.stderr, flush=True)
-        if on_ready is not None:
-            on_ready(url)
+        print(f"ringback: serving on {serving.url} ({who})", file=sys.stderr, flush=True)
         # What start-up made stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

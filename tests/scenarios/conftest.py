@@ -165,7 +165,7 @@ async def by_asgi(settings: Settings) -> AsyncIterator[Receiver]:
     app = application(load, worker=False)
     config = uvicorn.Config(app, port=0, loop="none", ws="none", lifespan="on", log_config=None)
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server._serve())
+    serving = asyncio.create_task(server._serve())  # serve() would take this process's signals
     while not server.started and not serving.done():
         await asyncio.sleep(0.001)
     port = server.servers[0].sockets[0].getsockname()[1]

@@ -185,6 +185,72 @@ async def test_one_folder_has_one_receiver_and_is_free_afterwards(
     assert len(rows(receiver_settings)) == 3
 
 
+async def answer_to(app: Starlette, messages: list[dict[str, Any]], **changed: Any) -> list[Any]:
+    """What the application sends to an ASGI server that gives it this scope and these messages."""
+    body = urlencode(FIELDS).encode()
+    signature = sign(TOKEN, BASE + "/twilio/message", list(FIELDS.items()))
+    headers = [
+        (b"host", b"inside"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-twilio-signature", signature.encode()),
+    ]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
+        "scheme": "http", "path": "/twilio/message", "raw_path": b"/twilio/message",
+        "query_string": b"", "root_path": "", "headers": headers, "client": None, "server": None,
+    }  # fmt: skip
+    waiting = iter(messages or [{"type": "http.request", "body": body}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(waiting)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope | changed, receive, send)
+    return sent
+
+
+WITHOUT_HOST = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"9")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({}, 200),
+        ({"raw_path": None}, 200),
+        ({"http_version": "2", "client": ("::1", 5)}, 200),
+        ({"http_version": "1.1", "headers": WITHOUT_HOST}, 400),
+        ({"headers": [(b"host", b"x"), (b"content-length", b"1e3")]}, 400),
+        ({"headers": [(b"host", b"x"), (b"content-length", "١".encode())]}, 400),
+        ({"headers": [(b"host", b"x")] * 101}, 431),
+        ({"query_string": b"a" * 17_000}, 431),
+        ({"raw_path": b"/twilio/m%65ssage"}, 404),
+        ({"path": "/twilio/\ufffd", "raw_path": b"/twilio/%ff"}, 404),
+    ],
+)
+async def test_whatever_the_server_in_front_gives_it_is_answered(
+    receiver_settings: Any, changed: dict[str, Any], status: int
+) -> None:
+    app = app_for(receiver_settings)
+    async with client_of(app):
+        start, _ = await answer_to(app, [], **changed)
+    assert start["status"] == status
+    assert len(rows(receiver_settings)) == (status == 200)
+
+
+async def test_a_client_that_leaves_before_its_body_is_complete_is_not_answered(
+    receiver_settings: Any,
+) -> None:
+    app = app_for(receiver_settings)
+    half = {"type": "http.request", "body": b"AccountSid=", "more_body": True}
+    async with client_of(app):
+        assert await answer_to(app, [half, {"type": "http.disconnect"}]) == []
+    assert rows(receiver_settings) == []
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder, and the environment of a node."""

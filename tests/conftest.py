@@ -1,4 +1,4 @@
-"""What every test leaves as it was, and what many of them need."""
+"""Fixtures of all tests: the program's log level restored, a certificate for TLS."""
 
 import logging
 import os

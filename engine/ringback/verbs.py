@@ -1,4 +1,4 @@
-"""Voice verbs: what a call may be told to do, as frozen data.
+"""Voice verbs: the instructions for a call, as frozen data.
 
 Each field says how it is written in TwiML and what rule files call it, so that one loop writes
 every verb's TwiML, one fills it from the parameters of its step, and one names it in a test case.

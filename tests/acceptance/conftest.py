@@ -1,4 +1,4 @@
-"""Real processes: a simulated Twilio, a node beside it, and a client that signs as Twilio does."""
+"""Fixtures with real processes: a simulated Twilio, a node beside it, and a client that signs."""
 
 import json
 import os

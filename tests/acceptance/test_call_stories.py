@@ -1,4 +1,4 @@
-"""Two whole calls played from the shell against `ringback dev`: the support line and the voicemail.
+"""Two whole calls from the shell against `ringback dev`: the support line and the voicemail.
 
 Real processes, real HTTP: the node's own rules answer the simulated telephone network.
 """

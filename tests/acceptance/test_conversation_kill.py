@@ -1,4 +1,4 @@
-"""A booking conversation on a real node: killed at every point, interrupted in every way."""
+"""Booking conversation on a real node: killed at every point, interrupted in every way."""
 
 import os
 import signal

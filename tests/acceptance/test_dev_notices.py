@@ -1,4 +1,4 @@
-"""`ringback dev` tells nobody outside: notices and `http` steps are shown, unless asked for."""
+"""Notices and `http` steps under `ringback dev`: shown and not sent, unless asked for."""
 
 import json
 import os

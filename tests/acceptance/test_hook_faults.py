@@ -1,4 +1,4 @@
-"""A hook that fails hurts nobody, and `ringback plugins list` names it."""
+"""Failing hooks: nobody else is hurt, and `ringback plugins list` names them."""
 
 import json
 import subprocess

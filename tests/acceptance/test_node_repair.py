@@ -1,4 +1,4 @@
-"""Healing: what came while nobody listened is fetched back, once, and not answered too late."""
+"""Repair of a downtime: what came meanwhile is fetched back, once, and not answered too late."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Without an auth token: a secret path, and every claim read back before a rule sees it."""
+"""Node without an auth token: a secret path, and every claim read back before a rule sees it."""
 
 import json
 import subprocess

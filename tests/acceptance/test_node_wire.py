@@ -1,4 +1,4 @@
-"""A node fed by requests that this project did not sign: Twilio's bodies and its own library."""
+"""Node fed by requests that this project did not sign: Twilio's bodies and its own library."""
 
 import hashlib
 from collections.abc import Callable

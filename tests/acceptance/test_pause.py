@@ -1,4 +1,4 @@
-"""The kill switch, said to a node that runs, stands still, or does not answer."""
+"""Kill switch of a node that runs, stands still, or does not answer."""
 
 import os
 import signal

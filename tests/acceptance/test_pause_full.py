@@ -1,4 +1,4 @@
-"""The kill switch of a node whose disk is full."""
+"""Kill switch of a node whose disk is full."""
 
 import sqlite3
 import subprocess

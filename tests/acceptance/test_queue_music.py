@@ -1,4 +1,4 @@
-"""What does a caller hear who waits? A real node answers the simulated telephone network."""
+"""Wait documents of a queue: a real node answers the simulated telephone network."""
 
 from collections.abc import Callable
 from pathlib import Path

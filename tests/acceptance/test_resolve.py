@@ -1,4 +1,4 @@
-"""A person knows better: what became of a text whose answer got lost, on a real node."""
+"""Resolution by a person of a text whose answer got lost, on a real node."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A backup is put back: real nodes, real copies, and a Twilio that counts every text."""
+"""Restored backups: real nodes, real copies, and a Twilio that counts every text."""
 
 import json
 import shutil

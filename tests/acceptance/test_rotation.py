@@ -1,4 +1,4 @@
-"""Tokens, secrets and other settings change while the node runs and traffic flows: SIGHUP."""
+"""Changed tokens, secrets and other settings while the node runs and traffic flows: SIGHUP."""
 
 import base64
 import fcntl

@@ -1,4 +1,4 @@
-"""An incident on a real node becomes a test that fails until somebody decides what is right."""
+"""Export of an incident as a test, which fails until somebody decides what is right."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Claims are looked up at a gateway that cannot be asked for a while."""
+"""Claims looked up at a gateway that cannot be asked for a while."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A real nginx in front breaks signed webhooks in every way that proxies do; the cause is named."""
+"""Broken signatures behind a real nginx, in every way that proxies cause: the cause is named."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The gateway from the shell, against a simulated Twilio over real HTTP, by both ways in."""
+"""Gateway commands against a simulated Twilio over real HTTP, direct and through Maton."""
 
 import asyncio
 import json

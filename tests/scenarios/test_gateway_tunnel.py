@@ -1,4 +1,4 @@
-"""A company's proxy in front of the gateway: used, named, and told apart from what is behind it."""
+"""Proxy of a company in front of the gateway: used, named, and not confused with what is behind."""
 
 import asyncio
 import base64

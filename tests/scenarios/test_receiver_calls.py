@@ -1,4 +1,4 @@
-"""Calls that wait for TwiML: always valid TwiML, in time, the same for the same request."""
+"""Call webhooks: always valid TwiML, in time, the same for the same request."""
 
 import asyncio
 import threading

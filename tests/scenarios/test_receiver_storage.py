@@ -1,4 +1,4 @@
-"""When the disk fails: never a 2xx, a defined answer, and recovery where there can be one."""
+"""Failing disk of the receiver: never a 2xx, a defined answer, recovery where there can be one."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The worker dies, hangs or refuses: the supervisor's answer, shown on real processes."""
+"""Supervisor of a worker that dies, hangs or refuses, on real processes."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Old rows and old texts leave the log while it is written, and no others do."""
+"""Retention in the log while it is written: old rows and texts leave it, and no others."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""A call's status comes twice: by its webhook, and read back from the API. It is one event."""
+"""Status of a call that comes twice, by its webhook and from the API: it is one event."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A person sends something again: with the real worker, in a stepped world."""
+"""Resending by a person: with the real worker, in a stepped world."""
 
 import shutil
 from collections.abc import Callable

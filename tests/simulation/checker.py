@@ -1,4 +1,4 @@
-"""Three ledgers against each other: what was acknowledged, what Twilio made, what the journal says.
+"""Checker of a story: what was acknowledged, what Twilio made and what the journal says must agree.
 
 The checker has its own idea of which rule wants which webhook and knows nothing of the worker's.
 """

@@ -1,4 +1,4 @@
-"""The journal of a simulated worker: the real file and the real writer, on a disk with moods.
+"""Journal of a simulated worker: the real file and the real writer, on a disk with drawn faults.
 
 A commit takes a while, several writes share one, and between a commit and the news of it other
 things happen, and so may death. Each change of an action is noted by a trigger, so that nothing

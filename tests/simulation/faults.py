@@ -1,4 +1,4 @@
-"""What goes wrong in a story, and how often. All chances are shares of one."""
+"""Faults of a story, and how often each happens. All chances are shares of one."""
 
 from dataclasses import dataclass, field, fields, replace
 from random import Random

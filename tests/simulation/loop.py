@@ -1,4 +1,4 @@
-"""An event loop whose clock stands still until nothing is left to do, one callback at a time.
+"""Event loop whose clock stands still until nothing is left to do, one callback at a time.
 
 It has what tasks, futures and time-outs ask of a loop, and no sockets, threads or signals. Whoever
 drives it decides after each callback whether there will be another one.

@@ -1,4 +1,4 @@
-"""What Twilio's ledger says about each action: made once, claimed rightly, and wanted."""
+"""Checks of Twilio's ledger for each action: made once, claimed rightly, and wanted."""
 
 from collections import defaultdict
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""How user code runs in a story: in no thread, and yet at some time of its own.
+"""Calls of user code in a story: in no thread, and yet at some time of its own.
 
 A real worker calls handlers in threads, which no seed can order. Here each call takes a drawn time
 of the virtual clock, and then runs from beginning to end; in that time others go on, and the worker

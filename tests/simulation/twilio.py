@@ -1,4 +1,4 @@
-"""A Twilio in memory, with the manners that the send protocol has to survive.
+"""Twilio in memory, with the behaviour that the send protocol has to survive.
 
 It goes on when the worker dies: a request that has left arrives, a record that was accepted is
 delivered, a callback that is owed is sent. Its ledger is the truth that the journal is held

@@ -1,4 +1,4 @@
-"""What one story came to, or many together."""
+"""Verdict on one story, or on many together."""
 
 from dataclasses import dataclass, field, fields
 

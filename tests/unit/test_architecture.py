@@ -129,6 +129,97 @@ def test_no_import_circle() -> None:
     assert circles(imports()) == []
 
 
+TWINS = {
+    "actions": "the type, its table, the command that lists them",
+    "backtest": "a backtest and its command",
+    "calls": "a call as its two people see it: the control API and the REST API",
+    "conferences": "a resource of the REST API and what it shows",
+    "config": "the settings and the command that shows them",
+    "connections": "Maton's connections and their command",
+    "consent": "Twilio's rules of consent and the simulator that plays them",
+    "control": "the two ends of a worker's socket",
+    "credentials": "who sends a password and who asks for it",
+    "events": "the type, its table, its maker in tests, the command that lists them",
+    "incidents": "an incident and its table",
+    "main": "the entry points of processes",
+    "queues": "a resource of the REST API and what it shows",
+    "records": "Twilio's records as they are written and as they are read",
+    "retention": "when old rows go and the SQL that removes them",
+    "runs": "the runs of the journal, those of a bench, the command that lists them",
+    "streams": "Event Streams as they are written and as they are read",
+    "twiml": "TwiML as it is written and as it is read",
+    "verbs": "voice verbs and the simulator that carries them out",
+}
+"""Names that modules of packages which import each other share, as ends of one thing."""
+
+UNREAD = ("engine/ringback/store/", "engine/ringback/worker/", "engine/ringback/receiver/")
+"""Packages whose first lines are still being rewritten."""
+
+QUESTION = re.compile(
+    r"(What|Whatever|Who|Whom|Whose|When|Where|Which|How|Why|Whether|Does|Is|Are|May|Did|From)\b"
+)
+METAPHOR = re.compile(
+    r"\b(house|rooms?|doors?|hands|hatch|wish(es|ed)?|gone|(un)?told|lanes?|letters?|shop|ears?"
+    r"|mischief|dice|moods?|spine)\b",
+    re.IGNORECASE,
+)
+
+
+def package_of(name: str, known: dict[str, Path]) -> str:
+    """The package that a module belongs to; a package's own module belongs to it."""
+    return name if known[name].name == "__init__.py" else name.rpartition(".")[0]
+
+
+def test_modules_of_neighbours_have_names_of_their_own() -> None:
+    """Packages of which one imports the other share a module's name only for ends of one thing."""
+    known = modules()
+    leaves: dict[str, set[str]] = {}
+    for name, path in known.items():
+        if path.name not in ("__init__.py", "__main__.py"):
+            leaves.setdefault(package_of(name, known), set()).add(path.stem)
+    neighbours = {
+        (package_of(name, known), package_of(other, known))
+        for name, others in imports().items()
+        for other in others
+    }
+    shared = {
+        leaf
+        for one, other in neighbours
+        if one != other
+        for leaf in leaves.get(one, set()) & leaves.get(other, set())
+    }
+    assert shared <= set(TWINS)
+
+
+def test_folders_stay_small() -> None:
+    """No folder of the worker, the rules or the store has more modules than one can survey."""
+    sizes: dict[str, int] = {}
+    for path in ENGINE.rglob("*.py"):
+        if path.name != "__init__.py":
+            folder = str(path.parent.relative_to(ENGINE))
+            sizes[folder] = sizes.get(folder, 0) + 1
+    limits = {"worker": 12, "rules": 12, "store": 30}
+    crowded = {
+        folder: size
+        for folder, size in sizes.items()
+        if size > limits.get(folder.partition("/")[0], size)
+    }
+    assert crowded == {}
+
+
+def test_first_lines_say_what_a_module_is() -> None:
+    """The first line of every module is a noun phrase in the field's words."""
+    wrong = []
+    for path in tracked():
+        if path.suffix != ".py" or str(path.relative_to(ROOT)).startswith(UNREAD):
+            continue
+        doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        first, paragraph = doc.partition("\n")[0], doc.partition("\n\n")[0]
+        if not first or "?" in paragraph or QUESTION.match(first) or METAPHOR.search(first):
+            wrong.append(f"{path.relative_to(ROOT)}: {first}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("package", ["ringback", "ringback.testing"])
 def test_what_authors_import_is_light(package: str) -> None:
     """`import ringback` loads none of the heavy libraries."""

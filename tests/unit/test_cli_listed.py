@@ -1,4 +1,4 @@
-"""What a listing says when nothing fits, and what it shows of events without a webhook."""
+"""Empty listings, and events without a webhook in them."""
 
 from ringback.cli.events import listed
 from ringback.cli.output import nothing

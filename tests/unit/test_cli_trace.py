@@ -1,4 +1,4 @@
-"""What a trace says of an action that waits, and of a delivery that failed."""
+"""Traces of an action that waits, and of a delivery that failed."""
 
 from typing import Any
 

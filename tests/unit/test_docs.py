@@ -1,4 +1,4 @@
-"""The manual cannot drift: everything that has a name is looked for in it, and its examples run."""
+"""The manual against the code: every name is in it, and its examples run."""
 
 import re
 import shlex

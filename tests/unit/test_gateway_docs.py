@@ -1,4 +1,4 @@
-"""The page about the gateway names all there is, and its examples run."""
+"""The manual's page about the gateway: it names all there is, and its examples run."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Guarded HTTP client: which addresses are called, what is sent, what comes of the answers."""
+"""HTTP to addresses that rules name: which are called, what is sent, what comes of the answers."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""What the caller of a worker's socket is told when nothing good comes back: real sockets."""
+"""Errors for the caller of a worker's socket when nothing good comes back: real sockets."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The outcome of an action does not depend on the order in which its callbacks arrive."""
+"""Outcome of an action, whatever the order in which its callbacks arrive."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""The manual for plugin authors is true: its examples run, and it leaves nothing out."""
+"""The manual for plugin authors: its examples run, and it leaves nothing out."""
 
 import inspect
 import os

@@ -1,4 +1,4 @@
-"""How handlers are called: arguments by name, sync and async, and what they may return."""
+"""Calls of handlers: arguments by name, sync and async, and what they may return."""
 
 import asyncio
 from dataclasses import FrozenInstanceError

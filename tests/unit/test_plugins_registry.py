@@ -1,4 +1,4 @@
-"""What plugins add to the rule language: typed functions, and steps made of a signature."""
+"""Additions of plugins to the rule language: typed functions, and steps made of a signature."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

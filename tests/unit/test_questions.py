@@ -1,4 +1,4 @@
-"""The questions of the shell: a journal with one whole story in it, asked through the commands."""
+"""Questions of the shell: a journal with one whole story in it, asked through the commands."""
 
 import json
 import os

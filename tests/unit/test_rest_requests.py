@@ -1,4 +1,4 @@
-"""From an action to the one request that carries it out."""
+"""Requests that carry out actions: one for each."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The far corners: what fails late, what is too much, what is missing."""
+"""Edge cases of rules: what fails late, what is too much, what is missing."""
 
 import importlib.util
 import re

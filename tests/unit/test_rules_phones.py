@@ -1,4 +1,4 @@
-"""What a phone number tells."""
+"""Facts about phone numbers."""
 
 import pytest
 

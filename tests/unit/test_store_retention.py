@@ -1,4 +1,4 @@
-"""What is kept, for how long, and how it is forgotten or brought back."""
+"""Retention: what is kept, for how long, and how it is forgotten or brought back."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The box in the kit: a real process, real HTTP, phones in the hand of the test."""
+"""The kit's TwilioBox: a real process, real HTTP, phones that the test uses."""
 
 import base64
 import queue

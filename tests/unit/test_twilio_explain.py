@@ -1,4 +1,4 @@
-"""Each way of breaking a signed request on the way is told from the others."""
+"""Explanations of broken signatures: each way of breaking one is known from the others."""
 
 import hashlib
 import time

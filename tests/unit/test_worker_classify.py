@@ -1,5 +1,4 @@
-"""What an answer of the gateway means for an action: only a proof that nothing happened allows
-another try."""
+"""Classification of the gateway's answers: only a proof that nothing happened allows a new try."""
 
 import random
 from datetime import UTC, datetime, timedelta

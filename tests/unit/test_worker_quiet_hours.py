@@ -1,4 +1,4 @@
-"""When is it night for a recipient?"""
+"""Quiet hours of a recipient, by number and time zone."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo

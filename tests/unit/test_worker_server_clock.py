@@ -1,4 +1,4 @@
-"""What is held against Twilio's records goes by Twilio's time, whatever our own clock says."""
+"""Twilio's time, held against its records whatever our own clock says."""
 
 import json
 from dataclasses import replace

@@ -9,6 +9,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from ringback.rules.files.load import load_rules
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
+from ringback.store.sqlite import connect_reader
 from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine
@@ -197,9 +199,11 @@ class World:
 
     def actions(self) -> list[str]:
         """All notices that were planned, in order."""
-        rows = self.journal.reader.execute(
-            "SELECT json_extract(params, '$.text') FROM actions WHERE kind = 'notify' ORDER BY id"
-        )
+        with closing(connect_reader(self.settings.data / "journal.db")) as journal:
+            rows = journal.execute(
+                "SELECT json_extract(params, '$.text') FROM actions "
+                "WHERE kind = 'notify' ORDER BY id"
+            ).fetchall()
         return [row[0] for row in rows]
 
     async def close(self) -> None:

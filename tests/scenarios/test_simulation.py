@@ -21,6 +21,7 @@ from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.attempts import Verdict as SendVerdict
 from ringback.store.evidence import Evidence
+from ringback.store.facts import JournalGateFacts
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.run import plan
@@ -255,7 +256,7 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(Actions, "unknown", patient(Actions.unknown)), SET_BACK, "stuck"),
         (instead(Actions, "sendable", patient(Actions.sendable)), SET_BACK, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
-        (instead(consents, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
+        (instead(JournalGateFacts, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
         (by_its_time, STOPPING_AND_SET, "unwanted"),
         (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
     ],

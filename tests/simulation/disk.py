@@ -125,16 +125,22 @@ class SimulatedDatabase(SqliteDatabase):
             self._start()
 
     def _moves(self) -> list[Move]:
-        rows = self.reader.execute(
-            "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ?",
-            (self._noted,),
-        ).fetchall()
+        rows = (
+            self.connection()
+            .execute(
+                "select id, uid, kind, old, new, was, outcome, reason from sim_moves where id > ?",
+                (self._noted,),
+            )
+            .fetchall()
+        )
         if rows:
             self._noted = rows[-1][0]
         return [Move(*row[1:]) for row in rows]
 
     def _last_note(self) -> int:
-        return int(self.reader.execute("select coalesce(max(id), 0) from sim_moves").fetchone()[0])
+        return int(
+            self.connection().execute("select coalesce(max(id), 0) from sim_moves").fetchone()[0]
+        )
 
 
 def _take_notes(connection: Any) -> None:

@@ -1,14 +1,10 @@
 """Attempts: the requests that are made for actions, each opened before it leaves."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from sqlite3 import Connection, IntegrityError
 
-from ringback.actions import Action
 from ringback.outcomes import advance, normal_status, state_for
-from ringback.runtime import from_iso, iso
-from ringback.store.actions import StoredAction, read_action
+from ringback.store.actions import StoredAction
 from ringback.store.consents import note
 from ringback.store.database import Database
 from ringback.twilio.consent import OPTED_OUT
@@ -189,28 +185,3 @@ def _recover(connection: Connection, boot: str, now: str, settle_at: str) -> int
             (now, settle_at, action_uid),
         )
     return len(lost)
-
-
-def sent_in_all(connection: Connection, since: str) -> list[str]:
-    """When anything was tried since then, oldest first."""
-    rows = connection.execute(
-        "select t.started_at from attempts t where t.started_at >= ? order by t.id", (since,)
-    )
-    return [row[0] for row in rows]
-
-
-def left_since(connection: Connection, since: str, before: str) -> Iterator[tuple[str, Action]]:
-    """The rule and the wish of each message and call that left in this span, or may have: once
-    for each request that Twilio took, or of which nobody knows."""
-    # Only the end of the table is read: no clock is set back by more than a day, as a rule.
-    early = iso(from_iso(since) - timedelta(days=1))
-    rows = connection.execute(
-        "select a.rule, a.kind, a.params, a.policy from attempts t "
-        "join actions a on a.uid = t.action_uid where t.id > coalesce((select id from attempts "
-        "where started_at < ? order by id desc limit 1), 0) "
-        "and t.started_at >= ? and t.started_at < ? "
-        "and t.result in ('', 'accepted', 'unknown') and a.effect <> ''",
-        (early, since, before),
-    )
-    for rule, kind, params, policy in rows:
-        yield rule, read_action(kind, params, policy)

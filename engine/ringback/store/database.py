@@ -55,6 +55,9 @@ class Database(Protocol):
         """`write`, for a fact that nothing in memory rests on: when the disk refuses it, the
         process may go on as it is."""
 
+    def connection(self) -> Connection:
+        """For plain calls from any thread, which cannot await: what plugins ask."""
+
     @property
     def broken(self) -> Exception | None:
         """Why the process should end and start again from what is on disk: a write was refused, and
@@ -80,7 +83,7 @@ class SqliteDatabase:
             limit=_IN_FLIGHT,
             prepare=_prepare,
         )
-        self.reader = connect_reader(path)
+        self._reader = connect_reader(path)
         self._refused: StorageError | None = None
 
     async def one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
@@ -96,7 +99,7 @@ class SqliteDatabase:
     ) -> T:
         """See `Database.read`."""
         try:
-            return work(self.reader, *args, **kwargs)
+            return work(self._reader, *args, **kwargs)
         except Error as error:
             raise translate(error, self.path) from error
 
@@ -117,6 +120,10 @@ class SqliteDatabase:
         result: T = await self._submit(partial(_call, work, args, kwargs))
         return result
 
+    def connection(self) -> Connection:
+        """See `Database.connection`."""
+        return self._reader
+
     def _submit(self, work: Work) -> Future[Any]:
         return self._writer.submit(work)
 
@@ -127,7 +134,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """See `Database.close`."""
-        self.reader.close()
+        self._reader.close()
         self._writer.close()
 
 

@@ -50,8 +50,6 @@ class Journal:
         self.retention = Retention(database)
         self.restore = Restore(database)
         self.incidents = Incidents(database)
-        # Until every caller asks a noun.
-        self.reader: Any = getattr(database, "reader", None)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs
@@ -64,11 +62,7 @@ class Journal:
 
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions, texts and plugins may ask of the past, at once and from any thread."""
-        return JournalFacts(self.reader, runtime)
-
-    async def write(self, work: Callable[[Any], T]) -> T:
-        """Run `work` in a transaction."""
-        return await self._database.write(work)
+        return JournalFacts(self._database.connection(), runtime)
 
     @property
     def broken(self) -> Exception | None:

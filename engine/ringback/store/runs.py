@@ -6,8 +6,8 @@ from sqlite3 import Connection
 
 from ringback.actions import Remember
 from ringback.store.actions import NewAction, insert_actions, next_ordinal
+from ringback.store.consents import remember
 from ringback.store.database import Database
-from ringback.store.facts import remember
 from ringback.store.matching import NewRun, insert_runs
 
 

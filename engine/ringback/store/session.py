@@ -11,7 +11,7 @@ from ringback.events import Event
 from ringback.runtime import Runtime
 from ringback.store import events, replays
 from ringback.store.events import KnownEvents
-from ringback.store.facts import JournalFacts
+from ringback.store.facts import JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
 
 _CHUNK = 500
@@ -27,6 +27,11 @@ class ReadSession:
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions and texts may ask."""
         return JournalFacts(self._connection, runtime)
+
+    @property
+    def gate(self) -> JournalGateFacts:
+        """What the gate may ask."""
+        return JournalGateFacts(self._connection, self._log)
 
     def event(self, uid: str) -> Event | None:
         """The event of this uid, whole, or None when the journal does not know it."""

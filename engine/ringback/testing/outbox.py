@@ -70,7 +70,7 @@ class Outbox:
         self._clock = clock
         self._past = past
         self._facts = BenchGateFacts(clock)
-        self._gate = Gatekeeper(self._facts, settings, clock)
+        self._gate = Gatekeeper(settings, clock)
         self._gate.reload(rules)
         self._number = 0
         self._deferred: list[tuple[datetime, int, Dispatch]] = []
@@ -113,7 +113,7 @@ class Outbox:
         return tried
 
     def _judge(self, dispatch: Dispatch) -> None:
-        dispatch.state, dispatch.reason, until = self._gate.look(dispatch)
+        dispatch.state, dispatch.reason, until = self._gate.look(dispatch, self._facts)
         dispatch.due_at = from_iso(until) if until else None
         if dispatch.due_at is not None:
             self._number += 1

@@ -50,7 +50,7 @@ class Runs:
 
     def __init__(self, ruleset: RuleSet, facts: Facts) -> None:
         self._facts = facts
-        self._waits = Waits(lambda uid: self._open[uid].event)
+        self._waits = Waits()
         self._waits.ruleset = ruleset
         self._number = 0
         self._open: dict[str, Run] = {}
@@ -141,7 +141,7 @@ class Runs:
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends, because their rule says `cancel_on`."""
-        return self._waits.cancelled_by(event, self._facts)
+        return self._waits.cancelled_by(event, self._facts, lambda uid: self._open[uid].event)
 
     def woken_by(self, event: Event) -> Sequence[str]:
         """The runs that wait for this event, in the order in which they began to wait."""

@@ -23,13 +23,11 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import events
 from ringback.store.actions import NewAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
 from ringback.store.runs import RunStep
 from ringback.worker.gate.gate import Gatekeeper
-from ringback.worker.gate.journal_facts import JournalGateFacts
 from ringback.worker.match.confirm import Confirmer
 from ringback.worker.match.matcher import Found, Matcher, Step
 from ringback.worker.match.schedules import Schedules
@@ -103,8 +101,8 @@ class Engine:
         self._loaded = loaded
         self.handlers = handlers or Handlers(in_flight, on_poisoned)
         self.queue = KeyedQueue()
-        self.waits = Waits(partial(events.began, journal.reader, log_reader))
-        self.gate = Gatekeeper(JournalGateFacts(journal, log_reader), settings, runtime)
+        self.waits = Waits()
+        self.gate = Gatekeeper(settings, runtime)
         self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
         self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
         self.runner = Runner(
@@ -206,6 +204,7 @@ class Engine:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
         await self.hooks.listen()
         await self.matcher.restore()
+        await self.journal.read(lambda session: self.gate.begin(session.gate))
         await self.hold.begin()
         now = self._runtime.now()
         settle_at = iso(now + timedelta(seconds=self.settings.settle_seconds))

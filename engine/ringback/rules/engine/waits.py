@@ -30,13 +30,11 @@ class Waiter:
 class Waits:
     """The waiting runs by what they wait under: a conversation, a call, or the SID of a subject.
 
-    `ruleset` is the one in use, for the conditions of `cancel_on`. `began_with` gives the event
-    that a run (uid) began with, None when it is not kept: conditions call it `event`.
+    `ruleset` is the one in use, for the conditions of `cancel_on`.
     """
 
-    def __init__(self, began_with: Callable[[str], Event | None]) -> None:
+    def __init__(self) -> None:
         self.ruleset = RuleSet(())
-        self._began_with = began_with
         self._by_key: dict[str, dict[str, Waiter]] = {}
         self._waiters: dict[str, Waiter] = {}
 
@@ -66,20 +64,29 @@ class Waits:
             and any(matches_type(name, event.type) for name in waiter.types)
         ]
 
-    def cancelled_by(self, event: Event, facts: Facts) -> list[str]:
-        """The runs that this event ends, because their rule says `cancel_on`."""
-        return [waiter.run_uid for waiter in self._near(event) if self._ends(waiter, event, facts)]
+    def cancelled_by(
+        self, event: Event, facts: Facts, began: Callable[[str], Event | None]
+    ) -> list[str]:
+        """The runs that this event ends, because their rule says `cancel_on`. `began` gives the
+        event that a run (uid) began with, None when it is not kept: conditions call it `event`."""
+        return [
+            waiter.run_uid
+            for waiter in self._near(event)
+            if self._ends(waiter, event, facts, began)
+        ]
 
-    def _ends(self, waiter: Waiter, event: Event, facts: Facts) -> bool:
+    def _ends(
+        self, waiter: Waiter, event: Event, facts: Facts, began: Callable[[str], Event | None]
+    ) -> bool:
         rule = self.ruleset.by_name.get(waiter.rule)
         trigger = rule.cancel_on if rule is not None else None
         if trigger is None or not any(matches_type(name, event.type) for name in trigger.types):
             return False
-        began = self._began_with(waiter.run_uid) if trigger.conditions else event
-        if began is None:
+        first = began(waiter.run_uid) if trigger.conditions else event
+        if first is None:
             return False
         now, places = event.received_at, self.ruleset.places
-        return not triggered(trigger, Scope(began, facts, now=now, places=places, reply=event))
+        return not triggered(trigger, Scope(first, facts, now=now, places=places, reply=event))
 
     def _put(self, waiter: Waiter) -> None:
         self.drop(waiter.run_uid)

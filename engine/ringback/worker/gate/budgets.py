@@ -44,8 +44,7 @@ class Tally:
 class Budgets:
     """Counts what is allowed to leave, and refuses what would be too much."""
 
-    def __init__(self, facts: GateFacts, settings: Settings, clock: Clock) -> None:
-        self._facts = facts
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._zone = ZoneInfo(settings.quiet_zone) if settings.quiet_zone else UTC
@@ -53,13 +52,17 @@ class Budgets:
             settings.total_per_day, settings.segments_per_day, settings.price_per_day
         )
         self._rules: dict[str, Budget] = {}
-        now, passed = clock.now(), clock.monotonic()
+        self._hour: deque[float] = deque()
+        self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
+        self._day: dict[str, Tally] = {}
+
+    def begin(self, facts: GateFacts) -> None:
+        """Take up what was tried in the last hour."""
+        now, passed = self._clock.now(), self._clock.monotonic()
         self._hour = deque(
             passed - max(0.0, (now - moment).total_seconds())
             for moment in facts.tries_since(now - HOUR)
         )
-        self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
-        self._day: dict[str, Tally] = {}
 
     def reload(self, rules: Iterable[Rule]) -> None:
         """Take the budgets of these rules into use. Without any of a day, no day is counted."""
@@ -68,7 +71,7 @@ class Budgets:
         if not watched:
             self._ends = self._begins
 
-    def refused(self, action: Asked, sent_to_them: int) -> str:
+    def refused(self, action: Asked, sent_to_them: int, facts: GateFacts) -> str:
         """Why this would be too much; empty when it is not, and then it counts.
 
         `sent_to_them` is how much went to this conversation in the last hour.
@@ -84,7 +87,7 @@ class Budgets:
         if each and action.conversation and sent_to_them >= each:
             return f"budget: {each} an hour to one recipient (RINGBACK_RECIPIENT_PER_HOUR)"
         if self._watched:
-            self._turn()
+            self._turn(facts)
             size = _size(action.action)
             refused = self._over(ALL, self._all, size) or (
                 self._over(action.rule, self._rules[action.rule], size)
@@ -109,7 +112,7 @@ class Budgets:
     def _watched(self) -> bool:
         return bool(self._rules) or self._all != Budget()
 
-    def _turn(self) -> None:
+    def _turn(self, facts: GateFacts) -> None:
         """Begin a day when one has begun, whichever way the clock went."""
         now = self._clock.now()
         if self._begins <= now < self._ends:
@@ -119,7 +122,7 @@ class Budgets:
         self._begins = start.astimezone(UTC)
         self._ends = (start + timedelta(days=1)).astimezone(UTC)
         self._day = {}
-        for rule, action in self._facts.left_since(self._begins, self._ends):
+        for rule, action in facts.left_since(self._begins, self._ends):
             self._count(rule, 1, _size(action))
 
     def _count(self, rule: str, sent: int, size: int) -> None:

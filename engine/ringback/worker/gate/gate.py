@@ -37,19 +37,24 @@ class Addressed:
 class Gatekeeper:
     """Looks at each action just before it would be sent."""
 
-    def __init__(self, facts: GateFacts, settings: Settings, clock: Clock) -> None:
-        self._facts = facts
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._quiet = Quiet(settings.quiet_hours, settings.quiet_zone)
-        self._loops = Loops(facts, settings.sender)
-        self._budgets = Budgets(facts, settings, clock)
+        self._loops = Loops(settings.sender)
+        self._budgets = Budgets(settings, clock)
+
+    def begin(self, facts: GateFacts) -> None:
+        """Take up what an earlier life of the process left: what it sent in the last hour, and the
+        numbers that were ours."""
+        self._loops.begin(facts)
+        self._budgets.begin(facts)
 
     def reload(self, rules: Iterable[Rule]) -> None:
         """Take the budgets of these rules into use."""
         self._budgets.reload(rules)
 
-    def look(self, action: Asked) -> Look:
+    def look(self, action: Asked, facts: GateFacts) -> Look:
         """The state, the reason, and for `deferred` the time until which it waits.
 
         What is allowed counts against the budgets at once: see `back`.
@@ -59,9 +64,9 @@ class Gatekeeper:
             return ALLOWED
         now = self._clock.now()
         since = now - HOUR
-        sent = self._facts.sent_since(action.conversation, since)
-        refused = self._consent(addressed) or self._loops.found(
-            action, addressed.recipient, sent, now
+        sent = facts.sent_since(action.conversation, since)
+        refused = self._consent(addressed, facts) or self._loops.found(
+            action, addressed.recipient, sent, now, facts
         )
         if refused:
             return "refused", refused, None
@@ -69,8 +74,8 @@ class Gatekeeper:
         if until is not None:
             why = f"quiet hours until {iso(until)} for {addressed.recipient}"
             return "deferred", why, iso(until)
-        tried = len(sent) + self._facts.late_since(action.conversation, since)
-        refused = self._budgets.refused(action, tried)
+        tried = len(sent) + facts.late_since(action.conversation, since)
+        refused = self._budgets.refused(action, tried, facts)
         if refused:
             return "refused", refused, None
         return ALLOWED
@@ -91,6 +96,6 @@ class Gatekeeper:
         replies = is_message(wish) and bool(wish.in_reply_to)
         return Addressed(sender_of(wish, self._settings.sender), wish.to, replies)
 
-    def _consent(self, addressed: Addressed) -> str:
-        out = self._facts.opted_out(addressed.sender, addressed.recipient)
+    def _consent(self, addressed: Addressed, facts: GateFacts) -> str:
+        out = facts.opted_out(addressed.sender, addressed.recipient)
         return f"{addressed.recipient} opted out of {addressed.sender} ({out})" if out else ""

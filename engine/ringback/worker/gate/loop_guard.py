@@ -26,16 +26,26 @@ _MARKS = " \t\r\n>\"'“”„«».,;:!?…-"
 class Loops:
     """Knows our own numbers, and looks back at a conversation."""
 
-    def __init__(self, facts: GateFacts, sender: str) -> None:
-        self._facts = facts
-        self._ours = facts.our_numbers() | ({sender} - {""})
+    def __init__(self, sender: str) -> None:
+        self._ours = {sender} - {""}
+
+    def begin(self, facts: GateFacts) -> None:
+        """Take up the numbers that people have written to."""
+        self._ours |= facts.our_numbers()
 
     def learn(self, event: Event) -> None:
         """Whoever is written to is one of us."""
         if event.type == "message.received" and event.recipient:
             self._ours.add(event.recipient)
 
-    def found(self, action: Asked, recipient: str, sent: Sequence[datetime], now: datetime) -> str:
+    def found(
+        self,
+        action: Asked,
+        recipient: str,
+        sent: Sequence[datetime],
+        now: datetime,
+        facts: GateFacts,
+    ) -> str:
         """The reason to refuse, or nothing. `sent` is when we wrote to them lately."""
         if action.depth > DEEPEST:
             return f"loop: {action.depth} of our own actions caused each other"
@@ -45,28 +55,27 @@ class Loops:
         sent = [moment for moment in sent if moment >= since]
         if not sent:
             return ""
-        return self._echo(action, recipient, since) or self._turns(action, recipient, sent, since)
+        if echo := self._echo(action, recipient, since, facts):
+            return echo
+        heard = facts.heard_since(action.conversation, since) if len(sent) >= TURNS else ()
+        return self._turns(recipient, sent, heard)
 
-    def _turns(
-        self, action: Asked, recipient: str, sent: Sequence[datetime], since: datetime
-    ) -> str:
-        if len(sent) < TURNS:
-            return ""
-        turns = fast_turns(sent, self._facts.heard_since(action.conversation, since))
+    def _turns(self, recipient: str, sent: Sequence[datetime], heard: Sequence[datetime]) -> str:
+        turns = fast_turns(sent, heard)
         if turns >= TURNS:
             return f"loop: {turns} turns at machine speed with {recipient} in 10 minutes"
         return ""
 
-    def _echo(self, action: Asked, recipient: str, since: datetime) -> str:
+    def _echo(self, action: Asked, recipient: str, since: datetime, facts: GateFacts) -> str:
         """They send back what we wrote: at machine speed, or twice in a row. A person who answers
         our "yes" with a "yes" does neither."""
         if not is_message(action.action):
             return ""
-        cause = self._facts.conversation_with(action, recipient)
-        heard = self._facts.heard_last(cause, since, 2) if cause else ()
+        cause = facts.conversation_with(action, recipient)
+        heard = facts.heard_last(cause, since, 2) if cause else ()
         if not heard:
             return ""
-        written = self._facts.written_since(action.conversation, since)
+        written = facts.written_since(action.conversation, since)
         ours = [(moment, plain(body)) for moment, body in written]
         echoes = 0
         for at, body in heard:

@@ -122,7 +122,7 @@ class BatchUnderWay:
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends."""
-        return self._waits.cancelled_by(event, self._facts)
+        return self._waits.cancelled_by(event, self._facts, self._session.began)
 
     def woken_by(self, event: Event) -> Sequence[str]:
         """The runs that wait for this event."""

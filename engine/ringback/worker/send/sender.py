@@ -20,7 +20,9 @@ from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.attempts import Verdict
+from ringback.store.facts import JournalGateFacts
 from ringback.store.journal import Journal
+from ringback.store.session import ReadSession
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
@@ -41,7 +43,7 @@ OVERRIDES = "#rc=3&rp=all"
 class Gate(Protocol):
     """What stands before every action: allow ("planned"), or another state with the reason."""
 
-    def look(self, action: StoredAction) -> tuple[str, str, str | None]:
+    def look(self, action: StoredAction, facts: JournalGateFacts) -> tuple[str, str, str | None]:
         """The state, the reason, and for `deferred` the time until which it waits."""
 
     def back(self, action: StoredAction, *, tried: bool) -> None:
@@ -180,7 +182,7 @@ class Sender:
         if held:
             await self._decide(action, "planned", held[0], held[1])
             return
-        state, reason, until = self._gate.look(action)
+        state, reason, until = await self._journal.read(self._look, action)
         if state != "planned":
             await self._decide(action, state, reason, until)
             return
@@ -209,6 +211,9 @@ class Sender:
             self._on_end(action.uid, state)
         if verdict.due_at:
             self._on_due(verdict.due_at)
+
+    def _look(self, session: ReadSession, action: StoredAction) -> tuple[str, str, str | None]:
+        return self._gate.look(action, session.gate)
 
     async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""

@@ -20,7 +20,6 @@ from ringback.settings_values import (
     parse_dotenv,
     read,
     read_file,
-    weak,
 )
 
 FALLBACK_TWIML = (
@@ -242,7 +241,7 @@ class Settings:
         """Read all layers for the project in this folder.
 
         `overrides` are flags by setting name, as text. Raises ConfigError with every problem of
-        every layer; what is merely missing is judged by `require_serving`.
+        every layer; what is merely missing for a node that serves is judged by the receiver.
         """
         problems: list[str] = []
         root = Path(project).absolute()
@@ -319,62 +318,6 @@ class Settings:
     def keeping(self, running: "Settings") -> "Settings":
         """These settings as a node that runs with others may take them over: FIXED ones stay."""
         return replace(self, **{name: getattr(running, name) for name in FIXED})
-
-    def require_serving(self) -> None:
-        """Raise ConfigError, one line per problem, unless a node can serve with these settings."""
-        problems = [*self._proof_problems(), *self._gateway_problems()]
-        if self.simulated and self.host not in LOOPBACK:
-            problems.append(
-                f"host is {self.host}: simulated mode listens on loopback only; set RINGBACK_HOST "
-                "to 127.0.0.1, or leave RINGBACK_SIMULATED unset"
-            )
-        if not self.public_url and not self.simulated:
-            problems.append(
-                "public_url is not set: Twilio signs the public address, so it must be known; "
-                "set RINGBACK_PUBLIC_URL to what Twilio calls, as https://hooks.your-company.com"
-            )
-        given = (n.upper() for n in ("console_password", "api_token") if getattr(self, n))
-        problems += (f"the console is not part of this version; unset RINGBACK_{n}" for n in given)
-        if self.price_per_day and not self.segment_price:
-            problems.append(
-                "price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE"
-            )
-        if problems:
-            raise ConfigError(problems)
-
-    def _proof_problems(self) -> Iterator[str]:
-        tokens = [("TWILIO_AUTH_TOKEN", token) for token in self.auth_tokens]
-        tokens += [(f"[accounts] {sid}", t) for sid, many in self.accounts.items() for t in many]
-        tokens += [(f"shared key {key}", secret) for key, secret in self.shared_keys.items()]
-        if not tokens and not self.hook_secret:
-            yield (
-                "no proof of where a webhook comes from: set TWILIO_AUTH_TOKEN, or, without the "
-                "token, RINGBACK_HOOK_SECRET (`ringback init` writes a fresh one)"
-            )
-        for name, token in tokens:
-            wrong = weak(token, 32)
-            if wrong:
-                yield f"{name} {wrong}"
-        if self.hook_secret:
-            wrong = weak(self.hook_secret, 24)
-            if not wrong and not all(c.isalnum() or c in "-_" for c in self.hook_secret):
-                wrong = "stands in a path: use letters, digits, - and _ only"
-            if wrong:
-                yield f"RINGBACK_HOOK_SECRET {wrong}"
-
-    def _gateway_problems(self) -> Iterator[str]:
-        if self.maton_api_key:
-            return
-        if bool(self.api_key) != bool(self.api_secret):
-            missing = "TWILIO_API_SECRET" if self.api_key else "TWILIO_API_KEY"
-            yield f"{missing} is missing: an API key needs both its SID and its secret"
-        elif not self.auth_tokens and not self.api_key:
-            yield (
-                "no credentials for the gateway: set MATON_API_KEY, or TWILIO_ACCOUNT_SID with "
-                "TWILIO_AUTH_TOKEN or TWILIO_API_KEY and TWILIO_API_SECRET"
-            )
-        if not self.account_sid and (self.auth_tokens or self.api_key):
-            yield "TWILIO_ACCOUNT_SID is missing: the direct gateway needs it beside the token"
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{line.name}={line.value!r}" for line in self.shown())

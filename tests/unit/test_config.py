@@ -6,6 +6,7 @@ import pytest
 
 from ringback.config import SETTING_NAMES, Settings
 from ringback.errors import ConfigError
+from ringback.receiver.requirements import require_serving
 
 TOKEN = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 SID = "AC" + "0123456789abcdef" * 2
@@ -169,7 +170,7 @@ def test_plugin_tables(tmp_path: Path) -> None:
 
 def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
     """What is missing for `serve` comes as one line per problem."""
-    text = "\n".join(problems_of(Settings.load(tmp_path).require_serving))
+    text = "\n".join(problems_of(lambda: require_serving(Settings.load(tmp_path))))
     assert "TWILIO_AUTH_TOKEN" in text
     assert "public_url is not set" in text
     assert "no credentials for the gateway" in text
@@ -199,8 +200,8 @@ def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> 
         "TWILIO_AUTH_TOKEN": TOKEN,
         "RINGBACK_PUBLIC_URL": "https://a.b",
     }
-    Settings.load(tmp_path, good).require_serving()
-    problems = problems_of(Settings.load(tmp_path, good | change).require_serving)
+    require_serving(Settings.load(tmp_path, good))
+    problems = problems_of(lambda: require_serving(Settings.load(tmp_path, good | change)))
     assert len(problems) == 1
     assert wrong in problems[0]
     assert "canary" not in problems[0]
@@ -216,7 +217,7 @@ def test_maton_and_hook_secret_need_no_token(tmp_path: Path) -> None:
             "RINGBACK_PUBLIC_URL": "https://a.b",
         },
     )
-    settings.require_serving()
+    require_serving(settings)
     assert settings.maton_api_key
 
 

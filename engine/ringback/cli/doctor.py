@@ -15,6 +15,7 @@ from ringback.config import Settings
 from ringback.errors import ConfigError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.receiver.requirements import require_serving
 
 COLOURS = {OK: "green", WARN: "yellow", BAD: "red", SKIPPED: "blue"}
 
@@ -69,7 +70,7 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
 
 def _access(settings: Settings, note: Callable[[Finding], None]) -> Credentials | None:
     try:
-        settings.require_serving()
+        require_serving(settings)
         note(Finding("settings", OK, f"{settings.project}, gateway {way_in(settings)}"))
     except ConfigError as error:
         for problem in error.problems:

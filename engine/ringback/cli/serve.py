@@ -11,6 +11,7 @@ import click
 
 from ringback.cli.project_context import here
 from ringback.config import Settings
+from ringback.receiver.requirements import require_serving
 
 project_argument = click.argument(
     "project", required=False, type=click.Path(path_type=Path, file_okay=False)
@@ -73,7 +74,7 @@ def _require_good(settings: Settings, checking: "subprocess.Popen[str]") -> None
     said, _ = checking.communicate()
     if checking.returncode:
         click.echo(said.rstrip("\n"), err=True)
-    settings.require_serving()
+    require_serving(settings)
     if checking.returncode:
         raise click.exceptions.Exit(checking.returncode)
 

@@ -7,7 +7,8 @@ from typing import Self
 from ringback.gateway import records as r
 from ringback.gateway import resources as c
 from ringback.gateway.connections import Connections
-from ringback.gateway.credentials import Credentials, EnvironmentSettings, GatewaySettings
+from ringback.gateway.credentials import Credentials, GatewaySettings
+from ringback.gateway.environment import EnvironmentSettings
 from ringback.gateway.pool import DEFAULT_LIMITS, Limits
 from ringback.gateway.transport import Reply, Transport
 from ringback.runtime import REAL, Runtime

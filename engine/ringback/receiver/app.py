@@ -26,6 +26,7 @@ from ringback.receiver.endpoint import WebhookEndpoint
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import exposition
 from ringback.receiver.node import Node, owned
+from ringback.receiver.requirements import require_serving
 from ringback.receiver.responses import NO_LIFESPAN
 
 ONE_PROCESS = (
@@ -52,7 +53,7 @@ def create_app(project: str | Path, *, worker: bool = True) -> Starlette:
 
     async def load() -> Settings:
         settings = Settings.load(Path(project), os.environ)
-        settings.require_serving()
+        require_serving(settings)
         if settings.simulated:
             # Trust in the simulator ends at the loopback, and nobody here knows who can connect.
             raise ConfigError(["only `ringback dev` runs with RINGBACK_SIMULATED: leave it unset"])

@@ -18,6 +18,7 @@ from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
+from ringback.receiver.requirements import require_serving
 from ringback.receiver.retention import daily
 from ringback.receiver.supervisor import Supervisor
 from ringback.store.locks import hold
@@ -124,7 +125,7 @@ class Node:
         """
         try:
             fresh = again()
-            fresh.require_serving()
+            require_serving(fresh)
         except ConfigError as error:
             problems = "; ".join(error.problems)
             _logger.error("the new settings are wrong, the last good ones stay: %s", problems)

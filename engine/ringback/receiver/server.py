@@ -21,6 +21,7 @@ from ringback.errors import HeldError, StorageError
 from ringback.receiver.app import routes_of
 from ringback.receiver.node import Node, owned
 from ringback.receiver.protocol import WebhookProtocol
+from ringback.receiver.requirements import require_serving
 from ringback.store.log import Log
 
 DRAIN_SECONDS = 5.0
@@ -181,7 +182,7 @@ def serve(
     orderly stop, 74 or 65 when the log broke, the worker's own when it could not start. Raises
     ConfigError, HeldError, StorageError or DataError when this node cannot start.
     """
-    settings.require_serving()
+    require_serving(settings)
     with _opened(settings, worker=worker) as serving:
         return _run(_main(serving, again or (lambda: settings)))
 

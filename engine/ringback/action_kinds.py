@@ -22,6 +22,7 @@ from ringback.actions import (
     SendMessage,
     Stop,
 )
+from ringback.errors import UsageError
 from ringback.outcomes import EFFECTS
 from ringback.verbs import verb_from_params
 
@@ -179,10 +180,10 @@ def kinds() -> tuple[ActionKind, ...]:
 
 
 def kind_named(name: str) -> ActionKind:
-    """The kind of this name. Raises ValueError for one that is not known."""
+    """The kind of this name. Raises UsageError for one that is not known."""
     kind = _KINDS.get(name)
     if kind is None:
-        raise ValueError(f"unknown action kind {name!r}: is the plugin there that brings it?")
+        raise UsageError(f"unknown action kind {name!r}: is the plugin there that brings it?")
     return kind
 
 
@@ -192,7 +193,7 @@ def known_kind(name: str) -> ActionKind | None:
 
 
 def kind_of(action: Action | Outgoing) -> ActionKind:
-    """The kind of an action. Raises ValueError when its class was not registered."""
+    """The kind of an action. Raises UsageError when it was not registered."""
     return kind_named(action.kind)
 
 
@@ -232,7 +233,7 @@ def has_other_side(action: Action) -> bool:
 
 
 def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Action:
-    """The action that `to_params` wrote. Raises ValueError for an unknown kind or field."""
+    """The action that `to_params` wrote. Raises UsageError for an unknown kind or field."""
     cls = kind_named(kind).cls
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
     if "verbs" in given:
@@ -242,5 +243,5 @@ def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Actio
     try:
         action: Action = cls(**given)
     except TypeError as error:
-        raise ValueError(f"{kind}: {error}") from None
+        raise UsageError(f"{kind}: {error}") from None
     return action

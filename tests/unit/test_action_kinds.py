@@ -1,17 +1,25 @@
 """The table of action kinds: whole, refused where a row cannot work, and known to no SQL."""
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+import ringback
 from ringback import action_kinds
 from ringback.action_kinds import OURS, ActionKind, from_params, kind_of, register_kind
 from ringback.actions import AnswerCall, SendMessage, to_params
+from ringback.errors import UsageError
 from ringback.outcomes import EFFECTS
-from ringback.verbs import Enqueue, Play
+from ringback.rules.steps.kinds import STEPS
+from ringback.rules.steps.voice import VoiceModel
+from ringback.verbs import OUR_VERBS, Enqueue, Play, spelt, word_of
 
+TABLES = (Path(__file__).parents[2] / "docs" / "tables.md").read_text("utf-8")
+CLASSES = list(dict.fromkeys((*(kind.cls for kind in OURS), *OUR_VERBS)))
+VOICE = [step for step in STEPS.values() if issubclass(step, VoiceModel)]
 STORE = Path(action_kinds.__file__).parent / "store"
 
 
@@ -34,6 +42,31 @@ def test_every_row_fits_its_class(kind: ActionKind) -> None:
     assert all(name in names or "extra" in names for name in kind.identity)
     if not isinstance(kind.cls.__dict__["kind"], property):
         assert kind.cls.kind == kind.name
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_authors_get_every_action_and_verb_from_one_place(cls: type[Any]) -> None:
+    """`from ringback import …` has each."""
+    assert cls.__name__ in ringback.__all__
+    assert getattr(ringback, cls.__name__) is cls
+
+
+def test_the_manual_names_every_kind() -> None:
+    """tables.md lists what `actions.kind` may be; a stop is never written down."""
+    row = next(line for line in TABLES.splitlines() if "`send_message`" in line)
+    assert re.findall(r"`(\w+)`", row) == ["kind", *(k.name for k in OURS if k.name != "stop")]
+
+
+@pytest.mark.parametrize("step", VOICE, ids=lambda step: step.step)
+def test_the_parameters_of_a_voice_step_are_fields_of_its_verb(step: type[VoiceModel]) -> None:
+    """They have a field's word and its default, but for those that only the step knows."""
+    known = {word_of(item): item for item, _ in spelt(step.verb)}
+    for name, given in step.model_fields.items():
+        item = known.get(given.alias or name)
+        if item is None:
+            assert name in ("say", "play", "as_", "choices", "else_", "answered"), name
+        elif name != "input" and not given.is_required():
+            assert given.default == item.default, name
 
 
 def test_what_waits_in_a_queue_is_a_kind_of_its_own() -> None:
@@ -72,7 +105,7 @@ def test_an_unknown_kind_is_no_action() -> None:
     """A class that nobody registered is refused as any other value is."""
     unknown: Any = Wink()
     assert not action_kinds.is_action(unknown)
-    with pytest.raises(ValueError, match="unknown action kind 'wink'"):
+    with pytest.raises(UsageError, match="unknown action kind 'wink'"):
         kind_of(unknown)
 
 

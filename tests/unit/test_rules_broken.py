@@ -11,7 +11,7 @@ from ringback.rules.files.load import load_rules
 from ringback.rules.files.yaml_tree import MAX_BYTES
 
 BROKEN = Path(__file__).parents[1] / "data" / "broken_rules"
-LIBRARY = "[...]"  # stands in expected.txt for words that are a library's own
+LIBRARY = "[...]"  # stands in expected.txt for words of a library, and for lists that grow
 
 
 def test_every_mistake_of_every_file_is_found_in_one_run_at_its_place() -> None:

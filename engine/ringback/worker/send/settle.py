@@ -17,6 +17,7 @@ from ringback.action_kinds import (
     is_message,
     is_outgoing,
     kind_named,
+    known_kind,
     sender_of,
 )
 from ringback.actions import Action
@@ -87,6 +88,9 @@ class Settler:
         return len(due)
 
     async def _settle(self, action: StoredAction) -> None:
+        if known_kind(action.kind) is None:
+            await self._park(action, f"nothing here knows the kind {action.kind!r}")
+            return
         polls, resends, started = await self._journal.evidence.progress(action.uid)
         if not action.effect:
             if action.policy == "natural" and resends < RESENDS:

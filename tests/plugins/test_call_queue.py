@@ -1,6 +1,7 @@
 """The bundled plugin call_queue, with what an author has: the kit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def bench() -> Bench:
     ],
 )
 def test_a_waiting_caller_hears_the_place_in_the_line(
-    bench: Bench, fields: dict[str, object], words: str
+    bench: Bench, fields: dict[str, Any], words: str
 ) -> None:
     """Each time that Twilio asks what to play: the place, then music until the next time."""
     reaction = bench.react(call_step(**fields))

@@ -1,6 +1,7 @@
 """The bundled plugin opt_out, with what an author has: the kit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_text_that_only_contains_the_word_is_an_ordinary_text(bench: Bench, te
     assert bench.react(sms(text)).why_not(RULE) == "if:1"
 
 
-WHATSAPP = {"from_": "whatsapp:+14155550123", "to": "whatsapp:+12025550100"}
+WHATSAPP: dict[str, Any] = {"from_": "whatsapp:+14155550123", "to": "whatsapp:+12025550100"}
 
 
 @pytest.mark.parametrize("text", ["START", "unstop", "HELP", "info"])

@@ -36,7 +36,7 @@ async def test_full_then_room_again(
     small_disk: Path, start_receiver: Callable[[Any], Any], receiver_settings: Any
 ) -> None:
     receiver = await start_receiver(replace(receiver_settings, data=small_disk / "data"))
-    accepted, refused, slowest = set(), set(), 0.0
+    accepted, refused, slowest = set[Any](), set[Any](), 0.0
     for number in range(400):
         started = time.monotonic()
         reply = await receiver.post("/twilio/message", message(number, 20_000))

@@ -321,7 +321,7 @@ def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
     real = Settler.matching
 
     def mixed(settler: Settler, action: Any, records: Any, spans: Any) -> Any:
-        plain = [{**record, "messaging_service_sid": action.messaging_service_sid}
+        plain: list[Any] = [{**record, "messaging_service_sid": action.messaging_service_sid}
                  for record in records]  # fmt: skip
         return real(settler, action, plain, spans)
 

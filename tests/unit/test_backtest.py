@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -92,7 +93,7 @@ def bodies(report: Report) -> list[str]:
     return [each.action.body for each in report.done if isinstance(each.action, SendMessage)]
 
 
-async def test_throttles_live_in_the_time_of_the_record(run: Callable[..., object]) -> None:
+async def test_throttles_live_in_the_time_of_the_record(run: Callable[..., Any]) -> None:
     """An hour between two texts is an hour, however fast it is played."""
     rows = [text(0, "a"), text(30, "b"), text(61, "c"), text(62, "d", "+14155550199")]
     report = await run(rows, THANKS)
@@ -102,13 +103,13 @@ async def test_throttles_live_in_the_time_of_the_record(run: Callable[..., objec
     assert (report.first, report.last) == (START, START + timedelta(minutes=62))
 
 
-async def test_a_delivery_that_came_twice_counts_once(run: Callable[..., object]) -> None:
+async def test_a_delivery_that_came_twice_counts_once(run: Callable[..., Any]) -> None:
     """As the worker would have it."""
     report = await run([text(0, "a", sid=7), text(90, "a", sid=7)], THANKS)
     assert (report.events, bodies(report)) == (1, ["Thanks for a"])
 
 
-async def test_waits_fall_due_between_the_events(run: Callable[..., object]) -> None:
+async def test_waits_fall_due_between_the_events(run: Callable[..., Any]) -> None:
     """A reminder at its own moment; what still waits at the end is counted."""
     rules = """
       - name: remind
@@ -121,7 +122,7 @@ async def test_waits_fall_due_between_the_events(run: Callable[..., object]) -> 
     assert report.waiting == 1
 
 
-async def test_conversations_live(run: Callable[..., object]) -> None:
+async def test_conversations_live(run: Callable[..., Any]) -> None:
     """Answers of then are answers now."""
     plugin = """
     @rule("message.received", if_="event.body == 'book'")
@@ -134,7 +135,7 @@ async def test_conversations_live(run: Callable[..., object]) -> None:
     assert bodies(report) == ["Which day?", "See you on Monday.", "Which day?"]
 
 
-async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
+async def test_who_left_would_get_nothing(run: Callable[..., Any]) -> None:
     """By STOP until START, and by Twilio's own refusal."""
     rows = [
         text(0, "STOP"), text(70, "hello"), text(140, "START"), status(200, "failed", 21610),
@@ -143,7 +144,7 @@ async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
     report = await run(rows, THANKS)
     by_text = f"{THEIRS} opted out of {OURS} (text 'STOP', {iso(START)})"
     by_error = f"{THEIRS} opted out of {OURS} (error 21610, {iso(START + timedelta(minutes=200))})"
-    assert [(origin.action.body, origin.held) for origin in report.made] == [  # type: ignore[union-attr]
+    assert [(origin.action.body, origin.held) for origin in report.made] == [
         ("Thanks for STOP", by_text),
         ("Thanks for hello", by_text),
         ("Thanks for START", ""),
@@ -152,7 +153,7 @@ async def test_who_left_would_get_nothing(run: Callable[..., object]) -> None:
     assert report.rules["thanks"].held == {"opted out": 3}
 
 
-async def test_shadow_rules_are_counted_apart(run: Callable[..., object]) -> None:
+async def test_shadow_rules_are_counted_apart(run: Callable[..., Any]) -> None:
     """What they ask for is not carried out."""
     report = await run([text(0, "a")], THANKS.replace("do:", "state: shadow\n    do:"))
     assert report.done == []
@@ -160,7 +161,7 @@ async def test_shadow_rules_are_counted_apart(run: Callable[..., object]) -> Non
 
 
 async def test_a_rule_that_fails_is_counted_and_the_rest_goes_on(
-    run: Callable[..., object],
+    run: Callable[..., Any],
 ) -> None:
     """In Python and in a rule file."""
     plugin = """
@@ -176,7 +177,7 @@ async def test_a_rule_that_fails_is_counted_and_the_rest_goes_on(
     assert bodies(report) == ["Thanks for a"]
 
 
-async def test_texts_cost_by_their_segments(run: Callable[..., object]) -> None:
+async def test_texts_cost_by_their_segments(run: Callable[..., Any]) -> None:
     """160 letters are one, 161 are two; one that is not GSM-7 makes it 70."""
     rules = THANKS.replace("Thanks for ${{ event.body }}", "${{ event.body }}")
     rows = [text(0, "x" * 160), text(70, "x" * 161), text(140, "ж" * 71)]
@@ -184,7 +185,7 @@ async def test_texts_cost_by_their_segments(run: Callable[..., object]) -> None:
     assert report.segments == 1 + 2 + 2
 
 
-async def test_only_what_came_since_then(run: Callable[..., object]) -> None:
+async def test_only_what_came_since_then(run: Callable[..., Any]) -> None:
     """Found by halving the log, at the very row."""
     rows = [text(minute, f"{minute}", f"+1415555{minute:04d}") for minute in range(100)]
     for minute in (0, 1, 57, 99):
@@ -194,7 +195,7 @@ async def test_only_what_came_since_then(run: Callable[..., object]) -> None:
     assert (await run([], THANKS, since=iso(START + timedelta(days=1)))).events == 0
 
 
-async def test_the_same_record_gives_the_same_report(run: Callable[..., object]) -> None:
+async def test_the_same_record_gives_the_same_report(run: Callable[..., Any]) -> None:
     """To the last figure and moment."""
     rows = [text(minute, "hello", f"+1415555{minute % 7:04d}") for minute in range(200)]
     plugin = """
@@ -276,7 +277,7 @@ def test_what_was_really_done_comes_from_the_journal(tmp_path: Path) -> None:
 
 
 async def test_the_command_prints_figures_and_differences(
-    run: Callable[..., object], tmp_path: Path
+    run: Callable[..., Any], tmp_path: Path
 ) -> None:
     """For people, with the price; as JSON lines for programs; with new rules in a file."""
     await run([text(0, "a"), text(30, "b")], THANKS)
@@ -303,7 +304,7 @@ async def test_the_command_prints_figures_and_differences(
     ]  # fmt: skip
 
 
-async def test_new_rules_may_be_a_whole_project(run: Callable[..., object], tmp_path: Path) -> None:
+async def test_new_rules_may_be_a_whole_project(run: Callable[..., Any], tmp_path: Path) -> None:
     """With its own plugins; one that does not load is reported and nothing is run."""
     await run([text(0, "a")], THANKS)
     new = tmp_path / "new"

@@ -163,7 +163,7 @@ def test_who_said_stop_gets_nothing_from_that_number(tmp_path: Path) -> None:
 
 def test_consent_is_that_of_a_messaging_service(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, ANSWER)
-    both = {"MessagingServiceSid": "MG" + "1" * 32}
+    both: dict[str, Any] = {"MessagingServiceSid": "MG" + "1" * 32}
     bench.react(sms("hi", to="+12025550177", from_="+14155550199", **both))
     bench.react(sms("STOP", to=OURS, **both))
     assert "opted out of +12025550177" in bench.react(sms("x", to="+12025550177")).held[0].reason
@@ -209,7 +209,7 @@ def test_quiet_hours_in_a_backtest(tmp_path: Path) -> None:
         ({"total_per_day": 2}, "2 a day in all (RINGBACK_TOTAL_PER_DAY) are used up"),
     ],
 )
-def test_budgets_of_the_settings(tmp_path: Path, settings: dict[str, int], words: str) -> None:
+def test_budgets_of_the_settings(tmp_path: Path, settings: dict[str, Any], words: str) -> None:
     bench = bench_of(tmp_path, ANSWER, **settings)
     texts = [text for body in "abc" for text in bench.react(sms(body)).texts]
     assert texts == ["a!", "b!"]

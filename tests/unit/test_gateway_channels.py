@@ -79,8 +79,8 @@ class MailHandler(socketserver.StreamRequestHandler):
                 assert self.server.tls is not None
                 self.say("220 go on")
                 self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
-                self.rfile = self.connection.makefile("rb")  # type: ignore[assignment]
-                self.wfile = self.connection.makefile("wb")  # type: ignore[assignment]
+                self.rfile = self.connection.makefile("rb")
+                self.wfile = self.connection.makefile("wb")
             elif command == "AUTH":
                 self.server.logins.append(base64.b64decode(line.split()[2]).decode())
                 self.say("235 welcome")

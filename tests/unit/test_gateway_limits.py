@@ -1,6 +1,7 @@
 """Rates, breakers and the retry budget, on a clock that the test steps."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def limits(clock: Clock, rate: float = 8.0, **options: object) -> Limits:
 
 def test_no_second_of_a_minute_sees_more_than_the_keys_rate(clock: Clock) -> None:
     subject = limits(clock, sender_rates={"+1": 1000.0})
-    granted = []
+    granted: list[Any] = []
     for _ in range(600):
         wanted = (subject.admit(SEND, sender="+1") for _ in range(5))
         granted.extend(clock.now for admission in wanted if admission.granted)

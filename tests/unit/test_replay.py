@@ -101,7 +101,7 @@ def test_one_event_by_its_id_or_its_sid(project: Path) -> None:
         assert line["event"] == "evt_1"
         assert verdicts(line) == {"hours": "fired", "quiet": "fired", "broken": "if:1"}
         assert [
-            (each["rule"], each["params"]["body"], each["held"])  # type: ignore[index]
+            (each["rule"], each["params"]["body"], each["held"])
             for each in line["wishes"]  # type: ignore[attr-defined]
         ] == [("hours", "We are open from 9 to 5.", ""), ("quiet", "Seen.", "shadow")]
     assert counts(project) == [3, 0, 0]

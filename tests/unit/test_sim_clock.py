@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from ringback.simulator.clock import STEPPED_START, Clock
 
 
 async def test_events_happen_in_order_of_time_then_of_asking() -> None:
-    clock, seen = Clock(stepped=True), []
+    clock = Clock(stepped=True)
+    seen: list[Any] = []
     for name, delay in (("late", 5), ("first", 1), ("second", 1), ("now", 0), ("past", -3)):
         clock.after(delay, lambda name=name: seen.append((name, clock.now() - STEPPED_START)))
     assert await clock.advance(4.5) == 4
@@ -22,14 +24,16 @@ async def test_events_happen_in_order_of_time_then_of_asking() -> None:
 
 
 async def test_what_an_event_sets_off_happens_within_the_same_step() -> None:
-    clock, seen = Clock(stepped=True), []
+    clock = Clock(stepped=True)
+    seen: list[Any] = []
     clock.after(1, lambda: clock.after(1, lambda: seen.append(clock.now())))
     await clock.advance(3)
     assert seen == [STEPPED_START + 2]
 
 
 async def test_a_cancelled_event_does_not_happen() -> None:
-    clock, seen = Clock(stepped=True), []
+    clock = Clock(stepped=True)
+    seen: list[Any] = []
     timer = clock.after(1, lambda: seen.append(1))
     timer.cancel()
     assert clock.pending() == 0
@@ -38,7 +42,8 @@ async def test_a_cancelled_event_does_not_happen() -> None:
 
 
 async def test_a_step_waits_for_what_its_event_has_sent() -> None:
-    clock, seen = Clock(stepped=True), []
+    clock = Clock(stepped=True)
+    seen: list[Any] = []
     tasks: list[asyncio.Task[None]] = []
 
     async def request() -> None:
@@ -65,7 +70,8 @@ async def test_two_steps_at_once_come_one_after_the_other() -> None:
 async def test_a_broken_event_is_reported_and_the_next_one_happens(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    clock, seen = Clock(stepped=True), []
+    clock = Clock(stepped=True)
+    seen: list[Any] = []
     clock.broken = seen.append
     clock.after(1, lambda: 1 // 0)
     clock.after(2, lambda: seen.append("on"))

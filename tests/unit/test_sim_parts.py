@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,7 +114,7 @@ def test_a_form_keeps_order_blanks_and_repeats() -> None:
         lambda form: moment("Someday, sometime", "x"),
     ],
 )
-def test_what_cannot_be_read_is_refused(ask) -> None:
+def test_what_cannot_be_read_is_refused(ask: Any) -> None:
     with pytest.raises(Refusal):
         ask(Form([("word", "word"), ("high", "10")]))
 
@@ -179,7 +180,7 @@ def test_which_webhooks_a_fault_covers(pattern: str, purpose: str, covered: bool
         ("+15005550031", ("delivered", 0), "busy"),
     ],
 )
-def test_the_number_says_how_a_phone_behaves(number, fate, calls) -> None:
+def test_the_number_says_how_a_phone_behaves(number: Any, fate: Any, calls: Any) -> None:
     phone = Handset(number)
     assert phone.message_fate() == fate
     assert phone.call_outcome() == calls

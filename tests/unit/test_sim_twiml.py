@@ -2,6 +2,7 @@
 documents."""
 
 import time
+from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
@@ -12,22 +13,22 @@ from ringback.simulator import vocabulary
 from ringback.simulator.twiml import MAX_BYTES, Element, default_element, parse
 
 
-def voice(verbs: str, content_type: str | None = "text/xml"):
+def voice(verbs: str, content_type: str | None = "text/xml") -> Any:
     return parse(f"<Response>{verbs}</Response>".encode(), content_type)
 
 
-def message(verbs: str):
+def message(verbs: str) -> Any:
     return parse(f"<Response>{verbs}</Response>".encode(), "text/xml", channel="message")
 
 
-def codes(document) -> list[int]:
+def codes(document: Any) -> list[int]:
     return [problem.code for problem in document.problems]
 
 
 # --- documents that are fine ---
 
 
-def test_a_declaration_comments_and_space_are_no_matter():
+def test_a_declaration_comments_and_space_are_no_matter() -> None:
     declared = b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8"?>\n<!-- hi -->\n'
     body = declared + b"<Response>\n <Say> a\n  &amp; b </Say></Response>\n"
     document = parse(body, "application/xml; charset=utf-8")
@@ -36,16 +37,16 @@ def test_a_declaration_comments_and_space_are_no_matter():
 
 
 @pytest.mark.parametrize("media", ["text/xml", "application/xml", "text/html", "TEXT/XML; a=b"])
-def test_markup_types_are_read(media):
+def test_markup_types_are_read(media: Any) -> None:
     assert voice("<Hangup/>", media).verbs[0].name == "Hangup"
 
 
-def test_an_empty_response_has_no_verbs_and_no_error():
+def test_an_empty_response_has_no_verbs_and_no_error() -> None:
     document = parse(b"<Response/>", "text/xml")
     assert (document.verbs, document.error, document.problems) == ((), None, ())
 
 
-def test_every_attribute_has_its_default():
+def test_every_attribute_has_its_default() -> None:
     [gather] = voice("<Gather/>").verbs
     defaults = {
         "input": "dtmf",
@@ -69,13 +70,13 @@ def test_every_attribute_has_its_default():
     assert default_element("Pause").number("length") == 1
 
 
-def test_given_values_win_and_are_marked():
+def test_given_values_win_and_are_marked() -> None:
     [gather] = voice('<Gather numDigits="4" finishOnKey="" timeout=" 9 "/>').verbs
     assert (gather.number("numDigits"), gather.get("finishOnKey")) == (4, "")
     assert (gather.number("timeout"), gather.given("finishOnKey")) == (9, True)
 
 
-def test_nouns_nest_where_they_belong():
+def test_nouns_nest_where_they_belong() -> None:
     [dial] = voice(
         "<Dial><Number>+1555</Number><Client><Identity>ann</Identity>"
         "<Parameter name='a' value='b'/></Client></Dial>"
@@ -88,7 +89,7 @@ def test_nouns_nest_where_they_belong():
     assert next(client.nested("Identity")).text == "ann"
 
 
-def test_speech_markup_keeps_its_words_in_place():
+def test_speech_markup_keeps_its_words_in_place() -> None:
     [say] = voice(
         "<Say>One <emphasis level='strong'>two</emphasis> <sub alias='three'>3</sub>"
         "<break time='1s'/> <say-as interpret-as='digits'>4</say-as></Say>"
@@ -97,14 +98,14 @@ def test_speech_markup_keeps_its_words_in_place():
     assert [child.name for child in say.children] == ["emphasis", "sub", "break", "say-as"]
 
 
-def test_message_text_keeps_its_line_breaks():
+def test_message_text_keeps_its_line_breaks() -> None:
     [sent] = message("<Message>one\n two</Message>").verbs
     assert sent.text == "one\n two"
     [parts] = message("<Message><Body>b</Body><Media>u</Media><Media>v</Media></Message>").verbs
     assert [child.text for child in parts.children] == ["b", "u", "v"]
 
 
-def test_plain_text_is_run_if_it_is_twiml_else_spoken_or_sent():
+def test_plain_text_is_run_if_it_is_twiml_else_spoken_or_sent() -> None:
     assert parse(b" <Response><Hangup/></Response>", "text/plain").verbs[0].name == "Hangup"
     [say] = parse(b"Hello <there", "text/plain").verbs
     assert (say.name, say.text, say.get("language")) == ("Say", "Hello <there", "en-US")
@@ -114,7 +115,7 @@ def test_plain_text_is_run_if_it_is_twiml_else_spoken_or_sent():
     assert (sent.name, sent.text) == ("Message", "Hi\nyou")
 
 
-def test_audio_answers_a_call_but_not_a_message():
+def test_audio_answers_a_call_but_not_a_message() -> None:
     document = parse(b"\xff\xfb\x90", "audio/mpeg")
     assert ([verb.name for verb in document.verbs], document.audio) == (["Play"], True)
     assert codes(parse(b"\xff", "audio/mpeg", channel="message")) == [12300]
@@ -148,7 +149,7 @@ def test_audio_answers_a_call_but_not_a_message():
         (b"<Response>" + b" " * MAX_BYTES + b"</Response>", "text/xml", 11750),
     ],
 )
-def test_a_worthless_document_is_an_error_with_its_code(body, media, code):
+def test_a_worthless_document_is_an_error_with_its_code(body: Any, media: Any, code: Any) -> None:
     for channel in ("voice", "message"):
         document = parse(body, media, channel=channel)
         assert document.error is not None
@@ -156,13 +157,13 @@ def test_a_worthless_document_is_an_error_with_its_code(body, media, code):
         assert (document.verbs, document.problems) == ((), (document.error,))
 
 
-def test_a_document_of_exactly_64_kb_is_read():
+def test_a_document_of_exactly_64_kb_is_read() -> None:
     body = b"<Response><Say>" + b"a" * (MAX_BYTES - 32) + b"</Say></Response>"
     assert len(body) == MAX_BYTES
     assert parse(body, "text/xml").error is None
 
 
-def test_problems_name_the_place():
+def test_problems_name_the_place() -> None:
     document = voice("\n  <Sway/>")
     [problem] = document.problems
     assert (problem.code, problem.line, problem.column, problem.level) == (12200, 2, 3, "warning")
@@ -171,20 +172,20 @@ def test_problems_name_the_place():
     assert (error.line, error.code) == (2, 12100)
 
 
-def test_unknown_names_are_warned_of_and_skipped_with_all_inside():
+def test_unknown_names_are_warned_of_and_skipped_with_all_inside() -> None:
     document = voice("<Bogus><Say>inside</Say></Bogus><Say>after</Say>")
     assert [verb.text for verb in document.verbs] == ["after"]
     assert codes(document) == [12200]
 
 
-def test_case_counts_and_the_hint_says_so():
+def test_case_counts_and_the_hint_says_so() -> None:
     document = voice("<say>x</say><gather/>")
     assert document.verbs == ()
     assert "did you mean <Say>" in document.problems[0].message
     assert "did you mean <Gather>" in document.problems[1].message
 
 
-def test_an_unknown_attribute_is_skipped_and_its_verb_runs():
+def test_an_unknown_attribute_is_skipped_and_its_verb_runs() -> None:
     document = voice("<Say Voice='alice'>x</Say>")
     assert (codes(document), document.verbs[0].get("voice")) == ([12200], "man")
     assert document.verbs[0].get("Voice") == ""
@@ -223,14 +224,16 @@ def test_an_unknown_attribute_is_skipped_and_its_verb_runs():
         ("<Enqueue waitUrlMethod='x'/>", 14206, "waitUrlMethod", "POST"),
     ],
 )
-def test_an_illegal_value_is_reported_and_the_default_stands_in(verb, code, attribute, default):
+def test_an_illegal_value_is_reported_and_the_default_stands_in(
+    verb: Any, code: Any, attribute: Any, default: Any
+) -> None:
     document = voice(verb)
     assert codes(document) == [code]
     assert document.verbs[0].get(attribute) == default
     assert not document.verbs[0].given(attribute)
 
 
-def test_an_unknown_recording_event_is_reported():
+def test_an_unknown_recording_event_is_reported() -> None:
     document = voice("<Record recordingStatusCallbackEvent='completed never'/>")
     assert codes(document) == [13621]
     assert document.verbs[0].get("recordingStatusCallbackEvent") == "completed"
@@ -251,18 +254,18 @@ def test_an_unknown_recording_event_is_reported():
         ("<Say>x</Say>", 13215),
     ],
 )
-def test_nouns_of_dial_have_their_own_codes(noun, code):
+def test_nouns_of_dial_have_their_own_codes(noun: Any, code: Any) -> None:
     assert codes(voice(f"<Dial>{noun}</Dial>")) == [code]
 
 
-def test_verbs_in_the_wrong_place_have_the_code_of_that_place():
+def test_verbs_in_the_wrong_place_have_the_code_of_that_place() -> None:
     assert codes(voice("<Gather><Dial/></Gather>")) == [13320]
     assert codes(voice("<Number>1</Number>")) == [12200]
     assert codes(message("<Say>x</Say><Message>y</Message>")) == [14110]
     assert codes(voice("<Message>y</Message>")) == [12200]
 
 
-def test_the_eleventh_message_is_dropped():
+def test_the_eleventh_message_is_dropped() -> None:
     document = message(
         "".join(f"<Message>{n}</Message>" for n in range(12)) + "<Redirect>u</Redirect>"
     )
@@ -270,7 +273,7 @@ def test_the_eleventh_message_is_dropped():
     assert codes(document) == [14109]
 
 
-def test_every_word_of_the_vocabulary_can_be_written():
+def test_every_word_of_the_vocabulary_can_be_written() -> None:
     for channel, words in (("voice", vocabulary.VOICE), ("message", vocabulary.MESSAGE)):
         for name in words["Response"].children:
             assert (
@@ -314,7 +317,7 @@ BOMB = (
     ],
     ids=range(12),
 )
-def test_hostile_documents_cost_nothing(body):
+def test_hostile_documents_cost_nothing(body: Any) -> None:
     began = time.perf_counter()
     document = parse(body, "text/xml")
     assert time.perf_counter() - began < 0.5
@@ -322,14 +325,14 @@ def test_hostile_documents_cost_nothing(body):
     assert len(document.problems) <= 50
 
 
-def test_a_doctype_is_refused_before_its_entities_exist():
+def test_a_doctype_is_refused_before_its_entities_exist() -> None:
     error = parse(BOMB.encode(), "text/xml").error
     assert error is not None
     assert (error.code, error.line) == (12100, 1)
     assert "document type" in error.message
 
 
-def test_nesting_stops_at_32():
+def test_nesting_stops_at_32() -> None:
     deep = "<p>" * 30 + "</p>" * 30
     assert voice(f"<Say>{deep}</Say>").error is None
     deeper = "<p>" * 31 + "</p>" * 31
@@ -340,11 +343,11 @@ def test_nesting_stops_at_32():
     assert voice(unknown).error is not None
 
 
-def test_a_thousand_warnings_are_fifty():
+def test_a_thousand_warnings_are_fifty() -> None:
     assert len(voice("<x/>" * 1000).problems) == 50
 
 
-def test_another_encoding_cannot_be_chosen():
+def test_another_encoding_cannot_be_chosen() -> None:
     body = "<?xml version='1.0' encoding='utf-16'?><Response/>".encode("utf-16")
     assert codes(parse(body, "text/xml")) == [12100]
 
@@ -356,7 +359,7 @@ XML_TEXT = st.text(
 
 
 @given(XML_TEXT)
-def test_what_is_escaped_comes_back_as_text_and_never_as_a_verb(text):
+def test_what_is_escaped_comes_back_as_text_and_never_as_a_verb(text: Any) -> None:
     document = parse(
         f"<Response><Message>{escape(text)}</Message></Response>".encode(),
         "text/xml",
@@ -368,7 +371,7 @@ def test_what_is_escaped_comes_back_as_text_and_never_as_a_verb(text):
 
 
 @given(st.binary(max_size=400), st.sampled_from(["text/xml", "text/plain", "audio/wav", None]))
-def test_no_bytes_make_the_parser_raise(body, media):
+def test_no_bytes_make_the_parser_raise(body: Any, media: Any) -> None:
     document = parse(body, media)
     assert isinstance(document.verbs, tuple)
     assert all(isinstance(verb, Element) for verb in document.verbs)

@@ -1,5 +1,7 @@
 """Tests of our TwiML against the simulator's parser: the same verbs, and nothing injected."""
 
+from typing import Any
+
 import pytest
 
 from ringback import verbs as a
@@ -47,7 +49,7 @@ HOSTILE = PIECES + ["Hello " + piece + " there" for piece in PIECES]
 
 
 @pytest.mark.parametrize(("verb", "expected"), VERBS, ids=lambda value: type(value).__name__)
-def test_every_verb_is_read_as_it_was_written(verb, expected):
+def test_every_verb_is_read_as_it_was_written(verb: Any, expected: Any) -> None:
     read = parse(document([verb]).encode(), "text/xml")
     assert read.problems == ()
     [element] = read.verbs
@@ -56,7 +58,7 @@ def test_every_verb_is_read_as_it_was_written(verb, expected):
     assert element.written == set(expected) | ({"language"} if element.name == "Say" else set())
 
 
-def test_nouns_and_prompts_come_with_their_verbs():
+def test_nouns_and_prompts_come_with_their_verbs() -> None:
     read = parse(document([verb for verb, _ in VERBS]).encode(), "text/xml")
     nested = [(child.name, child.text) for verb in read.verbs for child in verb.children]
     assert nested == [
@@ -69,12 +71,12 @@ def test_nouns_and_prompts_come_with_their_verbs():
     ]
 
 
-def test_there_are_eighty_hostile_texts():
+def test_there_are_eighty_hostile_texts() -> None:
     assert len(set(HOSTILE)) == len(HOSTILE) == 80
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_text_is_text_and_nothing_else(text):
+def test_a_hostile_text_is_text_and_nothing_else(text: Any) -> None:
     verbs = [a.Say(text), a.Gather("/d", hints=text, prompts=(a.Say(text),)), a.Hangup()]
     read = parse(document(verbs).encode(), "text/xml")
     assert (read.error, read.problems) == (None, ())

@@ -4,6 +4,7 @@ import hashlib
 import time
 import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from twilio.request_validator import RequestValidator
@@ -14,6 +15,7 @@ from ringback.twilio.readings import Refused
 AC = "AC" + "0a" * 16
 TOKEN = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"
+SETTINGS = "x_twilio_webhooks_signature_settings"
 PUBLIC = "https://hooks.example.com"
 FIELDS = {
     "AccountSid": AC, "MessageSid": "SM" + "1b" * 16, "From": "+15551112222", "To": "+15553334444",
@@ -209,16 +211,20 @@ def test_what_is_no_signature(signature: str) -> None:
 
 def test_a_missing_signature_and_an_unknown_shared_key() -> None:
     assert kinds(refused("")) == ["missing"]
-    settings = {"x_twilio_webhooks_signature_settings": "key=k2,algorithm=HMAC_SHA256"}
+    settings: dict[str, Any] = {
+        "x_twilio_webhooks_signature_settings": "key=k2,algorithm=HMAC_SHA256"
+    }
     assert kinds(refused("A" * 43 + "=", **settings)) == ["shared-key"]
-    odd = {"x_twilio_webhooks_signature_settings": "key=k1,algorithm=NONE"}
+    odd: dict[str, Any] = {SETTINGS: "key=k1,algorithm=NONE"}
     assert kinds(refused("A" * 43 + "=", **odd), shared_keys={"k1": "s"}) == ["shared-key"]
 
 
 def test_a_shared_key_goes_through_the_same_readings() -> None:
     url = "http://hooks.example.com/twilio/message"
     made: str = RequestValidator("shared-secret").compute_signature(url, FIELDS, "HMAC_SHA256")
-    settings = {"x_twilio_webhooks_signature_settings": "key=k1,algorithm=HMAC_SHA256"}
+    settings: dict[str, Any] = {
+        "x_twilio_webhooks_signature_settings": "key=k1,algorithm=HMAC_SHA256"
+    }
     seen = refused(made, **settings)
     assert kinds(seen, shared_keys={"k1": "shared-secret"}) == ["scheme"]
 

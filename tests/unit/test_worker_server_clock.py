@@ -117,9 +117,9 @@ async def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path:
         async def look() -> str:
             return (await store.journal.read(lambda session: gate.look(action, session.gate)))[0]
 
-        action = SendMessage(to="+15550000002", body="x")
+        wanted = SendMessage(to="+15550000002", body="x")
         action = StoredAction(
-            "act_1", "run_1", "evt_1", "r", action.kind, "message", json.dumps(to_params(action)),
+            "act_1", "run_1", "evt_1", "r", wanted.kind, "message", json.dumps(to_params(wanted)),
             "checked", "planned", "", "", "", iso(NOON), None, None, 0, "", "", 1,
         )  # fmt: skip
         world.wall += 24 * HOUR

@@ -1,5 +1,7 @@
 """Calls through the official client: place, follow, change, queue, confer, record, delete."""
 
+from typing import Any
+
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
@@ -8,17 +10,17 @@ PERSON, AGENT = "+14155550123", "+14155550155"
 ALL = ["initiated", "ringing", "answered", "completed"]
 
 
-def refusal(call) -> tuple[int, int]:
+def refusal(call: Any) -> tuple[int, int]:
     with pytest.raises(TwilioRestException) as caught:
         call()
     return caught.value.status, caught.value.code
 
 
-def statuses(site, path: str = "/status") -> list[str]:
+def statuses(site: Any, path: str = "/status") -> list[str]:
     return [hook.fields["CallStatus"] for hook in site.at(path)]
 
 
-def test_a_call_is_placed_answered_and_ended(box, client: Client, site) -> None:
+def test_a_call_is_placed_answered_and_ended(box: Any, client: Client, site: Any) -> None:
     call = client.calls.create(
         to=PERSON, from_=box.sender,
         twiml="<Response><Say>Hello</Say><Pause length='3'/></Response>",
@@ -43,7 +45,9 @@ def test_a_call_is_placed_answered_and_ended(box, client: Client, site) -> None:
     ("number", "status"),
     [("+15005550031", "busy"), ("+15005550032", "no-answer"), ("+15005550033", "failed")],
 )
-def test_the_number_says_how_a_call_ends(box, client, site, number, status) -> None:
+def test_the_number_says_how_a_call_ends(
+    box: Any, client: Any, site: Any, number: Any, status: Any
+) -> None:
     call = client.calls.create(
         to=number, from_=box.sender, url=site.url + "/twiml", status_callback=site.url + "/status"
     )
@@ -53,7 +57,7 @@ def test_the_number_says_how_a_call_ends(box, client, site, number, status) -> N
     assert not site.at("/twiml")
 
 
-def test_a_machine_is_detected(box, client, site) -> None:
+def test_a_machine_is_detected(box: Any, client: Any, site: Any) -> None:
     site.answer("/later", "<Pause length='30'/>")
     client.calls.create(
         to="+15005550034", from_=box.sender, url=site.url + "/twiml", machine_detection="Enable"
@@ -93,7 +97,9 @@ def test_a_machine_is_detected(box, client, site) -> None:
         ({"to": "+14155550100"}, 21266),
     ],
 )
-def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, code) -> None:
+def test_what_twilio_would_refuse_is_refused_with_its_code(
+    box: Any, client: Any, fields: Any, code: Any
+) -> None:
     fields = {"to": PERSON, "from_": box.sender, "twiml": "<Response/>", **fields}
     if fields["twiml"] is None:
         del fields["twiml"]
@@ -101,7 +107,7 @@ def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, 
     assert client.calls.list() == []
 
 
-def test_a_live_call_is_changed_over_rest(box, client, site) -> None:
+def test_a_live_call_is_changed_over_rest(box: Any, client: Any, site: Any) -> None:
     call = client.calls.create(
         to=PERSON, from_=box.sender, twiml="<Response><Pause length='600'/></Response>",
         status_callback=site.url + "/status",
@@ -133,7 +139,7 @@ def test_a_live_call_is_changed_over_rest(box, client, site) -> None:
     assert refusal(lambda: client.calls(call.sid).fetch()) == (404, 20404)
 
 
-def test_a_ringing_call_is_canceled_and_declined(box, client) -> None:
+def test_a_ringing_call_is_canceled_and_declined(box: Any, client: Any) -> None:
     box.control(f"handsets/{PERSON}", calls="manual")
     first, second, third = (
         client.calls.create(to=PERSON, from_=box.sender, twiml="<Response><Pause/></Response>").sid
@@ -148,7 +154,7 @@ def test_a_ringing_call_is_canceled_and_declined(box, client) -> None:
     assert found == {first: "canceled", second: "busy", third: "completed"}
 
 
-def test_calls_are_listed_filtered_and_paged(box, client, site) -> None:
+def test_calls_are_listed_filtered_and_paged(box: Any, client: Any, site: Any) -> None:
     box.number(voice_url=site.answer("/in", "<Pause length='2'/>"))
     inbound = box.control("calls", from_=PERSON, to=box.sender)["sid"]
     box.finish()
@@ -158,7 +164,7 @@ def test_calls_are_listed_filtered_and_paged(box, client, site) -> None:
     ]
     box.finish()
 
-    def sids(**query) -> list[str]:
+    def sids(**query: Any) -> list[str]:
         return [row.sid for row in client.calls.list(**query)]
 
     assert sids(page_size=2) == [*outbound[::-1], inbound]
@@ -174,7 +180,9 @@ def test_calls_are_listed_filtered_and_paged(box, client, site) -> None:
     assert events[0].response["response_code"] == 200
 
 
-def test_callers_wait_in_a_queue_and_are_taken_out_over_rest(box, client, site) -> None:
+def test_callers_wait_in_a_queue_and_are_taken_out_over_rest(
+    box: Any, client: Any, site: Any
+) -> None:
     box.number(
         voice_url=site.answer("/in", "<Enqueue waitUrl='/wait' action='/left'>help</Enqueue>")
     )
@@ -204,7 +212,7 @@ def test_callers_wait_in_a_queue_and_are_taken_out_over_rest(box, client, site) 
     )
 
 
-def test_queues_are_made_changed_and_dropped(box, client) -> None:
+def test_queues_are_made_changed_and_dropped(box: Any, client: Any) -> None:
     queue = client.queues.create(friendly_name="a", max_size=5)
     assert (queue.max_size, queue.current_size, queue.average_wait_time) == (5, 0, 0)
     changed = client.queues(queue.sid).update(friendly_name="b", max_size=7)
@@ -216,7 +224,7 @@ def test_queues_are_made_changed_and_dropped(box, client) -> None:
     assert refusal(lambda: client.queues(queue.sid).fetch()) == (404, 20404)
 
 
-def test_a_conference_and_its_participants(box, client, site) -> None:
+def test_a_conference_and_its_participants(box: Any, client: Any, site: Any) -> None:
     box.number(
         voice_url=site.answer(
             "/in", "<Dial><Conference endConferenceOnExit='true'>team</Conference></Dial>"
@@ -250,7 +258,7 @@ def test_a_conference_and_its_participants(box, client, site) -> None:
 
 
 @pytest.mark.parametrize("coach", ["x", "CA1", "QU" + "0" * 32])
-def test_only_a_call_can_be_coached(box, client, site, coach) -> None:
+def test_only_a_call_can_be_coached(box: Any, client: Any, site: Any, coach: Any) -> None:
     box.number(
         voice_url=site.answer("/in", f"<Dial><Conference coach='{coach}'>team</Conference></Dial>")
     )
@@ -265,14 +273,14 @@ def test_only_a_call_can_be_coached(box, client, site, coach) -> None:
     assert people(caller).update(call_sid_to_coach=caller).call_sid_to_coach == caller
 
 
-def test_a_conference_by_name_is_made_by_its_first_participant(box, client) -> None:
+def test_a_conference_by_name_is_made_by_its_first_participant(box: Any, client: Any) -> None:
     made = client.conferences("standup").participants.create(from_=box.sender, to=AGENT)
     assert made.conference_sid is None
     box.run(10)
     assert client.conferences.list()[0].friendly_name == "standup"
 
 
-def test_recordings_of_a_call(box, client, site) -> None:
+def test_recordings_of_a_call(box: Any, client: Any, site: Any) -> None:
     call = client.calls.create(
         to=PERSON, from_=box.sender, twiml="<Response><Pause length='60'/></Response>"
     ).sid
@@ -307,7 +315,7 @@ def test_recordings_of_a_call(box, client, site) -> None:
     assert [(row.sid, row.status) for row in deleted] == [(made.sid, "deleted")]
 
 
-def test_notifications_of_a_call(box, client, site, page) -> None:
+def test_notifications_of_a_call(box: Any, client: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page("this is not xml <")
     box.number(voice_url=site.url + "/in")
     call = box.control("calls", from_=PERSON, to=box.sender)["sid"]

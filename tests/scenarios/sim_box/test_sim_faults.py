@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -15,18 +16,18 @@ import pytest
 PERSON = "+14155550123"
 
 
-def send(box, **more) -> httpx.Response:
+def send(box: Any, **more: Any) -> httpx.Response:
     fields = {"To": PERSON, "From": box.sender, "Body": "x", **more}
     return box.rest("POST", "Messages.json", data=fields)
 
 
-def created(box) -> int:
+def created(box: Any) -> int:
     return sum(entry["resource"] == "Messages" for entry in box.ledger("created"))
 
 
 @pytest.mark.parametrize("made", [False, True])
 @pytest.mark.parametrize(("status", "code"), [(500, 20500), (503, 20503), (504, 20504)])
-def test_an_error_with_and_without_the_message(box, status, code, made) -> None:
+def test_an_error_with_and_without_the_message(box: Any, status: Any, code: Any, made: Any) -> None:
     box.fault("messages.create", "error", status=status, created=made, times=1)
     answer = send(box)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -34,7 +35,7 @@ def test_an_error_with_and_without_the_message(box, status, code, made) -> None:
     assert send(box).status_code == 201
 
 
-def test_an_error_of_a_proxy_is_html(box) -> None:
+def test_an_error_of_a_proxy_is_html(box: Any) -> None:
     box.fault("messages.create", "error", status=502, body="")
     answer = send(box)
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (502, "text/html")
@@ -42,7 +43,7 @@ def test_an_error_of_a_proxy_is_html(box) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "7", "-1", "abc", "Wed, 21 Oct 2026 07:28:00 GMT"])
-def test_a_throttle_with_and_without_retry_after(box, value) -> None:
+def test_a_throttle_with_and_without_retry_after(box: Any, value: Any) -> None:
     more = {} if value is None else {"retry_after": value}
     box.fault("messages.create", "throttle", **more)
     answer = send(box)
@@ -52,14 +53,14 @@ def test_a_throttle_with_and_without_retry_after(box, value) -> None:
 
 
 @pytest.mark.parametrize(("at", "made"), [("before", 0), ("after", 0), ("created", 1)])
-def test_a_reset_before_and_after_the_message(box, at, made) -> None:
+def test_a_reset_before_and_after_the_message(box: Any, at: Any, made: Any) -> None:
     box.fault("messages.create", "reset", at=at, times=1)
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError)):
         send(box)
     assert created(box) == made
 
 
-def test_a_reset_is_a_reset(box) -> None:
+def test_a_reset_is_a_reset(box: Any) -> None:
     box.fault("messages.list", "reset", times=1)
     host = urlsplit(box.base)
     with socket.create_connection((host.hostname, host.port), timeout=10) as plug:
@@ -75,7 +76,7 @@ def test_a_reset_is_a_reset(box) -> None:
 
 
 @pytest.mark.parametrize(("how", "made"), [("no", 0), ("now", 1)])
-def test_a_hang_ends_without_an_answer(box, how, made) -> None:
+def test_a_hang_ends_without_an_answer(box: Any, how: Any, made: Any) -> None:
     box.fault("messages.create", "hang", seconds=0.3, created=how, times=1)
     begun = time.monotonic()
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
@@ -84,7 +85,7 @@ def test_a_hang_ends_without_an_answer(box, how, made) -> None:
     assert created(box) == made
 
 
-def test_a_message_may_be_made_long_after_the_client_gave_up(box) -> None:
+def test_a_message_may_be_made_long_after_the_client_gave_up(box: Any) -> None:
     box.fault("messages.create", "hang", seconds=0.1, created="late", late=12, times=1)
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
         send(box)
@@ -96,7 +97,7 @@ def test_a_message_may_be_made_long_after_the_client_gave_up(box) -> None:
 
 
 @pytest.mark.parametrize("part", ["body", "head"])
-def test_a_slow_drip_comes_byte_by_byte(box, part) -> None:
+def test_a_slow_drip_comes_byte_by_byte(box: Any, part: Any) -> None:
     box.fault("messages.create", "drip", part=part, pause=0.001, times=1)
     host = urlsplit(box.base)
     connection = http.client.HTTPConnection(host.hostname, host.port, timeout=10)
@@ -130,7 +131,7 @@ def test_a_slow_drip_comes_byte_by_byte(box, part) -> None:
         ("bad_sid", lambda r: len(r.json()["sid"]) != 34),
     ],
 )
-def test_a_malformed_answer(box, how, proof) -> None:
+def test_a_malformed_answer(box: Any, how: Any, proof: Any) -> None:
     box.fault("messages.create", "malform", how=how)
     answer = send(box)
     assert answer.status_code == 201
@@ -140,21 +141,21 @@ def test_a_malformed_answer(box, how, proof) -> None:
     assert created(box) == 1
 
 
-def test_an_answer_with_a_used_sid(box) -> None:
+def test_an_answer_with_a_used_sid(box: Any) -> None:
     first = send(box).json()["sid"]
     box.fault("messages.create", "malform", how="used_sid")
     assert send(box).json()["sid"] == first
     assert created(box) == 2
 
 
-def test_malformed_without_the_message(box) -> None:
+def test_malformed_without_the_message(box: Any) -> None:
     box.fault("messages.create", "malform", how="empty", created=False)
     assert send(box).status_code == 201
     assert created(box) == 0
 
 
 @pytest.mark.parametrize(("how", "at_least"), [("huge", 5_000_000), ("gzip_bomb", 20_000_000)])
-def test_a_flood_never_ends_by_itself(box, how, at_least) -> None:
+def test_a_flood_never_ends_by_itself(box: Any, how: Any, at_least: Any) -> None:
     box.fault("messages.create", "malform", how=how)
     data = {"To": PERSON, "From": box.sender, "Body": "x"}
     auth = (box.card["account_sid"], box.card["auth_token"])
@@ -170,7 +171,7 @@ def test_a_flood_never_ends_by_itself(box, how, at_least) -> None:
 
 
 @pytest.mark.parametrize(("how", "answers", "made"), [("two_answers", 2, 1), ("early", 1, 0)])
-def test_answers_that_break_http(box, how, answers, made) -> None:
+def test_answers_that_break_http(box: Any, how: Any, answers: Any, made: Any) -> None:
     box.fault("messages.create", "malform", how=how)
     host = urlsplit(box.base)
     from base64 import b64encode
@@ -192,14 +193,14 @@ def test_answers_that_break_http(box, how, answers, made) -> None:
     assert created(box) == made
 
 
-def test_a_redirect_to_elsewhere(box) -> None:
+def test_a_redirect_to_elsewhere(box: Any) -> None:
     box.fault("messages.create", "redirect", location="http://127.0.0.1:9/trap")
     answer = send(box)
     assert (answer.status_code, answer.headers["location"]) == (302, "http://127.0.0.1:9/trap")
     assert created(box) == 0
 
 
-def test_a_kept_connection_breaks_at_its_next_use(box) -> None:
+def test_a_kept_connection_breaks_at_its_next_use(box: Any) -> None:
     box.fault("messages.list", "stale", times=1)
     auth = (box.card["account_sid"], box.card["auth_token"])
     with httpx.Client(base_url=box.base) as http_client:
@@ -209,7 +210,7 @@ def test_a_kept_connection_breaks_at_its_next_use(box) -> None:
         assert http_client.get(f"{box.account}/Messages.json", auth=auth).status_code == 200
 
 
-def test_the_callback_may_come_before_the_answer(box, site) -> None:
+def test_the_callback_may_come_before_the_answer(box: Any, site: Any) -> None:
     box.fault("messages.create", "callback_first")
     answer = send(box, StatusCallback=site.url + "/s")
     arrived = [hook.fields["MessageStatus"] for hook in site.at("/s")]
@@ -217,14 +218,14 @@ def test_the_callback_may_come_before_the_answer(box, site) -> None:
     assert answer.json()["status"] == "queued"
 
 
-def test_the_callback_may_come_before_the_answer_in_real_time(make_box, site) -> None:
+def test_the_callback_may_come_before_the_answer_in_real_time(make_box: Any, site: Any) -> None:
     box = make_box("--speed", "50")
     box.fault("messages.create", "callback_first")
     answer = send(box, StatusCallback=site.url + "/s")
     assert site.at("/s")[0].fields["MessageSid"] == answer.json()["sid"]
 
 
-def test_a_list_may_lag(box) -> None:
+def test_a_list_may_lag(box: Any) -> None:
     old = send(box).json()["sid"]
     box.run(30)
     send(box)
@@ -235,7 +236,7 @@ def test_a_list_may_lag(box) -> None:
     assert len(box.rest("GET", "Messages.json").json()["messages"]) == 2
 
 
-def test_a_list_may_page_for_ever_be_empty_or_out_of_order(box) -> None:
+def test_a_list_may_page_for_ever_be_empty_or_out_of_order(box: Any) -> None:
     sids = [send(box).json()["sid"] for _ in range(8)][::-1]
     box.finish()
     box.fault("messages.list", "list", how="empty_page", times=1)
@@ -257,7 +258,7 @@ def test_a_list_may_page_for_ever_be_empty_or_out_of_order(box) -> None:
     assert {row["date_sent"] for row in rows} == {None}
 
 
-def test_an_expired_grant_is_a_500_that_is_not_twilios(box) -> None:
+def test_an_expired_grant_is_a_500_that_is_not_twilios(box: Any) -> None:
     box.fault("messages.*", "expired")
     answer = send(box)
     assert answer.status_code == 500
@@ -265,18 +266,18 @@ def test_an_expired_grant_is_a_500_that_is_not_twilios(box) -> None:
     assert created(box) == 0
 
 
-def callbacks(box, site, **fault) -> list[str]:
+def callbacks(box: Any, site: Any, **fault: Any) -> list[str]:
     box.fault("callback", **fault)
     send(box, StatusCallback=site.url + "/s/tag")
     box.finish()
     return [hook.fields["MessageStatus"] for hook in site.hooks]
 
 
-def test_callbacks_are_lost(box, site) -> None:
+def test_callbacks_are_lost(box: Any, site: Any) -> None:
     assert callbacks(box, site, do="lose", nth=[1]) == ["delivered"]
 
 
-def test_callbacks_are_doubled_with_the_same_token(box, site) -> None:
+def test_callbacks_are_doubled_with_the_same_token(box: Any, site: Any) -> None:
     assert callbacks(box, site, do="duplicate", copies=2, nth=1) == [
         "sent", "sent", "sent", "delivered",
     ]  # fmt: skip
@@ -284,15 +285,15 @@ def test_callbacks_are_doubled_with_the_same_token(box, site) -> None:
     assert len(set(tokens)) == 2
 
 
-def test_callbacks_change_places(box, site) -> None:
+def test_callbacks_change_places(box: Any, site: Any) -> None:
     assert callbacks(box, site, do="reorder", nth=[1]) == ["delivered", "sent"]
 
 
-def test_callbacks_come_late(box, site) -> None:
+def test_callbacks_come_late(box: Any, site: Any) -> None:
     assert callbacks(box, site, do="delay", seconds=60, nth=[1]) == ["delivered", "sent"]
 
 
-def test_callbacks_come_with_a_wrong_tag_or_a_bad_signature(box, site) -> None:
+def test_callbacks_come_with_a_wrong_tag_or_a_bad_signature(box: Any, site: Any) -> None:
     callbacks(box, site, do="wrong_tag", tag="another", nth=[1])
     assert [hook.path for hook in site.hooks] == ["/s/another", "/s/tag"]
     from twilio.request_validator import RequestValidator
@@ -308,7 +309,7 @@ def test_callbacks_come_with_a_wrong_tag_or_a_bad_signature(box, site) -> None:
     assert good == [False, True]
 
 
-def test_an_instruction_that_is_lost_takes_the_fallback(box, site) -> None:
+def test_an_instruction_that_is_lost_takes_the_fallback(box: Any, site: Any) -> None:
     box.fault("webhook:message", "lose", times=1)
     box.number(sms_url=site.url + "/in", sms_fallback_url=site.url + "/fallback")
     box.text(PERSON, box.sender, "hi")
@@ -316,7 +317,7 @@ def test_an_instruction_that_is_lost_takes_the_fallback(box, site) -> None:
     assert [hook.path for hook in site.hooks] == ["/fallback"]
 
 
-def test_rates_are_drawn_from_the_seed(make_box) -> None:
+def test_rates_are_drawn_from_the_seed(make_box: Any) -> None:
     def fates(seed: str) -> list[int]:
         box = make_box("--stepped", "--seed", seed)
         box.fault("messages.create", "error", rate=0.5)
@@ -328,7 +329,7 @@ def test_rates_are_drawn_from_the_seed(make_box) -> None:
     assert fates("6") != first
 
 
-def test_a_plan_is_read_changed_and_counted(box) -> None:
+def test_a_plan_is_read_changed_and_counted(box: Any) -> None:
     box.fault("messages.create", "throttle", name="brake", nth=[2])
     statuses = [send(box).status_code for _ in range(3)]
     assert statuses == [201, 429, 201]
@@ -353,13 +354,13 @@ def test_a_plan_is_read_changed_and_counted(box) -> None:
         ({"on": "mesages.create", "do": "error"}, "did you mean 'messages.create'"),
     ],
 )
-def test_a_wrong_fault_is_refused_with_its_mend(box, fault, word) -> None:
+def test_a_wrong_fault_is_refused_with_its_mend(box: Any, fault: Any, word: Any) -> None:
     answer = box.http.post("/_sim/faults", json=fault)
     assert answer.status_code == 400
     assert word in answer.json()["error"]
 
 
-async def test_faults_strike_one_request_and_leave_the_others(box) -> None:
+async def test_faults_strike_one_request_and_leave_the_others(box: Any) -> None:
     box.fault("messages.create", "hang", seconds=1.0, created="no", nth=[1])
     auth = (box.card["account_sid"], box.card["auth_token"])
     fields = {"To": PERSON, "From": box.sender, "Body": "x"}
@@ -373,12 +374,12 @@ async def test_faults_strike_one_request_and_leave_the_others(box) -> None:
     assert created(box) == 4
 
 
-def test_a_fault_may_be_a_flag(make_box) -> None:
+def test_a_fault_may_be_a_flag(make_box: Any) -> None:
     box = make_box("--stepped", "--fault", "messages.create error status=503 nth=2")
     assert [send(box).status_code for _ in range(3)] == [201, 503, 201]
 
 
-def test_the_box_goes_out_of_reach_and_comes_back(make_box) -> None:
+def test_the_box_goes_out_of_reach_and_comes_back(make_box: Any) -> None:
     box = make_box("--stepped")
     sid = send(box).json()["sid"]
     host = urlsplit(box.base)
@@ -402,7 +403,7 @@ def test_the_box_goes_out_of_reach_and_comes_back(make_box) -> None:
         assert box.http.post("/_sim/outage", json={"seconds": wrong}).status_code == 400
 
 
-def test_the_box_serves_https(make_box, certificate: Path) -> None:
+def test_the_box_serves_https(make_box: Any, certificate: Path) -> None:
     box = make_box("--cert", str(certificate), "--key", str(certificate))
     assert box.base.startswith("https://")
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):

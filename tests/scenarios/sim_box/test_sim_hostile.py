@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ BOMB = (
 )
 
 
-def memory(box) -> int:
+def memory(box: Any) -> int:
     """Resident kilobytes of the box."""
     pid = box.http.get("/_sim").json()["pid"]
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -41,7 +42,7 @@ def memory(box) -> int:
         ("<Response><Message>" + "x" * 2000 + "</Message></Response>", "14103"),
     ],
 )
-def test_a_hostile_document(box, site, page, body, code) -> None:
+def test_a_hostile_document(box: Any, site: Any, page: Any, body: Any, code: Any) -> None:
     site.pages["/in"] = page(body)
     box.number(sms_url=site.url + "/in", voice_url=site.url + "/in")
     before, begun = memory(box), time.monotonic()
@@ -54,7 +55,7 @@ def test_a_hostile_document(box, site, page, body, code) -> None:
     assert code in [row["error_code"] for row in rows]
 
 
-def test_an_endless_answer_is_cut(box, site, page) -> None:
+def test_an_endless_answer_is_cut(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page(b"x" * 50_000_000)
     box.number(sms_url=site.url + "/in")
     before = memory(box)
@@ -94,13 +95,13 @@ def test_an_endless_answer_is_cut(box, site, page) -> None:
         ("messages/SM0/status", b'{"status": "sent"}'),
     ],
 )
-def test_wrong_control_requests_get_a_4xx_that_says_why(box, path, body) -> None:
+def test_wrong_control_requests_get_a_4xx_that_says_why(box: Any, path: Any, body: Any) -> None:
     answer = box.http.post(f"/_sim/{path.replace('+', '%2B')}", content=body)
     assert 400 <= answer.status_code < 500
     assert answer.json()["error"]
 
 
-def test_a_large_control_request_is_refused(box) -> None:
+def test_a_large_control_request_is_refused(box: Any) -> None:
     answer = box.http.post("/_sim/messages", content=b" " * 2_000_000)
     assert answer.status_code == 413
 
@@ -142,7 +143,7 @@ def operations() -> list[tuple[str, str, list[str]]]:
     return found
 
 
-def fuzz(examples: int):
+def fuzz(examples: int) -> Any:
     return settings(
         max_examples=examples,
         deadline=None,
@@ -152,7 +153,7 @@ def fuzz(examples: int):
 
 @fuzz(150)
 @given(data=st.data())
-def test_no_request_makes_the_box_fail(stepped, operations, data) -> None:
+def test_no_request_makes_the_box_fail(stepped: Any, operations: Any, data: Any) -> None:
     """What schemathesis would ask: no 5xx, and no good answer outside the document."""
     ask_anything(stepped, operations, data)
 
@@ -161,11 +162,13 @@ def test_no_request_makes_the_box_fail(stepped, operations, data) -> None:
 @pytest.mark.timeout(900)
 @fuzz(5000)
 @given(data=st.data())
-def test_no_request_of_thousands_makes_the_box_fail(stepped, operations, data) -> None:
+def test_no_request_of_thousands_makes_the_box_fail(
+    stepped: Any, operations: Any, data: Any
+) -> None:
     ask_anything(stepped, operations, data)
 
 
-def ask_anything(box, operations, data) -> None:
+def ask_anything(box: Any, operations: Any, data: Any) -> None:
     method, path, names = data.draw(st.sampled_from(operations))
     fields = data.draw(st.dictionaries(st.sampled_from(names), WORDS, max_size=8) if names else
                        st.just({}))  # fmt: skip
@@ -186,7 +189,7 @@ def ask_anything(box, operations, data) -> None:
         assert answer.json()["code"] > 0
 
 
-def _known(box) -> list[str]:
+def _known(box: Any) -> list[str]:
     """One SID of each kind, so that the requests go deep."""
     box.control("clock", advance=3)
     if not hasattr(_known, "sids"):
@@ -210,7 +213,7 @@ def _known(box) -> list[str]:
     return _known.sids
 
 
-def test_many_connections_and_half_requests_do_not_stop_the_box(box) -> None:
+def test_many_connections_and_half_requests_do_not_stop_the_box(box: Any) -> None:
     import socket
     from urllib.parse import urlsplit
 

@@ -1,5 +1,7 @@
 """Maton's gateway in front of the API: keys, connections, its errors, its rate, its OAuth page."""
 
+from typing import Any
+
 import httpx
 import pytest
 from twilio.rest import Client
@@ -7,18 +9,18 @@ from twilio.rest import Client
 PERSON = "+14155550123"
 
 
-def through(box, method: str, path: str, key: str = "", **kwargs) -> httpx.Response:
+def through(box: Any, method: str, path: str, key: str = "", **kwargs: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key or box.card['maton_api_key']}"}
     headers |= kwargs.pop("headers", {})
     return box.http.request(method, f"/twilio{box.account}/{path}", headers=headers, **kwargs)
 
 
-def control(box, method: str, path: str = "", **kwargs) -> httpx.Response:
+def control(box: Any, method: str, path: str = "", **kwargs: Any) -> httpx.Response:
     headers = {"Authorization": f"Bearer {box.card['maton_api_key']}"}
     return box.http.request(method, f"/connections{path}", headers=headers, **kwargs)
 
 
-def test_a_key_opens_the_same_account(box, client: Client) -> None:
+def test_a_key_opens_the_same_account(box: Any, client: Client) -> None:
     fields = {"To": PERSON, "From": box.sender, "Body": "x"}
     made = through(box, "POST", "Messages.json", data=fields)
     assert made.status_code == 201
@@ -31,29 +33,29 @@ def test_a_key_opens_the_same_account(box, client: Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["wrong", "Bearer"])
-def test_a_wrong_key_is_the_gateways_own_401(box, key) -> None:
+def test_a_wrong_key_is_the_gateways_own_401(box: Any, key: Any) -> None:
     answer = through(box, "GET", "Messages.json", key)
     assert answer.status_code == 401
     assert "code" not in answer.json()
     assert "twilio-request-id" not in answer.headers
 
 
-def test_twilios_credentials_do_not_open_the_gateway(box) -> None:
+def test_twilios_credentials_do_not_open_the_gateway(box: Any) -> None:
     auth = (box.card["account_sid"], box.card["auth_token"])
     assert box.http.get(f"/twilio{box.account}/Messages.json", auth=auth).status_code == 401
 
 
-def test_twilios_own_errors_pass_through(box) -> None:
+def test_twilios_own_errors_pass_through(box: Any) -> None:
     answer = through(box, "GET", "Messages/SM0.json")
     assert (answer.status_code, answer.json()["code"]) == (404, 20404)
 
 
-def test_another_app_is_unknown(box) -> None:
+def test_another_app_is_unknown(box: Any) -> None:
     assert box.http.get("/twilio/v1/Services").status_code == 404
     assert box.http.get("/slack/api").status_code == 404
 
 
-def test_more_than_ten_a_second_are_refused(box) -> None:
+def test_more_than_ten_a_second_are_refused(box: Any) -> None:
     box.control("plan", "PUT", maton={"rate": 10})
     statuses = [through(box, "GET", "Balance.json").status_code for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2
@@ -62,27 +64,27 @@ def test_more_than_ten_a_second_are_refused(box) -> None:
     assert through(box, "GET", "Balance.json").status_code == 200
 
 
-def test_the_rate_holds_by_itself_in_real_time(make_box) -> None:
+def test_the_rate_holds_by_itself_in_real_time(make_box: Any) -> None:
     box = make_box()
     statuses = [through(box, "GET", "Balance.json").status_code for _ in range(11)]
     assert statuses.count(429) >= 1
 
 
-def test_without_a_connection_it_is_400(box) -> None:
+def test_without_a_connection_it_is_400(box: Any) -> None:
     assert control(box, "DELETE", f"/{box.card['connection_id']}").status_code == 200
     answer = through(box, "GET", "Messages.json")
     assert answer.status_code == 400
     assert "code" not in answer.json()
 
 
-def test_a_named_connection_must_be_active(box) -> None:
+def test_a_named_connection_must_be_active(box: Any) -> None:
     headers = {"Maton-Connection": "nobody"}
     assert through(box, "GET", "Balance.json", headers=headers).status_code == 400
     headers = {"Maton-Connection": box.card["connection_id"]}
     assert through(box, "GET", "Balance.json", headers=headers).status_code == 200
 
 
-def test_an_expired_grant_is_a_500_until_it_is_given_again(box) -> None:
+def test_an_expired_grant_is_a_500_until_it_is_given_again(box: Any) -> None:
     name = box.card["connection_id"]
     box.control(f"connections/{name}", status="EXPIRED")
     answer = through(box, "GET", "Balance.json")
@@ -93,7 +95,7 @@ def test_an_expired_grant_is_a_500_until_it_is_given_again(box) -> None:
     assert through(box, "GET", "Balance.json").status_code == 200
 
 
-def test_a_connection_is_made_granted_and_dropped(box) -> None:
+def test_a_connection_is_made_granted_and_dropped(box: Any) -> None:
     made = control(box, "POST", json={"app": "twilio"})
     assert made.status_code == 201
     pending = made.json()["connection"]
@@ -117,7 +119,7 @@ def test_a_connection_is_made_granted_and_dropped(box) -> None:
     assert control(box, "GET", "?app=slack").json() == {"connections": []}
 
 
-def test_a_denied_connection_fails(box) -> None:
+def test_a_denied_connection_fails(box: Any) -> None:
     pending = control(box, "POST", json={"app": "twilio"}).json()["connection"]
     httpx.post(pending["url"] + "&deny=1")
     found = control(box, "GET", f"/{pending['connection_id']}").json()["connection"]
@@ -125,16 +127,16 @@ def test_a_denied_connection_fails(box) -> None:
     assert httpx.get(box.base + "/connect?session_token=guess").status_code == 404
 
 
-def test_without_a_name_the_oldest_active_connection_is_used(box) -> None:
+def test_without_a_name_the_oldest_active_connection_is_used(box: Any) -> None:
     control(box, "POST", json={"app": "twilio"})
     assert through(box, "GET", "Balance.json").status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"app":"slack"}', b"{"])
-def test_a_wrong_request_for_a_connection_is_400(box, body) -> None:
+def test_a_wrong_request_for_a_connection_is_400(box: Any, body: Any) -> None:
     assert control(box, "POST", content=body).status_code == 400
 
 
-def test_the_control_plane_wants_the_key(box) -> None:
+def test_the_control_plane_wants_the_key(box: Any) -> None:
     assert box.http.get("/connections").status_code == 401
     assert control(box, "GET", "?status=asleep").status_code == 400

@@ -1,6 +1,7 @@
 """Messages through the official client: create, read, change, page, filter, refuse."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
@@ -9,13 +10,13 @@ from twilio.rest import Client
 PERSON = "+14155550123"
 
 
-def refusal(call) -> tuple[int, int]:
+def refusal(call: Any) -> tuple[int, int]:
     with pytest.raises(TwilioRestException) as caught:
         call()
     return caught.value.status, caught.value.code
 
 
-def test_a_text_lives_from_queued_to_delivered(box, client: Client, site) -> None:
+def test_a_text_lives_from_queued_to_delivered(box: Any, client: Client, site: Any) -> None:
     callback = site.url + "/status/tag"
     message = client.messages.create(
         to=PERSON, from_=box.sender, body="Hello", status_callback=callback
@@ -46,14 +47,16 @@ def test_a_text_lives_from_queued_to_delivered(box, client: Client, site) -> Non
         ("+15005550022", "read", None),
     ],
 )
-def test_the_number_says_how_a_text_ends(box, client, number, status, code) -> None:
+def test_the_number_says_how_a_text_ends(
+    box: Any, client: Any, number: Any, status: Any, code: Any
+) -> None:
     message = client.messages.create(to=number, from_=box.sender, body="x")
     box.finish()
     seen = client.messages(message.sid).fetch()
     assert (seen.status, seen.error_code) == (status, code)
 
 
-def test_a_handset_says_how_a_text_ends(box, client, site) -> None:
+def test_a_handset_says_how_a_text_ends(box: Any, client: Any, site: Any) -> None:
     box.control(f"handsets/{PERSON}", messages="undelivered:30005")
     client.messages.create(to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s")
     box.finish()
@@ -61,7 +64,7 @@ def test_a_handset_says_how_a_text_ends(box, client, site) -> None:
     assert (last["MessageStatus"], last["ErrorCode"]) == ("undelivered", "30005")
 
 
-def test_a_silent_phone_leaves_the_text_queued_for_ever(box, client, site) -> None:
+def test_a_silent_phone_leaves_the_text_queued_for_ever(box: Any, client: Any, site: Any) -> None:
     box.control(f"handsets/{PERSON}", messages="silent")
     message = client.messages.create(
         to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s"
@@ -100,7 +103,9 @@ def test_a_silent_phone_leaves_the_text_queued_for_ever(box, client, site) -> No
         ({"to": PERSON, "application_sid": "AP" + "0" * 32, "body": "x"}, 21218),
     ],
 )
-def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, code) -> None:
+def test_what_twilio_would_refuse_is_refused_with_its_code(
+    box: Any, client: Any, fields: Any, code: Any
+) -> None:
     fields = {"from_": box.sender, **fields}
     if fields.get("messaging_service_sid"):
         del fields["from_"]
@@ -109,7 +114,7 @@ def test_what_twilio_would_refuse_is_refused_with_its_code(box, client, fields, 
     assert not box.ledger("created")[5:]  # the furniture of a new box, and nothing else
 
 
-def test_an_error_body_is_twilios(box) -> None:
+def test_an_error_body_is_twilios(box: Any) -> None:
     answer = box.rest("POST", "Messages.json", data={"To": "x"})
     assert answer.status_code == 400
     assert answer.json() == {
@@ -120,7 +125,7 @@ def test_an_error_body_is_twilios(box) -> None:
     }
 
 
-def test_a_bare_plus_is_a_space(box) -> None:
+def test_a_bare_plus_is_a_space(box: Any) -> None:
     answer = box.rest(
         "POST",
         "Messages.json",
@@ -130,7 +135,7 @@ def test_a_bare_plus_is_a_space(box) -> None:
     assert answer.json()["code"] == 21211
 
 
-def test_a_list_pages_by_token_newest_first(box, client) -> None:
+def test_a_list_pages_by_token_newest_first(box: Any, client: Any) -> None:
     sids = [
         client.messages.create(to=f"+1415555{n:04d}", from_=box.sender, body=str(n)).sid
         for n in range(7)
@@ -146,7 +151,7 @@ def test_a_list_pages_by_token_newest_first(box, client) -> None:
     assert third.next_page() is None
 
 
-def test_a_page_token_outlives_its_message(box, client) -> None:
+def test_a_page_token_outlives_its_message(box: Any, client: Any) -> None:
     sids = [client.messages.create(to=PERSON, from_=box.sender, body=str(n)).sid for n in range(4)]
     box.finish()
     page = client.messages.page(page_size=2)
@@ -154,7 +159,7 @@ def test_a_page_token_outlives_its_message(box, client) -> None:
     assert [row.sid for row in page.next_page()] == [sids[1], sids[0]]
 
 
-def test_page_alone_does_not_page(box, client) -> None:
+def test_page_alone_does_not_page(box: Any, client: Any) -> None:
     sids = [client.messages.create(to=PERSON, from_=box.sender, body=str(n)).sid for n in range(3)]
     data = box.rest("GET", "Messages.json?PageSize=2&Page=1").json()
     assert [row["sid"] for row in data["messages"]] == sids[:0:-1]
@@ -166,12 +171,12 @@ def test_page_alone_does_not_page(box, client) -> None:
     [("PageSize=1001", 20007), ("PageToken=PAnonsense", 21481), ("PageToken=x", 21481),
      ("PageSize=0", 20001), ("DateSent=yesterday", 20001)],
 )  # fmt: skip
-def test_a_bad_page_is_refused(box, query, code) -> None:
+def test_a_bad_page_is_refused(box: Any, query: Any, code: Any) -> None:
     answer = box.rest("GET", f"Messages.json?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_a_list_filters_by_to_from_and_date(box, client) -> None:
+def test_a_list_filters_by_to_from_and_date(box: Any, client: Any) -> None:
     here = client.messages.create(to=PERSON, from_=box.sender, body="a")
     box.finish()
     box.run(2 * 86_400)
@@ -179,7 +184,7 @@ def test_a_list_filters_by_to_from_and_date(box, client) -> None:
     box.finish()
     day = client.messages(there.sid).fetch().date_sent
 
-    def sids(**query) -> list[str]:
+    def sids(**query: Any) -> list[str]:
         return [row.sid for row in client.messages.list(**query)]
 
     assert sids(to=PERSON) == [here.sid]
@@ -191,7 +196,7 @@ def test_a_list_filters_by_to_from_and_date(box, client) -> None:
     assert sids(date_sent_before=datetime(2020, 1, 1, tzinfo=UTC)) == []
 
 
-def test_a_finished_text_is_redacted_and_deleted(box, client) -> None:
+def test_a_finished_text_is_redacted_and_deleted(box: Any, client: Any) -> None:
     message = client.messages.create(to=PERSON, from_=box.sender, body="secret")
     assert refusal(lambda: client.messages(message.sid).delete()) == (409, 20009)
     assert refusal(lambda: client.messages(message.sid).update(body="")) == (409, 20009)
@@ -204,7 +209,7 @@ def test_a_finished_text_is_redacted_and_deleted(box, client) -> None:
     assert refusal(lambda: client.messages(message.sid).fetch()) == (404, 20404)
 
 
-def test_a_scheduled_text_waits_and_can_be_canceled(box, client, site) -> None:
+def test_a_scheduled_text_waits_and_can_be_canceled(box: Any, client: Any, site: Any) -> None:
     service = box.card["service_sid"]
     now = datetime(2026, 2, 9, 20, 0, tzinfo=UTC)
 
@@ -229,7 +234,7 @@ def test_a_scheduled_text_waits_and_can_be_canceled(box, client, site) -> None:
     assert refusal(lambda: schedule(60 * 24 * 36))[1] == 20422
 
 
-def test_a_service_accepts_and_picks_a_sender(box, client, site) -> None:
+def test_a_service_accepts_and_picks_a_sender(box: Any, client: Any, site: Any) -> None:
     message = client.messages.create(
         to=PERSON, messaging_service_sid=box.card["service_sid"], body="x",
         status_callback=site.url + "/s",
@@ -242,12 +247,12 @@ def test_a_service_accepts_and_picks_a_sender(box, client, site) -> None:
     assert hooks[0].fields["MessagingServiceSid"] == box.card["service_sid"]
 
 
-def test_a_service_in_from_is_taken_as_the_guide_shows(box, client) -> None:
+def test_a_service_in_from_is_taken_as_the_guide_shows(box: Any, client: Any) -> None:
     message = client.messages.create(to=PERSON, from_=box.card["service_sid"], body="x")
     assert message.messaging_service_sid == box.card["service_sid"]
 
 
-def test_media_hang_on_a_message(box, client) -> None:
+def test_media_hang_on_a_message(box: Any, client: Any) -> None:
     message = client.messages.create(
         to=PERSON, from_=box.sender, media_url=["https://a.test/x.png", "https://a.test/y.pdf"]
     )
@@ -264,13 +269,13 @@ def test_media_hang_on_a_message(box, client) -> None:
     assert len(client.messages(message.sid).media.list()) == 1
 
 
-def test_feedback_is_taken(box, client) -> None:
+def test_feedback_is_taken(box: Any, client: Any) -> None:
     message = client.messages.create(to=PERSON, from_=box.sender, body="x")
     found = client.messages(message.sid).feedback.create(outcome="unconfirmed")
     assert (found.message_sid, found.outcome) == (message.sid, "unconfirmed")
 
 
-def test_a_sender_sends_one_segment_per_second(box, client, site) -> None:
+def test_a_sender_sends_one_segment_per_second(box: Any, client: Any, site: Any) -> None:
     for number in range(4):
         client.messages.create(
             to=f"+1415555{number:04d}", from_=box.sender, body="x" * 161,
@@ -284,7 +289,7 @@ def test_a_sender_sends_one_segment_per_second(box, client, site) -> None:
     assert len(sent) == 2
 
 
-def test_a_full_queue_is_refused_and_validity_runs_out(box, client) -> None:
+def test_a_full_queue_is_refused_and_validity_runs_out(box: Any, client: Any) -> None:
     box.control("plan", "PUT", messaging={"rates": {"default": 0.0001}})
     for _ in range(4):
         client.messages.create(to=PERSON, from_=box.sender, body="x")
@@ -303,7 +308,7 @@ def test_a_full_queue_is_refused_and_validity_runs_out(box, client) -> None:
     assert client.messages(short.sid).fetch().status == "delivered"
 
 
-def test_smart_encoding_keeps_a_text_in_gsm(box, client) -> None:
+def test_smart_encoding_keeps_a_text_in_gsm(box: Any, client: Any) -> None:
     text = "“" + "x" * 100 + "”"
     plain = client.messages.create(to=PERSON, from_=box.sender, body=text)
     smart = client.messages.create(to=PERSON, from_=box.sender, body=text, smart_encoded=True)
@@ -311,7 +316,7 @@ def test_smart_encoding_keeps_a_text_in_gsm(box, client) -> None:
     assert smart.body.startswith('"x')
 
 
-def test_whatsapp_is_free_only_after_the_person_wrote(box, client, site) -> None:
+def test_whatsapp_is_free_only_after_the_person_wrote(box: Any, client: Any, site: Any) -> None:
     ours, theirs = f"whatsapp:{box.sender}", f"whatsapp:{PERSON}"
     first = client.messages.create(to=theirs, from_=ours, body="x")
     box.finish()
@@ -331,7 +336,7 @@ def test_whatsapp_is_free_only_after_the_person_wrote(box, client, site) -> None
     assert site.at("/s")[-1].fields["ChannelPrefix"] == "whatsapp"
 
 
-def test_a_template_needs_a_sid_and_variables_of_texts(box, client) -> None:
+def test_a_template_needs_a_sid_and_variables_of_texts(box: Any, client: Any) -> None:
     fields = {"to": PERSON, "from_": box.sender}
     good = client.messages.create(
         **fields, content_sid="HX" + "0" * 32, content_variables='{"1": "Ann"}'

@@ -3,6 +3,7 @@
 Every webhook of the story is held against the reference: all its fields, its method, its signature.
 """
 
+from typing import Any
 from urllib.parse import urlencode
 
 from twilio.request_validator import RequestValidator
@@ -24,7 +25,7 @@ PROGRESS = {"Timestamp", "CallbackSource", "SequenceNumber"}
 ENDED = {*PROGRESS, "CallDuration", "Duration", "SipResponseCode"}
 
 
-def put_up(site) -> None:
+def put_up(site: Any) -> None:
     """The pages of a small support line."""
     site.answer(
         "/voice",
@@ -47,13 +48,13 @@ def put_up(site) -> None:
     site.answer("/next", "<Say>That was a call</Say><Redirect>/agent</Redirect>")
 
 
-def only(site, path: str, sid: str):
+def only(site: Any, path: str, sid: str) -> Any:
     """The fields of the one request to a path that was made for this call."""
     [hook] = [hook for hook in site.at(path) if hook.fields["CallSid"] == sid]
     return hook.fields
 
 
-def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
+def test_gather_enqueue_dial_queue_and_both_leave(box: Any, client: Any, site: Any) -> None:
     put_up(site)
     box.number(voice_url=site.url + "/voice", status_callback=site.url + "/ended")
 
@@ -182,7 +183,7 @@ def test_gather_enqueue_dial_queue_and_both_leave(box, client, site):
     assert box.ledger("fault") == []
 
 
-def test_rest_takes_a_caller_out_of_the_line(box, client, site):
+def test_rest_takes_a_caller_out_of_the_line(box: Any, client: Any, site: Any) -> None:
     put_up(site)
     site.answer("/desk", "<Say>The desk is here</Say><Pause length='5'/>")
     box.number(voice_url=site.url + "/voice")
@@ -201,7 +202,7 @@ def test_rest_takes_a_caller_out_of_the_line(box, client, site):
     box.finish()
 
 
-def test_a_caller_who_gives_up_in_line_is_reported(box, client, site):
+def test_a_caller_who_gives_up_in_line_is_reported(box: Any, client: Any, site: Any) -> None:
     put_up(site)
     box.number(voice_url=site.url + "/voice")
     ann = box.control("calls", from_=ANN, to=box.sender, keys="1")["sid"]

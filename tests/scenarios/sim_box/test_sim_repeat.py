@@ -6,6 +6,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -28,7 +29,7 @@ faults:
 """
 
 
-def story(box, site) -> bytes:
+def story(box: Any, site: Any) -> bytes:
     """Texts and calls in both directions, with faults; the ledger's bytes."""
     site.clear()
     site.answer("/in", "<Message>You said it</Message>")
@@ -60,7 +61,7 @@ def story(box, site) -> bytes:
     return box.http.get("/_sim/ledger.jsonl").content
 
 
-def test_the_same_seed_gives_the_same_ledger(make_box, site, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_ledger(make_box: Any, site: Any, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
     first = story(make_box("--stepped", "--plan", str(plan)), site)
@@ -71,13 +72,13 @@ def test_the_same_seed_gives_the_same_ledger(make_box, site, tmp_path: Path) -> 
     assert other != first
 
 
-def test_a_reset_box_repeats_the_same_story(box, site) -> None:
+def test_a_reset_box_repeats_the_same_story(box: Any, site: Any) -> None:
     first = story(box, site)
     box.control("reset")
     assert story(box, site) == first
 
 
-def test_the_ledger_is_also_written_to_a_file(make_box, tmp_path: Path) -> None:
+def test_the_ledger_is_also_written_to_a_file(make_box: Any, tmp_path: Path) -> None:
     file = tmp_path / "ledger.jsonl"
     box = make_box("--stepped", "--ledger", str(file))
     box.text(PERSON, box.sender, "hi")
@@ -87,7 +88,7 @@ def test_the_ledger_is_also_written_to_a_file(make_box, tmp_path: Path) -> None:
     assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
 
 
-def test_another_session_has_the_same_account_and_other_sids(make_box) -> None:
+def test_another_session_has_the_same_account_and_other_sids(make_box: Any) -> None:
     first, second = make_box("--session", "a"), make_box("--session", "b")
     same = ("account_sid", "auth_token", "maton_api_key", "connection_id", "numbers")
     assert [first.card[name] for name in same] == [second.card[name] for name in same]
@@ -95,7 +96,7 @@ def test_another_session_has_the_same_account_and_other_sids(make_box) -> None:
     assert len(sids) == 2
 
 
-def test_time_sped_up_keeps_dates_near_the_wall(make_box, site) -> None:
+def test_time_sped_up_keeps_dates_near_the_wall(make_box: Any, site: Any) -> None:
     import time
     from email.utils import parsedate_to_datetime
 
@@ -110,7 +111,7 @@ def test_time_sped_up_keeps_dates_near_the_wall(make_box, site) -> None:
     assert abs(sent - time.time()) < 10
 
 
-def test_a_running_clock_can_jump_and_change_its_pace(make_box) -> None:
+def test_a_running_clock_can_jump_and_change_its_pace(make_box: Any) -> None:
     box = make_box()
     before = box.look("clock")
     assert (before["mode"], before["speed"]) == ("real", 1.0)
@@ -122,7 +123,9 @@ def test_a_running_clock_can_jump_and_change_its_pace(make_box) -> None:
 @pytest.mark.parametrize(
     ("plan", "word"), [("seed: red\nspeed: 0", "whole number"), ("{", "cannot read")]
 )
-def test_a_wrong_plan_ends_the_start_with_one_clear_line(tmp_path: Path, plan, word) -> None:
+def test_a_wrong_plan_ends_the_start_with_one_clear_line(
+    tmp_path: Path, plan: Any, word: Any
+) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text(plan)
     done = subprocess.run(
@@ -156,7 +159,7 @@ def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
     assert (process.returncode, words) == (0, "")
 
 
-def test_a_taken_port_is_said_plainly(box) -> None:
+def test_a_taken_port_is_said_plainly(box: Any) -> None:
     port = box.base.rpartition(":")[2]
     done = subprocess.run(
         [sys.executable, "-m", "ringback.cli.main", "simulator", "--port", port],

@@ -1,5 +1,7 @@
 """Resources other than messages and calls, through the official client."""
 
+from typing import Any
+
 import pytest
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
@@ -7,13 +9,13 @@ from twilio.rest import Client
 URL = "https://a.test/hook"
 
 
-def refusal(call) -> tuple[int, int]:
+def refusal(call: Any) -> tuple[int, int]:
     with pytest.raises(TwilioRestException) as caught:
         call()
     return caught.value.status, caught.value.code
 
 
-def test_accounts_are_read_made_and_closed(box, client: Client) -> None:
+def test_accounts_are_read_made_and_closed(box: Any, client: Client) -> None:
     me = client.api.accounts(box.card["account_sid"]).fetch()
     assert (me.status, me.type, me.owner_account_sid) == ("active", "Full", me.sid)
     assert me.auth_token == box.card["auth_token"]
@@ -30,7 +32,7 @@ def test_accounts_are_read_made_and_closed(box, client: Client) -> None:
     assert refusal(lambda: client.api.accounts("AC" + "0" * 32).fetch()) == (404, 20404)
 
 
-def test_a_sub_account_has_its_own_token_and_its_own_records(box, client) -> None:
+def test_a_sub_account_has_its_own_token_and_its_own_records(box: Any, client: Any) -> None:
     sub = client.api.accounts.create(friendly_name="Branch")
     client.incoming_phone_numbers.list()[0].update(account_sid=sub.sid)
     http = box.http
@@ -43,13 +45,13 @@ def test_a_sub_account_has_its_own_token_and_its_own_records(box, client) -> Non
 
 
 @pytest.mark.parametrize("auth", [None, ("AC" + "0" * 32, "x"), ("bad", "bad")])
-def test_wrong_credentials_are_401(box, auth) -> None:
+def test_wrong_credentials_are_401(box: Any, auth: Any) -> None:
     answer = box.http.get(f"{box.account}/Messages.json", auth=auth)
     assert (answer.status_code, answer.json()["code"]) == (401, 20003)
     assert "basic" in answer.headers["www-authenticate"].lower()
 
 
-def test_an_api_key_works_but_reads_no_accounts(box) -> None:
+def test_an_api_key_works_but_reads_no_accounts(box: Any) -> None:
     auth = (box.card["api_key"], box.card["api_secret"])
     assert box.http.get(f"{box.account}/Messages.json", auth=auth).status_code == 200
     answer = box.http.get("/2010-04-01/Accounts.json", auth=auth)
@@ -57,12 +59,12 @@ def test_an_api_key_works_but_reads_no_accounts(box) -> None:
 
 
 @pytest.mark.parametrize("path", ["Messages/a%0Ab.json", "%0A.json", "Queues/%0D%0A/Members.json"])
-def test_a_line_break_in_a_path_is_a_resource_that_is_not_there(box, path) -> None:
+def test_a_line_break_in_a_path_is_a_resource_that_is_not_there(box: Any, path: Any) -> None:
     answer = box.rest("GET", path)
     assert (answer.status_code, answer.json()["code"]) == (404, 20404)
 
 
-def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
+def test_numbers_are_bought_pointed_found_and_released(box: Any, client: Any) -> None:
     numbers = client.incoming_phone_numbers
     assert [row.phone_number for row in numbers.list()] == box.card["numbers"][::-1]
     bought = numbers.create(phone_number="+14155551234", sms_url=URL, friendly_name="Desk")
@@ -95,11 +97,13 @@ def test_numbers_are_bought_pointed_found_and_released(box, client) -> None:
         ({"phone_number": "+14155551234", "sms_application_sid": "AP0"}, 20423),
     ],
 )
-def test_bad_numbers_are_refused(box, client, fields, code) -> None:
+def test_bad_numbers_are_refused(box: Any, client: Any, fields: Any, code: Any) -> None:
     assert refusal(lambda: client.incoming_phone_numbers.create(**fields)) == (400, code)
 
 
-def test_an_application_stands_above_the_urls_of_its_numbers(box, client, site) -> None:
+def test_an_application_stands_above_the_urls_of_its_numbers(
+    box: Any, client: Any, site: Any
+) -> None:
     app = client.applications.create(
         friendly_name="Main", sms_url=site.url + "/app", message_status_callback=site.url + "/st"
     )
@@ -119,7 +123,7 @@ def test_an_application_stands_above_the_urls_of_its_numbers(box, client, site) 
     assert refusal(lambda: client.applications(app.sid).fetch()) == (404, 20404)
 
 
-def test_addresses(box, client) -> None:
+def test_addresses(box: Any, client: Any) -> None:
     fields = {
         "customer_name": "Ann", "street": "1 Main St", "city": "Springfield", "region": "IL",
         "postal_code": "62701", "iso_country": "US",
@@ -140,7 +144,7 @@ def test_addresses(box, client) -> None:
     assert client.addresses.list() == []
 
 
-def test_usage_counts_what_was_done(box, client) -> None:
+def test_usage_counts_what_was_done(box: Any, client: Any) -> None:
     client.messages.create(to="+14155550123", from_=box.sender, body="x" * 200)
     box.text("+14155550123", box.sender, "hi")
     box.finish()
@@ -163,7 +167,7 @@ def test_usage_counts_what_was_done(box, client) -> None:
     assert box.rest("GET", "Usage/Records.json?StartDate=soon").json()["code"] == 20001
 
 
-def test_the_balance_goes_down(box, client) -> None:
+def test_the_balance_goes_down(box: Any, client: Any) -> None:
     before = client.balance.fetch()
     assert before.currency == "USD"
     client.messages.create(to="+14155550123", from_=box.sender, body="x")
@@ -172,7 +176,7 @@ def test_the_balance_goes_down(box, client) -> None:
 
 
 def test_failed_webhooks_become_notifications_and_reach_the_debugger(
-    box, client, site, page
+    box: Any, client: Any, site: Any, page: Any
 ) -> None:
     box.control("webhooks", debugger_url=site.url + "/debugger")
     site.pages["/in"] = page(status=500)
@@ -189,7 +193,9 @@ def test_failed_webhooks_become_notifications_and_reach_the_debugger(
     assert '"error_code": "11200"' in hook["Payload"]
 
 
-def test_a_failing_debugger_is_not_reported_of_itself(box, client, site, page) -> None:
+def test_a_failing_debugger_is_not_reported_of_itself(
+    box: Any, client: Any, site: Any, page: Any
+) -> None:
     site.pages["/debugger"] = page(status=500)
     site.pages["/in"] = page(status=500)
     box.control("webhooks", debugger_url=site.url + "/debugger")
@@ -213,12 +219,14 @@ def test_a_failing_debugger_is_not_reported_of_itself(box, client, site, page) -
         ("GET", "Messages/SM0.json", 404, 20404),
     ],
 )
-def test_strange_requests_get_twilios_errors(box, method, path, status, code) -> None:
+def test_strange_requests_get_twilios_errors(
+    box: Any, method: Any, path: Any, status: Any, code: Any
+) -> None:
     answer = box.rest(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-def test_without_json_the_answer_is_xml(box, client) -> None:
+def test_without_json_the_answer_is_xml(box: Any, client: Any) -> None:
     sid = client.messages.create(to="+14155550123", from_=box.sender, body="<&>").sid
     answer = box.rest("GET", f"Messages/{sid}")
     assert answer.headers["content-type"].startswith("application/xml")
@@ -227,7 +235,7 @@ def test_without_json_the_answer_is_xml(box, client) -> None:
     assert "<RestException><Code>20404</Code>" in box.rest("GET", "Messages/SM0").text
 
 
-def test_a_huge_body_is_refused_before_it_is_read(box) -> None:
+def test_a_huge_body_is_refused_before_it_is_read(box: Any) -> None:
     answer = box.rest("POST", "Messages.json", content=b"x" * (300 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, 20413)
     many = "&".join(f"a{n}=b" for n in range(1000))

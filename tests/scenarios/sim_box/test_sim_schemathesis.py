@@ -193,7 +193,7 @@ class Town:
         account, service = box.card["account_sid"], box.card["service_sid"]
         self.sids = {sid[:2]: sid for sid in (account, service, app, address, live, number)}
 
-    def lead(self, case: schemathesis.Case) -> None:
+    def lead(self, case: Any) -> None:
         """Send a case to what is there. One in sixteen goes on to nowhere, as it was drawn."""
         parts = (case.path_parameters, case.query, case.body)
         drawn = crc32(repr([part for part in parts if isinstance(part, dict)]).encode())
@@ -214,7 +214,7 @@ class Town:
                 elif value == NUMBERS[0] and name in INSTEAD:
                     fields[name] = INSTEAD[name]
 
-    def ask(self, case: schemathesis.Case) -> None:
+    def ask(self, case: Any) -> None:
         """One case, and what became of what it made when that has lived for a while."""
         response = case.call(self.box.base, session=self.session, allow_redirects=False)
         self.cases += 1
@@ -256,7 +256,7 @@ def document() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def town(stepped) -> Iterator[Town]:
+def town(stepped: Any) -> Iterator[Town]:
     with requests.Session() as session:
         session.auth = (stepped.card["account_sid"], stepped.card["auth_token"])
         found = Town(stepped, session)
@@ -265,7 +265,7 @@ def town(stepped) -> Iterator[Town]:
 
 
 @pytest.fixture
-def api(request, document) -> schemathesis.BaseSchema:
+def api(request: Any, document: Any) -> schemathesis.BaseSchema:
     """What schemathesis asks about. A fixture, so that nothing is drawn when this does not run."""
     # Schemathesis reads this private name, which pytest has no longer from 9.2 on.
     request.node._nodeid = request.node.nodeid
@@ -283,13 +283,13 @@ cases = schemathesis.pytest.from_fixture("api")
 @pytest.mark.timeout(600)
 @cases.parametrize()
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_box_keeps_to_the_document(case, town) -> None:
+def test_the_box_keeps_to_the_document(case: Any, town: Any) -> None:
     town.lead(case)
     town.ask(case)
 
 
 @pytest.mark.slow
-def test_every_operation_was_carried_out(document, town) -> None:
+def test_every_operation_was_carried_out(document: Any, town: Any) -> None:
     """The cases of the test above were no mere row of refusals."""
     if not town.cases:
         pytest.skip("this judges the run of the test above, which was left out")
@@ -316,7 +316,7 @@ def test_every_operation_was_carried_out(document, town) -> None:
     ],
     ids=str,
 )
-def test_an_answer_outside_the_document_is_noticed(api, town, fault) -> None:
+def test_an_answer_outside_the_document_is_noticed(api: Any, town: Any, fault: Any) -> None:
     operation = api["/2010-04-01/Accounts/{AccountSid}/Queues.json"]["POST"]
     case = operation.Case(
         path_parameters={"AccountSid": town.sids["AC"]},

@@ -1,6 +1,7 @@
 """Scenario of a voicemail: nobody answers, the message is recorded, transcribed and reported."""
 
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 CALLER, DESK = "+14155550123", "+14155550155"
 PLACES = [
@@ -15,7 +16,7 @@ BASE = {
 LEG = {"ParentCallSid", "Timestamp", "CallbackSource", "SequenceNumber"}
 
 
-def put_up(site) -> None:
+def put_up(site: Any) -> None:
     site.answer(
         "/voice",
         '<Dial action="/dialed" timeout="20"><Number statusCallback="/leg"'
@@ -32,7 +33,9 @@ def put_up(site) -> None:
     site.answer("/recorded", "<Say>Thank you. Goodbye.</Say><Hangup/>")
 
 
-def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site):
+def test_no_answer_then_a_message_is_recorded_and_transcribed(
+    box: Any, client: Any, site: Any
+) -> None:
     put_up(site)
     box.number(voice_url=site.url + "/voice", status_callback=site.url + "/ended")
     box.control(f"handsets/{DESK}", calls="no-answer")
@@ -121,7 +124,9 @@ def test_no_answer_then_a_message_is_recorded_and_transcribed(box, client, site)
     ]
 
 
-def test_a_caller_who_hangs_up_while_speaking_has_left_a_message(box, client, site):
+def test_a_caller_who_hangs_up_while_speaking_has_left_a_message(
+    box: Any, client: Any, site: Any
+) -> None:
     put_up(site)
     box.number(voice_url=site.url + "/voice")
     box.control(f"handsets/{DESK}", calls="busy")
@@ -138,7 +143,9 @@ def test_a_caller_who_hangs_up_while_speaking_has_left_a_message(box, client, si
     assert client.recordings.list()[0].duration == "3"
 
 
-def test_silence_leaves_no_message_and_the_document_goes_on(box, client, site):
+def test_silence_leaves_no_message_and_the_document_goes_on(
+    box: Any, client: Any, site: Any
+) -> None:
     put_up(site)
     box.number(voice_url=site.url + "/voice")
     box.control(f"handsets/{DESK}", calls="failed")
@@ -152,7 +159,7 @@ def test_silence_leaves_no_message_and_the_document_goes_on(box, client, site):
     assert said[-1] == "We heard nothing. Goodbye."
 
 
-def test_the_same_story_twice_is_the_same_story(box, client, site):
+def test_the_same_story_twice_is_the_same_story(box: Any, client: Any, site: Any) -> None:
     def play() -> list[tuple[str, list[tuple[str, str]]]]:
         box.control("reset")
         site.clear()

@@ -3,6 +3,7 @@
 import base64
 import socket
 import threading
+from typing import Any
 
 import pytest
 from twilio.request_validator import RequestValidator
@@ -10,19 +11,19 @@ from twilio.request_validator import RequestValidator
 PERSON = "+14155550123"
 
 
-def verified(box, hook, url: str) -> bool:
+def verified(box: Any, hook: Any, url: str) -> bool:
     fields = {} if hook.method == "GET" else hook.fields
     return RequestValidator(box.card["auth_token"]).validate(
         url, fields, hook.headers["X-Twilio-Signature"]
     )
 
 
-def codes(box) -> list[str]:
+def codes(box: Any) -> list[str]:
     rows = box.rest("GET", "Notifications.json").json()["notifications"]
     return [row["error_code"] for row in rows][::-1]
 
 
-def test_an_inbound_text_has_every_field_and_a_signature(box, site) -> None:
+def test_an_inbound_text_has_every_field_and_a_signature(box: Any, site: Any) -> None:
     box.number(sms_url=site.url + "/in?a=b")
     message = box.text(PERSON, box.sender, "Héllo +&=")
     box.run()
@@ -42,7 +43,7 @@ def test_an_inbound_text_has_every_field_and_a_signature(box, site) -> None:
     assert not verified(box, hook, site.url + "/in?a=c")
 
 
-def test_media_and_channel_fields(box, site) -> None:
+def test_media_and_channel_fields(box: Any, site: Any) -> None:
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "", media=["https://a.test/cat.png"], fields={"FromCity": "X"})
     box.run()
@@ -54,7 +55,7 @@ def test_media_and_channel_fields(box, site) -> None:
     assert box.http.get(fields["MediaUrl0"], auth=auth).content.startswith(b"\x89PNG")
 
 
-def test_get_carries_the_fields_in_the_query(box, site) -> None:
+def test_get_carries_the_fields_in_the_query(box: Any, site: Any) -> None:
     box.number(sms_url=site.url + "/in?x=1", sms_method="GET")
     box.text(PERSON, box.sender, "a b")
     box.run()
@@ -64,7 +65,7 @@ def test_get_carries_the_fields_in_the_query(box, site) -> None:
     assert path["status"] == 200
 
 
-def test_a_get_is_signed_over_its_url(box, site) -> None:
+def test_a_get_is_signed_over_its_url(box: Any, site: Any) -> None:
     raw: list[str] = []
     site.pages["/in"] = lambda hook: raw.append(hook.path) or _empty()
     box.number(sms_url=site.url + "/in", sms_method="GET")
@@ -77,13 +78,13 @@ def test_a_get_is_signed_over_its_url(box, site) -> None:
     assert verified(box, hook, url)
 
 
-def _empty():
+def _empty() -> Any:
     from types import SimpleNamespace
 
     return SimpleNamespace(body="<Response/>", status=200, type="text/xml", headers={})
 
 
-def test_a_shared_key_signs_with_sha256(box, site) -> None:
+def test_a_shared_key_signs_with_sha256(box: Any, site: Any) -> None:
     secret = box.control("webhooks", shared_key=True)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -111,7 +112,9 @@ def test_a_shared_key_signs_with_sha256(box, site) -> None:
         ("{}", "application/json", []),
     ],
 )  # fmt: skip
-def test_the_reply_is_sent_to_the_person(box, site, page, body, kind, inbox) -> None:
+def test_the_reply_is_sent_to_the_person(
+    box: Any, site: Any, page: Any, body: Any, kind: Any, inbox: Any
+) -> None:
     site.pages["/in"] = page(body, type=kind)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -125,7 +128,7 @@ def test_the_reply_is_sent_to_the_person(box, site, page, body, kind, inbox) -> 
         assert texts[0]["media"] == [site.url + "/cat.png"]
 
 
-def test_204_is_no_reply_and_no_error(box, site, page) -> None:
+def test_204_is_no_reply_and_no_error(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page(status=204, type=None)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -133,7 +136,7 @@ def test_204_is_no_reply_and_no_error(box, site, page) -> None:
     assert codes(box) == []
 
 
-def test_a_reply_reports_to_its_status_callback(box, site) -> None:
+def test_a_reply_reports_to_its_status_callback(box: Any, site: Any) -> None:
     site.answer("/in", "<Message action='/done?x=1'>ok</Message>")
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -141,7 +144,7 @@ def test_a_reply_reports_to_its_status_callback(box, site) -> None:
     assert [hook.fields["MessageStatus"] for hook in site.at("/done")] == ["sent", "delivered"]
 
 
-def test_a_redirect_verb_is_followed_and_an_endless_one_is_stopped(box, site) -> None:
+def test_a_redirect_verb_is_followed_and_an_endless_one_is_stopped(box: Any, site: Any) -> None:
     site.answer("/in", "<Redirect method='GET'>/next</Redirect>")
     site.answer("/next", "<Message>there</Message>")
     box.number(sms_url=site.url + "/in")
@@ -155,7 +158,7 @@ def test_a_redirect_verb_is_followed_and_an_endless_one_is_stopped(box, site) ->
     assert codes(box) == ["14106"]
 
 
-def test_more_than_ten_messages_and_more_than_fifteen_replies(box, site) -> None:
+def test_more_than_ten_messages_and_more_than_fifteen_replies(box: Any, site: Any) -> None:
     site.answer("/in", "<Message>x</Message>" * 11)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -167,7 +170,7 @@ def test_more_than_ten_messages_and_more_than_fifteen_replies(box, site) -> None
     assert codes(box).count("14107") == 5
 
 
-def test_what_a_reply_cannot_send_goes_to_the_debugger(box, site) -> None:
+def test_what_a_reply_cannot_send_goes_to_the_debugger(box: Any, site: Any) -> None:
     site.answer("/in", "<Message to='x'>a</Message><Message from='+14155559999'>b</Message>")
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -181,7 +184,9 @@ def test_what_a_reply_cannot_send_goes_to_the_debugger(box, site) -> None:
      ({"body": "<Reply/>"}, "12102"), ({"type": None}, "12300"),
      ({"body": "<Response>" + "x" * 70_000 + "</Response>"}, "11750")],
 )  # fmt: skip
-def test_a_failed_document_goes_to_the_fallback(box, site, page, setting, code) -> None:
+def test_a_failed_document_goes_to_the_fallback(
+    box: Any, site: Any, page: Any, setting: Any, code: Any
+) -> None:
     site.pages["/in"] = page(**setting)
     site.answer("/fallback", "<Message>later</Message>")
     box.number(sms_url=site.url + "/in", sms_fallback_url=site.url + "/fallback")
@@ -194,7 +199,7 @@ def test_a_failed_document_goes_to_the_fallback(box, site, page, setting, code) 
     assert codes(box) == [code]
 
 
-def test_a_fallback_that_fails_is_the_end(box, site, page) -> None:
+def test_a_fallback_that_fails_is_the_end(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = site.pages["/fallback"] = page(status=500)
     box.number(sms_url=site.url + "/in", sms_fallback_url=site.url + "/fallback")
     box.text(PERSON, box.sender, "hi")
@@ -206,7 +211,9 @@ def test_a_fallback_that_fails_is_the_end(box, site, page) -> None:
 @pytest.mark.parametrize(
     ("status", "method", "kept"), [(302, "GET", False), (307, "POST", True), (308, "POST", True)]
 )
-def test_redirects_are_followed_as_a_browser_does(box, site, page, status, method, kept) -> None:
+def test_redirects_are_followed_as_a_browser_does(
+    box: Any, site: Any, page: Any, status: Any, method: Any, kept: Any
+) -> None:
     site.pages["/in"] = page("", status=status, headers={"Location": "/moved"})
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -217,7 +224,7 @@ def test_redirects_are_followed_as_a_browser_does(box, site, page, status, metho
     assert verified(box, hook, site.url + "/moved")
 
 
-def test_a_redirect_loop_ends_after_ten_hops(box, site, page) -> None:
+def test_a_redirect_loop_ends_after_ten_hops(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page("", status=302, headers={"Location": "/in"})
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -226,8 +233,8 @@ def test_a_redirect_loop_ends_after_ten_hops(box, site, page) -> None:
     assert len(site.at("/in")) == 11
 
 
-def test_credentials_in_the_url_are_sent_when_asked_for(box, site, page) -> None:
-    def guard(hook):
+def test_credentials_in_the_url_are_sent_when_asked_for(box: Any, site: Any, page: Any) -> None:
+    def guard(hook: Any) -> Any:
         if "Authorization" in hook.headers:
             return page()
         return page("", status=401, headers={"WWW-Authenticate": 'Basic realm="x"'})
@@ -245,7 +252,7 @@ def test_credentials_in_the_url_are_sent_when_asked_for(box, site, page) -> None
     assert "secret" not in str(box.ledger("webhook"))
 
 
-def test_cookies_come_back(box, site, page) -> None:
+def test_cookies_come_back(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page(headers={"Set-Cookie": "seen=1; Path=/"})
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "one")
@@ -257,7 +264,7 @@ def test_cookies_come_back(box, site, page) -> None:
     assert cookies == [("one", None), ("other", None), ("two", "seen=1")]
 
 
-def test_overrides_in_the_fragment_are_honoured_and_dropped(box, site, page) -> None:
+def test_overrides_in_the_fragment_are_honoured_and_dropped(box: Any, site: Any, page: Any) -> None:
     answers = iter([page(status=503), page(status=503), page()])
     site.pages["/in"] = lambda hook: next(answers)
     box.number(sms_url=site.url + "/in#rc=3&rp=5xx")
@@ -270,7 +277,7 @@ def test_overrides_in_the_fragment_are_honoured_and_dropped(box, site, page) -> 
     assert codes(box) == []
 
 
-def test_without_overrides_an_error_is_not_tried_again(box, site, page) -> None:
+def test_without_overrides_an_error_is_not_tried_again(box: Any, site: Any, page: Any) -> None:
     site.pages["/in"] = page(status=503)
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, "hi")
@@ -279,7 +286,7 @@ def test_without_overrides_an_error_is_not_tried_again(box, site, page) -> None:
     assert codes(box) == ["11200"]
 
 
-def test_a_slow_reader_is_given_up(box, site, page) -> None:
+def test_a_slow_reader_is_given_up(box: Any, site: Any, page: Any) -> None:
     held = threading.Event()
     site.pages["/in"] = lambda hook: (held.wait(5), page())[1]
     box.number(sms_url=site.url + "/in#rt=150&tt=2000")
@@ -289,7 +296,7 @@ def test_a_slow_reader_is_given_up(box, site, page) -> None:
     assert codes(box) == ["11200"]
 
 
-def test_a_refused_connection_is_tried_twice(box, site) -> None:
+def test_a_refused_connection_is_tried_twice(box: Any, site: Any) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take the port
         box.number(sms_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/in")
@@ -298,14 +305,16 @@ def test_a_refused_connection_is_tried_twice(box, site) -> None:
     assert codes(box) == ["11202"]
 
 
-def test_a_host_that_does_not_exist(box) -> None:
+def test_a_host_that_does_not_exist(box: Any) -> None:
     box.number(sms_url="http://nowhere.invalid/in")
     box.text(PERSON, box.sender, "hi")
     box.run()
     assert codes(box) in (["11210"], ["11205"])
 
 
-def test_a_status_callback_that_is_refused_is_a_warning(box, client, site, page) -> None:
+def test_a_status_callback_that_is_refused_is_a_warning(
+    box: Any, client: Any, site: Any, page: Any
+) -> None:
     site.pages["/s"] = page(status=403)
     client.messages.create(to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s")
     box.finish()
@@ -315,7 +324,9 @@ def test_a_status_callback_that_is_refused_is_a_warning(box, client, site, page)
 
 
 @pytest.mark.parametrize("word", ["STOP", " stop ", "Unsubscribe", "optout"])
-def test_stop_blocks_answers_and_still_reaches_the_webhook(box, client, site, word) -> None:
+def test_stop_blocks_answers_and_still_reaches_the_webhook(
+    box: Any, client: Any, site: Any, word: Any
+) -> None:
     site.answer("/in", "<Message>But wait</Message>")
     box.number(sms_url=site.url + "/in")
     box.text(PERSON, box.sender, word)
@@ -337,7 +348,7 @@ def test_stop_blocks_answers_and_still_reaches_the_webhook(box, client, site, wo
     assert box.rest("POST", "Messages.json", data=again).status_code == 201
 
 
-def test_help_is_answered_and_a_sentence_is_no_stop(box) -> None:
+def test_help_is_answered_and_a_sentence_is_no_stop(box: Any) -> None:
     box.text(PERSON, box.sender, "help")
     box.text(PERSON, box.sender, "please stop that")
     box.finish()
@@ -346,7 +357,7 @@ def test_help_is_answered_and_a_sentence_is_no_stop(box) -> None:
     assert phone["blocks"] == []
 
 
-def test_advanced_opt_out_and_the_urls_of_a_service(box, site) -> None:
+def test_advanced_opt_out_and_the_urls_of_a_service(box: Any, site: Any) -> None:
     service = box.card["service_sid"]
     box.control(
         f"services/{service}", inbound_request_url=site.url + "/service",
@@ -360,7 +371,7 @@ def test_advanced_opt_out_and_the_urls_of_a_service(box, site) -> None:
     assert box.rest("POST", "Messages.json", data=fields).json()["code"] == 21610
 
 
-def test_a_second_service_is_made_by_hand(box, client) -> None:
+def test_a_second_service_is_made_by_hand(box: Any, client: Any) -> None:
     made = box.control("services", senders=[box.card["numbers"][2]], friendly_name="Second")
     message = client.messages.create(to=PERSON, messaging_service_sid=made["sid"], body="x")
     box.finish()
@@ -368,14 +379,14 @@ def test_a_second_service_is_made_by_hand(box, client) -> None:
     assert len(box.look("services")["services"]) == 2
 
 
-def test_two_of_our_numbers_can_text_each_other(box, client, site) -> None:
+def test_two_of_our_numbers_can_text_each_other(box: Any, client: Any, site: Any) -> None:
     box.control(f"numbers/{box.card['numbers'][1]}", sms_url=site.url + "/second")
     client.messages.create(to=box.card["numbers"][1], from_=box.sender, body="psst")
     box.finish()
     assert site.at("/second")[0].fields["From"] == box.sender
 
 
-def test_a_forced_status_is_reported(box, client, site) -> None:
+def test_a_forced_status_is_reported(box: Any, client: Any, site: Any) -> None:
     box.control(f"handsets/{PERSON}", messages="silent")
     sid = client.messages.create(
         to=PERSON, from_=box.sender, body="x", status_callback=site.url + "/s"
@@ -388,14 +399,14 @@ def test_a_forced_status_is_reported(box, client, site) -> None:
     assert again.status_code == 409
 
 
-def test_digest_credentials_are_shown_when_asked_for(box, site, page) -> None:
+def test_digest_credentials_are_shown_when_asked_for(box: Any, site: Any, page: Any) -> None:
     import hashlib
     import re
 
     def md5(text: str) -> str:
         return hashlib.md5(text.encode()).hexdigest()
 
-    def guard(hook):
+    def guard(hook: Any) -> Any:
         words = dict(re.findall(r'(\w+)="?([^",]+)"?', hook.headers.get("Authorization", "")))
         if words:
             first, second = md5("me:desk:secret"), md5("POST:/in")
@@ -412,8 +423,10 @@ def test_digest_credentials_are_shown_when_asked_for(box, site, page) -> None:
     assert codes(box) == []
 
 
-def test_a_get_document_is_kept_while_it_has_not_changed(box, client, site, page) -> None:
-    def document(hook):
+def test_a_get_document_is_kept_while_it_has_not_changed(
+    box: Any, client: Any, site: Any, page: Any
+) -> None:
+    def document(hook: Any) -> Any:
         if hook.headers.get("If-None-Match") == '"1"':
             return page("", status=304)
         return page("<Response><Say>Kept</Say></Response>", headers={"ETag": '"1"'})
@@ -430,7 +443,7 @@ def test_a_get_document_is_kept_while_it_has_not_changed(box, client, site, page
     assert heard == ["Kept", "Kept"]
 
 
-def test_a_malformed_override_is_a_warning(box, site) -> None:
+def test_a_malformed_override_is_a_warning(box: Any, site: Any) -> None:
     box.number(sms_url=site.url + "/in#rc=99")
     box.text(PERSON, box.sender, "hi")
     box.run()
@@ -438,7 +451,9 @@ def test_a_malformed_override_is_a_warning(box, site) -> None:
     assert codes(box) == ["11321"]
 
 
-def test_an_event_stream_gets_cloud_events_and_is_tried_again(box, client, site, page) -> None:
+def test_an_event_stream_gets_cloud_events_and_is_tried_again(
+    box: Any, client: Any, site: Any, page: Any
+) -> None:
     import json
 
     answers = iter([503, 503])

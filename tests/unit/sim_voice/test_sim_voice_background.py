@@ -1,11 +1,13 @@
 """Tests of Start, Stop, Connect and Refer, which run beside the document or take the call over."""
 
+from typing import Any
+
 from ringback.simulator.voice.ports import Script
 
 SITE = "https://app.test"
 
 
-def test_a_stream_starts_and_stops_and_says_so(world):
+def test_a_stream_starts_and_stops_and_says_so(world: Any) -> None:
     world.ring(
         "<Start><Stream name='audio' url='wss://app.test/s' statusCallback='/stream'/></Start>"
         "<Say>Hello</Say><Stop><Stream name='audio'/></Stop><Pause length='5'/>"
@@ -20,7 +22,7 @@ def test_a_stream_starts_and_stops_and_says_so(world):
     assert len(world.notified("stream")) == 2
 
 
-def test_the_end_of_the_call_stops_a_stream(world):
+def test_the_end_of_the_call_stops_a_stream(world: Any) -> None:
     world.ring("<Start><Stream url='wss://app.test/s' statusCallback='/stream'/></Start>")
     world.run()
     assert [f["StreamEvent"] for f in world.notified("stream")] == [
@@ -29,7 +31,7 @@ def test_the_end_of_the_call_stops_a_stream(world):
     ]
 
 
-def test_a_recording_in_the_background(world):
+def test_a_recording_in_the_background(world: Any) -> None:
     world.ring(
         "<Start><Recording recordingStatusCallback='/rec' channels='mono'/></Start>"
         "<Pause length='7'/><Stop><Recording/></Stop><Pause length='9'/>"
@@ -43,7 +45,7 @@ def test_a_recording_in_the_background(world):
     )
 
 
-def test_connect_takes_the_call_over_until_hang_up(world):
+def test_connect_takes_the_call_over_until_hang_up(world: Any) -> None:
     call = world.ring(
         "<Connect action='/over'><Stream url='wss://a.test' statusCallback='/stream'/></Connect>"
         "<Say>never</Say>"
@@ -56,7 +58,7 @@ def test_connect_takes_the_call_over_until_hang_up(world):
     assert world.notified("stream")[-1]["StreamEvent"] == "stream-stopped"
 
 
-def test_rest_takes_a_connected_call_away(world):
+def test_rest_takes_a_connected_call_away(world: Any) -> None:
     world.page("/new", "<Say>back</Say>")
     call = world.ring("<Connect action='/over'><ConversationRelay url='wss://a.test'/></Connect>")
     world.exchange.update(call.sid, script=Script(f"{SITE}/new"))
@@ -64,13 +66,13 @@ def test_rest_takes_a_connected_call_away(world):
     assert (world.said(call), world.asked("connect")) == (["back"], [])
 
 
-def test_an_empty_connect_is_reported(world):
+def test_an_empty_connect_is_reported(world: Any) -> None:
     call = world.ring("<Connect/><Say>on</Say>")
     world.run(2)
     assert (world.codes(), world.said(call)) == ([12200], ["on"])
 
 
-def test_refer_works_on_sip_legs_only(world):
+def test_refer_works_on_sip_legs_only(world: Any) -> None:
     call = world.ring("<Refer action='/referred'><Sip>sip:a@b.test</Sip></Refer><Say>on</Say>")
     world.run(2)
     assert (world.codes(), world.said(call)) == ([13801], ["on"])
@@ -82,7 +84,7 @@ def test_refer_works_on_sip_legs_only(world):
     assert "FromCity" not in fields
 
 
-def test_the_view_of_a_call(world):
+def test_the_view_of_a_call(world: Any) -> None:
     call = world.ring("<Say>Hello</Say><Gather input='dtmf speech' action='/d'/>")
     view = world.exchange.view(call.sid)
     assert (view["state"], view["waiting_for"], view["duration"]) == ("talking", "time", 0)
@@ -94,7 +96,7 @@ def test_the_view_of_a_call(world):
     assert (view["queue"], view["position"], view["with"]) == (None, None, None)
 
 
-def test_the_whole_view_of_a_talk(world):
+def test_the_whole_view_of_a_talk(world: Any) -> None:
     call = world.ring("<Dial>+15552220001</Dial>")
     world.run(5)
     [child] = world.children(call)
@@ -118,7 +120,7 @@ def test_the_whole_view_of_a_talk(world):
     assert world.exchange.view(call.sid)["waiting_for"] == "ring"
 
 
-def test_every_change_of_a_record_is_noted(world):
+def test_every_change_of_a_record_is_noted(world: Any) -> None:
     world.page("/done", "<Enqueue waitUrl=''>line</Enqueue>")
     call = world.ring("<Record action='/done' transcribe='true'/>", say="A long message for you")
     world.run(20)
@@ -155,7 +157,7 @@ def test_every_change_of_a_record_is_noted(world):
     ]
 
 
-def test_warnings_are_warnings_and_errors_are_errors(world):
+def test_warnings_are_warnings_and_errors_are_errors(world: Any) -> None:
     world.ring(
         "<Say/><Refer><Sip>sip:a@b.test</Sip></Refer><Enqueue/><Redirect>/missing</Redirect>"
     )
@@ -169,7 +171,7 @@ def test_warnings_are_warnings_and_errors_are_errors(world):
     ]
 
 
-def test_the_view_names_every_state(world):
+def test_the_view_names_every_state(world: Any) -> None:
     world.slow = 2.0
     call = world.ring("<Record/>")
     seen = world.exchange.view(call.sid)

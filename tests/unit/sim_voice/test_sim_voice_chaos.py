@@ -3,6 +3,7 @@
 import contextlib
 import random
 from collections import Counter, defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -76,18 +77,18 @@ ACTS = [
 ]
 
 
-def play_a_story(rng):
+def play_a_story(rng: Any) -> Any:
     """Documents, and what happens, step by step: (act, number)."""
     documents = ["".join(rng.choices(VERBS, k=rng.randint(1, 4))) for _ in range(6)]
     return documents, [(rng.choice(ACTS), rng.randrange(30)) for _ in range(60)]
 
 
-def take(items, number):
+def take(items: Any, number: Any) -> Any:
     items = list(items)
     return items[number % len(items)] if items else None
 
 
-def act(world, verb, number):
+def act(world: Any, verb: Any, number: Any) -> None:
     if verb == "wait":
         world.run(take([0.5, 1, 3, 5, 10, 40], number))
         return
@@ -134,7 +135,7 @@ def act(world, verb, number):
         exchange.start_recording(call.sid, RecordingSpec())
 
 
-def check(world):
+def check(world: Any) -> None:
     """What must hold at any moment between two steps."""
     exchange = world.exchange
     legs = exchange.switch.legs
@@ -164,7 +165,7 @@ def check(world):
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_any_story_ends_well(world, seed):
+def test_any_story_ends_well(world: Any, seed: Any) -> None:
     rng = random.Random(seed)
     documents, story = play_a_story(rng)
     world.slow = rng.choice([0.0, 0.7])
@@ -217,7 +218,7 @@ def test_any_story_ends_well(world, seed):
 @given(
     st.binary(max_size=300), st.sampled_from(["text/xml", "text/plain", "audio/wav", "a/b", None])
 )
-def test_any_reply_ends_the_call_or_lets_it_live(world, body, media):
+def test_any_reply_ends_the_call_or_lets_it_live(world: Any, body: Any, media: Any) -> None:
     world.__init__()
 
     def reply(ask: Ask) -> Answer:
@@ -228,8 +229,8 @@ def test_any_reply_ends_the_call_or_lets_it_live(world, body, media):
     assert call.ended
 
 
-def test_the_same_story_twice_is_the_same_to_the_byte(world):
-    def notify():
+def test_the_same_story_twice_is_the_same_to_the_byte(world: Any) -> None:
+    def notify() -> Any:
         world.__init__()
         world.page("/voice", "<Gather numDigits='1' action='/p'/>")
         world.page(

@@ -1,5 +1,7 @@
 """Tests of conferences: waiting, starting, leaving, ending, and their events."""
 
+from typing import Any
+
 import pytest
 
 from ringback.simulator.voice.ports import Callback, CallOptions, Handset
@@ -10,20 +12,20 @@ ALL = "statusCallback='/conf' statusCallbackEvent='start end join leave mute hol
 AFTER = "<Say>after</Say>"
 
 
-def joining(attributes="", dial="action='/done'", name="team"):
+def joining(attributes: str = "", dial: str = "action='/done'", name: str = "team") -> Any:
     return f"<Dial {dial}><Conference {attributes}>{name}</Conference></Dial>{AFTER}"
 
 
 @pytest.fixture(autouse=True)
-def action(world):
+def action(world: Any) -> None:
     world.page("/done", "<Say>left</Say>")
 
 
-def events(world):
+def events(world: Any) -> Any:
     return [fields["StatusCallbackEvent"] for fields in world.notified("conference")]
 
 
-def test_one_alone_waits_with_music_and_the_second_starts_it(world):
+def test_one_alone_waits_with_music_and_the_second_starts_it(world: Any) -> None:
     first = world.ring(joining(ALL))
     world.run(30)
     [conference] = world.exchange.conferences.values()
@@ -36,7 +38,7 @@ def test_one_alone_waits_with_music_and_the_second_starts_it(world):
     assert [world.state(call) for call in (first, second)] == ["conference"] * 2
 
 
-def test_leaving_asks_the_dial_action_as_answered(world):
+def test_leaving_asks_the_dial_action_as_answered(world: Any) -> None:
     first, second = (
         world.ring(joining(ALL)),
         world.ring(joining("endConferenceOnExit='true'")),
@@ -55,7 +57,7 @@ def test_leaving_asks_the_dial_action_as_answered(world):
     assert conference.call_sid_ending == second.sid
 
 
-def test_every_event_carries_what_it_is_about(world):
+def test_every_event_carries_what_it_is_about(world: Any) -> None:
     first = world.ring(joining(ALL + " participantLabel='ann' muted='true'"))
     world.run(1)
     second = world.ring(joining())
@@ -95,7 +97,7 @@ def test_every_event_carries_what_it_is_about(world):
     assert notices[5]["CallSidEndingConference"] == first.sid
 
 
-def test_only_the_events_that_were_asked_for(world):
+def test_only_the_events_that_were_asked_for(world: Any) -> None:
     world.ring(joining("statusCallback='/conf' statusCallbackEvent='start'"))
     world.ring(joining())
     world.run(5)
@@ -106,7 +108,7 @@ def test_only_the_events_that_were_asked_for(world):
     assert events(world) == ["conference-start"]
 
 
-def test_nobody_who_may_start_it_means_waiting(world):
+def test_nobody_who_may_start_it_means_waiting(world: Any) -> None:
     attributes = "startConferenceOnEnter='false' waitUrl='/wait'"
     world.page("/wait", "<Say>hold the line</Say><Pause length='20'/>")
     first, second = world.ring(joining(attributes)), world.ring(joining(attributes))
@@ -121,7 +123,7 @@ def test_nobody_who_may_start_it_means_waiting(world):
     assert world.said(first) == ["hold the line"] * 2
 
 
-def test_an_empty_wait_url_is_silence_and_a_broken_one_is_music(world):
+def test_an_empty_wait_url_is_silence_and_a_broken_one_is_music(world: Any) -> None:
     silent = world.ring(joining("waitUrl=''"))
     broken = world.ring(joining("waitUrl='/missing'", name="other"))
     world.run(30)
@@ -130,7 +132,7 @@ def test_an_empty_wait_url_is_silence_and_a_broken_one_is_music(world):
     assert world.codes() == [11200]
 
 
-def test_a_full_conference_has_no_place(world):
+def test_a_full_conference_has_no_place(world: Any) -> None:
     for _ in range(2):
         world.ring(joining("maxParticipants='2'"))
     late = world.ring(joining())
@@ -139,13 +141,13 @@ def test_a_full_conference_has_no_place(world):
     assert world.asked("dial")[0]["DialCallStatus"] == "failed"
 
 
-def test_a_conference_without_a_name_is_reported(world):
+def test_a_conference_without_a_name_is_reported(world: Any) -> None:
     call = world.ring(joining(name=""))
     world.run(3)
     assert (world.codes(), world.said(call)) == ([13237], ["left"])
 
 
-def test_a_bad_wait_url_breaks_the_document(world):
+def test_a_bad_wait_url_breaks_the_document(world: Any) -> None:
     world.page("/fallback", "<Say>sorry</Say>")
     call = world.ring(joining("waitUrl='ftp://x/y'"))
     world.run(3)
@@ -153,7 +155,7 @@ def test_a_bad_wait_url_breaks_the_document(world):
     assert world.exchange.conferences == {}
 
 
-def test_who_leaves_and_lives_on_was_not_hung_up(world):
+def test_who_leaves_and_lives_on_was_not_hung_up(world: Any) -> None:
     world.ring(joining(ALL))
     second = world.ring(joining(dial="hangupOnStar='true'") + "<Pause length='60'/>")
     world.run(2)
@@ -164,7 +166,7 @@ def test_who_leaves_and_lives_on_was_not_hung_up(world):
     assert left["ReasonParticipantLeft"] == "participant_updated"
 
 
-def test_a_star_leaves_the_conference_if_allowed(world):
+def test_a_star_leaves_the_conference_if_allowed(world: Any) -> None:
     first = world.ring(joining())
     second = world.ring(joining(dial="hangupOnStar='true'"))
     world.run(2)
@@ -174,7 +176,7 @@ def test_a_star_leaves_the_conference_if_allowed(world):
     assert (world.state(first), world.said(second)) == ("conference", ["after"])
 
 
-def test_names_are_free_again_when_a_conference_has_ended(world):
+def test_names_are_free_again_when_a_conference_has_ended(world: Any) -> None:
     call = world.ring(joining())
     world.exchange.hang_up(call.sid)
     world.ring(joining())
@@ -183,7 +185,7 @@ def test_names_are_free_again_when_a_conference_has_ended(world):
     assert (first.status, second.status) == ("completed", "init")
 
 
-def test_beeps_are_heard_by_all(world):
+def test_beeps_are_heard_by_all(world: Any) -> None:
     first = world.ring(joining("beep='onEnter' waitUrl=''"))
     second = world.ring(joining("beep='false'"))
     third = world.ring(joining("beep='onExit'"))
@@ -194,7 +196,7 @@ def test_beeps_are_heard_by_all(world):
     assert [kind for kind, _ in world.heard(second)] == ["beep"]
 
 
-def test_a_recorded_conference(world):
+def test_a_recorded_conference(world: Any) -> None:
     first = world.ring(joining("record='record-from-start' recordingStatusCallback='/rec'"))
     world.run(5)
     second = world.ring(joining())
@@ -213,7 +215,7 @@ def test_a_recorded_conference(world):
 # --- REST ---
 
 
-def test_rest_mutes_holds_and_modifies(world):
+def test_rest_mutes_holds_and_modifies(world: Any) -> None:
     first, second = (
         world.ring(joining(ALL + " participantLabel='ann'")),
         world.ring(joining()),
@@ -244,7 +246,7 @@ def test_rest_mutes_holds_and_modifies(world):
     assert missing.value.http_status == 404
 
 
-def test_rest_announces_to_all(world):
+def test_rest_announces_to_all(world: Any) -> None:
     world.page("/news", "<Say>Time is up</Say>")
     first = world.ring(joining("statusCallback='/conf' statusCallbackEvent='announcement'"))
     second = world.ring(joining())
@@ -255,7 +257,7 @@ def test_rest_announces_to_all(world):
     assert events(world) == ["announcement-end"]
 
 
-def test_an_announcement_to_one_and_to_nobody(world):
+def test_an_announcement_to_one_and_to_nobody(world: Any) -> None:
     world.page("/news", "<Say>Only you</Say>")
     first, second = world.ring(joining()), world.ring(joining())
     world.run(1)
@@ -274,7 +276,7 @@ def test_an_announcement_to_one_and_to_nobody(world):
     assert missing.value.http_status == 404
 
 
-def test_rest_ends_a_conference_and_everyone_goes_on(world):
+def test_rest_ends_a_conference_and_everyone_goes_on(world: Any) -> None:
     first, second = world.ring(joining(ALL)), world.ring(joining())
     world.run(1)
     [conference] = world.exchange.conferences.values()
@@ -285,7 +287,7 @@ def test_rest_ends_a_conference_and_everyone_goes_on(world):
     assert conference.participants == {}
 
 
-def test_rest_ends_a_conference_that_has_not_started(world):
+def test_rest_ends_a_conference_that_has_not_started(world: Any) -> None:
     call = world.ring(joining())
     world.run(1)
     world.exchange.end_conference("team")
@@ -293,7 +295,7 @@ def test_rest_ends_a_conference_that_has_not_started(world):
     assert world.said(call) == ["left"]
 
 
-def test_rest_removes_a_participant_and_ends_the_call(world):
+def test_rest_removes_a_participant_and_ends_the_call(world: Any) -> None:
     first, second = world.ring(joining(ALL)), world.ring(joining())
     world.run(1)
     world.exchange.kick("team", second.sid)
@@ -305,7 +307,7 @@ def test_rest_removes_a_participant_and_ends_the_call(world):
     assert conference.reason_ended == "last-participant-kicked"
 
 
-def test_rest_calls_somebody_into_a_conference(world):
+def test_rest_calls_somebody_into_a_conference(world: Any) -> None:
     world.handsets["+15556660001"] = Handset(ring_seconds=2)
     options = CallOptions(status=Callback(f"{SITE}/leg", "POST", frozenset({"answered"})))
     call = world.exchange.add_participant(

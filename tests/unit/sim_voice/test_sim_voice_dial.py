@@ -1,5 +1,7 @@
 """Tests of Dial: who is rung, who gets through, the action's fields, the ends of both legs."""
 
+from typing import Any
+
 import pytest
 
 from ringback.simulator.voice.ports import Handset, Script
@@ -10,7 +12,7 @@ AFTER = "<Say>after</Say>"
 EVENTS = "statusCallback='/leg' statusCallbackEvent='initiated ringing answered completed'"
 
 
-def test_a_dialled_phone_rings_answers_and_is_bridged(world):
+def test_a_dialled_phone_rings_answers_and_is_bridged(world: Any) -> None:
     world.page("/done", "<Say>goodbye</Say>")
     call = world.ring(f"<Dial action='/done'><Number {EVENTS}>{ANN}</Number></Dial>{AFTER}")
     [child] = world.children(call)
@@ -51,7 +53,7 @@ def test_a_dialled_phone_rings_answers_and_is_bridged(world):
     assert "CallDuration" not in legs[2]
 
 
-def test_without_action_the_next_verb_runs_after_the_talk(world):
+def test_without_action_the_next_verb_runs_after_the_talk(world: Any) -> None:
     call = world.ring(f"<Dial>{ANN}</Dial>{AFTER}")
     world.run(10)
     world.exchange.hang_up(world.children(call)[0].sid)
@@ -59,7 +61,7 @@ def test_without_action_the_next_verb_runs_after_the_talk(world):
     assert (world.said(call), world.asked("dial")) == (["after"], [])
 
 
-def test_a_number_as_text_may_be_written_as_people_write_it(world):
+def test_a_number_as_text_may_be_written_as_people_write_it(world: Any) -> None:
     call = world.ring("<Dial>+1 (555) 222-0001</Dial>")
     assert world.children(call)[0].to == ANN
 
@@ -68,7 +70,7 @@ def test_a_number_as_text_may_be_written_as_people_write_it(world):
     ("outcome", "status", "code"),
     [("busy", "busy", 486), ("failed", "failed", 404), ("no-answer", "no-answer", 487)],
 )
-def test_a_phone_that_does_not_answer(world, outcome, status, code):
+def test_a_phone_that_does_not_answer(world: Any, outcome: Any, status: Any, code: Any) -> None:
     world.handsets[ANN] = Handset(outcome)
     world.page("/done", "<Say>later</Say>")
     call = world.ring(f"<Dial action='/done' timeout='10'>{ANN}</Dial>{AFTER}")
@@ -80,7 +82,7 @@ def test_a_phone_that_does_not_answer(world, outcome, status, code):
     assert (child.status, child.sip_code, world.said(call)) == (status, code, ["later"])
 
 
-def test_the_ring_time_is_the_timeout(world):
+def test_the_ring_time_is_the_timeout(world: Any) -> None:
     world.handsets[ANN] = Handset("manual")
     call = world.ring(f"<Dial timeout='12'>{ANN}</Dial>")
     world.run(12.4)
@@ -89,7 +91,7 @@ def test_the_ring_time_is_the_timeout(world):
     assert world.children(call)[0].status == "no-answer"
 
 
-def test_people_pick_up_or_decline(world):
+def test_people_pick_up_or_decline(world: Any) -> None:
     world.handsets[ANN] = world.handsets[BOB] = Handset("manual")
     call = world.ring(f"<Dial>{ANN}</Dial><Dial>{BOB}</Dial>{AFTER}")
     world.run(2)
@@ -101,7 +103,7 @@ def test_people_pick_up_or_decline(world):
     assert (first.status, second.status, world.state(call)) == ("busy", "in-progress", "bridged")
 
 
-def test_the_first_to_answer_wins_and_the_others_are_cancelled(world):
+def test_the_first_to_answer_wins_and_the_others_are_cancelled(world: Any) -> None:
     world.handsets[ANN] = Handset(ring_seconds=9)
     world.handsets[BOB] = Handset(ring_seconds=4)
     world.handsets[CID] = Handset("busy")
@@ -113,7 +115,7 @@ def test_the_first_to_answer_wins_and_the_others_are_cancelled(world):
     assert ends == ["busy", "canceled"]
 
 
-def test_when_all_fail_the_action_hears_of_it_once(world):
+def test_when_all_fail_the_action_hears_of_it_once(world: Any) -> None:
     world.handsets = {ANN: Handset("no-answer"), BOB: Handset("busy"), CID: Handset("failed")}
     world.page("/done", "<Hangup/>")
     numbers = "".join(f"<Number>{number}</Number>" for number in (ANN, BOB, CID))
@@ -122,7 +124,7 @@ def test_when_all_fail_the_action_hears_of_it_once(world):
     assert [f["DialCallStatus"] for f in world.asked("dial")] == ["busy"]
 
 
-def test_sequential_tries_one_after_the_other(world):
+def test_sequential_tries_one_after_the_other(world: Any) -> None:
     world.handsets = {ANN: Handset("busy"), BOB: Handset("no-answer")}
     numbers = "".join(f"<Number>{number}</Number>" for number in (ANN, BOB, CID))
     call = world.ring(f"<Dial sequential='true' timeout='5'>{numbers}</Dial>")
@@ -133,13 +135,13 @@ def test_sequential_tries_one_after_the_other(world):
     assert [child.status for child in world.children(call)] == ["busy", "no-answer", "in-progress"]
 
 
-def test_at_most_ten_phones_ring(world):
+def test_at_most_ten_phones_ring(world: Any) -> None:
     numbers = "".join(f"<Number>+155544400{n:02}</Number>" for n in range(12))
     call = world.ring(f"<Dial>{numbers}</Dial>")
     assert (len(world.children(call)), world.codes()) == (10, [12200])
 
 
-def test_what_cannot_be_dialled_is_reported_and_failed(world):
+def test_what_cannot_be_dialled_is_reported_and_failed(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     world.ring("<Dial action='/done'>call me maybe</Dial>")
     assert world.codes() == [13223]
@@ -149,13 +151,13 @@ def test_what_cannot_be_dialled_is_reported_and_failed(world):
     assert world.codes()[-1] == 13243
 
 
-def test_an_empty_dial_falls_through(world):
+def test_an_empty_dial_falls_through(world: Any) -> None:
     call = world.ring(f"<Dial/>{AFTER}")
     world.run(2)
     assert world.said(call) == ["after"]
 
 
-def test_special_channels_have_addresses_too(world):
+def test_special_channels_have_addresses_too(world: Any) -> None:
     call = world.ring(
         "<Dial><Application><ApplicationSid>APx</ApplicationSid></Application><Sim>DE1</Sim>"
         "<WhatsApp>+15552220001</WhatsApp><Application/><Sim/><Client/></Dial>"
@@ -165,7 +167,7 @@ def test_special_channels_have_addresses_too(world):
     assert world.codes() == [13223, 13223, 13223]
 
 
-def test_clients_and_sip_have_their_own_addresses(world):
+def test_clients_and_sip_have_their_own_addresses(world: Any) -> None:
     call = world.ring(
         "<Dial><Client>ann</Client><Client><Identity>bob</Identity>"
         "<Parameter name='unit' value='7'/></Client><Sip>sip:x@pbx.test</Sip></Dial>"
@@ -175,7 +177,7 @@ def test_clients_and_sip_have_their_own_addresses(world):
     assert children[1].extra == (("unit", "7"),)
 
 
-def test_caller_id_must_be_ours_or_the_callers(world):
+def test_caller_id_must_be_ours_or_the_callers(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     shown = world.ring(f"<Dial callerId='{OURS}'>{ANN}</Dial>")
     assert world.children(shown)[0].from_ == OURS
@@ -184,7 +186,7 @@ def test_caller_id_must_be_ours_or_the_callers(world):
     assert world.asked("dial")[0]["DialCallStatus"] == "failed"
 
 
-def test_answer_on_bridge_lets_the_caller_ring_on(world):
+def test_answer_on_bridge_lets_the_caller_ring_on(world: Any) -> None:
     call = world.ring(f"<Dial answerOnBridge='true'>{ANN}</Dial>")
     world.run(3)
     assert call.status == "ringing"
@@ -192,12 +194,12 @@ def test_answer_on_bridge_lets_the_caller_ring_on(world):
     assert (call.status, call.answered_at - call.created_at) == ("in-progress", 3.5)
 
 
-def test_without_it_the_caller_is_answered_at_once(world):
+def test_without_it_the_caller_is_answered_at_once(world: Any) -> None:
     call = world.ring(f"<Dial>{ANN}</Dial>")
     assert call.status == "in-progress"
 
 
-def test_the_caller_who_gives_up_cancels_the_ringing(world):
+def test_the_caller_who_gives_up_cancels_the_ringing(world: Any) -> None:
     world.page("/done", "<Say>never heard</Say>")
     call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
     world.run(2)
@@ -209,7 +211,7 @@ def test_the_caller_who_gives_up_cancels_the_ringing(world):
     assert world.said(call) == []
 
 
-def test_the_caller_who_hangs_up_ends_the_talk(world):
+def test_the_caller_who_hangs_up_ends_the_talk(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
     world.run(13.5)
@@ -221,7 +223,7 @@ def test_the_caller_who_hangs_up_ends_the_talk(world):
     assert [child.status for child in world.children(call)] == ["completed"]
 
 
-def test_a_star_ends_the_dialled_leg_if_allowed(world):
+def test_a_star_ends_the_dialled_leg_if_allowed(world: Any) -> None:
     call = world.ring(f"<Dial hangupOnStar='true'>{ANN}</Dial>{AFTER}")
     world.run(5)
     world.exchange.press(world.children(call)[0].sid, "*")
@@ -235,20 +237,20 @@ def test_a_star_ends_the_dialled_leg_if_allowed(world):
     assert world.state(deaf) == "bridged"
 
 
-def test_the_time_limit_ends_the_talk(world):
+def test_the_time_limit_ends_the_talk(world: Any) -> None:
     call = world.ring(f"<Dial timeLimit='30'>{ANN}</Dial>{AFTER}")
     world.run(40)
     assert (world.children(call)[0].duration, world.said(call)) == (30, ["after"])
 
 
-def test_a_phone_that_hangs_up_by_itself(world):
+def test_a_phone_that_hangs_up_by_itself(world: Any) -> None:
     world.handsets[ANN] = Handset(talk_seconds=20)
     call = world.ring(f"<Dial>{ANN}</Dial>{AFTER}")
     world.run(30)
     assert (world.children(call)[0].duration, world.said(call)) == (20, ["after"])
 
 
-def test_a_status_callback_by_get(world):
+def test_a_status_callback_by_get(world: Any) -> None:
     noun = f"<Number statusCallback='/leg' statusCallbackMethod='get'>{ANN}</Number>"
     call = world.ring(f"<Dial>{noun}</Dial>")
     world.run(5)
@@ -260,7 +262,7 @@ def test_a_status_callback_by_get(world):
 # --- whispers ---
 
 
-def test_the_whisper_runs_on_the_callees_leg_before_the_bridge(world):
+def test_the_whisper_runs_on_the_callees_leg_before_the_bridge(world: Any) -> None:
     world.page("/whisper", "<Say>A caller from the web</Say>")
     call = world.ring(f"<Dial><Number url='/whisper' method='GET'>{ANN}</Number></Dial>")
     world.run(4)
@@ -275,7 +277,7 @@ def test_the_whisper_runs_on_the_callees_leg_before_the_bridge(world):
     assert (world.state(call), world.said(call)) == ("bridged", [])
 
 
-def test_a_screening_callee_may_refuse(world):
+def test_a_screening_callee_may_refuse(world: Any) -> None:
     world.page("/whisper", "<Gather numDigits='1' action='/screen'><Say>1 to take</Say></Gather>")
     world.page("/screen", lambda ask: "" if dict(ask.fields)["Digits"] == "1" else "<Hangup/>")
     world.page("/done", "<Say>voicemail</Say>")
@@ -292,7 +294,7 @@ def test_a_screening_callee_may_refuse(world):
     assert world.state(taken) == "bridged"
 
 
-def test_a_callee_who_hangs_up_in_the_whisper_is_not_bridged(world):
+def test_a_callee_who_hangs_up_in_the_whisper_is_not_bridged(world: Any) -> None:
     world.page("/whisper", "<Pause length='20'/>")
     call = world.ring(f"<Dial><Number url='/whisper'>{ANN}</Number></Dial>{AFTER}")
     world.run(6)
@@ -301,7 +303,7 @@ def test_a_callee_who_hangs_up_in_the_whisper_is_not_bridged(world):
     assert world.said(call) == ["after"]
 
 
-def test_a_caller_who_hangs_up_in_the_whisper_ends_the_callee(world):
+def test_a_caller_who_hangs_up_in_the_whisper_ends_the_callee(world: Any) -> None:
     world.page("/whisper", "<Pause length='20'/>")
     call = world.ring(f"<Dial><Number url='/whisper'>{ANN}</Number></Dial>")
     world.run(6)
@@ -310,7 +312,7 @@ def test_a_caller_who_hangs_up_in_the_whisper_ends_the_callee(world):
     assert world.children(call)[0].status == "completed"
 
 
-def test_dial_inside_a_whisper_is_refused(world):
+def test_dial_inside_a_whisper_is_refused(world: Any) -> None:
     world.page("/whisper", f"<Dial>{BOB}</Dial><Record/><Say>ok</Say>")
     call = world.ring(f"<Dial><Number url='/whisper'>{ANN}</Number></Dial>")
     world.run(10)
@@ -318,7 +320,7 @@ def test_dial_inside_a_whisper_is_refused(world):
     assert world.state(call) == "bridged"
 
 
-def test_a_whisper_that_cannot_be_had_drops_the_callee(world):
+def test_a_whisper_that_cannot_be_had_drops_the_callee(world: Any) -> None:
     call = world.ring(f"<Dial><Number url='/missing'>{ANN}</Number></Dial>{AFTER}")
     world.run(10)
     assert (world.codes(), world.said(call)) == ([11200], ["after"])
@@ -327,7 +329,7 @@ def test_a_whisper_that_cannot_be_had_drops_the_callee(world):
 # --- recording, digits, machines ---
 
 
-def test_a_recorded_dial_reports_to_its_action(world):
+def test_a_recorded_dial_reports_to_its_action(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring(
         f"<Dial action='/done' record='record-from-answer-dual' recordingStatusCallback='/rec'>"
@@ -344,7 +346,7 @@ def test_a_recorded_dial_reports_to_its_action(world):
     assert (notices["RecordingStatus"], notices["RecordingDuration"]) == ("completed", "10")
 
 
-def test_recording_from_the_ringing_is_longer(world):
+def test_recording_from_the_ringing_is_longer(world: Any) -> None:
     world.handsets[ANN] = Handset(talk_seconds=10)
     world.ring(f"<Dial record='record-from-ringing'>{ANN}</Dial>")
     world.run(30)
@@ -352,13 +354,13 @@ def test_recording_from_the_ringing_is_longer(world):
     assert recording.duration == 14
 
 
-def test_digits_are_sent_after_the_answer(world):
+def test_digits_are_sent_after_the_answer(world: Any) -> None:
     call = world.ring(f"<Dial><Number sendDigits='ww12'>{ANN}</Number></Dial>")
     world.run(5)
     assert world.heard(world.children(call)[0]) == [("tones", "ww12")]
 
 
-def test_without_callback_detection_delays_the_whisper_and_comes_with_it(world):
+def test_without_callback_detection_delays_the_whisper_and_comes_with_it(world: Any) -> None:
     world.page("/whisper", "<Say>A caller</Say>")
     world.handsets[ANN] = Handset("machine")
     noun = f"<Number url='/whisper' machineDetection='Enable'>{ANN}</Number>"
@@ -370,7 +372,7 @@ def test_without_callback_detection_delays_the_whisper_and_comes_with_it(world):
     assert (world.state(call), world.notified("amd")) == ("bridged", [])
 
 
-def test_a_machine_is_noticed_on_a_noun(world):
+def test_a_machine_is_noticed_on_a_noun(world: Any) -> None:
     world.handsets[ANN] = Handset("machine")
     call = world.ring(
         f"<Dial><Number machineDetection='Enable' amdStatusCallback='/amd'>{ANN}</Number></Dial>"
@@ -386,7 +388,7 @@ def test_a_machine_is_noticed_on_a_noun(world):
 # --- REST ---
 
 
-def test_rest_takes_the_caller_out_of_a_dial(world):
+def test_rest_takes_the_caller_out_of_a_dial(world: Any) -> None:
     world.page("/new", "<Say>new</Say>")
     call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
     world.run(10)
@@ -396,7 +398,7 @@ def test_rest_takes_the_caller_out_of_a_dial(world):
     assert world.children(call)[0].status == "completed"
 
 
-def test_a_bad_action_is_reported_when_the_caller_has_hung_up(world):
+def test_a_bad_action_is_reported_when_the_caller_has_hung_up(world: Any) -> None:
     call = world.ring(f"<Dial action='ftp://x/y'>{ANN}</Dial>")
     world.run(10)
     world.exchange.hang_up(call.sid)
@@ -404,7 +406,7 @@ def test_a_bad_action_is_reported_when_the_caller_has_hung_up(world):
     assert (world.codes(), world.asked("dial"), call.status) == ([11100], [], "completed")
 
 
-def test_rest_gives_the_dialled_party_a_document_of_its_own(world):
+def test_rest_gives_the_dialled_party_a_document_of_its_own(world: Any) -> None:
     world.page("/new", "<Say>just you</Say><Pause length='60'/>")
     world.page("/done", "<Say>they left</Say><Pause length='60'/>")
     call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
@@ -419,7 +421,7 @@ def test_rest_gives_the_dialled_party_a_document_of_its_own(world):
     assert (call.status, child.status) == ("completed", "completed")
 
 
-def test_rest_takes_a_callee_away_in_the_middle_of_the_whisper(world):
+def test_rest_takes_a_callee_away_in_the_middle_of_the_whisper(world: Any) -> None:
     world.page("/whisper", "<Pause length='60'/>")
     world.page("/new", "<Say>elsewhere</Say><Pause length='9'/>")
     call = world.ring(f"<Dial><Number url='/whisper'>{ANN}</Number></Dial>{AFTER}")
@@ -431,7 +433,7 @@ def test_rest_takes_a_callee_away_in_the_middle_of_the_whisper(world):
     assert child.status == "in-progress"
 
 
-def test_what_is_said_in_a_talk_is_heard_and_recorded(world):
+def test_what_is_said_in_a_talk_is_heard_and_recorded(world: Any) -> None:
     call = world.ring(f"<Dial record='record-from-answer'>{ANN}</Dial>")
     world.run(5)
     [child] = world.children(call)
@@ -442,7 +444,7 @@ def test_what_is_said_in_a_talk_is_heard_and_recorded(world):
     assert recording.words == ["Hello?", "Yes?"]
 
 
-def test_both_hang_up_at_once(world):
+def test_both_hang_up_at_once(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring(f"<Dial action='/done'>{ANN}</Dial>")
     world.run(13.5)
@@ -450,7 +452,7 @@ def test_both_hang_up_at_once(world):
     exchange = world.exchange
     leg, other = exchange.switch.legs[call.sid], exchange.switch.legs[child.sid]
 
-    def at_once():
+    def at_once() -> None:
         exchange.lifecycle.hang_up(other)
         exchange.lifecycle.hang_up(leg)
 
@@ -460,7 +462,7 @@ def test_both_hang_up_at_once(world):
     assert (fields["DialCallStatus"], fields["DialCallDuration"]) == ("completed", "10")
 
 
-def test_rest_ends_the_dialled_party(world):
+def test_rest_ends_the_dialled_party(world: Any) -> None:
     call = world.ring(f"<Dial>{ANN}</Dial>{AFTER}")
     world.run(10)
     world.exchange.update(world.children(call)[0].sid, status="completed")
@@ -468,7 +470,7 @@ def test_rest_ends_the_dialled_party(world):
     assert world.said(call) == ["after"]
 
 
-def test_mixing_a_conference_with_numbers_is_reported(world):
+def test_mixing_a_conference_with_numbers_is_reported(world: Any) -> None:
     call = world.ring(f"<Dial><Number>{ANN}</Number><Conference>team</Conference></Dial>")
     world.run()
     assert (world.codes(), world.state(call)) == ([13000], "conference")

@@ -1,12 +1,14 @@
 """Tests of Gather: keys and speech, in prompts and after; when the action is asked and when not."""
 
+from typing import Any
+
 import pytest
 
 SITE = "https://app.test"
 AFTER = "<Say>nothing came</Say>"
 
 
-def test_digits_up_to_the_limit_go_to_the_action(world):
+def test_digits_up_to_the_limit_go_to_the_action(world: Any) -> None:
     world.page("/digits", "<Say>thanks</Say>")
     call = world.ring(f"<Gather numDigits='3' action='/digits'/>{AFTER}")
     world.exchange.press(call.sid, "123456")
@@ -17,7 +19,7 @@ def test_digits_up_to_the_limit_go_to_the_action(world):
     assert world.said(call) == ["thanks"]
 
 
-def test_the_finishing_key_ends_it_and_is_not_a_digit(world):
+def test_the_finishing_key_ends_it_and_is_not_a_digit(world: Any) -> None:
     world.page("/digits", "<Hangup/>")
     call = world.ring(f"<Gather action='/digits'/>{AFTER}")
     world.exchange.press(call.sid, "42#9")
@@ -25,14 +27,14 @@ def test_the_finishing_key_ends_it_and_is_not_a_digit(world):
     assert (fields["Digits"], fields["FinishedOnKey"]) == ("42", "#")
 
 
-def test_another_finishing_key_makes_the_hash_a_digit(world):
+def test_another_finishing_key_makes_the_hash_a_digit(world: Any) -> None:
     world.page("/digits", "<Hangup/>")
     call = world.ring("<Gather action='/digits' finishOnKey='*'/>")
     world.exchange.press(call.sid, "4#*")
     assert world.asked("gather")[0]["Digits"] == "4#"
 
 
-def test_without_a_finishing_key_only_time_ends_it(world):
+def test_without_a_finishing_key_only_time_ends_it(world: Any) -> None:
     world.page("/digits", "<Hangup/>")
     call = world.ring("<Gather action='/digits' finishOnKey='' timeout='2'/>")
     world.exchange.press(call.sid, "4#")
@@ -42,7 +44,7 @@ def test_without_a_finishing_key_only_time_ends_it(world):
     assert world.asked("gather")[0]["Digits"] == "4#"
 
 
-def test_the_timeout_starts_after_the_prompt_and_again_after_each_key(world):
+def test_the_timeout_starts_after_the_prompt_and_again_after_each_key(world: Any) -> None:
     world.page("/digits", "<Hangup/>")
     call = world.ring("<Gather action='/digits' timeout='5'><Pause length='10'/></Gather>")
     world.run(14)
@@ -56,7 +58,7 @@ def test_the_timeout_starts_after_the_prompt_and_again_after_each_key(world):
     assert world.asked("gather")[0]["Digits"] == "12"
 
 
-def test_a_key_interrupts_the_prompts_and_counts(world):
+def test_a_key_interrupts_the_prompts_and_counts(world: Any) -> None:
     world.page("/digits", "<Hangup/>")
     prompts = "<Say>Press one for sales</Say><Play>a.mp3</Play><Say>or two</Say>"
     call = world.ring(f"<Gather numDigits='2' action='/digits'>{prompts}</Gather>")
@@ -68,13 +70,13 @@ def test_a_key_interrupts_the_prompts_and_counts(world):
     assert [kind for kind, _ in world.heard(call)] == ["say", "play"]
 
 
-def test_nothing_entered_makes_no_request_and_falls_through(world):
+def test_nothing_entered_makes_no_request_and_falls_through(world: Any) -> None:
     call = world.ring(f"<Gather action='/digits' timeout='3'/>{AFTER}")
     world.run(4)
     assert (world.asked("gather"), world.said(call)) == ([], ["nothing came"])
 
 
-def test_the_finishing_key_alone_is_nothing(world):
+def test_the_finishing_key_alone_is_nothing(world: Any) -> None:
     call = world.ring(f"<Gather action='/digits'><Say>Press</Say></Gather>{AFTER}")
     world.exchange.press(call.sid, "#")
     world.run(1)
@@ -89,7 +91,9 @@ def test_the_finishing_key_alone_is_nothing(world):
         ("dtmf speech", {"Digits": "", "SpeechResult": ""}),
     ],
 )
-def test_empty_results_are_blank_when_they_are_wanted(world, listens, blanks):
+def test_empty_results_are_blank_when_they_are_wanted(
+    world: Any, listens: Any, blanks: Any
+) -> None:
     world.page("/empty", "<Hangup/>")
     world.ring(f"<Gather input='{listens}' actionOnEmptyResult='true' action='/empty'/>")
     world.run(6)
@@ -97,8 +101,8 @@ def test_empty_results_are_blank_when_they_are_wanted(world, listens, blanks):
     assert {n: v for n, v in fields.items() if n in {"Digits", "SpeechResult"}} == blanks
 
 
-def test_without_action_the_same_document_is_asked_again(world):
-    def page(ask):
+def test_without_action_the_same_document_is_asked_again(world: Any) -> None:
+    def page(ask: Any) -> Any:
         digits = dict(ask.fields).get("Digits")
         return f"<Say>got {digits}</Say>" if digits else "<Gather method='GET' numDigits='1'/>"
 
@@ -112,14 +116,14 @@ def test_without_action_the_same_document_is_asked_again(world):
     assert world.said(call) == ["got 8"]
 
 
-def test_keys_pressed_before_are_lost(world):
+def test_keys_pressed_before_are_lost(world: Any) -> None:
     call = world.ring(f"<Say>Welcome to us</Say><Gather numDigits='1' action='/d'/>{AFTER}")
     world.exchange.press(call.sid, "1")
     world.run(10)
     assert (world.asked("gather"), world.said(call)[-1]) == ([], "nothing came")
 
 
-def test_speech_goes_to_the_action_with_its_confidence(world):
+def test_speech_goes_to_the_action_with_its_confidence(world: Any) -> None:
     world.page("/speech", "<Hangup/>")
     call = world.ring(
         "<Gather input='speech' action='/speech' speechTimeout='2' language='en-GB'/>"
@@ -133,7 +137,7 @@ def test_speech_goes_to_the_action_with_its_confidence(world):
     assert (fields["Language"], "Digits" in fields) == ("en-GB", False)
 
 
-def test_without_a_speech_timeout_the_timeout_ends_speech(world):
+def test_without_a_speech_timeout_the_timeout_ends_speech(world: Any) -> None:
     world.page("/speech", "<Hangup/>")
     call = world.ring("<Gather input='speech' action='/speech' timeout='4'/>")
     world.exchange.speak(call.sid, "hello", seconds=2)
@@ -143,7 +147,7 @@ def test_without_a_speech_timeout_the_timeout_ends_speech(world):
     assert len(world.asked("gather")) == 1
 
 
-def test_speech_is_waited_for_as_long_as_it_lasts(world):
+def test_speech_is_waited_for_as_long_as_it_lasts(world: Any) -> None:
     world.page("/speech", "<Hangup/>")
     call = world.ring("<Gather input='speech' action='/speech' timeout='3' speechTimeout='auto'/>")
     world.run(2)
@@ -152,7 +156,7 @@ def test_speech_is_waited_for_as_long_as_it_lasts(world):
     assert len(world.asked("gather")) == 1
 
 
-def test_words_interrupt_a_prompt_only_with_barge_in(world):
+def test_words_interrupt_a_prompt_only_with_barge_in(world: Any) -> None:
     world.page("/speech", "<Hangup/>")
     gather = "<Gather input='speech' action='/speech' bargeIn='{}'><Say>{}</Say></Gather>"
     call = world.ring(gather.format("true", "x" * 300) + AFTER)
@@ -166,7 +170,7 @@ def test_words_interrupt_a_prompt_only_with_barge_in(world):
     assert world.said(deaf)[-1] == "nothing came"
 
 
-def test_a_gather_for_keys_is_deaf_to_words_and_the_reverse(world):
+def test_a_gather_for_keys_is_deaf_to_words_and_the_reverse(world: Any) -> None:
     keys = world.ring(f"<Gather action='/d'/>{AFTER}")
     world.exchange.speak(keys.sid, "hello")
     words = world.ring(f"<Gather input='speech' action='/d'/>{AFTER}")
@@ -175,7 +179,7 @@ def test_a_gather_for_keys_is_deaf_to_words_and_the_reverse(world):
     assert world.asked("gather") == []
 
 
-def test_after_a_digit_words_do_not_count(world):
+def test_after_a_digit_words_do_not_count(world: Any) -> None:
     world.page("/d", "<Hangup/>")
     call = world.ring("<Gather input='dtmf speech' action='/d' timeout='4'/>")
     world.exchange.press(call.sid, "5")
@@ -185,7 +189,7 @@ def test_after_a_digit_words_do_not_count(world):
     assert (fields["Digits"], "SpeechResult" in fields) == ("5", False)
 
 
-def test_partial_results_are_reported(world):
+def test_partial_results_are_reported(world: Any) -> None:
     world.page("/d", "<Hangup/>")
     call = world.ring(
         "<Gather input='speech' action='/d' partialResultCallback='/partial'"
@@ -200,7 +204,7 @@ def test_partial_results_are_reported(world):
     assert (notify.url, notify.method) == (f"{SITE}/partial", "GET")
 
 
-def test_hanging_up_while_gathering_asks_for_nothing(world):
+def test_hanging_up_while_gathering_asks_for_nothing(world: Any) -> None:
     call = world.ring("<Gather action='/d'/>")
     world.exchange.press(call.sid, "12")
     world.exchange.hang_up(call.sid)
@@ -208,7 +212,7 @@ def test_hanging_up_while_gathering_asks_for_nothing(world):
     assert (world.asked("gather"), call.status) == ([], "completed")
 
 
-def test_pauses_between_keys(world):
+def test_pauses_between_keys(world: Any) -> None:
     world.page("/d", "<Hangup/>")
     call = world.ring("<Gather action='/d' timeout='1'/>")
     world.exchange.press(call.sid, "1w2W3")
@@ -216,7 +220,7 @@ def test_pauses_between_keys(world):
     assert world.asked("gather")[0]["Digits"] == "12"
 
 
-def test_keys_and_words_prepared_come_when_the_call_first_listens(world):
+def test_keys_and_words_prepared_come_when_the_call_first_listens(world: Any) -> None:
     world.page("/d", "<Gather input='speech' action='/s'/>")
     world.page("/s", "<Hangup/>")
     world.ring("<Say>Hello</Say><Gather action='/d' numDigits='2'/>", keys="42", say="yes")
@@ -225,19 +229,19 @@ def test_keys_and_words_prepared_come_when_the_call_first_listens(world):
     assert world.asked("gather")[1]["SpeechResult"] == "yes"
 
 
-def test_prompts_that_cannot_be_spoken_are_skipped(world):
+def test_prompts_that_cannot_be_spoken_are_skipped(world: Any) -> None:
     call = world.ring(f"<Gather timeout='1'><Say/><Say>Choose</Say></Gather>{AFTER}")
     world.run(5)
     assert (world.codes(), world.said(call)) == ([13520], ["Choose", "nothing came"])
 
 
-def test_what_a_nested_verb_may_be(world):
+def test_what_a_nested_verb_may_be(world: Any) -> None:
     call = world.ring("<Gather timeout='1'><Say>a</Say><Redirect>/x</Redirect></Gather>")
     world.run(5)
     assert (world.codes(), world.said(call), world.asked("redirect")) == ([13320], ["a"], [])
 
 
-def test_digits_in_twiml_without_a_base_need_an_action(world):
+def test_digits_in_twiml_without_a_base_need_an_action(world: Any) -> None:
     call = world.ring("<Pause length='99'/>")
     from_rest = "<Response><Gather numDigits='1'/></Response>"
     script = type(world.numbers["+15559990000"].script)(twiml=from_rest)

@@ -1,5 +1,7 @@
 """Tests of a leg's program by itself: its effects, step by step, without an exchange."""
 
+from typing import Any
+
 import pytest
 
 from ringback.simulator.voice.documents import Finish
@@ -45,7 +47,7 @@ SITE = "https://app.test"
 URL = f"{SITE}/voice"
 
 
-def answer(verbs, url=URL):
+def answer(verbs: Any, url: Any = URL) -> Any:
     return Answer(200, "text/xml", f"<Response>{verbs}</Response>".encode(), url)
 
 
@@ -55,13 +57,13 @@ INSTANT = (Opened, PickUp, Complain, Send, LeaveQueue, LeaveConference, Now)
 class Drive:
     """Steps through a program; instant effects without a result are answered by None."""
 
-    def __init__(self, program):
+    def __init__(self, program: Any) -> None:
         self.program = program
-        self.seen = []
-        self.end = None
+        self.seen: list[Any] = []
+        self.end: Any = None
         self.effect = self._on(next, program)
 
-    def _on(self, step, *arguments):
+    def _on(self, step: Any, *arguments: Any) -> Any:
         try:
             effect = step(*arguments)
             while isinstance(
@@ -75,15 +77,15 @@ class Drive:
         self.seen.append(effect)
         return effect
 
-    def send(self, result):
+    def send(self, result: Any) -> Any:
         self.effect = self._on(self.program.send, result)
         return self.effect
 
-    def kinds(self):
+    def kinds(self) -> Any:
         return [type(effect).__name__ for effect in self.seen]
 
 
-def test_a_program_begins_with_its_document_and_ends_with_a_reason():
+def test_a_program_begins_with_its_document_and_ends_with_a_reason() -> None:
     leg = Drive(call(Script(URL, "get")))
     assert leg.effect == Fetch(URL, "GET", (), "call")
     assert leg.send(answer("<Say>Hi</Say>")) == Hear("say", "Hi", 0.5)
@@ -92,18 +94,18 @@ def test_a_program_begins_with_its_document_and_ends_with_a_reason():
     assert leg.kinds() == ["Fetch", "Opened", "PickUp", "Hear", "PickUp"]
 
 
-def test_reject_is_reported_by_the_end_alone():
+def test_reject_is_reported_by_the_end_alone() -> None:
     leg = Drive(call(Script(twiml="<Response><Reject reason='busy'/></Response>")))
     assert (leg.end, leg.kinds()) == (Finish("busy"), ["Opened"])
 
 
-def test_a_hang_up_ends_it_wherever_it_is():
+def test_a_hang_up_ends_it_wherever_it_is() -> None:
     leg = Drive(call(Script(URL)))
     assert leg.send(HungUp()) is None
     assert leg.end == Finish()
 
 
-def test_a_rescript_starts_over_wherever_it_is():
+def test_a_rescript_starts_over_wherever_it_is() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Pause length='60'/>"))
     assert leg.send(Rescripted(Script(f"{SITE}/new"))) == Fetch(f"{SITE}/new", "POST", (), "update")
@@ -111,7 +113,7 @@ def test_a_rescript_starts_over_wherever_it_is():
     assert leg.end == Finish()
 
 
-def test_gather_asks_for_keys_in_prompt_and_silence():
+def test_gather_asks_for_keys_in_prompt_and_silence() -> None:
     leg = Drive(call(Script(URL)))
     prompt = leg.send(answer("<Gather numDigits='2' timeout='7'><Say>Hello</Say></Gather>"))
     assert (prompt.kind, prompt.keys, prompt.speech) == ("say", True, False)
@@ -121,7 +123,7 @@ def test_gather_asks_for_keys_in_prompt_and_silence():
     assert (fetch.purpose, dict(fetch.fields)["Digits"], fetch.url) == ("gather", "12", URL)
 
 
-def test_record_closes_its_recording_when_it_is_interrupted():
+def test_record_closes_its_recording_when_it_is_interrupted() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Record playBeep='false' action='/a' timeout='3' maxLength='9'/>"))
     assert (type(leg.effect), leg.effect.silence, leg.effect.limit) == (Capture, 3.0, 9.0)
@@ -132,7 +134,7 @@ def test_record_closes_its_recording_when_it_is_interrupted():
     assert leg.end == Finish()
 
 
-def test_dial_lets_go_when_it_is_interrupted():
+def test_dial_lets_go_when_it_is_interrupted() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Dial action='/a' timeout='9'>+15550001</Dial>"))
     assert (type(leg.effect), leg.effect.timeout) == (Ring, 9.0)
@@ -141,13 +143,13 @@ def test_dial_lets_go_when_it_is_interrupted():
     assert not any(isinstance(effect, Send) for effect in leg.seen)
 
 
-def test_answer_on_bridge_does_not_pick_up():
+def test_answer_on_bridge_does_not_pick_up() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Dial answerOnBridge='true'>+15550001</Dial>"))
     assert leg.kinds() == ["Fetch", "Opened", "Ring"]
 
 
-def test_the_life_of_a_queued_caller():
+def test_the_life_of_a_queued_caller() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Enqueue waitUrl='/wait' action='/left'>line</Enqueue>"))
     assert leg.effect == JoinQueue("line", 0)
@@ -170,7 +172,7 @@ def test_the_life_of_a_queued_caller():
     )
 
 
-def test_the_life_of_a_conference_participant():
+def test_the_life_of_a_conference_participant() -> None:
     leg = Drive(call(Script(URL)))
     leg.send(answer("<Dial><Conference waitUrl=''>team</Conference></Dial>"))
     assert isinstance(leg.effect, JoinConference)
@@ -180,7 +182,7 @@ def test_the_life_of_a_conference_participant():
     assert "LeaveConference" in leg.kinds()
 
 
-def test_a_whisper_says_whether_to_bridge():
+def test_a_whisper_says_whether_to_bridge() -> None:
     yes = Drive(whisper(Script(twiml="<Response/>")))
     assert yes.end is True
     no = Drive(whisper(Script(twiml="<Response><Hangup/></Response>")))
@@ -190,14 +192,14 @@ def test_a_whisper_says_whether_to_bridge():
     assert broken.end is False
 
 
-def test_a_whisper_that_is_interrupted_says_by_what():
+def test_a_whisper_that_is_interrupted_says_by_what() -> None:
     leg = Drive(whisper(Script(URL)))
     with pytest.raises(Interrupted) as cut:
         leg.send(Rescripted(Script(f"{SITE}/new")))
     assert cut.value.event == Rescripted(Script(f"{SITE}/new"))
 
 
-def test_an_interrupt_that_has_no_business_here_is_not_swallowed():
+def test_an_interrupt_that_has_no_business_here_is_not_swallowed() -> None:
     leg = Drive(call(Script(URL)))
     with pytest.raises(Interrupted):
         leg.send(ConferenceChanged(running=True))

@@ -1,5 +1,7 @@
 """Tests of a call from one of our numbers to another: two documents, one talk, no endless chain."""
 
+from typing import Any
+
 import pytest
 
 from ringback.simulator.voice.ports import NumberSetup, Script
@@ -9,15 +11,15 @@ EVERY = ("initiated", "ringing", "answered", "completed")
 
 
 @pytest.fixture(autouse=True)
-def other(world):
+def other(world: Any) -> None:
     world.numbers[OTHER] = NumberSetup("PN" + "2" * 32, Script(f"{SITE}/other"))
 
 
-def inbound(world):
+def inbound(world: Any) -> Any:
     return next(call for call in world.exchange.calls.values() if call.direction == "inbound")
 
 
-def test_both_documents_run_and_hear_each_other(world):
+def test_both_documents_run_and_hear_each_other(world: Any) -> None:
     world.page("/other", "<Gather numDigits='2' action='/choice'><Say>Press</Say></Gather>")
     world.page("/choice", "<Gather input='speech' action='/words' speechTimeout='1'/>")
     world.page("/words", "<Hangup/>")
@@ -37,21 +39,21 @@ def test_both_documents_run_and_hear_each_other(world):
     ("verbs", "status"),
     [("<Reject reason='busy'/>", "busy"), ("<Reject/>", "no-answer")],
 )
-def test_the_other_number_may_refuse(world, verbs, status):
+def test_the_other_number_may_refuse(world: Any, verbs: Any, status: Any) -> None:
     world.page("/other", verbs)
     call = world.place(OTHER, "<Say>Hello</Say>")
     world.run(5)
     assert (call.status, world.said(call)) == (status, [])
 
 
-def test_a_number_that_never_answers_times_out(world):
+def test_a_number_that_never_answers_times_out(world: Any) -> None:
     world.page("/other", "<Pause length='600'/>")
     call = world.place(OTHER, "<Say>Hello</Say>")
     world.run(70)
     assert (call.status, inbound(world).status) == ("no-answer", "no-answer")
 
 
-def test_the_end_of_one_is_the_end_of_the_other(world):
+def test_the_end_of_one_is_the_end_of_the_other(world: Any) -> None:
     world.page("/other", "<Say>Hello</Say><Pause length='600'/>")
     call = world.ring(f"<Dial>{OTHER}</Dial><Say>after</Say>")
     world.run(10)
@@ -63,7 +65,7 @@ def test_the_end_of_one_is_the_end_of_the_other(world):
     assert (child.status, world.said(call)) == ("completed", ["after"])
 
 
-def test_a_number_that_calls_itself_stops_somewhere(world):
+def test_a_number_that_calls_itself_stops_somewhere(world: Any) -> None:
     world.page("/other", f"<Dial callerId='{OTHER}'>{OTHER}</Dial>")
     call = world.place(OTHER, "<Pause length='600'/>")
     world.run(60)

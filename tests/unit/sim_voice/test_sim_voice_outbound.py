@@ -1,5 +1,7 @@
 """Tests of calls placed over REST: callbacks, machines, recording, changes to a live call."""
 
+from typing import Any
+
 import pytest
 
 from ringback.simulator.voice.ports import (
@@ -16,11 +18,11 @@ ANN, OURS, SITE = "+15552220001", "+15559990000", "https://app.test"
 EVERY = ("initiated", "ringing", "answered", "completed")
 
 
-def place(world, options=None, url=f"{SITE}/out", to=ANN):
+def place(world: Any, options: Any = None, url: Any = f"{SITE}/out", to: Any = ANN) -> Any:
     return world.place(to, url=url, options=options)
 
 
-def test_progress_is_reported_in_order_with_its_fields(world):
+def test_progress_is_reported_in_order_with_its_fields(world: Any) -> None:
     world.page("/out", "<Say>Your appointment is at nine</Say>")
     call = place(world, world.events(*EVERY))
     assert (call.status, call.direction, call.started_at) == ("queued", "outbound-api", None)
@@ -42,7 +44,7 @@ def test_progress_is_reported_in_order_with_its_fields(world):
     assert world.said(call) == ["Your appointment is at nine"]
 
 
-def test_only_completed_when_nothing_else_is_asked_for(world):
+def test_only_completed_when_nothing_else_is_asked_for(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     place(world, CallOptions(status=Callback(f"{SITE}/progress")))
     world.run(20)
@@ -57,7 +59,7 @@ def test_only_completed_when_nothing_else_is_asked_for(world):
         ("failed", "failed", ["initiated", "failed"]),
     ],
 )
-def test_calls_that_are_not_answered(world, outcome, status, seen):
+def test_calls_that_are_not_answered(world: Any, outcome: Any, status: Any, seen: Any) -> None:
     world.handsets[ANN] = Handset(outcome)
     call = place(world, world.events(*EVERY))
     world.run(70)
@@ -67,7 +69,7 @@ def test_calls_that_are_not_answered(world, outcome, status, seen):
     assert (call.status, world.asks) == (status, [])
 
 
-def test_one_call_a_second_the_others_stay_queued(world):
+def test_one_call_a_second_the_others_stay_queued(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     calls = [place(world) for _ in range(3)]
     world.run(1.2)
@@ -76,20 +78,20 @@ def test_one_call_a_second_the_others_stay_queued(world):
     assert [round(call.queue_seconds, 1) for call in calls] == [0.1, 1.1, 2.1]
 
 
-def test_twiml_with_the_call_needs_no_request(world):
+def test_twiml_with_the_call_needs_no_request(world: Any) -> None:
     call = world.place(ANN, "<Say>Hello</Say>")
     world.run(10)
     assert (world.said(call), world.asks, call.status) == (["Hello"], [], "completed")
 
 
-def test_cancelling_while_queued_reports_nothing(world):
+def test_cancelling_while_queued_reports_nothing(world: Any) -> None:
     call = place(world, world.events(*EVERY))
     world.exchange.update(call.sid, status="canceled")
     world.run(10)
     assert (call.status, world.notices, world.asks) == ("canceled", [], [])
 
 
-def test_cancelling_while_it_rings_is_reported(world):
+def test_cancelling_while_it_rings_is_reported(world: Any) -> None:
     call = place(world, world.events(*EVERY))
     world.run(2)
     world.exchange.update(call.sid, status="canceled")
@@ -98,14 +100,14 @@ def test_cancelling_while_it_rings_is_reported(world):
     assert world.notified("call-status")[-1]["CallStatus"] == "canceled"
 
 
-def test_completing_a_call_that_rings_cancels_it(world):
+def test_completing_a_call_that_rings_cancels_it(world: Any) -> None:
     call = place(world)
     world.run(2)
     world.exchange.update(call.sid, status="completed")
     assert call.status == "canceled"
 
 
-def test_changes_that_come_at_the_wrong_time(world):
+def test_changes_that_come_at_the_wrong_time(world: Any) -> None:
     world.page("/out", "<Pause length='30'/>")
     call = place(world)
     script = Script(f"{SITE}/new")
@@ -134,7 +136,7 @@ def test_changes_that_come_at_the_wrong_time(world):
     assert (ended.value.code, ended.value.http_status) == (20404, 404)
 
 
-def test_new_callbacks_and_fallback_for_a_live_call(world):
+def test_new_callbacks_and_fallback_for_a_live_call(world: Any) -> None:
     world.page("/out", "<Pause length='5'/><Redirect>/missing</Redirect>")
     world.page("/help", "<Say>helped</Say>")
     call = place(world)
@@ -151,7 +153,7 @@ def test_new_callbacks_and_fallback_for_a_live_call(world):
     assert [notify.url for notify in world.notices] == [f"{SITE}/later"]
 
 
-def test_control_requests_at_the_wrong_moment(world):
+def test_control_requests_at_the_wrong_moment(world: Any) -> None:
     call = world.ring("<Pause length='60'/>")
     with pytest.raises(ExchangeError):
         world.exchange.pick_up(call.sid)
@@ -167,7 +169,7 @@ def test_control_requests_at_the_wrong_moment(world):
         world.exchange.ring_in(ANN, "+15550009999")
 
 
-def test_a_number_without_a_url_says_so(world):
+def test_a_number_without_a_url_says_so(world: Any) -> None:
     world.numbers[OURS] = type(world.numbers[OURS])("PN" + "1" * 32, Script())
     call = world.ring()
     world.run(10)
@@ -178,7 +180,7 @@ def test_a_number_without_a_url_says_so(world):
 # --- machines ---
 
 
-def amd(mode, **more):
+def amd(mode: Any, **more: Any) -> Any:
     return CallOptions(detection=Detection(mode, **more))
 
 
@@ -192,7 +194,9 @@ def amd(mode, **more):
         ("machine", "DetectMessageEnd", "machine_end_beep", 8),
     ],
 )
-def test_detection_delays_the_document_and_comes_with_it(world, outcome, mode, result, seconds):
+def test_detection_delays_the_document_and_comes_with_it(
+    world: Any, outcome: Any, mode: Any, result: Any, seconds: Any
+) -> None:
     world.page("/out", "<Hangup/>")
     world.handsets[ANN] = Handset(outcome)
     call = place(world, amd(mode))
@@ -203,7 +207,7 @@ def test_detection_delays_the_document_and_comes_with_it(world, outcome, mode, r
     assert (call.answered_by, world.notified("amd")) == (result, [])
 
 
-def test_detection_that_takes_too_long_is_unknown(world):
+def test_detection_that_takes_too_long_is_unknown(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     world.handsets[ANN] = Handset("machine")
     call = place(world, amd("DetectMessageEnd", timeout=5.0))
@@ -211,7 +215,7 @@ def test_detection_that_takes_too_long_is_unknown(world):
     assert call.answered_by == "unknown"
 
 
-def test_asynchronous_detection_reports_to_its_own_callback(world):
+def test_asynchronous_detection_reports_to_its_own_callback(world: Any) -> None:
     world.page("/out", "<Pause length='30'/>")
     world.handsets[ANN] = Handset("machine")
     call = place(world, amd("Enable", waits=False, callback=f"{SITE}/amd", callback_method="GET"))
@@ -227,7 +231,7 @@ def test_asynchronous_detection_reports_to_its_own_callback(world):
     }
 
 
-def test_later_callbacks_carry_who_answered(world):
+def test_later_callbacks_carry_who_answered(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     options = CallOptions(status=Callback(f"{SITE}/progress"), detection=Detection("Enable"))
     place(world, options)
@@ -235,7 +239,7 @@ def test_later_callbacks_carry_who_answered(world):
     assert world.notified("call-status")[0]["AnsweredBy"] == "human"
 
 
-def test_send_digits_switches_detection_off(world):
+def test_send_digits_switches_detection_off(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     call = place(world, CallOptions(detection=Detection("Enable"), send_digits="1w2"))
     world.run(5)
@@ -243,7 +247,7 @@ def test_send_digits_switches_detection_off(world):
     assert ("tones", "1w2") in world.heard(call)
 
 
-def test_hanging_up_while_detection_runs(world):
+def test_hanging_up_while_detection_runs(world: Any) -> None:
     world.page("/out", "<Hangup/>")
     call = place(world, amd("Enable"))
     world.run(4)
@@ -255,7 +259,7 @@ def test_hanging_up_while_detection_runs(world):
 # --- recording ---
 
 
-def test_a_recorded_call_reports_when_it_is_over(world):
+def test_a_recorded_call_reports_when_it_is_over(world: Any) -> None:
     world.page("/out", "<Pause length='10'/>")
     spec = RecordingSpec(
         "OutboundAPI", 2, callback=Callback(f"{SITE}/rec", "POST", frozenset({"completed"}))
@@ -270,7 +274,7 @@ def test_a_recorded_call_reports_when_it_is_over(world):
     assert world.notified("recording-status")[0]["RecordingChannels"] == "2"
 
 
-def test_recordings_of_a_live_call_start_pause_and_stop(world):
+def test_recordings_of_a_live_call_start_pause_and_stop(world: Any) -> None:
     call = world.ring("<Say>Hello</Say><Pause length='60'/>")
     exchange = world.exchange
     recording = exchange.start_recording(call.sid, RecordingSpec())
@@ -293,7 +297,7 @@ def test_recordings_of_a_live_call_start_pause_and_stop(world):
         exchange.update_recording(recording.sid, "stopped")
 
 
-def test_a_recording_that_ends_while_it_is_paused(world):
+def test_a_recording_that_ends_while_it_is_paused(world: Any) -> None:
     call = world.ring("<Say>Hello</Say><Pause length='60'/>")
     recording = world.exchange.start_recording(call.sid, RecordingSpec())
     world.run(10)
@@ -306,7 +310,7 @@ def test_a_recording_that_ends_while_it_is_paused(world):
         world.exchange.delete_recording("RE" + "0" * 32)
 
 
-def test_only_answered_calls_are_recorded(world):
+def test_only_answered_calls_are_recorded(world: Any) -> None:
     call = place(world)
     with pytest.raises(ExchangeError) as early:
         world.exchange.start_recording(call.sid, RecordingSpec())

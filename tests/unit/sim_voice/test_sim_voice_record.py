@@ -1,11 +1,13 @@
 """Tests of Record: silence, length, callbacks and transcription."""
 
+from typing import Any
+
 SITE = "https://app.test"
 SOUND = f"https://api.test/2010-04-01/Accounts/AC{'0' * 32}/Recordings/"
 AFTER = "<Say>no message</Say>"
 
 
-def test_sound_and_a_key_go_to_the_action(world):
+def test_sound_and_a_key_go_to_the_action(world: Any) -> None:
     world.page("/done", "<Say>saved</Say>")
     call = world.ring(f"<Record action='/done'/>{AFTER}")
     world.run(0.5)
@@ -28,7 +30,7 @@ def test_sound_and_a_key_go_to_the_action(world):
     assert (recording.status, recording.source) == ("completed", "RecordVerb")
 
 
-def test_silence_ends_it_and_is_trimmed(world):
+def test_silence_ends_it_and_is_trimmed(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring("<Record action='/done' timeout='4' playBeep='false'/>")
     world.run(2)
@@ -41,7 +43,7 @@ def test_silence_ends_it_and_is_trimmed(world):
     assert world.heard(call) == []
 
 
-def test_untrimmed_recordings_keep_the_silence(world):
+def test_untrimmed_recordings_keep_the_silence(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring("<Record action='/done' timeout='4' playBeep='false' trim='do-not-trim'/>")
     world.run(2)
@@ -50,7 +52,7 @@ def test_untrimmed_recordings_keep_the_silence(world):
     assert world.asked("record")[0]["RecordingDuration"] == "9"
 
 
-def test_nothing_recorded_falls_through_and_the_recording_is_absent(world):
+def test_nothing_recorded_falls_through_and_the_recording_is_absent(world: Any) -> None:
     call = world.ring(
         f"<Record action='/done' recordingStatusCallback='/rec'"
         f" recordingStatusCallbackEvent='in-progress completed absent'/>{AFTER}"
@@ -65,7 +67,7 @@ def test_nothing_recorded_falls_through_and_the_recording_is_absent(world):
     assert world.codes() == [16102]
 
 
-def test_the_longest_recording(world):
+def test_the_longest_recording(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring("<Record action='/done' maxLength='10' playBeep='false'/>")
     world.exchange.speak(call.sid, "on and on", seconds=60)
@@ -74,7 +76,7 @@ def test_the_longest_recording(world):
     assert world.exchange.recordings.popitem()[1].duration == 10
 
 
-def test_other_keys_do_not_end_it(world):
+def test_other_keys_do_not_end_it(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring("<Record action='/done' finishOnKey='9'/>")
     world.run(0.5)
@@ -86,7 +88,7 @@ def test_other_keys_do_not_end_it(world):
     assert world.asked("record")[0]["Digits"] == "9"
 
 
-def test_hanging_up_still_asks_with_what_was_recorded(world):
+def test_hanging_up_still_asks_with_what_was_recorded(world: Any) -> None:
     world.page("/done", "<Say>never heard</Say>")
     call = world.ring("<Record action='/done'/>")
     world.run(0.5)
@@ -100,7 +102,7 @@ def test_hanging_up_still_asks_with_what_was_recorded(world):
     assert world.said(call) == []
 
 
-def test_a_failing_action_after_hang_up_is_reported(world):
+def test_a_failing_action_after_hang_up_is_reported(world: Any) -> None:
     call = world.ring("<Record action='/missing'/>")
     world.run(0.5)
     world.exchange.speak(call.sid, "bye", seconds=4)
@@ -111,7 +113,7 @@ def test_a_failing_action_after_hang_up_is_reported(world):
     assert world.troubles[0].ask.url == f"{SITE}/missing"
 
 
-def test_hanging_up_in_silence_asks_for_nothing(world):
+def test_hanging_up_in_silence_asks_for_nothing(world: Any) -> None:
     call = world.ring("<Record action='/done'/>")
     world.run(3)
     world.exchange.hang_up(call.sid)
@@ -119,8 +121,8 @@ def test_hanging_up_in_silence_asks_for_nothing(world):
     assert world.asked("record") == []
 
 
-def test_without_action_the_same_document_is_asked(world):
-    def page(ask):
+def test_without_action_the_same_document_is_asked(world: Any) -> None:
+    def page(ask: Any) -> Any:
         fields = dict(ask.fields)
         return "<Say>ok</Say>" if "RecordingUrl" in fields else "<Record/>"
 
@@ -130,7 +132,7 @@ def test_without_action_the_same_document_is_asked(world):
     assert world.said(call) == ["ok"]
 
 
-def test_the_completed_callback_comes_when_the_sound_is_ready(world):
+def test_the_completed_callback_comes_when_the_sound_is_ready(world: Any) -> None:
     world.page("/done", "<Pause length='9'/>")
     call = world.ring(
         "<Record action='/done' playBeep='false' recordingStatusCallback='/rec'"
@@ -159,7 +161,7 @@ def test_the_completed_callback_comes_when_the_sound_is_ready(world):
     assert (notify.method, notify.url) == ("GET", f"{SITE}/rec")
 
 
-def test_transcription_follows_with_the_words(world):
+def test_transcription_follows_with_the_words(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring(
         "<Record action='/done' transcribe='true' transcribeCallback='/words' playBeep='false'/>"
@@ -179,7 +181,7 @@ def test_transcription_follows_with_the_words(world):
     assert fields["From"] == "+15550001111"
 
 
-def test_a_recording_too_short_to_transcribe_is_reported(world):
+def test_a_recording_too_short_to_transcribe_is_reported(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     call = world.ring("<Record action='/done' transcribe='true' transcribeCallback='/w'/>")
     world.run(0.5)
@@ -189,7 +191,7 @@ def test_a_recording_too_short_to_transcribe_is_reported(world):
     assert world.notified("transcription")[0]["TranscriptionStatus"] == "failed"
 
 
-def test_the_length_that_can_be_transcribed(world):
+def test_the_length_that_can_be_transcribed(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     for seconds in (2.0, 3.0, 119.0, 120.0):
         call = world.ring(
@@ -201,7 +203,7 @@ def test_the_length_that_can_be_transcribed(world):
     assert statuses == ["failed", "completed", "completed", "failed"]
 
 
-def test_callbacks_that_are_no_addresses_break_the_document(world):
+def test_callbacks_that_are_no_addresses_break_the_document(world: Any) -> None:
     world.page("/fallback", "<Hangup/>")
     world.ring("<Record transcribeCallback='mailto:me'/>")
     world.ring("<Record recordingStatusCallback='mailto:me'/>")
@@ -210,21 +212,21 @@ def test_callbacks_that_are_no_addresses_break_the_document(world):
     assert world.codes() == [13257, 13256, 14211]
 
 
-def test_without_transcribe_nobody_writes(world):
+def test_without_transcribe_nobody_writes(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     world.ring("<Record action='/done' transcribeCallback='/w'/>", say="a long message for you")
     world.run(30)
     assert (world.notified("transcription"), len(world.asked("record"))) == ([], 1)
 
 
-def test_a_key_that_was_prepared_ends_it(world):
+def test_a_key_that_was_prepared_ends_it(world: Any) -> None:
     world.page("/done", "<Hangup/>")
     world.ring("<Record action='/done' playBeep='false'/>", say="Hello", keys="ww#")
     world.run(10)
     assert world.asked("record")[0]["Digits"] == "#"
 
 
-def test_a_recording_without_address_for_its_action(world):
+def test_a_recording_without_address_for_its_action(world: Any) -> None:
     call = world.ring("<Pause length='99'/>")
     script = type(world.numbers["+15559990000"].script)(twiml="<Response><Record/></Response>")
     world.exchange.update(call.sid, script=script)
@@ -236,7 +238,7 @@ def test_a_recording_without_address_for_its_action(world):
     assert (world.codes(), world.asked("record")) == ([15004], [])
 
 
-def test_rest_interrupts_a_recording(world):
+def test_rest_interrupts_a_recording(world: Any) -> None:
     world.page("/new", "<Say>new</Say>")
     call = world.ring("<Record action='/done'/>")
     world.run(1)

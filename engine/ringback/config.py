@@ -74,7 +74,8 @@ class Settings:
     ))  # fmt: skip
     public_url: str = field(default="", metadata=_facts(
         "RINGBACK_PUBLIC_URL", kind="url",
-        about="The address at which Twilio reaches this node. Signatures are checked against it.",
+        about="The address at which Twilio reaches this node: what stands in front of /twilio. "
+        "Signatures are checked against it.",
     ))  # fmt: skip
     hook_secret: str = field(default="", metadata=_facts(
         "RINGBACK_HOOK_SECRET", secret=True,

@@ -87,7 +87,7 @@ async def test_a_retry_while_the_first_waits_shares_its_answer(
     assert len(fake_worker.ops("answer")) == 1
 
 
-async def test_a_late_worker_means_the_fallback_and_is_told(
+async def test_a_late_worker_means_the_fallback_and_gets_a_notice(
     start_receiver: Any, receiver_settings: Any, fake_worker: Any
 ) -> None:
     receiver = await start_receiver(receiver_settings)

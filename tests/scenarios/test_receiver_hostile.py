@@ -299,7 +299,7 @@ async def test_idle_connections_keep_nobody_out(
 
 
 @ONLY_PROTOCOL  # connections are the server's
-async def test_when_all_are_being_answered_a_newcomer_is_told_so(
+async def test_when_all_are_being_answered_a_newcomer_gets_503(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ringback.receiver.protocol.MOST_CONNECTIONS", 16)

@@ -17,7 +17,7 @@ from ringback.errors import (
 from ringback.ipc import Link, Message, WorkerAway
 
 
-async def test_a_worker_that_says_nothing_is_told_in_words(tmp_path: Path) -> None:
+async def test_a_worker_that_says_nothing_is_reported_in_words(tmp_path: Path) -> None:
     """The error of a time-out has no text of its own."""
     path = tmp_path / "worker.sock"
     silent = asyncio.Event()
@@ -35,7 +35,7 @@ async def test_a_worker_that_says_nothing_is_told_in_words(tmp_path: Path) -> No
     assert str(caught.value) == "the worker did not answer: it said nothing for 0.05 s"
 
 
-async def test_a_worker_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+async def test_a_worker_that_is_not_there_is_reported_in_words(tmp_path: Path) -> None:
     """Neither without a socket, nor with one that a dead worker has left behind."""
     path = tmp_path / "worker.sock"
     for _ in range(2):
@@ -47,7 +47,7 @@ async def test_a_worker_that_is_not_there_is_told_in_words(tmp_path: Path) -> No
         assert path.exists()
 
 
-async def test_a_worker_that_hangs_up_is_told_in_words(tmp_path: Path) -> None:
+async def test_a_worker_that_hangs_up_is_reported_in_words(tmp_path: Path) -> None:
     """It ends while somebody waits for its answer."""
     path = tmp_path / "worker.sock"
     server = await asyncio.start_unix_server(lambda _, writer: writer.close(), path)

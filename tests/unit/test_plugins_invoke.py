@@ -19,7 +19,7 @@ from ringback.testing import sms
 AVAILABLE = {"event": "E", "config": "C", "clock": "K"}
 
 
-def test_bind_hands_over_what_the_function_names() -> None:
+def test_bind_passes_what_the_function_names() -> None:
     """Order does not matter, defaults are overruled where a value is there, and kept elsewhere."""
 
     def handler(clock: str, event: str = "none", *, config: str, extra: int = 3) -> tuple[Any, ...]:

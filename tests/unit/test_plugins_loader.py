@@ -202,7 +202,7 @@ def test_a_broken_plugin_is_a_problem_with_its_place_and_the_others_load(
         assert problem.source == text.splitlines()[line - 1]
 
 
-def test_every_problem_of_every_plugin_is_told_in_one_run(load: Load) -> None:
+def test_every_problem_of_every_plugin_is_reported_in_one_run(load: Load) -> None:
     """Not only the first fault of the first file."""
     found = load(
         {
@@ -347,7 +347,7 @@ def test_two_plugins_cannot_add_the_same_function(load: Load) -> None:
     assert found.problems[0].message == "function 'is_x' exists already, in plugin a"
 
 
-def test_a_plugin_tells_its_version_hooks_rules_and_first_line(load: Load) -> None:
+def test_a_plugin_has_its_version_hooks_rules_and_first_line(load: Load) -> None:
     """What `plugins list` shows."""
     head = '"""Greets.\n\nMore."""\n__version__ = "1.2"\nfrom ringback import hookimpl\n'
     found = load({"greet.py": head + GOOD + "\n@hookimpl\ndef startup(ctx): pass\n"})
@@ -414,7 +414,7 @@ def test_a_packaged_plugin_loads_only_when_it_is_listed(load: Load) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_packaged_plugins_that_cannot_be_used_are_told(load: Load) -> None:
+def test_packaged_plugins_that_cannot_be_used_are_reported(load: Load) -> None:
     """Listed but not there, not importable, not a module, or named like a file."""
     missing = load({}, entry_points=("acmee",)).problems[0]
     assert (missing.message, missing.hint) == (

@@ -90,7 +90,7 @@ def test_a_step_is_made_of_a_functions_signature() -> None:
     assert step.model.model_json_schema()["required"] == ["team"]
 
 
-def test_wrong_parameters_of_a_step_are_told() -> None:
+def test_wrong_parameters_of_a_step_are_reported() -> None:
     """At load by the model, at run by a PluginError that names step and parameter."""
     register = StepRegistrar("p", {"who": "x"}, None)
     register("page", page)

@@ -37,7 +37,7 @@ def test_media_types() -> None:
 
 
 @given(st.lists(st.integers(0, 400)), st.integers(1, 50))
-def test_recent_holds_the_newest_and_not_more_than_twice_its_size(
+def test_recent_keys_are_the_newest_and_not_more_than_twice_its_size(
     keys: list[int], size: int
 ) -> None:
     recent = RecentKeys(size)
@@ -49,7 +49,7 @@ def test_recent_holds_the_newest_and_not_more_than_twice_its_size(
     assert all(key in recent for key in order[-1:])
 
 
-def test_recent_forgets() -> None:
+def test_recent_keys_forget_the_oldest() -> None:
     recent = RecentKeys(10)
     for number in range(100):
         recent.add(str(number))
@@ -58,22 +58,22 @@ def test_recent_forgets() -> None:
     assert "0" not in recent
 
 
-def test_given_answers_are_bounded_in_number_and_size() -> None:
-    given_answers = AnswerCache(3, 100)
+def test_cached_answers_are_bounded_in_number_and_size() -> None:
+    cache = AnswerCache(3, 100)
     for number in range(5):
-        given_answers.put(str(number), "x" * 10)
-    assert given_answers.get("0") is given_answers.get("1") is None
-    assert given_answers.get("4") == "x" * 10
-    given_answers.put("4", "another")
-    assert given_answers.get("4") == "x" * 10, "the first answer stands"
-    given_answers.put("big", "y" * 95)
-    assert given_answers.get("big") == "y" * 95
-    assert given_answers.get("4") is None
-    given_answers.put("too big", "z" * 101)
-    assert given_answers.get("too big") is None
+        cache.put(str(number), "x" * 10)
+    assert cache.get("0") is cache.get("1") is None
+    assert cache.get("4") == "x" * 10
+    cache.put("4", "another")
+    assert cache.get("4") == "x" * 10, "the first answer stands"
+    cache.put("big", "y" * 95)
+    assert cache.get("big") == "y" * 95
+    assert cache.get("4") is None
+    cache.put("too big", "z" * 101)
+    assert cache.get("too big") is None
 
 
-def test_counts_are_told_to_prometheus() -> None:
+def test_counts_in_the_format_of_prometheus() -> None:
     counts = Counts()
     counts.add("refused", "proof")
     counts.add("refused", "proof")

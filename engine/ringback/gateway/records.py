@@ -1,18 +1,20 @@
 """Records: Twilio's JSON as typed, frozen values. Nothing unknown is lost, it stays in `raw`.
 
+A class is the list of its fields, and their types say how each is read: one loop reads them all.
+
 Twilio writes numbers as texts in places, leaves fields null until they are known and adds new ones
 without notice; reading a record therefore never fails. Prices are Decimals, moments are aware UTC.
 https://www.twilio.com/docs/usage/api
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Self, get_type_hints
+from typing import Any, ClassVar, Self, get_type_hints
 
 _Plan = tuple[tuple[str, str, Callable[[Any], Any]], ...]
 
@@ -25,19 +27,17 @@ class Record:
 
     raw: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, repr=False, kw_only=True)
 
+    hidden: ClassVar[frozenset[str]] = frozenset(("auth_token",))
+    """What `raw` leaves out."""
+
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> Self:
         """The record out of Twilio's JSON. A missing or odd field gets its empty value."""
         key: Any = cls
         plan = _plan(key)
         values = {name: reader(data.get(theirs)) for name, theirs, reader in plan}
-        hidden = cls._hidden()
-        kept = {name: value for name, value in data.items() if name not in hidden}
+        kept = {name: value for name, value in data.items() if name not in cls.hidden}
         return cls(**values, raw=MappingProxyType(kept))
-
-    @classmethod
-    def _hidden(cls) -> frozenset[str]:
-        return frozenset(("auth_token",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +333,7 @@ class Connection(Record):
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, repr=False)
     url: str = field(default="", repr=False)
 
-    @classmethod
-    def _hidden(cls) -> frozenset[str]:
-        return frozenset(("url",))
+    hidden: ClassVar[frozenset[str]] = frozenset(("url",))
 
 
 def _text(value: Any) -> str:
@@ -395,5 +393,4 @@ def _plan(cls: Any) -> _Plan:
         (item.name, item.name.rstrip("_"), _READERS[hints[item.name]])
         for item in fields(cls)
         if item.name != "raw"
-        and (item.default is not MISSING or item.default_factory is not MISSING)
     )

@@ -14,7 +14,7 @@ from ringback.rules.engine import interpreter
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
-from ringback.store.erase import erase
+from ringback.store.upkeep.erase import erase
 from ringback.twilio.rest import Request
 from ringback.worker.run import plan
 from ringback.worker.send import sender, settle

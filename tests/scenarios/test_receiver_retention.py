@@ -105,8 +105,8 @@ async def test_a_step_that_fails_is_undone_and_the_log_goes_on(log: Log) -> None
         raise ValueError("not like this")
 
     with pytest.raises(ValueError, match="not like this"):
-        await log.tend(breaks)
+        await log.writer.tend(breaks)
     with pytest.raises(StorageError, match="nowhere"):
-        await log.tend(lambda connection: connection.execute("delete from nowhere").rowcount)
+        await log.writer.tend(lambda connection: connection.execute("delete from nowhere").rowcount)
     assert len(rows(log)) == 1000
     assert await log.append(entry(1, 0)) == 1001

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.runtime import REAL
 from ringback.store.log import Entry, LogReader
-from ringback.store.rebuild import rebuild
+from ringback.store.upkeep.rebuild import rebuild
 from ringback.testing.backtest import recorded
 from simulation.checker import judge
 from simulation.faults import calm

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from ringback.store.backup import backup
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
+from ringback.store.upkeep.backup import backup
 from ringback.store.writer import GroupWriter
 from ringback.worker.send import sender
 from simulation.faults import Faults

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ringback.errors import UsageError
-from ringback.store.backup import backup
 from ringback.store.sqlite import connect_reader
+from ringback.store.upkeep.backup import backup
 from simulation.story import Story
 
 HOUR = 3600.0

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import DataError
-from ringback.store.backup import check
 from ringback.store.database import SqliteDatabase
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.queries import Questions
+from ringback.store.upkeep.backup import check
 
 FIXTURES = Path(__file__).parents[1] / "data" / "databases"
 SHAPES = sorted({int(path.stem.partition("-")[2]) for path in FIXTURES.glob("*.sql")})

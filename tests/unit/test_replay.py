@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from ringback.cli.main import cli
 from ringback.errors import RingbackError, UsageError
 from ringback.runtime import iso
-from ringback.store import retention
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched
 from ringback.store.sqlite import connect_reader, connect_writer
+from ringback.store.upkeep.log_retention import BLANKED
 from ringback.testing.events import ACCOUNT, OURS, THEIRS
 from ringback.twilio.webhooks import events_from
 
@@ -148,7 +148,7 @@ def test_what_was_said_must_be_known_still(project: Path) -> None:
     """Rules would judge another event, so it is refused; in a span the others go on."""
     connection = connect_writer(project / "data" / "log.db")
     connection.execute("update log set content_type = content_type || ? where id = 1",
-                       (retention.BLANKED,))  # fmt: skip
+                       (BLANKED,))  # fmt: skip
     connection.close()
     with pytest.raises(UsageError, match="no longer kept"):
         replay("evt_1")

@@ -11,9 +11,7 @@ import pytest
 from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.runtime import REAL, iso
-from ringback.store import retention
 from ringback.store.actions import NewAction
-from ringback.store.backup import check
 from ringback.store.journal import open_store
 from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
@@ -22,6 +20,8 @@ from ringback.store.meta import set_meta
 from ringback.store.queries import Questions
 from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
+from ringback.store.upkeep import log_retention, retention
+from ringback.store.upkeep.backup import check
 from ringback.twilio.webhooks import events_from
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -147,10 +147,10 @@ async def test_the_log_goes_only_as_far_as_it_was_matched(tmp_path: Path) -> Non
     await fill(tmp_path, 6)
     assert retention.matched_up_to(tmp_path) == 6
     connection = write(tmp_path / "log.db")
-    assert retention.retire_log(connection, day(9), matched=2, limit=10) == 2
-    assert retention.retire_log(connection, day(9), matched=6, limit=2) == 2
-    assert retention.retire_log(connection, day(9), matched=6, limit=2) == 1
-    assert retention.retire_log(connection, day(9), matched=6, limit=2) == 0
+    assert log_retention.retire_log(connection, day(9), matched=2, limit=10) == 2
+    assert log_retention.retire_log(connection, day(9), matched=6, limit=2) == 2
+    assert log_retention.retire_log(connection, day(9), matched=6, limit=2) == 1
+    assert log_retention.retire_log(connection, day(9), matched=6, limit=2) == 0
     connection.execute("commit")
     connection.close()
     assert LogReader(tmp_path / "log.db").last_id() == 6
@@ -160,9 +160,9 @@ async def test_the_log_is_blanked_and_can_still_be_read(tmp_path: Path) -> None:
     """A blanked row keeps SIDs and numbers, and gives the same event without its words."""
     await fill(tmp_path, 6)
     connection = write(tmp_path / "log.db")
-    assert retention.blank_log(connection, day(4), matched=6, limit=3) == 3
-    assert retention.blank_log(connection, day(4), matched=6, limit=3) == 1
-    assert retention.blank_log(connection, day(4), matched=6, limit=3) == 0
+    assert log_retention.blank_log(connection, day(4), matched=6, limit=3) == 3
+    assert log_retention.blank_log(connection, day(4), matched=6, limit=3) == 1
+    assert log_retention.blank_log(connection, day(4), matched=6, limit=3) == 0
     connection.execute("commit")
     connection.close()
     rows = LogReader(tmp_path / "log.db").after(0, 10)
@@ -176,9 +176,9 @@ async def test_the_log_is_blanked_and_can_still_be_read(tmp_path: Path) -> None:
 def test_json_bodies_are_blanked() -> None:
     """Event Streams carry their words in an object."""
     body = json.dumps([{"id": "1", "data": {"body": "secret", "to": "+1", "mediaUrl0": "x"}}])
-    blanked = json.loads(retention.blank_body("application/json", body.encode()))
+    blanked = json.loads(log_retention.blank_body("application/json", body.encode()))
     assert blanked == [{"id": "1", "data": {"body": "", "to": "+1", "mediaUrl0": ""}}]
-    assert retention.blank_body("application/json", b"\xff") == b""
+    assert log_retention.blank_body("application/json", b"\xff") == b""
 
 
 async def test_erase_forgets_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,14 +60,12 @@ async def held_back(data: Path) -> str:
 
 def say_if_paused(states: Sequence[str]) -> None:
     """Tell on stderr why actions in these states do not leave, when somebody said `pause`."""
-    from ringback.store.meta import get_meta
-    from ringback.store.sqlite import connect_reader, speaking
+    from ringback.store.queries import Questions
 
     if not {"planned", "deferred"}.intersection(states):
         return
-    path = here().data() / "journal.db"
-    with contextlib.closing(connect_reader(path)) as connection, speaking(path):
-        paused = get_meta(connection, PAUSED)
+    with Questions(here().data()) as asked:
+        paused = asked.meta(PAUSED)
     if paused:
         click.echo("paused by a person: nothing is sent until `ringback resume`", err=True)
 
@@ -127,22 +125,18 @@ def resume(may_duplicate: bool) -> int:
 def _note_standing(data: Path, paused: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
     journal, or its worker runs after all. Raises StorageError and DataError."""
+    from ringback.store.journal import open_store
     from ringback.store.locks import hold
-    from ringback.store.meta import set_meta
-    from ringback.store.migrations import migrate_journal
-    from ringback.store.sqlite import connect_writer, speaking
 
-    path = data / "journal.db"
-    if not path.exists():
+    async def note() -> None:
+        with contextlib.closing(open_store(data, threaded=False)) as store:
+            await store.journal.meta.set(PAUSED, paused)
+
+    if not (data / "journal.db").exists():
         return False
     try:
-        with hold(data, "worker"), speaking(path):
-            connection = connect_writer(path)
-            try:
-                migrate_journal(connection)  # refuses what a newer program has written
-                set_meta(connection, PAUSED, paused)
-            finally:
-                connection.close()
+        with hold(data, "worker"):
+            asyncio.run(note())
     except HeldError:
         return False
     return True

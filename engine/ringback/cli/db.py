@@ -32,7 +32,7 @@ def backup(folder: Path, as_json: bool) -> None:
 
     Every page of the copy is read; ends with 65 when it is damaged, as the original is then.
     """
-    from ringback.store import backup
+    from ringback.store.upkeep import backup
 
     data = here().data()
     _expect_some(data, "back up")
@@ -57,7 +57,7 @@ def backup(folder: Path, as_json: bool) -> None:
 @db.command("check")
 def check_() -> None:
     """Read every page of both databases; ends with 65 when one is damaged or missing."""
-    from ringback.store import backup
+    from ringback.store.upkeep import backup
 
     data = here().data()
     _expect_some(data, "check")
@@ -80,7 +80,7 @@ def rebuild(as_json: bool) -> None:
     from datetime import UTC, datetime
 
     from ringback.runtime import REAL
-    from ringback.store import rebuild as rebuilding
+    from ringback.store.upkeep import rebuild as rebuilding
 
     data = here().data()
     with _alone(data):
@@ -111,7 +111,7 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
     SIDs of the last week, so that nothing is fetched back from Twilio's lists. Backups are not
     touched: erase there too.
     """
-    from ringback.store import erase as erasing
+    from ringback.store.upkeep import erase as erasing
     from ringback.worker.recovery.repair import OLDEST
 
     bare = number.isdecimal() and len(number) > LONGEST_SHORT_CODE
@@ -143,7 +143,7 @@ def _ask(question: str) -> None:
 
 def _expect_some(data: Path, what: str) -> None:
     """Raise StorageError when a folder holds no database at all."""
-    from ringback.store import backup
+    from ringback.store.upkeep import backup
 
     if not any((data / name).exists() for name in backup.FILES):
         raise StorageError(f"{data}: there is nothing to {what}: no log.db and no journal.db here")
@@ -154,13 +154,10 @@ def _expect_readable(data: Path) -> None:
 
     SQLite makes that even to read. https://www.sqlite.org/wal.html#read_only_databases
     """
-    from ringback.store import backup
-    from ringback.store.sqlite import connect_reader
+    from ringback.store.upkeep import backup
 
-    if os.access(data, os.W_OK):
-        return
-    for file in (data / name for name in backup.FILES if (data / name).exists()):
-        connect_reader(file).close()
+    if not os.access(data, os.W_OK):
+        backup.expect_readable(data)
 
 
 def _lacking(data: Path) -> list[str]:

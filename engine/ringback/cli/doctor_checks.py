@@ -1,7 +1,6 @@
 """Checks of the doctor: one function for each question, each answering with findings."""
 
 import asyncio
-import contextlib
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -243,7 +242,7 @@ async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
 
 async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether the data folder can be written, has space, and holds sound databases."""
-    from ringback.store import backup
+    from ringback.store.upkeep import backup
 
     folder = settings.data
     trial = folder / ".doctor"
@@ -295,13 +294,11 @@ async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> Asyn
 
 async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether people's STOPs come here, or only Twilio's refusals to text them."""
-    from ringback.store.consents import opt_outs
-    from ringback.store.sqlite import connect_reader, speaking
+    from ringback.store.queries import Questions
 
-    path = settings.data / "journal.db"
     try:
-        with contextlib.closing(connect_reader(path)) as connection, speaking(path):
-            found = opt_outs(connection, iso(datetime.now(UTC) - timedelta(days=30)))
+        with Questions(settings.data) as asked:
+            found = asked.opt_outs(iso(datetime.now(UTC) - timedelta(days=30)))
     except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
         return
     for sender, many in found.unheard:
@@ -370,18 +367,11 @@ def sqlite_finding(version: str) -> Finding:
 
 async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Which SQLite this Python carries."""
-    from ringback.store import backup
-    from ringback.store.sqlite import connect_reader
+    from ringback.store.upkeep import backup
 
-    for path in (settings.data / name for name in backup.FILES):
-        try:
-            connection = connect_reader(path)
-        except RingbackError:
-            continue
-        version: str = connection.execute("select sqlite_version()").fetchone()[0]
-        connection.close()
+    version = backup.sqlite_version(settings.data)
+    if version:
         yield sqlite_finding(version)
-        return
 
 
 CHECKS: tuple[Check, ...] = (

@@ -1,7 +1,6 @@
 """The command `replay`: stored events through today's rules, dry or for real."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from typing import Any
 
 import click
@@ -44,47 +43,28 @@ def replay(
 
     Nothing is done unless --send is given: each rule's verdict is shown, and what it would do.
     """
+    from ringback.store.replays import Recorded
+
     if bool(what) == bool(since):
         raise UsageError("name one event (evt_… or its SID), or give --since")
     start = moment(since) if since else ""
-    with _stored() as (uids, event, earlier):
-        named = list(uids(what or "", start))
+    with Recorded(here().data()) as recorded:
+        named = [recorded.about(what)] if what else list(recorded.since(start))
         if not named:
             click.echo("nothing is recorded in that time", err=True)
             return 0
-        found, lost = _whole(named, event)
+        found, lost = _whole(named, recorded.whole)
         if send:
             _ask(len(found), yes)
             lines = _live(found, rule, may_duplicate)
         else:
-            before = [] if since or not found else _whole(earlier(found[0].uid), event)[0]
+            earlier = recorded.earlier(found[0].uid, EARLIER) if what and found else []
+            before = _whole(earlier, recorded.whole)[0]
             lines = _dry(found, before, rule)
         for line in lines:
             lost += "error" in line
             _print(line, as_json)
     return 1 if lost else 0
-
-
-@contextmanager
-def _stored() -> Iterator[tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]]:
-    """What the files know: the uids that are meant, an event by its uid, what came before it."""
-    from ringback.store import replays
-    from ringback.store.log import LogReader
-    from ringback.store.sqlite import connect_reader, speaking
-
-    path = here().data() / "journal.db"
-    with (
-        closing(connect_reader(path)) as connection,
-        closing(LogReader(path.with_name("log.db"))) as log,
-        speaking(path),
-    ):
-        yield (
-            lambda what, start: (
-                [replays.about(connection, what)] if what else replays.since(connection, start)
-            ),
-            lambda uid: replays.whole(connection, log, uid),
-            lambda uid: replays.earlier(connection, uid, EARLIER),
-        )
 
 
 def _whole(uids: Sequence[str], event: Callable[[str], Event]) -> tuple[list[Event], int]:

@@ -7,13 +7,12 @@ never waits for more than one.
 import asyncio
 import logging
 from datetime import datetime, timedelta
-from functools import partial
 
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.runtime import REAL, Runtime, iso
-from ringback.store import retention
 from ringback.store.log import Log
+from ringback.store.upkeep.retention import matched_up_to
 
 FIRST_SECONDS = 60.0
 DAY_SECONDS = 24 * 3600.0
@@ -42,17 +41,16 @@ async def tidy(settings: Settings, log: Log, now: datetime) -> tuple[int, int]:
 
     Rows that the worker has not matched yet stay as they are. Raises StorageError or DataError.
     """
-    matched = retention.matched_up_to(settings.data)
+    matched = matched_up_to(settings.data)
     counts = [0, 0]
     for index, (days, step) in enumerate(
         (
-            (settings.keep_bodies_days, retention.blank_log),
-            (settings.keep_rows_days, retention.retire_log),
+            (settings.keep_bodies_days, log.blank),
+            (settings.keep_rows_days, log.retire),
         )
     ):
         before = iso(now - timedelta(days=days))
-        work = partial(step, before=before, matched=matched, limit=STEP_ROWS)
-        while days and (touched := await log.tend(work)):
+        while days and (touched := await step(before, matched, STEP_ROWS)):
             counts[index] += touched
             await asyncio.sleep(PAUSE_SECONDS)
     return counts[0], counts[1]

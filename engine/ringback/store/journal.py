@@ -21,11 +21,11 @@ from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
-from ringback.store.restore import Restore
-from ringback.store.retention import Retention
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
+from ringback.store.upkeep.restore import Restore
+from ringback.store.upkeep.retention import Retention
 
 P = ParamSpec("P")
 T = TypeVar("T")

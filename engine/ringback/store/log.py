@@ -6,6 +6,7 @@ ingest rate; every other question is answered by the journal.
 """
 
 import sqlite3
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from ringback.errors import RingbackError
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
 
 _COLUMNS = "received_at, route, trust, source, tag, content_type, body"
@@ -78,15 +80,13 @@ class Log:
     Appending is group commit: `await log.append(entry)` gives the id after the fsync. It raises
     StorageError when the entry is not on disk: the disk is full, does not answer or failed, or more
     is in flight than may be. After a failed fsync every append fails: see `broken`. `push` is the
-    same with a callback in place of the future, for the one caller that counts microseconds; `tend`
-    runs a step of upkeep between two groups.
+    same with a callback in place of the future, for the one caller that counts microseconds.
     """
 
     def __init__(self, writer: "GroupWriter[Entry, int]") -> None:
         self.writer = writer
         self.append = writer.submit
         self.push = writer.push
-        self.tend = writer.tend
 
     @classmethod
     def open(cls, path: Path, *, limit: int = 512, patience: float = 5.0) -> "Log":
@@ -96,6 +96,20 @@ class Log:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         return cls(GroupWriter(path, insert, limit=limit, patience=patience, prepare=migrate_log))
+
+    async def retire(self, before: str, matched: int, limit: int) -> int:
+        """Delete rows that came before that moment and were matched (their id is at most
+        `matched`), at most `limit`; how many, 0 when none are left. Between two groups, so that no
+        webhook waits for more than one step."""
+        return await self.writer.tend(
+            partial(retire_log, before=before, matched=matched, limit=limit)
+        )
+
+    async def blank(self, before: str, matched: int, limit: int) -> int:
+        """Blank what was said in such rows; they stay, with their SIDs, numbers and statuses."""
+        return await self.writer.tend(
+            partial(blank_log, before=before, matched=matched, limit=limit)
+        )
 
     @property
     def broken(self) -> RingbackError | None:

@@ -1,4 +1,4 @@
-"""What do people ask of the log and the journal? Read-only questions, each one short.
+"""Questions that people ask of the log and the journal: read-only, each one short.
 
 Every answer is plain data under the names of the columns, ready for a table, for JSON or for a
 template. Nothing here needs a running node, and nothing here can change a file.
@@ -11,7 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ringback.store import events, replays
+from ringback.store.consents import OptOuts, opt_outs
 from ringback.store.log import LogReader, LogRow
+from ringback.store.meta import get_meta
 from ringback.store.sqlite import connect_reader, speaking
 
 Row = dict[str, Any]
@@ -54,6 +56,16 @@ class Questions:
     def _one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
         rows = self._all(sql, values)
         return rows[0] if rows else None
+
+    def meta(self, key: str) -> str:
+        """A fact about the journal itself; empty when it is not there."""
+        with speaking(self._path):
+            return get_meta(self._connection, key)
+
+    def opt_outs(self, since: str) -> OptOuts:
+        """Who has left whom. Those of whom only a refused send told are counted since then."""
+        with speaking(self._path):
+            return opt_outs(self._connection, since)
 
     # Events ---------------------------------------------------------------------------------
 

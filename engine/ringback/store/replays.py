@@ -1,25 +1,25 @@
-"""What was really wished and done, event by event: the other side of a backtest's comparison."""
+"""Recorded events as replay and backtest take them up, and what was really done for them."""
 
 import json
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Connection, Row
 from typing import Any
 
 from ringback.errors import UsageError
 from ringback.events import REPLAY, Event
 from ringback.store import events
 from ringback.store.log import LogReader
-from ringback.store.retention import BLANKED
 from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.upkeep.log_retention import BLANKED
 
 OURS = ("internal", REPLAY)
 """The sources of events that the node itself made."""
 _PAGE = 500
 
 
-def whole(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event:
+def whole(connection: Connection, log: LogReader, uid: str) -> Event:
     """A stored event with everything that was said in it. Raises UsageError when there is none, and
     when what was said has been forgotten (retention): rules would see another event."""
     event = events.event(connection, log, uid)
@@ -34,50 +34,6 @@ def whole(connection: sqlite3.Connection, log: LogReader, uid: str) -> Event:
     return event
 
 
-def about(connection: sqlite3.Connection, what: str) -> str:
-    """The event that a uid or a SID names. Raises UsageError when none does, or more than one.
-
-    Of all events about a SID it is the one that began: the message or the call that came in.
-    """
-    if what.startswith("evt_"):
-        return what
-    rows = connection.execute(
-        "select uid, type from events where subject_sid = ? and source not in (?, ?) "
-        "and subject_sid <> '' order by id",
-        (what, *OURS),
-    ).fetchall()
-    began = [row for row in rows if row[1].endswith(".received")] or rows
-    if not began:
-        raise UsageError(f"nothing came in about {what!r}; `ringback events list` names events")
-    if len(began) > 1:
-        names = ", ".join(f"{uid} ({type_})" for uid, type_ in began[:20])
-        raise UsageError(f"{what} is in several events, name one: {names}")
-    return str(began[0][0])
-
-
-def since(connection: sqlite3.Connection, moment: str) -> Iterator[str]:
-    """The events from outside that were recorded since then, in their order."""
-    last = 0
-    while rows := connection.execute(
-        "select id, uid from events where id > ? and received_at >= ? and source not in (?, ?) "
-        "order by id limit ?",
-        (last, moment, *OURS, _PAGE),
-    ).fetchall():
-        last = rows[-1][0]
-        yield from (row[1] for row in rows)
-
-
-def earlier(connection: sqlite3.Connection, uid: str, limit: int) -> list[str]:
-    """What came from outside in the same conversation before this event, oldest first."""
-    rows = connection.execute(
-        "select e.uid from events e join events this on this.uid = ? where e.conversation = "
-        "this.conversation and e.conversation <> '' and e.id < this.id "
-        "and e.source not in (?, ?) order by e.id desc limit ?",
-        (uid, *OURS, limit),
-    ).fetchall()
-    return [row[0] for row in reversed(rows)]
-
-
 def replayed(dedupe_key: str) -> str:
     """The event that the copy of this identity replays; empty for any other identity."""
     head, _, rest = dedupe_key.partition(":")
@@ -85,17 +41,91 @@ def replayed(dedupe_key: str) -> str:
 
 
 NOT_DONE = ("captured", "refused", "cancelled")
-"""States in which nothing left the house."""
+"""States in which nothing left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """One action of the journal, under the identity of the event whose run wished for it."""
+    """One action of the journal, under the identity of the event whose run asked for it."""
 
     event: str
     rule: str
     kind: str
     params: dict[str, Any]
+
+
+class Recorded:
+    """What a node recorded and did, read from its data folder: what replay and backtest ask.
+
+    Raises StorageError when there is no log or no journal.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / "journal.db"
+        self._connection = connect_reader(self._path)
+        try:
+            self._log = LogReader(data / "log.db")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> "Recorded":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self._log.close()
+
+    def whole(self, uid: str) -> Event:
+        """A stored event with everything that was said in it. Raises UsageError when there is none,
+        and when what was said is no longer kept."""
+        with speaking(self._path):
+            return whole(self._connection, self._log, uid)
+
+    def about(self, what: str) -> str:
+        """The event that a uid or a SID names. Raises UsageError when none does, or more than one.
+
+        Of all events about a SID it is the one that began: the message or the call that came in.
+        """
+        if what.startswith("evt_"):
+            return what
+        rows = self._all(
+            "select uid, type from events where subject_sid = ? and source not in (?, ?) "
+            "and subject_sid <> '' order by id",
+            (what, *OURS),
+        )
+        began = [row for row in rows if row[1].endswith(".received")] or rows
+        if not began:
+            raise UsageError(f"nothing came in about {what!r}; `ringback events list` names events")
+        if len(began) > 1:
+            names = ", ".join(f"{uid} ({type_})" for uid, type_ in began[:20])
+            raise UsageError(f"{what} is in several events, name one: {names}")
+        return str(began[0][0])
+
+    def since(self, moment: str) -> Iterator[str]:
+        """The events from outside that were recorded since then, in their order."""
+        last = 0
+        while rows := self._all(
+            "select id, uid from events where id > ? and received_at >= ? "
+            "and source not in (?, ?) order by id limit ?",
+            (last, moment, *OURS, _PAGE),
+        ):
+            last = rows[-1][0]
+            yield from (row[1] for row in rows)
+
+    def earlier(self, uid: str, limit: int) -> list[str]:
+        """What came from outside in the same conversation before this event, oldest first."""
+        rows = self._all(
+            "select e.uid from events e join events this on this.uid = ? where e.conversation = "
+            "this.conversation and e.conversation <> '' and e.id < this.id "
+            "and e.source not in (?, ?) order by e.id desc limit ?",
+            (uid, *OURS, limit),
+        )
+        return [row[0] for row in reversed(rows)]
+
+    def _all(self, sql: str, values: Sequence[object]) -> list[Row]:
+        with speaking(self._path):
+            return self._connection.execute(sql, values).fetchall()
 
 
 def performed(data: Path, since: str = "") -> Iterator[Performed]:

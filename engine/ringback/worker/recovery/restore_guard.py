@@ -18,11 +18,11 @@ from typing import Any
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError, StorageError
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store import restore
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.journal import Journal
 from ringback.store.log import LogReader
-from ringback.store.restore import Held, Mark
+from ringback.store.upkeep import restore
+from ringback.store.upkeep.restore import Held, Mark
 from ringback.twilio.rest import Request, path
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.incidents import Incidents

@@ -6,31 +6,19 @@ stays. The journal's steps belong to the worker, the log's to the receiver: one 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.sqlite import connect_reader
+from ringback.store.upkeep.log_retention import first_since, without_content
 
 STEP = 1000
 OPEN_ACTIONS = ("planned", "deferred", "sending", "unknown", "parked")
 OPEN_RUNS = ("pending", "running", "waiting")
-CONTENT_FIELDS = frozenset(
-    {
-        "body", "digits", "speechresult", "unstablespeechresult", "transcriptiontext",
-        "profilename", "fromcity", "fromzip", "callername", "recordingurl", "text", "value",
-        "json", "headers", "media", "payload",
-    }
-)  # fmt: skip
-"""Names, in small letters, under which webhooks and wishes carry what people said."""
-BLANKED = "; blanked"
-"""Marks the content type of a log row whose texts are gone."""
-
 _BODIES = "blanked_to"
 
 
@@ -54,23 +42,6 @@ class Retention:
         how many it looked at, 0 when none are left. What still waits, or wants a person, keeps its
         text."""
         return await self._database.write(_blank, before, limit)
-
-
-def first_since(connection: Connection, table: str, column: str, moment: str) -> int:
-    """The first row that is not older than `moment`, found by halving: rows are in the order in
-    which they came. One past the last row when all are older."""
-    found = connection.execute(f"select min(id), max(id) from {table}").fetchone()
-    low, high = int(found[0] or 1), int(found[1] or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(
-            f"select {column} from {table} where id >= ? order by id limit 1", (middle,)
-        ).fetchone()
-        if row is None or row[0] >= moment:
-            high = middle
-        else:
-            low = middle + 1
-    return low
 
 
 def _retire(connection: Connection, before: str, limit: int) -> int:
@@ -125,29 +96,6 @@ def _blank(connection: Connection, before: str, limit: int) -> int:
     return len(rows)
 
 
-def without_content(value: Any) -> Any:
-    """The same data with every text that a person said, or is to hear, blanked."""
-    if isinstance(value, Mapping):
-        return {
-            key: _blanked(inner) if _is_content(key) else without_content(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [without_content(each) for each in value]
-    return value
-
-
-def _is_content(name: str) -> bool:
-    lowered = name.lower()
-    return lowered in CONTENT_FIELDS or lowered.startswith("mediaurl")
-
-
-def _blanked(value: Any) -> Any:
-    if isinstance(value, str):
-        return ""
-    return type(value)() if isinstance(value, list | dict) else None
-
-
 def matched_up_to(data: Path) -> int:
     """How far the worker has read the log; 0 when there is no journal. Later rows must stay."""
     path = data / "journal.db"
@@ -158,63 +106,3 @@ def matched_up_to(data: Path) -> int:
         return cursor(connection)
     finally:
         connection.close()
-
-
-def retire_log(connection: Connection, before: str, matched: int, limit: int = STEP) -> int:
-    """Delete rows of the log that came before that moment and have been matched.
-
-    The newest row always stays, so that ids never begin again.
-    """
-    newest = int(connection.execute("select coalesce(max(id), 0) from log").fetchone()[0])
-    bound = min(first_since(connection, "log", "received_at", before), matched + 1, newest)
-    return connection.execute(
-        "delete from log where id in (select id from log where id < ? order by id limit ?)",
-        (bound, limit),
-    ).rowcount
-
-
-def blank_log(connection: Connection, before: str, matched: int, limit: int = STEP) -> int:
-    """Blank what was said in rows of the log that came before that moment and have been matched.
-
-    The row stays, with its SIDs, numbers and statuses; its content type says that it was blanked.
-    """
-    bound = min(first_since(connection, "log", "received_at", before), matched + 1)
-    rows = connection.execute(
-        "select id, content_type, body from log where id >= ? and id < ? order by id limit ?",
-        (_first_unblanked(connection), bound, limit),
-    ).fetchall()
-    for row_id, content_type, body in rows:
-        if not content_type.endswith(BLANKED):
-            connection.execute(
-                "update log set body = ?, content_type = ? where id = ?",
-                (blank_body(content_type, body), content_type + BLANKED, row_id),
-            )
-    return len(rows)
-
-
-def _first_unblanked(connection: Connection) -> int:
-    """Blanking goes in the order of the ids, so the first row that is left is found by halving."""
-    found = connection.execute("select min(id), max(id) from log").fetchone()
-    low, high = int(found[0] or 1), int(found[1] or 0) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = connection.execute(
-            "select content_type from log where id >= ? order by id limit 1", (middle,)
-        ).fetchone()
-        if row is not None and row[0].endswith(BLANKED):
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def blank_body(content_type: str, body: bytes) -> bytes:
-    """The body of a webhook without what was said in it; what cannot be read becomes empty."""
-    try:
-        text = body.decode()
-        if "json" in content_type:
-            return json.dumps(without_content(json.loads(text))).encode()
-    except ValueError:
-        return b""
-    pairs = parse_qsl(text, keep_blank_values=True)
-    return urlencode([(name, "" if _is_content(name) else value) for name, value in pairs]).encode()

@@ -19,8 +19,8 @@ from ringback.store.events import ERASED
 from ringback.store.log import LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
-from ringback.store.retention import forget_events
 from ringback.store.sqlite import connect_writer, speaking
+from ringback.store.upkeep.retention import forget_events
 from ringback.twilio.webhooks import events_from
 
 T = TypeVar("T")

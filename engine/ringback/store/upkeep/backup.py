@@ -2,14 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ringback.errors import RingbackError, StorageError
 from ringback.runtime import iso
 from ringback.store.meta import set_meta
-from ringback.store.restore import COPIED
 from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.upkeep.restore import COPIED
 
 JOURNAL = "journal.db"
 FILES = (JOURNAL, "log.db")
@@ -45,6 +46,23 @@ def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
                 writer.close()
                 reader.close()
         yield name, copy.stat().st_size
+
+
+def expect_readable(data: Path) -> None:
+    """Raise StorageError or DataError for a database of the folder that cannot be read."""
+    for file in (data / name for name in FILES if (data / name).exists()):
+        connect_reader(file).close()
+
+
+def sqlite_version(data: Path) -> str:
+    """Which SQLite this Python carries; empty when the folder has no database that it can read."""
+    for name in FILES:
+        try:
+            with closing(connect_reader(data / name)) as connection:
+                return str(connection.execute("select sqlite_version()").fetchone()[0])
+        except RingbackError:
+            continue
+    return ""
 
 
 def check(data: Path) -> list[str]:

@@ -1,0 +1,172 @@
+"""What a node and a bench make of one story: verdicts, ends of runs, actions and the gate's word.
+
+The names of runs differ between the two. In verdicts each is written by its number.
+"""
+
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from admission.node import Loaded, Node, settings_of
+from admission.stories import Happens, Story
+from ringback.actions import to_params
+from ringback.events import Event
+from ringback.plugins.loader import PluginSet
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
+from ringback.testing.bench import Bench
+from ringback.testing.outbox import Dispatch
+from ringback.testing.reaction import Reaction
+from ringback.twilio.webhooks import events_from
+
+LEFT = ("accepted", "settled", "sent")
+SAID = ("to", "body", "text", "name", "value", "url")
+
+
+@dataclass
+class Seen:
+    """Everything that one side has made of the story so far, by event and rule; what was `told` is
+    by the conversation of the event and in its order."""
+
+    verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
+    ends: dict[tuple[str, str], str] = field(default_factory=dict)
+    actions: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    told: dict[str, list[str]] = field(default_factory=dict)
+
+
+class OnBench:
+    """The story on a bench."""
+
+    def __init__(self, story: Story, loaded: Loaded, settings: Any) -> None:
+        self.seen = Seen()
+        self.made: list[Dispatch] = []
+        self.names: dict[str, str] = {}
+        self.bench = Bench(
+            loaded.ruleset, loaded.plugins, watch=self, settings=settings,
+            quarantined=story.quarantined,
+        )  # fmt: skip
+
+    def dispatched(self, dispatch: Dispatch) -> None:
+        """See `Watch`."""
+        self.made.append(dispatch)
+
+    def failed(self, rule: str, why: str, event: Event | None) -> None:
+        """See `Watch`."""
+
+    def react(self, event: Event) -> None:
+        """Let an event happen."""
+        self.names[event.uid] = event.dedupe_key
+        reaction = self.bench.react(event)
+        verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
+        self.seen.verdicts[event.dedupe_key] = {
+            rule: "fired" if why.startswith("stopped: ") else why for rule, why in verdicts.items()
+        }
+        self.note(reaction)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.note(self.bench.wait(seconds))
+
+    def note(self, reaction: Reaction) -> None:
+        """Take in what has come of it."""
+        for end in reaction.ended:
+            place = (self.names[end.event_uid], end.rule)
+            self.seen.ends[place] = f"{end.state}: {end.reason}"
+        made: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        told: defaultdict[str, list[str]] = defaultdict(list)
+        for each in self.made:
+            place = (self.names[each.event_uid], each.rule)
+            state = "left" if each.state == "sent" else f"{each.state}: {each.reason}"
+            said = _action(each.action.kind, to_params(each.action), state)
+            made[place].append(said)
+            told[each.event.conversation if each.event else ""].append(said)
+        self.seen.actions, self.seen.told = dict(made), dict(told)
+
+
+def on_node(node: Node) -> Seen:
+    """The story as the journal of a node has it."""
+    reader = node.reader
+    runs = reader.execute(
+        "select r.uid, e.dedupe_key, r.rule, r.state, r.reason from runs r "
+        "join events e on e.uid = r.event_uid order by r.id"
+    ).fetchall()
+    numbers = {run[0]: f"run_{number}" for number, run in enumerate(runs, 1)}
+    seen = Seen()
+    for key, verdicts in reader.execute("select dedupe_key, verdicts from events"):
+        said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)
+        seen.verdicts[key] = json.loads(said)
+    for _, key, rule, state, reason in runs:
+        if state in ("done", "failed", "cancelled"):
+            seen.ends[key, rule] = f"{state}: {reason}"
+    rows = reader.execute(
+        "select e.dedupe_key, a.rule, a.kind, a.params, a.state, a.reason, e.conversation "
+        "from actions a "
+        "join events e on e.uid = a.event_uid order by a.id"
+    )
+    for key, rule, kind, params, state, reason, conversation in rows:
+        state = "left" if state in LEFT else f"{state}: {reason}"
+        said = _action(kind, json.loads(params), state)
+        seen.actions.setdefault((key, rule), []).append(said)
+        seen.told.setdefault(conversation, []).append(said)
+    return seen
+
+
+def _action(kind: str, params: dict[str, Any], state: str) -> str:
+    said = " ".join(str(params[name]) for name in SAID if params.get(name))
+    return f"{kind} {said} | {state}"
+
+
+def load(story: Story, folder: Path) -> Loaded:
+    """The rules of a story. Raises AssertionError when they are no rules."""
+    path = folder / "rules.yaml"
+    path.write_text(story.rules)
+    loaded = load_rules(path)
+    assert loaded.problems == [], story.rules
+    return Loaded(RuleSet(loaded.rules, loaded.language), PluginSet())
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Why the two differ, at which step and in what, empty when they do not; and what was seen."""
+
+    why: str
+    node: Seen
+
+
+async def difference(story: Story, folder: Path, loaded: Loaded | None = None) -> Compared:
+    """Let a story happen on both sides, up to the first difference."""
+    loaded = loaded or load(story, folder)
+    settings = settings_of(folder, story.settings)
+    node, beside = Node(settings, loaded), OnBench(story, loaded, settings)
+    await node.start(story.quarantined)
+    seen = Seen()
+    try:
+        for number, step in enumerate(story.steps, 1):
+            if isinstance(step, Happens):
+                row = await node.happen(step)
+                for event in events_from(row, lambda number=number: f"evt_{number}"):  # type: ignore[misc]
+                    beside.react(event)
+            else:
+                await node.wait(step)
+                beside.wait(step)
+            seen = on_node(node)
+            found = _unlike(seen, beside.seen)
+            if found:
+                return Compared(f"step {number}, {step}: {found}", seen)
+            assert beside.bench.clock.now() - node.now < timedelta(milliseconds=1)
+        return Compared("", seen)
+    finally:
+        await node.close()
+
+
+def _unlike(node: Seen, bench: Seen) -> str:
+    for what in ("verdicts", "ends", "actions", "told"):
+        one, other = getattr(node, what), getattr(bench, what)
+        for place in sorted({*one, *other}):
+            if one.get(place) != other.get(place):
+                return f"{what} of {place}:\n  node  {one.get(place)}\n  bench {other.get(place)}"
+    return ""

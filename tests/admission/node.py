@@ -1,0 +1,145 @@
+"""A node on real files and a stepped clock, driven stage by stage until nothing is left to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from admission.stories import OURS, Happens
+from ringback.config import Settings
+from ringback.errors import Problem
+from ringback.gateway.channels import Channels
+from ringback.gateway.client import Gateway
+from ringback.gateway.credentials import Credentials
+from ringback.gateway.safe_http import Outbound
+from ringback.gateway.transport import Reply
+from ringback.plugins.loader import PluginSet
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.journal import open_store
+from ringback.store.log import Entry, Log, LogRow
+from ringback.store.sqlite import connect_reader
+from ringback.testing import NOON
+from ringback.twilio.rest import Request
+from ringback.worker.engine import Engine
+from ringback.worker.send.notices import Notices
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass
+class Loaded:
+    """What a project gives to its worker."""
+
+    ruleset: RuleSet
+    plugins: PluginSet = field(default_factory=PluginSet)
+    problems: list[Problem] = field(default_factory=list)
+
+
+class Twilio:
+    """The other side of the gateway: it takes every request at once."""
+
+    def __init__(self) -> None:
+        self.access = Credentials.direct(ACCOUNT, "t" * 32)
+        self.taken = 0
+
+    async def perform(self, request: Request) -> Reply:
+        """A good answer with a SID of its own."""
+        self.taken += 1
+        prefix = "CA" if request.resource == "calls" else "SM"
+        return Reply(201, {"sid": f"{prefix}{self.taken:032x}", "status": "queued"})
+
+
+def settings_of(folder: Path, given: Mapping[str, Any]) -> Settings:
+    """The settings of a node in this folder, and of the bench beside it."""
+    settings = Settings(
+        project=folder, data=folder / "data", account_sid=ACCOUNT, auth_tokens=("t" * 32,),
+        sender=OURS, gateway_rate=1000.0,
+    )  # fmt: skip
+    return replace(settings, **given)
+
+
+class Node:
+    """One worker, from its first event to the end of the story."""
+
+    def __init__(self, settings: Settings, loaded: Loaded) -> None:
+        settings.data.mkdir()
+        self.settings = settings
+        self.time = NOON.timestamp()
+        runtime = Runtime(time=lambda: self.time, monotonic=lambda: self.time)
+        self.log = Log.open(settings.data / "log.db")
+        self.store = open_store(settings.data, threaded=False)
+        self.journal = self.store.journal
+        self.reader = connect_reader(settings.data / "journal.db")
+        self.outbound = Outbound()
+        channels = Channels({}, self.outbound, environ={})
+        self.engine = Engine(
+            settings=settings, loaded=loaded, log_reader=self.store.log, journal=self.journal,
+            gateway=cast(Gateway, Twilio()), runtime=runtime, in_flight=None,
+            on_poisoned=lambda reason: None,
+            notices=Notices(self.outbound, channels, runtime, going_out=False),
+        )  # fmt: skip
+        self.rows = 0
+
+    @property
+    def now(self) -> datetime:
+        """Where its clock stands."""
+        return datetime.fromtimestamp(self.time, UTC)
+
+    async def start(self, quarantined: Mapping[str, str]) -> None:
+        """Begin, with these rules in quarantine."""
+        await self.engine.recover()
+        self.engine.matcher.quarantined.update(quarantined)
+
+    async def happen(self, what: Happens) -> LogRow:
+        """Let a webhook come, and all that follows from it now; its row in the log."""
+        self.rows += 1
+        fields = {"AccountSid": ACCOUNT, "MessageSid": f"SM{0xFFFF0000 + self.rows:032x}"}
+        body = urlencode({**fields, **what.fields}).encode()
+        entry = Entry(iso(self.now), what.route, what.trust, what.source, "", FORM, body)
+        await self.log.append(entry)
+        await self._work()
+        row = self.store.log.get(self.store.log.last_id())
+        assert row is not None
+        return row
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass, stopping at each moment at which something is due."""
+        end = self.time + seconds
+        while (moment := await self._next_due()) is not None and moment <= end:
+            self.time = max(self.time, moment)
+            await self._work()
+        self.time = end
+        await self._work()
+
+    async def close(self) -> None:
+        """End the worker."""
+        await self.engine.queue.idle()
+        await self.engine.sender.idle()
+        self.engine.handlers.close()
+        await self.outbound.aclose()
+        self.reader.close()
+        self.store.close()
+        self.log.close()
+
+    async def _next_due(self) -> float | None:
+        dues = (
+            await self.journal.runs.next_due(),
+            await self.journal.actions.next_due(iso(self.now)),
+        )
+        return min((from_iso(due).timestamp() for due in dues if due), default=None)
+
+    async def _work(self) -> None:
+        while await self.engine._match():
+            pass
+        while True:
+            await self.engine.resumer.due()
+            if not len(self.engine.queue):
+                break
+            await self.engine.queue.idle()
+        await self.engine.sender.idle()
+        await self.engine.sender.refill()
+        await self.engine.sender.idle()

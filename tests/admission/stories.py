@@ -1,0 +1,193 @@
+"""Stories: rules, settings, and what happens, drawn from a seed.
+
+Each word of the rule language that decides whether a run starts, waits, queues or ends is in them,
+in every combination that a rule file allows.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+OURS, OTHER = "+12025550100", "+12025550177"
+PEOPLE = ("+442071838750", "+442071838751", "+442071838752")
+"""In one time zone, which is UTC in March, when stories begin."""
+BODIES = ("a", "b", "c", "x", "y")
+_SPANS = (1.0, 2.0, 5.0, 9.0, 10.0, 31.0, 60.0, 61.0, 300.0, 3600.0, 90_000.0)
+
+Fields = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Happens:
+    """A row of the log: the route, the webhook's fields, and how well it is proven."""
+
+    route: str
+    fields: Fields
+    trust: str = "signed"
+    source: str = "webhook"
+
+
+Step = Happens | float
+"""What happens next; a number is seconds that pass."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """Rules in YAML, the settings that are not the defaults, the rules in quarantine, the steps."""
+
+    rules: str
+    steps: tuple[Step, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+
+
+def text(body: str, who: str = PEOPLE[0], to: str = OURS, **more: str) -> Happens:
+    """Somebody texts us."""
+    return Happens(
+        "message", {"From": who, "To": to, "Body": body, "SmsStatus": "received", **more}
+    )
+
+
+def status(word: str, who: str = PEOPLE[0], code: int = 0) -> Happens:
+    """News of a text of ours."""
+    fields = {"From": OURS, "To": who, "MessageStatus": word}
+    return Happens("message/status", fields | ({"ErrorCode": str(code)} if code else {}))
+
+
+def story(seed: int) -> Story:
+    """The story of a seed, always the same."""
+    rng = Random(seed)
+    rules = [_rule(rng, f"r{number}") for number in range(rng.randint(1, 4))]
+    quarantined = {rules[0]["name"]: "it blocked the worker"} if rng.random() < 0.08 else {}
+    steps, settings = _steps(rng), _settings(rng)
+    if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
+        steps = _apart(steps)
+    text_of_rules = "version: 1\nrules: " + json.dumps(rules, indent=1)
+    return Story(text_of_rules, tuple(steps), settings, quarantined)
+
+
+def _apart(steps: list[Step]) -> list[Step]:
+    """No two things at one moment: which conversation takes the last of a budget then is decided by
+    who is quicker, on a node as well."""
+    return [each for step in steps for each in (step, 0.137)]
+
+
+def _settings(rng: Random) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if rng.random() < 0.2:
+        chosen["quiet_hours"] = rng.choice(["16:30-17:05", "17:04-17:30", "17:10-09:00"])
+    if rng.random() < 0.25:
+        chosen["recipient_per_hour"] = rng.randint(1, 4)
+    return chosen
+
+
+def _steps(rng: Random) -> list[Step]:
+    steps: list[Step] = []
+    for _ in range(rng.randint(5, 14)):
+        who, kind = rng.choice(PEOPLE[: rng.randint(1, 3)]), rng.random()
+        if kind < 0.58:
+            steps.append(text(rng.choice(BODIES), who, rng.choice([OURS, OURS, OURS, OTHER])))
+        elif kind < 0.63:
+            steps.append(text(rng.choice(["STOP", "START"]), who))
+        elif kind < 0.7:
+            word, code = rng.choice([("delivered", 0), ("failed", 30003), ("failed", 21610)])
+            steps.append(status(word, who, code))
+        else:
+            steps.append(rng.choice(_SPANS))
+    return steps
+
+
+def _rule(rng: Random, name: str) -> dict[str, Any]:
+    rule: dict[str, Any] = {"name": name, "on": "message.received"}
+    if rng.random() < 0.15:
+        rule["on"] = rng.choice(["message.*", ["message.failed", "message.delivered"]])
+    if rng.random() < 0.4:
+        rule["if"] = rng.choice(_CONDITIONS)
+    for word, odds, draw in _WORDS:
+        if rng.random() < odds:
+            rule[word] = draw(rng)
+    kind = rng.random()
+    if kind < 0.15:
+        rule["once_after"] = rng.choice(["5s", "10s", "30s"])
+        if rng.random() < 0.4:
+            rule["max_wait"] = "31s"
+    elif kind < 0.25:
+        rule |= {"accumulate_within": rng.choice(["10s", "1m"]), "threshold": rng.randint(2, 3)}
+    elif kind < 0.35:
+        rule |= {"unless": rng.choice(_TRIGGERS), "within": rng.choice(["10s", "1m"])}
+    if rng.random() < 0.12:
+        rule["budget"] = {"per_day": rng.randint(1, 3)}
+        rule["do"] = [rng.choice([_notify, _wait])(rng), _reply(rng)]
+    else:
+        rule["do"] = _do(rng, 0)
+    return rule
+
+
+def _do(rng: Random, depth: int) -> list[Any]:
+    kinds = [_reply, _notify, _reply, _send, _wait, _wait_for, _stop, _remember, _choose]
+    steps = [rng.choice(kinds[: 5 if depth else None])(rng) for _ in range(rng.randint(1, 4))]
+    if not depth and rng.random() < 0.6:
+        steps.insert(rng.randint(0, 1), rng.choice([_wait, _wait_for])(rng))
+    return steps
+
+
+def _reply(rng: Random) -> Any:
+    return {"reply": rng.choice(["R", "Hello ${{ event.body }}", "${{ event.body.or_else('E') }}"])}
+
+
+def _notify(rng: Random) -> Any:
+    told = ["${{ string(message_count()) }}", "N ${{ remembered('w') }}"]
+    return {"notify": rng.choice([*told, "${{ string(count('message.received', '1m')) }}"])}
+
+
+def _send(rng: Random) -> Any:
+    return {"send": {"to": rng.choice([*PEOPLE, "${{ event.from }}"]), "body": "S"}}
+
+
+def _wait(rng: Random) -> Any:
+    return {"wait": rng.choice(["5s", "10s", "1m", "1h"])}
+
+
+def _wait_for(rng: Random) -> Any:
+    return {"wait_for": {
+        "on": rng.choice(["message.received", "message.delivered"]),
+        "if": rng.choice(["reply.body in ['x', 'y']", "reply.type != event.type", "true"]),
+        "timeout": rng.choice(["10s", "1m"]), "as": "w",
+        "do": _do(rng, 1), "else": _do(rng, 1),
+    }}  # fmt: skip
+
+
+def _stop(rng: Random) -> Any:
+    return {"stop": rng.choice(["because", {"reason": "enough", "others": True}])}
+
+
+def _remember(rng: Random) -> Any:
+    return {"remember": {"w": "${{ event.body }}"}}
+
+
+def _choose(rng: Random) -> Any:
+    return {"choose": [{"if": rng.choice(_CONDITIONS), "do": _do(rng, 1)}, {"else": _do(rng, 1)}]}
+
+
+_CONDITIONS = (
+    "event.body in ['a', 'b']", "event.body == 'a'", "event.body != 'x'",
+    "message_count() % 2 == 1", "count('message.received', '1m') >= 2", "!replied_within('1m')",
+    "heard_within('1m')", "remembered('w') == ''", "event.body.number() > 1.0",
+)  # fmt: skip
+_TRIGGERS: tuple[Any, ...] = (
+    {"on": "message.received", "if": "reply.body == 'x'"},
+    {"on": "message.received", "if": "reply.body == event.body"},
+    "message.delivered",
+)
+_WORDS: tuple[tuple[str, float, Callable[[Random], Any]], ...] = (
+    ("once_within", 0.2, lambda rng: rng.choice(["5s", "1m", "1h"])),
+    ("mode", 0.75, lambda rng: rng.choice(["single", "restart", "queued", "queued", "parallel"])),
+    ("max", 0.4, lambda rng: rng.randint(1, 3)),
+    ("key", 0.25, lambda rng: rng.choice(["all", "${{ event.body }}"])),
+    ("cancel_on", 0.3, lambda rng: rng.choice(_TRIGGERS)),
+    ("priority", 0.4, lambda rng: rng.randint(-1, 1)),
+    ("backstop", 0.15, lambda rng: True),
+    ("state", 0.12, lambda rng: rng.choice(["shadow", "draft", "draft", "off"])),
+)

@@ -1,0 +1,296 @@
+"""One table of rules and events, through a bench and through the real worker on a stepped clock.
+
+Verdicts, the ends of runs, actions and what the gate says to each must be equal. The stories are
+written by hand or drawn from seeds; `python tests/admission --seeds N` compares any number.
+"""
+
+from datetime import timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from admission.compare import difference
+from admission.node import Loaded
+from admission.stories import OTHER, PEOPLE, Happens, Step, Story, status, story, text
+from ringback.plugins.loader import load_plugins
+from ringback.testing import NOON
+from ringback.testing.assembly import ruleset_of
+
+ANN, BOB, CAT = PEOPLE
+SERVICE = {"MessagingServiceSid": "MG" + "1" * 32}
+CALL = {"CallSid": "CA" + "5" * 32, "From": ANN, "To": "+12025550100", "Direction": "inbound"}
+
+
+def late(minutes: int) -> Happens:
+    """A text that was fetched back so long after it was sent."""
+    sent = format_datetime(NOON - timedelta(minutes=minutes))
+    fields = {**text("a").fields, "Timestamp": sent}
+    return Happens("message", fields, "confirmed", "repair")
+
+
+Told = tuple[str, list[Step], dict[str, Any], str]
+"""Rules, steps, settings, and a piece of what must have come of it, lest the story tell nothing."""
+
+STORIES: dict[str, Told] = {
+    "a queue of three lines": (
+        """
+        - name: q
+          on: message.received
+          mode: queued
+          do: [{reply: one}, {wait: 1h}, {reply: two}]
+        """,
+        [text("a"), text("b"), text("c", BOB), 3600.0, text("d"), 3600.0, 3600.0],
+        {},
+        "'fired'",
+    ),
+    "a queue and its max": (
+        "{name: q, on: message.received, mode: queued, max: 2, do: [{wait: 1m}, {reply: R}]}",
+        [text("a"), text("b"), text("c"), 60.0, text("d"), 120.0],
+        {},
+        "queued: 2 runs are under way, which is its max",
+    ),
+    "a queue in which a stop and a cancellation stand": (
+        """
+        - {name: q, on: message.received, mode: queued, if: event.body != 'no', do: [{wait: 1m},
+           {reply: "${{ event.body }}"}], cancel_on: {on: message.received, if: reply.body == 'no'}}
+        - {name: s, on: message.received, priority: 5, if: event.body == 'b', do: [{stop: enough}]}
+        """,
+        [text("a"), text("b"), text("c"), text("no"), 60.0, text("d"), text("e"), 200.0],
+        {},
+        "cancelled: enough",
+    ),
+    "a burst whose run queues": (
+        """
+        - {name: q, on: message.received, mode: queued, once_after: 5s, do: [{reply: "${{
+           burst.texts.join('+') }}"}, {wait: 1m}, {reply: done}]}
+        """,
+        [text("a"), 5.0, text("b"), text("c"), 60.0, text("d"), 5.0, 65.0, 65.0, 65.0],
+        {},
+        "joined run_2",
+    ),
+    "a burst, once in a while": (
+        """
+        - name: o
+          on: message.received
+          once_after: 5s
+          max_wait: 8s
+          once_within: 1m
+          do: [{reply: "${{ burst.text }}"}]
+        """,
+        [text("a"), 4.0, text("b"), 4.0, text("c"), 60.0, text("d"), 5.0],
+        {},
+        "once_within: fired 8 s before",
+    ),
+    "backstops, single and restart": (
+        """
+        - {name: one, on: message.received, mode: single, if: "event.body == 'a'", do: [{reply: A},
+           {wait_for: {if: reply.body == 'x', timeout: 1m, do: [{reply: X}], else: [{reply: E}]}}]}
+        - {name: two, on: message.received, mode: restart, if: "event.body == 'b'", do: [{wait:
+           20s}, {reply: B}]}
+        - {name: rest, on: message.received, backstop: true, do: [{reply: rest}]}
+        """,
+        [
+            text("a"),
+            text("a"),
+            text("x"),
+            text("x"),
+            text("b"),
+            10.0,
+            text("b"),
+            20.0,
+            text("a"),
+            text("y", BOB),
+            60.0,
+        ],
+        {},
+        "backstop: another rule took it",
+    ),
+    "a restart by the very text that was waited for": (
+        """
+        - {name: r, on: message.received, mode: restart, do: [{reply: asked}, {wait_for: {timeout:
+           1m, do: [{reply: heard}], else: [{reply: none}]}}]}
+        """,
+        [text("a"), text("b"), 60.0],
+        {},
+        "cancelled: restarted by a newer event",
+    ),
+    "what a run began with, in cancel_on": (
+        """
+        - {name: c, on: message.received, do: [{wait: 1m}, {reply: "${{ event.body }}"}],
+           cancel_on: {on: message.received, if: reply.body == event.body + '!'}}
+        """,
+        [text("a"), text("b"), text("a!"), 60.0],
+        {},
+        "cancelled: cancelled by message.received",
+    ),
+    "several people and our two numbers": (
+        """
+        - {name: w, on: message.received, key: all, mode: queued, do: [{reply: begin}, {wait_for: {
+           timeout: 10s, do: [{reply: "${{ reply.body }}"}], else: [{reply: late}]}}]}
+        """,
+        [
+            text("a"),
+            text("b", BOB),
+            text("c", CAT, OTHER),
+            text("d"),
+            5.0,
+            text("e", BOB),
+            10.0,
+            text("f", CAT),
+            10.0,
+            10.0,
+            10.0,
+        ],
+        {},
+        "'fired'",
+    ),
+    "too late to be answered": (
+        "{name: l, on: message.received, do: [{reply: R}]}",
+        [late(14), late(16), text("a")],
+        {},
+        "stale: fetched back 16 min late",
+    ),
+    "consent": (
+        """
+        - {name: a, on: message.received, do: [{reply: R}]}
+        - name: s
+          on: message.received
+          if: event.body == 'b'
+          do: [{send: {to: "${{ event.from }}", body: S, service: SERVICE}}]
+        """,
+        [
+            text("STOP"),
+            9.0,
+            text("a"),
+            text("a", ANN, OTHER),
+            text("START"),
+            9.0,
+            text("c"),
+            status("failed", ANN, 21610),
+            9.0,
+            text("d"),
+            text("b", BOB, OTHER, **SERVICE),
+            9.0,
+            text("STOP", BOB, **SERVICE),
+            9.0,
+            text("b", BOB, OTHER),
+        ],
+        {},
+        "opted out of +12025550100 (error 21610",
+    ),
+    "quiet hours": (
+        """
+        - name: q
+          on: message.received
+          do: [{send: {to: "${{ event.from }}", body: "${{ event.body }}"}}, {reply: R}]
+        """,
+        [text("a"), text("b", BOB), 60.0, text("STOP", BOB), 3600.0, 36_000.0, 36_000.0],
+        {"quiet_hours": "17:00-07:00"},
+        "refused: +442071838751 opted out",
+    ),
+    "budgets of an hour": (
+        "{name: b, on: message.received, do: [{reply: R}]}",
+        [text("a"), text("b", BOB), 5.0, text("c"), text("d", CAT), 3590.0, text("e")],
+        {"total_per_hour": 3},
+        "refused: budget: 3 an hour in all",
+    ),
+    "budgets of a day": (
+        "{name: b, on: message.received, budget: {segments_per_day: 3}, do: [{reply: R}]}",
+        [text("a"), text("b", BOB), 5.0, text("c"), text("d", CAT), 90_000.0, text("e")],
+        {"total_per_day": 4},
+        "refused: budget: 3 segments a day by rule 'b'",
+    ),
+    "a machine": (
+        "{name: m, on: message.received, do: [{reply: 'You said ${{ event.body }}'}]}",
+        [step for number in range(8) for step in (text(f"m{number}"), 2.0)],
+        {},
+        "refused: loop: 5 turns at machine speed",
+    ),
+    "an echo": (
+        "{name: e, on: message.received, do: [{reply: Hello}]}",
+        [text("a"), 2.0, text("hello!"), 60.0, text("Hello"), 60.0, text("hello")],
+        {},
+        "refused: loop: +442071838750 sends our own text back at machine speed",
+    ),
+    "a call": (
+        """
+        - name: menu
+          on: call.received
+          mode: single
+          do: [{gather: {say: Press 1., digits: 1, choices: {"1": [{say: One.}, {send: {to: "${{
+            event.from }}", body: pressed}}]}, else: [{say: None.}]}}, {say: Bye.}]
+        """,
+        [
+            Happens("call", {**CALL, "CallStatus": "ringing"}),
+            2.0,
+            Happens("call/step", {**CALL, "CallStatus": "in-progress", "Digits": "1"}),
+        ],
+        {},
+        "send_message +442071838750 pressed | left",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_story_by_hand(tmp_path: Path, name: str) -> None:
+    rules, steps, settings, piece = STORIES[name]
+    rules = dedent(rules).strip().replace("SERVICE", SERVICE["MessagingServiceSid"])
+    rules = rules if rules.startswith("-") else f"- {rules}"
+    await same(tmp_path, Story(f"rules:\n{rules}\n", tuple(steps), settings), piece=piece)
+
+
+PLUGIN = """
+from ringback import Conversation, rule
+
+
+@rule("message.received", mode="{mode}", cancel_on="message.undelivered")
+async def order(convo: Conversation):
+    what = await convo.ask("What?", timeout="1m")
+    if what is None:
+        convo.tell("Nothing?")
+        return
+    many = await convo.ask("How many?", timeout="1m")
+    convo.tell(f"{{many}} times {{what}}.")
+"""
+
+
+@pytest.mark.parametrize("mode", ["single", "queued", "restart", "parallel"])
+async def test_conversations_of_several_people(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "shop.py").write_text(PLUGIN.format(mode=mode))
+    plugins = load_plugins(tmp_path / "plugins")
+    ruleset, problems = ruleset_of(plugins, tmp_path / "rules")
+    assert problems == []
+    steps: list[Step] = [
+        text("hi"), text("hi", BOB), 5.0, text("tea"), text("2"), 70.0, text("cake", BOB),
+        text("hi", CAT), text("STOP", CAT), 61.0, text("3", BOB), 61.0, 61.0, 61.0,
+    ]  # fmt: skip
+    story = Story("", tuple(steps))
+    await same(tmp_path, story, Loaded(ruleset, plugins), piece="send_message +442071838750 What?")
+
+
+async def test_a_rule_in_quarantine(tmp_path: Path) -> None:
+    rules = "rules:\n- {name: r, on: message.received, do: [{reply: R}]}\n"
+    story = Story(rules, (text("a"),), {}, {"r": "it blocked the worker"})
+    await same(tmp_path, story, piece="quarantined: it blocked the worker")
+
+
+async def same(folder: Path, told: Story, loaded: Loaded | None = None, piece: str = "") -> None:
+    """Both sides make the same of it, and this is in it."""
+    seen = await difference(told, folder, loaded)
+    assert seen.why == ""
+    assert piece in str(seen.node)
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_a_story_from_a_seed(tmp_path: Path, seed: int) -> None:
+    assert (await difference(story(seed), tmp_path)).why == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1200))
+async def test_two_hundred_stories_more(tmp_path: Path, seed: int) -> None:
+    assert (await difference(story(seed), tmp_path)).why == ""

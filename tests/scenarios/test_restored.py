@@ -111,7 +111,9 @@ def test_ten_minutes_are_forgotten_and_no_text_goes_out_twice(
     assert story.ask("select state from incidents where kind = 'held'") == [("resolved",)]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 20))]
+)
 def test_at_any_moment_of_a_stormy_day(begin: Begin, seed: int) -> None:
     """Requests get lost or land late, lists lag, callbacks fail, the worker dies: a copy of any
     moment, put back at any later one, doubles nothing. What is not sent has its reason, such as the

@@ -238,6 +238,11 @@ PAUSING = replace(calm(), pause=1.0)
 DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
 
 
+def slow(*case: Any) -> Any:
+    """A safeguard whose absence takes many stories to show."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("broken", "faults", "kind"),
     [
@@ -249,11 +254,11 @@ DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callb
         (instead(Hooks, "report_pending", nothing), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
         (instead(Evidence, "claim", greedy), SILENT, "false_claim"),
-        (instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
+        slow(instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
         (by_our_clock, SET, "doubled"),
-        (instead(Repairer, "_now", ours), LOST_WEBHOOKS, "lost"),
-        (instead(Actions, "unknown", patient(Actions.unknown)), SET_BACK, "stuck"),
+        slow(instead(Repairer, "_now", ours), LOST_WEBHOOKS, "lost"),
+        slow(instead(Actions, "unknown", patient(Actions.unknown)), SET_BACK, "stuck"),
         (instead(Actions, "sendable", patient(Actions.sendable)), SET_BACK, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
         (instead(JournalGateFacts, "opted_out", lambda *_: ""), STOPPING, "unwanted"),

@@ -32,7 +32,7 @@ def spin(event):
 
 
 class Numbers:
-    """Hands out ranges of requests that nobody else uses."""
+    """Gives out ranges of requests that nobody else uses."""
 
     def __init__(self) -> None:
         self.next = 1
@@ -145,7 +145,7 @@ def main() -> int:
             say("a disk that fills", run(node, numbers, rate, seconds))
             say("the disk is full", run(node, numbers, rate, seconds / 2))
             resize("256m")
-            say("the disk has room again", run(node, numbers, rate, seconds))
+            say("the disk has space again", run(node, numbers, rate, seconds))
             lost += report(node, numbers)
     print(
         f"\np99 beside a spinning plugin / without: {spun.quantile(0.99) / calm.quantile(0.99):.2f}"

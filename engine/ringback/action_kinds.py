@@ -84,13 +84,14 @@ class ActionKind:
     carried out by Twilio. `lifetime` says for how many seconds it stays good.
 
     `whom` is the field that says whom it is for; without one the event may have nobody on the other
-    side. `identity` are the fields and `extra` parameters by which one is told from others, besides
+    side. `identity` are the fields and `extra` parameters that tell one from others, besides
     sender and recipient; what a record does not show, as a template, makes it incomparable.
 
     `done` is the reason that a settled one without an effect has. `at_once`, when it is not empty,
-    says the same of one that is settled as soon as it is planned. `gone` says it of one whose
-    object is no longer there, for which Twilio's refusal counts as done. `step` is the word of rule
-    files that makes one, `trace` its line in `ringback trace`: names of fields in braces.
+    says the same of one that is settled as soon as it is planned. `already_done` says it of one
+    whose object is no longer there, for which Twilio's refusal counts as done. `step` is the
+    word of rule files that makes one, `trace` its line in `ringback trace`: names of fields in
+    braces.
     """
 
     name: str
@@ -102,7 +103,7 @@ class ActionKind:
     identity: tuple[str, ...] = ()
     done: str = "done"
     at_once: str = ""
-    gone: str = ""
+    already_done: str = ""
     step: str = ""
     trace: str = ""
 
@@ -123,10 +124,10 @@ OURS = (
     ),
     ActionKind(
         "end_call", EndCall, "", "calls", LIVE, done="the call is ended",
-        gone="the call had ended already", step="end_call", trace="{call_sid}",
+        already_done="the call had ended already", step="end_call", trace="{call_sid}",
     ),
     ActionKind(
-        "answer_call", AnswerCall, "", "calls", LIVE, done="the call was told what to do",
+        "answer_call", AnswerCall, "", "calls", LIVE, done="the call got its instructions",
         trace="{verbs}",
     ),
     ActionKind(

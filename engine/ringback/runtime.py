@@ -49,12 +49,12 @@ class Runtime:
     """The world as the engine sees it.
 
     `time` is wall time in seconds since the epoch, `monotonic` never goes back and is only good for
-    differences, `dice` draws jitter, `entropy` gives random bits for ids and tags.
+    differences, `rng` draws jitter, `entropy` gives random bits for ids and tags.
     """
 
     time: Callable[[], float] = clock.time
     monotonic: Callable[[], float] = clock.monotonic
-    dice: random.Random = field(default_factory=random.SystemRandom)
+    rng: random.Random = field(default_factory=random.SystemRandom)
     entropy: Callable[[int], int] = lambda bits: int.from_bytes(os.urandom(bits // 8), "big")
 
     def now(self) -> datetime:

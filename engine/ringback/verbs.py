@@ -37,7 +37,7 @@ def twiml(name: str = "", place: str = "attribute", **facts: Any) -> dict[str, A
 
 
 class VoiceVerb:
-    """What a call may be told to do: a frozen dataclass, called as Twilio's element.
+    """An instruction for a call: a frozen dataclass, called as Twilio's element.
 
     `verb` is its word in rule files and in the journal. A `prompt` may stand in a `Gather`; of the
     fields in `either` at least one is needed.
@@ -131,7 +131,7 @@ class Record(VoiceVerb):
 
 @dataclass(frozen=True, slots=True)
 class Dial(VoiceVerb):
-    """Connect the caller to a number, or to the front of a queue or a conference room."""
+    """Connect the caller to a number, or to the front of a queue or a conference."""
 
     verb: ClassVar[str] = "dial"
     number: str = field(default="", metadata=twiml("Number", "noun"))

@@ -152,9 +152,6 @@ TWINS = {
 }
 """Names that modules of packages which import each other share, as ends of one thing."""
 
-UNREAD = ("engine/ringback/store/", "engine/ringback/worker/", "engine/ringback/receiver/")
-"""Packages whose first lines are still being rewritten."""
-
 QUESTION = re.compile(
     r"(What|Whatever|Who|Whom|Whose|When|Where|Which|How|Why|Whether|Does|Is|Are|May|Did|From)\b"
 )
@@ -192,13 +189,13 @@ def test_modules_of_neighbours_have_names_of_their_own() -> None:
 
 
 def test_folders_stay_small() -> None:
-    """No folder of the worker, the rules or the store has more modules than one can survey."""
+    """A folder of the worker or of the rules has at most 12 modules, one of the store 24."""
     sizes: dict[str, int] = {}
     for path in ENGINE.rglob("*.py"):
         if path.name != "__init__.py":
             folder = str(path.parent.relative_to(ENGINE))
             sizes[folder] = sizes.get(folder, 0) + 1
-    limits = {"worker": 12, "rules": 12, "store": 30}
+    limits = {"worker": 12, "rules": 12, "store": 24}
     crowded = {
         folder: size
         for folder, size in sizes.items()
@@ -211,7 +208,7 @@ def test_first_lines_say_what_a_module_is() -> None:
     """The first line of every module is a noun phrase in the field's words."""
     wrong = []
     for path in tracked():
-        if path.suffix != ".py" or str(path.relative_to(ROOT)).startswith(UNREAD):
+        if path.suffix != ".py":
             continue
         doc = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         first, paragraph = doc.partition("\n")[0], doc.partition("\n\n")[0]

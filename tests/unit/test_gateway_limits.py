@@ -256,9 +256,9 @@ def test_retries_are_a_tenth_of_the_successes_and_ten_a_minute(clock: Clock) -> 
 
 
 def test_backoff_is_full_jitter_with_a_cap() -> None:
-    dice = random.Random(7)
+    rng = random.Random(7)
     for failures, top in ((1, 1.0), (2, 2.0), (5, 16.0), (9, 256.0), (10, 300.0), (10_000, 300.0)):
-        draws = sorted(backoff(failures, dice) for _ in range(2000))
+        draws = sorted(backoff(failures, rng) for _ in range(2000))
         assert 0 <= draws[0] < top * 0.02
         assert top * 0.98 < draws[-1] <= top
         assert draws[1000] == pytest.approx(top / 2, rel=0.08)

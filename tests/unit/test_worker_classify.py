@@ -20,7 +20,7 @@ def judged(
     tries: int = 1,
 ) -> Verdict:
     return classify.bad(
-        kind, policy, error, tries=tries, now=NOW, settle_seconds=60.0, dice=random.Random(7)
+        kind, policy, error, tries=tries, now=NOW, settle_seconds=60.0, rng=random.Random(7)
     )
 
 

@@ -1,6 +1,6 @@
 """Limits of one gateway key: rates, circuit breakers and the budget for retries.
 
-State machines on a monotonic clock: nothing here waits, sends or draws dice of its own. The caller
+State machines on a monotonic clock: nothing here waits, sends or draws by itself. The caller
 asks before each attempt (`admit`) and reports after it (`record`).
 """
 
@@ -29,12 +29,12 @@ _TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
 Clock = Callable[[], float]
 
 
-def backoff(failures: int, dice: Random, *, base: float = 1.0, cap: float = BACKOFF_CAP) -> float:
+def backoff(failures: int, rng: Random, *, base: float = 1.0, cap: float = BACKOFF_CAP) -> float:
     """Seconds before the next try after so many failures (from 1): full jitter, doubling.
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    return dice.uniform(0, min(cap, base * 2.0 ** min(failures - 1, 30)))
+    return rng.uniform(0, min(cap, base * 2.0 ** min(failures - 1, 30)))
 
 
 def sender_rate(sender: str) -> float:

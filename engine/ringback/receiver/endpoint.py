@@ -1,4 +1,4 @@
-"""ASGI endpoint of the webhooks: collects a request under limits and hands it to the intake.
+"""ASGI endpoint of the webhooks: collects a request under limits and passes it to the intake.
 
 For any ASGI server and at any mount point. `receiver.protocol` does the same below ASGI, for
 `ringback serve`; what only a protocol can see (slow headers, idle connections) is left to the
@@ -51,7 +51,7 @@ class WebhookEndpoint:
                 intake.counts.add("connections_cut")
                 answer = responses.TIMED_OUT
             else:
-                if body is None:  # the client has gone
+                if body is None:  # the client has left
                     return
                 answer = body if isinstance(body, Answer) else await _take(intake, head, body)
         if answer is not None:
@@ -83,7 +83,7 @@ def _head_of(scope: Scope) -> Head | Answer:
 
 
 async def _body_of(receive: Receive, most: int) -> bytes | Answer | None:
-    """The whole body; a refusal when it is too large, None when the client has gone."""
+    """The whole body; a refusal when it is too large, None when the client has left."""
     body = bytearray()
     while True:
         message: Message = await receive()

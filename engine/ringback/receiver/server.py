@@ -203,7 +203,7 @@ async def _main(serving: Serving, again: Callable[[], Settings]) -> int:
         os._exit(128 + signal.SIGTERM)
 
     def on_hangup() -> None:
-        if terminal and not os.isatty(0):  # the terminal that we were started in has gone
+        if terminal and not os.isatty(0):  # the terminal that we were started in is closed
             serving.stop()
         else:
             node.reload(again)

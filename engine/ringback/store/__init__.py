@@ -1,1 +1,1 @@
-"""Where facts are kept: the log, the journal, and every line of SQL."""
+"""Storage: the log, the journal, and every line of SQL."""

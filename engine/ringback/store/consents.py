@@ -43,7 +43,7 @@ def note(
 ) -> None:
     """Write what is known about a recipient's consent: the last word counts.
 
-    What is told `late`, fetched back or proven afterwards, counts when it is the last by its time.
+    What comes `late`, fetched back or proven afterwards, counts when it is the last by its time.
     Everything else comes in the order in which it was said, whatever a clock that was set says.
     """
     connection.execute(
@@ -58,7 +58,7 @@ def note(
 @dataclass(frozen=True, slots=True)
 class OptOuts:
     """How people left: by a text that came here, some of them with Twilio's own word for it
-    (Advanced Opt-Out); and the pairs of sender and number of whom only a refused send told us."""
+    (Advanced Opt-Out); and the pairs of sender and number of whom only a refused send showed it."""
 
     heard: int
     advanced: int

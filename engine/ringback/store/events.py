@@ -84,7 +84,7 @@ class Events:
 
     async def known_subjects(self, sids: Sequence[str], family: str) -> set[str]:
         """Which of these messages or calls the journal has heard of as received, those among them
-        that it was told to forget."""
+        that it was asked to forget."""
         return await self._database.read(_known_subjects, sids, family)
 
     async def last_received(self) -> str:

@@ -1,4 +1,4 @@
-"""Facts: the past as conditions, texts, plugins and the gate ask for it, at once."""
+"""Facts about the past for conditions and texts, answered from the journal."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from ringback.store.events import event
 from ringback.store.log import LogReader
 from ringback.twilio.error_codes import error_class as class_of
 
-_GONE_OUT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
+_SENT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
 class JournalFacts:
@@ -122,7 +122,7 @@ class JournalGateFacts:
         """When what was sent in a conversation was planned, since then, oldest first."""
         rows = self._connection.execute(
             "select planned_at from actions where conversation = ? and planned_at >= ? "
-            f"and effect <> '' and state in {_GONE_OUT} order by planned_at, id",
+            f"and effect <> '' and state in {_SENT} order by planned_at, id",
             (conversation, iso(since)),
         )
         return [from_iso(row[0]) for row in rows]
@@ -134,7 +134,7 @@ class JournalGateFacts:
         row = self._connection.execute(
             "select count(*) from actions a where conversation = ? and planned_at >= ? "
             "and planned_at < ? and effect <> '' "
-            f"and state in {_GONE_OUT} and exists (select 1 from attempts t "
+            f"and state in {_SENT} and exists (select 1 from attempts t "
             "where t.action_uid = a.uid and coalesce(t.ended_at, t.started_at) >= ?)",
             (conversation, early, moment, moment),
         ).fetchone()
@@ -172,7 +172,7 @@ class JournalGateFacts:
         """Our texts since then, oldest first: when they were planned, and the words."""
         rows = self._connection.execute(
             "select planned_at, params from actions where conversation = ? and planned_at >= ? "
-            f"and effect = 'message' and state in {_GONE_OUT} order by planned_at, id",
+            f"and effect = 'message' and state in {_SENT} order by planned_at, id",
             (conversation, iso(since)),
         )
         return [(from_iso(moment), json.loads(params).get("body", "")) for moment, params in rows]

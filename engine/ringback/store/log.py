@@ -1,4 +1,4 @@
-"""What came in, raw, in order: the append-only log.
+"""Log: what came in, raw, in order, append-only.
 
 Written by the receiver alone, read by everybody. Table `log`: `id, received_at, route, trust,
 source, tag, content_type, body`. It has no secondary index, because one costs a quarter of the

@@ -247,15 +247,15 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
 def _proven(connection: Connection, event: Event, row: Row) -> str:
     """The SID that the action has, after a callback that may carry its tag. A tag is proof, a claim
     from the list was the best guess at its time."""
-    held, told = str(row["remote_sid"]), event.subject_sid
-    if held == told or not event.tag:
-        return held or told
+    held, reported = str(row["remote_sid"]), event.subject_sid
+    if held == reported or not event.tag:
+        return held or reported
     if held and evidence.made_before(connection, row["uid"], event.tag):
         uid = event.uid.replace("evt", "inc", 1)
-        evidence.made_twice(connection, row["uid"], (held, told), uid, event.received_at)
+        evidence.made_twice(connection, row["uid"], (held, reported), uid, event.received_at)
         return held
-    evidence.give_back(connection, told, row["uid"])
-    return told
+    evidence.give_back(connection, reported, row["uid"])
+    return reported
 
 
 def _action_behind(connection: Connection, event: Event) -> Row | None:

@@ -225,7 +225,7 @@ begin
     insert into ends (action_uid, state) values (new.uid, new.state);
 end
 """
-"""What rules listen to is noted with the change itself, whoever makes it: told it may be later."""
+"""What rules listen to is noted with the change itself, whoever makes it. Its event may be late."""
 
 _EFFECT = """
 alter table actions add column effect text not null default '';

@@ -1,4 +1,4 @@
-"""Questions that people ask of the log and the journal: read-only, each one short.
+"""Queries of the log and the journal for people: read-only, each one short.
 
 Every answer is plain data under the names of the columns, ready for a table, for JSON or for a
 template. Nothing here needs a running node, and nothing here can change a file.

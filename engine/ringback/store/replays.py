@@ -1,4 +1,4 @@
-"""Recorded events as replay and backtest take them up, and what was really done for them."""
+"""Actions that were really done, event by event: the other side of a backtest's comparison."""
 
 import json
 from collections.abc import Iterator, Sequence

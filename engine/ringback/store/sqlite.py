@@ -45,7 +45,7 @@ def is_fatal(error: sqlite3.Error) -> bool:
     """Whether the file or the file system failed in a way that does not pass by itself.
 
     After a failed fsync SQLite accepts the next write as if nothing had happened, though the pages
-    may be gone, so a writer must stop by itself. A full disk or a foreign lock does pass.
+    may be lost, so a writer must stop by itself. A full disk or a foreign lock does pass.
     """
     return primary_code(error) in _FATAL
 

@@ -258,7 +258,7 @@ class GroupWriter(Generic[T, R]):
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
         """From the thread: call something on the loop."""
-        with suppress(RuntimeError):  # the loop is gone, and with it everybody who waited
+        with suppress(RuntimeError):  # the loop is closed, and with it everybody who waited
             assert self._loop is not None
             self._loop.call_soon_threadsafe(callback, *values)
 

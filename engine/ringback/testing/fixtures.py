@@ -21,7 +21,7 @@ def bench(pytestconfig: pytest.Config) -> "Bench":
 
 @pytest.fixture(scope="session")
 def twilio_box_process() -> "Iterator[TwilioBox]":
-    """One simulated Twilio for the whole run of pytest; `twilio_box` hands it out afresh."""
+    """One simulated Twilio for the whole run of pytest; `twilio_box` gives it out afresh."""
     from ringback.testing.twilio_box import running_box
 
     with running_box() as box:

@@ -1,4 +1,4 @@
-"""The spine: match, run, send, and the loop that drives them.
+"""Engine of the worker: match, run, send, and the loop that drives them.
 
 The three stages are joined by what is committed, not by what is in memory: after a restart each
 one finds in the journal what the last commit left for it.
@@ -218,7 +218,7 @@ class Engine:
         await self.sender.refill()
 
     async def blame(self, held: Sequence[UserCall], ended: str) -> None:
-        """Judge the runs that the last worker had on its hands, by how it ended.
+        """Judge the runs that the last worker was at work on, by how it ended.
 
         When the supervisor killed it, what was past its limit then had blocked it, and has failed.
         When it ended by itself, each is suspect and gets a strike, and its run is tried again.
@@ -342,7 +342,7 @@ class Engine:
             await self.schedules.step()
             await self.hooks.report_pending(self.wake)
             await self.sender.refill()
-            # What was due is in the sender's hands now; only what comes later is waited for.
+            # What was due is in the sender's queue now; only what comes later is waited for.
             await self._until(
                 self._clock, await self.journal.runs.next_due(),
                 await self.journal.actions.next_due(now), await self.schedules.next_due(),

@@ -75,7 +75,7 @@ def _after(verb: Element, page: Page, result: str, sid: str, waited: int) -> Out
 
 
 def _send(verb: Element, page: Page, result: str, sid: str, waited: int) -> Program[None]:
-    """The action request whose reply is not run: the leg has gone elsewhere already."""
+    """The action request whose reply is not run: the leg is elsewhere already."""
     if verb.given("action"):
         yield from page.farewell(verb, "enqueue", params.left_queue(result, sid, waited))
 

@@ -1,4 +1,4 @@
-"""How is a person forgotten? Everything that came from a number or went to it leaves both files.
+"""Erasure of a person: everything that came from a number or went to it leaves both files.
 
 The node must stand still for that: whoever erases holds both of its locks. Twilio still has it all
 in its lists, from which the next start fetches back what it does not know. So the SIDs of the last
@@ -91,9 +91,9 @@ def _from_log(connection: Connection, number: str, sids: dict[str, str]) -> int:
         if not page:
             return erased
         last = page[-1][0]
-        gone = [row[0] for row in page if _about(LogRow._make(row), number, sids)]
-        erased += len(gone)
-        for row_id in gone:
+        removed = [row[0] for row in page if _about(LogRow._make(row), number, sids)]
+        erased += len(removed)
+        for row_id in removed:
             if row_id == newest:  # it stays as an empty row, so that ids never begin again
                 connection.execute("update log set body = x'' where id = ?", (row_id,))
             else:

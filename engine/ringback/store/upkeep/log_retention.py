@@ -17,9 +17,9 @@ CONTENT_FIELDS = frozenset(
         "json", "headers", "media", "payload",
     }
 )  # fmt: skip
-"""Names, in small letters, under which webhooks and wishes carry what people said."""
+"""Names, in small letters, under which webhooks and actions carry what people said."""
 BLANKED = "; blanked"
-"""Marks the content type of a log row whose texts are gone."""
+"""Marks the content type of a log row whose texts are removed."""
 
 
 def first_since(connection: Connection, table: str, column: str, moment: str) -> int:

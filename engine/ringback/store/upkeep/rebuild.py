@@ -1,4 +1,4 @@
-"""How does the journal come back from the log? Every request is read again, no rule is run.
+"""Rebuild of the journal from the log: every request is read again, no rule is run.
 
 What the log cannot know (what was sent, what became of it, what rules decided) is taken from the
 old journal as far as it can still be read. The old file is put aside, never deleted.

@@ -90,11 +90,11 @@ class Gatekeeper:
         self._loops.learn(event)
 
     def _addressed(self, action: Asked) -> Addressed | None:
-        wish = action.action
-        if not is_outgoing(wish):
+        asked = action.action
+        if not is_outgoing(asked):
             return None
-        replies = is_message(wish) and bool(wish.in_reply_to)
-        return Addressed(sender_of(wish, self._settings.sender), wish.to, replies)
+        replies = is_message(asked) and bool(asked.in_reply_to)
+        return Addressed(sender_of(asked, self._settings.sender), asked.to, replies)
 
     def _consent(self, addressed: Addressed, facts: GateFacts) -> str:
         out = facts.opted_out(addressed.sender, addressed.recipient)

@@ -11,11 +11,11 @@ from ringback.actions import Action
 
 
 class Asked(Protocol):
-    """An action that is about to leave: who wished for it, after which event, and to whom."""
+    """An action that is about to leave: who asked for it, after which event, and to whom."""
 
     @property
     def rule(self) -> str:
-        """The rule or hook that wished for it."""
+        """The rule or hook that asked for it."""
 
     @property
     def event_uid(self) -> str:

@@ -80,11 +80,11 @@ class Loops:
         echoes = 0
         for at, body in heard:
             said = plain(body)
-            gone = [when for when, text in ours if text == said and when <= at + COARSE]
-            if not said or not gone:
+            earlier = [when for when, text in ours if text == said and when <= at + COARSE]
+            if not said or not earlier:
                 break
             echoes += 1
-            if at - gone[-1] < FAST and echoes == 1:
+            if at - earlier[-1] < FAST and echoes == 1:
                 return f"loop: {recipient} sends our own text back at machine speed"
         if echoes == 2:
             return f"loop: {recipient} sends our own texts back, twice in a row"

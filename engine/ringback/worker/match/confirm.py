@@ -1,4 +1,4 @@
-"""How is a webhook proven when no auth token is known? By reading its resource back.
+"""Confirmation of a webhook without an auth token, by reading its resource back.
 
 A request to the secret path only claims. The gateway must know the SID, in our account, with the
 same addresses, text and direction, and young enough; then the event is `confirmed` and the rules
@@ -48,10 +48,10 @@ class Confirmer:
         self._more = False
         self._refilling: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._free = asyncio.Semaphore(AT_ONCE)
 
     def look(self, event: Event) -> None:
-        """Find out about a claimed event, in the background, as soon as there is room for it."""
+        """Find out about a claimed event, in the background, as soon as there is a free place."""
         if event.uid in self._tasks:
             return
         if len(self._tasks) >= AT_HAND:
@@ -118,7 +118,7 @@ class Confirmer:
         pause = AGAIN_SECONDS
         while True:
             try:
-                async with self._room:
+                async with self._free:
                     return await self._difference(event)
             except (NotFound, BadRequest):
                 raise

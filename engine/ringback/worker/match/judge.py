@@ -81,7 +81,7 @@ class BatchUnderWay:
         self._firings: dict[tuple[str, str], datetime] = {}
         self._runs: dict[tuple[str, str], list[str]] = {}
         self._collecting: dict[tuple[str, str], str] = {}
-        self._gone: set[str] = set()
+        self._ended: set[str] = set()
 
     def started(self, start: Start, uid: str, event: Event) -> None:
         """A run of the batch; it counts from now on."""
@@ -96,7 +96,7 @@ class BatchUnderWay:
 
     def ended(self, uid: str) -> None:
         """A run that an event of the batch has cancelled."""
-        self._gone.add(uid)
+        self._ended.add(uid)
 
     def last_firing(self, rule: str, key: str) -> datetime | None:
         """When the event came that this rule last started a run of this key for."""
@@ -111,14 +111,14 @@ class BatchUnderWay:
         found = self._runs.get((rule, key))
         if found is None:
             found = self._runs[rule, key] = self._session.under_way(rule, key)
-        return [uid for uid in found if uid not in self._gone] if self._gone else found
+        return [uid for uid in found if uid not in self._ended] if self._ended else found
 
     def collecting(self, rule: str, key: str) -> str:
         """The newest run that still collects events of this key; empty when there is none."""
         uid = self._collecting.get((rule, key))
         if uid is None:
             uid = self._collecting[rule, key] = self._session.collecting(rule, key)
-        return "" if uid in self._gone else uid
+        return "" if uid in self._ended else uid
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends."""

@@ -189,7 +189,7 @@ class Matcher:
 
 def _tagged(event: Event, depths: dict[str, int]) -> Event:
     """An event that carries a tag of ours: how deep it stands, and proven by it. Nobody but Twilio
-    was told the tag."""
+    got the tag."""
     if event.tag not in depths:
         return event
     trust = "confirmed" if event.trust == "claimed" else event.trust

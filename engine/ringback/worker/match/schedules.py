@@ -1,4 +1,4 @@
-"""When do rules with a schedule start? Each has a timer in the journal, so a restart forgets none.
+"""Schedules of rules. Each has a timer in the journal, so a restart forgets none.
 
 A time that passed while the node was down is made up for once, not once for each time missed.
 """
@@ -30,7 +30,7 @@ class Schedules:
         return await self._journal.timers.next_due()
 
     async def step(self) -> None:
-        """Set timers for new schedules, drop those of gone ones, fire what is due."""
+        """Set timers for new schedules, drop those of deleted ones, fire what is due."""
         known = await self._journal.timers.of_kind(KIND)
         wanted = {
             f"{KIND}:{rule.name}": rule

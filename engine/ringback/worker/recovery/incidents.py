@@ -1,4 +1,4 @@
-"""What is wrong right now? One open incident for each matter, however often it shows itself."""
+"""Incidents: one is open for each matter, however often it shows itself."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Repair: fetch back what Twilio told nobody, because nobody was there to listen.
+"""Repair: messages and calls whose webhooks were missed are fetched back.
 
 Twilio does not bring a refused webhook again (https://www.twilio.com/docs/usage/webhooks). So after
 a start and on a clock the lists of messages and calls are read back to the last thing known, and

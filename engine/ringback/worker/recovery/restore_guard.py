@@ -3,8 +3,8 @@
 A journal that was put back from a copy does not know what was sent since, so nothing is sent until
 Twilio's lists have said it.
 Everything else goes on: webhooks are recorded, what the copy has missed is fetched back, rules run.
-What they wish, and what the copy still had to send, is looked for at Twilio three times. What is
-found is claimed, what is not may be sent, what cannot be told is parked for a person.
+What they ask for, and what the copy still had to send, is looked for at Twilio three times. What is
+found is claimed, what is not may be sent, what cannot be decided is parked for a person.
 """
 
 import asyncio
@@ -129,8 +129,8 @@ class RestoreGuard:
             replaced = beside is not None and (not fresh or self._log.last_id() > 0)
             return "is not the one that was here before" if replaced else ""
         if beside is None:
-            gone = f"was put here from elsewhere: it comes without its {restore.FILE}"
-            return gone if noted.number > 1 else ""
+            moved = f"was put here from elsewhere: it comes without its {restore.FILE}"
+            return moved if noted.number > 1 else ""
         if beside.journal != noted.journal:
             return "is not the one that was here before"
         if beside.number > noted.number:
@@ -145,7 +145,7 @@ class RestoreGuard:
         while True:
             scale = self._settings.settle_seconds / 60.0
             if self.held:
-                await asyncio.sleep(self._runtime.dice.uniform(*NEXT_LOOK) * scale)
+                await asyncio.sleep(self._runtime.rng.uniform(*NEXT_LOOK) * scale)
             else:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(BEAT_SECONDS):
@@ -183,10 +183,10 @@ class RestoreGuard:
         lots: dict[tuple[str, str], list[StoredAction]] = {}
         for action in found:
             lots.setdefault((action.kind, action.conversation), []).append(action)
-        room = asyncio.Semaphore(SIDE_BY_SIDE)
+        limit = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(lot: list[StoredAction], held: Held) -> None:
-            async with room:
+            async with limit:
                 await self._look(lot, held)
 
         await asyncio.gather(*(one(lot, self.held) for lot in lots.values()))

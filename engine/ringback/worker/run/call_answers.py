@@ -1,4 +1,4 @@
-"""Which calls are waiting for TwiML right now, and when they stop waiting.
+"""Calls that wait for TwiML right now, and when they stop waiting.
 
 The receiver asks and keeps a deadline; when it gives up it says so, and what a rule says later
 becomes an update of the live call instead.

@@ -38,8 +38,8 @@ class Steps:
     def _url(self, nonce: str) -> str:
         settings = self._settings
         secret = "" if settings.auth_tokens else settings.hook_secret
-        room = f"/twilio/~{secret}" if secret else "/twilio"
-        return f"{settings.public_url}{room}/call/step/{nonce}"
+        prefix = f"/twilio/~{secret}" if secret else "/twilio"
+        return f"{settings.public_url}{prefix}/call/step/{nonce}"
 
 
 def _with_urls(action: Any, url: str, leads: Callable[[str], bool]) -> Action:

@@ -49,7 +49,7 @@ class _Call:
 
 
 class Handlers:
-    """The threads in which user code runs. `on_poisoned` is told when only a restart helps."""
+    """The threads in which user code runs. `on_poisoned` is called when only a restart helps."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ _HERE = __file__
 def _burnt(thread: threading.Thread) -> float:
     """The processor seconds that a thread has used so far; 0 where the system does not tell."""
     try:
-        told = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text()
+        shown = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text()
     except OSError:
         return 0.0
-    return int(told.split()[0]) / 1e9
+    return int(shown.split()[0]) / 1e9

@@ -1,7 +1,7 @@
-"""How plugins watch: `on_event` after an event is recorded, `on_settled` at the end of an action.
+"""Hooks of plugins: `on_event` after an event is recorded, `on_settled` at the end of an action.
 
 A hook is an observer. It is called in batches, one plugin at a time, behind the same limits as a
-rule, and it never holds up matching: what it wishes is planned under a run of its own. It is not
+rule, and it never holds up matching: what it asks for is planned under a run of its own. It is not
 called again after a crash; what must not be missed belongs into a rule.
 """
 
@@ -146,12 +146,12 @@ class Hooks:
             log.error("the end of %s could not be recorded: %s", uid, error)
 
     def _feed(self, watcher: Watcher, subjects: Sequence[Subject]) -> None:
-        room = QUEUE - len(watcher.queue)
-        if len(subjects) > room:
-            watcher.missed += len(subjects) - room
+        free = QUEUE - len(watcher.queue)
+        if len(subjects) > free:
+            watcher.missed += len(subjects) - free
             log.error("plugin %s: %s misses events, it is too slow", watcher.plugin.name,
                       watcher.name)  # fmt: skip
-        watcher.queue.extend(subjects[:room])
+        watcher.queue.extend(subjects[:free])
         if watcher.queue and (watcher.task is None or watcher.task.done()):
             watcher.task = asyncio.ensure_future(self._drain(watcher))
 
@@ -180,7 +180,7 @@ class Hooks:
     def _watch(
         self, watcher: Watcher, batch: Sequence[Subject]
     ) -> tuple[list[tuple[Subject, tuple[Action, ...]]], list[str]]:
-        """In the handlers' thread: call the hook for each subject; what it wishes, and what it
+        """In the handlers' thread: call the hook for each subject; what it asks for, and what it
         raised. One that raises does not keep the others from it."""
         found, faults = [], []
         context = self._context(watcher.plugin)

@@ -1,4 +1,4 @@
-"""In which order is work done? One thing at a time per key, different keys side by side."""
+"""Keyed queue: one piece of work at a time per key, different keys side by side."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ class KeyedQueue:
 
     def put(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` after everything that was put under the same key before."""
-        lane = self._queues.get(key)
-        if lane is not None:
-            lane.append(work)
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.append(work)
             return
         self._queues[key] = deque([work])
         task = asyncio.ensure_future(self._drive(key))
@@ -37,11 +37,11 @@ class KeyedQueue:
             await asyncio.wait(list(self._tasks))
 
     async def _drive(self, key: str) -> None:
-        lane = self._queues[key]
+        queue = self._queues[key]
         try:
-            while lane:
+            while queue:
                 try:
-                    await lane.popleft()()
+                    await queue.popleft()()
                 except RingbackError as error:
                     log.error("%s: %s", key, error)
                 except Exception:  # a fault of our own must not end what waits behind it

@@ -2,7 +2,7 @@
 
 The runs of one event start together when their priority is the same; the next lower priority waits
 for them, because one of them may say stop. Each run ends in one transaction that holds its state
-and the actions it wishes. Nothing is performed here.
+and the actions it asks for. Nothing is performed here.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Ready:
 
 
 class Runner:
-    """Starts runs, calls rules in isolation, writes down what they wish."""
+    """Starts runs, calls rules in isolation, writes down what they ask for."""
 
     def __init__(
         self,

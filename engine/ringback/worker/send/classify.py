@@ -55,7 +55,7 @@ def bad(
     tries: int,
     now: datetime,
     settle_seconds: float,
-    dice: random.Random,
+    rng: random.Random,
 ) -> Verdict:
     """The verdict on a request that did not end in a good answer. `tries` counts this one."""
     known = Verdict(
@@ -75,19 +75,19 @@ def bad(
         )  # fmt: skip
 
     if isinstance(error, RateLimited):
-        wait = error.retry_after if error.retry_after is not None else backoff(tries + 1, dice)
+        wait = error.retry_after if error.retry_after is not None else backoff(tries + 1, rng)
         return again("throttled", min(max(wait, 0.0), BACKOFF_CAP), spent=False)
     if isinstance(error, Unauthorized | NoConnection):
         return again("refused", CONFIG_RETRY_SECONDS, spent=False)
-    gone = kind_named(kind).gone
-    if gone and _gone(error):
-        return replace(known, result="accepted", state="settled", reason=gone)
+    already_done = kind_named(kind).already_done
+    if already_done and _is_missing(error):
+        return replace(known, result="accepted", state="settled", reason=already_done)
     if isinstance(error, BadRequest | NotFound):
         return replace(known, result="rejected", state="failed", reason=_refusal(error))
     if not error.wrote:
-        return again("not_sent", backoff(tries + 1, dice))
+        return again("not_sent", backoff(tries + 1, rng))
     if policy == "natural":
-        return again("failed", backoff(tries + 1, dice))
+        return again("failed", backoff(tries + 1, rng))
     if policy == "fast":
         settle_seconds *= FAST_SHARE
     return replace(
@@ -106,7 +106,7 @@ def broken(kind: str, error: Exception, now: datetime, settle_seconds: float) ->
     return Verdict("unknown", "unknown", reason, detail=reason, due_at=due)
 
 
-def _gone(error: GatewayError) -> bool:
+def _is_missing(error: GatewayError) -> bool:
     return isinstance(error, NotFound) or error.code == _CALL_NOT_IN_PROGRESS
 
 

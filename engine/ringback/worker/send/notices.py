@@ -1,4 +1,4 @@
-"""How are people and machines told? By a channel, or by a request to an address that they gave."""
+"""Notices to people and machines: by a channel, or by a request to an address that a rule names."""
 
 import json
 import logging
@@ -30,29 +30,29 @@ class Notices:
         self._going_out = going_out
         self._given: dict[str, datetime] = {}
 
-    async def give(self, wish: Notify | HttpRequest, event_uid: str) -> str:
+    async def give(self, notice: Notify | HttpRequest, event_uid: str) -> str:
         """Carry out one notice or web request; what became of it, in words."""
-        if isinstance(wish, HttpRequest):
+        if isinstance(notice, HttpRequest):
             if not self._going_out:
-                return _shown(f"{wish.method} {wish.url}")
-            await self._request(wish)
+                return _shown(f"{notice.method} {notice.url}")
+            await self._request(notice)
             return "requested"
-        joined = self._joined(wish)
+        joined = self._joined(notice)
         if joined is not None:
             return f"joined the notice of {joined:%H:%M:%S} about the same matter"
-        told = "told"
-        if self._going_out or wish.via == "log":
-            await self._channels.give(wish, event_uid)
+        outcome = "sent"
+        if self._going_out or notice.via == "log":
+            await self._channels.give(notice, event_uid)
         else:
-            self._channels.require(wish.via)
-            told = _shown(f"{wish.severity} notice via {wish.via}: {wish.text}")
-        if wish.key:
-            self._remember(f"{wish.via}:{wish.key}")
-        return told
+            self._channels.require(notice.via)
+            outcome = _shown(f"{notice.severity} notice via {notice.via}: {notice.text}")
+        if notice.key:
+            self._remember(f"{notice.via}:{notice.key}")
+        return outcome
 
-    def _joined(self, wish: Notify) -> datetime | None:
-        """When the matter of this notice was last told, if that is not long ago."""
-        given = self._given.get(f"{wish.via}:{wish.key}") if wish.key else None
+    def _joined(self, notice: Notify) -> datetime | None:
+        """When the matter of this notice was last reported, if that is not long ago."""
+        given = self._given.get(f"{notice.via}:{notice.key}") if notice.key else None
         fresh = given is not None and self._runtime.now() - given < JOIN_WITHIN
         return given if fresh else None
 
@@ -61,12 +61,12 @@ class Notices:
             self._given.pop(next(iter(self._given)))
         self._given[key] = self._runtime.now()
 
-    async def _request(self, wish: HttpRequest) -> None:
-        body = b"" if wish.json is None else json.dumps(wish.json).encode()
-        headers: Mapping[str, str] = wish.headers
+    async def _request(self, notice: HttpRequest) -> None:
+        body = b"" if notice.json is None else json.dumps(notice.json).encode()
+        headers: Mapping[str, str] = notice.headers
         if body:
-            headers = {"Content-Type": "application/json", **wish.headers}
-        await self._outbound.request(wish.method, wish.url, body=body, headers=headers)
+            headers = {"Content-Type": "application/json", **notice.headers}
+        await self._outbound.request(notice.method, notice.url, body=body, headers=headers)
 
 
 def _shown(what: str) -> str:

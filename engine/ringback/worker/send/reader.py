@@ -1,4 +1,4 @@
-"""Reads from the gateway that leave room for the worker's own sends."""
+"""Reads from the gateway, at a rate that leaves enough for the worker's own sends."""
 
 import asyncio
 

@@ -126,13 +126,13 @@ class Sender:
     def _pump(self) -> None:
         while self._ready and len(self._tasks) < CONCURRENCY and not self._held():
             action = self._ready.popleft()
-            lane = action.conversation
-            if lane and lane in self._queue:
-                self._queue[lane].append(action)
+            key = action.conversation
+            if key and key in self._queue:
+                self._queue[key].append(action)
                 continue
-            if lane:
-                self._queue[lane] = deque()
-            self._start(self._drive(action, lane))
+            if key:
+                self._queue[key] = deque()
+            self._start(self._drive(action, key))
         if self._more and not self._known and not self._held():
             self._more = False
             self._start(self._take_more())
@@ -155,7 +155,7 @@ class Sender:
         self._tasks.discard(task)
         self._pump()
 
-    async def _drive(self, action: StoredAction, lane: str) -> None:
+    async def _drive(self, action: StoredAction, key: str) -> None:
         current: StoredAction | None = action
         while current is not None:
             try:
@@ -166,9 +166,9 @@ class Sender:
                 log.exception("action %s: this should not happen", current.uid)
             finally:
                 self._known.discard(current.uid)
-            queue = self._queue.get(lane) if lane else None
+            queue = self._queue.get(key) if key else None
             current = queue.popleft() if queue and not self._held() else None
-        self._ready.extendleft(reversed(self._queue.pop(lane, ())))
+        self._ready.extendleft(reversed(self._queue.pop(key, ())))
 
     async def _send(self, action: StoredAction) -> None:
         if known_kind(action.kind) is None:
@@ -220,11 +220,11 @@ class Sender:
         kind = kind_named(action.kind)
         if not kind.resource:
             return None
-        wish = action.action
+        wanted = action.action
         sender, size = "", 1
-        if is_message(wish):
-            sender = sender_of(wish, self._settings.sender)
-            size = segments.count(wish.body)
+        if is_message(wanted):
+            sender = sender_of(wanted, self._settings.sender)
+            size = segments.count(wanted.body)
         where = path(self._settings.account_sid, kind.resource.title())
         request = Request("POST", where, (), kind.resource, kind.sid_prefixes)
         while True:
@@ -250,17 +250,17 @@ class Sender:
                     await self.refill()
 
     async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
-        wish = action.action
+        wanted = action.action
         now = self._runtime.now()
         late = self._runtime.monotonic() - opened > GUARD_SECONDS
         if late or self._held():
             why = "the process stood still" if late else "sending was stopped before it left"
             return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
         try:
-            if isinstance(wish, Notify | HttpRequest):
-                told = await self._notice(wish, action.event_uid)
-                return Verdict("accepted", "settled", told)
-            return await self._perform(action, wish, tag)
+            if isinstance(wanted, Notify | HttpRequest):
+                outcome = await self._notice(wanted, action.event_uid)
+                return Verdict("accepted", "settled", outcome)
+            return await self._perform(action, wanted, tag)
         except GatewayError as error:
             return classify.bad(
                 action.kind,
@@ -269,7 +269,7 @@ class Sender:
                 tries=action.tries + 1,
                 now=now,
                 settle_seconds=self._settings.settle_seconds,
-                dice=self._runtime.dice,
+                rng=self._runtime.rng,
             )
         except ConfigError as error:
             due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))
@@ -280,14 +280,14 @@ class Sender:
             log.exception("action %s: this should not happen", action.uid)
             return classify.broken(action.kind, error, now, self._settings.settle_seconds)
 
-    async def _perform(self, action: StoredAction, wish: Action, tag: str) -> Verdict:
+    async def _perform(self, action: StoredAction, wanted: Action, tag: str) -> Verdict:
         if self._gateway is None:
             raise UsageError("no gateway is configured: set MATON_API_KEY or TWILIO_AUTH_TOKEN")
         left = 0
         if action.send_by:
             left = int((from_iso(action.send_by) - self._runtime.now()).total_seconds())
         request = request_for(
-            wish,
+            wanted,
             account_sid=self._settings.account_sid,
             default_sender=self._settings.sender,
             callback_url=self._callback(action.effect, tag),
@@ -309,8 +309,8 @@ class Sender:
             return ""
         settings = self._settings
         secret = "" if settings.auth_tokens else settings.hook_secret
-        room = f"/twilio/~{secret}" if secret else "/twilio"
-        return f"{settings.public_url}{room}/{effect}/status/{tag}{OVERRIDES}"
+        prefix = f"/twilio/~{secret}" if secret else "/twilio"
+        return f"{settings.public_url}{prefix}/{effect}/status/{tag}{OVERRIDES}"
 
     def _expired(self, action: StoredAction) -> bool:
         return bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
@@ -318,8 +318,8 @@ class Sender:
     def _wanted(self, action: StoredAction, until: str) -> str | None:
         """What quiet hours hold back is as welcome in the morning as it was in the evening, unless
         its author said for how long it is good."""
-        wish = action.action
-        if not is_outgoing(wish) or wish.send_by:
+        wanted = action.action
+        if not is_outgoing(wanted) or wanted.send_by:
             return None
         return iso(from_iso(until) + timedelta(seconds=kind_named(action.kind).lifetime))
 

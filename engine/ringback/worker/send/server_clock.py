@@ -1,7 +1,7 @@
-"""What time is it at Twilio? Our own wall clock may be wrong, and may be set while we work.
+"""Twilio's clock. Our own wall clock may be wrong, and may be set while we work.
 
 What was sent is found again by when Twilio says that it made the record. So the moments that are
-held against its records are told in its time: the `Date` of its last answer, carried on by a clock
+held against its records are in its time: the `Date` of its last answer, carried on by a clock
 that nobody can set. While the two walls agree, ours is used. What was heard outlives the process.
 """
 
@@ -35,7 +35,7 @@ class ServerClock:
 
     @property
     def heard(self) -> bool:
-        """Whether an answer has told the time yet."""
+        """Whether an answer has shown the time yet."""
         return self._said is not None
 
     def restore(self, noted: str) -> None:
@@ -107,7 +107,7 @@ class ServerClock:
 @cache
 def _machine_start() -> str:
     """Which start of the machine this is; its uptime means nothing to another one. Empty where the
-    system does not say: then two are told apart by an uptime that went back."""
+    system does not say: then two are distinguished by an uptime that went back."""
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return ""

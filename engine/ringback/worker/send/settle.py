@@ -75,10 +75,10 @@ class Settler:
         now = self._runtime.now()
         far = iso(now + timedelta(seconds=max(60.0, self._settings.settle_seconds) + 1))
         due = await self._journal.actions.unknown(iso(now), BATCH, far=far)
-        room = asyncio.Semaphore(SIDE_BY_SIDE)
+        limit = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(action: StoredAction) -> None:
-            async with room:
+            async with limit:
                 try:
                     await self._settle(action)
                 except RingbackError as error:
@@ -122,14 +122,14 @@ class Settler:
         else:
             await self._decide(action, resends)
 
-    async def listed(self, wish: Action) -> list[Mapping[str, Any]]:
+    async def listed(self, action: Action) -> list[Mapping[str, Any]]:
         """The newest records to this recipient from this sender, in whatever state. Raises
         GatewayError."""
-        assert is_outgoing(wish)
-        resource = EFFECTS[kind_named(wish.kind).effect].resource
-        query = [("To", wish.to), ("PageSize", str(PAGE_SIZE))]
-        sender = wish.sender or self._settings.sender
-        if sender and not (is_message(wish) and self._service(wish)):
+        assert is_outgoing(action)
+        resource = EFFECTS[kind_named(action.kind).effect].resource
+        query = [("To", action.to), ("PageSize", str(PAGE_SIZE))]
+        sender = action.sender or self._settings.sender
+        if sender and not (is_message(action) and self._service(action)):
             query.append(("From", sender))
         request = Request(
             "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
@@ -142,7 +142,7 @@ class Settler:
 
     async def matching(
         self,
-        wish: Action,
+        action: Action,
         records: list[Mapping[str, Any]],
         spans: Sequence[tuple[datetime, datetime]],
     ) -> list[Mapping[str, Any] | None]:
@@ -158,17 +158,17 @@ class Settler:
         for record in await self._unclaimed(near):
             if record.get("direction") not in (None, "", "outbound-api"):
                 continue
-            if is_message(wish):
+            if is_message(action):
                 # Its sender may not be chosen yet; that of another service may be our number.
-                if str(record.get("messaging_service_sid") or "") != self._service(wish):
+                if str(record.get("messaging_service_sid") or "") != self._service(action):
                     continue
                 body = record.get("body")
-                if (wish.body and not body) or _unshown(wish):
+                if (action.body and not body) or _unshown(action):
                     found.append(None)
                     continue
-                if comparable(str(body or "")) != comparable(wish.body):
+                if comparable(str(body or "")) != comparable(action.body):
                     continue
-                if str(record.get("num_media") or "0") != str(len(wish.media)):
+                if str(record.get("num_media") or "0") != str(len(action.media)):
                     continue
             found.append(record)
         return found
@@ -198,9 +198,9 @@ class Settler:
         if state in ("settled", "failed"):
             self._on_end(action.uid, state)
 
-    def _service(self, wish: OutgoingMessage) -> str:
+    def _service(self, action: OutgoingMessage) -> str:
         """The messaging service that the text goes through; it may be the default sender."""
-        sender = sender_of(wish, self._settings.sender)
+        sender = sender_of(action, self._settings.sender)
         return sender if is_sid(sender, "MG") else ""
 
     def _patience(self, action: StoredAction, polls: int) -> timedelta:
@@ -212,7 +212,7 @@ class Settler:
 
     async def _later(self, action: StoredAction, reason: str, *, looked: bool) -> None:
         scale = self._settings.settle_seconds / 60.0
-        seconds = self._runtime.dice.uniform(*NEXT_LOOK) * scale
+        seconds = self._runtime.rng.uniform(*NEXT_LOOK) * scale
         due = iso(self._runtime.now() + timedelta(seconds=seconds))
         await self._journal.evidence.postpone(action.uid, due, reason, looked=looked)
         self._on_due(due)
@@ -239,11 +239,11 @@ class Settler:
             self._on_end(action.uid, "unknown")
 
 
-def _unshown(wish: OutgoingMessage) -> bool:
+def _unshown(action: OutgoingMessage) -> bool:
     """Whether Twilio writes the text, from a template or with other links: the record's is another
     than ours."""
-    hidden = (name for name in kind_named(wish.kind).identity if name not in _SHOWN)
-    return "ShortenUrls" in wish.extra or any(telling(wish, name) for name in hidden)
+    hidden = (name for name in kind_named(action.kind).identity if name not in _SHOWN)
+    return "ShortenUrls" in action.extra or any(telling(action, name) for name in hidden)
 
 
 def created_at(record: Mapping[str, Any]) -> datetime | None:

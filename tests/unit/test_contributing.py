@@ -53,6 +53,7 @@ def recipes() -> dict[str, Recipe]:
         named = [
             m for item in items for m in re.findall(r"(?:^|here |\. )`([\w./]+/[\w.]+)`", item)
         ]
+        assert name not in found, f"two recipes: {name}"
         found[name] = Recipe(frozenset(named), hunks(diff))
     return found
 

@@ -70,6 +70,7 @@ class Intake:
         self._pause = FIRST_PAUSE
         self._moment = 0
         self._stamp = ""
+        self._mount_checked = False
 
     def reload(self, settings: Settings) -> None:
         """Judge by these settings from the next request on."""
@@ -227,6 +228,8 @@ class Intake:
                 if head.query:
                     url += "?" + head.query.decode("latin-1")
                 if self._verifier.verify(url, fields, body, signature, settings, account):
+                    if head.mount:
+                        self._check_mount(head.mount.decode("latin-1"))
                     return "simulated" if self._simulated else "signed"
             return ""
         if head.target.secret is not None:
@@ -234,15 +237,32 @@ class Intake:
         return "simulated" if self._simulated else ""
 
     def _bases(self, head: Head) -> list[str]:
-        """The addresses that Twilio may have called: the configured one, and the forwarded one when
-        it comes from a proxy that is trusted by name."""
+        """The addresses that Twilio may have called: the configured one, with the mount point when
+        that does not end with it, and the forwarded one when it comes from a proxy that is trusted
+        by name."""
+        bases = [self.base_url]
+        if head.mount and not self.base_url.endswith(head.mount.decode("latin-1")):
+            bases.append(self.base_url + head.mount.decode("latin-1"))
         if not self._proxies:
-            return [self.base_url]
+            return bases
         host = head.headers.get(b"x-forwarded-host", b"").decode("latin-1")
         if not host or not self._trusts(head.peer):
-            return [self.base_url]
+            return bases
         scheme = head.headers.get(b"x-forwarded-proto", b"https").decode("latin-1")
-        return [self.base_url, f"{scheme}://{host}{head.mount.decode('latin-1')}"]
+        return [*bases, f"{scheme}://{host}{head.mount.decode('latin-1')}"]
+
+    def _check_mount(self, mount: str) -> None:
+        """Say once that the worker, which only knows the public URL, does not know the mount."""
+        if self._mount_checked:
+            return
+        self._mount_checked = True
+        if not self.base_url.endswith(mount):
+            _logger.warning(
+                "the receiver is mounted at %s, and RINGBACK_PUBLIC_URL does not say so: status "
+                "callbacks are asked for at %s/twilio/… and will not arrive; set "
+                "RINGBACK_PUBLIC_URL to %s%s",
+                mount, self.base_url, self.base_url, mount,
+            )  # fmt: skip
 
     def _trusts(self, peer: str) -> bool:
         try:

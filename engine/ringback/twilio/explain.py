@@ -34,10 +34,6 @@ _SAYS = {
         "Twilio called the host {host}, RINGBACK_PUBLIC_URL names another one",
         "set RINGBACK_PUBLIC_URL to {base}, or tell Twilio the configured address",
     ),
-    "mount": (
-        "the receiver is mounted at {mount}, and RINGBACK_PUBLIC_URL does not say so",
-        "set RINGBACK_PUBLIC_URL to {base}",
-    ),
     "prefix": (
         "the path in front of /twilio is another one outside than inside: a proxy cuts or adds it",
         "set RINGBACK_PUBLIC_URL to {base}",
@@ -223,7 +219,6 @@ def _causes(kinds: Kinds, url: str, seen: Refused) -> tuple[Cause, ...]:
     words = {
         "scheme": parts.scheme,
         "host": parts.netloc,
-        "mount": seen.mount,
         "base": f"{parts.scheme}://{parts.netloc}{prefix}",
         # A secret in the path is not for the log.
         "url": re.sub(r"/~[^/]+", "/~…", f"{parts.scheme}://{parts.netloc}{parts.path}"),

@@ -124,7 +124,7 @@ def _bases(seen: Refused, public_url: str, known: list[str]) -> dict[str, Kinds]
     for port in (seen.headers.get("x-forwarded-port", ""), *_USUAL_PORTS):
         ports.setdefault(port, frozenset(("port",)))
     prefixes = {parts.path: frozenset[str]()}
-    prefixes.setdefault(parts.path + seen.mount, frozenset(("mount",)))
+    prefixes.setdefault(parts.path + seen.mount, frozenset())
     outside = [urlsplit(url).path for url in known]
     for prefix in (
         "", seen.headers.get("x-forwarded-prefix", "").rstrip("/"),

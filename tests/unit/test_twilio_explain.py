@@ -168,8 +168,8 @@ def test_what_happened_to_the_form(
 
 def test_a_form_that_a_redirect_made_a_get() -> None:
     seen = refused(signed(f"{PUBLIC}/twilio/message"), fields=None)
-    gone = Refused("GET", seen.path, "", seen.headers, None, b"", "")
-    assert kinds(gone) == ["method"]
+    other = Refused("GET", seen.path, "", seen.headers, None, b"", "")
+    assert kinds(other) == ["method"]
 
 
 def test_two_things_at_once() -> None:

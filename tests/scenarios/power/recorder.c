@@ -41,11 +41,11 @@ static int ours(const char *path)
     return folder && strncmp(path, folder, strlen(folder)) == 0;
 }
 
-static int named(int fd, char *path, size_t room)
+static int named(int fd, char *path, size_t size)
 {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, room - 1);
+    ssize_t length = readlink(link, path, size - 1);
     if (length < 0) return 0;
     path[length] = 0;
     return ours(path);

@@ -24,7 +24,7 @@ ERROR_CLASSES = (
     "rate_limited", "recipient_opted_out", "recipient_unreachable", "sender_misconfigured",
     "sender_unregistered", "unknown", "webhook_fault",
 )  # fmt: skip
-"""Every class of error, as `twilio.error_codes` has them (which stands beside this floor)."""
+"""Every class of error, as `twilio.error_codes` has them (which stands beside this layer)."""
 
 _VALUES: dict[str, tuple[str, ...]] = {
     "error_class": ("", *ERROR_CLASSES),

@@ -49,7 +49,7 @@ _OVER = ("completed", "busy", "no-answer", "failed", "canceled")
 
 
 class Repairer:
-    """Reads the lists back and hands over what is missing."""
+    """Reads the lists back and passes on what is missing."""
 
     def __init__(
         self,

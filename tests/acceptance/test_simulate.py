@@ -75,7 +75,7 @@ class Node:
 
     def events(self, count: int) -> list[dict[str, Any]]:
         """The events of the node, once there are so many."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while time.monotonic() < end:
             if (self.project / "data" / "journal.db").exists():
                 listed = self.shell("events", "list", "--json").splitlines()

@@ -76,7 +76,7 @@ class Receiver:
         """Where it listens."""
         return int(self.url.rpartition(":")[2])
 
-    async def raw(self, data: bytes, *, replies: int = 1, seconds: float = 5.0) -> list[Reply]:
+    async def raw(self, data: bytes, *, replies: int = 1, seconds: float = 30.0) -> list[Reply]:
         """Write bytes to a fresh connection and read that many answers."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
         try:
@@ -195,7 +195,7 @@ async def start_receiver(transport: str) -> AsyncIterator[Callable[[Settings], A
             return await stack.enter_async_context(TRANSPORTS[transport](settings))
 
         yield start
-    async with asyncio.timeout(5):  # whoever talked to it sees the end of the line
+    async with asyncio.timeout(30):  # whoever talked to it sees the end of the line
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.001)
     for _ in range(3):  # a transport closes one turn after its task

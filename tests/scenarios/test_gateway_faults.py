@@ -161,7 +161,7 @@ async def fails(gateway: Gateway, request: Request = SEND) -> GatewayError:
     async with gateway:
         with pytest.raises(GatewayError) as caught:
             await gateway.perform(request)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     return caught.value

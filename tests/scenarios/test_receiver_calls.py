@@ -94,7 +94,7 @@ async def test_a_late_worker_means_the_fallback_and_gets_a_notice(
     fake_worker.gate.clear()
     started = asyncio.get_running_loop().time()
     assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
-    assert 0.4 < asyncio.get_running_loop().time() - started < 2.0
+    assert 0.4 < asyncio.get_running_loop().time() - started < 10
     async with asyncio.timeout(5):
         while fake_worker.ops("late") != [1]:
             fake_worker.heard.clear()
@@ -104,10 +104,13 @@ async def test_a_late_worker_means_the_fallback_and_gets_a_notice(
     assert receiver.count("fallbacks") == 1
 
 
-async def test_no_worker_means_the_fallback_at_once(receiver: Any) -> None:
+async def test_no_worker_means_the_fallback_at_once(
+    start_receiver: Any, receiver_settings: Any
+) -> None:
+    receiver = await start_receiver(replace(receiver_settings, answer_seconds=10.0))
     started = asyncio.get_running_loop().time()
     assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
-    assert asyncio.get_running_loop().time() - started < 0.4
+    assert asyncio.get_running_loop().time() - started < 5
     assert len(receiver.rows()) == 1
 
 

@@ -96,7 +96,7 @@ async def test_webhooks_pass_while_old_rows_go(receiver: Any, receiver_settings:
         slowest = max(slowest, asyncio.get_running_loop().time() - started)
     assert (await tidying)[1] == 3000
     assert number >= 3
-    assert slowest < 1.0
+    assert slowest < 5.0
 
 
 async def test_a_step_that_fails_is_undone_and_the_log_goes_on(log: Log) -> None:

@@ -122,7 +122,7 @@ def test_pause_without_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "data").mkdir()
     started = time.monotonic()
     assert run(["pause"]) == 75
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4, "at once, not after the time-out of 5 s"
     assert "worker did not answer" in capsys.readouterr().err
 
 

@@ -406,7 +406,7 @@ def test_reading_an_event_costs_microseconds() -> None:
 
 
 def _seconds(row: Row) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(500):
         events_from(row, lambda: "evt_1")
-    return (time.perf_counter() - started) / 500
+    return (time.thread_time() - started) / 500

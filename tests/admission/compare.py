@@ -1,4 +1,4 @@
-"""What a node and a bench make of one story: verdicts, ends of runs, actions and the gate's word.
+"""One story in words that compare: verdicts, ends of runs, actions and the gate's word.
 
 The names of runs differ between the two. In verdicts each is written by its number.
 """

@@ -77,7 +77,7 @@ class Node:
         self.outbound = Outbound()
         channels = Channels({}, self.outbound, environ={})
         self.engine = Engine(
-            settings=settings, loaded=loaded, log_reader=self.store.log, journal=self.journal,
+            settings=settings, loaded=loaded, journal=self.journal,
             gateway=cast(Gateway, Twilio()), runtime=runtime, in_flight=None,
             on_poisoned=lambda reason: None,
             notices=Notices(self.outbound, channels, runtime, going_out=False),

@@ -8,11 +8,13 @@ does, which lives in memory and never ends.
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -28,9 +30,10 @@ from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.journal import open_store
-from ringback.store.log import Entry, Log
+from ringback.store.journal import DatabaseJournal, Store, open_store
+from ringback.store.log import Entry, Log, LogReader
 from ringback.store.sqlite import connect_reader
+from ringback.store.sqlite_database import SqliteDatabase
 from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine
@@ -107,10 +110,46 @@ class Loaded:
     problems: list[Problem] = field(default_factory=list)
 
 
+def near_store(data: Path) -> Store:
+    """A store in files, each write of which is committed where it is made."""
+    return open_store(data, threaded=False)
+
+
+class FarDatabase(SqliteDatabase):
+    """A database behind a network: whoever asks or writes has to wait, and `work` runs in a
+    thread."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, threaded=False)
+        self._turn = asyncio.Lock()
+
+    async def read(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        async with self._turn:
+            return await asyncio.to_thread(partial(work, self.connection(), *args, **kwargs))
+
+    async def note(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        async with self._turn:
+            result = await super().note(work, *args, **kwargs)
+            await asyncio.sleep(0.0001)
+        return result
+
+
+def far_store(data: Path) -> Store:
+    """A store whose journal is far away."""
+    log = LogReader(data / "log.db")
+    return Store(DatabaseJournal(FarDatabase(data / "journal.db"), log), log)
+
+
 class World:
     """A worker on real files, with a clock in our hand, driven stage by stage."""
 
-    def __init__(self, folder: Path, ruleset: RuleSet) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        ruleset: RuleSet,
+        opened: Callable[[Path], Store] = near_store,
+    ) -> None:
+        self.opened = opened
         self.settings = Settings(
             project=folder,
             data=folder / "data",
@@ -130,12 +169,12 @@ class World:
 
     async def boot(self) -> None:
         """Start a worker: it finds in the files what the last one left."""
-        self.store = open_store(self.settings.data, threaded=False)
+        self.store = self.opened(self.settings.data)
         self.journal = self.store.journal
         outbound = Outbound()
         channels = Channels({}, outbound, environ={})
         self.engine = Engine(
-            settings=self.settings, loaded=self.loaded, log_reader=self.store.log,
+            settings=self.settings, loaded=self.loaded,
             journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
             on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.runtime),
         )  # fmt: skip
@@ -223,10 +262,14 @@ def modelled(ruleset: RuleSet, steps: Sequence[tuple[str, str, int]]) -> list[st
 
 
 async def lived(
-    folder: Path, ruleset: RuleSet, steps: Sequence[tuple[str, str, int]], plan: str
+    folder: Path,
+    ruleset: RuleSet,
+    steps: Sequence[tuple[str, str, int]],
+    plan: str,
+    opened: Callable[[Path], Store] = near_store,
 ) -> list[str]:
     """What the worker does. `plan` says per step: `.` goes on, `r` restart, `c` crash."""
-    world = World(folder, ruleset)
+    world = World(folder, ruleset, opened)
     await world.boot()
     try:
         for number, (who, body, seconds) in enumerate(steps):
@@ -308,6 +351,14 @@ async def test_a_story_goes_the_same_way_however_often_the_worker_ends(
     actions = await lived(tmp_path, ruleset, STORY, plan)
     assert actions == EXPECTED
     assert actions == modelled(ruleset, STORY)
+
+
+@pytest.mark.parametrize("plan", [".", "rc"])
+async def test_a_story_goes_the_same_way_on_a_database_that_is_far(
+    tmp_path: Path, ruleset: RuleSet, plan: str
+) -> None:
+    """Nothing in the worker counts on answers in place: each question and each write suspends."""
+    assert await lived(tmp_path, ruleset, STORY, plan, far_store) == EXPECTED
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -21,7 +21,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
-from ringback.store.journal import Journal
+from ringback.store.journal import DatabaseJournal
 from ringback.store.log import LogReader
 from ringback.twilio.rest import Request
 from ringback.worker.control import PAUSED, Control
@@ -154,11 +154,11 @@ class Life:
             folder / "journal.db", loop=self.loop, rng=rng, faults=faults, on_commit=committed
         )
         self._log = LogReader(folder / "log.db")
-        self._journal = Journal(self.disk, self._log)
+        self._journal = DatabaseJournal(self.disk, self._log)
         self._gateway = _Gateway(self.loop, twilio, hot)
         self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)
         self.engine = Engine(
-            settings=settings, loaded=rules(), log_reader=self._log, journal=self._journal,
+            settings=settings, loaded=rules(), journal=self._journal,
             gateway=cast(Gateway, self._gateway), runtime=self.runtime, in_flight=None,
             on_poisoned=lambda reason: None, notices=_RecordedNotices(noticed),
             receiver=_Receiver(fetched), handlers=SimulatedHandlers(rng),

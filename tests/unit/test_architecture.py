@@ -204,6 +204,26 @@ def test_folders_stay_small() -> None:
     assert crowded == {}
 
 
+DATABASE = re.compile(
+    r"sqlite3|\bConnection\b|(journal|database|store|log)\.(_?reader|_?connection|_?database)\b"
+)
+"""What means a database: its module, a connection to it, or the inside of a noun of the store."""
+
+
+def test_no_database_is_seen_outside_the_store() -> None:
+    """Outside store/ there are the methods of its nouns: no connection, no reader, no SQL's module.
+    The `Connection` that cli/ shows is a record of Maton's."""
+    wrong = []
+    for name in ("worker", "cli", "testing", "receiver", "plugins", "project.py"):
+        for path in [ENGINE / name] if name.endswith(".py") else (ENGINE / name).rglob("*.py"):
+            text = path.read_text("utf-8")
+            if "from ringback.gateway.records import Connection" in text:
+                text = re.sub(r"\bConnection\b", "", text)
+            text = re.sub(r"Maton-Connection", "", text)
+            wrong += [f"{path.name}: {found.group()}" for found in DATABASE.finditer(text)]
+    assert wrong == []
+
+
 def test_first_lines_say_what_a_module_is() -> None:
     """The first line of every module is a noun phrase in the field's words."""
     wrong = []

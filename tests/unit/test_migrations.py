@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ringback.errors import DataError
-from ringback.store.database import SqliteDatabase
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.queries import Questions
+from ringback.store.sqlite_database import SqliteDatabase
 from ringback.store.upkeep.backup import check
 
 FIXTURES = Path(__file__).parents[1] / "data" / "databases"

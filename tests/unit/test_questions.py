@@ -16,13 +16,13 @@ from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
 from ringback.store.actions import NewAction
 from ringback.store.attempts import Verdict
-from ringback.store.database import SqliteDatabase
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
 from ringback.store.queries import Questions
 from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
+from ringback.store.sqlite_database import SqliteDatabase
 
 OURS, THEIRS = "+15550001111", "+12025550142"
 START = datetime(2026, 3, 14, 9, 30, tzinfo=UTC)

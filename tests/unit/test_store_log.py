@@ -11,8 +11,8 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from ringback.errors import DataError, HeldError, StorageError
-from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
+from ringback.store.upkeep.locks import hold
 
 
 def entry(n: int) -> Entry:
@@ -105,7 +105,7 @@ def test_the_same_folder_by_another_name_is_the_same_lock(tmp_path: Path) -> Non
 def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib\n"
-        "from ringback.store.locks import hold\n"
+        "from ringback.store.upkeep.locks import hold\n"
         "lock = hold(pathlib.Path(sys.argv[1]), 'worker')\n"
         "print('held', flush=True)\n"
         "sys.stdin.read()\n"

@@ -13,7 +13,6 @@ from ringback.cli.main import run
 from ringback.runtime import REAL, iso
 from ringback.store.actions import NewAction
 from ringback.store.journal import open_store
-from ringback.store.locks import hold
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun
 from ringback.store.meta import set_meta
@@ -22,6 +21,7 @@ from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
 from ringback.store.upkeep import log_retention, retention
 from ringback.store.upkeep.backup import check
+from ringback.store.upkeep.locks import hold
 from ringback.twilio.webhooks import events_from
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

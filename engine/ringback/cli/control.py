@@ -126,7 +126,7 @@ def _note_standing(data: Path, paused: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
     journal, or its worker runs after all. Raises StorageError and DataError."""
     from ringback.store.journal import open_store
-    from ringback.store.locks import hold
+    from ringback.store.upkeep.locks import hold
 
     async def note() -> None:
         with contextlib.closing(open_store(data, threaded=False)) as store:

@@ -177,7 +177,7 @@ def _lacking(data: Path) -> list[str]:
 @contextlib.contextmanager
 def _alone(data: Path) -> Iterator[None]:
     """Hold both roles of the data folder, so that no node runs. Raises HeldError when one does."""
-    from ringback.store.locks import hold
+    from ringback.store.upkeep.locks import hold
 
     if not (data / "log.db").exists():
         raise StorageError(f"{data}: there is no log here yet")

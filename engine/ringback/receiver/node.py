@@ -21,9 +21,9 @@ from ringback.receiver.metrics import Counts
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.retention import daily
 from ringback.receiver.supervisor import Supervisor
-from ringback.store.locks import hold
 from ringback.store.log import Log
 from ringback.store.migrations import refuse_newer
+from ringback.store.upkeep.locks import hold
 
 MOST_CONNECTIONS = 1024
 WATCH_SECONDS = 0.5

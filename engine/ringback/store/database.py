@@ -5,25 +5,12 @@ rows lie. On SQLite a question is answered in place, so awaiting it costs no tur
 a network it may suspend, and whoever asks must not count on the contrary.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from sqlite3 import Connection as Connection
-from sqlite3 import Error, Row
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-
-from ringback.errors import StorageError
-from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite import connect_reader, translate
-from ringback.store.writer import GroupWriter, each
+from sqlite3 import Connection, Row
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Work = Callable[[Connection], Any]
-
-_IN_FLIGHT = 4096
-_CACHE_PAGES = 4_000
 
 
 class Database(Protocol):
@@ -65,92 +52,3 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Commit what waits and let go of the database."""
-
-
-class SqliteDatabase:
-    """One SQLite file: one connection that writes in groups, one that reads what is committed."""
-
-    def __init__(self, path: Path, *, threaded: bool = True) -> None:
-        """Open or create the file and bring it to today's shape.
-
-        Raises DataError for a file that is not usable, StorageError for a disk that is not.
-        """
-        self.path = path
-        self._writer: GroupWriter[Work, Any] = GroupWriter(
-            path,
-            each(lambda connection, work: work(connection)),
-            threaded=threaded,
-            limit=_IN_FLIGHT,
-            prepare=_prepare,
-        )
-        self._reader = connect_reader(path)
-        self._refused: StorageError | None = None
-
-    async def one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
-        """See `Database.one`."""
-        return await self.read(_one, sql, values)
-
-    async def all(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        """See `Database.all`."""
-        return await self.read(_all, sql, values)
-
-    async def read(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """See `Database.read`."""
-        try:
-            return work(self._reader, *args, **kwargs)
-        except Error as error:
-            raise translate(error, self.path) from error
-
-    async def write(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """See `Database.write`."""
-        try:
-            return await self.note(work, *args, **kwargs)
-        except StorageError as error:
-            self._refused = error
-            raise
-
-    async def note(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """See `Database.note`."""
-        result: T = await self._submit(partial(_call, work, args, kwargs))
-        return result
-
-    def connection(self) -> Connection:
-        """See `Database.connection`."""
-        return self._reader
-
-    def _submit(self, work: Work) -> Future[Any]:
-        return self._writer.submit(work)
-
-    @property
-    def broken(self) -> Exception | None:
-        """See `Database.broken`."""
-        return self._writer.broken or self._refused
-
-    def close(self) -> None:
-        """See `Database.close`."""
-        self._reader.close()
-        self._writer.close()
-
-
-def _one(connection: Connection, sql: str, values: Sequence[object]) -> Row | None:
-    row: Row | None = connection.execute(sql, values).fetchone()
-    return row
-
-
-def _all(connection: Connection, sql: str, values: Sequence[object]) -> list[Row]:
-    return connection.execute(sql, values).fetchall()
-
-
-def _call(work: Callable[..., T], args: Any, kwargs: Any, connection: Connection) -> T:
-    return work(connection, *args, **kwargs)
-
-
-def _prepare(connection: Connection) -> None:
-    connection.execute(f"pragma cache_size = {_CACHE_PAGES}")
-    migrate_journal(connection)

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.runtime import Runtime
+from ringback.store import interface
 from ringback.store.action_ends import ActionEnds
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
-from ringback.store.database import Database, SqliteDatabase
+from ringback.store.database import Database
 from ringback.store.events import Events
 from ringback.store.evidence import Evidence
 from ringback.store.facts import JournalFacts
 from ringback.store.incidents import Incidents
-from ringback.store.log import LogReader
+from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
+from ringback.store.sqlite_database import SqliteDatabase
 from ringback.store.timers import Timers
 from ringback.store.upkeep.restore import Restore
 from ringback.store.upkeep.retention import Retention
@@ -31,13 +33,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Journal:
-    """The journal of one worker, on whichever database."""
+class DatabaseJournal:
+    """The journal of one worker on a database; see `interface.Journal`."""
 
     def __init__(self, database: Database, log: LogReader) -> None:
         """`log` is where the bodies of recorded events are."""
         self._database = database
-        self.log = log
+        self._log = log
+        self.log: interface.LogRows = LogRows(log)
         self.events = Events(database, log)
         self.matching = Matching(database)
         self.runs = Runs(database)
@@ -58,7 +61,7 @@ class Journal:
         return await self._database.read(self._session, work, args, kwargs)
 
     def _session(self, connection: Any, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        return work(ReadSession(connection, self.log), *args, **kwargs)
+        return work(ReadSession(connection, self._log), *args, **kwargs)
 
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions, texts and plugins may ask of the past, at once and from any thread."""
@@ -79,7 +82,7 @@ class Journal:
 class Store:
     """What a worker keeps: the log that it reads, and its journal."""
 
-    journal: Journal
+    journal: interface.Journal
     log: LogReader
 
     def close(self) -> None:
@@ -100,4 +103,4 @@ def open_store(data: Path, *, threaded: bool = True) -> Store:
     except BaseException:
         log.close()
         raise
-    return Store(Journal(database, log), log)
+    return Store(DatabaseJournal(database, log), log)

@@ -121,6 +121,26 @@ class Log:
         self.writer.close()
 
 
+class LogRows:
+    """The rows of the log as the worker asks for them: awaited, so that they may lie behind a
+    network."""
+
+    def __init__(self, reader: "LogReader") -> None:
+        self._reader = reader
+
+    async def after(self, log_id: int, limit: int) -> list[LogRow]:
+        """Up to `limit` rows that follow `log_id`, in order."""
+        return self._reader.after(log_id, limit)
+
+    async def get(self, log_id: int) -> LogRow | None:
+        """The row with this id, or None."""
+        return self._reader.get(log_id)
+
+    async def last_id(self) -> int:
+        """The id of the newest row; 0 when there is none."""
+        return self._reader.last_id()
+
+
 class LogReader:
     """The reading end of the log: read-only, from any process, on one thread at a time.
 

@@ -24,8 +24,7 @@ from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction
-from ringback.store.journal import Journal
-from ringback.store.log import LogReader
+from ringback.store.interface import Journal
 from ringback.store.runs import RunStep
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.match.confirm import Confirmer
@@ -82,7 +81,6 @@ class Engine:
         *,
         settings: Settings,
         loaded: Loaded,
-        log_reader: LogReader,
         journal: Journal,
         gateway: Gateway | None,
         runtime: Runtime,
@@ -95,7 +93,6 @@ class Engine:
         self.settings = settings
         self.journal = journal
         self.boot = runtime.uid("boot")
-        self._log = log_reader
         self._runtime = runtime
         self._in_flight = in_flight
         self._loaded = loaded
@@ -103,8 +100,8 @@ class Engine:
         self.queue = KeyedQueue()
         self.waits = Waits()
         self.gate = Gatekeeper(settings, runtime)
-        self.matcher = Matcher(log_reader, journal, loaded.ruleset, self.waits, runtime)
-        self.calls = Calls(journal, log_reader, runtime, settings.answer_seconds, self._match_row)
+        self.matcher = Matcher(journal, loaded.ruleset, self.waits, runtime)
+        self.calls = Calls(journal, runtime, settings.answer_seconds, self._match_row)
         self.runner = Runner(
             journal=journal, settings=settings, runtime=runtime, handlers=self.handlers,
             on_actions=self._planned, on_quarantine=self._quarantine,
@@ -141,7 +138,7 @@ class Engine:
             on_end=self._ended, on_due=self._due, on_planned=self.sender.refill,
         )  # fmt: skip
         self.hold = RestoreGuard(
-            journal=journal, log_reader=log_reader, settings=settings, runtime=runtime,
+            journal=journal, settings=settings, runtime=runtime,
             reader=reader,
             settler=self.settler, sender=self.sender, matcher=self.matcher,
             incidents=self.incidents, on_end=self._ended,

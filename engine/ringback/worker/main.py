@@ -19,7 +19,7 @@ from ringback.inflight import InFlight, UserCall
 from ringback.ipc import serve, socket_path
 from ringback.runtime import REAL
 from ringback.store.journal import open_store
-from ringback.store.locks import hold
+from ringback.store.upkeep.locks import hold
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.reload import Load, Reloading
@@ -100,7 +100,7 @@ async def _work(
         gateway = await stack.enter_async_context(_gateway(settings))
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
-            settings=settings, loaded=loaded, log_reader=store.log, journal=store.journal,
+            settings=settings, loaded=loaded, journal=store.journal,
             gateway=gateway, runtime=REAL, in_flight=in_flight, on_poisoned=restart,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,

@@ -13,8 +13,8 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime
-from ringback.store.journal import Journal
-from ringback.store.log import LogReader, LogRow
+from ringback.store.interface import Journal
+from ringback.store.log import LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.store.session import ReadSession
 from ringback.twilio.webhooks import events_from
@@ -53,10 +53,7 @@ class Step:
 class Matcher:
     """Reads the log behind its cursor and decides which rules want which event."""
 
-    def __init__(
-        self, log: LogReader, journal: Journal, ruleset: RuleSet, waits: Waits, runtime: Runtime
-    ) -> None:
-        self._log = log
+    def __init__(self, journal: Journal, ruleset: RuleSet, waits: Waits, runtime: Runtime) -> None:
         self._journal = journal
         self._runtime = runtime
         self._waits = waits
@@ -68,11 +65,11 @@ class Matcher:
     async def restore(self) -> None:
         """Take up the log where the last commit left off. One that was put back from a copy may end
         earlier: what comes next is new all the same."""
-        self.cursor = min(await self._journal.matching.cursor(), self._log.last_id())
+        self.cursor = min(await self._journal.matching.cursor(), await self._journal.log.last_id())
 
     async def step(self) -> Step:
         """Match the next batch of the log. `rows` is 0 when there is nothing new."""
-        rows = self._log.after(self.cursor, BATCH)
+        rows = await self._journal.log.after(self.cursor, BATCH)
         if not rows:
             return Step()
         step = await self._match(rows, rows[-1].id)
@@ -82,7 +79,7 @@ class Matcher:
     async def only(self, log_id: int) -> Step:
         """Match one row ahead of the others, for a call that waits. The cursor stays; when it gets
         there, the event is known already."""
-        row = self._log.get(log_id)
+        row = await self._journal.log.get(log_id)
         return await self._match([row], None) if row else Step()
 
     async def internal(self, events: Sequence[Event]) -> Step:

@@ -10,7 +10,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
 from ringback.rules.timing.cron import RULE_FIELD
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.store.timers import Timer
 
 KIND = "schedule"

@@ -3,7 +3,7 @@
 import logging
 
 from ringback.runtime import Runtime
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 
 log = logging.getLogger(__name__)
 

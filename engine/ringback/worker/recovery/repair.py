@@ -18,7 +18,7 @@ from ringback.config import Settings
 from ringback.errors import GatewayError
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.send.reader import GatewayReader

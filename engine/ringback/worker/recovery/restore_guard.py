@@ -19,8 +19,7 @@ from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError, StorageError
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
-from ringback.store.journal import Journal
-from ringback.store.log import LogReader
+from ringback.store.interface import Journal
 from ringback.store.upkeep import restore
 from ringback.store.upkeep.restore import Held, Mark
 from ringback.twilio.rest import Request, path
@@ -59,7 +58,6 @@ class RestoreGuard:
         self,
         *,
         journal: Journal,
-        log_reader: LogReader,
         settings: Settings,
         runtime: Runtime,
         reader: GatewayReader,
@@ -71,7 +69,6 @@ class RestoreGuard:
     ) -> None:
         self.held: Held | None = None
         self._journal = journal
-        self._log = log_reader
         self._settings = settings
         self._runtime = runtime
         self._gateway_reader = reader
@@ -126,7 +123,7 @@ class RestoreGuard:
             return f"is a copy that was made at {copied}"
         if noted is None:
             fresh = await self._journal.restore.is_new()
-            replaced = beside is not None and (not fresh or self._log.last_id() > 0)
+            replaced = beside is not None and (not fresh or await self._journal.log.last_id() > 0)
             return "is not the one that was here before" if replaced else ""
         if beside is None:
             moved = f"was put here from elsewhere: it comes without its {restore.FILE}"
@@ -212,7 +209,7 @@ class RestoreGuard:
             reads = self._gateway_reader.gateway is not None
             if reads and await self._journal.meta.get(DONE) < iso(start):
                 return "what came in meanwhile has not been fetched back yet"
-            self._target = self._log.last_id()
+            self._target = await self._journal.log.last_id()
         left = self._target - self._matcher.cursor
         if left > 0:
             return f"{left} recorded requests are not matched yet"

@@ -13,7 +13,7 @@ from ringback.gateway.webhook_setup import drifted
 from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer

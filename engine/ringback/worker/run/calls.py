@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from ringback.events import Event
 from ringback.runtime import Runtime
-from ringback.store.journal import Journal
-from ringback.store.log import LogReader
+from ringback.store.interface import Journal
 from ringback.twilio import twiml
 from ringback.twilio.webhooks import events_from
 from ringback.verbs import Pause
@@ -23,13 +22,11 @@ class Calls:
     def __init__(
         self,
         journal: Journal,
-        log_reader: LogReader,
         runtime: Runtime,
         patience: float,
         match_now: Callable[[int], Awaitable[None]],
     ) -> None:
         self._journal = journal
-        self._log = log_reader
         self._runtime = runtime
         self._patience = patience
         self._match_now = match_now
@@ -40,7 +37,7 @@ class Calls:
 
         The same request again gets the answer that is stored and causes nothing.
         """
-        row = self._log.get(log_id)
+        row = await self._journal.log.get(log_id)
         parsed = events_from(row, lambda: "") if row else []
         if not parsed:
             return ""

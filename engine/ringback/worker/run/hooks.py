@@ -21,7 +21,7 @@ from ringback.plugins.invoke import actions_of
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction, StoredAction
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.twilio.error_codes import error_class
 from ringback.worker.run.handlers import Handlers, describe

@@ -15,7 +15,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.store.runs import StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue

@@ -29,7 +29,7 @@ from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run.call_answers import Waiting

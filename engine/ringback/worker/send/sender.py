@@ -21,7 +21,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.attempts import Verdict
 from ringback.store.facts import JournalGateFacts
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.store.session import ReadSession
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for

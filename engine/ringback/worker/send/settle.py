@@ -27,7 +27,7 @@ from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL
-from ringback.store.journal import Journal
+from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify

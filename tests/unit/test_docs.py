@@ -24,6 +24,7 @@ from ringback.store.sqlite import connect_reader
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+LINKED = [*PAGES, *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"))]
 ELSEWHERE = {
     "backtest": "backtest.md",
     "gateway": "gateway.md",
@@ -175,12 +176,14 @@ def test_every_step_function_and_field_of_the_rule_language_is_explained() -> No
 
 def test_links_inside_the_manual_lead_somewhere() -> None:
     """Each relative link names a file that exists, and its heading when it names one."""
-    for path in PAGES:
-        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+    for path in LINKED:
+        prose = re.sub(r"^(`{3,}).*?^\1", "", path.read_text("utf-8"), flags=re.M | re.S)
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose):
             if target.startswith(("http://", "https://", "mailto:")):
                 continue
             file, _, anchor = target.partition("#")
             there = (path.parent / file) if file else path
+            assert path.parent != DOCS or "/" not in file, f"{path.name}: {target} is in no wheel"
             assert there.exists(), f"{path.name}: {target}"
             if anchor:
                 headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.M)

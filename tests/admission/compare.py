@@ -8,11 +8,12 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from admission.node import Loaded, Node, settings_of
-from admission.stories import Happens, Story
+from admission.stories import Story
 from ringback.actions import to_params
 from ringback.events import Event
 from ringback.plugins.loader import PluginSet
@@ -146,13 +147,13 @@ async def difference(story: Story, folder: Path, loaded: Loaded | None = None) -
     seen = Seen()
     try:
         for number, step in enumerate(story.steps, 1):
-            if isinstance(step, Happens):
-                row = await node.happen(step)
-                for event in events_from(row, lambda number=number: f"evt_{number}"):  # type: ignore[misc]
-                    beside.react(event)
-            else:
+            if isinstance(step, float):
                 await node.wait(step)
                 beside.wait(step)
+            else:
+                for row in await node.happen(*(step if isinstance(step, tuple) else (step,))):
+                    for event in events_from(row, partial("evt_{}".format, row.id)):
+                        beside.react(event)
             seen = on_node(node)
             found = _unlike(seen, beside.seen)
             if found:

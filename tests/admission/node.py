@@ -94,17 +94,17 @@ class Node:
         await self.engine.recover()
         self.engine.matcher.quarantined.update(quarantined)
 
-    async def happen(self, what: Happens) -> LogRow:
-        """Let a webhook come, and all that follows from it now; its row in the log."""
-        self.rows += 1
-        fields = {"AccountSid": ACCOUNT, "MessageSid": f"SM{0xFFFF0000 + self.rows:032x}"}
-        body = urlencode({**fields, **what.fields}).encode()
-        entry = Entry(iso(self.now), what.route, what.trust, what.source, "", FORM, body)
-        await self.log.append(entry)
+    async def happen(self, *webhooks: Happens) -> list[LogRow]:
+        """Let webhooks come, and all that follows from them now; their rows in the log."""
+        before = self.store.log.last_id()
+        for what in webhooks:
+            self.rows += 1
+            fields = {"AccountSid": ACCOUNT, "MessageSid": f"SM{0xFFFF0000 + self.rows:032x}"}
+            body = urlencode({**fields, **what.fields}).encode()
+            entry = Entry(iso(self.now), what.route, what.trust, what.source, "", FORM, body)
+            await self.log.append(entry)
         await self._work()
-        row = self.store.log.get(self.store.log.last_id())
-        assert row is not None
-        return row
+        return list(self.store.log.after(before, len(webhooks)))
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""

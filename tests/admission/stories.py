@@ -29,8 +29,8 @@ class Happens:
     source: str = "webhook"
 
 
-Step = Happens | float
-"""What happens next; a number is seconds that pass."""
+Step = Happens | tuple[Happens, ...] | float
+"""What happens next: a webhook, several that are matched in one batch, or seconds that pass."""
 
 
 @dataclass(frozen=True)

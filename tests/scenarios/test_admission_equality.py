@@ -126,6 +126,27 @@ STORIES: dict[str, Told] = {
         {},
         "cancelled: cancelled by message.received",
     ),
+    "several texts in one batch": (
+        """
+        - {name: one, on: message.received, mode: single, if: event.body == 'a', do: [{reply: A},
+           {wait: 1m}], cancel_on: {on: message.received, if: reply.body == 'no'}}
+        - {name: two, on: message.received, mode: single, once_within: 10s, if: event.body == 'b',
+           do: [{wait: 20s}, {reply: B}]}
+        - {name: all, on: message.received, mode: queued, max: 3, do: [{wait: 1m}, {reply: "${{
+           string(message_count()) }}"}]}
+        """,
+        [
+            (text("a"), text("a"), text("b")),
+            (text("no"), text("a"), text("b", BOB), text("b", BOB)),
+            15.0,
+            (text("b"), text("b")),
+            5.0,
+            (text("b"), text("b")),
+            400.0,
+        ],
+        {},
+        "single: run_1 is under way",
+    ),
     "several people and our two numbers": (
         """
         - {name: w, on: message.received, key: all, mode: queued, do: [{reply: begin}, {wait_for: {

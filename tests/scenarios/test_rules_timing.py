@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from ringback.rules.files.load import load_rules
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.journal import DatabaseJournal, Store, open_store
 from ringback.store.log import Entry, Log, LogReader
+from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_reader
 from ringback.store.sqlite_database import SqliteDatabase
 from ringback.testing import NOON, OURS, sms
@@ -411,3 +412,39 @@ async def test_a_burst_that_waits_afterwards_takes_no_further_texts(
     steps = [(ANN, "a", 0), (ANN, "b", 0), ("", "", 5), (ANN, "c", 0), ("", "", 5), ("", "", 3600)]
     actions = await lived(tmp_path, RuleSet(loaded.rules, loaded.language), steps, plan)
     assert actions == ["got a+b", "got c", "later", "later"]
+
+
+async def test_a_queue_goes_on_after_a_crash_between_two_of_its_runs(
+    tmp_path: Path, ruleset: RuleSet
+) -> None:
+    """The end of the first is committed, and nobody has started the second yet."""
+    world = World(tmp_path, ruleset)
+    await world.boot()
+    await world.text(ANN, "queue 1")
+    await world.text(ANN, "queue 2")
+    (first,) = [run.uid for run in await world.journal.runs.in_state("waiting") if run.memory]
+    await world.journal.runs.finish(RunStep(first, "done", ""), iso(world.now))
+    await world.restart()
+    assert world.actions() == ["queue 1 begins", "queue 2 begins"]
+    await world.close()
+
+
+@pytest.mark.parametrize("left", ["", "parallel"])
+async def test_a_queue_does_not_outlive_its_rule(
+    tmp_path: Path, ruleset: RuleSet, left: str
+) -> None:
+    """One whose rule is gone is given up, one whose rule queues no longer goes on at once."""
+    world = World(tmp_path, ruleset)
+    await world.boot()
+    await world.text(ANN, "queue 1")
+    await world.text(ANN, "queue 2")
+    queue = ruleset.by_name["queue"]
+    rules = [rule for rule in ruleset.rules if rule is not queue]
+    rules += [replace(queue, mode=left)] if left else []
+    world.engine.reload(Loaded(RuleSet(rules, ruleset.language)))
+    await world.work()
+    begun = ["queue 1 begins", "queue 2 begins"] if left else ["queue 1 begins"]
+    assert world.actions() == begun
+    await world.wait(61)
+    assert not await world.journal.runs.in_state("waiting")
+    await world.close()

@@ -99,14 +99,6 @@ class Runs:
         """The run whose turn it is, when nothing else of this rule and key is under way."""
         return await self._database.read(_next_queued, rule, key)
 
-    async def queues(self) -> list[tuple[str, str]]:
-        """The rules and keys of which runs are queued."""
-        rows = await self._database.all(
-            "select distinct rule, key from runs where state = 'waiting' and memory is null "
-            "order by rule, key"
-        )
-        return [(row[0], row[1]) for row in rows]
-
     async def at_work(self, before: str) -> bool:
         """Whether a run of before that moment has not come to its actions yet."""
         row = await self._database.one(

@@ -48,6 +48,7 @@ class Resumer:
         self._waits = waits
         self._on_due = on_due
         self._resuming: set[str] = set()
+        self._taken_up: RuleSet | None = None
 
     async def restore(self) -> None:
         """After a restart: everything that waits, was about to start, or has events ready."""
@@ -62,8 +63,6 @@ class Resumer:
             by_event.setdefault(run.event_uid, []).append(run)
         for event_uid, grouped in by_event.items():
             await self._begin(event_uid, [run.uid for run in grouped])
-        for rule, key in await journal.runs.queues():
-            await self.promote(rule, key)
         for uid in await journal.runs.woken():
             await self.woken(uid, None)
 
@@ -76,12 +75,29 @@ class Resumer:
             self._queue.put(key, partial(self._go_on, run_uid, waiting))
 
     async def due(self) -> None:
-        """Take up the waits whose time has come."""
+        """Take up the waits whose time has come, and the queues after a start or a reload."""
+        if self._taken_up is not self.ruleset:
+            self._taken_up = self.ruleset
+            await self._take_up_queues()
         now = iso(self._runtime.now())
         for run in await self._journal.runs.due(now, DUE_AT_ONCE):
             if run.uid not in self._resuming:
                 self._resuming.add(run.uid)
                 await self.woken(run.uid, None)
+
+    async def _take_up_queues(self) -> None:
+        """A crash may have come before a promotion; and a rule may be gone, or queue no longer."""
+        places: dict[tuple[str, str], None] = {}
+        for run in await self._journal.runs.in_state("waiting"):
+            if run.memory is not None:
+                continue
+            rule = self._rule(run)
+            if rule is not None and rule.mode == "queued":
+                places[run.rule, run.key] = None
+            else:
+                await self._begin(run.event_uid, [run.uid])
+        for place in places:
+            await self.promote(*place)
 
     async def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
         """A run has begun to wait. What came for it already is taken at once."""

@@ -104,11 +104,16 @@ def git(root: Path, *words: str) -> str:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_example_changes_the_files_that_are_listed(name: str, clone: Path) -> None:
-    """Followed to the letter, a recipe changes its files and no other."""
+    """Followed to the letter, a recipe changes its files and no other, and the linter is quiet."""
     apply(RECIPES[name], clone)
     git(clone, "add", "-A")
     changed = set(git(clone, "diff", "--cached", "--name-only").split())
     assert changed == RECIPES[name].listed
+    code = [path for path in changed if path.endswith(".py")]
+    for command in (["check", "-q"], ["format", "-q", "--check"]) if code else ():
+        ruff = [sys.executable, "-m", "ruff", *command, *code]
+        done = subprocess.run(ruff, cwd=clone, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
     for path in re.findall(r"`((?:engine|docs|tests|plugins)/[\w./]+)`", PAGE):
         assert (clone / path).exists() or any(path in r.listed for r in RECIPES.values()), path
 

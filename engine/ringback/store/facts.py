@@ -1,4 +1,4 @@
-"""Facts about the past for conditions and texts, answered from the journal."""
+"""Facts: the past as conditions, texts, plugins and the gate ask for it, at once."""
 
 import json
 from collections.abc import Iterator

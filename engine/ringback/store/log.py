@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ringback.errors import RingbackError
 from ringback.store.migrations import migrate_log
-from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
 
@@ -154,7 +154,7 @@ class LogReader:
 
     def after(self, log_id: int, limit: int) -> list[LogRow]:
         """Up to `limit` rows that follow `log_id`, in order."""
-        with speaking(self.path):
+        with translated(self.path):
             rows = self._connection.execute(
                 f"SELECT id, {_COLUMNS} FROM log WHERE id > ? ORDER BY id LIMIT ?", (log_id, limit)
             ).fetchall()
@@ -162,7 +162,7 @@ class LogReader:
 
     def get(self, log_id: int) -> LogRow | None:
         """The row with this id, or None."""
-        with speaking(self.path):
+        with translated(self.path):
             row = self._connection.execute(
                 f"SELECT id, {_COLUMNS} FROM log WHERE id = ?", (log_id,)
             ).fetchone()
@@ -170,7 +170,7 @@ class LogReader:
 
     def last_id(self) -> int:
         """The id of the newest row; 0 when there is none."""
-        with speaking(self.path):
+        with translated(self.path):
             found = self._connection.execute("SELECT max(id) FROM log").fetchone()[0]
         return int(found or 0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from ringback.errors import DataError, StorageError
-from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.sqlite import connect_reader, translated
 
 log_migrations = Migrations("ringback.log")
 journal_migrations = Migrations("ringback.journal")
@@ -275,7 +275,7 @@ def refuse_newer(path: Path) -> None:
     with (
         contextlib.suppress(StorageError),
         contextlib.closing(connect_reader(path)) as conn,
-        speaking(path),
+        translated(path),
     ):
         _pending(conn, journal_migrations)
 

@@ -14,7 +14,7 @@ from ringback.store import events, replays
 from ringback.store.consents import OptOuts, opt_outs
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta
-from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.sqlite import connect_reader, translated
 
 Row = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Questions:
         self.close()
 
     def _all(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
-        with speaking(self._path):
+        with translated(self._path):
             return [dict(row) for row in self._connection.execute(sql, values)]
 
     def _one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
@@ -59,12 +59,12 @@ class Questions:
 
     def meta(self, key: str) -> str:
         """A fact about the journal itself; empty when it is not there."""
-        with speaking(self._path):
+        with translated(self._path):
             return get_meta(self._connection, key)
 
     def opt_outs(self, since: str) -> OptOuts:
         """Who has left whom. Those of whom only a refused send told are counted since then."""
-        with speaking(self._path):
+        with translated(self._path):
             return opt_outs(self._connection, since)
 
     # Events ---------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ class Questions:
                 action["callbacks"] = self.callbacks(action)
         answer = self.answer(event_uid)
         cause = self._cause(event)
-        with speaking(self._path):
+        with translated(self._path):
             copies = events.copies(self._connection, event_uid)
         key = self._one("select dedupe_key from events where uid = ?", (event_uid,))
         original = replays.replayed(key["dedupe_key"]) if key else ""

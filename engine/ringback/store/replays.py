@@ -1,4 +1,4 @@
-"""Actions that were really done, event by event: the other side of a backtest's comparison."""
+"""Recorded events as replay and backtest take them up, and what was really done for them."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from ringback.errors import UsageError
 from ringback.events import REPLAY, Event
 from ringback.store import events
 from ringback.store.log import LogReader
-from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.log_retention import BLANKED
 
 OURS = ("internal", REPLAY)
@@ -79,7 +79,7 @@ class Recorded:
     def whole(self, uid: str) -> Event:
         """A stored event with everything that was said in it. Raises UsageError when there is none,
         and when what was said is no longer kept."""
-        with speaking(self._path):
+        with translated(self._path):
             return whole(self._connection, self._log, uid)
 
     def about(self, what: str) -> str:
@@ -124,7 +124,7 @@ class Recorded:
         return [row[0] for row in reversed(rows)]
 
     def _all(self, sql: str, values: Sequence[object]) -> list[Row]:
-        with speaking(self._path):
+        with translated(self._path):
             return self._connection.execute(sql, values).fetchall()
 
 
@@ -144,7 +144,7 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
         " AND rule NOT LIKE '%.on_settled' ORDER BY actions.id"
     )
     try:
-        with speaking(path):
+        with translated(path):
             for key, rule, kind, params in connection.execute(query, (since, *NOT_DONE)):
                 yield Performed(key, rule, kind, json.loads(params))
     finally:

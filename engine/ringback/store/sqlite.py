@@ -91,7 +91,7 @@ def _access(path: Path) -> str:
 
 
 @contextmanager
-def speaking(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Run statements on `path`; SQLite errors leave as StorageError or DataError."""
     try:
         yield
@@ -108,7 +108,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     """
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a database file")
-    with speaking(path):
+    with translated(path):
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -161,7 +161,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         raise StorageError(f"{path}: there is no such file yet; `ringback serve` creates it")
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a database file")
-    with speaking(path):
+    with translated(path):
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro",
             uri=True,

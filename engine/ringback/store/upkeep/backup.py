@@ -9,7 +9,7 @@ from pathlib import Path
 from ringback.errors import RingbackError, StorageError
 from ringback.runtime import iso
 from ringback.store.meta import set_meta
-from ringback.store.sqlite import connect_reader, speaking
+from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.restore import COPIED
 
 JOURNAL = "journal.db"
@@ -34,7 +34,7 @@ def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
         if copy.exists():
             raise StorageError(f"{copy}: exists already; name an empty folder")
         reader = connect_reader(source)
-        with speaking(copy):
+        with translated(copy):
             writer = sqlite3.connect(copy)
             try:
                 reader.backup(writer, pages=2000, sleep=0.01)
@@ -73,7 +73,7 @@ def check(data: Path) -> list[str]:
             continue
         try:
             connection = connect_reader(data / name)
-            with speaking(data / name):
+            with translated(data / name):
                 found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
             connection.close()
         except RingbackError as error:

@@ -19,7 +19,7 @@ from ringback.store.events import ERASED
 from ringback.store.log import LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
-from ringback.store.sqlite import connect_writer, speaking
+from ringback.store.sqlite import connect_writer, translated
 from ringback.store.upkeep.retention import forget_events
 from ringback.twilio.webhooks import events_from
 
@@ -64,7 +64,7 @@ def _in_file(
         return None
     connection = connect_writer(path)
     try:
-        with speaking(path):
+        with translated(path):
             connection.execute("pragma secure_delete = on")
             migrate(connection)
             connection.execute("begin immediate")

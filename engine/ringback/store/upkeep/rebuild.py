@@ -16,7 +16,7 @@ from ringback.store.log import LogReader, LogRow
 from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
-from ringback.store.sqlite import connect_writer, speaking
+from ringback.store.sqlite import connect_writer, translated
 from ringback.twilio.webhooks import events_from
 
 PAGE = 500
@@ -54,7 +54,7 @@ def rebuild(data: Path, mint: Callable[[], str], stamp: str) -> Rebuilt:
         leftover.unlink()
     connection = connect_writer(fresh)
     try:
-        with speaking(fresh):
+        with translated(fresh):
             migrate_journal(connection)
             connection.execute("pragma foreign_keys = off")
             old = _attach(connection, path)

@@ -46,6 +46,7 @@ from ringback.worker.send.reader import GatewayReader
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,10 @@ class Engine:
         self._runtime = runtime
         self._in_flight = in_flight
         self._loaded = loaded
+        signals = Signals(
+            planned=self._planned, ended=self._ended, due=self._due, news=self.wake,
+            quarantined=self._quarantine,
+        )  # fmt: skip
         self.handlers = handlers or Handlers(in_flight, on_poisoned)
         self.queue = KeyedQueue()
         self.waits = Waits()
@@ -104,13 +109,13 @@ class Engine:
         self.calls = Calls(journal, runtime, settings.answer_seconds, self._match_row)
         self.runner = Runner(
             journal=journal, settings=settings, runtime=runtime, handlers=self.handlers,
-            on_actions=self._planned, on_quarantine=self._quarantine,
+            signals=signals,
             on_waiting=lambda run, event, progress: self.resumer.waits_now(run, event, progress),
             on_run_end=lambda run: self.resumer.ended(run),
         )  # fmt: skip
         self.resumer = Resumer(
             journal=journal, runtime=runtime, runner=self.runner, queue=self.queue,
-            waits=self.waits, on_due=self._due,
+            waits=self.waits, signals=signals,
         )  # fmt: skip
         limits = Limits(
             settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
@@ -119,15 +124,15 @@ class Engine:
         clock = ServerClock(runtime)
         self.sender = Sender(
             journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=self.gate,
-            clock=clock, limits=limits, boot=self.boot, notice=notices.give, on_end=self._ended,
-            on_due=self._due,
+            clock=clock, limits=limits, boot=self.boot, notice=notices.give,
+            signals=signals,
         )  # fmt: skip
         reader = GatewayReader(gateway, limits, runtime, clock)
         self.incidents = Incidents(journal, runtime)
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
         self.watch = Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
-            incidents=self.incidents, on_event=self.wake,
+            incidents=self.incidents, signals=signals,
             repairer=Repairer(
                 journal=journal, settings=settings, runtime=runtime, reader=reader,
                 receiver=self.receiver, incidents=self.incidents,
@@ -135,20 +140,20 @@ class Engine:
         )  # fmt: skip
         self.settler = Settler(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
-            on_end=self._ended, on_due=self._due, on_planned=self.sender.refill,
+            signals=signals, on_planned=self.sender.refill,
         )  # fmt: skip
         self.hold = RestoreGuard(
             journal=journal, settings=settings, runtime=runtime,
             reader=reader,
             settler=self.settler, sender=self.sender, matcher=self.matcher,
-            incidents=self.incidents, on_end=self._ended,
+            incidents=self.incidents, signals=signals,
         )  # fmt: skip
         self.matcher.claims = bool(settings.hook_secret)
         self.confirmer = Confirmer(
             gateway, settings.account_sid, journal.events.unproven, self._proof
         )
-        self.schedules = Schedules(journal, runtime, self.wake)
-        self.hooks = Hooks(self.handlers, journal, runtime, settings, self._planned)
+        self.schedules = Schedules(journal, runtime, signals)
+        self.hooks = Hooks(self.handlers, journal, runtime, settings, signals)
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()

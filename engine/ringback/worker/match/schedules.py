@@ -3,8 +3,6 @@
 A time that passed while the node was down is made up for once, not once for each time missed.
 """
 
-from collections.abc import Callable
-
 from ringback.events import Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
@@ -12,6 +10,7 @@ from ringback.rules.timing.cron import RULE_FIELD
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.store.timers import Timer
+from ringback.worker.signals import Signals
 
 KIND = "schedule"
 
@@ -19,11 +18,11 @@ KIND = "schedule"
 class Schedules:
     """Turns due times into `timer.due` events."""
 
-    def __init__(self, journal: Journal, runtime: Runtime, on_event: Callable[[], None]) -> None:
+    def __init__(self, journal: Journal, runtime: Runtime, signals: Signals) -> None:
         self.ruleset = RuleSet(())
         self._journal = journal
         self._runtime = runtime
-        self._on_event = on_event
+        self._signals = signals
 
     async def next_due(self) -> str | None:
         """When the next schedule comes due."""
@@ -50,7 +49,7 @@ class Schedules:
                 await self._journal.timers.fire(
                     self._event(rule, timer), self._following(key, rule), key
                 )
-                self._on_event()
+                self._signals.news()
 
     def _following(self, key: str, rule: Rule) -> Timer | None:
         assert rule.schedule is not None

@@ -9,7 +9,7 @@ found is claimed, what is not may be sent, what cannot be decided is parked for 
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +37,7 @@ from ringback.worker.send.settle import (
     Settler,
     created_at,
 )
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class RestoreGuard:
         sender: Sender,
         incidents: Incidents,
         matcher: Matcher,
-        on_end: Callable[[str, str], None],
+        signals: Signals,
     ) -> None:
         self.held: Held | None = None
         self._journal = journal
@@ -76,7 +77,7 @@ class RestoreGuard:
         self._sender = sender
         self._incidents = incidents
         self._matcher = matcher
-        self._on_end = on_end
+        self._signals = signals
         self._mark = Mark("", 0, "")
         self._old: set[str] = set()
         self._started = 0.0
@@ -289,4 +290,4 @@ class RestoreGuard:
         decision = Decision(_PLANNED, "parked", reason)
         if await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now())):
             log.error("action %s is parked: %s", action.uid, reason)
-            self._on_end(action.uid, "unknown")
+            self._signals.ended(action.uid, "unknown")

@@ -18,6 +18,7 @@ from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
 from ringback.worker.send.reader import GatewayReader
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Watch:
         reader: GatewayReader,
         repairer: Repairer,
         incidents: Incidents,
-        on_event: Callable[[], None],
+        signals: Signals,
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -54,7 +55,7 @@ class Watch:
         self._gateway_reader = reader
         self._repairer = repairer
         self._incidents = incidents
-        self._on_event = on_event
+        self._signals = signals
 
     async def run(self) -> None:
         """Watch until cancelled. Without a gateway only silence can be seen."""
@@ -86,7 +87,7 @@ class Watch:
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
         try:
             if await work():
-                self._on_event()
+                self._signals.news()
         except RingbackError as error:
             log.warning("%s", error)
 

@@ -20,12 +20,13 @@ from ringback.plugins.context import SettledAction, context_for
 from ringback.plugins.invoke import actions_of
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.runtime import Runtime, iso
-from ringback.store.actions import NewAction, StoredAction
+from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.twilio.error_codes import error_class
 from ringback.worker.run.handlers import Handlers, describe
 from ringback.worker.run.plan import Origin, plan
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +60,14 @@ class Hooks:
         journal: Journal,
         runtime: Runtime,
         settings: Settings,
-        on_actions: Callable[[Sequence[NewAction]], None],
+        signals: Signals,
     ) -> None:
         self.wants: Callable[[str], bool] = lambda _type: False
         self._handlers = handlers
         self._journal = journal
         self._runtime = runtime
         self._settings = settings
-        self._on_actions = on_actions
+        self._signals = signals
         self._facts = journal.facts(runtime)
         self._plugins = PluginSet()
         self._watchers: dict[str, list[Watcher]] = {}
@@ -213,7 +214,7 @@ class Hooks:
             waiting_call="",
         )  # fmt: skip
         await self._journal.runs.record_done(run, planned.actions, iso(now))
-        self._on_actions([item for item in planned.actions if item.state == "planned"])
+        self._signals.planned([item for item in planned.actions if item.state == "planned"])
 
     async def _fault(self, plugin: Plugin, hook: str, reason: str, count: int = 1) -> None:
         """Name a hook that failed where `ringback plugins list` finds it."""

@@ -6,7 +6,7 @@ and the next step loses nothing. Each step takes one event; the rest lie ready f
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from ringback.events import Event
@@ -20,6 +20,7 @@ from ringback.store.runs import StoredRun
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.runner import Ready, Runner
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Resumer:
         runner: Runner,
         queue: KeyedQueue,
         waits: Waits,
-        on_due: Callable[[str], None],
+        signals: Signals,
     ) -> None:
         self.ruleset = RuleSet(())
         self.quarantined: dict[str, str] = {}
@@ -46,7 +47,7 @@ class Resumer:
         self._runner = runner
         self._queue = queue
         self._waits = waits
-        self._on_due = on_due
+        self._signals = signals
         self._resuming: set[str] = set()
         self._taken_up: RuleSet | None = None
 
@@ -104,7 +105,7 @@ class Resumer:
         assert progress.wait is not None
         self._waits.add(run.uid, run.rule, progress.wait, home(event))
         if progress.wait.due_at is not None:
-            self._on_due(iso(progress.wait.due_at))
+            self._signals.due(iso(progress.wait.due_at))
         if await self._journal.runs.next_wake(run.uid) is not None:
             await self.woken(run.uid, None)
         elif "after" in progress.state:

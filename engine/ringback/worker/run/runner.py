@@ -28,7 +28,6 @@ from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
-from ringback.store.actions import NewAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import RunStep, StoredRun
@@ -36,6 +35,7 @@ from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
 from ringback.worker.run.handlers import Handlers, HandlerTimeout
 from ringback.worker.run.plan import Origin, Planned, plan
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +82,9 @@ class Runner:
         settings: Settings,
         runtime: Runtime,
         handlers: Handlers,
-        on_actions: Callable[[Sequence[NewAction]], None],
+        signals: Signals,
         on_waiting: Callable[[Ready, Event, Progress], Awaitable[None]],
         on_run_end: Callable[[Ready], Awaitable[None]],
-        on_quarantine: Callable[[str, str], None],
     ) -> None:
         self.plugins = PluginSet()
         self._places: Mapping[str, Hours] = {}
@@ -93,10 +92,9 @@ class Runner:
         self._settings = settings
         self._runtime = runtime
         self._handlers = handlers
-        self._on_actions = on_actions
+        self._signals = signals
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
-        self._on_quarantine = on_quarantine
         self._facts = journal.facts(runtime)
         self._steps = Steps(settings, runtime)
 
@@ -214,7 +212,7 @@ class Runner:
             return None
         if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
             await self._too_late(planned)
-        self._on_actions([item for item in planned.actions if item.state == "planned"])
+        self._signals.planned([item for item in planned.actions if item.state == "planned"])
         if progress.wait is not None:
             await self._on_waiting(run, event, progress)
         else:
@@ -246,7 +244,7 @@ class Runner:
         ]
         for item in late:
             await self._journal.actions.reopen_answer(item.uid)
-        self._on_actions(late)
+        self._signals.planned(late)
 
     async def _fail(self, run: Ready, reason: str) -> None:
         log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
@@ -258,7 +256,7 @@ class Runner:
         """Note that a rule blocked the worker; the third time it goes into quarantine."""
         now = iso(self._runtime.now())
         if await self._journal.runs.strike(rule, plugin, reason, now, STRIKES):
-            self._on_quarantine(rule, reason)
+            self._signals.quarantined(rule, reason)
 
 
 def _blame(rule: Rule, error: RingbackError) -> str:

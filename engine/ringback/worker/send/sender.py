@@ -27,6 +27,7 @@ from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
 from ringback.worker.send.server_clock import ServerClock
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,7 @@ class Sender:
         limits: Limits,
         boot: str,
         notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
-        on_end: Callable[[str, str], None],
-        on_due: Callable[[str], None],
+        signals: Signals,
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -77,8 +77,7 @@ class Sender:
         self._limits = limits
         self._boot = boot
         self._notice = notice
-        self._on_end = on_end
-        self._on_due = on_due
+        self._signals = signals
         self._ready: deque[StoredAction] = deque()
         self._known: set[str] = set()
         self._queue: dict[str, deque[StoredAction]] = {}
@@ -208,9 +207,9 @@ class Sender:
         now_done = iso(self._runtime.now())
         state = await self._journal.attempts.close(action, attempt_uid, verdict, now_done)
         if state in ("settled", "failed", "unknown"):
-            self._on_end(action.uid, state)
+            self._signals.ended(action.uid, state)
         if verdict.due_at:
-            self._on_due(verdict.due_at)
+            self._signals.due(verdict.due_at)
 
     def _look(self, session: ReadSession, action: StoredAction) -> tuple[str, str, str | None]:
         return self._gate.look(action, session.gate)
@@ -330,6 +329,6 @@ class Sender:
         decision = Decision(("planned", "deferred"), state, reason, until, send_by)
         await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now()))
         if until:
-            self._on_due(until)
+            self._signals.due(until)
         if state in ("failed", "refused"):
-            self._on_end(action.uid, state)
+            self._signals.ended(action.uid, state)

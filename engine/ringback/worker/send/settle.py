@@ -32,6 +32,7 @@ from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
 from ringback.worker.send.reader import GatewayReader
+from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
@@ -58,16 +59,14 @@ class Settler:
         settings: Settings,
         runtime: Runtime,
         reader: GatewayReader,
-        on_end: Callable[[str, str], None],
-        on_due: Callable[[str], None],
+        signals: Signals,
         on_planned: Callable[[], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._settings = settings
         self._runtime = runtime
         self._gateway_reader = reader
-        self._on_end = on_end
-        self._on_due = on_due
+        self._signals = signals
         self._on_planned = on_planned
 
     async def step(self) -> int:
@@ -196,7 +195,7 @@ class Settler:
         now = iso(self._runtime.now())
         state = await self._journal.evidence.claim(action, sid, status, reason, now, states)
         if state in ("settled", "failed"):
-            self._on_end(action.uid, state)
+            self._signals.ended(action.uid, state)
 
     def _service(self, action: OutgoingMessage) -> str:
         """The messaging service that the text goes through; it may be the default sender."""
@@ -215,7 +214,7 @@ class Settler:
         seconds = self._runtime.rng.uniform(*NEXT_LOOK) * scale
         due = iso(self._runtime.now() + timedelta(seconds=seconds))
         await self._journal.evidence.postpone(action.uid, due, reason, looked=looked)
-        self._on_due(due)
+        self._signals.due(due)
 
     async def _decide(self, action: StoredAction, resends: int) -> None:
         """Absent within the bound. Only a policy that allows it sends once more."""
@@ -236,7 +235,7 @@ class Settler:
     async def _park(self, action: StoredAction, reason: str) -> None:
         if await self._journal.evidence.park(action.uid, reason):
             log.error("action %s is parked: %s", action.uid, reason)
-            self._on_end(action.uid, "unknown")
+            self._signals.ended(action.uid, "unknown")
 
 
 def _unshown(action: OutgoingMessage) -> bool:

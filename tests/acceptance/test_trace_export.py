@@ -29,6 +29,7 @@ def test_an_event_becomes_a_test(make_node: Callable[..., Any], box: Any) -> Non
         box.text("+14155550777", body)
         node.until(lambda seen=number: len(node.ask(
             "select uid from events where type = 'message.received'")) == seen)  # fmt: skip
+        node.until(lambda: node.ask("select 1 from runs where state = 'done'"))
     node.until(lambda: node.ask("select 1 from events where type = 'message.delivered'"))
     first, second = (
         row[0] for row in node.ask("select uid from events where type = 'message.received'")

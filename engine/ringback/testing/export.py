@@ -17,6 +17,8 @@ EARLIER = 50
 """So many events of the same conversation stand before the one that it is about."""
 
 _FIRST_TURN = timedelta(seconds=6)
+_HELD = ("captured", "refused", "deferred")
+"""What did not leave, and is not among the `texts` of a reaction either."""
 
 _HEAD = '''"""{what}
 
@@ -139,6 +141,6 @@ def _texts(trace: Mapping[str, Any]) -> list[str]:
         latest = datetime.fromisoformat(run["started_at"]) + _FIRST_TURN
         for action in run["actions"]:
             soon = datetime.fromisoformat(action["planned_at"]) <= latest
-            if action["effect"] == "message" and action["state"] != "captured" and soon:
+            if action["effect"] == "message" and action["state"] not in _HELD and soon:
                 found.append(str(action["params"]["body"]))
     return found

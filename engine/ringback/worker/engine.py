@@ -15,37 +15,22 @@ from ringback.config import Settings
 from ringback.errors import Problem, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
-from ringback.gateway.limits import Limits
 from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Waits, home
+from ringback.rules.engine.waits import home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction
 from ringback.store.interface import Journal
 from ringback.store.runs import RunStep
-from ringback.worker.gate.gate import Gatekeeper
-from ringback.worker.match.confirm import Confirmer
-from ringback.worker.match.matcher import Found, Matcher, Step
-from ringback.worker.match.schedules import Schedules
-from ringback.worker.recovery.incidents import Incidents
-from ringback.worker.recovery.repair import Repairer
-from ringback.worker.recovery.restore_guard import RestoreGuard
-from ringback.worker.recovery.watchdogs import Watch
+from ringback.worker.match.matcher import Found, Step
+from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
-from ringback.worker.run.calls import Calls
 from ringback.worker.run.handlers import Handlers
-from ringback.worker.run.hooks import Hooks
-from ringback.worker.run.keyed_queue import KeyedQueue
-from ringback.worker.run.resume import Resumer
-from ringback.worker.run.runner import Ready, Runner
+from ringback.worker.run.runner import Ready
 from ringback.worker.send.notices import Notices
-from ringback.worker.send.reader import GatewayReader
-from ringback.worker.send.sender import Sender
-from ringback.worker.send.server_clock import ServerClock
-from ringback.worker.send.settle import Settler
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -101,59 +86,19 @@ class Engine:
             planned=self._planned, ended=self._ended, due=self._due, news=self.wake,
             quarantined=self._quarantine,
         )  # fmt: skip
-        self.handlers = handlers or Handlers(in_flight, on_poisoned)
-        self.queue = KeyedQueue()
-        self.waits = Waits()
-        self.gate = Gatekeeper(settings, runtime)
-        self.matcher = Matcher(journal, loaded.ruleset, self.waits, runtime)
-        self.calls = Calls(journal, runtime, settings.answer_seconds, self._match_row)
-        self.runner = Runner(
-            journal=journal, settings=settings, runtime=runtime, handlers=self.handlers,
-            signals=signals,
-            on_waiting=lambda run, event, progress: self.resumer.waits_now(run, event, progress),
-            on_run_end=lambda run: self.resumer.ended(run),
-        )  # fmt: skip
-        self.resumer = Resumer(
-            journal=journal, runtime=runtime, runner=self.runner, queue=self.queue,
-            waits=self.waits, signals=signals,
-        )  # fmt: skip
-        limits = Limits(
-            settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
-            runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
-        )  # fmt: skip
-        clock = ServerClock(runtime)
-        self.sender = Sender(
-            journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=self.gate,
-            clock=clock, limits=limits, boot=self.boot, notice=notices.give,
-            signals=signals,
-        )  # fmt: skip
-        reader = GatewayReader(gateway, limits, runtime, clock)
-        self.incidents = Incidents(journal, runtime)
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
-        self.watch = Watch(
-            journal=journal, settings=settings, runtime=runtime, reader=reader,
-            incidents=self.incidents, signals=signals,
-            repairer=Repairer(
-                journal=journal, settings=settings, runtime=runtime, reader=reader,
-                receiver=self.receiver, incidents=self.incidents,
-            ),
+        self.handlers = handlers or Handlers(in_flight, on_poisoned)
+        parts = build(
+            Around(settings, journal, gateway, runtime, self.boot, self.handlers, notices.give,
+                   self.receiver, self._match_row, self._proof, signals),
+            loaded.ruleset,
         )  # fmt: skip
-        self.settler = Settler(
-            journal=journal, settings=settings, runtime=runtime, reader=reader,
-            signals=signals, on_planned=self.sender.refill,
-        )  # fmt: skip
-        self.hold = RestoreGuard(
-            journal=journal, settings=settings, runtime=runtime,
-            reader=reader,
-            settler=self.settler, sender=self.sender, matcher=self.matcher,
-            incidents=self.incidents, signals=signals,
-        )  # fmt: skip
-        self.matcher.claims = bool(settings.hook_secret)
-        self.confirmer = Confirmer(
-            gateway, settings.account_sid, journal.events.unproven, self._proof
-        )
-        self.schedules = Schedules(journal, runtime, signals)
-        self.hooks = Hooks(self.handlers, journal, runtime, settings, signals)
+        self.queue, self.waits, self.gate = parts.queue, parts.waits, parts.gate
+        self.matcher, self.confirmer = parts.matcher, parts.confirmer
+        self.schedules, self.calls = parts.schedules, parts.calls
+        self.runner, self.resumer, self.hooks = parts.runner, parts.resumer, parts.hooks
+        self.sender, self.settler = parts.sender, parts.settler
+        self.incidents, self.watch, self.hold = parts.incidents, parts.watch, parts.hold
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()

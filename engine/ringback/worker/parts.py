@@ -1,0 +1,131 @@
+"""Parts of the worker, and how they are joined."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ringback.actions import HttpRequest, Notify
+from ringback.config import Settings
+from ringback.gateway.client import Gateway
+from ringback.gateway.limits import Limits
+from ringback.ipc import Link
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import Waits
+from ringback.runtime import Runtime
+from ringback.store.interface import Journal
+from ringback.worker.gate.gate import Gatekeeper
+from ringback.worker.match.confirm import Confirmer
+from ringback.worker.match.matcher import Matcher
+from ringback.worker.match.schedules import Schedules
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.repair import Repairer
+from ringback.worker.recovery.restore_guard import RestoreGuard
+from ringback.worker.recovery.watchdogs import Watch
+from ringback.worker.run.calls import Calls
+from ringback.worker.run.handlers import Handlers
+from ringback.worker.run.hooks import Hooks
+from ringback.worker.run.keyed_queue import KeyedQueue
+from ringback.worker.run.resume import Resumer
+from ringback.worker.run.runner import Runner
+from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.sender import Sender
+from ringback.worker.send.server_clock import ServerClock
+from ringback.worker.send.settle import Settler
+from ringback.worker.signals import Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the parts stand on, and whom they report to.
+
+    `match_row` matches one row of the log ahead of the others, for a call that waits; `on_proof`
+    gets what was found out about a claimed event: its uid, its trust, and why it earned no more.
+    """
+
+    settings: Settings
+    journal: Journal
+    gateway: Gateway | None
+    runtime: Runtime
+    boot: str
+    handlers: Handlers
+    notice: Callable[[Notify | HttpRequest, str], Awaitable[str]]
+    receiver: Link
+    match_row: Callable[[int], Awaitable[None]]
+    on_proof: Callable[[str, str, str], Awaitable[None]]
+    signals: Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one worker, by stage."""
+
+    waits: Waits
+    matcher: Matcher
+    confirmer: Confirmer
+    schedules: Schedules
+    queue: KeyedQueue
+    runner: Runner
+    resumer: Resumer
+    calls: Calls
+    hooks: Hooks
+    gate: Gatekeeper
+    sender: Sender
+    settler: Settler
+    incidents: Incidents
+    watch: Watch
+    hold: RestoreGuard
+
+
+def build(around: Around, ruleset: RuleSet) -> Parts:
+    """Make the parts and join them. Nothing is read or begun yet."""
+    settings, journal, runtime = around.settings, around.journal, around.runtime
+    gateway, signals = around.gateway, around.signals
+    queue, waits, gate = KeyedQueue(), Waits(), Gatekeeper(settings, runtime)
+    matcher = Matcher(journal, ruleset, waits, runtime)
+    matcher.claims = bool(settings.hook_secret)
+    runner = Runner(
+        journal=journal, settings=settings, runtime=runtime, handlers=around.handlers,
+        signals=signals,
+        on_waiting=lambda run, event, progress: resumer.waits_now(run, event, progress),
+        on_run_end=lambda run: resumer.ended(run),
+    )  # fmt: skip
+    resumer = Resumer(
+        journal=journal, runtime=runtime, runner=runner, queue=queue, waits=waits, signals=signals
+    )
+    limits = Limits(
+        settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
+        runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
+    )  # fmt: skip
+    clock = ServerClock(runtime)
+    reader = GatewayReader(gateway, limits, runtime, clock)
+    sender = Sender(
+        journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=gate,
+        clock=clock, limits=limits, boot=around.boot, notice=around.notice, signals=signals,
+    )  # fmt: skip
+    settler = Settler(
+        journal=journal, settings=settings, runtime=runtime, reader=reader, signals=signals,
+        on_planned=sender.refill,
+    )  # fmt: skip
+    incidents = Incidents(journal, runtime)
+    repairer = Repairer(
+        journal=journal, settings=settings, runtime=runtime, reader=reader,
+        receiver=around.receiver, incidents=incidents,
+    )  # fmt: skip
+    return Parts(
+        waits=waits, matcher=matcher,
+        confirmer=Confirmer(
+            gateway, settings.account_sid, journal.events.unproven, around.on_proof
+        ),
+        schedules=Schedules(journal, runtime, signals),
+        queue=queue, runner=runner, resumer=resumer,
+        calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
+        hooks=Hooks(around.handlers, journal, runtime, settings, signals),
+        gate=gate, sender=sender, settler=settler, incidents=incidents,
+        watch=Watch(
+            journal=journal, settings=settings, runtime=runtime, reader=reader,
+            repairer=repairer, incidents=incidents, signals=signals,
+        ),
+        hold=RestoreGuard(
+            journal=journal, settings=settings, runtime=runtime, reader=reader, settler=settler,
+            sender=sender, incidents=incidents, matcher=matcher, signals=signals,
+        ),
+    )  # fmt: skip

@@ -49,7 +49,7 @@ def text(index: int, body: str, number: str) -> dict[str, str]:
     "kinds",
     [
         pytest.param(["raises", "exits", "returns", "sleeps"], id="fails or waits"),
-        pytest.param(["burns"], id="burns"),
+        pytest.param(["burns"], id="burns", marks=pytest.mark.slow),
         pytest.param(["spins"], id="spins"),
         pytest.param(["dies"], id="dies", marks=pytest.mark.slow),
     ],

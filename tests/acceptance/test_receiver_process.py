@@ -117,7 +117,7 @@ async def test_every_2xx_survives_kill_nine(folder: Path) -> None:
     acked: set[str] = set()
     asked: set[str] = set()
     numbers = iter(range(1, 1 << 40))
-    for _ in range(6):
+    for _ in range(3):
         process = Process(folder)
         port = await asyncio.to_thread(process.ready)
         pouring = [asyncio.create_task(pour(port, numbers, acked, asked)) for _ in range(16)]

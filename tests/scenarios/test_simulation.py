@@ -249,7 +249,7 @@ def slow(*case: Any) -> Any:
         (instead(classify, "bad", naive), Faults(), "doubled"),
         (instead(Evidence, "progress", certain), DOUBTFUL, "doubled"),
         (instead(Attempts, "recover", forgetful), DEADLY, "doubled"),
-        (instead(Attempts, "recover", blind), DEADLY, "stuck"),
+        slow(instead(Attempts, "recover", blind), DEADLY, "stuck"),
         (instead(Matcher, "_match", hasty), DEADLY, "lost"),
         (instead(Hooks, "report_pending", nothing), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
@@ -262,7 +262,7 @@ def slow(*case: Any) -> Any:
         (instead(Actions, "sendable", patient(Actions.sendable)), SET_BACK, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
         (instead(JournalGateFacts, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
-        (by_its_time, STOPPING_AND_SET, "unwanted"),
+        slow(by_its_time, STOPPING_AND_SET, "unwanted"),
         (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
     ],
     ids=[

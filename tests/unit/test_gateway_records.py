@@ -50,7 +50,7 @@ def test_a_message_as_twilio_sends_it() -> None:
 
 
 def test_moments_of_twilio_and_of_maton() -> None:
-    read = r.Connection.read
+    read = r.MatonConnection.read
     made = read({"creation_time": "2026-02-09T23:18:44.243582Z"}).creation_time
     assert made == datetime(2026, 2, 9, 23, 18, 44, 243582, UTC)
     for odd in ("yesterday", "", 7, "9999-99-99T00:00:00Z", "Mon, 99 Feb 2026", []):
@@ -59,7 +59,7 @@ def test_moments_of_twilio_and_of_maton() -> None:
 
 def test_secrets_of_records_do_not_show() -> None:
     url = "https://connect.maton.ai/?session_token=canary"
-    connection = r.Connection.read({"connection_id": "c", "url": url})
+    connection = r.MatonConnection.read({"connection_id": "c", "url": url})
     assert connection.url == url
     assert "canary" not in repr(connection) + repr(connection.raw)
     account = r.Account.read({"sid": "AC1", "auth_token": "canary"})
@@ -80,7 +80,7 @@ def test_reading_never_fails(kind: type[r.Record], data: st.DataObject) -> None:
         st.dictionaries(st.sampled_from(names) | st.text(max_size=9), ANYTHING)
     )
     record = kind.read(raw)
-    hidden = {"auth_token"} | ({"url"} if kind is r.Connection else set())
+    hidden = {"auth_token"} | ({"url"} if kind is r.MatonConnection else set())
     assert set(raw) - set(record.raw) <= hidden
     repr(record)
 

@@ -11,7 +11,7 @@ from ringback.cli.output import json_option, print_json, print_rows
 from ringback.errors import RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
-from ringback.gateway.records import Connection
+from ringback.gateway.records import MatonConnection
 
 COLUMNS = ("connection_id", "status", "method", "created", "used")
 
@@ -28,7 +28,7 @@ def _maton() -> Credentials:
     return found
 
 
-def _row(connection: Connection, maton: Credentials) -> dict[str, Any]:
+def _row(connection: MatonConnection, maton: Credentials) -> dict[str, Any]:
     return {
         "connection_id": connection.connection_id,
         "status": connection.status,
@@ -47,7 +47,7 @@ def list_(status: str, as_json: bool) -> None:
     """List the connections to Twilio."""
     maton = _maton()
 
-    async def work(gateway: Gateway) -> list[Connection]:
+    async def work(gateway: Gateway) -> list[MatonConnection]:
         return await gateway.connections.list(status=status)
 
     found = through(maton, work)
@@ -70,7 +70,7 @@ def create(wait: bool, seconds: float, browser: bool, yes: bool, as_json: bool) 
     maton = _maton()
     confirmed(f"POST {maton.control_url}/connections: a new connection to Twilio", yes=yes)
 
-    async def work(gateway: Gateway) -> Connection:
+    async def work(gateway: Gateway) -> MatonConnection:
         begun = await gateway.connections.create()
         if begun.status == "ACTIVE":
             return begun
@@ -103,7 +103,7 @@ def get(connection_id: str, as_json: bool) -> None:
     """Show one connection."""
     maton = _maton()
 
-    async def work(gateway: Gateway) -> Connection:
+    async def work(gateway: Gateway) -> MatonConnection:
         return await gateway.connections.fetch(connection_id)
 
     found = through(maton, work)

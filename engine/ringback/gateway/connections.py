@@ -17,7 +17,7 @@ from ringback.errors import (
     Unreadable,
     UsageError,
 )
-from ringback.gateway.records import Connection
+from ringback.gateway.records import MatonConnection
 from ringback.gateway.transport import Transport
 from ringback.twilio.rest import Request
 
@@ -33,10 +33,10 @@ class Connections:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def list(self, *, status: str = "", app: str = "twilio") -> list[Connection]:
+    async def list(self, *, status: str = "", app: str = "twilio") -> list[MatonConnection]:
         """All connections, or those of one status: ACTIVE, PENDING, FAILED. Newest last."""
         query = {"app": app} | ({"status": status.upper()} if status else {})
-        found: list[Connection] = []
+        found: list[MatonConnection] = []
         for _ in range(100):
             data = await self._transport.control("GET", "/connections", query)
             rows = data.get("connections")
@@ -49,14 +49,14 @@ class Connections:
             query["next_token"] = str(token)
         return found
 
-    async def create(self, *, app: str = "twilio", method: str = "") -> Connection:
+    async def create(self, *, app: str = "twilio", method: str = "") -> MatonConnection:
         """Begin a connection. A person then opens its `url` in a browser and grants the access."""
         wanted = {"app": app} | ({"method": method} if method else {})
         return _read(
             await self._transport.control("POST", "/connections", body=json.dumps(wanted).encode())
         )
 
-    async def fetch(self, connection_id: str) -> Connection:
+    async def fetch(self, connection_id: str) -> MatonConnection:
         """One connection. Raises NotFound when there is none."""
         return _read(
             await self._transport.control("GET", f"/connections/{_checked(connection_id)}")
@@ -72,7 +72,7 @@ class Connections:
         *,
         seconds: float = WAIT_SECONDS,
         every: float = POLL_SECONDS,
-    ) -> Connection:
+    ) -> MatonConnection:
         """Wait until a connection is ACTIVE or FAILED, at most `seconds`; answers what it is then.
 
         A look that fails in between is no end: the next one may succeed. Raises the last error when
@@ -80,7 +80,7 @@ class Connections:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        latest: Connection | None = None
+        latest: MatonConnection | None = None
         while True:
             try:
                 latest = await self.fetch(connection_id)
@@ -91,7 +91,7 @@ class Connections:
                 return latest
             await asyncio.sleep(every)
 
-    async def check(self) -> Connection:
+    async def check(self) -> MatonConnection:
         """The connection that is used, proven to be good: active, and of the configured account.
 
         Raises ConfigError when none is active, when several are and none is pinned, when the pinned
@@ -151,10 +151,10 @@ def _checked(connection_id: str) -> str:
     return connection_id
 
 
-def _read(data: dict[str, Any]) -> Connection:
+def _read(data: dict[str, Any]) -> MatonConnection:
     inner = data.get("connection")
     row = inner if isinstance(inner, dict) else data
-    connection = Connection.read(row)
+    connection = MatonConnection.read(row)
     if not connection.connection_id:
         raise Unreadable("Maton's answer is not a connection", origin="maton")
     return connection

@@ -317,7 +317,7 @@ class Balance(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Connection(Record):
+class MatonConnection(Record):
     """A connection of Maton to an account of Twilio.
 
     `status` is ACTIVE, PENDING or FAILED. `url` is the page where a person grants the access; it

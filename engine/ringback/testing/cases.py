@@ -134,7 +134,7 @@ class _Case:
 
     def __init__(self, node: Node, model: CaseModel, reader: Reader, bench: Bench) -> None:
         self.parts: dict[str, Node] = node.value if isinstance(node.value, dict) else {}
-        self.model, self.reader = model, reader
+        self.model, self.rule_reader = model, reader
         self.project = bench
         self.call: Event | None = None
 
@@ -142,7 +142,7 @@ class _Case:
         try:
             moment = parse_moment(self.model.at) if self.model.at else events.NOON
         except ValueError as error:
-            self.reader.fail(self.parts["at"], "case", str(error))
+            self.rule_reader.fail(self.parts["at"], "case", str(error))
             return
         bench = Bench(
             self.project.ruleset, self.project.plugins, now=moment, settings=self.project.settings
@@ -162,7 +162,7 @@ class _Case:
                     bench.wait(happens) if isinstance(happens, float) else bench.react(happens)
                 )
             except (RingbackError, ValueError) as error:
-                self.reader.fail(item, "case", str(error))
+                self.rule_reader.fail(item, "case", str(error))
                 return
             event = reaction.event or event
             verdicts = reaction.verdicts or verdicts
@@ -193,16 +193,16 @@ class _Case:
                     text += f"; held back: {', '.join(held)}"
                 items = node.value if isinstance(node.value, list) else []
                 place = items[index] if index < len(items) else node
-                self.reader.fail(place if isinstance(place, Node) else node, "case", text)
+                self.rule_reader.fail(place if isinstance(place, Node) else node, "case", text)
         if self.model.fired is not None and list(fired) != self.model.fired:
             text = f"fired were {', '.join(fired) or 'no rules'}"
-            self.reader.fail(self.parts["fired"], "case", text)
+            self.rule_reader.fail(self.parts["fired"], "case", text)
         for rule, why in self.model.why.items():
             found = (
                 "fired" if rule in fired else verdicts.get(rule, "it did not look at this event")
             )
             if found != why and not found.startswith(f"{why}:"):
-                self.reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
+                self.rule_reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
 
     def happens(self, node: Node, now: datetime) -> Event | float:
         """What a line of `given` means: an event, or seconds that pass."""

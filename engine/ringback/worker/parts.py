@@ -26,7 +26,7 @@ from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.resume import Resumer
 from ringback.worker.run.runner import Runner
-from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler

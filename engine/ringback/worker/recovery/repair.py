@@ -21,7 +21,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
-from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader
 
 log = logging.getLogger(__name__)
 

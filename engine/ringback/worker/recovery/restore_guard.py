@@ -26,7 +26,7 @@ from ringback.twilio.rest import Request, path
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import DONE
-from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.settle import (
     EARLIER,

@@ -17,7 +17,7 @@ from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
-from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
-from ringback.worker.send.reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)

@@ -22,11 +22,10 @@ def learn(connection: Connection, event: Event) -> None:
             "set value = excluded.value where value <> excluded.value",
             (SERVICE_OF + event.recipient, service),
         )
-    at, late = iso(event.at), event.trust == "confirmed"
     for each in changes(event):
         note(
-            connection, each.sender, each.recipient, each.state, each.source, at, event.uid,
-            late=late,
+            connection, each.sender, each.recipient, each.state, each.source, iso(event.at),
+            event.uid, late=event.trust == "confirmed",
         )  # fmt: skip
 
 

@@ -37,14 +37,17 @@ def changes(event: Event) -> tuple[Change, ...]:
     """What an event says about consent: for our number in it and no other, but for those of the
     same messaging service, which Twilio treats as one."""
     if event.type == "message.received":
-        ours, theirs, state = event.recipient, event.sender, _STATES.get(keyword(event.fields), "")
+        state = _STATES.get(keyword(event.fields), "")
+        if not state:
+            return ()
+        ours, theirs = event.recipient, event.sender
         source = f"text {event.fields.get('Body', '')!r}"[:80]
     elif event.error_code == OPTED_OUT and event.type.startswith("message."):
         ours, theirs, state = event.sender, event.recipient, "out"
         source = f"error {OPTED_OUT}"
     else:
         return ()
-    senders = {ours, event.fields.get("MessagingServiceSid", "")} - {""} if state else ()
+    senders = {ours, event.fields.get("MessagingServiceSid", "")} - {""}
     return tuple(Change(sender, theirs, state, source) for sender in senders)
 
 

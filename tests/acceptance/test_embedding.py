@@ -70,6 +70,10 @@ def test_the_example_takes_signed_webhooks_and_the_worker_answers(
     received = "select trust from events where type = 'message.received'"
     node.until(lambda: node.ask(received) == [("signed",)] * 3)
 
+    doctor = [*RINGBACK, "-C", str(node.project), "doctor"]
+    found = subprocess.run(doctor, env=dict(node.environ), capture_output=True, text=True).stdout
+    assert f"runs on port {node.environ['RINGBACK_PORT']}" in found
+
     node.stop()
     lock = node.project / "data" / "worker.lock"
     assert lock.read_text() == "", "the worker has ended in order"

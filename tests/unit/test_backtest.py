@@ -270,6 +270,7 @@ def test_what_was_really_done_comes_from_the_journal(tmp_path: Path) -> None:
             ("a", "accepted", 1, "r"), ("b", "captured", 2, "r"), ("c", "refused", 3, "r"),
             ("d", "failed", 4, "r"), ("e", "accepted", None, "r"),
             ("f", "accepted", 5, "p.on_settled"),
+            ("g", "deferred", 6, "r"),
         ],
     )  # fmt: skip
     assert [each.event for each in performed(tmp_path)] == ["a", "d"]
@@ -292,7 +293,7 @@ async def test_the_command_prints_figures_and_differences(
 
     output = shell("--price", "0.01")
     assert "2 events, 2026-03-02T12:00:00.000Z to 2026-03-02T12:30:00.000Z" in output
-    assert "1 actions, 1 segments of text, 0.01 at 0.01 a segment, to 1 people" in output
+    assert "1 action, 1 segment of text, 0.01 at 0.01 a segment, to 1 person" in output
     assert "0 the same, 1 only now, 1 only then" in output
     assert "only then  old.rule  send_message to +14155550123  x" in output
     lines = [json.loads(line) for line in shell("--json", "--rules", str(tmp_path / "new.yaml"))

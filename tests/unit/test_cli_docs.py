@@ -61,6 +61,7 @@ def test_the_path_of_a_page_and_of_the_manual(capsys: pytest.CaptureFixture[str]
         ("config", "did you mean configuration?"),
         ("simulater", "did you mean simulator?"),
         ("zzz", "there are: "),
+        ("nonsense", "there are: "),
         ("../README", "there are: "),
     ],
 )

@@ -1,7 +1,11 @@
-"""Empty listings, and events without a webhook in them."""
+"""Listings: empty ones, tables on a terminal, and events without a webhook in them."""
+
+import sys
+
+import pytest
 
 from ringback.cli.events import listed
-from ringback.cli.output import nothing
+from ringback.cli.output import counted, nothing, print_rows
 
 
 def test_nothing_fits_is_not_nothing_yet() -> None:
@@ -18,3 +22,25 @@ def test_an_incident_says_what_is_wrong() -> None:
     row = listed({**event, "fields": {"Key": "held", "Kind": "held", "Text": "nothing is sent"}})
     assert row["text"] == "nothing is sent"
     assert listed({**event, "fields": {"Body": "hi", "Text": "else"}})["text"] == "hi"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_word_is_whole_on_a_terminal_of_any_width(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A SID that is broken over two lines cannot be copied."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    words = ["quiet", "hours", "until", "2026-11-29T04:59:00.000Z", "SM" + "4e" * 16]
+    row = {"sid": words[-1], "reason": " ".join(words)}
+    print_rows([row], ["sid", "reason"], as_json=False, empty="")
+    out = capsys.readouterr().out
+    assert sorted(set(words) & set(out.split())) == sorted(words)
+    assert (max(map(len, out.splitlines()[1:])) > columns) == (columns == 60)
+
+
+def test_a_number_goes_with_its_noun() -> None:
+    assert counted(1, "event") == "1 event"
+    assert counted(20114, "event") == "20,114 events"
+    assert counted(0, "person", "people") == "0 people"

@@ -56,6 +56,7 @@ def test_a_good_case(tmp_path: Path) -> None:
         ("given: [text: Ada]\n    expect: [{a: b, c: d}]", "13:14: one line is one step"),
         ("given: [text: Ada]\n    fired: []", "13:12: fired were hello"),
         ("given: [text: worse]\n    why: {hello: fired}", "13:11: hello: if:2"),
+        ("given: [text: Ada, text: worse]\n    why: {hello: fired}", "13:11: hello: if:2"),
         ("given: [text: Ada]\n    why: {nobody: fired}", "13:11: nobody: it did not look"),
         ("given: [txt: Ada]", "12:13: 'txt' is nothing that can happen; did you mean 'text'?"),
         ("given: [Ada]", "12:13: one line is one thing that happens, like `text: Hello`"),
@@ -68,6 +69,17 @@ def test_a_good_case(tmp_path: Path) -> None:
 def test_each_way_to_be_wrong_has_its_place(tmp_path: Path, case: str, problem: str) -> None:
     (found,) = problems(tmp_path, f"  - name: wrong\n    {case}\n")
     assert found.startswith(problem)
+
+
+def test_why_is_the_verdict_on_the_last_event(tmp_path: Path) -> None:
+    """Also of a rule that fired before, such as one of which a run is still under way."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "rules:\n  - {name: q, on: message.received, mode: queued, max: 1, do: [{reply: one}, "
+        "{wait: 1h}, {reply: two}]}\ncases:\n  - name: no place in the queue\n"
+        "    given: [text: a, text: b, wait: 5m]\n    fired: [q]\n    why: {q: queued}\n"
+    )
+    assert [str(result.problem) for result in run_cases(path) if not result.good] == []
 
 
 def test_a_run_that_fails_fails_its_case(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_check_takes_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     bad.write_text("rules:\n  - name: a\n    on: message.received\n    do: [{reply: hi}]\n")
     assert run(["check", str(bad)]) == 0
-    assert "1 rules, all good" in capsys.readouterr().out
+    assert "1 rule, all good" in capsys.readouterr().out
     (tmp_path / "void").mkdir()
     assert run(["check", str(tmp_path / "void")]) == 2
     assert "nothing to check" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli.events import moment
-from ringback.cli.output import cell, json_option, print_json, print_rows, style
+from ringback.cli.output import cell, counted, json_option, print_json, print_rows, style
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError
 from ringback.runtime import iso
@@ -129,24 +129,26 @@ def _print(report: Any, difference: Any, price: float | None, examples: int) -> 
     if not report.events:
         click.echo("nothing is recorded in that time", err=True)
         return
-    click.echo(f"{report.events:,} events, {iso(report.first)} to {iso(report.last)}")
+    click.echo(f"{counted(report.events, 'event')}, {iso(report.first)} to {iso(report.last)}")
     rows = [
         {
             "rule": name,
             "fired": figures.fired,
-            "would do": _counted(figures.actions),
-            "held back": _counted(figures.held),
-            "failed": _counted(figures.failed),
-            "why not": _counted(figures.why_not),
+            "would do": _reasons(figures.actions),
+            "held back": _reasons(figures.held),
+            "failed": _reasons(figures.failed),
+            "why not": _reasons(figures.why_not),
         }
         for name, figures in report.rules.items()
     ]
     print_rows(rows, COLUMNS, as_json=False, empty="no rules")
     cost = "" if price is None else f", {price * report.segments:.2f} at {price:g} a segment"
-    click.echo(f"{len(report.done):,} actions, {report.segments:,} segments of text{cost}, "
-               f"to {report.recipients:,} people")  # fmt: skip
+    actions = counted(len(report.done), "action")
+    segments = counted(report.segments, "segment of text", "segments of text")
+    people = counted(report.recipients, "person", "people")
+    click.echo(f"{actions}, {segments}{cost}, to {people}")
     if report.waiting:
-        click.echo(f"{report.waiting:,} runs still wait at the end")
+        click.echo(f"still waiting at the end: {counted(report.waiting, 'run')}")
     if difference is None:
         return
     click.echo(
@@ -165,6 +167,6 @@ def _example(word: str, colour: str, rule: str, kind: str, params: dict[str, Any
     click.echo(f"  {style(word, colour)}  {rule}  {kind}{to}  {cell(text)[:70]}".rstrip())
 
 
-def _counted(counts: Iterable[str]) -> str:
+def _reasons(counts: Iterable[str]) -> str:
     common = Counter(counts).most_common(_TOP_REASONS)
     return ", ".join(f"{count:,} {name}" for name, count in common)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ringback.cli.output import counted
 from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import Problem, UsageError
@@ -55,8 +56,9 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
     from ringback.project import Project
 
     loaded = Project.load(settings)
-    rules, plugins = len(loaded.ruleset.rules), len(loaded.plugins.plugins)
-    return loaded.problems, f"{settings.project}: {rules} rules and {plugins} plugins, all good"
+    rules = counted(len(loaded.ruleset.rules), "rule")
+    plugins = counted(len(loaded.plugins.plugins), "plugin")
+    return loaded.problems, f"{settings.project}: {rules} and {plugins}, all good"
 
 
 def _files(path: Path) -> tuple[list[Problem], str]:
@@ -75,4 +77,4 @@ def _files(path: Path) -> tuple[list[Problem], str]:
         raise UsageError(
             f"{path}: there is nothing to check: no rules/, no plugins/, no *.yaml file"
         )
-    return loaded.problems, f"{path}: {len(loaded.rules)} rules, all good"
+    return loaded.problems, f"{path}: {counted(len(loaded.rules), 'rule')}, all good"

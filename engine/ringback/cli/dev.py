@@ -226,7 +226,7 @@ Our numbers here: {numbers}. Nothing leaves this machine for a phone network{not
 In another shell, in this folder:
   ringback simulate message "What are your hours?"   text us; the reply comes back
   ringback simulate call                             call us, and hear what a caller hears
-  ringback trace {STRANGER}                       see why each rule did or did not fire
+  ringback trace {STRANGER}                        see why each rule did or did not fire
   ringback events tail                               watch what comes in
 
 Rules and plugins in {self._settings.project} are loaded again when you save them. Ctrl-C ends.

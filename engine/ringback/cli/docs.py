@@ -51,7 +51,7 @@ def _title(path: Path) -> str:
 def _unknown(page: str, known: list[str]) -> str:
     word = page.lower().removesuffix(".md")
     parts = [name for name in known if word and (word in name or name in word)]
-    near = list(dict.fromkeys([*parts, *get_close_matches(word, known, 3, 0.5)]))
+    near = list(dict.fromkeys([*parts, *get_close_matches(word, known, 3, 0.6)]))
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(known)}"
     return f"the manual has no page {page!r}; {hint}"
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from ringback.cli.connect import secret_of
 from ringback.cli.control import held_back
@@ -106,7 +107,10 @@ async def node(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     """Whether a node runs here and is ready."""
     host = settings.host if settings.host in LOOPBACK else "127.0.0.1"
     shown = f"[{host}]" if ":" in host else host
-    echo = await probe.ask(f"http://{shown}:{settings.port}/readyz")
+    local, prefix = f"http://{shown}:{settings.port}", urlsplit(settings.public_url).path
+    echo = await probe.ask(f"{local}/readyz")
+    if echo.status == 404 and prefix:  # an application that mounts the receiver has the path here
+        echo = await probe.ask(f"{local}{prefix.rstrip('/')}/readyz")
     if echo.status == 200:
         yield Finding("node", OK, f"runs on port {settings.port}")
         why = await held_back(settings.data)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any
 
 import click
@@ -38,15 +39,23 @@ def print_rows(
     texts = [[cell(row.get(column)) for column in columns] for row in rows]
     if not texts:
         click.echo(empty, err=True)
-    elif fancy():
-        _print_table(texts, columns)
-    else:
+        return
+    words = _longest_words([columns, *texts])
+    if fancy() and sum(words) + 2 * len(words) <= get_terminal_size().columns:
+        _print_table(texts, dict(zip(columns, words, strict=True)))
+    else:  # a SID stays whole, to be copied, also where the terminal then breaks the line
         widths = [
             max(len(line[i]) for line in [list(columns), *texts]) for i in range(len(columns))
         ]
-        for line in [list(columns), *texts]:
+        for number, line in enumerate([list(columns), *texts]):
             padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            click.echo("  ".join(padded).rstrip())
+            shown = "  ".join(padded).rstrip()
+            click.echo(click.style(shown, bold=True) if fancy() and number == 0 else shown)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 event`, `20,114 events`, `902 people`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def nothing(what: str, *filters: object) -> str:
@@ -54,14 +63,20 @@ def nothing(what: str, *filters: object) -> str:
     return f"no {what} fit that" if any(filters) else f"no {what} yet"
 
 
-def _print_table(texts: list[list[str]], columns: Sequence[str]) -> None:
+def _longest_words(lines: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column is at least, when prose is folded and no word is broken."""
+    columns = (" ".join(column).split() for column in zip(*lines, strict=True))
+    return [max(map(len, words), default=0) for words in columns]
+
+
+def _print_table(texts: list[list[str]], columns: Mapping[str, int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column, least in columns.items():
+        table.add_column(column, overflow="fold", min_width=least)
     for line in texts:
         table.add_row(*(Text(text) for text in line))
     Console().print(table)

@@ -40,8 +40,8 @@ def replayed(dedupe_key: str) -> str:
     return rest.partition(":")[0] if head == REPLAY else ""
 
 
-NOT_DONE = ("captured", "refused", "cancelled")
-"""States in which nothing left."""
+NOT_DONE = ("captured", "refused", "cancelled", "deferred")
+"""States in which nothing left. What is deferred may leave yet, and has not been done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ class _Case:
                 self.rule_reader.fail(item, "case", str(error))
                 return
             event = reaction.event or event
-            verdicts = reaction.verdicts or verdicts
+            if reaction.verdicts or reaction.fired:
+                verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
             fired += reaction.fired
             actions += [(action, event) for action in _left(reaction, self.model.of)]
             held += [
@@ -198,9 +199,7 @@ class _Case:
             text = f"fired were {', '.join(fired) or 'no rules'}"
             self.rule_reader.fail(self.parts["fired"], "case", text)
         for rule, why in self.model.why.items():
-            found = (
-                "fired" if rule in fired else verdicts.get(rule, "it did not look at this event")
-            )
+            found = verdicts.get(rule, "it did not look at this event")
             if found != why and not found.startswith(f"{why}:"):
                 self.rule_reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
 

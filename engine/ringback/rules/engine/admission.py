@@ -169,7 +169,8 @@ def _overlap(rule: Rule, others: Sequence[str]) -> str:
     if rule.mode == "single":
         return f"single: {others[0]} is under way"
     if len(others) >= rule.max:
-        return f"{rule.mode}: {len(others)} runs are under way, which is its max"
+        runs = "1 run is" if len(others) == 1 else f"{len(others)} runs are"
+        return f"{rule.mode}: {runs} under way, which is its max"
     return ""
 
 

@@ -241,6 +241,8 @@ def make_node(tmp_path: Path, box: Box) -> Iterator[Callable[..., Node]]:
             "RINGBACK_PORT": str(port),
             "RINGBACK_PUBLIC_URL": f"http://127.0.0.1:{port}",
             "RINGBACK_SETTLE_SECONDS": "1",
+            # A caller of a test waits for a worker that shares its cores with other tests.
+            "RINGBACK_ANSWER_SECONDS": "10",
             **settings,
         }
         node = Node(project, environ, facts["auth_token"], facts["account_sid"])

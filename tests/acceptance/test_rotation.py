@@ -155,7 +155,7 @@ class Traffic:
 
 
 def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Gateway) -> None:
-    """Two tokens, then one: no valid text is refused, the removed token is within a second, each
+    """Two tokens, then one: no valid text is refused, one with the removed token is, each
     text is answered once, and the worker signs in with the first token without a restart."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)
     node.start()

@@ -206,7 +206,7 @@ class _Case:
     def happens(self, node: Node, now: datetime) -> Event | float:
         """What a line of `given` means: an event, or seconds that pass."""
         if not isinstance(node.value, dict) or len(node.value) != 1:
-            raise ValueError("one line is one thing that happens, like `text: Hello`")
+            raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
         ((word, value),) = node.value.items()
         given = value.plain()
         if word == "wait":

@@ -99,7 +99,7 @@ def _unlike(wanted: Any, made: Said) -> str:
     for key, want in wants.items():
         have = given.get(key)
         if key not in given:
-            return f"{step} has no {key!r}"
+            return f"{step} has no {key!r}; it has {', '.join(sorted(given))}"
         if not _same(want, have):
             return f"{key} was {have!r}"
     return ""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -193,3 +194,22 @@ def test_a_copy_with_all_examples_passes(clone: Path) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("named", "alone"),
+    [
+        (["tests/unit/test_docs.py"], True),
+        (["tests/unit/test_docs.py::test_a", "tests/unit/test_docs.py::test_b"], True),
+        (["tests/unit/test_docs.py", "tests/unit/test_shell.py"], False),
+        (["tests"], False),
+    ],
+)
+def test_a_single_file_runs_in_one_process(
+    named: list[str], alone: bool, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three processes took 14 s of CPU for a file that takes 3 s in one."""
+    monkeypatch.chdir(ROOT)
+    given = SimpleNamespace(args=named)
+    processes = pytestconfig.hook.pytest_xdist_auto_num_workers(config=given)
+    assert (processes == 0) == alone

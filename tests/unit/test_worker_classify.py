@@ -75,6 +75,8 @@ def test_a_refusal_is_final_and_names_the_remedy() -> None:
     verdict = judged(error)
     assert (verdict.state, verdict.result, verdict.twilio_code) == ("failed", "rejected", 21614)
     assert verdict.reason.endswith("Call instead.")
+    said = errors.NotFound("Twilio: no. Call instead", origin="twilio", remedy="call instead")
+    assert judged(said).reason == "refused by Twilio: Twilio: no. Call instead"
 
 
 def test_bad_credentials_hold_the_action() -> None:

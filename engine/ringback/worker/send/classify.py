@@ -112,4 +112,5 @@ def _is_missing(error: GatewayError) -> bool:
 
 def _refusal(error: GatewayError) -> str:
     reason = f"refused by Twilio: {error}" if error.origin == "twilio" else f"refused: {error}"
-    return f"{reason}. {error.remedy}" if error.remedy else reason
+    told = error.remedy.lower() in reason.lower()  # an answer of Twilio's has it in its words
+    return reason if told else f"{reason}. {error.remedy}"

@@ -2,14 +2,16 @@
 
 import re
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ringback.errors import DataError
+from ringback.errors import DataError, StorageError
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.queries import Questions
+from ringback.store.replays import Recorded, performed
 from ringback.store.sqlite_database import SqliteDatabase
 from ringback.store.upkeep.backup import check
 
@@ -96,3 +98,32 @@ def test_a_file_of_a_newer_program_is_refused_and_left_alone(tmp_path: Path) -> 
     with pytest.raises(DataError, match="newer Ringback"):
         SqliteDatabase(path, threaded=False)
     assert dump(path) == before
+
+
+@pytest.mark.parametrize("asks", [Questions, Recorded, lambda data: list(performed(data))])
+def test_questions_to_an_older_journal_name_the_mend(
+    asks: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """After an update and before the node was started: no column is missed halfway, and the file
+    stays as it is. Once the node has opened it, the same question is answered."""
+    restore(tmp_path, SHAPES[0])
+    before = dump(tmp_path / "journal.db")
+    with pytest.raises(StorageError, match=r"older Ringback \(it lacks 0002_effect\).*serve"):
+        asks(tmp_path)
+    assert dump(tmp_path / "journal.db") == before
+    open_both(tmp_path)
+    asks(tmp_path)
+
+
+def test_questions_to_a_newer_journal_are_refused(tmp_path: Path) -> None:
+    """What its tables mean is not known here."""
+    open_both(tmp_path)
+    connection = sqlite3.connect(tmp_path / "journal.db")
+    connection.execute(
+        "insert into _sqlite_migrations (migration_set, name, applied_at) "
+        "values ('ringback.journal', '9999_from_the_future', '2099-01-01')"
+    )
+    connection.commit()
+    connection.close()
+    with pytest.raises(DataError, match="newer Ringback"):
+        Questions(tmp_path)

@@ -12,7 +12,7 @@ from ringback.actions import to_params
 from ringback.cli.events import moment
 from ringback.cli.output import cell, counted, json_option, print_json, print_rows, style
 from ringback.cli.project_context import here
-from ringback.errors import RuleErrors, StorageError
+from ringback.errors import RuleErrors
 from ringback.runtime import iso
 
 COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")
@@ -55,10 +55,8 @@ def backtest(
         test.feed(event)
     log.close()
     report = test.report()
-    try:
-        difference = compare(report, performed(data, start))
-    except StorageError:
-        difference = None  # nothing was ever done here
+    done = performed(data, start) if (data / "journal.db").exists() else None
+    difference = compare(report, done) if done is not None else None
     if as_json:
         for line in _lines(report, difference, price):
             print_json(line)

@@ -246,6 +246,7 @@ async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
 
 async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether the data folder can be written, has space, and holds sound databases."""
+    from ringback.store.queries import Questions
     from ringback.store.upkeep import backup
 
     folder = settings.data
@@ -270,6 +271,11 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     if not problems:
         there = [name for name in backup.FILES if (folder / name).exists()]
         yield Finding("database", OK, f"{' and '.join(there)} sound" if there else "none yet")
+    if not problems and (folder / "journal.db").exists():
+        try:
+            Questions(folder).close()
+        except RingbackError as error:
+            yield _from_error("database", error)
 
 
 async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:

@@ -277,25 +277,46 @@ def refuse_newer(path: Path) -> None:
         contextlib.closing(connect_reader(path)) as conn,
         translated(path),
     ):
-        _pending(conn, journal_migrations)
+        _lacking(conn, journal_migrations)
+
+
+def connect_journal(path: Path) -> sqlite3.Connection:
+    """Open a journal of today's shape for reading; see `connect_reader`.
+
+    Raises DataError for one of a newer program, and StorageError for one that its owner has yet to
+    bring to today's shape: after an update, until the node has been started once.
+    """
+    conn = connect_reader(path)
+    try:
+        with translated(path):
+            lacking = _lacking(conn, journal_migrations)
+        if lacking:
+            raise StorageError(
+                f"{path}: was written by an older Ringback (it lacks {', '.join(lacking)}); "
+                "start the node with this one (`ringback serve`), which brings it up to date"
+            )
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 def _migrate(conn: sqlite3.Connection, migrations: Migrations) -> None:
-    if _pending(conn, migrations):
+    if _lacking(conn, migrations):
         migrations.apply(Database(conn))
 
 
-def _pending(conn: sqlite3.Connection, migrations: Migrations) -> bool:
-    """Whether a file has yet to get today's shape. Raises DataError for one of a newer program."""
-    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+def _lacking(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
+    """What a file has yet to get of today's shape. Raises DataError for one of a newer program."""
+    known = [migration.name for migration in migrations.pending(Database(memory=True))]
     noted = {migration.name for migration in migrations.applied(Database(conn))}
-    newer = sorted(noted - known)
+    newer = sorted(noted.difference(known))
     if newer:
         raise DataError(
             f"{_file_of(conn)}: was written by a newer Ringback (it has {', '.join(newer)}); "
             "update the program, or give it another data folder"
         )
-    return bool(known - noted)
+    return [name for name in known if name not in noted]
 
 
 def _file_of(conn: sqlite3.Connection) -> str:

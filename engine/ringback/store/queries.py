@@ -14,7 +14,8 @@ from ringback.store import events, replays
 from ringback.store.consents import OptOuts, opt_outs
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta
-from ringback.store.sqlite import connect_reader, translated
+from ringback.store.migrations import connect_journal
+from ringback.store.sqlite import translated
 
 Row = dict[str, Any]
 
@@ -30,11 +31,12 @@ _COMMON = ("settled", "accepted", "done")
 
 
 class Questions:
-    """The questions to one data folder. Raises StorageError when no node has ever run on it."""
+    """The questions to one data folder. Raises StorageError when no node of this program has run
+    on it, and DataError for the journal of a newer one."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / "journal.db"
-        self._connection = connect_reader(self._path)
+        self._connection = connect_journal(self._path)
         self._log = LogReader(data / "log.db") if (data / "log.db").exists() else None
 
     def close(self) -> None:

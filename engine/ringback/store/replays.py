@@ -11,7 +11,8 @@ from ringback.errors import UsageError
 from ringback.events import REPLAY, Event
 from ringback.store import events
 from ringback.store.log import LogReader
-from ringback.store.sqlite import connect_reader, translated
+from ringback.store.migrations import connect_journal
+from ringback.store.sqlite import translated
 from ringback.store.upkeep.log_retention import BLANKED
 
 OURS = ("internal", REPLAY)
@@ -62,7 +63,7 @@ class Recorded:
 
     def __init__(self, data: Path) -> None:
         self._path = data / "journal.db"
-        self._connection = connect_reader(self._path)
+        self._connection = connect_journal(self._path)
         try:
             self._log = LogReader(data / "log.db")
         except BaseException:
@@ -135,7 +136,7 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
     Raises StorageError when there is no journal.
     """
     path = data / "journal.db"
-    connection = connect_reader(path)
+    connection = connect_journal(path)
     holes = ", ".join("?" * len(NOT_DONE))
     query = (
         "SELECT events.dedupe_key, rule, kind, params FROM actions"

@@ -39,6 +39,20 @@ def test_help_names_every_command_and_loads_none(tmp_path: Path) -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_help_of_a_plugin_s_command_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first sentence of its docstring, folded to the width and not cut off."""
+    (tmp_path / "plugins").mkdir()
+    about = "Tell whether Twilio takes TEXT for a word that ends everything between us."
+    (tmp_path / "plugins" / "word.py").write_text(
+        "from ringback import hookimpl\n@hookimpl\ndef register_commands(cli):\n"
+        f"    @cli.command('word')\n    def word():\n        {about!r}\n"
+    )
+    assert run(["--help"]) == 0
+    assert about.removesuffix(".") in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command of the table loads and explains itself."""
@@ -47,9 +61,11 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_unknown_command_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """A typing error ends with 2."""
+    """A typing error ends with 2 and names the command that is nearest."""
     assert run(["evnets"]) == 2
-    assert "No such command" in capsys.readouterr().err
+    assert "No such command 'evnets'. Did you mean 'events'?" in capsys.readouterr().err
+    assert run(["zzz"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
 
 
 def test_wrong_settings_end_with_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +130,7 @@ def test_init_makes_a_project_and_overwrites_nothing(
 def test_questions_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before any node has run there is no data: exit 74, and the mend is named."""
     assert run(["events", "list"]) == 74
-    assert "`ringback serve` creates it" in capsys.readouterr().err
+    assert "`ringback serve` or `ringback dev` creates it" in capsys.readouterr().err
 
 
 def test_pause_without_a_worker(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,20 @@ class Shell(click.Group):
             return command
         return plugin_commands(ctx).get(name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named first; a typing error gets the nearest one for a hint."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], [*COMMANDS, *plugin_commands(ctx)], 1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading any."""
         with formatter.section("Commands"):
@@ -67,7 +81,7 @@ class Shell(click.Group):
         extra = plugin_commands(ctx)
         if extra:
             with formatter.section("Commands of this project's plugins"):
-                lines = [(name, command.get_short_help_str()) for name, command in extra.items()]
+                lines = [(name, each.get_short_help_str(200)) for name, each in extra.items()]
                 formatter.write_dl(lines)
 
 

@@ -158,7 +158,9 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     DataError when it is not a database.
     """
     if not path.exists():
-        raise StorageError(f"{path}: there is no such file yet; `ringback serve` creates it")
+        raise StorageError(
+            f"{path}: there is no such file yet; `ringback serve` or `ringback dev` creates it"
+        )
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a database file")
     with translated(path):

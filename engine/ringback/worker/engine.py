@@ -132,8 +132,11 @@ class Engine:
         done, _ = await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         self.sender.stopping = True
-        for loop in loops[:-1]:
-            loop.cancel()
+        # Not in the middle of a batch: what is being written would not be handled, and a call that
+        # is matched next would not find it on record yet.
+        async with self._matching:
+            for loop in loops[:-1]:
+                loop.cancel()
         await self.queue.idle()
         await self.sender.idle()
         await self.hold.mark()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import shutil
 import warnings
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -162,6 +163,17 @@ async def test_without_its_lifespan_it_refuses_and_says_what_is_missing(
         assert ready.status_code == 503
         assert "lifespan=receiver.router.lifespan_context" in ready.json()["problems"]["receiver"]
     assert "lifespan=receiver.router.lifespan_context" in caplog.text
+
+
+async def test_a_data_folder_that_was_removed_is_named(receiver_settings: Any) -> None:
+    """The page that says whether the node is ready says so, and does not fail itself."""
+    async with client_of(app_for(receiver_settings)) as client:
+        shutil.rmtree(receiver_settings.data)
+        answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert (
+        answer.json()["problems"]["log"] == f"{receiver_settings.data}: No such file or directory"
+    )
 
 
 async def test_one_folder_has_one_receiver_and_is_free_afterwards(

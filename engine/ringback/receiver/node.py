@@ -145,11 +145,16 @@ class Node:
     async def readiness(self) -> dict[str, str]:
         """What keeps this node from recording and working, by part; empty when it is ready."""
         problems = {}
-        free = os.statvfs(self.settings.data)
         if self.log.broken is not None:
             problems["log"] = str(self.log.broken)
-        elif free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
-            problems["log"] = f"{self.settings.data}: the disk is full"
+        else:
+            try:
+                free = os.statvfs(self.settings.data)
+            except OSError as error:  # the folder was removed, or its disk is gone
+                problems["log"] = f"{self.settings.data}: {error.strerror}"
+            else:
+                if free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
+                    problems["log"] = f"{self.settings.data}: the disk is full"
         try:
             await self.link.ask({"op": "status"}, 1.0)
         except WorkerAway as error:

@@ -55,7 +55,7 @@ def table(verdict: Verdict, seconds: float) -> str:
 
 def main() -> int:
     """Run what the arguments ask for. 0 when nothing is wrong, 1 otherwise."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--seeds", type=int, default=300, help="how many stories")
     parser.add_argument("--first", type=int, default=0, help="the seed of the first one")
     parser.add_argument("--seed", type=int, help="only this one")

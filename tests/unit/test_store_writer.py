@@ -195,7 +195,7 @@ async def test_nobody_waits_for_ever_for_a_disk_that_hangs(path: Path) -> None:
         gate.wait(10)
         return insert(connection, items)
 
-    writer = GroupWriter(path, apply, patience=0.1, prepare=make_table)
+    writer = GroupWriter(path, apply, patience=1.0, prepare=make_table)
     first = writer.submit("a")
     await asyncio.to_thread(started.wait, 5)
     second = writer.submit("b")

@@ -119,7 +119,9 @@ class Engine:
         self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         """Work until `stop` is set, then finish what is under way. `beside` runs as long."""
-        await self.recover()
+        # A call that asks meanwhile waits: its run would be taken for one that a restart has left.
+        async with self._matching:
+            await self.recover()
         await self.hooks.startup()
         loops = [
             asyncio.ensure_future(loop())

@@ -244,6 +244,7 @@ def test_end_leaves_nothing_behind(dev: Dev) -> None:
     assert "hours?" in dev.shell("events", "list")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_start_without_anything(tmp_path: Path) -> None:
     """An empty folder is a project too; Ctrl-C ends it quietly with 0; the history stays."""
     running = Dev(tmp_path)

@@ -146,6 +146,7 @@ def test_dev_shows_what_it_would_tell(tmp_path: Path, world: World, mail: socket
     assert found["states"] == {"settled"}
 
 
+@pytest.mark.slow
 def test_dev_with_notify_tells(tmp_path: Path, world: World, mail: socket.socket) -> None:
     """With the flag they go out, and the start says so."""
     threading.Thread(target=_refuse_mail, args=(mail,), daemon=True).start()

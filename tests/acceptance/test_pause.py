@@ -28,6 +28,7 @@ def shell(node: Any, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_node_that_stands_still_starts_paused(make_node: Callable[..., Any], box: Any) -> None:
     """`pause` is obeyed by the next node; `resume` too. What came meanwhile goes out then."""
     node = make_node({"rules/all.yaml": RULES}).start()

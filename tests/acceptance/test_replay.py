@@ -111,6 +111,7 @@ def test_an_old_event_meets_the_rules_of_today(node: Any, box: Any) -> None:
     assert trace["replayed"] == [sent["replay"], again["replay"]]
 
 
+@pytest.mark.slow
 def test_a_span_goes_in_its_order_and_copies_are_not_copied(node: Any, box: Any) -> None:
     """Each event from outside once, the older first; a copy is no event from outside."""
     for body in ("one", "two"):

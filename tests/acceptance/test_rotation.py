@@ -187,6 +187,7 @@ def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Gateway) -> 
     assert node.worker_pid() == worker
 
 
+@pytest.mark.slow
 def test_wrong_settings_change_nothing_and_are_named_once(node: Any) -> None:
     """A token that cannot be one, and a value that is none: the last good ones stay."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)

@@ -7,8 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PLUGIN = """
 from ringback import reply, rule
+
+import pytest
 
 @rule("message.received", once_within="1h", trust=["signed"])
 def thanks(event, contact):
@@ -16,6 +20,7 @@ def thanks(event, contact):
 """
 
 
+@pytest.mark.slow
 def test_an_event_becomes_a_test(make_node: Callable[..., Any], box: Any) -> None:
     """It plays what came before, tells what happened, and fails only at its last line."""
     # With the usual settle time nothing is fetched back while its webhook is still on its way.

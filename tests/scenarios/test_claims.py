@@ -98,6 +98,7 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
     assert proofs.empty()
 
 
+@pytest.mark.slow
 async def test_more_claims_than_memory_holds_are_all_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -75,6 +75,7 @@ def test_what_a_restored_journal_does_not_know_is_not_sent_again_unasked(begin: 
     assert len(story.twilio.records) == 2
 
 
+@pytest.mark.slow
 def test_a_person_may_take_as_long_as_they_like(begin: Begin) -> None:
     """A yes to a draft of hours ago, or to what Twilio refused then, is a request of now."""
     story = begin(rules=RULES)

@@ -110,6 +110,7 @@ def test_what_cannot_be_proven_is_parked_and_not_sent_again() -> None:
     assert verdict.sends > INTENTS / 2
 
 
+@pytest.mark.slow
 def test_a_story_that_fails_says_how_to_replay_it() -> None:
     """With no settle time the protocol cannot hold; the exit code and the last line say so."""
     done = command("--seeds", "4", "--settle", "0")
@@ -334,6 +335,7 @@ def test_the_same_text_from_a_number_and_from_a_service_is_told_apart(
     assert blamed(SILENT, "false_claim")
 
 
+@pytest.mark.slow
 def test_a_handler_that_died_with_the_worker_is_called_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -184,6 +184,7 @@ def test_no_order_of_events_breaks_a_promise() -> None:
     explore(20, 20)
 
 
+@pytest.mark.slow
 def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a naive retry in the place of settling, some order of events doubles a text."""
     real = classify.bad

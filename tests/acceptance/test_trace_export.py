@@ -12,8 +12,6 @@ import pytest
 PLUGIN = """
 from ringback import reply, rule
 
-import pytest
-
 @rule("message.received", once_within="1h", trust=["signed"])
 def thanks(event, contact):
     return reply(event, f"Thanks, number {contact.message_count}")

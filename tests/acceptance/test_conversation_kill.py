@@ -77,7 +77,8 @@ def states(node: Any) -> list[Any]:
     return list(node.ask(query))
 
 
-@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_every_point_it_says_everything_once(node: Any, box: Any, when: str) -> None:
     """The worker dies at each answer: right before it comes, or right after it was acknowledged."""
     for index, (answer, texts) in enumerate(zip(ANSWERS, (0, 1, 3, 4), strict=True)):

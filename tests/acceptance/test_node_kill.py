@@ -80,6 +80,7 @@ def test_killing_the_worker_loses_and_doubles_nothing(
     assert node.ask("select state, count(*) from runs group by state") == [("done", total)]
 
 
+@pytest.mark.slow
 def test_killing_the_receiver_keeps_every_acknowledged_webhook(
     make_node: Callable[..., Any], box: Any
 ) -> None:

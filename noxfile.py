@@ -52,8 +52,10 @@ def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
     ready(session)
     session.run(
-        "pytest", "-m", "slow", "--timeout", "900", *session.posargs, success_codes=[0, 5]
-    )  # 5: there was none to run
+        *("pytest", "-m", "slow", "--timeout", "900", "--durations=20"),
+        *session.posargs,
+        success_codes=[0, 5],  # 5: there was none to run
+    )
 
 
 @nox.session

@@ -80,6 +80,27 @@ def test_what_was_put_off_before_the_clock_was_set_is_done_in_time(
     assert judge(story, drained=False).problems == []
 
 
+@pytest.mark.parametrize("wrong", [-2 * HOUR, 24 * HOUR])
+def test_a_first_send_by_a_wrong_clock_is_found_by_a_later_process(
+    folder: Path, wrong: float
+) -> None:
+    """It left before any answer had told the time; then the worker died and the clock was set."""
+    story = Story(1, folder, faults=replace(calm(), callback_lost=1.0))
+    story.set_clock(wrong)
+    story.twilio.next_create = ["reset_after"]
+    story.receive(story.text("echo 1", ANN))
+    story.run(2.0)
+    assert len(story.twilio.records) == 1
+    story.kill()
+    story.set_clock(HOUR)
+    story.start()
+    story.run(1000.0)
+    assert len(story.twilio.records) == 1
+    assert states(folder) in (["accepted"], ["settled"])
+    story.end()
+    assert judge(story, drained=False).problems == []
+
+
 def test_a_look_back_that_a_wrong_clock_has_noted_for_tomorrow_is_not_believed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from ringback.cli.main import run
 from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
 from ringback.store.actions import NewAction
-from ringback.store.attempts import Verdict
+from ringback.store.attempts import Departure, Verdict
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
@@ -83,7 +83,10 @@ async def story(tmp_path: Path) -> Story:
     await journal.runs.finish(RunStep(story.run, "done", "", [action]), iso(START))
     stored = (await journal.actions.sendable(iso(START), 1, far="9"))[0]
     sent = iso(START + timedelta(seconds=1))
-    await journal.attempts.open(stored, attempt_uid="att_1", tag="t" * 24, now=sent, boot="b")
+    departure = Departure(sent, 1.0, "")
+    await journal.attempts.open(
+        stored, attempt_uid="att_1", tag="t" * 24, departure=departure, boot="b"
+    )
     verdict = Verdict(
         "accepted", "accepted", "accepted by Twilio as queued", http_status=201,
         remote_sid=story.reply_sid, status="queued",

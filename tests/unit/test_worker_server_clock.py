@@ -12,10 +12,11 @@ from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
+from ringback.store.attempts import Departure
 from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.worker.gate.gate import Gatekeeper
-from ringback.worker.send.server_clock import REMEMBERED, ServerClock
+from ringback.worker.send.server_clock import ServerClock
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -59,48 +60,49 @@ def test_a_clock_that_is_set_moves_nothing_at_twilio() -> None:
     world.wait(30)
     world.wall += 24 * HOUR
     assert clock.now() == NOON + timedelta(seconds=30)
-    clock.began("act_1")
-    assert clock.starts("act_1", clock.now()) == (
-        clock.now(), clock.now() - 24 * HOUR,
-    )  # fmt: skip
 
 
 def test_what_left_before_twilio_was_heard_is_told_by_the_time_that_passed() -> None:
     world = World()
     world.wall += 3 * HOUR
-    clock = ServerClock(world.runtime)
-    clock.began("act_1")
-    noted = clock.now()
+    departure = ServerClock(world.runtime).departure()
     world.wait(60)
-    clock.hear(date(NOON + timedelta(seconds=60)))
-    world.wall -= 3 * HOUR
-    assert clock.starts("act_1", noted) == (NOON,)
+    world.wall -= 7 * HOUR
+    another_process = ServerClock(world.runtime)
+    another_process.hear(date(NOON + timedelta(seconds=60)))
+    world.wall += HOUR
+    assert another_process.starts(departure) == (NOON,)
 
 
-def test_what_another_life_noted_by_a_clock_that_is_wrong_still_is_told_by_both() -> None:
+def elsewhere(noted: datetime) -> Departure:
+    """What another start of the machine noted."""
+    return Departure(iso(noted), 0.0, "another")
+
+
+@pytest.mark.parametrize("uptime", [None, 9e9])
+def test_uptime_that_is_unknown_or_went_back_tells_nothing(uptime: float | None) -> None:
+    world = World()
+    clock = ServerClock(world.runtime)
+    clock.hear(date(NOON))
+    world.wait(60)
+    departure = replace(clock.departure(), at=iso(NOON), uptime=uptime)
+    assert clock.starts(departure) == (NOON,)
+
+
+def test_what_another_start_noted_by_a_clock_that_is_wrong_still_is_told_by_both() -> None:
     world = World()
     world.wall -= 3 * HOUR
     clock = ServerClock(world.runtime)
     clock.hear(date(NOON))
     noted = world.wall - timedelta(seconds=90)
-    assert clock.starts("act_1", noted) == (noted, NOON - timedelta(seconds=90))
+    assert clock.starts(elsewhere(noted)) == (noted, NOON - timedelta(seconds=90))
 
 
 def test_nobody_knows_what_was_noted_for_a_moment_that_is_yet_to_come() -> None:
     world = World()
     clock = ServerClock(world.runtime)
     clock.hear(date(NOON))
-    assert clock.starts("act_1", NOON + HOUR) == ()
-
-
-def test_only_so_many_are_remembered() -> None:
-    world = World()
-    clock = ServerClock(world.runtime)
-    for number in range(REMEMBERED + 1):
-        clock.began(f"act_{number}")
-    world.wait(10)
-    first, last = (clock.starts(f"act_{number}", NOON - HOUR) for number in (0, REMEMBERED))
-    assert (first, last) == ((NOON - HOUR,), (NOON,))
+    assert clock.starts(elsewhere(NOON + HOUR)) == ()
 
 
 async def test_a_clock_that_was_a_day_ahead_uses_up_no_budget_of_today(tmp_path: Path) -> None:

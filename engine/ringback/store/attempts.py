@@ -31,6 +31,17 @@ class Verdict:
     spent: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """When an attempt left: the moment at Twilio as far as it was known, and the seconds that the
+    machine had been up by then, which mean something until its next start (None in rows of an older
+    program)."""
+
+    at: str
+    uptime: float | None
+    machine_start: str
+
+
 class Attempts:
     """The attempts of the journal."""
 
@@ -38,7 +49,7 @@ class Attempts:
         self._database = database
 
     async def open(
-        self, action: StoredAction, *, attempt_uid: str, tag: str, now: str, boot: str
+        self, action: StoredAction, *, attempt_uid: str, tag: str, departure: Departure, boot: str
     ) -> str:
         """Commit to one request before a byte of it leaves. Returns "" when it may go out.
 
@@ -46,7 +57,7 @@ class Attempts:
         `collision`, when another attempt with the same sender, recipient and text is under way or
         unsettled (the two would steal each other's evidence).
         """
-        return await self._database.write(_open, action, attempt_uid, tag, now, boot)
+        return await self._database.write(_open, action, attempt_uid, tag, departure, boot)
 
     async def close(
         self, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
@@ -65,7 +76,12 @@ class Attempts:
 
 
 def _open(
-    connection: Connection, action: StoredAction, attempt_uid: str, tag: str, now: str, boot: str
+    connection: Connection,
+    action: StoredAction,
+    attempt_uid: str,
+    tag: str,
+    departure: Departure,
+    boot: str,
 ) -> str:
     try:
         changed = connection.execute(
@@ -78,10 +94,14 @@ def _open(
     if not changed:
         return "decided"
     connection.execute(
-        "insert into attempts (uid, action_uid, n, tag, started_at, boot) values "
-        "(?, ?, (select count(*) + 1 from attempts where action_uid = ?), ?, ?, ?)",
-        (attempt_uid, action.uid, action.uid, tag, now, boot),
-    )
+        "insert into attempts "
+        "(uid, action_uid, n, tag, started_at, uptime, machine_start, boot) values "
+        "(?, ?, (select count(*) + 1 from attempts where action_uid = ?), ?, ?, ?, ?, ?)",
+        (
+            attempt_uid, action.uid, action.uid, tag, departure.at, departure.uptime,
+            departure.machine_start, boot,
+        ),
+    )  # fmt: skip
     return ""
 
 

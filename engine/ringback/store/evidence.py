@@ -6,6 +6,7 @@ from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.actions import StoredAction
+from ringback.store.attempts import Departure
 from ringback.store.database import Database
 from ringback.store.incidents import open_incident
 
@@ -19,9 +20,9 @@ class Evidence:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def progress(self, action_uid: str) -> tuple[int, int, str]:
+    async def progress(self, action_uid: str) -> tuple[int, int, Departure]:
         """How often the list was looked at since the last attempt, how often it was sent again, and
-        when the last attempt started."""
+        when the last attempt left."""
         return await self._database.read(_progress, action_uid)
 
     async def claimed(self, sids: Sequence[str]) -> set[str]:
@@ -73,15 +74,16 @@ class Evidence:
         return await self._database.write(_park, action_uid, reason)
 
 
-def _progress(connection: Connection, action_uid: str) -> tuple[int, int, str]:
+def _progress(connection: Connection, action_uid: str) -> tuple[int, int, Departure]:
     polls, resends = connection.execute(
         "select polls, resends from actions where uid = ?", (action_uid,)
     ).fetchone()
     row = connection.execute(
-        "select started_at from attempts where action_uid = ? order by id desc limit 1",
+        "select started_at, uptime, machine_start from attempts where action_uid = ? "
+        "order by id desc limit 1",
         (action_uid,),
     ).fetchone()
-    return polls, resends, str(row[0]) if row else ""
+    return polls, resends, Departure(*row)
 
 
 def _claim(

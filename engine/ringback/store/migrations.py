@@ -236,6 +236,12 @@ create unique index actions_claim on actions (remote_sid) where remote_sid <> ''
 """
 """What an action makes at Twilio stands beside its kind, so that no query has to know the kinds."""
 
+_STEADY = """
+alter table attempts add column uptime real;
+alter table attempts add column machine_start text not null default ''
+"""
+"""When an attempt left, by the one clock that nobody can set."""
+
 
 @log_migrations(name="0001_log")
 def _log_first(db: Database) -> None:
@@ -251,6 +257,11 @@ def _journal_first(db: Database) -> None:
 @journal_migrations(name="0002_effect")
 def _journal_effect(db: Database) -> None:
     _run(db.conn, _EFFECT)
+
+
+@journal_migrations(name="0003_steady_clock")
+def _journal_steady(db: Database) -> None:
+    _run(db.conn, _STEADY)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -188,8 +188,9 @@ class Sender:
         attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
         now, opened = self._runtime.now(), self._runtime.monotonic()
         refused = await self._journal.attempts.open(
-            action, attempt_uid=attempt_uid, tag=tag, now=iso(self._clock.now()), boot=self._boot
-        )
+            action, attempt_uid=attempt_uid, tag=tag, departure=self._clock.departure(),
+            boot=self._boot,
+        )  # fmt: skip
         if refused:
             self._gate.back(action, tried=False)
         if refused == "collision":
@@ -200,7 +201,6 @@ class Sender:
             return
         if refused:
             return
-        self._clock.began(action.uid)
         verdict = await self._attempt(action, tag, opened)
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)

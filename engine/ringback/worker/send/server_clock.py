@@ -14,11 +14,11 @@ from functools import cache
 from pathlib import Path
 
 from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.attempts import Departure
 
 AGREE = timedelta(seconds=5)
 """Two clocks that are no further apart than this show the same time."""
 FRESH_SECONDS = 1.0
-REMEMBERED = 1000
 
 
 class ServerClock:
@@ -28,7 +28,6 @@ class ServerClock:
         self._runtime = runtime
         self._said: datetime | None = None
         self._at = 0.0
-        self._began: dict[str, float] = {}
         self._noted: timedelta | None = None
         self.news = asyncio.Event()
         """Something was heard that the next process should know."""
@@ -76,26 +75,24 @@ class ServerClock:
         theirs = self._theirs(self._said)
         return ours if abs(theirs - ours) <= AGREE else theirs
 
-    def began(self, action_uid: str) -> None:
-        """A request leaves. What leaves before Twilio was heard is remembered by its own clock."""
-        if self._said is not None:
-            self._began.pop(action_uid, None)
-            return
-        self._began[action_uid] = self._runtime.uptime()
-        while len(self._began) > REMEMBERED:
-            del self._began[next(iter(self._began))]
+    def departure(self) -> Departure:
+        """This moment, for a request that leaves now."""
+        return Departure(iso(self.now()), self._runtime.uptime(), _machine_start())
 
-    def starts(self, action_uid: str, noted: datetime) -> tuple[datetime, ...]:
-        """When, at Twilio, a request may have left that was noted at this moment.
+    def starts(self, departure: Departure) -> tuple[datetime, ...]:
+        """When, at Twilio, a request may have left.
 
-        It may have been noted by a wrong clock of ours, before Twilio was heard: then the time by
-        which that clock is wrong still, if it is, counts too. Empty when all of it would lie in the
-        future: then nobody knows when it was.
+        Since the same start of the machine its uptime tells, whatever the wall clock showed. After
+        another start only the noted moment is left. It may be of a wrong clock of ours, before
+        Twilio was heard: then the time by which that clock is wrong still, if it is, counts too.
+        Empty when all of it would lie in the future: then nobody knows when it was.
         """
         now = self.now()
-        if action_uid in self._began:
-            passed = self._runtime.uptime() - self._began[action_uid]
-            return (now - timedelta(seconds=passed),)
+        if departure.uptime is not None and departure.machine_start == _machine_start():
+            passed = self._runtime.uptime() - departure.uptime
+            if passed >= 0:
+                return (now - timedelta(seconds=passed),)
+        noted = from_iso(departure.at)
         wrong = self._runtime.now() - now
         moments = (noted, noted - wrong) if wrong else (noted,)
         return tuple(moment for moment in moments if moment <= now + AGREE)

@@ -24,7 +24,7 @@ from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError
 from ringback.outcomes import EFFECTS
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL
 from ringback.store.interface import Journal
@@ -90,7 +90,7 @@ class Settler:
         if known_kind(action.kind) is None:
             await self._park(action, f"nothing here knows the kind {action.kind!r}")
             return
-        polls, resends, started = await self._journal.evidence.progress(action.uid)
+        polls, resends, departure = await self._journal.evidence.progress(action.uid)
         if not action.effect:
             if action.policy == "natural" and resends < RESENDS:
                 await self._again(action, "to repeat it does no harm: tried again")
@@ -102,7 +102,7 @@ class Settler:
         except GatewayError as error:
             await self._later(action, f"the list could not be read: {error}", looked=False)
             return
-        starts = self._gateway_reader.clock.starts(action.uid, from_iso(started))
+        starts = self._gateway_reader.clock.starts(departure)
         if not starts:
             await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
             return

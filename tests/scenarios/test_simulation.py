@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from ringback.errors import GatewayError
-from ringback.runtime import iso
+from ringback.runtime import from_iso, iso
 from ringback.store import consents, matching
 from ringback.store.actions import Actions
-from ringback.store.attempts import Attempts
+from ringback.store.attempts import Attempts, Departure
 from ringback.store.attempts import Verdict as SendVerdict
 from ringback.store.evidence import Evidence
 from ringback.store.facts import JournalGateFacts
@@ -174,9 +174,9 @@ async def greedy(evidence: Evidence, action: Any, sid: str, *rest: Any) -> str:
     return await REAL_CLAIM(evidence, action, "SM" + action.uid[-32:].lower(), *rest)
 
 
-async def certain(*_: Any) -> tuple[int, int, str]:
+async def certain(*_: Any) -> tuple[int, int, Departure]:
     """The list counts as read often enough before it is read."""
-    return 99, 0, "2026-01-01T00:00:00.000Z"
+    return 99, 0, Departure("2026-01-01T00:00:00.000Z", None, "")
 
 
 def hurried(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVerdict:
@@ -189,7 +189,7 @@ def hurried(kind: str, policy: str, error: GatewayError, **rest: Any) -> SendVer
 def by_our_clock(patch: pytest.MonkeyPatch) -> None:
     """What was sent is looked for by a clock that somebody sets."""
     patch.setattr(ServerClock, "now", lambda clock: clock._runtime.now())
-    patch.setattr(ServerClock, "starts", lambda clock, uid, noted: (noted,))
+    patch.setattr(ServerClock, "starts", lambda _, departure: (from_iso(departure.at),))
 
 
 async def ours(repairer: Repairer) -> Any:

@@ -84,6 +84,17 @@ class PluginError(RingbackError):
         self.plugin = plugin
 
 
+class PluginBlocked(PluginError):
+    """Code of a plugin took longer than its limit, or ended the process that it ran in.
+
+    `owner` is the rule, the `plugin.hook` or the `plugin.function` that did it: it earns a strike.
+    """
+
+    def __init__(self, plugin: str, message: str, owner: str = "") -> None:
+        super().__init__(plugin, message)
+        self.owner = owner
+
+
 class GatewayError(RingbackError):
     """A request through the gateway did not end in a good answer.
 

@@ -1,9 +1,10 @@
 """Event: a fact from outside, one proven webhook or one resource fetched back. Immutable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 MESSAGE_STATUSES = (
     "accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed",
@@ -72,6 +73,15 @@ class Event:
     depth: int = 0
     fields: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its values, for pickle: the read-only view of the fields has no form of its own there."""
+        return _unpickled, (
+            self.uid, self.type, self.at, self.received_at, self.trust, self.source,
+            self.account_sid, self.subject_sid, self.sender, self.recipient, self.conversation,
+            self.status, self.error_code, self.error_class, self.tag, self.dedupe_key, self.depth,
+            dict(self.fields),
+        )  # fmt: skip
+
     @property
     def from_(self) -> str:
         """The sender's address."""
@@ -119,6 +129,12 @@ class Event:
     def theirs(self) -> str:
         """The other side's number in this conversation."""
         return self.conversation.partition("/")[2]
+
+
+def _unpickled(*values: Any) -> Event:
+    *plain, given = values
+    make: Callable[..., Event] = Event
+    return make(*plain, MappingProxyType(given))
 
 
 def conversation_of(ours: str, theirs: str) -> str:

@@ -8,10 +8,12 @@ problem leaves out the rule or plugin that has it, and the caller decides what t
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.plugins.manifest import Manifest, manifest_of
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import Loaded, compile_rule, load_rules
 from ringback.rules.model import Rule
@@ -35,6 +37,29 @@ class Project:
             config=settings.plugin_config,
             environ=settings.environ,
         )
+        return cls._of(settings, plugins)
+
+    @classmethod
+    def described(cls, settings: Settings, manifest: Manifest) -> "Project":
+        """The same project where its plugins are not imported, but for those that extend the
+        engine itself: a process that has them says in `manifest` what they are."""
+        extending = {each.name for each in manifest.plugins.plugins if each.extends}
+        if extending:
+            load_plugins(
+                settings.project / "plugins", only=extending,
+                entry_points=tuple(each for each in settings.entry_points if each in extending),
+                config=settings.plugin_config, environ=settings.environ,
+            )  # fmt: skip
+        project = cls._of(settings, manifest.plugins)
+        rules = [rule for rule in project.ruleset.rules if rule.name in manifest.rules]
+        others = [each for each in manifest.problems if each not in project.problems]
+        return replace(
+            project, ruleset=RuleSet(rules, project.ruleset.language),
+            problems=_relative([*project.problems, *others], settings.project),
+        )  # fmt: skip
+
+    @classmethod
+    def _of(cls, settings: Settings, plugins: PluginSet) -> "Project":
         loaded = gather(plugins, settings.project / "rules")
         problems = [
             *_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules),
@@ -46,6 +71,10 @@ class Project:
             plugins,
             _relative(problems, settings.project),
         )
+
+    def manifest(self) -> dict[str, Any]:
+        """What a process that does not import the plugins must know, as JSON has it."""
+        return manifest_of(self.plugins, self.ruleset.by_name, self.problems)
 
 
 def gather(plugins: PluginSet, files: Path) -> Loaded:

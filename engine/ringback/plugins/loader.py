@@ -18,6 +18,7 @@ from typing import Any
 
 import pluggy
 
+from ringback.action_kinds import kinds
 from ringback.errors import PluginError, Problem
 from ringback.plugins import hookspecs
 from ringback.plugins.candidates import (
@@ -42,6 +43,9 @@ from ringback.plugins.settings import config_of
 from ringback.plugins.source_location import problem_from, problem_in
 from ringback.rules.language.function import Function
 from ringback.rules.model import RuleSpec, StepKind
+from ringback.verbs import VERBS
+
+_ELSEWHERE = ModuleType("elsewhere", "Stands for the module of a plugin that is not imported here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class Plugin:
     """One loaded plugin, as `plugins list` shows it.
 
     `origin` is `folder` or the distribution that an entry point came from; `config` is what its
-    functions get under that name.
+    functions get under that name. It and `module` are set where the plugin is imported. `extends`:
+    its import adds kinds of actions or voice verbs to the engine itself.
     """
 
     name: str
@@ -61,8 +66,9 @@ class Plugin:
     rules: tuple[str, ...]
     functions: tuple[str, ...]
     steps: tuple[str, ...]
-    config: Any
-    module: ModuleType
+    config: Any = None
+    module: ModuleType = _ELSEWHERE
+    extends: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class PluginSet:
     """All that the plugins of one project bring, in the order of their names.
 
     `disabled` are those that the configuration switched off, `problems` what is wrong with those
-    that did not load.
+    that did not load. `order` has, for each hook, the plugins that implement it, in their order.
     """
 
     plugins: tuple[Plugin, ...] = ()
@@ -79,12 +85,18 @@ class PluginSet:
     functions: tuple[Function, ...] = ()
     steps: tuple[StepKind, ...] = ()
     disabled: tuple[str, ...] = ()
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     manager: pluggy.PluginManager = field(default_factory=lambda: _manager())
     package: Package | None = None
 
     def get(self, name: str) -> Plugin | None:
         """The plugin of this name, if it is loaded."""
         return next((plugin for plugin in self.plugins if plugin.name == name), None)
+
+    def hooked(self, name: str) -> list[Plugin]:
+        """The plugins that implement this hook, in the order in which they are called."""
+        found = map(self.get, self.order.get(name, ()))
+        return [plugin for plugin in found if plugin is not None]
 
     def close(self) -> None:
         """Forget the modules of the folder. Functions that are still held go on working."""
@@ -98,13 +110,20 @@ def hook_callers(pluginset: PluginSet, name: str) -> list[tuple[Plugin, Callable
     The function takes the hook's arguments by name and passes those on that the plugin asked for;
     what it returns may be an awaitable. Order: pluggy's `tryfirst` and `trylast`, then names.
     """
-    caller = getattr(pluginset.manager.hook, name)
     pairs: list[tuple[Plugin, Callable[..., Any]]] = []
-    for implementation in reversed(caller.get_hookimpls()):
+    for implementation in _implementations(pluginset.manager, name):
         plugin = pluginset.get(implementation.plugin_name)
         if plugin is not None:
             pairs.append((plugin, _caller(implementation.function)))
     return pairs
+
+
+def _implementations(manager: pluggy.PluginManager, name: str) -> list[pluggy.HookImpl]:
+    return list(reversed(getattr(manager.hook, name).get_hookimpls()))
+
+
+def _order(manager: pluggy.PluginManager, name: str) -> tuple[str, ...]:
+    return tuple(each.plugin_name for each in _implementations(manager, name))
 
 
 def _caller(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,6 +180,7 @@ def load_plugins(
         functions=tuple(function for each in kept for function in each.functions),
         steps=tuple(step for each in kept for step in each.steps),
         disabled=tuple(disabled),
+        order={hook: _order(manager, hook) for hook in hookspecs.HOOKS},
         manager=manager,
         package=package,
     )
@@ -187,6 +207,7 @@ def _load_one(
     if pin and candidate.path and digest(candidate.path) != pin:
         message = f"its SHA-256 is {digest(candidate.path)}, not the pinned one"
         return [Problem(str(candidate.path), 0, 0, "plugin", message)]
+    known = extensions()
     try:
         module = candidate.load()
     except (Exception, SystemExit) as error:
@@ -194,7 +215,15 @@ def _load_one(
     if not inspect.ismodule(module):
         message = f"entry point '{candidate.name}' is not a module"
         return [Problem(candidate.origin, 0, 0, "plugin", message)]
-    return _described(candidate, module, table, environ)
+    outcome = _described(candidate, module, table, environ)
+    if isinstance(outcome, _Loaded) and extensions() != known:
+        return replace(outcome, plugin=replace(outcome.plugin, extends=True))
+    return outcome
+
+
+def extensions() -> tuple[Any, ...]:
+    """What plugins may add to the engine itself: the kinds of actions, and the voice verbs."""
+    return (kinds(), tuple(VERBS.items()))
 
 
 def _described(

@@ -19,7 +19,8 @@ DEFAULT_TRUST = frozenset({"signed", "confirmed", "simulated"})
 class RuleSpec:
     """A rule in Python as its author wrote it: a function and the words given to `@rule`.
 
-    `words` are under their YAML spelling (`on`, `if`, `from`, `once_within`, …).
+    `words` are under their YAML spelling (`on`, `if`, `from`, `once_within`, …). `code` is what the
+    function does, as text, where its handler cannot show it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class RuleSpec:
     line: int
     column: int = 1
     plugin: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def compile_rule(
         file=spec.file,
         line=spec.line,
         plugin=spec.plugin,
-        rev=_rev([node.plain(), code_of(spec.handler)]),
+        rev=_rev([node.plain(), spec.code or code_of(spec.handler)]),
     )
 
 

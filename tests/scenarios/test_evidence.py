@@ -73,6 +73,22 @@ def test_a_request_that_lands_beyond_the_settle_time_is_reported(begin: Begin) -
     assert all("was carried out twice: SM" in text for (text,) in found)
 
 
+@pytest.mark.parametrize(
+    ("bad", "end"), [(0.0, ("settled", "delivered", 0)), (1.0, ("failed", "undelivered", 30003))]
+)
+def test_a_record_that_is_found_brings_its_own_error(
+    begin: Begin, bad: float, end: tuple[str, str, int]
+) -> None:
+    """The answer was a 500 with the code 20500, and no callback comes. What Twilio's list shows is
+    the end of the text, with the error of the record and none of the lost answer."""
+    story = begin(replace(calm(), callback_lost=1.0, undelivered=bad))
+    story.twilio.next_create = ["500_after"]
+    story.receive(story.text("echo 1", ANN))
+    story.run(200.0)
+    asked = "select state, outcome, error_code from actions where rule = 'echo'"
+    assert story.ask(asked) == [end]
+
+
 def test_a_silent_gateway_holds_up_nothing_that_is_due(begin: Begin) -> None:
     """Settling asks a gateway that does not answer, half a minute at a time; a wait of 90 s ends
     after 90 s all the same: its text is planned then."""

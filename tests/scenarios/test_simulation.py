@@ -16,18 +16,19 @@ import pytest
 
 from ringback.errors import GatewayError
 from ringback.runtime import from_iso, iso
-from ringback.store import consents, matching
+from ringback.store import consents, evidence, matching
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts, Departure
 from ringback.store.attempts import Verdict as SendVerdict
-from ringback.store.evidence import Evidence
+from ringback.store.evidence import Evidence, Shown
 from ringback.store.facts import JournalGateFacts
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.recovery.repair import Repairer
+from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run import plan
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.resume import Resumer
-from ringback.worker.send import classify
+from ringback.worker.send import classify, settle
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
@@ -64,7 +65,15 @@ def held(seeds: int) -> str:
     assert figure(done.stdout, "kills of the worker") > seeds / 2
     assert figure(done.stdout, "events fetched back") > seeds
     assert figure(done.stdout, "faults of Twilio") > seeds * 10
-    for name in ("lost", "doubled", "stuck", "unexplained", "false claim", "order regress"):
+    for name in (
+        "lost",
+        "doubled",
+        "stuck",
+        "unexplained",
+        "false claim",
+        "order regress",
+        "untrue",
+    ):
         assert figure(done.stdout, name) == 0
     return done.stdout
 
@@ -169,9 +178,10 @@ def newest(kind: str, current: str, status: str) -> str:
     return status
 
 
-async def greedy(evidence: Evidence, action: Any, sid: str, *rest: Any) -> str:
+async def greedy(evidence: Evidence, action: Any, record: Any, *rest: Any) -> str:
     """Claim a record that is not the one found."""
-    return await REAL_CLAIM(evidence, action, "SM" + action.uid[-32:].lower(), *rest)
+    other = replace(record, sid="SM" + action.uid[-32:].lower())
+    return await REAL_CLAIM(evidence, action, other, *rest)
 
 
 async def certain(*_: Any) -> tuple[int, int, Departure]:
@@ -214,6 +224,11 @@ def by_its_time(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(place, "PEOPLE", 3)
 
 
+def codeless(record: Any, *rest: Any) -> Shown:
+    """A record without its error code."""
+    return Shown(record, rest[0], 0)
+
+
 REAL_NOTE = consents.note
 REAL_BAD = classify.bad
 REAL_MATCH = Matcher._match
@@ -236,6 +251,8 @@ LOST_WEBHOOKS = replace(calm(), webhook_lost=0.3, clock_set=1.0)
 STOPPING = replace(calm(), stop=1.0)
 STOPPING_AND_SET = replace(STOPPING, clock_set=1.0)
 PAUSING = replace(calm(), pause=1.0)
+QUIET = replace(calm(), callback_lost=0.5, undelivered=0.5)
+LATE = replace(calm(), create={"timeout_after": 0.5}, landing=300.0)
 DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
 
 
@@ -265,6 +282,11 @@ def slow(*case: Any) -> Any:
         (instead(JournalGateFacts, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
         slow(by_its_time, STOPPING_AND_SET, "unwanted"),
         (instead(Sender, "_held", lambda sender: sender.stopping), PAUSING, "unwanted"),
+        (instead(matching, "_action_behind", lambda *_: None), calm(), "untrue"),
+        (instead(matching, "state_for", lambda *_: "accepted"), calm(), "untrue"),
+        (instead(Watch, "stuck", nothing), QUIET, "untrue"),
+        (instead(settle, "Shown", codeless), replace(SILENT, undelivered=0.5), "untrue"),
+        (instead(evidence, "made_twice", lambda *_: None), LATE, "untrue"),
     ],
     ids=[
         "a naive retry", "one look at the list", "a restart that sends again",
@@ -273,7 +295,8 @@ def slow(*case: Any) -> Any:
         "a refusal without words", "a clock that is set", "a clock that is set, for the lists",
         "a look put off by a clock that was set back", "a send put off by it",
         "a hurried `fast`", "a STOP that is not heard", "a STOP before a START of the future",
-        "a pause that is none",
+        "a pause that is none", "outcomes that are never advanced", "an end that is none",
+        "a callback that is not missed", "a record without its error", "a double that is not told",
     ],
 )  # fmt: skip
 def test_the_checker_notices(

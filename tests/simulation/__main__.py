@@ -24,6 +24,7 @@ MUST_BE_ZERO = (
     ("unexplained", "an end without a reason, an event without a webhook"),
     ("false_claim", "a record taken for another's"),
     ("order_regress", "a status or a proof that went back"),
+    ("untrue", "told and not so: an outcome, an error, a verdict, a contact, an incident"),
     ("crashed", "an exception that nobody expected"),
 )
 COUNTED = (

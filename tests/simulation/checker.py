@@ -14,7 +14,8 @@ from urllib.parse import parse_qs
 from ringback.outcomes import rank
 from ringback.runtime import from_iso
 from ringback.store.log import Entry
-from ringback.store.sqlite import connect_reader
+from simulation.books import read
+from simulation.results import judge_results
 from simulation.sends import PROVEN, judge_sends
 from simulation.story import Story
 from simulation.verdict import Verdict
@@ -41,21 +42,13 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
     )  # fmt: skip
     for crash in story.crashes:
         verdict.blame("crashed", crash)
-    reader = connect_reader(story.folder / "journal.db")
-    try:
-        events = [dict(row) for row in reader.execute("select * from events")]
-        runs = [dict(row) for row in reader.execute("select * from runs")]
-        actions = [dict(row) for row in reader.execute("select * from actions")]
-        tags = {
-            row["tag"]: row["action_uid"]
-            for row in reader.execute("select tag, action_uid from attempts")
-        }
-    finally:
-        reader.close()
+    books = read(story)
+    events, runs, actions = books.events, books.runs, books.actions
     verdict.fetched = sum(event["source"] == "repair" for event in events)
     verdict.events, verdict.intents = len(events), len(actions)
     _history(verdict, story)
-    judge_sends(verdict, story, actions, tags, drained=drained)
+    judge_sends(verdict, story, actions, books.tags, drained=drained)
+    judge_results(verdict, story, books, drained=drained)
     _events(verdict, story.acknowledged, events, runs, actions, drained)
     _ends(verdict, runs, actions, drained)
     if drained:

@@ -83,6 +83,7 @@ class Story:
         self.kills = 0
         self.freezes = 0
         self.jumps = 0
+        self.born = 0.0
         self.said: dict[str, list[Said]] = {}
         self.paused: list[tuple[float, float]] = []
         self.resumed_at = -1.0
@@ -259,6 +260,7 @@ class Story:
     def start(self) -> None:
         """Begin a life of the worker."""
         self._lives += 1
+        self.born = self.clock.now
         self.trace("node", f"life {self._lives} begins")
         self.life = Life(
             folder=self.folder, clock=self.clock, rng=Random(f"life {self.seed} {self._lives}"),

@@ -7,7 +7,7 @@ against. https://www.twilio.com/docs/messaging/api/message-resource
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import partial
@@ -47,8 +47,8 @@ RECORD_SIDS = {"messages": "SM", "calls": "CA"}
 @dataclass
 class Record:
     """One message or call that Twilio made. `tag` is that of the attempt that asked for it,
-    `shown_at` when a list of its recipient's records first showed it. With a messaging `service`
-    the sender is chosen when it leaves."""
+    `shown_at` when a list of its recipient's records first showed it, `history` each status that it
+    had, with the error. With a messaging `service` the sender is chosen when it leaves."""
 
     sid: str
     resource: str
@@ -63,6 +63,7 @@ class Record:
     direction: str = "outbound-api"
     service: str = ""
     shown_at: float = float("inf")
+    history: list[tuple[str, str]] = field(default_factory=lambda: [("queued", "")])
 
     def shape(self) -> dict[str, Any]:
         """The record as a list or an answer shows it."""
@@ -91,6 +92,8 @@ class Twilio:
         self.records: dict[str, Record] = {}
         self.heard: dict[str, Record] = {}
         self.asked: dict[str, float] = {}
+        self.answers: dict[str, str] = {}
+        self.updated: set[str] = set()
         self.recipients: dict[str, tuple[str, float]] = {}
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
@@ -145,7 +148,7 @@ class Twilio:
         )  # fmt: skip
         self.note(fault)
         tag = form.get("StatusCallback", "").partition("#")[0].rpartition("/")[2]
-        self.asked[tag] = self._clock.now
+        self.asked[tag], self.answers[tag] = self._clock.now, fault
         self.recipients[tag] = (form.get("To", ""), self._clock.now)
         self._trace("twilio", f"POST {request.resource} {tag[:6]} to {form.get('To')}: {fault}")
         quick = rng.uniform(0.02, 0.5)
@@ -202,6 +205,7 @@ class Twilio:
 
     def _is(self, record: Record, status: str, code: str) -> None:
         record.status, record.code = status, code
+        record.history.append((status, code))
         if not record.sender:
             record.sender = self._rng.choice(POOL)
         self.call_back(record, status, code)

@@ -14,6 +14,7 @@ class Verdict:
     unexplained: int = 0
     false_claim: int = 0
     order_regress: int = 0
+    untrue: int = 0
     crashed: int = 0
 
     events: int = 0
@@ -41,7 +42,7 @@ class Verdict:
         """How much is wrong."""
         return (
             self.lost + self.doubled + self.stuck + self.unexplained + self.false_claim
-            + self.order_regress + self.crashed + self.unwanted
+            + self.order_regress + self.untrue + self.crashed + self.unwanted
         )  # fmt: skip
 
     def add(self, other: "Verdict") -> None:

@@ -1,6 +1,6 @@
 """Attempts: the requests that are made for actions, each opened before it leaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
@@ -120,31 +120,29 @@ def _close(
         sender, _, recipient = action.conversation.partition("/")
         note(connection, sender, recipient, "out", f"error {OPTED_OUT}", now, action.event_uid)
     row = connection.execute(
-        "select state, outcome, remote_sid from actions where uid = ?", (action.uid,)
+        "select state, outcome, error_code, remote_sid from actions where uid = ?", (action.uid,)
     ).fetchone()
-    state, outcome, remote_sid = row
+    state, outcome, error_code, remote_sid = row
     proven = state != "sending"
     if proven and verdict.result != "accepted":
         return str(state)
     if verdict.result == "accepted":
         outcome = advance(action.effect, outcome, normal_status(verdict.status))
         # Callbacks without a tag (of a Messaging Service, say) may have come before the SID.
-        for (status,) in connection.execute(
-            "select status from events where subject_sid = ? and subject_sid <> ''",
-            (verdict.remote_sid,),
-        ):
-            outcome = advance(action.effect, outcome, normal_status(status))
+        outcome, error_code = reported(
+            connection, action.effect, verdict.remote_sid, outcome, error_code if proven else 0
+        )
         moved = verdict.state
         if action.effect:
             moved = state_for(action.effect, outcome)
         if proven:
             connection.execute(
-                "update actions set outcome = ?, state = ?, "
+                "update actions set outcome = ?, error_code = ?, state = ?, "
                 "remote_sid = case when remote_sid = '' then ? else remote_sid end where uid = ?",
-                (outcome, moved, verdict.remote_sid, action.uid),
+                (outcome, error_code, moved, verdict.remote_sid, action.uid),
             )
             return moved
-        state = moved
+        state, verdict = moved, replace(verdict, twilio_code=error_code)
     else:
         state = verdict.state
     settled = now if state in ("settled", "failed", "refused", "cancelled") else None
@@ -165,6 +163,21 @@ def _close(
             (action.conversation, now, now),
         )
     return str(state)
+
+
+def reported(
+    connection: Connection, effect: str, sid: str, outcome: str, error_code: int
+) -> tuple[str, int]:
+    """An outcome and its error code, after all that the events on record report of this SID."""
+    for status, code in connection.execute(
+        "select status, error_code from events where subject_sid = ? and subject_sid <> '' "
+        "order by id",
+        (sid,),
+    ):
+        moved = advance(effect, outcome, normal_status(status))
+        if moved != outcome:
+            outcome, error_code = moved, code
+    return outcome, error_code
 
 
 def _write(

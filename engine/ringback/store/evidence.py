@@ -1,17 +1,27 @@
 """Evidence: what is known of sends whose fate is in doubt, and who a record of Twilio's is of."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.actions import StoredAction
-from ringback.store.attempts import Departure
+from ringback.store.attempts import Departure, reported
 from ringback.store.database import Database
 from ringback.store.incidents import open_incident
 
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What Twilio shows of a record: its status, with the error code of one that went wrong."""
+
+    sid: str
+    status: str
+    error_code: int
 
 
 class Evidence:
@@ -37,15 +47,14 @@ class Evidence:
     async def claim(
         self,
         action: StoredAction,
-        sid: str,
-        status: str,
+        record: Shown,
         reason: str,
         now: str,
         states: Sequence[str] = DOUBTFUL,
     ) -> str:
         """The record was found: the request was carried out. Returns the action's state, empty when
         somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
-        return await self._database.write(_claim, action, sid, status, reason, now, states)
+        return await self._database.write(_claim, action, record, reason, now, states)
 
     async def holder(self, sid: str) -> str:
         """The action that a record belongs to, empty when nobody has claimed it."""
@@ -89,20 +98,20 @@ def _progress(connection: Connection, action_uid: str) -> tuple[int, int, Depart
 def _claim(
     connection: Connection,
     action: StoredAction,
-    sid: str,
-    status: str,
+    record: Shown,
     reason: str,
     now: str,
     states: Sequence[str] = DOUBTFUL,
 ) -> str:
-    outcome = advance(action.effect, action.outcome, normal_status(status))
+    outcome = advance(action.effect, action.outcome, normal_status(record.status))
     state = state_for(action.effect, outcome)
     try:
         changed = connection.execute(
-            "update actions set state = ?, outcome = ?, remote_sid = ?, reason = ?, due_at = null, "
-            f"settled_at = ? where uid = ? and state in ({','.join('?' * len(states))})",
-            (state, outcome, sid, reason, None if state == "accepted" else now, action.uid,
-             *states),
+            "update actions set state = ?, outcome = ?, error_code = ?, remote_sid = ?, "
+            "reason = ?, due_at = null, settled_at = ? "
+            f"where uid = ? and state in ({','.join('?' * len(states))})",
+            (state, outcome, record.error_code, record.sid, reason,
+             None if state == "accepted" else now, action.uid, *states),
         ).rowcount  # fmt: skip
     except IntegrityError:
         return ""
@@ -117,19 +126,8 @@ def _claim(
 
 
 def _own(connection: Connection, action: StoredAction, sid: str, reason: str, now: str) -> str:
-    outcome, error_code = "", 0
-    for status, code in connection.execute(
-        "select status, error_code from events where subject_sid = ? order by id", (sid,)
-    ):
-        moved = advance(action.effect, outcome, normal_status(status))
-        if moved != outcome:
-            outcome, error_code = moved, code
-    state = _claim(connection, action, sid, outcome, reason, now)
-    if state and error_code:
-        connection.execute(
-            "update actions set error_code = ? where uid = ?", (error_code, action.uid)
-        )
-    return state
+    status, error_code = reported(connection, action.effect, sid, "", 0)
+    return _claim(connection, action, Shown(sid, status, error_code), reason, now)
 
 
 def _postpone(

@@ -26,7 +26,7 @@ from ringback.errors import GatewayError, RingbackError
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
-from ringback.store.evidence import DOUBTFUL
+from ringback.store.evidence import DOUBTFUL, Shown
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
@@ -191,9 +191,13 @@ class Settler:
         if len(records) > 1:
             reason += f"; {len(records)} records fit: a possible duplicate"
             log.error("action %s: %s", action.uid, reason)
-        sid, status = str(record.get("sid")), str(record.get("status") or "")
+        code = str(record.get("error_code") or "")
+        shown = Shown(
+            str(record.get("sid")), str(record.get("status") or ""),
+            int(code) if code.isdecimal() else 0,
+        )  # fmt: skip
         now = iso(self._runtime.now())
-        state = await self._journal.evidence.claim(action, sid, status, reason, now, states)
+        state = await self._journal.evidence.claim(action, shown, reason, now, states)
         if state in ("settled", "failed"):
             self._signals.ended(action.uid, state)
 

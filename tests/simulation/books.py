@@ -1,0 +1,46 @@
+"""Books of a story: the tables of its journal at one moment, and what of the log they stand for."""
+
+from typing import Any, NamedTuple
+
+from ringback.store.log import Entry
+from ringback.store.sqlite import connect_reader
+from simulation.story import Story
+
+Row = dict[str, Any]
+TABLES = (
+    "events", "runs", "actions", "attempts", "incidents", "contacts", "consents", "timers",
+)  # fmt: skip
+
+
+class Books(NamedTuple):
+    """Each table as a list of rows; `matched` are the acknowledged webhooks that the journal has
+    read by now."""
+
+    events: list[Row]
+    runs: list[Row]
+    actions: list[Row]
+    attempts: list[Row]
+    incidents: list[Row]
+    contacts: list[Row]
+    consents: list[Row]
+    timers: list[Row]
+    matched: list[Entry]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The action that each tag belongs to."""
+        return {row["tag"]: row["action_uid"] for row in self.attempts}
+
+
+def read(story: Story) -> Books:
+    """The books of a story as they stand now."""
+    reader = connect_reader(story.folder / "journal.db")
+    try:
+        reader.execute("begin")
+        tables = {
+            name: [dict(row) for row in reader.execute(f"select * from {name}")] for name in TABLES
+        }
+        cursor = reader.execute("select value from meta where key = 'cursor'").fetchone()
+    finally:
+        reader.close()
+    return Books(**tables, matched=story.acknowledged[: int(cursor[0]) if cursor else 0])

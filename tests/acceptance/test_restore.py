@@ -133,6 +133,26 @@ def test_what_was_sent_after_a_backup_is_not_sent_again(
     assert held(node.start()) == {}, "it is held once"
 
 
+def test_a_log_whose_journal_was_deleted_is_not_answered_again(
+    make_node: Callable[..., Any], box: Any
+) -> None:
+    """The receiver has noted in the log that there was a journal."""
+    node = make_node({"rules/all.yaml": RULES}).start()
+    node.wait_ready()
+    for person in PEOPLE[:3]:
+        box.text(person, "one")
+    sent(node, 3)
+    node.until(lambda: node.ask("pragma user_version", file="log.db") == [(1,)])
+    node.stop()
+    for old in (node.project / "data").glob("journal*"):
+        old.unlink()
+    node.start()
+    node.until(lambda: held(node))
+    free(node)
+    assert len(box.messages()) == 3
+    assert node.ask("select state from incidents where kind = 'held'") == [("resolved",)]
+
+
 @pytest.mark.slow
 def test_only_a_doubtful_journal_is_held(make_node: Callable[..., Any], box: Any) -> None:
     """Not the first start, not the one after an orderly end, not those after kill -9; but the one

@@ -10,9 +10,10 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 from ringback.config import FIXED, Settings
-from ringback.errors import ConfigError
+from ringback.errors import ConfigError, RingbackError
 from ringback.ipc import Link, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
@@ -24,6 +25,7 @@ from ringback.receiver.supervisor import Supervisor
 from ringback.store.log import Log
 from ringback.store.migrations import refuse_newer
 from ringback.store.upkeep.locks import hold
+from ringback.store.upkeep.restore import has_begun
 
 MOST_CONNECTIONS = 1024
 WATCH_SECONDS = 0.5
@@ -163,7 +165,9 @@ class Node:
 
     async def _watch(self) -> None:
         """Now and then: set the gauges, and say once when this node can do no more."""
+        noted = False
         while not self.failure:
+            noted = noted or await note_journal(self.log, self.settings.data)
             writer = self.log.writer
             self.counts.gauge("log_in_flight", "Webhooks waiting for the disk.", writer.in_flight)
             self.counts.gauge(
@@ -172,6 +176,18 @@ class Node:
             await asyncio.sleep(WATCH_SECONDS)
         _logger.error("this node can do no more: %s", self.failure)
         self._on_failed()
+
+
+async def note_journal(log: Log, data: Path) -> bool:
+    """Note in the log that a journal follows it, once there is one: should the journal get lost,
+    the next one knows that it is not the first. Whether that is noted now."""
+    try:
+        if has_begun(data):
+            await log.note_journal()
+            return True
+    except RingbackError as error:
+        _logger.debug("%s", error)
+    return False
 
 
 def worker_command(settings: Settings) -> list[str]:

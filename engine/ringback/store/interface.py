@@ -46,6 +46,9 @@ class Log(Protocol):
     async def blank(self, before: str, matched: int, limit: int) -> int:
         """Blank what was said in old rows that were matched, at most `limit`; how many."""
 
+    async def note_journal(self) -> None:
+        """Note for good that a journal follows this log."""
+
     @property
     def broken(self) -> RingbackError | None:
         """Why the log refuses everything for good, or None while it works."""
@@ -65,6 +68,9 @@ class LogRows(Protocol):
 
     async def last_id(self) -> int:
         """The id of the newest row; 0 when there is none."""
+
+    async def had_journal(self) -> bool:
+        """Whether a journal has followed this log before."""
 
 
 class Journal(Protocol):

@@ -42,7 +42,7 @@ class DatabaseJournal:
         self._log = log
         self.log: interface.LogRows = LogRows(log)
         self.events = Events(database, log)
-        self.matching = Matching(database)
+        self.matching = Matching(database, log)
         self.runs = Runs(database)
         self.actions = Actions(database)
         self.attempts = Attempts(database)

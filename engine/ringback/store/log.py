@@ -111,6 +111,10 @@ class Log:
             partial(blank_log, before=before, matched=matched, limit=limit)
         )
 
+    async def note_journal(self) -> None:
+        """Note in the file that a journal follows it: see `LogReader.had_journal`."""
+        await self.writer.tend(_note_journal)
+
     @property
     def broken(self) -> RingbackError | None:
         """Why the log refuses everything for good, or None while it works."""
@@ -139,6 +143,10 @@ class LogRows:
     async def last_id(self) -> int:
         """The id of the newest row; 0 when there is none."""
         return self._reader.last_id()
+
+    async def had_journal(self) -> bool:
+        """Whether a journal has followed this log before."""
+        return self._reader.had_journal()
 
 
 class LogReader:
@@ -174,6 +182,17 @@ class LogReader:
             found = self._connection.execute("SELECT max(id) FROM log").fetchone()[0]
         return int(found or 0)
 
+    def had_journal(self) -> bool:
+        """Whether a journal has followed this log, be it gone by now. The receiver notes it as soon
+        as there is one."""
+        with translated(self.path):
+            return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _note_journal(connection: sqlite3.Connection) -> int:
+    connection.execute("PRAGMA user_version = 1")
+    return 1

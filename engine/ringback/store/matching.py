@@ -12,6 +12,7 @@ from ringback.store import evidence
 from ringback.store.consents import learn
 from ringback.store.database import Database
 from ringback.store.events import record_internal
+from ringback.store.log import LogReader
 from ringback.store.meta import get_meta, set_meta
 
 CURSOR = "cursor"
@@ -74,12 +75,17 @@ class Recorded:
 class Matching:
     """What matching writes, each step as one unit: it is what moves the cursor in the log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: LogReader) -> None:
         self._database = database
+        self._log = log
 
     async def cursor(self) -> int:
         """The id of the last log row that has been matched."""
         return await self._database.read(cursor)
+
+    async def cursors(self) -> tuple[int, int]:
+        """That cursor, and the id up to which the log at hand is the one that was matched."""
+        return await self._database.read(_cursors, self._log)
 
     async def record(self, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
         """Write a batch of events with their runs, fold the statuses in it, move the cursor.
@@ -109,6 +115,41 @@ class Matching:
 def cursor(connection: Connection) -> int:
     """`Matching.cursor`, within a unit of work."""
     return int(get_meta(connection, CURSOR, "0"))
+
+
+def _cursors(connection: Connection, log: LogReader) -> tuple[int, int]:
+    """A log that lost its end, or that was begun anew, may have got other rows since under ids that
+    were matched. It is the same as far as the events of the journal have the moments of its rows.
+    """
+    known = cursor(connection)
+    end = min(known, log.last_id())
+    newest = int(connection.execute("select coalesce(max(id), 0) from events").fetchone()[0])
+    same = _same_until(connection, log, newest)
+    if same is None:
+        low, high, same = 0, newest - 1, 0  # events up to `low` are the log's, none after `high` is
+        while low < high:
+            middle = (low + high + 1) // 2
+            found = _same_until(connection, log, middle)
+            if found is None:
+                high = middle - 1
+            else:
+                low, same = middle, found
+        end = min(end, same)
+    return known, end
+
+
+def _same_until(connection: Connection, log: LogReader, event_id: int) -> int | None:
+    """The row of the log that the last event up to this one was parsed from, 0 when there is no
+    such event; None when the log at hand has another row there, or none."""
+    found = connection.execute(
+        "select log_id, received_at from events where id <= ? and log_id is not null "
+        "order by id desc limit 1",
+        (event_id,),
+    ).fetchone()
+    if found is None:
+        return 0
+    row = log.get(found[0])
+    return int(found[0]) if row is not None and row.received_at == found[1] else None
 
 
 def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:

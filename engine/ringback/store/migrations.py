@@ -248,6 +248,13 @@ def _log_first(db: Database) -> None:
     _run(db.conn, _LOG)
 
 
+@log_migrations(name="0002_had_journal")
+def _log_had_journal(db: Database) -> None:
+    """A log of an earlier version with rows in it had a journal, as far as anybody can tell."""
+    rows = db.conn.execute("select 1 from log limit 1").fetchone()
+    db.conn.execute(f"pragma user_version = {1 if rows else 0}")
+
+
 @journal_migrations(name="0001_journal")
 def _journal_first(db: Database) -> None:
     _run(db.conn, _JOURNAL)

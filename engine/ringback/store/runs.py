@@ -99,11 +99,13 @@ class Runs:
         """The run whose turn it is, when nothing else of this rule and key is under way."""
         return await self._database.read(_next_queued, rule, key)
 
-    async def at_work(self, before: str) -> bool:
-        """Whether a run of before that moment has not come to its actions yet."""
+    async def at_work(self, before: str, now: str) -> bool:
+        """Whether a run of before that moment, or one whose wait is over, has not come to its
+        actions yet."""
         row = await self._database.one(
-            "select 1 from runs where state in ('pending', 'running') and started_at < ? limit 1",
-            (before,),
+            "select 1 from runs where (state in ('pending', 'running') and started_at < ?) "
+            "or (state = 'waiting' and due_at <= ?) limit 1",
+            (before, now),
         )
         return row is not None
 

@@ -250,7 +250,8 @@ class Engine:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
         if watched:
-            self.hooks.on_events([found.event for found in step.found])
+            events = [found.event for found in step.found]
+            self.hooks.on_events([each for each in events if not self.matcher.is_past(each)])
 
     async def _proof(self, uid: str, trust: str, why: str) -> None:
         """What a look at the gateway, or a signed twin, has shown of a claimed event."""

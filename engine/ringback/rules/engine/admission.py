@@ -21,6 +21,8 @@ FRESH = timedelta(minutes=15)
 """A text or call that was fetched back or proven later than this is recorded, but nobody is
 answered any more."""
 
+PAST = "stale: it came in before this journal was begun, in the time of one that is gone"
+
 _NONE: Mapping[str, str] = {}
 
 
@@ -75,10 +77,15 @@ def admit(
     *,
     now: datetime,
     quarantined: Mapping[str, str] = _NONE,
+    past: bool = False,
 ) -> Admission:
-    """Decide about one event. `quarantined` names the rules that may not run, with the reason."""
+    """Decide about one event. `quarantined` names the rules that may not run, with the reason.
+    An event that is `past` came in before the journal was begun anew: it is over."""
     match = ruleset.match(event, facts)
     found = Admission(match.verdicts)
+    if past:
+        found.verdicts.update(dict.fromkeys((rule.name for rule in match.fired), PAST))
+        return found
     if event.trust != "claimed" and event.source != REPLAY:
         # A mere claim wakes nobody, and what happened once does not wake a second time.
         why = f"cancelled by {event.type}"

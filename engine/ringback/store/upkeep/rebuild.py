@@ -17,6 +17,8 @@ from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, translated
+from ringback.store.upkeep.file_identity import file_identity
+from ringback.store.upkeep.restore import move_file
 from ringback.twilio.webhooks import events_from
 
 PAGE = 500
@@ -66,6 +68,8 @@ def rebuild(data: Path, mint: Callable[[], str], stamp: str) -> Rebuilt:
             if "events" in old:
                 kept["internal events"] = _take(connection, "events", "log_id is null")
             set_meta(connection, CURSOR, str(until))
+            if {"runs", "actions", "attempts"} <= kept.keys():  # nothing that was done is forgotten
+                move_file(connection, file_identity(fresh))
             connection.execute("commit")
             connection.execute("pragma wal_checkpoint(truncate)")
     finally:

@@ -5,7 +5,8 @@ one. A journal with an older mark than the file's was put back from a copy.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -13,6 +14,7 @@ from ringback.errors import StorageError
 from ringback.store.actions import COLUMNS, StoredAction
 from ringback.store.database import Database
 from ringback.store.meta import get_meta, set_meta
+from ringback.store.sqlite import connect_reader, translated
 
 FILE = "journal.mark"
 COPIED = "copied_at"
@@ -20,6 +22,7 @@ COPIED = "copied_at"
 
 _MARK = "mark"
 _HELD = "held"
+_PAST = "past"
 _HEARD = "heard"
 _FILE_BYTES = 256
 _EVER = "9"
@@ -28,11 +31,13 @@ _DUE = "state in ('planned', 'deferred') and (due_at is null or due_at <= ?)"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which journal this is, how far it has come, and when that was noted (ISO)."""
+    """Which journal this is, how far it has come, when that was noted (ISO), and the identity of
+    its file; that is empty in a mark of an earlier version."""
 
     journal: str
     number: int
     at: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,16 @@ def write_beside(data: Path, mark: Mark) -> None:
         raise StorageError(f"{path}: {error.strerror}") from error
 
 
+def has_begun(data: Path) -> bool:
+    """Whether a worker has worked on the journal of this folder. Raises StorageError and DataError
+    for one that cannot be read."""
+    path = data / "journal.db"
+    if not path.exists():
+        return False
+    with closing(connect_reader(path)) as connection, translated(path):
+        return bool(get_meta(connection, _MARK))
+
+
 class Restore:
     """What the journal knows of its own past, and what is held while that is in doubt."""
 
@@ -97,10 +112,25 @@ class Restore:
         found = await self._database.read(get_meta, _HELD)
         return Held(**json.loads(found)) if found else None
 
-    async def begin(self, mark: Mark, held: Held | None) -> None:
+    async def past(self) -> str:
+        """Before which moment (ISO) whatever came in is nothing to react to, since an earlier
+        journal has; empty when this journal is the first one."""
+        return await self._database.read(get_meta, _PAST)
+
+    async def begin(self, mark: Mark, held: Held | None, past: str = "") -> None:
         """Take the journal into use, and hold its sends when there is a reason to. From here on it
-        is no copy but the journal of this folder."""
-        await self._database.write(_begin, mark, held)
+        is no copy but the journal of this folder. `past` is noted when it is given."""
+        await self._database.write(_begin, mark, held, past)
+
+    async def catch_up(self, began: str, now: str) -> bool:
+        """End the waits that would be over already, had their event been matched when it came in,
+        which was before `began`: what follows them may have been done as well. Whether there are
+        any."""
+        found = await self._database.one(f"select 1 from runs where {_OVERDUE} limit 1",
+                                         _overdue(began, now))  # fmt: skip
+        if found is not None:
+            await self._database.write(_catch_up, began, now)
+        return found is not None
 
     async def release(self, reason: str) -> None:
         """Sends are not held any more; those that were looked for in vain may go out."""
@@ -160,9 +190,34 @@ def _move_mark(connection: Connection, mark: Mark, heard: str = "") -> None:
         set_meta(connection, _HEARD, heard)
 
 
-def _begin(connection: Connection, mark: Mark, held: Held | None) -> None:
+def move_file(connection: Connection, file: str) -> None:
+    """Let the mark name this file as the journal's own, within a unit of work: whoever makes a new
+    file of the same journal says so."""
+    found = get_meta(connection, _MARK)
+    if found:
+        _move_mark(connection, replace(Mark(**json.loads(found)), file=file))
+
+
+_OVERDUE = (
+    "state = 'waiting' and due_at > ? and started_at >= ? and exists (select 1 from events e "
+    "where e.uid = runs.event_uid and e.received_at < ? and julianday(e.received_at) "
+    "+ julianday(runs.due_at) - julianday(runs.started_at) < julianday(?))"
+)
+
+
+def _overdue(began: str, now: str) -> tuple[str, ...]:
+    return (now, began, began, now)
+
+
+def _catch_up(connection: Connection, began: str, now: str) -> None:
+    connection.execute(f"update runs set due_at = ? where {_OVERDUE}", (now, *_overdue(began, now)))
+
+
+def _begin(connection: Connection, mark: Mark, held: Held | None, past: str) -> None:
     _move_mark(connection, mark)
     set_meta(connection, COPIED, "")
+    if past:
+        set_meta(connection, _PAST, past)
     if held is not None:
         set_meta(connection, _HELD, json.dumps(asdict(held)))
         connection.execute(

@@ -154,13 +154,13 @@ class Judge:
         self._facts = BatchFacts(session.facts(runtime), runtime)
         self._under_way = BatchUnderWay(session, waits, self._facts)
 
-    def judge(self, event: Event) -> Judgement:
-        """What becomes of one event."""
+    def judge(self, event: Event, *, past: bool = False) -> Judgement:
+        """What becomes of one event. One that is `past` starts, ends and wakes nothing."""
         if event.source != REPLAY:  # it happened once, and is in the past already
             self._facts.add(event)
         found = admit(
             self._ruleset, event, self._facts, self._under_way, now=self._runtime.now(),
-            quarantined=self._quarantined,
+            quarantined=self._quarantined, past=past,
         )  # fmt: skip
         for uid, _ in found.cancels:
             self._under_way.ended(uid)

@@ -5,20 +5,24 @@ after it leaves runs that wait to be started.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ringback.events import REPLAY, Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
-from ringback.runtime import Runtime
+from ringback.runtime import Runtime, from_iso
 from ringback.store.interface import Journal
 from ringback.store.log import LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.store.session import ReadSession
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match.judge import Judge, Judgement
+
+log = logging.getLogger(__name__)
 
 BATCH = 200
 ASKING = frozenset({"call", "call/step"})
@@ -61,11 +65,26 @@ class Matcher:
         self.quarantined: dict[str, str] = {}
         self.cursor = 0
         self.claims = False
+        self._past: datetime | None = None
+
+    def forget(self, before: str) -> None:
+        """What came in before that moment (ISO; empty: nothing) is recorded and starts nothing."""
+        self._past = from_iso(before) if before else None
+
+    def is_past(self, event: Event) -> bool:
+        """Whether an earlier journal has reacted to this event, as far as anybody can tell."""
+        outside = event.source in ("webhook", "repair")
+        return self._past is not None and outside and event.received_at < self._past
 
     async def restore(self) -> None:
-        """Take up the log where the last commit left off. One that was put back from a copy may end
-        earlier: what comes next is new all the same."""
-        self.cursor = min(await self._journal.matching.cursor(), await self._journal.log.last_id())
+        """Take up the log where the last commit left off. One that was put back from a copy, or
+        begun anew, is taken up where it parts from what was read: what comes next is new."""
+        cursor, self.cursor = await self._journal.matching.cursors()
+        if self.cursor < min(cursor, await self._journal.log.last_id()):
+            log.warning(
+                "the log is not the one that was read before: it is read again from row %d on",
+                self.cursor + 1,
+            )
 
     async def step(self) -> Step:
         """Match the next batch of the log. `rows` is 0 when there is nothing new."""
@@ -170,7 +189,7 @@ class Matcher:
         return Judge(ruleset or self.ruleset, self.quarantined, self._waits, session, self._runtime)
 
     def _judged(self, judge: Judge, event: Event, row: LogRow | None) -> "_Judged":
-        judgement = judge.judge(event)
+        judgement = judge.judge(event, past=self.is_past(event))
         found = judgement.admission
         verdicts = found.verdicts
         matched = Matched(

@@ -17,10 +17,12 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError, StorageError
+from ringback.rules.engine.admission import FRESH
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.interface import Journal
 from ringback.store.upkeep import restore
+from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.restore import Held, Mark
 from ringback.twilio.rest import Request, path
 from ringback.worker.match.matcher import Matcher
@@ -78,6 +80,7 @@ class RestoreGuard:
         self._incidents = incidents
         self._matcher = matcher
         self._signals = signals
+        self._file = file_identity(settings.data / "journal.db")
         self._mark = Mark("", 0, "")
         self._old: set[str] = set()
         self._started = 0.0
@@ -96,14 +99,17 @@ class RestoreGuard:
         known, now = self._journal.restore, iso(self._runtime.now())
         self._gateway_reader.clock.restore(await known.heard())
         noted, beside = await known.mark(), restore.read_beside(self._settings.data)
-        held = await known.held()
+        held, past = await known.held(), ""
         why = await self._doubt(noted, beside, now)
         if why:
-            since = held.since if held else noted.at if noted else EVER
+            if noted is None and await known.is_new():  # all that was done is forgotten
+                past = iso(self._runtime.now() - FRESH)
+            since = held.since if held else noted.at if noted else past or EVER
             held = Held(why, since, now)
         number = max(mark.number if mark else 0 for mark in (noted, beside)) + 1
-        mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now)
-        await known.begin(mark, held)
+        mark = Mark(noted.journal if noted else self._runtime.uid("jrn"), number, now, self._file)
+        await known.begin(mark, held, past)
+        self._matcher.forget(past or await known.past())
         restore.write_beside(self._settings.data, mark)
         self._mark, self.held = mark, held
         self._started = self._runtime.monotonic()
@@ -123,8 +129,7 @@ class RestoreGuard:
         if copied:
             return f"is a copy that was made at {copied}"
         if noted is None:
-            fresh = await self._journal.restore.is_new()
-            replaced = beside is not None and (not fresh or await self._journal.log.last_id() > 0)
+            replaced = beside is not None or await self._journal.log.had_journal()
             return "is not the one that was here before" if replaced else ""
         if beside is None:
             moved = f"was put here from elsewhere: it comes without its {restore.FILE}"
@@ -133,6 +138,8 @@ class RestoreGuard:
             return "is not the one that was here before"
         if beside.number > noted.number:
             return f"was put back: it ends at {noted.at}, and was worked on until {beside.at}"
+        if noted.file and noted.file != self._file:
+            return f"is a copy, or lies on another disk: its file is not the one of {noted.at}"
         idle = from_iso(now) - from_iso(noted.at)
         if idle > LONG and await self._journal.restore.send_due(now):
             return f"was left at {noted.at} with something to send"
@@ -214,8 +221,12 @@ class RestoreGuard:
         left = self._target - self._matcher.cursor
         if left > 0:
             return f"{left} recorded requests are not matched yet"
-        self._caught_up = self._caught_up or iso(self._runtime.now())
-        if await self._journal.runs.at_work(self._caught_up):
+        now = iso(self._runtime.now())
+        self._caught_up = self._caught_up or now
+        hurried = await self._journal.restore.catch_up(held.began, now)
+        if hurried:
+            self._signals.due(now)
+        if hurried or await self._journal.runs.at_work(self._caught_up, now):
             return "rules are still at work on what was recorded before"
         if await self._journal.restore.is_unsettled():
             return "the fate of some sends is still unknown"

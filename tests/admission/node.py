@@ -25,6 +25,7 @@ from ringback.testing import NOON
 from ringback.twilio.rest import Request
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
+from simulation.calls import Here
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 FORM = "application/x-www-form-urlencoded"
@@ -79,7 +80,7 @@ class Node:
         self.engine = Engine(
             settings=settings, loaded=loaded, journal=self.journal,
             gateway=cast(Gateway, Twilio()), runtime=runtime, in_flight=None,
-            on_poisoned=lambda reason: None,
+            calls=Here(loaded, self.journal.facts(runtime), runtime),
             notices=Notices(self.outbound, channels, runtime, going_out=False),
         )  # fmt: skip
         self.rows = 0
@@ -119,7 +120,6 @@ class Node:
         """End the worker."""
         await self.engine.queue.idle()
         await self.engine.sender.idle()
-        self.engine.handlers.close()
         await self.outbound.aclose()
         self.reader.close()
         self.store.close()

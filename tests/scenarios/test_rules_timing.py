@@ -39,6 +39,7 @@ from ringback.testing import NOON, OURS, sms
 from ringback.testing.bench import Bench
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
+from simulation.calls import Here
 
 RULES = """
 rules:
@@ -177,7 +178,8 @@ class World:
         self.engine = Engine(
             settings=self.settings, loaded=self.loaded,
             journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
-            on_poisoned=lambda reason: None, notices=Notices(outbound, channels, self.runtime),
+            notices=Notices(outbound, channels, self.runtime),
+            calls=Here(self.loaded, self.journal.facts(self.runtime), self.runtime),
         )  # fmt: skip
         await self.engine.recover()
         await self.work()
@@ -200,7 +202,6 @@ class World:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.engine.sender.idle()
-        self.engine.handlers.close()
         self.store.close()
 
     async def text(self, who: str, body: str, *, crash: bool = False) -> None:

@@ -21,6 +21,7 @@ from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
+from simulation.calls import Here
 
 RULE = "rules: [{name: hello, on: call.received, do: [{say: Hello there}]}]"
 CALL = {
@@ -56,10 +57,11 @@ async def test_a_call_is_answered_while_its_worker_stops(tmp_path: Path) -> None
     log = Log.open(tmp_path / "log.db")
     store = open_store(tmp_path)
     outbound = Outbound()
+    loaded = Loaded(RuleSet(load_rules(tmp_path / "rules").rules))
     engine = Engine(
-        settings=settings, loaded=Loaded(RuleSet(load_rules(tmp_path / "rules").rules)),
+        settings=settings, loaded=loaded,
         journal=store.journal, gateway=None, runtime=REAL, in_flight=None,
-        on_poisoned=lambda reason: None,
+        calls=Here(loaded, store.journal.facts(REAL), REAL),
         notices=Notices(outbound, Channels({}, outbound, environ={}), REAL),
     )  # fmt: skip
     stop = asyncio.Event()

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -17,9 +17,9 @@ from ringback.gateway.credentials import Credentials
 from ringback.gateway.transport import Reply
 from ringback.ipc import Link, Message, WorkerAway
 from ringback.plugins.loader import PluginSet, load_plugins
+from ringback.plugins.manifest import manifest_of, read_manifest
+from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.files.load import compile_rule, load_rules
-from ringback.rules.model import Rule
 from ringback.runtime import Runtime
 from ringback.store.journal import DatabaseJournal
 from ringback.store.log import LogReader
@@ -27,10 +27,10 @@ from ringback.twilio.rest import Request
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
+from simulation.calls import SimulatedCalls
 from simulation.disk import Move, SimulatedDatabase
 from simulation.faults import Faults
 from simulation.loop import Clock, VirtualLoop
-from simulation.threads import SimulatedHandlers
 from simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 
 RULES = Path(__file__).with_name("project.yaml")
@@ -39,28 +39,27 @@ PLUGINS = Path(__file__).with_name("plugins")
 
 @dataclass(frozen=True)
 class Rules:
-    """What a project gives to its worker."""
+    """What a project gives to its worker; `hosts` have the same with the code of the plugins."""
 
     ruleset: RuleSet
     plugins: PluginSet = field(default_factory=PluginSet)
     problems: list[Problem] = field(default_factory=list)
+    hosts: "Rules | None" = None
 
 
 @cache
 def rules() -> Rules:
     """The compiled rules of the simulated project. Raises RuleErrors when a file is wrong."""
-    plugins, loaded = load_plugins(PLUGINS), load_rules([RULES])
-    problems = [*plugins.problems, *loaded.problems]
-    found = list(loaded.rules)
-    for spec in plugins.specs:
-        compiled = compile_rule(spec, loaded.language)
-        if isinstance(compiled, Rule):
-            found.append(compiled)
-        else:
-            problems += compiled
-    if problems:
-        raise RuleErrors(problems)
-    return Rules(RuleSet(found, loaded.language), plugins)
+    real = _compiled(load_plugins(PLUGINS))
+    told = _compiled(read_manifest(manifest_of(real.plugins, (), ())).plugins)
+    return replace(told, hosts=real)
+
+
+def _compiled(plugins: PluginSet) -> Rules:
+    loaded = gather(plugins, RULES)
+    if loaded.problems:
+        raise RuleErrors(loaded.problems)
+    return Rules(RuleSet(loaded.rules, loaded.language), plugins)
 
 
 def settings_for(folder: Path, settle_seconds: float = 60.0) -> Settings:
@@ -157,11 +156,12 @@ class Life:
         self._journal = DatabaseJournal(self.disk, self._log)
         self._gateway = _Gateway(self.loop, twilio, hot)
         self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)
+        given, facts = rules(), self._journal.facts(self.runtime)
         self.engine = Engine(
-            settings=settings, loaded=rules(), journal=self._journal,
+            settings=settings, loaded=given, journal=self._journal,
             gateway=cast(Gateway, self._gateway), runtime=self.runtime, in_flight=None,
-            on_poisoned=lambda reason: None, notices=_RecordedNotices(noticed),
-            receiver=_Receiver(fetched), handlers=SimulatedHandlers(rng),
+            notices=_RecordedNotices(noticed), receiver=_Receiver(fetched),
+            calls=SimulatedCalls(given.hosts or given, facts, self.runtime, rng),
         )  # fmt: skip
         self.control = Control(self.engine, self.runtime, _nothing)
         self._stop = asyncio.Event()

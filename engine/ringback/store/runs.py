@@ -60,6 +60,14 @@ class Runs:
         row = await self._database.one(f"select {_COLUMNS} from runs where uid = ?", (uid,))
         return StoredRun(*row) if row else None
 
+    async def of(self, event_uid: str, rule: str) -> str:
+        """The last run that a rule has for an event."""
+        row = await self._database.one(
+            "select uid from runs where event_uid = ? and rule = ? order by id desc limit 1",
+            (event_uid, rule),
+        )
+        return str(row[0]) if row else ""
+
     async def in_state(self, state: str) -> list[StoredRun]:
         """All runs in this state, oldest first."""
         rows = await self._database.all(

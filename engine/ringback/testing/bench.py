@@ -16,21 +16,25 @@ from ringback.actions import Action, Stop
 from ringback.config import Settings
 from ringback.errors import RingbackError, RuleErrors
 from ringback.events import Event
-from ringback.plugins import run_plugin
 from ringback.plugins.context import Context, SettledAction, context_for
 from ringback.plugins.conversation import is_conversation
 from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
+from ringback.plugins.perform import perform
+from ringback.plugins.requests import HookCall
+from ringback.plugins.turns import handler_call, is_timed
 from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason, stopped
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing.assembly import plugins_of, ruleset_of, settings_of
 from ringback.testing.events import NOON
+from ringback.testing.limits import limited
 from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.outbox import Dispatch, Outbox
 from ringback.testing.reaction import Held, Reaction, RunEnd
 from ringback.testing.runs import Run, Runs
+from ringback.worker.run.runner import ANSWER_LIMIT
 
 
 class RunFailed(RingbackError):
@@ -272,16 +276,25 @@ class Bench:
         return stops[-1] if stops else None
 
     def _progress(self, run: Run, wake: Wake | None) -> Progress:
-        rule, event, now, places = run.rule, run.event, self.clock.now(), self.ruleset.places
-        if wake is None:
-            if rule.handler is None:
-                return begin(rule, event, self.past, now, places=places)
-            return run_plugin.begin(rule, event, self._context(rule.plugin), places=places)
-        state = run.kept()
-        if rule.handler is None:
-            return resume(rule, event, self.past, now, state, wake, places=places)
-        context = self._context(rule.plugin)
-        return run_plugin.resume(rule, event, context, state, wake, places=places)
+        rule, event = run.rule, run.event
+        state = run.kept() if wake is not None else None
+        timing = None
+        if rule.handler is None or is_timed(rule, state):
+            timing = self._interpreted(run, state, wake)
+            if timing.end != "call":
+                return timing
+        call = handler_call(rule, event, state, wake, timing)
+        answering = event.type == "call.received"
+        limit = rule.limit or (ANSWER_LIMIT if answering else self.settings.handler_seconds)
+        work = partial(perform, call, self, facts=self.past, clock=self.clock)
+        progress: Progress = limited(work, limit, call)
+        return progress
+
+    def _interpreted(self, run: Run, state: dict[str, Any] | None, wake: Wake | None) -> Progress:
+        now, places = self.clock.now(), self.ruleset.places
+        if state is None or wake is None:
+            return begin(run.rule, run.event, self.past, now, places=places)
+        return resume(run.rule, run.event, self.past, now, state, wake, places=places)
 
     def _early(self, run: Run) -> None:
         """What came for a run before it waited is taken at once."""
@@ -313,9 +326,14 @@ class Bench:
         self, plugin: Plugin, name: str, function: Callable[..., Any], given: Mapping[str, Any]
     ) -> None:
         full, event = f"{plugin.name}.{name}", given.get("event")
+        context = self._context(plugin.name)
+
+        def work() -> tuple[Action, ...]:
+            return actions_of(finished(function(**given, ctx=context)), plugin=plugin.name)
+
         try:
-            made = finished(function(**given, ctx=self._context(plugin.name)))
-            actions = actions_of(made, plugin=plugin.name)
+            call = HookCall(plugin.name, name, tuple(given.values()))
+            actions = limited(work, self.settings.handler_seconds, call)
         except Exception as error:
             self._fail(full, error, event)
             return

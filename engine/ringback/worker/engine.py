@@ -18,6 +18,7 @@ from ringback.gateway.client import Gateway
 from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
+from ringback.plugins.requests import PluginCalls
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
 from ringback.rules.model import Rule
@@ -28,7 +29,6 @@ from ringback.store.runs import RunStep
 from ringback.worker.match.matcher import Found, Step
 from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
-from ringback.worker.run.handlers import Handlers
 from ringback.worker.run.runner import Ready
 from ringback.worker.send.notices import Notices
 from ringback.worker.signals import Signals
@@ -71,10 +71,9 @@ class Engine:
         gateway: Gateway | None,
         runtime: Runtime,
         in_flight: InFlight | None,
-        on_poisoned: Callable[[str], None],
         notices: Notices,
         receiver: Link | None = None,
-        handlers: Handlers | None = None,
+        calls: PluginCalls,
     ) -> None:
         self.settings = settings
         self.journal = journal
@@ -87,13 +86,13 @@ class Engine:
             quarantined=self._quarantine,
         )  # fmt: skip
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
-        self.handlers = handlers or Handlers(in_flight, on_poisoned)
         parts = build(
-            Around(settings, journal, gateway, runtime, self.boot, self.handlers, notices.give,
+            Around(settings, journal, gateway, runtime, self.boot, calls, notices.give,
                    self.receiver, self._match_row, self._proof, signals),
             loaded.ruleset,
         )  # fmt: skip
         self.queue, self.waits, self.gate = parts.queue, parts.waits, parts.gate
+        self.questions, self.strikes = parts.questions, parts.strikes
         self.matcher, self.confirmer = parts.matcher, parts.confirmer
         self.schedules, self.calls = parts.schedules, parts.calls
         self.runner, self.resumer, self.hooks = parts.runner, parts.resumer, parts.hooks
@@ -111,7 +110,8 @@ class Engine:
         for part in (self.matcher, self.waits, self.resumer, self.schedules):
             part.ruleset = loaded.ruleset
         self.gate.reload(loaded.ruleset.rules)
-        self.runner.reload(loaded.ruleset, loaded.plugins)
+        self.questions.reload(loaded.plugins)
+        self.runner.reload(loaded.ruleset)
         self.hooks.reload(loaded.plugins, loaded.ruleset.wants)
         self._clock.set()
 
@@ -122,7 +122,6 @@ class Engine:
         # A call that asks meanwhile waits: its run would be taken for one that a restart has left.
         async with self._matching:
             await self.recover()
-        await self.hooks.startup()
         loops = [
             asyncio.ensure_future(loop())
             for loop in (
@@ -147,7 +146,6 @@ class Engine:
         await self.receiver.close()
         loops[-1].cancel()
         await asyncio.gather(*loops, return_exceptions=True)
-        self.handlers.close()
         for task in done:
             if task is not stopping and not task.cancelled() and task.exception():
                 raise task.exception() or RingbackError("the worker's loop ended")
@@ -164,7 +162,7 @@ class Engine:
         if lost:
             log.warning("%d requests were under way when the last worker ended; now unknown", lost)
         self.matcher.quarantined = await self.journal.runs.quarantined()
-        self.resumer.quarantined = self.matcher.quarantined
+        self.resumer.quarantined = self.questions.quarantined = self.matcher.quarantined
         await self.resumer.restore()
         await self.confirmer.refill()
         await self.sender.refill()
@@ -181,12 +179,13 @@ class Engine:
             who = f"plugin {item.plugin}: " if item.plugin else ""
             if how != "killed":
                 reason = f"{who}the worker ended by itself ({ended}) while this ran"
-                await self.runner.strike(item.rule, item.plugin, reason)
+                await self.strikes.strike(item.rule, item.plugin, reason)
             elif float(moment) - item.started > item.limit:
                 reason = f"{who}blocked the worker for more than {item.limit:g} s; it was killed"
-                failed = RunStep(item.run_uid, "failed", reason)
+                uid = await self.journal.runs.of(item.run_uid, item.rule)
+                failed = RunStep(uid, "failed", reason)
                 await self.journal.runs.finish(failed, iso(self._runtime.now()))
-                await self.runner.strike(item.rule, item.plugin, reason)
+                await self.strikes.strike(item.rule, item.plugin, reason)
 
     def wake(self) -> None:
         """There is news in the log."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
@@ -17,15 +18,20 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.safe_http import Outbound
 from ringback.inflight import InFlight, UserCall
 from ringback.ipc import serve, socket_path
+from ringback.plugins.manifest import Manifest, read_manifest
 from ringback.runtime import REAL
 from ringback.store.journal import open_store
 from ringback.store.upkeep.locks import hold
 from ringback.worker.control import PAUSED, Control
-from ringback.worker.engine import Engine
-from ringback.worker.reload import Load, Reloading
+from ringback.worker.engine import Engine, Loaded
+from ringback.worker.reload import Reloading
+from ringback.worker.run.handlers import Handlers, LocalCalls
 from ringback.worker.send.notices import Notices
 
 log = logging.getLogger(__name__)
+
+Describe = Callable[[Settings, Manifest], Loaded]
+"""Compiles the rules of a project of which only the plugins' manifest is known."""
 
 LOCK_PATIENCE = 8.0
 """How long a worker waits for the lock of its predecessor; the old one drains at most so long."""
@@ -37,7 +43,8 @@ ENDED = "RINGBACK_WORKER_ENDED"
 
 def work(
     settings: Settings,
-    load: Load,
+    load: Callable[[Settings], Any],
+    describe: Describe,
     *,
     again: Callable[[], Settings] | None = None,
     supervised: bool = False,
@@ -54,7 +61,9 @@ def work(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work(settings, load, again or (lambda: settings), supervised))
+            return runner.run(
+                _work(settings, load, describe, again or (lambda: settings), supervised)
+            )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -78,13 +87,16 @@ def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextMana
 
 
 async def _work(
-    settings: Settings, load: Load, again: Callable[[], Settings], supervised: bool
+    settings: Settings,
+    load: Callable[[Settings], Any],
+    describe: Describe,
+    again: Callable[[], Settings],
+    supervised: bool,
 ) -> int:
     inflight_path = settings.data / "worker.inflight"
     left = _left_behind(inflight_path)
     in_flight = InFlight.create(inflight_path)
     in_flight.beat()
-    loaded = load(settings)
     store = open_store(settings.data)
     stop = asyncio.Event()
     code = 0
@@ -97,11 +109,22 @@ async def _work(
 
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(store.close)
+        handlers = Handlers(in_flight, restart)
+        project = load(settings)
+        told = describe(settings, read_manifest(project.manifest()))
+        calls = LocalCalls(handlers, project, store.journal.facts(REAL), REAL)
+
+        def reload(fresh: Settings) -> Loaded:
+            found = load(fresh)
+            if not found.problems:
+                calls.project = found
+            return describe(fresh, read_manifest(found.manifest()))
+
         gateway = await stack.enter_async_context(_gateway(settings))
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
-            settings=settings, loaded=loaded, journal=store.journal,
-            gateway=gateway, runtime=REAL, in_flight=in_flight, on_poisoned=restart,
+            settings=settings, loaded=told, journal=store.journal,
+            gateway=gateway, runtime=REAL, in_flight=in_flight, calls=calls,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
                 going_out=settings.notify,
@@ -112,7 +135,7 @@ async def _work(
             log.warning("paused by a person: nothing is sent until `ringback resume`")
 
         reloading = Reloading(
-            settings, load, again, engine, gateway, restart if supervised else None
+            settings, reload, again, engine, gateway, restart if supervised else None
         )
         control = Control(engine, REAL, reloading.rules)
         server = await serve(socket_path(settings.data), control.handle)
@@ -120,7 +143,11 @@ async def _work(
         _listen(stop, reloading.everything, supervised)
         if left:
             await engine.blame(left, os.environ.get(ENDED, ""))
+        fault = engine.strikes.fault
+        await calls.announce("startup", settings.handler_seconds, fault)
         await engine.run(stop, engine.watch.run)
+        await calls.announce("shutdown", settings.handler_seconds, fault)
+        handlers.close()
     return code
 
 

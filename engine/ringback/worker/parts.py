@@ -8,6 +8,7 @@ from ringback.config import Settings
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.ipc import Link
+from ringback.plugins.requests import PluginCalls
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.runtime import Runtime
@@ -16,12 +17,12 @@ from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.match.confirm import Confirmer
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
+from ringback.worker.questions import Questions
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
 from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run.calls import Calls
-from ringback.worker.run.handlers import Handlers
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.resume import Resumer
@@ -31,6 +32,7 @@ from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
 from ringback.worker.signals import Signals
+from ringback.worker.strikes import Strikes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Around:
     gateway: Gateway | None
     runtime: Runtime
     boot: str
-    handlers: Handlers
+    calls: PluginCalls
     notice: Callable[[Notify | HttpRequest, str], Awaitable[str]]
     receiver: Link
     match_row: Callable[[int], Awaitable[None]]
@@ -59,6 +61,8 @@ class Parts:
     """The parts of one worker, by stage."""
 
     waits: Waits
+    questions: Questions
+    strikes: Strikes
     matcher: Matcher
     confirmer: Confirmer
     schedules: Schedules
@@ -80,10 +84,12 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     settings, journal, runtime = around.settings, around.journal, around.runtime
     gateway, signals = around.gateway, around.signals
     queue, waits, gate = KeyedQueue(), Waits(), Gatekeeper(settings, runtime)
-    matcher = Matcher(journal, ruleset, waits, runtime)
+    strikes = Strikes(journal, runtime, signals)
+    questions = Questions(around.calls, strikes)
+    matcher = Matcher(journal, ruleset, waits, runtime, questions)
     matcher.claims = bool(settings.hook_secret)
     runner = Runner(
-        journal=journal, settings=settings, runtime=runtime, handlers=around.handlers,
+        journal=journal, settings=settings, runtime=runtime, questions=questions,
         signals=signals,
         on_waiting=lambda run, event, progress: resumer.waits_now(run, event, progress),
         on_run_end=lambda run: resumer.ended(run),
@@ -111,14 +117,14 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         receiver=around.receiver, incidents=incidents,
     )  # fmt: skip
     return Parts(
-        waits=waits, matcher=matcher,
+        waits=waits, questions=questions, strikes=strikes, matcher=matcher,
         confirmer=Confirmer(
             gateway, settings.account_sid, journal.events.unproven, around.on_proof
         ),
         schedules=Schedules(journal, runtime, signals),
         queue=queue, runner=runner, resumer=resumer,
         calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
-        hooks=Hooks(around.handlers, journal, runtime, settings, signals),
+        hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals),
         gate=gate, sender=sender, settler=settler, incidents=incidents,
         watch=Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,

@@ -6,9 +6,10 @@ after it leaves runs that wait to be started.
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
 
 from ringback.events import REPLAY, Event
 from ringback.rules.engine.ruleset import RuleSet
@@ -21,6 +22,10 @@ from ringback.store.matching import Matched, Moved, NewRun
 from ringback.store.session import ReadSession
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match.judge import Judge, Judgement
+from ringback.worker.questions import Questions
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +62,12 @@ class Step:
 class Matcher:
     """Reads the log behind its cursor and decides which rules want which event."""
 
-    def __init__(self, journal: Journal, ruleset: RuleSet, waits: Waits, runtime: Runtime) -> None:
+    def __init__(
+        self, journal: Journal, ruleset: RuleSet, waits: Waits, runtime: Runtime,
+        questions: Questions,
+    ) -> None:  # fmt: skip
         self._journal = journal
+        self._questions = questions
         self._runtime = runtime
         self._waits = waits
         self.ruleset = ruleset
@@ -103,7 +112,7 @@ class Matcher:
 
     async def internal(self, events: Sequence[Event]) -> Step:
         """Match events that the worker itself recorded: they have no row in the log."""
-        judged = await self._journal.read(self._judge_events, events)
+        judged = await self._read(self._judge_events, events)
         await self._journal.matching.settle([item.matched for item in judged])
         return Step(len(judged), tuple(item.found(None) for item in judged))
 
@@ -113,22 +122,28 @@ class Matcher:
         contacts, consents and outcomes is not changed again. Raises UsageError when it is not kept.
         """
         ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
-        judged = await self._journal.read(self._judge_copy, uid, ruleset)
+        judged = await self._read(self._judge_copy, uid, ruleset)
         await self._journal.matching.replay(judged.matched)
         return Step(1, (judged.found(None),))
 
     async def proven(self, uid: str, trust: str) -> Step:
         """A claimed event has earned this trust: judge it again. Rules that ran for the claim do
         not run a second time."""
-        proven = await self._journal.read(self._judge_proven, uid, trust)
+        proven = await self._read(self._judge_proven, uid, trust)
         if proven is None:
             return Step()
         judged, row = proven
         recorded = await self._journal.matching.prove(judged.matched)
         return Step(1, (judged.found(row),), tuple(recorded.moved))
 
+    async def _read(
+        self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **_: P.kwargs
+    ) -> T:
+        """Judge in one session of the journal, with what plugins answer to the conditions."""
+        return await self._questions.settled(self._journal.read, work, *args)
+
     async def _match(self, rows: Sequence[LogRow], cursor: int | None) -> Step:
-        looked = await self._journal.read(self._look, rows)
+        looked = await self._read(self._look, rows)
         batch = [item.matched for item, _ in looked.judged]
         recorded = await self._journal.matching.record(batch, cursor)
         found = [item.found(row) for item, row in looked.judged]

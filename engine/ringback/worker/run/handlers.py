@@ -14,15 +14,22 @@ import inspect
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import PluginError, RingbackError
+from ringback.errors import PluginBlocked, PluginError, RingbackError
 from ringback.inflight import InFlight
+from ringback.plugins.context import Clock
+from ringback.plugins.perform import Loaded, announce, describe, perform
+from ringback.plugins.requests import HandlerCall, StepCall
+from ringback.rules.language.scope import Facts
 
 log = logging.getLogger(__name__)
+
+Fault = Callable[[str, str, str], Awaitable[None]]
 
 THREADS = 32
 LOST_LIMIT = 32
@@ -172,20 +179,6 @@ def _deliver(future: "asyncio.Future[Any]", outcome: tuple[bool, Any]) -> None:
         future.set_exception(PluginError("", describe(value)))
 
 
-def describe(error: BaseException) -> str:
-    """An exception of user code in one line, with the last place in their file."""
-    text = str(error).strip().splitlines()
-    message = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    frames = inspect.getinnerframes(error.__traceback__) if error.__traceback__ else []
-    own = [frame for frame in frames if not frame.filename.startswith(_HERE)]
-    if own:
-        message += f" ({own[-1].filename.rpartition('/')[2]}:{own[-1].lineno})"
-    return message[:500]
-
-
-_HERE = __file__
-
-
 def _burnt(thread: threading.Thread) -> float:
     """The processor seconds that a thread has used so far; 0 where the system does not tell."""
     try:
@@ -193,3 +186,45 @@ def _burnt(thread: threading.Thread) -> float:
     except OSError:
         return 0.0
     return int(shown.split()[0]) / 1e9
+
+
+class LocalCalls:
+    """Calls of plugins that are loaded in this process, in its threads."""
+
+    def __init__(self, handlers: Handlers, project: Loaded, facts: Facts, clock: Clock) -> None:
+        self.project = project
+        self._handlers = handlers
+        self._facts = facts
+        self._clock = clock
+
+    async def call(self, request: Any, *, limit: float) -> Any:
+        """Carry a request out. Raises as `PluginCalls` does."""
+        work = partial(perform, request, self.project, facts=self._facts, clock=self._clock)
+        event = request.event.uid if isinstance(request, HandlerCall | StepCall) else ""
+        return await self._call(work, limit, event, request.owner, request.plugin)
+
+    async def announce(self, hook: str, limit: float, fault: Fault) -> None:
+        """Tell every plugin that the worker begins or ends."""
+        for plugin in self.project.plugins.hooked(hook):
+            work = partial(
+                announce, hook, plugin.name, self.project, facts=self._facts, clock=self._clock
+            )
+            try:
+                await self._call(work, limit, "", f"{plugin.name}.{hook}", plugin.name)
+            except RingbackError as error:
+                log.error("plugin %s: %s: %s", plugin.name, hook, error)
+                await fault(hook, plugin.name, str(error))
+
+    async def _call(
+        self, work: Callable[[], Any], limit: float, event: str, owner: str, plugin: str
+    ) -> Any:
+        try:
+            return await self._handlers.call(
+                work, limit=limit, run_uid=event, rule=owner, plugin=plugin
+            )
+        except HandlerTimeout as error:
+            raise PluginBlocked(plugin, str(error), owner) from None
+        except PluginError as error:
+            if error.plugin:
+                raise
+            raise PluginError(plugin, str(error).removeprefix("plugin : ")) from None

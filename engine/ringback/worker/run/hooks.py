@@ -9,24 +9,22 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.events import Event
-from ringback.plugins.context import SettledAction, context_for
-from ringback.plugins.invoke import actions_of
-from ringback.plugins.loader import Plugin, PluginSet, hook_callers
+from ringback.plugins.context import SettledAction
+from ringback.plugins.loader import PluginSet
+from ringback.plugins.requests import HookCall, PluginCalls, Subject
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.twilio.error_codes import error_class
-from ringback.worker.run.handlers import Handlers, describe
 from ringback.worker.run.plan import Origin, plan
 from ringback.worker.signals import Signals
+from ringback.worker.strikes import Strikes
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +34,13 @@ ENDS = ("settled", "failed", "refused", "unknown")
 QUEUE = 10_000
 """An observer that is further behind than this misses events; the loss is counted and logged."""
 
-Subject = Event | SettledAction
-
 
 class Watcher:
     """One plugin's hook with the subjects that wait for it."""
 
-    def __init__(self, name: str, plugin: Plugin, function: Callable[..., Any]) -> None:
-        self.name = name
+    def __init__(self, hook: str, plugin: str) -> None:
+        self.hook = hook
         self.plugin = plugin
-        self.function = function
         self.queue: deque[Subject] = deque()
         self.missed = 0
         self.task: asyncio.Task[None] | None = None
@@ -56,20 +51,20 @@ class Hooks:
 
     def __init__(
         self,
-        handlers: Handlers,
+        calls: PluginCalls,
+        strikes: Strikes,
         journal: Journal,
         runtime: Runtime,
         settings: Settings,
         signals: Signals,
     ) -> None:
         self.wants: Callable[[str], bool] = lambda _type: False
-        self._handlers = handlers
+        self._calls = calls
+        self._strikes = strikes
         self._journal = journal
         self._runtime = runtime
         self._settings = settings
         self._signals = signals
-        self._facts = journal.facts(runtime)
-        self._plugins = PluginSet()
         self._watchers: dict[str, list[Watcher]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._listens: frozenset[str] | None = None
@@ -77,9 +72,8 @@ class Hooks:
     def reload(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
         """Watch for these plugins from now on; `wants` says which events rules listen to."""
         self.wants = wants
-        self._plugins = plugins
         self._watchers = {
-            name: [Watcher(name, plugin, call) for plugin, call in hook_callers(plugins, name)]
+            name: [Watcher(name, plugin.name) for plugin in plugins.hooked(name)]
             for name in ("on_event", "on_settled")
         }
 
@@ -96,17 +90,12 @@ class Hooks:
         for uid, state in await self._journal.ends.pending():
             self._report_later(uid, state, wake, watched=False)
 
-    async def startup(self) -> None:
-        """Tell every plugin that the worker begins."""
-        await self._each("startup")
-
     async def shutdown(self) -> None:
-        """Let the watchers finish what they hold, then tell every plugin that the worker ends."""
+        """Let the watchers finish what they hold."""
         tasks = [watch.task for group in self._watchers.values() for watch in group if watch.task]
         pending = [task for task in (*tasks, *self._ends) if not task.done()]
         if pending:
             await asyncio.wait(pending, timeout=self._settings.handler_seconds)
-        await self._each("shutdown")
 
     def on_events(self, events: Sequence[Event]) -> None:
         """These events have been recorded."""
@@ -150,8 +139,7 @@ class Hooks:
         free = QUEUE - len(watcher.queue)
         if len(subjects) > free:
             watcher.missed += len(subjects) - free
-            log.error("plugin %s: %s misses events, it is too slow", watcher.plugin.name,
-                      watcher.name)  # fmt: skip
+            log.error("plugin %s: %s misses events, it is too slow", watcher.plugin, watcher.hook)
         watcher.queue.extend(subjects[:free])
         if watcher.queue and (watcher.task is None or watcher.task.done()):
             watcher.task = asyncio.ensure_future(self._drain(watcher))
@@ -159,46 +147,29 @@ class Hooks:
     async def _drain(self, watcher: Watcher) -> None:
         while watcher.queue:
             batch = [watcher.queue.popleft() for _ in range(min(BATCH, len(watcher.queue)))]
-            name = f"{watcher.plugin.name}.{watcher.name}"
             try:
-                results, faults = await self._handlers.call(
-                    partial(self._watch, watcher, batch),
-                    limit=self._settings.handler_seconds, run_uid="", rule=name,
-                    plugin=watcher.plugin.name,
-                )  # fmt: skip
+                await self._show(watcher, batch)
             except RingbackError as error:
-                log.error("%s: %s", name, error)
-                await self._fault(watcher.plugin, watcher.name, str(error))
-                continue
-            if faults:
-                await self._fault(watcher.plugin, watcher.name, faults[-1], len(faults))
-            try:
-                for subject, actions in results:
-                    await self._plan(name, subject, actions)
-            except RingbackError as error:
-                log.error("%s: %s", name, error)
+                log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, error)
 
-    def _watch(
-        self, watcher: Watcher, batch: Sequence[Subject]
-    ) -> tuple[list[tuple[Subject, tuple[Action, ...]]], list[str]]:
-        """In the handlers' thread: call the hook for each subject; what it asks for, and what it
-        raised. One that raises does not keep the others from it."""
-        found, faults = [], []
-        context = self._context(watcher.plugin)
-        argument = "event" if watcher.name == "on_event" else "action"
-        for subject in batch:
-            try:
-                result = watcher.function(**{argument: subject, "ctx": context})
-                if asyncio.iscoroutine(result):
-                    result = asyncio.run(result)
-                actions = actions_of(result, plugin=watcher.plugin.name)
-            except Exception as error:
-                faults.append(describe(error))
-                log.error("plugin %s: %s: %s", watcher.plugin.name, watcher.name, faults[-1])
-                continue
-            if actions:
-                found.append((subject, actions))
-        return found, faults
+    async def _show(self, watcher: Watcher, batch: Sequence[Subject]) -> None:
+        """Call a hook for each subject, and plan what it asks for. One that raises does not keep
+        the others from it."""
+        call = HookCall(watcher.plugin, watcher.hook, tuple(batch))
+        try:
+            reactions = await self._calls.call(call, limit=self._settings.handler_seconds)
+        except RingbackError as error:
+            log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, error)
+            await self._strikes.fault(watcher.hook, watcher.plugin, str(error))
+            return
+        faults = [reaction for reaction in reactions if isinstance(reaction, str)]
+        for fault in faults:
+            log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, fault)
+        if faults:
+            await self._strikes.fault(watcher.hook, watcher.plugin, faults[-1], len(faults))
+        for subject, reaction in zip(batch, reactions, strict=True):
+            if reaction and not isinstance(reaction, str):
+                await self._plan(call.owner, subject, reaction)
 
     async def _plan(self, name: str, subject: Subject, actions: tuple[Action, ...]) -> None:
         event_uid = subject.uid if isinstance(subject, Event) else subject.event_uid
@@ -215,31 +186,6 @@ class Hooks:
         )  # fmt: skip
         await self._journal.runs.record_done(run, planned.actions, iso(now))
         self._signals.planned([item for item in planned.actions if item.state == "planned"])
-
-    async def _fault(self, plugin: Plugin, hook: str, reason: str, count: int = 1) -> None:
-        """Name a hook that failed where `ringback plugins list` finds it."""
-        try:
-            now = iso(self._runtime.now())
-            await self._journal.runs.note_fault(
-                f"{plugin.name}.{hook}", plugin.name, reason, now, count
-            )
-        except RingbackError as error:
-            log.error("plugin %s: the failure of %s was not noted: %s", plugin.name, hook, error)
-
-    async def _each(self, hook: str) -> None:
-        for plugin, function in hook_callers(self._plugins, hook):
-            try:
-                await self._handlers.call(
-                    partial(function, ctx=self._context(plugin)),
-                    limit=self._settings.handler_seconds, run_uid="",
-                    rule=f"{plugin.name}.{hook}", plugin=plugin.name,
-                )  # fmt: skip
-            except RingbackError as error:
-                log.error("plugin %s: %s: %s", plugin.name, hook, error)
-                await self._fault(plugin, hook, str(error))
-
-    def _context(self, plugin: Plugin) -> Any:
-        return context_for(plugin.name, plugin.config, clock=self._runtime, store=self._facts)
 
 
 def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:

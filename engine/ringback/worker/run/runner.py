@@ -6,34 +6,32 @@ and the actions it asks for. Nothing is performed here.
 """
 
 import asyncio
+import copy
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from ringback.actions import Action, AnswerCall
 from ringback.config import Settings
-from ringback.errors import PluginError, RingbackError
+from ringback.errors import PluginBlocked, PluginError, RingbackError
 from ringback.events import Event
-from ringback.plugins import run_plugin
-from ringback.plugins.context import context_for
-from ringback.plugins.loader import PluginSet
+from ringback.plugins.turns import handler_call, is_timed
 from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import RunStep, StoredRun
+from ringback.store.session import ReadSession
+from ringback.worker.questions import Questions
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
-from ringback.worker.run.handlers import Handlers, HandlerTimeout
 from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.signals import Signals
 
@@ -41,7 +39,6 @@ log = logging.getLogger(__name__)
 
 ANSWER_LIMIT = 1.5
 """How long user code may take while a call waits, unless its rule says otherwise; seconds."""
-STRIKES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +78,23 @@ class Runner:
         journal: Journal,
         settings: Settings,
         runtime: Runtime,
-        handlers: Handlers,
+        questions: Questions,
         signals: Signals,
         on_waiting: Callable[[Ready, Event, Progress], Awaitable[None]],
         on_run_end: Callable[[Ready], Awaitable[None]],
     ) -> None:
-        self.plugins = PluginSet()
         self._places: Mapping[str, Hours] = {}
         self._journal = journal
         self._settings = settings
         self._runtime = runtime
-        self._handlers = handlers
+        self._questions = questions
         self._signals = signals
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
-        self._facts = journal.facts(runtime)
         self._steps = Steps(settings, runtime)
 
-    def reload(self, ruleset: RuleSet, plugins: PluginSet) -> None:
+    def reload(self, ruleset: RuleSet) -> None:
         """Run these rules from now on."""
-        self.plugins = plugins
         self._places = ruleset.places
         self._steps.wants = ruleset.wants
 
@@ -131,9 +125,11 @@ class Runner:
             progress = await self._progress(event, run, answering)
             actions = self._steps.join(progress)
             planned = await self._plan(event, run, actions, waiting)
-        except HandlerTimeout as error:
+        except PluginBlocked as error:
             await self._fail(run, _blame(run.rule, error))
-            await self.strike(run.rule.name, run.rule.plugin, str(error))
+            await self._questions.strikes.strike(
+                run.rule.name, error.plugin or run.rule.plugin, str(error)
+            )
             return None
         except RingbackError as error:
             await self._fail(run, _blame(run.rule, error))
@@ -147,44 +143,29 @@ class Runner:
     async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
         rule = run.rule
         limit = rule.limit or (ANSWER_LIMIT if answering else self._settings.handler_seconds)
-        if rule.handler is not None:
-            return await self._python(event, run, limit)
-        if rule.foreign:
-            work = partial(self._interpret, self._facts, event, run)
-            progress: Progress = await self._call(work, limit, run)
-            return progress
-        return await self._journal.read(
-            lambda session: self._interpret(session.facts(self._runtime), event, run)
-        )
+        if rule.handler is None:
+            return await self._interpreted(event, run, limit)
+        timing = None
+        if is_timed(rule, run.state):
+            timing = await self._interpreted(event, run, limit)
+            if timing.end != "call":
+                return timing
+        call = handler_call(rule, event, run.state, run.wake, timing)
+        return await self._questions.calls.call(call, limit=limit)
 
-    def _interpret(self, facts: Facts, event: Event, run: Ready) -> Progress:
+    async def _interpreted(self, event: Event, run: Ready, limit: float) -> Progress:
+        """The steps or the timing of a rule, with what plugins answer to them."""
         now, places = self._runtime.now(), self._places
-        if run.state is None:
-            return interpreter.begin(run.rule, event, facts, now, places=places)
-        return interpreter.resume(run.rule, event, facts, now, run.state, run.wake, places=places)
 
-    async def _python(self, event: Event, run: Ready, limit: float) -> Progress:
-        name = run.rule.plugin
-        plugin = self.plugins.get(name)
-        config = plugin.config if plugin else {}
-        context = context_for(name, config, clock=self._runtime, store=self._facts)
-        turn = partial(run_plugin.begin, run.rule, event, context, places=self._places)
-        if run.state is not None:
-            turn = partial(
-                run_plugin.resume,
-                run.rule,
-                event,
-                context,
-                run.state,
-                run.wake,
-                places=self._places,
-            )
-        progress: Progress = await self._call(turn, limit, run)
-        return progress
+        def turn(session: ReadSession) -> Progress:
+            facts = session.facts(self._runtime)
+            if run.state is None:
+                return interpreter.begin(run.rule, event, facts, now, places=places)
+            state = copy.deepcopy(run.state)
+            return interpreter.resume(run.rule, event, facts, now, state, run.wake, places=places)
 
-    async def _call(self, work: Callable[[], Any], limit: float, run: Ready) -> Any:
-        return await self._handlers.call(
-            work, limit=limit, run_uid=run.uid, rule=run.rule.name, plugin=run.rule.plugin
+        return await self._questions.settled(
+            self._journal.read, turn, rule=run.rule.name, limit=limit
         )
 
     async def _write(
@@ -251,12 +232,6 @@ class Runner:
         now = iso(self._runtime.now())
         await self._journal.runs.finish(RunStep(run.uid, "failed", reason), now)
         await self._on_run_end(run)
-
-    async def strike(self, rule: str, plugin: str, reason: str) -> None:
-        """Note that a rule blocked the worker; the third time it goes into quarantine."""
-        now = iso(self._runtime.now())
-        if await self._journal.runs.strike(rule, plugin, reason, now, STRIKES):
-            self._signals.quarantined(rule, reason)
 
 
 def _blame(rule: Rule, error: RingbackError) -> str:

@@ -117,6 +117,10 @@ class Runs:
         )
         return row is not None
 
+    async def note(self, uid: str, reason: str, due_at: str | None) -> None:
+        """Say of a run that has not ended what it waits for, and until when."""
+        await self._database.write(_note, uid, reason, due_at)
+
     async def wake(self, run_uid: str, event_uid: str) -> None:
         """Lay an event ready for a run that waits."""
         await self._database.write(_wake, run_uid, event_uid)
@@ -177,6 +181,13 @@ def _next_queued(connection: Connection, rule: str, key: str) -> str | None:
         (rule, key),
     ).fetchone()
     return str(row[0]) if row else None
+
+
+def _note(connection: Connection, uid: str, reason: str, due_at: str | None) -> None:
+    connection.execute(
+        f"update runs set reason = ?, due_at = ? where uid = ? and state in {_OPEN}",
+        (reason, due_at, uid),
+    )
 
 
 def _wake(connection: Connection, run_uid: str, event_uid: str) -> None:

@@ -255,7 +255,7 @@ class Bench:
         """Let a run begin or go on; the stop that it asked for."""
         name, event = run.rule.name, run.event
         if name in self.quarantined:
-            self._end(run, "cancelled", "its rule is gone or quarantined")
+            self._end(run, "cancelled", "its rule is quarantined")
             return None
         try:
             progress = self._progress(run, wake)

@@ -17,6 +17,7 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.store.runs import StoredRun
+from ringback.worker.run.absent import Absent
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.runner import Ready, Runner
@@ -50,10 +51,12 @@ class Resumer:
         self._signals = signals
         self._resuming: set[str] = set()
         self._taken_up: RuleSet | None = None
+        self._absent = Absent(journal, runtime)
 
     async def restore(self) -> None:
         """After a restart: everything that waits, was about to start, or has events ready."""
         journal = self._journal
+        await self._absent.restore()
         for run in await journal.runs.in_state("waiting"):
             saved = json.loads(run.memory).get("wait") if run.memory else None
             if saved:
@@ -79,18 +82,43 @@ class Resumer:
         """Take up the waits whose time has come, and the queues after a start or a reload."""
         if self._taken_up is not self.ruleset:
             self._taken_up = self.ruleset
+            await self._take_up_rules()
             await self._take_up_queues()
+        await self._end_lost()
         now = iso(self._runtime.now())
         for run in await self._journal.runs.due(now, DUE_AT_ONCE):
             if run.uid not in self._resuming:
                 self._resuming.add(run.uid)
                 await self.woken(run.uid, None)
 
+    async def _take_up_rules(self) -> None:
+        """Some rules may be gone, and others that runs have waited for may be back."""
+        back = await self._absent.back(self.ruleset.by_name)
+        runs = await self._journal.runs.in_state("waiting")
+        pending = await self._journal.runs.in_state("pending")
+        for run in (*runs, *pending):
+            if self._is_absent(run):
+                await self._absent.hold(run)
+            elif run.rule in back:
+                await self._absent.release(run)
+                if run.state == "pending":
+                    await self._begin(run.event_uid, [run.uid])
+                elif await self._journal.runs.next_wake(run.uid) is not None:
+                    await self.woken(run.uid, None)
+
+    async def _end_lost(self) -> None:
+        """End the runs whose rules have not come back in their time."""
+        lost = await self._absent.over()
+        for state in ("waiting", "pending") if lost else ():
+            for run in await self._journal.runs.in_state(state):
+                if run.rule in lost and self._is_absent(run):
+                    await self._cancel(run, lost[run.rule])
+
     async def _take_up_queues(self) -> None:
-        """A crash may have come before a promotion; and a rule may be gone, or queue no longer."""
+        """A crash may have come before a promotion, and a rule may queue no longer."""
         places: dict[tuple[str, str], None] = {}
         for run in await self._journal.runs.in_state("waiting"):
-            if run.memory is not None:
+            if run.memory is not None or self._is_absent(run):
                 continue
             rule = self._rule(run)
             if rule is not None and rule.mode == "queued":
@@ -148,7 +176,9 @@ class Resumer:
             if run is None or run.memory is not None or run.state not in ("pending", "waiting"):
                 continue  # it has begun or ended meanwhile
             rule = self._rule(run)
-            if event is None or rule is None:
+            if event is not None and self._is_absent(run):
+                await self._absent.hold(run)
+            elif event is None or rule is None:
                 await self._give_up(run, event)
             else:
                 ready.append(Ready.stored(run, rule, Wake()))
@@ -166,6 +196,9 @@ class Resumer:
             return
         event = await self._journal.events.get(stored.event_uid)
         rule = self._rule(stored)
+        if event is not None and self._is_absent(stored):
+            await self._absent.hold(stored)
+            return
         if event is None or rule is None:
             await self._give_up(stored, event)
             return
@@ -182,8 +215,13 @@ class Resumer:
     def _rule(self, run: StoredRun) -> Rule | None:
         return None if run.rule in self.quarantined else self.ruleset.by_name.get(run.rule)
 
+    def _is_absent(self, run: StoredRun) -> bool:
+        return run.rule not in self.quarantined and run.rule not in self.ruleset.by_name
+
     async def _give_up(self, run: StoredRun, event: Event | None) -> None:
-        reason = "its event is gone" if event is None else "its rule is gone or quarantined"
+        await self._cancel(run, "its event is gone" if event is None else "its rule is quarantined")
+
+    async def _cancel(self, run: StoredRun, reason: str) -> None:
         now = iso(self._runtime.now())
         await self._journal.runs.cancel([run.uid], reason, now)
         self._waits.drop(run.uid)

@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ringback.private_files import make_file
+
 _HEADER = struct.Struct("<d")
 _SLOT = struct.Struct("<dd")
 _TEXT = 240
@@ -49,7 +51,8 @@ class InFlight:
     def create(cls, path: Path) -> "InFlight":
         """Open the file for a new worker and wipe it. Read `held` of the old one before."""
         fresh = path.with_name(path.name + ".new")
-        with fresh.open("w+b") as file:
+        make_file(fresh)
+        with fresh.open("r+b") as file:
             file.truncate(_SIZE)
             in_flight = cls(mmap.mmap(file.fileno(), _SIZE))
         # The old file may be mapped by the supervisor: it is replaced, never cut.

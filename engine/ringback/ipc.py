@@ -10,12 +10,14 @@ import hashlib
 import itertools
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
+from ringback.private_files import FILE
 
 Message = Mapping[str, Any]
 Handler = Callable[[Message], Awaitable[Message | None]]
@@ -51,17 +53,22 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._path: Path | None = None
 
     async def listen(self, path: Path) -> None:
         """Listen at `path`, which is taken over from a dead predecessor."""
         path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._met, path, limit=_LONGEST_LINE)
-        path.chmod(0o600)
+        self._path = path
+        bound = socket.socket(socket.AF_UNIX)
+        bound.bind(os.fspath(path))
+        path.chmod(FILE)  # before anybody can connect
+        self._server = await asyncio.start_unix_server(self._met, sock=bound, limit=_LONGEST_LINE)
 
     async def close(self) -> None:
         """Stop listening and end what is still being answered."""
-        if self._server is not None:
+        if self._server is not None and self._path is not None:
             self._server.close()
+            self._path.unlink(missing_ok=True)
         for writer in self._writers:
             writer.close()
         for task in self._tasks:

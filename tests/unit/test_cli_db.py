@@ -103,6 +103,24 @@ def test_a_read_only_folder_is_not_called_damaged(
     assert "copy log.db and journal.db to a folder" in capsys.readouterr().err
 
 
+def test_copies_and_rebuilt_files_are_for_the_owner(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the umask; and a folder of an earlier version is mended by whoever takes it."""
+    for path in (data, *data.iterdir()):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    old = os.umask(0)
+    try:
+        assert run(["db", "backup", str(tmp_path / "copies")]) == 0
+        assert run(["db", "rebuild"]) == 0
+    finally:
+        os.umask(old)
+    folders = [data, tmp_path / "copies"]
+    for path in [*folders, *(file for folder in folders for file in folder.iterdir())]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert len(list(data.glob("journal*.db"))) == 2
+
+
 def test_a_damaged_backup_is_told(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ from ringback.cli.serve import project_argument
 from ringback.cli.simulate import STRANGER
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
+from ringback.private_files import make_file, make_folder
 
 READY = "ringback: serving on "
 START_SECONDS = 30.0
@@ -71,7 +72,8 @@ class _Dev:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
-        self._data.mkdir(parents=True, exist_ok=True)
+        make_folder(self._settings.data)
+        make_folder(self._data)
         simulator = node = None
         try:
             simulator, facts = await self._start_simulator()
@@ -200,6 +202,7 @@ class _Dev:
             **{key: facts[key] for key in ("base_url", "account_sid", "auth_token", "numbers")},
         }
         fresh = self._note.with_suffix(".new")
+        make_file(fresh)
         fresh.write_text(json.dumps(note) + "\n", "utf-8")
         fresh.rename(self._note)
 

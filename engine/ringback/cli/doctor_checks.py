@@ -17,6 +17,7 @@ from ringback.gateway import probe
 from ringback.gateway.client import Gateway
 from ringback.gateway.probe import Echo
 from ringback.gateway.webhook_setup import Memory, changes, target_of, values_for, wanted
+from ringback.private_files import make_folder
 from ringback.receiver import refusals
 from ringback.runtime import iso
 
@@ -252,7 +253,7 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     folder = settings.data
     trial = folder / ".doctor"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         trial.write_bytes(b"x" * 4096)
         trial.unlink()
     except OSError as error:

@@ -29,6 +29,7 @@ from ringback.gateway.catalogue import OPERATIONS, REPEATED, Operation, python_n
 from ringback.gateway.client import Gateway
 from ringback.gateway.media import Download
 from ringback.gateway.paging import rows
+from ringback.private_files import make_file
 
 PAGING = ("PageSize", "Page", "PageToken")
 
@@ -281,6 +282,7 @@ def _save(found: Download, output: Path | None, sid: str) -> None:
         output = Path(f"{sid}{guess_extension(kind) or ''}")
     if output.exists():
         raise UsageError(f"{output} is there already: name another file with --output")
+    make_file(output)
     output.write_bytes(found.body)
     click.echo(f"{output}  {found.content_type or 'unknown type'}, {len(found.body):,} bytes")
 

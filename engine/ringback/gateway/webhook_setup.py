@@ -14,6 +14,7 @@ from typing import Any
 from ringback.errors import ConfigError, DataError, NotFound
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Application, Number
+from ringback.private_files import make_file, make_folder
 
 FILE = "wiring.json"
 
@@ -211,11 +212,11 @@ class Memory:
             {"sid": entry.sid, "name": entry.name, "before": entry.before, "after": entry.after}
             for entry in self.entries.values()
         ]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         fresh = self._path.with_suffix(".new")
         # Addresses may hold the secret of the path: for the owner's eyes only.
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        make_file(fresh)
+        with fresh.open("w", encoding="utf-8") as file:
             json.dump({"version": 1, "targets": rows}, file, ensure_ascii=False, indent=1)
             file.flush()
             os.fsync(file.fileno())

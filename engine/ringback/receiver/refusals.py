@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ringback.config import Settings
+from ringback.private_files import make_file
 from ringback.receiver.routes import Head
 from ringback.runtime import iso
 from ringback.twilio.explain import Cause, explain
@@ -110,6 +111,7 @@ class Refusals:
             }
         )
         fresh = self._path.with_suffix(".new")
+        make_file(fresh)
         fresh.write_text(json.dumps(list(self._kept), ensure_ascii=False, indent=1), "utf-8")
         os.replace(fresh, self._path)  # noqa: PTH105
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ringback.errors import RingbackError
+from ringback.private_files import make_folder
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.log_retention import blank_log, retire_log
@@ -94,7 +95,7 @@ class Log:
 
         Raises DataError when the file is not usable, StorageError when it cannot be opened.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return cls(GroupWriter(path, insert, limit=limit, patience=patience, prepare=migrate_log))
 
     async def retire(self, before: str, matched: int, limit: int) -> int:

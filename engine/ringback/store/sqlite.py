@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ringback.errors import DataError, RingbackError, StorageError
+from ringback.private_files import make_file
 
 BUSY_SECONDS = 2.0
 """How long a commit waits for a foreign lock before it is refused."""
@@ -108,6 +109,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     """
     if path.is_dir():
         raise DataError(f"{path}: is a directory, not a database file")
+    try:
+        make_file(path)  # what SQLite puts beside it gets the same mode
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}; {_access(path)}") from error
     with translated(path):
         connection = sqlite3.connect(
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False

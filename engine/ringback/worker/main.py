@@ -56,7 +56,6 @@ def work(
     Raises HeldError when another worker holds the data folder, DataError and StorageError for
     files that cannot be used.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
     patience = LOCK_PATIENCE if supervised else 0.0
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ringback.errors import RingbackError, StorageError
+from ringback.private_files import make_file, make_folder
 from ringback.runtime import iso
 from ringback.store.meta import set_meta
 from ringback.store.sqlite import connect_reader, translated
@@ -21,10 +22,10 @@ def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
     """Copy both databases, consistent and without stopping the node; yields name and bytes.
 
     The copy of the journal says that it is one, so that a worker which is given it asks Twilio for
-    what was sent since. Raises StorageError when a copy fails or a file of the target folder exists
-    already.
+    what was sent since. Copies are for their owner alone, and so is a target folder that is made.
+    Raises StorageError when a copy fails or a file of the target folder exists already.
     """
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     began = iso(datetime.now(UTC))
     for name in FILES:
         source = data / name
@@ -34,6 +35,7 @@ def backup(data: Path, target: Path) -> Iterator[tuple[str, int]]:
         if copy.exists():
             raise StorageError(f"{copy}: exists already; name an empty folder")
         reader = connect_reader(source)
+        make_file(copy)
         with translated(copy):
             writer = sqlite3.connect(copy)
             try:

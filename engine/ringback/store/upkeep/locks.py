@@ -9,6 +9,7 @@ The lock guards the folder and so the databases in it, as long as they have no o
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import socket
 from datetime import UTC, datetime
@@ -16,7 +17,10 @@ from pathlib import Path
 from types import TracebackType
 
 from ringback.errors import DataError, HeldError, StorageError
+from ringback.private_files import make_file, make_folder, mend
 from ringback.runtime import iso
+
+log = logging.getLogger(__name__)
 
 DATABASES = ("log.db", "journal.db")
 
@@ -53,14 +57,16 @@ def hold(path: Path, role: str) -> Lock:
 
     The file says who holds it: pid, host, role, start time. Raises HeldError, naming the holder,
     when another process has it, StorageError when the folder cannot be written, and DataError when
-    a database in it is a link, so that another node could write it unseen.
+    a database in it is a link, so that another node could write it unseen. What other users may do
+    in the folder is taken away, with a line for each file.
     """
     file = path / f"{role}.lock"
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
         for name in DATABASES:
             _sole(path / name)
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        make_file(file)
+        handle = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}") from error
     try:
@@ -83,6 +89,8 @@ def hold(path: Path, role: str) -> Lock:
     except OSError as error:
         os.close(handle)
         raise StorageError(f"{file}: {error.strerror}") from error
+    for line in mend(path):
+        log.warning("%s", line)
     return Lock(file, handle)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlite3 import Connection
 
 from ringback.errors import StorageError
+from ringback.private_files import make_file
 from ringback.store.actions import COLUMNS, StoredAction
 from ringback.store.database import Database
 from ringback.store.meta import get_meta, set_meta
@@ -67,7 +68,8 @@ def write_beside(data: Path, mark: Mark) -> None:
     path = data / FILE
     text = json.dumps(asdict(mark)).ljust(_FILE_BYTES - 1) + "\n"
     try:
-        with path.open("r+b" if path.exists() else "wb", buffering=0) as file:
+        make_file(path)
+        with path.open("r+b", buffering=0) as file:
             file.write(text.encode())
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,77 @@
+"""Private files: modes whatever the umask, and data folders of earlier versions that are mended."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ringback.private_files import make_file, make_folder, mend
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o277], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    old = os.umask(request.param)
+    yield
+    os.umask(old)
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_is_made_is_for_its_owner(tmp_path: Path) -> None:
+    make_folder(tmp_path / "data")
+    make_file(tmp_path / "data" / "log.db")
+    assert mode(tmp_path / "data") == 0o700
+    assert mode(tmp_path / "data" / "log.db") == 0o600
+
+
+def test_what_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "file").chmod(0o640)
+    make_file(tmp_path / "file")
+    make_folder(tmp_path)
+    assert (tmp_path / "file").read_text() == "kept"
+    assert mode(tmp_path / "file") == 0o640
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "file")
+
+
+def test_a_folder_is_mended_with_a_line_for_each_file(tmp_path: Path) -> None:
+    """Its copies and sockets too; files of others in it, and what a link points to, stay."""
+    data, outside = tmp_path / "data", tmp_path / "outside.db"
+    (data / "backup").mkdir(parents=True)
+    outside.write_text("")
+    theirs = [data / "package.json", outside]
+    theirs[0].write_text("")
+    (data / "link.db").symlink_to(outside)
+    ours = [data / "log.db", data / "log.db-wal", data / "backup" / "journal.db"]
+    for file in ours:
+        file.write_text("")
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(data / "worker.sock"))
+    bound.close()
+    ours.append(data / "worker.sock")
+    for path in [*ours, *theirs, data]:
+        path.chmod(0o755 if path.is_dir() else 0o664)
+    lines = list(mend(data))
+    assert len(lines) == len(ours) + 1
+    assert f"{data}: was open to other users (0755); it is 0700 now" in lines
+    assert f"{ours[0]}: was open to other users (0664); it is 0600 now" in lines
+    assert {mode(file) for file in ours} == {0o600}
+    assert {mode(file) for file in theirs} == {0o664}
+    assert list(mend(data)) == []
+
+
+def test_a_folder_of_everybody_stays_open(tmp_path: Path) -> None:
+    """A data folder named /tmp must not take it from the others of the machine."""
+    tmp_path.chmod(0o1777)
+    (tmp_path / "log.db").write_text("")
+    lines = list(mend(tmp_path))
+    assert mode(tmp_path) == 0o1777
+    assert "sticky" in lines[0]
+    assert mode(tmp_path / "log.db") == 0o600

@@ -1,4 +1,4 @@
-"""Rates, breakers and the retry budget, on a clock that the test steps."""
+"""Rates and breakers, on a clock that the test steps."""
 
 import random
 from typing import Any
@@ -15,14 +15,8 @@ from ringback.errors import (
     Unauthorized,
     Unreachable,
 )
-from ringback.gateway.limits import (
-    Breaker,
-    Bucket,
-    Limits,
-    RetryBudget,
-    backoff,
-    sender_rate,
-)
+from ringback.gateway.breaker import Breaker
+from ringback.gateway.limits import Bucket, Limits, backoff, sender_rate
 from ringback.runtime import Runtime
 from ringback.twilio.rest import Request, path
 
@@ -74,6 +68,33 @@ def test_listings_leave_the_reserved_share_to_sends(clock: Clock) -> None:
     assert listed == 4
     assert [subject.admit(SEND, sender=f"+{n}").granted for n in range(5)] == [True] * 4 + [False]
     assert subject.admit(LIST).wait > subject.admit(SEND, sender="+9").wait > 0
+
+
+def granted_in(clock: Clock, subject: Limits, seconds: int) -> list[int]:
+    """How many sends, looks and other reads leave when there is always more of each."""
+    counts = [0, 0, 0]
+    for step in range(seconds * 100):
+        counts[0] += subject.admit(SEND, sender=f"+{step}").granted
+        counts[1] += subject.admit(LIST, look=True).granted
+        counts[2] += subject.admit(LIST).granted
+        clock.step(0.01)
+    return counts
+
+
+def test_whatever_is_to_be_sent_reads_have_a_share_of_their_own(clock: Clock) -> None:
+    subject = limits(clock)
+    granted_in(clock, subject, 10)
+    sends, looks, reads = granted_in(clock, subject, 100)
+    assert sends + looks + reads == pytest.approx(800, abs=5)
+    assert looks == pytest.approx(400, abs=5)
+    assert reads == pytest.approx(100, abs=5)
+
+
+def test_the_share_of_reads_is_no_way_around_a_429(clock: Clock) -> None:
+    subject = limits(clock)
+    subject.record(LIST, RateLimited("slow down", retry_after=7.0))
+    assert granted_in(clock, subject, 6) == [0, 0, 0]
+    assert sum(granted_in(clock, subject, 10)) <= 9 * 4 + 8
 
 
 def test_each_sender_has_its_own_rate_and_pays_by_segments(clock: Clock) -> None:
@@ -207,10 +228,72 @@ def test_an_open_breaker_sends_one_get_probe_per_pause_and_closes_after_three(
     clock.step(59)
     assert subject.probes() == []
     clock.step(1)
-    for closed in (False, False, True):
-        (probe,) = subject.probes()
-        assert subject.probed(probe, None) is closed
+    (probe,) = subject.probes()
+    assert subject.probed(probe, None)
+    assert subject.probes() == []
+    for _ in range(2):
+        assert subject.open_breakers() != {}
+        assert [subject.admit(SEND, sender=f"+{n}").granted for n in range(3)].count(True) == 1
+        subject.record(SEND, None)
     assert subject.open_breakers() == {}
+
+
+def half_open(clock: Clock) -> Limits:
+    """Limits whose breaker of texts has had one good probe, after the first pause."""
+    subject = limits(clock)
+    for _ in range(20):
+        subject.record(SEND, ServerError("500"))
+    clock.step(30)
+    (probe,) = subject.probes()
+    subject.probed(probe, None)
+    return subject
+
+
+def test_creates_that_fail_hold_back_creates_alone(clock: Clock) -> None:
+    """An outage of creates does not keep anybody from looking; nor does a list that fails hold
+    back a text."""
+    subject = limits(clock)
+    for _ in range(20):
+        subject.record(SEND, ServerError("500"))
+    assert not subject.admit(SEND, sender="+1").granted
+    assert subject.admit(LIST, look=True).granted
+    assert subject.open_breakers(creates=False) == {}
+    subject = limits(clock)
+    for _ in range(20):
+        subject.record(LIST, ServerError("500"))
+    assert subject.admit(SEND, sender="+1").granted
+    assert not subject.admit(LIST, look=True).granted
+    assert list(subject.open_breakers(creates=False)) == [(AC, "messages")]
+
+
+def test_half_open_one_create_goes_and_its_answer_counts(clock: Clock) -> None:
+    """A GET that is good says nothing of creates: one that fails opens it for twice as long."""
+    subject = half_open(clock)
+    assert subject.admit(SEND, sender="+1").granted
+    assert not subject.admit(SEND, sender="+2").granted
+    subject.record(SEND, ServerError("500"))
+    assert not subject.admit(SEND, sender="+2").granted
+    clock.step(59)
+    assert subject.probes() == []
+    clock.step(1)
+    assert len(subject.probes()) == 1
+
+
+def test_a_create_that_did_not_leave_gives_way_to_another(clock: Clock) -> None:
+    subject = half_open(clock)
+    assert subject.admit(SEND, sender="+1").granted
+    subject.unused(SEND)
+    assert subject.admit(SEND, sender="+2").granted
+    clock.step(41)
+    assert subject.admit(SEND, sender="+3").granted, "the last one is lost"
+
+
+def test_a_breaker_that_nobody_asks_closes(clock: Clock) -> None:
+    subject = half_open(clock)
+    assert subject.open_breakers() != {}
+    clock.step(301)
+    assert subject.open_breakers() == {}
+    assert [subject.admit(SEND, sender=f"+{n}").granted for n in range(3)] == [True] * 3
 
 
 def test_pauses_double_to_five_minutes_and_start_over_after_closing(clock: Clock) -> None:
@@ -230,9 +313,11 @@ def test_after_an_outage_the_rate_ramps_up(clock: Clock) -> None:
     subject = limits(clock)
     subject.record(SEND, Unauthorized("no"))
     clock.step(30)
-    for _ in range(3):
-        (probe,) = subject.probes()
-        subject.probed(probe, None)
+    (probe,) = subject.probes()
+    subject.probed(probe, None)
+    for _ in range(2):
+        assert subject.admit(SEND, sender="+1").granted
+        subject.record(SEND, None)
     counts = []
     for second in range(180):
         granted = 0
@@ -243,16 +328,6 @@ def test_after_an_outage_the_rate_ramps_up(clock: Clock) -> None:
     assert sum(counts[:5]) <= 8
     assert sum(counts[-10:]) >= 75
     assert sum(counts[:30]) < sum(counts[30:60]) < sum(counts[90:120])
-
-
-def test_retries_are_a_tenth_of_the_successes_and_ten_a_minute(clock: Clock) -> None:
-    budget = RetryBudget(clock)
-    assert [budget.take() for _ in range(11)] == [True] * 10 + [False]
-    for _ in range(20):
-        budget.succeeded()
-    assert [budget.take() for _ in range(3)] == [True, True, False]
-    clock.step(60)
-    assert [budget.take() for _ in range(11)].count(True) == 10
 
 
 def test_backoff_is_full_jitter_with_a_cap() -> None:

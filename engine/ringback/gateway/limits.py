@@ -1,27 +1,23 @@
-"""Limits of one gateway key: rates, circuit breakers and the budget for retries.
+"""Limits of one gateway key: rates, and the circuit breakers behind them.
 
 State machines on a monotonic clock: nothing here waits, sends or draws by itself. The caller
 asks before each attempt (`admit`) and reports after it (`record`).
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from ringback.errors import (
-    ConnectionExpired,
-    GatewayError,
-    RateLimited,
-    ServerError,
-    Unauthorized,
-    Unreachable,
-    Unreadable,
-)
+from ringback.errors import GatewayError, RateLimited
+from ringback.gateway.breaker import Breaker
 from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import Request, path
 
 RESERVED = 0.5
+LOOKS = 0.5
+"""The share of a key's rate that looks after doubtful sends are sure of, whatever is to be sent."""
+READS = 0.125
+"""The same for all other reads of the worker."""
 CALL_RATE = 1.0
 BACKOFF_CAP = 300.0
 _TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
@@ -80,7 +76,8 @@ class Bucket:
         return max(missing / self._rate if missing > 1e-9 else 0.0, self._held_until - self._at)
 
     def take(self, cost: float = 1.0) -> None:
-        """Take the tokens, after `wait` said 0."""
+        """Take the tokens, after `wait` said 0. More than there are is a debt that others wait
+        for."""
         self._refill()
         self._tokens -= cost
 
@@ -108,137 +105,6 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class BreakerRules:
-    """When a breaker opens and for how long, in seconds and counts."""
-
-    window: float = 60.0
-    outcomes: int = 20
-    share: float = 0.5
-    in_a_row: int = 5
-    first_pause: float = 30.0
-    longest_pause: float = 300.0
-    probes: int = 3
-
-
-class Breaker:
-    """Stops asking somebody who does not answer.
-
-    Opens at half or more failures among twenty or more outcomes within a minute, after five
-    connections in a row that did not come about, and at once when the credentials are refused.
-    While open nothing goes but one GET probe per pause, which doubles from 30 to 300 s; three good
-    probes close it. Refusals of one request (4xx) say nothing about the other side's health.
-    """
-
-    def __init__(self, clock: Clock, rules: BreakerRules = BreakerRules()) -> None:
-        self._clock = clock
-        self._rules = rules
-        self._outcomes: deque[tuple[float, bool]] = deque()
-        self._failures = 0
-        self._in_a_row = 0
-        self._pause = rules.first_pause
-        self._good_probes = 0
-        self._probing = False
-        self.open_until: float | None = None
-        self.reason = ""
-
-    @property
-    def closed(self) -> bool:
-        """Whether requests may go."""
-        return self.open_until is None
-
-    def record(self, error: GatewayError | None) -> bool:
-        """Report an outcome of a request. True when this one opened the breaker."""
-        if not self.closed:
-            return False
-        now = self._clock()
-        if isinstance(error, Unauthorized):
-            return self._open("the credentials were refused")
-        failed = is_outage(error)
-        connectless = isinstance(error, Unreachable) and not error.wrote
-        self._in_a_row = self._in_a_row + 1 if connectless else 0
-        if self._in_a_row >= self._rules.in_a_row:
-            return self._open(f"{self._in_a_row} connections in a row failed")
-        self._outcomes.append((now, failed))
-        self._failures += failed
-        while self._outcomes[0][0] <= now - self._rules.window:
-            self._failures -= self._outcomes.popleft()[1]
-        failures = self._failures
-        total = len(self._outcomes)
-        if failed and total >= self._rules.outcomes and failures >= self._rules.share * total:
-            return self._open(f"{failures} of {total} requests failed within a minute")
-        return False
-
-    def probe_due(self) -> bool:
-        """Whether a probe may be sent now; True starts it, and `probed` must follow."""
-        if self.open_until is None or self._probing or self._clock() < self.open_until:
-            return False
-        self._probing = True
-        return True
-
-    def probed(self, error: GatewayError | None) -> bool:
-        """Report a probe's outcome. True when this one closed the breaker."""
-        self._probing = False
-        if self.open_until is None:
-            return False
-        if is_outage(error) or isinstance(error, Unauthorized | RateLimited):
-            self._good_probes = 0
-            self._pause = min(self._pause * 2, self._rules.longest_pause)
-            self.open_until = self._clock() + self._pause
-            return False
-        self._good_probes += 1
-        # The next probe may follow at once: only the first one had to wait out the pause.
-        self.open_until = self._clock()
-        if self._good_probes < self._rules.probes:
-            return False
-        self.open_until = None
-        self.reason = ""
-        self._pause = self._rules.first_pause
-        return True
-
-    def _open(self, reason: str) -> bool:
-        self.reason = reason
-        self.open_until = self._clock() + self._pause
-        self._good_probes = 0
-        self._in_a_row = 0
-        self._outcomes.clear()
-        self._failures = 0
-        return True
-
-
-def is_outage(error: GatewayError | None) -> bool:
-    """Whether an error speaks against the other side's health, not against the request."""
-    return isinstance(error, ServerError | Unreachable | ConnectionExpired | Unreadable)
-
-
-class RetryBudget:
-    """Retries may be a tenth of the successes, and ten a minute besides."""
-
-    def __init__(
-        self, clock: Clock, *, share: float = 0.1, per_minute: float = 10.0, most: float = 100.0
-    ) -> None:
-        self._clock = clock
-        self._share = share
-        self._per_second = per_minute / 60
-        self._most = most
-        self._left = per_minute
-        self._at = clock()
-
-    def succeeded(self) -> None:
-        """A request went well: a tenth of a retry is earned."""
-        self._left = min(self._most, self._left + self._share)
-
-    def take(self) -> bool:
-        """Use one retry. False when the budget is spent: wait, do not retry now."""
-        now = self._clock()
-        self._left = min(self._most, self._left + max(now - self._at, 0.0) * self._per_second)
-        self._at = now
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
-
-
-@dataclass(frozen=True, slots=True)
 class Admission:
     """May this go now? `wait` in seconds (0 = yes, and it is counted), `why` it has to wait."""
 
@@ -261,6 +127,9 @@ class Limits:
     the usual segments per second of single senders. With `pace=False` senders and calls are not
     held back here: Twilio queues both by itself, for up to ten hours. `sender_rate` is the rate of
     every sender that `sender_rates` does not name; 0 means what Twilio usually grants its kind.
+
+    What makes a text or a call has a breaker of its own, apart from what reads or changes one: each
+    may fail while the other does not.
     """
 
     def __init__(
@@ -276,73 +145,101 @@ class Limits:
         self._pace = pace
         self._sender_rate = sender_rate
         self.key = Bucket(self._clock, rate, rate, rate * RESERVED)
+        self._looks = Bucket(self._clock, rate * LOOKS, 1.0)
+        self._reads = Bucket(self._clock, rate * READS, 1.0)
+        self._makes = Bucket(self._clock, rate, rate)
         self._rates = dict(sender_rates or {})
         self._senders: dict[str, Bucket] = {}
         self._calls: dict[str, Bucket] = {}
-        self._breakers: dict[tuple[str, str], Breaker] = {}
-        self._budgets: dict[str, RetryBudget] = {}
+        self._breakers: dict[tuple[str, str, bool], Breaker] = {}
 
-    def admit(self, request: Request, *, sender: str = "", segments: int = 1) -> Admission:
+    def admit(
+        self, request: Request, *, sender: str = "", segments: int = 1, look: bool = False
+    ) -> Admission:
         """Whether a request may leave now. When it may, its tokens are taken; otherwise nothing is.
 
         A create of a message costs its sender `segments`; a create of a call costs the account one
-        of its calls per second. A GET leaves the share that is reserved for sends.
+        of its calls per second. A GET leaves the share that is reserved for sends, unless it has
+        one of its own: so many go in any case. A `look` after a doubtful send has a larger one.
         """
-        breaker = self.breaker(request.account_sid, request.resource)
-        if not breaker.closed and breaker.open_until is not None:
-            left = max(breaker.open_until - self._clock(), 1.0)
+        breaker = self.breaker(request)
+        if (left := breaker.wait()) > 0:
             return Admission(left, f"{request.resource} on hold: {breaker.reason}")
+        share = None if request.writes else self._looks if look else self._reads
         waits = [(self.key.wait(low=not request.writes), "the gateway key's rate")]
-        special: Bucket | None = None
-        cost = 1.0
-        if self._pace and request.makes and request.resource == "messages":
-            special, cost = self._sender(sender), float(max(segments, 1))
-            waits.append((special.wait(cost), f"the rate of sender {sender or 'by service'}"))
-        elif self._pace and request.makes and request.resource == "calls":
-            special = self._calls.setdefault(
-                request.account_sid, Bucket(self._clock, CALL_RATE, 2.0)
-            )
-            waits.append((special.wait(), "the account's rate of new calls"))
+        if share is not None:
+            waits = [min(waits[0], (share.wait(), "the gateway key's rate"))]
+        paced = self._paced(request, sender, segments)
+        waits += [(bucket.wait(cost), why) for bucket, cost, why in paced]
         longest = max(waits)
         if longest[0] > 0:
             return Admission(*longest)
         self.key.take()
-        if special is not None:
-            special.take(cost)
+        if share is not None and not share.wait():
+            share.take()
+        for bucket, cost, _ in paced:
+            bucket.take(cost)
+        breaker.begun()
         return GRANTED
+
+    def _paced(
+        self, request: Request, sender: str, segments: int
+    ) -> list[tuple[Bucket, float, str]]:
+        """What a create waits for besides the key: each bucket, what it costs there, its name."""
+        if not request.makes:
+            return []
+        paced = [(self._makes, 1.0, "what was held back goes out slowly at first")]
+        if self._pace and request.resource == "messages":
+            why = f"the rate of sender {sender or 'by service'}"
+            paced.append((self._sender(sender), float(max(segments, 1)), why))
+        elif self._pace and request.resource == "calls":
+            account = request.account_sid
+            calls = self._calls.setdefault(account, Bucket(self._clock, CALL_RATE, 2.0))
+            paced.append((calls, 1.0, "the account's rate of new calls"))
+        return paced
+
+    def unused(self, request: Request) -> None:
+        """What was granted does not leave after all. Its tokens are spent."""
+        self.breaker(request).unused()
 
     def record(self, request: Request, error: GatewayError | None) -> str:
         """Report how an attempt ended. Answers why the breaker opened, when this one opened it."""
         if isinstance(error, RateLimited):
-            self.key.refused(error.retry_after)
-        if error is None:
-            self.budget(request.account_sid).succeeded()
-        breaker = self.breaker(request.account_sid, request.resource)
-        return breaker.reason if breaker.record(error) else ""
+            for bucket in (self.key, self._looks, self._reads):
+                bucket.refused(error.retry_after)
+        breaker = self.breaker(request)
+        changed = breaker.record(error)
+        if changed and breaker.closed:
+            self._makes.ramp()
+        return breaker.reason if changed else ""
 
-    def breaker(self, account_sid: str, resource: str) -> Breaker:
-        """The breaker of one resource of one account."""
-        return self._breakers.setdefault((account_sid, resource), Breaker(self._clock))
-
-    def budget(self, account_sid: str) -> RetryBudget:
-        """The retry budget of one account."""
-        return self._budgets.setdefault(account_sid, RetryBudget(self._clock))
+    def breaker(self, request: Request) -> Breaker:
+        """The breaker that a request stands behind: that of its account and resource."""
+        creates = bool(request.makes)
+        key = (request.account_sid, request.resource, creates)
+        return self._breakers.setdefault(key, Breaker(self._clock, creates=creates))
 
     def probes(self) -> list[Request]:
         """The GET probes that are due now, each of them begun: `probed` must follow for each."""
-        due = [key for key, breaker in self._breakers.items() if breaker.probe_due()]
-        return [probe(account_sid, resource) for account_sid, resource in due]
+        due = {key[:2] for key, breaker in self._breakers.items() if breaker.probe_due()}
+        return [probe(account_sid, resource) for account_sid, resource in sorted(due)]
 
     def probed(self, request: Request, error: GatewayError | None) -> bool:
-        """Report a probe's outcome. True when its breaker closed; rates then ramp up again."""
-        closed = self.breaker(request.account_sid, request.resource).probed(error)
-        if closed:
-            self.key.ramp()
-        return closed
+        """Report a probe's outcome. True when something may go again."""
+        free = False
+        for key, breaker in self._breakers.items():
+            if key[:2] == (request.account_sid, request.resource):
+                free |= breaker.probed(error)
+        return free
 
-    def open_breakers(self) -> dict[tuple[str, str], str]:
-        """What is on hold, and why: (account, resource) to the reason."""
-        return {key: item.reason for key, item in self._breakers.items() if not item.closed}
+    def open_breakers(self, *, creates: bool = True) -> dict[tuple[str, str], str]:
+        """What is on hold, and why: (account, resource) to the reason. Of what makes a text or a
+        call; with `creates=False` of what reads or changes one."""
+        return {
+            key[:2]: item.reason
+            for key, item in self._breakers.items()
+            if key[2] == creates and not item.closed
+        }
 
     def _sender(self, sender: str) -> Bucket:
         bucket = self._senders.get(sender)

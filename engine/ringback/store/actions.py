@@ -135,10 +135,11 @@ class Actions:
         return str(row[0]) if row and row[0] else None
 
     async def unknown(self, now: str, limit: int, *, far: str) -> list[StoredAction]:
-        """Actions whose fate is unknown and should be looked into now. What is due later than `far`
-        was put off before the clock was set back."""
+        """Actions whose fate is unknown and should be looked into now, first what was not looked
+        into yet. What is due later than `far` was put off before the clock was set back."""
         return await self._list(
-            "state = 'unknown' and (due_at <= ? or due_at > ?) order by due_at, id limit ?",
+            "state = 'unknown' and (due_at <= ? or due_at > ?) "
+            "order by polls > 0, due_at, id limit ?",
             (now, far, limit),
         )
 

@@ -1,4 +1,4 @@
-"""Reads from the gateway, at a rate that leaves enough for the worker's own sends."""
+"""Reads from the gateway, at a rate of their own beside the worker's sends."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ LONGEST_WAIT = 30.0
 
 
 class GatewayReader:
-    """GET requests behind the same limits as sends, which keep their reserved share.
+    """GET requests behind the same limits as sends. Neither can use up the other's share.
 
     `gateway` is None when none is configured; then every question fails.
     """
@@ -26,11 +26,12 @@ class GatewayReader:
         self._limits = limits
         self._runtime = runtime
 
-    async def ask(self, request: Request) -> Reply:
-        """One read. Raises GatewayError, also when the limits would make it wait too long."""
+    async def ask(self, request: Request, *, look: bool = False) -> Reply:
+        """One read; a `look` after a doubtful send goes before others. Raises GatewayError, also
+        when the limits would make it wait too long."""
         if self.gateway is None:
             raise GatewayError("no gateway is configured", wrote=False)
-        while not (admission := self._limits.admit(request)).granted:
+        while not (admission := self._limits.admit(request, look=look)).granted:
             if admission.wait > LONGEST_WAIT:
                 until = iso(self._runtime.now())
                 raise GatewayError(f"waits for {admission.why} since {until}", wrote=False)

@@ -93,18 +93,21 @@ class Sender:
         return len(self._known)
 
     def offer(self, actions: Sequence[StoredAction]) -> None:
-        """Actions that may be sent now. What does not fit into memory is found again later, and so
-        is everything while sending is held: what stands in memory is not looked for at Twilio."""
+        """Actions that may be sent now; what was tried before goes first. What does not fit into
+        memory is found again later, and so is everything while sending is held: what stands in
+        memory is not looked for at Twilio."""
         if self.held:
             return
+        again: list[StoredAction] = []
         for action in actions:
             if action.uid in self._known:
                 continue
-            if len(self._known) >= READY_LIMIT:
+            if not action.tries and len(self._known) >= READY_LIMIT:
                 self._more = True
-                break
+                continue
             self._known.add(action.uid)
-            self._ready.append(action)
+            (again if action.tries else self._ready).append(action)
+        self._ready.extendleft(reversed(again))
         self._pump()
 
     async def refill(self) -> None:
@@ -183,6 +186,7 @@ class Sender:
             return
         state, reason, until = await self._journal.read(self._look, action)
         if state != "planned":
+            self._unused(action)
             await self._decide(action, state, reason, until)
             return
         attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
@@ -192,13 +196,13 @@ class Sender:
             boot=self._boot,
         )  # fmt: skip
         if refused:
+            self._unused(action)
             self._gate.back(action, tried=False)
         if refused == "collision":
             until = iso(now + timedelta(seconds=COLLISION_SECONDS))
             await self._decide(
                 action, "planned", "the same text to the same person is under way", until
             )
-            return
         if refused:
             return
         verdict = await self._attempt(action, tag, opened)
@@ -216,16 +220,14 @@ class Sender:
 
     async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""
-        kind = kind_named(action.kind)
-        if not kind.resource:
+        request = self._request(action)
+        if request is None:
             return None
         wanted = action.action
         sender, size = "", 1
         if is_message(wanted):
             sender = sender_of(wanted, self._settings.sender)
             size = segments.count(wanted.body)
-        where = path(self._settings.account_sid, kind.resource.title())
-        request = Request("POST", where, (), kind.resource, kind.sid_prefixes)
         while True:
             admission = self._limits.admit(request, sender=sender, segments=size)
             if admission.granted:
@@ -234,6 +236,18 @@ class Sender:
                 due = self._runtime.now() + timedelta(seconds=admission.wait)
                 return f"waits for {admission.why}", iso(due)
             await asyncio.sleep(admission.wait)
+
+    def _request(self, action: StoredAction) -> Request | None:
+        """The request of an action, as the limits know it; None when it asks nothing of Twilio."""
+        kind = kind_named(action.kind)
+        if not kind.resource:
+            return None
+        where = path(self._settings.account_sid, kind.resource.title())
+        return Request("POST", where, (), kind.resource, kind.sid_prefixes)
+
+    def _unused(self, action: StoredAction) -> None:
+        if (request := self._request(action)) is not None:
+            self._limits.unused(request)
 
     async def probe(self) -> None:
         """Ask, by a harmless GET, whether what was down is back."""
@@ -253,6 +267,7 @@ class Sender:
         now = self._runtime.now()
         late = self._runtime.monotonic() - opened > GUARD_SECONDS
         if late or self._held():
+            self._unused(action)
             why = "the process stood still" if late else "sending was stopped before it left"
             return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
         try:
@@ -271,11 +286,14 @@ class Sender:
                 rng=self._runtime.rng,
             )
         except ConfigError as error:
+            self._unused(action)
             due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))
             return Verdict("refused", "planned", str(error), due_at=due, spent=False)
         except UsageError as error:
+            self._unused(action)
             return Verdict("rejected", "failed", str(error), detail=str(error))
         except Exception as error:
+            self._unused(action)
             log.exception("action %s: this should not happen", action.uid)
             return classify.broken(action.kind, error, now, self._settings.settle_seconds)
 

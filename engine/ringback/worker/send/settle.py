@@ -7,7 +7,7 @@ error of the list is never taken for an absence. What stays unproven is parked f
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -40,8 +40,9 @@ POLLS = 3
 NEXT_LOOK = (20.0, 40.0)
 RESENDS = 3
 PAGE_SIZE = 1000
-BATCH = 50
 SIDE_BY_SIDE = 8
+AGAIN = 1.0
+"""So many seconds after a look began, at the latest, others are looked for that have come due."""
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
 UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
@@ -69,22 +70,39 @@ class Settler:
         self._signals = signals
         self._on_planned = on_planned
 
-    async def step(self) -> int:
-        """Look into everything that is due; returns how many that was."""
+    async def step(self) -> None:
+        """Look into what is due until nothing is, what was not looked into yet first. A list that
+        does not answer holds up nothing but its own look."""
+        looks: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                for action in await self._due(looks.keys(), SIDE_BY_SIDE - len(looks)):
+                    looks[action.uid] = asyncio.ensure_future(self._look(action))
+                if not looks:
+                    return
+                done, _ = await asyncio.wait(
+                    looks.values(), timeout=AGAIN, return_when=asyncio.FIRST_COMPLETED
+                )
+                looks = {uid: task for uid, task in looks.items() if task not in done}
+        finally:
+            for task in looks.values():
+                task.cancel()
+
+    async def _due(self, known: Set[str], limit: int) -> list[StoredAction]:
         now = self._runtime.now()
         far = iso(now + timedelta(seconds=max(60.0, self._settings.settle_seconds) + 1))
-        due = await self._journal.actions.unknown(iso(now), BATCH, far=far)
-        limit = asyncio.Semaphore(SIDE_BY_SIDE)
+        found = await self._journal.actions.unknown(iso(now), limit + len(known), far=far)
+        return [action for action in found if action.uid not in known][:limit]
 
-        async def one(action: StoredAction) -> None:
-            async with limit:
-                try:
-                    await self._settle(action)
-                except RingbackError as error:
-                    log.error("action %s cannot be settled now: %s", action.uid, error)
-
-        await asyncio.gather(*(one(action) for action in due))
-        return len(due)
+    async def _look(self, action: StoredAction) -> None:
+        try:
+            await self._settle(action)
+        except Exception as error:  # a fault of our own must not keep others in doubt
+            log.exception("action %s cannot be settled now", action.uid)
+            try:
+                await self._later(action, f"it could not be looked into: {error}", looked=False)
+            except RingbackError:
+                await asyncio.sleep(AGAIN)
 
     async def _settle(self, action: StoredAction) -> None:
         if known_kind(action.kind) is None:
@@ -133,7 +151,7 @@ class Settler:
         request = Request(
             "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
         )
-        reply = await self._gateway_reader.ask(request)
+        reply = await self._gateway_reader.ask(request, look=True)
         records = reply.data.get(resource.lower())
         if not isinstance(records, list):
             raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")

@@ -1,0 +1,99 @@
+"""Settling beside other work: doubtful sends are looked after in time, whatever else is sent."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from random import Random
+
+import pytest
+
+from ringback.twilio.rest import Request
+from simulation.checker import judge
+from simulation.faults import Faults, calm
+from simulation.story import Story
+from simulation.twilio import Answer
+
+Begin = Callable[..., Story]
+SETTLE = 60.0
+RULES = """
+rules:
+  - name: answer
+    on: message.received
+    do: [{reply: "You said ${{ event.body }}"}]
+"""
+
+
+def looks_at(story: Story) -> dict[str, list[float]]:
+    """Note for each recipient when the list of what was sent to them is read."""
+    looks: dict[str, list[float]] = {}
+    take = story.twilio.take
+
+    def watched(request: Request, answer: Callable[[Answer], None]) -> None:
+        query = dict(request.form)
+        if request.method == "GET" and "To" in query:
+            looks.setdefault(query["To"], []).append(story.clock.now)
+        take(request, answer)
+
+    story.twilio.take = watched  # type: ignore[method-assign]
+    return looks
+
+
+def write(story: Story, rate: float, seconds: float) -> None:
+    """Let a text come in from somebody new so many times a second."""
+    rng = Random(7)
+
+    def arrive(sender: str) -> None:
+        story.receive(story.text("hello", sender))
+
+    for number in range(int(rate * seconds)):
+        story.twilio.after(rng.uniform(0.0, seconds), partial(arrive, f"+1555{number:07d}"))
+
+
+def doubts(story: Story) -> dict[str, tuple[float, float]]:
+    """When each action became unknown, and when it was so no longer."""
+    spans: dict[str, tuple[float, float]] = {}
+    for when, move in story.moves:
+        if move.new == "unknown" and move.uid not in spans:
+            spans[move.uid] = (when, float("inf"))
+        elif move.old == "unknown" and spans[move.uid][1] == float("inf"):
+            spans[move.uid] = (spans[move.uid][0], when)
+    return spans
+
+
+def lossy(share: float) -> Faults:
+    """Connections are reset, half of them after the request was carried out; no callback comes."""
+    return replace(
+        calm(), create={"reset_before": share / 2, "reset_after": share / 2}, callback_lost=1.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "texts", "share"),
+    [
+        (1.0, 1.5, 0.1),
+        pytest.param(2.0, 4.0, 0.3, marks=pytest.mark.slow),
+        pytest.param(8.0, 10.0, 0.05, marks=pytest.mark.slow),
+    ],
+)
+def test_looks_come_in_time_at_any_load(
+    begin: Begin, rate: float, texts: float, share: float
+) -> None:
+    """More is to be sent than the key's rate allows. The first look after a doubtful send comes
+    within 15 s of its time, and its fate is known within twice the time that an idle node needs."""
+    idle = begin(lossy(0.0), rules=RULES)
+    idle.twilio.next_create = ["reset_before"]
+    idle.receive(idle.text("hello", "+15551000001"))
+    idle.run(400.0)
+    (spent,) = [ended - began for began, ended in doubts(idle).values()]
+
+    story = begin(lossy(share), rules=RULES, gateway_rate=rate)
+    looks = looks_at(story)
+    write(story, texts, 90.0)
+    story.run(400.0)
+    people = dict(story.ask("select uid, json_extract(params, '$.to') from actions"))
+    spans = {uid: span for uid, span in doubts(story).items() if span[0] < 400.0 - 2 * spent}
+    waits = [min(looks[people[uid]]) - began - SETTLE for uid, (began, _) in spans.items()]
+    assert len(waits) > 5
+    assert max(waits) <= 15.0
+    assert max(ended - began for began, ended in spans.values()) <= 2 * spent
+    assert judge(story, drained=False).doubled == 0

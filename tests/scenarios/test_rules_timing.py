@@ -150,8 +150,13 @@ class World:
         folder: Path,
         ruleset: RuleSet,
         opened: Callable[[Path], Store] = near_store,
+        *,
+        calls: type[Here] = Here,
+        hosts: Any = None,
     ) -> None:
         self.opened = opened
+        self.calls = calls
+        self.hosts = hosts
         self.settings = Settings(
             project=folder,
             data=folder / "data",
@@ -179,7 +184,9 @@ class World:
             settings=self.settings, loaded=self.loaded,
             journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
             notices=Notices(outbound, channels, self.runtime),
-            calls=Here(self.loaded, self.journal.facts(self.runtime), self.runtime),
+            calls=self.calls(
+                self.hosts or self.loaded, self.journal.facts(self.runtime), self.runtime
+            ),
         )  # fmt: skip
         await self.engine.recover()
         await self.work()
@@ -206,6 +213,14 @@ class World:
 
     async def text(self, who: str, body: str, *, crash: bool = False) -> None:
         """Somebody texts us. `crash` ends the worker when it has decided and done nothing yet."""
+        await self.record(who, body)
+        if crash:
+            await self.engine._match()
+            await self.restart()
+        await self.work()
+
+    async def record(self, who: str, body: str) -> None:
+        """Somebody's text is recorded, and the worker does not look yet."""
         self.texts += 1
         form = {
             "MessageSid": f"SM{self.texts:032x}", "AccountSid": self.settings.account_sid,
@@ -216,10 +231,6 @@ class World:
             iso(self.now), "message", "signed", "webhook", "", kind, urlencode(form).encode()
         )
         await self.log.append(entry)
-        if crash:
-            await self.engine._match()
-            await self.restart()
-        await self.work()
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from ringback.action_kinds import has_other_side
 from ringback.actions import Action, AnswerCall, Stop
+from ringback.errors import PluginError
 from ringback.events import Event
 from ringback.rules.engine import collect
 from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
@@ -209,6 +210,8 @@ class _Machine:
         if step.plugin is not None:
             try:
                 planned = tuple(step.plugin.run(self.event, given))
+            except PluginError as error:
+                return self.fail(step, str(error))
             except Exception as error:
                 return self.fail(step, f"{type(error).__name__}: {error}")
         else:

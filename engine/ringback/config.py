@@ -183,6 +183,10 @@ class Settings:
         "RINGBACK_HANDLER_SECONDS", kind="seconds",
         about="How long one handler of a plugin may take.",
     ))  # fmt: skip
+    host_memory: int = field(default=512, metadata=_facts(
+        "RINGBACK_HOST_MEMORY", kind="count",
+        about="How many MB a process that runs code of plugins may take beyond its start.",
+    ))  # fmt: skip
     fallback_twiml: str = field(default=FALLBACK_TWIML, metadata=_facts(
         "RINGBACK_FALLBACK_TWIML", kind="twiml",
         about="What a caller hears when no answer is ready in time.",

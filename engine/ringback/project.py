@@ -5,7 +5,7 @@ and the rules of plugins compile to one `RuleSet`. What is wrong is collected, n
 problem leaves out the rule or plugin that has it, and the caller decides what that means.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,24 @@ class Project:
     problems: list[Problem]
 
     @classmethod
-    def load(cls, settings: Settings) -> "Project":
-        """Read `rules/` and `plugins/` of the project. Never raises for what is in them."""
+    def load(
+        cls,
+        settings: Settings,
+        *,
+        before: Callable[[str, Path], None] | None = None,
+        without: Mapping[str, Problem] | None = None,
+    ) -> "Project":
+        """Read `rules/` and `plugins/` of the project. Never raises for what is in them.
+
+        `before` and `without` are those of `load_plugins`.
+        """
         plugins = load_plugins(
             settings.project / "plugins",
             entry_points=settings.entry_points,
             config=settings.plugin_config,
             environ=settings.environ,
+            before=before,
+            without=without,
         )
         return cls._of(settings, plugins)
 

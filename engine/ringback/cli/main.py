@@ -44,6 +44,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "docs": ("docs:docs", "The manual: its pages, or one of them."),
 }
 
+HIDDEN: dict[str, str] = {"plugin-hosts": "plugin_hosts:plugin_hosts"}
+"""Commands that a process of ours starts, and no person."""
+
 
 class Shell(click.Group):
     """The root group: loads a command when it is named, and plugins' commands after ours."""
@@ -54,8 +57,9 @@ class Shell(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Load the command of this name, from here or from a plugin of the project."""
-        if name in COMMANDS:
-            module, _, attribute = COMMANDS[name][0].partition(":")
+        if name in COMMANDS or name in HIDDEN:
+            place = HIDDEN[name] if name in HIDDEN else COMMANDS[name][0]
+            module, _, attribute = place.partition(":")
             command: click.Command = getattr(import_module(f"ringback.cli.{module}"), attribute)
             return command
         return plugin_commands(ctx).get(name)

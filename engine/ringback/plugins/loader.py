@@ -143,12 +143,16 @@ def load_plugins(
     only: Collection[str] | None = None,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     environ: Mapping[str, str] | None = None,
+    before: Callable[[str, Path], None] | None = None,
+    without: Mapping[str, Problem] | None = None,
 ) -> PluginSet:
     """Load every plugin of a folder, and those packaged ones that are listed by name.
 
     Never raises for what a plugin does: `problems` of the result says what is wrong and where. A
     folder that does not exist has no plugins. `only` limits the folder to plugins of these names.
     `config` holds the `[plugins.NAME]` tables, `environ` is where `$env` values are taken from.
+    `before` is called with the name and the file of each plugin before its code runs, and
+    with an empty name behind the last. Plugins of `without` are left out, each with its problem.
     """
     tables = config or {}
     environment = os.environ if environ is None else environ
@@ -164,11 +168,18 @@ def load_plugins(
         if table.get("enabled") is False:
             disabled.append(candidate.name)
             continue
+        if without and candidate.name in without:
+            problems.append(without[candidate.name])
+            continue
+        if before is not None:
+            before(candidate.name, candidate.path or folder)
         outcome = _load_one(candidate, folder, table, environment)
         if isinstance(outcome, _Loaded):
             loaded.append(outcome)
         else:
             problems += outcome
+    if before is not None:
+        before("", folder)
     manager = _manager()
     kept = list(_without_shared_names(loaded, problems))
     for each in reversed(kept):

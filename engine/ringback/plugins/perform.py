@@ -76,23 +76,6 @@ async def perform_async(request: Request, loaded: Loaded, *, facts: Facts, clock
     return await _carry_out(request, loaded, facts, clock, _awaited)
 
 
-def is_async(request: Request, loaded: Loaded) -> bool:
-    """Whether the code of a request is an async function, which can share a loop with others.
-
-    A conversation is none: its turns never wait.
-    """
-    if isinstance(request, HandlerCall):
-        rule = loaded.ruleset.by_name.get(request.rule)
-        handler = rule.handler if rule is not None else None
-        return inspect.iscoroutinefunction(handler) and not is_conversation(handler)
-    if isinstance(request, HookCall):
-        return any(
-            inspect.iscoroutinefunction(inspect.unwrap(function))
-            for function in _hook(request.hook, loaded, request.plugin)
-        )
-    return False
-
-
 def announce(hook: str, plugin: str, loaded: Loaded, *, facts: Facts, clock: Clock) -> Any:
     """Call the `startup` or `shutdown` of a plugin; its awaitable, where it is async.
 

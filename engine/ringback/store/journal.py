@@ -24,6 +24,7 @@ from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
+from ringback.store.sqlite import connect_reader
 from ringback.store.sqlite_database import SqliteDatabase
 from ringback.store.timers import Timers
 from ringback.store.upkeep.restore import Restore
@@ -104,3 +105,11 @@ def open_store(data: Path, *, threaded: bool = True) -> Store:
         log.close()
         raise
     return Store(DatabaseJournal(database, log), log)
+
+
+def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
+    """What may be asked of the past, over a connection of its own that only reads.
+
+    Raises StorageError when there is no journal yet, DataError for a file that is not usable.
+    """
+    return JournalFacts(connect_reader(data / "journal.db"), runtime)

@@ -1,0 +1,199 @@
+"""Pool of plugin hosts: has requests for plugin code carried out, each within its limit.
+
+Code that blocks, dies, leaks or floods costs its own call and its own process. Plugins are imported
+in a forkserver, never here.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ringback.config import Settings
+from ringback.errors import PluginError
+from ringback.plugins.requests import Request
+from ringback.worker.hosts import wire
+from ringback.worker.hosts.generation import Generation
+from ringback.worker.hosts.jobs import MOST_LOSSES, Job
+from ringback.worker.hosts.manifest import Manifest
+from ringback.worker.hosts.server_link import Command, start_server
+
+log = logging.getLogger(__name__)
+
+PAUSES = (0.0, 0.5, 2.0, 5.0)
+"""Seconds before a forkserver that has ended is started again; the last one from then on."""
+
+OnFault = Callable[[str, str, Exception], None]
+
+
+def command_for(settings: Settings, environ: dict[str, str]) -> Command:
+    """How the forkserver of a project is started, so that it has these same settings."""
+    words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
+    memory = settings.host_memory << 20
+    return Command(words, settings.child_environ(environ), memory)
+
+
+class Pool:
+    """A `PluginCalls` with processes.
+
+    `on_fault` gets what a `startup` or `shutdown` did wrong: plugin, hook, and the error, which is
+    a PluginBlocked when it hung or ended its process. Use it on one running loop.
+    """
+
+    def __init__(
+        self, command: Command, *, on_fault: OnFault | None = None, hook_seconds: float = 5.0
+    ) -> None:
+        self.command = command
+        self._on_fault = on_fault or _logged
+        self._hook_seconds = hook_seconds
+        self._current: Generation | None = None
+        self._old: list[Generation] = []
+        self._held: list[Job] = []
+        self._reloading = asyncio.Lock()
+        self._restart: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def start(self) -> Manifest:
+        """Import the plugins, in bounded time whatever they do. What they bring.
+
+        Calls may be asked before: they wait. Raises PluginError when no process can be started.
+        """
+        generation = await self._load(self.command)
+        self._adopt(generation)
+        return generation.manifest
+
+    async def call(self, request: Request, *, limit: float) -> Any:
+        """Carry out a request; see `PluginCalls`."""
+        job = Job(
+            request, request.owner, limit, wire.request_bytes(request, limit),
+            asyncio.get_running_loop().create_future(),
+        )  # fmt: skip
+        if self._current is not None:
+            self._current.submit(job)
+        elif self._closed:
+            raise PluginError(request.plugin, "is not called any more: the worker ends")
+        else:
+            self._held.append(job)
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            self._drop(job)
+            raise
+
+    async def reload(
+        self, accept: Callable[[Manifest], bool], command: Command | None = None
+    ) -> Manifest:
+        """Import the plugins once more, and call the new ones from now on if `accept` says so.
+
+        Until then calls go to the old ones, which do what they have begun. `accept` is called at
+        the moment of the change. Raises PluginError when no process can be started.
+        """
+        async with self._reloading:
+            fresh = await self._load(command or self.command)
+            if not accept(fresh.manifest):
+                fresh.leave()
+                return fresh.manifest
+            self.command = command or self.command
+            old = self._current
+            self._adopt(fresh)
+            if old is not None:
+                self._old.append(old)
+                for job in old.leave():
+                    fresh.submit(job)
+            return fresh.manifest
+
+    async def close(self) -> None:
+        """End every process in order: `shutdown` of the plugins is called. What waits fails."""
+        self._closed = True
+        if self._restart is not None:
+            self._restart.cancel()
+        current, self._current = self._current, None
+        generations = [each for each in (*self._old, current) if each is not None]
+        for generation in generations:
+            self._held += generation.leave()
+        self._refuse("is not called any more: the worker ends")
+        for generation in generations:
+            await generation.close(self._hook_seconds + 1.0)
+
+    async def _load(self, command: Command) -> Generation:
+        server, manifest = await start_server(command)
+        for warning in manifest.warnings:
+            log.warning("%s", warning)
+        generation = Generation(
+            server, manifest, again=self._again, on_fault=self._on_fault,
+            hook_seconds=self._hook_seconds,
+        )  # fmt: skip
+        server.on_gone = lambda: self._gone(generation)
+        return generation
+
+    def _adopt(self, generation: Generation) -> None:
+        self._current = generation
+        held, self._held = self._held, []
+        for job in held:
+            generation.submit(job)
+
+    def _drop(self, job: Job) -> None:
+        if job in self._held:
+            self._held.remove(job)
+        for generation in (self._current, *self._old):
+            if generation is not None:
+                generation.drop(job)
+
+    def _again(self, job: Job) -> None:
+        """Make a call again that was lost through no fault of its own."""
+        if job.future.done():
+            return
+        job.lost += 1
+        if job.lost > MOST_LOSSES:
+            plugin = job.request.plugin
+            job.fail(PluginError(plugin, f"was lost {MOST_LOSSES} times with its process"))
+        elif self._current is not None:
+            self._current.submit(job, first=True)
+        elif self._closed:
+            job.fail(PluginError(job.request.plugin, "was ended with the worker"))
+        else:
+            self._held.append(job)
+
+    def _gone(self, generation: Generation) -> None:
+        """A forkserver has ended, and every host with it."""
+        current = generation is self._current
+        if current:
+            log.error("the process of the plugins (pid %d) has ended", generation.server.pid)
+            self._current = None
+        elif generation in self._old:
+            self._old.remove(generation)
+        waited, ran = generation.abandon()
+        for job in ran:
+            self._again(job)
+        for job in waited:
+            if self._current is not None:
+                self._current.submit(job)
+            else:
+                self._held.append(job)
+        if current and not self._closed:
+            self._restart = asyncio.ensure_future(self._start_again(generation.manifest))
+
+    async def _start_again(self, before: Manifest) -> None:
+        for number in range(sys.maxsize):
+            await asyncio.sleep(PAUSES[min(number, len(PAUSES) - 1)])
+            try:
+                generation = await self._load(self.command)
+            except (PluginError, OSError) as error:
+                log.error("no process for the plugins can be started: %s", error)
+                self._refuse(f"has no process to run in: {error}")
+                continue
+            if replace(generation.manifest, problems=()) != replace(before, problems=()):
+                log.warning("the plugins have changed since they were loaded; reload the rules")
+            self._adopt(generation)
+            return
+
+    def _refuse(self, why: str) -> None:
+        held, self._held = self._held, []
+        for job in held:
+            job.fail(PluginError(job.request.plugin, why))
+
+
+def _logged(plugin: str, hook: str, error: Exception) -> None:
+    log.error("plugin %s: %s: %s", plugin, hook, error)

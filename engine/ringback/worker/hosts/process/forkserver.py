@@ -1,0 +1,269 @@
+"""Forkserver: the process that imports the plugins, and from which every host is forked.
+
+It tells the worker of each plugin before it imports it, then what all of them bring. From then on
+it runs no code of plugins: it forks hosts when it is asked to, and clears away what ended ones have
+left behind. It ends with the worker, and every host ends with it.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ringback.action_kinds import kinds
+from ringback.errors import Problem
+from ringback.plugins.perform import Loaded
+from ringback.rules.language.scope import Facts
+from ringback.verbs import VERBS
+from ringback.worker.hosts.control import Control, Message
+from ringback.worker.hosts.manifest import manifest_data, manifest_of
+from ringback.worker.hosts.marks import Marks
+from ringback.worker.hosts.process import async_host, host_limits, sync_host
+from ringback.worker.hosts.process.plugin_output import Budget, Output
+from ringback.worker.hosts.process.sync_host import Work
+
+SWEEP_SECONDS = 5.0
+"""How often processes are looked for that a host has let go of while it lives."""
+
+
+class Project(Loaded, Protocol):
+    """A project, with what is wrong in its files."""
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong; empty when all is well."""
+
+
+class Load(Protocol):
+    """What loads the project; see `ringback.project.Project.load`."""
+
+    def __call__(
+        self, *, before: Callable[[str, Path], None], without: Mapping[str, Problem]
+    ) -> Project: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """With what a forkserver begins: the descriptors that it inherits, and its two sources."""
+
+    control: int
+    marks: int
+    load: Load
+    facts: Callable[[], Facts]
+
+
+def run(start: Start) -> None:
+    """Be the forkserver until the worker ends."""
+    host_limits.end_with_parent()
+    host_limits.adopt_orphans()
+    os.set_inheritable(start.control, False)
+    os.set_inheritable(start.marks, False)
+    control = Control(socket.socket(fileno=start.control))
+    with contextlib.suppress(EOFError, OSError):
+        server = _Server(control, Marks.open(start.marks), start.facts)
+        os.close(start.marks)
+        server.load(start.load)
+        server.serve()
+    os._exit(0)
+
+
+@dataclass
+class _Server:
+    control: Control
+    marks: Marks
+    facts: Callable[[], Facts]
+    hosts: dict[int, int] = field(default_factory=dict)
+    """The slot of each host that lives, by its process."""
+    spared: set[int] = field(default_factory=set)
+    """Children that plugins have started when they were imported."""
+    memory: int = 0
+    loaded: Loaded | None = None
+
+    def load(self, load: Load) -> None:
+        """Import the plugins and send what they bring."""
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, _ignored)  # they end with the worker, which is told to
+        first = self._first()
+        self.memory = int(first["memory"])
+        without = {name: Problem(**each) for name, each in first["without"].items()}
+        budget = Budget("")
+
+        def send(level: int, plugin: str, text: str) -> None:
+            with contextlib.suppress(OSError):
+                self.control.send({"log": [level, plugin, text]})
+
+        output = Output(send, lambda: budget)
+        output.take_over()
+        os.register_at_fork(after_in_child=self._forked)
+        watched = _Watched()
+
+        def before(name: str, file: Path) -> None:
+            nonlocal budget
+            output.end(budget)
+            budget = Budget(name)
+            watched.before(name)
+            self.control.send({"at": name, "file": str(file)})
+
+        loaded = load(before=before, without=without)
+        self.loaded = loaded
+        manifest = manifest_of(loaded, loaded.problems, watched.extends, watched.warnings)
+        gc.collect()
+        gc.freeze()
+        self.spared = set(children())
+        host_limits.end_with_parent(False)
+        self.control.send({"loaded": manifest_data(manifest)})
+
+    def _first(self) -> Message:
+        while True:
+            for message in self.control.receive():
+                return message
+
+    def _forked(self) -> None:
+        """In every process that is forked from here; our own hosts have taken what they need."""
+        self.control.close()
+
+    def serve(self) -> None:
+        """Fork hosts and clear away. Raises EOFError when the worker is gone."""
+        news, wakeup = socket.socketpair()
+        for end in (news, wakeup):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, _ignored)
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self.control.sock, select.POLLIN)
+        poll.register(news, select.POLLIN)
+        self._reap()
+        try:
+            while True:
+                ready = dict(poll.poll(SWEEP_SECONDS * 1000))
+                if news.fileno() in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        news.recv(4096)
+                    self._reap()
+                elif not ready:
+                    self._sweep()
+                if self.control.sock.fileno() in ready:
+                    for message in self.control.receive():
+                        self._fork(message)
+        finally:
+            for pid in self.hosts:
+                _kill_group(pid)
+            self._sweep()
+
+    def _fork(self, message: Message) -> None:
+        slot = int(message["fork"])
+        connection = socket.socket(fileno=self.control.descriptors.popleft())
+        assert self.loaded is not None
+        work = Work(
+            self.loaded, self.facts, self.marks, slot, self.memory, frozenset(message["silent"])
+        )
+        serve = async_host.serve if message["kind"] == "async" else sync_host.serve
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of threads that a plugin has left here: told before
+            pid = os.fork()
+        if pid == 0:
+            _be_host(serve, work, connection)
+        connection.close()
+        self.hosts[pid] = slot
+        forked: Message = {"forked": slot, "pid": pid}
+        if not hasattr(os, "pidfd_open"):
+            self.control.send(forked)
+            return
+        descriptor = os.pidfd_open(pid)
+        self.control.send(forked, descriptor)
+        os.close(descriptor)
+
+    def _reap(self) -> None:
+        """Tell of each host that has ended, and end with it all that it has started."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                break
+            if found.si_pid in self.hosts:
+                _kill_group(found.si_pid)  # its number is its group's as long as nobody waits
+            _, status = os.waitpid(found.si_pid, 0)
+            slot = self.hosts.pop(found.si_pid, None)
+            if slot is not None:
+                self.control.send({"ended": slot, "status": status})
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """End the processes that have become ours because those that started them are gone."""
+        if self.hosts or self.spared:
+            for pid in children():
+                if pid not in self.hosts and pid not in self.spared:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+
+class _Watched:
+    """What the import of each plugin changes in the engine and in this process."""
+
+    def __init__(self) -> None:
+        self.extends: list[str] = []
+        self.warnings: list[str] = []
+        self._name = ""
+        self._before: object = None
+        self._threads = 0
+
+    def before(self, name: str) -> None:
+        """The plugin before is there; `name` is next."""
+        now = (kinds(), dict(VERBS))
+        threads = threading.active_count()
+        if self._name and now != self._before:
+            self.extends.append(self._name)
+        if self._name and threads > self._threads:
+            self.warnings.append(
+                f"plugin {self._name} starts a thread when it is imported, which no handler has: "
+                "start it in `startup`"
+            )
+        self._name, self._before, self._threads = name, now, threads
+
+
+def children() -> list[int]:
+    """The processes whose parent this one is; none where the system does not tell."""
+    own, found = os.getpid(), []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == own:
+                found.append(int(entry.parent.name))
+    return found
+
+
+def _be_host(serve: Callable[[Work, socket.socket], None], work: Work, sock: socket.socket) -> None:
+    """The life of a forked process, which ends here."""
+    code = 70
+    try:
+        host_limits.end_with_parent()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        host_limits.limit_host(work.memory)
+        serve(work, sock)
+        code = 0
+    except OSError:
+        code = 71  # the connection is closed
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _ignored(*_: object) -> None:
+    """A signal that ends nothing. Programs that are started from here have the usual ones."""

@@ -1,0 +1,243 @@
+"""Worker's end of a forkserver: starts it, watches what it imports, asks it for hosts."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from ringback.errors import PluginError, Problem
+from ringback.worker.hosts.control import Control, Message
+from ringback.worker.hosts.manifest import Manifest, manifest_from
+from ringback.worker.hosts.marks import SLOTS, Marks
+
+log = logging.getLogger(__name__)
+
+IMPORT_SECONDS = 5.0
+"""How long a plugin may take until it is imported."""
+START_SECONDS = 30.0
+"""How long the engine itself may take, before the first plugin and behind the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How a forkserver is started: a command that takes `--control FD --marks FD`, and the
+    environment that it sees. `memory` is what a host may take beyond its start, in bytes."""
+
+    words: Sequence[str]
+    environ: Mapping[str, str]
+    memory: int
+    import_seconds: float = IMPORT_SECONDS
+
+
+@dataclass(eq=False)
+class Forked:
+    """A process that was forked: its number, and a descriptor of it (-1 where there are none)."""
+
+    pid: int
+    descriptor: int
+
+    def kill(self) -> None:
+        """End it now. What it has started ends when the forkserver sees this."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.descriptor >= 0:
+                signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
+            else:
+                os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+class ServerLink:
+    """One forkserver, from its start to its end.
+
+    `on_forked` and `on_ended` get the slot of a host; `on_gone` is called once when the process is
+    no more, with every host that it had.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self.on_forked: Callable[[int, Forked], None] = lambda _slot, forked: forked.close()
+        self.on_ended: Callable[[int, int], None] = lambda _slot, _status: None
+        self.on_gone: Callable[[], None] = lambda: None
+        self.command = command
+        self.at = ""
+        """The plugin that is being imported, and its file."""
+        self.file = ""
+        self._loop = asyncio.get_running_loop()
+        self._loaded: asyncio.Future[Manifest] = self._loop.create_future()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._slots = list(range(SLOTS - 1, -1, -1))
+        self.marks, marks = Marks.create()
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                [*command.words, "--control", str(theirs.fileno()), "--marks", str(marks)],
+                env=dict(command.environ), pass_fds=(theirs.fileno(), marks),
+                stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            theirs.close()
+            os.close(marks)
+        ours.setblocking(False)
+        self._control = Control(ours)
+        self._loop.add_reader(ours, self._readable)
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    async def manifest(self, without: Mapping[str, Problem]) -> Manifest:
+        """What the plugins bring, but for those that are left out with a problem.
+
+        Raises PluginError when a plugin took too long or ended the process; it then names the
+        plugin, which is empty when it was none.
+        """
+        self._send({
+            "without": {name: asdict(each) for name, each in without.items()},
+            "memory": self.command.memory,
+        })  # fmt: skip
+        self._wait(START_SECONDS)
+        try:
+            return await self._loaded
+        finally:
+            if self._deadline is not None:
+                self._deadline.cancel()
+
+    def fork(self, kind: str, silent: Sequence[str], theirs: socket.socket) -> int:
+        """Ask for a host, whose connection is `theirs`. Its slot, or -1 when there is none now."""
+        if not self._slots:
+            return -1
+        slot = self._slots.pop()
+        self._send({"fork": slot, "kind": kind, "silent": list(silent)}, theirs.fileno())
+        return slot
+
+    def kill(self) -> None:
+        """End it now, and so every host."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    def close(self) -> "asyncio.Task[None]":
+        """Let it end: it does when it sees that nobody is there any more. The wait for its end."""
+        if self._ending is None:
+            self._loop.remove_reader(self._control.sock)
+            self._control.close()
+            self.marks.close()
+            if self._deadline is not None:
+                self._deadline.cancel()
+            self._ending = self._loop.create_task(_reaped(self._process))
+        return self._ending
+
+    def _send(self, message: Message, *descriptors: int) -> None:
+        try:
+            self._control.send(message, *descriptors)
+        except OSError as error:  # it is gone, which is read next, or it does not read any more
+            log.error("the process of the plugins does not listen: %s", error)
+            self.kill()
+
+    def _readable(self) -> None:
+        try:
+            for message in self._control.receive():
+                self._take(message)
+        except BlockingIOError:
+            return
+        except (EOFError, OSError):
+            self._gone()
+
+    def _take(self, message: Message) -> None:
+        if "forked" in message:
+            taken = self._control.descriptors
+            self.on_forked(
+                message["forked"], Forked(message["pid"], taken.popleft() if taken else -1)
+            )
+        elif "ended" in message:
+            self._slots.append(message["ended"])
+            self.on_ended(message["ended"], message["status"])
+        elif "log" in message:
+            to_log(*message["log"])
+        elif "at" in message:
+            self.at, self.file = message["at"], message["file"]
+            self._wait(self.command.import_seconds if self.at else START_SECONDS)
+        elif "loaded" in message and not self._loaded.done():
+            self._loaded.set_result(manifest_from(message["loaded"]))
+
+    def _wait(self, seconds: float) -> None:
+        """Expect the next news within so many seconds."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._loop.call_later(seconds, self._late, seconds)
+
+    def _late(self, seconds: float) -> None:
+        self._readable()  # it may be this process that was late
+        if self._deadline is not None and self._deadline.when() > self._loop.time():
+            return
+        if not self._loaded.done():
+            what = "took longer than {:g} s to be imported" if self.at else "{:g} s were not enough"
+            self._loaded.set_exception(PluginError(self.at, what.format(seconds)))
+        self.kill()
+
+    def _gone(self) -> None:
+        self._loop.remove_reader(self._control.sock)
+        self.kill()
+        if not self._loaded.done():
+            code = self._process.wait()
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            self._loaded.set_exception(
+                PluginError(self.at, f"ended the process that imported it, with {how}")
+            )
+        self.on_gone()
+
+
+def to_log(level: int, plugin: str, text: str) -> None:
+    """Write a line of plugin code to our log, under the plugin's name."""
+    name = f"ringback.plugin.{plugin}" if plugin else "ringback.plugin"
+    logging.getLogger(name).log(level, "%s", text)
+
+
+async def _reaped(process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the end of a process that has been told to end; one that does not is killed."""
+    for number in range(sys.maxsize):
+        if process.poll() is not None:
+            return
+        if number == _PATIENCE:
+            process.kill()
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+_LOOK_SECONDS = 0.02
+_PATIENCE = 100
+
+
+async def start_server(command: Command) -> tuple[ServerLink, Manifest]:
+    """A forkserver with all plugins that can be imported in time, and what they bring.
+
+    Each plugin that hangs or ends the process costs one start, and becomes a problem of the
+    manifest. Raises PluginError, of no plugin, when the process cannot be started at all.
+    """
+    without: dict[str, Problem] = {}
+    while True:
+        link = ServerLink(command)
+        try:
+            return link, await link.manifest(without)
+        except PluginError as error:
+            name = error.plugin
+            await link.close()
+            if not name or name in without:
+                raise
+            reason = str(error).removeprefix(f"plugin {name}: ")
+            log.error("plugin %s is left out: it %s", name, reason)
+            without[name] = Problem(link.file, 0, 0, "plugin", f"it {reason}")
+        except BaseException:
+            link.kill()
+            await link.close()
+            raise

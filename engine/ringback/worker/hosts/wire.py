@@ -1,0 +1,176 @@
+"""Wire between the worker and a host: requests go as pickle, answers come back as JSON.
+
+Pickle never comes back: classes of plugins must not reach the worker. An answer is plain data, and
+what is no plain data becomes an error that says so. A frame is a header (length of what follows,
+kind, number of the call) and its payload.
+"""
+
+import json
+import pickle
+import struct
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from ringback.action_kinds import from_params
+from ringback.actions import Action, to_params
+from ringback.errors import PluginError, UsageError
+from ringback.plugins.requests import (
+    Answer,
+    FunctionCalls,
+    HandlerCall,
+    HookCall,
+    Request,
+)
+from ringback.rules.engine.interpreter import Progress, Wait
+from ringback.runtime import from_iso
+
+HEADER = struct.Struct("=IBQ")
+MOST_BYTES = 16 << 20
+"""The longest answer that is sent; a longer one is an error of the plugin."""
+
+CALL, RETIRE, CANCEL = 1, 2, 3
+"""What the worker sends: a call, to end in order, that nobody waits for a call any more."""
+
+ANSWER, ERROR, MEMORY, LATE, STUCK = 1, 2, 3, 4, 5
+"""What becomes of a call: its answer; what the code raised; it needed more memory than a host may
+have; an async one was late and was cancelled; one was late and goes on all the same."""
+READY, AT, FAULT, LOG, LEAVING = 6, 7, 8, 9, 10
+"""What a host tells of itself: it takes calls; the plugin whose `startup` or `shutdown` it calls;
+what that raised; a line for the log; why it takes no more calls after this answer."""
+
+
+def frame(kind: int, number: int, payload: bytes = b"") -> bytes:
+    """One frame, ready to be sent."""
+    return HEADER.pack(len(payload), kind, number) + payload
+
+
+class Frames:
+    """The frames in a stream of bytes, which may come in any pieces."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Kind, number and payload of each frame that is whole now."""
+        if not self._rest:
+            size, kind, number = (
+                HEADER.unpack_from(data) if len(data) >= HEADER.size else (-1, 0, 0)
+            )
+            if size + HEADER.size == len(data):  # the usual case: one frame in one piece
+                yield kind, number, data[HEADER.size :]
+                return
+        self._rest += data
+        while len(self._rest) >= HEADER.size:
+            size, kind, number = HEADER.unpack_from(self._rest)
+            end = HEADER.size + size
+            if len(self._rest) < end:
+                return
+            payload = bytes(self._rest[HEADER.size : end])
+            del self._rest[:end]
+            yield kind, number, payload
+
+
+def request_bytes(request: Request, limit: float) -> bytes:
+    """A request and its limit in seconds, to be sent to a host."""
+    return pickle.dumps((request, limit), protocol=5)
+
+
+def read_request(payload: bytes) -> tuple[Request, float]:
+    """What `request_bytes` wrote. Only a host reads it: it trusts its worker."""
+    return cast("tuple[Request, float]", pickle.loads(payload))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+
+
+def answer_bytes(request: Request, answer: Any) -> bytes:
+    """An answer as JSON. Raises PluginError, which says what cannot be sent, for other data."""
+    try:
+        data = _encode(_plain(request, answer)).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start : error.end])
+        raise PluginError(request.plugin, f"returned text with {half}, half a character") from None
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        message = f"returned something that is no plain data: {error}"
+        raise PluginError(request.plugin, message) from None
+    if len(data) > MOST_BYTES:
+        raise PluginError(request.plugin, f"returned more than {MOST_BYTES >> 20} MB")
+    return data
+
+
+def read_answer(request: Request, payload: bytes) -> Answer:
+    """The answer that `answer_bytes` wrote.
+
+    Raises PluginError for an action that this process does not know, and for what is no answer.
+    """
+    try:
+        return _answer(request, _decode(payload.decode()))
+    except (UsageError, TypeError, ValueError, KeyError, LookupError, AttributeError) as error:
+        raise PluginError(request.plugin, f"returned something unusable: {error}") from None
+
+
+def json_bytes(data: Any) -> bytes:
+    """Plain data of our own as JSON; text that is no Unicode is written with its numbers."""
+    return json.dumps(data).encode("ascii")
+
+
+def _plain(request: Request, answer: Any) -> Any:
+    if isinstance(request, HandlerCall):
+        actions, wait = [_written(action) for action in answer.actions], answer.wait
+        if wait is None and not answer.state and not answer.end:
+            return actions
+        due = wait.due_at.isoformat() if wait is not None and wait.due_at else None
+        pause = None if wait is None else [due, wait.event_types, wait.key]
+        return {"actions": actions, "wait": pause, "state": answer.state, "end": answer.end}
+    if isinstance(request, FunctionCalls):
+        return [[good, _value(value)] for good, value in answer]
+    if isinstance(request, HookCall):
+        return [
+            each if isinstance(each, str) else [_written(action) for action in each]
+            for each in answer
+        ]
+    return [_written(action) for action in answer]
+
+
+def _answer(request: Request, data: Any) -> Answer:
+    if isinstance(request, HandlerCall):
+        if isinstance(data, list):
+            return Progress(tuple(map(_action, data)), None)
+        wait = None
+        if data["wait"] is not None:
+            due, types, key = data["wait"]
+            wait = Wait(from_iso(due) if due else None, tuple(types), key)
+        return Progress(tuple(map(_action, data["actions"])), wait, data["state"], data["end"])
+    if isinstance(request, FunctionCalls):
+        return tuple((bool(good), _read_value(value)) for good, value in data)
+    if isinstance(request, HookCall):
+        return tuple(each if isinstance(each, str) else tuple(map(_action, each)) for each in data)
+    return tuple(map(_action, data))
+
+
+def _written(action: Action) -> list[Any]:
+    return [action.kind, action.policy, to_params(action)]
+
+
+def _action(data: Any) -> Action:
+    kind, policy, params = data
+    return from_params(kind, params, policy)
+
+
+def _value(value: Any) -> Any:
+    """The value of a function: moments and spans of time under a name, the rest as it is."""
+    if isinstance(value, datetime):
+        return {"moment": value.isoformat()}
+    if isinstance(value, timedelta):
+        return {"days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
+    if isinstance(value, Mapping):
+        raise TypeError("a mapping")
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
+def _read_value(data: Any) -> Any:
+    if isinstance(data, dict):
+        return datetime.fromisoformat(data["moment"]) if "moment" in data else timedelta(**data)
+    return data

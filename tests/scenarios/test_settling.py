@@ -46,7 +46,7 @@ def write(story: Story, rate: float, seconds: float) -> None:
         story.receive(story.text("hello", sender))
 
     for number in range(int(rate * seconds)):
-        story.twilio.after(rng.uniform(0.0, seconds), partial(arrive, f"+1555{number:07d}"))
+        story.twilio.after(rng.uniform(0.0, seconds), partial(arrive, f"+1556{number:07d}"))
 
 
 def doubts(story: Story) -> dict[str, tuple[float, float]]:
@@ -97,3 +97,34 @@ def test_looks_come_in_time_at_any_load(
     assert max(waits) <= 15.0
     assert max(ended - began for began, ended in spans.values()) <= 2 * spent
     assert judge(story, drained=False).doubled == 0
+
+
+def creates_fail(story: Story, span: tuple[float, float]) -> None:
+    """Between two moments every create is answered with 500 and not carried out; lists are read."""
+    faulty = replace(story.faults, create={"500_before": 1.0})
+    good = story.faults
+    story.twilio.after(span[0], lambda: setattr(story.twilio, "faults", faulty))
+    story.twilio.after(span[1], lambda: setattr(story.twilio, "faults", good))
+
+
+@pytest.mark.parametrize("texts", [0.5, pytest.param(0.02, marks=pytest.mark.slow)])
+def test_after_an_outage_of_creates_everything_is_sent(begin: Begin, texts: float) -> None:
+    """Creates alone fail for half an hour, with so many texts a second that the breaker opens, or
+    does not. Looks prove each time that nothing was made: all is sent in the end, nothing twice,
+    nothing parked; and behind the breaker the looks come in time as well."""
+    story = begin(replace(calm(), callback_lost=1.0), rules=RULES, gateway_rate=8.0)
+    looks = looks_at(story)
+    creates_fail(story, (30.0, 1830.0))
+    write(story, texts, 120.0 if texts > 0.1 else 1800.0)
+    story.run(1800.0)
+    people = dict(story.ask("select uid, json_extract(params, '$.to') from actions"))
+    tried = len(story.twilio.recipients)
+    began = [(people[uid], at) for uid, (at, _) in doubts(story).items() if at < 1700.0]
+    assert max(looks[to][0] - at - SETTLE for to, at in began) <= 15.0
+    story.run(3600.0)
+    states = [state for (state,) in story.ask("select state from actions")]
+    assert set(states) <= {"accepted", "settled"}
+    assert len(story.twilio.records) == len(states) == len(people)
+    assert judge(story, drained=False).problems == []
+    if texts > 0.1:
+        assert tried < len(people) * 1.5, "the breaker lets one go at a time"

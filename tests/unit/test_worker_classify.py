@@ -51,9 +51,12 @@ def test_nothing_written_is_tried_again() -> None:
     assert verdict.due_at is not None
 
 
-def test_nothing_written_is_given_up_after_the_last_try() -> None:
-    """Eight tries, then the action has failed, with the reason."""
-    verdict = judged(errors.Unreachable("refused", wrote=False), tries=classify.MAX_TRIES)
+def test_nothing_written_is_given_up_only_where_nobody_waits_for_it() -> None:
+    """A text is tried until its time has passed: that it was not sent is certain. A web request has
+    failed after eight tries, with the reason."""
+    error = errors.Unreachable("refused", wrote=False)
+    assert judged(error, tries=99).state == "planned"
+    verdict = judged(error, kind="http", policy="natural", tries=classify.MAX_TRIES)
     assert verdict.state == "failed"
     assert "given up after 8 tries" in verdict.reason
 

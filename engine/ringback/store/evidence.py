@@ -72,10 +72,10 @@ class Evidence:
         """Look again later. `looked` says whether the list was really read."""
         await self._database.write(_postpone, action_uid, due_at, reason, looked)
 
-    async def send_again(self, action_uid: str, reason: str) -> bool:
-        """The record is absent within the bound: the action may be sent once more. False when
-        somebody else decided meanwhile."""
-        return await self._database.write(_send_again, action_uid, reason)
+    async def send_again(self, action_uid: str, reason: str, due_at: str) -> bool:
+        """The record is absent within the bound: the action may be sent once more, from `due_at`
+        on. False when somebody else decided meanwhile."""
+        return await self._database.write(_send_again, action_uid, reason, due_at)
 
     async def park(self, action_uid: str, reason: str) -> bool:
         """Nothing proves what happened and nothing more may be tried: a person decides. False when
@@ -140,12 +140,12 @@ def _postpone(
     )
 
 
-def _send_again(connection: Connection, action_uid: str, reason: str) -> bool:
+def _send_again(connection: Connection, action_uid: str, reason: str, due_at: str) -> bool:
     return bool(
         connection.execute(
-            "update actions set state = 'planned', reason = ?, due_at = null, polls = 0, "
+            "update actions set state = 'planned', reason = ?, due_at = ?, polls = 0, "
             "resends = resends + 1 where uid = ? and state = 'unknown'",
-            (reason, action_uid),
+            (reason, due_at, action_uid),
         ).rowcount
     )
 

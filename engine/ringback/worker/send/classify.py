@@ -63,8 +63,8 @@ def bad(
         request_id=error.request_id, detail=str(error),
     )  # fmt: skip
 
-    def again(result: str, seconds: float, *, spent: bool = True) -> Verdict:
-        if spent and tries >= MAX_TRIES:
+    def again(result: str, seconds: float, *, spent: bool = True, most: int = MAX_TRIES) -> Verdict:
+        if spent and tries >= most > 0:
             return replace(
                 known, result=result, state="failed",
                 reason=f"given up after {tries} tries: {error}",
@@ -85,7 +85,9 @@ def bad(
     if isinstance(error, BadRequest | NotFound):
         return replace(known, result="rejected", state="failed", reason=_refusal(error))
     if not error.wrote:
-        return again("not_sent", backoff(tries + 1, rng))
+        # It was certainly not done: what somebody waits for is tried until its time has passed.
+        most = 0 if kind_named(kind).effect else MAX_TRIES
+        return again("not_sent", backoff(tries + 1, rng), most=most)
     if policy == "natural":
         return again("failed", backoff(tries + 1, rng))
     if policy == "fast":

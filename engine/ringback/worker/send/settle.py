@@ -23,6 +23,7 @@ from ringback.action_kinds import (
 from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import GatewayError, RingbackError
+from ringback.gateway.limits import BACKOFF_CAP
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 POLLS = 3
 NEXT_LOOK = (20.0, 40.0)
 RESENDS = 3
+"""So often something is repeated that leaves no record to prove that it was not done."""
+RESEND_PAUSE = 30.0
 PAGE_SIZE = 1000
 SIDE_BY_SIDE = 8
 AGAIN = 1.0
@@ -111,7 +114,7 @@ class Settler:
         polls, resends, departure = await self._journal.evidence.progress(action.uid)
         if not action.effect:
             if action.policy == "natural" and resends < RESENDS:
-                await self._again(action, "to repeat it does no harm: tried again")
+                await self._again(action, "to repeat it does no harm: tried again", resends)
             else:
                 await self._park(action, "it leaves no record that could prove it")
             return
@@ -245,13 +248,21 @@ class Settler:
             await self._park(action, "no record of it was found; at_most_once never sends again")
         elif late:
             await self._park(action, "no record of it was found, and its time has passed")
-        elif resends >= RESENDS:
-            await self._park(action, f"no record of it was found after {resends} more sends")
         else:
-            await self._again(action, f"no record of it was found in {POLLS} looks: sent again")
+            reason = f"no record of it was found in {POLLS} looks: sent again"
+            await self._again(action, reason, resends)
 
-    async def _again(self, action: StoredAction, reason: str) -> None:
-        if await self._journal.evidence.send_again(action.uid, reason):
+    async def _again(self, action: StoredAction, reason: str, resends: int) -> None:
+        """Plan it once more: the first time at once, then after growing pauses. An outage may last
+        for longer than a few tries."""
+        seconds = 0.0
+        if resends:
+            scale = self._runtime.rng.uniform(0.5, 1.0) * self._settings.settle_seconds / 60.0
+            seconds = scale * min(RESEND_PAUSE * 2.0 ** min(resends - 1, 30), BACKOFF_CAP)
+            reason += f" in {seconds:.0f} s"
+        due = iso(self._runtime.now() + timedelta(seconds=seconds))
+        if await self._journal.evidence.send_again(action.uid, reason, due):
+            self._signals.due(due)
             await self._on_planned()
 
     async def _park(self, action: StoredAction, reason: str) -> None:

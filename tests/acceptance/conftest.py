@@ -114,9 +114,9 @@ class Node:
     # One client for all: each `httpx.get` would read the certificates of the system anew.
     http: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False, timeout=PATIENCE))
 
-    def start(self, *arguments: str) -> "Node":
-        """Start it and wait until it accepts requests."""
-        self.run([*RINGBACK, "serve", str(self.project), *arguments])
+    def start(self, *arguments: str, under: Sequence[str] = ()) -> "Node":
+        """Start it, `under` a tool perhaps, and wait until it accepts requests."""
+        self.run([*under, *RINGBACK, "serve", str(self.project), *arguments])
         line = self.lines.wait_for("ringback: serving on ")
         self.url = line.split("serving on ")[1].split(" ")[0]
         return self

@@ -1,8 +1,8 @@
 """A power cut at any moment: what was acknowledged is there, and the file is sound.
 
-A process appends to a real log while each write, truncation and sync of its files is recorded. The
-record is played up to a moment, and of what no sync had reached yet each piece is kept or lost by
-chance, also in parts, as a disk with a cache would. Then SQLite opens what is left.
+A process writes to a real log or journal while each write, truncation and sync of its files is
+recorded. The record is played up to a moment, and of what no sync had reached yet each piece is
+kept or lost by chance, also in parts, as a disk with a cache would. Then SQLite opens what is left.
 """
 
 import os
@@ -20,7 +20,10 @@ from typing import NamedTuple
 import pytest
 
 FOLDER = Path(__file__).with_name("power")
-CUTS = 1000
+FILES = ("log.db", "journal.db")
+CUTS = pytest.mark.parametrize(
+    "cuts", [200, pytest.param(1000, marks=pytest.mark.slow)], ids="{} cuts".format
+)
 ENTRIES = 1200
 SECTOR = 512
 HEAD = struct.Struct("=IIQQ")
@@ -51,12 +54,13 @@ def recorder() -> Iterator[Path]:
         yield library
 
 
-def record(recorder: Path, folder: Path, synchronous: str) -> list[Op]:
-    """Let the process append and end; everything that it did to its files."""
+def record(recorder: Path, folder: Path, name: str, *synchronous: str) -> list[Op]:
+    """Let the process write to this database and end; everything that it did to its files."""
     data, record_to = folder / "data", folder / "record"
     data.mkdir()
     subprocess.run(
-        [sys.executable, FOLDER / "appender.py", data, synchronous, str(ENTRIES)], check=True,
+        [sys.executable, FOLDER / "recorded.py", data, name, str(ENTRIES), *synchronous],
+        check=True,
         env={
             **os.environ, "LD_PRELOAD": str(recorder), "RECORD_FOLDER": str(data),
             "RECORD_TO": str(record_to),
@@ -66,10 +70,10 @@ def record(recorder: Path, folder: Path, synchronous: str) -> list[Op]:
         pytest.skip("this SQLite does not call the C library where it can be recorded")
     raw, at, ops = record_to.read_bytes(), 0, []
     while at < len(raw):
-        kind, name, offset, size = HEAD.unpack_from(raw, at)
+        kind, named, offset, size = HEAD.unpack_from(raw, at)
         at += HEAD.size
-        path = raw[at : at + name].decode()
-        at += name
+        path = raw[at : at + named].decode()
+        at += named
         length = size if chr(kind) in "wa" else 0
         ops.append(Op(chr(kind), Path(path).name, offset, raw[at : at + length]))
         at += length
@@ -126,21 +130,26 @@ def apply(content: bytearray, op: Op) -> None:
     content[op.offset : op.offset + len(op.data)] = op.data
 
 
-def after_cut(folder: Path) -> set[int]:
-    """What SQLite finds when it opens the log again; the file must be sound."""
-    if not (folder / "log.db").exists():
+def after_cut(folder: Path, name: str) -> set[int]:
+    """What SQLite finds when it opens the file again, which must be sound."""
+    if not (folder / name).exists():
         return set()
-    connection = sqlite3.connect(folder / "log.db", isolation_level=None)
+    table, entries = {
+        "log.db": ("log", "select body from log"),
+        "journal.db": ("meta", "select key from meta where key glob '[0-9]*'"),
+    }[name]
+    connection = sqlite3.connect(folder / name, isolation_level=None)
     try:
         assert connection.execute("pragma integrity_check").fetchone()[0] == "ok"
-        if not connection.execute("select 1 from sqlite_master where name = 'log'").fetchone():
+        tables = connection.execute("select name from sqlite_master where type = 'table'")
+        if (table,) not in tables.fetchall():
             return set()
-        return {int(row[0][:6]) for row in connection.execute("select body from log")}
+        return {int(row[0][:6]) for row in connection.execute(entries)}
     finally:
         connection.close()
 
 
-def lost_in(ops: list[Op], cuts: int) -> tuple[int, int]:
+def lost_in(ops: list[Op], name: str, cuts: int) -> tuple[int, int]:
     """How many cuts lost acknowledged rows, and how many rows the worst of them lost."""
     rng = random.Random(2026)
     moments = sorted(rng.randrange(1, len(ops) + 1) for _ in range(cuts))
@@ -152,24 +161,29 @@ def lost_in(ops: list[Op], cuts: int) -> tuple[int, int]:
         at = moment
         with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
             disk.cut(rng, Path(folder))
-            missing = disk.acknowledged - after_cut(Path(folder))
+            missing = disk.acknowledged - after_cut(Path(folder), name)
         bad += bool(missing)
         worst = max(worst, len(missing))
     assert len(disk.acknowledged) > ENTRIES * 0.9
     return bad, worst
 
 
-def test_no_acknowledged_row_is_lost_in_a_thousand_power_cuts(
-    recorder: Path, tmp_path: Path
+@CUTS
+@pytest.mark.parametrize("name", FILES)
+def test_no_acknowledged_row_is_lost_in_a_power_cut(
+    recorder: Path, tmp_path: Path, name: str, cuts: int
 ) -> None:
-    """With the settings of the real log: every row that was acknowledged is there."""
-    ops = record(recorder, tmp_path, "full")
-    assert sum(op.kind == "s" and op.name == "log.db" for op in ops) > 2, "no checkpoint happened"
-    assert lost_in(ops, CUTS) == (0, 0)
+    """Opened as a node opens it: every row that was acknowledged is there."""
+    ops = record(recorder, tmp_path, name)
+    assert sum(op.kind == "s" and op.name == name for op in ops) > 2, "no checkpoint happened"
+    assert lost_in(ops, name, cuts) == (0, 0)
 
 
-def test_without_a_sync_for_each_commit_rows_are_lost(recorder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_without_a_sync_for_each_commit_rows_are_lost(
+    recorder: Path, tmp_path: Path, name: str
+) -> None:
     """The same cuts with `synchronous = normal` lose rows: the test above can fail."""
-    bad, worst = lost_in(record(recorder, tmp_path, "normal"), CUTS // 10)
-    assert bad > 20, f"{bad} of {CUTS // 10} cuts lost rows"
+    bad, worst = lost_in(record(recorder, tmp_path, name, "normal"), name, 50)
+    assert bad > 10, f"{bad} of 50 cuts lost rows"
     assert worst > 10

@@ -2,8 +2,8 @@
 
 Failures are counted for each class of error. A recipient who is out of reach is the daily weather:
 only a high share of failures is worth a notice. An account or a sender that is set up wrongly fails
-every text from now on: the first failure is worth one. Notices carry a key, so that a storm about
-one matter is one notice.
+every text from now on: the first failure is worth one, and so is an incident that says that nothing
+leaves any more. Notices carry a key, so that a storm about one matter is one notice.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,6 +56,12 @@ def failures(event: Event, config: Config, store: Facts) -> Notify | None:
         return None
     text = f"{failed} of {ended} messages failed as {error_class} in {config.window // 60} min"
     return _notice(config, f"{text}; the last had error {event.error_code}", error_class)
+
+
+@rule(["incident.opened", "incident.resolved"], if_="event.status == 'sending'")
+def sending(event: Event, config: Config) -> Notify:
+    """Tell that sending has stopped, and that it goes on. No notice goes through the gateway."""
+    return _notice(config, event.body, f"{event.type}/{event.sid}")
 
 
 @hookimpl

@@ -171,6 +171,11 @@ class Settings:
         "RINGBACK_SEGMENT_PRICE", kind="amount",
         about="What a segment of a text costs, about, in the currency of the account.",
     ))  # fmt: skip
+    late_seconds: int = field(default=300, metadata=_facts(
+        "RINGBACK_LATE_SECONDS", kind="count",
+        about="How long a message or call may wait for its turn, in seconds, before that is an "
+        "incident; 0 means for ever.",
+    ))  # fmt: skip
     settle_seconds: float = field(default=60.0, metadata=_facts(
         "RINGBACK_SETTLE_SECONDS", kind="seconds",
         about="How long to wait before evidence about a lost answer is looked for.",

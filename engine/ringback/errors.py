@@ -132,6 +132,11 @@ class Unauthorized(GatewayError):
     """The credentials were refused (401). `origin` says by whom, the message what to do."""
 
 
+class Forbidden(Unauthorized):
+    """The account may send nothing (403, or Twilio's code for one that is suspended): whatever is
+    asked for, until a person has settled that."""
+
+
 class NotFound(GatewayError):
     """No such resource (404)."""
 

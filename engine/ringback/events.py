@@ -99,8 +99,12 @@ class Event:
 
     @property
     def body(self) -> str:
-        """The text of a message, the speech of a gather; empty when there is none."""
-        return self.fields.get("Body", "") or self.fields.get("SpeechResult", "")
+        """The text of a message, the speech of a gather, what an incident or a watch tells; empty
+        when there is none."""
+        said = self.fields.get("Body", "") or self.fields.get("SpeechResult", "")
+        if not said and self.type.startswith(("incident.", "watch.")):
+            return self.fields.get("Text", "")
+        return said
 
     @property
     def digits(self) -> str:

@@ -1,10 +1,12 @@
 """The bundled plugin delivery_alerts, with what an author has: the kit."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ringback import Notify
+from ringback import Event, Notify
 from ringback.testing import Bench, Reaction, message_status, settled, sms
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "delivery_alerts.py"
@@ -78,6 +80,17 @@ def test_an_error_of_our_own_making_is_told_at_once(bench: Bench, code: int) -> 
     (notice,) = notices(fail(bench, 1, code=code))
     assert str(code) in notice.text
     assert notice.key.endswith(f"/{code}")
+
+
+@pytest.mark.parametrize("word", ["opened", "resolved"])
+def test_that_sending_has_stopped_and_goes_on_is_told(bench: Bench, word: str) -> None:
+    """By a notice, which is no text: that would wait for the gateway like the others."""
+    now = datetime.now(UTC)
+    told = {"Text": "sending has stopped: why"}
+    event = Event("evt_1", f"incident.{word}", now, now, subject_sid="inc_1", fields=told)
+    (notice,) = notices(bench.react(replace(event, status="sending")))
+    assert (notice.text, notice.via) == ("sending has stopped: why", "log")
+    assert notices(bench.react(replace(event, uid="evt_2", status="repair"))) == []
 
 
 def test_events_without_an_error_are_no_news(bench: Bench) -> None:

@@ -18,7 +18,9 @@ from urllib.parse import urlencode
 from ringback.errors import (
     BadRequest,
     ConnectionExpired,
+    Forbidden,
     GatewayError,
+    NoConnection,
     NotFound,
     RateLimited,
     ServerError,
@@ -332,6 +334,10 @@ def _error(fault: str, rng: Random) -> GatewayError:
             return BadRequest("not a valid number", http_status=400, code=21211, origin="twilio")
         case "stopped":
             return BadRequest("they said STOP", http_status=400, code=21610, origin="twilio")
+        case "suspended":
+            return Forbidden("not active", http_status=403, code=20005, origin="twilio")
+        case "unconnected":
+            return NoConnection("no connection", http_status=400, origin="maton")
         case "expired":
             return ConnectionExpired("the gateway failed", http_status=500, origin="maton")
     return Unauthorized("the credentials were refused", http_status=401)

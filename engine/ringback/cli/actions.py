@@ -2,7 +2,7 @@
 
 import click
 
-from ringback.cli.control import say_if_paused, tell_worker
+from ringback.cli.control import say_if_stopped, tell_worker
 from ringback.cli.events import questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time
 from ringback.errors import UsageError
@@ -31,7 +31,7 @@ def list_(state: str | None, rule: str, kind: str, limit: int, as_json: bool) ->
         rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
-    say_if_paused([row["state"] for row in rows])
+    say_if_stopped([row["state"] for row in rows])
     print_rows(rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind))
 
 

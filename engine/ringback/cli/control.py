@@ -58,16 +58,20 @@ async def held_back(data: Path) -> str:
     return "paused by a person; see `ringback resume`" if status.get("paused") else ""
 
 
-def say_if_paused(states: Sequence[str]) -> None:
-    """Tell on stderr why actions in these states do not leave, when somebody said `pause`."""
+def say_if_stopped(states: Sequence[str]) -> None:
+    """Tell on stderr why actions in these states do not leave: somebody said `pause`, or sending
+    has stopped."""
     from ringback.store.queries import Questions
 
-    if not {"planned", "deferred"}.intersection(states):
+    if not {"planned", "deferred", "unknown"}.intersection(states):
         return
     with Questions(here().data()) as asked:
         paused = asked.meta(PAUSED)
+        stopped = asked.open_incidents("sending")
     if paused:
         click.echo("paused by a person: nothing is sent until `ringback resume`", err=True)
+    for incident in stopped:
+        click.echo(incident["text"], err=True)
 
 
 @click.command()
@@ -100,7 +104,7 @@ def resume(may_duplicate: bool) -> int:
 
     After a restore the worker holds them by itself until it has read in Twilio's lists what was
     sent since; then this says what it waits for, and ends with 1. So it does when somebody says
-    `pause` meanwhile.
+    `pause` meanwhile, and when the gateway takes nothing: that is asked again at once.
     """
     from ringback.ipc import WorkerAway
 
@@ -113,6 +117,10 @@ def resume(may_duplicate: bool) -> int:
         return 0
     if answer["state"] == "paused":
         click.echo("paused: somebody has said `ringback pause` since")
+        return 1
+    if answer["state"] == "stopped":
+        click.echo(answer["why"])
+        click.echo("the gateway is asked again now, and later by itself", err=True)
         return 1
     if answer["state"] == "held":
         click.echo(f"held: {answer['why']}")

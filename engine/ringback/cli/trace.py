@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ringback.action_kinds import known_kind
-from ringback.cli.control import say_if_paused
+from ringback.cli.control import say_if_stopped
 from ringback.cli.events import public, questions, said
 from ringback.cli.output import cell, json_option, print_json, short_time, style
 from ringback.cli.project_context import here
@@ -51,7 +51,7 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
             click.echo()
         for line in render(tree, conditions):
             click.echo(line)
-    say_if_paused(
+    say_if_stopped(
         [each["state"] for tree in traces for run in tree["runs"] for each in run["actions"]]
     )
 

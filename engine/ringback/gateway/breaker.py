@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from ringback.errors import (
     ConnectionExpired,
+    Forbidden,
     GatewayError,
+    NoConnection,
     RateLimited,
     ServerError,
     Unauthorized,
@@ -43,7 +45,8 @@ class Breaker:
     """Stops asking somebody who does not answer.
 
     Opens at half or more failures among twenty or more outcomes within a minute, after five
-    connections in a row that did not come about, and at once when the credentials are refused.
+    connections in a row that did not come about, and at once when the credentials, the account or
+    the connection are refused.
     While open nothing goes but one GET probe per pause, which doubles from 30 to 300 s; three good
     answers in a row close it. Refusals of one request (4xx) say nothing about the other side's
     health.
@@ -102,8 +105,8 @@ class Breaker:
                 return False
             self._trial_until = float("-inf")
             return self._answered(error)
-        if isinstance(error, Unauthorized):
-            return self._open("the credentials were refused")
+        if isinstance(error, Unauthorized | NoConnection):
+            return self._open(_REFUSED[type(error)])
         failed = is_outage(error)
         connectless = isinstance(error, Unreachable) and not error.wrote
         self._in_a_row = self._in_a_row + 1 if connectless else 0
@@ -137,7 +140,7 @@ class Breaker:
 
     def _answered(self, error: GatewayError | None) -> bool:
         """Count the answer to a probe, or to the one create. True when this one closed it."""
-        if is_outage(error) or isinstance(error, Unauthorized | RateLimited):
+        if is_outage(error) or isinstance(error, Unauthorized | NoConnection | RateLimited):
             self._good = 0
             self._pause = min(self._pause * 2, self._rules.longest_pause)
             self.open_until = self._clock() + self._pause
@@ -163,6 +166,11 @@ class Breaker:
         self._good = 0
         self._pause = self._rules.first_pause
 
+    def probe_now(self) -> None:
+        """A person says that it may be mended: let the next probe go without waiting."""
+        if self.open_until is not None:
+            self.open_until = min(self.open_until, self._clock())
+
     def _open(self, reason: str) -> bool:
         self.reason = reason
         self.open_until = self._clock() + self._pause
@@ -172,6 +180,13 @@ class Breaker:
         self._outcomes.clear()
         self._failures = 0
         return True
+
+
+_REFUSED: dict[type[GatewayError], str] = {
+    Unauthorized: "the credentials were refused",
+    Forbidden: "the account may not send",
+    NoConnection: "Maton has no connection for this key",
+}
 
 
 def is_outage(error: GatewayError | None) -> bool:

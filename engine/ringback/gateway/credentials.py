@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 from ringback.errors import (
     ConfigError,
     ConnectionExpired,
+    Forbidden,
     GatewayError,
     NoConnection,
     NotFound,
@@ -267,6 +268,7 @@ _REMEDIES: dict[type[GatewayError], str] = {
         "the credentials were refused: check TWILIO_ACCOUNT_SID together with "
         "TWILIO_AUTH_TOKEN, or with TWILIO_API_KEY and TWILIO_API_SECRET"
     ),
+    Forbidden: "the account or these credentials may not use the API: look into the account",
     NotFound: "check the SID and the account; it may be deleted already",
     RateLimited: "send fewer requests; this one was not carried out and may be repeated",
     ServerError: "what was asked for may have happened: look before asking again",

@@ -224,6 +224,11 @@ class Limits:
         due = {key[:2] for key, breaker in self._breakers.items() if breaker.probe_due()}
         return [probe(account_sid, resource) for account_sid, resource in sorted(due)]
 
+    def probe_now(self) -> None:
+        """Let every resource that is on hold be asked after without waiting."""
+        for breaker in self._breakers.values():
+            breaker.probe_now()
+
     def probed(self, request: Request, error: GatewayError | None) -> bool:
         """Report a probe's outcome. True when something may go again."""
         free = False

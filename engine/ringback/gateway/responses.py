@@ -13,6 +13,7 @@ from typing import Any
 
 from ringback.errors import (
     BadRequest,
+    Forbidden,
     GatewayError,
     NotFound,
     RateLimited,
@@ -24,6 +25,11 @@ from ringback.gateway.pool import Answer
 from ringback.twilio import error_codes
 
 RETRY_AFTER_CAP = 300.0
+
+
+NO_ACCESS = frozenset({10001, 20005, 20008, 20010, 20403, 90010})
+"""Codes that concern the account or its credentials, and no single request: it is suspended or
+closed, has no right to the API, or they are for tests."""
 
 
 class NotJson(ValueError):
@@ -99,6 +105,8 @@ def failure(
 def _kind(status: int, code: int, origin: str, access: Credentials) -> type[GatewayError]:
     if code == 20003 or status == 401:
         return Unauthorized
+    if code in NO_ACCESS or (status == 403 and origin != "twilio"):
+        return Forbidden
     if status == 429 or code == 20429:
         return RateLimited
     if origin != "twilio" and status in access.own_errors:

@@ -48,6 +48,7 @@ def read_action(kind: str, params: str, policy: str) -> Action:
     return from_params(kind, json.loads(params), policy)
 
 
+_LOOKED_AT = 5000
 COLUMNS = ", ".join(StoredAction.__slots__)
 
 
@@ -99,6 +100,19 @@ class Decision:
     send_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many actions wait to leave, or for their answer, or for news of what became of them, and
+    since when the oldest of them has been free to leave. `planned` is that of those that wait to
+    leave alone, `parked` when the last request ended for one that a person has to decide about.
+    None when there is none."""
+
+    count: int
+    oldest: str | None
+    planned: str | None
+    parked: str | None
+
+
 class Actions:
     """The actions of the journal."""
 
@@ -133,6 +147,14 @@ class Actions:
             (after,),
         )
         return str(row[0]) if row and row[0] else None
+
+    async def waiting(self, besides: Sequence[str]) -> Waiting:
+        """What waits at present, but for those of the kinds `besides`, which leave another way."""
+        return await self._database.read(_waiting, tuple(besides))
+
+    async def let_go(self, reason: str, now: str) -> None:
+        """Let what was put off for a reason that begins so be tried from now on."""
+        await self._database.write(_let_go, reason, now)
 
     async def unknown(self, now: str, limit: int, *, far: str) -> list[StoredAction]:
         """Actions whose fate is unknown and should be looked into now, first what was not looked
@@ -197,6 +219,46 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
     return [StoredAction(*row) for row in rows[:limit]]
 
 
+def _waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
+    """Of many, the count is of all kinds, and the oldest one of those that wait for the shortest or
+    have been planned first: to read them all would hold up the others."""
+    marks = ",".join("?" * len(besides))
+
+    def look(state: str) -> tuple[int, str | None]:
+        seen, count, oldest = connection.execute(
+            "select count(*), count(free), min(free) from (select case when kind not in "
+            f"({marks}) then coalesce(free_at, planned_at) end as free from actions "
+            "where state = ? order by due_at limit ?)",
+            (*besides, state, _LOOKED_AT),
+        ).fetchone()
+        if seen < _LOOKED_AT:
+            return count, oldest
+        total, first = connection.execute(
+            "select count(*), min(id) from actions where state = ?", (state,)
+        ).fetchone()
+        planned = connection.execute(
+            "select coalesce(free_at, planned_at) from actions where id = ?", (first,)
+        ).fetchone()[0]
+        return total, min(oldest or planned, planned)
+
+    looks = [look(state) for state in ("planned", "sending", "unknown")]
+    parked = connection.execute(
+        "select max(ended_at) from attempts where action_uid in "
+        "(select uid from actions where state = 'parked' order by due_at, id desc limit 100)"
+    ).fetchone()[0]
+    found = [moment for _, moment in looks if moment]
+    count = sum(count for count, _ in looks)
+    return Waiting(count, min(found, default=None), looks[0][1], parked)
+
+
+def _let_go(connection: Connection, reason: str, now: str) -> None:
+    connection.execute(
+        "update actions set due_at = ? where state = 'planned' and due_at > ? "
+        "and substr(reason, 1, ?) = ?",
+        (now, now, len(reason), reason),
+    )
+
+
 def _undecided(connection: Connection, event_uid: str) -> list[tuple[str, str]]:
     events = [event_uid, *copies(connection, event_uid)]
     rows = connection.execute(
@@ -216,12 +278,24 @@ def _look_again(connection: Connection, uid: str, due_at: str) -> None:
 def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> bool:
     state, expected = decision.state, decision.expected
     settled = now if state in ("settled", "failed", "refused", "cancelled", "captured") else None
+    # Quiet hours end then; a person has asked for what stood in none of the states that wait.
+    asked = state == "planned" and not {"planned", "sending"}.intersection(expected)
+    free_at = decision.due_at if state == "deferred" else now if asked else None
     return bool(
         connection.execute(
             "update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
-            "send_by = coalesce(?, send_by) "
+            "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at) "
             f"where uid = ? and state in ({','.join('?' * len(expected))})",
-            (state, decision.reason, decision.due_at, settled, decision.send_by, uid, *expected),
+            (
+                state,
+                decision.reason,
+                decision.due_at,
+                settled,
+                decision.send_by,
+                free_at,
+                uid,
+                *expected,
+            ),
         ).rowcount
     )
 

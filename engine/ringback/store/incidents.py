@@ -1,7 +1,10 @@
 """Incidents: what is wrong right now, each with the events of its beginning and its end."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from sqlite3 import Connection
+from typing import Any
 
 from ringback.events import Event
 from ringback.runtime import iso
@@ -18,15 +21,39 @@ class Incidents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(self, uid: str, key: str, kind: str, text: str, now: datetime) -> bool:
+    async def open(
+        self,
+        uid: str,
+        key: str,
+        kind: str,
+        text: str,
+        now: datetime,
+        *,
+        since: datetime | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> bool:
         """Open an incident and record the event of it, or count one more of an open one. True when
-        it is new. `uid` is the incident's; its event gets one of the same moment."""
-        return await self._database.write(open_incident, uid, key, kind, text, now)
+        it is new. `uid` is the incident's; its event gets one of the same moment. `since` is when
+        it began, if that is not now; `more` are further fields of the event."""
+        return await self._database.write(
+            open_incident, uid, key, kind, text, now, since=since, more=more
+        )
 
     async def resolve(self, event_uid: str, key: str, kind: str, text: str, now: datetime) -> bool:
         """Close the open incident of this key and record the event of it. False when none is open.
         `event_uid` is the event's."""
         return await self._database.write(_resolve, event_uid, key, kind, text, now)
+
+    async def opened(self, key: str) -> tuple[str, Mapping[str, Any]] | None:
+        """When the open incident of this key began, and the fields of its event; None when there is
+        none."""
+        row = await self._database.one(
+            "select i.opened_at, e.fields from incidents i left join events e "
+            "on e.subject_sid = i.uid and e.type = 'incident.opened' "
+            "where i.key = ? and i.state = 'open'",
+            (key,),
+        )
+        return (str(row[0]), json.loads(row[1] or "{}")) if row else None
 
     async def open_keys(self, kind: str) -> list[str]:
         """The keys of the open incidents of a kind."""
@@ -37,7 +64,15 @@ class Incidents:
 
 
 def open_incident(
-    connection: Connection, uid: str, key: str, kind: str, text: str, now: datetime
+    connection: Connection,
+    uid: str,
+    key: str,
+    kind: str,
+    text: str,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> bool:
     """`Incidents.open`, within a unit of work."""
     counted = connection.execute(
@@ -50,11 +85,11 @@ def open_incident(
     connection.execute(
         "insert into incidents (uid, key, kind, state, text, opened_at, last_at) "
         "values (?, ?, ?, 'open', ?, ?, ?)",
-        (uid, key, kind, text, iso(now), iso(now)),
+        (uid, key, kind, text, iso(since or now), iso(now)),
     )
     # Not the same random letters: the incident may have its own from another event.
     event_uid = "evt" + uid[3:-_RANDOM] + uid[: -_RANDOM - 1 : -1]
-    fields = {"Key": key, "Kind": kind, "Text": text}
+    fields = {"Key": key, "Kind": kind, "Text": text, **(more or {})}
     return _record(connection, "incident.opened", event_uid, uid, fields, now)
 
 

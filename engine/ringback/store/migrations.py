@@ -243,6 +243,10 @@ alter table attempts add column machine_start text not null default ''
 """When an attempt left, by the one clock that nobody can set."""
 
 
+_FREE = "alter table actions add column free_at text"
+"""Since when an action may leave, when that is not since it was planned."""
+
+
 @log_migrations(name="0001_log")
 def _log_first(db: Database) -> None:
     _run(db.conn, _LOG)
@@ -269,6 +273,11 @@ def _journal_effect(db: Database) -> None:
 @journal_migrations(name="0003_steady_clock")
 def _journal_steady(db: Database) -> None:
     _run(db.conn, _STEADY)
+
+
+@journal_migrations(name="0004_free_at")
+def _journal_free(db: Database) -> None:
+    _run(db.conn, _FREE)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -64,6 +64,12 @@ class Questions:
         with translated(self._path):
             return get_meta(self._connection, key)
 
+    def open_incidents(self, kind: str = "") -> list[Row]:
+        """The incidents that are not over, oldest first."""
+        return self._all(
+            "select * from incidents where state = 'open' and ? in (kind, '') order by id", (kind,)
+        )
+
     def opt_outs(self, since: str) -> OptOuts:
         """Who has left whom. Those of whom only a refused send told are counted since then."""
         with translated(self._path):

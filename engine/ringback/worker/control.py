@@ -87,9 +87,13 @@ class Control:
         if message.get("may_duplicate"):
             await self._engine.hold.end("a person let it out without looking for it at Twilio")
         await self._engine.sender.refill()
+        await self._engine.prober.again()
         why = await self._engine.hold.why()
         if why:
             return {"state": "held", "why": why}
+        stopped = self._engine.sending.status()["stopped"]
+        if stopped:
+            return {"state": "stopped", "why": stopped[0]["says"]}
         log.warning("sending goes on")
         return {"state": "running"}
 

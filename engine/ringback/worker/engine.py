@@ -98,6 +98,7 @@ class Engine:
         self.runner, self.resumer, self.hooks = parts.runner, parts.resumer, parts.hooks
         self.sender, self.settler = parts.sender, parts.settler
         self.incidents, self.watch, self.hold = parts.incidents, parts.watch, parts.hold
+        self.sending, self.prober = parts.sending, parts.prober
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()
@@ -126,7 +127,7 @@ class Engine:
             asyncio.ensure_future(loop())
             for loop in (
                 self._match_loop, self._due_loop, self._settle_loop, self._probe_loop,
-                self.hold.run, *beside, self._beat_loop,
+                self.hold.run, self.sending.run, *beside, self._beat_loop,
             )
         ]  # fmt: skip
         stopping = asyncio.ensure_future(stop.wait())
@@ -311,7 +312,7 @@ class Engine:
     async def _probe_loop(self) -> None:
         """Ask after what is down. Nothing else may stand before this: all of it waits for it."""
         while True:
-            await self.sender.probe()
+            await self.prober.step()
             await asyncio.sleep(IDLE_SECONDS)
 
     async def _until(self, news: asyncio.Event, *dues: str | None) -> None:
@@ -342,6 +343,7 @@ class Engine:
             "sending": self.sender.busy,
             "paused": self.sender.paused,
             "held": await self.hold.why(),
+            **self.sending.status(),
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),
         }

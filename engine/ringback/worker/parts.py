@@ -21,6 +21,7 @@ from ringback.worker.questions import Questions
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
+from ringback.worker.recovery.sending_watch import SendingWatch
 from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run.calls import Calls
 from ringback.worker.run.hooks import Hooks
@@ -28,9 +29,11 @@ from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.resume import Resumer
 from ringback.worker.run.runner import Runner
 from ringback.worker.send.gateway_reader import GatewayReader
+from ringback.worker.send.probes import Prober
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
+from ringback.worker.send.stoppages import Stoppages
 from ringback.worker.signals import Signals
 from ringback.worker.strikes import Strikes
 
@@ -73,9 +76,11 @@ class Parts:
     hooks: Hooks
     gate: Gatekeeper
     sender: Sender
+    prober: Prober
     settler: Settler
     incidents: Incidents
     watch: Watch
+    sending: SendingWatch
     hold: RestoreGuard
 
 
@@ -102,10 +107,12 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
     )  # fmt: skip
     clock = ServerClock(runtime)
-    reader = GatewayReader(gateway, limits, runtime, clock)
+    stoppages = Stoppages(runtime, limits, settings.settle_seconds / 2)
+    reader = GatewayReader(gateway, limits, clock, stoppages)
     sender = Sender(
         journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=gate,
-        clock=clock, limits=limits, boot=around.boot, notice=around.notice, signals=signals,
+        clock=clock, limits=limits, stoppages=stoppages, boot=around.boot, notice=around.notice,
+        signals=signals,
     )  # fmt: skip
     settler = Settler(
         journal=journal, settings=settings, runtime=runtime, reader=reader, signals=signals,
@@ -125,10 +132,19 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         queue=queue, runner=runner, resumer=resumer,
         calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
         hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals),
-        gate=gate, sender=sender, settler=settler, incidents=incidents,
+        gate=gate, sender=sender,
+        prober=Prober(
+            journal=journal, runtime=runtime, gateway=gateway, limits=limits, stoppages=stoppages,
+            refill=sender.refill,
+        ),
+        settler=settler, incidents=incidents,
         watch=Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
             repairer=repairer, incidents=incidents, signals=signals,
+        ),
+        sending=SendingWatch(
+            journal=journal, settings=settings, runtime=runtime, stoppages=stoppages,
+            incidents=incidents, has_gateway=gateway is not None, at_will=sender.at_will,
         ),
         hold=RestoreGuard(
             journal=journal, settings=settings, runtime=runtime, reader=reader, settler=settler,

@@ -57,6 +57,7 @@ class Reloading:
             if changed and changed <= CREDENTIALS and self._only_keys_differ(fresh):
                 assert self._gateway is not None
                 self._gateway.sign_in(Credentials.from_settings(fresh))
+                self._engine.prober.soon()
                 self._settings = fresh
                 changed = set()
         except ConfigError as error:

@@ -82,7 +82,10 @@ _EVENT: dict[str, Field] = {
     "received_at": Field("timestamp", lambda e: e.received_at, "when it was recorded here"),
     "from": Field("string", lambda e: e.sender, "the sender's address"),
     "to": Field("string", lambda e: e.recipient, "the recipient's address"),
-    "body": Field("string", lambda e: e.body, "the text of a message, the speech of a caller"),
+    "body": Field(
+        "string", lambda e: e.body,
+        "the text of a message, the speech of a caller, what an incident says",
+    ),
     "sid": Field("string", lambda e: e.subject_sid, "the SID of what this is about"),
     "call_sid": Field("string", lambda e: e.call_sid, "the SID of the call, empty without one"),
     "status": Field("string", lambda e: e.status, "the status, such as `delivered`"),

@@ -1,6 +1,8 @@
 """Incidents: one is open for each matter, however often it shows itself."""
 
 import logging
+from collections.abc import Mapping
+from datetime import datetime
 
 from ringback.runtime import Runtime
 from ringback.store.interface import Journal
@@ -15,10 +17,18 @@ class Incidents:
         self._journal = journal
         self._runtime = runtime
 
-    async def open(self, key: str, kind: str, text: str) -> None:
-        """Something is wrong. The same key while it is open only counts."""
+    async def open(
+        self,
+        key: str,
+        kind: str,
+        text: str,
+        *,
+        since: datetime | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Something is wrong, and has been `since`. The same key while it is open only counts."""
         uid, now = self._runtime.uid("inc"), self._runtime.now()
-        if await self._journal.incidents.open(uid, key, kind, text, now):
+        if await self._journal.incidents.open(uid, key, kind, text, now, since=since, more=more):
             log.error("incident %s: %s", key, text)
 
     async def resolve(self, key: str, kind: str, text: str = "") -> None:

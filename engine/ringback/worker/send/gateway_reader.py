@@ -5,9 +5,9 @@ import asyncio
 from ringback.errors import GatewayError
 from ringback.gateway.client import Gateway, Reply
 from ringback.gateway.limits import Limits
-from ringback.runtime import Runtime, iso
 from ringback.twilio.rest import Request
 from ringback.worker.send.server_clock import ServerClock
+from ringback.worker.send.stoppages import Stoppages
 
 LONGEST_WAIT = 30.0
 
@@ -19,12 +19,12 @@ class GatewayReader:
     """
 
     def __init__(
-        self, gateway: Gateway | None, limits: Limits, runtime: Runtime, clock: ServerClock
+        self, gateway: Gateway | None, limits: Limits, clock: ServerClock, stoppages: Stoppages
     ) -> None:
         self.gateway = gateway
         self.clock = clock
         self._limits = limits
-        self._runtime = runtime
+        self._stoppages = stoppages
 
     async def ask(self, request: Request, *, look: bool = False) -> Reply:
         """One read; a `look` after a doubtful send goes before others. Raises GatewayError, also
@@ -33,14 +33,16 @@ class GatewayReader:
             raise GatewayError("no gateway is configured", wrote=False)
         while not (admission := self._limits.admit(request, look=look)).granted:
             if admission.wait > LONGEST_WAIT:
-                until = iso(self._runtime.now())
-                raise GatewayError(f"waits for {admission.why} since {until}", wrote=False)
+                why = self._stoppages.held(request.resource, f"waits for {admission.why}")
+                raise GatewayError(why, wrote=False)
             await asyncio.sleep(admission.wait)
         try:
             reply = await self.gateway.perform(request)
         except GatewayError as error:
             self._limits.record(request, error)
+            self._stoppages.read(request.resource, error)
             raise
         self._limits.record(request, None)
+        self._stoppages.read(request.resource, None)
         self.clock.hear(reply.date)
         return reply

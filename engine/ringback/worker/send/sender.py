@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -27,11 +28,15 @@ from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
 from ringback.worker.send.server_clock import ServerClock
+from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
 CONCURRENCY = 64
+BESIDE = 16
+"""So many notices and requests of rules go out beside those to the gateway, however long it takes
+to answer: what tells of a dead gateway must not wait for it."""
 READY_LIMIT = 1000
 GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
@@ -64,6 +69,7 @@ class Sender:
         gate: Gate,
         clock: ServerClock,
         limits: Limits,
+        stoppages: Stoppages,
         boot: str,
         notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
         signals: Signals,
@@ -75,10 +81,12 @@ class Sender:
         self._gate = gate
         self._clock = clock
         self._limits = limits
+        self._stoppages = stoppages
         self._boot = boot
         self._notice = notice
         self._signals = signals
         self._ready: deque[StoredAction] = deque()
+        self._notices: deque[StoredAction] = deque()
         self._known: set[str] = set()
         self._queue: dict[str, deque[StoredAction]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,11 +110,13 @@ class Sender:
         for action in actions:
             if action.uid in self._known:
                 continue
-            if not action.tries and len(self._known) >= READY_LIMIT:
+            beside = _beside(action)
+            if not action.tries and len(self._known) >= READY_LIMIT * (1 + beside):
                 self._more = True
                 continue
             self._known.add(action.uid)
-            (again if action.tries else self._ready).append(action)
+            later = again if action.tries else self._ready
+            (self._notices if beside else later).append(action)
         self._ready.extendleft(reversed(again))
         self._pump()
 
@@ -120,24 +130,31 @@ class Sender:
         self._more = len(found) == READY_LIMIT
         self.offer(found)
 
+    def at_will(self) -> bool:
+        """Whether nothing is to leave at present, by a person's wish or after a restore."""
+        return self.paused or self.held
+
     async def idle(self) -> None:
         """Wait until no request is under way."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
     def _pump(self) -> None:
-        while self._ready and len(self._tasks) < CONCURRENCY and not self._held():
-            action = self._ready.popleft()
-            key = action.conversation
-            if key and key in self._queue:
-                self._queue[key].append(action)
-                continue
-            if key:
-                self._queue[key] = deque()
-            self._start(self._drive(action, key))
+        for ready, most in ((self._notices, CONCURRENCY + BESIDE), (self._ready, CONCURRENCY)):
+            while ready and len(self._tasks) < most and not self._held():
+                self._take(ready.popleft())
         if self._more and not self._known and not self._held():
             self._more = False
             self._start(self._take_more())
+
+    def _take(self, action: StoredAction) -> None:
+        key = action.conversation
+        if key and key in self._queue:
+            self._queue[key].append(action)
+            return
+        if key:
+            self._queue[key] = deque()
+        self._start(self._drive(action, key))
 
     async def _take_more(self) -> None:
         try:
@@ -205,7 +222,7 @@ class Sender:
             )
         if refused:
             return
-        verdict = await self._attempt(action, tag, opened)
+        verdict = self._dated(action, await self._attempt(action, tag, opened))
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)
         now_done = iso(self._runtime.now())
@@ -223,6 +240,10 @@ class Sender:
         request = self._request(action)
         if request is None:
             return None
+        if self._gateway is None:
+            due = self._runtime.now() + timedelta(seconds=classify.CONFIG_RETRY_SECONDS)
+            mend = REASONS["unconfigured"]
+            return f"{HELD}{action.planned_at}: no gateway is configured; {mend}", iso(due)
         wanted = action.action
         sender, size = "", 1
         if is_message(wanted):
@@ -234,7 +255,8 @@ class Sender:
                 return None
             if admission.wait > LONG_SECONDS or self._held():
                 due = self._runtime.now() + timedelta(seconds=admission.wait)
-                return f"waits for {admission.why}", iso(due)
+                why = f"waits for {admission.why}"
+                return self._stoppages.held(request.resource, why), iso(due)
             await asyncio.sleep(admission.wait)
 
     def _request(self, action: StoredAction) -> Request | None:
@@ -249,18 +271,12 @@ class Sender:
         if (request := self._request(action)) is not None:
             self._limits.unused(request)
 
-    async def probe(self) -> None:
-        """Ask, by a harmless GET, whether what was down is back."""
-        for request in self._limits.probes() if self._gateway is not None else ():
-            try:
-                assert self._gateway is not None
-                await self._gateway.perform(request)
-            except GatewayError as error:
-                self._limits.probed(request, error)
-            else:
-                if self._limits.probed(request, None):
-                    log.warning("%s: the gateway answers again", request.resource)
-                    await self.refill()
+    def _dated(self, action: StoredAction, verdict: Verdict) -> Verdict:
+        """A verdict that puts an action off, with the moment from which on nothing leaves."""
+        if verdict.state != "planned":
+            return verdict
+        resource = kind_named(action.kind).resource
+        return replace(verdict, reason=self._stoppages.held(resource, verdict.reason))
 
     async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
         wanted = action.action
@@ -298,8 +314,7 @@ class Sender:
             return classify.broken(action.kind, error, now, self._settings.settle_seconds)
 
     async def _perform(self, action: StoredAction, wanted: Action, tag: str) -> Verdict:
-        if self._gateway is None:
-            raise UsageError("no gateway is configured: set MATON_API_KEY or TWILIO_AUTH_TOKEN")
+        assert self._gateway is not None  # else it was not admitted
         left = 0
         if action.send_by:
             left = int((from_iso(action.send_by) - self._runtime.now()).total_seconds())
@@ -310,13 +325,22 @@ class Sender:
             callback_url=self._callback(action.effect, tag),
             seconds_left=max(left, 0),
         )
+        number = self._stoppages.begins(request.resource)
         try:
             reply = await self._gateway.perform(request)
         except GatewayError as error:
+            self._stoppages.ends(number, error)
             opened = self._limits.record(request, error)
             if opened:
                 log.error("%s are held back: %s", request.resource, opened)
             raise
+        except ConfigError as error:
+            self._stoppages.ends(number, error)
+            raise
+        else:
+            self._stoppages.ends(number, None)
+        finally:
+            self._stoppages.drop(number)
         self._limits.record(request, None)
         self._clock.hear(reply.date)
         return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
@@ -350,3 +374,9 @@ class Sender:
             self._signals.due(until)
         if state in ("failed", "refused"):
             self._signals.ended(action.uid, state)
+
+
+def _beside(action: StoredAction) -> bool:
+    """Whether an action goes out by another way than the gateway."""
+    known = known_kind(action.kind)
+    return known is not None and not known.resource

@@ -1,0 +1,175 @@
+"""Watch over sending: an incident for as long as something keeps actions from leaving.
+
+It looks every few seconds, and at once when a request has shown that no other will fare better. A
+person's pause is shown and is no incident; what a restore holds back has an incident of its own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from ringback.action_kinds import kinds
+from ringback.config import Settings
+from ringback.errors import RingbackError
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.actions import Waiting
+from ringback.store.interface import Journal
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.send.stoppages import REASONS, Stoppage, Stoppages
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+TOLD_SECONDS = 60.0
+"""How often the text of an open incident is brought up to date."""
+KIND = "sending"
+STOPPED = "sending"
+BACKLOG = "sending:backlog"
+
+
+class SendingWatch:
+    """Opens and resolves the incidents about sending. `at_will` says whether nothing is to leave
+    at present: a person has paused it, or a restore holds it."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        settings: Settings,
+        runtime: Runtime,
+        stoppages: Stoppages,
+        incidents: Incidents,
+        has_gateway: bool,
+        at_will: Callable[[], bool],
+    ) -> None:
+        self._journal = journal
+        self._settings = settings
+        self._runtime = runtime
+        self._stoppages = stoppages
+        self._incidents = incidents
+        self._has_gateway = has_gateway
+        self._at_will = at_will
+        self._free_since = runtime.now()
+        self._open: dict[str, Stoppage] = {}
+        self._told: dict[str, float] = {}
+        self._waiting = Waiting(0, None, None, None)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        await self._take_up()
+        while True:
+            self._stoppages.news.clear()
+            try:
+                await self.look()
+            except RingbackError as error:
+                log.error("what keeps actions from leaving could not be looked at: %s", error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._stoppages.news.wait()
+
+    async def _take_up(self) -> None:
+        """Go on with what an earlier process has told of."""
+        for key in (STOPPED, BACKLOG):
+            found = await self._journal.incidents.opened(key)
+            if found is None:
+                continue
+            since, fields = found
+            reason = str(fields.get("Reason") or "failing")
+            resources = tuple(str(fields.get("Resources") or "messages").split())
+            words, mend = str(fields.get("Words") or ""), str(fields.get("Mend") or "")
+            stoppage = Stoppage(reason, from_iso(since), words, mend, resources)
+            self._open[key] = stoppage
+            if key == STOPPED and reason != "unconfigured":
+                self._stoppages.restore(stoppage)
+
+    async def look(self) -> None:
+        """See what has stopped and what waits, and tell of what is new and of what is over."""
+        others = [kind.name for kind in kinds() if not kind.resource]
+        self._waiting = await self._journal.actions.waiting(others)
+        waiting = self._waiting
+        stopped = self._unconfigured() or self._stoppages.present(waiting.count, waiting.parked)
+        if stopped is not None or self._at_will():
+            self._free_since = self._runtime.now()
+        await self._settle(STOPPED, stopped)
+        await self._settle(BACKLOG, self._backlog())
+
+    def _unconfigured(self) -> Stoppage | None:
+        if self._has_gateway or not self._waiting.oldest:
+            return None
+        since, mend = from_iso(self._waiting.oldest), REASONS["unconfigured"]
+        known = self._open.get(STOPPED)
+        since = min(since, known.since) if known else since
+        return Stoppage("unconfigured", since, "no gateway is configured", mend, ("messages",))
+
+    def _backlog(self) -> Stoppage | None:
+        """The oldest that waits for its turn alone, when that is for too long."""
+        bound, oldest = self._settings.late_seconds, self._waiting.planned
+        if not bound or not oldest:
+            return None
+        known = self._open.get(BACKLOG)
+        since = from_iso(oldest) if known else max(from_iso(oldest), self._free_since)
+        # One that is open ends when the wait is half as long: at the bound it would come and go.
+        if self._runtime.now() - since < timedelta(seconds=bound / 2 if known else bound):
+            return None
+        words = f"the oldest has waited for its turn for more than {bound:g} s"
+        since = known.since if known else since
+        return Stoppage("backlog", since, words, REASONS["backlog"], ("messages",))
+
+    async def _settle(self, key: str, stoppage: Stoppage | None) -> None:
+        known = self._open.get(key)
+        if stoppage is None:
+            if known is not None:
+                await self._is_over(key, known)
+            return
+        fresh = known is None or known.words != stoppage.words
+        last = self._told.get(key)
+        if not fresh and last is not None and self._runtime.monotonic() - last < TOLD_SECONDS:
+            return
+        more = {
+            "Reason": stoppage.reason, "Since": iso(stoppage.since), "Words": stoppage.words,
+            "Waiting": str(self._waiting.count), "Mend": stoppage.mend,
+            "Resources": " ".join(stoppage.resources),
+        }  # fmt: skip
+        await self._incidents.open(
+            key, KIND, said(stoppage, self._waiting), since=stoppage.since, more=more
+        )
+        self._open[key] = stoppage
+        self._told[key] = self._runtime.monotonic()
+
+    async def _is_over(self, key: str, stoppage: Stoppage) -> None:
+        lasted = (self._runtime.now() - stoppage.since).total_seconds()
+        text = f"sending goes on, {lasted:.0f} s after it stopped ({stoppage.words})"
+        await self._incidents.resolve(key, KIND, text)
+        del self._open[key]
+        self._told.pop(key, None)
+
+    def status(self) -> dict[str, Any]:
+        """What has stopped and what waits, for the shell and the health page."""
+        return {
+            "stopped": [
+                {
+                    "reason": stoppage.reason, "since": iso(stoppage.since),
+                    "says": said(stoppage, self._waiting), "mend": stoppage.mend,
+                }
+                for stoppage in self._open.values()
+            ],
+            "waiting": self._waiting.count,
+            "oldest": self._waiting.oldest,
+        }  # fmt: skip
+
+
+def said(stoppage: Stoppage, waiting: Waiting) -> str:
+    """A stoppage in one sentence, and the mend in another."""
+    what = " and ".join(stoppage.resources)
+    if stoppage.reason == "backlog":
+        state = "sending is behind"
+    elif "messages" in stoppage.resources:
+        state = "sending has stopped"
+    else:
+        state = f"sending to {what} has stopped"
+    many = f"{waiting.count} action{'s wait' if waiting.count != 1 else ' waits'}"
+    mend = f"{stoppage.mend[:1].upper()}{stoppage.mend[1:]}"
+    return f"{state} since {iso(stoppage.since)}: {stoppage.words}; {many}. {mend}."

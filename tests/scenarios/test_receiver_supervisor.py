@@ -46,6 +46,7 @@ with open({notes!r}, "a") as notes:
     print(os.environ.get("RINGBACK_WORKER_ENDED", "-"), flush=True, file=notes)
 os._exit({code})
 """
+TROUBLED = ENDS.replace("WORKER_ENDED", "WORKER_TROUBLE")
 EXITS_IN_A_PLUGIN = """
 import os, pathlib
 from ringback.inflight import InFlight
@@ -182,6 +183,16 @@ async def test_a_full_disk_ends_the_worker_and_not_the_node(stage: Stage) -> Non
     supervisor = await stage.start(ENDS, code=74)
     await stage.lines(2)
     assert supervisor.refused is None
+
+
+async def test_a_worker_that_keeps_ending_is_told_of(stage: Stage) -> None:
+    """On the health page, and to the next worker, which can tell the rules when it comes up."""
+    supervisor = await stage.start(TROUBLED, code=74)
+    first, second, *later = await stage.lines(4)
+    assert (first, second) == ("-", "-")
+    assert all("the worker has ended 2 times since 2" in line for line in later[:1])
+    await until(lambda: " 3 times since " in supervisor.restarts)
+    assert supervisor.restarts.endswith("exit 74 (the disk refuses what it writes)")
 
 
 async def test_the_next_worker_learns_how_the_last_one_ended(stage: Stage) -> None:

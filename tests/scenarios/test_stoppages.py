@@ -4,12 +4,12 @@ incident tells of it within half a minute, with its true beginning, and ends by 
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ringback.runtime import from_iso
+from ringback.runtime import from_iso, iso
 from simulation.faults import Faults, calm
 from simulation.story import Story
 
@@ -267,3 +267,61 @@ def test_resume_asks_the_gateway_at_once(begin: Begin) -> None:
     assert asked.result()["state"] == "stopped"
     assert "the credentials were refused" in asked.result()["why"]
     assert story.ask("select count(*) from actions where remote_sid <> ''") == [(1,)]
+
+
+def test_a_node_without_credentials_keeps_what_it_is_to_send(begin: Begin) -> None:
+    """It says so, and when it has some, all goes out."""
+    story = begin(rules=RULES, auth_tokens=())
+    story.run(20.0)
+    texts(story, count=2)
+    assert until_told(story, 60.0) <= 10.0
+    ((_, state, began, text),) = incidents(story)
+    assert (state, near(began, moment(story, "select min(planned_at) from actions"))) == (
+        "open", True,
+    )  # fmt: skip
+    assert "no gateway is configured; 2 actions wait. Set MATON_API_KEY" in text
+    for (reason,) in story.ask("select reason from actions where rule = 'answer'"):
+        assert reason.startswith("held since ")
+    story.kill()
+    story._settings = replace(story._settings, auth_tokens=("0123456789abcdef" * 2,))
+    story.start()
+    story.run(story.clock.now + 100.0)
+    assert story.ask("select count(*) from actions where remote_sid <> ''") == [(2,)]
+    assert [row[1] for row in incidents(story)] == ["resolved"]
+
+
+def test_a_worker_tells_that_those_before_it_kept_ending(begin: Begin) -> None:
+    """The disk had refused what they wrote, so none of them could. It is over when this one has
+    lived for a while."""
+    story = begin(rules=RULES)
+    story.run(40.0)
+    story.kill()
+    story.run(60.0)
+    story.start()
+    assert story.life is not None
+    since = story.life.runtime.now() - timedelta(seconds=20)
+    story.life.engine.sending.trouble = (since, "the worker has ended 9 times")
+    story.run(63.0)
+    assert story.ask("select kind, state, opened_at, text from incidents") == [
+        ("worker", "open", iso(since), "the worker has ended 9 times")
+    ]
+    story.run(80.0)
+    assert story.ask("select state from incidents") == [("resolved",)]
+    assert story.notices == ["incident.opened worker", "incident.resolved worker"]
+
+
+def test_a_look_that_fails_shows_and_is_well_again(begin: Begin) -> None:
+    """What no webhook brought is not fetched back: the health page and the doctor say so."""
+    story = begin(rules=RULES)
+    become(story, faults("none", "500"))
+    story.run(10.0)
+    assert story.life is not None
+    failing = story.life.engine.watch.failing
+    assert list(failing) == ["repair"]
+    began, why = failing["repair"]
+    assert "500" in why
+    story.run(400.0)
+    assert failing["repair"][0] == began
+    story.calm_down()
+    story.run(story.clock.now + 400.0)
+    assert failing == {}

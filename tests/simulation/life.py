@@ -159,7 +159,8 @@ class Life:
         given, facts = rules(), self._journal.facts(self.runtime)
         self.engine = Engine(
             settings=settings, loaded=given, journal=self._journal,
-            gateway=cast(Gateway, self._gateway), runtime=self.runtime, in_flight=None,
+            gateway=cast(Gateway, self._gateway) if settings.auth_tokens else None,
+            runtime=self.runtime, in_flight=None,
             notices=_RecordedNotices(noticed), receiver=_Receiver(fetched),
             calls=SimulatedCalls(given.hosts or given, facts, self.runtime, rng),
         )  # fmt: skip

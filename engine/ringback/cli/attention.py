@@ -1,9 +1,11 @@
-"""List of what waits for a person: parked actions, and what the worker has found wrong of late."""
+"""List of what waits for a person: what has stopped, parked actions, incidents of late."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from ringback.cli.doctor_checks import WARN, Finding
+from ringback.cli.control import worker_status
+from ringback.cli.doctor_checks import BAD, OK, WARN, Finding
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.gateway.client import Gateway
@@ -11,6 +13,40 @@ from ringback.runtime import iso
 
 MOST = 200
 SHOWN = 5
+
+
+async def at_work(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """What a running worker says: whether messages and calls leave, and what it cannot do. Of one
+    that is away, what it left unfinished."""
+    status = await worker_status(settings.data)
+    if not status:
+        for incident in _open_incidents(settings):
+            yield Finding("sending", WARN, incident["text"], "start the node: it goes on with it")
+        return
+    stopped = status.get("stopped", ())
+    for each in stopped:
+        yield Finding("sending", BAD, each["says"], each["mend"])
+    if status.get("held"):
+        yield Finding("sending", WARN, f"held: {status['held']}", "see `ringback resume`")
+    elif status.get("paused"):
+        yield Finding("sending", WARN, "paused by a person", "see `ringback resume`")
+    elif not stopped:
+        yield Finding("sending", OK, "nothing holds it back")
+    for name, (since, why) in status.get("failing", {}).items():
+        yield Finding("watch", WARN, f"{name} has failed since {since}: {why}", "mend what it says")
+    for name, count in status.get("missed", {}).items():
+        mend = "let it do less, or use a rule, which misses nothing"
+        yield Finding("plugins", WARN, f"{name} is too slow and has missed {count} events", mend)
+
+
+def _open_incidents(settings: Settings) -> list[dict[str, Any]]:
+    from ringback.store.queries import Questions
+
+    try:
+        with Questions(settings.data) as asked:
+            return asked.open_incidents("sending")
+    except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
+        return []
 
 
 async def matters(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:

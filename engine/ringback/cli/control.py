@@ -45,17 +45,14 @@ def _away(data: Path, waited: float) -> str:
     )
 
 
-async def held_back(data: Path) -> str:
-    """Why the worker of a data folder sends nothing at present; empty when it does, or is away."""
+async def worker_status(data: Path) -> dict[str, Any]:
+    """What the worker of a data folder says of itself; empty when it is away."""
     from ringback.ipc import WorkerAway, ask_once, socket_path
 
     try:
-        status = await ask_once(socket_path(data), {"op": "status"}, 2.0)
+        return await ask_once(socket_path(data), {"op": "status"}, 2.0)
     except WorkerAway:
-        return ""
-    if status.get("held"):
-        return f"held: {status['held']}; see `ringback resume`"
-    return "paused by a person; see `ringback resume`" if status.get("paused") else ""
+        return {}
 
 
 def say_if_stopped(states: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ringback.cli.connect import secret_of
-from ringback.cli.control import held_back
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import GatewayError, RateLimited, RingbackError
 from ringback.gateway import probe
@@ -114,8 +113,6 @@ async def node(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
         echo = await probe.ask(f"{local}{prefix.rstrip('/')}/readyz")
     if echo.status == 200:
         yield Finding("node", OK, f"runs on port {settings.port}")
-        why = await held_back(settings.data)
-        yield Finding("sending", WARN if why else OK, why or "nothing holds it back")
     elif echo.status == 503:
         says = f"runs on port {settings.port} but is not ready: {echo.body.strip()[:300]}"
         yield Finding("node", BAD, says, "see the node's log")

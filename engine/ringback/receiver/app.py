@@ -22,6 +22,7 @@ from starlette.types import Lifespan
 
 from ringback.config import Settings
 from ringback.errors import ConfigError, HeldError, RingbackError
+from ringback.receiver import gauges
 from ringback.receiver.endpoint import WebhookEndpoint
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import exposition
@@ -102,14 +103,16 @@ def routes_of(
 
     async def readyz(_: Request) -> Response:
         node = current()
-        problems = {"receiver": NO_LIFESPAN} if node is None else await node.readiness()
-        status = 503 if problems else 200
-        return JSONResponse({"ready": not problems, "problems": problems}, status)
+        if node is None:
+            return JSONResponse({"ready": False, "problems": {"receiver": NO_LIFESPAN}}, 503)
+        health = await node.health()
+        return JSONResponse(health.shown(), 503 if health.problems else 200)
 
     async def metrics(_: Request) -> Response:
         node = current()
         if node is None:
             return PlainTextResponse(f"{NO_LIFESPAN}\n", 503)
+        gauges.show(node.counts, await node.health())
         text, content_type = exposition(node.counts)
         return Response(text, headers={"content-type": content_type})
 

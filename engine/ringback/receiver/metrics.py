@@ -1,7 +1,7 @@
 """Counters and gauges of the receiver, in the text format of Prometheus."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Counts:
     def __init__(self) -> None:
         self.numbers: Counter[tuple[str, ...]] = Counter()
         self.gauges: dict[str, tuple[str, float]] = {}
+        self.families: dict[str, tuple[str, str, Mapping[str, float]]] = {}
 
     def add(self, name: str, *labels: str) -> None:
         """Count one."""
@@ -42,6 +43,10 @@ class Counts:
         """Set a gauge."""
         self.gauges[name] = (help_text, value)
 
+    def family(self, name: str, help_text: str, label: str, values: Mapping[str, float]) -> None:
+        """Set a gauge that has a value for each value of a label."""
+        self.families[name] = (help_text, label, values)
+
     def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily]":
         """All of it as Prometheus wants it (the protocol of `prometheus_client` collectors)."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -54,6 +59,11 @@ class Counts:
             yield family
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"ringback_{name}", text, value=value)
+        for name, (text, label, by_label) in self.families.items():
+            gauge = GaugeMetricFamily(f"ringback_{name}", text, labels=(label,))
+            for of, value in by_label.items():
+                gauge.add_metric((of,), value)
+            yield gauge
 
 
 def exposition(counts: Counts) -> tuple[bytes, str]:

@@ -11,12 +11,14 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ringback.config import FIXED, Settings
 from ringback.errors import ConfigError, RingbackError
 from ringback.ipc import Link, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
+from ringback.receiver.health import Health, health_of
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
 from ringback.receiver.requirements import require_serving
@@ -144,9 +146,9 @@ class Node:
         if fixed:
             _logger.warning("restart the node to use the new %s", fixed)
 
-    async def readiness(self) -> dict[str, str]:
-        """What keeps this node from recording and working, by part; empty when it is ready."""
-        problems = {}
+    async def health(self) -> Health:
+        """What keeps this node from recording and working, and what does not work beside that."""
+        problems: dict[str, str] = {}
         if self.log.broken is not None:
             problems["log"] = str(self.log.broken)
         else:
@@ -157,11 +159,13 @@ class Node:
             else:
                 if free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
                     problems["log"] = f"{self.settings.data}: the disk is full"
+        restarts = self.supervisor.restarts if self.supervisor is not None else ""
+        worker: dict[str, Any] = {}
         try:
-            await self.link.ask({"op": "status"}, 1.0)
+            worker = await self.link.ask({"op": "status"}, 1.0)
         except WorkerAway as error:
-            problems["worker"] = self.failure or str(error)
-        return problems
+            problems["worker"] = self.failure or restarts or str(error)
+        return health_of(problems, worker, restarts)
 
     async def _watch(self) -> None:
         """Now and then: set the gauges, and say once when this node can do no more."""

@@ -13,9 +13,11 @@ import signal
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ringback.inflight import InFlight
+from ringback.runtime import iso
 
 LOOK_SECONDS = 0.25
 STARTUP_SECONDS = 60.0
@@ -29,6 +31,11 @@ WORKER_NICE = 5
 """When both want the same core, reception goes first: what waits in the log is not lost."""
 ENDED = "RINGBACK_WORKER_ENDED"
 """The variable that says to a worker how the one before it ended, as "signal 11" or "exit 3"."""
+
+TROUBLE = "RINGBACK_WORKER_TROUBLE"
+"""The variable that says to a worker that those before it kept ending: since when (seconds), and in
+words."""
+DISK_REFUSES = 74
 
 _FINAL = {2, 65, 75, 78}
 """Exit codes of a worker that cannot start as things are: only a person can mend that. Code 74, a
@@ -60,6 +67,9 @@ class Supervisor:
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
         self._killed = 0.0
+        self._ends = 0
+        self._first_end = 0.0
+        self._last_end = ""
         self.refused: int | None = None
 
     @property
@@ -67,6 +77,18 @@ class Supervisor:
         """The worker's process id, None while there is none."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
+
+    @property
+    def restarts(self) -> str:
+        """That the worker keeps ending, how often, since when and how; empty while it does not."""
+        steady = self.pid is not None and time.monotonic() - self._started > STEADY_SECONDS
+        if steady or self._ends < 2:
+            return ""
+        since = iso(datetime.fromtimestamp(self._first_end, UTC))
+        return (
+            f"the worker has ended {self._ends} times since {since}, the last time with "
+            f"{self._last_end}"
+        )
 
     async def start(self) -> None:
         """Start the worker and keep it alive from now on."""
@@ -104,9 +126,12 @@ class Supervisor:
 
     async def _spawn(self, ended: str = "") -> None:
         """Start a worker. `ended` says how the one before ended by itself, if it did."""
-        environ = {name: self.environ[name] for name in self.environ if name != ENDED}
+        notes = (ENDED, TROUBLE)
+        environ = {name: self.environ[name] for name in self.environ if name not in notes}
         if ended:
             environ[ENDED] = ended
+        if self._ends > 1:
+            environ[TROUBLE] = f"{self._first_end} {self.restarts}"
         self._killed = 0.0
         self._started = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
@@ -144,7 +169,16 @@ class Supervisor:
                 process.pid, _describe(code), lived,
             )  # fmt: skip
             self._on_restart()
+            self._count(code, lived)
             await self._spawn(self._how(code))
+
+    def _count(self, code: int, lived: float) -> None:
+        """Note an end of the worker, as one of a series when it had not lived for long."""
+        if lived > STEADY_SECONDS or not self._ends:
+            self._ends, self._first_end = 0, time.time()
+        self._ends += 1
+        disk = " (the disk refuses what it writes)" if code == DISK_REFUSES else ""
+        self._last_end = f"{_describe(code)}{disk}"
 
     def _how(self, code: int) -> str:
         """What the next worker learns about the end of this one; nothing when nobody is to blame:

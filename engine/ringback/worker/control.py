@@ -93,7 +93,7 @@ class Control:
             return {"state": "held", "why": why}
         stopped = self._engine.sending.status()["stopped"]
         if stopped:
-            return {"state": "stopped", "why": stopped[0]["says"]}
+            return {"state": "stopped", "why": f"{stopped[0]['says']}; {stopped[0]['mend']}"}
         log.warning("sending goes on")
         return {"state": "running"}
 

@@ -344,6 +344,8 @@ class Engine:
             "paused": self.sender.paused,
             "held": await self.hold.why(),
             **self.sending.status(),
+            "failing": dict(self.watch.failing),
+            "missed": self.hooks.missed(),
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),
         }

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,10 @@ PARENT_GRACE = 2.0
 ENDED = "RINGBACK_WORKER_ENDED"
 """How the supervisor saw the last worker end: `killed 123.4` (by it, at that monotonic time),
 `signal 11`, `exit 3`, or nothing when none of them is to blame."""
+
+
+TROUBLE = "RINGBACK_WORKER_TROUBLE"
+"""That the workers before this one kept ending: since when (seconds), and in words."""
 
 
 def work(
@@ -129,6 +134,9 @@ async def _work(
                 going_out=settings.notify,
             ),
         )  # fmt: skip
+        since, _, trouble = os.environ.get(TROUBLE, "").partition(" ")
+        if trouble:
+            engine.sending.trouble = (datetime.fromtimestamp(float(since), UTC), trouble)
         engine.sender.paused = bool(await store.journal.meta.get(PAUSED))
         if engine.sender.paused:
             log.warning("paused by a person: nothing is sent until `ringback resume`")

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import kinds
@@ -28,6 +28,10 @@ TOLD_SECONDS = 60.0
 KIND = "sending"
 STOPPED = "sending"
 BACKLOG = "sending:backlog"
+WORKER = "worker"
+"""The kind and the key of the incident that workers kept ending."""
+STEADY_SECONDS = 10.0
+"""A worker that has lived for so long has come up."""
 
 
 class SendingWatch:
@@ -56,6 +60,10 @@ class SendingWatch:
         self._open: dict[str, Stoppage] = {}
         self._told: dict[str, float] = {}
         self._waiting = Waiting(0, None, None, None)
+        self._began = runtime.monotonic()
+        self._came_up = False
+        self.trouble: tuple[datetime, str] | None = None
+        """Workers before this one kept ending: since when, and in words."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -94,7 +102,19 @@ class SendingWatch:
         if stopped is not None or self._at_will():
             self._free_since = self._runtime.now()
         await self._settle(STOPPED, stopped)
+        if not self._came_up:
+            await self._come_up()
         await self._settle(BACKLOG, self._backlog())
+
+    async def _come_up(self) -> None:
+        """Tell that workers kept ending, which none of them may have been able to, and that it is
+        over when this one has lived for a while."""
+        if self.trouble is not None:
+            (since, text), self.trouble = self.trouble, None
+            await self._incidents.open(WORKER, WORKER, text, since=since)
+        if self._runtime.monotonic() - self._began >= STEADY_SECONDS:
+            self._came_up = True
+            await self._incidents.settle(WORKER, {})
 
     def _unconfigured(self) -> Stoppage | None:
         if self._has_gateway or not self._waiting.oldest:
@@ -134,7 +154,11 @@ class SendingWatch:
             "Resources": " ".join(stoppage.resources),
         }  # fmt: skip
         await self._incidents.open(
-            key, KIND, said(stoppage, self._waiting), since=stoppage.since, more=more
+            key,
+            KIND,
+            f"{said(stoppage, self._waiting)}. {_sentence(stoppage.mend)}.",
+            since=stoppage.since,
+            more=more,
         )
         self._open[key] = stoppage
         self._told[key] = self._runtime.monotonic()
@@ -156,13 +180,14 @@ class SendingWatch:
                 }
                 for stoppage in self._open.values()
             ],
+            "reasons": list(REASONS),
             "waiting": self._waiting.count,
             "oldest": self._waiting.oldest,
         }  # fmt: skip
 
 
 def said(stoppage: Stoppage, waiting: Waiting) -> str:
-    """A stoppage in one sentence, and the mend in another."""
+    """A stoppage in one sentence."""
     what = " and ".join(stoppage.resources)
     if stoppage.reason == "backlog":
         state = "sending is behind"
@@ -171,5 +196,8 @@ def said(stoppage: Stoppage, waiting: Waiting) -> str:
     else:
         state = f"sending to {what} has stopped"
     many = f"{waiting.count} action{'s wait' if waiting.count != 1 else ' waits'}"
-    mend = f"{stoppage.mend[:1].upper()}{stoppage.mend[1:]}"
-    return f"{state} since {iso(stoppage.since)}: {stoppage.words}; {many}. {mend}."
+    return f"{state} since {iso(stoppage.since)}: {stoppage.words}; {many}"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"

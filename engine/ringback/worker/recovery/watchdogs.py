@@ -56,6 +56,8 @@ class Watch:
         self._repairer = repairer
         self._incidents = incidents
         self._signals = signals
+        self.failing: dict[str, tuple[str, str]] = {}
+        """What could not be done the last time: its name to when that began, and why."""
 
     async def run(self) -> None:
         """Watch until cancelled. Without a gateway only silence can be seen."""
@@ -85,11 +87,17 @@ class Watch:
         await self._guarded(work)
 
     async def _guarded(self, work: Callable[[], Awaitable[object]]) -> None:
+        name: str = getattr(work, "__name__", "")
+        name = "repair" if work == self._repairer.step else name
         try:
             if await work():
                 self._signals.news()
         except RingbackError as error:
             log.warning("%s", error)
+            since, _ = self.failing.get(name, (iso(self._runtime.now()), ""))
+            self.failing[name] = (since, str(error).split("\n")[0])
+        else:
+            self.failing.pop(name, None)
 
     async def stuck(self) -> int:
         """Look at sends that were accepted and never heard of again; how many there were.

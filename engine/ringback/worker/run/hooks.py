@@ -77,6 +77,13 @@ class Hooks:
             for name in ("on_event", "on_settled")
         }
 
+    def missed(self) -> dict[str, int]:
+        """How many events each hook that is too slow has missed since the plugins were loaded."""
+        return {
+            f"{watcher.plugin}.{watcher.hook}": watcher.missed
+            for group in self._watchers.values() for watcher in group if watcher.missed
+        }  # fmt: skip
+
     async def listen(self) -> None:
         """Let the journal note the ends that rules listen to, so that a crash forgets none."""
         wanted = frozenset(state for state in ENDS if self.wants(f"action.{state}"))

@@ -133,10 +133,10 @@ class Node:
         return min((from_iso(due).timestamp() for due in dues if due), default=None)
 
     async def _work(self) -> None:
-        while await self.engine._match():
-            pass
         while True:
             await self.engine.resumer.due()
+            while await self.engine._match():
+                pass
             if not len(self.engine.queue):
                 break
             await self.engine.queue.idle()

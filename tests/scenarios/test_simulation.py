@@ -166,11 +166,11 @@ async def nothing(*_: Any) -> None:
     """What was to be done is not done."""
 
 
-async def hasty(matcher: Matcher, rows: Any, cursor: int | None) -> Any:
+async def hasty(matcher: Matcher, rows: Any, *, moves: bool) -> Any:
     """The cursor moves before what it passes is written."""
-    if cursor is not None:
-        await matcher._journal.meta.set(matching.CURSOR, str(cursor))
-    return await REAL_MATCH(matcher, rows, cursor)
+    if moves:
+        await matcher._journal.meta.set(matching.CURSOR, str(rows[-1].id))
+    return await REAL_MATCH(matcher, rows, moves=moves)
 
 
 def newest(kind: str, current: str, status: str) -> str:

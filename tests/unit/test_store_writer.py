@@ -10,7 +10,7 @@ import pytest
 
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import WAL_BYTES, connect_reader, connect_writer
-from ringback.store.writer import FORCED_BYTES, GroupWriter, each
+from ringback.store.writer import FORCED_BYTES, GROUP, GroupWriter, each
 
 
 def make_table(connection: sqlite3.Connection) -> None:
@@ -184,6 +184,41 @@ async def test_back_pressure_refuses_at_once(path: Path) -> None:
     assert await asyncio.gather(*held) == [1, 2, 3]
     assert writer.in_flight == 0
     assert await writer.submit("fits again") == 4
+    writer.close()
+
+
+async def test_without_a_limit_everything_waits_and_the_first_are_not_held_up(path: Path) -> None:
+    gate, groups = threading.Event(), list[int]()
+
+    def apply(connection: sqlite3.Connection, items: list[str]) -> list[int]:
+        gate.wait(5)
+        groups.append(len(items))
+        return insert(connection, items)
+
+    writer = GroupWriter(path, apply, limit=None, prepare=make_table)
+    held = [writer.submit(str(number)) for number in range(5000)]
+    gate.set()
+    await asyncio.gather(*held)
+    assert sum(groups) == 5000
+    assert max(groups) == GROUP
+    assert rows(path) == [str(number) for number in range(5000)], "in their order"
+    writer.close()
+
+
+async def test_much_to_write_is_not_a_disk_that_does_not_answer(path: Path) -> None:
+    """Each item takes a while, all of them longer than the patience."""
+
+    def apply(connection: sqlite3.Connection, items: list[str]) -> list[int]:
+        numbers = []
+        for item in items:
+            writer.goes_on()
+            numbers += insert(connection, [item])
+            pause.wait(0.1)
+        return numbers
+
+    pause = threading.Event()
+    writer = GroupWriter(path, apply, patience=0.4, prepare=make_table)
+    assert await asyncio.gather(*(writer.submit(str(n)) for n in range(12))) == [*range(1, 13)]
     writer.close()
 
 

@@ -32,8 +32,9 @@ class Database(Protocol):
     ) -> T:
         """One unit of work: all of it is durable when this returns, or none of it is written.
 
-        What `work` raises comes out here and undoes its own changes alone. Raises StorageError when
-        the disk refuses; the worker's memory and the file may be at odds from then on.
+        It waits for its turn however many are before it. What `work` raises comes out here and
+        undoes its own changes alone. Raises StorageError when the disk refuses or gives no answer;
+        the worker's memory and the file may be at odds from then on.
         """
 
     async def note(

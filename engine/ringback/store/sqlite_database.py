@@ -16,7 +16,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 
-_IN_FLIGHT = 4096
 _CACHE_PAGES = 4_000
 
 
@@ -31,9 +30,9 @@ class SqliteDatabase:
         self.path = path
         self._writer: GroupWriter[Work, Any] = GroupWriter(
             path,
-            each(lambda connection, work: work(connection)),
+            each(self._apply),
             threaded=threaded,
-            limit=_IN_FLIGHT,
+            limit=None,
             prepare=_prepare,
         )
         self._reader = connect_reader(path)
@@ -79,6 +78,10 @@ class SqliteDatabase:
 
     def _submit(self, work: Work) -> Future[Any]:
         return self._writer.submit(work)
+
+    def _apply(self, connection: Connection, work: Work) -> Any:
+        self._writer.goes_on()
+        return work(connection)
 
     @property
     def broken(self) -> Exception | None:

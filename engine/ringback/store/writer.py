@@ -23,6 +23,8 @@ W = TypeVar("W")
 Apply = Callable[[sqlite3.Connection, list[T]], "list[R | Exception]"]
 """Writes the items inside an open transaction; one result per item, in order."""
 
+GROUP = 1000
+"""So many items share a transaction at most: the last of a flood do not hold up the first."""
 FORCED_BYTES = 8 * WAL_BYTES
 """A writer that is never idle checkpoints when its write-ahead log has grown to this size."""
 
@@ -74,10 +76,12 @@ class GroupWriter(Generic[T, R]):
     one result per item. A result that is an exception fails that item alone; an exception raised by
     `apply` or by the commit fails the whole group and undoes it.
 
-    `limit` bounds the items in flight (waiting or being committed), `patience` the seconds that a
-    caller waits for a disk that does not answer. `prepare` runs once on the fresh connection
-    (migrations). With `threaded=False` every item is committed inside `submit`, in order, by the
-    calling thread: for simulations that must be repeatable.
+    `limit` bounds the items in flight (waiting or being committed): what is above it is refused at
+    once, for callers whose own caller tries again. With None everything waits for its turn.
+    `patience` is how many seconds a disk may give no answer: a long transaction shows that it goes
+    on by `goes_on`. `prepare` runs once on the fresh connection (migrations). With `threaded=False`
+    every item is committed inside `submit`, in order, by the calling thread: for simulations that
+    must be repeatable.
 
     After an error that cannot pass by itself (fsync, I/O, corruption) the writer refuses everything
     from then on: `broken` holds the reason and the process should end and start again.
@@ -89,7 +93,7 @@ class GroupWriter(Generic[T, R]):
         apply: Callable[[sqlite3.Connection, list[T]], "list[R | Exception] | list[R]"],
         *,
         threaded: bool = True,
-        limit: int = 512,
+        limit: int | None = 512,
         patience: float = 5.0,
         prepare: Callable[[sqlite3.Connection], object] | None = None,
     ) -> None:
@@ -159,7 +163,7 @@ class GroupWriter(Generic[T, R]):
             raise StorageError(str(self.broken))
         if self._closed:
             raise StorageError(f"{self.path}: the writer is closed")
-        if self._in_flight >= self._limit:
+        if self._limit is not None and self._in_flight >= self._limit:
             raise StorageError(f"{self.path}: {self._in_flight} writes are waiting for the disk")
         self._in_flight += 1
         if self._thread is None:
@@ -187,6 +191,10 @@ class GroupWriter(Generic[T, R]):
             self._chores.append((work, future))
             self._bell.notify()
         return future
+
+    def goes_on(self) -> None:
+        """Called by `apply`, at each item: much to write is not a disk that does not answer."""
+        self._since = monotonic()
 
     def close(self) -> None:
         """Commit what waits, checkpoint, close the file. Blocks; a second call is void."""
@@ -241,7 +249,7 @@ class GroupWriter(Generic[T, R]):
                     self._bell.wait()
                 if not self._waiting and not self._chores:
                     return
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
                 self._committing, self._since = batch, monotonic()
                 chore = None if batch or not self._chores else self._chores.pop(0)
             if chore is not None:

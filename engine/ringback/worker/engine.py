@@ -39,7 +39,8 @@ IDLE_SECONDS = 1.0
 """How long the worker trusts that no news is no news, should a wake-up get lost."""
 CROWDED_SECONDS = 0.01
 BEAT_SECONDS = 0.1
-JOBS_LIMIT = 500
+RUNS_LIMIT = 2000
+"""While so many runs wait or are under way, no more are admitted: the rest wait in the files."""
 RELOAD_ROWS = 500
 
 
@@ -195,7 +196,7 @@ class Engine:
     async def _match_loop(self) -> None:
         while True:
             self._news.clear()
-            crowded = len(self.queue) >= JOBS_LIMIT
+            crowded = len(self.queue) >= RUNS_LIMIT
             if not crowded and await self._match():
                 await asyncio.sleep(0)
                 continue
@@ -206,7 +207,9 @@ class Engine:
                 continue
 
     async def _match(self) -> bool:
-        """Match one batch; False when there was nothing to match."""
+        """Match one batch, or take up what was left before; False when there was neither."""
+        if await self.resumer.take_up(RUNS_LIMIT - len(self.queue)):
+            return True
         async with self._matching:
             step = await self.matcher.step()
             if not step.rows:
@@ -268,7 +271,8 @@ class Engine:
             if waiting is not None:
                 waiting.give("")
 
-        self.queue.put(event.call_sid if waiting is not None else home(event), work)
+        key = event.call_sid if waiting is not None else home(event)
+        self.queue.put(key, work, len(runs))
 
     def _planned(self, actions: Sequence[NewAction]) -> None:
         self.sender.offer([action.stored() for action in actions])

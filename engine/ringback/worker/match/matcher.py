@@ -30,6 +30,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BATCH = 200
+BATCH_RUNS = 500
+"""A batch ends at the row that brings it to so many runs to start or to wake, however many rules
+there are: what is matched is in memory until it is done."""
 ASKING = frozenset({"call", "call/step"})
 """The routes whose sender waits for TwiML."""
 
@@ -100,18 +103,17 @@ class Matcher:
         rows = await self._journal.log.after(self.cursor, BATCH)
         if not rows:
             return Step()
-        step = await self._match(rows, rows[-1].id)
-        self.cursor = rows[-1].id
-        return step
+        return await self._match(rows, moves=True)
 
     async def only(self, log_id: int) -> Step:
         """Match one row ahead of the others, for a call that waits. The cursor stays; when it gets
         there, the event is known already."""
         row = await self._journal.log.get(log_id)
-        return await self._match([row], None) if row else Step()
+        return await self._match([row], moves=False) if row else Step()
 
     async def internal(self, events: Sequence[Event]) -> Step:
-        """Match events that the worker itself recorded: they have no row in the log."""
+        """Match events that the worker itself recorded, or the first of them when they start very
+        many runs: they have no row in the log."""
         judged = await self._read(self._judge_events, events)
         await self._journal.matching.settle([item.matched for item in judged])
         return Step(len(judged), tuple(item.found(None) for item in judged))
@@ -142,15 +144,18 @@ class Matcher:
         """Judge in one session of the journal, with what plugins answer to the conditions."""
         return await self._questions.settled(self._journal.read, work, *args)
 
-    async def _match(self, rows: Sequence[LogRow], cursor: int | None) -> Step:
+    async def _match(self, rows: Sequence[LogRow], *, moves: bool) -> Step:
         looked = await self._read(self._look, rows)
         batch = [item.matched for item, _ in looked.judged]
+        cursor = looked.end if moves else None
         recorded = await self._journal.matching.record(batch, cursor)
+        self.cursor = cursor or self.cursor
         found = [item.found(row) for item, row in looked.judged]
         return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(looked.twins))
 
     def _look(self, session: ReadSession, rows: Sequence[LogRow]) -> "_Looked":
-        """Parse rows, drop what is on record, and judge the rest in order."""
+        """Parse rows, drop what is on record, and judge the rest in order, up to the row at which
+        there are runs enough."""
         parsed = [
             (event, row)
             for row in rows
@@ -158,7 +163,7 @@ class Matcher:
         ]
         known = session.known(event for event, _ in parsed)
         fresh: list[tuple[Event, LogRow]] = []
-        twins: list[tuple[str, str]] = []
+        twins: list[tuple[int, str, str]] = []
         for event, row in parsed:
             before = known.known_as(event)
             if not before:
@@ -166,18 +171,28 @@ class Matcher:
                 fresh.append((event, row))
             elif self.claims and event.trust != "claimed":
                 twin = session.claimed_twin(before)
-                twins += [(twin, event.trust)] if twin else []
+                twins += [(row.id, twin, event.trust)] if twin else []
         depths = session.depths([event.tag for event, _ in fresh])
         judge = self._judge(session)
-        judged = [
-            (self._judged(judge, _tagged(event, depths) if event.tag else event, row), row)
-            for event, row in fresh
-        ]
-        return _Looked(judged, twins)
+        judged: list[tuple[_Judged, LogRow]] = []
+        runs, end = 0, rows[-1].id
+        for event, row in fresh:
+            if runs >= BATCH_RUNS and row is not judged[-1][1]:
+                end = judged[-1][1].id
+                break
+            item = self._judged(judge, _tagged(event, depths) if event.tag else event, row)
+            judged.append((item, row))
+            runs += item.runs
+        return _Looked(judged, [(uid, trust) for at, uid, trust in twins if at <= end], end)
 
     def _judge_events(self, session: ReadSession, events: Sequence[Event]) -> "list[_Judged]":
-        judge = self._judge(session)
-        return [self._judged(judge, event, None) for event in events]
+        judge, judged, runs = self._judge(session), list[_Judged](), 0
+        for event in events:
+            judged.append(self._judged(judge, event, None))
+            runs += judged[-1].runs
+            if runs >= BATCH_RUNS:
+                break
+        return judged
 
     def _judge_copy(self, session: ReadSession, uid: str, ruleset: RuleSet) -> "_Judged":
         event = session.whole_event(uid)
@@ -231,12 +246,18 @@ def _tagged(event: Event, depths: dict[str, int]) -> Event:
 class _Looked:
     judged: "list[tuple[_Judged, LogRow]]"
     twins: list[tuple[str, str]]
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
     matched: Matched
     judgement: Judgement
+
+    @property
+    def runs(self) -> int:
+        """How many runs it starts or wakes."""
+        return len(self.matched.runs) + len(self.matched.wakes)
 
     def found(self, row: LogRow | None) -> Found:
         asked = row.id if row is not None and row.route in ASKING else None

@@ -14,19 +14,23 @@ class KeyedQueue:
     """One thing at a time per key, in the order of arrival; different keys go side by side."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[Callable[[], Awaitable[None]]]] = {}
+        self._queues: dict[str, deque[tuple[Callable[[], Awaitable[None]], int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._runs = 0
 
     def __len__(self) -> int:
-        return len(self._queues)
+        """How many runs wait or are under way."""
+        return self._runs
 
-    def put(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` after everything that was put under the same key before."""
+    def put(self, key: str, work: Callable[[], Awaitable[None]], runs: int = 1) -> None:
+        """Do `work`, which is so many runs, after everything that was put under the same key
+        before."""
+        self._runs += runs
         queue = self._queues.get(key)
         if queue is not None:
-            queue.append(work)
+            queue.append((work, runs))
             return
-        self._queues[key] = deque([work])
+        self._queues[key] = deque([(work, runs)])
         task = asyncio.ensure_future(self._drive(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -40,11 +44,14 @@ class KeyedQueue:
         queue = self._queues[key]
         try:
             while queue:
+                work, runs = queue.popleft()
                 try:
-                    await queue.popleft()()
+                    await work()
                 except RingbackError as error:
                     log.error("%s: %s", key, error)
                 except Exception:  # a fault of our own must not end what waits behind it
                     log.exception("%s: this should not happen", key)
+                finally:
+                    self._runs -= runs
         finally:
             del self._queues[key]

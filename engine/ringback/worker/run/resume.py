@@ -6,7 +6,8 @@ and the next step loses nothing. Each step takes one event; the rest lie ready f
 
 import json
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from ringback.events import Event
@@ -50,11 +51,13 @@ class Resumer:
         self._waits = waits
         self._signals = signals
         self._resuming: set[str] = set()
+        self._left: deque[Callable[[], Awaitable[None]]] = deque()
         self._taken_up: RuleSet | None = None
         self._absent = Absent(journal, runtime)
 
     async def restore(self) -> None:
-        """After a restart: everything that waits, was about to start, or has events ready."""
+        """After a restart: take note of everything that waits, was about to start, or has events
+        ready. It starts as `take_up` is asked for it."""
         journal = self._journal
         await self._absent.restore()
         for run in await journal.runs.in_state("waiting"):
@@ -66,9 +69,20 @@ class Resumer:
         for run in await journal.runs.in_state("pending"):
             by_event.setdefault(run.event_uid, []).append(run)
         for event_uid, grouped in by_event.items():
-            await self._begin(event_uid, [run.uid for run in grouped])
+            self._left.append(partial(self._begin, event_uid, [run.uid for run in grouped]))
         for uid in await journal.runs.woken():
-            await self.woken(uid, None)
+            self._left.append(partial(self.woken, uid, None))
+
+    async def take_up(self, room: int) -> bool:
+        """Start what a restart or a reload has left, while there is room for so many runs. False
+        when nothing is left: new events come after it, so that the order in a conversation stays.
+        """
+        if not self._left:
+            return False
+        before = len(self._queue)
+        while self._left and len(self._queue) - before < room:
+            await self._left.popleft()()
+        return True
 
     async def woken(self, run_uid: str, waiting: Waiting | None) -> None:
         """An event lies ready for this run. `waiting` is the call that it may answer."""
@@ -124,9 +138,10 @@ class Resumer:
             if rule is not None and rule.mode == "queued":
                 places[run.rule, run.key] = None
             else:
-                await self._begin(run.event_uid, [run.uid])
-        for place in places:
-            await self.promote(*place)
+                self._left.append(partial(self._begin, run.event_uid, [run.uid]))
+        self._left += [partial(self.promote, *place) for place in places]
+        if self._left:
+            self._signals.news()
 
     async def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
         """A run has begun to wait. What came for it already is taken at once."""
@@ -166,7 +181,7 @@ class Resumer:
         """Start runs of one event, behind all else that is to be done in its conversation."""
         event = await self._journal.events.get(event_uid)
         key = home(event) if event is not None else event_uid
-        self._queue.put(key, partial(self._start, event_uid, uids))
+        self._queue.put(key, partial(self._start, event_uid, uids), len(uids))
 
     async def _start(self, event_uid: str, uids: Sequence[str]) -> None:
         event = await self._journal.events.get(event_uid)

@@ -88,9 +88,9 @@ class Project:
         return manifest_of(self.plugins, self.ruleset.by_name, self.problems)
 
 
-def gather(plugins: PluginSet, files: Path) -> Loaded:
-    """Load the rules of a folder or file and compile those of the plugins, with the functions and
-    steps that the plugins bring. The problems are those of both."""
+def gather(plugins: PluginSet, files: Path | Iterable[Path]) -> Loaded:
+    """Load the rules of a folder, or of these files, and compile those of the plugins, with the
+    functions and steps that the plugins bring. The problems are those of both."""
     loaded = load_rules(files, functions=plugins.functions, steps=plugins.steps)
     rules = list(loaded.rules)
     problems = [*plugins.problems, *loaded.problems]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ringback.actions import SendMessage
 from ringback.errors import GatewayError
 from ringback.runtime import from_iso, iso
 from ringback.store import consents, evidence, matching
@@ -22,17 +23,22 @@ from ringback.store.attempts import Attempts, Departure
 from ringback.store.attempts import Verdict as SendVerdict
 from ringback.store.evidence import Evidence, Shown
 from ringback.store.facts import JournalGateFacts
+from ringback.store.runs import Runs, RunStep
+from ringback.twilio.rest import request_for
+from ringback.worker.match.judge import Judge
 from ringback.worker.match.matcher import Matcher
+from ringback.worker.match.schedules import Schedules
+from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run import plan
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.resume import Resumer
-from ringback.worker.send import classify, settle
+from ringback.worker.send import classify, sender, settle
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
-from simulation import disturbances, story
+from simulation import disturbances, life, story
 from simulation.batch import run_story
 from simulation.faults import CREATE, Faults, calm
 from simulation.verdict import Verdict
@@ -229,7 +235,41 @@ def codeless(record: Any, *rest: Any) -> Shown:
     return Shown(record, rest[0], 0)
 
 
+async def shortened(runs: Runs, step: RunStep, now: str) -> bool:
+    """What waits goes on at the beginning of the minute in which it should, or before."""
+    due = step.due_at[:17] + "00.000Z" if step.due_at else None
+    return await REAL_FINISH(runs, replace(step, due_at=due), now)
+
+
+def mute(judge: Judge, event: Any, **given: Any) -> Any:
+    """Rules start, and the event does not say so."""
+    judged = REAL_JUDGE(judge, event, **given)
+    judged.admission.verdicts.clear()
+    return judged
+
+
+def garbled(wanted: Any, **given: Any) -> Any:
+    """Another text is sent than the one that was planned."""
+    if isinstance(wanted, SendMessage):
+        wanted = replace(wanted, body=wanted.body.upper())
+    return REAL_REQUEST(wanted, **given)
+
+
+async def silent(*_: Any) -> str:
+    """A notice that nobody gets."""
+    return "recorded"
+
+
+def twins(patch: pytest.MonkeyPatch) -> None:
+    """Two sends that look the same may be under way at once; few people write."""
+    patch.setattr(plan, "collision_key", lambda *_: "")
+    patch.setattr(story, "PEOPLE", 3)
+
+
 REAL_NOTE = consents.note
+REAL_FINISH = Runs.finish
+REAL_JUDGE = Judge.judge
+REAL_REQUEST = request_for
 REAL_BAD = classify.bad
 REAL_MATCH = Matcher._match
 REAL_CLAIM = Evidence.claim
@@ -252,6 +292,7 @@ STOPPING = replace(calm(), stop=1.0)
 STOPPING_AND_SET = replace(STOPPING, clock_set=1.0)
 PAUSING = replace(calm(), pause=1.0)
 QUIET = replace(calm(), callback_lost=0.5, undelivered=0.5)
+UNREACHED = replace(calm(), create={"refused": 0.8}, clock_set=1.0)
 LATE = replace(calm(), create={"timeout_after": 0.5}, landing=300.0)
 DOUBTFUL = replace(calm(), create={"reset_after": 0.3, "500_before": 0.2}, callback_late=0.9)
 
@@ -272,12 +313,12 @@ def slow(*case: Any) -> Any:
         (instead(Hooks, "report_pending", nothing), DEADLY, "lost"),
         (instead(matching, "advance", newest), Faults(), "order_regress"),
         (instead(Evidence, "claim", greedy), SILENT, "false_claim"),
-        slow(instead(plan, "collision_key", lambda *_: ""), SILENT, "false_claim"),
+        slow(twins, SILENT, "false_claim"),
         (instead(classify, "_refusal", lambda _: ""), STERN, "unexplained"),
         (by_our_clock, SET, "doubled"),
         slow(instead(Repairer, "_now", ours), LOST_WEBHOOKS, "lost"),
         slow(instead(Actions, "unknown", patient(Actions.unknown)), SET_BACK, "stuck"),
-        (instead(Actions, "sendable", patient(Actions.sendable)), SET_BACK, "stuck"),
+        (instead(Actions, "sendable", patient(Actions.sendable)), UNREACHED, "stuck"),
         (instead(classify, "bad", hurried), SILENT, "doubled"),
         (instead(JournalGateFacts, "opted_out", lambda *_: ""), STOPPING, "unwanted"),
         slow(by_its_time, STOPPING_AND_SET, "unwanted"),
@@ -287,6 +328,14 @@ def slow(*case: Any) -> Any:
         (instead(Watch, "stuck", nothing), QUIET, "untrue"),
         (instead(settle, "Shown", codeless), replace(SILENT, undelivered=0.5), "untrue"),
         (instead(evidence, "made_twice", lambda *_: None), LATE, "untrue"),
+        (instead(matching, "_heard_from", lambda *_: None), calm(), "untrue"),
+        (instead(consents, "note", lambda *_, **__: None), STOPPING, "untrue"),
+        (instead(Judge, "judge", mute), calm(), "untrue"),
+        (instead(Incidents, "resolve", nothing), replace(LOST_WEBHOOKS, clock_set=0.0), "untrue"),
+        (instead(Schedules, "step", nothing), calm(), "untrue"),
+        (instead(Runs, "finish", shortened), calm(), "untrue"),
+        (instead(sender, "request_for", garbled), calm(), "untrue"),
+        (instead(life._RecordedNotices, "give", silent), STERN, "untrue"),
     ],
     ids=[
         "a naive retry", "one look at the list", "a restart that sends again",
@@ -297,6 +346,9 @@ def slow(*case: Any) -> Any:
         "a hurried `fast`", "a STOP that is not heard", "a STOP before a START of the future",
         "a pause that is none", "outcomes that are never advanced", "an end that is none",
         "a callback that is not missed", "a record without its error", "a double that is not told",
+        "a text that is not counted", "consent that is not noted", "a verdict that is not given",
+        "an incident without end", "a schedule that does not ring", "a wait cut short",
+        "a text that was not planned", "a notice that nobody gets",
     ],
 )  # fmt: skip
 def test_the_checker_notices(

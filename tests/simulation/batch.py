@@ -12,7 +12,7 @@ from random import Random
 from simulation.checker import judge
 from simulation.disturbances import prepare
 from simulation.faults import Faults
-from simulation.life import settings_for
+from simulation.life import SCHEDULE, settings_for
 from simulation.story import Story, quiet
 from simulation.verdict import Verdict
 
@@ -35,7 +35,12 @@ def run_story(
     folder = Path(tempfile.mkdtemp(prefix="ringback-story-", dir=home))
     try:
         story = Story(
-            seed, folder, faults=faults, settings=settings_for(folder, settle_seconds), show=show
+            seed,
+            folder,
+            faults=faults,
+            settings=settings_for(folder, settle_seconds),
+            show=show,
+            more_rules=(SCHEDULE,),
         )
         disturbances = Random(f"disturbances {seed}")
         story.play(intents, partial(prepare, faults=story.faults, rng=disturbances))

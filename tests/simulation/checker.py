@@ -15,6 +15,7 @@ from ringback.outcomes import rank
 from ringback.runtime import from_iso
 from ringback.store.log import Entry
 from simulation.books import read
+from simulation.facts import judge_facts
 from simulation.results import judge_results
 from simulation.sends import PROVEN, judge_sends
 from simulation.story import Story
@@ -26,6 +27,10 @@ TEXT_RULES = {
        ("echo", "hours", "alert", "ring", "later", "quick", "once", "served", "desk")},
 }  # fmt: skip
 """Which rule answers a text that begins with this word."""
+INTERNAL = {
+    "action.unknown": {"doubtful"}, "action.failed": {"gave-up"}, "timer.due": {"tick"},
+}  # fmt: skip
+"""Which rules an event of our own making is for."""
 OPEN_ACTIONS = {"planned", "deferred", "sending", "unknown"}
 OPEN_RUNS = {"pending", "running", "waiting"}
 UNPROVEN = {"planned", "deferred", "sending", "unknown", "parked", "refused", "cancelled"}
@@ -49,7 +54,8 @@ def judge(story: Story, *, drained: bool = True) -> Verdict:
     _history(verdict, story)
     judge_sends(verdict, story, actions, books.tags, drained=drained)
     judge_results(verdict, story, books, drained=drained)
-    _events(verdict, story.acknowledged, events, runs, actions, drained)
+    wanted = _events(verdict, story.acknowledged, events, runs, actions, drained)
+    judge_facts(verdict, story, books, wanted, drained=drained)
     _ends(verdict, runs, actions, drained)
     if drained:
         keys = {event["dedupe_key"] for event in events}
@@ -80,8 +86,9 @@ def _events(
     runs: list[dict[str, Any]],
     actions: list[dict[str, Any]],
     drained: bool,
-) -> None:
-    """Each acknowledged webhook is one event; each rule that wants it has one run, one action."""
+) -> dict[str, set[str]]:
+    """Each acknowledged webhook is one event; each rule that wants it has one run, one action.
+    Returns the rules that each event (uid) is for."""
     wanted: dict[str, set[str]] = {}
     for entry in acknowledged:
         wanted.setdefault(_identity(entry), _wanted_by(entry))
@@ -91,8 +98,7 @@ def _events(
     for event in events:
         key = _change(event["dedupe_key"])
         if event["source"] == "internal":
-            ended = {"action.unknown": {"doubtful"}, "action.failed": {"gave-up"}}
-            wanted[key] = ended.get(event["type"], set())
+            wanted[key] = INTERNAL.get(event["type"], set())
         elif key not in wanted:
             verdict.blame("unexplained", f"event {key} was never acknowledged")
     ran = Counter((run["event_uid"], run["rule"]) for run in runs)
@@ -109,6 +115,7 @@ def _events(
                 verdict.blame("doubled", f"{rule} for {key}: {count} runs, {acted} actions")
             if drained and (not count or not acted):
                 verdict.blame("lost", f"{rule} for {key}: {count} runs, {acted} actions")
+    return {found["uid"]: wanted.get(key, set()) for key, found in by_key.items()}
 
 
 def _ends_reported(verdict: Verdict, story: Story, keys: set[str]) -> None:

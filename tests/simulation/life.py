@@ -34,6 +34,7 @@ from simulation.loop import Clock, VirtualLoop
 from simulation.twilio import ACCOUNT, OURS, Answer, Twilio
 
 RULES = Path(__file__).with_name("project.yaml")
+SCHEDULE = Path(__file__).with_name("schedule.yaml")
 PLUGINS = Path(__file__).with_name("plugins")
 
 
@@ -48,15 +49,16 @@ class Rules:
 
 
 @cache
-def rules() -> Rules:
-    """The compiled rules of the simulated project. Raises RuleErrors when a file is wrong."""
-    real = _compiled(load_plugins(PLUGINS))
-    told = _compiled(read_manifest(manifest_of(real.plugins, (), ())).plugins)
+def rules(*more: Path) -> Rules:
+    """The compiled rules of the simulated project, and of more files. Raises RuleErrors when a file
+    is wrong."""
+    real = _compiled(load_plugins(PLUGINS), more)
+    told = _compiled(read_manifest(manifest_of(real.plugins, (), ())).plugins, more)
     return replace(told, hosts=real)
 
 
-def _compiled(plugins: PluginSet) -> Rules:
-    loaded = gather(plugins, RULES)
+def _compiled(plugins: PluginSet, more: tuple[Path, ...]) -> Rules:
+    loaded = gather(plugins, [RULES, *more])
     if loaded.problems:
         raise RuleErrors(loaded.problems)
     return Rules(RuleSet(loaded.rules, loaded.language), plugins)
@@ -142,6 +144,7 @@ class Life:
         on_moves: Callable[[list[Move]], None],
         noticed: Callable[[str], None],
         fetched: Callable[[str, str, bytes], bool],
+        more_rules: tuple[Path, ...] = (),
     ) -> None:
         self.loop = VirtualLoop(clock)
 
@@ -156,7 +159,7 @@ class Life:
         self._journal = DatabaseJournal(self.disk, self._log)
         self._gateway = _Gateway(self.loop, twilio, hot)
         self.runtime = Runtime(clock.wall, lambda: clock.now, rng, rng.getrandbits)
-        given, facts = rules(), self._journal.facts(self.runtime)
+        given, facts = rules(*more_rules), self._journal.facts(self.runtime)
         self.engine = Engine(
             settings=settings, loaded=given, journal=self._journal,
             gateway=cast(Gateway, self._gateway) if settings.auth_tokens else None,

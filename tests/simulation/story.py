@@ -71,7 +71,9 @@ class Story:
         faults: Faults | None = None,
         settings: Settings | None = None,
         show: Callable[[str], None] | None = None,
+        more_rules: tuple[Path, ...] = (),
     ) -> None:
+        self.more_rules = more_rules
         self.seed = seed
         self.folder = folder
         self.faults = faults or Faults()
@@ -84,6 +86,8 @@ class Story:
         self.freezes = 0
         self.jumps = 0
         self.born = 0.0
+        self.halts: list[tuple[float, float]] = []
+        self.heard: dict[str, float] = {}
         self.said: dict[str, list[Said]] = {}
         self.paused: list[tuple[float, float]] = []
         self.resumed_at = -1.0
@@ -261,11 +265,13 @@ class Story:
         """Begin a life of the worker."""
         self._lives += 1
         self.born = self.clock.now
+        self.halts = [(begun, min(ended, self.born)) for begun, ended in self.halts]
         self.trace("node", f"life {self._lives} begins")
         self.life = Life(
             folder=self.folder, clock=self.clock, rng=Random(f"life {self.seed} {self._lives}"),
             faults=self.faults, twilio=self.twilio, settings=self._settings, hot=self._hot,
             on_moves=self._moved, noticed=self.notices.append, fetched=self._fetched,
+            more_rules=self.more_rules,
         )  # fmt: skip
 
     def kill(self) -> None:
@@ -273,6 +279,12 @@ class Story:
         if self.life is not None:
             self.kills += 1
             self._bury("killed")
+
+    def lived(self, first: float, last: float) -> bool:
+        """Whether one life of the worker went on between these moments, without a halt."""
+        return last < self.clock.now and not any(
+            begun <= last and ended >= first for begun, ended in self.halts
+        )
 
     def end(self) -> None:
         """Close everything."""
@@ -314,6 +326,7 @@ class Story:
         """The worker's process stands still (stopped, swapped out) while the world goes on."""
         self.freezes += 1
         until = self.clock.now + seconds
+        self.halts.append((self.clock.now, until))
         self.trace("node", f"frozen for {seconds:g} s")
         while self.twilio.next_time() <= until:
             self.clock.now = max(self.clock.now, self.twilio.next_time())
@@ -323,6 +336,7 @@ class Story:
     def _bury(self, how: str) -> None:
         assert self.life is not None
         life, self.life, self._dying = self.life, None, False
+        self.halts.append((self.clock.now, float("inf")))
         self.trace("node", f"life {self._lives} is over: {how}")
         self.crashes += life.bury()
 
@@ -360,7 +374,8 @@ class Story:
             )
 
     def _hears(self, move: Move) -> None:
-        """A text is on record; of STOP and START the checker wants to know when."""
+        """A text is on record; the checker wants to know since when."""
+        self.heard[move.uid] = self.clock.now
         if move.uid in self._keywords:
             word, written = self._keywords[move.uid]
             late = move.outcome == "repair"

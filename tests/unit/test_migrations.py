@@ -109,8 +109,7 @@ def test_questions_to_an_older_journal_name_the_mend(
     restore(tmp_path, SHAPES[0])
     before = dump(tmp_path / "journal.db")
     with pytest.raises(
-        StorageError,
-        match=r"older Ringback \(it lacks 0002_effect, 0003_steady_clock, 0004_free_at\).*serve",
+        StorageError, match=r"older Ringback \(it lacks 0002_effect, 0003_steady_clock.*\).*serve"
     ):
         asks(tmp_path)
     assert dump(tmp_path / "journal.db") == before

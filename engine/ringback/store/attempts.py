@@ -155,13 +155,6 @@ def _close(
         clash = Verdict("unknown", "unknown", f"{verdict.remote_sid} belongs to another action")
         _write(connection, action, clash, "unknown", outcome, remote_sid, None)
         return "unknown"
-    if verdict.result == "accepted" and action.effect == "message" and action.conversation:
-        connection.execute(
-            "insert into contacts (conversation, first_at, last_outbound_at, outbound) "
-            "values (?, ?, ?, 1) on conflict (conversation) do update set "
-            "last_outbound_at = excluded.last_outbound_at, outbound = contacts.outbound + 1",
-            (action.conversation, now, now),
-        )
     return str(state)
 
 

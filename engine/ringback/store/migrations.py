@@ -246,6 +246,36 @@ alter table attempts add column machine_start text not null default ''
 _FREE = "alter table actions add column free_at text"
 """Since when an action may leave, when that is not since it was planned."""
 
+_WENT = """
+create trigger actions_made after update of remote_sid on actions
+when new.effect = 'message' and new.conversation <> ''
+    and old.remote_sid = '' and new.remote_sid <> ''
+begin
+    insert into contacts (conversation, first_at, last_outbound_at, outbound)
+    select new.conversation, made.at, made.at, 1 from (
+        select coalesce(max(started_at), new.planned_at) as at
+        from attempts where action_uid = new.uid
+    ) as made where true
+    on conflict (conversation) do update set outbound = outbound + 1,
+        last_outbound_at = max(coalesce(last_outbound_at, ''), excluded.last_outbound_at);
+end
+"""
+_UNMADE = """
+create trigger actions_unmade after update of remote_sid on actions
+when new.effect = 'message' and old.remote_sid <> '' and new.remote_sid = ''
+begin
+    update contacts set outbound = outbound - 1 where conversation = new.conversation;
+end
+"""
+_COUNTED = """
+update contacts set outbound = max(outbound, (
+    select count(*) from actions a where a.conversation = contacts.conversation
+    and a.effect = 'message' and a.remote_sid <> ''
+))
+"""
+"""Which texts went is counted with the change itself: the API's answer, a callback that comes
+before it, or Twilio's list may be what tells."""
+
 
 @log_migrations(name="0001_log")
 def _log_first(db: Database) -> None:
@@ -278,6 +308,12 @@ def _journal_steady(db: Database) -> None:
 @journal_migrations(name="0004_free_at")
 def _journal_free(db: Database) -> None:
     _run(db.conn, _FREE)
+
+
+@journal_migrations(name="0005_texts_that_went")
+def _journal_went(db: Database) -> None:
+    for statement in (_WENT, _UNMADE, _COUNTED):
+        db.conn.execute(statement)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -158,19 +158,27 @@ Action = (
 
 def to_params(action: Action) -> dict[str, Any]:
     """An action as plain JSON data, without kind and policy, which have columns of their own."""
+    cls = type(action)
+    names = _PARAMS.get(cls)
+    if names is None:
+        names = tuple(item.name for item in fields(cls) if item.name != "policy")
+        _PARAMS[cls] = names
     params: dict[str, Any] = {}
-    for item in fields(action):
-        value = getattr(action, item.name)
-        if item.name == "policy":
-            continue
-        if item.name == "verbs":
-            value = [verb_params(verb) for verb in value]
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, Mapping):
-            value = dict(value)
-        params[item.name] = value
+    for name in names:
+        value = getattr(action, name)
+        kind = type(value)
+        if kind is not str and kind is not int:  # these two are the most, and stay as they are
+            if name == "verbs":
+                value = [verb_params(verb) for verb in value]
+            elif isinstance(value, tuple):
+                value = list(value)
+            elif kind is dict or isinstance(value, Mapping):
+                value = dict(value)
+        params[name] = value
     return params
+
+
+_PARAMS: dict[type, tuple[str, ...]] = {}
 
 
 def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessage:

@@ -369,13 +369,12 @@ async def test_whatever_an_import_does_the_others_are_there(tmp_path: Path) -> N
     async with pool_of(
         tmp_path, good=GOOD,
         hangs="import time; time.sleep(3600)", leaves="import os; os._exit(0)",
-        raises="1/0", stops="import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+        raises="1/0",
         floods="for _ in range(10000): print('x' * 100)\n" + GOOD,
     ) as (pool, manifest):  # fmt: skip
         assert [plugin.name for plugin in manifest.plugins] == ["floods", "good"]
         problems = {problem.file: problem.message for problem in manifest.problems}
         assert "took longer than 1 s to be imported" in problems["plugins/hangs.py"]
-        assert "took longer than 1 s to be imported" in problems["plugins/stops.py"]
         assert "with exit code 0" in problems["plugins/leaves.py"]
         assert "ZeroDivisionError" in problems["plugins/raises.py"]
         assert await said(pool, "good.good", 5.0) == "pong"

@@ -1,11 +1,13 @@
 """Requests for plugin code, carried out in this process, and their way through pickle."""
 
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import datetimes, just, timezones
 
 from ringback import Event
 from ringback.config import Settings
@@ -130,5 +132,11 @@ def test_settled_actions_survive_pickle() -> None:
 
     ended = SettledAction("act_1", "r", notify("x"), "settled")
     assert pickle.loads(pickle.dumps(ended)) == ended
-    moment = datetime(2026, 1, 1, tzinfo=UTC)
-    assert pickle.loads(pickle.dumps(Event("e", "t", moment, moment))).at == moment
+
+
+@given(datetimes(timezones=just(UTC)), timezones())
+def test_the_moments_of_an_event_survive_pickle(moment: datetime, zone: tzinfo) -> None:
+    event = Event("e", "t", moment, moment.astimezone(zone))
+    again = pickle.loads(pickle.dumps(event, protocol=5))
+    assert (again.at, again.received_at) == (event.at, event.received_at)
+    assert again.at.tzinfo is UTC

@@ -47,7 +47,7 @@ def finished(result: Any) -> Any:
     Meant for a thread without a loop. Where one is running, as around an async test, the rest of
     the work moves to a thread of its own.
     """
-    if not inspect.isawaitable(result):
+    if not waits(result):
         return result
 
     async def waiting() -> Any:
@@ -59,6 +59,11 @@ def finished(result: Any) -> Any:
         return asyncio.run(waiting())
     with ThreadPoolExecutor(1, "ringback-handler") as pool:
         return pool.submit(asyncio.run, waiting()).result()
+
+
+def waits(result: Any) -> bool:
+    """Whether a result must be awaited. `inspect.isawaitable` says the same, more slowly."""
+    return hasattr(type(result), "__await__")
 
 
 def actions_of(result: Any, *, plugin: str = "") -> tuple[Action, ...]:

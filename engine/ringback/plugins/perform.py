@@ -4,7 +4,6 @@ Nothing here limits time: that is the caller's. A function that is async is fini
 its own in `perform`, and awaited on the running loop in `perform_async`.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any, Protocol, cast, overload
@@ -14,7 +13,7 @@ from ringback.errors import PluginError
 from ringback.plugins import conversation_replay
 from ringback.plugins.context import Clock, Context, available, context_for
 from ringback.plugins.conversation import is_conversation
-from ringback.plugins.invoke import actions_of, bind, finished
+from ringback.plugins.invoke import actions_of, bind, finished, waits
 from ringback.plugins.loader import PluginSet, hook_callers
 from ringback.plugins.requests import (
     Answer,
@@ -83,7 +82,7 @@ def announce(hook: str, plugin: str, loaded: Loaded, *, facts: Facts, clock: Clo
     """
     for function in _hook(hook, loaded, plugin):
         result = function(ctx=_context(plugin, loaded, facts, clock))
-        if inspect.isawaitable(result):
+        if waits(result):
             return result
     return None
 
@@ -117,7 +116,7 @@ async def _finished(result: Any) -> Any:
 
 
 async def _awaited(result: Any) -> Any:
-    return await result if inspect.isawaitable(result) else result
+    return await result if waits(result) else result
 
 
 def _carry_out(

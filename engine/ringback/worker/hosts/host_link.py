@@ -11,7 +11,7 @@ from typing import Any
 from ringback.worker.hosts import wire
 from ringback.worker.hosts.server_link import Forked, ServerLink, to_log
 
-_PIECE = 1 << 18
+_PIECE = 1 << 14
 STATUS_SECONDS = 0.5
 """How long the wait status of a host may take behind the end of its connection."""
 

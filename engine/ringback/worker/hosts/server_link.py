@@ -83,7 +83,7 @@ class ServerLink:
             self._process = subprocess.Popen(
                 [*command.words, "--control", str(theirs.fileno()), "--marks", str(marks)],
                 env=dict(command.environ), pass_fds=(theirs.fileno(), marks),
-                stdin=subprocess.DEVNULL, start_new_session=True,
+                stdin=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
         finally:
             theirs.close()

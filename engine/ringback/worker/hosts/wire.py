@@ -8,9 +8,9 @@ kind, number of the call) and its payload.
 import json
 import pickle
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from ringback.action_kinds import from_params
 from ringback.actions import Action, to_params
@@ -21,6 +21,7 @@ from ringback.plugins.requests import (
     HandlerCall,
     HookCall,
     Request,
+    StepCall,
 )
 from ringback.rules.engine.interpreter import Progress, Wait
 from ringback.runtime import from_iso
@@ -73,12 +74,17 @@ class Frames:
 
 def request_bytes(request: Request, limit: float) -> bytes:
     """A request and its limit in seconds, to be sent to a host."""
-    return pickle.dumps((request, limit), protocol=5)
+    values = [getattr(request, name) for name in request.__slots__]
+    return pickle.dumps((limit, _REQUESTS.index(type(request)), *values), protocol=5)
 
 
 def read_request(payload: bytes) -> tuple[Request, float]:
     """What `request_bytes` wrote. Only a host reads it: it trusts its worker."""
-    return cast("tuple[Request, float]", pickle.loads(payload))
+    limit, kind, *values = pickle.loads(payload)
+    return _REQUESTS[kind](*values), limit
+
+
+_REQUESTS: tuple[Callable[..., Request], ...] = (HandlerCall, FunctionCalls, StepCall, HookCall)
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -23,7 +23,7 @@ CANCEL_SECONDS = 0.5
 """How long a cancelled call may take to end."""
 POOL_THREADS = 40
 """So many threads are the loop's own, for `asyncio.to_thread`."""
-_PIECE = 1 << 16
+_PIECE = 1 << 14
 
 
 @dataclass(eq=False)

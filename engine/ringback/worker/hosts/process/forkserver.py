@@ -186,18 +186,30 @@ class _Server:
         """Tell of each host that has ended, and end with it all that it has started."""
         while True:
             try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                pid, status = self._next_ended()
             except ChildProcessError:
                 return
-            if found is None:
+            if not pid:
                 break
-            if found.si_pid in self.hosts:
-                _kill_group(found.si_pid)  # its number is its group's as long as nobody waits
-            _, status = os.waitpid(found.si_pid, 0)
-            slot = self.hosts.pop(found.si_pid, None)
+            slot = self.hosts.pop(pid, None)
             if slot is not None:
                 self.control.send({"ended": slot, "status": status})
         self._sweep()
+
+    def _next_ended(self) -> tuple[int, int]:
+        """A child that has ended, with its wait status; 0 when there is none. Its group is ended
+        before the wait for it sets its number free, where the system can tell so early."""
+        if not hasattr(os, "waitid"):
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid in self.hosts:
+                _kill_group(pid)
+            return pid, status
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return 0, 0
+        if found.si_pid in self.hosts:
+            _kill_group(found.si_pid)
+        return os.waitpid(found.si_pid, 0)
 
     def _sweep(self) -> None:
         """End the processes that have become ours because those that started them are gone."""

@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 
 _PDEATHSIG = 1
 _SUBREAPER = 36
@@ -41,14 +40,14 @@ def adopt_orphans() -> None:
 
 
 def limit_host(memory: int) -> None:
-    """Put this process into a session of its own, behind others, with bounded means.
+    """Put this process into a group of its own, behind others, with bounded means.
 
-    `memory` is how many bytes of address space it may take beyond those that it has now.
+    `memory` is how many bytes of address space it may take beyond those that it has now. It stays
+    in the session of the worker: where sessions share the processor (autogroup), an answer would
+    else wait for its turn among those of the whole machine.
     """
-    os.setsid()
+    os.setpgid(0, 0)
     os.nice(NICE)
-    with contextlib.suppress(OSError):  # where sessions share the processor, not processes
-        Path("/proc/self/autogroup").write_text(str(NICE))
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
     size, _ = Memory().sizes()
@@ -92,19 +91,22 @@ class Residue:
         self._files = _lowest_free()
         self._size, self._used = self._memory.sizes()
 
-    def found(self, threads: int = 0) -> str:
+    def found(self, threads: int = 0, *, quick: bool = False) -> str:
         """What there is now and was not before, in words; empty when nothing. So many `threads`
-        more than at the start are none."""
+        more than at the start are none. What grows slowly is not looked for when it must be
+        `quick`."""
         more = _thread._count() - self._threads
         if more > threads:
             return f"{more} threads"
         if not self._children and _has_children():
             return "child processes"
-        if _lowest_free() > self._files + KEPT_FILES:
-            return "open files"
         if signal.getitimer(signal.ITIMER_REAL)[0]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             return "an alarm"
+        if quick:
+            return ""
+        if _lowest_free() > self._files + KEPT_FILES:
+            return "open files"
         try:
             size, used = self._memory.sizes()
         except (OSError, ValueError):  # it was closed, or another file stands in its place
@@ -116,6 +118,8 @@ class Residue:
 
 
 def _has_children() -> bool:
+    if not hasattr(os, "waitid"):
+        return False
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -6,14 +6,13 @@ problem leaves out the rule or plugin that has it, and the caller decides what t
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.plugins.loader import PluginSet, load_plugins
-from ringback.plugins.manifest import Manifest, manifest_of
+from ringback.plugins.manifest import Manifest
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import Loaded, compile_rule, load_rules
 from ringback.rules.model import Rule
@@ -21,12 +20,14 @@ from ringback.rules.model import Rule
 
 @dataclass(frozen=True)
 class Project:
-    """What a worker works with. `problems` is empty when everything of the folder is good."""
+    """What a worker works with. `problems` is empty when everything of the folder is good;
+    `left_out` are the rules of files that are wrong, each with its place."""
 
     settings: Settings
     ruleset: RuleSet
     plugins: PluginSet
     problems: list[Problem]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(
@@ -63,10 +64,13 @@ class Project:
             )  # fmt: skip
         project = cls._of(settings, manifest.plugins)
         rules = [rule for rule in project.ruleset.rules if rule.name in manifest.rules]
+        wrong = {rule.name: f"in {rule.file}, line {rule.line}" for rule in project.ruleset.rules}
+        left_out = {name: place for name, place in wrong.items() if name not in manifest.rules}
         others = [each for each in manifest.problems if each not in project.problems]
         return replace(
             project, ruleset=RuleSet(rules, project.ruleset.language),
             problems=_relative([*project.problems, *others], settings.project),
+            left_out={**project.left_out, **left_out},
         )  # fmt: skip
 
     @classmethod
@@ -81,11 +85,8 @@ class Project:
             RuleSet(loaded.rules, loaded.language),
             plugins,
             _relative(problems, settings.project),
+            loaded.left_out,
         )
-
-    def manifest(self) -> dict[str, Any]:
-        """What a process that does not import the plugins must know, as JSON has it."""
-        return manifest_of(self.plugins, self.ruleset.by_name, self.problems)
 
 
 def gather(plugins: PluginSet, files: Path | Iterable[Path]) -> Loaded:

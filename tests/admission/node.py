@@ -79,7 +79,7 @@ class Node:
         channels = Channels({}, self.outbound, environ={})
         self.engine = Engine(
             settings=settings, loaded=loaded, journal=self.journal,
-            gateway=cast(Gateway, Twilio()), runtime=runtime, in_flight=None,
+            gateway=cast(Gateway, Twilio()), runtime=runtime,
             calls=Here(loaded, self.journal.facts(runtime), runtime),
             notices=Notices(self.outbound, channels, runtime, going_out=False),
         )  # fmt: skip

@@ -77,7 +77,7 @@ async def worker(folder: Path) -> AsyncIterator[Engine]:
     rules = Loaded(RuleSet(loaded.rules, loaded.language))
     yield Engine(
         settings=settings, loaded=rules, journal=store.journal, gateway=None, runtime=REAL,
-        in_flight=None, calls=Here(rules, store.journal.facts(REAL), REAL),
+        calls=Here(rules, store.journal.facts(REAL), REAL),
         notices=Notices(outbound, Channels({}, outbound, environ={}), REAL),
     )  # fmt: skip
     store.close()

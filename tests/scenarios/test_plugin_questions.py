@@ -9,7 +9,7 @@ import pytest
 
 from ringback.config import Settings
 from ringback.errors import PluginBlocked
-from ringback.plugins.manifest import read_manifest
+from ringback.plugins.manifest import manifest_of, read_manifest
 from ringback.plugins.requests import FunctionCalls, Request, StepCall
 from ringback.project import Project
 from ringback.store.sqlite import connect_reader
@@ -90,7 +90,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         (tmp_path / name).write_text(text)
     real = Project.load(Settings(project=tmp_path))
     assert real.problems == []
-    told = Project.described(real.settings, read_manifest(real.manifest()))
+    data = manifest_of(real.plugins, real.ruleset.by_name, ())
+    told = Project.described(real.settings, read_manifest(data))
     Asked.requests, Asked.blocking = [], ""
     world = World(tmp_path, told.ruleset, calls=Asked, hosts=real)
     world.loaded.plugins = told.plugins

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ringback.receiver import supervisor
 from ringback.receiver.supervisor import Supervisor
 
 STEADY = """
@@ -21,41 +22,33 @@ time.sleep(60)
 """
 HANGS = """
 import pathlib, time
-from ringback.inflight import InFlight
+from ringback.heartbeat import Heartbeat
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
-in_flight = InFlight.create(pathlib.Path({in_flight!r}))
-in_flight.beat()
-in_flight.begin("run_1", "greedy", "spinner", 0.1)
+Heartbeat.create(pathlib.Path({heartbeat!r}))
 time.sleep(60)
 """
 BUSY = """
 import pathlib, time
-from ringback.inflight import InFlight
+from ringback.heartbeat import Heartbeat
 with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
-in_flight = InFlight.create(pathlib.Path({in_flight!r}))
-in_flight.begin("run_1", "slow", "but alive", 0.1)
+heartbeat = Heartbeat.create(pathlib.Path({heartbeat!r}))
 while True:
-    in_flight.beat()
+    heartbeat.beat()
     time.sleep(0.05)
 """
 ENDS = """
 import os
 with open({notes!r}, "a") as notes:
-    print(os.environ.get("RINGBACK_WORKER_ENDED", "-"), flush=True, file=notes)
+    print("up", flush=True, file=notes)
 os._exit({code})
 """
-TROUBLED = ENDS.replace("WORKER_ENDED", "WORKER_TROUBLE")
-EXITS_IN_A_PLUGIN = """
-import os, pathlib
-from ringback.inflight import InFlight
-in_flight = InFlight.create(pathlib.Path({in_flight!r}))
-in_flight.beat()
-in_flight.begin("run_1", "rude", "leaver", 5.0)
+TROUBLED = """
+import os
 with open({notes!r}, "a") as notes:
-    print("up", flush=True, file=notes)
-os._exit(65)
+    print(os.environ.get("RINGBACK_WORKER_TROUBLE", "-"), flush=True, file=notes)
+os._exit({code})
 """
 DEAF = """
 import signal, time
@@ -71,14 +64,14 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.notes = folder / "notes"
-        self.in_flight = folder / "worker.inflight"
+        self.heartbeat = folder / "worker.heartbeat"
         self.restarts = 0
         self.supervisor: Supervisor | None = None
 
     async def start(self, script: str, **values: Any) -> Supervisor:
-        text = script.format(notes=str(self.notes), in_flight=str(self.in_flight), **values)
+        text = script.format(notes=str(self.notes), heartbeat=str(self.heartbeat), **values)
         command = [sys.executable, "-c", text]
-        self.supervisor = Supervisor(command, dict(os.environ), self.in_flight, self.restarted)
+        self.supervisor = Supervisor(command, dict(os.environ), self.heartbeat, self.restarted)
         await self.supervisor.start()
         return self.supervisor
 
@@ -112,92 +105,85 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
 
 
 async def test_a_killed_worker_is_back_soon(stage: Stage) -> None:
-    supervisor = await stage.start(STEADY)
+    kept = await stage.start(STEADY)
     await stage.lines(1)
-    first = supervisor.pid
+    first = kept.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    await until(lambda: supervisor.pid not in (None, first))
+    await until(lambda: kept.pid not in (None, first))
     await stage.lines(2)
     assert stage.restarts == 1
 
 
 async def test_reception_goes_before_the_worker(stage: Stage) -> None:
-    supervisor = await stage.start(STEADY)
+    kept = await stage.start(STEADY)
     await stage.lines(1)
-    assert supervisor.pid is not None
-    assert os.getpriority(os.PRIO_PROCESS, supervisor.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    assert kept.pid is not None
+    assert os.getpriority(os.PRIO_PROCESS, kept.pid) > os.getpriority(os.PRIO_PROCESS, 0)
 
 
 async def test_stop_asks_and_waits(stage: Stage) -> None:
-    supervisor = await stage.start(STEADY)
+    kept = await stage.start(STEADY)
     await stage.lines(1)
-    await supervisor.stop()
-    assert supervisor.pid is None
+    await kept.stop()
+    assert kept.pid is None
     assert stage.restarts == 0
 
 
 async def test_a_worker_that_will_not_end_is_killed_after_its_time(stage: Stage) -> None:
-    supervisor = await stage.start(DEAF)
+    kept = await stage.start(DEAF)
     await stage.lines(1)
     started = asyncio.get_running_loop().time()
-    await supervisor.stop(patience=0.3)
-    assert supervisor.pid is None
+    await kept.stop(patience=0.3)
+    assert kept.pid is None
     assert 0.3 <= asyncio.get_running_loop().time() - started < 20
 
 
-async def test_a_worker_that_blocks_over_its_limit_is_killed(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+async def test_a_worker_that_freezes_is_killed(
+    stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervisor = await stage.start(HANGS)
+    monkeypatch.setattr(supervisor, "FROZEN_SECONDS", 0.3)
+    kept = await stage.start(HANGS)
     await stage.lines(2)
-    await until(lambda: supervisor.pid is not None)
+    await until(lambda: kept.pid is not None)
     assert stage.restarts >= 1
-    assert "plugin spinner, rule greedy" in caplog.text
+    assert "it has not moved for " in caplog.text
 
 
-async def test_a_worker_that_is_slow_but_alive_is_left_alone(stage: Stage) -> None:
-    supervisor = await stage.start(BUSY)
+async def test_a_worker_that_is_busy_but_alive_is_left_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FROZEN_SECONDS", 0.7)
+    kept = await stage.start(BUSY)
     await stage.lines(1)
-    await until(stage.in_flight.exists)
-    first = supervisor.pid
+    await until(stage.heartbeat.exists)
+    first = kept.pid
     await asyncio.sleep(1.0)
-    assert supervisor.pid == first
+    assert kept.pid == first
 
 
 @pytest.mark.parametrize("code", [2, 65, 75, 78])
 async def test_a_worker_that_cannot_start_as_things_are_ends_it(stage: Stage, code: int) -> None:
-    supervisor = await stage.start(ENDS, code=code)
-    await until(lambda: supervisor.refused is not None)
-    assert supervisor.refused == code
+    kept = await stage.start(ENDS, code=code)
+    await until(lambda: kept.refused is not None)
+    assert kept.refused == code
     assert stage.restarts == 0
 
 
-async def test_a_plugin_that_ends_its_worker_does_not_end_the_node(stage: Stage) -> None:
-    supervisor = await stage.start(EXITS_IN_A_PLUGIN)
-    await stage.lines(2)
-    assert supervisor.refused is None
-
-
 async def test_a_full_disk_ends_the_worker_and_not_the_node(stage: Stage) -> None:
-    supervisor = await stage.start(ENDS, code=74)
+    kept = await stage.start(ENDS, code=74)
     await stage.lines(2)
-    assert supervisor.refused is None
+    assert kept.refused is None
 
 
 async def test_a_worker_that_keeps_ending_is_told_of(stage: Stage) -> None:
     """On the health page, and to the next worker, which can tell the rules when it comes up."""
-    supervisor = await stage.start(TROUBLED, code=74)
+    kept = await stage.start(TROUBLED, code=74)
     first, second, *later = await stage.lines(4)
     assert (first, second) == ("-", "-")
     assert all("the worker has ended 2 times since 2" in line for line in later[:1])
-    await until(lambda: " 3 times since " in supervisor.restarts)
-    assert supervisor.restarts.endswith("exit 74 (the disk refuses what it writes)")
-
-
-async def test_the_next_worker_learns_how_the_last_one_ended(stage: Stage) -> None:
-    await stage.start(ENDS, code=3)
-    assert (await stage.lines(3))[:3] == ["-", "exit 3", "exit 3"]
+    await until(lambda: " 3 times since " in kept.restarts)
+    assert kept.restarts.endswith("exit 74 (the disk refuses what it writes)")
 
 
 async def test_restarts_slow_down_but_never_beyond_two_seconds(stage: Stage) -> None:

@@ -182,7 +182,7 @@ class World:
         channels = Channels({}, outbound, environ={})
         self.engine = Engine(
             settings=self.settings, loaded=self.loaded,
-            journal=self.journal, gateway=None, runtime=self.runtime, in_flight=None,
+            journal=self.journal, gateway=None, runtime=self.runtime,
             notices=Notices(outbound, channels, self.runtime),
             calls=self.calls(
                 self.hosts or self.loaded, self.journal.facts(self.runtime), self.runtime

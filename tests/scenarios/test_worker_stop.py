@@ -60,7 +60,7 @@ async def test_a_call_is_answered_while_its_worker_stops(tmp_path: Path) -> None
     loaded = Loaded(RuleSet(load_rules(tmp_path / "rules").rules))
     engine = Engine(
         settings=settings, loaded=loaded,
-        journal=store.journal, gateway=None, runtime=REAL, in_flight=None,
+        journal=store.journal, gateway=None, runtime=REAL,
         calls=Here(loaded, store.journal.facts(REAL), REAL),
         notices=Notices(outbound, Channels({}, outbound, environ={}), REAL),
     )  # fmt: skip

@@ -163,7 +163,7 @@ class Life:
         self.engine = Engine(
             settings=settings, loaded=given, journal=self._journal,
             gateway=cast(Gateway, self._gateway) if settings.auth_tokens else None,
-            runtime=self.runtime, in_flight=None,
+            runtime=self.runtime,
             notices=_RecordedNotices(noticed), receiver=_Receiver(fetched),
             calls=SimulatedCalls(given.hosts or given, facts, self.runtime, rng),
         )  # fmt: skip

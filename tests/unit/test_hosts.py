@@ -21,10 +21,10 @@ import pytest
 
 from ringback.config import Settings
 from ringback.errors import PluginBlocked, PluginError
+from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import FunctionCalls, HandlerCall, HookCall, StepCall
 from ringback.rules.engine.interpreter import Wake
 from ringback.testing import sms
-from ringback.worker.hosts.manifest import Manifest
 from ringback.worker.hosts.pool import Pool, command_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
@@ -372,7 +372,7 @@ async def test_whatever_an_import_does_the_others_are_there(tmp_path: Path) -> N
         raises="1/0",
         floods="for _ in range(10000): print('x' * 100)\n" + GOOD,
     ) as (pool, manifest):  # fmt: skip
-        assert [plugin.name for plugin in manifest.plugins] == ["floods", "good"]
+        assert [plugin.name for plugin in manifest.plugins.plugins] == ["floods", "good"]
         problems = {problem.file: problem.message for problem in manifest.problems}
         assert "took longer than 1 s to be imported" in problems["plugins/hangs.py"]
         assert "with exit code 0" in problems["plugins/leaves.py"]
@@ -425,8 +425,9 @@ async def test_every_kind_of_request_has_its_answer(tmp_path: Path) -> None:
     async with pool_of(tmp_path, p=ALL) as (pool, manifest):
         assert manifest.problems == ()
         assert manifest.asyncs == {"p.on_event"}
-        assert [each.conversation for each in manifest.rules] == [True]
-        assert dict(manifest.steps[0].fields) == {"text": True, "often": False}
+        (kind,) = manifest.plugins.steps
+        needed = {name: field.is_required() for name, field in kind.model.model_fields.items()}
+        assert needed == {"text": True, "often": False}
         event = sms("hi")
         asked = await pool.call(HandlerCall("p.talk", "p", event), limit=5.0)
         assert asked.wait is not None

@@ -91,7 +91,7 @@ def reload() -> int:
 @rules.command()
 @click.argument("name")
 def release(name: str) -> None:
-    """Let a rule run again that was put into quarantine for blocking the worker."""
+    """Let a rule or a plugin's function run again that was put into quarantine for blocking."""
     tell_worker({"op": "release", "rule": name})
     click.echo(f"{name} runs again")
 

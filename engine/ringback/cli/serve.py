@@ -57,7 +57,7 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
     again = partial(here().settings, project, data=data)
     settings = again()
     set_up_logging(settings)
-    return work(settings, Project.load, Project.described, again=again, supervised=supervised)
+    return work(settings, Project.described, again=again, supervised=supervised)
 
 
 def _begin_check(settings: Settings) -> "subprocess.Popen[str]":

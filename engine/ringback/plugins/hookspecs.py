@@ -68,16 +68,16 @@ def register_commands(cli: click.Group) -> None:
 
 @hookspec
 def startup(ctx: Context) -> Any | None:
-    """The worker begins: check the configuration and raise ValueError to say what is wrong.
+    """A plugin host begins: check the configuration and raise ValueError to say what is wrong.
 
-    Called once in each worker process before the first event. What it raises is logged under the
-    plugin's name; the worker goes on. Sync or async.
+    Called once in each process that runs handlers, before the first of them. What it raises is
+    logged under the plugin's name; the host goes on. Sync or async.
     """
 
 
 @hookspec
 def shutdown(ctx: Context) -> Any | None:
-    """The worker ends in good order: release what `startup` took. Sync or async.
+    """A plugin host ends in good order: release what `startup` took. Sync or async.
 
     Not called when the process is killed, so nothing may depend on it.
     """

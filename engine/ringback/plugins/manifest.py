@@ -5,14 +5,16 @@ plugins that is made of it can be compiled into rules like the real one; its fun
 only ask (`memo`), and its handlers only name themselves.
 """
 
+import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ringback.errors import PluginError, Problem
-from ringback.plugins.loader import Plugin, PluginSet
+from ringback.plugins.conversation import is_conversation
+from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.plugins.memo import ask_function, ask_step
 from ringback.rules.files.decorated import code_of
 from ringback.rules.language.function import Function
@@ -35,18 +37,31 @@ class Manifest:
     """The plugins of a project without their code.
 
     `rules` are the names of all rules that are right, those of rule files too: their parameters
-    for steps of plugins were checked where the plugins are. `problems` are all of the project.
+    for steps of plugins were checked where the plugins are. `asyncs` are the rules and hooks
+    (`plugin.hook`) whose function is async. `problems` are all of the project, `warnings` what was
+    seen while the plugins were imported. `data` is all of it as JSON has it.
     """
 
-    plugins: PluginSet
-    rules: frozenset[str]
-    problems: tuple[Problem, ...]
+    plugins: PluginSet = field(default_factory=PluginSet)
+    rules: frozenset[str] = frozenset()
+    asyncs: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def brings_the_same(self, other: "Manifest") -> bool:
+        """Whether the plugins of both have the same names, types and places."""
+        told = ("plugins", "specs", "functions", "steps", "order")
+        return all(self.data[name] == other.data[name] for name in told)
 
 
 def manifest_of(
-    plugins: PluginSet, rules: Iterable[str], problems: Iterable[Problem]
+    plugins: PluginSet,
+    rules: Iterable[str],
+    problems: Iterable[Problem],
+    warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """The manifest of loaded plugins, as JSON has it."""
+    """The manifest of plugins that are loaded here, as JSON has it."""
     return {
         "plugins": [_plugin(each) for each in plugins.plugins],
         "specs": [_spec(each) for each in plugins.specs],
@@ -60,26 +75,42 @@ def manifest_of(
         "disabled": list(plugins.disabled),
         "faults": [asdict(each) for each in plugins.problems],
         "rules": list(rules),
+        "asyncs": sorted(_asyncs(plugins)),
         "problems": [asdict(each) for each in problems],
+        "warnings": list(warnings),
     }  # fmt: skip
 
 
-def read_manifest(data: Mapping[str, Any], *, without: Iterable[Problem] = ()) -> Manifest:
-    """The manifest that `manifest_of` wrote. `without` are the problems of plugins that were left
-    out before: they stand among those of the set."""
-    lost = tuple(without)
-    faults = [*lost, *(Problem(**each) for each in data["faults"])]
+def read_manifest(data: Mapping[str, Any]) -> Manifest:
+    """The manifest that `manifest_of` wrote."""
     plugins = PluginSet(
         plugins=tuple(_read_plugin(each) for each in data["plugins"]),
-        problems=faults,
+        problems=[Problem(**each) for each in data["faults"]],
         specs=tuple(_read_spec(each) for each in data["specs"]),
         functions=tuple(_read_function(each) for each in data["functions"]),
         steps=tuple(_read_step(each) for each in data["steps"]),
         disabled=tuple(data["disabled"]),
         order={name: tuple(owners) for name, owners in data["order"].items()},
     )
-    problems = (*lost, *(Problem(**each) for each in data["problems"]))
-    return Manifest(plugins, frozenset(data["rules"]), problems)
+    return Manifest(
+        plugins, frozenset(data["rules"]), frozenset(data["asyncs"]),
+        tuple(Problem(**each) for each in data["problems"]), tuple(data["warnings"]), data,
+    )  # fmt: skip
+
+
+def _asyncs(plugins: PluginSet) -> set[str]:
+    """The rules and hooks whose function is async. A conversation is none: it never waits."""
+    rules = {
+        spec.name
+        for spec in plugins.specs
+        if inspect.iscoroutinefunction(spec.handler) and not is_conversation(spec.handler)
+    }
+    return rules | {
+        f"{plugin.name}.{hook}"
+        for hook in ("on_event", "on_settled")
+        for plugin, function in hook_callers(plugins, hook)
+        if inspect.iscoroutinefunction(inspect.unwrap(function))
+    }
 
 
 def _plugin(plugin: Plugin) -> dict[str, Any]:

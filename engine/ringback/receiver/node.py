@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ringback import heartbeat
 from ringback.config import FIXED, Settings
 from ringback.errors import ConfigError, RingbackError
 from ringback.ipc import Link, WorkerAway, socket_path
@@ -77,7 +78,7 @@ class Node:
             self.supervisor = Supervisor(
                 worker_command(settings),
                 settings.child_environ(os.environ),
-                settings.data / "worker.inflight",
+                settings.data / heartbeat.NAME,
                 lambda: self.counts.add("worker_restarts"),
             )
         self._on_failed = on_failed

@@ -1,8 +1,6 @@
 """Supervisor of the worker process: starts it, watches it, kills it when it hangs, starts it again.
 
-The worker runs user code, so it may hang in ways that no signal handler survives. The calls of user
-code that it has begun are in a mapped file; when that shows one that took too long, the process is
-killed.
+The worker runs no code of plugins. Should it freeze all the same, its heartbeat shows it.
 """
 
 import asyncio
@@ -16,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ringback.inflight import InFlight
+from ringback.heartbeat import FROZEN_SECONDS, Heartbeat
 from ringback.runtime import iso
 
 LOOK_SECONDS = 0.25
 STARTUP_SECONDS = 60.0
-"""How long a fresh worker may take until its first heartbeat: plugins are imported in that time."""
+"""How long a fresh worker may take until its first heartbeat."""
 STEADY_SECONDS = 10.0
 """A worker that lived for so long is started again at once, the next ones after a growing pause."""
 LONGEST_PAUSE = 2.0
@@ -29,8 +27,6 @@ DRAIN_SECONDS = 40.0
 ORDERLY_SECONDS = 0.5
 WORKER_NICE = 5
 """When both want the same core, reception goes first: what waits in the log is not lost."""
-ENDED = "RINGBACK_WORKER_ENDED"
-"""The variable that says to a worker how the one before it ended, as "signal 11" or "exit 3"."""
 
 TROUBLE = "RINGBACK_WORKER_TROUBLE"
 """The variable that says to a worker that those before it kept ending: since when (seconds), and in
@@ -56,17 +52,16 @@ class Supervisor:
         self,
         command: Sequence[str],
         environ: Mapping[str, str],
-        in_flight: Path,
+        heartbeat: Path,
         on_restart: Callable[[], object] = lambda: None,
     ) -> None:
         self._command = command
         self.environ = environ
-        self._in_flight = in_flight
+        self._heartbeat = heartbeat
         self._on_restart = on_restart
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
-        self._killed = 0.0
         self._ends = 0
         self._first_end = 0.0
         self._last_end = ""
@@ -124,15 +119,10 @@ class Supervisor:
         if self._process is not None and self._process.returncode is None:
             _send(self._process, signal.SIGKILL)
 
-    async def _spawn(self, ended: str = "") -> None:
-        """Start a worker. `ended` says how the one before ended by itself, if it did."""
-        notes = (ENDED, TROUBLE)
-        environ = {name: self.environ[name] for name in self.environ if name not in notes}
-        if ended:
-            environ[ENDED] = ended
+    async def _spawn(self) -> None:
+        environ = {name: self.environ[name] for name in self.environ if name != TROUBLE}
         if self._ends > 1:
             environ[TROUBLE] = f"{self._first_end} {self.restarts}"
-        self._killed = 0.0
         self._started = time.monotonic()
         self._process = await asyncio.create_subprocess_exec(
             *self._command, stdin=PIPE, env=environ
@@ -155,7 +145,7 @@ class Supervisor:
             if self._stopping:
                 return
             starting = starting and lived < STEADY_SECONDS
-            if starting and code in _FINAL and not self._was_calling():
+            if starting and code in _FINAL:
                 self.refused = code
                 return
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
@@ -170,7 +160,7 @@ class Supervisor:
             )  # fmt: skip
             self._on_restart()
             self._count(code, lived)
-            await self._spawn(self._how(code))
+            await self._spawn()
 
     def _count(self, code: int, lived: float) -> None:
         """Note an end of the worker, as one of a series when it had not lived for long."""
@@ -180,43 +170,23 @@ class Supervisor:
         disk = " (the disk refuses what it writes)" if code == DISK_REFUSES else ""
         self._last_end = f"{_describe(code)}{disk}"
 
-    def _how(self, code: int) -> str:
-        """What the next worker learns about the end of this one; nothing when nobody is to blame:
-        an orderly end, a kill from outside, our own `reload` while it started."""
-        if self._killed:
-            return f"killed {self._killed}"
-        return "" if code in (0, -signal.SIGKILL, -signal.SIGHUP) else _describe(code)
-
     async def _look(self, process: Process) -> None:
-        """Watch one worker; kill it when it blocks."""
+        """Watch one worker; kill it when it freezes."""
         while process.returncode is None:
             await asyncio.sleep(LOOK_SECONDS)
             reason = self._verdict(time.monotonic())
             if reason:
                 _logger.error("killing the worker (pid %d): %s", process.pid, reason)
-                self._killed = time.monotonic()
                 _send(process, signal.SIGKILL)
                 return
 
-    def _was_calling(self) -> bool:
-        """Whether the worker ended in the middle of user code, which may end it as it likes."""
-        in_flight = InFlight.open(self._in_flight)
-        if in_flight is None:
-            return False
-        held = in_flight.calls()
-        in_flight.close()
-        return bool(held)
-
     def _verdict(self, now: float) -> str:
-        in_flight = InFlight.open(self._in_flight)
-        try:
-            if in_flight is None or in_flight.heartbeat() < self._started:
-                waited = now - self._started
-                return f"no sign of life for {waited:.0f} s" if waited > STARTUP_SECONDS else ""
-            return in_flight.verdict(now)
-        finally:
-            if in_flight is not None:
-                in_flight.close()
+        beat = Heartbeat.read(self._heartbeat)
+        if beat < self._started:
+            waited = now - self._started
+            return f"no sign of life for {waited:.0f} s" if waited > STARTUP_SECONDS else ""
+        still = now - beat
+        return f"it has not moved for {still:.1f} s" if still > FROZEN_SECONDS else ""
 
 
 def _send(process: Process, number: signal.Signals) -> None:

@@ -60,14 +60,6 @@ class Runs:
         row = await self._database.one(f"select {_COLUMNS} from runs where uid = ?", (uid,))
         return StoredRun(*row) if row else None
 
-    async def of(self, event_uid: str, rule: str) -> str:
-        """The last run that a rule has for an event."""
-        row = await self._database.one(
-            "select uid from runs where event_uid = ? and rule = ? order by id desc limit 1",
-            (event_uid, rule),
-        )
-        return str(row[0]) if row else ""
-
     async def in_state(self, state: str) -> list[StoredRun]:
         """All runs in this state, oldest first."""
         rows = await self._database.all(
@@ -146,7 +138,7 @@ class Runs:
         return str(row[0]) if row else None
 
     async def strike(self, rule: str, plugin: str, reason: str, now: str, limit: int) -> bool:
-        """Note that a rule blocked or killed the worker; True when that puts it into quarantine,
+        """Note that a rule blocked, or ended its process; True when that puts it into quarantine,
         which is at `limit` strikes."""
         return await self._database.write(_strike, rule, plugin, reason, now, limit)
 

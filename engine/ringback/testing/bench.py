@@ -22,7 +22,7 @@ from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
 from ringback.plugins.perform import perform
 from ringback.plugins.requests import HookCall
-from ringback.plugins.turns import handler_call, is_timed
+from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason, stopped
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet

@@ -15,7 +15,6 @@ from ringback.config import Settings
 from ringback.errors import Problem, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
-from ringback.inflight import InFlight, UserCall
 from ringback.ipc import Link, socket_path
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.requests import PluginCalls
@@ -25,7 +24,6 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction
 from ringback.store.interface import Journal
-from ringback.store.runs import RunStep
 from ringback.worker.match.matcher import Found, Step
 from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
@@ -38,7 +36,7 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 """How long the worker trusts that no news is no news, should a wake-up get lost."""
 CROWDED_SECONDS = 0.01
-BEAT_SECONDS = 0.1
+BROKEN_SECONDS = 0.1
 RUNS_LIMIT = 2000
 """While so many runs wait or are under way, no more are admitted: the rest wait in the files."""
 RELOAD_ROWS = 500
@@ -71,7 +69,6 @@ class Engine:
         journal: Journal,
         gateway: Gateway | None,
         runtime: Runtime,
-        in_flight: InFlight | None,
         notices: Notices,
         receiver: Link | None = None,
         calls: PluginCalls,
@@ -80,7 +77,6 @@ class Engine:
         self.journal = journal
         self.boot = runtime.uid("boot")
         self._runtime = runtime
-        self._in_flight = in_flight
         self._loaded = loaded
         signals = Signals(
             planned=self._planned, ended=self._ended, due=self._due, news=self.wake,
@@ -128,7 +124,7 @@ class Engine:
             asyncio.ensure_future(loop())
             for loop in (
                 self._match_loop, self._due_loop, self._settle_loop, self._probe_loop,
-                self.hold.run, self.sending.run, *beside, self._beat_loop,
+                self.hold.run, self.sending.run, *beside, self._broken_loop,
             )
         ]  # fmt: skip
         stopping = asyncio.ensure_future(stop.wait())
@@ -168,26 +164,6 @@ class Engine:
         await self.resumer.restore()
         await self.confirmer.refill()
         await self.sender.refill()
-
-    async def blame(self, held: Sequence[UserCall], ended: str) -> None:
-        """Judge the runs that the last worker was at work on, by how it ended.
-
-        When the supervisor killed it, what was past its limit then had blocked it, and has failed.
-        When it ended by itself, each is suspect and gets a strike, and its run is tried again.
-        After a kill from outside nobody is to blame.
-        """
-        how, _, moment = ended.partition(" ")
-        for item in held if ended else ():
-            who = f"plugin {item.plugin}: " if item.plugin else ""
-            if how != "killed":
-                reason = f"{who}the worker ended by itself ({ended}) while this ran"
-                await self.strikes.strike(item.rule, item.plugin, reason)
-            elif float(moment) - item.started > item.limit:
-                reason = f"{who}blocked the worker for more than {item.limit:g} s; it was killed"
-                uid = await self.journal.runs.of(item.run_uid, item.rule)
-                failed = RunStep(uid, "failed", reason)
-                await self.journal.runs.finish(failed, iso(self._runtime.now()))
-                await self.strikes.strike(item.rule, item.plugin, reason)
 
     def wake(self) -> None:
         """There is news in the log."""
@@ -330,14 +306,11 @@ class Engine:
         except TimeoutError:
             return
 
-    async def _beat_loop(self) -> None:
-        pause = BEAT_SECONDS if self._in_flight is not None else IDLE_SECONDS
+    async def _broken_loop(self) -> None:
         while True:
-            if self._in_flight is not None:
-                self._in_flight.beat()
             if self.journal.broken is not None:
                 raise self.journal.broken
-            await asyncio.sleep(pause)
+            await asyncio.sleep(BROKEN_SECONDS)
 
     async def status(self) -> dict[str, Any]:
         """What the worker is doing, for the shell and the health page."""

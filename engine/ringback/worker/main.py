@@ -7,39 +7,35 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
 from ringback.gateway.safe_http import Outbound
-from ringback.inflight import InFlight, UserCall
+from ringback.heartbeat import NAME, Heartbeat
 from ringback.ipc import serve, socket_path
-from ringback.plugins.manifest import Manifest, read_manifest
 from ringback.runtime import REAL
 from ringback.store.journal import open_store
 from ringback.store.upkeep.locks import hold
 from ringback.worker.control import PAUSED, Control
-from ringback.worker.engine import Engine, Loaded
-from ringback.worker.reload import Reloading
-from ringback.worker.run.handlers import Handlers, LocalCalls
+from ringback.worker.engine import Engine
+from ringback.worker.hosts.pool import Pool, command_for
+from ringback.worker.reload import Describe, Reloading, tell
 from ringback.worker.send.notices import Notices
+from ringback.worker.strikes import Faults
 
 log = logging.getLogger(__name__)
 
-Describe = Callable[[Settings, Manifest], Loaded]
-"""Compiles the rules of a project of which only the plugins' manifest is known."""
+T = TypeVar("T")
 
 LOCK_PATIENCE = 8.0
 """How long a worker waits for the lock of its predecessor; the old one drains at most so long."""
 PARENT_GRACE = 2.0
-ENDED = "RINGBACK_WORKER_ENDED"
-"""How the supervisor saw the last worker end: `killed 123.4` (by it, at that monotonic time),
-`signal 11`, `exit 3`, or nothing when none of them is to blame."""
+BEAT_SECONDS = 0.1
 
 
 TROUBLE = "RINGBACK_WORKER_TROUBLE"
@@ -48,7 +44,6 @@ TROUBLE = "RINGBACK_WORKER_TROUBLE"
 
 def work(
     settings: Settings,
-    load: Callable[[Settings], Any],
     describe: Describe,
     *,
     again: Callable[[], Settings] | None = None,
@@ -56,7 +51,8 @@ def work(
 ) -> int:
     """Run a worker until it is asked to stop. Returns the exit code.
 
-    On SIGHUP the settings are read once more by `again`. `supervised` means that a receiver started
+    `describe` compiles the rules when the plugins have been imported in a process of their own. On
+    SIGHUP the settings are read once more by `again`. `supervised` means that a receiver started
     it: its end (seen on standard input) is ours too, and it starts us again when we end.
     Raises HeldError when another worker holds the data folder, DataError and StorageError for
     files that cannot be used.
@@ -65,9 +61,7 @@ def work(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(
-                _work(settings, load, describe, again or (lambda: settings), supervised)
-            )
+            return runner.run(_work(settings, describe, again or (lambda: settings), supervised))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -91,17 +85,9 @@ def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextMana
 
 
 async def _work(
-    settings: Settings,
-    load: Callable[[Settings], Any],
-    describe: Describe,
-    again: Callable[[], Settings],
-    supervised: bool,
+    settings: Settings, describe: Describe, again: Callable[[], Settings], supervised: bool
 ) -> int:
-    inflight_path = settings.data / "worker.inflight"
-    left = _left_behind(inflight_path)
-    in_flight = InFlight.create(inflight_path)
-    in_flight.beat()
-    store = open_store(settings.data)
+    beating = asyncio.ensure_future(_beat(Heartbeat.create(settings.data / NAME)))
     stop = asyncio.Event()
     code = 0
 
@@ -112,23 +98,26 @@ async def _work(
         stop.set()
 
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(beating.cancel)
+        store = open_store(settings.data)
         stack.callback(store.close)
-        handlers = Handlers(in_flight, restart)
-        project = load(settings)
-        told = describe(settings, read_manifest(project.manifest()))
-        calls = LocalCalls(handlers, project, store.journal.facts(REAL), REAL)
-
-        def reload(fresh: Settings) -> Loaded:
-            found = load(fresh)
-            if not found.problems:
-                calls.project = found
-            return describe(fresh, read_manifest(found.manifest()))
-
+        _listen(stop, supervised)
+        faults = Faults()
+        stack.push_async_callback(faults.noted)
+        pool = Pool(
+            command_for(settings, dict(os.environ)), on_fault=faults,
+            hook_seconds=settings.handler_seconds,
+        )  # fmt: skip
+        stack.push_async_callback(pool.close)
+        manifest = await _unless(stop, pool.start())
+        if manifest is None:
+            return code
+        loaded = describe(settings, manifest)
         gateway = await stack.enter_async_context(_gateway(settings))
         outbound = await stack.enter_async_context(Outbound(allow=settings.outbound_allow))
         engine = Engine(
-            settings=settings, loaded=told, journal=store.journal,
-            gateway=gateway, runtime=REAL, in_flight=in_flight, calls=calls,
+            settings=settings, loaded=loaded, journal=store.journal,
+            gateway=gateway, runtime=REAL, calls=pool,
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
                 going_out=settings.notify,
@@ -137,35 +126,39 @@ async def _work(
         since, _, trouble = os.environ.get(TROUBLE, "").partition(" ")
         if trouble:
             engine.sending.trouble = (datetime.fromtimestamp(float(since), UTC), trouble)
+        faults.strikes = engine.strikes
+        await tell(engine, loaded)
         engine.sender.paused = bool(await store.journal.meta.get(PAUSED))
         if engine.sender.paused:
             log.warning("paused by a person: nothing is sent until `ringback resume`")
 
         reloading = Reloading(
-            settings, reload, again, engine, gateway, restart if supervised else None
+            settings, describe, again, engine, pool, gateway, restart if supervised else None
         )
         control = Control(engine, REAL, reloading.rules)
         server = await serve(socket_path(settings.data), control.handle)
         stack.push_async_callback(server.close)
-        _listen(stop, reloading.everything, supervised)
-        if left:
-            await engine.blame(left, os.environ.get(ENDED, ""))
-        fault = engine.strikes.fault
-        await calls.announce("startup", settings.handler_seconds, fault)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.everything)
         await engine.run(stop, engine.watch.run)
-        await calls.announce("shutdown", settings.handler_seconds, fault)
-        handlers.close()
     return code
 
 
-def _left_behind(path: Path) -> list[UserCall]:
-    """The calls of user code that the last worker had begun when it ended."""
-    old = InFlight.open(path)
-    if old is None:
-        return []
-    held = [item for item in old.calls() if item.run_uid]
-    old.close()
-    return held
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`; None when it is asked to stop meanwhile."""
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        return working.result()
+    working.cancel()
+    await asyncio.wait((working,))
+    return None
+
+
+async def _beat(heartbeat: Heartbeat) -> None:
+    while True:
+        heartbeat.beat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 @contextlib.asynccontextmanager
@@ -181,11 +174,10 @@ async def _gateway(settings: Settings) -> AsyncIterator[Gateway | None]:
         yield gateway
 
 
-def _listen(stop: asyncio.Event, reload: Callable[[], object], supervised: bool) -> None:
+def _listen(stop: asyncio.Event, supervised: bool) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, reload)
     if supervised:
         _end_with_parent(stop)
 

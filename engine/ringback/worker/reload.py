@@ -1,25 +1,53 @@
 """Reload of a running worker: what it takes over when its files have changed.
 
-Rules and plugins at once. New credentials at once, too, so that no caller notices a rotation. For
-other settings the worker ends in order, and its supervisor starts one that has them.
+Rules and plugins at once, when the plugins have been imported in a process of their own. New
+credentials at once, too, so that no caller notices a rotation. For other settings the worker ends
+in order, and its supervisor starts one that has them.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from ringback.config import Settings
-from ringback.errors import ConfigError
+from ringback.errors import ConfigError, Problem, RingbackError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.plugins.manifest import Manifest
 from ringback.worker.engine import Engine, Loaded
+from ringback.worker.hosts.pool import Pool, command_for
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[Settings], Loaded]
+
+class Described(Loaded, Protocol):
+    """A project whose plugins are imported elsewhere."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """The rules that cannot be used as things are, each with its place."""
+
+
+Describe = Callable[[Settings, Manifest], Described]
+"""Compiles the rules of a project whose plugins are imported elsewhere, from their manifest."""
 
 CREDENTIALS = frozenset({"auth_tokens", "api_key", "api_secret", "maton_api_key"})
 RECEPTION = frozenset({"accounts", "shared_keys", "trusted_proxies", "fallback_twiml"})
 """Settings that only the receiver looks at."""
+
+
+async def tell(engine: Engine, loaded: Described) -> None:
+    """Name the plugins and rules that were left out: in the log, and each plugin as an incident."""
+    for problem in loaded.problems:
+        log.error("%s", problem)
+    for rule, place in loaded.left_out.items():
+        log.error("rule %s (%s) is left out", rule, place)
+    without = ", ".join(loaded.left_out)
+    more = f"; left out with it: {without}" if without else ""
+    broken = {f"plugin:{each.file}": f"{each}{more}" for each in loaded.plugins.problems}
+    await engine.incidents.settle("plugin", broken)
 
 
 class Reloading:
@@ -31,26 +59,34 @@ class Reloading:
     def __init__(
         self,
         settings: Settings,
-        load: Load,
+        describe: Describe,
         again: Callable[[], Settings],
         engine: Engine,
+        pool: Pool,
         gateway: Gateway | None,
         restart: Callable[[str], None] | None,
     ) -> None:
         self._settings = settings
-        self._load = load
+        self._describe = describe
         self._again = again
         self._engine = engine
+        self._pool = pool
         self._gateway = gateway
         self._restart = restart
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def rules(self) -> list[str]:
         """Rules and plugins once more; the last good ones stay when there are problems, which are
         answered."""
-        return self._adopt(self._settings)
+        return await self._load(self._settings, self._engine.reload)
 
     def everything(self) -> None:
-        """Settings, rules and plugins once more; what is wrong changes nothing."""
+        """Settings, rules and plugins once more, in a task; what is wrong changes nothing."""
+        task = asyncio.ensure_future(self._everything())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _everything(self) -> None:
         try:
             fresh = self._again()
             changed = set(fresh.differing(self._settings)) - RECEPTION
@@ -66,12 +102,12 @@ class Reloading:
             )
             return
         if not changed:
-            self._adopt(self._settings)
+            await self.rules()
             return
         names = ", ".join(sorted(changed))
         if self._restart is None:
             log.warning("restart the worker to use the new %s", names)
-        elif not _logged(self._load(fresh)):
+        elif not await self._load(fresh, None):
             self._restart(f"to use the new {names}")
 
     def _only_keys_differ(self, fresh: Settings) -> bool:
@@ -81,18 +117,28 @@ class Reloading:
             for name in CREDENTIALS
         )
 
-    def _adopt(self, settings: Settings) -> list[str]:
-        fresh = self._load(settings)
-        problems = _logged(fresh)
-        if not problems:
-            self._engine.reload(fresh)
-        return problems
+    async def _load(self, settings: Settings, adopt: Callable[[Loaded], None] | None) -> list[str]:
+        """Import and compile with these settings. The problems; without any, `adopt` gets it."""
+        problems: list[Problem] = []
+        loaded: list[Described] = []
 
+        def accept(manifest: Manifest) -> bool:
+            fresh = self._describe(settings, manifest)
+            problems.extend(fresh.problems)
+            if problems or adopt is None:
+                return False
+            adopt(fresh)
+            loaded.append(fresh)
+            return True
 
-def _logged(fresh: Loaded) -> list[str]:
-    """What is wrong with the files, after it was logged."""
-    for problem in fresh.problems:
-        log.error("%s", problem)
-    if fresh.problems:
-        log.error("the last good rules stay in use")
-    return [str(problem) for problem in fresh.problems]
+        try:
+            await self._pool.reload(accept, command_for(settings, dict(os.environ)))
+        except RingbackError as error:
+            problems.append(Problem("plugins", 0, 0, "plugin", str(error)))
+        for problem in problems:
+            log.error("%s", problem)
+        if problems:
+            log.error("the last good rules stay in use")
+        for fresh in loaded:
+            await tell(self._engine, fresh)
+        return [str(problem) for problem in problems]

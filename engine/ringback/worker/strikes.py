@@ -1,5 +1,6 @@
 """Strikes: what rules, hooks and functions of plugins have done wrong, where people find it."""
 
+import asyncio
 import logging
 
 from ringback.errors import RingbackError
@@ -33,3 +34,45 @@ class Strikes:
             await self._journal.runs.note_fault(f"{plugin}.{hook}", plugin, reason, now, count)
         except RingbackError as error:
             log.error("plugin %s: the failure of %s was not noted: %s", plugin, hook, error)
+
+
+class Faults:
+    """What `startup` and `shutdown` of plugins did wrong, until it is noted.
+
+    Hosts start before the engine does: what comes earlier than `strikes` is set waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._strikes: Strikes | None = None
+        self._early: list[tuple[str, str, Exception]] = []
+        self._noting: set[asyncio.Task[None]] = set()
+
+    def __call__(self, plugin: str, hook: str, error: Exception) -> None:
+        """This hook of this plugin has failed."""
+        log.error("plugin %s: %s: %s", plugin, hook, error)
+        if self._strikes is None:
+            self._early.append((plugin, hook, error))
+        else:
+            self._note(self._strikes, plugin, hook, error)
+
+    @property
+    def strikes(self) -> Strikes | None:
+        """Where they are noted."""
+        return self._strikes
+
+    @strikes.setter
+    def strikes(self, strikes: Strikes) -> None:
+        self._strikes = strikes
+        for plugin, hook, error in self._early:
+            self._note(strikes, plugin, hook, error)
+        self._early.clear()
+
+    async def noted(self) -> None:
+        """Wait until all that has come is noted."""
+        if self._noting:
+            await asyncio.wait(self._noting)
+
+    def _note(self, strikes: Strikes, plugin: str, hook: str, error: Exception) -> None:
+        task = asyncio.ensure_future(strikes.fault(hook, plugin, str(error)))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)

@@ -31,12 +31,14 @@ class Loaded:
     """What loading gave: the rules of the files that are right, every problem, the language.
 
     `language` is what `compile_rule` needs so that Python rules know the project's lists and hours.
+    `left_out` are the rules that are wrong, each with its place.
     """
 
     rules: tuple[Rule, ...]
     problems: list[Problem]
     language: Language
     files: tuple[Path, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[StepKind, ...] = field(default=(), repr=False)
 
 
@@ -68,9 +70,14 @@ def load_rules(
             problems += tree
     lists, hours = read_shared(trees, problems)
     language = Language(lists=lists, hours=hours, functions=good)
-    rules = _rules(trees, language, kinds, problems)
+    named: dict[str, str] = {}
+    rules = _rules(trees, language, kinds, problems, named)
+    left_out = named.keys() - {rule.name for rule in rules}
     problems.sort(key=lambda each: (each.file, each.line, each.column))
-    return Loaded(tuple(rules), problems, language, tuple(path for path, _ in files), tuple(steps))
+    return Loaded(
+        tuple(rules), problems, language, tuple(path for path, _ in files),
+        {name: named[name] for name in named if name in left_out}, tuple(steps),
+    )  # fmt: skip
 
 
 def compile_rule(
@@ -128,9 +135,10 @@ def _rules(
     language: Language,
     kinds: Mapping[str, StepKind],
     problems: list[Problem],
+    named: dict[str, str],
 ) -> list[Rule]:
+    """The rules that are right. `named` gets all of them, each with its place."""
     rules: dict[str, Rule] = {}
-    named: dict[str, str] = {}
     meanings: dict[str, Any] = {}
     runs: list[Run] = []
     readers: list[Reader] = []

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 
 from ringback.errors import PluginBlocked, PluginError
+from ringback.plugins.manifest import Manifest
 from ringback.worker.hosts import wire
 from ringback.worker.hosts.async_calls import AsyncCalls
 from ringback.worker.hosts.host_link import HostLink
 from ringback.worker.hosts.jobs import Job, how
-from ringback.worker.hosts.manifest import Manifest
 from ringback.worker.hosts.server_link import Forked, ServerLink
 from ringback.worker.hosts.sync_calls import SyncCalls
 
@@ -63,7 +63,7 @@ class Generation:
             number,
         )  # fmt: skip
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        if manifest.plugins:
+        if manifest.plugins.plugins:
             self.sync.warm()
 
     def submit(self, job: Job, *, first: bool = False) -> None:

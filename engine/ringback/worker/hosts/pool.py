@@ -8,16 +8,15 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import PluginError
+from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
 from ringback.worker.hosts.generation import Generation
 from ringback.worker.hosts.jobs import MOST_LOSSES, Job
-from ringback.worker.hosts.manifest import Manifest
 from ringback.worker.hosts.server_link import Command, start_server
 
 log = logging.getLogger(__name__)
@@ -184,7 +183,7 @@ class Pool:
                 log.error("no process for the plugins can be started: %s", error)
                 self._refuse(f"has no process to run in: {error}")
                 continue
-            if replace(generation.manifest, problems=()) != replace(before, problems=()):
+            if not generation.manifest.brings_the_same(before):
                 log.warning("the plugins have changed since they were loaded; reload the rules")
             self._adopt(generation)
             return

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ringback.errors import PluginError, Problem
+from ringback.plugins.manifest import Manifest, read_manifest
 from ringback.worker.hosts.control import Control, Message
-from ringback.worker.hosts.manifest import Manifest, manifest_from
 from ringback.worker.hosts.marks import SLOTS, Marks
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ class ServerLink:
             self.at, self.file = message["at"], message["file"]
             self._wait(self.command.import_seconds if self.at else START_SECONDS)
         elif "loaded" in message and not self._loaded.done():
-            self._loaded.set_result(manifest_from(message["loaded"]))
+            self._loaded.set_result(read_manifest(message["loaded"]))
 
     def _wait(self, seconds: float) -> None:
         """Expect the next news within so many seconds."""

@@ -17,7 +17,7 @@ from ringback.actions import Action, AnswerCall
 from ringback.config import Settings
 from ringback.errors import PluginBlocked, PluginError, RingbackError
 from ringback.events import Event
-from ringback.plugins.turns import handler_call, is_timed
+from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.interpreter import Progress, Wake

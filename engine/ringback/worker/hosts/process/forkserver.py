@@ -19,13 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ringback.action_kinds import kinds
 from ringback.errors import Problem
+from ringback.plugins.manifest import manifest_of
 from ringback.plugins.perform import Loaded
 from ringback.rules.language.scope import Facts
-from ringback.verbs import VERBS
 from ringback.worker.hosts.control import Control, Message
-from ringback.worker.hosts.manifest import manifest_data, manifest_of
 from ringback.worker.hosts.marks import Marks
 from ringback.worker.hosts.process import async_host, host_limits, sync_host
 from ringback.worker.hosts.process.plugin_output import Budget, Output
@@ -115,12 +113,14 @@ class _Server:
 
         loaded = load(before=before, without=without)
         self.loaded = loaded
-        manifest = manifest_of(loaded, loaded.problems, watched.extends, watched.warnings)
+        manifest = manifest_of(
+            loaded.plugins, loaded.ruleset.by_name, loaded.problems, watched.warnings
+        )
         gc.collect()
         gc.freeze()
         self.spared = set(children())
         host_limits.end_with_parent(False)
-        self.control.send({"loaded": manifest_data(manifest)})
+        self.control.send({"loaded": manifest})
 
     def _first(self) -> Message:
         while True:
@@ -221,27 +221,22 @@ class _Server:
 
 
 class _Watched:
-    """What the import of each plugin changes in the engine and in this process."""
+    """What the import of each plugin changes in this process."""
 
     def __init__(self) -> None:
-        self.extends: list[str] = []
         self.warnings: list[str] = []
         self._name = ""
-        self._before: object = None
         self._threads = 0
 
     def before(self, name: str) -> None:
         """The plugin before is there; `name` is next."""
-        now = (kinds(), dict(VERBS))
         threads = threading.active_count()
-        if self._name and now != self._before:
-            self.extends.append(self._name)
         if self._name and threads > self._threads:
             self.warnings.append(
                 f"plugin {self._name} starts a thread when it is imported, which no handler has: "
                 "start it in `startup`"
             )
-        self._name, self._before, self._threads = name, now, threads
+        self._name, self._threads = name, threads
 
 
 def children() -> list[int]:

@@ -1,0 +1,48 @@
+"""Heartbeat of a worker, in a small mapped file: the supervisor reads there when its loop last ran.
+
+Neither side makes a system call for it, and the pages outlive the process.
+"""
+
+import mmap
+import struct
+import time
+from pathlib import Path
+
+_BEAT = struct.Struct("<d")
+NAME = "worker.heartbeat"
+
+FROZEN_SECONDS = 15.0
+"""A worker that shows no sign of life for so long is killed."""
+
+
+class Heartbeat:
+    """The mapped file. One process writes it, another may read it at the same time."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @classmethod
+    def create(cls, path: Path) -> "Heartbeat":
+        """A new file for a new worker, with its first beat."""
+        fresh = path.with_name(path.name + ".new")
+        with fresh.open("w+b") as file:
+            file.truncate(_BEAT.size)
+            heartbeat = cls(mmap.mmap(file.fileno(), _BEAT.size))
+        heartbeat.beat()
+        # The old file may be mapped by the supervisor: it is replaced, never cut.
+        fresh.replace(path)
+        return heartbeat
+
+    @classmethod
+    def read(cls, path: Path) -> float:
+        """When the loop of the worker last ran, in monotonic seconds; 0 before the first beat."""
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return 0.0
+        beat: float = _BEAT.unpack(raw)[0] if len(raw) == _BEAT.size else 0.0
+        return beat
+
+    def beat(self) -> None:
+        """Say that the worker's loop runs."""
+        _BEAT.pack_into(self._memory, 0, time.monotonic())

@@ -1,5 +1,6 @@
 """Settling beside other work: doubtful sends are looked after in time, whatever else is sent."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -7,11 +8,13 @@ from random import Random
 
 import pytest
 
+from ringback.store.upkeep.backup import backup
 from ringback.twilio.rest import Request
+from ringback.worker.send import settle
 from simulation.checker import judge
 from simulation.faults import Faults, calm
 from simulation.story import Story
-from simulation.twilio import Answer
+from simulation.twilio import OURS, SERVICE, Answer, Record
 
 Begin = Callable[..., Story]
 SETTLE = 60.0
@@ -128,3 +131,80 @@ def test_after_an_outage_of_creates_everything_is_sent(begin: Begin, texts: floa
     assert judge(story, drained=False).problems == []
     if texts > 0.1:
         assert tried < len(people) * 1.5, "the breaker lets one go at a time"
+
+
+LONG = "Your table for four is booked for Friday at half past seven, by the window."
+BOOKED = f"""
+rules:
+  - name: booked
+    on: message.received
+    if: event.body == 'book'
+    do: [{{reply: "{LONG}"}}]
+  - name: asked
+    on: message.received
+    if: event.body == 'ask'
+    do: [{{reply: "{LONG.replace("Friday", "Sunday")}"}}]
+"""
+ANN = "+15551000001"
+
+
+def cut(text: str) -> str:
+    return text[:40]
+
+
+def with_way_out(text: str) -> str:
+    return text + " Reply STOP to opt out."
+
+
+@pytest.mark.parametrize("change", [cut, with_way_out])
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_record_that_differs_a_little_is_not_taken_for_an_absence(
+    begin: Begin, change: Callable[[str], str], restored: bool
+) -> None:
+    """The gateway changes texts, and an answer is lost. Nobody can say whether the record that is
+    there is ours: a person decides, and sees both texts. After a restore as well."""
+    story = begin(replace(calm(), callback_lost=1.0), rules=BOOKED)
+    place = story.folder / "copy"
+    if restored:
+        story.run(30.0)
+        list(backup(story.folder, place))
+    story.twilio.next_create = ["none" if restored else "reset_after"]
+    story.receive(story.text("book", ANN))
+    story.run(story.clock.now + 30.0)
+    (record,) = story.twilio.records.values()
+    record.body = change(record.body)
+    if restored:
+        story.kill()
+        for old in story.folder.glob("journal.db*"):
+            old.unlink()
+        shutil.copy(place / "journal.db", story.folder / "journal.db")
+        story.start()
+    story.run(story.clock.now + 1200.0)
+    assert len(story.twilio.records) == 1
+    ((state, reason),) = story.ask("select state, reason from actions")
+    assert state == "parked"
+    assert settle.CHANGED in reason
+    assert record.sid in reason
+    assert reason.count("“") == 2
+
+
+def test_the_records_of_others_prove_nothing_about_ours(begin: Begin) -> None:
+    """What is like our text and is no record of ours: an inbound text, that of another sender, one
+    that another action holds, one whose own send is in doubt as well. Ours is sent again."""
+    story = begin(replace(calm(), callback_lost=1.0), rules=BOOKED)
+    sent = Record("", "messages", "", OURS, ANN, LONG[:40], 0.0, 0.0)
+    for number, other in enumerate((
+        replace(sent, direction="inbound"), replace(sent, sender="+15550000009"),
+        replace(sent, service=SERVICE), replace(sent, direction="outbound-reply"),
+        replace(sent, to="+15551000009"), replace(sent, body="Your code is 4711."),
+    )):  # fmt: skip
+        sid = f"SM{number:032x}"
+        story.twilio.records[sid] = replace(other, sid=sid)
+    before = len(story.twilio.records)
+    story.twilio.next_create = ["reset_before", "reset_after"]
+    story.receive(story.text("book", ANN))
+    story.run(1.0)
+    story.receive(story.text("ask", ANN))
+    story.run(900.0)
+    assert [state for (state,) in story.ask("select state from actions")] == ["settled"] * 2
+    assert len(story.twilio.records) == before + 2

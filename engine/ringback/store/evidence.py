@@ -11,6 +11,7 @@ from ringback.store.attempts import Departure, reported
 from ringback.store.database import Database
 from ringback.store.incidents import open_incident
 
+BESIDE = 200
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
 
@@ -43,6 +44,17 @@ class Evidence:
             sids,
         )
         return {row[0] for row in rows}
+
+    async def texts_beside(self, action: StoredAction) -> list[str]:
+        """The texts of other actions to the same person that may have made a record which nobody
+        has claimed: more requests of theirs left than they have records. Of the last ones."""
+        rows = await self._database.all(
+            "select coalesce(json_extract(params, '$.body'), '') from actions a "
+            "where conversation = ? and effect = ? and uid <> ? and (remote_sid <> '') < "
+            "(select count(*) from attempts t where t.action_uid = a.uid) order by id desc limit ?",
+            (action.conversation, action.effect, action.uid, BESIDE),
+        )
+        return [str(row[0]) for row in rows]
 
     async def claim(
         self,

@@ -31,6 +31,7 @@ from ringback.worker.recovery.repair import DONE
 from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.settle import (
+    CHANGED,
     EARLIER,
     LATER,
     NEXT_LOOK,
@@ -279,14 +280,15 @@ class RestoreGuard:
                 await self._looked(action, POLLS, "held; to repeat it does no harm")
             return
         span = (from_iso(held.since) - EARLIER, from_iso(held.began) + LATER)
-        found = await self._settler.matching(action.action, records, [span])
-        if any(record is None for record in found):
+        found = await self._settler.matching(action, records, [span])
+        if found.hidden:
             await self._park(action, UNLIKE)
             return
-        fresh = [record for record in found if record is not None]
         looks = await self._journal.restore.looks_at(action.uid) + 1
-        if fresh:
-            await self._settler.claim(action, fresh[:1], states=_PLANNED)
+        if found.fits:
+            await self._settler.claim(action, found.fits[:1], states=_PLANNED)
+        elif looks >= POLLS and found.alike:
+            await self._park(action, CHANGED, found.alike)
         elif looks >= POLLS and action.policy == "at_most_once":
             await self._park(action, "no record of it was found; at_most_once does not risk it")
         else:
@@ -295,10 +297,10 @@ class RestoreGuard:
     async def _looked(self, action: StoredAction, times: int, reason: str) -> None:
         await self._journal.restore.looked(action.uid, times, reason)
 
-    async def _park(self, action: StoredAction, why: str) -> None:
+    async def _park(self, action: StoredAction, why: str, texts: str = "") -> None:
         assert self.held is not None
         reason = f"it may have been done since {self.held.since}, which this journal forgot: {why}"
-        decision = Decision(_PLANNED, "parked", reason)
+        decision = Decision(_PLANNED, "parked", reason + texts)
         if await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now())):
             log.error("action %s is parked: %s", action.uid, reason)
             self._signals.ended(action.uid, "unknown")

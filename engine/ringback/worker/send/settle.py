@@ -8,7 +8,8 @@ error of the list is never taken for an absence. What stays unproven is parked f
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
 from ringback.worker.send.gateway_reader import GatewayReader
+from ringback.worker.send.likeness import ALIKE, differing, likeness
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -49,8 +51,22 @@ AGAIN = 1.0
 EARLIER = timedelta(seconds=60)
 LATER = timedelta(seconds=120)
 UNLIKE = "Twilio shows no text or number to compare (redaction, a template, shortened links)"
+CHANGED = "Twilio shows a record that nobody has claimed and that may be this text, changed"
 _SHOWN = ("body", "media")
 """What a record shows of the identity of a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a list shows of one send, among the records that belong to no action.
+
+    `fits` are those that can be its own, oldest first. `hidden`: one of them cannot be compared.
+    `alike` shows the text of one that differs a little beside ours; empty when there is none.
+    """
+
+    fits: list[Mapping[str, Any]] = field(default_factory=list)
+    hidden: bool = False
+    alike: str = ""
 
 
 class Settler:
@@ -128,17 +144,17 @@ class Settler:
             await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
             return
         spans = [(started - EARLIER, started + LATER) for started in starts]
-        found = await self.matching(action.action, records, spans)
-        if any(record is None for record in found):
+        found = await self.matching(action, records, spans)
+        if found.hidden:
             await self._park(action, UNLIKE)
-            return
-        fresh = [record for record in found if record is not None]
-        if fresh:
-            await self.claim(action, fresh)
+        elif found.fits:
+            await self.claim(action, found.fits)
         elif self._gateway_reader.clock.now() - max(starts) < self._patience(action, polls):
             await self._later(action, "too early to say that it is not there", looked=False)
         elif polls + 1 < POLLS:
             await self._later(action, f"not in Twilio's list yet, look {polls + 1}", looked=True)
+        elif found.alike:
+            await self._park(action, CHANGED, found.alike)
         else:
             await self._decide(action, resends)
 
@@ -162,36 +178,62 @@ class Settler:
 
     async def matching(
         self,
-        action: Action,
+        stored: StoredAction,
         records: list[Mapping[str, Any]],
         spans: Sequence[tuple[datetime, datetime]],
-    ) -> list[Mapping[str, Any] | None]:
-        """The records made in one of these spans that can be this send and belong to no action yet,
-        oldest first; None stands for one that cannot be compared."""
-        near = [
-            record
-            for record in records
-            if (created := created_at(record)) is not None
-            and any(first <= created <= last for first, last in spans)
-        ]
-        found: list[Mapping[str, Any] | None] = []
+    ) -> Found:
+        """What is among these records of this send: those made in one of the spans, and those that
+        do not say when they were made, which can be no proof."""
+        action = stored.action
+        hidden, fits, others = False, list[Mapping[str, Any]](), list[Mapping[str, Any]]()
+        near = [record for record in records if _within(created_at(record), spans)]
         for record in await self._unclaimed(near):
-            if record.get("direction") not in (None, "", "outbound-api"):
+            dated = created_at(record) is not None
+            if not self._like(action, record):
                 continue
-            if is_message(action):
-                # Its sender may not be chosen yet; that of another service may be our number.
-                if str(record.get("messaging_service_sid") or "") != self._service(action):
-                    continue
-                body = record.get("body")
-                if (action.body and not body) or _unshown(action):
-                    found.append(None)
-                    continue
-                if comparable(str(body or "")) != comparable(action.body):
-                    continue
-                if str(record.get("num_media") or "0") != str(len(action.media)):
-                    continue
-            found.append(record)
-        return found
+            if not is_message(action):
+                (fits if dated else others).append(record)
+                continue
+            body = str(record.get("body") or "")
+            if (action.body and not body) or _unshown(action):
+                hidden |= dated
+                continue
+            same = str(record.get("num_media") or "0") == str(len(action.media))
+            if dated and same and comparable(body) == comparable(action.body):
+                fits.append(record)
+            else:
+                others.append(record)
+        return Found(fits, hidden, "" if fits else await self._alike(stored, others))
+
+    def _like(self, action: Action, record: Mapping[str, Any]) -> bool:
+        """Whether a record can be of such an action at all, whatever it says."""
+        if record.get("direction") not in (None, "", "outbound-api"):
+            return False
+        # Its sender may not be chosen yet; that of another service may be our number.
+        service = str(record.get("messaging_service_sid") or "")
+        return not is_message(action) or service == self._service(action)
+
+    async def _alike(self, stored: StoredAction, records: list[Mapping[str, Any]]) -> str:
+        """The text of a record that may be ours, changed on the way, beside ours. What is more like
+        another text of ours to the same person, whose record is not known yet, is that one's."""
+        if not records or not is_message(stored.action):
+            return ""
+        beside: list[str] | None = None
+        ours, sender = stored.action.body, sender_of(stored.action, self._settings.sender)
+        for record in records:
+            if str(record.get("from") or sender) != sender and not self._service(stored.action):
+                continue
+            theirs = str(record.get("body") or "")
+            score = _same(ours, theirs)
+            if score < ALIKE:
+                continue
+            if beside is None:
+                beside = await self._journal.evidence.texts_beside(stored)
+            if all(_same(text, theirs) <= score for text in beside):
+                left, right = differing(ours, theirs)
+                media = f"{len(stored.action.media)} and {record.get('num_media') or 0} media"
+                return f": ours “{left}”, that of {record.get('sid')} “{right}”, {media}"
+        return ""
 
     async def _unclaimed(self, records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Those of these records that belong to no action yet, oldest first."""
@@ -265,10 +307,21 @@ class Settler:
             self._signals.due(due)
             await self._on_planned()
 
-    async def _park(self, action: StoredAction, reason: str) -> None:
-        if await self._journal.evidence.park(action.uid, reason):
+    async def _park(self, action: StoredAction, reason: str, texts: str = "") -> None:
+        """Leave it to a person. What people wrote stands in the journal, and in no log."""
+        if await self._journal.evidence.park(action.uid, reason + texts):
             log.error("action %s is parked: %s", action.uid, reason)
             self._signals.ended(action.uid, "unknown")
+
+
+def _within(created: datetime | None, spans: Sequence[tuple[datetime, datetime]]) -> bool:
+    """Whether a record was made in one of these spans, or does not say when it was."""
+    return created is None or any(first <= created <= last for first, last in spans)
+
+
+def _same(ours: str, theirs: str) -> float:
+    """How like two texts are; more than that when they are the same."""
+    return 2.0 if comparable(ours) == comparable(theirs) else likeness(ours, theirs)
 
 
 def _unshown(action: OutgoingMessage) -> bool:
@@ -284,9 +337,10 @@ def created_at(record: Mapping[str, Any]) -> datetime | None:
     if not isinstance(text, str) or not text:
         return None
     try:
-        return parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _age(record: Mapping[str, Any]) -> float:

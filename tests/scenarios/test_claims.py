@@ -87,15 +87,26 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
     async def proof(uid: str, trust: str, why: str) -> None:
         proofs.put_nowait((uid, trust, why))
 
+    told: list[tuple[str, bool]] = []
+    waited: set[str] = set()
+
+    def tell(resource: str, error: Exception | None) -> None:
+        told.append((resource, error is None))
+        waits = confirmer.unanswered()
+        waited.add(waits[1].partition(":")[0] if waits else "")
+
     lookups = Lookups(status, 9)
     async with lookups.open() as gateway:
-        confirmer = Confirmer(gateway, ACCOUNT, lambda _: [], proof)
+        confirmer = Confirmer(gateway, ACCOUNT, lambda _: [], proof, tell)
         confirmer.look(claim(1))
         async with asyncio.timeout(10):
             assert await proofs.get() == ("evt_1", "confirmed", "")
         await confirmer.close()
     assert lookups.asked == 10
     assert proofs.empty()
+    assert told == [("messages", False)] * 9 + [("messages", True)]
+    assert waited == {"", "1 event waits to be confirmed"}
+    assert confirmer.unanswered() is None
 
 
 @pytest.mark.slow

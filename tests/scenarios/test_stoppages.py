@@ -194,6 +194,20 @@ def test_an_idle_node_tells_that_its_credentials_are_no_longer_good(begin: Begin
     assert [row[1] for row in incidents(story)] == ["resolved"]
 
 
+def test_credentials_that_may_send_and_not_read_have_not_stopped(begin: Begin) -> None:
+    """Looks for missed webhooks fail, and that shows as what it is; texts leave all the same."""
+    story = begin(rules=RULES)
+    become(story, faults("none", "suspended"))
+    story.run(20.0)
+    for number in range(15):
+        texts(story, first=number)
+        story.run(story.clock.now + 60.0)
+    assert story.ask("select count(*) from actions where remote_sid <> ''") == [(15,)]
+    assert [row[1] for row in incidents(story)] == ["resolved"]
+    assert story.life is not None
+    assert "repair" in story.life.engine.watch.failing
+
+
 def test_a_text_about_the_incident_waits_with_the_others(begin: Begin) -> None:
     """A rule that tells of a dead gateway through the gateway makes no second incident; the notice
     of another rule goes out at once, by its own way, though all ways to the gateway are taken."""

@@ -48,7 +48,9 @@ def read_action(kind: str, params: str, policy: str) -> Action:
     return from_params(kind, json.loads(params), policy)
 
 
-_LOOKED_AT = 5000
+_LOOKED_AT = 2000
+COUNTED = 20_000
+"""No more actions that wait are counted than so many."""
 COLUMNS = ", ".join(StoredAction.__slots__)
 
 
@@ -220,26 +222,27 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
 
 
 def _waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
-    """Of many, the count is of all kinds, and the oldest one of those that wait for the shortest or
-    have been planned first: to read them all would hold up the others."""
+    """Of many, the count is of all kinds, up to a bound, and the oldest one of those that were
+    planned first or are due first: to read them all would hold up the others."""
     marks = ",".join("?" * len(besides))
+    sample = (
+        f"select case when kind not in ({marks}) then coalesce(free_at, planned_at) end as free "
+        "from actions where state = ? and due_at is {} order by due_at, id limit ?"
+    )
 
     def look(state: str) -> tuple[int, str | None]:
         seen, count, oldest = connection.execute(
-            "select count(*), count(free), min(free) from (select case when kind not in "
-            f"({marks}) then coalesce(free_at, planned_at) end as free from actions "
-            "where state = ? order by due_at limit ?)",
-            (*besides, state, _LOOKED_AT),
+            f"select count(*), count(free), min(free) from (select * from ({sample.format('null')})"
+            f" union all select * from ({sample.format('not null')}))",
+            (*besides, state, _LOOKED_AT) * 2,
         ).fetchone()
         if seen < _LOOKED_AT:
             return count, oldest
-        total, first = connection.execute(
-            "select count(*), min(id) from actions where state = ?", (state,)
-        ).fetchone()
-        planned = connection.execute(
-            "select coalesce(free_at, planned_at) from actions where id = ?", (first,)
+        total = connection.execute(
+            "select count(*) from (select 1 from actions where state = ? limit ?)",
+            (state, COUNTED),
         ).fetchone()[0]
-        return total, min(oldest or planned, planned)
+        return total, oldest
 
     looks = [look(state) for state in ("planned", "sending", "unknown")]
     parked = connection.execute(

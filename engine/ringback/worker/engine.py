@@ -312,6 +312,11 @@ class Engine:
                 raise self.journal.broken
             await asyncio.sleep(BROKEN_SECONDS)
 
+    def _failing(self) -> dict[str, tuple[str, str]]:
+        """What cannot be looked at: since when, and why."""
+        claims = self.confirmer.unanswered()
+        return {**self.watch.failing, **({"confirm": claims} if claims else {})}
+
     async def status(self) -> dict[str, Any]:
         """What the worker is doing, for the shell and the health page."""
         return {
@@ -321,7 +326,7 @@ class Engine:
             "paused": self.sender.paused,
             "held": await self.hold.why(),
             **self.sending.status(),
-            "failing": dict(self.watch.failing),
+            "failing": self._failing(),
             "missed": self.hooks.missed(),
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),

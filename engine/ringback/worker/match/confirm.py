@@ -16,6 +16,7 @@ from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Call, Message
 from ringback.outcomes import normal_status, rank
+from ringback.runtime import REAL, Runtime, iso
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ AT_HAND = 500
 
 class Confirmer:
     """Looks claimed events up. `claims` gives the oldest, so many, that nobody has looked up yet;
-    `on_proof` gets an event's uid, the trust that it earned and why it did not earn more."""
+    `on_proof` gets an event's uid, the trust that it earned and why it did not earn more. `told`
+    hears of each request how it ended, with the resource that it was for."""
 
     def __init__(
         self,
@@ -40,11 +42,16 @@ class Confirmer:
         account_sid: str,
         claims: Callable[[int], Awaitable[Sequence[Event]]],
         on_proof: Callable[[str, str, str], Awaitable[None]],
+        told: Callable[[str, GatewayError | None], object] = lambda _resource, _error: None,
+        runtime: Runtime = REAL,
     ) -> None:
         self._gateway = gateway
         self._account_sid = account_sid
         self._claims = claims
         self._on_proof = on_proof
+        self._told = told
+        self._runtime = runtime
+        self._unanswered: dict[str, tuple[str, str]] = {}
         self._more = False
         self._refilling: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -61,6 +68,15 @@ class Confirmer:
         self._tasks[event.uid] = task
         task.add_done_callback(lambda _: self._done(event.uid))
 
+    def unanswered(self) -> tuple[str, str] | None:
+        """Since when events wait for a gateway that does not say whether they are real, how many,
+        and why; None when none does. Rules do not see them meanwhile."""
+        if not self._unanswered:
+            return None
+        since, why = min(self._unanswered.values())
+        count = len(self._unanswered)
+        return since, f"{count} event{'s wait' if count != 1 else ' waits'} to be confirmed: {why}"
+
     async def refill(self) -> None:
         """Take up what lies in the journal."""
         found = await self._claims(AT_HAND)
@@ -70,6 +86,7 @@ class Confirmer:
 
     def _done(self, uid: str) -> None:
         self._tasks.pop(uid, None)
+        self._unanswered.pop(uid, None)
         if self._more and len(self._tasks) <= AT_HAND // 2:
             self._more = False
             self._refilling = asyncio.ensure_future(self._take_more())
@@ -119,10 +136,16 @@ class Confirmer:
         while True:
             try:
                 async with self._free:
-                    return await self._difference(event)
-            except (NotFound, BadRequest):
+                    found = await self._difference(event)
+                self._told(_resource(event), None)
+                return found
+            except (NotFound, BadRequest) as error:
+                self._told(_resource(event), error)
                 raise
             except GatewayError as error:
+                self._told(_resource(event), error)
+                since, _ = self._unanswered.get(event.uid, (iso(self._runtime.now()), ""))
+                self._unanswered[event.uid] = (since, str(error).split("\n")[0])
                 log.warning("%s %s cannot be looked up now: %s", event.type, event.uid, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_SECONDS)
@@ -156,6 +179,10 @@ class Confirmer:
         if {found.from_, found.to} != {event.sender, event.recipient}:
             return "From and To differ"
         return _age(event, found)
+
+
+def _resource(event: Event) -> str:
+    return "calls" if event.call_sid else "messages"
 
 
 def _age(event: Event, found: Message | Call) -> str:

@@ -15,7 +15,7 @@ from ringback.action_kinds import kinds
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import Waiting
+from ringback.store.actions import COUNTED, Waiting
 from ringback.store.interface import Journal
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.send.stoppages import REASONS, Stoppage, Stoppages
@@ -195,7 +195,8 @@ def said(stoppage: Stoppage, waiting: Waiting) -> str:
         state = "sending has stopped"
     else:
         state = f"sending to {what} has stopped"
-    many = f"{waiting.count} action{'s wait' if waiting.count != 1 else ' waits'}"
+    more = " or more" if waiting.count >= COUNTED else ""
+    many = f"{waiting.count}{more} action{'s wait' if waiting.count != 1 else ' waits'}"
     return f"{state} since {iso(stoppage.since)}: {stoppage.words}; {many}"
 
 

@@ -105,6 +105,8 @@ class Stoppages:
         self._failing: dict[str, _Failing] = {}
         self._under_way: dict[int, tuple[str, datetime, float]] = {}
         self._went_well: dict[str, float] = {}
+        self._unreadable: set[str] = set()
+        """Where sending was seen to work while reading did not: there, reading tells nothing."""
         self._number = 0
 
     def begins(self, resource: str) -> int:
@@ -118,9 +120,13 @@ class Stoppages:
         """Its answer is there. A refusal of this one request says that the way is open."""
         resource, since, at = self._under_way.pop(number)
         if error is not None and (reason := reason_of(error)):
+            self._unreadable.discard(resource)
             self._fails(resource, reason, error, since, at, writes=True)
-        else:
-            self._goes_well(resource)
+            return
+        failing = self._failing.get(resource)
+        if failing is not None and not failing.writes:
+            self._unreadable.add(resource)
+        self._goes_well(resource)
 
     def drop(self, number: int) -> None:
         """Nobody will hear how it ended."""
@@ -130,12 +136,17 @@ class Stoppages:
         """A request that only reads has ended. That it works is no proof that sending does."""
         reason = reason_of(error) if error is not None else ""
         if error is not None and reason:
+            if resource in self._unreadable:
+                return
             now, at = self._runtime.now(), self._runtime.monotonic()
             self._fails(resource, reason, error, now, at, writes=False)
-        elif resource in self._failing and not self._failing[resource].writes:
+            return
+        self._unreadable.discard(resource)
+        failing = self._failing.get(resource)
+        if failing is not None and failing.writes:
+            failing.readable = True
+        elif failing is not None:
             self._goes_well(resource)
-        elif resource in self._failing:
-            self._failing[resource].readable = True
 
     def since(self, resource: str) -> str:
         """Since when nothing leaves for a resource; empty while it does."""

@@ -49,7 +49,8 @@ class WebhookProtocol(HttpToolsProtocol):
 
     The state of the current request: `_head` is set while a webhook is being received or answered,
     `_refused` from a refusal on until its last byte has come, `_parted` once the connection only
-    waits to be closed by the other side. `_since` is when the present wait began.
+    waits to be closed by the other side. `_stays` says whether another request may follow on this
+    connection, `_since` when the present wait began.
     """
 
     _written: tuple[object, bytes] = (None, b"")
@@ -76,6 +77,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self._refused = False
         self._parted = False
         self._last = False
+        self._stays = True
         self._since = 0.0
 
     # --- the connection ---
@@ -125,7 +127,9 @@ class WebhookProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_body(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            if not self._parted:
+            if self._answering:  # the request before it is right, and has its answer coming
+                self._last = self._parted = True
+            elif not self._parted:
                 self.intake.counts.add("refused", "http")
                 self._write(responses.BAD_REQUEST, part=True)
         if self._in_head and self._head_bytes > HEAD_BYTES:
@@ -203,6 +207,8 @@ class WebhookProtocol(HttpToolsProtocol):
         if not self._in_head:
             return
         self._in_head = False
+        # The parser forgets it with the end of the request, and the answer may come later.
+        self._stays = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         headers = dict(self.headers)
         refusal = self._head_refusal(headers)
         if refusal is not None:
@@ -263,6 +269,8 @@ class WebhookProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         self.expect_100_continue = named.get(b"expect", b"").lower() == b"100-continue"
         super().on_headers_complete()
+        if self.cycle is not None and not self._stays:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         if self._head is not None:
@@ -315,7 +323,7 @@ class WebhookProtocol(HttpToolsProtocol):
         other side may finish reading it before the connection is closed."""
         if self.transport.is_closing():
             return
-        close = part or not self.parser.should_keep_alive()
+        close = part or not self._stays
         if answer is responses.DONE and not close:
             self.transport.write(self._done())
             return

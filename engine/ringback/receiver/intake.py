@@ -21,7 +21,7 @@ from ringback.receiver.dedupe import RecentKeys
 from ringback.receiver.metrics import Counts
 from ringback.receiver.refusals import Refusals
 from ringback.receiver.responses import Answer
-from ringback.receiver.routes import SETTINGS, SIGNATURE, Head, takes_type
+from ringback.receiver.routes import SETTINGS, SIGNATURE, Head, is_plain, takes_type
 from ringback.store.log import Entry, Log
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import (
@@ -105,6 +105,8 @@ class Intake:
         content_type = head.headers.get(b"content-type", b"")
         if head.method == b"POST" and not takes_type(target, content_type):
             return responses.WRONG_TYPE
+        if not is_plain(head.headers):
+            return responses.WRONG_CODING
         if int(head.headers.get(b"content-length", b"0")) > target.most_bytes:
             return responses.TOO_LARGE
         return None

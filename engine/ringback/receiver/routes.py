@@ -92,9 +92,23 @@ def takes_type(target: Target, content_type: bytes) -> bool:
     return media == FORM_TYPE
 
 
+def is_plain(headers: "Headers") -> bool:
+    """Whether the body comes as it is. No coding is undone here, so that something else would be
+    proven and recorded.
+
+    https://www.rfc-editor.org/rfc/rfc9110#section-15.5.16
+    """
+    codings = headers.get(b"content-encoding", b"").lower().split(b",")
+    before_chunked = headers.get(b"transfer-encoding", b"").rpartition(b",")[0].strip()
+    return not before_chunked and all(coding.strip() in (b"", b"identity") for coding in codings)
+
+
 SIGNATURE = b"x-twilio-signature"
 SETTINGS = b"x-twilio-webhooks-signature-settings"
-ALONE = (SIGNATURE, SETTINGS, b"content-type", b"x-forwarded-host", b"x-forwarded-proto")
+ALONE = (
+    SIGNATURE, SETTINGS, b"content-type", b"content-encoding", b"transfer-encoding",
+    b"x-forwarded-host", b"x-forwarded-proto",
+)  # fmt: skip
 """Headers of which a second one would make it unclear what was proven."""
 Headers = Mapping[bytes, bytes]
 HeaderLines = Sequence[tuple[bytes, bytes]]

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from ringback.simulator import maton, xml
 from ringback.simulator.form import Form, parse
 from ringback.simulator.records import Account
-from ringback.simulator.refusal import Refusal, missing
+from ringback.simulator.refusal import Refusal, expect_plain, missing
 from ringback.simulator.rest.route import Ask, Reply, Route, find
 from ringback.simulator.rest.routes import ACCOUNTS, BELOW
 from ringback.simulator.voice.switch import ExchangeError
@@ -116,6 +116,7 @@ class Api:
 
         def perform() -> Response:
             try:
+                expect_plain(request.headers.getlist("content-encoding"))
                 form = parse(body) if _is_form(request) else Form([])
                 ask = Ask(
                     world, account, request.method, plain, ids, form,

@@ -3,6 +3,7 @@
 https://www.twilio.com/docs/usage/twilios-response#response-formats-exceptions
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -33,3 +34,10 @@ def missing(path: str) -> Refusal:
 def invalid(code: int, message: str) -> Refusal:
     """400: a parameter that Twilio does not take."""
     return Refusal(400, code, message)
+
+
+def expect_plain(codings: Iterable[str]) -> None:
+    """Raise Refusal when a request's `Content-Encoding` names a coding: none is undone here."""
+    names = [name.strip().lower() for line in codings for name in line.split(",")]
+    if any(name not in ("", "identity") for name in names):
+        raise Refusal(415, 20001, "Send the body as it is, without a coding")

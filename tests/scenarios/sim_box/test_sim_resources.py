@@ -235,6 +235,19 @@ def test_without_json_the_answer_is_xml(box: Any, client: Any) -> None:
     assert "<RestException><Code>20404</Code>" in box.rest("GET", "Messages/SM0").text
 
 
+def test_a_body_in_a_coding_is_refused_as_the_receiver_does(box: Any) -> None:
+    """Neither Twilio's API nor the simulator's own undoes one."""
+    form = {"To": "+14155550123", "From": box.sender, "Body": "hi"}
+    answer = box.rest("POST", "Messages.json", data=form, headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+    plain = box.rest("POST", "Messages.json", data=form, headers={"Content-Encoding": "identity"})
+    assert plain.status_code == 201
+    answer = box.http.post(
+        "/_sim/numbers/+14155550100", json={}, headers={"Content-Encoding": "br"}
+    )
+    assert answer.status_code == 415
+
+
 def test_a_huge_body_is_refused_before_it_is_read(box: Any) -> None:
     answer = box.rest("POST", "Messages.json", content=b"x" * (300 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, 20413)

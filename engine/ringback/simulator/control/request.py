@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ringback.errors import ConfigError
-from ringback.simulator.refusal import Refusal
+from ringback.simulator.refusal import Refusal, expect_plain
 from ringback.simulator.voice.switch import ExchangeError
 from ringback.simulator.world import World
 
@@ -55,6 +55,7 @@ async def answer(world: World, request: Request, does: Handler) -> Response:
     """Run one handler and write its answer; what cannot be done is a 4xx that says why."""
     try:
         raw = b""
+        expect_plain(request.headers.getlist("content-encoding"))
         if request.method != "GET":
             async for piece in request.stream():
                 raw += piece

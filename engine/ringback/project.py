@@ -29,6 +29,11 @@ class Project:
     problems: list[Problem]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def plugin_problems(self) -> list[Problem]:
+        """Those of the problems that are of plugins."""
+        return _relative(self.plugins.problems, self.settings.project)
+
     @classmethod
     def load(
         cls,

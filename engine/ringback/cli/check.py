@@ -9,6 +9,9 @@ from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import Problem, UsageError
 
+PLUGIN_SECONDS = 2.0
+"""So long `serve` waits for the plugins before it listens without knowing what they bring."""
+BROUGHT = ("unknown step ", "unknown function ")
 PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
 
 
@@ -18,15 +21,19 @@ PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text",
     show_default=True, help="json prints one array, github annotations.",
 )  # fmt: skip
-def check(paths: tuple[Path, ...], form: str) -> int:
+@click.option("--serving", is_flag=True, hidden=True)
+def check(paths: tuple[Path, ...], form: str, serving: bool) -> int:
     """Check rules, plugins and settings; ends with 1 when there are problems.
 
     PATH is a project folder (default: this one), a folder of rule files, or a rule file.
     """
     from ringback.rules.files.report import render
 
-    problems: list[Problem] = []
+    problems: list[Problem] = _refusals(here().settings(None)) if serving else []
     good: list[str] = []
+    if serving:
+        click.echo(render(problems, form).rstrip("\n"))
+        return 1 if problems else 0
     for path in paths or (None,):
         found, summary = _check(path)
         problems += found
@@ -53,9 +60,9 @@ def _check(path: Path | None) -> tuple[list[Problem], str]:
 
 
 def _project(settings: Settings) -> tuple[list[Problem], str]:
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    loaded = Project.load(settings)
+    loaded = described(settings)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
     return loaded.problems, f"{settings.project}: {rules} and {plugins}, all good"
@@ -64,17 +71,34 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
 def _files(path: Path) -> tuple[list[Problem], str]:
     """Rule files outside a project's `rules/`. The steps and functions of the plugins of the
     project that we stand in are known to them."""
-    from ringback.plugins.loader import load_plugins
+    from ringback.cli.hosted import proven
     from ringback.rules.files.load import load_rules
 
-    settings = here().settings(None)
-    plugins = load_plugins(
-        settings.project / "plugins", entry_points=settings.entry_points,
-        config=settings.plugin_config, environ=settings.environ,
-    )  # fmt: skip
+    plugins = proven(here().settings(None))
     loaded = load_rules(path, functions=plugins.functions, steps=plugins.steps)
     if not loaded.files:
         raise UsageError(
             f"{path}: there is nothing to check: no rules/, no plugins/, no *.yaml file"
         )
     return loaded.problems, f"{path}: {counted(len(loaded.rules), 'rule')}, all good"
+
+
+def _refusals(settings: Settings) -> list[Problem]:
+    """What keeps a node from starting: wrong settings and wrong rules, and no fault of a plugin.
+
+    Plugins have a moment to say what they bring. A word of a rule that a missing one may bring is
+    no reason either: the worker leaves that rule out, and says so.
+    """
+    from ringback.cli.hosted import described_within
+    from ringback.plugins.manifest import Manifest
+    from ringback.project import Project
+
+    told = described_within(settings, PLUGIN_SECONDS)
+    project = told or Project.described(settings, Manifest())
+    faults = [each for each in project.plugin_problems if each.kind != "config"]
+    missing = told is None or bool(faults)
+    return [
+        each
+        for each in project.problems
+        if each not in faults and not (missing and each.message.startswith(BROUGHT))
+    ]

@@ -278,9 +278,9 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
 
 async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether rules and plugins load, and whether opting out is taken care of."""
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    project = await asyncio.to_thread(Project.load, settings)
+    project = await asyncio.to_thread(described, settings)
     for problem in project.problems:
         kind = "plugins" if problem.file.startswith("plugins") else "rules"
         yield Finding(kind, BAD, str(problem), "`ringback check` shows the line")

@@ -11,7 +11,7 @@ import click
 
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.cli.project_context import here
-from ringback.errors import ConfigError, RuleErrors, StorageError, UsageError
+from ringback.errors import ConfigError, Problem, RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")
 
@@ -25,15 +25,16 @@ def plugins() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the plugins with what each adds, how it fares, and those that did not load."""
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    project = Project.load(here().settings())
+    project = described(here().settings())
     trouble = _trouble()
     rows = [_row(plugin, trouble) for plugin in project.plugins.plugins]
+    rows += _left_out(project.plugin_problems)
     rows += [{"name": name, "state": "off"} for name in project.plugins.disabled]
     print_rows(rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`")
-    if project.plugins.problems:
-        raise RuleErrors(project.plugins.problems)
+    if project.plugin_problems:
+        raise RuleErrors(project.plugin_problems)
 
 
 def _row(plugin: Any, trouble: dict[str, str]) -> dict[str, Any]:
@@ -49,6 +50,19 @@ def _row(plugin: Any, trouble: dict[str, str]) -> dict[str, Any]:
         "about": plugin.doc,
         "path": str(plugin.path),
     }
+
+
+def _left_out(problems: list[Problem]) -> list[dict[str, Any]]:
+    """A row for each plugin that did not load, with its first problem."""
+    rows: dict[str, dict[str, Any]] = {}
+    for each in problems:
+        path = Path(each.file)
+        if path.suffix == ".py":
+            name = path.parent.name if path.name == "__init__.py" else path.stem
+            rows.setdefault(
+                name, {"name": name, "state": f"left out: {each.message}", "path": each.file}
+            )
+    return list(rows.values())
 
 
 def _trouble() -> dict[str, str]:

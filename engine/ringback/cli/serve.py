@@ -61,9 +61,10 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
 
 
 def _begin_check(settings: Settings) -> "subprocess.Popen[str]":
-    """Check rules and plugins in a process of their own: this one runs no code of theirs."""
+    """Check the rules in a process of its own, which asks the plugins for a moment only."""
+    main = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project)]
     return subprocess.Popen(
-        [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "check"],
+        [*main, "check", "--serving"],
         env=settings.child_environ(os.environ), text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip

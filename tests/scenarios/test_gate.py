@@ -112,6 +112,17 @@ rules:
     assert [record.to for record in story.twilio.records.values()] == ["+15551000001"]
 
 
+def test_a_stop_ends_calls_too(begin: Begin) -> None:
+    """Whoever wants no texts from a number is not called from it."""
+    story = begin()
+    says(story, "ring 1", who=BEN)
+    says(story, "STOP", who=BEN)
+    says(story, "ring 2", who=BEN)
+    sent, stopped = ends(story, "ring")
+    assert sent == "sent"
+    assert refused(stopped, f"{BEN} opted out of {OURS}")
+
+
 def test_a_sentence_with_stop_in_it_is_no_stop(begin: Begin) -> None:
     story = begin(rules=RULES)
     says(story, "Please stop by tomorrow")

@@ -86,6 +86,20 @@ def test_what_waits_for_a_person(project: Path, capsys: pytest.CaptureFixture[st
     assert more[1] == "2 more of the last day"
 
 
+def test_what_is_parked_is_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Among all actions, and when it is asked for."""
+    with closing(sqlite3.connect(project / "data" / "journal.db")) as journal:
+        migrate_journal(journal)
+        for number, state in enumerate(("parked", "settled")):
+            insert(journal, "actions", uid=f"act_{number}", ordinal=number, state=state,
+                   params="{}", planned_at="2026-01-01T00:00:00.000Z")  # fmt: skip
+        journal.commit()
+    for more, found in (([], ["act_0", "act_1"]), (["--state", "parked"], ["act_0"])):
+        assert run(["actions", "list", "--json", *more]) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [row["uid"] for row in rows] == found
+
+
 def test_a_running_dev_node_is_the_one_that_is_looked_at(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -453,6 +453,39 @@ async def test_every_kind_of_request_has_its_answer(tmp_path: Path) -> None:
         assert caught.value.owner == "p.hang"
 
 
+async def test_a_batch_of_events_fits_through_the_wire(tmp_path: Path) -> None:
+    async with pool_of(tmp_path, p=ALL) as (pool, _):
+        texts = [f"{number} " + "x" * 1000 for number in range(500)]
+        call = HookCall("p", "on_event", tuple(map(sms, texts)))
+        seen = await pool.call(call, limit=20.0)
+        assert [each[0].text for each in seen] == [text + "1" for text in texts]
+
+
+async def test_a_project_without_plugins_needs_no_process(tmp_path: Path) -> None:
+    async with pool_of(tmp_path) as (pool, manifest):
+        assert manifest == Manifest()
+        assert pool._current is None
+        assert "is not loaded" in str(await tried(pool, "good.good"))
+        (tmp_path / "plugins" / "good.py").write_text(GOOD)
+        await pool.reload(lambda manifest: True)
+        assert await said(pool, "good.good", 5.0) == "pong"
+        (tmp_path / "plugins" / "good.py").unlink()
+        await pool.reload(lambda manifest: True)
+        assert "is not loaded" in str(await tried(pool, "good.good"))
+
+
+@pytest.mark.slow
+async def test_a_forkserver_that_is_stopped_is_replaced(tmp_path: Path) -> None:
+    async with pool_of(tmp_path, good=GOOD) as (pool, _):
+        assert await said(pool, "good.good", 5.0) == "pong"
+        assert pool._current is not None
+        os.kill(pool._current.server.pid, signal.SIGSTOP)
+        for host in pool._current.sync._hosts:
+            if host.link.pid:
+                os.kill(host.link.pid, signal.SIGKILL)
+        assert await said(pool, "good.good", 5.0) == "pong"
+
+
 async def test_hooks_of_a_host_have_a_limit(tmp_path: Path) -> None:
     hooks = """
 from ringback import hookimpl

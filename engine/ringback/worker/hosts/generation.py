@@ -66,6 +66,11 @@ class Generation:
         if manifest.plugins.plugins:
             self.sync.warm()
 
+    @property
+    def ended(self) -> bool:
+        """Whether all its processes have been let go of."""
+        return self._closed.is_set()
+
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Do a call as soon as its turn has come."""
         if job.owner in self.manifest.asyncs:
@@ -97,15 +102,17 @@ class Generation:
         self._end_when_empty()
         return [*waited, *also_waited], [*ran, *also_ran]
 
-    async def close(self, seconds: float) -> None:
-        """Wait until every host has ended, at most for so long; then end them all."""
+    async def close(self, seconds: float) -> list[Job]:
+        """Wait until every host has ended, at most for so long; then end them all. What ran."""
+        ran: list[Job] = []
         try:
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
         except TimeoutError:
             self.server.kill()
-            self.abandon()
+            _, ran = self.abandon()
         await self.server.close()
+        return ran
 
     def _end_when_empty(self) -> None:
         if self._leaving and not self._links and not self._closed.is_set():
@@ -177,12 +184,15 @@ class Generation:
         for link in tuple(self._links.values()):
             if link.ready and link not in self._retiring:
                 continue
-            limit = self._hook_seconds if link.at[0] or link.ready else START_SECONDS
+            hook = link.at[0] or (link.ready and not link.killed)
+            limit = self._hook_seconds if hook else START_SECONDS
             if now - link.news <= limit:
                 continue
             if link.at[0]:
                 self._blame_hook(link, f"took longer than {limit:g} s")
-            link.at = ("", "")
+            if link.killed or not link.pid:  # it is the forkserver that does not do its work
+                self.server.kill()
+                break
             link.news = now
             link.kill()
         self.sync.rest(now, KEPT_WARM)

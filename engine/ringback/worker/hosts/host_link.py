@@ -40,7 +40,7 @@ class HostLink:
         self._frames = wire.Frames()
         self._unsent = bytearray()
         self._process: Forked | None = None
-        self._killed = False
+        self.killed = False
         self._status: asyncio.TimerHandle | None = None
         self._sock, theirs = socket.socketpair()
         self._sock.setblocking(False)
@@ -52,7 +52,7 @@ class HostLink:
     def forked(self, process: Forked) -> None:
         """Its process is there."""
         self._process = process
-        if self._killed:
+        if self.killed:
             process.kill()
 
     @property
@@ -78,7 +78,7 @@ class HostLink:
 
     def kill(self) -> None:
         """End its process now."""
-        self._killed = True
+        self.killed = True
         if self._process is not None:
             self._process.kill()
 

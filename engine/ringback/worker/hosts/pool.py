@@ -12,6 +12,7 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import PluginError
+from ringback.plugins.finder import plugin_files
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
@@ -24,14 +25,22 @@ log = logging.getLogger(__name__)
 PAUSES = (0.0, 0.5, 2.0, 5.0)
 """Seconds before a forkserver that has ended is started again; the last one from then on."""
 
+ABSENT = "is not loaded"
+ENDS = "is not called any more: the worker ends"
+
 OnFault = Callable[[str, str, Exception], None]
 
 
 def command_for(settings: Settings, environ: dict[str, str]) -> Command:
     """How the forkserver of a project is started, so that it has these same settings."""
     words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
+
+    def wanted() -> bool:
+        folder = settings.project / "plugins"
+        return bool(settings.entry_points) or (folder.is_dir() and any(plugin_files(folder)))
+
     memory = settings.host_memory << 20
-    return Command(words, settings.child_environ(environ), memory)
+    return Command(words, settings.child_environ(environ), memory, wanted)
 
 
 class Pool:
@@ -53,15 +62,14 @@ class Pool:
         self._reloading = asyncio.Lock()
         self._restart: asyncio.Task[None] | None = None
         self._closed = False
+        self._without = False
 
     async def start(self) -> Manifest:
         """Import the plugins, in bounded time whatever they do. What they bring.
 
         Calls may be asked before: they wait. Raises PluginError when no process can be started.
         """
-        generation = await self._load(self.command)
-        self._adopt(generation)
-        return generation.manifest
+        return await self.reload(lambda _manifest: True)
 
     async def call(self, request: Request, *, limit: float) -> Any:
         """Carry out a request; see `PluginCalls`."""
@@ -72,7 +80,9 @@ class Pool:
         if self._current is not None:
             self._current.submit(job)
         elif self._closed:
-            raise PluginError(request.plugin, "is not called any more: the worker ends")
+            raise PluginError(request.plugin, ENDS)
+        elif self._without:
+            raise PluginError(request.plugin, ABSENT)
         else:
             self._held.append(job)
         try:
@@ -90,31 +100,39 @@ class Pool:
         the moment of the change. Raises PluginError when no process can be started.
         """
         async with self._reloading:
-            fresh = await self._load(command or self.command)
-            if not accept(fresh.manifest):
-                fresh.leave()
-                return fresh.manifest
-            self.command = command or self.command
-            old = self._current
-            self._adopt(fresh)
+            command = command or self.command
+            fresh = await self._load(command) if command.wanted() else None
+            manifest = fresh.manifest if fresh is not None else Manifest()
+            if not accept(manifest) or self._closed:
+                if fresh is not None:
+                    self._let_go(fresh)
+                return manifest
+            self.command = command
+            if self._restart is not None:
+                self._restart.cancel()
+            old, self._current = self._current, None
             if old is not None:
-                self._old.append(old)
-                for job in old.leave():
-                    fresh.submit(job)
-            return fresh.manifest
+                self._held += self._let_go(old)
+            self._adopt(fresh)
+            return manifest
 
     async def close(self) -> None:
         """End every process in order: `shutdown` of the plugins is called. What waits fails."""
         self._closed = True
         if self._restart is not None:
             self._restart.cancel()
+            await asyncio.gather(self._restart, return_exceptions=True)
+        async with self._reloading:
+            await self._end()
+
+    async def _end(self) -> None:
         current, self._current = self._current, None
-        generations = [each for each in (*self._old, current) if each is not None]
-        for generation in generations:
-            self._held += generation.leave()
-        self._refuse("is not called any more: the worker ends")
-        for generation in generations:
-            await generation.close(self._hook_seconds + 1.0)
+        if current is not None:
+            self._held += self._let_go(current)
+        self._refuse(ENDS)
+        for generation in tuple(self._old):
+            for job in await generation.close(self._hook_seconds + 1.0):
+                job.fail(PluginError(job.request.plugin, ENDS))
 
     async def _load(self, command: Command) -> Generation:
         server, manifest = await start_server(command)
@@ -125,13 +143,28 @@ class Pool:
             hook_seconds=self._hook_seconds,
         )  # fmt: skip
         server.on_gone = lambda: self._gone(generation)
+        if server.gone:
+            generation.abandon()
+            raise PluginError(
+                "", "the process of the plugins has ended as soon as they were loaded"
+            )
         return generation
 
-    def _adopt(self, generation: Generation) -> None:
+    def _adopt(self, generation: Generation | None) -> None:
+        """Call this one from now on; none when there are no plugins."""
         self._current = generation
+        self._without = generation is None
+        if generation is None:
+            self._refuse(ABSENT)
+            return
         held, self._held = self._held, []
         for job in held:
             generation.submit(job)
+
+    def _let_go(self, generation: Generation) -> list[Job]:
+        """Let a generation end in order. What waited."""
+        self._old = [each for each in self._old if not each.ended] + [generation]
+        return generation.leave()
 
     def _drop(self, job: Job) -> None:
         if job in self._held:
@@ -150,8 +183,8 @@ class Pool:
             job.fail(PluginError(plugin, f"was lost {MOST_LOSSES} times with its process"))
         elif self._current is not None:
             self._current.submit(job, first=True)
-        elif self._closed:
-            job.fail(PluginError(job.request.plugin, "was ended with the worker"))
+        elif self._closed or self._without:
+            job.fail(PluginError(job.request.plugin, ENDS if self._closed else ABSENT))
         else:
             self._held.append(job)
 

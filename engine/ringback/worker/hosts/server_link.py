@@ -27,11 +27,13 @@ START_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a forkserver is started: a command that takes `--control FD --marks FD`, and the
-    environment that it sees. `memory` is what a host may take beyond its start, in bytes."""
+    environment that it sees. `memory` is what a host may take beyond its start, in bytes. `wanted`
+    says whether there is any plugin: without one no process is needed."""
 
     words: Sequence[str]
     environ: Mapping[str, str]
     memory: int
+    wanted: Callable[[], bool] = lambda: True
     import_seconds: float = IMPORT_SECONDS
 
 
@@ -69,6 +71,7 @@ class ServerLink:
         self.on_ended: Callable[[int, int], None] = lambda _slot, _status: None
         self.on_gone: Callable[[], None] = lambda: None
         self.command = command
+        self.gone = False
         self.at = ""
         """The plugin that is being imported, and its file."""
         self.file = ""
@@ -189,6 +192,7 @@ class ServerLink:
     def _gone(self) -> None:
         self._loop.remove_reader(self._control.sock)
         self.kill()
+        self.gone = True
         if not self._loaded.done():
             code = self._process.wait()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"

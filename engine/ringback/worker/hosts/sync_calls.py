@@ -24,6 +24,8 @@ QUICK_HOSTS = max(1, min(4, os.cpu_count() or 1))
 SLOW_SECONDS = 0.02
 IDLE_SECONDS = 30.0
 """A host without calls for so long retires, but for one."""
+GRACE_SECONDS = 0.25
+"""What calls get on top when the worker itself comes so late to look at them."""
 UNBEGUN_SECONDS = 1.0
 """A host that has not begun a call so long behind its limit is stuck through something else."""
 
@@ -104,18 +106,16 @@ class SyncCalls:
             self._hosts.remove(host)
             self._retire(host.link)
         self._idle.clear()
-        for timer in (self._growing,):
-            if timer is not None:
-                timer.cancel()
+        if self._growing is not None:
+            self._growing.cancel()
         return self._turns.drain()
 
     def abandon(self) -> tuple[list[Job], list[Job]]:
         """All hosts are gone. The jobs that waited, and those that ran."""
         ran = [host.job for host in self._hosts if host.job is not None]
         waited = self.leave()
-        for timer in (self._timer,):
-            if timer is not None:
-                timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._hosts.clear()
         return waited, ran
 
@@ -221,8 +221,12 @@ class SyncCalls:
 
     def _look(self) -> None:
         """End the calls whose time is over."""
+        late = self._loop.time() - self._timer.when() if self._timer is not None else 0.0
         self._timer = None
         now, next_due = self._loop.time(), 0.0
+        if late > GRACE_SECONDS:  # this process slept, and perhaps the whole machine: ask once more
+            self._arm(now + GRACE_SECONDS)
+            return
         for host in tuple(self._hosts):
             job = host.job
             if job is None:

@@ -119,7 +119,14 @@ class _Host:
                 self._ended.set()
 
     def _begin(self, number: int, payload: bytes) -> None:
-        request, limit = wire.read_request(payload)
+        if self._own.left <= 0:  # what threads write belongs to no call
+            self._own = Budget("")
+        try:
+            request, limit = wire.read_request(payload)
+        except Exception as error:
+            kind, why = failure(error)
+            self._line.send(kind, number, wire.json_bytes(why))
+            return
         call = _Call(number, request, Budget(request.plugin))
         self._calls[number] = call
         context = contextvars.copy_context()

@@ -223,7 +223,7 @@ class AsyncCalls:
     def _isolate(self, host: _Host, mark: Mark, now: float) -> None:
         """A call holds the loop. It gets its time all the same, but alone."""
         host.link.drain()
-        if self._marks.read(host.link.slot) != mark:
+        if host.link.hung_up or self._marks.read(host.link.slot) != mark:
             return
         host.open = False
         job = self._take(host, mark.number)
@@ -247,8 +247,10 @@ class AsyncCalls:
         """Calls that are late and neither step nor are told of: the process itself is stuck."""
         if any(now > job.sent + job.limit + SILENT_SECONDS for job in host.jobs.values()):
             host.link.drain()
-            if host in self._hosts and any(
-                now > job.sent + job.limit + SILENT_SECONDS for job in host.jobs.values()
+            if (
+                host in self._hosts
+                and not host.link.hung_up
+                and any(now > job.sent + job.limit + SILENT_SECONDS for job in host.jobs.values())
             ):
                 host.open = False
                 host.link.kill()

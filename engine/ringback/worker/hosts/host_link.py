@@ -35,6 +35,8 @@ class HostLink:
         self.kind = kind
         self.ready = False
         self.ended = False
+        self.hung_up = False
+        """Whether its connection has ended; how its process did is told within a moment."""
         self.leaving = ""
         self._loop = asyncio.get_running_loop()
         self._frames = wire.Frames()
@@ -84,7 +86,7 @@ class HostLink:
 
     def drain(self) -> None:
         """Take what has come and was not read yet."""
-        if not self.ended:
+        if not self.ended and not self.hung_up:
             self._readable()
 
     def exited(self, status: int) -> None:
@@ -147,6 +149,7 @@ class HostLink:
     def _hung_up(self) -> None:
         """The connection has ended; its process mostly has, too, which its forkserver will tell."""
         self._loop.remove_reader(self._number)
+        self.hung_up = True
         if self._status is None and not self.ended:
             self._status = self._loop.call_later(STATUS_SECONDS, self._end, None)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import PluginError
-from ringback.plugins.finder import plugin_files
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
@@ -34,13 +33,8 @@ OnFault = Callable[[str, str, Exception], None]
 def command_for(settings: Settings, environ: dict[str, str]) -> Command:
     """How the forkserver of a project is started, so that it has these same settings."""
     words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
-
-    def wanted() -> bool:
-        folder = settings.project / "plugins"
-        return bool(settings.entry_points) or (folder.is_dir() and any(plugin_files(folder)))
-
     memory = settings.host_memory << 20
-    return Command(words, settings.child_environ(environ), memory, wanted)
+    return Command(words, settings.child_environ(environ), memory)
 
 
 class Pool:
@@ -101,11 +95,10 @@ class Pool:
         """
         async with self._reloading:
             command = command or self.command
-            fresh = await self._load(command) if command.wanted() else None
-            manifest = fresh.manifest if fresh is not None else Manifest()
+            fresh = await self._load(command)
+            manifest = fresh.manifest
             if not accept(manifest) or self._closed:
-                if fresh is not None:
-                    self._let_go(fresh)
+                self._let_go(fresh)
                 return manifest
             self.command = command
             if self._restart is not None:
@@ -113,7 +106,12 @@ class Pool:
             old, self._current = self._current, None
             if old is not None:
                 self._held += self._let_go(old)
-            self._adopt(fresh)
+            if manifest.plugins.plugins:
+                self._adopt(fresh)
+            else:  # no code, and so no process for it
+                self._let_go(fresh)
+                self._without = True
+                self._refuse(ABSENT)
             return manifest
 
     async def close(self) -> None:
@@ -150,13 +148,10 @@ class Pool:
             )
         return generation
 
-    def _adopt(self, generation: Generation | None) -> None:
-        """Call this one from now on; none when there are no plugins."""
+    def _adopt(self, generation: Generation) -> None:
+        """Call this one from now on."""
         self._current = generation
-        self._without = generation is None
-        if generation is None:
-            self._refuse(ABSENT)
-            return
+        self._without = False
         held, self._held = self._held, []
         for job in held:
             generation.submit(job)

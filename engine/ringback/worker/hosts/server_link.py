@@ -27,13 +27,11 @@ START_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a forkserver is started: a command that takes `--control FD --marks FD`, and the
-    environment that it sees. `memory` is what a host may take beyond its start, in bytes. `wanted`
-    says whether there is any plugin: without one no process is needed."""
+    environment that it sees. `memory` is what a host may take beyond its start, in bytes."""
 
     words: Sequence[str]
     environ: Mapping[str, str]
     memory: int
-    wanted: Callable[[], bool] = lambda: True
     import_seconds: float = IMPORT_SECONDS
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ringback.worker.hosts import wire
-from ringback.worker.hosts.host_link import HostLink
+from ringback.worker.hosts.host_link import STATUS_SECONDS, HostLink
 from ringback.worker.hosts.jobs import Job
 from ringback.worker.hosts.marks import Marks
 from ringback.worker.hosts.turns import Turns
@@ -234,10 +234,10 @@ class SyncCalls:
             due, _ = self._due(host, job)
             if due <= now:
                 host.link.drain()  # it may be this process that was late
-                if host.job is job:
+                if host.job is job and not host.link.hung_up:
                     self._late(host, job)
                 job = host.job
-                due = self._due(host, job)[0] if job is not None else 0.0
+                due = now + STATUS_SECONDS
             if job is not None and (not next_due or due < next_due):
                 next_due = due
         if next_due and (self._timer is None or next_due < self._timer.when()):

@@ -1,6 +1,5 @@
 """The command `events`: what came in, as a list, one by one, live, or as a file."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from ringback.cli.output import (
 )
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
+from ringback.printed_json import printed_json
 from ringback.runtime import iso
 
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
@@ -164,6 +164,6 @@ def export(file: Path, type_: str, since: str) -> None:
                 break
             for event in found:
                 last = event["id"]
-                out.write(json.dumps(public(event), ensure_ascii=False, default=str) + "\n")
+                out.write(printed_json(public(event)) + "\n")
             written += len(found)
     click.echo(f"{written} events", err=True)

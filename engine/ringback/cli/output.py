@@ -1,6 +1,5 @@
 """Output of the commands: JSON lines for programs, aligned columns and colour for people."""
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,8 @@ from shutil import get_terminal_size
 from typing import Any
 
 import click
+
+from ringback.printed_json import printed_json
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
@@ -25,7 +26,7 @@ def style(text: str, colour: str) -> str:
 
 def print_json(row: Mapping[str, Any]) -> None:
     """Print one object on one line."""
-    click.echo(json.dumps(row, ensure_ascii=False, separators=(", ", ": "), default=str))
+    click.echo(printed_json(row))
 
 
 def print_rows(

@@ -1,6 +1,5 @@
 """The command `rules`: the rules of a project, and the schema of their language."""
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +9,7 @@ from ringback.cli.control import tell_worker
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError, UsageError
+from ringback.printed_json import printed_json
 
 COLUMNS = ("name", "on", "state", "priority", "place", "note")
 
@@ -75,7 +75,7 @@ def schema() -> None:
     from ringback.rules.files.schema import json_schema
 
     project = Project.load(here().settings())
-    click.echo(json.dumps(json_schema(steps=project.plugins.steps), indent=2, ensure_ascii=False))
+    click.echo(printed_json(json_schema(steps=project.plugins.steps), indent=2))
 
 
 @rules.command()

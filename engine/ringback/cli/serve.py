@@ -11,6 +11,7 @@ import click
 
 from ringback.cli.project_context import here
 from ringback.config import Settings
+from ringback.printed_json import printed_json
 from ringback.receiver.requirements import require_serving
 
 project_argument = click.argument(
@@ -95,7 +96,6 @@ def set_up_logging(settings: Settings) -> None:
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object per line."""
-        import json
         from datetime import UTC, datetime
 
         from ringback.runtime import iso
@@ -108,4 +108,4 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             row["error"] = self.formatException(record.exc_info)
-        return json.dumps(row, ensure_ascii=False)
+        return printed_json(row)

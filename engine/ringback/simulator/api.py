@@ -7,13 +7,13 @@ is proved, routed, struck by the fault plan perhaps, carried out, and written do
 import base64
 import binascii
 import hmac
-import json
 from collections.abc import Callable
 from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ringback.printed_json import printed_json
 from ringback.simulator import maton, xml
 from ringback.simulator.form import Form, parse
 from ringback.simulator.records import Account
@@ -229,6 +229,6 @@ def _render(reply: Reply, as_json: bool) -> Response:
     if reply.data is None:
         return Response(reply.body, reply.status, media_type=reply.content_type)
     if as_json:
-        text = json.dumps(reply.data, ensure_ascii=False, separators=(",", ":"))
+        text = printed_json(reply.data, separators=(",", ":"))
         return Response(text, reply.status, media_type="application/json")
     return Response(xml.render(reply.data), reply.status, media_type="application/xml")

@@ -3,12 +3,13 @@
 The same seed and the same steps of a stepped clock give the same bytes.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
+
+from ringback.printed_json import printed_json
 
 KEPT = 200_000
 
@@ -83,4 +84,4 @@ class Ledger:
 
 def line(entry: dict[str, Any]) -> str:
     """One entry as it is written: sorted names, no spaces, UTF-8, a line feed."""
-    return json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return printed_json(entry, sort_keys=True, separators=(",", ":")) + "\n"

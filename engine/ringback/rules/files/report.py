@@ -1,9 +1,9 @@
 """Reports of problems, for people, for programs and for GitHub."""
 
-import json
 from collections.abc import Sequence
 
 from ringback.errors import Problem
+from ringback.printed_json import printed_json
 
 FORMS = ("text", "json", "github")
 _WIDEST = 160
@@ -16,7 +16,7 @@ def render(problems: Sequence[Problem], form: str = "text") -> str:
     commands that GitHub shows beside the line. Raises ValueError for another form.
     """
     if form == "json":
-        return json.dumps([_record(problem) for problem in problems], indent=2, ensure_ascii=False)
+        return printed_json([_record(problem) for problem in problems], indent=2)
     if form == "github":
         return "\n".join(map(_annotation, problems))
     if form == "text":

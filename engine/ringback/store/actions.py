@@ -51,12 +51,20 @@ def read_action(kind: str, params: str, policy: str) -> Action:
 _LOOKED_AT = 2000
 COUNTED = 20_000
 """No more actions that wait are counted than so many."""
+
+
+def written(action: Action) -> str:
+    """The parameters of an action as the journal holds them."""
+    return json.dumps(to_params(action), ensure_ascii=False)
+
+
 COLUMNS = ", ".join(StoredAction.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
 class NewAction:
-    """An action about to be written. `state` is a word such as `planned` or `refused`."""
+    """An action about to be written. `state` is a word such as `planned` or `refused`; `params` is
+    what `written` makes of the action, once for all who need it."""
 
     uid: str
     run_uid: str
@@ -73,13 +81,14 @@ class NewAction:
     settled_at: str | None = None
     due_at: str | None = None
     send_by: str | None = None
+    params: str = ""
 
     def stored(self) -> StoredAction:
         """The same action as it stands in the journal once it is written."""
         return StoredAction(
             uid=self.uid, run_uid=self.run_uid, event_uid=self.event_uid, rule=self.rule,
             kind=self.action.kind, effect=kind_of(self.action).effect,
-            params=json.dumps(to_params(self.action), ensure_ascii=False),
+            params=self.params or written(self.action),
             policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
             outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
             tries=0, collision_key=self.collision_key, conversation=self.conversation,
@@ -332,7 +341,7 @@ def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None
             (
                 item.uid, item.run_uid, item.event_uid, item.rule, item.ordinal, item.action.kind,
                 kind_of(item.action).effect,
-                json.dumps(to_params(item.action), ensure_ascii=False), item.action.policy,
+                item.params or written(item.action), item.action.policy,
                 item.state, item.reason, item.planned_at, item.settled_at, item.due_at,
                 item.send_by, item.collision_key, item.conversation, item.depth,
             )

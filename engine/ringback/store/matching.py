@@ -231,16 +231,23 @@ def _replay(connection: Connection, copy: Matched) -> None:
 
 def _touch(connection: Connection, item: Matched) -> None:
     for uid in item.wakes:
-        connection.execute(
-            "insert into wakes (run_uid, event_uid) values (?, ?) on conflict do nothing",
-            (uid, item.event.uid),
-        )
+        wake(connection, uid, item.event.uid)
     for uid, reason in item.cancels:
         connection.execute(
             "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
             "where uid = ? and state in ('pending', 'running', 'waiting')",
             (reason, iso(item.event.received_at), uid),
         )
+        connection.execute("delete from wakes where run_uid = ?", (uid,))
+
+
+def wake(connection: Connection, run_uid: str, event_uid: str) -> None:
+    """Lay an event ready for a run, unless the run has ended meanwhile."""
+    connection.execute(
+        "insert into wakes (run_uid, event_uid) select uid, ? from runs where uid = ? "
+        "and state in ('pending', 'running', 'waiting') on conflict do nothing",
+        (event_uid, run_uid),
+    )
 
 
 def fold(connection: Connection, event: Event) -> list[Moved]:

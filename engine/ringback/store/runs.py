@@ -8,7 +8,7 @@ from ringback.actions import Remember
 from ringback.store.actions import NewAction, insert_actions, next_ordinal
 from ringback.store.consents import remember
 from ringback.store.database import Database
-from ringback.store.matching import NewRun, insert_runs
+from ringback.store.matching import NewRun, insert_runs, wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Runs:
 
     async def wake(self, run_uid: str, event_uid: str) -> None:
         """Lay an event ready for a run that waits."""
-        await self._database.write(_wake, run_uid, event_uid)
+        await self._database.write(wake, run_uid, event_uid)
 
     async def finish(self, step: RunStep, now: str) -> bool:
         """Write where a run has got to, with the actions of this step and the answer to a waiting
@@ -182,13 +182,6 @@ def _note(connection: Connection, uid: str, reason: str, due_at: str | None) -> 
     )
 
 
-def _wake(connection: Connection, run_uid: str, event_uid: str) -> None:
-    connection.execute(
-        "insert into wakes (run_uid, event_uid) values (?, ?) on conflict do nothing",
-        (run_uid, event_uid),
-    )
-
-
 def _finish(connection: Connection, step: RunStep, now: str) -> bool:
     ended = None if step.state in ("pending", "waiting") else now
     changed = connection.execute(
@@ -226,14 +219,12 @@ def _record_done(
 
 
 def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:
-    return sum(
-        connection.execute(
-            "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
-            f"where uid = ? and state in {_OPEN}",
-            (reason, now, uid),
-        ).rowcount
-        for uid in uids
-    )
+    connection.executemany("delete from wakes where run_uid = ?", [(uid,) for uid in uids])
+    return connection.executemany(
+        "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
+        f"where uid = ? and state in {_OPEN}",
+        [(reason, now, uid) for uid in uids],
+    ).rowcount
 
 
 def _strike(

@@ -20,7 +20,7 @@ from ringback.store.interface import Journal
 from ringback.store.log import LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.store.session import ReadSession
-from ringback.twilio.webhooks import events_from
+from ringback.twilio.webhooks import Malformed, events_from
 from ringback.worker.match.judge import Judge, Judgement
 from ringback.worker.questions import Questions
 
@@ -156,11 +156,7 @@ class Matcher:
     def _look(self, session: ReadSession, rows: Sequence[LogRow]) -> "_Looked":
         """Parse rows, drop what is on record, and judge the rest in order, up to the row at which
         there are runs enough."""
-        parsed = [
-            (event, row)
-            for row in rows
-            for event in events_from(row, lambda: self._runtime.uid("evt"))
-        ]
+        parsed = [(event, row) for row in rows for event in self._events(row)]
         known = session.known(event for event, _ in parsed)
         fresh: list[tuple[Event, LogRow]] = []
         twins: list[tuple[int, str, str]] = []
@@ -184,6 +180,14 @@ class Matcher:
             judged.append((item, row))
             runs += item.runs
         return _Looked(judged, [(uid, trust) for at, uid, trust in twins if at <= end], end)
+
+    def _events(self, row: LogRow) -> list[Event]:
+        """What a row says. One that says nothing readable starts nothing; it stays in the log."""
+        try:
+            return events_from(row, lambda: self._runtime.uid("evt"))
+        except Malformed as error:
+            log.error("row %d of the log starts nothing: %s", row.id, error)
+            return []
 
     def _judge_events(self, session: ReadSession, events: Sequence[Event]) -> "list[_Judged]":
         judge, judged, runs = self._judge(session), list[_Judged](), 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ringback.actions import Action
 from ringback.config import Settings
-from ringback.errors import RingbackError
+from ringback.errors import RingbackError, UsageError
 from ringback.events import Event
 from ringback.plugins.context import SettledAction
 from ringback.plugins.loader import PluginSet
@@ -176,9 +176,10 @@ class Hooks:
             await self._strikes.fault(watcher.hook, watcher.plugin, faults[-1], len(faults))
         for subject, reaction in zip(batch, reactions, strict=True):
             if reaction and not isinstance(reaction, str):
-                await self._plan(call.owner, subject, reaction)
+                await self._plan(watcher, subject, reaction)
 
-    async def _plan(self, name: str, subject: Subject, actions: tuple[Action, ...]) -> None:
+    async def _plan(self, watcher: Watcher, subject: Subject, actions: tuple[Action, ...]) -> None:
+        name = f"{watcher.plugin}.{watcher.hook}"
         event_uid = subject.uid if isinstance(subject, Event) else subject.event_uid
         now = self._runtime.now()
         run = NewRun(
@@ -186,11 +187,16 @@ class Hooks:
             priority=0, started_at=iso(now),
         )  # fmt: skip
         event = subject if isinstance(subject, Event) else _internal(subject, "", self._runtime, 1)
-        planned = plan(
-            Origin(run.uid, name, "live"), event, actions, runtime=self._runtime,
-            account_sid=self._settings.account_sid, default_sender=self._settings.sender,
-            waiting_call="",
-        )  # fmt: skip
+        try:
+            planned = plan(
+                Origin(run.uid, name, "live"), event, actions, runtime=self._runtime,
+                account_sid=self._settings.account_sid, default_sender=self._settings.sender,
+                waiting_call="",
+            )  # fmt: skip
+        except UsageError as error:
+            log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, error)
+            await self._strikes.fault(watcher.hook, watcher.plugin, str(error))
+            return
         await self._journal.runs.record_done(run, planned.actions, iso(now))
         self._signals.planned([item for item in planned.actions if item.state == "planned"])
 

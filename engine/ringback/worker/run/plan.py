@@ -13,11 +13,12 @@ from typing import Any, TypeGuard
 
 from ringback.action_kinds import is_outgoing, kind_of, lifetime, sender_of
 from ringback.actions import Action, AnswerCall, EndCall, Stop
+from ringback.errors import UsageError
 from ringback.events import Event, conversation_of
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
-from ringback.store.actions import NewAction
+from ringback.store.actions import NewAction, written
 from ringback.twilio import segments, twiml
 from ringback.verbs import Hangup, Reject
 
@@ -54,7 +55,10 @@ def plan(
     default_sender: str,
     waiting_call: str,
 ) -> Planned:
-    """Turn actions into rows. `waiting_call` is the SID of the call that waits, or empty."""
+    """Turn actions into rows. `waiting_call` is the SID of the call that waits, or empty.
+
+    Raises UsageError for an action that cannot be written down.
+    """
     now = runtime.now()
     rows: list[NewAction] = []
     answer: str | None = None
@@ -74,6 +78,7 @@ def plan(
             NewAction(
                 uid=runtime.uid("act"), run_uid=origin.run_uid, event_uid=event.uid,
                 rule=origin.rule, ordinal=origin.first_ordinal + len(rows), action=action,
+                params=_written(action),
                 state=state, reason=reason, planned_at=iso(now),
                 settled_at=iso(now) if state != "planned" else None,
                 conversation=_conversation(action, event, default_sender),
@@ -83,6 +88,18 @@ def plan(
             )
         )  # fmt: skip
     return Planned(tuple(rows), answer, stop)
+
+
+def _written(action: Action) -> str:
+    try:
+        params = written(action)
+        params.encode()
+    except UnicodeEncodeError as error:
+        letter = f"{error.object[error.start]!a} is half a character, and means nothing alone"
+        raise UsageError(f"{action.kind} cannot be written down: {letter}") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{action.kind} cannot be written down: {error}") from None
+    return params
 
 
 def addressed(action: Action) -> Action:

@@ -17,7 +17,7 @@ from ringback.rules.engine.waits import Waits, home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
-from ringback.store.runs import StoredRun
+from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run.absent import Absent
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
@@ -61,10 +61,13 @@ class Resumer:
         journal = self._journal
         await self._absent.restore()
         for run in await journal.runs.in_state("waiting"):
-            saved = json.loads(run.memory).get("wait") if run.memory else None
-            if saved:
-                event = await journal.events.get(run.event_uid)
-                self._waits.restore(run.uid, run.rule, saved, home(event) if event else run.key)
+            event = await journal.events.get(run.event_uid) if run.memory else None
+            try:
+                saved = json.loads(run.memory).get("wait") if run.memory else None
+                if saved:
+                    self._waits.restore(run.uid, run.rule, saved, home(event) if event else run.key)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                await self._spoiled(run, error)
         by_event: dict[str, list[StoredRun]] = {}
         for run in await journal.runs.in_state("pending"):
             by_event.setdefault(run.event_uid, []).append(run)
@@ -232,6 +235,13 @@ class Resumer:
 
     def _is_absent(self, run: StoredRun) -> bool:
         return run.rule not in self.quarantined and run.rule not in self.ruleset.by_name
+
+    async def _spoiled(self, run: StoredRun, error: Exception) -> None:
+        """What a run keeps for its wait is of another program, or damaged: it cannot go on."""
+        reason = f"what it keeps for its wait cannot be read: {type(error).__name__}: {error}"
+        log.error("run %s of rule %s failed: %s", run.uid, run.rule, reason)
+        failed = RunStep(run.uid, "failed", reason)
+        await self._journal.runs.finish(failed, iso(self._runtime.now()))
 
     async def _give_up(self, run: StoredRun, event: Event | None) -> None:
         await self._cancel(run, "its event is gone" if event is None else "its rule is quarantined")

@@ -17,6 +17,7 @@ from ringback.actions import Action, AnswerCall
 from ringback.config import Settings
 from ringback.errors import PluginBlocked, PluginError, RingbackError
 from ringback.events import Event
+from ringback.plugins.perform import describe
 from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
@@ -125,20 +126,20 @@ class Runner:
             progress = await self._progress(event, run, answering)
             actions = self._steps.join(progress)
             planned = await self._plan(event, run, actions, waiting)
+            return await self._write(event, run, progress, planned, waiting)
         except PluginBlocked as error:
             await self._fail(run, _blame(run.rule, error))
             await self._questions.strikes.strike(
                 run.rule.name, error.plugin or run.rule.plugin, str(error)
             )
-            return None
         except RingbackError as error:
+            if self._journal.broken is not None:  # the next worker takes the run up
+                raise
             await self._fail(run, _blame(run.rule, error))
-            return None
         except Exception as error:
             log.exception("run %s of rule %s: this should not happen", run.uid, run.rule.name)
-            await self._fail(run, f"the worker broke: {type(error).__name__}: {error}")
-            return None
-        return await self._write(event, run, progress, planned, waiting)
+            await self._fail(run, f"the worker broke: {describe(error)}")
+        return None
 
     async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
         rule = run.rule
@@ -228,6 +229,9 @@ class Runner:
         self._signals.planned(late)
 
     async def _fail(self, run: Ready, reason: str) -> None:
+        """End a run whatever has become of it. The reason is made of what others said: it is put
+        into letters that can be written."""
+        reason = reason.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
         log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
         now = iso(self._runtime.now())
         await self._journal.runs.finish(RunStep(run.uid, "failed", reason), now)

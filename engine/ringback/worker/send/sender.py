@@ -15,9 +15,10 @@ from typing import Any, Protocol
 from ringback.action_kinds import is_message, is_outgoing, kind_named, known_kind, sender_of
 from ringback.actions import Action, HttpRequest, Notify
 from ringback.config import Settings
-from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
+from ringback.errors import ConfigError, GatewayError, RingbackError, StorageError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
+from ringback.plugins.perform import describe
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.attempts import Verdict
@@ -179,15 +180,23 @@ class Sender:
         while current is not None:
             try:
                 await self._send(current)
-            except RingbackError as error:
+            except StorageError as error:
                 log.error("action %s: %s", current.uid, error)
-            except Exception:  # a fault of our own must not end what waits behind it
+            except Exception as error:  # a fault of our own must not end what waits behind it
                 log.exception("action %s: this should not happen", current.uid)
+                await self._give_up(current, error)
             finally:
                 self._known.discard(current.uid)
             queue = self._queue.get(key) if key else None
             current = queue.popleft() if queue and not self._held() else None
         self._ready.extendleft(reversed(self._queue.pop(key, ())))
+
+    async def _give_up(self, action: StoredAction, error: Exception) -> None:
+        """It cannot even be tried, now or later: it may be damaged, or of another program."""
+        try:
+            await self._decide(action, "failed", f"the worker broke: {describe(error)}")
+        except RingbackError as worse:
+            log.error("action %s: %s", action.uid, worse)
 
     async def _send(self, action: StoredAction) -> None:
         if known_kind(action.kind) is None:
@@ -225,12 +234,22 @@ class Sender:
         verdict = self._dated(action, await self._attempt(action, tag, opened))
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)
-        now_done = iso(self._runtime.now())
-        state = await self._journal.attempts.close(action, attempt_uid, verdict, now_done)
+        state = await self._close(action, attempt_uid, verdict)
         if state in ("settled", "failed", "unknown"):
             self._signals.ended(action.uid, state)
         if verdict.due_at:
             self._signals.due(verdict.due_at)
+
+    async def _close(self, action: StoredAction, attempt_uid: str, verdict: Verdict) -> str:
+        now = self._runtime.now()
+        try:
+            return await self._journal.attempts.close(action, attempt_uid, verdict, iso(now))
+        except RingbackError:
+            raise
+        except Exception as error:  # what was answered cannot be written down
+            log.exception("action %s: this should not happen", action.uid)
+            lost = classify.broken(action.kind, error, now, self._settings.settle_seconds)
+            return await self._journal.attempts.close(action, attempt_uid, lost, iso(now))
 
     def _look(self, session: ReadSession, action: StoredAction) -> tuple[str, str, str | None]:
         return self._gate.look(action, session.gate)
@@ -293,14 +312,9 @@ class Sender:
             return await self._perform(action, wanted, tag)
         except GatewayError as error:
             return classify.bad(
-                action.kind,
-                action.policy,
-                error,
-                tries=action.tries + 1,
-                now=now,
-                settle_seconds=self._settings.settle_seconds,
-                rng=self._runtime.rng,
-            )
+                action.kind, action.policy, error, tries=action.tries + 1, now=now,
+                settle_seconds=self._settings.settle_seconds, rng=self._runtime.rng,
+            )  # fmt: skip
         except ConfigError as error:
             self._unused(action)
             due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))

@@ -8,6 +8,8 @@ import struct
 import time
 from pathlib import Path
 
+from ringback.errors import StorageError
+
 _BEAT = struct.Struct("<d")
 NAME = "worker.heartbeat"
 
@@ -23,14 +25,20 @@ class Heartbeat:
 
     @classmethod
     def create(cls, path: Path) -> "Heartbeat":
-        """A new file for a new worker, with its first beat."""
+        """A new file for a new worker, with its first beat. Raises StorageError."""
         fresh = path.with_name(path.name + ".new")
-        with fresh.open("w+b") as file:
-            file.truncate(_BEAT.size)
-            heartbeat = cls(mmap.mmap(file.fileno(), _BEAT.size))
-        heartbeat.beat()
-        # The old file may be mapped by the supervisor: it is replaced, never cut.
-        fresh.replace(path)
+        try:
+            with fresh.open("w+b") as file:
+                # Written, not only made so long: a page that a full disk has no place for kills
+                # who writes to it by its mapping (SIGBUS), and nobody would know why.
+                file.write(bytes(_BEAT.size))
+                file.flush()
+                heartbeat = cls(mmap.mmap(file.fileno(), _BEAT.size))
+            heartbeat.beat()
+            # The old file may be mapped by the supervisor: it is replaced, never cut.
+            fresh.replace(path)
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror or error}") from error
         return heartbeat
 
     @classmethod

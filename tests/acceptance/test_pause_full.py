@@ -1,5 +1,8 @@
-"""Kill switch of a node whose disk is full."""
+"""Kill switch of a node whose disk is full, and its worker, which cannot write."""
 
+import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -104,3 +107,31 @@ def count(data: Path, query: str, *values: str) -> int:
         return len(connection.execute(query, values).fetchall())
     finally:
         connection.close()
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_write_is_told(
+    make_node: Callable[..., Any], small_disk: Path
+) -> None:
+    """The health page says so at once. The worker that comes up when there is space again opens
+    the incident that none before it could write, and ends it."""
+    node = make_node({"rules/all.yaml": RULES}, RINGBACK_DATA=str(small_disk / "data")).start()
+    node.wait_ready()
+    pid = int(json.loads((small_disk / "data" / "worker.lock").read_text())["pid"])
+    ballast = fill(small_disk)
+    os.kill(pid, signal.SIGKILL)
+
+    def worker() -> str:
+        health = node.http.get(f"{node.url}/readyz").json()
+        return str(health["problems"].get("worker", ""))
+
+    told = node.until(lambda: "the disk refuses what it writes" in worker() and worker())
+    assert "the worker has ended" in told
+    assert "the last time with exit 74" in told
+    ballast.unlink()
+
+    data = small_disk / "data"
+    opened = "select 1 from incidents where kind = 'worker' and text like '%disk refuses%'"
+    node.until(lambda: count(data, opened))
+    node.until(lambda: count(data, f"{opened} and state = 'resolved'"))
+    node.wait_ready()

@@ -81,7 +81,7 @@ def near(text: str, moment: datetime) -> bool:
         ("timeout_before", "timeout", "unreachable", 30.0),
         ("500_before", "", "failing", 30.0),
         ("500_before", "500", "failing", 30.0),
-        ("429", "429", "throttled", 90.0),
+        pytest.param("429", "429", "throttled", 90.0, marks=pytest.mark.slow),
         ("429_wait", "", "throttled", 90.0),
     ],
 )

@@ -231,6 +231,7 @@ class AsyncCalls:
         if job is None:  # what a call has left there
             host.link.kill()
             self._dismiss(host)
+            self._more()
             return
         self._suspects.add(job.owner)
         if now >= max(mark.began, job.sent) + job.limit:

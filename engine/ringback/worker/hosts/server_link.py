@@ -120,6 +120,7 @@ class ServerLink:
         if not self._slots:
             return -1
         slot = self._slots.pop()
+        self.marks.end(slot)  # what the host before it there was at
         self._send({"fork": slot, "kind": kind, "silent": list(silent)}, theirs.fileno())
         return slot
 

@@ -24,7 +24,7 @@ from simulation.verdict import Verdict
 TEXT_RULES = {
     "plain": "project.plain", "awaited": "project.awaited",
     **{word: word for word in
-       ("echo", "hours", "alert", "ring", "later", "quick", "once", "served", "desk")},
+       ("echo", "hours", "alert", "ring", "later", "quick", "once", "served", "desk", "asked")},
 }  # fmt: skip
 """Which rule answers a text that begins with this word."""
 INTERNAL = {

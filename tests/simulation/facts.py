@@ -20,7 +20,8 @@ FIXED = {
 }  # fmt: skip
 QUOTED = {
     "echo": "You said: ", "later": "It is later: ", "quick": "Your code: ", "once": "Only once: ",
-    "served": "Served: ", "project.plain": "Plainly: ", "project.awaited": "Awaited: ",
+    "served": "Served: ", "asked": "Asked: ", "project.plain": "Plainly: ",
+    "project.awaited": "Awaited: ",
 }  # fmt: skip
 """What a rule puts in front of the text that it answers."""
 ELSEWHERE = {

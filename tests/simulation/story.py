@@ -28,7 +28,7 @@ from simulation.twilio import ACCOUNT, OURS, SERVICE, Twilio
 
 WORDS = (
     *("echo",) * 4, *("hours",) * 3, "desk", *("alert",) * 2, *("ring",) * 3, "later",
-    *("quick",) * 2, "once", "served", "plain", "awaited",
+    *("quick",) * 2, "once", "served", "plain", "awaited", "asked",
 )  # fmt: skip
 PEOPLE = 25
 SPAN = 300.0

@@ -154,3 +154,16 @@ def test_an_end_is_reported_though_the_worker_died_with_it(
     story.run(60.0)
     assert story.kills == 1
     assert story.ask("select count(*) from events where type = 'action.failed'") == [(1,)]
+
+
+def test_what_is_out_of_date_is_not_sent(begin: Begin) -> None:
+    """It waited for another try until nobody wanted it any more."""
+    story = begin()
+    story.twilio.next_create = ["429_wait"]
+    story.receive(story.text("echo 1", ANN))
+    story.run(1.0)
+    story.set_clock(24 * 3600.0)
+    story.run(120.0)
+    asked = "select state, reason from actions where rule = 'echo'"
+    assert story.ask(asked) == [("failed", "it was not sent in time and is not wanted late")]
+    assert not story.twilio.records

@@ -1,6 +1,7 @@
 """The gate, safeguard by safeguard, with the real worker in a stepped world: consent and loops."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 
@@ -110,6 +111,24 @@ rules:
     assert sent == "sent"
     assert refused(stopped, "+15551000001 opted out")
     assert [record.to for record in story.twilio.records.values()] == ["+15551000001"]
+
+
+def test_a_stop_that_is_fetched_back_does_not_undo_a_later_start(begin: Begin) -> None:
+    """Its webhook was lost; by its own time it is the earlier word."""
+    story = begin(rules=RULES)
+    said = {"AccountSid": ACCOUNT, "From": ANN, "To": OURS, "NumMedia": "0"}
+    stop = story.twilio.hear("STOP", ANN, OURS, "").sid
+    story.run(60.0)
+    says(story, "START")
+    fields = {
+        **said, "MessageSid": stop, "Body": "STOP",
+        "Timestamp": "Thu, 01 Jan 2026 00:00:00 +0000",
+    }  # fmt: skip
+    body = urlencode(fields).encode()
+    story.receive(Entry("", "message", "confirmed", "repair", "", FORM, body))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask")
+    assert ends(story) == ["sent"]
 
 
 def test_a_stop_ends_calls_too(begin: Begin) -> None:

@@ -28,6 +28,8 @@ ELSEWHERE = {
     "alert": "+15550199999", "undelivered": "+15550188888", "tick": "+15550177777",
 }  # fmt: skip
 """To whom a rule writes that does not answer the one who wrote."""
+RULES = {*FIXED, *QUOTED, *ELSEWHERE, "ring", "hang-up", "doubtful"}
+"""The rules of the simulated project. What those of another one are for is not known here."""
 PATIENCE = 90.0
 TICK = 300.0
 SLOW = 120.0
@@ -38,10 +40,9 @@ def judge_facts(
     verdict: Verdict, story: Story, books: Books, wanted: dict[str, set[str]], *, drained: bool
 ) -> None:
     """What people are told is so. `wanted` has the rules that each event (uid) is for."""
-    problems = [
-        *_verdicts(books, wanted), *_texts(story, books), *_contacts(books), *_incidents(books),
-        *_waits(story, books),
-    ]  # fmt: skip
+    problems = [*_contacts(books), *_incidents(books), *_waits(story, books)]
+    if {run["rule"] for run in books.runs} <= RULES:
+        problems += [*_verdicts(books, wanted), *_texts(story, books)]
     if drained:
         problems += [*_consents(story, books), *_rest(story, books), *_ticks(story, books)]
     for problem in problems:
@@ -55,7 +56,7 @@ def _verdicts(books: Books, wanted: dict[str, set[str]]) -> list[str]:
         runs[run["event_uid"]].add(run["rule"])
     problems = []
     for event in books.events:
-        if event["verdicts"] is None:
+        if event["verdicts"] is None or event["uid"] not in wanted:
             continue
         uid, found = event["uid"], json.loads(event["verdicts"])
         fired = {rule for rule, why in found.items() if why == "fired"}

@@ -248,10 +248,11 @@ class Twilio:
         fault = self.faults.pick(rng, self.faults.read)
         self.note(fault)
         self._trace("twilio", f"POST {request.path[-40:]}: {fault}")
-        call = self.records.get(request.path.rpartition("/")[2].removesuffix(".json"))
+        sid = request.path.rpartition("/")[2].removesuffix(".json")
+        call = self.records.get(sid)
         over = call is not None and call.status in ("completed", "no-answer")
-        if call is not None and (over or fault in (NONE, "garbage")):
-            self.updated.add(call.sid)
+        if call is None or over or fault in (NONE, "garbage"):
+            self.updated.add(sid)
         if call is None or over:
             missing = NotFound("no such call", http_status=404, code=20404, origin="twilio")
             self.after(rng.uniform(0.02, 0.5), lambda: answer(missing))

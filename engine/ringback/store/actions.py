@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from sqlite3 import Connection
 
 from ringback.action_kinds import from_params, kind_of
 from ringback.actions import Action, to_params
+from ringback.runtime import from_iso, iso
 from ringback.store.database import Database
 from ringback.store.events import copies
 
@@ -58,6 +60,8 @@ def written(action: Action) -> str:
     return json.dumps(to_params(action), ensure_ascii=False)
 
 
+LONGEST_DEFERRAL = timedelta(days=2)
+"""What is to be looked at later than this was put off by a clock that was wrong."""
 COLUMNS = ", ".join(StoredAction.__slots__)
 
 
@@ -171,7 +175,7 @@ class Actions:
         """Actions whose fate is unknown and should be looked into now, first what was not looked
         into yet. What is due later than `far` was put off before the clock was set back."""
         return await self._list(
-            "state = 'unknown' and (due_at <= ? or due_at > ?) "
+            "state = 'unknown' and (due_at is null or due_at <= ? or due_at > ?) "
             "order by polls > 0, due_at, id limit ?",
             (now, far, limit),
         )
@@ -179,7 +183,7 @@ class Actions:
     async def next_unknown(self) -> str | None:
         """When the next unknown action wants to be looked into."""
         row = await self._database.one(
-            "select min(due_at) from actions where state = 'unknown' and due_at is not null"
+            "select min(coalesce(due_at, planned_at)) from actions where state = 'unknown'"
         )
         return str(row[0]) if row and row[0] else None
 
@@ -187,8 +191,8 @@ class Actions:
         """Accepted sends of before that moment without a final status, due for a look."""
         return await self._list(
             "state = 'accepted' and planned_at < ? and effect <> '' and remote_sid <> '' "
-            "and (due_at is null or due_at <= ?) order by id limit ?",
-            (before, now, limit),
+            "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
+            (before, now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
         )
 
     async def look_again(self, uid: str, due_at: str) -> None:
@@ -223,9 +227,9 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
         (now, far, limit),
     ).fetchall()
     rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'deferred' and due_at <= ? "
-        "order by due_at, id limit ?",
-        (now, limit),
+        f"select {COLUMNS} from actions where state = 'deferred' "
+        "and (due_at is null or due_at <= ? or due_at > ?) order by due_at, id limit ?",
+        (now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
     ).fetchall()
     return [StoredAction(*row) for row in rows[:limit]]
 

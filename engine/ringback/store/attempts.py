@@ -86,7 +86,8 @@ def _open(
     try:
         changed = connection.execute(
             "update actions set state = 'sending', reason = 'the request is under way', "
-            "due_at = null, tries = tries + 1 where uid = ? and state in ('planned', 'deferred')",
+            "due_at = null, tries = tries + 1, polls = 0 "
+            "where uid = ? and state in ('planned', 'deferred')",
             (action.uid,),
         ).rowcount
     except IntegrityError:
@@ -136,11 +137,14 @@ def _close(
         if action.effect:
             moved = state_for(action.effect, outcome)
         if proven:
-            connection.execute(
-                "update actions set outcome = ?, error_code = ?, state = ?, "
-                "remote_sid = case when remote_sid = '' then ? else remote_sid end where uid = ?",
-                (outcome, error_code, moved, verdict.remote_sid, action.uid),
-            )
+            try:
+                connection.execute(
+                    "update actions set outcome = ?, error_code = ?, state = ?, remote_sid = "
+                    "case when remote_sid = '' then ? else remote_sid end where uid = ?",
+                    (outcome, error_code, moved, verdict.remote_sid, action.uid),
+                )
+            except IntegrityError:  # another action holds this SID: the answer proves nothing more
+                return str(state)
             return moved
         state, verdict = moved, replace(verdict, twilio_code=error_code)
     else:
@@ -151,9 +155,13 @@ def _close(
     except IntegrityError:
         if not verdict.remote_sid:
             raise
-        # Another action holds this SID: the answer cannot be ours.
-        clash = Verdict("unknown", "unknown", f"{verdict.remote_sid} belongs to another action")
-        _write(connection, action, clash, "unknown", outcome, remote_sid, None)
+        # Another action holds this SID: the answer cannot be ours. Twilio's list may show our own.
+        why = f"the answer names {verdict.remote_sid}, which belongs to another action"
+        clash = Verdict("unknown", "unknown", why, due_at=now)
+        _write(connection, action, clash, "unknown", "", remote_sid, None)
+        connection.execute(
+            "update attempts set result = 'unknown', detail = ? where uid = ?", (why, attempt_uid)
+        )
         return "unknown"
     return str(state)
 
@@ -194,20 +202,20 @@ def _write(
 
 def _recover(connection: Connection, boot: str, now: str, settle_at: str) -> int:
     lost = connection.execute(
-        "select uid, action_uid from attempts where ended_at is null and boot <> ? order by id",
+        "select uid from attempts where ended_at is null and boot <> ? order by id",
         (boot,),
     ).fetchall()
-    for uid, action_uid in lost:
+    for (uid,) in lost:
         connection.execute(
             "update attempts set ended_at = ?, result = 'unknown', "
             "detail = 'the worker ended while the request was under way' where uid = ?",
             (now, uid),
         )
-        connection.execute(
-            "update actions set state = 'unknown', "
-            "due_at = case policy when 'natural' then ? else ? end, "
-            "reason = 'the worker ended while the request was under way' "
-            "where uid = ? and state = 'sending'",
-            (now, settle_at, action_uid),
-        )
+    # All of them, whatever their attempts say: nobody else would ever look after one of them.
+    connection.execute(
+        "update actions set state = 'unknown', "
+        "due_at = case policy when 'natural' then ? else ? end, "
+        "reason = 'the worker ended while the request was under way' where state = 'sending'",
+        (now, settle_at),
+    )
     return len(lost)

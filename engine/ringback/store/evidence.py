@@ -31,9 +31,9 @@ class Evidence:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def progress(self, action_uid: str) -> tuple[int, int, Departure]:
+    async def progress(self, action_uid: str) -> tuple[int, int, Departure | None]:
         """How often the list was looked at since the last attempt, how often it was sent again, and
-        when the last attempt left."""
+        when the last attempt left; None when none is on record."""
         return await self._database.read(_progress, action_uid)
 
     async def claimed(self, sids: Sequence[str]) -> set[str]:
@@ -95,7 +95,7 @@ class Evidence:
         return await self._database.write(_park, action_uid, reason)
 
 
-def _progress(connection: Connection, action_uid: str) -> tuple[int, int, Departure]:
+def _progress(connection: Connection, action_uid: str) -> tuple[int, int, Departure | None]:
     polls, resends = connection.execute(
         "select polls, resends from actions where uid = ?", (action_uid,)
     ).fetchone()
@@ -104,7 +104,7 @@ def _progress(connection: Connection, action_uid: str) -> tuple[int, int, Depart
         "order by id desc limit 1",
         (action_uid,),
     ).fetchone()
-    return polls, resends, Departure(*row)
+    return polls, resends, Departure(*row) if row else None
 
 
 def _claim(

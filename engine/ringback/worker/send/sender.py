@@ -237,8 +237,8 @@ class Sender:
         state = await self._close(action, attempt_uid, verdict)
         if state in ("settled", "failed", "unknown"):
             self._signals.ended(action.uid, state)
-        if verdict.due_at:
-            self._signals.due(verdict.due_at)
+        if verdict.due_at or state == "unknown":
+            self._signals.due(verdict.due_at or iso(self._runtime.now()))
 
     async def _close(self, action: StoredAction, attempt_uid: str, verdict: Verdict) -> str:
         now = self._runtime.now()

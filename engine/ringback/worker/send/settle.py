@@ -46,6 +46,9 @@ RESENDS = 3
 RESEND_PAUSE = 30.0
 PAGE_SIZE = 1000
 SIDE_BY_SIDE = 8
+BAD_REQUEST = 400
+PATIENCE = timedelta(days=1)
+LEAST_TRIED = 3600.0
 AGAIN = 1.0
 """So many seconds after a look began, at the latest, others are looked for that have come due."""
 EARLIER = timedelta(seconds=60)
@@ -88,6 +91,7 @@ class Settler:
         self._gateway_reader = reader
         self._signals = signals
         self._on_planned = on_planned
+        self._began = runtime.monotonic()
 
     async def step(self) -> None:
         """Look into what is due until nothing is, what was not looked into yet first. A list that
@@ -134,14 +138,18 @@ class Settler:
             else:
                 await self._park(action, "it leaves no record that could prove it")
             return
+        clock = self._gateway_reader.clock
+        starts = clock.starts(departure) if departure is not None else ()
         try:
             records = await self.listed(action.action)
         except GatewayError as error:
-            await self._later(action, f"the list could not be read: {error}", looked=False)
+            if error.http_status == BAD_REQUEST or self._forlorn(starts):
+                await self._park(action, f"Twilio does not list it: {error}")
+            else:
+                await self._later(action, f"the list could not be read: {error}", looked=False)
             return
-        starts = self._gateway_reader.clock.starts(departure)
         if not starts:
-            await self._park(action, "the clock was set meanwhile: nobody knows when it was sent")
+            await self._park(action, "nobody knows when it was sent: the clock was set meanwhile")
             return
         spans = [(started - EARLIER, started + LATER) for started in starts]
         found = await self.matching(action, records, spans)
@@ -149,7 +157,7 @@ class Settler:
             await self._park(action, UNLIKE)
         elif found.fits:
             await self.claim(action, found.fits)
-        elif self._gateway_reader.clock.now() - max(starts) < self._patience(action, polls):
+        elif clock.now() - max(starts) < self._patience(action, polls):
             await self._later(action, "too early to say that it is not there", looked=False)
         elif polls + 1 < POLLS:
             await self._later(action, f"not in Twilio's list yet, look {polls + 1}", looked=True)
@@ -157,6 +165,13 @@ class Settler:
             await self._park(action, CHANGED, found.alike)
         else:
             await self._decide(action, resends)
+
+    def _forlorn(self, starts: Sequence[datetime]) -> bool:
+        """Whether a list that cannot be read is waited for no longer: for a day since the request
+        left, and for an hour of this life of the worker. A late callback is proof all the same."""
+        tried = self._runtime.monotonic() - self._began
+        age = self._gateway_reader.clock.now() - max(starts) if starts else PATIENCE
+        return tried >= LEAST_TRIED and age >= PATIENCE
 
     async def listed(self, action: Action) -> list[Mapping[str, Any]]:
         """The newest records to this recipient from this sender, in whatever state. Raises

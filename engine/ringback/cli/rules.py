@@ -23,9 +23,9 @@ def rules() -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List all rules in the order in which they are asked."""
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    project = Project.load(here().settings())
+    project = described(here().settings())
     strikes = _strikes()
     rows = [_row(rule, strikes) for rule in project.ruleset.rules]
     print_rows(rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/")
@@ -38,9 +38,9 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one rule: what it listens to, what must hold, what it does."""
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    project = Project.load(here().settings())
+    project = described(here().settings())
     found = [rule for rule in project.ruleset.rules if rule.name == name]
     if not found:
         from difflib import get_close_matches
@@ -71,11 +71,11 @@ def show(name: str, as_json: bool) -> None:
 @rules.command()
 def schema() -> None:
     """Print the JSON Schema of rule files, with the steps of this project's plugins."""
-    from ringback.project import Project
+    from ringback.cli.hosted import proven
     from ringback.rules.files.schema import json_schema
 
-    project = Project.load(here().settings())
-    click.echo(printed_json(json_schema(steps=project.plugins.steps), indent=2))
+    steps = proven(here().settings()).steps
+    click.echo(printed_json(json_schema(steps=steps), indent=2))
 
 
 @rules.command()

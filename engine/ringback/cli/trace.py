@@ -58,9 +58,9 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
 
 def _conditions() -> dict[str, tuple[str, list[str]]]:
     """Each rule's revision and `if` lines as they are today, to show next to a verdict."""
-    from ringback.project import Project
+    from ringback.cli.hosted import described
 
-    rules = Project.load(here().settings()).ruleset.rules
+    rules = described(here().settings()).ruleset.rules
     return {rule.name: (rule.rev, [each.source for each in rule.conditions]) for rule in rules}
 
 

@@ -1,5 +1,10 @@
-"""Fixtures with real processes: a simulated Twilio, a node beside it, and a client that signs."""
+"""Fixtures with real processes: a simulated Twilio, a node beside it, and a client that signs.
 
+Also a gateway of this process, for tests that ask when a request came, or with which key.
+"""
+
+import base64
+import hashlib
 import json
 import os
 import queue
@@ -15,8 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -213,6 +220,55 @@ def box(boxes: Callable[[str], Box], speed: str) -> Box:
     box = boxes(speed)
     box.http.post("/_sim/reset").raise_for_status()
     return box
+
+
+class Gateway(ThreadingHTTPServer):
+    """Stands where Twilio's API stands: takes every message, and keeps who asked for which, and
+    when each came first (monotonic)."""
+
+    def __init__(self) -> None:
+        asked = self.asked = list[tuple[str, str]]()
+        arrived = self.arrived = dict[str, float]()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                came = time.monotonic()
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                scheme, _, key = self.headers["Authorization"].partition(" ")
+                if scheme == "Basic":
+                    key = base64.b64decode(key).decode().partition(":")[2]
+                asked.append((key, form["Body"][0]))
+                arrived.setdefault(form["Body"][0], came)
+                sid = "SM" + hashlib.md5(repr(form).encode(), usedforsecurity=False).hexdigest()
+                self._answer(201, {"sid": sid, "status": "queued"})
+
+            def do_GET(self) -> None:
+                self._answer(200, {"messages": [], "calls": [], "next_page_uri": None})
+
+            def _answer(self, status: int, data: dict[str, Any]) -> None:
+                body = json.dumps(data).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """A gateway of this process."""
+    with Gateway() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Changed tokens, secrets and other settings while the node runs and traffic flows: SIGHUP."""
 
-import base64
 import fcntl
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -11,10 +9,8 @@ import sys
 import termios
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -34,54 +30,13 @@ rules:
 """
 
 
-class Gateway(ThreadingHTTPServer):
-    """Stands where Twilio's API stands: takes every message, and keeps who asked for which."""
-
-    def __init__(self) -> None:
-        asked = self.asked = list[tuple[str, str]]()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                _, _, pair = self.headers["Authorization"].partition(" ")
-                asked.append((base64.b64decode(pair).decode().partition(":")[2], form["Body"][0]))
-                sid = "SM" + hashlib.md5(repr(form).encode(), usedforsecurity=False).hexdigest()
-                self._answer(201, {"sid": sid, "status": "queued"})
-
-            def do_GET(self) -> None:
-                self._answer(200, {"messages": [], "calls": [], "next_page_uri": None})
-
-            def _answer(self, status: int, data: dict[str, Any]) -> None:
-                body = json.dumps(data).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
-    with Gateway() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def node(make_node: Callable[..., Any], gateway: Gateway) -> Any:
+def node(make_node: Callable[..., Any], gateway: Any) -> Any:
     """A node that has its tokens from `.env` and goes straight to the gateway."""
     made = make_node({"rules/all.yaml": RULES}, RINGBACK_SENDER=OURS)
     for name in ("TWILIO_AUTH_TOKEN", "MATON_API_KEY", "MATON_CONNECTION", "RINGBACK_CONTROL_URL"):
         del made.environ[name]
-    made.environ["RINGBACK_GATEWAY_URL"] = f"http://127.0.0.1:{gateway.server_address[1]}"
+    made.environ["RINGBACK_GATEWAY_URL"] = gateway.url
     made.environ["RINGBACK_RECIPIENT_PER_HOUR"] = made.environ["RINGBACK_TOTAL_PER_HOUR"] = "0"
     return made
 
@@ -154,7 +109,7 @@ class Traffic:
         return sum(self.statuses.values())
 
 
-def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Gateway) -> None:
+def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Any) -> None:
     """Two tokens, then one: no valid text is refused, one with the removed token is, each
     text is answered once, and the worker signs in with the first token without a restart."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)
@@ -221,7 +176,7 @@ def test_a_hook_secret_is_rotated(node: Any) -> None:
 
 
 @pytest.mark.slow
-def test_other_settings_reach_a_new_worker_and_nothing_is_lost(node: Any, gateway: Gateway) -> None:
+def test_other_settings_reach_a_new_worker_and_nothing_is_lost(node: Any, gateway: Any) -> None:
     """The worker ends in order and the next one has them. What only a restart can change is named
     and stays as it is, in the new worker too."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)

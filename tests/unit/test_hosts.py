@@ -390,6 +390,10 @@ def startup(ctx):
     begun.append(1)
 
 @hookimpl
+async def shutdown(ctx):
+    print("ends")
+
+@hookimpl
 async def on_event(event, ctx):
     if event.body == "bad":
         raise ValueError("no")
@@ -421,8 +425,12 @@ async def talk(event, convo):
 """
 
 
-async def test_every_kind_of_request_has_its_answer(tmp_path: Path) -> None:
-    async with pool_of(tmp_path, p=ALL) as (pool, manifest):
+async def test_every_kind_of_request_has_its_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    faults: list[Any] = []
+    async with pool_of(tmp_path, faults, p=ALL) as (pool, manifest):
         assert manifest.problems == ()
         assert manifest.asyncs == {"p.on_event"}
         (kind,) = manifest.plugins.steps
@@ -437,7 +445,7 @@ async def test_every_kind_of_request_has_its_answer(tmp_path: Path) -> None:
         hook = HookCall("p", "on_event", (event, sms("bad"), event))
         seen = await pool.call(hook, limit=5.0)
         assert [each if isinstance(each, str) else each[0].text for each in seen] == [
-            "hi1", "ValueError: no (p.py:13)", "hi1",
+            "hi1", "ValueError: no (p.py:17)", "hi1",
         ]  # fmt: skip
         step = StepCall("shout", "p", "r", event, {"text": "hey"})
         assert (await pool.call(step, limit=5.0))[0].body == "HEY"
@@ -451,6 +459,8 @@ async def test_every_kind_of_request_has_its_answer(tmp_path: Path) -> None:
         with pytest.raises(PluginBlocked, match="function 'hang' took longer") as caught:
             await pool.call(FunctionCalls("p", batch), limit=0.4)
         assert caught.value.owner == "p.hang"
+    assert faults == []
+    assert "ends" in [record.getMessage() for record in caplog.records]
 
 
 async def test_a_batch_of_events_fits_through_the_wire(tmp_path: Path) -> None:

@@ -87,6 +87,10 @@ class AsyncCalls:
                 self._done(host, job)
                 return
 
+    def look_around(self) -> None:
+        """See that nobody waits for a host which is not coming."""
+        self._more()
+
     def rest(self, now: float) -> None:
         """Let a host go that has had no calls for a while."""
         for host in tuple(self._hosts):

@@ -197,6 +197,8 @@ class Generation:
             link.kill()
         self.sync.rest(now, KEPT_WARM)
         self.asyncs.rest(now)
+        self.sync.look_around()
+        self.asyncs.look_around()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def _blame_hook(self, link: HostLink, what: str) -> None:

@@ -85,6 +85,10 @@ class SyncCalls:
         if not self._hosts:
             self._start()
 
+    def look_around(self) -> None:
+        """See that nobody waits for a host which is not coming."""
+        self._grow()
+
     def rest(self, now: float, keep: int) -> None:
         """Let hosts go that have had no calls for a while, but for so many."""
         while len(self._hosts) > keep and self._idle:

@@ -100,6 +100,7 @@ class _Host:
         await self._ended.wait()
         for name in announced("shutdown", self._work.loaded):
             await self._announce("shutdown", name)
+        self._line.send(wire.AT, 0, wire.json_bytes(["", ""]))
 
     def _budget(self) -> Budget:
         call = _CALL.get()

@@ -132,6 +132,7 @@ class _Host:
     def stop(self) -> None:
         for name in announced("shutdown", self._work.loaded):
             self._announce("shutdown", name)
+        self._line.send(wire.AT, 0, wire.json_bytes(["", ""]))
 
     def call(self, number: int, payload: bytes) -> bool:
         """Do a call and answer it; whether this process is fit for another.

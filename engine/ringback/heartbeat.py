@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ringback.errors import StorageError
+from ringback.private_files import make_file
 
 _BEAT = struct.Struct("<d")
 NAME = "worker.heartbeat"
@@ -28,6 +29,7 @@ class Heartbeat:
         """A new file for a new worker, with its first beat. Raises StorageError."""
         fresh = path.with_name(path.name + ".new")
         try:
+            make_file(fresh)
             with fresh.open("w+b") as file:
                 # Written, not only made so long: a page that a full disk has no place for kills
                 # who writes to it by its mapping (SIGBUS), and nobody would know why.

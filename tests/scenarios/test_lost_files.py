@@ -14,6 +14,7 @@ from ringback.receiver.node import note_journal
 from ringback.store.log import Log, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.upkeep.file_identity import file_identity
+from ringback.store.upkeep.rebuild import rebuild
 from ringback.store.writer import GroupWriter
 from simulation.story import Story
 
@@ -201,6 +202,19 @@ def test_a_folder_that_was_renamed_goes_on_at_once(story: Story, tmp_path: Path)
         if (story.folder / name).exists():
             (story.folder / name).rename(tmp_path / name)
             (tmp_path / name).rename(story.folder / name)
+    story.start()
+    story.receive(story.text("hours", PEOPLE[0]))
+    story.run(story.clock.now + 10.0)
+    assert made(story).total() == 2
+    assert incidents(story) == []
+
+
+def test_a_rebuilt_journal_goes_on_at_once(story: Story) -> None:
+    """It is a new file, made on purpose, and knows what the old one knew."""
+    story.receive(story.text("echo 1", PEOPLE[0]))
+    passes(story, 1)
+    story.kill()
+    assert rebuild(story.folder, iter("abcdef").__next__, "old").kept["actions"] == 1
     story.start()
     story.receive(story.text("hours", PEOPLE[0]))
     story.run(story.clock.now + 10.0)

@@ -38,7 +38,7 @@ from ringback.worker.send import classify, sender, settle
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
-from simulation import disturbances, life, story
+from simulation import disturbances, facts, life, story
 from simulation.batch import run_story
 from simulation.faults import CREATE, Faults, calm
 from simulation.verdict import Verdict
@@ -82,6 +82,12 @@ def held(seeds: int) -> str:
     ):
         assert figure(done.stdout, name) == 0
     return done.stdout
+
+
+def test_the_checker_knows_each_rule() -> None:
+    """Of a project with others it does not judge verdicts and texts."""
+    rules = life.rules(life.SCHEDULE).ruleset.rules
+    assert {rule.name for rule in rules} == facts.RULES
 
 
 @pytest.mark.timeout(600)

@@ -134,7 +134,11 @@ MEMBERS: dict[str, tuple[str, set[str], set[str]]] = {
     ),
     "A setting": (
         r"sender_rate|SENDER_RATE",
-        {"engine/ringback/gateway/limits.py", "engine/ringback/worker/parts.py"},  # it is read
+        {
+            "engine/ringback/gateway/limits.py",
+            "engine/ringback/worker/parts.py",  # it is read
+            "engine/ringback/worker/send/stoppages.py",  # it is a remedy
+        },
         {f"{CLI}/serve.py"},
     ),
     "An event type": (r"call\.machine", set(), set()),

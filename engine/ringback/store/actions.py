@@ -223,13 +223,18 @@ class Actions:
 def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[StoredAction]:
     rows = connection.execute(
         f"select {COLUMNS} from actions where state = 'planned' "
-        "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
+        "and (due_at <= ? or due_at > ?) order by id limit ?",
         (now, far, limit),
     ).fetchall()
     rows += connection.execute(
         f"select {COLUMNS} from actions where state = 'deferred' "
         "and (due_at is null or due_at <= ? or due_at > ?) order by due_at, id limit ?",
         (now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
+    ).fetchall()
+    rows += connection.execute(
+        f"select {COLUMNS} from actions where state = 'planned' and due_at is null "
+        "order by id limit ?",
+        (limit,),
     ).fetchall()
     return [StoredAction(*row) for row in rows[:limit]]
 

@@ -6,7 +6,6 @@ never simply sent again. Messages of one conversation leave one after the other,
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +27,7 @@ from ringback.store.session import ReadSession
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
+from ringback.worker.send.rounds import Rounds
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
 from ringback.worker.signals import Signals
@@ -38,7 +38,10 @@ CONCURRENCY = 64
 BESIDE = 16
 """So many notices and requests of rules go out beside those to the gateway, however long it takes
 to answer: what tells of a dead gateway must not wait for it."""
-READY_LIMIT = 1000
+SHARE = CONCURRENCY * 3 // 4
+"""So many requests of one rule are under way at most: the others find a place beside it."""
+READY_LIMIT = 10_000
+PAGE = 1000
 GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
 COLLISION_SECONDS = 2.0
@@ -86,10 +89,9 @@ class Sender:
         self._boot = boot
         self._notice = notice
         self._signals = signals
-        self._ready: deque[StoredAction] = deque()
-        self._notices: deque[StoredAction] = deque()
+        self._ready = Rounds(SHARE)
+        self._notices = Rounds(SHARE)
         self._known: set[str] = set()
-        self._queue: dict[str, deque[StoredAction]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._more = False
         self.paused = False
@@ -107,18 +109,15 @@ class Sender:
         memory is not looked for at Twilio."""
         if self.held:
             return
-        again: list[StoredAction] = []
         for action in actions:
             if action.uid in self._known:
                 continue
             beside = _beside(action)
-            if not action.tries and len(self._known) >= READY_LIMIT * (1 + beside):
+            if not action.tries and (self._more or len(self._known) >= READY_LIMIT * (1 + beside)):
                 self._more = True
                 continue
             self._known.add(action.uid)
-            later = again if action.tries else self._ready
-            (self._notices if beside else later).append(action)
-        self._ready.extendleft(reversed(again))
+            (self._notices if beside else self._ready).put(action)
         self._pump()
 
     async def refill(self) -> None:
@@ -126,10 +125,16 @@ class Sender:
         if self.held:
             return
         now = self._runtime.now()
-        far = iso(now + timedelta(seconds=BACKOFF_CAP + 60))
-        found = await self._journal.actions.sendable(iso(now), READY_LIMIT, far=far)
-        self._more = len(found) == READY_LIMIT
+        far, limit = iso(now + timedelta(seconds=BACKOFF_CAP + 60)), min(PAGE, READY_LIMIT)
+        found = await self._journal.actions.sendable(iso(now), limit, far=far)
+        full = len(found) == limit
+        if full and any(action.uid not in self._known for action in found):
+            found = await self._journal.actions.sendable(iso(now), READY_LIMIT, far=far)
+            full, self._more = len(found) == READY_LIMIT, False
+        elif not full:
+            self._more = False
         self.offer(found)
+        self._more = self._more or (full and len(found) >= READY_LIMIT)
 
     def at_will(self) -> bool:
         """Whether nothing is to leave at present, by a person's wish or after a restore."""
@@ -141,21 +146,15 @@ class Sender:
             await asyncio.wait(list(self._tasks))
 
     def _pump(self) -> None:
-        for ready, most in ((self._notices, CONCURRENCY + BESIDE), (self._ready, CONCURRENCY)):
-            while ready and len(self._tasks) < most and not self._held():
-                self._take(ready.popleft())
+        for rounds, most in ((self._notices, CONCURRENCY + BESIDE), (self._ready, CONCURRENCY)):
+            while len(self._tasks) < most and not self._held():
+                action = rounds.take()
+                if action is None:
+                    break
+                self._start(self._drive(action, rounds))
         if self._more and not self._known and not self._held():
             self._more = False
             self._start(self._take_more())
-
-    def _take(self, action: StoredAction) -> None:
-        key = action.conversation
-        if key and key in self._queue:
-            self._queue[key].append(action)
-            return
-        if key:
-            self._queue[key] = deque()
-        self._start(self._drive(action, key))
 
     async def _take_more(self) -> None:
         try:
@@ -175,21 +174,21 @@ class Sender:
         self._tasks.discard(task)
         self._pump()
 
-    async def _drive(self, action: StoredAction, key: str) -> None:
-        current: StoredAction | None = action
-        while current is not None:
-            try:
-                await self._send(current)
-            except StorageError as error:
-                log.error("action %s: %s", current.uid, error)
-            except Exception as error:  # a fault of our own must not end what waits behind it
-                log.exception("action %s: this should not happen", current.uid)
-                await self._give_up(current, error)
-            finally:
-                self._known.discard(current.uid)
-            queue = self._queue.get(key) if key else None
-            current = queue.popleft() if queue and not self._held() else None
-        self._ready.extendleft(reversed(self._queue.pop(key, ())))
+    async def _drive(self, action: StoredAction, rounds: Rounds) -> None:
+        def entered() -> None:
+            rounds.entered(action)
+            self._pump()
+
+        try:
+            await self._send(action, entered)
+        except StorageError as error:
+            log.error("action %s: %s", action.uid, error)
+        except Exception as error:  # a fault of our own must not end what waits behind it
+            log.exception("action %s: this should not happen", action.uid)
+            await self._give_up(action, error)
+        finally:
+            self._known.discard(action.uid)
+            rounds.done(action)
 
     async def _give_up(self, action: StoredAction, error: Exception) -> None:
         """It cannot even be tried, now or later: it may be damaged, or of another program."""
@@ -198,15 +197,18 @@ class Sender:
         except RingbackError as worse:
             log.error("action %s: %s", action.uid, worse)
 
-    async def _send(self, action: StoredAction) -> None:
+    async def _send(self, action: StoredAction, entered: Callable[[], None]) -> None:
         if known_kind(action.kind) is None:
+            entered()
             reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
             await self._decide(action, "failed", reason)
             return
         if self._expired(action):
+            entered()
             await self._decide(action, "failed", "it was not sent in time and is not wanted late")
             return
         held = await self._admitted(action)
+        entered()
         if held:
             await self._decide(action, "planned", held[0], held[1])
             return

@@ -10,6 +10,9 @@ from ringback.errors import Problem
 from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.testing.limits import within_limits
+
+STEP_SECONDS = 5.0
 
 
 def settings_of(project: Path) -> Settings | None:
@@ -33,7 +36,12 @@ def plugins_of(
     )
 
 
-def ruleset_of(plugins: PluginSet, files: Path) -> tuple[RuleSet, list[Problem]]:
-    """The rules of a folder or file together with those of plugins, and what is wrong with them."""
-    loaded = gather(plugins, files)
+def ruleset_of(
+    plugins: PluginSet, files: Path, seconds: float = STEP_SECONDS
+) -> tuple[RuleSet, list[Problem]]:
+    """The rules of a folder or file together with those of plugins, and what is wrong with them.
+
+    `seconds` is what a step of a plugin may take.
+    """
+    loaded = gather(within_limits(plugins, seconds), files)
     return RuleSet(loaded.rules, loaded.language), loaded.problems

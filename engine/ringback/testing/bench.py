@@ -27,7 +27,7 @@ from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
-from ringback.testing.assembly import plugins_of, ruleset_of, settings_of
+from ringback.testing.assembly import STEP_SECONDS, plugins_of, ruleset_of, settings_of
 from ringback.testing.events import NOON
 from ringback.testing.limits import limited
 from ringback.testing.memory import Past, SteppedClock
@@ -127,7 +127,8 @@ class Bench:
         else:
             settings = settings or settings_of(place)
             plugins = plugins_of(place, config, settings)
-        ruleset, problems = ruleset_of(plugins, rule_files)
+        seconds = settings.handler_seconds if settings is not None else STEP_SECONDS
+        ruleset, problems = ruleset_of(plugins, rule_files, seconds)
         if problems:
             raise RuleErrors(problems)
         return cls(ruleset, plugins, now=now, settings=settings)

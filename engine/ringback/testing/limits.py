@@ -10,11 +10,17 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ringback.errors import PluginBlocked, PluginError
+from ringback.plugins.loader import PluginSet
 from ringback.plugins.perform import describe
-from ringback.plugins.requests import Request
+from ringback.plugins.requests import FunctionCalls, Request, StepCall
+from ringback.rules.language.function import Function
+from ringback.rules.model import StepKind
+from ringback.worker.questions import FUNCTION_SECONDS
 
 
 class _GivenUp(BaseException):
@@ -74,3 +80,31 @@ def limited(work: Callable[[], Any], seconds: float, request: Request) -> Any:
     if isinstance(error, Exception):
         raise error
     raise PluginError(request.plugin, describe(error)) from error
+
+
+def within_limits(plugins: PluginSet, seconds: float) -> PluginSet:
+    """The same plugins, whose functions and steps have the limits and the errors of a node.
+    `seconds` is what a step may take."""
+    functions = tuple(replace(each, call=partial(_function, each)) for each in plugins.functions)
+    steps = tuple(replace(each, run=partial(_step, each, seconds)) for each in plugins.steps)
+    return replace(plugins, functions=functions, steps=steps)
+
+
+def _function(function: Function, *args: Any) -> Any:
+    request = FunctionCalls(function.plugin, ((function.name, args),))
+    try:
+        return limited(partial(function.call, *args), FUNCTION_SECONDS, request)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise ValueError(describe(error)) from error
+
+
+def _step(step: StepKind, seconds: float, event: Any, params: Any) -> Any:
+    request = StepCall(step.name, step.plugin, "", event, params)
+    try:
+        return limited(partial(step.run, event, params), seconds, request)
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(step.plugin, describe(error)) from error

@@ -155,14 +155,16 @@ class Restore:
     ) -> list[StoredAction]:
         """Actions that may have been carried out already, though this journal does not know it, and
         that were not looked for so often yet; oldest first. Not those that could not have been
-        tried before `began`.
+        tried before `began`; an earlier attempt shows that they could, however long the next waits.
 
         Those that a webhook caused which came in after `began` are the `fresh` ones, apart from the
         others.
         """
         there = "exists" if fresh else "not exists"
         rows = await self._database.all(
-            f"select {COLUMNS} from actions where {_DUE} and polls < ? and {there} (select 1 "
+            f"select {COLUMNS} from actions where ({_DUE} or state = 'planned' and exists "
+            "(select 1 from attempts where attempts.action_uid = actions.uid)) "
+            f"and polls < ? and {there} (select 1 "
             "from events where events.uid = actions.event_uid and events.source = 'webhook' "
             "and events.received_at >= ?) order by id limit ?",
             (_EVER if fresh else began, looks, began, limit),

@@ -1,6 +1,6 @@
 """A node on real files and a stepped clock, driven stage by stage until nothing is left to do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,7 +47,9 @@ class Twilio:
         self.access = Credentials.direct(ACCOUNT, "t" * 32)
         self.taken = 0
 
-    async def perform(self, request: Request) -> Reply:
+    async def perform(
+        self, request: Request, *, leaving: Callable[[], None] = lambda: None
+    ) -> Reply:
         """A good answer with a SID of its own."""
         self.taken += 1
         prefix = "CA" if request.resource == "calls" else "SM"

@@ -294,3 +294,27 @@ async def test_a_closed_pool_sends_nothing() -> None:
     await pool.aclose()
     with pytest.raises(NotSent, match="closed"):
         await pool.exchange("GET", "http://127.0.0.1:1/", [])
+
+
+async def test_it_says_when_there_is_a_connection_before_a_byte_leaves() -> None:
+    """Also for a connection that is used again; never where none comes about."""
+    order: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            order.append("heard")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            if order.count("heard") == 2:
+                writer.close()
+                return
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with Pool(tls=False) as pool:
+        for _ in range(2):
+            await pool.exchange("GET", url, [], leaving=lambda: order.append("leaving"))
+        server.close()
+        await server.wait_closed()
+        with pytest.raises(NotSent):
+            await pool.exchange("GET", url, [], leaving=lambda: order.append("leaving"))
+    assert order == ["leaving", "heard"] * 2

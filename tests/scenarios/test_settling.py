@@ -11,6 +11,7 @@ import pytest
 from ringback.store.upkeep.backup import backup
 from ringback.twilio.rest import Request
 from ringback.worker.send import settle
+from ringback.worker.send.launch import PLACES
 from simulation.checker import judge
 from simulation.faults import Faults, calm
 from simulation.story import Story
@@ -208,3 +209,22 @@ def test_the_records_of_others_prove_nothing_about_ours(begin: Begin) -> None:
     story.run(900.0)
     assert [state for (state,) in story.ask("select state from actions")] == ["settled"] * 2
     assert len(story.twilio.records) == before + 2
+
+
+def test_a_death_at_a_gateway_that_does_not_answer_leaves_few_in_doubt(begin: Begin) -> None:
+    """Two hundred texts wait, no connection comes about, and the worker dies: no more than the few
+    that were on their way to one are in doubt, and all others leave at once afterwards."""
+    story = begin(calm(), rules=RULES)
+    story.twilio.unreachable = True
+    write(story, 100.0, 2.0)
+    story.run(3.0)
+    story.kill()
+    story.twilio.unreachable = False
+    story.start()
+    story.run(story.clock.now + 30.0)
+    counts = dict(story.ask("select state, count(*) from actions group by state"))
+    assert counts["unknown"] <= PLACES
+    assert counts["unknown"] + counts["settled"] == 200
+    story.run(story.clock.now + 300.0)
+    assert story.ask("select state, count(*) from actions group by state") == [("settled", 200)]
+    assert judge(story, drained=False).doubled == 0

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
-from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.errors import Problem, RingbackError, RuleErrors, Unreachable
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.transport import Reply
@@ -83,9 +83,15 @@ class _Gateway:
         self._twilio = twilio
         self._hot = hot
 
-    async def perform(self, request: Request) -> Reply:
+    async def perform(
+        self, request: Request, *, leaving: Callable[[], None] = lambda: None
+    ) -> Reply:
         if self.dead:
             raise asyncio.CancelledError
+        if self._twilio.unreachable:
+            await asyncio.sleep(5.0)
+            raise Unreachable("connecting took too long", wrote=False)
+        leaving()
         future: asyncio.Future[Answer] = self._loop.create_future()
 
         def answer(result: Answer) -> None:

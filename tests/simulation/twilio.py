@@ -99,6 +99,7 @@ class Twilio:
         self.recipients: dict[str, tuple[str, float]] = {}
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
+        self.unreachable = False
         self._clock = clock
         self._rng = rng
         self._deliver = deliver

@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -90,10 +91,12 @@ class Closing(ABC):
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request as it is to be written. `connected` from when its bytes may leave."""
+    """One request as it is to be written. `connected` from when its bytes may leave; `leaving` is
+    called then."""
 
     target: URL
     headers: list[tuple[str, str]] = field(repr=False)
+    leaving: Callable[[], None] | None = None
     connected: bool = False
 
 
@@ -134,9 +137,11 @@ class Pool(Closing):
         limits: Limits = DEFAULT_LIMITS,
         *,
         sni: str = "",
+        leaving: Callable[[], None] | None = None,
     ) -> Answer:
         """Send one request once and read its answer. `sni` is the name that the certificate must
-        have, when it is not the host of the URL.
+        have, when it is not the host of the URL. `leaving` is called when there is a connection,
+        before a byte is written to it.
 
         Raises NotSent when it is certain that no byte left, Broken when it is not and no status
         came back. What is raised holds neither headers nor body.
@@ -144,7 +149,7 @@ class Pool(Closing):
         problem: Exception
         try:
             address, target, host = _parsed(url)
-            exchange = _Exchange(target, _headers(method, host, headers, body))
+            exchange = _Exchange(target, _headers(method, host, headers, body), leaving)
             request = _request(method, address, body, limits, sni)
         except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
             problem = NotSent("the request cannot be written as HTTP")
@@ -237,7 +242,10 @@ class _Connector(aiohttp.TCPConnector):
             connection.close()
         if protocol is not None:
             self._used.add(protocol)
-        _CURRENT.get().connected = True
+        exchange = _CURRENT.get()
+        exchange.connected = True
+        if exchange.leaving is not None:
+            exchange.leaving()
         return connection
 
 

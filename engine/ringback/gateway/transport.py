@@ -5,7 +5,7 @@ harm. https://www.twilio.com/docs/usage/api
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -84,8 +84,11 @@ class Transport(Closing):
         self.access = replace(access, secrets=tuple(secrets))
         self._sole = False
 
-    async def perform(self, request: Request) -> Reply:
-        """Send a request once: no retry, no redirect, at most 35 s.
+    async def perform(
+        self, request: Request, *, leaving: Callable[[], None] | None = None
+    ) -> Reply:
+        """Send a request once: no retry, no redirect, at most 35 s. `leaving` is called when there
+        is a connection for it, before a byte is written.
 
         Raises a GatewayError subclass: Unreachable when no answer came (`wrote` False means that
         certainly nothing was done), Unreadable for a 2xx that is not the resource asked for, else
@@ -101,7 +104,7 @@ class Transport(Closing):
         if request.method == "POST":
             headers.append(("Content-Type", _FORM))
         limits = self._limits if request.writes else self._reads
-        answer = await self._once(self._pool, request.method, url, headers, body, limits)
+        answer = await self._once(self._pool, request.method, url, headers, body, limits, leaving)
         request_id = answer.headers.get("twilio-request-id", "")[:64]
         if not 200 <= answer.status < 300:
             raise failure(answer, self.access, now=self._runtime.time(), request_id=request_id)
@@ -130,10 +133,12 @@ class Transport(Closing):
         headers: Headers,
         body: bytes,
         limits: Limits | None = None,
+        leaving: Callable[[], None] | None = None,
     ) -> Answer:
         problem: GatewayError
         try:
-            return await pool.exchange(method, url, headers, body, limits or self._limits)
+            bounds = limits or self._limits
+            return await pool.exchange(method, url, headers, body, bounds, leaving=leaving)
         except NotSent as error:
             said, wrote, sequel = str(error), False, "nothing was sent"
         except Broken as error:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from ringback.action_kinds import is_message, is_outgoing, kind_named, known_kind, sender_of
-from ringback.actions import Action, HttpRequest, Notify
+from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, StorageError, UsageError
 from ringback.gateway.client import Gateway
@@ -23,10 +23,10 @@ from ringback.store.actions import Decision, StoredAction
 from ringback.store.attempts import Verdict
 from ringback.store.facts import JournalGateFacts
 from ringback.store.interface import Journal
-from ringback.store.session import ReadSession
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
+from ringback.worker.send.launch import PLACES, Launch
 from ringback.worker.send.rounds import Rounds
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
@@ -34,7 +34,7 @@ from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = 64
+CONCURRENCY = 40  # fewer than the gateway has connections: looks need some as well
 BESIDE = 16
 """So many notices and requests of rules go out beside those to the gateway, however long it takes
 to answer: what tells of a dead gateway must not wait for it."""
@@ -94,6 +94,7 @@ class Sender:
         self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._more = False
+        self._launches = asyncio.Semaphore(PLACES)
         self.paused = False
         self.held = False
         self.stopping = False
@@ -180,7 +181,8 @@ class Sender:
             self._pump()
 
         try:
-            await self._send(action, entered)
+            async with Launch(self._launches) as launch:
+                await self._send(action, entered, launch)
         except StorageError as error:
             log.error("action %s: %s", action.uid, error)
         except Exception as error:  # a fault of our own must not end what waits behind it
@@ -197,7 +199,9 @@ class Sender:
         except RingbackError as worse:
             log.error("action %s: %s", action.uid, worse)
 
-    async def _send(self, action: StoredAction, entered: Callable[[], None]) -> None:
+    async def _send(
+        self, action: StoredAction, entered: Callable[[], None], launch: Launch
+    ) -> None:
         if known_kind(action.kind) is None:
             entered()
             reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
@@ -207,12 +211,13 @@ class Sender:
             entered()
             await self._decide(action, "failed", "it was not sent in time and is not wanted late")
             return
-        held = await self._admitted(action)
+        held = await self._admitted(action, launch)
         entered()
         if held:
             await self._decide(action, "planned", held[0], held[1])
             return
-        state, reason, until = await self._journal.read(self._look, action)
+        look = await self._journal.read(lambda session: self._gate.look(action, session.gate))
+        state, reason, until = look
         if state != "planned":
             self._unused(action)
             await self._decide(action, state, reason, until)
@@ -226,14 +231,12 @@ class Sender:
         if refused:
             self._unused(action)
             self._gate.back(action, tried=False)
-        if refused == "collision":
-            until = iso(now + timedelta(seconds=COLLISION_SECONDS))
-            await self._decide(
-                action, "planned", "the same text to the same person is under way", until
-            )
-        if refused:
+            if refused == "collision":
+                until = iso(now + timedelta(seconds=COLLISION_SECONDS))
+                why = "the same text to the same person is under way"
+                await self._decide(action, "planned", why, until)
             return
-        verdict = self._dated(action, await self._attempt(action, tag, opened))
+        verdict = self._dated(action, await self._attempt(action, tag, opened, launch))
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)
         state = await self._close(action, attempt_uid, verdict)
@@ -253,10 +256,7 @@ class Sender:
             lost = classify.broken(action.kind, error, now, self._settings.settle_seconds)
             return await self._journal.attempts.close(action, attempt_uid, lost, iso(now))
 
-    def _look(self, session: ReadSession, action: StoredAction) -> tuple[str, str, str | None]:
-        return self._gate.look(action, session.gate)
-
-    async def _admitted(self, action: StoredAction) -> tuple[str, str] | None:
+    async def _admitted(self, action: StoredAction, launch: Launch) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""
         request = self._request(action)
         if request is None:
@@ -271,6 +271,7 @@ class Sender:
             sender = sender_of(wanted, self._settings.sender)
             size = segments.count(wanted.body)
         while True:
+            await launch.begin()
             admission = self._limits.admit(request, sender=sender, segments=size)
             if admission.granted:
                 return None
@@ -278,6 +279,7 @@ class Sender:
                 due = self._runtime.now() + timedelta(seconds=admission.wait)
                 why = f"waits for {admission.why}"
                 return self._stoppages.held(request.resource, why), iso(due)
+            launch.left()
             await asyncio.sleep(admission.wait)
 
     def _request(self, action: StoredAction) -> Request | None:
@@ -299,10 +301,10 @@ class Sender:
         resource = kind_named(action.kind).resource
         return replace(verdict, reason=self._stoppages.held(resource, verdict.reason))
 
-    async def _attempt(self, action: StoredAction, tag: str, opened: float) -> Verdict:
+    async def _attempt(self, action: StoredAction, tag: str, at: float, launch: Launch) -> Verdict:
         wanted = action.action
         now = self._runtime.now()
-        late = self._runtime.monotonic() - opened > GUARD_SECONDS
+        late = self._runtime.monotonic() - at > GUARD_SECONDS
         if late or self._held():
             self._unused(action)
             why = "the process stood still" if late else "sending was stopped before it left"
@@ -311,7 +313,7 @@ class Sender:
             if isinstance(wanted, Notify | HttpRequest):
                 outcome = await self._notice(wanted, action.event_uid)
                 return Verdict("accepted", "settled", outcome)
-            return await self._perform(action, wanted, tag)
+            return await self._perform(action, tag, launch)
         except GatewayError as error:
             return classify.bad(
                 action.kind, action.policy, error, tries=action.tries + 1, now=now,
@@ -329,13 +331,13 @@ class Sender:
             log.exception("action %s: this should not happen", action.uid)
             return classify.broken(action.kind, error, now, self._settings.settle_seconds)
 
-    async def _perform(self, action: StoredAction, wanted: Action, tag: str) -> Verdict:
+    async def _perform(self, action: StoredAction, tag: str, launch: Launch) -> Verdict:
         assert self._gateway is not None  # else it was not admitted
         left = 0
         if action.send_by:
             left = int((from_iso(action.send_by) - self._runtime.now()).total_seconds())
         request = request_for(
-            wanted,
+            action.action,
             account_sid=self._settings.account_sid,
             default_sender=self._settings.sender,
             callback_url=self._callback(action.effect, tag),
@@ -343,7 +345,7 @@ class Sender:
         )
         number = self._stoppages.begins(request.resource)
         try:
-            reply = await self._gateway.perform(request)
+            reply = await self._gateway.perform(request, leaving=launch.left)
         except GatewayError as error:
             self._stoppages.ends(number, error)
             opened = self._limits.record(request, error)

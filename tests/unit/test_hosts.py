@@ -330,6 +330,20 @@ async def test_sleeping_calls_of_one_rule_leave_hosts_to_the_others(tmp_path: Pa
         assert all(isinstance(error, PluginBlocked) for error in errors)
 
 
+def test_a_limit_that_is_over_at_once_ends_its_call(tmp_path: Path) -> None:
+    """Also on the loop of a worker, whose timers know no time when they are due already."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def story() -> None:
+        async with asyncio.timeout(30), pool_of(tmp_path, good=GOOD, bad=BAD) as (pool, _):
+            for _ in range(2):
+                assert isinstance(await tried(pool, "bad.sleeps", 0.0001), PluginBlocked)
+            assert await said(pool, "good.good", 5.0) == "pong"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
+
+
 async def test_who_is_killed_from_outside_is_called_again(tmp_path: Path) -> None:
     slow = (
         GOOD

@@ -62,6 +62,7 @@ class SyncCalls:
         self._hosts: list[_Host] = []
         self._idle: list[_Host] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._look_at = 0.0  # uvloop's handle of what is due already has no `when`
         self._growing: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -181,7 +182,7 @@ class SyncCalls:
         job.sent = self._loop.time()
         host.link.send(wire.CALL, number, job.payload)
         due = job.sent + job.limit
-        if self._timer is None or due < self._timer.when():
+        if self._timer is None or due < self._look_at:
             self._arm(due)
 
     def _answered(self, host: _Host, kind: int, number: int, payload: bytes) -> None:
@@ -221,14 +222,15 @@ class SyncCalls:
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._look_at = due
         self._timer = self._loop.call_at(due, self._look)
 
     def _look(self) -> None:
         """End the calls whose time is over."""
-        late = self._loop.time() - self._timer.when() if self._timer is not None else 0.0
         self._timer = None
         now, next_due = self._loop.time(), 0.0
-        if late > GRACE_SECONDS:  # this process slept, and perhaps the whole machine: ask once more
+        if now - self._look_at > GRACE_SECONDS:
+            # This process slept, and perhaps the whole machine: ask once more.
             self._arm(now + GRACE_SECONDS)
             return
         for host in tuple(self._hosts):
@@ -244,7 +246,7 @@ class SyncCalls:
                 due = now + STATUS_SECONDS
             if job is not None and (not next_due or due < next_due):
                 next_due = due
-        if next_due and (self._timer is None or next_due < self._timer.when()):
+        if next_due and (self._timer is None or next_due < self._look_at):
             self._arm(next_due)
 
     def _due(self, host: _Host, job: Job) -> tuple[float, bool]:

@@ -165,6 +165,10 @@ CULPRITS = (
     texted("raises", "raise RuntimeError('on purpose')", "RuntimeError: on purpose", ends="failed"),
     texted("SystemExit", "sys.exit(4)", "SystemExit: 4", ends="failed"),
     texted("returns a number", "return 42", "42|int", ends="failed"),
+    texted(
+        "5,000 actions", "return [send(event.sender, str(number)) for number in range(5000)]",
+        "", ends="done", texts=1,
+    ),
     Culprit("import hangs", "import time; time.sleep(3600)", "to be imported", ends="left out"),
     Culprit("import exits", "import os; os._exit(0)", "exit code 0", ends="left out"),
     waits("blocking coroutine", "time.sleep(3600)", kind="async def"),

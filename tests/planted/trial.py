@@ -91,7 +91,9 @@ def tried(fault: Fault, copy: Copy) -> Result:
             copy.write(path, text)
     failed = tuple(re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", said, re.MULTILINE))
     problem = ""
-    if code == UNNOTICED:
+    if code == UNNOTICED and re.search(r"^\d+ skipped", said, re.MULTILINE):
+        failed = ("(skipped: a tool that its tests need is not installed)",)
+    elif code == UNNOTICED:
         problem = f"no test notices it: {', '.join(fault.tests)} passed"
     elif code != NOTICED or not failed:
         problem = f"its tests could not be run: {said.strip()[-1000:]}"

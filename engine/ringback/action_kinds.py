@@ -236,7 +236,7 @@ def has_other_side(action: Action) -> bool:
 def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Action:
     """The action that `to_params` wrote. Raises UsageError for an unknown kind or field."""
     cls = kind_named(kind).cls
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
+    given = {name: tuple(v) if type(v) is list else v for name, v in params.items()}
     if "verbs" in given:
         given["verbs"] = tuple(map(verb_from_params, given["verbs"]))
     if policy:

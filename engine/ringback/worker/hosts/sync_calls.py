@@ -75,7 +75,8 @@ class SyncCalls:
             self._begin(self._idle.pop(), job)
             return
         self._turns.wait(job.owner, job, first=first)
-        self._grow()
+        if self._growing is None or len(self._hosts) < QUICK_HOSTS:
+            self._grow()
 
     def drop(self, job: Job) -> None:
         """Nobody waits for this call any more. One that runs already goes on to its end."""

@@ -9,7 +9,9 @@ import json
 import pickle
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from ringback.action_kinds import from_params
@@ -74,8 +76,8 @@ class Frames:
 
 def request_bytes(request: Request, limit: float) -> bytes:
     """A request and its limit in seconds, to be sent to a host."""
-    values = [getattr(request, name) for name in request.__slots__]
-    return pickle.dumps((limit, _REQUESTS.index(type(request)), *values), protocol=5)
+    kind, values = _VALUES[type(request)]
+    return pickle.dumps((limit, kind, *values(request)), protocol=5)
 
 
 def read_request(payload: bytes) -> tuple[Request, float]:
@@ -85,10 +87,14 @@ def read_request(payload: bytes) -> tuple[Request, float]:
 
 
 _REQUESTS: tuple[Callable[..., Request], ...] = (HandlerCall, FunctionCalls, StepCall, HookCall)
+_VALUES: dict[type, tuple[int, Callable[[Any], Any]]] = {
+    cls: (kind, attrgetter(*(item.name for item in fields(cls))))
+    for kind, cls in enumerate((HandlerCall, FunctionCalls, StepCall, HookCall))
+}
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+_decode = json.JSONDecoder().raw_decode  # `decode` looks for blanks around it besides
 
 
 def answer_bytes(request: Request, answer: Any) -> bytes:
@@ -112,8 +118,8 @@ def read_answer(request: Request, payload: bytes) -> Answer:
     Raises PluginError for an action that this process does not know, and for what is no answer.
     """
     try:
-        return _answer(request, _decode(payload.decode()))
-    except (UsageError, TypeError, ValueError, KeyError, LookupError, AttributeError) as error:
+        return _answer(request, _decode(payload.decode())[0])
+    except (UsageError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise PluginError(request.plugin, f"returned something unusable: {error}") from None
 
 

@@ -78,10 +78,14 @@ def schema() -> None:
     click.echo(printed_json(json_schema(steps=steps), indent=2))
 
 
+RELOAD_SECONDS = 90.0
+"""Each plugin that hangs at import costs 5 s, and another start of the process that imports."""
+
+
 @rules.command()
 def reload() -> int:
     """Let the running worker read rules and plugins again; with problems it keeps the old ones."""
-    problems = tell_worker({"op": "reload"}, seconds=30.0)["problems"]
+    problems = tell_worker({"op": "reload"}, seconds=RELOAD_SECONDS)["problems"]
     for problem in problems:
         click.echo(f"ringback: {problem}", err=True)
     click.echo("not loaded, the old ones stay" if problems else "loaded")

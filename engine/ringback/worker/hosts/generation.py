@@ -147,6 +147,7 @@ class Generation:
         link = self._links.pop(slot, None)
         if link is None:
             return
+        link.drain()  # its last word may say that a hook is done
         if link.at[0] and not link.ended:
             self._blame_hook(link, f"ended its process with {how(status)}")
         elif link.ready:

@@ -167,6 +167,11 @@ def many(event):
     return [send("+15550000001", str(number)) for number in range(5000)]
 
 @bad
+def many_and_a_thread(event):
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    return [send("+15550000001", str(number)) for number in range(5000)]
+
+@bad
 def alarm(event):
     signal.alarm(1)
     return reply(event, "alarm")
@@ -230,7 +235,8 @@ BLOCKED = {
 
 ANSWERS = {
     "leaves_children": "left", "child_returns": "one", "keeps": "kept", "prints": "printed",
-    "leaves_thread": "", "alarm": "alarm", "blocks_a_while": "done", "leaves_task": "left a task",
+    "leaves_thread": "", "many_and_a_thread": "0", "alarm": "alarm", "blocks_a_while": "done",
+    "leaves_task": "left a task",
 }  # fmt: skip
 """Culprits whose call has an answer: what they leave behind must hurt nobody."""
 

@@ -86,8 +86,8 @@ class HostLink:
 
     def drain(self) -> None:
         """Take what has come and was not read yet."""
-        if not self.ended and not self.hung_up:
-            self._readable()
+        while not self.ended and not self.hung_up and self._read():
+            pass
 
     def exited(self, status: int) -> None:
         """Its process has ended, with this wait status."""
@@ -114,20 +114,25 @@ class HostLink:
             self._loop.remove_writer(self._number)
 
     def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """Take one piece of what has come; whether there may be more."""
         try:
             data = self._sock.recv(_PIECE)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._hung_up()
-            return
+            return False
         for kind, number, payload in self._frames.feed(data):
             if kind <= wire.STUCK:
                 self.on_frame(kind, number, payload)
             else:
                 self._told(kind, payload)
+        return True
 
     def _told(self, kind: int, payload: bytes) -> None:
         """Something about the host itself."""

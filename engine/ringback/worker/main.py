@@ -102,6 +102,9 @@ async def _work(
         store = open_store(settings.data)
         stack.callback(store.close)
         _listen(stop, supervised)
+        paused = bool(await store.journal.meta.get(PAUSED))
+        if paused:
+            log.warning("paused by a person: nothing is sent until `ringback resume`")
         faults = Faults()
         stack.push_async_callback(faults.noted)
         pool = Pool(
@@ -128,9 +131,7 @@ async def _work(
             engine.sending.trouble = (datetime.fromtimestamp(float(since), UTC), trouble)
         faults.strikes = engine.strikes
         await tell(engine, loaded)
-        engine.sender.paused = bool(await store.journal.meta.get(PAUSED))
-        if engine.sender.paused:
-            log.warning("paused by a person: nothing is sent until `ringback resume`")
+        engine.sender.paused = paused
 
         reloading = Reloading(
             settings, describe, again, engine, pool, gateway, restart if supervised else None

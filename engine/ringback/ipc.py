@@ -68,7 +68,8 @@ class Server:
         """Stop listening and end what is still being answered."""
         if self._server is not None and self._path is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that is read-only now; nobody listens there
+                self._path.unlink(missing_ok=True)
         for writer in self._writers:
             writer.close()
         for task in self._tasks:

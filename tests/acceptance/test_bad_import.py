@@ -52,7 +52,7 @@ def shell(node: Any, *words: str) -> "subprocess.CompletedProcess[str]":
     "kind",
     [
         "leaves",
-        "sleeps",
+        pytest.param("sleeps", marks=pytest.mark.slow),
         pytest.param("divides", marks=pytest.mark.slow),
         pytest.param("loops", marks=pytest.mark.slow),
     ],
@@ -90,6 +90,7 @@ def test_the_node_listens_and_names_it(kind: str, make_node: Callable[..., Any],
     assert "unknown step 'shout'" in checked.stdout
 
 
+@pytest.mark.slow
 def test_a_reload_keeps_what_is_good_and_takes_the_mended_plugin(
     make_node: Callable[..., Any], box: Any
 ) -> None:

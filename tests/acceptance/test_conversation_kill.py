@@ -128,6 +128,7 @@ def test_stop_in_the_middle_ends_it(node: Any, box: Any) -> None:
     assert [message["body"] for message in box.messages()] == ["Which day?"]
 
 
+@pytest.mark.slow
 def test_a_deploy_with_changed_questions_is_noticed(node: Any, box: Any) -> None:
     """The open conversation ends with the reason and a word to the person; a new one is whole."""
     box.text(PERSON, "book")

@@ -131,6 +131,7 @@ def tell(
     return {"said": "".join(lines), "states": {row["state"] for row in rows}}
 
 
+@pytest.mark.slow
 def test_dev_shows_what_it_would_tell(tmp_path: Path, world: World, mail: socket.socket) -> None:
     """Nobody outside is called, by any channel; each action is done, and says how."""
     found = tell(tmp_path, world, mail, all_out=4)

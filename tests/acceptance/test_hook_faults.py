@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 RULES = """version: 1
 rules:
   - name: thanks
@@ -43,6 +45,7 @@ def states(node: Any) -> dict[str, str]:
     return {row["name"]: row["state"] for row in rows}
 
 
+@pytest.mark.slow
 def test_each_hook_that_fails_is_named(make_node: Callable[..., Any], box: Any) -> None:
     """At the start, on an event, at an action's end, by raising or by being late. Every failure
     counts, and none puts anything into quarantine."""

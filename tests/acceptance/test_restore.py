@@ -133,6 +133,7 @@ def test_what_was_sent_after_a_backup_is_not_sent_again(
     assert held(node.start()) == {}, "it is held once"
 
 
+@pytest.mark.slow
 def test_a_log_whose_journal_was_deleted_is_not_answered_again(
     make_node: Callable[..., Any], box: Any
 ) -> None:

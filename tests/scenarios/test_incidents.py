@@ -31,6 +31,7 @@ rules:
 Begin = Callable[..., Story]
 
 
+@pytest.mark.slow
 def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     """A request lands minutes after it was asked, when another went out: the late callback opens an
     incident, and its event is there in the same commit, for rules and for `events list`."""

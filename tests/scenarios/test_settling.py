@@ -111,7 +111,8 @@ def creates_fail(story: Story, span: tuple[float, float]) -> None:
     story.twilio.after(span[1], lambda: setattr(story.twilio, "faults", good))
 
 
-@pytest.mark.parametrize("texts", [0.5, pytest.param(0.02, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("texts", [0.5, 0.02])
 def test_after_an_outage_of_creates_everything_is_sent(begin: Begin, texts: float) -> None:
     """Creates alone fail for half an hour, with so many texts a second that the breaker opens, or
     does not. Looks prove each time that nothing was made: all is sent in the end, nothing twice,
@@ -211,6 +212,7 @@ def test_the_records_of_others_prove_nothing_about_ours(begin: Begin) -> None:
     assert len(story.twilio.records) == before + 2
 
 
+@pytest.mark.slow
 def test_a_death_at_a_gateway_that_does_not_answer_leaves_few_in_doubt(begin: Begin) -> None:
     """Two hundred texts wait, no connection comes about, and the worker dies: no more than the few
     that were on their way to one are in doubt, and all others leave at once afterwards."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ringback.errors import (
-    BadRequest,
     ConfigError,
+    Forbidden,
     NotFound,
     ServerError,
     Unreadable,
@@ -215,7 +215,7 @@ async def test_a_grant_that_may_not_read_accounts_is_judged_by_its_messages(mato
     async with gateway(maton) as subject:
         assert await subject.check() == AC
         maton.script[MESSAGES] = [(403, twilio_error(20403, 403))]
-        with pytest.raises(BadRequest):
+        with pytest.raises(Forbidden):
             await subject.check()
 
 

@@ -60,6 +60,8 @@ class Project:
     def described(cls, settings: Settings, manifest: Manifest) -> "Project":
         """The same project where its plugins are not imported, but for those that extend the
         engine itself: a process that has them says in `manifest` what they are."""
+        if not manifest.data:  # there are none, and nobody has checked the rules yet
+            return cls._of(settings, manifest.plugins)
         extending = {each.name for each in manifest.plugins.plugins if each.extends}
         if extending:
             load_plugins(

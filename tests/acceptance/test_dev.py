@@ -230,6 +230,7 @@ def test_a_second_dev_is_refused(dev: Dev) -> None:
 
 def test_end_leaves_nothing_behind(dev: Dev) -> None:
     """SIGTERM ends dev with 0, and every process that it has started; the note is removed."""
+    dev.shell("simulate", "message", "--from", "+12025550155", "--wait", "0", "hours?")
     family = dev.family()
     assert len(family) >= 3, "simulator, receiver and worker"
     assert dev.stop(signal.SIGTERM) == 0

@@ -5,7 +5,6 @@ import os
 
 from ringback.config import Settings
 from ringback.errors import PluginError
-from ringback.plugins.finder import plugin_files
 from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.plugins.manifest import Manifest
 from ringback.project import Project
@@ -16,9 +15,6 @@ from ringback.worker.hosts.server_link import start_server
 def described(settings: Settings) -> Project:
     """The project without the code of its plugins. Each is imported elsewhere, within its limit;
     one that takes longer is a problem. Raises PluginError when no process can be started."""
-    folder = settings.project / "plugins"
-    if not settings.entry_points and not (folder.is_dir() and plugin_files(folder)):
-        return Project.load(settings)  # nothing to import, which needs no process
     return Project.described(settings, asyncio.run(_manifest(settings)))
 
 
@@ -46,6 +42,9 @@ def proven(settings: Settings) -> PluginSet:
 
 
 async def _manifest(settings: Settings) -> Manifest:
-    link, manifest = await start_server(command_for(settings, dict(os.environ)))
+    command = command_for(settings, dict(os.environ))
+    if not command.wanted():
+        return Manifest()
+    link, manifest = await start_server(command)
     await link.close()
     return manifest

@@ -39,7 +39,8 @@ class Manifest:
     `rules` are the names of all rules that are right, those of rule files too: their parameters
     for steps of plugins were checked where the plugins are. `asyncs` are the rules and hooks
     (`plugin.hook`) whose function is async. `problems` are all of the project, `warnings` what was
-    seen while the plugins were imported. `data` is all of it as JSON has it.
+    seen while the plugins were imported. `data` is all of it as JSON has it; empty where there was
+    nothing to import.
     """
 
     plugins: PluginSet = field(default_factory=PluginSet)

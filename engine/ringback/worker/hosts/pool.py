@@ -12,6 +12,7 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import PluginError
+from ringback.plugins.finder import plugin_files
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
@@ -33,8 +34,14 @@ OnFault = Callable[[str, str, Exception], None]
 def command_for(settings: Settings, environ: dict[str, str]) -> Command:
     """How the forkserver of a project is started, so that it has these same settings."""
     words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
+
+    def wanted() -> bool:
+        folder = settings.project / "plugins"
+        named = settings.entry_points or settings.plugin_config
+        return bool(named or (folder.is_dir() and plugin_files(folder)))
+
     memory = settings.host_memory << 20
-    return Command(words, settings.child_environ(environ), memory)
+    return Command(words, settings.child_environ(environ), memory, wanted=wanted)
 
 
 class Pool:
@@ -95,10 +102,11 @@ class Pool:
         """
         async with self._reloading:
             command = command or self.command
-            fresh = await self._load(command)
-            manifest = fresh.manifest
+            fresh = await self._load(command) if command.wanted() else None
+            manifest = fresh.manifest if fresh is not None else Manifest()
             if not accept(manifest) or self._closed:
-                self._let_go(fresh)
+                if fresh is not None:
+                    self._let_go(fresh)
                 return manifest
             self.command = command
             if self._restart is not None:
@@ -106,12 +114,13 @@ class Pool:
             old, self._current = self._current, None
             if old is not None:
                 self._held += self._let_go(old)
-            if manifest.plugins.plugins:
+            if fresh is not None and manifest.plugins.plugins:
                 self._adopt(fresh)
-            else:  # no code, and so no process for it
+                return manifest
+            if fresh is not None:
                 self._let_go(fresh)
-                self._without = True
-                self._refuse(ABSENT)
+            self._without = True  # no code, and so no process for it
+            self._refuse(ABSENT)
             return manifest
 
     async def close(self) -> None:

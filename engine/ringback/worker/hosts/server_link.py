@@ -27,12 +27,14 @@ START_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Command:
     """How a forkserver is started: a command that takes `--control FD --marks FD`, and the
-    environment that it sees. `memory` is what a host may take beyond its start, in bytes."""
+    environment that it sees. `memory` is what a host may take beyond its start, in bytes. While it
+    is not `wanted` it would find no plugin, and is not started."""
 
     words: Sequence[str]
     environ: Mapping[str, str]
     memory: int
     import_seconds: float = IMPORT_SECONDS
+    wanted: Callable[[], bool] = lambda: True
 
 
 @dataclass(eq=False)

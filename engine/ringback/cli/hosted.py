@@ -15,25 +15,20 @@ from ringback.worker.hosts.server_link import start_server
 def described(settings: Settings) -> Project:
     """The project without the code of its plugins. Each is imported elsewhere, within its limit;
     one that takes longer is a problem. Raises PluginError when no process can be started."""
-    return Project.described(settings, asyncio.run(_manifest(settings)))
+    return Project.described(settings, _manifest(settings))
 
 
 def described_within(settings: Settings, seconds: float) -> Project | None:
     """The same; None when the plugins take longer than that altogether."""
-
-    async def hurry() -> Manifest:
-        async with asyncio.timeout(seconds):
-            return await _manifest(settings)
-
     try:
-        return Project.described(settings, asyncio.run(hurry()))
+        return Project.described(settings, _manifest(settings, seconds))
     except (TimeoutError, PluginError):
         return None
 
 
 def proven(settings: Settings) -> PluginSet:
     """The plugins that could be imported elsewhere in time, imported here too."""
-    names = [each.name for each in asyncio.run(_manifest(settings)).plugins.plugins]
+    names = [each.name for each in _manifest(settings).plugins.plugins]
     return load_plugins(
         settings.project / "plugins", only=names,
         entry_points=tuple(name for name in settings.entry_points if name in names),
@@ -41,10 +36,14 @@ def proven(settings: Settings) -> PluginSet:
     )  # fmt: skip
 
 
-async def _manifest(settings: Settings) -> Manifest:
+def _manifest(settings: Settings, seconds: float | None = None) -> Manifest:
+    """What another process says of the plugins. Raises TimeoutError after so many seconds."""
     command = command_for(settings, dict(os.environ))
-    if not command.wanted():
-        return Manifest()
-    link, manifest = await start_server(command)
-    await link.close()
-    return manifest
+
+    async def ask() -> Manifest:
+        async with asyncio.timeout(seconds):
+            link, manifest = await start_server(command)
+            await link.close()
+            return manifest
+
+    return asyncio.run(ask()) if command.wanted() else Manifest()

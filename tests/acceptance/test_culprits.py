@@ -114,10 +114,11 @@ class Culprit:
 
 
 def texted(
-    name: str, body: str, reason: str, *, limit: str = "", kind: str = "def", **facts: Any
+    name: str, body: str, reason: str, *, limit: str = "60s", kind: str = "def", **facts: Any
 ) -> Culprit:
-    """A rule that does `body` for the text `bad`. Those that only wait are given half a second."""
-    limited = f', limit="{limit}"' if limit else ""
+    """A rule that does `body` for the text `bad`. Those that only wait are given half a second, the
+    others as long as a busy machine takes."""
+    limited = f', limit="{limit}"'
     source = HEAD + TEXTED.format(limit=limited, kind=kind, body=body.replace("\n", "\n    "))
     return Culprit(name, source, reason, **facts)
 

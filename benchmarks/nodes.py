@@ -49,17 +49,19 @@ class Node:
         return count(self.data / "journal.db", "select value from meta where key = 'cursor'")
 
     def pids(self) -> list[int]:
-        """The receiver and its worker."""
-        found = []
+        """Its processes: receiver, worker, and those in which plugins run."""
+        parents = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[2]) == self.process.pid:
-                    found.append(int(stat.parent.name))
-        return sorted(found)
+                parents[int(stat.parent.name)] = int(fields[1])
+        found = [self.process.pid]
+        for pid in found:
+            found += sorted(child for child, parent in parents.items() if parent == pid)
+        return found
 
     def resident(self) -> float:
-        """Resident memory of both processes, in MB; pages that they share count once."""
+        """Resident memory of all of them, in MB; pages that they share count once."""
         total = 0
         for pid in self.pids():
             with suppress(OSError):
@@ -68,7 +70,7 @@ class Node:
         return total / 1024
 
     def open_files(self) -> int:
-        """Open descriptors of both processes."""
+        """Open descriptors of all of them."""
         total = 0
         for pid in self.pids():
             with suppress(OSError):

@@ -51,9 +51,9 @@ def shell(node: Any, *words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "kind",
     [
-        "leaves",
+        "divides",
+        pytest.param("leaves", marks=pytest.mark.slow),
         pytest.param("sleeps", marks=pytest.mark.slow),
-        pytest.param("divides", marks=pytest.mark.slow),
         pytest.param("loops", marks=pytest.mark.slow),
     ],
 )

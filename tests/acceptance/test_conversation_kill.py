@@ -109,6 +109,7 @@ def test_answers_that_come_before_their_questions_are_not_lost(node: Any, box: A
     assert sorted(heard(box)) == sorted(WHOLE)
 
 
+@pytest.mark.slow
 def test_a_question_that_cannot_be_delivered_ends_it(node: Any, box: Any) -> None:
     """The carrier says so, and the run says which question it was."""
     box.http.post(f"/_sim/handsets/{PERSON}", json={"messages": "undelivered:30003"})
@@ -118,6 +119,7 @@ def test_a_question_that_cannot_be_delivered_ends_it(node: Any, box: Any) -> Non
     assert run == ("done", "stopped: 'Which day?' was not delivered (error 30003)")
 
 
+@pytest.mark.slow
 def test_stop_in_the_middle_ends_it(node: Any, box: Any) -> None:
     """Nothing more is sent, and a later text begins nothing by itself."""
     box.text(PERSON, "book")

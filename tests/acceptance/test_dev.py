@@ -145,6 +145,7 @@ def test_text_reply_delivery_and_the_whole_tree(dev: Dev) -> None:
     assert [action["outcome"] for action in actions] == ["delivered"]
 
 
+@pytest.mark.slow
 def test_call_hears_the_answer_and_ends_in_the_queue(dev: Dev) -> None:
     """A caller hears the greeting of the support line and waits in its queue; then hangs up."""
     said = dev.shell("simulate", "call", "--from", "+12025550150")
@@ -166,6 +167,7 @@ def test_call_hears_the_answer_and_ends_in_the_queue(dev: Dev) -> None:
     dev.until(missed, "nobody texted the caller who gave up")
 
 
+@pytest.mark.slow
 def test_saving_a_rule_loads_it(dev: Dev) -> None:
     """A new rule works at once; a broken one is named, and the good ones stay."""
     rule = dev.project / "rules" / "parking.yaml"
@@ -185,6 +187,7 @@ def test_saving_a_rule_loads_it(dev: Dev) -> None:
     rule.unlink()
 
 
+@pytest.mark.slow
 def test_the_listings_show_what_happened(dev: Dev) -> None:
     """events, runs, rules and plugins list in both forms, from a shell beside it."""
     dev.shell("simulate", "message", "--from", "+12025550153", "--wait", "0", "hours?")
@@ -204,6 +207,7 @@ def test_the_listings_show_what_happened(dev: Dev) -> None:
     assert dev.shell("runs", "list").startswith("started")
 
 
+@pytest.mark.slow
 def test_pause_holds_what_goes_out(dev: Dev) -> None:
     """After `pause` nothing is sent, and `resume` lets it out."""
     dev.shell("pause")
@@ -228,6 +232,7 @@ def test_a_second_dev_is_refused(dev: Dev) -> None:
     assert f"pid {dev.process.pid}" in done.stderr
 
 
+@pytest.mark.slow
 def test_end_leaves_nothing_behind(dev: Dev) -> None:
     """SIGTERM ends dev with 0, and every process that it has started; the note is removed."""
     dev.shell("simulate", "message", "--from", "+12025550155", "--wait", "0", "hours?")

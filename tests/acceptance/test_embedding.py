@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 PAGE = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text("utf-8")
 
@@ -80,6 +81,7 @@ def test_the_example_takes_signed_webhooks_and_the_worker_answers(
     assert node.ask("select count(*) from log where route = 'message'", file="log.db") == [(3,)]
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_data_folder_are_refused(make_node: Callable[..., Any]) -> None:
     node = make_node(FILES)
     uvicorn(node, "--workers", "2")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 SECRET = "k3J9xQ2mT7vB5nR8wZ1cY6pL4hD0sG"
 RULES = """
@@ -55,6 +56,7 @@ def test_a_real_text_is_confirmed_and_answered(make_node: Callable[..., Any], bo
     assert runs == [("hours", 1), ("reckless", 1)]
 
 
+@pytest.mark.slow
 def test_a_forged_text_never_reaches_a_rule(make_node: Callable[..., Any], box: Any) -> None:
     """Right path, made-up SID: recorded as a claim, shown only to the rule that asked for claims;
     it does not even opt anybody out."""
@@ -82,6 +84,7 @@ def test_a_forged_text_never_reaches_a_rule(make_node: Callable[..., Any], box: 
     assert node.ask("select count(*) from consents") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_call_is_confirmed_while_it_waits(make_node: Callable[..., Any], box: Any) -> None:
     """The read-back fits into the two seconds: the caller hears the rule, not the fallback."""
     node = node_with_secret(make_node, box)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ANN = "+12025550142"
 TEMPLATE = "HX" + "5e" * 16
 
@@ -55,6 +57,7 @@ def requests(box: Any) -> list[Any]:
     return [entry for entry in entries if entry["operation"] == "messages.create"]
 
 
+@pytest.mark.slow
 def test_both_go_from_a_rule_file_to_the_wire_and_back(
     make_node: Callable[..., Any], box: Any
 ) -> None:

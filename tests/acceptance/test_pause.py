@@ -55,6 +55,7 @@ def test_a_node_that_stands_still_starts_paused(make_node: Callable[..., Any], b
     assert shell(node, "actions", "list").stderr == ""
 
 
+@pytest.mark.slow
 def test_the_switch_of_a_newer_journal_is_left_alone(make_node: Callable[..., Any]) -> None:
     """What a newer program has written is not touched by this one."""
     node = make_node({"rules/all.yaml": RULES}).start()

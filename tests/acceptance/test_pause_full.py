@@ -61,6 +61,7 @@ def fill(place: Path) -> Path:
     return ballast
 
 
+@pytest.mark.slow
 def test_pause_works_on_a_full_disk(
     make_node: Callable[..., Any], box: Any, small_disk: Path
 ) -> None:

@@ -11,6 +11,7 @@ MUSIC = "https://s3.amazonaws.com/com.twilio.sounds.music/MARKOVICHAMP-Borghestr
 CALLER = "+14155550188"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", [True, False], ids=["call_queue", "bare"])
 def test_a_waiting_caller_hears_music(
     make_node: Callable[..., Any], box: Any, plugin: bool

@@ -70,6 +70,7 @@ def one(node: Any, query: str) -> Any:
     return row
 
 
+@pytest.mark.slow
 def test_an_old_event_meets_the_rules_of_today(node: Any, box: Any) -> None:
     """Dry it does nothing. For real a copy is recorded, whose actions are its own; `once_within`
     counts, and what the original changed is not changed again."""
@@ -134,6 +135,7 @@ def test_a_span_goes_in_its_order_and_copies_are_not_copied(node: Any, box: Any)
     )
 
 
+@pytest.mark.slow
 def test_what_may_have_happened_is_not_replayed_unasked(node: Any, box: Any) -> None:
     """An action of the original is parked: only a person who says so may risk a second text."""
     box.http.put("/_sim/plan", json=LOST).raise_for_status()
@@ -164,6 +166,7 @@ rules:
 """
 
 
+@pytest.mark.slow
 def test_old_news_wakes_nobody(make_node: Callable[..., Any], box: Any) -> None:
     """A run waits for an answer: a text of yesterday, replayed, is none; a fresh one is."""
     node = make_node({"rules/all.yaml": ASKS}).start()

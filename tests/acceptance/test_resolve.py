@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 STRANGER = "+14155550778"
 RULES = """version: 1
 rules:
@@ -33,6 +35,7 @@ def resolve(node: Any, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_person_says_what_became_of_a_text(make_node: Callable[..., Any], box: Any) -> None:
     """With the SID the action is followed from then on; a SID that is taken, or is none, is
     refused; what was not sent is cancelled; and nobody decides twice."""
@@ -84,6 +87,7 @@ def test_a_person_says_what_became_of_a_text(make_node: Callable[..., Any], box:
     assert len(box.messages()) == 1
 
 
+@pytest.mark.slow
 def test_what_was_reported_before_counts(make_node: Callable[..., Any], box: Any) -> None:
     """A failure that came in without a tag, before anybody knew whose text it was about."""
     box.http.put("/_sim/plan", json=BLIND).raise_for_status()

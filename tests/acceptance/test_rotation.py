@@ -109,6 +109,7 @@ class Traffic:
         return sum(self.statuses.values())
 
 
+@pytest.mark.slow
 def test_a_token_is_rotated_while_traffic_flows(node: Any, gateway: Any) -> None:
     """Two tokens, then one: no valid text is refused, one with the removed token is, each
     text is answered once, and the worker signs in with the first token without a restart."""
@@ -160,6 +161,7 @@ def test_wrong_settings_change_nothing_and_are_named_once(node: Any) -> None:
     assert node.lines.rest().count(said) == 2
 
 
+@pytest.mark.slow
 def test_a_hook_secret_is_rotated(node: Any) -> None:
     """The old path is closed, the new one open, and the worker gives out the new one."""
     key = {"MATON_API_KEY": "mk" + OLD, "MATON_CONNECTION": "c1"}
@@ -199,6 +201,7 @@ def test_other_settings_reach_a_new_worker_and_nothing_is_lost(node: Any, gatewa
     assert not (node.project / "elsewhere").exists()
 
 
+@pytest.mark.slow
 def test_rules_that_do_not_load_keep_the_worker_with_all_that_it_has(node: Any) -> None:
     """New settings and broken rules: no worker is started that would know no rule."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)

@@ -51,6 +51,7 @@ def gauges(node: Any) -> dict[str, float]:
     return {name: float(value) for name, value in rows}
 
 
+@pytest.mark.slow
 def test_a_gateway_that_refuses_us_is_told_to_everybody(
     make_node: Callable[..., Any], box: Any
 ) -> None:

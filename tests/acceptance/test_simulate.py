@@ -99,6 +99,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_signed_webhooks(node: Node) -> None:
     """A text, a call and a status report are signed, accepted, traced."""
     sent = json.loads(node.shell("simulate", "message", "--json", "parking?"))
@@ -120,6 +121,7 @@ def test_signed_webhooks(node: Node) -> None:
     assert "captured: the rule is in shadow" in tree
 
 
+@pytest.mark.slow
 def test_a_wrong_token_is_refused(node: Node) -> None:
     """What is not signed by the account is refused, and simulate says so with exit 1."""
     node.environ["TWILIO_AUTH_TOKEN"] = "1" + TOKEN[1:]
@@ -143,6 +145,7 @@ def test_secret_path_makes_claims(tmp_path: Path) -> None:
         assert node.stop() == 0
 
 
+@pytest.mark.slow
 def test_reload_and_refusals_of_the_worker(node: Node) -> None:
     """`rules reload` takes new rules, keeps the old ones on a mistake; wrong ids are named."""
     node.shell("simulate", "message", "first")

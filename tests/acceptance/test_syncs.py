@@ -35,6 +35,7 @@ def strace() -> str:
     return found
 
 
+@pytest.mark.slow
 def test_each_acknowledgement_follows_a_sync_of_its_own(
     make_node: Callable[..., Any], strace: str, tmp_path: Path
 ) -> None:

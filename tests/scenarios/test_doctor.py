@@ -224,6 +224,7 @@ def maton(twilio: dict[str, Any], **more: str) -> dict[str, str]:
     } | more
 
 
+@pytest.mark.slow
 def test_maton_set_ups(doctor: Doctor, twilio: dict[str, Any]) -> None:
     rows = doctor(**maton(twilio))
     assert next(row for row in rows if row["check"] == "gateway")["state"] == "ok"

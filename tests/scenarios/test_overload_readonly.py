@@ -79,6 +79,7 @@ async def test_on_a_read_only_disk_no_receiver_starts(disk: Path, receiver_setti
     assert caught.value.exit_code == 74
 
 
+@pytest.mark.slow
 def test_the_whole_node_ends_with_74(disk: Path, tmp_path: Path) -> None:
     """Receiver and worker as processes: when the disk has failed, a webhook gets a 503, the node
     says why and ends, and the next one ends at once."""

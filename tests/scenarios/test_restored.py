@@ -273,6 +273,7 @@ def test_a_journal_that_was_thrown_away_is_noticed(begin: Begin) -> None:
     assert len(story.twilio.records) == 1
 
 
+@pytest.mark.slow
 def test_a_log_that_was_put_back_alone_is_read_on(begin: Begin) -> None:
     """The journal has read further than the log now goes: what comes next is new all the same."""
     story = begin()

@@ -91,9 +91,9 @@ def test_the_checker_knows_each_rule() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_twelve_stories_hold() -> None:
+def test_six_stories_hold() -> None:
     """As many as each run of the tests has time for."""
-    held(12)
+    held(6)
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_three_hundred_stories_hold() -> None:
 def test_the_same_seed_is_the_same_story() -> None:
     """In another process with other hashes too; and another seed is another story."""
     traces = {
-        command("--seed", seed, "--intents", "30", PYTHONHASHSEED=salt).stdout.splitlines()[0]
+        command("--seed", seed, "--intents", "12", PYTHONHASHSEED=salt).stdout.splitlines()[0]
         for seed, salt in (("4", "1"), ("4", "2"), ("5", "1"))
     }
     assert len(traces) == 2

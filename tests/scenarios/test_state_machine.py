@@ -159,6 +159,8 @@ class Node(RuleBasedStateMachine):
         try:
             if self.story.life is None:
                 self.story.start()
+            # One at a time, behind a breaker, what is left of them would take longer than the end.
+            self.story.twilio.next_create.clear()
             self.story.finish()
             self.story.end()
             assert judge(self.story).problems == []
@@ -181,7 +183,7 @@ def explore(examples: int, steps: int, *, shrink: bool = True) -> None:
 @pytest.mark.timeout(300)
 def test_no_order_of_events_breaks_a_promise() -> None:
     """Short stories, a few seconds of them."""
-    explore(20, 20)
+    explore(12, 20)
 
 
 @pytest.mark.slow

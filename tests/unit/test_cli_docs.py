@@ -107,6 +107,7 @@ def test_help_names_the_manual(capsys: pytest.CaptureFixture[str]) -> None:
     assert "`ringback docs` has the manual" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_manual(wheel: Path, tmp_path: Path) -> None:
     """Installed from the wheel, in a folder of its own, the command reads the wheel's pages."""
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]

@@ -71,7 +71,7 @@ def test_the_states_are_those_of_the_program() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # killed lives
-@pytest.mark.parametrize("seed", [7, 2])
+@pytest.mark.parametrize("seed", [7, 1])
 def test_the_worker_moves_actions_as_the_table_says(seed: int, tmp_path: Path) -> None:
     """Every change of state in a story full of faults, kills, pauses and clocks is in the table."""
     quiet()

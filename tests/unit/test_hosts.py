@@ -521,6 +521,7 @@ async def test_a_forkserver_that_is_stopped_is_replaced(tmp_path: Path) -> None:
         assert await said(pool, "good.good", 5.0) == "pong"
 
 
+@pytest.mark.slow
 async def test_hooks_of_a_host_have_a_limit(tmp_path: Path) -> None:
     hooks = """
 from ringback import hookimpl

@@ -229,6 +229,7 @@ def test_a_shared_key_goes_through_the_same_readings() -> None:
     assert kinds(seen, shared_keys={"k1": "shared-secret"}) == ["scheme"]
 
 
+@pytest.mark.slow
 def test_a_forgery_is_given_up_in_good_time() -> None:
     fields = {f"Field{n}": f"value {n}" for n in range(60)} | {"AccountSid": AC}
     query = "&".join(f"p{n}={n}" for n in range(12))

@@ -5,6 +5,7 @@ rows lie. On SQLite a question is answered in place, so awaiting it costs no tur
 a network it may suspend, and whoever asks must not count on the contrary.
 """
 
+from asyncio import Event
 from collections.abc import Callable, Sequence
 from sqlite3 import Connection, Row
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -50,6 +51,10 @@ class Database(Protocol):
     def broken(self) -> Exception | None:
         """Why the process should end and start again from what is on disk: a write was refused, and
         who wanted it may have given up on it. None while all is well."""
+
+    @property
+    def failing(self) -> Event:
+        """Set when a write has failed: see `broken`."""
 
     def close(self) -> None:
         """Commit what waits and let go of the database."""

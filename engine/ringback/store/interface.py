@@ -5,7 +5,7 @@ that changes something is one unit of work: all of it is durable when it returns
 written. A second database is a second `Database` (`store/database.py`) and a second `Log`.
 """
 
-from asyncio import Future
+from asyncio import Event, Future
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -102,6 +102,10 @@ class Journal(Protocol):
     def broken(self) -> Exception | None:
         """Why the process should end and start again from what is on disk; None while all is
         well."""
+
+    @property
+    def failing(self) -> Event:
+        """Set when a write has failed: see `broken`."""
 
     def close(self) -> None:
         """Commit what waits and let go of the database."""

@@ -4,6 +4,7 @@ Each noun is a small class in a file of its own. Its methods are the only way in
 of them, and so is a unit of work, which is written as a whole or not at all.
 """
 
+from asyncio import Event
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,11 @@ class DatabaseJournal:
         """Why the process should end and start again from what is on disk; None while all is well.
         See `Database.broken`."""
         return self._database.broken
+
+    @property
+    def failing(self) -> Event:
+        """Set when a write has failed: see `broken`."""
+        return self._database.failing
 
     def close(self) -> None:
         """Commit what waits and let go of the database."""

@@ -1,6 +1,6 @@
 """The journal's database as one SQLite file, in the process that owns it."""
 
-from asyncio import Future
+from asyncio import Event, Future
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ class SqliteDatabase:
             prepare=_prepare,
         )
         self._reader = connect_reader(path)
+        self._failing = Event()
         self._refused: StorageError | None = None
 
     async def one(self, sql: str, values: Sequence[object] = ()) -> Row | None:
@@ -63,13 +64,19 @@ class SqliteDatabase:
             return await self.note(work, *args, **kwargs)
         except StorageError as error:
             self._refused = error
+            self._failing.set()
             raise
 
     async def note(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """See `Database.note`."""
-        result: T = await self._submit(partial(_call, work, args, kwargs))
+        try:
+            result: T = await self._submit(partial(_call, work, args, kwargs))
+        except StorageError:
+            if self._writer.broken is not None:
+                self._failing.set()
+            raise
         return result
 
     def connection(self) -> Connection:
@@ -87,6 +94,11 @@ class SqliteDatabase:
     def broken(self) -> Exception | None:
         """See `Database.broken`."""
         return self._writer.broken or self._refused
+
+    @property
+    def failing(self) -> Event:
+        """See `Database.failing`."""
+        return self._failing
 
     def close(self) -> None:
         """See `Database.close`."""

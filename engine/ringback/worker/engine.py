@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 1.0
 """How long the worker trusts that no news is no news, should a wake-up get lost."""
 CROWDED_SECONDS = 0.01
-BROKEN_SECONDS = 0.1
 RUNS_LIMIT = 2000
 """While so many runs wait or are under way, no more are admitted: the rest wait in the files."""
 RELOAD_ROWS = 500
@@ -307,10 +306,9 @@ class Engine:
             return
 
     async def _broken_loop(self) -> None:
-        while True:
-            if self.journal.broken is not None:
-                raise self.journal.broken
-            await asyncio.sleep(BROKEN_SECONDS)
+        while self.journal.broken is None:
+            await self._until(self.journal.failing)
+        raise self.journal.broken
 
     def _failing(self) -> dict[str, tuple[str, str]]:
         """What cannot be looked at: since when, and why."""

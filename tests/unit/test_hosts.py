@@ -4,6 +4,7 @@ Real processes: a pool, its forkserver and its hosts. Beside each culprit run ca
 """
 
 import asyncio
+import heapq
 import logging
 import os
 import re
@@ -405,6 +406,34 @@ async def test_whatever_an_import_does_the_others_are_there(tmp_path: Path) -> N
         assert "with exit code 0" in problems["plugins/leaves.py"]
         assert "ZeroDivisionError" in problems["plugins/raises.py"]
         assert await said(pool, "good.good", 5.0) == "pong"
+
+
+class Rounded(asyncio.TimerHandle):
+    """A timer that names a moment just behind the one at which it rings, as uvloop's rounding does
+    for one in nine."""
+
+    def when(self) -> float:
+        return super().when() + 1e-3
+
+
+class RoundedLoop(asyncio.SelectorEventLoop):
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        timer = Rounded(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+
+def test_an_import_that_hangs_is_given_up_however_clocks_round(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with (
+            asyncio.timeout(20),
+            pool_of(tmp_path, hangs="while True: pass") as (_, manifest),
+        ):
+            assert [problem.file for problem in manifest.problems] == ["plugins/hangs.py"]
+
+    with asyncio.Runner(loop_factory=RoundedLoop) as runner:
+        runner.run(story())
 
 
 ALL = """

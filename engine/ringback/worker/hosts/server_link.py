@@ -182,8 +182,9 @@ class ServerLink:
         self._deadline = self._loop.call_later(seconds, self._late, seconds)
 
     def _late(self, seconds: float) -> None:
+        due = self._deadline
         self._readable()  # it may be this process that was late
-        if self._deadline is not None and self._deadline.when() > self._loop.time():
+        if self._deadline is not due:  # there was news, and more is expected
             return
         if not self._loaded.done():
             what = "took longer than {:g} s to be imported" if self.at else "{:g} s were not enough"

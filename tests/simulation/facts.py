@@ -181,11 +181,12 @@ def _consents(story: Story, books: Books) -> list[str]:
 def _rest(story: Story, books: Books) -> list[str]:
     """When the world has come to rest, nothing is wrong any more, and what is settled was done."""
     given_up = any(action["state"] == "parked" for action in books.actions)
-    waits_for_a_person = {"duplicate", *(("sending",) if given_up else ())}
+    # That a number has gone silent ends with the next text, which no longer comes.
+    stays_open = {"duplicate", "silent", *(("sending",) if given_up else ())}
     problems = [
         f"incident {row['key']} is still open: {row['text']}"
         for row in books.incidents
-        if row["state"] == "open" and row["kind"] not in waits_for_a_person
+        if row["state"] == "open" and row["kind"] not in stays_open
     ]
     given = sum(
         action["kind"] == "notify" and action["state"] == "settled" for action in books.actions

@@ -22,7 +22,7 @@ def test_what_strangers_write_acts_on_no_terminal(
     action = story.ask("select uid from actions")[0][0]
     for command in (
         ["events", "list", "--json"],
-        ["events", "tail", "--from-start", "--for", "0.01", "--json"],
+        ["events", "tail", "--from-start", "--for", "0.000001", "--json"],
         ["events", "export", "-"],
         ["trace", PERSON, "--json"],
         ["trace", action, "--json"],

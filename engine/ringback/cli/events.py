@@ -135,7 +135,7 @@ def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: boo
     end = time.monotonic() + seconds if seconds else None
     with questions() as asked:
         last = 0 if from_start else asked.last_event_id()
-        while end is None or time.monotonic() < end:
+        while True:
             found = asked.events(type=type_, number=number, after=last, limit=500, follow=True)
             for event in found:
                 last = event["id"]
@@ -144,8 +144,11 @@ def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: boo
                 else:
                     row = listed(event)
                     click.echo("  ".join(cell(row[column]) for column in COLUMNS).rstrip())
+            # Looked at least once, however short the time: the first look may take longer than it.
+            if end is not None and time.monotonic() >= end:
+                break
             if not found:
-                time.sleep(0.2)
+                time.sleep(0.2 if end is None else min(0.2, max(end - time.monotonic(), 0.0)))
 
 
 @events.command()

@@ -25,6 +25,8 @@ Handler = Callable[[Message], Awaitable[Message | None]]
 _KINDS: dict[int, type[RingbackError]] = {
     kind.exit_code: kind for kind in (UsageError, DataError, StorageError, HeldError)
 }
+REFUSED = 1
+"""Exit code of a worker that checks the rules before its receiver listens, and found them wrong."""
 _LONGEST_PATH = 100
 _LONGEST_LINE = 1 << 20
 

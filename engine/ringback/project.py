@@ -17,6 +17,9 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import Loaded, compile_rule, load_rules
 from ringback.rules.model import Rule
 
+BROUGHT = ("unknown step ", "unknown function ")
+"""How problems begin that a missing plugin may be the reason of."""
+
 
 @dataclass(frozen=True)
 class Project:
@@ -33,6 +36,21 @@ class Project:
     def plugin_problems(self) -> list[Problem]:
         """Those of the problems that are of plugins."""
         return _relative(self.plugins.problems, self.settings.project)
+
+    def refusals(self, *, missing: bool = False) -> list[Problem]:
+        """What keeps a node from starting: wrong settings and rules, and no fault of a plugin.
+
+        While a plugin is wrong, or some are `missing` because they are still being imported, a
+        word of a rule that it may bring is no reason either: the worker leaves that rule out, and
+        says so.
+        """
+        faults = [each for each in self.plugin_problems if each.kind != "config"]
+        lenient = missing or bool(faults)
+        return [
+            each
+            for each in self.problems
+            if each not in faults and not (lenient and each.message.startswith(BROUGHT))
+        ]
 
     @classmethod
     def load(

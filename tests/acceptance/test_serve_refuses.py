@@ -84,7 +84,7 @@ def test_unsafe_settings(tmp_path: Path, change: dict[str, str], part: str) -> N
 
 
 def test_broken_rules_stop_serve(tmp_path: Path) -> None:
-    """A rule that does not load ends serve before it takes the port; its place is named."""
+    """A rule that does not load ends serve before it listens; its place is named."""
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yaml").write_text(
         "version: 1\nrules:\n  - name: a\n    on: message.recieved\n    do:\n      - reply: hi\n"
@@ -93,7 +93,6 @@ def test_broken_rules_stop_serve(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "rules/a.yaml:4:9: schema: unknown event type 'message.recieved'" in done.stderr
     assert "serving on" not in done.stderr
-    assert not (tmp_path / "data" / "log.db").exists()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

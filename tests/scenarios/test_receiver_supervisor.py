@@ -44,6 +44,12 @@ with open({notes!r}, "a") as notes:
     print("up", flush=True, file=notes)
 os._exit({code})
 """
+NOTED = """
+import sys, time
+with open({notes!r}, "a") as notes:
+    print(*sys.argv[1:], flush=True, file=notes)
+time.sleep(60)
+"""
 TROUBLED = """
 import os
 with open({notes!r}, "a") as notes:
@@ -68,11 +74,11 @@ class Stage:
         self.restarts = 0
         self.supervisor: Supervisor | None = None
 
-    async def start(self, script: str, **values: Any) -> Supervisor:
+    async def start(self, script: str, *, checking: bool = False, **values: Any) -> Supervisor:
         text = script.format(notes=str(self.notes), heartbeat=str(self.heartbeat), **values)
         command = [sys.executable, "-c", text]
         self.supervisor = Supervisor(command, dict(os.environ), self.heartbeat, self.restarted)
-        await self.supervisor.start()
+        await self.supervisor.start(checking=checking)
         return self.supervisor
 
     def restarted(self) -> None:
@@ -115,11 +121,37 @@ async def test_a_killed_worker_is_back_soon(stage: Stage) -> None:
     assert stage.restarts == 1
 
 
-async def test_reception_goes_before_the_worker(stage: Stage) -> None:
-    kept = await stage.start(STEADY)
+async def test_the_first_worker_checks_the_rules_and_no_other(stage: Stage) -> None:
+    """Reception waits for it, and for nothing of the sort when the next one is started."""
+    kept = await stage.start(NOTED, checking=True)
+    waiting = asyncio.ensure_future(kept.good())
+    assert await stage.lines(1) == ["--checking"]
+    assert not waiting.done()
+    kept.checked()
+    assert await waiting
+    os.kill(kept.pid or 0, signal.SIGKILL)
+    assert await stage.lines(2) == ["--checking", ""]
+
+
+async def test_a_worker_killed_while_it_checks_is_followed_by_one_that_checks(
+    stage: Stage,
+) -> None:
+    """It has said nothing of the rules: the node must not listen before somebody does."""
+    kept = await stage.start(NOTED, checking=True)
+    waiting = asyncio.ensure_future(kept.good())
     await stage.lines(1)
-    assert kept.pid is not None
-    assert os.getpriority(os.PRIO_PROCESS, kept.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    os.kill(kept.pid or 0, signal.SIGKILL)
+    assert await stage.lines(2) == ["--checking"] * 2
+    assert not waiting.done()
+    kept.checked()
+    assert await waiting
+
+
+async def test_a_worker_that_refuses_the_rules_ends_the_node(stage: Stage) -> None:
+    """With 1 before it has found them good; afterwards that is a crash like any other."""
+    kept = await stage.start(ENDS, code=1, checking=True)
+    assert not await kept.good()
+    assert (kept.refused, stage.restarts) == (1, 0)
 
 
 async def test_stop_asks_and_waits(stage: Stage) -> None:

@@ -10,8 +10,7 @@ from ringback.config import Settings
 from ringback.errors import Problem, UsageError
 
 PLUGIN_SECONDS = 2.0
-"""So long `serve` waits for the plugins before it listens without knowing what they bring."""
-BROUGHT = ("unknown step ", "unknown function ")
+"""So long the plugins may take to say what they bring; the rules are checked without it then."""
 PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
 
 
@@ -84,21 +83,11 @@ def _files(path: Path) -> tuple[list[Problem], str]:
 
 
 def _refusals(settings: Settings) -> list[Problem]:
-    """What keeps a node from starting: wrong settings and wrong rules, and no fault of a plugin.
-
-    Plugins have a moment to say what they bring. A word of a rule that a missing one may bring is
-    no reason either: the worker leaves that rule out, and says so.
-    """
+    """What keeps a node from starting. Plugins have a moment to say what they bring."""
     from ringback.cli.hosted import described_within
     from ringback.plugins.manifest import Manifest
     from ringback.project import Project
 
-    told = described_within(settings, PLUGIN_SECONDS)
-    project = told or Project.described(settings, Manifest())
-    faults = [each for each in project.plugin_problems if each.kind != "config"]
-    missing = told is None or bool(faults)
-    return [
-        each
-        for each in project.problems
-        if each not in faults and not (missing and each.message.startswith(BROUGHT))
-    ]
+    known = described_within(settings, PLUGIN_SECONDS)
+    project = known or Project.described(settings, Manifest())
+    return project.refusals(missing=known is None)

@@ -11,6 +11,7 @@ import click
 
 from ringback.cli.project_context import here
 from ringback.config import Settings
+from ringback.errors import ConfigError
 from ringback.printed_json import printed_json
 from ringback.receiver.requirements import require_serving
 
@@ -38,10 +39,9 @@ def serve(
     flags = {"host": host, "port": port, "public_url": public_url, "data": data}
     again = partial(here().settings, project, **flags)
     settings = again()
-    checking = _begin_check(settings)
-    from ringback.receiver.server import serve as run  # takes as long as the check: both at once
+    _require_good(settings, rules=no_worker)
+    from ringback.receiver.server import serve as run
 
-    _require_good(settings, checking)
     set_up_logging(settings)
     return run(settings, worker=not no_worker, again=again) or 0
 
@@ -50,7 +50,8 @@ def serve(
 @project_argument
 @click.option("--data", default=None, type=click.Path(resolve_path=True), help="Data folder.")
 @click.option("--supervised", is_flag=True, hidden=True)
-def worker(project: Path | None, data: str | None, supervised: bool) -> int:
+@click.option("--checking", is_flag=True, hidden=True)
+def worker(project: Path | None, data: str | None, supervised: bool, checking: bool) -> int:
     """Run the worker half alone: match, run, send."""
     from ringback.project import Project
     from ringback.worker.main import work
@@ -58,27 +59,35 @@ def worker(project: Path | None, data: str | None, supervised: bool) -> int:
     again = partial(here().settings, project, data=data)
     settings = again()
     set_up_logging(settings)
-    return work(settings, Project.described, again=again, supervised=supervised)
+    return work(settings, Project.described, again=again, supervised=supervised, checking=checking)
 
 
-def _begin_check(settings: Settings) -> "subprocess.Popen[str]":
-    """Check the rules in a process of its own, which asks the plugins for a moment only."""
+def _require_good(settings: Settings, *, rules: bool) -> None:
+    """Refuse to start on what cannot work. Raises ConfigError, or ends with the code of `check`.
+
+    The worker checks the rules itself before this node listens. Where there will be no worker, in
+    any case or because the settings are wrong, a process of its own does.
+    """
+    try:
+        require_serving(settings)
+    except ConfigError:
+        _check_rules(settings)
+        raise
+    if rules and _check_rules(settings):
+        raise click.exceptions.Exit(1)
+
+
+def _check_rules(settings: Settings) -> int:
+    """Say what is wrong with the rules. The code of `check`."""
     main = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project)]
-    return subprocess.Popen(
+    done = subprocess.run(
         [*main, "check", "--serving"],
-        env=settings.child_environ(os.environ), text=True,
+        env=settings.child_environ(os.environ), text=True, check=False,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-
-
-def _require_good(settings: Settings, checking: "subprocess.Popen[str]") -> None:
-    """Refuse to start on what cannot work. Raises ConfigError, or ends with the code of `check`."""
-    said, _ = checking.communicate()
-    if checking.returncode:
-        click.echo(said.rstrip("\n"), err=True)
-    require_serving(settings)
-    if checking.returncode:
-        raise click.exceptions.Exit(checking.returncode)
+    if done.returncode:
+        click.echo(done.stdout.rstrip("\n"), err=True)
+    return done.returncode
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from ringback import heartbeat
 from ringback.config import FIXED, Settings
 from ringback.errors import ConfigError, RingbackError
-from ringback.ipc import Link, WorkerAway, socket_path
+from ringback.ipc import Link, Message, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
 from ringback.receiver.health import Health, health_of
@@ -84,17 +84,24 @@ class Node:
         self._on_failed = on_failed
 
     @contextlib.asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, *, checking: bool = False) -> AsyncIterator[None]:
         """Take what the worker sends, keep the worker alive and the log small. At the end, which
-        must come after the last request, the worker finishes what it is sending."""
-        socket = await open_socket(
-            socket_path(self.settings.data, "receiver"),
-            AppendSocket(self.log, self.intake.wake).handle,
-        )
+        must come after the last request, the worker finishes what it is sending. With `checking`
+        the worker checks the rules first, and `good` says what came of it."""
+        append = AppendSocket(self.log, self.intake.wake).handle
+
+        async def heard(message: Message) -> Message | None:
+            if message.get("op") != "checked":
+                return await append(message)
+            if self.supervisor is not None:
+                self.supervisor.checked()
+            return {}
+
+        socket = await open_socket(socket_path(self.settings.data, "receiver"), heard)
         tasks: list[asyncio.Task[None]] = []
         try:
             if self.supervisor is not None:
-                await self.supervisor.start()
+                await self.supervisor.start(checking=checking)
             tasks.append(asyncio.create_task(self._watch()))
             tasks.append(asyncio.create_task(daily(self.settings, self.log)))
             yield
@@ -106,6 +113,10 @@ class Node:
                 await self.supervisor.stop()
             await socket.close()
             await self.link.close()
+
+    async def good(self) -> bool:
+        """Wait until the worker has checked the rules. Whether this node can begin to receive."""
+        return self.supervisor is None or await self.supervisor.good()
 
     @property
     def failure(self) -> str:

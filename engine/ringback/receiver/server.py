@@ -97,6 +97,7 @@ class Serving:
         self.url = f"http://{host}:{listener.getsockname()[1]}"
         self.node = Node(settings, log, worker=worker, base_url=self.url, on_failed=self.stop)
         self._listener = listener
+        self._stopped = asyncio.Event()
         config = uvicorn.Config(
             routes_of(lambda: self.node),
             http=cast(Any, partial(WebhookProtocol, self.node.intake)),
@@ -113,7 +114,9 @@ class Serving:
 
     async def run(self, on_ready: Callable[[], object]) -> int:
         """Accept requests until it is stopped; the exit code."""
-        async with self.node.working():
+        async with self.node.working(checking=True):
+            if not await self._good():
+                return self.node.exit_code
             serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
             sweeping = asyncio.create_task(self._sweep())
             try:
@@ -126,8 +129,17 @@ class Serving:
                 sweeping.cancel()
         return self.node.exit_code
 
+    async def _good(self) -> bool:
+        """Whether the worker has found the rules good, and nobody wants this node to stop."""
+        waits = [asyncio.ensure_future(each) for each in (self.node.good(), self._stopped.wait())]
+        done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for each in left:
+            each.cancel()
+        return waits[0] in done and waits[0].result()
+
     def stop(self) -> None:
         """Stop accepting, finish the requests that have begun, then let the worker finish."""
+        self._stopped.set()
         self._server.leave()
 
     async def _sweep(self) -> None:

@@ -6,7 +6,6 @@ The worker runs no code of plugins. Should it freeze all the same, its heartbeat
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
 from asyncio.subprocess import PIPE, Process
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ringback.heartbeat import FROZEN_SECONDS, Heartbeat
+from ringback.ipc import REFUSED
 from ringback.runtime import iso
 
 LOOK_SECONDS = 0.25
@@ -25,13 +25,13 @@ STEADY_SECONDS = 10.0
 LONGEST_PAUSE = 2.0
 DRAIN_SECONDS = 40.0
 ORDERLY_SECONDS = 0.5
-WORKER_NICE = 5
-"""When both want the same core, reception goes first: what waits in the log is not lost."""
 
 TROUBLE = "RINGBACK_WORKER_TROUBLE"
 """The variable that says to a worker that those before it kept ending: since when (seconds), and in
 words."""
 DISK_REFUSES = 74
+CHECKING = ("--checking",)
+"""What is added to the command of a worker that checks the rules before this node listens."""
 
 _FINAL = {2, 65, 75, 78}
 """Exit codes of a worker that cannot start as things are: only a person can mend that. Code 74, a
@@ -66,6 +66,8 @@ class Supervisor:
         self._first_end = 0.0
         self._last_end = ""
         self.refused: int | None = None
+        self._checked = asyncio.Event()
+        self._checked.set()
 
     @property
     def pid(self) -> int | None:
@@ -85,10 +87,25 @@ class Supervisor:
             f"{self._last_end}"
         )
 
-    async def start(self) -> None:
-        """Start the worker and keep it alive from now on."""
+    async def start(self, *, checking: bool = False) -> None:
+        """Start the worker and keep it alive from now on. With `checking` it checks the rules
+        first; see `good`."""
+        if checking:
+            self._checked.clear()
         await self._spawn()
         self._keeping = asyncio.create_task(self._keep())
+
+    def checked(self) -> None:
+        """The worker has found the rules good."""
+        self._checked.set()
+
+    async def good(self) -> bool:
+        """Wait until the worker has checked the rules; False when it will not be started again."""
+        assert self._keeping is not None
+        waiting = asyncio.ensure_future(self._checked.wait())
+        await asyncio.wait((waiting, self._keeping), return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return self._checked.is_set()
 
     async def stop(self, patience: float = DRAIN_SECONDS) -> None:
         """Ask the worker to finish (SIGTERM) and wait for it; after `patience` seconds, kill it."""
@@ -124,12 +141,8 @@ class Supervisor:
         if self._ends > 1:
             environ[TROUBLE] = f"{self._first_end} {self.restarts}"
         self._started = time.monotonic()
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, env=environ
-        )
-        with contextlib.suppress(OSError):
-            own = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, own + WORKER_NICE)
+        command = [*self._command, *(() if self._checked.is_set() else CHECKING)]
+        self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, env=environ)
 
     async def _keep(self) -> None:
         pause = 0.0
@@ -145,7 +158,7 @@ class Supervisor:
             if self._stopping:
                 return
             starting = starting and lived < STEADY_SECONDS
-            if starting and code in _FINAL:
+            if starting and (code in _FINAL or self._refuses(code)):
                 self.refused = code
                 return
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
@@ -161,6 +174,9 @@ class Supervisor:
             self._on_restart()
             self._count(code, lived)
             await self._spawn()
+
+    def _refuses(self, code: int) -> bool:
+        return code == REFUSED and not self._checked.is_set()
 
     def _count(self, code: int, lived: float) -> None:
         """Note an end of the worker, as one of a series when it had not lived for long."""

@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
@@ -17,7 +18,9 @@ from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
 from ringback.gateway.safe_http import Outbound
 from ringback.heartbeat import NAME, Heartbeat
-from ringback.ipc import serve, socket_path
+from ringback.ipc import REFUSED, Link, serve, socket_path
+from ringback.plugins.manifest import Manifest
+from ringback.rules.files.report import render
 from ringback.runtime import REAL
 from ringback.store.journal import open_store
 from ringback.store.upkeep.locks import hold
@@ -36,7 +39,10 @@ LOCK_PATIENCE = 8.0
 """How long a worker waits for the lock of its predecessor; the old one drains at most so long."""
 PARENT_GRACE = 2.0
 BEAT_SECONDS = 0.1
-
+WORKER_NICE = 5
+"""When both want the same core, reception goes first: what waits in the log is not lost."""
+PLUGIN_SECONDS = 2.0
+"""So long a node waits for its plugins before it listens without knowing what they bring."""
 
 TROUBLE = "RINGBACK_WORKER_TROUBLE"
 """That the workers before this one kept ending: since when (seconds), and in words."""
@@ -48,12 +54,15 @@ def work(
     *,
     again: Callable[[], Settings] | None = None,
     supervised: bool = False,
+    checking: bool = False,
 ) -> int:
     """Run a worker until it is asked to stop. Returns the exit code.
 
     `describe` compiles the rules when the plugins have been imported in a process of their own. On
     SIGHUP the settings are read once more by `again`. `supervised` means that a receiver started
-    it: its end (seen on standard input) is ours too, and it starts us again when we end.
+    it: its end (seen on standard input) is ours too, and it starts us again when we end. `checking`
+    means that the receiver waits to hear that the rules are good; when they are not, they are
+    named and the exit code is 1.
     Raises HeldError when another worker holds the data folder, DataError and StorageError for
     files that cannot be used.
     """
@@ -61,7 +70,9 @@ def work(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_hold(settings, patience))
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_work(settings, describe, again or (lambda: settings), supervised))
+            return runner.run(
+                _work(settings, describe, again or (lambda: settings), supervised, checking)
+            )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -85,8 +96,9 @@ def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextMana
 
 
 async def _work(
-    settings: Settings, describe: Describe, again: Callable[[], Settings], supervised: bool
-) -> int:
+    settings: Settings, describe: Describe, again: Callable[[], Settings], supervised: bool,
+    checking: bool,
+) -> int:  # fmt: skip
     beating = asyncio.ensure_future(_beat(Heartbeat.create(settings.data / NAME)))
     stop = asyncio.Event()
     code = 0
@@ -105,14 +117,22 @@ async def _work(
         paused = bool(await store.journal.meta.get(PAUSED))
         if paused:
             log.warning("paused by a person: nothing is sent until `ringback resume`")
+        priority = os.getpriority(os.PRIO_PROCESS, 0) + (WORKER_NICE if supervised else 0)
+        if not checking:
+            _yield_to_reception(priority)
         faults = Faults()
         stack.push_async_callback(faults.noted)
         pool = Pool(
-            command_for(settings, dict(os.environ)), on_fault=faults,
-            hook_seconds=settings.handler_seconds,
+            replace(command_for(settings, dict(os.environ)), priority=priority),
+            on_fault=faults, hook_seconds=settings.handler_seconds,
         )  # fmt: skip
         stack.push_async_callback(pool.close)
-        manifest = await _unless(stop, pool.start())
+        starting = asyncio.ensure_future(pool.start())
+        if checking and not await _good(settings, describe, starting):
+            starting.cancel()
+            return REFUSED
+        _yield_to_reception(priority)  # not before: reception waited for this
+        manifest = await _unless(stop, starting)
         if manifest is None:
             return code
         loaded = describe(settings, manifest)
@@ -144,9 +164,32 @@ async def _work(
     return code
 
 
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None when it is asked to stop meanwhile."""
-    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+async def _good(
+    settings: Settings, describe: Describe, starting: "asyncio.Future[Manifest]"
+) -> bool:
+    """Whether nothing of the project keeps a node from starting: the receiver hears that, a person
+    reads what does."""
+    await asyncio.wait((starting,), timeout=PLUGIN_SECONDS)
+    known = starting.done() and not starting.exception()
+    project = describe(settings, starting.result() if known else Manifest())
+    problems = project.refusals(missing=not known)
+    if problems:
+        print(render(problems, "text").rstrip("\n"), file=sys.stderr, flush=True)
+        return False
+    link = Link(socket_path(settings.data, "receiver"))
+    await link.ask({"op": "checked"}, 30.0)
+    await link.close()
+    return True
+
+
+def _yield_to_reception(priority: int) -> None:
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
+
+
+async def _unless(stop: asyncio.Event, working: "asyncio.Future[T]") -> T | None:
+    """The result of `working`; None when it is asked to stop meanwhile."""
+    stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if working.done():

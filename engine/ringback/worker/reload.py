@@ -29,6 +29,9 @@ class Described(Loaded, Protocol):
     def left_out(self) -> Mapping[str, str]:
         """The rules that cannot be used as things are, each with its place."""
 
+    def refusals(self, *, missing: bool) -> list[Problem]:
+        """What keeps a node from starting; some plugins may still be `missing`."""
+
 
 Describe = Callable[[Settings, Manifest], Described]
 """Compiles the rules of a project whose plugins are imported elsewhere, from their manifest."""

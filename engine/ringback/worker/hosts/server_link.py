@@ -35,6 +35,8 @@ class Command:
     memory: int
     import_seconds: float = IMPORT_SECONDS
     wanted: Callable[[], bool] = lambda: True
+    priority: int | None = None
+    """Its nice value, when it is not ours."""
 
 
 @dataclass(eq=False)
@@ -91,6 +93,9 @@ class ServerLink:
         finally:
             theirs.close()
             os.close(marks)
+        if command.priority is not None:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, command.priority)
         ours.setblocking(False)
         self._control = Control(ours)
         self._loop.add_reader(ours, self._readable)

@@ -5,7 +5,7 @@ from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.actions import StoredAction
-from ringback.store.consents import note
+from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.twilio.consent import OPTED_OUT
 
@@ -118,8 +118,7 @@ def _close(
         ),
     )  # fmt: skip
     if verdict.twilio_code == OPTED_OUT:
-        sender, _, recipient = action.conversation.partition("/")
-        note(connection, sender, recipient, "out", f"error {OPTED_OUT}", now, action.event_uid)
+        opted_out(connection, action, now)
     row = connection.execute(
         "select state, outcome, error_code, remote_sid from actions where uid = ?", (action.uid,)
     ).fetchone()
@@ -133,6 +132,8 @@ def _close(
         outcome, error_code = reported(
             connection, action.effect, verdict.remote_sid, outcome, error_code if proven else 0
         )
+        if error_code == OPTED_OUT:
+            opted_out(connection, action, now)
         moved = verdict.state
         if action.effect:
             moved = state_for(action.effect, outcome)
@@ -164,6 +165,16 @@ def _close(
         )
         return "unknown"
     return str(state)
+
+
+def opted_out(connection: Connection, action: StoredAction, now: str) -> None:
+    """Note that Twilio refused this action's text for an opt-out: in its answer, in a status that
+    came before that, or in its list."""
+    (at,) = connection.execute(
+        "select coalesce(max(started_at), ?) from attempts where action_uid = ?", (now, action.uid)
+    ).fetchone()
+    sender, _, recipient = action.conversation.partition("/")
+    refused(connection, sender, recipient, at, now, action.event_uid)
 
 
 def reported(

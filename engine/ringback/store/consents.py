@@ -6,7 +6,7 @@ from sqlite3 import Connection
 
 from ringback.events import Event
 from ringback.runtime import iso
-from ringback.twilio.consent import OPTED_OUT, changes
+from ringback.twilio.consent import REFUSED, changes, is_refusal
 
 SERVICE_OF = "service of "
 """In `meta`, in front of a number of ours: the messaging service that it is in."""
@@ -22,11 +22,47 @@ def learn(connection: Connection, event: Event) -> None:
             "set value = excluded.value where value <> excluded.value",
             (SERVICE_OF + event.recipient, service),
         )
+    if is_refusal(event):
+        _learn_refusal(connection, event)
+        return
     for each in changes(event):
         note(
             connection, each.sender, each.recipient, each.state, each.source, iso(event.at),
             event.uid, late=event.trust == "confirmed",
         )  # fmt: skip
+
+
+def _learn_refusal(connection: Connection, event: Event) -> None:
+    """A text was refused for an opt-out. Whom it went to stands in the report, or with the action
+    that it is about: that may have named the service, and the report the number that it chose."""
+    pairs = {(each.sender, each.recipient) for each in changes(event)}
+    at, now = iso(event.at), iso(event.received_at)
+    row = connection.execute(
+        "select a.conversation, (select max(started_at) from attempts t where t.action_uid = a.uid)"
+        " from actions a where a.uid = (select action_uid from attempts where tag = ? and tag <> ''"
+        " union all select uid from actions where remote_sid = ? and remote_sid <> '' limit 1)",
+        (event.tag, event.subject_sid),
+    ).fetchone()
+    if row is not None:
+        sender, _, recipient = row[0].partition("/")
+        pairs.add((sender, recipient))
+        at = row[1] or at
+    for sender, recipient in sorted(pairs):
+        refused(connection, sender, recipient, at, now, event.uid)
+
+
+def refused(
+    connection: Connection, sender: str, recipient: str, at: str, now: str, event_uid: str
+) -> None:
+    """Twilio refused a text of this moment for an opt-out. Reports may come late: whoever has come
+    back since, by a text, is not sent away again."""
+    row = connection.execute(
+        "select 1 from consents where sender = ? and recipient = ? and state = 'in' "
+        "and at > ? and at <= ?",
+        (sender, recipient, at, now),
+    ).fetchone()
+    if row is None and sender and recipient:
+        note(connection, sender, recipient, "out", REFUSED, now, event_uid)
 
 
 def note(
@@ -74,7 +110,7 @@ def opt_outs(connection: Connection, since: str) -> OptOuts:
         "select sender, count(*) from consents c where state = 'out' and source = ? and at >= ? "
         "and not exists (select 1 from consents o where o.recipient = c.recipient "
         "and o.source like 'text %') group by sender order by sender",
-        (f"error {OPTED_OUT}", since),
+        (REFUSED, since),
     )
     return OptOuts(heard, advanced, tuple((row[0], row[1]) for row in unheard))
 

@@ -7,9 +7,10 @@ from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.actions import StoredAction
-from ringback.store.attempts import Departure, reported
+from ringback.store.attempts import Departure, opted_out, reported
 from ringback.store.database import Database
 from ringback.store.incidents import open_incident
+from ringback.twilio.consent import OPTED_OUT
 
 BESIDE = 200
 DOUBTFUL = ("unknown", "parked")
@@ -129,6 +130,8 @@ def _claim(
         return ""
     if not changed:
         return ""
+    if record.error_code == OPTED_OUT:
+        opted_out(connection, action, now)
     connection.execute(
         "update attempts set result = 'accepted', detail = detail || '; ' || ? where id = "
         "(select max(id) from attempts where action_uid = ? and result = 'unknown')",

@@ -6,8 +6,11 @@ says it itself in `OptOutType`. https://help.twilio.com/articles/223134027
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
 
 from ringback.events import Event
+from ringback.twilio.streams import debugger_payload
 
 STOP = frozenset(
     {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout",
@@ -18,6 +21,8 @@ HELP = frozenset({"help", "info"})
 
 OPTED_OUT = 21610
 """Twilio's refusal of a message to somebody who opted out of this sender."""
+REFUSED = f"error {OPTED_OUT}"
+"""The source of an opt-out that only a refusal showed."""
 
 
 _STATES = {"STOP": "out", "START": "in"}
@@ -42,13 +47,42 @@ def changes(event: Event) -> tuple[Change, ...]:
             return ()
         ours, theirs = event.recipient, event.sender
         source = f"text {event.fields.get('Body', '')!r}"[:80]
-    elif event.error_code == OPTED_OUT and event.type.startswith("message."):
-        ours, theirs, state = event.sender, event.recipient, "out"
-        source = f"error {OPTED_OUT}"
+        service = event.fields.get("MessagingServiceSid", "")
+    elif is_refusal(event):
+        ours, service, theirs = _refused(event)
+        state, source = "out", REFUSED
     else:
         return ()
-    senders = {ours, event.fields.get("MessagingServiceSid", "")} - {""}
+    senders = {ours, service} - {""} if theirs else ()
     return tuple(Change(sender, theirs, state, source) for sender in senders)
+
+
+def is_refusal(event: Event) -> bool:
+    """Whether an event reports, in whatever form, that a text was refused for an opt-out: a status
+    callback, one of Event Streams, the debugger's webhook."""
+    reported = event.type.startswith(("message.", "debugger."))
+    return event.error_code == OPTED_OUT and reported and event.type != "message.received"
+
+
+def _refused(event: Event) -> tuple[str, str, str]:
+    """Sender, messaging service and recipient of the text that was refused, as far as the event
+    says. The debugger shows the request that asked for it."""
+    fields: Mapping[str, str] = event.fields
+    if event.type.startswith("debugger."):
+        fields = _parameters(fields)
+    return fields.get("From", ""), fields.get("MessagingServiceSid", ""), fields.get("To", "")
+
+
+def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of the request that a debugger webhook is about; empty when it has none."""
+    found: Any = debugger_payload(fields)
+    for name in ("webhook", "request", "parameters"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    if isinstance(found, str):
+        return dict(parse_qsl(found))
+    if not isinstance(found, Mapping):
+        return {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def keyword(fields: Mapping[str, str]) -> str:

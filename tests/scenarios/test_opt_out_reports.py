@@ -1,0 +1,177 @@
+"""Opt-outs that only a refusal, error 21610, tells: by every way in which news of it comes in."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import pytest
+
+from ringback.store.log import Entry
+from scenarios.test_gate import ANN, OTHER, RULES, Begin, ends, refused, says
+from simulation.faults import calm
+from simulation.story import Story
+from simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
+
+JSON = "application/json"
+Report = Callable[[Story, str, str], Entry]
+"""What comes in about the text with this SID, whose attempt had this tag."""
+
+
+def _callback(**fields: str) -> Report:
+    def report(story: Story, sid: str, tag: str) -> Entry:
+        told = {"AccountSid": ACCOUNT, "MessageSid": sid, "ErrorCode": "21610", **fields}
+        tag = tag if told.pop("Tagged", "") else ""
+        return story.entry("message/status", tag, told)
+
+    return report
+
+
+def _stream(data: dict[str, object], kind: str) -> Report:
+    def report(story: Story, sid: str, tag: str) -> Entry:
+        told = json.loads(json.dumps(data).replace("SID", sid))
+        event = {"specversion": "1.0", "id": "EZ1", "type": kind, "source": "/x", "data": told}
+        entry = story.entry("events", "", {})
+        return entry._replace(content_type=JSON, body=json.dumps([event]).encode())
+
+    return report
+
+
+def _debugger(payload: dict[str, object]) -> Report:
+    def report(story: Story, sid: str, tag: str) -> Entry:
+        fields = {
+            "AccountSid": ACCOUNT, "Sid": "NO" + "1" * 32, "Level": "ERROR",
+            "PayloadType": JSON, "Payload": json.dumps(payload).replace("SID", sid),
+        }  # fmt: skip
+        return story.entry("debugger", "", fields)
+
+    return report
+
+
+ANSWER = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body.startsWith('ask')
+    do: [{reply: "You asked: ${{ event.body }}"}]
+"""
+ASKED = {"From": OTHER, "To": ANN, "Body": "You asked: ask 1"}
+REPORTS = {
+    "status callback": _callback(MessageStatus="failed", From=OTHER, To=ANN),
+    "status callback, undelivered": _callback(MessageStatus="undelivered", From=OTHER, To=ANN),
+    "status callback that names nobody": _callback(MessageStatus="failed"),
+    "status callback known by its tag alone": _callback(
+        MessageStatus="failed", Tagged="yes", MessageSid="SM" + "9" * 32
+    ),
+    "Event Streams": _stream(
+        {"messageSid": "SID", "accountSid": ACCOUNT, "from": OTHER, "to": ANN, "errorCode": 21610},
+        "com.twilio.messaging.message.failed",
+    ),
+    "Event Streams that names nobody": _stream(
+        {"messageSid": "SID", "accountSid": ACCOUNT, "errorCode": 21610},
+        "com.twilio.messaging.message.failed",
+    ),
+    "error log of Event Streams": _stream(
+        {"Payload": json.dumps({"error_code": "21610", "resource_sid": "SID"})},
+        "com.twilio.error-logs.error.logged",
+    ),
+    "debugger, by the SID": _debugger({"error_code": "21610", "resource_sid": "SID"}),
+    "debugger, by the request": _debugger(
+        {"error_code": "21610", "webhook": {"request": {"parameters": ASKED}}}
+    ),
+    "debugger, by the request as a form": _debugger(
+        {"error_code": "21610", "webhook": {"request": {"parameters": urlencode(ASKED)}}}
+    ),
+}
+
+
+def _last(story: Story) -> tuple[str, str]:
+    """SID and tag of the newest attempt."""
+    ((sid, tag),) = story.ask(
+        "select a.remote_sid, t.tag from attempts t join actions a on a.uid = t.action_uid "
+        "order by t.id desc limit 1"
+    )
+    return sid, tag
+
+
+@pytest.mark.parametrize("way", REPORTS)
+def test_a_refusal_for_an_opt_out_counts_by_every_way_it_comes_in(begin: Begin, way: str) -> None:
+    """The create was answered with 201; that the person had left is told afterwards."""
+    story = begin(rules=ANSWER)
+    says(story, "ask 1", to=OTHER)
+    story.receive(REPORTS[way](story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask 2", to=OTHER)
+    first, second = ends(story)
+    assert first == "sent"
+    assert refused(second, f"{ANN} opted out of {OTHER} (error 21610")
+    says(story, "START", to=OTHER)
+    says(story, "ask 3", to=OTHER)
+    assert ends(story)[2] == "sent"
+
+
+def test_a_refusal_that_names_a_number_of_the_service_ends_consent_for_the_service(
+    begin: Begin,
+) -> None:
+    """We asked the service; the report names the number that it chose, and not the service."""
+    story = begin(rules=RULES)
+    says(story, "ask 1")
+    ((sid,),) = story.ask("select remote_sid from actions where rule = 'served'")
+    report = _callback(MessageStatus="failed", From=POOL[1], To=ANN)
+    story.receive(report(story, sid, ""))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask 2")
+    assert ends(story, "served")[0] == "sent"
+    assert refused(ends(story, "served")[1], f"opted out of {SERVICE} (error 21610")
+
+
+def test_a_refusal_reported_before_the_answer_of_the_create_counts(begin: Begin) -> None:
+    """The callback has no tag and comes while the request is still under way."""
+    story = begin(rules=ANSWER)
+    text = {"From": ANN, "To": OTHER, "Body": "ask 1", "NumMedia": "0"}
+    sid = story.twilio.hear("ask 1", ANN, OTHER, "").sid
+    story.receive(story.entry("message", "", {"AccountSid": ACCOUNT, "MessageSid": sid, **text}))
+    while not story.twilio.records:
+        story.run(story.clock.now + 0.01)
+    assert story.ask("select state, remote_sid from actions") == [("sending", "")]
+    (made,) = story.twilio.records
+    story.receive(_callback(MessageStatus="failed")(story, made, ""))
+    story.run(story.clock.now + 5.0)
+    says(story, "ask 2", to=OTHER)
+    assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
+
+
+def test_a_refusal_that_only_twilios_list_shows_counts(begin: Begin) -> None:
+    """The answer was lost and no callback came: the list shows what became of it."""
+    story = begin(rules=ANSWER, faults=replace(calm(), callback_lost=1.0))
+    story.twilio.next_create = ["reset_after"]
+    says(story, "ask 1", to=OTHER)
+    story.run(story.clock.now + 40.0)
+    (record,) = story.twilio.records.values()
+    record.status, record.code = "failed", "21610"
+    story.run(story.clock.now + 200.0)
+    assert ends(story) == ["sent"]
+    says(story, "ask 2", to=OTHER)
+    assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
+
+
+def test_a_late_report_does_not_undo_a_start(begin: Begin) -> None:
+    """They left, our text was refused, they came back; the report of the refusal comes last."""
+    story = begin(rules=ANSWER)
+    says(story, "ask 1", to=OTHER)
+    says(story, "START", to=OTHER)
+    story.receive(REPORTS["status callback"](story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask 2", to=OTHER)
+    assert ends(story) == ["sent", "sent"]
+
+
+def test_another_error_and_another_person_are_no_opt_out(begin: Begin) -> None:
+    story = begin(rules=ANSWER)
+    says(story, "ask 1", to=OTHER)
+    report = _callback(MessageStatus="failed", From=OTHER, To=ANN, ErrorCode="30003")
+    story.receive(report(story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask 2", to=OTHER)
+    says(story, "ask 3", to=OURS)
+    assert ends(story) == ["sent"] * 3

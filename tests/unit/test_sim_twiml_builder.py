@@ -1,8 +1,13 @@
-"""Tests of our TwiML against the simulator's parser: the same verbs, and nothing injected."""
+"""Tests of the parser against those who write TwiML: our own writer, and the helper library."""
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from twilio.twiml import TwiML
+from twilio.twiml.messaging_response import MessagingResponse
+from twilio.twiml.voice_response import VoiceResponse
 
 from ringback import verbs as a
 from ringback.simulator.twiml import parse
@@ -89,3 +94,91 @@ def test_a_hostile_text_is_text_and_nothing_else(text: Any) -> None:
     [message] = sent.verbs
     assert (message.name, message.children) == ("Message", ())
     assert message.text == clean(text).replace("\r\n", "\n").strip()
+
+
+# --- what Twilio's own helper library can write ---
+
+
+def written(parent: TwiML) -> Iterator[TwiML]:
+    """Every child that a method of this builder can add, with every attribute it can have."""
+    for _, method in inspect.getmembers(type(parent), inspect.isfunction):
+        if method.__module__ == TwiML.__module__ or method.__name__.startswith("_"):
+            continue
+        arguments = list(inspect.signature(method).parameters.values())[1:]
+        named = [one.name for one in arguments if one.kind is not one.VAR_KEYWORD]
+        yield method(parent, **dict.fromkeys(named, "1"))
+        parent.verbs.clear()
+
+
+def places(root: TwiML) -> Iterator[tuple[tuple[TwiML, ...], TwiML]]:
+    """Each place of an element once: the way to it from the root, and the element."""
+    seen: set[type[TwiML]] = {type(root)}
+    ways: list[tuple[TwiML, ...]] = [(root,)]
+    for way in ways:
+        for child in written(way[-1]):
+            yield way, child
+            if type(child) not in seen:
+                seen.add(type(child))
+                ways.append((*way, child))
+
+
+@pytest.mark.parametrize(
+    ("root", "channel", "least"),
+    [(VoiceResponse(), "voice", 130), (MessagingResponse(), "message", 4)],
+    ids=["voice", "message"],
+)
+def test_all_that_the_helper_library_can_write_is_known(
+    root: Any, channel: Any, least: int
+) -> None:
+    found = list(places(root))
+    assert len(found) >= least
+    unknown = []
+    for way, child in found:
+        text = child.to_xml(xml_declaration=False)
+        for parent in reversed(way):
+            text = f"<{parent.name}>{text}</{parent.name}>"
+        read = parse(text.encode(), "text/xml", channel=channel)
+        assert read.error is None, text
+        # A value such as "1" may be illegal; that is another complaint than an unknown name.
+        unknown += [
+            f"{child.name} in {way[-1].name}: {problem.message}"
+            for problem in read.problems
+            if not problem.message.endswith("is used")
+        ]
+    assert unknown == []
+
+
+GOOD = [
+    '<Connect><ConversationRelay url="wss://a.test" welcomeGreeting="Hi" interruptible="any"'
+    ' welcomeGreetingInterruptible="speech" debug="debugging speaker-events"'
+    ' ttsProvider="ElevenLabs" transcriptionProvider="Deepgram" elevenlabsTextNormalization="on">'
+    '<Language code="sv-SE" ttsProvider="amazon" voice="Elin" speechModel="long"/>'
+    '<Parameter name="a" value="b"/></ConversationRelay></Connect>',
+    '<Connect><ConversationRelaySession connector="c" sessionConfiguration="s"/></Connect>',
+    '<Connect><Conversation serviceInstanceSid="IS1" inboundAutocreation="true" inboundTimeout="3"'
+    ' routingAssignmentTimeout="9" record="record-from-answer-dual" statusCallbackEvent="call"/>'
+    "</Connect>",
+    '<Connect><VirtualAgent connectorName="c" sentimentAnalysis="true">'
+    '<Config name="a" value="b"/></VirtualAgent></Connect>',
+    '<Start><Stream url="wss://a.test" audioFormat="audio/x-mulaw" sampleRate="8000"/></Start>',
+    '<Start><Transcription statusCallbackUrl="https://a.test" partialResults="true"'
+    ' track="both_tracks" enableProviderData="true"><Config name="a" value="b"/></Transcription>'
+    "</Start>",
+    '<Start><Siprec name="s" connectorName="c" track="both_tracks"/></Start>',
+    '<Start><Recording recordingConfigurationId="x" channels="mono"/></Start>',
+    '<Pay chargeAmount="20.45" tokenType="one-time" postalCode="94111" validCardTypes="visa amex">'
+    '<Prompt for="payment-card-number" attempt="1 2" errorType="timeout"><Say>Card</Say><Pause/>'
+    '<Play>https://a.test/x.mp3</Play></Prompt><Parameter name="a" value="b"/></Pay>',
+    '<Dial><Sip>sip:a@b.test<Headers><Header name="X-A" value="b"/></Headers>'
+    '<Uri priority="1" weight="2" username="u" password="p">sip:c@d.test</Uri></Sip></Dial>',
+    '<Dial><Conference recordingConfigurationId="x">r</Conference></Dial>',
+    '<Reject reason="busy"><Parameter name="a" value="b"/></Reject>',
+    '<Hangup><Parameter name="a" value="b"/></Hangup>',
+    '<Say>Read <w role="amazon:VB">re<break time="1s"/><sub alias="ad">d</sub></w> it</Say>',
+]
+
+
+@pytest.mark.parametrize("verbs", GOOD, ids=range(len(GOOD)))
+def test_good_twiml_of_newer_nouns_is_no_12200(verbs: str) -> None:
+    read = parse(f"<Response>{verbs}</Response>".encode(), "text/xml")
+    assert (read.error, read.problems) == (None, ())

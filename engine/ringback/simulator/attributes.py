@@ -62,3 +62,13 @@ def events(*names: str, default: str = "", code: int = SCHEMA_WARNING) -> Attrib
     """Event names, separated by spaces: TwiML's way to write what REST repeats."""
     known = frozenset(names)
     return Attribute(default, lambda value: set(value.split()) <= known, code)
+
+
+def names(listed: str) -> frozenset[str]:
+    """Names of elements or values, from a list with blanks between them."""
+    return frozenset(listed.split())
+
+
+def texts(listed: str) -> dict[str, Attribute]:
+    """Attributes that take any text, from a list of their names."""
+    return {name: text() for name in listed.split()}

@@ -14,24 +14,16 @@ from ringback.simulator.attributes import (
     events,
     flag,
     method,
+    names,
     one_of,
     pattern,
     text,
+    texts,
     whole,
 )
-
-
-def _words(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-def _texts(names: str) -> dict[str, Attribute]:
-    return {name: text() for name in names.split()}
-
+from ringback.simulator.service_vocabulary import RECORDING_CALLBACK, SERVICES, TRIM
 
 _BOOLEAN = "true", "false"
-_TRIM = ("trim-silence", "do-not-trim")
-_RECORDING_EVENTS = ("in-progress", "completed", "absent", "failed")
 
 _CALLBACK = {
     "statusCallback": text(),
@@ -39,11 +31,6 @@ _CALLBACK = {
     "statusCallbackEvent": events(
         "initiated", "ringing", "answered", "completed", default="completed"
     ),
-}
-_RECORDING_CALLBACK = {
-    "recordingStatusCallback": text(),
-    "recordingStatusCallbackMethod": method(),
-    "recordingStatusCallbackEvent": events(*_RECORDING_EVENTS, default="completed", code=13621),
 }
 _DETECTION = {
     "machineDetection": one_of("Enable", "DetectMessageEnd"),
@@ -65,13 +52,13 @@ def _action(code: int = SCHEMA_WARNING) -> dict[str, Attribute]:
     return {"action": text(), "method": method(code)}
 
 
-MARKUP = _words("break emphasis lang p phoneme prosody s say-as sub w")
+MARKUP = names("break emphasis lang p phoneme prosody s say-as sub w")
 
-VOICE_VERBS = _words(
+VOICE_VERBS = names(
     "Say Play Pause Redirect Hangup Reject Leave Echo Sms Gather Record Dial Enqueue"
-    " Start Stop Connect Refer"
+    " Start Stop Connect Refer Pay Prompt Queue"
 )
-MESSAGE_VERBS = _words("Message Redirect")
+MESSAGE_VERBS = names("Message Redirect")
 
 _SPEECH: dict[str, Word] = {
     "break": Word({"strength": text(), "time": text()}),
@@ -83,7 +70,7 @@ _SPEECH: dict[str, Word] = {
     "s": Word({}, MARKUP),
     "say-as": Word({"interpret-as": text(), "role": text(), "format": text()}),
     "sub": Word({"alias": text()}),
-    "w": Word({"role": text()}),
+    "w": Word({"role": text()}, names("break emphasis phoneme prosody say-as sub")),
 }
 
 _SIMPLE: dict[str, Word] = {
@@ -100,8 +87,10 @@ _SIMPLE: dict[str, Word] = {
     ),
     "Pause": Word({"length": whole("1", 0, 86400, 13910)}),
     "Redirect": Word({"method": method(13710)}),
-    "Hangup": Word(),
-    "Reject": Word({"reason": one_of("rejected", "busy", default="rejected", code=13810)}),
+    "Hangup": Word({}, names("Parameter")),
+    "Reject": Word(
+        {"reason": one_of("rejected", "busy", default="rejected", code=13810)}, names("Parameter")
+    ),
     "Leave": Word(),
     "Echo": Word(),
     "Sms": Word({"to": text(), "from": text(), **_action(14104), "statusCallback": text()}),
@@ -127,7 +116,7 @@ _SIMPLE: dict[str, Word] = {
             "enhanced": flag("false"),
             "debug": flag("false"),
         },
-        _words("Say Play Pause"),
+        names("Say Play Pause"),
         13320,
     ),
     "Record": Word(
@@ -137,8 +126,8 @@ _SIMPLE: dict[str, Word] = {
             "finishOnKey": pattern(r"[0-9*#]*", "1234567890*#", 13613),
             "maxLength": whole("3600", 1, 14400, 13612),
             "playBeep": flag("true"),
-            "trim": one_of(*_TRIM, default="trim-silence"),
-            **_RECORDING_CALLBACK,
+            "trim": one_of(*TRIM, default="trim-silence"),
+            **RECORDING_CALLBACK,
             "transcribe": flag("false", 13614),
             "transcribeCallback": text(),
             "recordingConfigurationId": text(),
@@ -165,9 +154,9 @@ _DIALLING: dict[str, Word] = {
                 default="do-not-record",
                 code=13217,
             ),
-            **_RECORDING_CALLBACK,
+            **RECORDING_CALLBACK,
             "recordingTrack": one_of("inbound", "outbound", "both", default="both"),
-            "trim": one_of(*_TRIM, default="do-not-trim"),
+            "trim": one_of(*TRIM, default="do-not-trim"),
             "ringTone": text("automatic"),
             "sequential": flag("false"),
             "referUrl": text(),
@@ -177,7 +166,7 @@ _DIALLING: dict[str, Word] = {
             "events": text(),
             "passports": text(),
         },
-        _words("Number Client Sip Conference Queue Application Sim WhatsApp"),
+        names("Number Client Sip Conference Queue Application Sim WhatsApp"),
         13215,
     ),
     "Number": Word(
@@ -189,10 +178,10 @@ _DIALLING: dict[str, Word] = {
         }
     ),
     "Client": Word(
-        {**_leg(SCHEMA_WARNING), "clientNotificationUrl": text()}, _words("Identity Parameter")
+        {**_leg(SCHEMA_WARNING), "clientNotificationUrl": text()}, names("Identity Parameter")
     ),
     "Sip": Word(
-        {"username": text(), "password": text(), **_leg(13241), **_DETECTION}, _words("Uri Headers")
+        {"username": text(), "password": text(), **_leg(13241), **_DETECTION}, names("Uri Headers")
     ),
     "Conference": Word(
         {
@@ -206,22 +195,23 @@ _DIALLING: dict[str, Word] = {
             "record": one_of(
                 *_BOOLEAN, "do-not-record", "record-from-start", default="do-not-record"
             ),
-            "trim": one_of(*_TRIM, default="trim-silence"),
+            "trim": one_of(*TRIM, default="trim-silence"),
             "coach": Attribute(
                 "", lambda value: bool(re.fullmatch("(CA[0-9a-fA-F]{32})?", value, re.ASCII))
             ),
             "statusCallback": text(),
             "statusCallbackMethod": method(),
             "statusCallbackEvent": events(
-                *_words("start end join leave mute hold modify speaker announcement")
+                *names("start end join leave mute hold modify speaker announcement")
             ),
             "participantLabel": Attribute(
                 "", lambda value: len(value) <= 128 and not re.fullmatch("CA[0-9a-f]{32}", value)
             ),
             "region": text(),
             "jitterBufferSize": one_of("off", "small", "medium", "large", default="large"),
-            **_RECORDING_CALLBACK,
+            **RECORDING_CALLBACK,
             "eventCallbackUrl": text(),
+            "recordingConfigurationId": text(),
         }
     ),
     "Queue": Word(
@@ -234,14 +224,21 @@ _DIALLING: dict[str, Word] = {
     ),
     "Application": Word(
         {**_leg(SCHEMA_WARNING), "customerId": text(), "copyParentTo": flag("false")},
-        _words("ApplicationSid Parameter"),
+        names("ApplicationSid Parameter"),
     ),
     "Sim": Word(_CALLBACK),
     "WhatsApp": Word(_leg(SCHEMA_WARNING)),
     "Identity": Word(),
     "Parameter": Word({"name": text(), "value": text()}),
-    "Uri": Word({"priority": whole("", 0, 65535), "weight": whole("", 0, 65535)}),
-    "Headers": Word(),
+    "Uri": Word(
+        {
+            "priority": whole("", 0, 65535),
+            "weight": whole("", 0, 65535),
+            **texts("username password"),
+        }
+    ),
+    "Headers": Word({}, names("Header")),
+    "Header": Word(texts("name value")),
     "ApplicationSid": Word(),
     "Enqueue": Word(
         {
@@ -251,60 +248,11 @@ _DIALLING: dict[str, Word] = {
             "maxQueueSize": whole("", 1, 5000),
             "workflowSid": text(),
         },
-        _words("Task"),
+        names("Task"),
     ),
     "Task": Word({"priority": whole("0", 0, 2**31 - 1), "timeout": whole("", 0, 2**31 - 1)}),
-    "Refer": Word(_action(), _words("Sip ReferSip")),
+    "Refer": Word(_action(), names("Sip ReferSip")),
     "ReferSip": Word(),
-}
-
-_STREAM = {
-    "url": text(),
-    "name": text(),
-    "track": one_of("inbound_track", "outbound_track", "both_tracks", default="inbound_track"),
-    "statusCallback": text(),
-    "statusCallbackMethod": method(),
-    "connectorName": text(),
-}
-_BACKGROUND_NOUNS = _words("Stream Siprec Recording Transcription")
-_CONNECT_NOUNS = _words(
-    "Stream ConversationRelay Room Conversation VirtualAgent AiSession Autopilot"
-)
-
-_STREAMING: dict[str, Word] = {
-    "Start": Word(_action(), _BACKGROUND_NOUNS),
-    "Stop": Word({}, _BACKGROUND_NOUNS),
-    "Connect": Word(_action(), _CONNECT_NOUNS),
-    "Stream": Word(_STREAM, _words("Parameter")),
-    "Siprec": Word(_STREAM, _words("Parameter")),
-    "Recording": Word(
-        {
-            "name": text(),
-            **_RECORDING_CALLBACK,
-            "trim": one_of(*_TRIM, default="do-not-trim"),
-            "track": one_of("inbound", "outbound", "both", default="both"),
-            "channels": one_of("mono", "dual", default="dual"),
-        }
-    ),
-    "Transcription": Word(
-        _texts(
-            "name statusCallbackUrl statusCallbackMethod languageCode inboundTrackLabel"
-            " outboundTrackLabel track partialResults transcriptionEngine speechModel hints"
-            " profanityFilter enableAutomaticPunctuation intelligenceService"
-        )
-    ),
-    **{
-        name: Word(
-            _texts(
-                "url name welcomeGreeting language ttsProvider voice transcriptionProvider"
-                " speechModel interruptible dtmfDetection participantIdentity connectorName"
-                " statusCallback statusCallbackMethod"
-            ),
-            _words("Parameter Language"),
-        )
-        for name in _CONNECT_NOUNS - {"Stream"}
-    },
-    "Language": Word(_texts("code ttsProvider voice")),
 }
 
 VOICE: Mapping[str, Word] = {
@@ -312,14 +260,14 @@ VOICE: Mapping[str, Word] = {
     **_SIMPLE,
     **_SPEECH,
     **_DIALLING,
-    **_STREAMING,
+    **SERVICES,
 }
 
 MESSAGE: Mapping[str, Word] = {
     "Response": Word({}, MESSAGE_VERBS, 14110),
     "Message": Word(
         {"to": text(), "from": text(), **_action(14104), "statusCallback": text()},
-        _words("Body Media"),
+        names("Body Media"),
     ),
     "Body": Word(),
     "Media": Word(),

@@ -26,7 +26,7 @@ BEEP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Wants:
+class Wants:
     """What one Gather listens for."""
 
     keys: bool
@@ -39,9 +39,9 @@ class _Wants:
     barge_in: bool
 
 
-def _wants(verb: Element) -> _Wants:
+def _wants(verb: Element) -> Wants:
     pause = verb.get("speechTimeout")
-    return _Wants(
+    return Wants(
         keys="dtmf" in verb.get("input"),
         speech="speech" in verb.get("input"),
         timeout=float(verb.number("timeout")),
@@ -59,8 +59,8 @@ def gather(verb: Element, page: Page) -> Program[Outcome]:
     wants = _wants(verb)
     if verb.get("speechTimeout") == "auto":
         wants = replace(wants, speech_pause=1.0)
-    first = yield from _prompt(verb, page, wants)
-    heard = yield from _listen(wants, first)
+    first = yield from prompts(verb, page, wants)
+    heard = yield from listen(wants, first)
     if isinstance(heard, Speech):
         yield from _partial(verb, page, heard)
         fields = params.speech(heard.text, heard.confidence, verb.get("language"))
@@ -73,7 +73,7 @@ def gather(verb: Element, page: Page) -> Program[Outcome]:
     return None
 
 
-def _prompt(verb: Element, page: Page, wants: _Wants) -> Program[Key | Speech | None]:
+def prompts(verb: Element, page: Page, wants: Wants) -> Program[Key | Speech | None]:
     """Play what is nested; the first key or word cuts it short and is returned."""
     for child in verb.children:
         if child.name != "Pause" and not (yield from speakable(child, page)):
@@ -85,8 +85,8 @@ def _prompt(verb: Element, page: Page, wants: _Wants) -> Program[Key | Speech | 
     return None
 
 
-def _interruptible(prompts: Iterator[Hear], wants: _Wants) -> Iterator[Hear]:
-    for sound in prompts:
+def _interruptible(sounded: Iterator[Hear], wants: Wants) -> Iterator[Hear]:
+    for sound in sounded:
         yield replace(
             sound,
             keys=wants.keys,
@@ -96,7 +96,7 @@ def _interruptible(prompts: Iterator[Hear], wants: _Wants) -> Iterator[Hear]:
         )
 
 
-def _listen(wants: _Wants, first: Key | Speech | None) -> Program[Speech | tuple[str, str]]:
+def listen(wants: Wants, first: Key | Speech | None) -> Program[Speech | tuple[str, str]]:
     """Collect keys until enough, the finishing one, or silence. Words end it at once."""
     digits = ""
     result: object = first

@@ -15,7 +15,7 @@ then answered by `HungUp` again.
 
 from collections.abc import Mapping
 
-from ringback.simulator.voice import background, dialling, gather_record, queueing, verbs
+from ringback.simulator.voice import background, dialling, gather_record, pay, queueing, verbs
 from ringback.simulator.voice.documents import (
     CALL,
     HOLD,
@@ -52,6 +52,9 @@ VERBS: Mapping[str, Verb] = {
     "Stop": background.stop,
     "Connect": background.connect,
     "Refer": background.refer,
+    "Pay": pay.pay,
+    "Prompt": verbs.nothing,
+    "Queue": verbs.nothing,
 }
 
 

@@ -75,6 +75,12 @@ def leave(verb: Element, page: Page) -> Program[Outcome]:
     return Leave() if page.frame is WAIT else None
 
 
+def nothing(verb: Element, page: Page) -> Program[Outcome]:
+    """A noun where a verb belongs (Prompt, Queue): the library can write it, nothing follows."""
+    yield from ()
+    return None
+
+
 def echo(verb: Element, page: Page) -> Program[Outcome]:
     """Play the caller back until somebody hangs up."""
     yield from do(PickUp())

@@ -31,7 +31,8 @@ SAID = ("to", "body", "text", "name", "value", "url")
 @dataclass
 class Seen:
     """Everything that one side has made of the story so far, by event and rule; what was `told` is
-    by the conversation of the event and in its order."""
+    by the conversation of the event and in its order, but for rules in shadow: those come when they
+    come."""
 
     verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
     ends: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -84,7 +85,8 @@ class OnBench:
             state = "left" if each.state == "sent" else f"{each.state}: {each.reason}"
             said = _action(each.action.kind, to_params(each.action), state)
             made[place].append(said)
-            told[each.event.conversation if each.event else ""].append(said)
+            if each.state != "captured":
+                told[each.event.conversation if each.event else ""].append(said)
         self.seen.actions, self.seen.told = dict(made), dict(told)
 
 
@@ -112,7 +114,8 @@ def on_node(node: Node) -> Seen:
         state = "left" if state in LEFT else f"{state}: {reason}"
         said = _action(kind, json.loads(params), state)
         seen.actions.setdefault((key, rule), []).append(said)
-        seen.told.setdefault(conversation, []).append(said)
+        if not state.startswith("captured"):
+            seen.told.setdefault(conversation, []).append(said)
     return seen
 
 

@@ -26,7 +26,7 @@ def test_questions_about_hours_are_answered(bench: Bench, text: str) -> None:
     (answer,) = reaction.actions
     assert reaction.texts == ["We are open Mon-Fri 9-17."]
     assert (answer.sender, answer.to) == ("+12025550177", "+14155550123")
-    assert reaction.why_not(RECEIVED) == "backstop: another rule took it"
+    assert reaction.why_not(RECEIVED) == "backstop: auto_reply.opening_hours took it"
 
 
 def test_other_texts_are_told_to_have_arrived_once_in_a_while(bench: Bench) -> None:

@@ -106,7 +106,7 @@ STORIES: dict[str, Told] = {
             60.0,
         ],
         {},
-        "backstop: another rule took it",
+        "backstop: one took it",
     ),
     "a restart by the very text that was waited for": (
         """

@@ -440,7 +440,7 @@ def test_a_conversation_in_a_plugin(tmp_path: Path) -> None:
     assert bench.react(sms("book", from_="+14155550188")).texts == ["Which day?"]
     answered = bench.react(sms("Monday"))
     assert answered.texts == ["See you on Monday."]
-    assert answered.why_not("booking.thanks") == "backstop: another rule took it"
+    assert answered.why_not("booking.thanks") == "backstop: booking.book took it"
     assert answered.waiting == ["booking.book"]
     assert bench.react(sms("Tuesday")).texts == ["Thanks."]
 

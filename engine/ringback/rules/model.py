@@ -151,6 +151,11 @@ class Rule:
         return self.handler is not None or any(_foreign(step) for step in self.steps)
 
     @property
+    def in_shadow(self) -> bool:
+        """Whether it sees everything and touches nothing."""
+        return self.state == "shadow"
+
+    @property
     def collects(self) -> bool:
         """Whether events that match while a run of this key waits belong to that run.
 

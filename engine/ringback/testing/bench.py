@@ -6,7 +6,7 @@ bench holds in memory what a node has in its journal, and takes turns as the wor
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,11 +28,12 @@ from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing.assembly import STEP_SECONDS, plugins_of, ruleset_of, settings_of
+from ringback.testing.course import Course
 from ringback.testing.events import NOON
 from ringback.testing.limits import limited
 from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.outbox import Dispatch, Outbox
-from ringback.testing.reaction import Held, Reaction, RunEnd
+from ringback.testing.reaction import Reaction, RunEnd
 from ringback.testing.runs import Run, Runs
 from ringback.worker.run.runner import ANSWER_LIMIT
 
@@ -52,18 +53,6 @@ class Watch(Protocol):
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed."""
-
-
-@dataclass(slots=True)
-class _Course:
-    """What has come so far of one call of the bench."""
-
-    by: dict[str, list[Action]] = field(default_factory=dict)
-    dispatches: list[Dispatch] = field(default_factory=list)
-    ended: list[RunEnd] = field(default_factory=list)
-    fired: list[str] = field(default_factory=list)
-    verdicts: dict[str, str] = field(default_factory=dict)
-    errors: list[Exception] = field(default_factory=list)
 
 
 class Bench:
@@ -96,7 +85,7 @@ class Bench:
         self._runs = Runs(ruleset, self.past)
         self._outbox = Outbox(ruleset.rules, self.settings, self.clock, self.past)
         self._turns: deque[Callable[[], object]] = deque()
-        self._course = _Course()
+        self._course = Course()
         handlers = [rule.handler for rule in ruleset.rules if rule.handler is not None]
         self._talks = any(map(is_conversation, handlers))
         self._texts: dict[str, list[Event]] = {}
@@ -224,8 +213,10 @@ class Bench:
             self._turns.popleft()()
 
     def _job(self, runs: list[Run]) -> None:
-        """Start the runs of one event, those of the highest priority first."""
-        for rank in ranks(run for run in runs if not run.queued):
+        """Start the runs of one event, those of the highest priority first, those in shadow when
+        all others have had their turns."""
+        begin = [run for run in runs if not run.queued]
+        for rank in ranks(run for run in begin if not run.rule.in_shadow):
             stops = [(run.rule.name, self._step(run)) for run in rank]
             rule, stop = next(((rule, stop) for rule, stop in stops if stop), ("", None))
             if stop is not None:
@@ -233,7 +224,9 @@ class Bench:
                     self._course.verdicts[run.rule.name] = f"stopped: {stop.reason or f'by {rule}'}"
                     self._course.fired.remove(run.rule.name)
                     self._end(run, "cancelled", stop_reason(rule, stop))
-                return
+                break
+        shadows = ranks(run for run in begin if run.rule.in_shadow and not run.over)
+        self._turns += [partial(self._step, run) for rank in shadows for run in rank]
 
     def _promoted(self, run: Run) -> None:
         """Start a run whose turn in its queue has come."""
@@ -367,31 +360,6 @@ class Bench:
         return rule is not None and rule.state in ("shadow", "draft")
 
     def _reaction(self, event: Event | None) -> Reaction:
-        course, self._course = self._course, _Course()
-        if course.errors:
-            raise course.errors[0]
-        loud = [
-            dispatch
-            for dispatch in course.dispatches
-            if dispatch.state not in ("captured", "parked")
-        ]
-        by = {name: tuple(made) for name, made in course.by.items()}
-        return Reaction(
-            event=event,
-            actions=tuple(
-                action for name, made in by.items() if not self._silent(name) for action in made
-            ),
-            by=by,
-            fired=course.fired,
-            verdicts={
-                name: why for name, why in course.verdicts.items() if name not in course.fired
-            },
-            waiting=[] if self._watch else [run.rule.name for run in self._runs.waiting()],
-            sent=tuple(dispatch.made for dispatch in loud if dispatch.state == "sent"),
-            held=tuple(
-                Held(dispatch.rule, dispatch.made, dispatch.state, dispatch.reason)
-                for dispatch in loud
-                if dispatch.state != "sent"
-            ),
-            ended=tuple(course.ended),
-        )
+        course, self._course = self._course, Course()
+        waiting = [] if self._watch else [run.rule.name for run in self._runs.waiting()]
+        return course.reaction(event, waiting, self._silent)

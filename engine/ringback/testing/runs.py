@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ringback.events import Event
-from ringback.rules.engine.admission import Start
+from ringback.rules.engine.admission import Start, Woken
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home
@@ -143,7 +143,7 @@ class Runs:
         """The waiting runs that this event ends, because their rule says `cancel_on`."""
         return self._waits.cancelled_by(event, self._facts, lambda uid: self._open[uid].event)
 
-    def woken_by(self, event: Event) -> Sequence[str]:
+    def woken_by(self, event: Event) -> Sequence[Woken]:
         """The runs that wait for this event, in the order in which they began to wait."""
         return self._waits.woken_by(event)
 

@@ -213,6 +213,8 @@ class Engine:
             self.gate.learn(event)
             for run_uid in found.ended:
                 await self.resumer.cancelled(run_uid)
+            if waiting is not None:  # all at once: the first may be done before the last is asked
+                waiting.holders = len(found.wakes) + bool(found.runs)
             for run_uid in found.wakes:
                 await self.resumer.woken(run_uid, waiting)
             if found.runs:
@@ -242,9 +244,11 @@ class Engine:
 
     def _job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         async def work() -> None:
-            await self.runner.job(event, runs, waiting)
-            if waiting is not None:
-                waiting.give("")
+            try:
+                await self.runner.job(event, runs, waiting)
+            finally:
+                if waiting is not None:
+                    waiting.leave()
 
         key = event.call_sid if waiting is not None else home(event)
         self.queue.put(key, work, len(runs))

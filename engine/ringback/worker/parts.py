@@ -95,7 +95,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     matcher.claims = bool(settings.hook_secret)
     runner = Runner(
         journal=journal, settings=settings, runtime=runtime, questions=questions,
-        signals=signals,
+        signals=signals, queue=queue,
         on_waiting=lambda run, event, progress: resumer.waits_now(run, event, progress),
         on_run_end=lambda run: resumer.ended(run),
     )  # fmt: skip

@@ -41,8 +41,16 @@ class UnderWay(Protocol):
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends, because their rule says `cancel_on`."""
 
-    def woken_by(self, event: Event) -> Sequence[str]:
+    def woken_by(self, event: Event) -> "Sequence[Woken]":
         """The runs that wait for this event, in the order in which they began to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """A run (uid) that waits for an event, and the rule that it is of."""
+
+    run: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def admit(
     """Decide about one event. `quarantined` names the rules that may not run, with the reason.
     An event that is `past` came in before the journal was begun anew: it is over."""
     match = ruleset.match(event, facts)
-    found = Admission(match.verdicts)
+    found, woken = Admission(match.verdicts), list[Woken]()
     if past:
         found.verdicts.update(dict.fromkeys((rule.name for rule in match.fired), PAST))
         return found
@@ -90,23 +98,19 @@ def admit(
         # A mere claim wakes nobody, and what happened once does not wake a second time.
         why = f"cancelled by {event.type}"
         found.cancels = [(uid, why) for uid in under_way.cancelled_by(event)]
-        found.wakes = list(_without(under_way.woken_by(event), found.cancels))
-    taken = bool(found.wakes)
-    backstops: list[Rule] = []
+        ended = {uid for uid, _ in found.cancels}
+        woken = [each for each in under_way.woken_by(event) if each.run not in ended]
+        found.wakes = [each.run for each in woken]
+    taker = next((each.rule for each in woken if not ruleset.in_shadow(each.rule)), "")
     late = _lateness(event, now)
-    for rule in match.fired:
-        if rule.backstop:
-            backstops.append(rule)
+    for rule in sorted(match.fired, key=_is_backstop):  # the others keep their order
+        if rule.backstop and taker:
+            found.verdicts[rule.name] = f"backstop: {taker} took it"
             continue
         key = ruleset.key_of(rule, event, facts)
         held = _held_back(rule, late, quarantined)
-        taken = _admit(rule, key, event, under_way, held, found) or taken
-    for rule in backstops:
-        if taken:
-            found.verdicts[rule.name] = "backstop: another rule took it"
-            continue
-        key = ruleset.key_of(rule, event, facts)
-        _admit(rule, key, event, under_way, _held_back(rule, late, quarantined), found)
+        if _admit(rule, key, event, under_way, held, found) and not rule.in_shadow:
+            taker = taker or rule.name
     if found.cancels and found.wakes:  # a restart may have ended a run that this event wakes
         found.wakes = list(_without(found.wakes, found.cancels))
     return found
@@ -224,6 +228,10 @@ def stopped(runs: Iterable[R], rank: Sequence[R]) -> list[R]:
 def stop_reason(rule: str, stop: Stop) -> str:
     """Why a run ends that another rule's stop keeps from starting."""
     return stop.reason or f"stopped by rule {rule}"
+
+
+def _is_backstop(rule: Rule) -> bool:
+    return rule.backstop
 
 
 def _priority(run: Ranked) -> int:

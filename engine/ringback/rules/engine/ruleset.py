@@ -145,6 +145,16 @@ class RuleSet:
         plan = self._plans.get(type_) or self._plan(type_)
         return bool(plan.rows)
 
+    def steers(self, type_: str) -> bool:
+        """The same of rules that are not in shadow: only these may change the course of a call."""
+        plan = self._plans.get(type_) or self._plan(type_)
+        return any(not row.rule.in_shadow for row in plan.rows)
+
+    def in_shadow(self, name: str) -> bool:
+        """Whether the rule of this name is in shadow; one that is not there is not."""
+        rule = self.by_name.get(name)
+        return rule is not None and rule.in_shadow
+
     def scope(self, event: Event, facts: Facts) -> Scope:
         """What a condition on this event can see."""
         return Scope(event, facts, places=self.language.hours)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringback.events import Event, matches_type
+from ringback.rules.engine.admission import Woken
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet, triggered
 from ringback.rules.language.scope import Facts, Scope
@@ -55,10 +56,10 @@ class Waits:
             if not left:
                 del self._by_key[key]
 
-    def woken_by(self, event: Event) -> list[str]:
+    def woken_by(self, event: Event) -> list[Woken]:
         """The runs that this event wakes, in the order in which they began to wait."""
         return [
-            waiter.run_uid
+            Woken(waiter.run_uid, waiter.rule)
             for waiter in self._near(event)
             if waiter.key in _keys(event)
             and any(matches_type(name, event.type) for name in waiter.types)

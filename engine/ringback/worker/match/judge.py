@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.events import REPLAY, Event, matches_type
-from ringback.rules.engine.admission import Admission, Start, admit
+from ringback.rules.engine.admission import Admission, Start, Woken, admit
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
@@ -124,7 +124,7 @@ class BatchUnderWay:
         """The waiting runs that this event ends."""
         return self._waits.cancelled_by(event, self._facts, self._session.began)
 
-    def woken_by(self, event: Event) -> Sequence[str]:
+    def woken_by(self, event: Event) -> Sequence[Woken]:
         """The runs that wait for this event."""
         return self._waits.woken_by(event)
 

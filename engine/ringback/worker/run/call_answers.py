@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Waiting:
-    """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it."""
+    """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it, which
+    is known when the last of its `holders` has left: those of whom one may speak yet."""
 
     call_sid: str
     future: "asyncio.Future[str]"
     deadline: float
+    holders: int = 0
 
     def still(self) -> str:
         """The SID while the call waits, empty once it has its answer or the deadline has passed."""
@@ -27,6 +29,12 @@ class Waiting:
             return False
         self.future.set_result(twiml)
         return True
+
+    def leave(self) -> None:
+        """One of the holders has said what it had to say, if anything."""
+        self.holders -= 1
+        if self.holders <= 0:
+            self.give("")
 
 
 class Answers:

@@ -16,7 +16,8 @@ from ringback.verbs import spelt
 
 
 class Steps:
-    """Puts step URLs into verbs. `wants` says whether some rule listens to a type of event."""
+    """Puts step URLs into verbs. `wants` says whether some rule that is not in shadow
+    listens to a type of event: what leads a caller away changes the call."""
 
     def __init__(self, settings: Settings, runtime: Runtime) -> None:
         self.wants: Callable[[str], bool] = lambda _type: False

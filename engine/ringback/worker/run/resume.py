@@ -21,7 +21,7 @@ from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run.absent import Absent
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
-from ringback.worker.run.runner import Ready, Runner
+from ringback.worker.run.runner import Ready, Runner, turn_of
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -91,9 +91,13 @@ class Resumer:
         """An event lies ready for this run. `waiting` is the call that it may answer."""
         stored = await self._journal.runs.get(run_uid)
         event = stored and await self._journal.events.get(stored.event_uid)
+        rule = self._rule(stored) if stored is not None else None
+        if waiting is not None and (stored is None or (rule is not None and rule.in_shadow)):
+            waiting.leave()
+            waiting = None
         if stored is not None:
-            key = home(event) if event else run_uid
-            self._queue.put(key, partial(self._go_on, run_uid, waiting))
+            key = turn_of(rule, home(event) if event else run_uid)
+            self._queue.put(key, partial(self._turn, run_uid, waiting))
 
     async def due(self) -> None:
         """Take up the waits whose time has come, and the queues after a start or a reload."""
@@ -158,7 +162,8 @@ class Resumer:
             after = progress.state["after"]
             early = await self._journal.events.early_message(event.conversation, after)
             if early is not None:
-                self._queue.put(home(event), partial(self._deliver, run.uid, early))
+                key = turn_of(run.rule, home(event))
+                self._queue.put(key, partial(self._deliver, run.uid, early))
 
     async def ended(self, run: Ready) -> None:
         """A run has ended: the next of its queue may start."""
@@ -203,6 +208,14 @@ class Resumer:
         if event is not None and ready:
             await self._runner.job(event, ready, None)
 
+    async def _turn(self, run_uid: str, waiting: Waiting | None) -> None:
+        """The turn of a run that waits; the call that it may answer learns when it is over."""
+        try:
+            await self._go_on(run_uid, waiting)
+        finally:
+            if waiting is not None:
+                waiting.leave()
+
     async def _go_on(self, run_uid: str, waiting: Waiting | None) -> None:
         """One step of one waiting run, with the oldest event that lies ready or its time."""
         self._resuming.discard(run_uid)
@@ -222,9 +235,7 @@ class Resumer:
             return
         wake = Wake(await self._journal.events.get(found[1]) if found else None)
         ready = Ready.stored(stored, rule, wake, found[0] if found else 0)
-        await self._runner.job(event, [ready], waiting)
-        if waiting is not None:
-            waiting.give("")
+        await self._runner.go_on(event, ready, waiting)
 
     async def _deliver(self, run_uid: str, event_uid: str) -> None:
         await self._journal.runs.wake(run_uid, event_uid)

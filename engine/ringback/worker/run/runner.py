@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from ringback.actions import Action, AnswerCall
@@ -23,6 +24,7 @@ from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.engine.waits import home
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
@@ -33,6 +35,7 @@ from ringback.store.session import ReadSession
 from ringback.worker.questions import Questions
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
+from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.signals import Signals
 
@@ -70,6 +73,12 @@ class Ready:
         return cls(run.uid, rule, run.key, state, wake, wake_id)
 
 
+def turn_of(rule: Rule | None, key: str) -> str:
+    """The key under which the runs of a rule take turns. A rule in shadow has turns of its own:
+    nobody waits for what is not done."""
+    return f"shadow {key}" if rule is not None and rule.in_shadow else key
+
+
 class Runner:
     """Starts runs, calls rules in isolation, writes down what they ask for."""
 
@@ -81,6 +90,7 @@ class Runner:
         runtime: Runtime,
         questions: Questions,
         signals: Signals,
+        queue: KeyedQueue,
         on_waiting: Callable[[Ready, Event, Progress], Awaitable[None]],
         on_run_end: Callable[[Ready], Awaitable[None]],
     ) -> None:
@@ -90,6 +100,7 @@ class Runner:
         self._runtime = runtime
         self._questions = questions
         self._signals = signals
+        self._queue = queue
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
         self._steps = Steps(settings, runtime)
@@ -97,19 +108,39 @@ class Runner:
     def reload(self, ruleset: RuleSet) -> None:
         """Run these rules from now on."""
         self._places = ruleset.places
-        self._steps.wants = ruleset.wants
+        self._steps.wants = ruleset.steers
 
     async def job(self, event: Event, ready: Sequence[Ready], waiting: Waiting | None) -> None:
-        """Do all the runs of one event."""
-        for rank in ranks(run for run in ready if not run.queued):
-            if len(rank) == 1:  # the usual case, which needs no task of its own
-                stops = [await self._one(event, rank[0], waiting)]
-            else:
-                stops = await asyncio.gather(*(self._one(event, run, waiting) for run in rank))
-            stop = next((reason for reason in stops if reason), None)
+        """Do all the runs of one event. Those in shadow come when the others are done, and nothing
+        waits for them."""
+        begin = [run for run in ready if not run.queued]
+        shadows = [run for run in begin if run.rule.in_shadow]
+        for rank in ranks(run for run in begin if not run.rule.in_shadow):
+            stop = await self._rank(event, rank, waiting)
             if stop is not None:
                 await self._cancel(stopped(ready, rank), stop)
-                return
+                shadows = [run for run in shadows if run not in stopped(ready, rank)]
+                break
+        if shadows:
+            work = partial(self._shadows, event, shadows)
+            self._queue.put(turn_of(shadows[0].rule, home(event)), work, len(shadows))
+
+    async def go_on(self, event: Event, run: Ready, waiting: Waiting | None) -> None:
+        """Do the next step of one run that has waited."""
+        await self._one(event, run, waiting)
+
+    async def _shadows(self, event: Event, runs: Sequence[Ready]) -> None:
+        for rank in ranks(runs):
+            await self._rank(event, rank, None)
+
+    async def _rank(
+        self, event: Event, rank: Sequence[Ready], waiting: Waiting | None
+    ) -> str | None:
+        """Do the runs of one priority; the reason of a stop, if one of them asked for one."""
+        if len(rank) == 1:  # the usual case, which needs no task of its own
+            return await self._one(event, rank[0], waiting)
+        stops = await asyncio.gather(*(self._one(event, run, waiting) for run in rank))
+        return next((reason for reason in stops if reason), None)
 
     async def _cancel(self, rest: Sequence[Ready], reason: str) -> None:
         """End runs that have not begun."""

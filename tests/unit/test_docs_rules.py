@@ -38,6 +38,10 @@ CALL = Event(
     "evt_2", "call.received", TEN, TEN, sender="+442071838750", recipient="+12125550101",
     conversation="+12125550101/+442071838750", subject_sid="CA1", fields={"CallSid": "CA1"},
 )  # fmt: skip
+RECORDING = Event(
+    "evt_3", "call.recorded", TEN, TEN, subject_sid="CA1",
+    fields={"CallSid": "CA1", "RecordingDuration": "7"},
+)  # fmt: skip
 
 
 class Past(NoFacts):
@@ -71,9 +75,10 @@ def test_each_function_has_an_example_that_is_true_and_stands_in_the_manual(
     builtin: Builtin, tmp_path: Path
 ) -> None:
     known = language(tmp_path)
-    program = known.compile(builtin.example)
+    program = known.compile(builtin.example, running=True)
     assert isinstance(program, Program), program
-    assert program.evaluate(Scope(TEXT, Past(), places=known.hours)) is True
+    scope = Scope(TEXT, Past(), places=known.hours, reply=RECORDING)
+    assert program.evaluate(scope) is True
     row = f"| `{builtin.signature}` | {builtin.returns} | {builtin.doc} | `{builtin.example}` |"
     assert row in PAGE
 

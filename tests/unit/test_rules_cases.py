@@ -71,6 +71,43 @@ def test_each_way_to_be_wrong_has_its_place(tmp_path: Path, case: str, problem: 
     assert found.startswith(problem)
 
 
+HTTP = """rules:
+  - name: order
+    on: message.received
+    do:
+      - http:
+          url: https://example.org/x
+          json: {a: {b: 5, c: [x, "${{ 1.5 }}"], n: null}, urls: ["${{ event.from }}"], ok: true}
+cases:
+"""
+
+
+@pytest.mark.parametrize(
+    ("json", "problem"),
+    [
+        ("{ok: true}", ""),
+        ("{a: {b: 5}}", ""),
+        ("{a: {c: [x, 1.5]}, urls: +14155550123}", ""),
+        ("{a: {n: null}, urls: [+14155550123]}", ""),
+        ("{a: {b: 6}}", "json.a.b was 5"),
+        ("{a: {c: [x, y]}}", "json.a.c 2 was 1.5"),
+        ("{a: {c: [x]}}", "json.a.c was ['x', 1.5]"),
+        ("{a: {d: 5}}", "json.a has no 'd'; it has b, c, n"),
+        ("{a: 5}", "json.a was {"),
+        ("{b: 5}", "json has no 'b'; it has a, ok, urls"),
+    ],
+)
+def test_of_a_nested_json_a_case_names_what_it_looks_at(
+    tmp_path: Path, json: str, problem: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    case = f"  - {{name: one, given: [text: x], expect: [http: {{json: {json}}}]}}\n"
+    path.write_text(HTTP + case)
+    (result,) = run_cases(path)
+    assert (str(result.problem.message) if result.problem else "").startswith(problem)
+    assert result.good is not bool(problem)
+
+
 def test_why_is_the_verdict_on_the_last_event(tmp_path: Path) -> None:
     """Also of a rule that fired before, such as one of which a run is still under way."""
     path = tmp_path / "rules.yaml"

@@ -7,6 +7,7 @@ from typing import Any
 from ringback.action_kinds import kind_of
 from ringback.actions import Action, Remember
 from ringback.events import Event
+from ringback.rules.language.templates import as_text
 from ringback.rules.steps.kinds import STEPS
 from ringback.verbs import Redirect, Verb, spelt, word_of
 
@@ -97,19 +98,33 @@ def _unlike(wanted: Any, made: Said) -> str:
         return f"it was {shown(made)}"
     wants = value if isinstance(value, Mapping) else {_gist(step): value}
     for key, want in wants.items():
-        have = given.get(key)
         if key not in given:
             return f"{step} has no {key!r}; it has {', '.join(sorted(given))}"
-        if not _same(want, have):
-            return f"{key} was {have!r}"
+        text = _differs(key, want, given[key])
+        if text:
+            return text
     return ""
 
 
-def _same(want: Any, have: Any) -> bool:
-    if isinstance(want, Mapping):
-        return isinstance(have, Mapping) and {key: str(item) for key, item in have.items()} == {
-            key: str(item) for key, item in want.items()
-        }
-    if isinstance(want, list):
-        return isinstance(have, list | tuple) and [str(item) for item in have] == want
-    return str(want).strip() == str(have).strip()
+def _differs(path: str, want: Any, have: Any) -> str:
+    """How a value is not what is expected; of a mapping only what is named is looked at. A list of
+    one may be written as that one."""
+    if isinstance(have, list | tuple) and len(have) == 1 and not isinstance(want, list):
+        have = have[0]
+    if isinstance(want, Mapping) and isinstance(have, Mapping):
+        for key, inner in want.items():
+            if key not in have:
+                known = ", ".join(sorted(map(str, have))) or "nothing"
+                return f"{path} has no {key!r}; it has {known}"
+            text = _differs(f"{path}.{key}", inner, have[key])
+            if text:
+                return text
+        return ""
+    if isinstance(want, list) and isinstance(have, list | tuple) and len(want) == len(have):
+        pairs = enumerate(zip(want, have, strict=True), 1)
+        texts = (_differs(f"{path} {number}", *pair) for number, pair in pairs)
+        return next(filter(None, texts), "")
+    if have is None and want == "null":
+        return ""
+    same = not isinstance(want, list | Mapping) and as_text(want).strip() == as_text(have).strip()
+    return "" if same else f"{path} was {have!r}"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import has_other_side
-from ringback.actions import Action, AnswerCall, Stop
+from ringback.actions import Action, AnswerCall, Remember, Stop
 from ringback.errors import PluginError
 from ringback.events import Event
 from ringback.rules.engine import collect
@@ -130,6 +130,11 @@ class _Machine:
             reply=reply or self.reply,
             names={**kept, **self.state.get("vars", {})},
             burst=[item["text"] for item in self.state.get("burst", ())],
+            kept={
+                (each.conversation, each.name): each.value or ""
+                for each in self.actions
+                if isinstance(each, Remember)
+            },
         )
 
     @property

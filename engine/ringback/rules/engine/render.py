@@ -25,7 +25,7 @@ def render(step: Step, scope: Scope) -> dict[str, Any] | Fault:
 
 def _value(value: Any, scope: Scope) -> Any:
     if isinstance(value, Template):
-        return _good(value.render(scope))
+        return _good(value.render_value(scope))
     if isinstance(value, list):
         items: list[Any] = []
         for item in value:

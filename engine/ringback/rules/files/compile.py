@@ -1,7 +1,8 @@
 """Compiler of a rule's steps, with the branches inside them."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -138,7 +139,8 @@ class Steps:
                 items = child.value if isinstance(child.value, list) else [child]
                 params[key] = [self.reader.text(item) for item in items]
             else:
-                params[key] = _capped(self.reader.json(child), mark.cap)
+                data = self.reader.json(child, typed=mark.kind == "data")
+                params[key] = _capped(data, mark.cap)
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
                     text = f"{key!r} is longer than {mark.cap} letters"
                     self.reader.fail(child, "limit", text)
@@ -212,15 +214,23 @@ class Steps:
                     self.reader.fail_key(inner, key, "schema", f"unknown key {key!r}", hint)
         if not has_texts:
             self.reader.model(inner, kind.model)
-        params = self.reader.json(inner)
+        params = {key: self._given(kind, key, item) for key, item in inner.value.items()}
         if len(self.reader.problems) > before:
             return None
         return Step(kind.name, params, {}, place[0], kind)
 
+    def _given(self, kind: StepKind, key: str, node: Node) -> Any:
+        """A parameter of a foreign step: one expression may fill a whole list."""
+        field = kind.model.model_fields.get(key)
+        listed = field is not None and get_origin(field.annotation) in (list, tuple)
+        if listed and isinstance(node.value, str) and "${{" in node.value:
+            return [self.reader.text(node)]
+        return self.reader.json(node)
+
 
 def _capped(value: Any, cap: int) -> Any:
     if isinstance(value, Template) and value.cap != cap:
-        return Template(value.source, value.parts, cap)
+        return replace(value, cap=cap)
     return value
 
 

@@ -1,5 +1,7 @@
 """Reader of rule trees: nodes made into compiled parts, every mistake noted with its place."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from ringback.rules.language.tokens import names
 from ringback.rules.model import Condition
 
 M = TypeVar("M", bound=BaseModel)
+_JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 
 
 class Reader:
@@ -100,7 +103,7 @@ class Reader:
             text = f"{key!r}{joint} {message}" if key else message
             self.fail(place, "schema", text, hint)
 
-    def text(self, node: Node, *, running: bool = True) -> Template | str:
+    def text(self, node: Node, *, running: bool = True, typed: bool = False) -> Template | str:
         """A text, compiled when there is an expression in it."""
         value = node.value
         if not isinstance(value, str):
@@ -108,7 +111,7 @@ class Reader:
             return ""
         if "${{" not in value:
             return value
-        template = compile_template(value, self.language, running=running)
+        template = compile_template(value, self.language, running=running, typed=typed)
         if isinstance(template, Template):
             for part in template.parts:
                 if isinstance(part, Program):
@@ -117,13 +120,17 @@ class Reader:
         self.fail_inside(node, template)
         return ""
 
-    def json(self, node: Node, *, running: bool = True) -> Any:
-        """A tree of texts, each compiled."""
+    def json(self, node: Node, *, typed: bool = False) -> Any:
+        """A tree of texts, each compiled. In a `typed` one a value that is one expression keeps its
+        type, and what is written without quotes as JSON writes a number or a word of its own is
+        one."""
         if isinstance(node.value, dict):
-            return {key: self.json(item, running=running) for key, item in node.value.items()}
+            return {key: self.json(item, typed=typed) for key, item in node.value.items()}
         if isinstance(node.value, list):
-            return [self.json(item, running=running) for item in node.value]
-        return self.text(node, running=running)
+            return [self.json(item, typed=typed) for item in node.value]
+        if typed and not node.style and _JSON_WORD.fullmatch(node.value):
+            return json.loads(node.value)
+        return self.text(node, typed=typed)
 
     def conditions(self, node: Node | None, *, running: bool = False) -> tuple[Condition, ...]:
         """The lines of an `if`, each compiled to a condition."""

@@ -24,6 +24,7 @@ from ringback.rules.language.messages import (
     complaints,
     did_you_mean,
 )
+from ringback.rules.language.numbers import number_text
 from ringback.rules.language.patterns import matches
 from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
 from ringback.rules.language.tokens import names
@@ -288,6 +289,8 @@ def _overloads(functions: Sequence[Function]) -> dict[str, list[Overload]]:
     pattern = ("string", "string")
     for member in (True, False):
         found.setdefault("matches", []).append(Overload(pattern, "bool", member, matches))
+    # CEL's own writes powers of ten from a million on.
+    found.setdefault("string", []).append(Overload(("double",), "string", False, number_text))
     for item in BUILTINS:
         if item.args:
             overload = Overload(item.args, item.returns, item.member, item.call)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from ringback.rules.language import phones, scope
+from ringback.rules.language.numbers import has_number, number
 from ringback.rules.timing.calendar import WEEKDAYS, zone
 from ringback.rules.timing.durations import parse_duration
 
@@ -40,7 +41,6 @@ class Builtin:
 
 
 _WORD = re.compile(r"\w+", re.UNICODE)
-_NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:[.,][0-9]{1,30})?")
 _TIME = re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:1[0-2]|0?[1-9])\s?[ap]\.?m\b", re.I)
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _DATE = re.compile(
@@ -94,14 +94,6 @@ def _within(need: tuple[str, ...], have: tuple[str, ...]) -> bool:
     if size == 1:
         return need[0] in have
     return any(have[start : start + size] == need for start in range(len(have) - size + 1))
-
-
-def number(text: str) -> float:
-    """The first number in a text. Raises ValueError when there is none."""
-    found = _NUMBER.search(text)
-    if not found:
-        raise ValueError("no number in the text")
-    return float(found.group().replace(",", "."))
 
 
 def replace(text: str, old: str, new: str) -> str:
@@ -169,9 +161,12 @@ def _field(name: str) -> str:
     return scope.current().event.fields.get(name, "")
 
 
+def _reply_field(name: str) -> str:
+    return scope.current().reply.fields.get(name, "")
+
+
 def _remembered(name: str) -> str:
-    here = scope.current()
-    return here.facts.remembered(here.event.conversation, name)
+    return scope.current().remembered(name)
 
 
 def _is_open(name: str, moment: datetime) -> bool:
@@ -214,11 +209,11 @@ BUILTINS: tuple[Builtin, ...] = (
        "event.body.word(0) == 'hours'"),
     _B("word_count", ("string",), "int", True, lambda text: len(words(text)),
        "How many words the text has.", "event.body.word_count() == 5"),
-    _B("has_number", ("string",), "bool", True, lambda text: bool(_NUMBER.search(text)),
+    _B("has_number", ("string",), "bool", True, has_number,
        "There is a number in the text.", "'table for 4'.has_number()"),
     _B("number", ("string",), "double", True, number,
-       "The first number in the text; an error when there is none.",
-       "'table for 4'.number() == 4.0"),
+       "The first number in the text as people write it; an error when there is none.",
+       "'$1,500.50 or 2k'.number() == 1500.5"),
     _B("digits_only", ("string",), "string", True,
        lambda text: "".join(letter for letter in text if letter.isascii() and letter.isdigit()),
        "The digits of the text and nothing else.", "'(555) 01-23'.digits_only() == '5550123'"),
@@ -279,6 +274,9 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("event.field", ("string",), "string", False, _field,
        "Any parameter of the webhook by Twilio's own name; empty when it did not come.",
        "event.field('FromCity') == 'LONDON'"),
+    _B("reply.field", ("string",), "string", False, _reply_field,
+       "The same of the event that a step waited for.",
+       "reply.field('RecordingDuration') == '7'"),
     _B("remembered", ("string",), "string", False, _remembered,
        "What a `remember` step kept for this contact; empty when nothing is.",
        "remembered('name') == 'Ada'"),

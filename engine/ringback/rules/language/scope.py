@@ -142,10 +142,14 @@ _CURRENT: ContextVar["Scope"] = ContextVar("ringback_scope")
 
 
 class Scope:
-    """One evaluation's view. Values are fetched on first use and kept while it lives."""
+    """One evaluation's view. Values are fetched on first use and kept while it lives.
+
+    `kept` are values that steps of this run remembered (by conversation and name) and that the
+    past does not know yet; an empty one was forgotten.
+    """
 
     __slots__ = (
-        "_values", "burst", "event", "facts", "now", "places", "reply", "vars",
+        "_values", "burst", "event", "facts", "kept", "now", "places", "reply", "vars",
     )  # fmt: skip
 
     def __init__(
@@ -158,6 +162,7 @@ class Scope:
         reply: Event | None = None,
         names: Mapping[str, str] | None = None,
         burst: Sequence[str] = (),
+        kept: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
         self.event = event
         self.facts = facts
@@ -166,6 +171,7 @@ class Scope:
         self.reply = reply or NEVER
         self.vars = dict(names or {})
         self.burst = tuple(burst)
+        self.kept = kept or {}
         self._values: dict[str, Any] = {}
 
     def enter(self) -> None:
@@ -194,6 +200,11 @@ class Scope:
         if not address or address == self.event.theirs:
             return self.event.conversation
         return conversation_of(self.event.ours, address)
+
+    def remembered(self, name: str) -> str:
+        """What is remembered about the contact, or was by a step whose run is not written yet."""
+        place = (self.event.conversation, name)
+        return self.kept[place] if place in self.kept else self.facts.remembered(*place)
 
     def message_count(self) -> int:
         """How many texts the contact sent."""

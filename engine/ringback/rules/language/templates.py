@@ -4,6 +4,7 @@ Only what a rule file says between `${{` and `}}` is evaluated. What an event br
 it is put in as it is and never read again. `$${{` writes a plain `${{`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 from ringback.rules.language.cel import Fault, Language, Program
 from ringback.rules.language.messages import Complaint
+from ringback.rules.language.numbers import number_text
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.tokens import tokens
 from ringback.rules.timing.durations import format_duration
@@ -25,11 +27,15 @@ PRINTABLE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """A text with its expressions compiled. Without any it is the plain text."""
+    """A text with its expressions compiled. Without any it is the plain text.
+
+    Of a `typed` one that is a single expression the value keeps its type.
+    """
 
     source: str
     parts: tuple[str | Program, ...]
     cap: int = CAP
+    typed: bool = False
 
     def render(self, scope: Scope) -> str | Fault:
         """The text in this scope, cut to the cap; a `Fault` when an expression fails."""
@@ -43,20 +49,39 @@ class Template:
             else:
                 value = part.evaluate(scope)
                 if isinstance(value, Fault):
-                    return Fault(f"${{{{ {part.source.strip()} }}}}: {value.message}")
+                    return _blamed(part, value)
                 text = as_text(value)
             rendered.append(text[:left])
             left -= len(text)
         return "".join(rendered)
 
-    def render_list(self, scope: Scope) -> list[str] | Fault:
+    @property
+    def alone(self) -> Program | None:
+        """The expression, when the text is nothing else."""
+        first = self.parts[0] if len(self.parts) == 1 else None
+        return first if isinstance(first, Program) else None
+
+    def render_value(self, scope: Scope) -> Any:
+        """The text, or of a typed one the value as JSON data: a whole number has no fraction, and
+        moments and spans are as in a text."""
+        alone = self.alone if self.typed else None
+        if alone is None:
+            return self.render(scope)
+        value = alone.evaluate(scope)
+        return _blamed(alone, value) if isinstance(value, Fault) else _data(value)
+
+    def render_list(self, scope: Scope) -> list[Any] | Fault:
         """The same as a list: several texts when the one expression in it is a list."""
-        if len(self.parts) == 1 and isinstance(self.parts[0], Program):
-            value = self.parts[0].evaluate(scope)
+        if self.alone is not None:
+            value = self.alone.evaluate(scope)
             if isinstance(value, list):
-                return [as_text(item)[: self.cap] for item in value]
-        text = self.render(scope)
+                return [_data(item) if self.typed else as_text(item)[: self.cap] for item in value]
+        text = self.render_value(scope)
         return text if isinstance(text, Fault) else [text]
+
+
+def _blamed(part: Program, fault: Fault) -> Fault:
+    return Fault(f"${{{{ {part.source.strip()} }}}}: {fault.message}")
 
 
 def as_text(value: Any) -> str:
@@ -66,7 +91,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+        return number_text(value)
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, timedelta):
@@ -76,6 +101,19 @@ def as_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items())
     return "" if value is None else str(value)
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list | tuple):
+        return [_data(item) for item in value]
+    if isinstance(value, Mapping):
+        return {as_text(key): _data(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return as_text(value)
+    known = value is None or isinstance(value, str | bool | int | float)
+    return value if known else as_text(value)
 
 
 def split_template(source: str) -> list[tuple[str, int, bool]] | Complaint:
@@ -123,19 +161,21 @@ def _closing(source: str, start: int) -> int:
 
 
 def compile_template(
-    source: str, language: Language, *, running: bool = True
+    source: str, language: Language, *, running: bool = True, typed: bool = False
 ) -> Template | list[Complaint]:
-    """Compile a text, with every complaint about every expression in it."""
+    """Compile a text, with every complaint about every expression in it. A `typed` one that is a
+    single expression may have a value of any type."""
     pieces = split_template(source)
     if isinstance(pieces, Complaint):
         return [pieces]
     parts: list[str | Program] = []
     found: list[Complaint] = []
+    want = () if typed and len(pieces) == 1 else PRINTABLE
     for text, offset, is_expression in pieces:
         if not is_expression:
             parts.append(text)
             continue
-        program = language.compile(text, want=PRINTABLE, running=running)
+        program = language.compile(text, want=want, running=running)
         if isinstance(program, Program):
             parts.append(program)
         else:
@@ -143,4 +183,4 @@ def compile_template(
                 Complaint(each.offset + offset, each.kind, each.message, each.hint)
                 for each in program
             ]
-    return found or Template(source, tuple(parts))
+    return found or Template(source, tuple(parts), typed=typed)

@@ -17,7 +17,8 @@ MESSAGE_CAP = 1600
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a field is compiled: `text`, `texts`, `json`, `if`, `steps`, `branches`, `options`."""
+    """How a field is compiled: `text`, `texts`, `json` of texts, `data` that keeps
+    the types of its values, `if`, `steps`, `branches`, `options`."""
 
     kind: str
     cap: int = 4096
@@ -41,6 +42,7 @@ Text = Annotated[str, Mark("text")]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
 Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
 Json = Annotated[dict[str, Any], Mark("json")]
+Data = Annotated[dict[str, Any], Mark("data")]
 Lines = Annotated[list[str], BeforeValidator(_listed), Mark("if")]
 Steps = Annotated[list[Any], Mark("steps")]
 Branches = Annotated[dict[str, list[Any]], Mark("branches")]

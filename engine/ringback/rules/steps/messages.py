@@ -7,7 +7,8 @@ from pydantic import Field
 
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage
 from ringback.events import Event
-from ringback.rules.steps.base import Body, Json, Policy, StepModel, Text, Texts, wrong_number
+from ringback.rules.language.templates import as_text
+from ringback.rules.steps.base import Body, Data, Json, Policy, StepModel, Text, Texts, wrong_number
 from ringback.verbs import Verb
 
 MOST_RECIPIENTS = 20
@@ -130,7 +131,7 @@ class Http(StepModel):
 
     url: Text = Field(min_length=1)
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
-    json_: Json = Field(default_factory=dict, alias="json")
+    json_: Data = Field(default_factory=dict, alias="json")
     headers: Json = Field(default_factory=dict)
 
     def wrong(self) -> tuple[str, str]:
@@ -147,7 +148,7 @@ class Http(StepModel):
                 url=given["url"],
                 method=given["method"],
                 json=given["json"] or None,
-                headers={name: str(value) for name, value in given["headers"].items()},
+                headers={name: as_text(value) for name, value in given["headers"].items()},
             ),
         )
 
@@ -166,7 +167,7 @@ class RememberStep(StepModel):
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One value for each name."""
         return tuple(
-            Remember(event.conversation, name, str(value))
+            Remember(event.conversation, name, as_text(value))
             for name, value in given["values"].items()
         )
 

@@ -1,0 +1,64 @@
+"""Numbers in texts: read as people write them, and written as people read them.
+
+People group figures by comma, dot, apostrophe or space, and write decimals behind a dot or a comma.
+Exactly three figures behind a single dot or comma are thousands (`9.000 EUR`, `1,500`), unless
+nothing but a zero stands before (`0,125`).
+"""
+
+import re
+from decimal import Decimal
+
+_SPACE = " \u00a0\u2009\u202f"
+_LONGEST = 30
+_SCALES = {"k": 1_000, "thousand": 1_000, "million": 1_000_000, "millions": 1_000_000}
+_NUMBER = re.compile(
+    rf"""
+    (?P<sign> (?<!\w) [-+\u2212] )?
+    [$€£¥₹₽₩₺₪฿]? [{_SPACE}]?
+    (?:
+      (?P<grouped> (?!0) \d{{1,3}} (?P<by> [.,'’\u066c{_SPACE}] ) \d{{3}} (?: (?P=by) \d{{3}} )* )
+      (?: (?! (?P=by) ) [.,\u066b] (?P<rest> \d{{1,{_LONGEST}}} ) )?
+      (?! \d | (?P=by) \d )
+    | (?P<lakhs> (?!0) \d{{1,2}} (?: ,\d{{2}} )+ ,\d{{3}} ) (?: \. (?P<part> \d{{1,{_LONGEST}}} ) )?
+      (?! ,?\d )
+    | (?P<plain> \d{{1,{_LONGEST}}} )
+      (?: [.,\u066b] (?P<decimals> \d{{1,{_LONGEST}}} ) (?! [.,]?\d ) )?
+    | (?<!\w) \. (?P<only> \d{{1,{_LONGEST}}} )
+    )
+    (?: [{_SPACE}]? (?P<scale> {"|".join(sorted(_SCALES, reverse=True))} ) (?!\w) )?
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def has_number(text: str) -> bool:
+    """Whether there is a number in the text."""
+    return _NUMBER.search(text) is not None
+
+
+def number(text: str) -> float:
+    """The first number in a text. Raises ValueError when there is none."""
+    found = _NUMBER.search(text)
+    if not found:
+        raise ValueError("no number in the text")
+    whole = found["grouped"] or found["lakhs"] or found["plain"] or "0"
+    figures = "".join(letter for letter in whole if letter.isdecimal())
+    rest = found["rest"] or found["part"] or found["decimals"] or found["only"] or "0"
+    scale = _SCALES[found["scale"].lower()] if found["scale"] else 1
+    value = float(Decimal(f"{figures}.{rest}") * scale)
+    return -value if found["sign"] in ("-", "\u2212") else value
+
+
+def number_text(value: float) -> str:
+    """A number in figures, never rounded and never in powers of ten: `1234567.89`, `5`.
+
+    Of `0.1 + 0.2` it writes 0.3: what only the arithmetic of binary fractions has added, behind
+    the fifteenth figure, is left away.
+    """
+    if value.is_integer():
+        return str(int(value))
+    exact, usual = Decimal(repr(value)), Decimal(f"{value:.15g}")
+    if not exact.is_finite():
+        return str(value)
+    noise = len(usual.as_tuple().digits) < 11 and len(exact.as_tuple().digits) > 15
+    return f"{usual if noise else exact:f}"

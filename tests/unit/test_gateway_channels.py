@@ -78,7 +78,10 @@ class MailHandler(socketserver.StreamRequestHandler):
             elif command == "STARTTLS":
                 assert self.server.tls is not None
                 self.say("220 go on")
-                self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+                try:
+                    self.connection = self.server.tls.wrap_socket(self.connection, server_side=True)
+                except ssl.SSLError:  # the client does not trust us
+                    return
                 self.rfile = self.connection.makefile("rb")
                 self.wfile = self.connection.makefile("wb")
             elif command == "AUTH":

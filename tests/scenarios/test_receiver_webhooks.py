@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -55,6 +56,46 @@ async def test_a_signed_form_is_recorded_raw(
     assert row.body.startswith(b"AccountSid=AC")
     assert row.received_at.endswith("Z")
     assert len(row.received_at) == 24
+
+
+@pytest.mark.parametrize("path", ["/twilio/message", "/twilio/message/status/tag7"])
+@pytest.mark.parametrize("prefix", ["/hooks", "/a/b%20c", ""])
+async def test_the_prefix_of_the_public_url_may_come_and_may_be_cut_off(
+    start_receiver: Any, receiver_settings: Any, prefix: str, path: str
+) -> None:
+    """The address that Twilio signed is the same, whatever the proxy does with its front part."""
+    receiver = await start_receiver(replace(receiver_settings, public_url=BASE + prefix))
+    body = urlencode({"AccountSid": ACCOUNT, **MESSAGE, "MessageStatus": "sent"}).encode()
+    signature = sign(TOKEN, BASE + prefix + path, parse_qsl(body.decode()))
+    headers = {"X-Twilio-Signature": signature}
+    for asked in (path, prefix + path):
+        assert (await receiver.send(asked, body, headers)).status in (200, 204)
+    assert (await receiver.send("/other" + path, body, headers)).status == 404
+    (row,) = receiver.rows()
+    assert row.trust == "signed"
+
+
+@pytest.mark.parametrize(
+    "path", ["/twilio/mesage", "/message", "/hooks/twilio/message", "/twilio/message/", "/"]
+)
+async def test_a_signed_webhook_to_no_path_of_ours_is_counted_and_explained(
+    receiver: Any, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has wired a number to it, and would look for the reason at Twilio alone."""
+    unsigned = await receiver.send(path, b"", {})
+    assert unsigned.status == 404
+    assert receiver.count("refused", "path") == 0
+    assert (await receiver.send(path, b"", {"X-Twilio-Signature": "x"})).status == 404
+    assert receiver.count("refused", "path") == 1
+    kept = receiver.settings.data / "refusals.json"
+    async with asyncio.timeout(10):
+        while not kept.exists():
+            await asyncio.sleep(0.01)
+    ((cause,),) = [row["causes"] for row in json.loads(kept.read_text())]
+    assert f"came to {path}," in cause["says"]
+    assert f"{BASE}/twilio/" in cause["mend"]
+    assert (f"{BASE}/hooks" in cause["mend"]) == path.startswith("/hooks")
+    assert f"a webhook to {path} was refused" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/twilio/message", "/twilio/call/status", "/twilio/recording"])

@@ -116,12 +116,17 @@ def routes_of(
         text, content_type = exposition(node.counts)
         return Response(text, headers={"content-type": content_type})
 
-    async def not_found(_: Request, __: Exception) -> Response:
+    async def not_found(request: Request, __: Exception) -> Response:
+        node = current()
+        if node is not None:
+            path = request.scope.get("raw_path") or request.scope["path"].encode()
+            node.intake.astray(path, dict(request.scope["headers"]))
         return PlainTextResponse("Not found\n", 404)
 
     app = Starlette(
         routes=[
             Route("/twilio/{path:path}", WebhookEndpoint(intake)),
+            Route("/{prefix:path}/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

@@ -41,7 +41,9 @@ class WebhookEndpoint:
             _logger.error("a webhook is refused: %s", responses.NO_LIFESPAN)
             await _send(responses.NOT_STARTED, scope, send)
             return
-        head = _head_of(scope)
+        head = _head_of(scope, intake.prefix)
+        if head is responses.NOT_FOUND:
+            intake.astray(_raw_path(scope), dict(scope["headers"]))
         answer = head if isinstance(head, Answer) else intake.judge(head)
         if answer is None and isinstance(head, Head):
             try:
@@ -58,18 +60,21 @@ class WebhookEndpoint:
             await _send(answer, scope, send)
 
 
-def _head_of(scope: Scope) -> Head | Answer:
-    """The head of a request, its path as it came and as seen from the mount point."""
+def _head_of(scope: Scope, prefix: bytes) -> Head | Answer:
+    """The head of a request, its path as it came and as seen from the mount point. `prefix` is what
+    may stand before it all the same."""
     lines: list[tuple[bytes, bytes]] = list(scope["headers"])
     headers = dict(lines)
     query: bytes = scope.get("query_string") or b""
     path = PREFIX + scope["path_params"]["path"].encode()
-    raw: bytes = scope.get("raw_path") or path
+    raw = _raw_path(scope)
     size = len(raw) + len(query) + sum(len(name) + len(value) for name, value in lines)
     if len(lines) > HEAD_LINES or size > HEAD_BYTES:
         return responses.HEAD_TOO_LARGE
     # Another spelling of a path is another path; what stands before the mount point is not ours.
-    target = resolve(path) if raw.endswith(path) else None
+    mount = raw.removesuffix(path)
+    ours = raw.endswith(path) and ("prefix" not in scope["path_params"] or mount == prefix)
+    target = resolve(path) if ours else None
     if target is None:
         return responses.NOT_FOUND
     hostless = b"host" not in headers and scope["http_version"] == "1.1"
@@ -78,8 +83,12 @@ def _head_of(scope: Scope) -> Head | Answer:
         return responses.BAD_REQUEST
     doubled = len(headers) != len(lines) and comes_twice(lines, *ALONE)
     peer = (scope.get("client") or ("",))[0]
-    mount = raw.removesuffix(path)
     return Head(scope["method"].encode(), target, path, query, headers, doubled, peer, mount)
+
+
+def _raw_path(scope: Scope) -> bytes:
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw
 
 
 async def _body_of(receive: Receive, most: int) -> bytes | Answer | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import StorageError
@@ -21,7 +22,14 @@ from ringback.receiver.dedupe import RecentKeys
 from ringback.receiver.metrics import Counts
 from ringback.receiver.refusals import Refusals
 from ringback.receiver.responses import Answer
-from ringback.receiver.routes import SETTINGS, SIGNATURE, Head, is_plain, takes_type
+from ringback.receiver.routes import (
+    SETTINGS,
+    SIGNATURE,
+    Head,
+    Headers,
+    is_plain,
+    takes_type,
+)
 from ringback.store.log import Entry, Log
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import (
@@ -79,12 +87,21 @@ class Intake:
             **settings.accounts,
         }
         self.base_url = (settings.public_url or self._own_url).rstrip("/")
+        self.prefix = urlsplit(settings.public_url).path.rstrip("/").encode()
+        """What stands before `/twilio/` in the public address. A proxy may cut it off."""
         self._verifier = Verifier(tokens, settings.shared_keys)
         self._secret = settings.hook_secret.encode()
         self._simulated = settings.simulated and settings.host in LOOPBACK
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
         self._calls.reload(settings)
         self._refusals.reload(settings)
+
+    def astray(self, path: bytes, headers: Headers) -> None:
+        """A request has come to a path that is no route. One that Twilio has signed was meant for
+        this node: somebody must hear of that."""
+        if SIGNATURE in headers:
+            self.counts.add("refused", "path")
+            self._refusals.note_path(path)
 
     def judge(self, head: Head) -> Answer | None:
         """What to refuse before the body is read; None lets it come."""

@@ -218,16 +218,18 @@ class WebhookProtocol(HttpToolsProtocol):
             self._last = True
             self._unparsed = int(headers.get(b"content-length", b"0"))
         path, _, query = self.url.partition(b"?")
-        if not path.startswith(PREFIX):
+        inner = path.removeprefix(self.intake.prefix)
+        if not inner.startswith(PREFIX):
             self._pass_on(headers)
             return
-        target = resolve(path)
+        target = resolve(inner)
         if target is None:
+            self.intake.astray(path, headers)
             self._refuse(responses.NOT_FOUND, headers)
             return
         peer = self.client[0] if self.client else ""
         doubled = len(headers) != len(self.headers) and comes_twice(self.headers, *ALONE)
-        head = Head(self.parser.get_method(), target, path, query, headers, doubled, peer)
+        head = Head(self.parser.get_method(), target, inner, query, headers, doubled, peer)
         refusal = self.intake.judge(head)
         if refusal is not None:
             self._refuse(refusal, headers)

@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ringback.config import Settings
 from ringback.private_files import make_file
 from ringback.receiver.routes import Head
 from ringback.runtime import iso
-from ringback.twilio.explain import Cause, explain
+from ringback.twilio.explain import Cause, explain, explain_path
 from ringback.twilio.readings import Refused
 
 FILE = "refusals.json"
@@ -52,10 +52,8 @@ class Refusals:
         self, head: "Head", params: Sequence[tuple[str, str]] | None, body: bytes, account: str
     ) -> None:
         """A request failed its proof. Cheap: what it costs is spent later, in a thread."""
-        now = time.monotonic()
-        if now < self._next or (self._task is not None and not self._task.done()):
+        if not self._has_time():
             return
-        self._next = now + EVERY_SECONDS
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in head.headers.items()
@@ -70,8 +68,24 @@ class Refusals:
             account,
             head.mount.decode("latin-1"),
         )
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._explain(seen, head.target.route))
+        self._begin(self._explain(seen, head.target.route))
+
+    def note_path(self, path: bytes) -> None:
+        """A signed request came to a path that is no route."""
+        if self._has_time():
+            shown = path.decode("latin-1")
+            self._begin(self._put_down(shown, (explain_path(shown, self._base_url),)))
+
+    def _has_time(self) -> bool:
+        """Whether another one may be explained; it is, then."""
+        now = time.monotonic()
+        if now < self._next or (self._task is not None and not self._task.done()):
+            return False
+        self._next = now + EVERY_SECONDS
+        return True
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(work)
 
     async def _explain(self, seen: Refused, route: str) -> None:
         try:
@@ -84,16 +98,20 @@ class Refusals:
                 known_urls=await asyncio.to_thread(_wired, self._wiring),
                 most=MOST_READINGS,
             )
-            _logger.warning(
-                "a webhook to /twilio/%s was refused: %s",
-                route,
-                _printable("; and ".join(str(cause) for cause in causes)),
-            )
-            await asyncio.to_thread(self._keep, route, causes)
-        except OSError as error:
-            _logger.warning("%s could not be written: %s", self._path, error)
         except Exception:
             _logger.exception("a refusal could not be explained")
+        else:
+            await self._put_down(f"/twilio/{route}", causes)
+
+    async def _put_down(self, path: str, causes: tuple[Cause, ...]) -> None:
+        """Log the causes of a refusal, and keep them for the doctor."""
+        path = _printable(path)
+        said = _printable("; and ".join(str(cause) for cause in causes))
+        _logger.warning("a webhook to %s was refused: %s", path, said)
+        try:
+            await asyncio.to_thread(self._keep, path.removeprefix("/twilio/"), causes)
+        except OSError as error:
+            _logger.warning("%s could not be written: %s", self._path, error)
 
     def _keep(self, route: str, causes: tuple[Cause, ...]) -> None:
         self._kept.append(

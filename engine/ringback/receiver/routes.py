@@ -121,8 +121,9 @@ def comes_twice(lines: HeaderLines, *names: bytes) -> bool:
 
 class Head(NamedTuple):
     """A request without its body. Header names are lower-case, paths as they came. `doubled` says
-    that a header which must be alone came twice. `mount` is what stood before `path`, where the
-    application is mounted in another one."""
+    that a header which must be alone came twice. `mount` is what stood before `path`: where the
+    application is mounted in another one, or a prefix of the public address that the proxy passes
+    on."""
 
     method: bytes
     target: Target

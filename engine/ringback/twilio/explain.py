@@ -113,7 +113,8 @@ _SAYS = {
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that differs. `kind` is a key of this module's table or one of `missing`,
-    `malformed`, `shared-key`, `body-hash`, `account`, `unknown`; `says` and `mend` are for people.
+    `malformed`, `shared-key`, `body-hash`, `account`, `route`, `unknown`; `says` and `mend` are for
+    people.
     """
 
     kind: str
@@ -122,6 +123,20 @@ class Cause:
 
     def __str__(self) -> str:
         return f"{self.says}; {self.mend}"
+
+
+def explain_path(path: str, public_url: str) -> Cause:
+    """Why a signed webhook came to a path that is no route of ours."""
+    says = f"a signed webhook came to {path}, which is no path of this node (404)"
+    mend = f"tell Twilio an address below {public_url}/twilio/; `ringback connect` shows them"
+    before, found, _ = path.partition("/twilio/")
+    prefix = urlsplit(public_url).path
+    if found and before and before != prefix:
+        mend += (
+            f". Or, when it has called what stands there, set RINGBACK_PUBLIC_URL to "
+            f"{public_url.removesuffix(prefix)}{before}"
+        )
+    return Cause("route", says, mend)
 
 
 def explain(

@@ -21,13 +21,29 @@ EVENT_TYPES: tuple[str, ...] = (
     *(f"call.{status}" for status in CALL_STATUSES),
     "call.gathered", "call.recorded", "call.transcribed", "call.queued", "call.dequeued",
     "call.dialed", "call.machine",
+    "recording.in-progress", "recording.absent", "recording.failed",
     "debugger.error", "debugger.warning",
     "action.settled", "action.failed", "action.unknown", "action.refused",
     "timer.due",
     "incident.opened", "incident.resolved",
     "watch.silent", "watch.stuck",
 )  # fmt: skip
-"""Every type a rule may name. An unknown status becomes an event of that name, never an error."""
+"""The types whose every name is known. An unknown status becomes an event of that name, never an
+error."""
+
+FAMILIES = (
+    "recording", "transcription", "conference", "stream", "siprec", "pay", "relay", "gather",
+    "conversation", "chat", "taskrouter", "room", "composition", "fax", "link", "webhook",
+)  # fmt: skip
+"""Families of types of which Twilio has, or may have, more words than we name."""
+
+ON_CALLS = frozenset(
+    {"call", "recording", "transcription", "conference", "stream", "siprec", "pay", "relay"}
+)
+"""Families whose events are about a call."""
+
+CLOUD_EVENTS = "com.twilio."
+"""How the types of Event Streams begin that have no counterpart among the webhooks."""
 
 TRUST = ("claimed", "confirmed", "signed", "simulated")
 
@@ -166,3 +182,11 @@ def matches_type(pattern: str, type_: str) -> bool:
     if pattern.endswith(".*"):
         return type_.startswith(pattern[:-1])
     return pattern == type_
+
+
+def known_type(pattern: str) -> bool:
+    """Whether a type, or a pattern like `message.*`, may name an event."""
+    family, dot, word = pattern.partition(".")
+    if pattern.startswith(CLOUD_EVENTS) or (family in FAMILIES and dot):
+        return bool(word) and not pattern.endswith(".")
+    return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)

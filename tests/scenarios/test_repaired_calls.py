@@ -55,14 +55,15 @@ def test_whichever_comes_first_counts(
     assert rebuild(story.folder, lambda: REAL.uid("evt"), "then").events == 1
 
 
-def test_two_webhooks_of_a_call_keep_their_own_identities(begin: Begin) -> None:
-    """The number in the order of the call is part of it: only a look at the API has none."""
+def test_a_status_that_comes_under_two_numbers_is_one_event(begin: Begin) -> None:
+    """The number of a call and the request that placed it may each ask for the same status."""
     story = begin()
     story.receive(webhook(story, 2))
     story.receive(webhook(story, 3))
     story.run(60.0)
     keys = [key for (key,) in story.ask("select dedupe_key from events order by id")]
-    assert keys == [f"cs:{CALL['CallSid']}:in-progress:{number}" for number in (2, 3)]
+    assert keys == [f"cs:{CALL['CallSid']}:answered:"]
+    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
 
 
 def test_a_claim_that_is_read_back_is_proven(begin: Begin) -> None:
@@ -92,13 +93,3 @@ def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin
     story.run(story.clock.now + 60.0)
     assert story.ask("select count(*) from events where type = 'call.completed'") == [(1,)]
     assert story.ask("select state, outcome from actions") == [("settled", "completed")]
-
-
-def test_the_checker_sees_what_is_told_twice(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the safeguard the checker names it."""
-    monkeypatch.setattr("ringback.store.events.REPAIR", "nothing")
-    story = begin()
-    story.receive(repaired(story))
-    story.receive(webhook(story))
-    story.run(60.0)
-    assert judge(story).doubled > 0

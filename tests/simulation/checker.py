@@ -92,11 +92,11 @@ def _events(
     wanted: dict[str, set[str]] = {}
     for entry in acknowledged:
         wanted.setdefault(_identity(entry), _wanted_by(entry))
-    by_key = {_change(event["dedupe_key"]): event for event in events}
+    by_key = {event["dedupe_key"]: event for event in events}
     if len(by_key) < len(events):
         verdict.blame("doubled", f"{len(events) - len(by_key)} events repeat an earlier one")
     for event in events:
-        key = _change(event["dedupe_key"])
+        key = event["dedupe_key"]
         if event["source"] == "internal":
             wanted[key] = INTERNAL.get(event["type"], set())
         elif key not in wanted:
@@ -131,14 +131,9 @@ def _identity(entry: Entry) -> str:
     if entry.route == "message":
         return f"in:{get('MessageSid')}"
     if entry.route == "message/status":
-        return f"st:{get('MessageSid')}:{get('MessageStatus')}:{get('ErrorCode', '')}"
-    return f"cs:{get('CallSid')}:{get('CallStatus')}"
-
-
-def _change(key: str) -> str:
-    """What an event reports. A call has each of its statuses once, whether a webhook says so, with
-    its number in the order, or a look at the API, without."""
-    return key.rpartition(":")[0] if key.startswith("cs:") else key
+        return f"st:{get('MessageSid')}:{get('MessageStatus')}:"
+    status = get("CallStatus", "").replace("in-progress", "answered")
+    return f"cs:{get('CallSid')}:{status}:"
 
 
 def _wanted_by(entry: Entry) -> set[str]:

@@ -31,15 +31,9 @@ from ringback.receiver.routes import (
     takes_type,
 )
 from ringback.store.log import Entry, Log
+from ringback.twilio.kinds import CALL_ROUTES, Malformed, check_form
 from ringback.twilio.signature import Verifier
-from ringback.twilio.webhooks import (
-    CALL_ROUTES,
-    Malformed,
-    check_form,
-    identity,
-    parse_form,
-    read_stream,
-)
+from ringback.twilio.webhooks import parse_form, read_stream
 
 REMEMBERED = 16_384
 """How many recent identities are held at least, to acknowledge a duplicate without a new row."""
@@ -150,12 +144,12 @@ class Intake:
                 self._refusals.note(head, None, body, "")
                 return self._forbidden("proof")
             read_stream(body)
-            key = f"{route}:{blake2b(body, digest_size=16).hexdigest()}"
+            key = _delivery(route, "", body)
         else:
             if head.method == b"GET":
                 body = head.query
             fields = parse_form(body)
-            account = fields.get("AccountSid", "")
+            account = fields.get("AccountSid") or fields.get("account_sid", "")
             if account and not self._verifier.knows(account):
                 parent = fields.get("ParentAccountSid", "") if route == "debugger" else ""
                 if not parent or not self._verifier.knows(parent):
@@ -168,8 +162,8 @@ class Intake:
                 pairs = None if signed is None else list(signed.items())
                 self._refusals.note(head, pairs, b"", account)
                 return self._forbidden("proof")
-            check_form(route, fields)
-            key = identity(route, fields, target.tag)
+            kind = check_form(route, fields, target.tag)
+            key = kind.key if route in CALL_ROUTES else _delivery(route, target.tag, body)
         if trust == "claimed":
             key = "claimed " + key  # a claim must not hide the proven webhook that it foretells
         entry = Entry(
@@ -306,6 +300,12 @@ class Intake:
             seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment // 1000))
             self._stamp = f"{seconds}.{moment % 1000:03d}Z"
         return self._stamp
+
+
+def _delivery(route: str, tag: str, body: bytes) -> str:
+    """By what the same delivery is known when it comes again. Another webhook of an event on record
+    may say more of it, so it must be the same to the letter."""
+    return f"{route}/{tag}:{blake2b(body, digest_size=16).hexdigest()}"
 
 
 def _acknowledgement(route: str) -> Answer:

@@ -12,9 +12,9 @@ SERVICE_OF = "service of "
 """In `meta`, in front of a number of ours: the messaging service that it is in."""
 
 
-def learn(connection: Connection, event: Event) -> None:
+def learn(connection: Connection, event: Event, *, late: bool = False) -> None:
     """Take from an event of a message what it says about consent, and about the messaging service
-    that our number is in."""
+    that our number is in. `late`: it was told afterwards."""
     service = event.fields.get("MessagingServiceSid", "")
     if service and event.recipient and event.type == "message.received":
         connection.execute(
@@ -28,7 +28,7 @@ def learn(connection: Connection, event: Event) -> None:
     for each in changes(event):
         note(
             connection, each.sender, each.recipient, each.state, each.source, iso(event.at),
-            event.uid, late=event.trust == "confirmed",
+            event.uid, late=late or event.trust == "confirmed",
         )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, Row
+from types import MappingProxyType
+from typing import Any
 
 from ringback.events import REPLAY, Event
 from ringback.runtime import from_iso, iso
@@ -171,17 +173,34 @@ def _unproven(connection: Connection, log: LogReader, limit: int) -> list[Event]
 def _event(row: Row, log: LogReader) -> Event:
     known = dict(zip(_COLUMNS.split(", "), row, strict=True))
     log_id, fields = known.pop("log_id"), known.pop("fields")
-    if log_id is not None:
-        source = log.get(log_id)
-        for parsed in events_from(source, lambda: known["uid"]) if source else ():
-            if parsed.dedupe_key == known["dedupe_key"]:
-                return replace(parsed, uid=known["uid"], depth=known["depth"], trust=known["trust"])
+    added = json.loads(fields) if fields else {}
+    parsed = _parsed(log, log_id, known) if log_id is not None else None
+    if parsed is not None:
+        return replace(
+            parsed, uid=known["uid"], depth=known["depth"], trust=known["trust"],
+            error_code=known["error_code"], error_class=error_class(known["error_code"]),
+            fields=MappingProxyType({**parsed.fields, **added}) if added else parsed.fields,
+        )  # fmt: skip
     known["at"], known["received_at"] = from_iso(known["at"]), from_iso(known["received_at"])
     return Event(
         **known,
         error_class=error_class(known["error_code"]),
-        fields=json.loads(fields) if fields else {},
+        fields=added,
     )
+
+
+def _parsed(log: LogReader, log_id: int, known: dict[str, Any]) -> Event | None:
+    source = log.get(log_id)
+    return of_row(source, known["dedupe_key"]) if source else None
+
+
+def of_row(row: LogRow, dedupe_key: str) -> Event | None:
+    """The event of this identity as its row of the log has it: of Event Streams, one of several.
+    None when what was said in it has been forgotten."""
+    found = events_from(row, lambda: "")
+    if len(found) > 1:
+        found = [each for each in found if each.dedupe_key == dedupe_key]
+    return found[0] if found else None
 
 
 def record_internal(connection: Connection, event: Event) -> bool:
@@ -202,68 +221,24 @@ def record_internal(connection: Connection, event: Event) -> bool:
     )  # fmt: skip
 
 
-REPAIR = "repair"
-_CALL_STATUS = "cs:"
-"""How identities of call statuses begin. They end with the number that the webhook has in the
-order of its call; what is read from the API has none."""
-
-Statuses = dict[tuple[str, str], dict[str, str]]
-"""Of each call and type of event: the identities that were recorded, and their sources."""
-
-
 class KnownEvents:
     """What is on record so far, as far as it matters for the events at hand."""
 
-    def __init__(self, keys: Iterable[str] = (), statuses: Statuses | None = None) -> None:
+    def __init__(self, keys: Iterable[str] = ()) -> None:
         self._keys = set(keys)
-        self._statuses: Statuses = statuses or {}
 
     @classmethod
     def read(cls, connection: Connection, events: Iterable[Event]) -> "KnownEvents":
         """What the journal knows of these events."""
-        given = list(events)
-        calls = {event.subject_sid for event in given if _is_status(event)}
-        return cls(
-            known_keys(connection, [event.dedupe_key for event in given]),
-            _statuses(connection, sorted(calls)) if calls else None,
-        )
+        return cls(known_keys(connection, [event.dedupe_key for event in events]))
 
-    def known_as(self, event: Event) -> str:
-        """The identity under which this event is on record; empty when it is news."""
-        if event.dedupe_key in self._keys:
-            return event.dedupe_key
-        if _is_status(event):
-            known = self._statuses.get((event.subject_sid, event.type), {})
-            for key, source in known.items():
-                if REPAIR in (source, event.source):
-                    return key
-        return ""
+    def knows(self, event: Event) -> bool:
+        """Whether this event is on record."""
+        return event.dedupe_key in self._keys
 
     def add(self, event: Event) -> None:
         """From now on this event is known."""
         self._keys.add(event.dedupe_key)
-        if _is_status(event):
-            known = self._statuses.setdefault((event.subject_sid, event.type), {})
-            known[event.dedupe_key] = event.source
-
-
-def _is_status(event: Event) -> bool:
-    return event.dedupe_key.startswith(_CALL_STATUS)
-
-
-def _statuses(connection: Connection, sids: list[str]) -> Statuses:
-    found: Statuses = {}
-    for start in range(0, len(sids), 500):
-        chunk = sids[start : start + 500]
-        marks = ",".join("?" * len(chunk))
-        for sid, type_, key, source in connection.execute(
-            f"select subject_sid, type, dedupe_key, source from events "
-            f"where subject_sid in ({marks})",
-            chunk,
-        ):
-            if key.startswith(_CALL_STATUS):
-                found.setdefault((sid, type_), {})[key] = source
-    return found
 
 
 def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:

@@ -12,6 +12,7 @@ from ringback.store import evidence
 from ringback.store.consents import learn
 from ringback.store.database import Database
 from ringback.store.events import record_internal
+from ringback.store.later_reports import add_reports
 from ringback.store.log import LogReader
 from ringback.store.meta import get_meta, set_meta
 
@@ -87,12 +88,15 @@ class Matching:
         """That cursor, and the id up to which the log at hand is the one that was matched."""
         return await self._database.read(_cursors, self._log)
 
-    async def record(self, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
+    async def record(
+        self, batch: Sequence[Matched], new_cursor: int | None, later: Sequence[Event] = ()
+    ) -> Recorded:
         """Write a batch of events with their runs, fold the statuses in it, move the cursor.
 
-        Events are inserted once by `dedupe_key`; the caller has dropped those that are known.
+        Events are inserted once by `dedupe_key`; the caller has put those that are known into
+        `later`, for what they add.
         """
-        return await self._database.write(record, batch, new_cursor)
+        return await self._database.write(record, batch, new_cursor, later, self._log)
 
     async def settle(self, batch: Sequence[Matched]) -> None:
         """Write the verdicts and runs of events that were recorded before they were matched."""
@@ -152,7 +156,13 @@ def _same_until(connection: Connection, log: LogReader, event_id: int) -> int | 
     return int(found[0]) if row is not None and row.received_at == found[1] else None
 
 
-def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | None) -> Recorded:
+def record(
+    connection: Connection,
+    batch: Sequence[Matched],
+    new_cursor: int | None,
+    later: Sequence[Event],
+    log: LogReader,
+) -> Recorded:
     """`Matching.record`, within a unit of work."""
     connection.executemany(
         "insert into events (log_id, uid, type, at, received_at, trust, source, account_sid, "
@@ -166,6 +176,7 @@ def record(connection: Connection, batch: Sequence[Matched], new_cursor: int | N
     insert_runs(connection, [run for item in batch for run in item.runs])
     for item in batch:
         _touch(connection, item)
+    add_reports(connection, log, later)
     if new_cursor is not None:
         set_meta(connection, CURSOR, str(new_cursor))
     return recorded

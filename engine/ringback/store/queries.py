@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
+from ringback.errors import RingbackError
 from ringback.store import events, replays
 from ringback.store.consents import OptOuts, opt_outs
+from ringback.store.events import of_row
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta
 from ringback.store.migrations import connect_journal
@@ -21,7 +22,7 @@ Row = dict[str, Any]
 
 _EVENT = (
     "uid, type, at, received_at, trust, source, account_sid, subject_sid, sender, recipient, "
-    "conversation, status, error_code, tag, verdicts, depth, log_id, fields"
+    "conversation, status, error_code, tag, verdicts, depth, log_id, dedupe_key, fields"
 )
 _CONTACTS_PER_NUMBER = 50
 _EVENTS_PER_SID = 20
@@ -170,11 +171,9 @@ class Questions:
 
     def _with_fields(self, row: Row) -> Row:
         row["verdicts"] = _loads(row["verdicts"], None)
-        if row["fields"]:
-            row["fields"] = _loads(row["fields"], {})
-        else:
-            raw = self.raw(row)
-            row["fields"] = _fields_of(raw) if raw else {}
+        added = _loads(row["fields"], {})
+        raw, key = self.raw(row), row.pop("dedupe_key")
+        row["fields"] = {**_fields_of(raw, key), **added} if raw else added
         return row
 
     def conversations(self, number: str) -> list[str]:
@@ -380,8 +379,10 @@ def _loads(text: str | None, default: Any) -> Any:
         return text
 
 
-def _fields_of(raw: LogRow) -> Any:
-    """The parameters of a webhook as they came; of a JSON body, its object or list."""
-    if "json" in raw.content_type:
-        return _loads(raw.body.decode("utf-8", "replace"), {})
-    return dict(parse_qsl(raw.body.decode("utf-8", "replace"), keep_blank_values=True))
+def _fields_of(raw: LogRow, dedupe_key: str) -> Mapping[str, str]:
+    """The parameters of a webhook as they came; of Event Streams, by the names of the webhook."""
+    try:
+        event = of_row(raw, dedupe_key)
+    except RingbackError:  # a foreign row, or one whose texts were blanked
+        return {}
+    return event.fields if event else {}

@@ -211,7 +211,7 @@ def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
             if row.received_at < since:
                 continue
             for number, event in enumerate(events_from(row, lambda: "")):
-                if known.known_as(event):
+                if known.knows(event):
                     continue
                 known.add(event)
                 yield replace(event, uid=f"evt_{row.id}_{number}")

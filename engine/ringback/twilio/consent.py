@@ -24,6 +24,8 @@ OPTED_OUT = 21610
 REFUSED = f"error {OPTED_OUT}"
 """The source of an opt-out that only a refusal showed."""
 
+TELLING = frozenset({"OptOutType", "ErrorCode", "MessagingServiceSid"})
+"""The fields beside the text that say something about consent."""
 
 _STATES = {"STOP": "out", "START": "in"}
 

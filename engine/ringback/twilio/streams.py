@@ -86,7 +86,9 @@ def as_form(item: CloudEvent) -> tuple[str, dict[str, str]]:
 
 
 def _form_name(name: str) -> str:
-    return _NAMES.get(name) or _text(name[:1].upper() + name[1:])
+    """`messageSid` and `message_sid` are both used, by products of different age."""
+    words = name.split("_") if "_" in name else (name,)
+    return _NAMES.get(name) or _text("".join(word[:1].upper() + word[1:] for word in words))
 
 
 def _text(value: object) -> str:

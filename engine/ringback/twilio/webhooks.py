@@ -9,16 +9,15 @@ Identity (`dedupe_key`) comes from signed content alone: a token in a header can
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import unquote
 
-from ringback.errors import RingbackError
 from ringback.events import Event, conversation_of
 from ringback.runtime import from_iso
 from ringback.twilio import streams
 from ringback.twilio.error_codes import error_class
+from ringback.twilio.kinds import Kind, Malformed, form_kind
 
 FORM_ROUTES = (
     "message", "message/status", "call", "call/status", "call/step", "recording", "debugger",
@@ -30,23 +29,12 @@ JSON_ROUTES = ("events",)
 
 ROUTES = (*FORM_ROUTES, *JSON_ROUTES)
 
-CALL_ROUTES = ("call", "call/step")
-"""The routes on which a caller waits for TwiML."""
-
 MOST_FIELDS = 200
 
-_SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}").fullmatch
-_STATUS = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}").fullmatch
 _RFC2822 = re.compile(
     r"(?:\w{3}, )?(\d{1,2}) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) (?:\+0000|GMT|UTC)"
 ).fullmatch
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
-
-Fields = Mapping[str, str]
-
-
-class Malformed(RingbackError):
-    """The body is not what Twilio sends to this route. The message says what is wrong with it."""
 
 
 class Row(Protocol):
@@ -101,76 +89,6 @@ def _decoded(text: str) -> str:
     return text
 
 
-def check_form(route: str, fields: Fields) -> None:
-    """Whether these fields can be a request to this route. Raises Malformed, naming the field."""
-    for name in _REQUIRED[route]:
-        if not _SID(fields.get(name, "")):
-            raise Malformed(f"{name} is missing or not a SID")
-    if route == "message/status":
-        status = fields.get("MessageStatus") or fields.get("SmsStatus", "")
-    elif route in ("call", "call/status"):
-        status = fields.get("CallStatus", "")
-        if not status and route == "call/status":
-            status = fields.get("AnsweredBy") or fields.get("StatusCallbackEvent", "")
-    elif route == "debugger":
-        status = fields.get("Level", "")
-    else:
-        return
-    if not _STATUS(status):
-        raise Malformed("the status is missing or not a word")
-
-
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "message": ("AccountSid", "MessageSid"),
-    "message/status": ("AccountSid", "MessageSid"),
-    "call": ("AccountSid", "CallSid"),
-    "call/status": ("AccountSid",),
-    "call/step": ("AccountSid", "CallSid"),
-    "recording": ("AccountSid",),
-    "debugger": ("AccountSid", "Sid"),
-}
-
-
-def identity(route: str, fields: Fields, tag: str = "") -> str:
-    """The dedupe key of a form request: the same delivery twice has the same key.
-
-    Made of signed content only. `tag` is the nonce of a call step, which is in the signed URL.
-    """
-    get = fields.get
-    if route == "message/status":
-        status = get("MessageStatus") or get("SmsStatus", "")
-        if status.lower() not in ("received", "receiving"):
-            return f"st:{get('MessageSid', '')}:{status.lower()}:{get('ErrorCode', '')}"
-        route = "message"
-    if route == "message":
-        return f"in:{get('MessageSid', '')}"
-    if route == "call/status":
-        return _call_status_identity(fields)
-    if route in CALL_ROUTES:
-        path = f"{route}/{tag}" if tag else route
-        return f"tw:{get('CallSid', '')}:{path}:{_digest(fields)}"
-    if route == "recording":
-        if get("TranscriptionSid"):
-            return f"tr:{get('TranscriptionSid')}:{get('TranscriptionStatus', '')}"
-        return f"rec:{get('RecordingSid') or _digest(fields)}:{get('RecordingStatus', '')}"
-    return f"dbg:{get('Sid', '')}"
-
-
-def _call_status_identity(fields: Fields) -> str:
-    get = fields.get
-    order = get("SequenceNumber") or get("Timestamp", "")
-    if get("CallStatus"):
-        return f"cs:{get('CallSid', '')}:{get('CallStatus', '').lower()}:{order}"
-    if get("AnsweredBy"):
-        return f"am:{get('CallSid', '')}:{get('AnsweredBy', '')}"
-    return f"cf:{get('ConferenceSid', '')}:{get('StatusCallbackEvent', '')}:{order}"
-
-
-def _digest(fields: Fields) -> str:
-    text = "\0".join(f"{name}\0{value}" for name, value in sorted(fields.items()))
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
-
-
 def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
     """The events of one logged request: one for a form, any number for Event Streams.
 
@@ -178,20 +96,29 @@ def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
     checks before it records, so that happens to foreign or hand-made rows only.
     """
     if row.route in JSON_ROUTES:
-        return [
-            _event(row, route, fields, mint(), key) for route, fields, key in _streamed(row.body)
-        ]
+        return [_event(row, fields, kind, mint()) for fields, kind in _streamed(row.body)]
     fields = parse_form(row.body)
-    return [_event(row, row.route, fields, mint(), identity(row.route, fields, row.tag))]
+    return [_event(row, fields, form_kind(row.route, fields, row.tag), mint())]
 
 
-def _streamed(body: bytes) -> list[tuple[str, dict[str, str], str]]:
+def _streamed(body: bytes) -> list[tuple[dict[str, str], Kind]]:
     found = []
     for item in read_stream(body):
         route, fields = streams.as_form(item)
-        key = identity(route, fields) if route in FORM_ROUTES else ""
-        found.append((route, fields, key or f"ce:{item.get('source', '')}:{item['id']}"))
+        if route in FORM_ROUTES:
+            found.append((fields, form_kind(route, fields)))
+        else:
+            key = f"ce:{item.get('source', '')}:{item['id']}"
+            found.append((fields, Kind(route, fields.get("Status", ""), _subject(fields), key)))
     return found
+
+
+def _subject(fields: dict[str, str]) -> str:
+    """The SID of what a CloudEvent without a counterpart among the forms is about."""
+    return next((fields[name] for name in _SUBJECTS if fields.get(name)), "")
+
+
+_SUBJECTS = ("MessageSid", "CallSid", "ConferenceSid", "RecordingSid", "TaskSid", "Sid")
 
 
 def read_stream(body: bytes) -> list[streams.CloudEvent]:
@@ -202,15 +129,20 @@ def read_stream(body: bytes) -> list[streams.CloudEvent]:
         raise Malformed(str(error)) from error
 
 
-def _event(row: Row, route: str, fields: dict[str, str], uid: str, key: str) -> Event:
+def code_of(fields: Mapping[str, str]) -> int:
+    """The error code in these fields; 0 when they name none."""
+    code = fields.get("ErrorCode", "")
+    return int(code) if code.isdecimal() and len(code) < 10 else 0
+
+
+def _event(row: Row, fields: dict[str, str], kind: Kind, uid: str) -> Event:
     get = fields.get
     received_at = from_iso(row.received_at)
-    type_, status, subject = _meaning(route, fields)
-    sender, recipient = get("From", ""), get("To", "")
+    type_, status, subject, key = kind
+    sender, recipient = get("From") or get("from", ""), get("To") or get("to", "")
     inbound = type_ == "message.received" or get("Direction") == "inbound"
-    code = get("ErrorCode", "")
-    error_code = int(code) if code.isdecimal() and len(code) < 10 else 0
-    if route == "debugger":
+    error_code = code_of(fields)
+    if type_.startswith("debugger."):
         error_code = streams.debugger_code(fields) or error_code
     return Event(
         uid=uid,
@@ -219,7 +151,7 @@ def _event(row: Row, route: str, fields: dict[str, str], uid: str, key: str) -> 
         received_at=received_at,
         trust=row.trust,
         source=row.source,
-        account_sid=get("AccountSid", ""),
+        account_sid=get("AccountSid") or get("account_sid", ""),
         subject_sid=subject,
         sender=sender,
         recipient=recipient,
@@ -233,58 +165,6 @@ def _event(row: Row, route: str, fields: dict[str, str], uid: str, key: str) -> 
         dedupe_key=key,
         fields=MappingProxyType(fields),
     )
-
-
-def _meaning(route: str, fields: Fields) -> tuple[str, str, str]:
-    """The event's type, status and subject."""
-    get = fields.get
-    if route == "message/status":
-        status = (get("MessageStatus") or get("SmsStatus", "")).lower()
-        if status not in ("received", "receiving"):
-            return f"message.{status}", status, get("MessageSid", "")
-        route = "message"
-    if route == "message":
-        return "message.received", "received", get("MessageSid", "")
-    status = get("CallStatus", "").lower()
-    if route == "call/status":
-        if status:
-            name = "answered" if status == "in-progress" else status
-            return f"call.{name}", name, get("CallSid", "")
-        if get("AnsweredBy"):
-            return "call.machine", get("AnsweredBy", ""), get("CallSid", "")
-        event = get("StatusCallbackEvent", "").lower()
-        return f"conference.{event}", event, get("ConferenceSid", "")
-    if route == "call":
-        if status in ("ringing", "queued", "in-progress", "initiated"):
-            return "call.received", status, get("CallSid", "")
-        return f"call.{status}", status, get("CallSid", "")
-    if route == "call/step":
-        return f"call.{_step(fields)}", status, get("CallSid", "")
-    if route == "recording":
-        if get("TranscriptionSid"):
-            return "call.transcribed", get("TranscriptionStatus", ""), get("TranscriptionSid", "")
-        return "call.recorded", get("RecordingStatus", ""), get("RecordingSid", "")
-    if route == "debugger":
-        level = get("Level", "").lower()
-        return f"debugger.{level}", level, streams.debugger_subject(fields) or get("Sid", "")
-    return route, get("Status", ""), ""
-
-
-def _step(fields: Fields) -> str:
-    """Which verb of our own TwiML this request continues, by the fields that only it sends."""
-    if "QueueResult" in fields:
-        return "dequeued"
-    if "DialCallStatus" in fields:
-        return "dialed"
-    if "TranscriptionSid" in fields:
-        return "transcribed"
-    if "RecordingUrl" in fields:
-        return "recorded"
-    if "QueuePosition" in fields:
-        return "queued"
-    if "Digits" in fields or "SpeechResult" in fields:
-        return "gathered"
-    return "continued"
 
 
 def _moment(text: str) -> datetime | None:

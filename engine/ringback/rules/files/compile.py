@@ -6,9 +6,9 @@ from typing import Any, get_origin
 
 from pydantic import BaseModel
 
+from ringback.events import ON_CALLS, known_type
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.yaml_tree import Node
-from ringback.rules.language.literals import known_type
 from ringback.rules.language.messages import did_you_mean
 from ringback.rules.language.templates import Template
 from ringback.rules.model import Step, StepKind
@@ -105,7 +105,11 @@ class Steps:
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
             hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
-        if model.needs != "call" or not known or any(each[:5] == "call." for each in self.starts):
+        if (
+            model.needs != "call"
+            or not known
+            or any(each.partition(".")[0] in ON_CALLS for each in self.starts)
+        ):
             return
         text = f"{model.step!r} needs a call, and this rule is on {', '.join(self.starts)}"
         hint = "to call somebody write `call: {to: …, say: …}`"

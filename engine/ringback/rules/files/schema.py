@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ringback.events import EVENT_TYPES, TRUST
+from ringback.events import CLOUD_EVENTS, EVENT_TYPES, FAMILIES, TRUST
 from ringback.rules.model import StepKind
 from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types
 from ringback.rules.steps.kinds import STEPS
@@ -177,8 +177,8 @@ def _part(model: type[Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patterns() -> list[str]:
-    spaces = dict.fromkeys(f"{type_.partition('.')[0]}.*" for type_ in EVENT_TYPES)
-    return [*EVENT_TYPES, *spaces]
+    families = dict.fromkeys([*(type_.partition(".")[0] for type_ in EVENT_TYPES), *FAMILIES])
+    return [*EVENT_TYPES, *(f"{family}.*" for family in families), f"{CLOUD_EVENTS}*"]
 
 
 def _one_or_many(item: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from itertools import takewhile
 
-from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, matches_type
+from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
 from ringback.rules.language.messages import Complaint, did_you_mean
 from ringback.rules.language.patterns import keep
 from ringback.rules.language.tokens import Token, calls, literal, tokens
@@ -98,7 +98,7 @@ def _possible(field: str, token: Token) -> list[Complaint]:
             [Complaint(token.start, "type", f"there is no status {text!r}", near)] if near else []
         )
     known = _VALUES.get(field, ())
-    if not known or text in known:
+    if not known or text in known or (field == "type" and known_type(text)):
         return []
     hint = did_you_mean(text, known) or "known: " + ", ".join(filter(None, known))
     return [Complaint(token.start, "type", f"{field!r} is never {text!r}", hint)]
@@ -137,11 +137,6 @@ def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
         except ValueError:
             return f"{text!r} is no timestamp", "write it like '2026-01-31T09:00:00Z'"
     return "", ""
-
-
-def known_type(pattern: str) -> bool:
-    """Whether a type or a pattern like `message.*` names at least one event type."""
-    return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)
 
 
 def bad_zone(name: str) -> tuple[str, str]:

@@ -149,8 +149,8 @@ def _read(
                 unreadable += 1
                 continue
             batch += _matched(row, found, known.get(row.id, []))
-        batch = _fresh(connection, batch)
-        record(connection, batch, last)
+        batch, later = _fresh(connection, batch)
+        record(connection, batch, last, later, log)
         events += len(batch)
     return rows, unreadable, events
 
@@ -176,14 +176,17 @@ def _matched(
     return found
 
 
-def _fresh(connection: Connection, batch: Sequence[Matched]) -> list[Matched]:
+def _fresh(connection: Connection, batch: Sequence[Matched]) -> tuple[list[Matched], list[Event]]:
+    """What is new in a batch, and the later reports in it."""
     known = KnownEvents.read(connection, [item.event for item in batch])
-    fresh = []
+    fresh, later = list[Matched](), list[Event]()
     for item in batch:
-        if not known.known_as(item.event):
+        if known.knows(item.event):
+            later.append(item.event)
+        else:
             known.add(item.event)
             fresh.append(item)
-    return fresh
+    return fresh, later
 
 
 def _swap(path: Path, fresh: Path, stamp: str) -> Path | None:

@@ -20,7 +20,8 @@ from ringback.store.interface import Journal
 from ringback.store.log import LogRow
 from ringback.store.matching import Matched, Moved, NewRun
 from ringback.store.session import ReadSession
-from ringback.twilio.webhooks import Malformed, events_from
+from ringback.twilio.kinds import Malformed
+from ringback.twilio.webhooks import events_from
 from ringback.worker.match.judge import Judge, Judgement
 from ringback.worker.questions import Questions
 
@@ -148,7 +149,7 @@ class Matcher:
         looked = await self._read(self._look, rows)
         batch = [item.matched for item, _ in looked.judged]
         cursor = looked.end if moves else None
-        recorded = await self._journal.matching.record(batch, cursor)
+        recorded = await self._journal.matching.record(batch, cursor, looked.later)
         self.cursor = cursor or self.cursor
         found = [item.found(row) for item, row in looked.judged]
         return Step(len(rows), tuple(found), tuple(recorded.moved), tuple(looked.twins))
@@ -159,14 +160,16 @@ class Matcher:
         parsed = [(event, row) for row in rows for event in self._events(row)]
         known = session.known(event for event, _ in parsed)
         fresh: list[tuple[Event, LogRow]] = []
+        later: list[tuple[int, Event]] = []
         twins: list[tuple[int, str, str]] = []
         for event, row in parsed:
-            before = known.known_as(event)
-            if not before:
+            if not known.knows(event):
                 known.add(event)
                 fresh.append((event, row))
-            elif self.claims and event.trust != "claimed":
-                twin = session.claimed_twin(before)
+                continue
+            later.append((row.id, event))
+            if self.claims and event.trust != "claimed":
+                twin = session.claimed_twin(event.dedupe_key)
                 twins += [(row.id, twin, event.trust)] if twin else []
         depths = session.depths([event.tag for event, _ in fresh])
         judge = self._judge(session)
@@ -179,7 +182,12 @@ class Matcher:
             item = self._judged(judge, _tagged(event, depths) if event.tag else event, row)
             judged.append((item, row))
             runs += item.runs
-        return _Looked(judged, [(uid, trust) for at, uid, trust in twins if at <= end], end)
+        return _Looked(
+            judged,
+            [(uid, trust) for at, uid, trust in twins if at <= end],
+            [event for at, event in later if at <= end],
+            end,
+        )
 
     def _events(self, row: LogRow) -> list[Event]:
         """What a row says. One that says nothing readable starts nothing; it stays in the log."""
@@ -250,6 +258,7 @@ def _tagged(event: Event, depths: dict[str, int]) -> Event:
 class _Looked:
     judged: "list[tuple[_Judged, LogRow]]"
     twins: list[tuple[str, str]]
+    later: list[Event]
     end: int
 
 

@@ -194,7 +194,7 @@ class Settings:
     ))  # fmt: skip
     fallback_twiml: str = field(default=FALLBACK_TWIML, metadata=_facts(
         "RINGBACK_FALLBACK_TWIML", kind="twiml",
-        about="What a caller hears when no answer is ready in time.",
+        about="What a caller hears when no answer is ready in time, or its rule fails.",
     ))  # fmt: skip
     trusted_proxies: tuple[str, ...] = field(default=(), metadata=_facts(
         "RINGBACK_TRUSTED_PROXIES", kind="networks",

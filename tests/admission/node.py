@@ -109,6 +109,16 @@ class Node:
         await self._work()
         return list(self.store.log.after(before, len(webhooks)))
 
+    async def hears(self, **fields: str) -> str:
+        """The TwiML that a caller gets in answer to a call, or to a step of it; empty when the
+        receiver's fallback speaks."""
+        route = "call" if fields.get("CallStatus") == "ringing" else "call/step"
+        body = urlencode({"AccountSid": ACCOUNT, **fields}).encode()
+        row = Entry(iso(self.now), route, "signed", "webhook", "", FORM, body)
+        twiml = await self.engine.calls.answer(await self.log.append(row))
+        await self.engine.queue.idle()
+        return twiml
+
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""
         end = self.time + seconds

@@ -253,9 +253,13 @@ def test_choose_takes_the_first_that_holds(tmp_path: Path, body: str, notes: lis
     assert [getattr(each, "text", "") for each in progress.actions] == notes
 
 
-def test_a_choice_that_fails_ends_the_run(tmp_path: Path) -> None:
-    rule = steps(tmp_path, "choose: [{if: int(event.body) > 1, do: [{notify: x}]}]")
-    assert "option 1: error:1" in start(rule, text("abc")).end
+def test_a_choice_that_fails_does_not_hold(tmp_path: Path) -> None:
+    options = "{if: int(event.body) > 1, do: [{notify: x}]}, {else: [{notify: else}]}"
+    progress = start(steps(tmp_path, f"choose: [{options}]"), text("abc"))
+    assert progress.actions == (notify("else"),)
+    state, reason = progress.outcome
+    assert state == "done"
+    assert "option 1 does not hold: error:1: cannot convert string to int" in reason
 
 
 def test_wait_lets_time_pass(tmp_path: Path) -> None:

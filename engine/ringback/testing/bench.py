@@ -261,11 +261,11 @@ class Bench:
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
             self._early(run)
-        elif progress.end.startswith("failed"):
-            self._fail(name, RunFailed(f"{name}: {progress.end}"), event)
-            self._end(run, "failed", progress.end.removeprefix("failed: "))
         else:
-            self._end(run, "done", progress.end)
+            state, reason = progress.outcome
+            if state == "failed":
+                self._fail(name, RunFailed(f"{name}: failed: {reason}"), event)
+            self._end(run, state, reason)
         stops = [action for action in progress.actions if isinstance(action, Stop)]
         return stops[-1] if stops else None
 

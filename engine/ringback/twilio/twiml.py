@@ -41,6 +41,17 @@ def document(verbs: Iterable[Verb], *, absolute: bool = False) -> str:
     return _written(root)
 
 
+def followed(written: str, more: str) -> str:
+    """A voice document that goes on with the verbs of another one. What cannot be read, or would
+    become too large, is left away."""
+    try:
+        root = ElementTree.fromstring(written)
+        root.extend(ElementTree.fromstring(more))
+        return _written(root)
+    except (ElementTree.ParseError, UsageError):
+        return written
+
+
 def message_document(texts: Iterable[str]) -> str:
     """The document that answers an inbound message with these texts, at most ten."""
     root = ElementTree.Element("Response")

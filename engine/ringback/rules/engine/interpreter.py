@@ -5,7 +5,6 @@ waits is plain data (`state`) that the journal keeps. A crash resumes where the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from ringback.errors import PluginError
 from ringback.events import Event
 from ringback.rules.engine import collect
 from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
+from ringback.rules.engine.progress import Progress, Wait, Wake
 from ringback.rules.engine.render import render
 from ringback.rules.engine.ruleset import holds, triggered
 from ringback.rules.engine.saved_event import event_from, event_to
@@ -23,54 +23,19 @@ from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step, Trigger
 from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.calendar import Hours
-from ringback.runtime import iso
 from ringback.verbs import Verb, VoiceVerb
+
+__all__ = ["Progress", "Wait", "Wake", "begin", "resume"]
 
 MOST_STEPS = 500
 """How many steps one run may take between two waits."""
+MOST_NOTES = 3
+"""How many mishaps a run that goes on remembers."""
 GATHER_PATIENCE = timedelta(hours=1)
 """How long a question to a caller may stay open before the run gives up on the call."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
 _CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """What a run waits for: a moment, an event of these types, or whichever comes first.
-
-    An event counts when its conversation, its call or its subject is `key`.
-    """
-
-    due_at: datetime | None
-    event_types: tuple[str, ...] = ()
-    key: str = ""
-
-    def describe(self) -> str:
-        """What it waits for, in words."""
-        until = f"until {iso(self.due_at)}" if self.due_at else ""
-        return f"waits for {' or '.join(self.event_types) or 'time'} {until}".strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """What ended a wait: this event, or none when the moment came."""
-
-    event: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run came: its new actions, what it waits for now, and the state to keep.
-
-    Without a wait it is over; `end` is empty when it went to its end, else `stopped: why`,
-    `failed: why`, or `call` for a rule in Python: its time has come, call its function now.
-    """
-
-    actions: tuple[Action, ...]
-    wait: Wait | None
-    state: dict[str, Any] = field(default_factory=dict)
-    end: str = ""
 
 
 def begin(
@@ -303,9 +268,17 @@ class _Machine:
 
     def is_reply(self, step: Step, event: Event) -> bool:
         trigger = Trigger(tuple(step.params["on"]), tuple(step.params["if"]))
-        return self.wants(trigger, event)
+        verdict = triggered(trigger, self.scope(event))
+        if verdict.startswith("error"):
+            self.note(step, f"{event.type} does not count: {verdict}")
+        return not verdict
 
     # -- ending
+
+    def note(self, step: Step, what: str) -> None:
+        """Keep what a person should know of a run that goes on; the last ones are enough."""
+        notes = [*self.state.get("notes", ()), f"`{step.kind}` (line {step.line}): {what}"]
+        self.state["notes"] = list(dict.fromkeys(notes))[-MOST_NOTES:]
 
     def fail(self, step: Step, why: str) -> Progress:
         return self.finish(f"failed: step `{step.kind}` (line {step.line}): {why}")
@@ -344,7 +317,7 @@ class _Machine:
         for index, conditions in enumerate(step.params["options"]):
             verdict = holds(conditions, scope)
             if verdict.startswith("error"):
-                return self.fail(step, f"option {index + 1}: {verdict}")
+                self.note(step, f"option {index + 1} does not hold: {verdict}")
             if not verdict:
                 self.enter(f"option:{index}")
                 return None

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class Waiting:
     """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it, which
-    is known when the last of its `holders` has left: those of whom one may speak yet."""
+    is known when the last of its `holders` has left: those of whom one may speak yet. `failed`
+    says that a run which could have spoken has failed."""
 
     call_sid: str
     future: "asyncio.Future[str]"
     deadline: float
     holders: int = 0
+    failed: bool = False
 
     def still(self) -> str:
         """The SID while the call waits, empty once it has its answer or the deadline has passed."""

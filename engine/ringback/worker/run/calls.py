@@ -51,9 +51,9 @@ class Calls:
             await self._match_now(log_id)
         try:
             async with asyncio.timeout(self._patience):
-                return await asyncio.shield(waiting.future) or _unanswered(event)
+                return await asyncio.shield(waiting.future) or _unanswered(event, waiting)
         except (TimeoutError, asyncio.CancelledError):
-            return _unanswered(event)
+            return _unanswered(event, waiting)
 
     def late(self, log_id: int) -> None:
         """The receiver could not wait for the answer to this row any longer."""
@@ -69,11 +69,12 @@ class Calls:
         return self._answers.wait(found.asked, found.event.call_sid, age)
 
 
-def _unanswered(event: Event) -> str:
-    """What a call hears when no rule answers: nothing of ours for a new call, so that the
-    receiver's fallback speaks; for a step of our own TwiML the shortest valid document."""
-    if event.type == "call.received":
-        return ""
+def _unanswered(event: Event, waiting: Waiting) -> str:
+    """What a call hears when no rule answers: nothing of ours for a new call, or when a rule has
+    failed, so that the receiver's fallback speaks; for a step of our own TwiML the shortest valid
+    document."""
     if event.type == "call.queued":
         return twiml.document((HOLD,))
+    if event.type == "call.received" or waiting.failed:
+        return ""
     return twiml.EMPTY

@@ -32,6 +32,7 @@ from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import RunStep, StoredRun
 from ringback.store.session import ReadSession
+from ringback.twilio import twiml
 from ringback.worker.questions import Questions
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
@@ -170,6 +171,7 @@ class Runner:
         except Exception as error:
             log.exception("run %s of rule %s: this should not happen", run.uid, run.rule.name)
             await self._fail(run, f"the worker broke: {describe(error)}")
+        _let_down(run, waiting)
         return None
 
     async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
@@ -209,12 +211,10 @@ class Runner:
         waiting: Waiting | None,
     ) -> str | None:
         now = iso(self._runtime.now())
-        if progress.wait is not None:
-            state, reason = "waiting", progress.wait.describe()
-        elif progress.end.startswith("failed"):
-            state, reason = "failed", progress.end.removeprefix("failed: ")
-        else:
-            state, reason = "done", progress.end
+        state, reason = progress.outcome
+        if state == "failed" and planned.twiml is not None:
+            fallback = self._settings.fallback_twiml
+            planned = replace(planned, twiml=twiml.followed(planned.twiml, fallback))
         step = RunStep(
             run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
         )
@@ -223,6 +223,9 @@ class Runner:
             step = replace(step, memory=json.dumps(progress.state), due_at=due_at)
         if not await self._journal.runs.finish(step, now):
             return None
+        if state == "failed":
+            log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
+            _let_down(run, waiting)
         if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
             await self._too_late(planned)
         self._signals.planned([item for item in planned.actions if item.state == "planned"])
@@ -267,6 +270,12 @@ class Runner:
         now = iso(self._runtime.now())
         await self._journal.runs.finish(RunStep(run.uid, "failed", reason), now)
         await self._on_run_end(run)
+
+
+def _let_down(run: Ready, waiting: Waiting | None) -> None:
+    """A caller who waits for a run that failed hears the fallback, unless another rule speaks."""
+    if waiting is not None and run.rule.state == "live":
+        waiting.failed = True
 
 
 def _blame(rule: Rule, error: RingbackError) -> str:

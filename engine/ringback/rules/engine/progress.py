@@ -1,0 +1,58 @@
+"""Progress of a run: what it did, and what it waits for. Immutable values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ringback.actions import Action
+from ringback.events import Event
+from ringback.runtime import iso
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a run waits for: a moment, an event of these types, or whichever comes first.
+
+    An event counts when its conversation, its call or its subject is `key`.
+    """
+
+    due_at: datetime | None
+    event_types: tuple[str, ...] = ()
+    key: str = ""
+
+    def describe(self) -> str:
+        """What it waits for, in words."""
+        until = f"until {iso(self.due_at)}" if self.due_at else ""
+        return f"waits for {' or '.join(self.event_types) or 'time'} {until}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """What ended a wait: this event, or none when the moment came."""
+
+    event: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run came: its new actions, what it waits for now, and the state to keep.
+
+    Without a wait it is over; `end` is empty when it went to its end, else `stopped: why`,
+    `failed: why`, or `call` for a rule in Python: its time has come, call its function now.
+    """
+
+    actions: tuple[Action, ...]
+    wait: Wait | None
+    state: dict[str, Any] = field(default_factory=dict)
+    end: str = ""
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """The state of the run now, with the reason in words: also what went wrong on the way."""
+        if self.wait is not None:
+            state, reason = "waiting", self.wait.describe()
+        elif self.end.startswith("failed"):
+            state, reason = "failed", self.end.removeprefix("failed: ")
+        else:
+            state, reason = "done", self.end
+        return state, "; ".join(filter(None, (reason, *self.state.get("notes", ()))))

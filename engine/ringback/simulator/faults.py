@@ -42,7 +42,7 @@ HOWS = (
 LIST_HOWS = ("empty_page", "endless", "unordered", "no_date_sent")
 CALLBACKS = (
     "message/status", "call/status", "recording", "amd", "conference", "transcription", "stream",
-    "debugger",
+    "siprec", "live-transcription", "pay", "debugger",
 )  # fmt: skip
 CHOICES: dict[tuple[str, str], tuple[Any, ...]] = {
     ("reset", "at"): ("before", "after", "created"),

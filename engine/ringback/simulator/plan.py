@@ -16,8 +16,9 @@ MESSAGING_KEYS = ("rates", "latency", "report_sending")
 PURPOSES = (
     "message", "message/status", "call", "call/status", "call/redirect", "call/gather",
     "call/record", "call/dial", "call/whisper", "call/wait", "call/enqueue", "call/fallback",
-    "call/conference", "call/announce", "call/refer", "call/connect", "call/sms", "recording",
-    "conference", "transcription", "amd", "speech", "stream", "debugger", "events",
+    "call/conference", "call/announce", "call/refer", "call/connect", "call/sms", "call/pay",
+    "recording", "conference", "transcription", "amd", "speech", "stream", "siprec",
+    "live-transcription", "pay", "debugger", "events",
 )  # fmt: skip
 TARGETS = (
     *sorted({route.operation for route in (*ACCOUNTS, *BELOW)}),

@@ -1,6 +1,9 @@
 """Tests of Start, Stop, Connect and Refer, which run beside the document or take the call over."""
 
+import json
 from typing import Any
+
+import pytest
 
 from ringback.simulator.voice.ports import Script
 
@@ -29,6 +32,111 @@ def test_the_end_of_the_call_stops_a_stream(world: Any) -> None:
         "stream-started",
         "stream-stopped",
     ]
+
+
+def transcripts(world: Any) -> list[tuple[str, str, str]]:
+    """Track, words and whether they are final, of every content callback."""
+    return [
+        (each["Track"], json.loads(each["TranscriptionData"])["transcript"], each["Final"])
+        for each in world.notified("live-transcription")
+        if each["TranscriptionEvent"] == "transcription-content"
+    ]
+
+
+def test_a_live_transcription_reports_in_its_own_fields(world: Any) -> None:
+    call = world.ring(
+        "<Start><Transcription name='t' statusCallbackUrl='/words' languageCode='sv-SE'"
+        " inboundTrackLabel='caller' hints='table'/></Start>"
+        "<Say>How can we help</Say><Pause length='10'/><Stop><Transcription name='t'/></Stop>"
+        "<Pause length='5'/>"
+    )
+    world.run(3)
+    world.exchange.speak(call.sid, "A table please", 0.8)
+    world.run(20)
+    told = world.notified("live-transcription")
+    assert [(each["TranscriptionEvent"], each["SequenceId"]) for each in told] == [
+        ("transcription-started", "1"),
+        ("transcription-content", "2"),
+        ("transcription-content", "3"),
+        ("transcription-stopped", "4"),
+    ]
+    assert {each["TranscriptionSid"][:2] for each in told} == {"GT"}
+    assert {each["CallSid"] for each in told} == {call.sid}
+    first, say, speech, last = told
+    assert (first["LanguageCode"], first["Track"], first["Name"]) == ("sv-SE", "both_tracks", "t")
+    assert (first["InboundTrackLabel"], first["PartialResults"]) == ("caller", "false")
+    assert json.loads(first["ProviderConfiguration"])["hints"] == "table"
+    assert (say["Track"], speech["Track"]) == ("outbound_track", "inbound_track")
+    assert json.loads(speech["TranscriptionData"]) == {
+        "transcript": "A table please",
+        "confidence": 0.8,
+    }
+    assert not any(name.startswith("Stream") for each in told for name in each)
+    assert "TranscriptionData" not in last
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ("track='inbound_track'", [("inbound_track", "two words", "true")]),
+        ("track='outbound_track'", [("outbound_track", "Hello", "true")]),
+        (
+            "track='inbound_track' partialResults='true'",
+            [("inbound_track", "two", "false"), ("inbound_track", "two words", "true")],
+        ),
+    ],
+)
+def test_a_transcript_has_the_tracks_that_were_asked_for(
+    world: Any, attributes: str, expected: list[tuple[str, str, str]]
+) -> None:
+    call = world.ring(
+        f"<Start><Transcription statusCallbackUrl='/words' {attributes}/></Start>"
+        "<Say>Hello</Say><Pause length='9'/>"
+    )
+    world.run(2)
+    world.exchange.speak(call.sid, "two words")
+    world.run(5)
+    assert transcripts(world) == expected
+
+
+def test_what_is_said_just_before_the_end_is_in_the_transcript(world: Any) -> None:
+    call = world.ring(
+        "<Start><Transcription statusCallbackUrl='/words' track='inbound_track'/></Start>"
+        "<Pause length='60'/>"
+    )
+    world.exchange.speak(call.sid, "I am off")
+    world.exchange.hang_up(call.sid)
+    world.run(9)
+    assert transcripts(world) == [("inbound_track", "I am off", "true")]
+    assert world.notified("live-transcription")[-1]["TranscriptionEvent"] == "transcription-stopped"
+
+
+def test_both_sides_of_a_dialled_talk_are_transcribed(world: Any) -> None:
+    call = world.ring(
+        "<Start><Transcription statusCallbackUrl='/words'/></Start><Dial>+15552220001</Dial>"
+    )
+    world.run(5)
+    [child] = world.children(call)
+    world.exchange.speak(call.sid, "hello there")
+    world.exchange.speak(child.sid, "good day")
+    world.run(5)
+    assert transcripts(world) == [
+        ("outbound_track", "good day", "true"),
+        ("inbound_track", "hello there", "true"),
+    ]
+
+
+def test_siprec_reports_in_its_own_fields(world: Any) -> None:
+    call = world.ring(
+        "<Start><Siprec name='tape' connectorName='c' statusCallback='/siprec'/></Start>"
+        "<Pause length='2'/><Stop><Siprec name='tape'/></Stop><Pause length='2'/>"
+    )
+    world.run(9)
+    started, stopped = world.notified("siprec")
+    assert (started["SiprecEvent"], stopped["SiprecEvent"]) == ("siprec-started", "siprec-stopped")
+    assert (started["SiprecName"], started["SiprecSid"][:2]) == ("tape", "SR")
+    assert (started["From"], started["CallSid"]) == ("+15550001111", call.sid)
+    assert not any(name.startswith("Stream") for name in started)
 
 
 def test_a_recording_in_the_background(world: Any) -> None:

@@ -28,13 +28,14 @@ def _background(noun: Element, page: Page) -> Background:
         return Background("start", noun.name, noun.get("name"), record=spec)
     url = page.optional(noun.get("statusCallback") or noun.get("statusCallbackUrl"))
     callback = Callback(url, noun.get("statusCallbackMethod").upper() or "POST") if url else NOBODY
-    return Background("start", noun.name, noun.get("name"), noun.get("url"), callback)
+    settings = tuple(noun.attributes.items())
+    return Background("start", noun.name, noun.get("name"), callback, settings=settings)
 
 
 def stop(verb: Element, page: Page) -> Program[Outcome]:
     """Stop what an earlier Start began, by kind and name."""
     for noun in verb.children:
-        yield from do(Background("stop", noun.name, noun.get("name"), noun.get("url")))
+        yield from do(Background("stop", noun.name, noun.get("name")))
     return None
 
 
@@ -54,7 +55,7 @@ def connect(verb: Element, page: Page) -> Program[Outcome]:
     try:
         yield from do(Hear("silence", noun.get("url")))
     except Interrupted as cut:
-        yield Background("stop", noun.name, begun.name, begun.url)
+        yield Background("stop", noun.name, begun.name)
         if isinstance(cut.event, HungUp) and verb.given("action"):
             yield from page.farewell(verb, "connect", ())
         raise

@@ -231,14 +231,14 @@ class SendText:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """Start or stop something beside the document. → None."""
+    """Start or stop something beside the document. `settings` are its noun's attributes. → None."""
 
     what: Literal["start", "stop"]
     kind: str
     name: str = ""
-    url: str = ""
     callback: Callback = NOBODY
     record: RecordingSpec | None = None
+    settings: Fields = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from ringback.simulator.voice.ports import (
 from ringback.simulator.voice.queues import Queues
 from ringback.simulator.voice.recorder import Recorder
 from ringback.simulator.voice.results import Referred, Rescripted, Texted
+from ringback.simulator.voice.services import Services
 from ringback.simulator.voice.switch import ExchangeError, Switch
 from ringback.simulator.voice.view import view
 
@@ -51,7 +52,8 @@ class Exchange:
         self.switch = Switch(kernel, account_sid)
         self.lifecycle = Lifecycle(self.switch)
         self.recorder = Recorder(self.switch, self.lifecycle)
-        self.listener = Listener(self.switch, self.recorder)
+        self.services = Services(self.switch, self.lifecycle, self.recorder)
+        self.listener = Listener(self.switch, self.recorder, self.services)
         self.bridges = Bridges(self.switch, self.recorder)
         self.dialler = Dialler(self.switch, self.lifecycle, self.bridges)
         self.queueing = Queues(self.switch, self.bridges)

@@ -72,7 +72,7 @@ class Leg:
     conference_sid: str = ""
     conference: JoinConference | None = None
     recordings: list[Recording] = field(default_factory=list)
-    streams: dict[tuple[str, str], tuple[str, Callback]] = field(default_factory=dict)
+    services: list["Service"] = field(default_factory=list)
 
     @property
     def sid(self) -> str:
@@ -99,6 +99,23 @@ class Link:
 
     def other(self, leg: Leg) -> Leg:
         return self.far if leg is self.near else self.near
+
+
+@dataclass(slots=True, eq=False)
+class Service:
+    """Something that runs beside a leg: a stream, SIPREC, a live transcription.
+
+    `settings` are the attributes of its noun. `sequence` counts its callbacks.
+    """
+
+    sid: str
+    kind: str
+    name: str
+    callback: Callback
+    settings: dict[str, str]
+    status: Literal["in-progress", "stopped"] = "in-progress"
+    updated_at: float = 0.0
+    sequence: int = 0
 
 
 @dataclass(slots=True, eq=False)

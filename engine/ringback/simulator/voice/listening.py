@@ -8,6 +8,7 @@ from ringback.simulator.voice.effects import Capture, Hear, StopCapture
 from ringback.simulator.voice.legs import Capturing, Leg
 from ringback.simulator.voice.recorder import Recorder
 from ringback.simulator.voice.results import Elapsed, Key, Recorded, Speech
+from ringback.simulator.voice.services import INBOUND, OUTBOUND, Services
 from ringback.simulator.voice.sounds import spoken_seconds
 from ringback.simulator.voice.switch import PENDING, ExchangeError, Switch
 
@@ -16,13 +17,15 @@ PAUSES = {"w": 0.5, "W": 1.0}
 REACTION_SECONDS = 0.5
 MOST_KEYS = 100
 MOST_HEARD = 1000
+SYNTHETIC = 0.99  # how well a transcript understands what Say speaks
 
 
 class Listener:
     """Plays to legs, and brings keys and words to whatever listens there."""
 
-    def __init__(self, switch: Switch, recorder: Recorder) -> None:
+    def __init__(self, switch: Switch, recorder: Recorder, services: Services) -> None:
         self.switch = switch
+        self.services = services
         self.kernel = switch.kernel
         self.recorder = recorder
         self.star: Callable[[Leg], None] = lambda leg: None
@@ -43,6 +46,8 @@ class Listener:
     def _hear(self, leg: Leg, effect: Hear) -> object:
         if effect.kind != "silence":
             self.hear(leg, effect.kind, effect.text)
+        if effect.kind == "say":
+            self.services.said(leg, effect.text, OUTBOUND, effect.seconds or 0.0, SYNTHETIC)
         if leg.far is not None:
             self._play_to_far(leg.far, effect)
         if effect.seconds is not None:
@@ -116,9 +121,12 @@ class Listener:
     def _speak(self, leg: Leg, text: str, confidence: float, lasts: float) -> None:
         effect = leg.effect
         self.recorder.said(leg, text)
+        self.services.said(leg, text, INBOUND, lasts, confidence)
         if leg.link is not None:
-            self.hear(leg.link.other(leg), "text", text)
-            self.recorder.said(leg.link.other(leg), text)
+            other = leg.link.other(leg)
+            self.hear(other, "text", text)
+            self.recorder.said(other, text)
+            self.services.said(other, text, OUTBOUND, lasts, confidence)
         if isinstance(effect, Hear) and effect.speech:
             wait = min(lasts, effect.speech_limit) + effect.speech_pause
             self.switch.expire(leg, wait, Speech(text, confidence))

@@ -5,6 +5,7 @@ Field sets of https://www.twilio.com/docs/voice/twiml#request-parameters and the
 
 import json
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 
@@ -254,3 +255,52 @@ def stream(name: str, sid: str, event: str, at: datetime) -> Fields:
         ("StreamEvent", event),
         ("Timestamp", runtime.iso(at)),
     )
+
+
+def siprec(name: str, sid: str, event: str, at: datetime) -> Fields:
+    """A SIPREC session's status callback, beside the fields of every request about a call."""
+    return (
+        ("SiprecSid", sid),
+        ("SiprecName", name or sid),
+        ("SiprecEvent", event),
+        ("Timestamp", runtime.iso(at)),
+    )
+
+
+def live_transcription(sid: str, event: str, sequence: int, at: datetime) -> Fields:
+    """What every callback of a live transcription carries."""
+    return (
+        ("TranscriptionSid", sid),
+        ("TranscriptionEvent", event),
+        ("SequenceId", str(sequence)),
+        ("Timestamp", runtime.iso(at)),
+    )
+
+
+def transcription_settings(settings: Mapping[str, str]) -> Fields:
+    """How a live transcription was set up: its first callback alone has it."""
+    provider = ("profanityFilter", "speechModel", "enableAutomaticPunctuation", "hints")
+    chosen = {name: settings[name] for name in provider if settings.get(name)}
+    told = (
+        ("LanguageCode", "languageCode"),
+        ("PartialResults", "partialResults"),
+        ("TranscriptionEngine", "transcriptionEngine"),
+        ("Track", "track"),
+        ("Name", "name"),
+        ("InboundTrackLabel", "inboundTrackLabel"),
+        ("OutboundTrackLabel", "outboundTrackLabel"),
+    )
+    fields = [(name, settings[key]) for name, key in told if settings.get(key)]
+    return (*fields, ("ProviderConfiguration", json.dumps(chosen, separators=(",", ":"))))
+
+
+def transcript(text: str, track: str, confidence: float, language: str, *, final: bool) -> Fields:
+    """The words of one utterance, or of its beginning when `final` is not set."""
+    data = {"transcript": text} | ({"confidence": confidence} if final else {})
+    fields = [
+        ("LanguageCode", language),
+        ("Track", track),
+        ("TranscriptionData", json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
+        ("Final", boolean(final)),
+    ]
+    return (*fields, *(() if final else (("Stability", "0.9"),)))

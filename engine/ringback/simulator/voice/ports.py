@@ -19,7 +19,7 @@ class Ask:
 
     `url` is absolute and may carry connection overrides as a fragment. `purpose` says which verb or
     setting caused it: call redirect gather record dial whisper wait enqueue fallback conference
-    announce refer connect sms update (a document that REST gave to a live call).
+    announce refer connect sms pay update (a document that REST gave to a live call).
     """
 
     url: str
@@ -49,7 +49,8 @@ class Answer:
 class Notice:
     """A notification: its reply has no influence.
 
-    `kind`: call-status recording-status conference transcription amd partial-speech stream.
+    `kind`: call-status recording-status conference transcription amd partial-speech stream siprec
+    live-transcription pay.
     """
 
     url: str

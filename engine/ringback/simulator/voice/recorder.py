@@ -31,7 +31,6 @@ class Recorder:
         self.transcriptions: dict[str, Transcription] = {}
         self._callbacks: dict[str, Callback] = {}
         self._pauses: dict[str, tuple[float, float]] = {}  # when the pause began; seconds before
-        switch.handlers[Background] = self._background
         lifecycle.started.append(self._whole_call)
         lifecycle.ending.append(self._leg_ended)
 
@@ -127,39 +126,15 @@ class Recorder:
     def _leg_ended(self, leg: Leg) -> None:
         for recording in leg.recordings:
             self.finish(recording)
-        for kind, name in tuple(leg.streams):
-            self._stream(leg, kind, name, "stream-stopped")
 
-    def _background(self, leg: Leg, effect: Background) -> None:
-        if effect.kind == "Recording":
-            if effect.record is not None and not leg.ended:
-                self.start(effect.record, call=leg.sid)
-            elif effect.what == "stop":
-                for recording in leg.recordings:
-                    if recording.source == "StartCallRecordingTwiML":
-                        self.finish(recording)
-            return
-        if effect.what == "start":
-            prefix = "GT" if effect.kind == "Transcription" else "MZ"
-            key = (effect.kind, effect.name)
-            leg.streams[key] = (self.kernel.mint(prefix), effect.callback)
-            self._stream(leg, effect.kind, effect.name, "stream-started")
-            return
-        for kind, name in tuple(leg.streams):
-            if kind == effect.kind and effect.name in {"", name}:
-                self._stream(leg, kind, name, "stream-stopped")
-
-    def _stream(self, leg: Leg, kind: str, name: str, event: str) -> None:
-        sid, callback = leg.streams[kind, name]
-        if event == "stream-stopped":
-            del leg.streams[kind, name]
-        if callback.url:
-            fields = (
-                ("AccountSid", self.switch.account_sid),
-                ("CallSid", leg.sid),
-                *params.stream(name, sid, event, self.kernel.date(self.kernel.now())),
-            )
-            self.kernel.notify(Notice(callback.url, callback.method, fields, "stream", leg.sid))
+    def beside(self, leg: Leg, effect: Background) -> None:
+        """Start the recording of a Start, or stop those of earlier ones."""
+        if effect.record is not None and not leg.ended:
+            self.start(effect.record, call=leg.sid)
+        elif effect.what == "stop":
+            for recording in leg.recordings:
+                if recording.source == "StartCallRecordingTwiML":
+                    self.finish(recording)
 
     # --- words ---
 

@@ -36,6 +36,15 @@ def is_voice(text: str) -> bool:
     return is_e164(text) or _VOICE.fullmatch(text) is not None
 
 
+def is_sip(text: str) -> bool:
+    return text.startswith(("sip:", "sips:")) and is_voice(text)
+
+
+def is_sip_name(text: str) -> bool:
+    """What may stand for the caller of a SIP address: letters, digits and `+ - _ .`."""
+    return re.fullmatch(r"[A-Za-z0-9_.+-]{1,121}", text, re.ASCII) is not None
+
+
 def channel_of(text: str) -> str:
     """The channel of an address; empty for plain SMS."""
     channel, colon, _ = text.partition(":")

@@ -133,6 +133,9 @@ class Switchboard:
         application = self._world.applications.get(record.text("voice_application_sid"))
         return _setup(record, application or record)
 
+    def verified(self, address: str) -> bool:
+        return self._world.verified(self._account_sid, address)
+
     def handset(self, address: str) -> ports.Handset:
         phone = self._world.handset(address)
         return ports.Handset(

@@ -134,6 +134,7 @@ class World:
         self.numbers: Table[Resource] = self._table("IncomingPhoneNumbers")
         self.applications: Table[Resource] = self._table("Applications")
         self.addresses: Table[Resource] = self._table("Addresses")
+        self.caller_ids: Table[Resource] = self._table("OutgoingCallerIds")
         self.services: Table[Resource] = self._table("Services")
         self.messages: Table[Message] = self._table("Messages")
         self.media: Table[Media] = self._table("Media")
@@ -189,6 +190,11 @@ class World:
         """Our number with this address (channel prefix aside), of any account."""
         plain = address.rpartition(":")[2]
         return next((row for row in self.numbers if row.fields["phone_number"] == plain), None)
+
+    def verified(self, account_sid: str, address: str) -> bool:
+        """Whether somebody showed that this number, which is not ours, is theirs to call from."""
+        rows = self.caller_ids.of(account_sid)
+        return any(row.text("phone_number") == address for row in rows)
 
     async def close(self) -> None:
         """Stop time, drop what is under way, close files and connections."""

@@ -325,3 +325,24 @@ def test_notifications_of_a_call(box: Any, client: Any, site: Any, page: Any) ->
     single = client.calls(call).notifications(rows[0].sid).fetch()
     assert single.request_url == site.url + "/in"
     assert "not xml" in single.response_body
+
+
+@pytest.mark.parametrize(
+    ("to", "sender", "code"),
+    [
+        ("sip:ann@pbx.test", "Front-desk_1.2", 0),
+        ("sips:ann@pbx.test", "+nobody", 0),
+        ("sip:ann@pbx.test", "Front desk", 21212),
+        (PERSON, "Front-desk", 21212),
+    ],
+)
+def test_the_caller_of_a_sip_address_may_be_a_name(
+    box: Any, client: Any, to: str, sender: str, code: int
+) -> None:
+    def place() -> Any:
+        return client.calls.create(to=to, from_=sender, twiml="<Response/>")
+
+    if code:
+        assert refusal(place) == (400, code)
+    else:
+        assert place()._from == sender

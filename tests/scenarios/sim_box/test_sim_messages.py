@@ -159,11 +159,42 @@ def test_a_page_token_outlives_its_message(box: Any, client: Any) -> None:
     assert [row.sid for row in page.next_page()] == [sids[1], sids[0]]
 
 
-def test_page_alone_does_not_page(box: Any, client: Any) -> None:
-    sids = [client.messages.create(to=PERSON, from_=box.sender, body=str(n)).sid for n in range(3)]
-    data = box.rest("GET", "Messages.json?PageSize=2&Page=1").json()
-    assert [row["sid"] for row in data["messages"]] == sids[:0:-1]
-    assert data["page"] == 1
+def test_page_alone_pages_as_the_gateway_s_guide_does(box: Any, client: Any) -> None:
+    sids = [client.messages.create(to=PERSON, from_=box.sender, body=str(n)).sid for n in range(5)]
+
+    def page(number: int) -> dict[str, Any]:
+        answer: dict[str, Any] = box.rest("GET", f"Messages.json?PageSize=2&Page={number}").json()
+        return answer
+
+    pages = [page(number) for number in range(4)]
+    assert [[row["sid"] for row in each["messages"]] for each in pages] == [
+        sids[:2:-1], sids[2:0:-1], sids[:1], [],
+    ]  # fmt: skip
+    assert [each["page"] for each in pages] == [0, 1, 2, 3]
+    assert [each["next_page_uri"] is None for each in pages] == [False, False, True, True]
+    assert "Page=0" in pages[1]["previous_page_uri"]
+    [last] = box.rest("GET", pages[1]["next_page_uri"].rpartition("/")[2]).json()["messages"]
+    assert last["sid"] == sids[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda message: message.delete(), "Cannot delete message in state SENT"),
+        (lambda message: message.update(body=""), "Cannot redact message in state SENT"),
+    ],
+    ids=["delete", "redact"],
+)
+def test_what_is_only_sent_is_neither_redacted_nor_deleted(
+    box: Any, client: Any, change: Any, words: str
+) -> None:
+    waits = client.messages.create(to="+15005550021", from_=box.sender, body="a")
+    box.finish()
+    assert client.messages(waits.sid).fetch().status == "sent"
+    with pytest.raises(TwilioRestException) as caught:
+        change(client.messages(waits.sid))
+    assert (caught.value.status, caught.value.code) == (409, 20009)
+    assert words in caught.value.msg
 
 
 @pytest.mark.parametrize(

@@ -257,3 +257,122 @@ def test_a_huge_body_is_refused_before_it_is_read(box: Any) -> None:
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )  # fmt: skip
     assert answer.status_code == 400
+
+
+def test_numbers_are_searched_and_bought_by_kind(box: Any, client: Any) -> None:
+    countries = {row.country_code: row for row in client.available_phone_numbers.list()}
+    assert {"US", "GB"} <= countries.keys()
+    assert set(countries["US"].subresource_uris) == {"local", "toll_free"}
+    american = client.available_phone_numbers("US")
+    assert american.fetch().country == "United States"
+    assert [row.region for row in american.local.list(in_region="NY", limit=2)] == ["NY", "NY"]
+    [found] = american.local.list(area_code=415, contains="*0100", limit=1) or [None]
+    assert found is None  # one of ours already
+    [free] = american.local.list(area_code=510, sms_enabled=True, limit=1)
+    assert free.phone_number.startswith("+1510555")
+    assert american.local.list(fax_enabled=True) == []
+    bought = client.incoming_phone_numbers.local.create(phone_number=free.phone_number)
+    assert client.incoming_phone_numbers.local.list()[0].sid == bought.sid
+    assert free.phone_number not in [row.phone_number for row in american.local.list(area_code=510)]
+    [toll_free] = client.incoming_phone_numbers.toll_free.list()
+    assert toll_free.phone_number == "+18885550102"
+    [mobile] = client.available_phone_numbers("GB").mobile.list(limit=1)
+    assert client.incoming_phone_numbers.mobile.list() == []
+    client.incoming_phone_numbers.mobile.create(phone_number=mobile.phone_number)
+    assert len(client.incoming_phone_numbers.mobile.list()) == 1
+    wrong = lambda: client.incoming_phone_numbers.mobile.create(phone_number="+14155550177")  # noqa: E731
+    assert refusal(wrong) == (400, 21421)
+    assert box.rest("GET", "AvailablePhoneNumbers/US/Mobile.json").json()["code"] == 20404
+    assert refusal(lambda: client.available_phone_numbers("XX").fetch()) == (404, 20404)
+
+
+def test_a_caller_id_is_verified_by_a_call_and_may_then_be_shown(
+    box: Any, client: Any, site: Any
+) -> None:
+    person, unreachable = "+14155550188", "+15005550032"
+
+    def place() -> Any:
+        return client.calls.create(to="+14155550123", from_=person, twiml="<Response/>")
+
+    assert refusal(place) == (400, 21210)
+    asked = client.validation_requests.create(
+        phone_number=person, friendly_name="Ann", status_callback=site.url + "/verified"
+    )
+    assert len(asked.validation_code) == 6
+    assert client.outgoing_caller_ids.list() == []
+    box.finish()
+    [known] = client.outgoing_caller_ids.list(phone_number=person)
+    assert (known.friendly_name, known.phone_number) == ("Ann", person)
+    [hook] = site.at("/verified")
+    assert hook.fields["VerificationStatus"] == "success"
+    assert hook.fields["OutgoingCallerIdSid"] == known.sid
+    assert place()._from == person
+    assert known.update(friendly_name="Ann B").friendly_name == "Ann B"
+    client.validation_requests.create(phone_number=unreachable)
+    box.finish()
+    assert [row.sid for row in client.outgoing_caller_ids.list()] == [known.sid]
+    again = lambda: client.validation_requests.create(phone_number=person)  # noqa: E731
+    assert refusal(again) == (400, 21450)
+    assert known.delete()
+    assert refusal(place) == (400, 21210)
+
+
+def test_transcriptions_are_listed_read_and_dropped(box: Any, client: Any, site: Any) -> None:
+    site.answer("/twiml", "<Record transcribe='true' action='/done'/>")
+    client.incoming_phone_numbers.list(phone_number=box.sender)[0].update(
+        voice_url=site.url + "/twiml"
+    )
+    box.control("calls", from_="+14155550123", to=box.sender, say="A table for two " * 5)
+    box.finish()
+    [recording] = client.recordings.list()
+    [row] = client.transcriptions.list()
+    assert (row.status, row.recording_sid) == ("completed", recording.sid)
+    assert row.transcription_text.startswith("A table for two")
+    of_recording = client.recordings(recording.sid).transcriptions
+    assert [each.sid for each in of_recording.list()] == [row.sid]
+    assert client.recordings(recording.sid).transcriptions(row.sid).fetch().sid == row.sid
+    assert client.transcriptions(row.sid).delete()
+    assert client.transcriptions.list() == []
+    assert refusal(lambda: client.transcriptions(row.sid).fetch()) == (404, 20404)
+
+
+def test_the_index_of_usage_leads_to_its_records(box: Any) -> None:
+    found = box.rest("GET", "Usage.json").json()
+    assert found["account_sid"] == box.card["account_sid"]
+    records = found["subresource_uris"]["records"]
+    assert box.rest("GET", records.partition("/Accounts/")[2].partition("/")[2]).status_code == 200
+
+
+def test_services_beside_a_call_are_started_and_stopped_over_rest(
+    box: Any, client: Any, site: Any
+) -> None:
+    call = client.calls.create(
+        to="+14155550123", from_=box.sender, twiml="<Response><Pause length='99'/></Response>"
+    )
+    box.run(20)
+    live = client.calls(call.sid)
+    words = live.transcriptions.create(
+        name="t", status_callback_url=site.url + "/words", track="inbound_track"
+    )
+    tape = live.siprec.create(name="s", status_callback=site.url + "/tape")
+    stream = live.streams.create(url="wss://a.test/x", status_callback=site.url + "/stream")
+    assert [row.status for row in (words, tape, stream)] == ["in-progress"] * 3
+    assert [row.sid[:2] for row in (words, tape, stream)] == ["GT", "SR", "MZ"]
+    box.control(f"calls/{call.sid}/say", text="good day")
+    box.run(5)
+    assert live.transcriptions("t").update(status="stopped").status == "stopped"
+    assert live.siprec(tape.sid).update(status="stopped").status == "stopped"
+    assert live.streams(stream.sid).update(status="stopped").status == "stopped"
+    again = lambda: live.siprec(tape.sid).update(status="stopped")  # noqa: E731
+    assert refusal(again) == (400, 21220)
+    assert refusal(lambda: live.streams("MZ" + "0" * 32).update(status="stopped")) == (404, 20404)
+    box.run(1)
+    assert [hook.fields["TranscriptionEvent"] for hook in site.at("/words")] == [
+        "transcription-started", "transcription-content", "transcription-stopped",
+    ]  # fmt: skip
+    assert [hook.fields["SiprecEvent"] for hook in site.at("/tape")] == [
+        "siprec-started", "siprec-stopped",
+    ]  # fmt: skip
+    assert [hook.fields["StreamEvent"] for hook in site.at("/stream")] == [
+        "stream-started", "stream-stopped",
+    ]  # fmt: skip

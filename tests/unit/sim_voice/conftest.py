@@ -61,6 +61,7 @@ class World:
     numbers: dict[str, NumberSetup] = field(default_factory=dict)
     handsets: dict[str, Handset] = field(default_factory=dict)
     changes: list[tuple[str, str]] = field(default_factory=list)
+    verified_numbers: set[str] = field(default_factory=set)
     slow: float = 0.0  # seconds that the web takes to answer
 
     def __post_init__(self) -> None:
@@ -114,6 +115,9 @@ class World:
 
     def number(self, address: str) -> NumberSetup | None:
         return self.numbers.get(address)
+
+    def verified(self, address: str) -> bool:
+        return address in self.verified_numbers
 
     def handset(self, address: str) -> Handset:
         return self.handsets.get(address, Handset())

@@ -475,3 +475,22 @@ def test_mixing_a_conference_with_numbers_is_reported(world: Any) -> None:
     world.run()
     assert (world.codes(), world.state(call)) == ([13000], "conference")
     assert world.children(call) == []
+
+
+@pytest.mark.parametrize(
+    ("caller_id", "noun", "codes"),
+    [
+        ("front-desk", "<Sip>sip:ann@pbx.test</Sip>", []),
+        ("front-desk", "<Client>ann</Client>", []),
+        ("front-desk", "<Number>+15552220001</Number>", [13214]),
+        ("front desk", "<Sip>sip:ann@pbx.test</Sip>", [13214]),
+        ("+15553330000", "<Number>+15552220001</Number>", []),
+    ],
+)
+def test_a_name_is_shown_to_sip_and_clients_and_a_verified_number_to_all(
+    world: Any, caller_id: str, noun: str, codes: list[int]
+) -> None:
+    world.verified_numbers.add("+15553330000")
+    call = world.ring(f"<Dial callerId='{caller_id}'>{noun}</Dial>")
+    assert world.codes() == codes
+    assert [child.from_ for child in world.children(call)] == ([] if codes else [caller_id])

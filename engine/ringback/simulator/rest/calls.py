@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ringback.simulator.form import Form, legal_url
-from ringback.simulator.numbering import is_e164, is_voice
+from ringback.simulator.numbering import is_e164, is_sip, is_sip_name, is_voice
 from ringback.simulator.refusal import Refusal, invalid, missing
 from ringback.simulator.rest import voiceshapes
 from ringback.simulator.rest.paging import date_filter, page
@@ -46,7 +46,7 @@ def create(ask: Ask) -> Reply:
         raise invalid(21205, "Url parameter is required.")
     if not is_voice(to):
         raise invalid(21211, f"The phone number you are attempting to call, {to[:64]}, is invalid")
-    if not is_voice(sender):
+    if not is_voice(sender) and not (is_sip(to) and is_sip_name(sender)):
         raise invalid(21212, f"The source phone number {sender[:64]} is not valid")
     script, status = _script(ask)
     options = _options(form, status)
@@ -63,7 +63,8 @@ def create(ask: Ask) -> Reply:
 def _may_call(ask: Ask, sender: str) -> bool:
     number = ask.world.number(sender)
     mine = number is not None and number.account_sid == ask.account.sid
-    return mine or sender == VALID_SENDER
+    verified = ask.world.verified(ask.account.sid, sender)
+    return mine or verified or sender == VALID_SENDER
 
 
 def _script(ask: Ask) -> tuple[Script, Callback]:

@@ -109,17 +109,22 @@ def update(ask: Ask) -> Reply:
     elif redact:
         if ask.form.text("Body"):
             raise invalid(30400, "Body can only be made empty.")
-        if record.status not in carrier.FINAL | {"sent"}:
-            raise Refusal(409, 20009, "The message is not finished and cannot be redacted.")
+        _finished(record, "redact")
         record.body = ""
         ask.world.messages.touch(record, redacted=True)
     return Reply(200, shapes.message(record))
 
 
+def _finished(record: Message, verb: str) -> None:
+    """Raise Refusal before the final status. `sent` is none: a receipt may come for hours."""
+    if record.status not in carrier.FINAL:
+        words = f"Cannot {verb} message in state {record.status.upper()}"
+        raise Refusal(409, 20009, words)
+
+
 def delete(ask: Ask) -> Reply:
     record = _message(ask)
-    if record.status not in carrier.FINAL | {"sent"}:
-        raise Refusal(409, 20009, "The message is not finished and cannot be deleted.")
+    _finished(record, "delete")
     for sid in record.media:
         if (item := ask.world.media.get(sid)) is not None:
             ask.world.media.remove(item)

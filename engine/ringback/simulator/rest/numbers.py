@@ -4,13 +4,16 @@ https://www.twilio.com/docs/phone-numbers/api/incomingphonenumber-resource
 """
 
 from fnmatch import fnmatchcase
+from functools import partial
 
 from ringback.simulator.numbering import is_e164
 from ringback.simulator.records import Resource
 from ringback.simulator.refusal import invalid
 from ringback.simulator.rest import shapes
+from ringback.simulator.rest.available_numbers import KINDS as KINDS_OF_NUMBER
+from ringback.simulator.rest.available_numbers import kind_of
 from ringback.simulator.rest.paging import page
-from ringback.simulator.rest.route import Ask, Reply, collection
+from ringback.simulator.rest.route import Ask, Reply, collection, route
 from ringback.simulator.rest.settings import changes, fallbacks
 from ringback.simulator.seed import add_number
 
@@ -42,8 +45,22 @@ def _check(ask: Ask, fields: dict[str, object]) -> None:
             raise invalid(21420, f"The application {sid} cannot be used from this account")
 
 
+def _kind(ask: Ask) -> str:
+    """`Local`, `Mobile` or `TollFree` when the path names one, else nothing."""
+    last = ask.path.rpartition("/")[2]
+    return last if last in KINDS_OF_NUMBER else ""
+
+
+def _shape_of(ask: Ask, record: Resource) -> dict[str, object]:
+    """In a list of one kind no row says its kind."""
+    shape = _shape(record)
+    if _kind(ask):
+        del shape["type"]
+    return shape
+
+
 def listing(ask: Ask) -> Reply:
-    query = ask.query
+    query, kind = ask.query, _kind(ask)
     pattern, name = query.text("PhoneNumber"), query.text("FriendlyName")
     beta, origin = query.text("Beta"), query.text("Origin")
     wanted = pattern if "*" in pattern else f"*{pattern}*"
@@ -54,12 +71,17 @@ def listing(ask: Ask) -> Reply:
         and (not name or row.text("friendly_name") == name)
         and (not beta or query.flag("Beta") == row.fields["beta"])
         and (not origin or row.text("origin") == origin)
+        and (not kind or kind_of(row.text("phone_number")) == kind)
     ]
-    return page(ask, "incoming_phone_numbers", rows, lambda row: row.sid, _shape)
+    shape = partial(_shape_of, ask)
+    return page(ask, "incoming_phone_numbers", rows, lambda row: row.sid, shape)
 
 
 def create(ask: Ask) -> Reply:
     address, area = ask.form.text("PhoneNumber"), ask.form.text("AreaCode")
+    kind = _kind(ask)
+    if kind:
+        area = ""  # a kind has no search by area: its number is named
     if not address and not area:
         raise invalid(21401, "PhoneNumber or AreaCode is required")
     if area and not (area.isascii() and area.isdigit() and len(area) == 3):
@@ -70,10 +92,12 @@ def create(ask: Ask) -> Reply:
         raise invalid(21421, f"PhoneNumber is not valid: {address[:40]}")
     if ask.world.number(address) is not None or address == "+15005550000":
         raise invalid(21422, f"{address} is not available")
+    if kind and kind_of(address) != kind:
+        raise invalid(21421, f"{address} is no {kind} number but {kind_of(address)}")
     fields = changes(ask.form, KINDS)
     _check(ask, fields)
     record = add_number(ask.world, ask.account.sid, address, fields)
-    return Reply(201, _shape(record), record.sid)
+    return Reply(201, _shape_of(ask, record), record.sid)
 
 
 def _free(ask: Ask, area: str) -> str:
@@ -111,7 +135,14 @@ def delete(ask: Ask) -> Reply:
     return Reply(204)
 
 
-ROUTES = collection(
-    "IncomingPhoneNumbers", "numbers",
-    listing=listing, create=create, get=get, update=update, delete=delete,
+ROUTES = (
+    *(
+        route(method, f"IncomingPhoneNumbers/{kind}", f"numbers.{verb}", handler)
+        for kind in KINDS_OF_NUMBER
+        for method, verb, handler in (("GET", "list", listing), ("POST", "create", create))
+    ),
+    *collection(
+        "IncomingPhoneNumbers", "numbers",
+        listing=listing, create=create, get=get, update=update, delete=delete,
+    ),
 )  # fmt: skip

@@ -2,7 +2,8 @@
 
 https://www.twilio.com/docs/usage/twilios-response#pagination
 
-The cursor is `PageToken`; `Page` alone is an echo for the client and pages nothing.
+The cursor is `PageToken`. `Page` alone counts pages from 0, as the gateway's guide does: a list
+that grows meanwhile moves under it.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +36,8 @@ def page(
     size = _size(query)
     number = query.number("Page", 0, 0, 10**9)
     everything = _struck(ask, list(rows), sid)
-    start = _position(ask, query.text("PageToken"), everything, sid, size)
+    token = query.text("PageToken")
+    start = _position(ask, token, everything, sid, size) if token else number * size
     shown = everything[start : start + size]
     more = start + size < len(everything)
     first = number * size
@@ -94,8 +96,6 @@ def _size(query: Form) -> int:
 
 def _position(ask: Ask, token: str, rows: list[T], sid: Callable[[T], str], size: int) -> int:
     """Where the page begins. A row that has been deleted since is still a place in the list."""
-    if not token:
-        return 0
     kind, name = token[:2], token[2:]
     if kind not in ("PA", "PB"):
         raise invalid(21481, "The provided PageToken is invalid")

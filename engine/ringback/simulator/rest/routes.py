@@ -4,6 +4,9 @@ from ringback.simulator.rest import (
     accounts,
     addresses,
     applications,
+    available_numbers,
+    call_services,
+    caller_ids,
     calls,
     conferences,
     messages,
@@ -11,6 +14,7 @@ from ringback.simulator.rest import (
     numbers,
     queues,
     recordings,
+    transcriptions,
     usage,
 )
 from ringback.simulator.rest.route import Route
@@ -20,7 +24,7 @@ BELOW: tuple[Route, ...] = tuple(
     route
     for part in (
         messages, calls, queues, numbers, applications, addresses, usage, conferences, recordings,
-        notifications, accounts,
+        notifications, accounts, available_numbers, caller_ids, transcriptions, call_services,
     )
     for route in part.ROUTES
 )  # fmt: skip

@@ -33,10 +33,12 @@ def account(record: Account) -> dict[str, Any]:
     """
     base = f"/{VERSION}/Accounts/{record.sid}"
     parts = {
-        "addresses": "Addresses", "applications": "Applications", "balance": "Balance",
+        "addresses": "Addresses", "applications": "Applications",
+        "available_phone_numbers": "AvailablePhoneNumbers", "balance": "Balance",
         "calls": "Calls", "conferences": "Conferences",
         "incoming_phone_numbers": "IncomingPhoneNumbers", "messages": "Messages",
-        "notifications": "Notifications", "queues": "Queues", "recordings": "Recordings",
+        "notifications": "Notifications", "outgoing_caller_ids": "OutgoingCallerIds",
+        "queues": "Queues", "recordings": "Recordings", "transcriptions": "Transcriptions",
         "usage": "Usage",
     }  # fmt: skip
     return {

@@ -209,17 +209,28 @@ def _shape(ask: Ask, row: Row) -> dict[str, Any]:
     }
 
 
-ROUTES = tuple(
-    route("GET", f"Usage/Records{view}", "usage.list", partial(records, spans, fixed))
-    for view, spans, fixed in (
-        ("", _whole, ""),
-        ("/AllTime", _whole, ""),
-        ("/Daily", _days, ""),
-        ("/LastMonth", _whole, "last_month"),
-        ("/Monthly", _months, ""),
-        ("/ThisMonth", _whole, "this_month"),
-        ("/Today", _whole, "today"),
-        ("/Yearly", _years, ""),
-        ("/Yesterday", _whole, "yesterday"),
-    )
+def index(ask: Ask) -> Reply:
+    """What there is about usage: the address of the records."""
+    path = f"{ask.base}/Usage"
+    parts = {"records": f"{path}/Records.json"}
+    data = {"account_sid": ask.account.sid, "subresource_uris": parts, "uri": f"{path}.json"}
+    return Reply(200, data)
+
+
+ROUTES = (
+    route("GET", "Usage", "usage.get", index),
+    *(
+        route("GET", f"Usage/Records{view}", "usage.list", partial(records, spans, fixed))
+        for view, spans, fixed in (
+            ("", _whole, ""),
+            ("/AllTime", _whole, ""),
+            ("/Daily", _days, ""),
+            ("/LastMonth", _whole, "last_month"),
+            ("/Monthly", _months, ""),
+            ("/ThisMonth", _whole, "this_month"),
+            ("/Today", _whole, "today"),
+            ("/Yearly", _years, ""),
+            ("/Yesterday", _whole, "yesterday"),
+        )
+    ),
 )

@@ -11,6 +11,7 @@ from ringback.simulator.voice.call_records import (
     Participant,
     Queue,
     Recording,
+    Transcription,
 )
 from ringback.simulator.world import World
 
@@ -193,3 +194,25 @@ def recording(
             "uri": f"{path}.json",
         }
     return data
+
+
+def transcription(world: World, account_sid: str, row: Transcription) -> dict[str, Any]:
+    """A transcription as Twilio shows it.
+
+    https://www.twilio.com/docs/voice/api/recording-transcription
+    """
+    return {
+        "account_sid": account_sid,
+        "api_version": VERSION,
+        "date_created": moment(world, row.created_at),
+        "date_updated": moment(world, row.created_at),
+        "duration": str(row.duration),
+        "price": None,
+        "price_unit": "USD",
+        "recording_sid": row.recording_sid,
+        "sid": row.sid,
+        "status": row.status,
+        "transcription_text": row.text,
+        "type": "fast",
+        "uri": f"/{VERSION}/Accounts/{account_sid}/Transcriptions/{row.sid}.json",
+    }

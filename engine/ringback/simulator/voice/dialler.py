@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from ringback.simulator.numbering import is_sip_name
 from ringback.simulator.voice import leg as programs
 from ringback.simulator.voice.bridges import Bridges
 from ringback.simulator.voice.call_records import Recording
@@ -45,7 +46,7 @@ class Dialler:
         switch.handlers[AbandonDial] = self._abandon
 
     def _ring(self, parent: Leg, effect: Ring) -> object:
-        if not self._may_show(parent, effect.caller_id):
+        if not self._may_show(parent, effect):
             problem = f"callerId {effect.caller_id!r} is neither ours nor the caller's"
             self.kernel.trouble(Trouble(INVALID_CALLER_ID, "warning", problem, parent.sid))
             return Dialed("failed")
@@ -58,10 +59,16 @@ class Dialler:
             self._next(dialling)
         return PENDING
 
-    def _may_show(self, parent: Leg, caller_id: str) -> bool:
-        call = parent.call
-        known = {"", call.from_, call.to}
-        return caller_id in known or self.kernel.number(caller_id) is not None
+    def _may_show(self, parent: Leg, effect: Ring) -> bool:
+        call, caller_id = parent.call, effect.caller_id
+        if caller_id in {"", call.from_, call.to} or self.kernel.number(caller_id) is not None:
+            return True
+        if self.kernel.verified(caller_id):
+            return True
+        # A SIP phone or a client shows a name; a telephone only shows numbers that are proven.
+        return is_sip_name(caller_id) and all(
+            target.kind in {"sip", "client"} for target in effect.targets
+        )
 
     def _next(self, dialling: Dialling) -> None:
         """Ring the next phone in line."""

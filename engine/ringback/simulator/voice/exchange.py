@@ -19,8 +19,8 @@ from ringback.simulator.voice.call_records import (
 )
 from ringback.simulator.voice.conferences import Conferences, conference_script
 from ringback.simulator.voice.dialler import Dialler
-from ringback.simulator.voice.effects import Refer, SendText
-from ringback.simulator.voice.legs import Leg
+from ringback.simulator.voice.effects import Background, Refer, SendText
+from ringback.simulator.voice.legs import Leg, Service
 from ringback.simulator.voice.lifecycle import Lifecycle
 from ringback.simulator.voice.listening import Listener
 from ringback.simulator.voice.ports import (
@@ -341,6 +341,22 @@ class Exchange:
             raise ExchangeError(20404, f"there is no recording {sid}", 404)
         del self.recordings[sid]
         self.kernel.changed("recording", sid)
+
+    def delete_transcription(self, sid: str) -> None:
+        del self.transcriptions[sid]
+        self.kernel.changed("transcription", sid)
+
+    # --- services beside a call ---
+
+    def start_service(self, call_sid: str, effect: Background) -> Service:
+        """Start a stream, SIPREC or a live transcription of a call that is in progress."""
+        leg = self._live(call_sid)
+        if leg.call.answered_at is None:
+            raise ExchangeError(NOT_IN_THAT_STATE, f"call {call_sid} has not been answered")
+        return self.services.start(leg, effect)
+
+    def stop_service(self, call_sid: str, kind: str, sid_or_name: str) -> Service:
+        return self.services.stop(self.switch.find(call_sid), kind, sid_or_name)
 
     # --- the rest ---
 

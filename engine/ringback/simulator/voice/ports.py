@@ -194,6 +194,9 @@ class Kernel(Protocol):
     def number(self, address: str) -> NumberSetup | None:
         """The settings of one of our numbers; None when the address is not ours."""
 
+    def verified(self, address: str) -> bool:
+        """Whether this number, which is not ours, may be shown as the caller."""
+
     def handset(self, address: str) -> Handset:
         """How this phone behaves when it is rung."""
 

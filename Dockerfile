@@ -25,5 +25,5 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["python", "-c", "import os, urllib.request; port = os.environ.get('RINGBACK_PORT') or os.environ.get('PORT') or '8080'; urllib.request.urlopen(f'http://127.0.0.1:{port}/healthz', timeout=4)"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15s CMD ["ringback", "-C", "/project", "healthcheck"]
 CMD ["ringback", "serve", "/project"]

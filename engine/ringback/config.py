@@ -17,6 +17,7 @@ from ringback.settings_values import (
     as_text,
     from_environ,
     from_toml,
+    hidden,
     parse_dotenv,
     read,
     read_file,
@@ -240,6 +241,9 @@ class Settings:
     ))  # fmt: skip
     sources: Mapping[str, str] = field(default_factory=_nothing)
     environ: Mapping[str, str] = field(default_factory=_nothing)
+    notes: tuple[str, ...] = ()
+    """What is odd about where they come from, a sentence each: a line of `.env` that the
+    environment hides, or a `.env` that cannot be read beside an environment that says enough."""
 
     @classmethod
     def load(
@@ -257,7 +261,12 @@ class Settings:
         root = Path(project).absolute()
         if not root.is_dir():
             raise ConfigError([f"{project}: no such folder; `ringback init {project}` makes one"])
-        dotenv = parse_dotenv(read_file(root / ".env", problems), problems)
+        notes: list[str] = []
+        # A container gets its settings by its environment, and the project of another user.
+        enough = any(name.removesuffix("_FILE") in VARIABLES for name in environ)
+        unreadable = notes if enough else problems
+        dotenv = parse_dotenv(read_file(root / ".env", unreadable), problems)
+        notes += hidden(dotenv, environ, VARIABLES)
         known = {env: (name, bool(_FACTS[name]["secret"])) for env, name in VARIABLES.items()}
         layers: list[Iterator[tuple[str, Any, str]]] = [
             from_toml(root / "ringback.toml", _TOML_KEYS, problems),
@@ -284,6 +293,7 @@ class Settings:
             project=root,
             sources=MappingProxyType(sources),
             environ=MappingProxyType({**dotenv, **environ}),
+            notes=tuple(notes),
             **values,
         )
 

@@ -288,6 +288,22 @@ def parse_dotenv(text: str, problems: list[str]) -> dict[str, str]:
     return values
 
 
+def hidden(
+    dotenv: Mapping[str, str], environ: Mapping[str, str], known: Iterable[str]
+) -> list[str]:
+    """Which lines of `.env` the environment hides by saying something else, a sentence each."""
+    words = []
+    for name in known:
+        for variable in (name, f"{name}_FILE"):
+            said = [each for each in (name, f"{name}_FILE") if each in environ]
+            if variable in dotenv and said and dotenv[variable] != environ.get(variable):
+                words.append(
+                    f".env: {variable} is not used: {said[0]} of the environment stands above it, "
+                    "and says something else; take one of them away"
+                )
+    return words
+
+
 def weak(secret: str, least: int) -> str:
     """What is wrong with a secret of at least so many letters; empty when nothing is."""
     lowered = secret.lower()

@@ -18,6 +18,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from ringback.cli.http import post_webhook
+from ringback.cli.main import run
+from ringback.config import Settings
 from ringback.errors import ConfigError, HeldError
 from ringback.receiver.app import application, create_app
 from ringback.store.log import LogReader, LogRow
@@ -137,6 +139,42 @@ async def test_the_shell_finds_a_node_whose_public_address_has_a_path(
     settings = replace(receiver.settings, port=receiver.port)
     form = list(FIELDS.items())
     assert (await asyncio.to_thread(post_webhook, settings, "message", form))[0] == 200
+
+
+async def test_what_the_environment_hides_is_named_at_a_reload(
+    receiver: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise a rotation says "changed: nothing", and the new token is refused."""
+    project = receiver.settings.project
+    environ = {"TWILIO_ACCOUNT_SID": ACCOUNT, "TWILIO_AUTH_TOKEN": TOKEN, "MATON_API_KEY": "k" * 40,
+               "RINGBACK_PUBLIC_URL": BASE}  # fmt: skip
+    (project / ".env").write_text(f"TWILIO_AUTH_TOKEN={TOKEN[::-1]}\n")
+    receiver.node.reload(lambda: Settings.load(project, environ))
+    assert ".env: TWILIO_AUTH_TOKEN is not used" in caplog.text
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_a_supervisor_asks_the_node_of_the_settings_by_no_proxy(
+    start_receiver: Any, receiver_settings: Any, ready: bool, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """`ringback healthcheck`: 0 when it is up, 1 with the reason when it is not."""
+    receiver = await start_receiver(receiver_settings)
+    monkeypatch.setenv("RINGBACK_PORT", str(receiver.port))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    words = ["-C", str(receiver.settings.project), "healthcheck", *(["--ready"] if ready else [])]
+    code = await asyncio.to_thread(run, words)
+    said = capsys.readouterr()
+    if ready:  # there is no worker
+        assert (code, said.out) == (1, "")
+        assert "worker: " in said.err
+    else:
+        assert (code, said.out) == (0, "ok\n")
+    receiver.node._on_failed()
+    await receiver.ended
+    assert await asyncio.to_thread(run, words) == 1
+    assert "no node answers at http://127.0.0.1:" in capsys.readouterr().err
 
 
 async def test_a_public_url_without_the_mount_point_is_taken_and_warned_about(

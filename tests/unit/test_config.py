@@ -69,6 +69,41 @@ def test_mounted_secret(tmp_path: Path) -> None:
     assert "TWILIO_AUTH_TOKEN_FILE: cannot read" in missing[0]
 
 
+@pytest.mark.parametrize(
+    ("dotenv", "environ", "named"),
+    [
+        ("TWILIO_AUTH_TOKEN=new", {"TWILIO_AUTH_TOKEN": "old"}, ["TWILIO_AUTH_TOKEN"]),
+        ("MATON_API_KEY=new", {"MATON_API_KEY_FILE": "key"}, ["MATON_API_KEY"]),
+        ("RINGBACK_SENDER=+15005550006", {"RINGBACK_SENDER": ""}, ["RINGBACK_SENDER"]),
+        ("TWILIO_AUTH_TOKEN=same", {"TWILIO_AUTH_TOKEN": "same"}, []),
+        ("TWILIO_AUTH_TOKEN=new", {"TWILIO_ACCOUNT_SID": SID}, []),
+        ("ANYTHING=new", {"ANYTHING": "old"}, []),
+    ],
+)
+def test_a_line_of_dotenv_that_the_environment_hides_is_named(
+    tmp_path: Path, dotenv: str, environ: dict[str, str], named: list[str]
+) -> None:
+    """A container's environment stays as it was made: a new token in the file changes nothing."""
+    (tmp_path / ".env").write_text(dotenv)
+    (tmp_path / "key").write_text("old")
+    notes = Settings.load(tmp_path, environ).notes
+    assert [note.split()[1] for note in notes] == named
+    assert all("new" not in note and "old" not in note for note in notes)
+
+
+def test_a_dotenv_of_another_user_is_left_alone_when_the_environment_says_enough(
+    tmp_path: Path,
+) -> None:
+    """What cannot be read is a problem only for who needs it. (Root reads all but a folder.)"""
+    (tmp_path / ".env").mkdir()
+    settings = Settings.load(tmp_path, {"TWILIO_AUTH_TOKEN": TOKEN})
+    assert settings.auth_tokens == (TOKEN,)
+    (note,) = settings.notes
+    assert note.startswith(".env: cannot read")
+    (problem,) = problems_of(lambda: Settings.load(tmp_path, {"PATH": "/bin"}))
+    assert problem.startswith(".env: cannot read")
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     """One run names every wrong value of every layer, with its place."""
     (tmp_path / "ringback.toml").write_text('prot = 1\nsettle_seconds = "soon"\nsimulated = true\n')

@@ -30,6 +30,8 @@ def show(as_json: bool) -> None:
         for line in settings.shown()
     ]
     if not as_json:
+        for note in settings.notes:
+            click.echo(f"ringback: {note}", err=True)
         click.echo(f"project {settings.project}, gateway {way_in(settings)}", err=True)
         rows = [{**row, "value": _one_line(row["value"])} for row in rows]
     print_rows(rows, ("setting", "value", "source", "variable"), as_json=as_json, empty=os.linesep)

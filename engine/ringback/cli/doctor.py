@@ -69,6 +69,8 @@ async def _examine(settings: Settings, as_json: bool) -> list[Finding]:
 
 
 def _access(settings: Settings, note: Callable[[Finding], None]) -> Credentials | None:
+    for odd in settings.notes:
+        note(Finding("settings", WARN, odd))
     try:
         require_serving(settings)
         note(Finding("settings", OK, f"{settings.project}, gateway {way_in(settings)}"))

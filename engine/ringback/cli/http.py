@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from ringback.config import LOOPBACK, Settings
+from ringback.config import Settings
 from ringback.errors import ConfigError, RingbackError, UsageError
 from ringback.twilio.signature import HEADER, sign
 
@@ -50,6 +50,25 @@ def _words(error: urllib.error.HTTPError) -> str:
         return f"HTTP {error.code}: {text[:200]}"
 
 
+def local_url(settings: Settings) -> str:
+    """Where the node of these settings can be asked from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def look(settings: Settings, path: str) -> tuple[int, str]:
+    """Status and text of a page of the running node. Raises Unanswered when none listens."""
+    base = local_url(settings)
+    try:
+        with _DIRECT.open(base + path, timeout=4) as answer:
+            return answer.status, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode("utf-8", "replace")
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise Unanswered(f"no node answers at {base}: {reason}") from None
+
+
 def post_webhook(
     settings: Settings, route: str, params: Sequence[tuple[str, str]]
 ) -> tuple[int, str]:
@@ -58,8 +77,7 @@ def post_webhook(
     Without a token it goes to the secret path, unsigned. Gives the status and the body. Raises
     ConfigError without either, Unanswered when no node listens.
     """
-    host = settings.host if settings.host in LOOPBACK else "127.0.0.1"
-    local = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    local = local_url(settings)
     public = settings.public_url or local
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     path = f"/twilio/{route}"

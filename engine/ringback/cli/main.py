@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gateway": ("gateway:gateway", "Twilio's REST API by hand."),
     "connections": ("connections:connections", "The Maton connections of your key."),
     "connect": ("connect:connect", "Point a number's webhooks to this node, and back."),
+    "healthcheck": ("healthcheck:healthcheck", "Whether the node here answers, for supervisors."),
     "doctor": ("doctor:doctor", "What keeps this node from working, and the mend."),
     "pause": ("control:pause", "Hold every effect; webhooks are still recorded."),
     "resume": ("control:resume", "Let effects out again."),

@@ -3,6 +3,7 @@
 The worker starts it; see `ringback.worker.hosts`.
 """
 
+import signal
 from functools import partial
 
 import click
@@ -20,6 +21,7 @@ def plugin_hosts(control: int, marks: int) -> None:
     from ringback.store.journal import open_facts
     from ringback.worker.hosts.process.forkserver import Start, run
 
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the worker may not be ready for all of them
     settings = here().settings()
     run(
         Start(control, marks, partial(Project.load, settings),

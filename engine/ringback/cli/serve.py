@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -36,6 +37,7 @@ def serve(
     no_worker: bool,
 ) -> int:
     """Run a node: receive webhooks, record them, react to them."""
+    _hold_signals()
     flags = {"host": host, "port": port, "public_url": public_url, "data": data}
     again = partial(here().settings, project, **flags)
     settings = again()
@@ -53,6 +55,7 @@ def serve(
 @click.option("--checking", is_flag=True, hidden=True)
 def worker(project: Path | None, data: str | None, supervised: bool, checking: bool) -> int:
     """Run the worker half alone: match, run, send."""
+    _hold_signals()
     from ringback.project import Project
     from ringback.worker.main import work
 
@@ -60,6 +63,12 @@ def worker(project: Path | None, data: str | None, supervised: bool, checking: b
     settings = again()
     set_up_logging(settings)
     return work(settings, Project.described, again=again, supervised=supervised, checking=checking)
+
+
+def _hold_signals() -> None:
+    """Let SIGTERM and SIGHUP wait for the loop that heeds them. The system drops what the first
+    process of a container does not handle; elsewhere they would end a start in its middle."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
 
 
 def _require_good(settings: Settings, *, rules: bool) -> None:

@@ -152,6 +152,8 @@ class Node:
         if self.supervisor is not None:
             self.supervisor.environ = self.settings.child_environ(os.environ)
             self.supervisor.reload()
+        for note in fresh.notes:
+            _logger.warning("%s", note)
         live = ", ".join(name for name in changed if name not in FIXED)
         _logger.warning("the settings were read again; changed: %s", live or "nothing")
         fixed = ", ".join(name for name in changed if name in FIXED)

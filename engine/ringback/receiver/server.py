@@ -22,6 +22,7 @@ from ringback.receiver.app import routes_of
 from ringback.receiver.node import Node, owned
 from ringback.receiver.protocol import WebhookProtocol
 from ringback.receiver.requirements import require_serving
+from ringback.receiver.service_manager import ServiceManager, inherited
 from ringback.store.log import Log
 
 DRAIN_SECONDS = 5.0
@@ -66,8 +67,12 @@ class Server(uvicorn.Server):
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket. Raises HeldError when the port is taken, StorageError for a host that
-    this machine does not have."""
+    """The listening socket: the service manager's when it hands one over, whatever the settings
+    say. Raises HeldError when the port is taken, StorageError for a host that this machine does not
+    have, and for a socket that cannot be served."""
+    given = inherited(os.environ)
+    if given is not None:
+        return given
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,8 +98,9 @@ class Serving:
     def __init__(
         self, settings: Settings, log: Log, listener: socket.socket, *, worker: bool
     ) -> None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host}:{listener.getsockname()[1]}"
+        self.manager = ServiceManager.of(os.environ)  # before what the worker gets is copied
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.node = Node(settings, log, worker=worker, base_url=self.url, on_failed=self.stop)
         self._listener = listener
         self._stopped = asyncio.Event()
@@ -140,14 +146,19 @@ class Serving:
     def stop(self) -> None:
         """Stop accepting, finish the requests that have begun, then let the worker finish."""
         self._stopped.set()
+        self.manager.tell("STOPPING=1")
         self._server.leave()
 
     async def _sweep(self) -> None:
-        """Cut slow connections now and then."""
+        """Cut slow connections now and then, and tell the service manager that all is well."""
         loop = asyncio.get_running_loop()
+        told = 0.0
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
+            if self.manager.watchdog and now - told >= self.manager.watchdog:
+                self.manager.tell("WATCHDOG=1")
+                told = now
             for connection in list(self._server.server_state.connections):
                 cast(WebhookProtocol, connection).sweep(now)
 
@@ -224,6 +235,7 @@ async def _main(serving: Serving, again: Callable[[], Settings]) -> int:
         pid = node.supervisor.pid if node.supervisor is not None else None
         who = f"worker {pid}" if pid else "no worker"
         print(f"ringback: serving on {serving.url} ({who})", file=sys.stderr, flush=True)
+        serving.manager.tell("READY=1", f"STATUS=serving on {serving.url}")
         # What start-up made stays; the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -231,6 +243,9 @@ async def _main(serving: Serving, again: Callable[[], Settings]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP))
+    for note in node.settings.notes:
+        _logger.warning("%s", note)
     if node.settings.simulated and node.settings.host in LOOPBACK:
         _logger.warning("simulated mode: events are trusted because they come from this machine")
     return await serving.run(ready)

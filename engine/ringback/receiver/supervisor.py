@@ -125,8 +125,8 @@ class Supervisor:
                 await self._keeping
 
     def reload(self) -> None:
-        """Let the worker read its files again (SIGHUP); one that is not ready for it yet starts
-        anew, and reads them then."""
+        """Let the worker read its files again (SIGHUP); one that is still starting does so as soon
+        as it is up."""
         if self._process is not None and self._process.returncode is None:
             _send(self._process, signal.SIGHUP)
 

@@ -160,6 +160,7 @@ async def _work(
         server = await serve(socket_path(settings.data), control.handle)
         stack.push_async_callback(server.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.everything)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         await engine.run(stop, engine.watch.run)
     return code
 
@@ -222,6 +223,7 @@ def _listen(stop: asyncio.Event, supervised: bool) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     if supervised:
         _end_with_parent(stop)
 

@@ -44,6 +44,7 @@ def opt_out_word(text: str) -> str:
         "!event.body.is_phrase('yes') || remembered('opted_out') != ''",
     ],
     priority=1000,
+    also_answers=True,
 )
 def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
     """Let no other rule see these words, and answer START and HELP where Twilio does not."""

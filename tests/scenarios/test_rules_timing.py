@@ -338,6 +338,7 @@ STORY = [
 ]
 EXPECTED = [
     "asked",
+    "rest",
     f"once {BOB}",
     "answer ok",
     "after ok",

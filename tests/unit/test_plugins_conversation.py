@@ -452,7 +452,7 @@ def test_a_second_start_is_an_answer_to_the_first(tmp_path: Path) -> None:
     bench.react(sms("book"))
     second = bench.react(sms("book"))
     assert second.texts == ["See you on book."]
-    assert second.why_not("booking.book") == "single: run_1 is under way"
+    assert second.why_not("booking.book") == "answer: booking.book has asked for it, run_1"
 
 
 def test_a_question_lapses_on_the_bench(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def show(name: str, as_json: bool) -> None:
         "rev": rule.rev,
         "once_within": rule.once_within or None,
         "backstop": rule.backstop or None,
+        "also_answers": rule.also_answers or None,
         "budget": _budget(rule) or None,
     }
     if as_json:

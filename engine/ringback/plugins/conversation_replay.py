@@ -25,15 +25,13 @@ from ringback.plugins.conversation import (
     TurnClock,
 )
 from ringback.plugins.invoke import actions_of, bind
+from ringback.rules.engine.answers import leaves
 from ringback.rules.engine.interpreter import Progress, Wait, Wake
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.runtime import from_iso, iso
 
 MOST_QUESTIONS = 100
 """So many questions are asked in one conversation at most; more is a loop."""
-
-LEAVING = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
-"""Texts by which Twilio itself ends all traffic with a person; never an answer to a question."""
 
 LISTENS = ("message.received", "message.failed", "message.undelivered")
 
@@ -85,8 +83,7 @@ def _heard(event: Event | None, now: datetime) -> Heard | None:
     if event is None:
         return Heard("timeout", now)
     if event.type == "message.received":
-        leaving = event.body.strip(" \t\r\n.!'\"").casefold() in LEAVING
-        return Heard("left" if leaving else "reply", now, event)
+        return Heard("left" if leaves(event) else "reply", now, event)
     if event.type in LISTENS:
         return Heard("undelivered", now, event)
     return None

@@ -44,6 +44,7 @@ def rule(
     state: str | None = None,
     priority: int | None = None,
     backstop: bool | None = None,
+    also_answers: bool | None = None,
     limit: Span | None = None,
     budget: Mapping[str, Any] | None = None,
     **unknown: NoReturn,
@@ -80,6 +81,7 @@ def rule(
         "state": state,
         "priority": priority,
         "backstop": backstop,
+        "also_answers": also_answers,
         "budget": budget,
         "limit": limit,
     }

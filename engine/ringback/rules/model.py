@@ -134,6 +134,7 @@ class Rule:
     state: str = "live"
     priority: int = 0
     backstop: bool = False
+    also_answers: bool = False
     limit: float = 0.0
     budget: Budget | None = None
     description: str = ""

@@ -53,10 +53,6 @@ class Events:
         """The row of the log that this event was parsed from."""
         return await self._database.read(log_row, self._log, uid)
 
-    async def began(self, run_uid: str) -> Event | None:
-        """The event that a run began with, None when it is not kept."""
-        return await self._database.read(began, self._log, run_uid)
-
     async def uid_of(self, dedupe_key: str) -> str | None:
         """The event that a delivery with this identity became, by whichever row it came first."""
         row = await self._database.one("select uid from events where dedupe_key = ?", (dedupe_key,))
@@ -117,12 +113,6 @@ def event(connection: Connection, log: LogReader, uid: str) -> Event | None:
     """`Events.get`, within a unit of work."""
     row = connection.execute(f"select {_COLUMNS} from events where uid = ?", (uid,)).fetchone()
     return _event(row, log) if row else None
-
-
-def began(connection: Connection, log: LogReader, run_uid: str) -> Event | None:
-    """`Events.began`, within a unit of work."""
-    row = connection.execute("select event_uid from runs where uid = ?", (run_uid,)).fetchone()
-    return event(connection, log, row[0]) if row else None
 
 
 def copies(connection: Connection, uid: str) -> list[str]:

@@ -46,9 +46,16 @@ class ReadSession:
         """The row of the log that this event was parsed from."""
         return events.log_row(self._connection, self._log, uid)
 
-    def began(self, run_uid: str) -> Event | None:
-        """The event that a run began with, None when it is not kept."""
-        return events.began(self._connection, self._log, run_uid)
+    def waiting(self, run_uid: str) -> tuple[Event, str, bool] | None:
+        """Of a run that waits: the event that it began with, its memory, and whether events lie
+        ready for it; None when it does not wait or its event is not kept."""
+        row = self._connection.execute(
+            "select event_uid, memory, exists (select 1 from wakes where run_uid = uid) "
+            "from runs where uid = ? and memory is not null",
+            (run_uid,),
+        ).fetchone()
+        event = self.event(row[0]) if row else None
+        return (event, row[1], bool(row[2])) if event is not None else None
 
     def copies(self, uid: str) -> list[str]:
         """The replays of an event, oldest first."""

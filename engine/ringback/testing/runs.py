@@ -12,7 +12,7 @@ from ringback.events import Event
 from ringback.rules.engine.admission import Start, Woken
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Waits, home
+from ringback.rules.engine.waits import Standing, Waits, home
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 
@@ -141,11 +141,15 @@ class Runs:
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends, because their rule says `cancel_on`."""
-        return self._waits.cancelled_by(event, self._facts, lambda uid: self._open[uid].event)
+        return self._waits.cancelled_by(event, self._facts, self._standing)
 
     def woken_by(self, event: Event) -> Sequence[Woken]:
         """The runs that wait for this event, in the order in which they began to wait."""
-        return self._waits.woken_by(event)
+        return self._waits.woken_by(event, self._facts, self._standing)
+
+    def _standing(self, uid: str) -> Standing:
+        run = self._open[uid]
+        return Standing(run.event, run.state or {}, bool(run.inbox))
 
 
 def _still(entry: tuple[datetime, int, Run]) -> bool:

@@ -47,10 +47,12 @@ class UnderWay(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """A run (uid) that waits for an event, and the rule that it is of."""
+    """A run (uid) that waits for an event, the rule that it is of, and whether the event is the
+    answer to what it has asked."""
 
     run: str
     rule: str
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,16 @@ def admit(
         ended = {uid for uid, _ in found.cancels}
         woken = [each for each in under_way.woken_by(event) if each.run not in ended]
         found.wakes = [each.run for each in woken]
-    taker = next((each.rule for each in woken if not ruleset.in_shadow(each.rule)), "")
+    heard = [each for each in woken if each.answers]
+    taker = next((each.rule for each in heard if not ruleset.in_shadow(each.rule)), "")
     late = _lateness(event, now)
     for rule in sorted(match.fired, key=_is_backstop):  # the others keep their order
         if rule.backstop and taker:
             found.verdicts[rule.name] = f"backstop: {taker} took it"
+            continue
+        answered = _answered(rule, heard, ruleset)
+        if answered is not None:
+            found.verdicts[rule.name] = f"answer: {answered.rule} has asked for it, {answered.run}"
             continue
         key = ruleset.key_of(rule, event, facts)
         held = _held_back(rule, late, quarantined)
@@ -114,6 +121,20 @@ def admit(
     if found.cancels and found.wakes:  # a restart may have ended a run that this event wakes
         found.wakes = list(_without(found.wakes, found.cancels))
     return found
+
+
+def _answered(rule: Rule, heard: Sequence[Woken], ruleset: RuleSet) -> Woken | None:
+    """The run that keeps an answer from a rule. A rule in shadow keeps it from itself alone; to
+    restart a rule's own run is what its mode is for."""
+    if rule.also_answers:
+        return None
+    for each in heard:
+        if each.rule == rule.name:
+            if rule.mode != "restart":
+                return each
+        elif not ruleset.in_shadow(each.rule):
+            return each
+    return None
 
 
 def _admit(

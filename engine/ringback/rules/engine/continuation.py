@@ -1,10 +1,44 @@
 """Continuation of a run: where it stands, where it goes on, and what it keeps of its events."""
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from ringback.actions import Action, Remember
 from ringback.events import Event
+from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step
+from ringback.rules.timing.calendar import Hours
+
+
+def scope_of(
+    rule: Rule,
+    event: Event,
+    facts: Facts,
+    state: Mapping[str, Any],
+    now: datetime,
+    places: Mapping[str, Hours],
+    reply: Event | None,
+    actions: Iterable[Action] = (),
+) -> Scope:
+    """What texts and conditions of a run can see that began with `event` and has come to `state`.
+    `reply` is an event that may be what it waits for, or what it has heard last; `actions` are
+    those of the step that it is at."""
+    return Scope(
+        event,
+        facts,
+        now=now,
+        places=places,
+        reply=reply,
+        names={**dict.fromkeys(kept_names(rule), ""), **state.get("vars", {})},
+        burst=[item["text"] for item in state.get("burst", ())],
+        kept={
+            (each.conversation, each.name): each.value or ""
+            for each in actions
+            if isinstance(each, Remember)
+        },
+    )
 
 
 def step_at(rule: Rule, at: list[Any]) -> Step | None:

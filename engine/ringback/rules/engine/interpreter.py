@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import has_other_side
-from ringback.actions import Action, AnswerCall, Remember, Stop
+from ringback.actions import Action, AnswerCall, Stop
 from ringback.errors import PluginError
 from ringback.events import Event
 from ringback.rules.engine import collect
-from ringback.rules.engine.continuation import branch, kept, kept_names, step_at
+from ringback.rules.engine.answers import asked_in, leaves
+from ringback.rules.engine.continuation import branch, kept, scope_of, step_at
 from ringback.rules.engine.progress import Progress, Wait, Wake
 from ringback.rules.engine.render import render
 from ringback.rules.engine.ruleset import holds, triggered
@@ -86,21 +87,11 @@ class _Machine:
     # -- the view that texts and conditions have
 
     def scope(self, reply: Event | None = None) -> Scope:
-        kept = dict.fromkeys(kept_names(self.rule), "")
-        return Scope(
-            self.event,
-            self.facts,
-            now=self.now,
-            places=self.places,
-            reply=reply or self.reply,
-            names={**kept, **self.state.get("vars", {})},
-            burst=[item["text"] for item in self.state.get("burst", ())],
-            kept={
-                (each.conversation, each.name): each.value or ""
-                for each in self.actions
-                if isinstance(each, Remember)
-            },
-        )
+        heard = reply or self.reply
+        return scope_of(
+            self.rule, self.event, self.facts, self.state, self.now, self.places, heard,
+            self.actions,
+        )  # fmt: skip
 
     @property
     def reply(self) -> Event | None:
@@ -217,6 +208,10 @@ class _Machine:
         self.state["at"] += [branch, 0]
 
     @property
+    def question(self) -> str:
+        return str(self.state.get("question", ""))
+
+    @property
     def call_sid(self) -> str:
         reply = self.reply
         return self.event.call_sid or (reply.call_sid if reply is not None else "")
@@ -233,6 +228,7 @@ class _Machine:
 
     def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
         key = key or self.event.conversation or self.event.subject_sid
+        self.state["question"] = asked_in(self.actions, self.verbs) or self.question
         self.state["wait"] = {
             "due": due.isoformat() if due else "", "types": list(types), "key": key,
         }  # fmt: skip
@@ -250,6 +246,10 @@ class _Machine:
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in _CALL_OVER:
                 return self.finish("stopped: the caller hung up")
+        elif event is not None and step.kind == "wait_for" and leaves(event):
+            if event.conversation == self.event.conversation:
+                return self.finish("stopped: they sent STOP")
+            event = None  # of another person no answer will come: as if the time were over
         elif event is not None and (step.kind == "wait" or not self.is_reply(step, event)):
             return self.again()
         elif event is None and step.kind in ("gather", "record", "dial"):

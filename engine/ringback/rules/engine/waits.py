@@ -6,10 +6,12 @@ from typing import Any
 
 from ringback.events import Event, matches_type
 from ringback.rules.engine.admission import Woken
+from ringback.rules.engine.answers import TEXT, answers
+from ringback.rules.engine.continuation import scope_of
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet, triggered
-from ringback.rules.language.scope import Facts, Scope
-from ringback.rules.model import Rule
+from ringback.rules.language.scope import Facts
+from ringback.rules.model import Rule, Trigger
 
 
 def home(event: Event) -> str:
@@ -26,6 +28,20 @@ class Waiter:
     types: tuple[str, ...]
     key: str
     home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a waiting run stands: the event that it began with, the state that its last step left,
+    and whether it is `busy`: has events that it has yet to take."""
+
+    began: Event
+    state: Mapping[str, Any]
+    busy: bool
+
+
+Where = Callable[[str], Standing | None]
+"""Where a run (uid) stands; None when its beginning is not kept."""
 
 
 class Waits:
@@ -56,38 +72,45 @@ class Waits:
             if not left:
                 del self._by_key[key]
 
-    def woken_by(self, event: Event) -> list[Woken]:
+    def woken_by(self, event: Event, facts: Facts, standing: Where) -> list[Woken]:
         """The runs that this event wakes, in the order in which they began to wait."""
         return [
-            Woken(waiter.run_uid, waiter.rule)
+            Woken(waiter.run_uid, waiter.rule, self._answers(waiter, event, facts, standing))
             for waiter in self._near(event)
             if waiter.key in _keys(event)
             and any(matches_type(name, event.type) for name in waiter.types)
         ]
 
-    def cancelled_by(
-        self, event: Event, facts: Facts, began: Callable[[str], Event | None]
-    ) -> list[str]:
-        """The runs that this event ends, because their rule says `cancel_on`. `began` gives the
-        event that a run (uid) began with, None when it is not kept: conditions call it `event`."""
+    def cancelled_by(self, event: Event, facts: Facts, standing: Where) -> list[str]:
+        """The runs that this event ends, because their rule says `cancel_on`."""
         return [
             waiter.run_uid
             for waiter in self._near(event)
-            if self._ends(waiter, event, facts, began)
+            if self._ends(waiter, event, facts, standing)
         ]
 
-    def _ends(
-        self, waiter: Waiter, event: Event, facts: Facts, began: Callable[[str], Event | None]
-    ) -> bool:
+    def _answers(self, waiter: Waiter, event: Event, facts: Facts, standing: Where) -> bool:
+        """Whether an event is the answer that a run has asked for. When something else came for the
+        run first, nobody knows what it will ask then: others are not kept from the event."""
+        rule = self.ruleset.by_name.get(waiter.rule)
+        if rule is None or event.type != TEXT:
+            return False
+        found = standing(waiter.run_uid)
+        if found is None or found.busy:
+            return False
+        return answers(rule, found.began, found.state, event, facts, self.ruleset.places)
+
+    def _ends(self, waiter: Waiter, event: Event, facts: Facts, standing: Where) -> bool:
         rule = self.ruleset.by_name.get(waiter.rule)
         trigger = rule.cancel_on if rule is not None else None
-        if trigger is None or not any(matches_type(name, event.type) for name in trigger.types):
+        if rule is None or trigger is None or not _listens(trigger, event):
             return False
-        first = began(waiter.run_uid) if trigger.conditions else event
-        if first is None:
-            return False
+        found = standing(waiter.run_uid) if trigger.conditions else None
+        if found is None:
+            return not trigger.conditions
         now, places = event.received_at, self.ruleset.places
-        return not triggered(trigger, Scope(first, facts, now=now, places=places, reply=event))
+        scope = scope_of(rule, found.began, facts, found.state, now, places, event)
+        return not triggered(trigger, scope)
 
     def _put(self, waiter: Waiter) -> None:
         self.drop(waiter.run_uid)
@@ -102,6 +125,10 @@ class Waits:
         for key in _keys(event):
             near.update(self._by_key.get(key, {}))
         return list(near.values())
+
+
+def _listens(trigger: Trigger, event: Event) -> bool:
+    return any(matches_type(name, event.type) for name in trigger.types)
 
 
 def _keys(event: Event) -> list[str]:

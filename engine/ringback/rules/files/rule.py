@@ -72,6 +72,7 @@ class RuleReader:
             state=model.state,
             priority=model.priority,
             backstop=model.backstop,
+            also_answers=model.also_answers,
             limit=model.limit,
             budget=_budget(model),
             description=model.description,

@@ -78,6 +78,7 @@ class RuleModel(BaseModel):
     state: Literal["off", "shadow", "draft", "live"] = "live"
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     backstop: bool = False
+    also_answers: bool = False
     limit: MaybeSpan = 0.0
     budget: BudgetModel | None = None
     do: Steps = Field(default_factory=list)

@@ -3,14 +3,15 @@
 What stands earlier in the batch is not in the journal yet and counts as the past as well.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.events import REPLAY, Event, matches_type
 from ringback.rules.engine.admission import Admission, Start, Woken, admit
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Waits
+from ringback.rules.engine.waits import Standing, Waits
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.facts import JournalFacts
@@ -82,6 +83,11 @@ class BatchUnderWay:
         self._runs: dict[tuple[str, str], list[str]] = {}
         self._collecting: dict[tuple[str, str], str] = {}
         self._ended: set[str] = set()
+        self._woken: set[str] = set()
+
+    def woke(self, uids: Iterable[str]) -> None:
+        """Runs that an event of the batch wakes."""
+        self._woken.update(uids)
 
     def started(self, start: Start, uid: str, event: Event) -> None:
         """A run of the batch; it counts from now on."""
@@ -122,11 +128,18 @@ class BatchUnderWay:
 
     def cancelled_by(self, event: Event) -> Sequence[str]:
         """The waiting runs that this event ends."""
-        return self._waits.cancelled_by(event, self._facts, self._session.began)
+        return self._waits.cancelled_by(event, self._facts, self._standing)
 
     def woken_by(self, event: Event) -> Sequence[Woken]:
         """The runs that wait for this event."""
-        return self._waits.woken_by(event)
+        return self._waits.woken_by(event, self._facts, self._standing)
+
+    def _standing(self, uid: str) -> Standing | None:
+        found = self._session.waiting(uid)
+        if found is None:
+            return None
+        event, memory, busy = found
+        return Standing(event, json.loads(memory), busy or uid in self._woken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ class Judge:
         )  # fmt: skip
         for uid, _ in found.cancels:
             self._under_way.ended(uid)
+        self._under_way.woke(found.wakes)
         if not found.starts:
             return Judgement(found, ())
         return Judgement(found, tuple((each.rule, self._run(each, event)) for each in found.starts))

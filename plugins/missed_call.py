@@ -1,7 +1,8 @@
 """Missed call: texts a caller whom nobody spoke with, once an hour at most.
 
 A call is missed when it ended without an answer, when the number that it was connected to did not
-pick up, or when the caller left the queue before anybody came. Hidden numbers get nothing.
+pick up, or when the caller left the queue before anybody came. Hidden numbers get nothing,
+however they are spelt: `anonymous`, or +266696687, which is the same on a keypad.
 """
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -121,7 +121,8 @@ class Settings:
         about="Base of Maton's control plane, in front of /connections.",
     ))  # fmt: skip
     sender: str = field(default="", metadata=_facts(
-        "RINGBACK_SENDER", about="Default From of messages and calls, as +15550001111.",
+        "RINGBACK_SENDER", kind="address",
+        about="Default From of messages and calls, as +15550001111.",
     ))  # fmt: skip
     console_password: str = field(default="", metadata=_facts(
         "RINGBACK_CONSOLE_PASSWORD", secret=True,

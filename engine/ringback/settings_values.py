@@ -4,11 +4,14 @@ Each reader raises `Wrong`, whose message is the end of a sentence that starts w
 setting; the sources gather their problems in a list.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+_NUMBER = re.compile(r"\+?[\d\s().\-/]+", re.ASCII).fullmatch
 
 
 class Wrong(ValueError):
@@ -141,6 +144,19 @@ def _read_sid(raw: Any) -> str:
     text = _read_text(raw)
     if text and not (len(text) == 34 and text.startswith("AC") and text[2:].isalnum()):
         raise Wrong(f"is {text!r}; an account SID is AC and 32 characters")
+    return text
+
+
+def _read_address(raw: Any) -> str:
+    text = _read_text(raw).strip()
+    if not _NUMBER(text):
+        return text  # a short code, a word, a messaging service, whatsapp:+…
+    digits = "".join(filter(str.isdigit, text))
+    if text.startswith("+"):
+        return f"+{digits}"
+    if len(digits) >= 7:
+        hint = "write it with + and the code of its country, as +12025550142"
+        raise Wrong(f"is {text!r}, which does not name its country; {hint}")
     return text
 
 
@@ -333,5 +349,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "hours": _read_hours, "rate": _read_rate, "zone": _read_zone, "url": _read_url,
     "sid": _read_sid, "list": _read_list, "networks": _read_networks, "lists": _read_lists,
     "pairs": _read_pairs, "tables": _read_tables, "twiml": _read_twiml, "amount": _read_amount,
+    "address": _read_address,
     "path": lambda raw: Path(_read_text(raw) or "data"),
 }  # fmt: skip

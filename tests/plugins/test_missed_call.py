@@ -38,6 +38,10 @@ REACHED = {
     "we called": call_status("no-answer", from_="+12025550100", to="+14155550123",
                              direction="outbound-api"),
     "hidden number": call_status("no-answer", from_="anonymous"),
+    "UNAVAILABLE on a keypad": call_status("no-answer", from_="+86282452253"),
+    "ANONYMOUS on a keypad": call_status("no-answer", from_="+266696687"),
+    "RESTRICTED on a keypad": call_status("no-answer", from_="+7378742833"),
+    "zeros": call_status("no-answer", from_="+10000000000"),
     "text": sms("hello"),
 }  # fmt: skip
 

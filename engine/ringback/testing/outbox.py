@@ -82,7 +82,8 @@ class Outbox:
 
     def put(self, rule: str, rule_state: str, made: Action, event: Event | None) -> Dispatch:
         """What becomes of an action that a rule in this state asks for now."""
-        action = self._with_sender(addressed(made), event)
+        ours = event.ours if event is not None else ""
+        action = addressed(self._with_sender(made, event), ours, self._settings.sender)
         conversation = event.conversation if event is not None else ""
         if is_outgoing(action):
             conversation = conversation_of(sender_of(action, self._settings.sender), action.to)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from ringback.events import ON_CALLS, known_type
 from ringback.rules.files.reader import Reader, folded
+from ringback.rules.files.recipients import wrong_address
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.messages import did_you_mean
 from ringback.rules.language.templates import Template
@@ -77,6 +78,8 @@ class Steps:
             self._look_inside(model, inner)
             return None
         field, wrong = checked.wrong()
+        if not wrong:
+            field, wrong = wrong_address(checked)
         if wrong:
             children = inner.value if isinstance(inner.value, dict) else {}
             text = f"{model.step}: {wrong}"

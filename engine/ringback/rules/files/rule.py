@@ -1,10 +1,12 @@
 """Compiler of one rule: its words checked together."""
 
 from ringback.events import TRUST
+from ringback.rules.addresses import bad_number
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language import phones
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.language.messages import did_you_mean
 from ringback.rules.language.templates import Template
@@ -158,18 +160,26 @@ class RuleReader:
             text = item.value if isinstance(item.value, str) else ""
             name = text.removeprefix("lists.")
             if name != text and name in self.reader.language.lists:
-                found += self.reader.language.lists[name]
+                found += self._listed(item, name)
             elif name != text:
                 hint = did_you_mean(name, self.reader.language.lists)
                 self.reader.fail(item, "name", f"no list is named {name!r}", hint)
-            elif text.isdecimal() and len(text) >= 10:
-                self.reader.fail(item, "schema", f"the number {text!r} has no +", f"write +{text}")
+            elif wrong := bad_number(text):
+                self.reader.fail(item, "schema", wrong)
             elif not text or text != text.strip() or "*" in text[:-1]:
                 hint = "write +15551234567, +1555* for a range, or lists.NAME"
                 self.reader.fail(item, "schema", f"{text!r} is no address", hint)
             else:
-                found.append(text)
+                found.append(phones.plain(text))
         return tuple(dict.fromkeys(found))
+
+    def _listed(self, item: Node, name: str) -> list[str]:
+        """The addresses of a list that a rule is for."""
+        entries = self.reader.language.lists[name]
+        wrong = next(filter(None, map(bad_number, entries)), "")
+        if wrong:
+            self.reader.fail(item, "schema", f"in lists.{name} {wrong}")
+        return entries
 
     def _trust(self, node: Node | None) -> frozenset[str]:
         levels: set[str] = set()

@@ -9,6 +9,7 @@ from ringback.rules.files.reader import Reader
 from ringback.rules.files.schema import FileModel, HoursModel
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language import phones
 from ringback.rules.language.cel import Language
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.timing.calendar import Hours, parse_open
@@ -38,7 +39,7 @@ def read_shared(
                     reader.fail_key(node or item, name, "duplicate", text)
                 elif word == "lists":
                     entries = item.value if isinstance(item.value, list) else []
-                    lists[name] = [str(entry.value) for entry in entries]
+                    lists[name] = [phones.plain(str(entry.value)) for entry in entries]
                 else:
                     hours[name] = _hours(reader, item) or Hours("UTC", ())
         if shape is None and "rules" in children and not isinstance(children["rules"].value, list):

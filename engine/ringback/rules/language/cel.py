@@ -191,7 +191,7 @@ class Language:
         except Exception as error:
             return complaints(str(error), source, words)
         found = _hidden(source) + ([] if running else _too_early(source))
-        found += check_literals(source, self.hours)
+        found += check_literals(source, self.hours, self.lists)
         type_ = plain_type(code.return_type())
         if want and type_ not in want:
             wanted = " or ".join(want) if len(want) < 4 else "text or a number"

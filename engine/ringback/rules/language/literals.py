@@ -4,11 +4,13 @@ CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A ru
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 
 from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
+from ringback.rules.addresses import bad_number
+from ringback.rules.language import phones
 from ringback.rules.language.messages import Complaint, did_you_mean
 from ringback.rules.language.patterns import keep
 from ringback.rules.language.tokens import Token, calls, literal, tokens
@@ -32,13 +34,17 @@ _VALUES: dict[str, tuple[str, ...]] = {
     "trust": TRUST,
     "source": ("webhook", "repair", "replay", "internal"),
 }
+_ADDRESSES = ("from", "to", "ours", "theirs")
+_NO_LISTS: Mapping[str, Sequence[str]] = {}
 _STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES)
 
 
-def check_literals(source: str, hours: Mapping[str, Hours]) -> list[Complaint]:
-    """Complaints about patterns, zones, spans, event types and names of hours, and about texts that
-    a field can never be equal to."""
-    found = _compared(source)
+def check_literals(
+    source: str, hours: Mapping[str, Hours], lists: Mapping[str, Sequence[str]] = _NO_LISTS
+) -> list[Complaint]:
+    """Complaints about patterns, zones, spans, event types and names of hours, and about texts,
+    also in lists, that a field can never be equal to."""
+    found = _compared(source, lists)
     for call in calls(source):
         for place, kind in _MEANING.get(call.name, {}).get(len(call.literals), ()):
             token = call.literals[place]
@@ -69,7 +75,7 @@ _MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
 }  # fmt: skip
 
 
-def _compared(source: str) -> list[Complaint]:
+def _compared(source: str, lists: Mapping[str, Sequence[str]]) -> list[Complaint]:
     """Texts that `event.type`, `event.error_class` and the like are compared with."""
     words = list(tokens(source))
     found: list[Complaint] = []
@@ -81,6 +87,11 @@ def _compared(source: str) -> list[Complaint]:
             given = words[index + 4 : index + 5]
         elif sign == "in" and words[index + 4 : index + 5] and words[index + 4].text == "[":
             given = list(takewhile(lambda each: each.text != "]", words[index + 5 :]))
+        elif sign == "in" and field in _ADDRESSES and _named(words[index + 4 :], lists):
+            name, place = words[index + 6].text, words[index + 4].start
+            wrong = next(filter(None, map(bad_number, lists[name])), "")
+            found += [Complaint(place, "type", f"in lists.{name} {wrong}")] if wrong else []
+            continue
         else:
             continue
         for token in given:
@@ -89,8 +100,14 @@ def _compared(source: str) -> list[Complaint]:
     return found
 
 
+def _named(words: Sequence[Token], lists: Mapping[str, Sequence[str]]) -> bool:
+    return [each.text for each in words[:2]] == ["lists", "."] and words[2].text in lists
+
+
 def _possible(field: str, token: Token) -> list[Complaint]:
     text = literal(token)
+    if field in _ADDRESSES and phones.misspelt(text):
+        return [Complaint(token.start, "type", f"{field!r} is never {text!r}", phones.mend(text))]
     if field == "status":
         # A status may be new to us: only what looks like a slip of the pen is refused.
         near = did_you_mean(text, _STATUSES) if text not in _STATUSES else ""

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ringback.events import Event, conversation_of
+from ringback.rules.addresses import spelt
 from ringback.rules.timing.calendar import Hours
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -199,7 +200,7 @@ class Scope:
         """The conversation of our number here and this address; the event's own for none."""
         if not address or address == self.event.theirs:
             return self.event.conversation
-        return conversation_of(self.event.ours, address)
+        return conversation_of(*spelt(self.event.ours, address))
 
     def remembered(self, name: str) -> str:
         """What is remembered about the contact, or was by a step whose run is not written yet."""

@@ -1,6 +1,6 @@
 """Base of the steps: a model whose fields say how they are compiled."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -93,11 +93,3 @@ def one_of(model: BaseModel, *names: str) -> str:
     if len(filled) == 1:
         return ""
     return f"needs {'just ' if filled else ''}one of {', '.join(names)}"
-
-
-def wrong_number(field: str, numbers: Sequence[str]) -> tuple[str, str] | None:
-    """A message about the first number that has lost its plus: (field, message)."""
-    for number in numbers:
-        if number.isdecimal() and len(number) >= 10:
-            return field, f"the number {number!r} has no +; write +{number}"
-    return None

@@ -15,7 +15,6 @@ from ringback.rules.steps.base import (
     Text,
     Texts,
     one_of,
-    wrong_number,
 )
 from ringback.verbs import Play, Say, Verb
 
@@ -40,11 +39,9 @@ class Call(StepModel):
     policy: Policy = "at_most_once"
 
     def wrong(self) -> tuple[str, str]:
-        """Nothing to hear, or more than one thing, or a number without its plus."""
+        """Nothing to hear, or more than one thing."""
         message = one_of(self, "say", "play", "url", "do")
-        if message:
-            return "say", message
-        return wrong_number("to", self.to) or wrong_number("from", [self.from_]) or ("", "")
+        return ("say", message) if message else ("", "")
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from ringback.action_kinds import is_message, is_outgoing, sender_of
 from ringback.config import Settings
 from ringback.events import Event
+from ringback.rules.addresses import unreachable
 from ringback.rules.model import Rule
 from ringback.runtime import iso
 from ringback.worker.gate.budgets import Budgets, Clock
@@ -32,6 +33,7 @@ class Addressed:
     sender: str
     recipient: str
     replies: bool
+    call: bool
 
 
 class Gatekeeper:
@@ -62,6 +64,9 @@ class Gatekeeper:
         addressed = self._addressed(action)
         if addressed is None:
             return ALLOWED
+        refused = unreachable(addressed.sender, addressed.recipient, calls=addressed.call)
+        if refused:
+            return "refused", refused, None
         now = self._clock.now()
         since = now - HOUR
         sent = facts.sent_since(action.conversation, since)
@@ -93,8 +98,9 @@ class Gatekeeper:
         asked = action.action
         if not is_outgoing(asked):
             return None
+        call = not is_message(asked)
         replies = is_message(asked) and bool(asked.in_reply_to)
-        return Addressed(sender_of(asked, self._settings.sender), asked.to, replies)
+        return Addressed(sender_of(asked, self._settings.sender), asked.to, replies, call)
 
     def _consent(self, addressed: Addressed, facts: GateFacts) -> str:
         out = facts.opted_out(addressed.sender, addressed.recipient)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from ringback.action_kinds import is_message
 from ringback.events import Event
+from ringback.rules.addresses import bare
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 WINDOW = timedelta(minutes=10)
@@ -27,16 +28,16 @@ class Loops:
     """Knows our own numbers, and looks back at a conversation."""
 
     def __init__(self, sender: str) -> None:
-        self._ours = {sender} - {""}
+        self._ours = {bare(sender)} - {""}
 
     def begin(self, facts: GateFacts) -> None:
         """Take up the numbers that people have written to."""
-        self._ours |= facts.our_numbers()
+        self._ours |= {bare(number) for number in facts.our_numbers()}
 
     def learn(self, event: Event) -> None:
         """Whoever is written to is one of us."""
         if event.type == "message.received" and event.recipient:
-            self._ours.add(event.recipient)
+            self._ours.add(bare(event.recipient))
 
     def found(
         self,
@@ -49,7 +50,7 @@ class Loops:
         """The reason to refuse, or nothing. `sent` is when we wrote to them lately."""
         if action.depth > DEEPEST:
             return f"loop: {action.depth} of our own actions caused each other"
-        if recipient in self._ours:
+        if bare(recipient) in self._ours:
             return f"loop: {recipient} is our own number"
         since = now - WINDOW
         sent = [moment for moment in sent if moment >= since]

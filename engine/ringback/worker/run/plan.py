@@ -15,6 +15,7 @@ from ringback.action_kinds import is_outgoing, kind_of, lifetime, sender_of
 from ringback.actions import Action, AnswerCall, EndCall, Stop
 from ringback.errors import UsageError
 from ringback.events import Event, conversation_of
+from ringback.rules import addresses
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
@@ -63,7 +64,8 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
-    for action in map(addressed, _documents(actions, waiting_call)):
+    for wished in _documents(actions, waiting_call):
+        action = addressed(wished, event.ours, default_sender)
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
             continue
@@ -102,12 +104,21 @@ def _written(action: Action) -> str:
     return params
 
 
-def addressed(action: Action) -> Action:
-    """To a number in one spelling: consent, budgets and evidence all go by it."""
-    if is_outgoing(action) and (to := phones.plain(action.to)) != action.to:
-        spelt: Any = action
-        return replace(spelt, to=to)  # type: ignore[no-any-return]
-    return action
+def addressed(action: Action, ours: str, default_sender: str) -> Action:
+    """From and to numbers in one spelling: consent, budgets and evidence all go by it. `ours` is
+    the number of ours that the event came to; it tells the country when no sender does."""
+    if not is_outgoing(action):
+        return action
+    sender = sender_of(action, default_sender)
+    beside = ours if phones.home(ours) else default_sender
+    pair = addresses.spelt(sender, action.to, beside)
+    if pair == (sender, action.to):
+        return action  # type: ignore[return-value]
+    spelt: Any = action
+    if pair.sender != sender:
+        spelt = replace(spelt, sender=pair.sender)
+    same: Action = replace(spelt, to=pair.recipient)
+    return same
 
 
 def first_state(rule_state: str, action: Action) -> tuple[str, str]:

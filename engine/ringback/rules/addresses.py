@@ -1,0 +1,78 @@
+"""Addresses of messages and calls: one spelling for each person, and pairs that cannot be. Pure.
+
+What is kept for a person (consent, budgets, quiet hours, the conversation) goes by the address, so
+an action is brought into Twilio's spelling before anything looks at it.
+https://www.twilio.com/docs/messaging/channels
+"""
+
+from typing import NamedTuple
+
+from ringback.rules.language import phones
+
+WHATSAPP = "whatsapp"
+
+
+class Pair(NamedTuple):
+    """From whom, and to whom."""
+
+    sender: str
+    recipient: str
+
+
+def channel(address: str) -> str:
+    """What stands before the colon: `whatsapp`, `messenger`, `client`; empty for a number."""
+    return address.partition(":")[0].casefold() if ":" in address else ""
+
+
+def bare(address: str) -> str:
+    """A telephone number without its channel; anything else unchanged."""
+    return address.partition(":")[2] if channel(address) == WHATSAPP else address
+
+
+def is_service(sender: str) -> bool:
+    """Whether this is a messaging service, which chooses the number and its channel."""
+    return len(sender) == 34 and sender.startswith("MG")
+
+
+def spelt(sender: str, recipient: str, ours: str = "") -> Pair:
+    """Both as Twilio writes them. `sender` is ours as it was named, `ours` another number of ours
+    that tells the country when that one does not. A telephone number of ours speaks on the channel
+    of the recipient: to somebody on WhatsApp as its WhatsApp sender, to a plain number as one."""
+    if not is_service(sender):
+        sender = phones.plain(sender, phones.home(ours))
+    to = phones.plain(recipient, phones.home(sender) or phones.home(ours))
+    number = bare(sender)
+    if number.startswith("+") and channel(to) in ("", WHATSAPP):
+        sender = f"{WHATSAPP}:{number}" if channel(to) else number
+    return Pair(sender, to)
+
+
+def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
+    """Why nothing can reach this recipient from this sender, with the mend; empty when it may.
+    Empty addresses are somebody else's to judge."""
+    if not recipient:
+        return ""
+    if phones.is_hidden(recipient):
+        return f"{recipient} stands for a caller who hides their number: nobody is there"
+    for number in (recipient, sender):
+        if phones.misspelt(number):
+            mend = phones.mend(number, phones.home(sender))
+            return f"{number!r} does not name its country: {mend}"
+    if not sender or is_service(sender):
+        return ""
+    ours, theirs = channel(sender), channel(recipient)
+    if ours == theirs or (calls and WHATSAPP not in (ours, theirs)):
+        return ""
+    mend = (
+        f"write from: {theirs}:…, a sender of ours there" if theirs else "write from: +…, a number"
+    )
+    return f"{sender} cannot reach {recipient} on {theirs or 'the telephone'}; {mend}"
+
+
+def bad_number(number: str, home: str = "") -> str:
+    """What is wrong with a number that is written out, with the mend; empty when nothing is. The
+    country `home` gives the advice, and no more: what is written down says its own."""
+    if not phones.misspelt(phones.plain(number)):
+        return ""
+    lacks = f"the number {number!r} has no +" if "+" not in number else f"{number!r} is no number"
+    return f"{lacks}; {phones.mend(number, home)}"

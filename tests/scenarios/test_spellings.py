@@ -1,0 +1,126 @@
+"""Addresses in whatever spelling: every guard of the gate holds for the person behind it."""
+
+import pytest
+
+from scenarios.test_gate import Begin, ends, refused, says
+from simulation.twilio import OURS, SERVICE
+
+CARL = "+14155550310"
+RULES = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body.startsWith('ask')
+    do: [{send: {to: "${{ event.body.part(4, 99) }}", body: "Hello ${{ event.sid }}"}}]
+"""
+SPELLINGS = [
+    "+14155550310", "14155550310", "4155550310", "(415) 555-0310", "415.555.0310",
+    "+1 415 555 0310", "tel:+1-415-555-0310", "\u202a+1 (415) 555\u20110310\u202c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_an_opt_out_holds_for_the_person_and_not_for_a_spelling(
+    begin: Begin, spelling: str
+) -> None:
+    story = begin(rules=RULES)
+    says(story, "STOP", who=CARL)
+    says(story, f"ask {spelling}")
+    (ended,) = ends(story)
+    assert refused(ended, f"{CARL} opted out of {OURS}")
+    says(story, "START", who=CARL)
+    says(story, f"ask {spelling}")
+    assert ends(story)[1] == "sent"
+    assert [record.to for record in story.twilio.records.values()] == [CARL]
+
+
+def test_our_own_number_is_known_in_every_spelling(begin: Begin) -> None:
+    story = begin(rules=RULES)
+    for spelling in ("15550000001", "(555) 000-0001", f"whatsapp:{OURS}", "whatsapp:5550000001"):
+        says(story, f"ask {spelling}")
+    assert all(refused(ended, "is our own number") for ended in ends(story))
+    assert len(ends(story)) == 4
+
+
+def test_the_budget_of_a_recipient_counts_every_spelling(begin: Begin) -> None:
+    story = begin(rules=RULES, recipient_per_hour=2)
+    for spelling in SPELLINGS[:4]:
+        says(story, f"ask {spelling}")
+    first, second, *rest = ends(story)
+    assert (first, second) == ("sent", "sent")
+    assert all(refused(ended, "2 an hour to one recipient") for ended in rest)
+
+
+def test_quiet_hours_are_those_of_the_person_in_every_spelling(begin: Begin) -> None:
+    """The story begins at midnight in London."""
+    story = begin(rules=RULES, quiet_hours="22:00-08:00", quiet_zone="Asia/Tokyo")
+    for spelling in ("+442071838750", "442071838750", "+44 (0)20 7183 8750"):
+        says(story, f"ask {spelling}")
+    waits = ends(story)
+    assert len(waits) == 3
+    assert all(each.startswith("deferred: quiet hours until 2026-01-01T08:00") for each in waits)
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("5550142", "does not name its country"),
+        ("1234567890123456789", "does not name its country"),
+        ("+266696687", "hides their number"),
+        ("7378742833", "hides their number"),
+        ("anonymous", "hides their number"),
+        ("messenger:1234", f"{OURS} cannot reach messenger:1234"),
+    ],
+)
+def test_nothing_leaves_for_an_address_that_nobody_has(begin: Begin, to: str, words: str) -> None:
+    story = begin(rules=RULES)
+    says(story, f"ask {to}")
+    (ended,) = ends(story)
+    assert refused(ended, words)
+    assert not story.twilio.records
+
+
+# Channels
+
+
+def test_the_channel_of_the_sender_follows_that_of_the_recipient(begin: Begin) -> None:
+    """Whichever the default sender is."""
+    for sender in (OURS, f"whatsapp:{OURS}"):
+        story = begin(rules=RULES, sender=sender)
+        says(story, f"ask whatsapp:{CARL}")
+        says(story, f"ask {CARL}")
+        assert [(record.sender, record.to) for record in story.twilio.records.values()] == [
+            (f"whatsapp:{OURS}", f"whatsapp:{CARL}"),
+            (OURS, CARL),
+        ]
+
+
+def test_a_stop_on_whatsapp_holds_for_what_a_plain_sender_would_send_there(begin: Begin) -> None:
+    story = begin(rules=RULES)
+    says(story, "STOP", who=f"whatsapp:{CARL}", to=f"whatsapp:{OURS}")
+    says(story, f"ask whatsapp:{CARL}")
+    says(story, f"ask {CARL}")
+    on_whatsapp, by_sms = ends(story)
+    assert refused(on_whatsapp, f"whatsapp:{CARL} opted out of whatsapp:{OURS}")
+    assert by_sms == "sent"
+
+
+@pytest.mark.parametrize(
+    ("sender", "to", "fine"),
+    [
+        ("messenger:4711", CARL, False),
+        ("messenger:4711", f"whatsapp:{CARL}", False),
+        (f"whatsapp:{OURS}", f"whatsapp:{CARL}", True),
+        (SERVICE, f"whatsapp:{CARL}", True),
+        (SERVICE, CARL, True),
+        ("ACME", f"whatsapp:{CARL}", False),
+        ("72000", f"whatsapp:{CARL}", False),
+    ],
+)
+def test_a_pair_that_cannot_be_is_named_by_the_gate(
+    begin: Begin, sender: str, to: str, fine: bool
+) -> None:
+    story = begin(rules=RULES, sender=sender)
+    says(story, f"ask {to}")
+    (ended,) = ends(story)
+    assert ended == "sent" if fine else refused(ended, f"{sender} cannot reach {to}", "from:")

@@ -131,7 +131,8 @@ class Record(VoiceVerb):
 
 @dataclass(frozen=True, slots=True)
 class Dial(VoiceVerb):
-    """Connect the caller to a number, or to the front of a queue or a conference."""
+    """Connect the caller to a number (or `sip:…`, `client:…`), or to the front of a queue or a
+    conference."""
 
     verb: ClassVar[str] = "dial"
     number: str = field(default="", metadata=twiml("Number", "noun"))

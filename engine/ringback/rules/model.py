@@ -84,13 +84,17 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One step, compiled. `params` hold texts as templates; `branches` hold the steps inside."""
+    """One step, compiled. `params` hold texts as templates; `branches` hold the steps inside.
+
+    `most` says how many entries those that are lists may have when they are rendered.
+    """
 
     kind: str
     params: Mapping[str, Any]
     branches: Mapping[str, tuple["Step", ...]] = field(default_factory=dict)
     line: int = 0
     plugin: "StepKind | None" = None
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,11 +93,24 @@ def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> Non
         elif how.place == "text":
             element.text = text or None
         elif text:
-            ElementTree.SubElement(element, how.name).text = text
+            name, text = _noun(how.name, text)
+            ElementTree.SubElement(element, name).text = text
     if nouns and len(given.intersection(nouns)) != 1:
         raise UsageError(f"{verb.verb}: needs exactly one of {_listed(nouns, 'and')}")
     if verb.either and not given.intersection(verb.either):
         raise UsageError(f"{verb.verb}: needs {_listed(verb.either, 'or')}")
+
+
+def _noun(name: str, text: str) -> tuple[str, str]:
+    """The noun of an address: a number may also be a SIP address or a client.
+
+    https://www.twilio.com/docs/voice/twiml/sip
+    """
+    if name == "Number" and text.lower().startswith(("sip:", "sips:")):
+        return "Sip", text
+    if name == "Number" and text.startswith("client:"):
+        return "Client", text.removeprefix("client:")
+    return name, text
 
 
 def _inside(

@@ -16,11 +16,16 @@ class _Failed(Exception):
 
 
 def render(step: Step, scope: Scope) -> dict[str, Any] | Fault:
-    """The step's parameters as plain values; the first `Fault` when a text fails."""
+    """The step's parameters as plain values; the first `Fault` when a text fails or a
+    list is too long: none is cut."""
     try:
-        return {name: _value(value, scope) for name, value in step.params.items()}
+        given = {name: _value(value, scope) for name, value in step.params.items()}
     except _Failed as failed:
         return Fault(failed.fault.message)
+    for name, most in step.most.items():
+        if len(given[name]) > most:
+            return Fault(f"{name!r} has {len(given[name])} entries, {most} at most")
+    return given
 
 
 def _value(value: Any, scope: Scope) -> Any:

@@ -1,7 +1,8 @@
 """Compiler of a rule's steps, with the branches inside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, get_origin
 
 from pydantic import BaseModel
@@ -10,7 +11,8 @@ from ringback.events import ON_CALLS, known_type
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.recipients import wrong_address
 from ringback.rules.files.yaml_tree import Node
-from ringback.rules.language.messages import did_you_mean
+from ringback.rules.language.cel import Program
+from ringback.rules.language.messages import Complaint, did_you_mean
 from ringback.rules.language.templates import Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.steps.base import Mark, StepModel
@@ -88,7 +90,7 @@ class Steps:
             else:
                 self.reader.problems.append(self.reader.source.problem(*place, "schema", text))
         params, branches = self._fields(model, checked, inner)
-        step = Step(model.step, params, branches, place[0])
+        step = Step(model.step, params, branches, place[0], most=most_entries(model))
         if model.step == "run":
             target = inner.value["rule"] if isinstance(inner.value, dict) else inner
             self.runs.append((step, target))
@@ -144,10 +146,13 @@ class Steps:
                 params[key] = getattr(checked, name)
             elif mark.kind == "texts":
                 items = child.value if isinstance(child.value, list) else [child]
-                params[key] = [self.reader.text(item) for item in items]
+                params[key] = [self._entry(key, item) for item in items]
+                self._count(key, child, params[key], most_entries(model)[key])
             else:
                 data = self.reader.json(child, typed=mark.kind == "data")
                 params[key] = _capped(data, mark.cap)
+                if mark.one:
+                    self._single(child, repr(key), data)
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
                     text = f"{key!r} is longer than {mark.cap} letters"
                     self.reader.fail(child, "limit", text)
@@ -156,6 +161,34 @@ class Steps:
         if model is STEPS["wait"] and checked.until_open:  # type: ignore[attr-defined]
             self._place(checked.until_open, children["until_open"])  # type: ignore[attr-defined]
         return params, branches
+
+    def _entry(self, key: str, node: Node) -> Template | str:
+        """A text that may stand for several, when it is one expression and nothing else."""
+        text = self.reader.text(node)
+        if isinstance(text, Template) and text.alone is None:
+            self._single(node, f"a text of {key!r}", text)
+        return text
+
+    def _single(self, node: Node, what: str, text: object) -> None:
+        """Refuse a list where the text names a single thing."""
+        for part in text.parts if isinstance(text, Template) else ():
+            if isinstance(part, Program) and part.type.startswith("list("):
+                name = part.source.strip()
+                offset = str(node.value).find(part.source) + part.source.find(name)
+                message = f"{what} takes one value, and {name} is a list"
+                hint = f"take one of them: {name}[0]"
+                self.reader.fail_inside(node, [Complaint(offset, "type", message, hint)])
+
+    def _count(self, key: str, node: Node, entries: Sequence[Template | str], most: int) -> None:
+        """Refuse lists that are known now and are too long."""
+        lists = self.reader.language.lists
+        total = 0
+        for entry in entries:
+            alone = entry.alone if isinstance(entry, Template) else None
+            name = alone.source.strip().removeprefix("lists.") if alone is not None else ""
+            total += len(lists.get(name, ("",)))
+        if total > most:
+            self.reader.fail(node, "limit", f"{key!r} has {total} entries, {most} at most")
 
     def _place(self, name: str, node: Node) -> None:
         hours = self.reader.language.hours
@@ -233,6 +266,17 @@ class Steps:
         if listed and isinstance(node.value, str) and "${{" in node.value:
             return [self.reader.text(node)]
         return self.reader.json(node)
+
+
+@cache
+def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
+    """How many entries each list of texts of a step may have."""
+    found: dict[str, int] = {}
+    for name, field in model.model_fields.items():
+        if any(isinstance(each, Mark) and each.kind == "texts" for each in field.metadata):
+            sizes = [each.max_length for each in field.metadata if hasattr(each, "max_length")]
+            found[field.alias or name] = sizes[0]
+    return found
 
 
 def _capped(value: Any, cap: int) -> Any:

@@ -1,18 +1,26 @@
 """Recipients and senders that a step writes down: what is wrong with their addresses."""
 
+import re
+
 from ringback.rules.addresses import bad_number, spelt, unreachable
 from ringback.rules.language import phones
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
 from ringback.rules.steps.messages import Send
+from ringback.rules.steps.voice import DialStep
 
 _MADE = "${{"
 """In a text whose value is known only when it is made."""
+
+_DIALLED = re.compile(r"\+?[\d\s().-]{2,24}|sips?:\S+|client:\S+")
+"""What a call can be connected to by its address."""
 
 
 def wrong_address(step: StepModel) -> tuple[str, str]:
     """What is wrong with the addresses of a step, as (field, message); both empty when nothing is:
     a number without its country, a pair of which one cannot reach the other."""
+    if isinstance(step, DialStep):
+        return _dialled(step.number, phones.home(step.caller_id))
     if not isinstance(step, Send | Call):
         return "", ""
     ours = "" if _MADE in step.from_ else step.from_
@@ -25,3 +33,12 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         if wrong := unreachable(*spelt(ours, to), calls=isinstance(step, Call)):
             return "to", wrong
     return "", ""
+
+
+def _dialled(number: str, home: str) -> tuple[str, str]:
+    if not number or _MADE in number:
+        return "", ""
+    if not _DIALLED.fullmatch(number):
+        return "number", f"{number!r} is no address; write +15551234567, sip:… or client:…"
+    wrong = bad_number(number, home)
+    return ("number", wrong) if wrong else ("", "")

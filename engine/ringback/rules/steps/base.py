@@ -11,6 +11,9 @@ from ringback.events import Event
 from ringback.rules.timing.durations import parse_duration
 from ringback.verbs import Verb
 
+MOST_RECIPIENTS = 200
+"""How many people one step may write to or call."""
+
 MESSAGE_CAP = 1600
 """Twilio refuses a longer body: https://www.twilio.com/docs/api/errors/21617"""
 
@@ -18,10 +21,14 @@ MESSAGE_CAP = 1600
 @dataclass(frozen=True, slots=True)
 class Mark:
     """How a field is compiled: `text`, `texts`, `json` of texts, `data` that keeps
-    the types of its values, `if`, `steps`, `branches`, `options`."""
+    the types of its values, `if`, `steps`, `branches`, `options`.
+
+    A text that is `one` names a single thing, as an address does: a list in it is a mistake.
+    """
 
     kind: str
     cap: int = 4096
+    one: bool = False
 
 
 def _seconds(value: Any) -> Any:
@@ -39,6 +46,7 @@ def _listed(value: Any) -> Any:
 
 
 Text = Annotated[str, Mark("text")]
+One = Annotated[str, Mark("text", one=True)]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
 Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
 Json = Annotated[dict[str, Any], Mark("json")]

@@ -8,6 +8,8 @@ from pydantic import Field
 from ringback.actions import Action, DequeueCall, EndCall, PlaceCall
 from ringback.events import Event
 from ringback.rules.steps.base import (
+    MOST_RECIPIENTS,
+    One,
     Policy,
     Seconds,
     StepModel,
@@ -29,12 +31,12 @@ class Call(StepModel):
     gist: ClassVar[str] = "say"
     example: ClassVar[str] = "- call: {to: '${{ event.to }}', say: This is your reminder.}"
 
-    to: Texts = Field(min_length=1, max_length=20)
+    to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
     say: Text = ""
-    play: Text = ""
-    url: Text = ""
+    play: One = ""
+    url: One = ""
     do: Steps = Field(default_factory=list)
-    from_: Text = Field("", alias="from")
+    from_: One = Field("", alias="from")
     timeout: Seconds = 60.0
     policy: Policy = "at_most_once"
 
@@ -60,7 +62,7 @@ class Call(StepModel):
                 timeout=int(given["timeout"]),
                 policy=given["policy"],
             )
-            for to in dict.fromkeys(given["to"][:20])
+            for to in dict.fromkeys(given["to"])
         )
 
 
@@ -71,7 +73,7 @@ class EndCallStep(StepModel):
     plain: ClassVar[str] = "call"
     example: ClassVar[str] = "- end_call: ${{ event.call_sid }}"
 
-    call: Text = ""
+    call: One = ""
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
@@ -89,9 +91,9 @@ class Dequeue(StepModel):
         "- dequeue: {queue: QU0123456789abcdef0123456789abcdef, url: 'https://example.org/agent.xml'}"
     )
 
-    queue: Text = Field(min_length=1)
-    url: Text = Field(min_length=1)
-    call: Text = "Front"
+    queue: One = Field(min_length=1)
+    url: One = Field(min_length=1)
+    call: One = "Front"
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:

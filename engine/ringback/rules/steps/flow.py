@@ -8,6 +8,7 @@ from ringback.rules.steps.base import (
     Lines,
     MaybeSpan,
     MaybeWord,
+    One,
     Options,
     Span,
     StepModel,
@@ -50,7 +51,7 @@ class WaitFor(StepModel):
     on: Types = Field(default_factory=lambda: ["message.received"])
     if_: Lines = Field(default_factory=list, alias="if")
     timeout: Span = 86400.0
-    key: Text = ""
+    key: One = ""
     as_: MaybeWord = Field("", alias="as")
     do: Steps = Field(default_factory=list)
     else_: Steps = Field(default_factory=list, alias="else")

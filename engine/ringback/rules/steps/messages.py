@@ -8,11 +8,18 @@ from pydantic import Field
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage
 from ringback.events import Event
 from ringback.rules.language.templates import as_text
-from ringback.rules.steps.base import Body, Data, Json, Policy, StepModel, Text, Texts
+from ringback.rules.steps.base import (
+    MOST_RECIPIENTS,
+    Body,
+    Data,
+    Json,
+    One,
+    Policy,
+    StepModel,
+    Text,
+    Texts,
+)
 from ringback.verbs import Verb
-
-MOST_RECIPIENTS = 20
-"""How many people one `send` step may write to."""
 
 
 class Reply(StepModel):
@@ -55,9 +62,9 @@ class Send(StepModel):
 
     to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
     body: Body = ""
-    from_: Text = Field("", alias="from")
+    from_: One = Field("", alias="from")
     media: Texts = Field(default_factory=list, max_length=10)
-    service: Text = ""
+    service: One = ""
     policy: Policy = "checked"
 
     def wrong(self) -> tuple[str, str]:
@@ -78,7 +85,7 @@ class Send(StepModel):
                 messaging_service_sid=given["service"],
                 policy=given["policy"],
             )
-            for to in dict.fromkeys(given["to"][:MOST_RECIPIENTS])
+            for to in dict.fromkeys(given["to"])
         )
 
 
@@ -92,8 +99,8 @@ class NotifyStep(StepModel):
     )
 
     text: Text
-    via: Text = ""
-    webhook: Text = ""
+    via: One = ""
+    webhook: One = ""
     key: Text = ""
     severity: Literal["info", "warning", "error", "critical"] = "warning"
 
@@ -129,7 +136,7 @@ class Http(StepModel):
         "- http: {url: 'https://example.org/hook', json: {from: '${{ event.from }}'}}"
     )
 
-    url: Text = Field(min_length=1)
+    url: One = Field(min_length=1)
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     json_: Data = Field(default_factory=dict, alias="json")
     headers: Json = Field(default_factory=dict)

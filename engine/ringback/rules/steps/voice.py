@@ -7,7 +7,16 @@ from pydantic import Field
 
 from ringback.actions import Action
 from ringback.events import Event
-from ringback.rules.steps.base import Branches, MaybeWord, Seconds, StepModel, Steps, Text, one_of
+from ringback.rules.steps.base import (
+    Branches,
+    MaybeWord,
+    One,
+    Seconds,
+    StepModel,
+    Steps,
+    Text,
+    one_of,
+)
 from ringback.verbs import (
     Dial,
     Enqueue,
@@ -60,8 +69,8 @@ class SayStep(VoiceModel):
     example: ClassVar[str] = "- say: Thanks for calling."
 
     text: Text = Field(min_length=1)
-    voice: Text = ""
-    language: Text = ""
+    voice: One = ""
+    language: One = ""
     loop: Times = 1
 
 
@@ -73,9 +82,9 @@ class PlayStep(VoiceModel):
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- play: https://example.org/welcome.mp3"
 
-    url: Text = ""
+    url: One = ""
     loop: Times = 1
-    digits: Text = ""
+    digits: One = ""
 
     def wrong(self) -> tuple[str, str]:
         """Nothing to play."""
@@ -102,8 +111,8 @@ class EnqueueStep(VoiceModel):
     plain: ClassVar[str] = "queue"
     example: ClassVar[str] = "- enqueue: support"
 
-    queue: Text = Field(min_length=1)
-    wait_url: Text = ""
+    queue: One = Field(min_length=1)
+    wait_url: One = ""
 
 
 class RedirectStep(VoiceModel):
@@ -114,7 +123,7 @@ class RedirectStep(VoiceModel):
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- redirect: https://example.org/menu.xml"
 
-    url: Text = Field(min_length=1)
+    url: One = Field(min_length=1)
 
 
 class RejectStep(VoiceModel):
@@ -152,12 +161,12 @@ class GatherStep(VoiceModel):
     )
 
     say: Text = ""
-    play: Text = ""
+    play: One = ""
     digits: Annotated[int, Field(ge=0, le=100)] = 0
     input: Literal["digits", "speech", "both"] = "digits"
     timeout: Seconds = 5.0
-    finish_on: Text = "#"
-    language: Text = ""
+    finish_on: One = "#"
+    language: One = ""
     hints: Text = ""
     as_: MaybeWord = Field("", alias="as")
     choices: Branches = Field(default_factory=dict)
@@ -186,7 +195,7 @@ class RecordStep(VoiceModel):
 
     max_length: Seconds = 3600.0
     timeout: Seconds = 5.0
-    finish_on: Text = "1234567890*#"
+    finish_on: One = "1234567890*#"
     beep: bool = True
     transcribe: bool = False
     as_: MaybeWord = Field("", alias="as")
@@ -199,7 +208,7 @@ class RecordStep(VoiceModel):
 
 
 class DialStep(VoiceModel):
-    """Connect the caller to a number, a queue, a conference or a client.
+    """Connect the caller to a number, a SIP address, a queue, a conference or a client.
 
     With `answered` or `else` the rule waits for how it went, and goes on with those steps.
     """
@@ -211,11 +220,11 @@ class DialStep(VoiceModel):
         "- dial: {number: '+15557654321', timeout: 20s, else: [{say: Nobody is here.}]}"
     )
 
-    number: Text = ""
-    queue: Text = ""
-    conference: Text = ""
-    client: Text = ""
-    caller_id: Text = ""
+    number: One = ""
+    queue: One = ""
+    conference: One = ""
+    client: One = ""
+    caller_id: One = ""
     timeout: Seconds = 30.0
     answered: Steps = Field(default_factory=list)
     else_: Steps = Field(default_factory=list, alias="else")

@@ -1,0 +1,140 @@
+"""Lists of recipients: none is cut in silence, and none stands where one address is needed."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback.actions import AnswerCall, PlaceCall, SendMessage
+from ringback.rules.files.load import load_rules
+from ringback.testing import Bench, incoming_call, sms
+from ringback.testing.bench import RunFailed
+from ringback.twilio import twiml
+
+
+def rules(tmp_path: Path, do: str, people: int = 2) -> Path:
+    numbers = ", ".join(f"'+1555{number:07d}'" for number in range(people))
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        f"lists: {{team: [{numbers}]}}\n"
+        "rules:\n  - name: it\n    on: [message.received, call.received]\n"
+        f"    do:\n      - {do}\n"
+    )
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    found = load_rules([path]).problems
+    return [f"{each.line}:{each.column}: {each.message} ({each.hint})" for each in found]
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        'send: {to: "${{ lists.team }}", body: x}',
+        'send: {to: ["${{ lists.team }}"], body: x}',
+        'send: {to: "${{ lists.team.filter(x, x != event.from) }}", body: x}',
+        'call: {to: "${{ lists.team }}", say: x}',
+    ],
+)
+@pytest.mark.parametrize("people", [21, 25, 200])
+def test_everybody_on_a_list_is_reached(tmp_path: Path, do: str, people: int) -> None:
+    made = Bench.load(rules(tmp_path, do, people)).react(sms("x")).actions
+    reached = [each.to for each in made if isinstance(each, SendMessage | PlaceCall)]
+    assert reached == [f"+1555{number:07d}" for number in range(people)]
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        'send: {to: "${{ lists.team }}", body: x}',
+        'send: {to: [+15550000000, "${{ lists.team }}"], body: x}',
+        'call: {to: "${{ lists.team }}", say: x}',
+    ],
+)
+def test_a_list_that_is_known_to_be_too_long_is_a_mistake(tmp_path: Path, do: str) -> None:
+    (found,) = problems(rules(tmp_path, do, 201))
+    assert "'to' has 20" in found
+    assert "entries, 200 at most" in found
+
+
+@pytest.mark.parametrize(
+    ("do", "entries"),
+    [
+        ("send: {to: \"${{ event.body.split(' ') }}\", body: x}", 250),
+        ("call: {to: \"${{ event.body.split(' ') }}\", say: x}", 250),
+        ("reply: {body: x, media: \"${{ event.body.split(' ') }}\"}", 11),
+        ("forget: \"${{ event.body.split(' ') }}\"", 51),
+    ],
+)
+def test_a_list_that_turns_out_to_be_too_long_fails_the_run_whole(
+    tmp_path: Path, do: str, entries: int
+) -> None:
+    bench = Bench.load(rules(tmp_path, do))
+    with pytest.raises(RunFailed, match=f"has {entries} entries, [0-9]+ at most"):
+        bench.react(sms(" ".join(f"+1556{number:07d}" for number in range(entries))))
+
+
+@pytest.mark.parametrize(
+    ("do", "what"),
+    [
+        ('dial: {number: "${{ lists.team }}"}', "'number'"),
+        ('dial: "${{ lists.team }}"', "'number'"),
+        ('dial: {conference: "team ${{ lists.team }}"}', "'conference'"),
+        ('dial: {number: +15550100001, caller_id: "${{ lists.team }}"}', "'caller_id'"),
+        ('send: {to: +15550100001, from: "${{ lists.team }}", body: x}', "'from'"),
+        ('send: {to: "+1${{ lists.team }}", body: x}', "a text of 'to'"),
+        ('call: {to: +15550100001, from: "${{ lists.team }}", say: x}', "'from'"),
+        ('call: {to: +15550100001, url: "${{ lists.team }}"}', "'url'"),
+        ('enqueue: "${{ lists.team }}"', "'queue'"),
+        ('end_call: "${{ lists.team }}"', "'call'"),
+        ('notify: {text: x, webhook: "${{ lists.team }}"}', "'webhook'"),
+        ('http: "${{ lists.team }}"', "'url'"),
+        ('wait_for: {key: "${{ lists.team }}"}', "'key'"),
+    ],
+)
+def test_a_list_where_one_address_is_needed_is_a_mistake_with_its_place_and_mend(
+    tmp_path: Path, do: str, what: str
+) -> None:
+    (found,) = problems(rules(tmp_path, do))
+    place = f"6:{do.index('lists') + 9}"
+    mend = "take one of them: lists.team[0]"
+    assert found == f"{place}: {what} takes one value, and lists.team is a list ({mend})"
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        'dial: "${{ lists.team[0] }}"',
+        'reply: "We are ${{ lists.team }}."',
+        'say: "${{ lists.team }}"',
+        'gather: {say: Who?, input: speech, hints: "${{ lists.team }}"}',
+        'send: {to: [+15550100001, "${{ lists.team[1] }}"], body: x}',
+    ],
+)
+def test_a_list_in_prose_and_one_of_a_list_are_good(tmp_path: Path, do: str) -> None:
+    assert problems(rules(tmp_path, do)) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "noun"),
+    [
+        ("sip:alice@example.org", "<Sip>sip:alice@example.org</Sip>"),
+        ("sips:alice@example.org:5061", "<Sip>sips:alice@example.org:5061</Sip>"),
+        ("client:alice", "<Client>alice</Client>"),
+        ("+15550100001", "<Number>+15550100001</Number>"),
+        ("+1 (555) 010-0001", "<Number>+1 (555) 010-0001</Number>"),
+        ("${{ 'sip:' + event.from + '@example.org' }}", "<Sip>sip:+14155550123@example.org</Sip>"),
+    ],
+)
+def test_the_noun_of_a_dial_is_that_of_its_address(tmp_path: Path, number: str, noun: str) -> None:
+    (answer,) = Bench.load(rules(tmp_path, f'dial: "{number}"')).react(incoming_call()).actions
+    assert isinstance(answer, AnswerCall)
+    assert f"<Dial>{noun}</Dial>" in twiml.document(answer.verbs)
+
+
+@pytest.mark.parametrize(
+    "number", ["alice", "alice@example.org", "http://example.org", "lists.team"]
+)
+def test_a_dial_to_what_is_no_address_is_a_mistake(tmp_path: Path, number: str) -> None:
+    (found,) = problems(rules(tmp_path, f'dial: {{number: "{number}"}}'))
+    assert f"{number!r} is no address; write +15551234567, sip:… or client:…" in found

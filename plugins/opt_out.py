@@ -12,13 +12,17 @@ https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords
 import click
 from pydantic import BaseModel, ConfigDict, Field
 
-from ringback import Action, Contact, Event, FunctionRegistrar, Stop, hookimpl, reply, rule
-
-WORDS = {
-    "STOP": ("stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"),
-    "START": ("start", "yes", "unstop"),
-    "HELP": ("help", "info"),
-}
+from ringback import (
+    Action,
+    Contact,
+    Event,
+    FunctionRegistrar,
+    Stop,
+    hookimpl,
+    opt_out_word,
+    reply,
+    rule,
+)
 
 
 class Config(BaseModel):
@@ -29,12 +33,6 @@ class Config(BaseModel):
     twilio_answers: bool = Field(True, description="false where Twilio's own answers are off")
     started: str = Field("You will get our texts again. Reply STOP to end them.", max_length=1600)
     help: str = Field("Reply STOP to get no more texts, START to get them again.", max_length=1600)
-
-
-def opt_out_word(text: str) -> str:
-    """Which of STOP, START and HELP the whole text means; empty for any other text."""
-    word = text.strip(" \t\r\n.!'\"").casefold()
-    return next((kind for kind, words in WORDS.items() if word in words), "")
 
 
 @rule(

@@ -77,6 +77,7 @@ from ringback.verbs import (
 )
 
 if TYPE_CHECKING:
+    from ringback.keywords import opt_out_word
     from ringback.plugins.context import Clock, Contact, Context, SettledAction
     from ringback.plugins.conversation import (
         Answer,
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "opt_out_word": "ringback.keywords",
     "rule": "ringback.plugins.decorator",
     "hookimpl": "ringback.plugins.hookspecs",
     "Clock": "ringback.plugins.context",
@@ -159,6 +161,7 @@ __all__ = [
     "enqueue",
     "hookimpl",
     "notify",
+    "opt_out_word",
     "reply",
     "rule",
     "say",

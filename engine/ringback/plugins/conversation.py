@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from ringback.actions import Action, reply
 from ringback.errors import PluginError
 from ringback.events import Event
+from ringback.keywords import folded
 from ringback.plugins.invoke import parameters
 from ringback.rules.timing.durations import parse_duration
 
@@ -196,10 +197,10 @@ class Conversation:
 
 
 def _option(answer: str, options: Sequence[str]) -> str | None:
-    said = answer.strip(" \t\r\n.!?'\"").casefold()
+    said = folded(answer).strip(" \t\r\n.!?'\"“”‘’")
     if said.isdecimal() and said not in options and 0 < int(said[:4]) <= len(options):
         return options[int(said[:4]) - 1]
-    return next((option for option in options if option.casefold() == said), None)
+    return next((option for option in options if folded(option) == said), None)
 
 
 def _seconds(span: str | float | timedelta) -> float:

@@ -10,14 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ringback.events import Event
+from ringback.keywords import opt_out_word
 from ringback.twilio.streams import debugger_payload
-
-STOP = frozenset(
-    {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout",
-     "opt out"}
-)  # fmt: skip
-START = frozenset({"start", "yes", "unstop"})
-HELP = frozenset({"help", "info"})
 
 OPTED_OUT = 21610
 """Twilio's refusal of a message to somebody who opted out of this sender."""
@@ -92,9 +86,4 @@ def keyword(fields: Mapping[str, str]) -> str:
     said = fields.get("OptOutType", "").strip().upper()
     if said in ("STOP", "START", "HELP"):
         return said
-    text = " ".join(fields.get("Body", "").lower().strip(" \t\r\n.!\"'").split())
-    if text in STOP:
-        return "STOP"
-    if text in START:
-        return "START"
-    return "HELP" if text in HELP else ""
+    return opt_out_word(fields.get("Body", ""))

@@ -5,6 +5,7 @@ from typing import Any
 
 from ringback.actions import Action
 from ringback.events import Event, matches_type
+from ringback.keywords import opt_out_word
 from ringback.rules.engine.continuation import scope_of, step_at
 from ringback.rules.engine.ruleset import triggered
 from ringback.rules.language.scope import Facts
@@ -13,17 +14,14 @@ from ringback.rules.timing.calendar import Hours
 from ringback.verbs import Verb
 
 TEXT = "message.received"
-LEAVING = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
-"""Texts by which Twilio itself ends all traffic with a person; never an answer to a question.
-https://help.twilio.com/articles/223134027"""
 
 
 def leaves(event: Event) -> bool:
-    """Whether this is a text by which a person leaves."""
+    """Whether this is a text by which a person leaves; it is never an answer to a question."""
     if event.type != TEXT:
         return False
-    said = event.body.strip(" \t\r\n.!'\"").casefold()
-    return said in LEAVING or event.fields.get("OptOutType", "").upper() == "STOP"
+    said = event.fields.get("OptOutType", "").upper() or opt_out_word(event.body)
+    return said == "STOP"
 
 
 def answers(

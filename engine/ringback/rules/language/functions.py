@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from ringback.keywords import words
 from ringback.rules.language import phones, scope
 from ringback.rules.language.numbers import has_number, number
 from ringback.rules.timing.calendar import WEEKDAYS, zone
@@ -40,7 +41,6 @@ class Builtin:
         return f"{self.name}({', '.join(self.args)})"
 
 
-_WORD = re.compile(r"\w+", re.UNICODE)
 _TIME = re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:1[0-2]|0?[1-9])\s?[ap]\.?m\b", re.I)
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _DATE = re.compile(
@@ -48,11 +48,6 @@ _DATE = re.compile(
     rf"|\b{_MONTH} \d{{1,2}}\b|\b\d{{1,2}}(?:st|nd|rd|th|\.)? {_MONTH}",
     re.I,
 )
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, folded to small letters; punctuation is nothing."""
-    return _WORD.findall(text.casefold())
 
 
 @lru_cache(maxsize=2048)
@@ -185,7 +180,8 @@ _TEXTS = "list(string)"
 
 BUILTINS: tuple[Builtin, ...] = (
     _B("keyword", ("string", _TEXTS), "bool", True, keyword,
-       "One of these words or phrases stands in the text; case and punctuation do not matter.",
+       "One of these words or phrases stands in the text; case, punctuation and Unicode forms do "
+       "not matter.",
        "event.body.keyword(['hours', 'opening times'])"),
     _B("keyword", ("string", "string"), "bool", True, lambda text, one: keyword(text, (one,)),
        "The same for one word or phrase.", "event.body.keyword('open today')"),

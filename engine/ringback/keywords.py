@@ -1,0 +1,55 @@
+"""Keywords: the words of a text as they are compared, and those that end, begin or explain consent.
+
+Phones write one word in several ways: é as one character or as two, letters of full width, a soft
+hyphen or a space of no width inside, an apostrophe that is a letter (U+02BC), a dotted İ. All of
+these are the same word. https://www.unicode.org/reports/tr15/
+"""
+
+import re
+import unicodedata
+
+_WORD = re.compile(r"\w[\w\u0300-\u036f]*")
+_APOSTROPHES = dict.fromkeys(map(ord, "\u02b9\u02bb\u02bc\u02bd\u055a\ua78b\ua78c"), "'")
+_LONGEST = 40
+"""A text longer than this is no keyword of consent."""
+
+_CONSENT = {
+    **dict.fromkeys(
+        ("stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout",
+         "opt out"),
+        "STOP",
+    ),
+    **dict.fromkeys(("start", "yes", "unstop"), "START"),
+    **dict.fromkeys(("help", "info"), "HELP"),
+}  # fmt: skip
+"""Twilio's own words, https://help.twilio.com/articles/223134027."""
+
+
+def folded(text: str) -> str:
+    """A text without what makes no other word of it: case, width, composition of letters, marks
+    that nobody sees."""
+    if text.isascii():
+        return text.casefold()
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("i\u0307", "i")
+    seen = "".join(letter for letter in plain if not _unseen(letter))
+    return unicodedata.normalize("NFKC", seen).translate(_APOSTROPHES)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, folded; punctuation is nothing."""
+    return _WORD.findall(folded(text))
+
+
+def opt_out_word(text: str) -> str:
+    """Which of STOP, START and HELP the whole text means; empty for any other text.
+
+    Punctuation does not count, but for a question mark: "Stop?" asks something.
+    """
+    if len(text) > _LONGEST or "?" in text or "\uff1f" in text:
+        return ""
+    return _CONSENT.get(" ".join(words(text)), "")
+
+
+def _unseen(letter: str) -> bool:
+    """Whether nobody sees this: a soft hyphen, a joiner, a variant of how an emoji is drawn."""
+    return unicodedata.category(letter) == "Cf" or letter in "\u034f\ufe0e\ufe0f"

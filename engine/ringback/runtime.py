@@ -1,17 +1,21 @@
 """Runtime: the clock, the random numbers and the new names that the program uses.
 
 Whatever asks for the time, draws a number or makes an id takes a `Runtime` value, so the real code
-runs unchanged under a stepped clock and a seeded generator.
+runs unchanged under a stepped clock and a seeded generator. In a node of `ringback dev` the wall
+clock is ahead by what a file says, which all its processes read.
 """
 
 import os
 import random
+import struct
 import time as clock
 from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
+_AHEAD = struct.Struct("=d")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
@@ -81,4 +85,42 @@ class Runtime:
         return b32encode(self.entropy(120).to_bytes(15, "big")).decode().lower()
 
 
-REAL = Runtime()
+CLOCK = "RINGBACK_DEV_CLOCK"
+"""Where `ringback dev` names its clock file to the processes of its node."""
+
+
+class ClockFile:
+    """How far a node of `ringback dev` is ahead of the wall clock, shared by its processes.
+
+    Eight bytes: seconds as a double, written and read as a whole through a memory map.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it at 0. Raises OSError."""
+        import mmap
+
+        with path.open("r+b" if path.exists() else "w+b") as file:
+            if file.seek(0, os.SEEK_END) < _AHEAD.size:
+                file.truncate(_AHEAD.size)
+            self._map = mmap.mmap(file.fileno(), _AHEAD.size)
+
+    @property
+    def ahead(self) -> float:
+        """Seconds between the wall clock and the node's."""
+        return float(_AHEAD.unpack_from(self._map)[0])
+
+    def move(self, seconds: float) -> None:
+        """Put the clock ahead by so much more; what has been cannot be undone, so never back."""
+        _AHEAD.pack_into(self._map, 0, self.ahead + max(0.0, seconds))
+
+    def time(self) -> float:
+        """The node's wall time, in seconds since the epoch."""
+        return clock.time() + self.ahead
+
+
+def _real() -> Runtime:
+    path = os.environ.get(CLOCK, "")
+    return Runtime(time=ClockFile(Path(path)).time) if path else Runtime()
+
+
+REAL = _real()

@@ -115,3 +115,14 @@ async def test_a_jump_fires_what_it_passes() -> None:
         await done.wait()
     clock.stop()
     assert clock.pending() == 0
+
+
+async def test_the_clock_says_when_it_has_something_to_do() -> None:
+    clock = Clock(stepped=True)
+    assert clock.next_in() is None
+    dropped = clock.after(3, lambda: None)
+    clock.after(5, lambda: None)
+    dropped.cancel()
+    assert clock.next_in() == 5
+    await clock.advance(2)
+    assert clock.next_in() == 3

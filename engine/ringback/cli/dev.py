@@ -26,6 +26,7 @@ from ringback.cli.simulate import STRANGER
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 from ringback.private_files import make_file, make_folder
+from ringback.runtime import CLOCK, ClockFile
 
 READY = "ringback: serving on "
 START_SECONDS = 30.0
@@ -65,6 +66,7 @@ class _Dev:
         self._notify = notify
         self._data = settings.data / DEV_FOLDER
         self._note = self._data / "dev.json"
+        self._clock = self._data / "clock"
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -74,6 +76,7 @@ class _Dev:
             loop.add_signal_handler(number, self._stop.set)
         make_folder(self._settings.data)
         make_folder(self._data)
+        make_file(self._clock)
         simulator = node = None
         try:
             simulator, facts = await self._start_simulator()
@@ -124,7 +127,7 @@ class _Dev:
             **dict.fromkeys(HIDDEN, ""),
         }
         settings = Settings.load(self._settings.project, os.environ, flags)
-        environ = settings.child_environ(os.environ)
+        environ = settings.child_environ(os.environ) | {CLOCK: str(self._clock)}
         process = await self._spawn(
             ["serve", str(settings.project)], environ, stderr=asyncio.subprocess.PIPE
         )
@@ -195,10 +198,13 @@ class _Dev:
         }
         for number in facts["numbers"]:
             ask(base, f"/_sim/numbers/{number}", urls)
+        # What stands in the node's journal must not lie in its future: a clock once moved stays so.
+        ask(base, "/_sim/clock", {"advance": ClockFile(self._clock).ahead})
         ask(base, "/_sim/webhooks", {"debugger_url": f"{address}/twilio/debugger"})
         note = {
             "pid": os.getpid(),
             "node_url": address,
+            "clock": str(self._clock),
             **{key: facts[key] for key in ("base_url", "account_sid", "auth_token", "numbers")},
         }
         fresh = self._note.with_suffix(".new")
@@ -231,6 +237,7 @@ In another shell, in this folder:
   ringback simulate call                             call us, and hear what a caller hears
   ringback trace {STRANGER}                        see why each rule did or did not fire
   ringback events tail                               watch what comes in
+  ringback simulate clock +1h                        move the clock: time-outs and waits are due
 
 Rules and plugins in {self._settings.project} are loaded again when you save them. Ctrl-C ends.
 """

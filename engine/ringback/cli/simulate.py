@@ -14,6 +14,7 @@ import click
 from ringback.cli.http import ask, post_webhook
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.project_context import DEV_FOLDER, here, live_dev
+from ringback.cli.simulate_clock import clock
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
 
@@ -35,6 +36,9 @@ def simulate() -> None:
 def _settings() -> tuple[Settings, dict[str, Any] | None]:
     settings = here().settings()
     return settings, live_dev(settings.data)
+
+
+simulate.add_command(clock)
 
 
 @simulate.command()

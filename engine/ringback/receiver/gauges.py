@@ -1,15 +1,15 @@
 """Gauges of the worker, read when somebody asks for the metrics: what has stopped, what waits."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ringback.receiver.health import Health
 from ringback.receiver.metrics import Counts
-from ringback.runtime import from_iso
+from ringback.runtime import REAL, from_iso
 
 
 def show(counts: Counts, health: Health, now: datetime | None = None) -> None:
     """Set the gauges by what the worker says. While it is away, what only it knows is left out."""
-    worker, now = health.worker, now or datetime.now(UTC)
+    worker, now = health.worker, now or REAL.now()
     stopped = dict.fromkeys(worker.get("reasons", ()), 0.0)
     stopped |= {each["reason"]: 1.0 for each in worker.get("stopped", ())}
     stopped |= {

@@ -30,6 +30,7 @@ from ringback.receiver.routes import (
     is_plain,
     takes_type,
 )
+from ringback.runtime import REAL
 from ringback.store.log import Entry, Log
 from ringback.twilio.kinds import CALL_ROUTES, Malformed, check_form
 from ringback.twilio.signature import Verifier
@@ -294,7 +295,7 @@ class Intake:
 
     def _now(self) -> str:
         """The time as the log holds it, written out once a millisecond."""
-        moment = int(time.time() * 1000)
+        moment = int(REAL.time() * 1000)
         if moment != self._moment:
             self._moment = moment
             seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment // 1000))

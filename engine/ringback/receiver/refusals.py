@@ -11,14 +11,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ringback.config import Settings
 from ringback.private_files import make_file
 from ringback.receiver.routes import Head
-from ringback.runtime import iso
+from ringback.runtime import REAL, iso
 from ringback.twilio.explain import Cause, explain, explain_path
 from ringback.twilio.readings import Refused
 
@@ -116,7 +115,7 @@ class Refusals:
     def _keep(self, route: str, causes: tuple[Cause, ...]) -> None:
         self._kept.append(
             {
-                "at": iso(datetime.now(UTC)),
+                "at": iso(REAL.now()),
                 "route": route,
                 "causes": [
                     {

@@ -51,6 +51,7 @@ class Clock:
         self.start = STEPPED_START if stepped else time.time()
         self.quiet: Callable[[], Awaitable[None]] | None = None
         self.broken: Callable[[str], None] = lambda _: None
+        self.jumped: Callable[[], None] = lambda: None
         self._anchor_virtual = self.start
         self._anchor_real = time.monotonic()
         self._pieces: list[_Piece] = [_Piece(self.start, self.start, 1.0 if stepped else speed)]
@@ -93,6 +94,11 @@ class Clock:
         """How many events wait, in all or within the next virtual seconds."""
         limit = float("inf") if within is None else self.now() + within
         return sum(1 for timer in self._heap if timer.do and timer.when <= limit)
+
+    def next_in(self) -> float | None:
+        """Virtual seconds until the next event; nothing when none waits."""
+        soonest = min((timer.when for timer in self._heap if timer.do), default=None)
+        return None if soonest is None else max(0.0, soonest - self.now())
 
     def run(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to move by itself, unless stepped."""
@@ -163,6 +169,8 @@ class Clock:
         self.speed = speed
         if not self.stepped:
             self._pieces.append(_Piece(now + jump, shown + jump, speed))
+        if jump:
+            self.jumped()
         self._rearm()
 
     def _rearm(self) -> None:

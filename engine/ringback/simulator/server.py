@@ -5,6 +5,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 
 import uvicorn
 
@@ -30,9 +31,12 @@ def bind(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn, telling when it listens; it can go out of reach and come back."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], simulator: Simulator
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._simulator = simulator
         self._address: tuple[str, int] = ("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -54,6 +58,19 @@ class Server(uvicorn.Server):
         return [
             line for line in self.server_state.connections if isinstance(line, BreakableConnection)
         ]
+
+    async def on_tick(self, counter: int) -> bool:
+        ending = await super().on_tick(counter)
+        self._date()
+        self._simulator.world.clock.jumped = self._date  # of the world that runs since a reset
+        return ending
+
+    def _date(self) -> None:
+        """Date answers by the clock that dates the records, unless it stands still."""
+        clock = self._simulator.world.clock
+        if not clock.stepped:
+            date = formatdate(clock.shown().timestamp(), usegmt=True).encode()
+            self.server_state.default_headers = [(b"date", date), *self.config.encoded_headers]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -107,6 +124,6 @@ async def serve(
         ssl_certfile=secure[0] if secure else None,
         ssl_keyfile=secure[1] if secure else None,
     )
-    server = Server(config, ready)
+    server = Server(config, ready, simulator)
     simulator.outage = server.outage
     await server.serve(sockets=[plug])

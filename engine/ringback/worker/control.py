@@ -54,6 +54,11 @@ class Control:
     async def _do_status(self, message: Message) -> dict[str, Any]:
         return await self._engine.status()
 
+    async def _do_clock(self, message: Message) -> dict[str, Any]:
+        """The clock of `ringback dev` was moved: do what is due, and say when more will be."""
+        self._engine.look_again()
+        return {"now": iso(self._runtime.now()), "next_due": await self._engine.next_due()}
+
     async def _do_pause(self, message: Message) -> dict[str, Any]:
         """Hold sends from this moment on, whatever the disk says; it only decides whether that
         outlasts a restart. Raises StorageError when it does not."""

@@ -268,6 +268,21 @@ class Engine:
         self._clock.set()
         self._doubt.set()
 
+    async def next_due(self) -> str | None:
+        """When the next run, schedule, action or look at an unknown one is due (ISO)."""
+        dues = (
+            await self.journal.runs.next_due(),
+            await self.journal.actions.next_due(iso(self._runtime.now())),
+            await self.schedules.next_due(),
+            await self.journal.actions.next_unknown(),
+        )
+        return min((due for due in dues if due), default=None)
+
+    def look_again(self) -> None:
+        """The clock was set: look for what is due now."""
+        self._due("")
+        self.wake()
+
     async def _due_loop(self) -> None:
         """Look after what waits for its time: runs, schedules, delayed actions."""
         while True:

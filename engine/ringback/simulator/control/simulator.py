@@ -77,6 +77,7 @@ async def clock(world: World, request: ControlRequest) -> dict[str, Any]:
         "mode": "stepped" if virtual.stepped else "real",
         "speed": virtual.speed,
         "pending": virtual.pending(),
+        "next": virtual.next_in(),
     }
 
 

@@ -1,9 +1,13 @@
 """Private files: what only its owner may read, whatever the umask says.
 
 Logs, journals and their copies hold people's texts; sockets take orders. Folders get the mode 0700,
-files 0600. Raises OSError as the file system does.
+files 0600. What root makes in somebody's folder belongs to that person, as SQLite does it too: a
+`sudo ringback …` leaves nothing behind that the node cannot use. Raises OSError as the file system
+does.
 """
 
+import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -28,6 +32,7 @@ def make_folder(path: Path) -> None:
             raise
         return
     path.chmod(FOLDER)
+    _give_to_owner_of(path.parent, path)
 
 
 def make_file(path: Path) -> None:
@@ -41,8 +46,16 @@ def make_file(path: Path) -> None:
         return
     try:
         os.fchmod(handle, FILE)
+        _give_to_owner_of(path.parent, handle)
     finally:
         os.close(handle)
+
+
+def _give_to_owner_of(folder: Path, made: Path | int) -> None:
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        with contextlib.suppress(OSError):  # a file system without owners
+            os.chown(made, owner.st_uid, owner.st_gid)
 
 
 def mend(folder: Path) -> Iterator[str]:
@@ -59,6 +72,27 @@ def mend(folder: Path) -> Iterator[str]:
     for file in [file for each in folders for name in _PATTERNS for file in _inside(each, name)]:
         if not file.is_dir():
             yield from _close(file)
+
+
+def foreign(folder: Path) -> list[str]:
+    """The files of a node in a folder that do not belong to the folder's owner."""
+    owner = folder.stat().st_uid
+    found = {file for name in _PATTERNS for file in _inside(folder, name)}
+    return sorted(file.name for file in found if file.stat().st_uid != owner)
+
+
+def write_nowhere(folder: Path) -> None:
+    """Write a page into a folder without a name for it. Raises OSError when that cannot be; where
+    the system has no such files, only when the folder is closed to us."""
+    if not hasattr(os, "O_TMPFILE"):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return
+    handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY, FILE)
+    try:
+        os.write(handle, bytes(4096))
+    finally:
+        os.close(handle)
 
 
 def _inside(folder: Path, pattern: str) -> list[Path]:

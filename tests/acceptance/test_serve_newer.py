@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,24 @@ def test_a_log_that_is_none_can_only_be_restored(data: Path) -> None:
 
 
 @pytest.fixture
-def read_only(data: Path, tmp_path: Path) -> Iterator[Path]:
+def mount_read_only() -> Iterator[Callable[[Path, Path], None]]:
+    """Show a folder or file at a second place where nobody can write it."""
+    mounted: list[Path] = []
+
+    def mount(source: Path, place: Path) -> None:
+        for words in (["--bind", str(source), str(place)], ["-o", "remount,ro,bind", str(place)]):
+            if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
+                pytest.skip("nothing can be mounted here")
+            if place not in mounted:
+                mounted.append(place)
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def read_only(data: Path, tmp_path: Path, mount_read_only: Callable[..., None]) -> Iterator[Path]:
     """The data folder where nobody can write it: without the right to, or for root in a mount."""
     if os.geteuid():
         data.chmod(0o555)
@@ -99,11 +116,26 @@ def read_only(data: Path, tmp_path: Path) -> Iterator[Path]:
         return
     place = tmp_path / "mounted"
     place.mkdir()
-    for words in (["--bind", str(data), str(place)], ["-o", "remount,ro,bind", str(place)]):
-        if subprocess.run(["mount", *words], capture_output=True, check=False).returncode:
-            pytest.skip("nothing can be mounted here")
+    mount_read_only(data, place)
     yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("name", ["log", "journal"])
+def test_a_file_that_the_node_cannot_write_is_named_before_anything_is_served(
+    data: Path, name: str, mount_read_only: Callable[..., None]
+) -> None:
+    """A journal that root has left said "serving", answered 200, and its worker ended for ever."""
+    file = data / f"{name}.db"
+    if os.geteuid():
+        file.chmod(0o400)
+    else:
+        mount_read_only(file, file)
+    done = ringback(data.parent, "serve")
+    assert done.returncode == 74, done.stderr
+    assert "serving on" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith(f"ringback: {file}: ")]
+    assert len(said) == 1
+    assert "see that it" in said[0] or "you cannot" in said[0]
 
 
 def test_a_question_in_a_read_only_folder_names_the_mend(read_only: Path, tmp_path: Path) -> None:

@@ -332,6 +332,25 @@ def test_a_data_folder_that_cannot_be_written(alone: Doctor) -> None:
     assert "cannot be written" in bad(alone(), "disk")["says"]
 
 
+def test_it_makes_no_data_folder(alone: Doctor) -> None:
+    """Under `sudo` it would be root's, and the node could not start."""
+    assert not (alone.folder / "data").exists()
+    found = [each for each in alone() if each["check"] == "disk"]
+    assert [each["state"] for each in found] == ["ok"]
+    assert not (alone.folder / "data").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_than_its_folder(alone: Doctor) -> None:
+    data = alone.folder / "data"
+    data.mkdir()
+    (data / "journal.db").touch()
+    os.chown(data / "journal.db", 54321, -1)
+    found = bad(alone(), "disk")
+    assert "journal.db belongs to another user" in found["says"]
+    assert found["mend"] == f"chown {os.geteuid()} {data / 'journal.db'}"
+
+
 def test_broken_rules_and_plugins(alone: Doctor) -> None:
     (alone.folder / "rules" / "b.yaml").write_text("version: 1\nrules:\n  - nme: x\n")
     (alone.folder / "plugins" / "broken.py").write_text("import no_such_module_anywhere\n")

@@ -1,5 +1,6 @@
 """Files of earlier versions become today's: fixture databases, one for each shape."""
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from data.databases.freeze import made_by_each
 from ringback.errors import DataError, StorageError
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
+from ringback.store.migrations import refuse_unfit
 from ringback.store.queries import Questions
 from ringback.store.replays import Recorded, performed
 from ringback.store.sqlite_database import SqliteDatabase
@@ -115,6 +118,56 @@ def test_questions_to_an_older_journal_name_the_mend(
     assert dump(tmp_path / "journal.db") == before
     open_both(tmp_path)
     asks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "named"),
+    [
+        ("journal.db", "alter table actions drop column free_at", "column actions.free_at is"),
+        ("journal.db", "drop index runs_event", "index runs_event is missing"),
+        ("journal.db", "drop trigger actions_ended", "trigger actions_ended is missing"),
+        ("journal.db", "drop table wakes", "column wakes.id is missing"),
+        ("journal.db", "alter table runs add column x text not null default ''", "runs.x was"),
+        ("log.db", "alter table log rename column tag to label", "column log.tag is missing"),
+    ],
+)
+def test_tables_of_no_released_version_are_refused_before_anything_is_written(
+    tmp_path: Path, file: str, change: str, named: str
+) -> None:
+    """A migration that was edited in place has left such files: they say what they lack, and that
+    is no damage that reading every page would find."""
+    open_both(tmp_path)
+    altered = sqlite3.connect(tmp_path / file)
+    altered.execute(change)
+    altered.commit()
+    altered.close()
+    before = dump(tmp_path / file)
+    with pytest.raises(DataError, match=re.escape(named)):
+        open_both(tmp_path)
+    assert dump(tmp_path / file) == before
+    assert any(named in line for line in check(tmp_path))
+    if file == "journal.db":
+        with pytest.raises(DataError, match=re.escape(named)):
+            refuse_unfit(tmp_path / file)
+
+
+def test_what_somebody_has_added_for_themselves_is_left_alone(tmp_path: Path) -> None:
+    """A view, an index or a column that may stay empty keeps no row from being written."""
+    open_both(tmp_path)
+    altered = sqlite3.connect(tmp_path / "journal.db")
+    altered.executescript(
+        "create index mine on runs (ended_at); alter table runs add column note text;"
+        "create view busy as select * from runs; create table notes (id integer primary key);"
+    )
+    altered.close()
+    open_both(tmp_path)
+    assert check(tmp_path) == []
+
+
+def test_migrations_are_as_they_were_released() -> None:
+    """What a migration once made stays what it makes. When this fails because one was edited: write
+    a new one. When it fails because one is new: `python tests/data/databases/freeze.py`."""
+    assert made_by_each() == json.loads((FIXTURES / "shapes.json").read_text())
 
 
 def test_questions_to_a_newer_journal_are_refused(tmp_path: Path) -> None:

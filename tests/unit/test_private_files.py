@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ringback.private_files import make_file, make_folder, mend
+from ringback.private_files import foreign, make_file, make_folder, mend, write_nowhere
+from ringback.store.log import Log
+from ringback.store.upkeep.locks import hold
 
 
 def mode(path: Path) -> int:
@@ -75,3 +77,27 @@ def test_a_folder_of_everybody_stays_open(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o1777
     assert "sticky" in lines[0]
     assert mode(tmp_path / "log.db") == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_root_makes_in_somebody_s_folder_belongs_to_that_person(tmp_path: Path) -> None:
+    """`sudo ringback db rebuild` left a journal that the node could not write."""
+    os.chown(tmp_path, 54321, 54322)
+    make_file(tmp_path / "file.db")
+    make_folder(tmp_path / "folder")
+    Log.open(tmp_path / "data" / "log.db").close()
+    hold(tmp_path / "data", "worker").release()
+    made = {path: path.stat() for path in tmp_path.rglob("*")}
+    assert len(made) >= 4
+    assert {(each.st_uid, each.st_gid) for each in made.values()} == {(54321, 54322)}
+    assert foreign(tmp_path / "data") == []
+    os.chown(tmp_path / "data" / "log.db", 0, 0)
+    assert foreign(tmp_path / "data") == ["log.db"]
+
+
+def test_a_page_is_written_and_leaves_nothing(tmp_path: Path) -> None:
+    """Not even for a moment, in which a node could see it."""
+    write_nowhere(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="No such file"):
+        write_nowhere(tmp_path / "nowhere")

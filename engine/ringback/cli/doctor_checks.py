@@ -16,7 +16,7 @@ from ringback.gateway import probe
 from ringback.gateway.client import Gateway
 from ringback.gateway.probe import Echo
 from ringback.gateway.webhook_setup import Memory, changes, target_of, values_for, wanted
-from ringback.private_files import make_folder
+from ringback.private_files import foreign, write_nowhere
 from ringback.receiver import refusals
 from ringback.runtime import iso
 
@@ -248,15 +248,19 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     from ringback.store.upkeep import backup
 
     folder = settings.data
-    trial = folder / ".doctor"
+    if not folder.exists():
+        yield Finding("disk", OK, f"{folder} is made when the node starts for the first time")
+        return
     try:
-        make_folder(folder)
-        trial.write_bytes(b"x" * 4096)
-        trial.unlink()
+        write_nowhere(folder)
     except OSError as error:
         says = f"{folder} cannot be written: {error.strerror or error}"
         yield Finding("disk", BAD, says, "give the node's user this folder, on a disk with space")
         return
+    owner = folder.stat().st_uid
+    for name in foreign(folder):
+        says = f"{folder / name} belongs to another user than its folder: the node cannot write it"
+        yield Finding("disk", BAD, says, f"chown {owner} {folder / name}")
     free = shutil.disk_usage(folder).free
     if free < LEAST_FREE:
         says = f"only {free // 1024 // 1024} MiB are free for {folder}"

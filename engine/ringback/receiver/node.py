@@ -26,7 +26,7 @@ from ringback.receiver.requirements import require_serving
 from ringback.receiver.retention import daily
 from ringback.receiver.supervisor import Supervisor
 from ringback.store.log import Log
-from ringback.store.migrations import refuse_newer
+from ringback.store.migrations import refuse_unfit
 from ringback.store.upkeep.locks import hold
 from ringback.store.upkeep.restore import has_begun
 
@@ -50,7 +50,7 @@ def owned(settings: Settings, *, worker: bool) -> Iterator[Log]:
         log = Log.open(settings.data / "log.db", limit=MOST_CONNECTIONS)
         with contextlib.closing(log):
             if worker:  # it would find out only when this node has said that it serves
-                refuse_newer(settings.data / "journal.db")
+                refuse_unfit(settings.data / "journal.db")
             yield log
 
 

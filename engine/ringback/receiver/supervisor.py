@@ -176,7 +176,9 @@ class Supervisor:
             await self._spawn()
 
     def _refuses(self, code: int) -> bool:
-        return code == REFUSED and not self._checked.is_set()
+        """Whether a worker that had to check the rules first cannot: its node has to say so in
+        place of serving."""
+        return code in (REFUSED, DISK_REFUSES) and not self._checked.is_set()
 
     def _count(self, code: int, lived: float) -> None:
         """Note an end of the worker, as one of a series when it had not lived for long."""

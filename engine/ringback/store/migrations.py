@@ -5,6 +5,7 @@ which this program does not know was written by a newer program: it is refused a
 """
 
 import contextlib
+import functools
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlite_utils import Database, Migrations
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
+from ringback.store.upkeep.shape import Shape, differences, shape_of
 
 log_migrations = Migrations("ringback.log")
 journal_migrations = Migrations("ringback.journal")
@@ -144,10 +146,11 @@ def migrate_journal(conn: sqlite3.Connection) -> None:
     _migrate(conn, journal_migrations)
 
 
-def refuse_newer(path: Path) -> None:
-    """Raise DataError when a journal was written by a newer program, or is no database. Nothing is
-    changed, so it may be asked while the journal's owner writes; a file that is not there yet, or
-    that the disk does not give, is for its owner to judge."""
+def refuse_unfit(path: Path) -> None:
+    """Raise DataError when a journal was written by a newer program, has other tables than its
+    migrations make, or is no database. Nothing is changed, so it may be asked while the journal's
+    owner writes; a file that is not there yet, or that the disk does not give, is for its owner to
+    judge."""
     with (
         contextlib.suppress(StorageError),
         contextlib.closing(connect_reader(path)) as conn,
@@ -177,13 +180,52 @@ def connect_journal(path: Path) -> sqlite3.Connection:
     return conn
 
 
+def shapes(path: Path) -> list[str]:
+    """What is otherwise in a log or journal than its migrations make it. Raises what
+    `connect_reader` raises, and DataError for a file of a newer program."""
+    migrations = log_migrations if path.name == "log.db" else journal_migrations
+    with contextlib.closing(connect_reader(path)) as conn, translated(path):
+        return _otherwise(conn, migrations, _unnoted(conn, migrations))
+
+
 def _migrate(conn: sqlite3.Connection, migrations: Migrations) -> None:
     if _lacking(conn, migrations):
         migrations.apply(Database(conn))
 
 
 def _lacking(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
-    """What a file has yet to get of today's shape. Raises DataError for one of a newer program."""
+    """What a file has yet to get of today's shape. Raises DataError for one of a newer program, and
+    for one whose tables are not those of the migrations that it notes."""
+    lacking = _unnoted(conn, migrations)
+    wrong = _otherwise(conn, migrations, lacking)
+    if wrong:
+        raise DataError(
+            f"{_file_of(conn)}: {'; '.join(wrong[:3])}{'; …' if len(wrong) > 3 else ''}: these are "
+            "not the tables of any Ringback that was released. `ringback db rebuild` makes the "
+            "journal again from the log; for a log, put back a backup, or take another data folder"
+        )
+    return lacking
+
+
+def _otherwise(conn: sqlite3.Connection, migrations: Migrations, lacking: list[str]) -> list[str]:
+    """What is not as the noted migrations make it; nothing in a file that notes none."""
+    following = lacking[0] if lacking else None
+    return differences(_shape_before(migrations, following), shape_of(conn))
+
+
+@functools.cache
+def _shape_before(migrations: Migrations, following: str | None) -> Shape:
+    """What a fresh file has before a migration; after all of them, when None follows."""
+    model = Database(memory=True)
+    try:
+        migrations.apply(model, stop_before=following)
+        return shape_of(model.conn)
+    finally:
+        model.close()
+
+
+def _unnoted(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
+    """The migrations that a file does not note. Raises DataError when it notes newer ones."""
     known = [migration.name for migration in migrations.pending(Database(memory=True))]
     noted = {migration.name for migration in migrations.applied(Database(conn))}
     newer = sorted(noted.difference(known))

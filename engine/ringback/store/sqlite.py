@@ -139,8 +139,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
     connection.execute("PRAGMA foreign_keys=ON")
-    # Take the write lock once: a read-only disk is found now and not at the first webhook.
+    # Write once, and take it back: a file that cannot be written is found now and not at the first
+    # webhook. To take the write lock alone succeeds on such a file.
     connection.execute("BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute("ROLLBACK")
 
 

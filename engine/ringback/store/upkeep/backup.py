@@ -10,6 +10,7 @@ from ringback.errors import RingbackError, StorageError
 from ringback.private_files import make_file, make_folder
 from ringback.runtime import iso
 from ringback.store.meta import set_meta
+from ringback.store.migrations import shapes
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.restore import COPIED
 
@@ -74,10 +75,9 @@ def check(data: Path) -> list[str]:
         if not (data / name).exists():
             continue
         try:
-            connection = connect_reader(data / name)
-            with translated(data / name):
+            with closing(connect_reader(data / name)) as connection, translated(data / name):
                 found = [row[0] for row in connection.execute("pragma integrity_check(20)")]
-            connection.close()
+            found += shapes(data / name)
         except RingbackError as error:
             problems.append(str(error))
             continue

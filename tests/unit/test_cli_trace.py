@@ -9,7 +9,7 @@ from ringback.cli.trace import render
 ACTION: dict[str, Any] = {
     "kind": "send_message", "params": {"to": "+12025550142", "body": "hi"}, "state": "planned",
     "reason": "", "remote_sid": "", "uid": "act_1", "attempts": [], "callbacks": [],
-    "outcome": "", "due_at": None, "settled_at": None,
+    "outcome": "", "ordinal": 0, "due_at": None, "settled_at": None,
 }  # fmt: skip
 EVENT = {
     "received_at": "2026-01-01T00:00:00.000Z", "type": "message.received", "sender": "+12025550142",
@@ -21,8 +21,9 @@ EVENT = {
 def traced(**fields: Any) -> str:
     """The trace of one event whose only action has these fields."""
     run = {"rule": "r", "rule_rev": "1", "state": "done", "reason": "", "due_at": None,
-           "uid": "run_1", "actions": [ACTION | fields]}  # fmt: skip
-    tree = {"event": EVENT, "cause": None, "replays": "", "replayed": [], "runs": [run]}
+           "uid": "run_1", "actions": [ACTION | fields], "turns": []}  # fmt: skip
+    tree = {"event": EVENT, "cause": None, "replays": "", "replayed": [], "runs": [run],
+            "turns": [], "lines": {}}  # fmt: skip
     return "\n".join(render(tree, {}))
 
 

@@ -136,7 +136,7 @@ async def test_trace_prints_the_whole_tree(
         "message.received", "“hours?·”", "✓ hours", "run done",
         "send_message to +12025550142: 9 to 5",
         "settled: delivered reported by Twilio", story.reply_sid, "attempt 1 HTTP 201 accepted",
-        "message.delivered", "= delivered after 2.0 s",
+        "message.delivered", "= delivered after 1.0 s",
         "✗ closed  line 2 of its conditions does not hold", "✗ other-number  another number",
     )  # fmt: skip
     place = -1

@@ -11,7 +11,7 @@ from ringback.cli.events import moment
 from ringback.cli.gateway_session import confirmed
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.project_context import here
-from ringback.cli.trace import detail, headline, reason
+from ringback.cli.trace import detail, headline, reason, taken
 from ringback.errors import RuleErrors, UsageError
 from ringback.events import Event
 from ringback.runtime import iso
@@ -102,7 +102,8 @@ def _live(events: Iterable[Event], rule: str, may_duplicate: bool) -> Iterator[L
 
 def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterator[Line]:
     """Let the events happen on a bench, and show what each would have come to. Actions of runs that
-    wait between two of them stand with the event that began the run."""
+    wait between two of them stand with the event that began the run, and with the one that woke it.
+    """
     from ringback.project import Project
     from ringback.rules.engine.ruleset import RuleSet
     from ringback.store.queries import Questions
@@ -125,10 +126,13 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
         test.feed(event)
     said = []
     for event in events:
+        start = test.made
         reaction = test.feed(event)
-        said.append({**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")})
+        verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
+        said.append((verdicts, reaction.woke, range(start, test.made)))
     report = test.report()
-    for event, verdicts in zip(events, said, strict=True):
+    for event, (verdicts, woke, at_once) in zip(events, said, strict=True):
+        woken = {turn.rule for turn in woke}
         failed = {
             name: why
             for key, name, why in report.failures
@@ -139,11 +143,13 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
                 "rule": origin.rule, "kind": origin.action.kind, "params": to_params(origin.action),
                 "held": origin.held, "put_off": origin.put_off,
             }
-            for origin in report.made
-            if origin.event == event.dedupe_key and (not rule or origin.rule == rule)
+            for number, origin in enumerate(report.made)
+            if origin.event == event.dedupe_key or (number in at_once and origin.rule in woken)
+            if not rule or origin.rule == rule
         ]  # fmt: skip
         verdicts |= {name: f"failed: {why}" for name, why in failed.items()}
-        yield {**_event(event), "rules": _rules(verdicts), "wishes": actions}
+        turns = [{"rule": turn.rule, "question": turn.question} for turn in woke]
+        yield {**_event(event), "woke": turns, "rules": _rules(verdicts), "wishes": actions}
 
 
 def _event(event: Event) -> Line:
@@ -180,12 +186,15 @@ def _print(line: Line, as_json: bool) -> None:
     rules += [{"rule": name, "fired": True, "verdict": "fired"} for name in hooks]
     if not rules:
         click.echo("└─ no rule listens to this type")
-    for number, each in enumerate(rules, 1):
-        branch, stem = ("├─ ", "│  ") if number < len(rules) else ("└─ ", "   ")
+    woke = [{**each, "fired": True, "verdict": ""} for each in line.get("woke", ())]
+    woken = {each["rule"] for each in woke}
+    for number, each in enumerate([*woke, *rules], 1):
+        branch, stem = ("├─ ", "│  ") if number < len(woke) + len(rules) else ("└─ ", "   ")
         mark = style("✓", "green") if each["fired"] else style("✗", "yellow")
-        click.echo(f"{branch}{mark} {cell(each['rule'])}{reason(each['verdict'])}")
+        why = f"  {taken(each['question'])}" if "question" in each else reason(each["verdict"])
+        click.echo(f"{branch}{mark} {cell(each['rule'])}{why}")
         for origin in actions:
-            if origin["rule"] == each["rule"]:
+            if origin["rule"] == each["rule"] and ("question" in each or each["rule"] not in woken):
                 said = cell(detail(origin["kind"], origin["params"]))
                 held = f"  (held back: {origin['held']})" if origin["held"] else ""
                 held = held or (f"  (put off: {origin['put_off']})" if origin["put_off"] else "")

@@ -65,7 +65,11 @@ def _conditions() -> dict[str, tuple[str, list[str]]]:
 
 
 def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str]]]) -> Any:
-    runs = {run["rule"]: {k: v for k, v in run.items() if k != "id"} for run in tree["runs"]}
+    runs = {
+        run["rule"]: {k: v for k, v in run.items() if k != "id"}
+        | {"turns": [_woken(turn) for turn in run["turns"]]}
+        for run in tree["runs"]
+    }
     rules = [
         {
             "rule": name,
@@ -73,7 +77,7 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
             "verdict": verdict,
             "lines": [
                 {"if": text, "held": held}
-                for text, held in _lines(name, verdict, runs.get(name), conditions)
+                for text, held in _lines(name, verdict, runs.get(name), conditions, tree["lines"])
             ],
             "run": runs.get(name),
         }
@@ -82,7 +86,15 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
     event = public(tree["event"])
     event.pop("verdicts")
     links = ("cause", "replays", "replayed", "answer")
-    return {"event": event, **{name: tree[name] for name in links}, "rules": rules}
+    return {
+        "event": event, **{name: tree[name] for name in links},
+        "woke": [_woken(turn) for turn in tree["turns"]], "rules": rules,
+    }  # fmt: skip
+
+
+def _woken(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn without what only counts."""
+    return {name: turn[name] for name in turn if name not in ("ordinal", "until", "woken_by")}
 
 
 def render(
@@ -98,23 +110,37 @@ def render(
         yield f"│  replays {tree['replays']}"
     for copy in tree["replayed"]:
         yield f"│  replayed as {copy}"
-    verdicts = _verdicts(tree)
-    if not verdicts:
+    verdicts, turns = _verdicts(tree), tree["turns"]
+    for number, turn in enumerate(turns, 1):
+        branch, stem = _branch(last=number == len(turns) and not verdicts)
+        yield f"{branch}{style('✓', 'green')} {cell(turn['rule'])}  {taken(turn['question'])}"
+        for line in _run(turn, event):
+            yield stem + line
+    if not verdicts and not turns:
         waits = event["verdicts"] is None
         yield "└─ it waits to be matched" if waits else "└─ no rule listens to this type"
         return
     runs = {run["rule"]: run for run in tree["runs"]}
-    last = list(verdicts)[-1]
+    last = next(reversed(verdicts), "")
     for name, verdict in verdicts.items():
-        branch, stem = ("└─ ", "   ") if name == last else ("├─ ", "│  ")
+        branch, stem = _branch(last=name == last)
         run = runs.get(name)
         mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
         yield f"{branch}{mark} {cell(name)}{reason(verdict)}"
-        for text, held in _lines(name, verdict, run, conditions):
+        for text, held in _lines(name, verdict, run, conditions, tree["lines"]):
             yield f"{stem}     {'✓' if held else '✗'} if {cell(text)}"
         if run is not None:
             for line in _run(run, event):
                 yield stem + line
+
+
+def _branch(*, last: bool) -> tuple[str, str]:
+    return ("└─ ", "   ") if last else ("├─ ", "│  ")
+
+
+def taken(question: str) -> str:
+    """What an event was to a run that had waited for it."""
+    return f"took it as the answer to “{cell(question)}”" if question else "had waited for it"
 
 
 def headline(event: Mapping[str, Any]) -> str:
@@ -164,10 +190,12 @@ def _lines(
     verdict: str,
     run: Mapping[str, Any] | None,
     conditions: Mapping[str, tuple[str, list[str]]],
+    kept: Mapping[str, list[str]],
 ) -> list[tuple[str, bool]]:
-    """The `if` lines that were asked, each with whether it held."""
-    rev, texts = conditions.get(name, ("", []))
-    if run is not None and run["rule_rev"] != rev:
+    """The `if` lines that were asked, each with whether it held: as they were `kept`, else those of
+    today."""
+    rev, texts = ("", kept[name]) if name in kept else conditions.get(name, ("", []))
+    if name not in kept and run is not None and run["rule_rev"] != rev:
         return []  # the rule has changed since: its lines of today prove nothing
     if verdict == "fired":
         return [(text, True) for text in texts]
@@ -182,10 +210,14 @@ def _lines(
 def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
     due = f" until {short_time(run['due_at'])}" if run["due_at"] else ""
     why = f": {cell(run['reason'])}" if run["reason"] else ""
-    yield f"└─ run {_state(run['state'])}{due}{why}  {run['uid']}"
-    for number, action in enumerate(run["actions"], 1):
-        last = number == len(run["actions"])
-        yield f"   {'└─' if last else '├─'} {_action(action)}"
+    began = f", begun by {run['began']}" if "began" in run else ""
+    yield f"└─ run {_state(run['state'])}{due}{why}  {run.get('uid') or run['run']}{began}"
+    parts = _parts(run)
+    for number, (turn, action) in enumerate(parts, 1):
+        last = number == len(parts)
+        yield f"   {'└─' if last else '├─'} {_turn(turn) if turn else _action(action)}"
+        if turn:
+            continue
         stem = "         " if last else "   │     "
         for attempt in action["attempts"]:
             yield stem + _attempt(attempt)
@@ -193,6 +225,24 @@ def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
             yield stem + _callback(callback)
         if action["outcome"]:
             yield f"{stem}= {_state(action['outcome'])}{_took(action, event)}"
+
+
+def _parts(run: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The turns and the actions of a run in their order: an event, then what came of it."""
+    parts = [(action["ordinal"], 1, None, action) for action in run["actions"]]
+    parts += [(turn["ordinal"], 0, turn, None) for turn in run.get("turns", ())]
+    return [(turn, action) for *_, turn, action in sorted(parts, key=lambda part: part[:2])]
+
+
+def _turn(turn: Mapping[str, Any]) -> str:
+    """The event that a run took, in short."""
+    event = turn["woken_by"]
+    if event is None:
+        return f"{short_time(turn['at'])} {turn['event']}, which is no longer kept"
+    text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
+    what = f" “{cell(text)}”" if text else ""
+    answer = f" answers “{cell(turn['question'])}”" if turn["question"] else ""
+    return f"{short_time(event['received_at'])} {event['type']}{what}{answer}  {event['uid']}"
 
 
 def _action(action: Mapping[str, Any]) -> str:
@@ -249,7 +299,8 @@ def _took(action: Mapping[str, Any], event: Mapping[str, Any]) -> str:
 
     if not action["settled_at"]:
         return ""
-    took = from_iso(action["settled_at"]) - from_iso(event["received_at"])
+    began = action["attempts"][-1]["started_at"] if action["attempts"] else event["received_at"]
+    took = from_iso(action["settled_at"]) - from_iso(began)
     return f" after {took.total_seconds():.1f} s"
 
 

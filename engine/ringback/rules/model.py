@@ -114,7 +114,8 @@ class Rule:
     Exactly one of `steps` (from YAML) and `handler` (from Python) is set. Spans are seconds, 0
     means off. `priority`: higher comes first, ties in the order of files and lines. `rev` is a
     digest of what the rule means: it changes when the meaning may have changed, not when the file
-    moves. `limit` is the handler's time limit in seconds, 0 for the default.
+    moves; `text` is what it says, as JSON. `limit` is the handler's time limit in seconds, 0 for
+    the default.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Rule:
     file: str = ""
     line: int = 0
     rev: str = ""
+    text: str = ""
     plugin: str = ""
     language: "Language | None" = field(default=None, repr=False)
 

@@ -86,6 +86,31 @@ where dedupe_key >= {word} and dedupe_key < substr({word}, 1, 2) || ';' and sour
 two that are on record as two events, one keeps the identity that it had."""
 
 
+_TURNS = """
+create table turns (
+    id integer primary key,
+    run_uid text not null,
+    event_uid text not null,
+    question text not null,
+    ordinal integer not null,
+    at text not null
+);
+create index turns_run on turns (run_uid);
+create index turns_event on turns (event_uid);
+create table revisions (
+    id integer primary key,
+    rule text not null,
+    rev text not null,
+    lines text not null,
+    text text not null,
+    since integer not null,
+    at text not null
+);
+create index revisions_rule on revisions (rule)
+"""
+"""The events that runs took after they had waited, and what each rule said at which time."""
+
+
 @log_migrations(name="0001_log")
 def _log_first(db: Database) -> None:
     _run(db.conn, LOG)
@@ -129,6 +154,11 @@ def _journal_went(db: Database) -> None:
 def _journal_identity(db: Database) -> None:
     for word in ("'st:'", "'cs:'"):
         db.conn.execute(_IDENTITY.format(word=word))
+
+
+@journal_migrations(name="0007_turns_and_revisions")
+def _journal_turns(db: Database) -> None:
+    _run(db.conn, _TURNS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -16,6 +16,7 @@ from ringback.store.events import of_row
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta
 from ringback.store.migrations import connect_journal
+from ringback.store.runs import lines_at, made_in, turns
 from ringback.store.sqlite import translated
 
 Row = dict[str, Any]
@@ -307,27 +308,38 @@ class Questions:
         """The whole life of one event: verdicts, runs, actions, attempts, callbacks, outcomes.
 
         `cause` is the event and the action that led to this one, when it is a status callback;
-        `replays` the event that this one is a copy of, `replayed` the copies of this one.
+        `replays` the event that this one is a copy of, `replayed` the copies of this one. `turns`
+        are those of the runs that had waited for this event; each run has the `turns` that later
+        events gave to it. `lines` are the conditions of each rule at that time.
         """
         event = self.event(event_uid)
         if event is None:
             return None
         runs = self.runs(event=event_uid, limit=500)
         for run in runs:
-            run["actions"] = self.actions(run=run["uid"], limit=500)
-            for action in run["actions"]:
-                action["attempts"] = self.attempts(action["uid"])
-                action["callbacks"] = self.callbacks(action)
-        answer = self.answer(event_uid)
-        cause = self._cause(event)
+            run["actions"] = self._actions_of(run["uid"])
+            run["turns"] = turns(self._connection, run=run["uid"])
+            for turn in run["turns"]:
+                turn["woken_by"] = self.event(turn["event"])
+        for turn in (woken := turns(self._connection, event=event_uid)):
+            turn["actions"] = made_in(turn, self._actions_of(turn["run"]))
         with translated(self._path):
             copies = events.copies(self._connection, event_uid)
         key = self._one("select dedupe_key from events where uid = ?", (event_uid,))
         original = replays.replayed(key["dedupe_key"]) if key else ""
         return {
-            "event": event, "cause": cause, "runs": runs, "answer": answer,
-            "replays": original, "replayed": copies,
+            "event": event, "cause": self._cause(event), "runs": runs,
+            "answer": self.answer(event_uid), "replays": original, "replayed": copies,
+            "turns": woken, "lines": lines_at(self._connection, event["id"]),
         }  # fmt: skip
+
+    def _actions_of(self, run: str) -> list[Row]:
+        """The actions of a run, each with its attempts and the callbacks about it."""
+        found = self.actions(run=run, limit=500)
+        for action in found:
+            action["attempts"] = self.attempts(action["uid"])
+            action["callbacks"] = self.callbacks(action)
+        return found
 
     def _cause(self, event: Mapping[str, Any]) -> Row | None:
         if event["type"].endswith(".received"):

@@ -1,8 +1,10 @@
 """Runs: what rules do with events, step by step, each step written with its actions at once."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
+from typing import Any
 
 from ringback.actions import Remember
 from ringback.store.actions import NewAction, insert_actions, next_ordinal
@@ -36,7 +38,8 @@ _OPEN = "('pending', 'running', 'waiting')"
 @dataclass(frozen=True, slots=True)
 class RunStep:
     """Where a run has got to: its state with the reason, the actions of this step, the answer to a
-    call that waits, and the row of the event that woke it. `memory` and `due_at` are of a wait."""
+    call that waits, and the row of the event that woke it. `memory` and `due_at` are of a wait.
+    `question` is what it had asked, when the event was what it waited for, else None."""
 
     run_uid: str
     state: str
@@ -46,6 +49,7 @@ class RunStep:
     memory: str | None = None
     twiml: str | None = None
     wake_id: int = 0
+    question: str | None = None
 
 
 class Runs:
@@ -122,6 +126,10 @@ class Runs:
         call. False, and nothing is written, when somebody else has ended the run meanwhile."""
         return await self._database.write(_finish, step, now)
 
+    async def note_rules(self, revisions: "Sequence[Revision]", now: str) -> None:
+        """Keep what these rules say from now on, where it is something new."""
+        await self._database.write(_note_rules, revisions, now)
+
     async def record_done(self, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
         """Write a run that began and ended in one go, with its actions."""
         await self._database.write(_record_done, run, actions, now)
@@ -182,6 +190,77 @@ def _note(connection: Connection, uid: str, reason: str, due_at: str | None) -> 
     )
 
 
+_TURN = """
+insert into turns (run_uid, event_uid, question, ordinal, at)
+select r.uid, w.event_uid, ?, (
+    select coalesce(max(a.ordinal), -1) + 1 from actions a
+    where a.event_uid = r.event_uid and a.rule = r.rule
+), ? from wakes w join runs r on r.uid = w.run_uid where w.id = ?
+"""
+"""What comes of the event are the actions from that ordinal on, up to the next turn of the run."""
+
+
+def turns(connection: Connection, *, event: str = "", run: str = "") -> list[dict[str, Any]]:
+    """The turns that an event gave to runs, or that one run had, in their order. `until` is the
+    ordinal of the first action that is not of the turn any more, None for the last."""
+    column, value = ("event_uid", event) if event else ("run_uid", run)
+    names = (
+        "run", "event", "question", "at", "ordinal", "until", "rule", "rule_rev", "began", "state",
+        "reason", "due_at",
+    )  # fmt: skip
+    rows = connection.execute(
+        "select t.run_uid, t.event_uid, t.question, t.at, t.ordinal, (select min(n.ordinal) "
+        "from turns n where n.run_uid = t.run_uid and n.id > t.id), r.rule, r.rule_rev, "
+        "r.event_uid, r.state, r.reason, r.due_at from turns t "
+        f"join runs r on r.uid = t.run_uid where t.{column} = ? order by t.id",
+        (value,),
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def made_in(turn: Mapping[str, Any], actions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The actions of a run that came of this turn."""
+    end = turn["until"]
+    late = [action for action in actions if action["ordinal"] >= turn["ordinal"]]
+    return [action for action in late if end is None or action["ordinal"] < end]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a rule says: the digest of it, the lines of its `if`, and the whole of it as JSON."""
+
+    rule: str
+    rev: str
+    lines: Sequence[str]
+    text: str
+
+
+def _note_rules(connection: Connection, revisions: Sequence[Revision], now: str) -> None:
+    latest = dict(
+        connection.execute(
+            "select rule, rev from revisions where id in (select max(id) from revisions "
+            "group by rule)"
+        ).fetchall()
+    )
+    since = connection.execute("select coalesce(max(id), 0) + 1 from events").fetchone()[0]
+    connection.executemany(
+        "insert into revisions (rule, rev, lines, text, since, at) values (?, ?, ?, ?, ?, ?)",
+        [
+            (each.rule, each.rev, json.dumps(list(each.lines)), each.text, since, now)
+            for each in revisions
+            if latest.get(each.rule) != each.rev
+        ],
+    )
+
+
+def lines_at(connection: Connection, event_id: int) -> dict[str, list[str]]:
+    """The lines of `if` of each rule when this row of the events was matched."""
+    rows = connection.execute(
+        "select rule, lines from revisions where since <= ? order by id", (event_id,)
+    )
+    return {row[0]: json.loads(row[1]) for row in rows}
+
+
 def _finish(connection: Connection, step: RunStep, now: str) -> bool:
     ended = None if step.state in ("pending", "waiting") else now
     changed = connection.execute(
@@ -189,6 +268,8 @@ def _finish(connection: Connection, step: RunStep, now: str) -> bool:
         f"where uid = ? and state in {_OPEN}",
         (step.state, step.reason, ended, step.due_at, step.memory, step.run_uid),
     ).rowcount
+    if step.wake_id and step.question is not None:
+        connection.execute(_TURN, (step.question, now, step.wake_id))
     if step.wake_id:
         connection.execute("delete from wakes where id = ?", (step.wake_id,))
     if ended is not None:

@@ -129,6 +129,11 @@ class Backtest:
         self._dispatched: list[Dispatch] = []
         self._failures: list[tuple[str, str, str]] = []
 
+    @property
+    def made(self) -> int:
+        """How many actions rules and hooks have made so far."""
+        return len(self._dispatched)
+
     def feed(self, event: Event) -> Reaction:
         """Let one recorded event happen at its own moment; what rules say to it at once."""
         if self._bench is None:

@@ -24,6 +24,7 @@ from ringback.plugins.perform import perform
 from ringback.plugins.requests import HookCall
 from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason, stopped
+from ringback.rules.engine.answers import asked
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
@@ -33,7 +34,7 @@ from ringback.testing.events import NOON
 from ringback.testing.limits import limited
 from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.outbox import Dispatch, Outbox
-from ringback.testing.reaction import Reaction, RunEnd
+from ringback.testing.reaction import Reaction, RunEnd, RunTurn
 from ringback.testing.runs import Run, Runs
 from ringback.worker.run.runner import ANSWER_LIMIT
 
@@ -258,6 +259,9 @@ class Bench:
             self._end(run, "failed", f"{type(error).__name__}: {error}")
             return None
         self._note(name, progress.actions, event)
+        took = wake is not None and wake.event is not None
+        if took and (progress.wait is None or progress.state != run.state):
+            self._course.woke.append(RunTurn(name, event.uid, asked(run.state or {})))
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
             self._early(run)

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from ringback.actions import Action
 from ringback.events import Event
 from ringback.testing.outbox import Dispatch
-from ringback.testing.reaction import Held, Reaction, RunEnd
+from ringback.testing.reaction import Held, Reaction, RunEnd, RunTurn
 
 
 @dataclass(slots=True)
 class Course:
-    """The actions by the rule that made them, what became of each, the runs that ended, the rules
-    that fired, why the others did not, and what was raised."""
+    """The actions by the rule that made them, what became of each, the runs that ended or
+    woke, the rules that fired, why the others did not, and what was raised."""
 
     by: dict[str, list[Action]] = field(default_factory=dict)
     dispatches: list[Dispatch] = field(default_factory=list)
     ended: list[RunEnd] = field(default_factory=list)
+    woke: list[RunTurn] = field(default_factory=list)
     fired: list[str] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)
     errors: list[Exception] = field(default_factory=list)
@@ -46,4 +47,5 @@ class Course:
                 if dispatch.state != "sent"
             ),
             ended=tuple(self.ended),
+            woke=tuple(self.woke),
         )

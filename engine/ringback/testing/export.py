@@ -116,7 +116,9 @@ def _notes(trace: Mapping[str, Any]) -> Iterator[str]:
     """Why each rule did or did not fire, and what became of its actions."""
     for rule, verdict in (trace["event"]["verdicts"] or {}).items():
         yield f"{rule}: {verdict}"
-    for run in trace["runs"]:
+    for turn in trace["turns"]:
+        yield f"{turn['rule']}: took it as the answer to {turn['question']!r}"
+    for run in (*trace["runs"], *trace["turns"]):
         for action in run["actions"]:
             fate = " ".join(filter(None, (action["state"], action["outcome"], action["reason"])))
             tries = ", ".join(
@@ -135,11 +137,14 @@ def _fired(trace: Mapping[str, Any]) -> list[str]:
 def _texts(trace: Mapping[str, Any]) -> list[str]:
     """What was texted at once; what followed after a wait belongs to later events."""
     found = []
-    for run in trace["runs"]:
+    for run in (*trace["turns"], *trace["runs"]):
         if run["rule"].endswith(".on_settled"):
             continue
-        latest = datetime.fromisoformat(run["started_at"]) + _FIRST_TURN
+        latest = datetime.fromisoformat(run.get("started_at") or run["at"]) + _FIRST_TURN
+        later = min((turn["ordinal"] for turn in run.get("turns", ())), default=None)
         for action in run["actions"]:
+            if later is not None and action["ordinal"] >= later:
+                break  # it came of a later event
             soon = datetime.fromisoformat(action["planned_at"]) <= latest
             if action["effect"] == "message" and action["state"] not in _HELD and soon:
                 found.append(str(action["params"]["body"]))

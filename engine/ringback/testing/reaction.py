@@ -32,6 +32,16 @@ class RunEnd:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RunTurn:
+    """A run that had waited for an event and took it: its rule, the event that it began with, and
+    the question that it had asked, empty for none."""
+
+    rule: str
+    event_uid: str
+    question: str
+
+
 @dataclass(frozen=True)
 class Reaction:
     """What came of one event, or of the passing of time.
@@ -42,7 +52,8 @@ class Reaction:
     at the event why it did not. `waiting` names the rules that now wait for something.
 
     `sent` are the actions that leave the node: those that its gate lets out, and such as it had
-    kept back before. `held` are those that it refuses or defers. `ended` are the runs that ended.
+    kept back before. `held` are those that it refuses or defers. `ended` are the runs that ended,
+    `woke` those that had waited for the event.
     """
 
     event: Event | None
@@ -54,6 +65,7 @@ class Reaction:
     sent: tuple[Action, ...] = ()
     held: tuple[Held, ...] = ()
     ended: tuple[RunEnd, ...] = ()
+    woke: tuple[RunTurn, ...] = ()
 
     @property
     def texts(self) -> list[str]:

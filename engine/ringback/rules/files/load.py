@@ -97,6 +97,7 @@ def compile_rule(
         line=spec.line,
         plugin=spec.plugin,
         rev=_rev([node.plain(), spec.code or code_of(spec.handler)]),
+        text=_text(node.plain()),
     )
 
 
@@ -183,7 +184,11 @@ def _rules(
     for run in runs:
         wanted.setdefault(run.rule, set()).add(run.other)
     return [
-        replace(rule, rev=_rev([meanings[each] for each in sorted(reached(wanted, name))]))
+        replace(
+            rule,
+            rev=_rev([meanings[each] for each in sorted(reached(wanted, name))]),
+            text=_text(meanings[name]),
+        )
         for name, rule in rules.items()
     ]
 
@@ -191,6 +196,10 @@ def _rules(
 def _name(node: Node) -> str:
     name = node.value.get("name") if isinstance(node.value, dict) else None
     return name.value if name is not None and isinstance(name.value, str) else ""
+
+
+def _text(meaning: Any) -> str:
+    return json.dumps(meaning, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
 
 
 def _rev(meaning: Any) -> str:

@@ -23,8 +23,8 @@ from ringback.twilio.webhooks import events_from
 
 PAGE = 500
 KEPT = (
-    "runs", "wakes", "actions", "attempts", "answers", "incidents", "timers", "strikes", "contacts",
-    "consents", "meta",
+    "runs", "wakes", "turns", "revisions", "actions", "attempts", "answers", "incidents", "timers",
+    "strikes", "contacts", "consents", "meta",
 )  # fmt: skip
 """Tables that the old journal knows better than the log. They replace what reading the log gave."""
 

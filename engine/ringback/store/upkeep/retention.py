@@ -68,6 +68,8 @@ def forget_events(connection: Connection, uids: Sequence[str]) -> None:
         for statement in (
             f"delete from wakes where event_uid in ({marks}) or run_uid in "
             f"(select uid from runs where event_uid in ({marks}))",
+            f"delete from turns where event_uid in ({marks}) or run_uid in "
+            f"(select uid from runs where event_uid in ({marks}))",
             f"delete from timers where event_uid in ({marks})",
             "delete from attempts where action_uid in "
             f"(select uid from actions where event_uid in ({marks}))",
@@ -91,6 +93,11 @@ def _blank(connection: Connection, before: str, limit: int) -> int:
             text = json.dumps(without_content(json.loads(params)), ensure_ascii=False)
             connection.execute("update actions set params = ? where uid = ?", (text, uid))
             connection.execute("delete from answers where event_uid = ?", (event_uid,))
+            connection.execute(
+                "update turns set question = '' where run_uid in "
+                "(select uid from runs where event_uid = ?)",
+                (event_uid,),
+            )
     if rows:
         set_meta(connection, _BODIES, str(rows[-1][0]))
     return len(rows)

@@ -15,10 +15,11 @@ from ringback.events import REPLAY, Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.rules.model import Rule
-from ringback.runtime import Runtime, from_iso
+from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.store.log import LogRow
 from ringback.store.matching import Matched, Moved, NewRun
+from ringback.store.runs import Revision
 from ringback.store.session import ReadSession
 from ringback.twilio.kinds import Malformed
 from ringback.twilio.webhooks import events_from
@@ -79,6 +80,7 @@ class Matcher:
         self.cursor = 0
         self.claims = False
         self._past: datetime | None = None
+        self._noted: RuleSet | None = None
 
     def forget(self, before: str) -> None:
         """What came in before that moment (ISO; empty: nothing) is recorded and starts nothing."""
@@ -142,7 +144,16 @@ class Matcher:
     async def _read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **_: P.kwargs
     ) -> T:
-        """Judge in one session of the journal, with what plugins answer to the conditions."""
+        """Judge in one session of the journal, with what plugins answer to the conditions. What
+        rules say is kept before the first event meets them."""
+        if self._noted is not self.ruleset:
+            noted = self.ruleset
+            said = [
+                Revision(rule.name, rule.rev, [each.source for each in rule.conditions], rule.text)
+                for rule in noted.rules
+            ]
+            await self._journal.runs.note_rules(said, iso(self._runtime.now()))
+            self._noted = noted
         return await self._questions.settled(self._journal.read, work, *args)
 
     async def _match(self, rows: Sequence[LogRow], *, moves: bool) -> Step:

@@ -22,6 +22,7 @@ from ringback.plugins.perform import describe
 from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
+from ringback.rules.engine.answers import asked
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
@@ -218,6 +219,8 @@ class Runner:
         step = RunStep(
             run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
         )
+        if run.wake.event is not None and (progress.wait is None or progress.state != run.state):
+            step = replace(step, question=asked(run.state or {}))
         if progress.wait is not None:
             due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
             step = replace(step, memory=json.dumps(progress.state), due_at=due_at)

@@ -17,6 +17,8 @@ from ringback.plugins.invoke import complaints, suggestion
 from ringback.plugins.source_location import problem_at, problem_in
 from ringback.rules.model import RuleSpec
 
+_QUESTIONS = ("convo.ask", "convo.choose")
+
 
 def hook_functions(manager: pluggy.PluginManager, module: ModuleType) -> dict[str, Any]:
     """The functions of a module that are marked as hooks, by the name of the hook."""
@@ -69,6 +71,33 @@ def rule_problems(specs: tuple[RuleSpec, ...]) -> Iterator[Problem]:
             message = f"two rules are called '{spec.name}'"
             yield problem_in(spec.handler, "rule", message, hint="give one of them name=…")
         seen.add(spec.name)
+
+
+def forgotten_awaits(file: Path) -> Iterator[Problem]:
+    """Questions of conversations that nobody awaits: they are never asked."""
+    source = file.read_bytes()
+    if b"convo" not in source:
+        return
+    tree = ast.parse(source, str(file))
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    awaited = {
+        node.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Await) and isinstance(node.value, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and ast.unparse(node.func) in _QUESTIONS):
+            continue
+        parent = parents[node]
+        if isinstance(parent, ast.Await | ast.Return | ast.Lambda):
+            continue
+        targets = parent.targets if isinstance(parent, ast.Assign) else []
+        if any(isinstance(each, ast.Name) and each.id in awaited for each in targets):
+            continue
+        name = ast.unparse(node.func)
+        message = f"{name}() is not awaited: the question is never asked"
+        place = (str(file), node.lineno, node.col_offset + 1)
+        yield problem_at(*place, "rule", message, hint=f"write await {name}(…)")
 
 
 def lost_functions(file: Path) -> Iterator[Problem]:

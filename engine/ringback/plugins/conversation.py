@@ -7,10 +7,10 @@ stands at the moment of each turn.
 """
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from ringback.actions import Action, reply
 from ringback.errors import PluginError
@@ -95,6 +95,24 @@ class Question:
         return heard
 
 
+class Asked(Generic[T]):
+    """The answer to come, to be awaited. Whatever else is done with it raises PluginError: a
+    forgotten `await` would text the name of this class to a customer."""
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._begin = begin
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._begin().__await__()
+
+    def _forgotten(self, *_: object) -> Any:
+        raise PluginError("", "the answer is not there yet: write `await` before the question")
+
+    __str__ = __format__ = __bool__ = __eq__ = __add__ = __radd__ = __iter__ = __len__ = _forgotten
+    __contains__ = __getitem__ = __getattr__ = __lt__ = __int__ = __float__ = _forgotten
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What came of a question: a reply, or one of the ways in which none will come."""
@@ -125,20 +143,25 @@ class Conversation:
     planned: list[Action] = field(default_factory=list)
     _next: int = 0
 
-    async def ask(
+    def ask(
         self,
         question: str,
         *,
         timeout: str | float | timedelta = "24h",
         media: tuple[str, ...] = (),
         key: str = "",
-    ) -> Answer:
+    ) -> "Asked[Answer]":
         """Text a question and wait for the next text of this person.
 
         `key` names the question, so that its wording may change while somebody thinks about it.
         Raises NoAnswer after `timeout`, Undelivered when the question cannot be delivered, Left
         when the answer is STOP; a function that lets them pass simply ends there.
         """
+        return Asked(lambda: self._ask(question, timeout, media, key))
+
+    async def _ask(
+        self, question: str, timeout: str | float | timedelta, media: tuple[str, ...], key: str
+    ) -> Answer:
         heard = await Question(question, _seconds(timeout), media, key or question)
         if heard.kind == "reply" and heard.event is not None:
             return Answer.of(heard.event)
@@ -149,7 +172,7 @@ class Conversation:
             raise Left("they sent STOP")
         raise NoAnswer(f"no answer to {question!r}")
 
-    async def choose(
+    def choose(
         self,
         question: str,
         options: Sequence[str],
@@ -157,12 +180,22 @@ class Conversation:
         timeout: str | float | timedelta = "24h",
         tries: int = 3,
         again: str = "",
-    ) -> str:
+    ) -> "Asked[str]":
         """Ask until the answer is one of the options, or its number, and return that option.
 
         `again` is what to say to another answer; without it the options are listed. Raises NoAnswer
         when none of the tries was an option, and what `ask` raises.
         """
+        return Asked(lambda: self._choose(question, options, timeout, tries, again))
+
+    async def _choose(
+        self,
+        question: str,
+        options: Sequence[str],
+        timeout: str | float | timedelta,
+        tries: int,
+        again: str,
+    ) -> str:
         listed = ", ".join(options)
         text = question
         for _ in range(tries):

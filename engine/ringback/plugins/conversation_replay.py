@@ -139,12 +139,12 @@ def _turns(
     except StopIteration as done:
         if place < len(answers):
             raise _CodeChanged(f"it asked {asked[place]!r}, now it asks nothing") from None
-        actions = (*convo.planned, *actions_of(done.value, plugin=ctx.plugin))
+        planned = actions_of(convo.planned, plugin=ctx.plugin)
+        actions = (*planned, *actions_of(done.value, plugin=ctx.plugin))
         return Progress(actions, None, {**state, "kept": convo.kept})
     except ConversationEnd as end:
-        return Progress(
-            tuple(convo.planned), None, {**state, "kept": convo.kept}, f"stopped: {end}"
-        )
+        planned = actions_of(convo.planned, plugin=ctx.plugin)
+        return Progress(planned, None, {**state, "kept": convo.kept}, f"stopped: {end}")
 
 
 def _compare(before: str, now: str, state: Mapping[str, Any]) -> None:
@@ -164,7 +164,8 @@ def _asking(
     saved = {"due": iso(due), "types": list(LISTENS), "key": key}
     message: SendMessage = reply(convo.event, question.text, media=question.media)
     kept = {**state, "asked": asked, "kept": convo.kept, "wait": saved}
-    return Progress((*convo.planned, message), Wait(due, LISTENS, key), kept)
+    planned = actions_of([*convo.planned, message], plugin=ctx.plugin)
+    return Progress(planned, Wait(due, LISTENS, key), kept)
 
 
 def _changed(

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from ringback.action_kinds import is_action
 from ringback.actions import Action
 from ringback.errors import PluginError
+from ringback.plugins.action_checks import fault_in
 
 _KNOWN: "WeakKeyDictionary[Callable[..., Any], tuple[str, ...]]" = WeakKeyDictionary()
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -74,13 +75,22 @@ def actions_of(result: Any, *, plugin: str = "") -> tuple[Action, ...]:
     if result is None:
         return ()
     if is_action(result):
-        return (result,)
+        return _sound((result,), plugin)
     if isinstance(result, list | tuple):
         for item in result:
             if not is_action(item):
                 raise PluginError(plugin, f"returned a list with {_described(item)}")
-        return tuple(result)
+        return _sound(tuple(result), plugin)
     raise PluginError(plugin, f"returned {_described(result)}")
+
+
+def _sound(actions: tuple[Action, ...], plugin: str) -> tuple[Action, ...]:
+    """The actions, when each of their fields is of its type. Raises PluginError."""
+    for action in actions:
+        fault = fault_in(action)
+        if fault:
+            raise PluginError(plugin, f"returned a {action.kind} whose {fault}")
+    return actions
 
 
 def complaints(function: Callable[..., Any], known: Iterable[str]) -> list[tuple[str, str, str]]:

@@ -29,6 +29,7 @@ from ringback.plugins.candidates import (
     without_clashes,
 )
 from ringback.plugins.checks import (
+    forgotten_awaits,
     hook_functions,
     hook_problems,
     lost_functions,
@@ -247,7 +248,8 @@ def _described(
     config, problems = config_of(name, module, table, environ)
     problems += [*hook_problems(manager, module), *rule_problems(specs)]
     if path.suffix == ".py":
-        problems += [fault for file in files_of(path) for fault in lost_functions(file)]
+        for file in files_of(path):
+            problems += [*lost_functions(file), *forgotten_awaits(file)]
     hooks = hook_functions(manager, module)
     if not problems and not specs and not hooks:
         message = "has neither a rule nor a hook"

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ringback.actions import Action, Stop
 from ringback.config import Settings
-from ringback.errors import RingbackError, RuleErrors
+from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
 from ringback.plugins.context import Context, SettledAction, context_for
 from ringback.plugins.conversation import is_conversation
@@ -54,6 +54,11 @@ class Watch(Protocol):
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed."""
+
+
+def _no_plugin(place: Path) -> Problem:
+    hint = "a file whose name begins with _ or . is a helper of plugins; give it a plain name"
+    return Problem(str(place), 0, 0, "plugin", "is no plugin: nothing was loaded", hint=hint)
 
 
 class Bench:
@@ -109,9 +114,13 @@ class Bench:
         place = Path(path).resolve()
         if not place.exists():
             raise FileNotFoundError(f"no project, plugin or rule file at {place}")
+        if place.name == "__init__.py":
+            place = place.parent
         plugins, rule_files = PluginSet(), place / "rules"
         if place.suffix == ".py" or (place / "__init__.py").is_file():
             plugins = load_plugins(place.parent, config=config, only={place.stem})
+            if not plugins.plugins and not plugins.problems and not plugins.disabled:
+                raise RuleErrors([_no_plugin(place)])
         elif place.is_file():
             rule_files = place
         else:

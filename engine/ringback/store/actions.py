@@ -207,6 +207,10 @@ class Actions:
         """Move an action to another state without a request; False when in no `expected` one."""
         return await self._database.write(_decide, uid, decision, now)
 
+    async def decide_all(self, decisions: Sequence[tuple[str, Decision]], now: str) -> None:
+        """`decide` for many actions (uid), in one unit of work."""
+        await self._database.write(_decide_all, decisions, now)
+
     async def reopen_answer(self, uid: str) -> None:
         """An answer that came too late for its call: it is sent as an update of the call."""
         await self._database.write(_reopen_answer, uid)
@@ -319,6 +323,13 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
             ),
         ).rowcount
     )
+
+
+def _decide_all(
+    connection: Connection, decisions: Sequence[tuple[str, Decision]], now: str
+) -> None:
+    for uid, decision in decisions:
+        _decide(connection, uid, decision, now)
 
 
 def _reopen_answer(connection: Connection, uid: str) -> None:

@@ -250,6 +250,7 @@ def _touch(connection: Connection, item: Matched) -> None:
             (reason, iso(item.event.received_at), uid),
         )
         connection.execute("delete from wakes where run_uid = ?", (uid,))
+        connection.execute("delete from portions where run_uid = ?", (uid,))
 
 
 def wake(connection: Connection, run_uid: str, event_uid: str) -> None:

@@ -77,6 +77,9 @@ update contacts set outbound = max(outbound, (
 """Which texts went is counted with the change itself: the API's answer, a callback that comes
 before it, or Twilio's list may be what tells."""
 
+_PORTIONS = "create table portions (run_uid text, n integer, body text, primary key (run_uid, n))"
+"""A long answer of a rule, from when it is given until all of its actions are planned."""
+
 
 _IDENTITY = """
 update or ignore events set dedupe_key = {word} || subject_sid || ':' || status || ':'
@@ -159,6 +162,11 @@ def _journal_identity(db: Database) -> None:
 @journal_migrations(name="0007_turns_and_revisions")
 def _journal_turns(db: Database) -> None:
     _run(db.conn, _TURNS)
+
+
+@journal_migrations(name="0008_portions")
+def _journal_portions(db: Database) -> None:
+    db.conn.execute(_PORTIONS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

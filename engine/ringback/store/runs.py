@@ -39,7 +39,11 @@ _OPEN = "('pending', 'running', 'waiting')"
 class RunStep:
     """Where a run has got to: its state with the reason, the actions of this step, the answer to a
     call that waits, and the row of the event that woke it. `memory` and `due_at` are of a wait.
-    `question` is what it had asked, when the event was what it waited for, else None."""
+    `question` is what it had asked, when the event was what it waited for, else None.
+
+    `portion` is the one of a long answer that these actions are. With an empty `state` more of them
+    follow, and the run stays where it is.
+    """
 
     run_uid: str
     state: str
@@ -50,6 +54,7 @@ class RunStep:
     twiml: str | None = None
     wake_id: int = 0
     question: str | None = None
+    portion: int = 0
 
 
 class Runs:
@@ -130,8 +135,29 @@ class Runs:
         """Keep what these rules say from now on, where it is something new."""
         await self._database.write(_note_rules, revisions, now)
 
+    async def keep(self, run_uid: str, bodies: Sequence[str]) -> bool:
+        """Keep a long answer, whose actions are written in portions: the first body says how the
+        run goes on behind them, each other one is a portion. False, and nothing is kept, when
+        somebody else has ended the run meanwhile."""
+        return await self._database.write(_keep, run_uid, bodies)
+
+    async def kept(self) -> list[str]:
+        """The runs of whose answers portions are left to be written."""
+        rows = await self._database.all("select distinct run_uid from portions")
+        return [row[0] for row in rows]
+
+    async def portion(self, run_uid: str, after: int) -> tuple[int, str, bool] | None:
+        """The next portion of a kept answer: its number, its body, and whether it is the last one.
+        The one behind -1 says how the run goes on. None when none is left."""
+        rows = await self._database.all(
+            "select n, body from portions where run_uid = ? and n > ? order by n limit 2",
+            (run_uid, after),
+        )
+        return (rows[0][0], rows[0][1], len(rows) == 1) if rows else None
+
     async def record_done(self, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
-        """Write a run that began and ended in one go, with its actions."""
+        """Write a run that began and ended in one go, with its actions. For one that is written
+        already, more actions."""
         await self._database.write(_record_done, run, actions, now)
 
     async def cancel(self, uids: Sequence[str], reason: str, now: str) -> int:
@@ -262,20 +288,47 @@ def lines_at(connection: Connection, event_id: int) -> dict[str, list[str]]:
 
 
 def _finish(connection: Connection, step: RunStep, now: str) -> bool:
+    if step.portion and not step.state:
+        return _go_on(connection, step, now)
     ended = None if step.state in ("pending", "waiting") else now
     changed = connection.execute(
         "update runs set state = ?, reason = ?, ended_at = ?, due_at = ?, memory = ? "
         f"where uid = ? and state in {_OPEN}",
         (step.state, step.reason, ended, step.due_at, step.memory, step.run_uid),
     ).rowcount
-    if step.wake_id and step.question is not None:
-        connection.execute(_TURN, (step.question, now, step.wake_id))
+    connection.execute("delete from portions where run_uid = ?", (step.run_uid,))
+    _note_turn(connection, step, now)
     if step.wake_id:
         connection.execute("delete from wakes where id = ?", (step.wake_id,))
     if ended is not None:
         connection.execute("delete from wakes where run_uid = ?", (step.run_uid,))
     if not changed:
         return False
+    _write(connection, step, now)
+    return True
+
+
+def _note_turn(connection: Connection, step: RunStep, now: str) -> None:
+    if step.wake_id and step.question is not None:
+        connection.execute(_TURN, (step.question, now, step.wake_id))
+
+
+def _go_on(connection: Connection, step: RunStep, now: str) -> bool:
+    """One portion is planned, and more of them follow; unless the run was ended meanwhile."""
+    taken = connection.execute(
+        "delete from portions where run_uid = ? and n = ? and exists "
+        f"(select 1 from runs where uid = run_uid and state in {_OPEN})",
+        (step.run_uid, step.portion),
+    ).rowcount
+    if taken:
+        _note_turn(connection, step, now)
+        _write(connection, step, now)
+    else:
+        connection.execute("delete from portions where run_uid = ?", (step.run_uid,))
+    return bool(taken)
+
+
+def _write(connection: Connection, step: RunStep, now: str) -> None:
     insert_actions(connection, step.actions)
     for item in step.actions:
         if isinstance(item.action, Remember) and item.state == "settled":
@@ -287,20 +340,37 @@ def _finish(connection: Connection, step: RunStep, now: str) -> bool:
             "on conflict (event_uid) do nothing",
             (step.actions[0].event_uid, step.twiml, now),
         )
+
+
+def _keep(connection: Connection, run_uid: str, bodies: Sequence[str]) -> bool:
+    found = connection.execute(
+        f"select 1 from runs where uid = ? and state in {_OPEN}", (run_uid,)
+    ).fetchone()
+    if found is None:
+        return False
+    connection.executemany(
+        "insert into portions (run_uid, n, body) values (?, ?, ?)",
+        [(run_uid, n, body) for n, body in enumerate(bodies)],
+    )
     return True
 
 
 def _record_done(
     connection: Connection, run: NewRun, actions: Sequence[NewAction], now: str
 ) -> None:
-    insert_runs(connection, [run])
     first = next_ordinal(connection, run.event_uid, run.rule)
     numbered = [replace(item, ordinal=first + index) for index, item in enumerate(actions)]
-    _finish(connection, RunStep(run.uid, "done", "", numbered), now)
+    step = RunStep(run.uid, "done", "", numbered)
+    if connection.execute("select 1 from runs where uid = ?", (run.uid,)).fetchone():
+        _write(connection, step, now)
+        return
+    insert_runs(connection, [run])
+    _finish(connection, step, now)
 
 
 def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:
-    connection.executemany("delete from wakes where run_uid = ?", [(uid,) for uid in uids])
+    for table in ("wakes", "portions"):
+        connection.executemany(f"delete from {table} where run_uid = ?", [(uid,) for uid in uids])
     return connection.executemany(
         "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
         f"where uid = ? and state in {_OPEN}",

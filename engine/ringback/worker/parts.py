@@ -132,7 +132,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         schedules=Schedules(journal, runtime, signals),
         queue=queue, runner=runner, resumer=resumer,
         calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
-        hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals),
+        hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals, runner.turns),
         gate=gate, sender=sender,
         prober=Prober(
             journal=journal, runtime=runtime, gateway=gateway, limits=limits, stoppages=stoppages,

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 from dataclasses import dataclass
-from typing import Any
 
 from ringback.errors import PluginBlocked, PluginError
 from ringback.plugins.requests import FunctionCalls, Request
@@ -22,7 +21,8 @@ MOST_LOSSES = 5
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A call. `number` tells its current try from the ones before, `sent` is when that was sent.
+    """A call. `future` gets the answer as it came. `number` tells its current try from the ones
+    before, `sent` is when that was sent.
 
     `lost` counts the tries that were lost with another's fault, `killed` those that a SIGKILL from
     outside ended.
@@ -32,7 +32,7 @@ class Job:
     owner: str
     limit: float
     payload: bytes
-    future: "asyncio.Future[Any]"
+    future: "asyncio.Future[bytes]"
     number: int = 0
     sent: float = 0.0
     lost: int = 0
@@ -43,10 +43,7 @@ class Job:
         if self.future.done():
             return
         if kind == wire.ANSWER:
-            try:
-                self.future.set_result(wire.read_answer(self.request, payload))
-            except PluginError as error:
-                self.future.set_exception(error)
+            self.future.set_result(payload)
         elif kind == wire.ERROR:
             self.fail(PluginError(self.request.plugin, json.loads(payload)))
         elif kind == wire.MEMORY:

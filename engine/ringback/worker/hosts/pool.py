@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 PAUSES = (0.0, 0.5, 2.0, 5.0)
 """Seconds before a forkserver that has ended is started again; the last one from then on."""
 
+LONG_BYTES = 1 << 16
+"""Answers that are longer are read one after the other: each takes a while."""
+
 ABSENT = "is not loaded"
 ENDS = "is not called any more: the worker ends"
 
@@ -61,6 +64,7 @@ class Pool:
         self._old: list[Generation] = []
         self._held: list[Job] = []
         self._reloading = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._restart: asyncio.Task[None] | None = None
         self._closed = False
         self._without = False
@@ -87,10 +91,14 @@ class Pool:
         else:
             self._held.append(job)
         try:
-            return await job.future
+            payload = await job.future
         except asyncio.CancelledError:
             self._drop(job)
             raise
+        if len(payload) < LONG_BYTES:
+            return await wire.read_answer(request, payload)
+        async with self._reading:
+            return await wire.read_answer(request, payload)
 
     async def reload(
         self, accept: Callable[[Manifest], bool], command: Command | None = None

@@ -2,13 +2,15 @@
 
 Pickle never comes back: classes of plugins must not reach the worker. An answer is plain data, and
 what is no plain data becomes an error that says so. A frame is a header (length of what follows,
-kind, number of the call) and its payload.
+kind, number of the call) and its payload. A long list of actions stands in lines of its own behind
+the answer, so that it can be read in turns with other work.
 """
 
+import asyncio
 import json
 import pickle
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -31,6 +33,8 @@ from ringback.runtime import from_iso
 HEADER = struct.Struct("=IBQ")
 MOST_BYTES = 16 << 20
 """The longest answer that is sent; a longer one is an error of the plugin."""
+LINE = 100
+"""So many actions stand in one line."""
 
 CALL, RETIRE, CANCEL = 1, 2, 3
 """What the worker sends: a call, to end in order, that nobody waits for a call any more."""
@@ -99,8 +103,10 @@ _decode = json.JSONDecoder().raw_decode  # `decode` looks for blanks around it b
 
 def answer_bytes(request: Request, answer: Any) -> bytes:
     """An answer as JSON. Raises PluginError, which says what cannot be sent, for other data."""
+    lines: list[Any] = []
     try:
-        data = _encode(_plain(request, answer)).encode()
+        head = _plain(request, answer, lines)
+        data = "\n".join(map(_encode, [head, *lines])).encode()
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start : error.end])
         raise PluginError(request.plugin, f"returned text with {half}, half a character") from None
@@ -112,13 +118,18 @@ def answer_bytes(request: Request, answer: Any) -> bytes:
     return data
 
 
-def read_answer(request: Request, payload: bytes) -> Answer:
-    """The answer that `answer_bytes` wrote.
+async def read_answer(request: Request, payload: bytes) -> Answer:
+    """The answer that `answer_bytes` wrote. The loop gets a turn after each line.
 
     Raises PluginError for an action that this process does not know, and for what is no answer.
     """
     try:
-        return _answer(request, _decode(payload.decode())[0])
+        head, *lines = payload.split(b"\n")
+        read: list[tuple[Action, ...]] = []
+        for line in lines:
+            read.append(tuple(map(_action, _decode(line.decode())[0])))
+            await asyncio.sleep(0)
+        return _answer(request, _decode(head.decode())[0], iter(read))
     except (UsageError, TypeError, ValueError, LookupError, AttributeError) as error:
         raise PluginError(request.plugin, f"returned something unusable: {error}") from None
 
@@ -128,9 +139,9 @@ def json_bytes(data: Any) -> bytes:
     return json.dumps(data).encode("ascii")
 
 
-def _plain(request: Request, answer: Any) -> Any:
+def _plain(request: Request, answer: Any, lines: list[Any]) -> Any:
     if isinstance(request, HandlerCall):
-        actions, wait = [_written(action) for action in answer.actions], answer.wait
+        actions, wait = _listed(answer.actions, lines), answer.wait
         if wait is None and not answer.state and not answer.end:
             return actions
         due = wait.due_at.isoformat() if wait is not None and wait.due_at else None
@@ -139,26 +150,38 @@ def _plain(request: Request, answer: Any) -> Any:
     if isinstance(request, FunctionCalls):
         return [[good, _value(value)] for good, value in answer]
     if isinstance(request, HookCall):
-        return [
-            each if isinstance(each, str) else [_written(action) for action in each]
-            for each in answer
-        ]
-    return [_written(action) for action in answer]
+        return [each if isinstance(each, str) else _listed(each, lines) for each in answer]
+    return _listed(answer, lines)
 
 
-def _answer(request: Request, data: Any) -> Answer:
+def _answer(request: Request, data: Any, lines: Iterator[tuple[Action, ...]]) -> Answer:
     if isinstance(request, HandlerCall):
-        if isinstance(data, list):
-            return Progress(tuple(map(_action, data)), None)
+        if isinstance(data, list | int):
+            return Progress(_read_list(data, lines), None)
         wait = None
         if data["wait"] is not None:
             due, types, key = data["wait"]
             wait = Wait(from_iso(due) if due else None, tuple(types), key)
-        return Progress(tuple(map(_action, data["actions"])), wait, data["state"], data["end"])
+        return Progress(_read_list(data["actions"], lines), wait, data["state"], data["end"])
     if isinstance(request, FunctionCalls):
         return tuple((bool(good), _read_value(value)) for good, value in data)
     if isinstance(request, HookCall):
-        return tuple(each if isinstance(each, str) else tuple(map(_action, each)) for each in data)
+        return tuple(each if isinstance(each, str) else _read_list(each, lines) for each in data)
+    return _read_list(data, lines)
+
+
+def _listed(actions: Sequence[Action], lines: list[Any]) -> Any:
+    """Actions as they are sent, or the number of lines in which they follow."""
+    if len(actions) <= LINE:
+        return [_written(action) for action in actions]
+    starts = range(0, len(actions), LINE)
+    lines += ([_written(action) for action in actions[at : at + LINE]] for at in starts)
+    return len(starts)
+
+
+def _read_list(data: Any, lines: Iterator[tuple[Action, ...]]) -> tuple[Action, ...]:
+    if isinstance(data, int):
+        return tuple(action for _ in range(data) for action in next(lines, ()))
     return tuple(map(_action, data))
 
 

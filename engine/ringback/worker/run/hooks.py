@@ -22,7 +22,8 @@ from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.twilio.error_codes import error_class
-from ringback.worker.run.plan import Origin, plan
+from ringback.worker.run.plan import Origin, Planned, plan
+from ringback.worker.run.portions import PortionTurns, split
 from ringback.worker.signals import Signals
 from ringback.worker.strikes import Strikes
 
@@ -57,7 +58,9 @@ class Hooks:
         runtime: Runtime,
         settings: Settings,
         signals: Signals,
+        turns: PortionTurns,
     ) -> None:
+        self._turns = turns
         self.wants: Callable[[str], bool] = lambda _type: False
         self._calls = calls
         self._strikes = strikes
@@ -187,18 +190,26 @@ class Hooks:
             priority=0, started_at=iso(now),
         )  # fmt: skip
         event = subject if isinstance(subject, Event) else _internal(subject, "", self._runtime, 1)
-        try:
-            planned = plan(
-                Origin(run.uid, name, "live"), event, actions, runtime=self._runtime,
-                account_sid=self._settings.account_sid, default_sender=self._settings.sender,
-                waiting_call="",
-            )  # fmt: skip
-        except UsageError as error:
-            log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, error)
-            await self._strikes.fault(watcher.hook, watcher.plugin, str(error))
-            return
-        await self._journal.runs.record_done(run, planned.actions, iso(now))
-        self._signals.planned([item for item in planned.actions if item.state == "planned"])
+        planned: list[Planned] = []
+        for piece in split(actions):
+            try:
+                async with self._turns.of(name):
+                    planned.append(self._planned(run, event, piece))
+                    await asyncio.sleep(0)
+            except UsageError as error:
+                log.error("plugin %s: %s: %s", watcher.plugin, watcher.hook, error)
+                await self._strikes.fault(watcher.hook, watcher.plugin, str(error))
+                return
+        for each in planned:
+            await self._journal.runs.record_done(run, each.actions, iso(now))
+            self._signals.planned([item for item in each.actions if item.state == "planned"])
+
+    def _planned(self, run: NewRun, event: Event, actions: Sequence[Action]) -> Planned:
+        return plan(
+            Origin(run.uid, run.rule, "live"), event, actions, runtime=self._runtime,
+            account_sid=self._settings.account_sid, default_sender=self._settings.sender,
+            waiting_call="",
+        )  # fmt: skip
 
 
 def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:

@@ -64,13 +64,13 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
-    for wished in _documents(actions, waiting_call):
-        action = addressed(wished, event.ours, default_sender)
+    for wished in joined(actions, waiting_call):
+        action = addressed(_update(wished, waiting_call), event.ours, default_sender)
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
             continue
         state, reason = first_state(origin.state, action)
-        if state == "planned" and _answers(action, waiting_call):
+        if state == "planned" and answers(action, waiting_call):
             if answer is None:
                 answer = twiml.document(action.verbs)
                 state, reason = "settled", "written into the answer that the call waited for"
@@ -80,7 +80,7 @@ def plan(
             NewAction(
                 uid=runtime.uid("act"), run_uid=origin.run_uid, event_uid=event.uid,
                 rule=origin.rule, ordinal=origin.first_ordinal + len(rows), action=action,
-                params=_written(action),
+                params=checked(action),
                 state=state, reason=reason, planned_at=iso(now),
                 settled_at=iso(now) if state != "planned" else None,
                 conversation=_conversation(action, event, default_sender),
@@ -92,7 +92,8 @@ def plan(
     return Planned(tuple(rows), answer, stop)
 
 
-def _written(action: Action) -> str:
+def checked(action: Action) -> str:
+    """The parameters of an action as they are written down. Raises UsageError when they cannot."""
     try:
         params = written(action)
         params.encode()
@@ -131,25 +132,26 @@ def first_state(rule_state: str, action: Action) -> tuple[str, str]:
     return ("settled", at_once) if at_once else ("planned", "")
 
 
-def _documents(actions: Iterable[Action], waiting_call: str) -> Sequence[Action]:
-    """Join what is said to one call, and choose between a document and a plain hang-up."""
-    joined: list[Action] = []
+def joined(actions: Iterable[Action], waiting_call: str) -> Sequence[Action]:
+    """Join what is said to one call into one document."""
+    found: list[Action] = []
     for action in actions:
         if isinstance(action, EndCall) and action.call_sid == waiting_call:
             action = AnswerCall(action.call_sid, (Hangup(),))
-        last = joined[-1] if joined else None
+        last = found[-1] if found else None
         if (
             isinstance(action, AnswerCall)
             and isinstance(last, AnswerCall)
             and last.call_sid == action.call_sid
         ):
-            joined[-1] = replace(last, verbs=last.verbs + action.verbs)
+            found[-1] = replace(last, verbs=last.verbs + action.verbs)
         else:
-            joined.append(action)
-    return [_update(action, waiting_call) for action in joined]
+            found.append(action)
+    return found
 
 
-def _answers(action: Action, waiting_call: str) -> TypeGuard[AnswerCall]:
+def answers(action: Action, waiting_call: str) -> TypeGuard[AnswerCall]:
+    """Whether an action is what the call that waits hears."""
     return isinstance(action, AnswerCall) and action.call_sid == waiting_call
 
 

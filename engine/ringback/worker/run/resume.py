@@ -60,6 +60,7 @@ class Resumer:
         ready. It starts as `take_up` is asked for it."""
         journal = self._journal
         await self._absent.restore()
+        self._runner.kept = set(await journal.runs.kept())
         for run in await journal.runs.in_state("waiting"):
             event = await journal.events.get(run.event_uid) if run.memory else None
             try:
@@ -242,7 +243,10 @@ class Resumer:
         await self._go_on(run_uid, None)
 
     def _rule(self, run: StoredRun) -> Rule | None:
-        return None if run.rule in self.quarantined else self.ruleset.by_name.get(run.rule)
+        """The rule of a run; of a quarantined one only when its answer is kept already."""
+        if run.rule in self.quarantined and run.uid not in self._runner.kept:
+            return None
+        return self.ruleset.by_name.get(run.rule)
 
     def _is_absent(self, run: StoredRun) -> bool:
         return run.rule not in self.quarantined and run.rule not in self.ruleset.by_name

@@ -39,6 +39,7 @@ from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.call_steps import Steps
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.plan import Origin, Planned, plan
+from ringback.worker.run.portions import PORTION, PortionTurns, bodies, read_body, read_head
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,8 @@ class Runner:
         on_waiting: Callable[[Ready, Event, Progress], Awaitable[None]],
         on_run_end: Callable[[Ready], Awaitable[None]],
     ) -> None:
+        self.kept: set[str] = set()
+        """Runs whose answers an earlier life of the worker has kept, and not planned to the end."""
         self._places: Mapping[str, Hours] = {}
         self._journal = journal
         self._settings = settings
@@ -106,6 +109,7 @@ class Runner:
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
         self._steps = Steps(settings, runtime)
+        self.turns = PortionTurns()
 
     def reload(self, ruleset: RuleSet) -> None:
         """Run these rules from now on."""
@@ -156,10 +160,17 @@ class Runner:
         """Do one run and write it down. Returns the reason of a stop, if it asked for one."""
         answering = waiting is not None and bool(waiting.still())
         try:
+            if run.uid in self.kept:
+                self.kept.discard(run.uid)
+                return await self._in_portions(event, run, waiting)
             progress = await self._progress(event, run, answering)
             actions = self._steps.join(progress)
-            planned = await self._plan(event, run, actions, waiting)
-            return await self._write(event, run, progress, planned, waiting)
+            if len(actions) > PORTION:
+                return await self._keep(event, run, progress, actions, waiting)
+            first = await self._first_ordinal(event, run) if run.state is not None else 0
+            planned = self._plan(event, run, progress, actions, first, waiting)
+            step = _step(run, progress, planned)
+            return await self._write(event, run, progress, step, planned, waiting)
         except PluginBlocked as error:
             await self._fail(run, _blame(run.rule, error))
             await self._questions.strikes.strike(
@@ -203,48 +214,87 @@ class Runner:
             self._journal.read, turn, rule=run.rule.name, limit=limit
         )
 
+    async def _keep(
+        self,
+        event: Event,
+        run: Ready,
+        progress: Progress,
+        actions: Sequence[Action],
+        waiting: Waiting | None,
+    ) -> str | None:
+        """A long answer: it is kept, and then planned in portions."""
+        call = waiting.still() if waiting else ""
+        rest = replace(progress, actions=())
+        kept = await bodies(run.rule.name, actions, rest, run.wake_id, call, self.turns)
+        if not await self._journal.runs.keep(run.uid, kept):
+            return None
+        return await self._in_portions(event, run, waiting)
+
+    async def _in_portions(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
+        """Plan what is left of a kept answer, each portion in a turn and a commit of its own."""
+        runs, number = self._journal.runs, 0
+        head = await runs.portion(run.uid, -1)
+        if head is None:  # somebody has ended the run
+            return None
+        kept = read_head(head[1])
+        while found := await runs.portion(run.uid, number):
+            number, body, last = found
+            async with self.turns.of(run.rule.name):
+                first = await self._first_ordinal(event, run)
+                call = waiting if number == 1 else None
+                actions = read_body(body)
+                planned = self._plan(event, run, kept.progress, actions, first, call)
+                step = replace(_step(run, kept.progress, planned), portion=number)
+                step = replace(step, wake_id=kept.wake_id)
+                if number > 1:
+                    step = replace(step, question=None)
+                if not last:
+                    step = replace(step, state="")
+                planned = replace(planned, stop=kept.stop)
+                stop = await self._write(event, run, kept.progress, step, planned, waiting)
+            if last:
+                return stop
+        return None
+
     async def _write(
         self,
         event: Event,
         run: Ready,
         progress: Progress,
+        step: RunStep,
         planned: Planned,
         waiting: Waiting | None,
     ) -> str | None:
-        now = iso(self._runtime.now())
-        state, reason = progress.outcome
-        if state == "failed" and planned.twiml is not None:
-            fallback = self._settings.fallback_twiml
-            planned = replace(planned, twiml=twiml.followed(planned.twiml, fallback))
-        step = RunStep(
-            run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
-        )
-        if run.wake.event is not None and (progress.wait is None or progress.state != run.state):
-            step = replace(step, question=asked(run.state or {}))
-        if progress.wait is not None:
-            due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
-            step = replace(step, memory=json.dumps(progress.state), due_at=due_at)
-        if not await self._journal.runs.finish(step, now):
+        """Write one step, or a portion of one. The reason of a stop, when it asked for one."""
+        if not await self._journal.runs.finish(step, iso(self._runtime.now())):
             return None
-        if state == "failed":
-            log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
+        if step.state == "failed":
+            log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, step.reason)
             _let_down(run, waiting)
         if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
             await self._too_late(planned)
         self._signals.planned([item for item in planned.actions if item.state == "planned"])
+        if not step.state:
+            return None
         if progress.wait is not None:
             await self._on_waiting(run, event, progress)
         else:
             await self._on_run_end(run)
         return planned.stop
 
-    async def _plan(
-        self, event: Event, run: Ready, actions: Sequence[Action], waiting: Waiting | None
+    async def _first_ordinal(self, event: Event, run: Ready) -> int:
+        return await self._journal.actions.next_ordinal(event.uid, run.rule.name)
+
+    def _plan(
+        self,
+        event: Event,
+        run: Ready,
+        progress: Progress,
+        actions: Sequence[Action],
+        first: int,
+        waiting: Waiting | None,
     ) -> Planned:
-        first = 0
-        if run.state is not None:
-            first = await self._journal.actions.next_ordinal(event.uid, run.rule.name)
-        return plan(
+        planned = plan(
             Origin(run.uid, run.rule.name, run.rule.state, first),
             event,
             actions,
@@ -253,6 +303,10 @@ class Runner:
             default_sender=self._settings.sender,
             waiting_call=waiting.still() if waiting else "",
         )
+        if progress.outcome[0] == "failed" and planned.twiml is not None:
+            fallback = self._settings.fallback_twiml
+            planned = replace(planned, twiml=twiml.followed(planned.twiml, fallback))
+        return planned
 
     async def _too_late(self, planned: Planned) -> None:
         """The answer was written down but the call stopped waiting in between: update the call."""
@@ -279,6 +333,20 @@ def _let_down(run: Ready, waiting: Waiting | None) -> None:
     """A caller who waits for a run that failed hears the fallback, unless another rule speaks."""
     if waiting is not None and run.rule.state == "live":
         waiting.failed = True
+
+
+def _step(run: Ready, progress: Progress, planned: Planned) -> RunStep:
+    """Where a run has got to with this progress."""
+    state, reason = progress.outcome
+    step = RunStep(
+        run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
+    )
+    if run.wake.event is not None and (progress.wait is None or progress.state != run.state):
+        step = replace(step, question=asked(run.state or {}))
+    if progress.wait is None:
+        return step
+    due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
+    return replace(step, memory=json.dumps(progress.state), due_at=due_at)
 
 
 def _blame(rule: Rule, error: RingbackError) -> str:

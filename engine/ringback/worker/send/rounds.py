@@ -49,6 +49,15 @@ class Rounds:
                     return self._given(turns, rule, key)
         return None
 
+    def behind(self, action: StoredAction) -> StoredAction | None:
+        """What is first in the conversation of one that was given; nobody else can take it."""
+        lot = self._lots.get(_key(action))
+        return lot[0] if lot else None
+
+    def skip(self, action: StoredAction) -> None:
+        """Take that one out: it has been decided about without a turn of its own."""
+        self._remove(_key(action))
+
     def entered(self, action: StoredAction) -> None:
         """It goes out, or has been decided about: the next of its rule may follow."""
         self._entering.pop(action.uid, None)
@@ -64,6 +73,13 @@ class Rounds:
     def _given(self, turns: Turns, rule: str, key: str) -> StoredAction:
         places = turns[rule] = turns.pop(rule)
         places[key] = places.pop(key)
+        action = self._remove(key)
+        self._busy.add(key)
+        self._entering[action.uid] = action.rule
+        self._under_way[action.rule] += 1
+        return action
+
+    def _remove(self, key: str) -> StoredAction:
         action = self._lots[key].popleft()
         if not self._lots[key]:
             del self._lots[key]
@@ -73,9 +89,6 @@ class Rounds:
             del own[action.rule][key]
         if not own[action.rule]:
             del own[action.rule]
-        self._busy.add(key)
-        self._entering[action.uid] = action.rule
-        self._under_way[action.rule] += 1
         return action
 
     def _turns(self, action: StoredAction) -> Turns:

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from ringback.action_kinds import is_message, is_outgoing, kind_named, known_kind, sender_of
+from ringback.action_kinds import is_message, kind_named, known_kind, sender_of
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, StorageError, UsageError
@@ -19,13 +19,13 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.plugins.perform import describe
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import Decision, StoredAction
+from ringback.store.actions import StoredAction
 from ringback.store.attempts import Verdict
-from ringback.store.facts import JournalGateFacts
 from ringback.store.interface import Journal
 from ringback.twilio import segments
 from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
+from ringback.worker.send.decisions import LATE, Decisions, Gate
 from ringback.worker.send.launch import PLACES, Launch
 from ringback.worker.send.rounds import Rounds
 from ringback.worker.send.server_clock import ServerClock
@@ -48,16 +48,6 @@ COLLISION_SECONDS = 2.0
 LONG_SECONDS = 5.0
 OVERRIDES = "#rc=3&rp=all"
 """Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
-
-
-class Gate(Protocol):
-    """What stands before every action: allow ("planned"), or another state with the reason."""
-
-    def look(self, action: StoredAction, facts: JournalGateFacts) -> tuple[str, str, str | None]:
-        """The state, the reason, and for `deferred` the time until which it waits."""
-
-    def back(self, action: StoredAction, *, tried: bool) -> None:
-        """What was allowed did not leave, or was tried and Twilio did not take it."""
 
 
 class Sender:
@@ -83,6 +73,7 @@ class Sender:
         self._runtime = runtime
         self._gateway = gateway
         self._gate = gate
+        self._decisions = Decisions(journal, runtime, gate, signals)
         self._clock = clock
         self._limits = limits
         self._stoppages = stoppages
@@ -182,7 +173,7 @@ class Sender:
 
         try:
             async with Launch(self._launches) as launch:
-                await self._send(action, entered, launch)
+                await self._send(action, rounds, entered, launch)
         except StorageError as error:
             log.error("action %s: %s", action.uid, error)
         except Exception as error:  # a fault of our own must not end what waits behind it
@@ -195,32 +186,32 @@ class Sender:
     async def _give_up(self, action: StoredAction, error: Exception) -> None:
         """It cannot even be tried, now or later: it may be damaged, or of another program."""
         try:
-            await self._decide(action, "failed", f"the worker broke: {describe(error)}")
+            await self._decisions.one(action, "failed", f"the worker broke: {describe(error)}")
         except RingbackError as worse:
             log.error("action %s: %s", action.uid, worse)
 
     async def _send(
-        self, action: StoredAction, entered: Callable[[], None], launch: Launch
+        self, action: StoredAction, rounds: Rounds, entered: Callable[[], None], launch: Launch
     ) -> None:
         if known_kind(action.kind) is None:
             entered()
             reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
-            await self._decide(action, "failed", reason)
+            await self._decisions.one(action, "failed", reason)
             return
-        if self._expired(action):
+        if self._decisions.expired(action):
             entered()
-            await self._decide(action, "failed", "it was not sent in time and is not wanted late")
+            late = ("failed", LATE, None)
+            await self._decisions.lot(action, late, rounds, self._known.discard)
             return
         held = await self._admitted(action, launch)
         entered()
         if held:
-            await self._decide(action, "planned", held[0], held[1])
+            await self._decisions.one(action, "planned", held[0], held[1])
             return
-        look = await self._journal.read(lambda session: self._gate.look(action, session.gate))
-        state, reason, until = look
-        if state != "planned":
+        look = await self._decisions.look(action)
+        if look[0] != "planned":
             self._unused(action)
-            await self._decide(action, state, reason, until)
+            await self._decisions.lot(action, look, rounds, self._known.discard)
             return
         attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
         now, opened = self._runtime.now(), self._runtime.monotonic()
@@ -234,7 +225,7 @@ class Sender:
             if refused == "collision":
                 until = iso(now + timedelta(seconds=COLLISION_SECONDS))
                 why = "the same text to the same person is under way"
-                await self._decide(action, "planned", why, until)
+                await self._decisions.one(action, "planned", why, until)
             return
         verdict = self._dated(action, await self._attempt(action, tag, opened, launch))
         if verdict.result not in ("accepted", "unknown"):
@@ -370,28 +361,6 @@ class Sender:
         secret = "" if settings.auth_tokens else settings.hook_secret
         prefix = f"/twilio/~{secret}" if secret else "/twilio"
         return f"{settings.public_url}{prefix}/{effect}/status/{tag}{OVERRIDES}"
-
-    def _expired(self, action: StoredAction) -> bool:
-        return bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
-
-    def _wanted(self, action: StoredAction, until: str) -> str | None:
-        """What quiet hours hold back is as welcome in the morning as it was in the evening, unless
-        its author said for how long it is good."""
-        wanted = action.action
-        if not is_outgoing(wanted) or wanted.send_by:
-            return None
-        return iso(from_iso(until) + timedelta(seconds=kind_named(action.kind).lifetime))
-
-    async def _decide(
-        self, action: StoredAction, state: str, reason: str, until: str | None = None
-    ) -> None:
-        send_by = self._wanted(action, until) if state == "deferred" and until else None
-        decision = Decision(("planned", "deferred"), state, reason, until, send_by)
-        await self._journal.actions.decide(action.uid, decision, iso(self._runtime.now()))
-        if until:
-            self._signals.due(until)
-        if state in ("failed", "refused"):
-            self._signals.ended(action.uid, state)
 
 
 def _beside(action: StoredAction) -> bool:

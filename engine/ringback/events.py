@@ -54,6 +54,43 @@ EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """What led to an action of ours that an event is about: the action, its run and rule (uids and
+    name), and the event that the run began with: its uid, type, addresses and text. All is empty
+    for an event that is about no action."""
+
+    action: str = ""
+    run: str = ""
+    rule: str = ""
+    event: str = ""
+    type: str = ""
+    sender: str = ""
+    recipient: str = ""
+    conversation: str = ""
+    body: str = ""
+
+    @property
+    def from_(self) -> str:
+        """Who sent that event: the person who caused it all."""
+        return self.sender
+
+    @property
+    def to(self) -> str:
+        """Whom that event was for."""
+        return self.recipient
+
+    @property
+    def ours(self) -> str:
+        """Our number in that event's conversation."""
+        return self.conversation.partition("/")[0]
+
+    @property
+    def theirs(self) -> str:
+        """The other side's number in that event's conversation."""
+        return self.conversation.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened.
 
@@ -124,6 +161,12 @@ class Event:
         return said
 
     @property
+    def cause(self) -> Cause:
+        """What led to the action that an `action.*` or `watch.stuck` is about."""
+        given = {name: self.fields.get(key, "") for name, key in _CAUSE.items()}
+        return Cause(**given)
+
+    @property
     def digits(self) -> str:
         """The keys that a caller pressed."""
         return self.fields.get("Digits", "")
@@ -150,6 +193,26 @@ class Event:
     def theirs(self) -> str:
         """The other side's number in this conversation."""
         return self.conversation.partition("/")[2]
+
+
+_CAUSE = {
+    "action": "ActionUid", "run": "CauseRun", "rule": "Rule", "event": "CauseEvent",
+    "type": "CauseType", "sender": "CauseFrom", "recipient": "CauseTo",
+    "conversation": "CauseConversation", "body": "CauseBody",
+}  # fmt: skip
+
+
+def cause_fields(action: str, rule: str, run: str, event: Event | None) -> dict[str, str]:
+    """The fields of an event about an action, from which its `cause` is read again. `event` is the
+    one that the run began with, None when it is not kept."""
+    fields = {"ActionUid": action, "Rule": rule, "CauseRun": run}
+    if event is not None:
+        fields |= {
+            "CauseEvent": event.uid, "CauseType": event.type, "CauseFrom": event.sender,
+            "CauseTo": event.recipient, "CauseConversation": event.conversation,
+            "CauseBody": event.body,
+        }  # fmt: skip
+    return fields
 
 
 def _number(moment: datetime) -> float | datetime:

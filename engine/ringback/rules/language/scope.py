@@ -105,6 +105,22 @@ _EVENT: dict[str, Field] = {
     "uid": Field("string", lambda e: e.uid, "our id of the event"),
 }  # fmt: skip
 
+_EVENT |= {
+    f"cause.{name}": Field("string", get, f"of an action's end: {doc}")
+    for name, get, doc in (
+        ("rule", lambda e: e.cause.rule, "the rule that asked for the action"),
+        ("run", lambda e: e.cause.run, "its run"),
+        ("action", lambda e: e.cause.action, "our id of the action"),
+        ("uid", lambda e: e.cause.event, "our id of the event that the run began with"),
+        ("type", lambda e: e.cause.type, "the type of that event"),
+        ("from", lambda e: e.cause.sender, "who sent it: the person who caused it all"),
+        ("to", lambda e: e.cause.recipient, "whom it was for"),
+        ("ours", lambda e: e.cause.ours, "our number in its conversation"),
+        ("theirs", lambda e: e.cause.theirs, "the other side's number in it"),
+        ("body", lambda e: e.cause.body, "its text"),
+    )
+}
+
 FIELDS: dict[str, Field] = {
     **{
         f"event.{name}": Field(field.type, lambda s, get=field.get: get(s.event), field.doc)  # type: ignore[misc]

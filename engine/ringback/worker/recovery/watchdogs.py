@@ -8,7 +8,7 @@ from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
-from ringback.events import Event
+from ringback.events import Event, cause_fields
 from ringback.gateway.webhook_setup import drifted
 from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
@@ -120,9 +120,10 @@ class Watch:
             await self._journal.actions.look_again(action.uid, iso(now + LOOK_AGAIN))
             if status in ("", "accepted", "scheduled", "queued", "sending", "sent", "initiated",
                           "ringing", "answered"):  # fmt: skip
+                behind = await self._journal.events.get(action.event_uid)
                 await self._emit(
                     "watch.stuck", f"stuck:{action.uid}", action.conversation, action.remote_sid,
-                    status, {"ActionUid": action.uid, "Rule": action.rule},
+                    status, cause_fields(action.uid, action.rule, action.run_uid, behind),
                 )  # fmt: skip
         return len(found)
 

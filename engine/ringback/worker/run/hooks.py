@@ -8,12 +8,12 @@ called again after a crash; what must not be missed belongs into a rule.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
-from ringback.events import Event
+from ringback.events import Event, cause_fields
 from ringback.plugins.context import SettledAction
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.requests import HookCall, PluginCalls, Subject
@@ -139,7 +139,9 @@ class Hooks:
                 for watcher in self._watchers.get("on_settled", ()):
                     self._feed(watcher, [ended])
             if self.wants(kind):
-                event = _internal(ended, kind, self._runtime, stored.depth)
+                behind = await self._journal.events.get(stored.event_uid)
+                cause = cause_fields(stored.uid, stored.rule, stored.run_uid, behind)
+                event = _internal(ended, kind, self._runtime, stored.depth, cause)
                 if await self._journal.ends.record(event, uid, state):
                     wake()
         except RingbackError as error:
@@ -189,7 +191,9 @@ class Hooks:
             uid=self._runtime.uid("run"), event_uid=event_uid, rule=name, rule_rev="", key="",
             priority=0, started_at=iso(now),
         )  # fmt: skip
-        event = subject if isinstance(subject, Event) else _internal(subject, "", self._runtime, 1)
+        event = subject
+        if not isinstance(event, Event):
+            event = _internal(event, "", self._runtime, 1, {})
         planned: list[Planned] = []
         for piece in split(actions):
             try:
@@ -221,7 +225,9 @@ def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:
     )  # fmt: skip
 
 
-def _internal(ended: SettledAction, kind: str, runtime: Runtime, depth: int) -> Event:
+def _internal(
+    ended: SettledAction, kind: str, runtime: Runtime, depth: int, cause: Mapping[str, str]
+) -> Event:
     """The end of an action as an event that rules may listen to."""
     ours, _, theirs = ended.conversation.partition("/")
     now = runtime.now()
@@ -231,7 +237,6 @@ def _internal(ended: SettledAction, kind: str, runtime: Runtime, depth: int) -> 
         conversation=ended.conversation, status=ended.outcome, error_code=ended.error_code,
         error_class=ended.error_class, dedupe_key=f"end:{ended.uid}:{kind}", depth=depth,
         fields={
-            "ActionUid": ended.uid, "Kind": ended.kind, "Rule": ended.rule,
-            "State": ended.state, "Reason": ended.reason,
+            **cause, "Kind": ended.kind, "State": ended.state, "Reason": ended.reason,
         },
     )  # fmt: skip

@@ -329,6 +329,11 @@ class Settings:
                 child[facts["env"][0]] = as_text(getattr(self, name), masked=False)
         return child
 
+    def account_for(self, account_sid: str) -> str:
+        """The account to be asked about what is of this one: itself when it is one of ours, else
+        that of the settings (empty: the gateway's)."""
+        return account_sid if account_sid in self.accounts else self.account_sid
+
     def differing(self, other: "Settings") -> list[str]:
         """The names of the settings that are not the same in both; `environ` when something else
         than a setting differs there, which channels and plugins may refer to."""

@@ -97,7 +97,7 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
 
     lookups = Lookups(status, 9)
     async with lookups.open() as gateway:
-        confirmer = Confirmer(gateway, ACCOUNT, lambda _: [], proof, tell)
+        confirmer = Confirmer(gateway, lambda _: ACCOUNT, lambda _: [], proof, tell)
         confirmer.look(claim(1))
         async with asyncio.timeout(10):
             assert await proofs.get() == ("evt_1", "confirmed", "")
@@ -133,7 +133,7 @@ async def test_more_claims_than_memory_holds_are_all_looked_up(
 
     lookups = Lookups(503, None)
     async with lookups.open() as gateway:
-        confirmer = Confirmer(gateway, ACCOUNT, oldest, proof)
+        confirmer = Confirmer(gateway, lambda _: ACCOUNT, oldest, proof)
         before = len(asyncio.all_tasks())
         for event in list(kept.values()):
             confirmer.look(event)

@@ -17,7 +17,7 @@ from ringback.rules.model import Rule
 from ringback.store.upkeep.erase import erase
 from ringback.twilio.rest import Request
 from ringback.worker.run import plan
-from ringback.worker.send import sender, settle
+from ringback.worker.send import outgoing, sender, settle
 from simulation import life
 from simulation.batch import run_story
 from simulation.checker import judge
@@ -135,7 +135,7 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
 ) -> None:
     """A bug around a request makes the send unknown, a bug in a rule fails its run; what stands
     behind them in the same conversation goes on."""
-    real_request, real_begin = sender.request_for, interpreter.begin
+    real_request, real_begin = outgoing.request_for, interpreter.begin
     broken: list[str] = []
 
     def request_for(action: Any, **rest: Any) -> Any:
@@ -149,7 +149,7 @@ def test_the_worker_s_own_faults_stay_with_what_they_hit(
             raise KeyError("a missing name")
         return real_begin(rule, event, *rest, **named)
 
-    monkeypatch.setattr(sender, "request_for", request_for)
+    monkeypatch.setattr(outgoing, "request_for", request_for)
     monkeypatch.setattr(interpreter, "begin", begin_rule)
     story = begin()
     for text in ("echo 1", "echo broken", "echo 2"):

@@ -34,7 +34,7 @@ from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run import plan
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.resume import Resumer
-from ringback.worker.send import classify, sender, settle
+from ringback.worker.send import classify, outgoing, settle
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler
@@ -340,7 +340,7 @@ def slow(*case: Any) -> Any:
         (instead(Incidents, "resolve", nothing), replace(LOST_WEBHOOKS, clock_set=0.0), "untrue"),
         (instead(Schedules, "step", nothing), calm(), "untrue"),
         (instead(Runs, "finish", shortened), calm(), "untrue"),
-        (instead(sender, "request_for", garbled), calm(), "untrue"),
+        (instead(outgoing, "request_for", garbled), calm(), "untrue"),
         (instead(life._RecordedNotices, "give", silent), STERN, "untrue"),
     ],
     ids=[

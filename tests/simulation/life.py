@@ -106,6 +106,8 @@ class _Gateway:
             raise result
         return result
 
+    ask = perform
+
 
 class _RecordedNotices(Notices):
     def __init__(self, noticed: Callable[[str], None]) -> None:

@@ -64,6 +64,8 @@ class Record:
     code: str = ""
     direction: str = "outbound-api"
     service: str = ""
+    account: str = ACCOUNT
+    media: tuple[str, ...] = ()
     shown_at: float = float("inf")
     history: list[tuple[str, str]] = field(default_factory=lambda: [("queued", "")])
 
@@ -71,12 +73,25 @@ class Record:
         """The record as a list or an answer shows it."""
         made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
         shown = {
-            "sid": self.sid, "account_sid": ACCOUNT, "from": self.sender or None, "to": self.to,
+            "sid": self.sid, "account_sid": self.account,
+            "from": self.sender or None, "to": self.to,
             "messaging_service_sid": self.service or None,
             "status": self.status, "direction": self.direction,
             "date_created": format_datetime(made), "error_code": int(self.code or 0) or None,
         }  # fmt: skip
-        return {**shown, "body": self.body, "num_media": "0"} if self.body else shown
+        count = str(len(self.media))
+        said = self.body or self.media
+        return {**shown, "body": self.body, "num_media": count} if said else shown
+
+    def attached(self) -> dict[str, Any]:
+        """The list of what came with it."""
+        path = f"/2010-04-01/Accounts/{self.account}/Messages/{self.sid}/Media"
+        return {
+            "media_list": [
+                {"sid": sid, "content_type": "image/jpeg", "uri": f"{path}/{sid}.json"}
+                for sid in self.media
+            ]
+        }
 
 
 class Twilio:
@@ -96,6 +111,7 @@ class Twilio:
         self.asked: dict[str, float] = {}
         self.answers: dict[str, str] = {}
         self.updated: set[str] = set()
+        self.paths: list[str] = []
         self.recipients: dict[str, tuple[str, float]] = {}
         self.injected: dict[str, int] = {}
         self.next_create: list[str] = []
@@ -136,6 +152,7 @@ class Twilio:
 
     def take(self, request: Request, answer: Callable[[Answer], None]) -> None:
         """One request has left for us; `answer` is called when its answer arrives, if it does."""
+        self.paths.append(f"{request.method} {request.path}")
         if request.method == "GET":
             self._read(request, answer)
         elif request.makes:
@@ -160,7 +177,7 @@ class Twilio:
         if fault == NONE or fault == "unreadable":
 
             def done() -> None:
-                record = self._make(request.resource, form, tag)
+                record = self._make(request, form, tag)
                 good: Answer = Reply(201, record.shape(), "RQ" + record.sid[2:], self._date())
                 bad = Unreadable("the answer is cut off", http_status=201, wrote=True)
                 self.after(rng.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
@@ -168,22 +185,22 @@ class Twilio:
             self.after(quick, done)
             return
         if fault.endswith("_after"):
-            self.after(late, lambda: self._land(request.resource, form, tag))
+            self.after(late, lambda: self._land(request, form, tag))
         self.after(waits, lambda: answer(_error(fault, rng)))
 
-    def _land(self, resource: str, form: Mapping[str, str], tag: str) -> None:
+    def _land(self, request: Request, form: Mapping[str, str], tag: str) -> None:
         """A request whose answer is lost is carried out all the same."""
-        self._make(resource, form, tag)
+        self._make(request, form, tag)
 
-    def _make(self, resource: str, form: Mapping[str, str], tag: str) -> Record:
-        rng = self._rng
+    def _make(self, request: Request, form: Mapping[str, str], tag: str) -> Record:
+        rng, resource = self._rng, request.resource
         slow = rng.random() < self.faults.slow_list
         lag = rng.uniform(0.0, self.faults.lag) if slow else min(rng.expovariate(1 / 0.7), 20.0)
         now = self._clock.now
         record = Record(
             self.sid(RECORD_SIDS[resource]), resource, tag, form.get("From", ""),
             form.get("To", ""), form.get("Body", ""), now, now + lag,
-            service=form.get("MessagingServiceSid", ""),
+            service=form.get("MessagingServiceSid", ""), account=request.account_sid,
         )  # fmt: skip
         self.records[record.sid] = record
         self._trace("twilio", f"made {record.sid[:8]} for {tag[:6]}, listed in {lag:.1f} s")
@@ -219,7 +236,7 @@ class Twilio:
             return
         family = "Message" if record.resource == "messages" else "Call"
         fields = {
-            "AccountSid": ACCOUNT, f"{family}Sid": record.sid, f"{family}Status": status,
+            "AccountSid": record.account, f"{family}Sid": record.sid, f"{family}Status": status,
             "From": record.sender, "To": record.to,
         }  # fmt: skip
         if code:
@@ -275,7 +292,10 @@ class Twilio:
             return
 
         def look() -> None:
-            one = request.path.rpartition("/")[2].removesuffix(".json")
+            *_, parent, one = request.path.removesuffix(".json").split("/")
+            if one == "Media" and fault == NONE:
+                answer(Reply(200, self.heard[parent].attached(), date=self._date()))
+                return
             record = self.records.get(one) or self.heard.get(one)
             if record is not None and fault == NONE:
                 answer(Reply(200, record.shape(), date=self._date()))
@@ -285,6 +305,7 @@ class Twilio:
                 record
                 for record in kept
                 if record.resource == request.resource
+                and record.account == request.account_sid
                 and record.listed_at <= self._clock.now
                 and query.get("To", record.to) == record.to
                 and query.get("From", record.sender) == record.sender

@@ -59,6 +59,8 @@ class GatewaySettings(Protocol):
     @property
     def control_url(self) -> str: ...
     @property
+    def accounts(self) -> Mapping[str, Sequence[str]]: ...
+    @property
     def environ(self) -> Mapping[str, str]: ...
 
 
@@ -67,7 +69,8 @@ class Credentials(ABC):
     """A way in: its base URL (in front of /2010-04-01), its credentials, and the proxy on the way
     there, if there is one.
 
-    `account_sid` may be empty: then it is asked for. `connection` is the pinned Maton connection,
+    `account_sid` may be empty: then it is asked for. `others` has the authorization of further
+    accounts that sign in by themselves. `connection` is the pinned Maton connection,
     `control_url` the base of a control plane that keeps connections; both are empty elsewhere.
     Neither `repr` nor `str` shows a credential.
     """
@@ -79,6 +82,7 @@ class Credentials(ABC):
     authorization: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     proxy: Proxy | None = None
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     name: ClassVar[str]
     """In settings and errors: `maton`, `direct`."""
@@ -177,10 +181,10 @@ class Credentials(ABC):
         """The same way in, tied to one Maton connection."""
         return replace(self, connection=_header_safe("MATON_CONNECTION", connection))
 
-    def headers(self) -> "Headers":
-        """The headers that prove who asks."""
+    def headers(self, account_sid: str = "") -> "Headers":
+        """The headers that prove who asks, in a request about this account."""
         pin = [("Maton-Connection", self.connection)] if self.connection else []
-        return Headers([("Authorization", self.authorization), *pin])
+        return Headers([("Authorization", self.others.get(account_sid, self.authorization)), *pin])
 
     def scrub(self, text: str) -> str:
         """The text with every form of every credential taken out, fit for a log or an exception."""
@@ -254,10 +258,26 @@ class Direct(Credentials):
         """When the account and an auth token, or an API key and its secret, are set."""
         sid, base = settings.account_sid, settings.gateway_url
         if sid and settings.api_key and settings.api_secret:
-            return cls.direct(sid, settings.api_secret, api_key=settings.api_key, base_url=base)
-        if sid and settings.auth_tokens:
-            return cls.direct(sid, settings.auth_tokens[0], base_url=base)
-        return None
+            found = cls.direct(sid, settings.api_secret, api_key=settings.api_key, base_url=base)
+        elif sid and settings.auth_tokens:
+            found = cls.direct(sid, settings.auth_tokens[0], base_url=base)
+        else:
+            return None
+        return found._with(settings.accounts)
+
+    def _with(self, accounts: Mapping[str, Sequence[str]]) -> "Direct":
+        """The same way in, with the tokens of further accounts. An API key is good for its own
+        account alone, an auth token for the sub-accounts too.
+
+        https://www.twilio.com/docs/iam/api/subaccounts
+        """
+        given = {sid: tokens[0] for sid, tokens in accounts.items() if tokens}
+        each = [Credentials.direct(sid, token) for sid, token in given.items()]
+        return replace(
+            self,
+            others={found.account_sid: found.authorization for found in each},
+            secrets=(*self.secrets, *(secret for found in each for secret in found.secrets)),
+        )
 
 
 WAYS_IN: list[type[Credentials]] = [Maton, Direct]

@@ -51,6 +51,11 @@ class EnvironmentSettings:
         return self._get("RINGBACK_GATEWAY_URL")
 
     @property
+    def accounts(self) -> Mapping[str, Sequence[str]]:
+        """Further accounts: there is no variable for them."""
+        return {}
+
+    @property
     def control_url(self) -> str:
         """RINGBACK_CONTROL_URL."""
         return self._get("RINGBACK_CONTROL_URL")

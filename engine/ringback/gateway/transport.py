@@ -100,7 +100,7 @@ class Transport(Closing):
             await self._pin()
         url, body = self._encoded(request)
         headers = self._headers()
-        headers += self.access.headers()
+        headers += self.access.headers(request.account_sid)
         if request.method == "POST":
             headers.append(("Content-Type", _FORM))
         limits = self._limits if request.writes else self._reads
@@ -223,7 +223,7 @@ class Transport(Closing):
         Raises Unreachable when there is no answer.
         """
         headers = Headers([("User-Agent", _user_agent()), ("Accept", "*/*")])
-        headers += self.access.headers()
+        headers += self.access.headers(Request("GET", path).account_sid)
         url = self.access.base_url + VERSION + path
         return await self._once(self._pool, "GET", url, headers, b"", limits)
 

@@ -69,7 +69,8 @@ class SettledAction:
 
     `state` is `settled`, `failed`, `refused`, `parked` or `cancelled`; `outcome` is the last
     delivery status; `reason` says why in words. `error_code` is Twilio's, 0 when there is none, and
-    `error_class` is our class for it. `wish` is the action itself, as a rule returned it.
+    `error_class` is our class for it. `account_sid` is that of a further account, empty for the
+    configured one. `wish` is the action itself, as a rule returned it.
     """
 
     uid: str
@@ -84,6 +85,7 @@ class SettledAction:
     error_code: int = 0
     error_class: str = ""
     attempts: int = 1
+    account_sid: str = ""
 
     @property
     def kind(self) -> str:

@@ -45,6 +45,7 @@ def rule(
     priority: int | None = None,
     backstop: bool | None = None,
     also_answers: bool | None = None,
+    ordered: bool | None = None,
     limit: Span | None = None,
     budget: Mapping[str, Any] | None = None,
     **unknown: NoReturn,
@@ -82,6 +83,7 @@ def rule(
         "priority": priority,
         "backstop": backstop,
         "also_answers": also_answers,
+        "ordered": ordered,
         "budget": budget,
         "limit": limit,
     }

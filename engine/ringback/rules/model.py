@@ -114,8 +114,8 @@ class Rule:
     Exactly one of `steps` (from YAML) and `handler` (from Python) is set. Spans are seconds, 0
     means off. `priority`: higher comes first, ties in the order of files and lines. `rev` is a
     digest of what the rule means: it changes when the meaning may have changed, not when the file
-    moves; `text` is what it says, as JSON. `limit` is the handler's time limit in seconds, 0 for
-    the default.
+    moves; `text` is what it says, as JSON. `ordered`: the texts of a run to one person wait for
+    each other. `limit` is the handler's time limit in seconds, 0 for the default.
     """
 
     name: str
@@ -140,6 +140,7 @@ class Rule:
     priority: int = 0
     backstop: bool = False
     also_answers: bool = False
+    ordered: bool = True
     limit: float = 0.0
     budget: Budget | None = None
     description: str = ""

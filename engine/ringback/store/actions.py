@@ -16,7 +16,8 @@ from ringback.store.events import copies
 
 @dataclass(frozen=True, slots=True)
 class StoredAction:
-    """An action as the journal holds it."""
+    """An action as the journal holds it. `account_sid` is empty for the configured account,
+    `behind` is the text that must be taken before this one; empty for none."""
 
     uid: str
     run_uid: str
@@ -37,6 +38,8 @@ class StoredAction:
     collision_key: str
     conversation: str
     depth: int
+    account_sid: str = ""
+    behind: str = ""
 
     @property
     def action(self) -> Action:
@@ -62,6 +65,13 @@ def written(action: Action) -> str:
 
 LONGEST_DEFERRAL = timedelta(days=2)
 """What is to be looked at later than this was put off by a clock that was wrong."""
+OPEN = "('planned', 'deferred', 'sending', 'unknown')"
+"""The states of an action that may leave yet, or may have left."""
+_FREE = (
+    "(behind = '' or not exists (select 1 from actions b where b.uid = actions.behind "
+    f"and b.state in {OPEN}))"
+)
+"""Whether the text before an action, if there is one, has been taken."""
 COLUMNS = ", ".join(StoredAction.__slots__)
 
 
@@ -86,6 +96,8 @@ class NewAction:
     due_at: str | None = None
     send_by: str | None = None
     params: str = ""
+    account_sid: str = ""
+    behind: str = ""
 
     def stored(self) -> StoredAction:
         """The same action as it stands in the journal once it is written."""
@@ -96,7 +108,7 @@ class NewAction:
             policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
             outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
             tries=0, collision_key=self.collision_key, conversation=self.conversation,
-            depth=self.depth,
+            depth=self.depth, account_sid=self.account_sid, behind=self.behind,
         )  # fmt: skip
 
 
@@ -219,6 +231,15 @@ class Actions:
         """The number of the next action of this rule for this event."""
         return await self._database.read(next_ordinal, event_uid, rule)
 
+    async def open_texts(self, run_uid: str) -> dict[str, str]:
+        """The texts of a run that nobody has taken yet: the newest to each recipient."""
+        rows = await self._database.all(
+            "select json_extract(params, '$.to'), uid from actions where run_uid = ? "
+            f"and effect = 'message' and state in {OPEN} order by id",
+            (run_uid,),
+        )
+        return {str(row[0]): str(row[1]) for row in rows}
+
     async def _list(self, where: str, values: Sequence[object]) -> list[StoredAction]:
         rows = await self._database.all(f"select {COLUMNS} from actions where {where}", values)
         return [StoredAction(*row) for row in rows]
@@ -226,17 +247,17 @@ class Actions:
 
 def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[StoredAction]:
     rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'planned' "
+        f"select {COLUMNS} from actions where state = 'planned' and {_FREE} "
         "and (due_at <= ? or due_at > ?) order by id limit ?",
         (now, far, limit),
     ).fetchall()
     rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'deferred' "
+        f"select {COLUMNS} from actions where state = 'deferred' and {_FREE} "
         "and (due_at is null or due_at <= ? or due_at > ?) order by due_at, id limit ?",
         (now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
     ).fetchall()
     rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'planned' and due_at is null "
+        f"select {COLUMNS} from actions where state = 'planned' and due_at is null and {_FREE} "
         "order by id limit ?",
         (limit,),
     ).fetchall()
@@ -355,7 +376,8 @@ def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None
     connection.executemany(
         "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, effect, params, "
         "policy, state, reason, planned_at, settled_at, due_at, send_by, collision_key, "
-        "conversation, depth) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+        "conversation, depth, account_sid, behind) "
+        "values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
         "on conflict (event_uid, rule, ordinal) do nothing",
         [
             (
@@ -364,6 +386,7 @@ def insert_actions(connection: Connection, actions: Sequence[NewAction]) -> None
                 item.params or written(item.action), item.action.policy,
                 item.state, item.reason, item.planned_at, item.settled_at, item.due_at,
                 item.send_by, item.collision_key, item.conversation, item.depth,
+                item.account_sid, item.behind,
             )
             for item in actions
         ],

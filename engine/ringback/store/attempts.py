@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
-from ringback.store.actions import StoredAction
+from ringback.store.actions import OPEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.twilio.consent import OPTED_OUT
@@ -83,6 +83,13 @@ def _open(
     departure: Departure,
     boot: str,
 ) -> str:
+    if (
+        action.behind
+        and connection.execute(
+            f"select 1 from actions where uid = ? and state in {OPEN}", (action.behind,)
+        ).fetchone()
+    ):
+        return "behind"
     try:
         changed = connection.execute(
             "update actions set state = 'sending', reason = 'the request is under way', "

@@ -112,6 +112,13 @@ create table revisions (
 create index revisions_rule on revisions (rule)
 """
 """The events that runs took after they had waited, and what each rule said at which time."""
+_ACCOUNTS = """
+alter table actions add column account_sid text not null default '';
+alter table actions add column behind text not null default '';
+create index actions_behind on actions (behind) where behind <> ''
+"""
+"""The account that an action is done in, when it is not the configured one; and the text before it
+that must be taken first."""
 
 
 @log_migrations(name="0001_log")
@@ -167,6 +174,11 @@ def _journal_turns(db: Database) -> None:
 @journal_migrations(name="0008_portions")
 def _journal_portions(db: Database) -> None:
     db.conn.execute(_PORTIONS)
+
+
+@journal_migrations(name="0009_accounts_and_order")
+def _journal_accounts(db: Database) -> None:
+    _run(db.conn, _ACCOUNTS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

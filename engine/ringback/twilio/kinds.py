@@ -1,4 +1,4 @@
-"""Kinds of webhooks: what a form is, told by its fields, and the event that it becomes.
+"""Kinds of webhooks: what a form is by its fields, and the event that it becomes.
 
 An address in Twilio's console is easily swapped with another, and Twilio posts more kinds than
 there are routes. So the fields decide, the route only where they leave it open. A kind without a

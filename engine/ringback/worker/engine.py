@@ -229,6 +229,8 @@ class Engine:
         for moved in step.moved:
             if moved.state in ("settled", "failed"):
                 self._ended(moved.uid, moved.state)
+            else:
+                self.sender.passed(moved.uid)
         if watched:
             events = [found.event for found in step.found]
             self.hooks.on_events([each for each in events if not self.matcher.is_past(each)])
@@ -262,6 +264,7 @@ class Engine:
 
     def _ended(self, uid: str, state: str) -> None:
         """An action has come to its end, or to a point that a rule may care about."""
+        self.sender.passed(uid)
         self.hooks.on_end(uid, state, self.wake)
 
     def _due(self, moment: str) -> None:

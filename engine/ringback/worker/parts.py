@@ -126,7 +126,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     return Parts(
         waits=waits, questions=questions, strikes=strikes, matcher=matcher,
         confirmer=Confirmer(
-            gateway, settings.account_sid, journal.events.unproven, around.on_proof,
+            gateway, settings.account_for, journal.events.unproven, around.on_proof,
             stoppages.read, runtime,
         ),
         schedules=Schedules(journal, runtime, signals),

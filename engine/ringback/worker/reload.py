@@ -37,7 +37,7 @@ Describe = Callable[[Settings, Manifest], Described]
 """Compiles the rules of a project whose plugins are imported elsewhere, from their manifest."""
 
 CREDENTIALS = frozenset({"auth_tokens", "api_key", "api_secret", "maton_api_key"})
-RECEPTION = frozenset({"accounts", "shared_keys", "trusted_proxies"})
+RECEPTION = frozenset({"shared_keys", "trusted_proxies"})
 """Settings that only the receiver looks at."""
 
 

@@ -75,6 +75,7 @@ class RuleReader:
             priority=model.priority,
             backstop=model.backstop,
             also_answers=model.also_answers,
+            ordered=model.ordered,
             limit=model.limit,
             budget=_budget(model),
             description=model.description,

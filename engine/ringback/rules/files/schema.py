@@ -79,6 +79,7 @@ class RuleModel(BaseModel):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     backstop: bool = False
     also_answers: bool = False
+    ordered: bool = True
     limit: MaybeSpan = 0.0
     budget: BudgetModel | None = None
     do: Steps = Field(default_factory=list)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from ringback.errors import BadRequest, GatewayError, NotFound, RingbackError
 from ringback.events import Event
@@ -17,6 +18,8 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.records import Call, Message
 from ringback.outcomes import normal_status, rank
 from ringback.runtime import REAL, Runtime, iso
+from ringback.twilio.rest import Request, path
+from ringback.twilio.rest import sid as sid_of
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +35,22 @@ AT_HAND = 500
 
 
 class Confirmer:
-    """Looks claimed events up. `claims` gives the oldest, so many, that nobody has looked up yet;
-    `on_proof` gets an event's uid, the trust that it earned and why it did not earn more. `told`
-    hears of each request how it ended, with the resource that it was for."""
+    """Looks claimed events up. `accounts` answers an account's SID when it is one of ours. `claims`
+    gives the oldest, so many, that nobody has looked up yet; `on_proof` gets an event's uid, the
+    trust that it earned and why it did not earn more. `told` hears of each request how it ended,
+    with the resource that it was for."""
 
     def __init__(
         self,
         gateway: Gateway | None,
-        account_sid: str,
+        accounts: Callable[[str], str],
         claims: Callable[[int], Awaitable[Sequence[Event]]],
         on_proof: Callable[[str, str, str], Awaitable[None]],
         told: Callable[[str, GatewayError | None], object] = lambda _resource, _error: None,
         runtime: Runtime = REAL,
     ) -> None:
         self._gateway = gateway
-        self._account_sid = account_sid
+        self._accounts = accounts
         self._claims = claims
         self._on_proof = on_proof
         self._told = told
@@ -153,13 +157,20 @@ class Confirmer:
     async def _difference(self, event: Event) -> str:
         """What the resource says otherwise than the webhook; empty when they agree."""
         assert self._gateway is not None
-        if event.account_sid != self._account_sid:
+        if event.account_sid != self._accounts(event.account_sid):
             return f"account {event.account_sid} is not ours"
         if event.subject_sid[:2] in ("SM", "MM"):
-            return self._message(event, await self._gateway.messages.fetch(event.subject_sid))
+            return self._message(event, Message.read(await self._fetch(event, event.subject_sid)))
         if event.call_sid:
-            return self._call(event, await self._gateway.calls.fetch(event.call_sid))
+            return self._call(event, Call.read(await self._fetch(event, event.call_sid)))
         return f"{event.type} has no resource that could be read back"
+
+    async def _fetch(self, event: Event, sid: str) -> dict[str, Any]:
+        """The resource behind an event, in its own account."""
+        assert self._gateway is not None
+        name = _resource(event)
+        where = path(event.account_sid, name.title(), sid_of(sid, "SM", "MM", "CA"))
+        return (await self._gateway.ask(Request("GET", where, resource=name))).data
 
     def _message(self, event: Event, found: Message) -> str:
         if (found.from_, found.to) != (event.sender, event.recipient):
@@ -176,7 +187,8 @@ class Confirmer:
         return _age(event, found)
 
     def _call(self, event: Event, found: Call) -> str:
-        if {found.from_, found.to} != {event.sender, event.recipient}:
+        told = {event.sender, event.recipient} - {""}  # of a recording or a conference: nobody
+        if told and {found.from_, found.to} != told:
             return "From and To differ"
         return _age(event, found)
 

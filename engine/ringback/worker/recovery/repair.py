@@ -9,13 +9,14 @@ what the journal lacks is handed to the receiver, which appends it to the log li
 import base64
 import logging
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ringback.config import Settings
-from ringback.errors import GatewayError
+from ringback.errors import GatewayError, NotFound
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
@@ -33,6 +34,7 @@ OLDEST = LONGEST_GAP + OVERLAP
 FIRST_LOOK = timedelta(hours=1)
 PAGE_SIZE = 200
 MOST_PAGES = 500
+MOST_MEDIA = 20
 APPEND_SECONDS = 10.0
 DONE = "repaired_until"
 
@@ -69,20 +71,31 @@ class Repairer:
         self._incidents = incidents
 
     async def step(self) -> int:
-        """Fetch back everything since the last time; how many events that brought.
+        """Fetch back everything since the last time, of each account; how many events it brought.
 
         Raises GatewayError when the lists cannot be read and WorkerAway when no receiver is there
         to record: both mean that the same span is looked at again.
         """
         # What is younger may still be on its way by webhook; the next look will see it.
         until = await self._now() - timedelta(seconds=self._settings.settle_seconds / 2)
-        since = await self._since(until)
-        count = await self._messages(since, until) + await self._calls(since, until)
-        await self._journal.meta.set(DONE, iso(until))
+        count, oldest, failed = 0, until, list[GatewayError]()
+        for account in (self._settings.account_sid, *self._settings.accounts):
+            note = DONE if account == self._settings.account_sid else f"{DONE} {account}"
+            since = await self._since(until, note)
+            span = _Span(account, since, until)
+            try:
+                found = await self._messages(span) + await self._calls(span)
+            except GatewayError as error:  # the others are looked at all the same
+                failed.append(error)
+                continue
+            await self._journal.meta.set(note, iso(until))
+            count, oldest = count + found, min(oldest, since) if found else oldest
         if count:
-            text = f"{count} events since {iso(since)} had not come by webhook and were fetched"
+            text = f"{count} events since {iso(oldest)} had not come by webhook and were fetched"
             await self._incidents.open(f"repair:{iso(until)}", "repair", text)
-        else:  # nothing is missing any more
+        if failed:
+            raise failed[0]
+        if not count:  # nothing is missing any more
             await self._incidents.settle("repair", {})
         return count
 
@@ -95,34 +108,34 @@ class Repairer:
             await self._gateway_reader.ask(Request("GET", where, (("PageSize", "1"),), "messages"))
         return clock.now()
 
-    async def _since(self, until: datetime) -> datetime:
+    async def _since(self, until: datetime, note: str) -> datetime:
         """Where the last look ended. Before the first: an hour ago, or when something came last.
 
         That is noted at once: should the first looks fail, what comes in meanwhile must not hide
         what did not.
         """
-        known = await self._journal.meta.get(DONE)
+        known = await self._journal.meta.get(note)
         if known and from_iso(known) > until + OVERLAP:  # noted by a clock that was wrong
             known = iso(until - FIRST_LOOK)
         if not known:
             last, first = await self._journal.events.last_received(), until - FIRST_LOOK
             known = iso(min(first, from_iso(last)) if last else first)
-            await self._journal.meta.set(DONE, known)
+            await self._journal.meta.set(note, known)
         return max(from_iso(known) - OVERLAP, until - LONGEST_GAP)
 
-    async def _messages(self, since: datetime, until: datetime) -> int:
+    async def _messages(self, span: "_Span") -> int:
         missing = [
             {**_renamed(record, _MESSAGE_FIELDS), "SmsStatus": "received"}
-            async for record in self._between("Messages", since, until)
+            async for record in self._between("Messages", span)
             if record.get("direction") == "inbound" and record.get("status") == "received"
         ]
         return await self._hand_over("message", "message", "MessageSid", missing)
 
-    async def _calls(self, since: datetime, until: datetime) -> int:
+    async def _calls(self, span: "_Span") -> int:
         """Calls that ended without our ever hearing of them: they got the fallback, or nothing."""
         missing = [
             _renamed(record, _CALL_FIELDS)
-            async for record in self._between("Calls", since, until)
+            async for record in self._between("Calls", span)
             if record.get("direction") == "inbound" and record.get("status") in _OVER
         ]
         return await self._hand_over("call/status", "call", "CallSid", missing)
@@ -134,8 +147,31 @@ class Repairer:
         known = await self._journal.events.known_subjects(sids, family)
         fresh = [fields for fields in reversed(missing) if fields[sid] not in known]
         for fields in fresh:
-            await self.append(route, fields)
+            await self.append(route, {**fields, **await self._media(fields)})
         return len(fresh)
+
+    async def _media(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """What came with a text, as its webhook names it: the record has only the number. Nothing
+        when it has been deleted since.
+
+        https://www.twilio.com/docs/messaging/api/media-resource
+        """
+        if fields.get("NumMedia", "0") in ("", "0"):
+            return {}
+        account, sid = fields["AccountSid"], fields["MessageSid"]
+        form = (("PageSize", str(MOST_MEDIA)),)
+        request = Request("GET", path(account, "Messages", sid, "Media"), form, "messages")
+        try:
+            listed = (await self._gateway_reader.ask(request)).data.get("media_list")
+        except NotFound:
+            return {}
+        base = self._gateway_reader.media_base
+        found: dict[str, str] = {}
+        for number, record in enumerate(listed if isinstance(listed, list) else []):
+            uri = str(record.get("uri") or "").removesuffix(".json")
+            found[f"MediaUrl{number}"] = f"{base}{uri}"
+            found[f"MediaContentType{number}"] = str(record.get("content_type") or "")
+        return found
 
     async def append(self, route: str, fields: Mapping[str, str], tag: str = "") -> None:
         """Let the receiver write one fetched event into the log. Raises WorkerAway."""
@@ -150,12 +186,11 @@ class Repairer:
         if "error" in answer:
             raise WorkerAway(str(answer["error"]))
 
-    async def _between(
-        self, resource: str, since: datetime, until: datetime
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    async def _between(self, resource: str, span: "_Span") -> AsyncIterator[Mapping[str, Any]]:
         """The records of a span, newest first, page by page. A span with more of them than can be
         read is an incident: what is older will not be looked at again."""
-        account, key = self._settings.account_sid, resource.lower()
+        account, since, until = span.account, span.since, span.until
+        key = resource.lower()
         request = Request("GET", path(account, resource), (("PageSize", str(PAGE_SIZE)),), key)
         for _ in range(MOST_PAGES):
             reply = await self._gateway_reader.ask(request)
@@ -177,7 +212,16 @@ class Repairer:
             f"only the newest {MOST_PAGES * PAGE_SIZE} {key} since {iso(since)} were looked at: "
             "what had not come by webhook before those is not fetched; Twilio's console has it"
         )
-        await self._incidents.open(f"repair:{key}:{iso(until)}", "repair", text)
+        await self._incidents.open(f"repair:{key}:{account}:{iso(until)}", "repair", text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """What is looked at: an account, from when until when."""
+
+    account: str
+    since: datetime
+    until: datetime
 
 
 def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:

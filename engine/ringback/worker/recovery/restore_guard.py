@@ -186,9 +186,10 @@ class RestoreGuard:
         if not found:
             await self.end("no record of it was found at Twilio: it may be sent")
             return
-        lots: dict[tuple[str, str], list[StoredAction]] = {}
+        lots: dict[tuple[str, str, str], list[StoredAction]] = {}
         for action in found:
-            lots.setdefault((action.kind, action.conversation), []).append(action)
+            key = (action.account_sid, action.kind, action.conversation)
+            lots.setdefault(key, []).append(action)
         limit = asyncio.Semaphore(SIDE_BY_SIDE)
 
         async def one(lot: list[StoredAction], held: Held) -> None:
@@ -240,7 +241,7 @@ class RestoreGuard:
         if action.event_uid in self._old or sid[:2] not in _RESOURCES:
             return False
         resource = _RESOURCES[sid[:2]]
-        where = path(self._settings.account_sid, resource, sid)
+        where = path(self._settings.account_for(action.account_sid), resource, sid)
         try:
             reply = await self._gateway_reader.ask(Request("GET", where, (), resource.lower()))
         except GatewayError as error:
@@ -259,7 +260,7 @@ class RestoreGuard:
         records: list[Mapping[str, Any]] = []
         if lot[0].effect:
             try:
-                records = await self._settler.listed(lot[0].action)
+                records = await self._settler.listed(lot[0])
             except GatewayError as error:
                 if error.http_status != 400:
                     log.warning("what is held cannot be looked for now: %s", error)

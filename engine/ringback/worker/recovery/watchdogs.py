@@ -170,7 +170,7 @@ class Watch:
 
     async def _record(self, action: StoredAction) -> dict[str, Any]:
         resource = EFFECTS[action.effect].resource
-        where = path(self._settings.account_sid, resource, action.remote_sid)
+        where = path(self._settings.account_for(action.account_sid), resource, action.remote_sid)
         reply = await self._gateway_reader.ask(Request("GET", where, (), resource.lower()))
         return reply.data
 

@@ -211,8 +211,7 @@ class Hooks:
     def _planned(self, run: NewRun, event: Event, actions: Sequence[Action]) -> Planned:
         return plan(
             Origin(run.uid, run.rule, "live"), event, actions, runtime=self._runtime,
-            account_sid=self._settings.account_sid, default_sender=self._settings.sender,
-            waiting_call="",
+            settings=self._settings, waiting_call="",
         )  # fmt: skip
 
 
@@ -221,7 +220,7 @@ def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:
         uid=stored.uid, rule=stored.rule, wish=stored.action, state=stored.state,
         event_uid=stored.event_uid, conversation=stored.conversation, outcome=stored.outcome,
         reason=stored.reason, remote_sid=stored.remote_sid, error_code=code,
-        error_class=error_class(code), attempts=attempts,
+        error_class=error_class(code), attempts=attempts, account_sid=stored.account_sid,
     )  # fmt: skip
 
 
@@ -234,6 +233,7 @@ def _internal(
     return Event(
         uid=runtime.uid("evt"), type=kind, at=now, received_at=now, trust="signed",
         source="internal", subject_sid=ended.remote_sid, sender=ours, recipient=theirs,
+        account_sid=ended.account_sid,
         conversation=ended.conversation, status=ended.outcome, error_code=ended.error_code,
         error_class=ended.error_class, dedupe_key=f"end:{ended.uid}:{kind}", depth=depth,
         fields={

@@ -6,13 +6,14 @@ written into it; when nothing waits, they become one update of the live call.
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeGuard
 
-from ringback.action_kinds import is_outgoing, kind_of, lifetime, sender_of
+from ringback.action_kinds import is_message, is_outgoing, kind_of, lifetime, sender_of
 from ringback.actions import Action, AnswerCall, EndCall, Stop
+from ringback.config import Settings
 from ringback.errors import UsageError
 from ringback.events import Event, conversation_of
 from ringback.rules import addresses
@@ -29,12 +30,17 @@ DRAFT = "the rule is a draft: waits for a person's yes"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where actions come from: the run, its rule and the state of that rule."""
+    """Where actions come from: the run, its rule and the state of that rule.
+
+    `texts` are those of this run that nobody has taken yet, the newest by its recipient; None when
+    the rule does not want them in order.
+    """
 
     run_uid: str
     rule: str
     state: str
     first_ordinal: int = 0
+    texts: Mapping[str, str] | None = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,11 @@ def plan(
     actions: Iterable[Action],
     *,
     runtime: Runtime,
-    account_sid: str,
-    default_sender: str,
+    settings: Settings,
     waiting_call: str,
 ) -> Planned:
-    """Turn actions into rows. `waiting_call` is the SID of the call that waits, or empty.
+    """Turn actions into rows, to be done in the account of the event. `waiting_call` is the SID of
+    the call that waits, or empty.
 
     Raises UsageError for an action that cannot be written down.
     """
@@ -64,8 +70,13 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
+    account = settings.account_for(event.account_sid)
+    further = account if account != settings.account_sid else ""
+    texts = dict(origin.texts or {})
     for wished in joined(actions, waiting_call):
-        action = addressed(_update(wished, waiting_call), event.ours, default_sender)
+        own = _update(wished, waiting_call)
+        own = _from_ours(own, event) if further else own
+        action = addressed(own, event.ours, settings.sender)
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
             continue
@@ -76,16 +87,21 @@ def plan(
                 state, reason = "settled", "written into the answer that the call waited for"
             else:
                 state, reason = "refused", "the call was answered already"
+        uid, behind = runtime.uid("act"), ""
+        to = action.to if is_message(action) and origin.texts is not None else ""
+        if to:
+            behind, texts[to] = texts.get(to, ""), uid
         rows.append(
             NewAction(
-                uid=runtime.uid("act"), run_uid=origin.run_uid, event_uid=event.uid,
+                uid=uid, run_uid=origin.run_uid, event_uid=event.uid,
                 rule=origin.rule, ordinal=origin.first_ordinal + len(rows), action=action,
                 params=checked(action),
                 state=state, reason=reason, planned_at=iso(now),
                 settled_at=iso(now) if state != "planned" else None,
-                conversation=_conversation(action, event, default_sender),
-                collision_key=collision_key(action, account_sid, default_sender),
-                depth=event.depth + 1,
+                conversation=_conversation(action, event, settings.sender),
+                collision_key=collision_key(action, account, settings.sender),
+                depth=event.depth + 1, account_sid=further,
+                behind=behind,
                 send_by=iso(now + timedelta(seconds=lifetime(action))),
             )
         )  # fmt: skip
@@ -120,6 +136,15 @@ def addressed(action: Action, ours: str, default_sender: str) -> Action:
         spelt = replace(spelt, sender=pair.sender)
     same: Action = replace(spelt, to=pair.recipient)
     return same
+
+
+def _from_ours(action: Action, event: Event) -> Action:
+    """In a further account, from the number there that the event is about: the default sender is
+    one of the configured account."""
+    if is_outgoing(action) and event.ours and not sender_of(action, ""):
+        spelt: Any = action
+        return replace(spelt, sender=event.ours)  # type: ignore[no-any-return]
+    return action
 
 
 def first_state(rule_state: str, action: Action) -> tuple[str, str]:

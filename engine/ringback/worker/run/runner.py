@@ -167,8 +167,9 @@ class Runner:
             actions = self._steps.join(progress)
             if len(actions) > PORTION:
                 return await self._keep(event, run, progress, actions, waiting)
-            first = await self._first_ordinal(event, run) if run.state is not None else 0
-            planned = self._plan(event, run, progress, actions, first, waiting)
+            fresh = run.state is None
+            origin = _origin(run, 0, {}) if fresh else await self._continued(event, run)
+            planned = self._plan(progress, event, actions, origin, waiting)
             step = _step(run, progress, planned)
             return await self._write(event, run, progress, step, planned, waiting)
         except PluginBlocked as error:
@@ -240,10 +241,9 @@ class Runner:
         while found := await runs.portion(run.uid, number):
             number, body, last = found
             async with self.turns.of(run.rule.name):
-                first = await self._first_ordinal(event, run)
+                origin = await self._continued(event, run)
                 call = waiting if number == 1 else None
-                actions = read_body(body)
-                planned = self._plan(event, run, kept.progress, actions, first, call)
+                planned = self._plan(kept.progress, event, read_body(body), origin, call)
                 step = replace(_step(run, kept.progress, planned), portion=number)
                 step = replace(step, wake_id=kept.wake_id)
                 if number > 1:
@@ -282,25 +282,28 @@ class Runner:
             await self._on_run_end(run)
         return planned.stop
 
-    async def _first_ordinal(self, event: Event, run: Ready) -> int:
-        return await self._journal.actions.next_ordinal(event.uid, run.rule.name)
+    async def _continued(self, event: Event, run: Ready) -> Origin:
+        """Where a run goes on that has planned something before."""
+        first = await self._journal.actions.next_ordinal(event.uid, run.rule.name)
+        wanted = bool(first) and run.rule.ordered
+        return _origin(
+            run, first, await self._journal.actions.open_texts(run.uid) if wanted else {}
+        )
 
     def _plan(
         self,
-        event: Event,
-        run: Ready,
         progress: Progress,
+        event: Event,
         actions: Sequence[Action],
-        first: int,
+        origin: Origin,
         waiting: Waiting | None,
     ) -> Planned:
         planned = plan(
-            Origin(run.uid, run.rule.name, run.rule.state, first),
+            origin,
             event,
             actions,
             runtime=self._runtime,
-            account_sid=event.account_sid or self._settings.account_sid,
-            default_sender=self._settings.sender,
+            settings=self._settings,
             waiting_call=waiting.still() if waiting else "",
         )
         if progress.outcome[0] == "failed" and planned.twiml is not None:
@@ -354,3 +357,8 @@ def _blame(rule: Rule, error: RingbackError) -> str:
     if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
         return str(error)
     return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
+
+
+def _origin(run: Ready, first: int, texts: Mapping[str, str]) -> Origin:
+    rule = run.rule
+    return Origin(run.uid, rule.name, rule.state, first, texts if rule.ordered else None)

@@ -4,6 +4,7 @@ import asyncio
 
 from ringback.errors import GatewayError
 from ringback.gateway.client import Gateway, Reply
+from ringback.gateway.credentials import DIRECT_BASE
 from ringback.gateway.limits import Limits
 from ringback.twilio.rest import Request
 from ringback.worker.send.server_clock import ServerClock
@@ -25,6 +26,13 @@ class GatewayReader:
         self.clock = clock
         self._limits = limits
         self._stoppages = stoppages
+
+    @property
+    def media_base(self) -> str:
+        """The address in front of Twilio's paths in the URLs of media, as its webhooks write them.
+        Maton's is another: what somebody fetches with a Twilio library is at Twilio."""
+        access = self.gateway.access if self.gateway is not None else None
+        return access.base_url if access is not None and not access.control_url else DIRECT_BASE
 
     async def ask(self, request: Request, *, look: bool = False) -> Reply:
         """One read; a `look` after a doubtful send goes before others. Raises GatewayError, also

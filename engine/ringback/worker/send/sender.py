@@ -18,15 +18,15 @@ from ringback.errors import ConfigError, GatewayError, RingbackError, StorageErr
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.plugins.perform import describe
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Verdict
 from ringback.store.interface import Journal
 from ringback.twilio import segments
-from ringback.twilio.rest import Request, path, request_for
 from ringback.worker.send import classify
 from ringback.worker.send.decisions import LATE, Decisions, Gate
 from ringback.worker.send.launch import PLACES, Launch
+from ringback.worker.send.outgoing import outline, whole
 from ringback.worker.send.rounds import Rounds
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
@@ -46,8 +46,7 @@ GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
 COLLISION_SECONDS = 2.0
 LONG_SECONDS = 5.0
-OVERRIDES = "#rc=3&rp=all"
-"""Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+BEHIND = "waits until the text before it, of the same run to the same person, is taken"
 
 
 class Sender:
@@ -84,6 +83,7 @@ class Sender:
         self._notices = Rounds(SHARE)
         self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._followed: set[str] = set()
         self._more = False
         self._launches = asyncio.Semaphore(PLACES)
         self.paused = False
@@ -136,6 +136,11 @@ class Sender:
         """Wait until no request is under way."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
+
+    def passed(self, uid: str) -> None:
+        """Twilio has taken an action, or it has come to its end: what waits behind it may go."""
+        if uid in self._followed:
+            self._signals.due(iso(self._runtime.now()))
 
     def _pump(self) -> None:
         for rounds, most in ((self._notices, CONCURRENCY + BESIDE), (self._ready, CONCURRENCY)):
@@ -222,7 +227,12 @@ class Sender:
         if refused:
             self._unused(action)
             self._gate.back(action, tried=False)
-            if refused == "collision":
+            if refused == "behind":
+                if len(self._followed) > READY_LIMIT:  # found by the clock, then
+                    self._followed.clear()
+                self._followed.add(action.behind)
+                await self._decisions.one(action, "deferred", BEHIND)
+            elif refused == "collision":
                 until = iso(now + timedelta(seconds=COLLISION_SECONDS))
                 why = "the same text to the same person is under way"
                 await self._decisions.one(action, "planned", why, until)
@@ -233,6 +243,8 @@ class Sender:
         state = await self._close(action, attempt_uid, verdict)
         if state in ("settled", "failed", "unknown"):
             self._signals.ended(action.uid, state)
+        elif state == "accepted":
+            self.passed(action.uid)
         if verdict.due_at or state == "unknown":
             self._signals.due(verdict.due_at or iso(self._runtime.now()))
 
@@ -249,7 +261,7 @@ class Sender:
 
     async def _admitted(self, action: StoredAction, launch: Launch) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""
-        request = self._request(action)
+        request = outline(action, self._settings)
         if request is None:
             return None
         if self._gateway is None:
@@ -273,16 +285,8 @@ class Sender:
             launch.left()
             await asyncio.sleep(admission.wait)
 
-    def _request(self, action: StoredAction) -> Request | None:
-        """The request of an action, as the limits know it; None when it asks nothing of Twilio."""
-        kind = kind_named(action.kind)
-        if not kind.resource:
-            return None
-        where = path(self._settings.account_sid, kind.resource.title())
-        return Request("POST", where, (), kind.resource, kind.sid_prefixes)
-
     def _unused(self, action: StoredAction) -> None:
-        if (request := self._request(action)) is not None:
+        if (request := outline(action, self._settings)) is not None:
             self._limits.unused(request)
 
     def _dated(self, action: StoredAction, verdict: Verdict) -> Verdict:
@@ -324,16 +328,7 @@ class Sender:
 
     async def _perform(self, action: StoredAction, tag: str, launch: Launch) -> Verdict:
         assert self._gateway is not None  # else it was not admitted
-        left = 0
-        if action.send_by:
-            left = int((from_iso(action.send_by) - self._runtime.now()).total_seconds())
-        request = request_for(
-            action.action,
-            account_sid=self._settings.account_sid,
-            default_sender=self._settings.sender,
-            callback_url=self._callback(action.effect, tag),
-            seconds_left=max(left, 0),
-        )
+        request = whole(action, self._settings, tag, self._runtime.now())
         number = self._stoppages.begins(request.resource)
         try:
             reply = await self._gateway.perform(request, leaving=launch.left)
@@ -353,14 +348,6 @@ class Sender:
         self._limits.record(request, None)
         self._clock.hear(reply.date)
         return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
-
-    def _callback(self, effect: str, tag: str) -> str:
-        if not effect or not self._settings.public_url:
-            return ""
-        settings = self._settings
-        secret = "" if settings.auth_tokens else settings.hook_secret
-        prefix = f"/twilio/~{secret}" if secret else "/twilio"
-        return f"{settings.public_url}{prefix}/{effect}/status/{tag}{OVERRIDES}"
 
 
 def _beside(action: StoredAction) -> bool:

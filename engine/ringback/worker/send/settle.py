@@ -141,7 +141,7 @@ class Settler:
         clock = self._gateway_reader.clock
         starts = clock.starts(departure) if departure is not None else ()
         try:
-            records = await self.listed(action.action)
+            records = await self.listed(action)
         except GatewayError as error:
             if error.http_status == BAD_REQUEST or self._forlorn(starts):
                 await self._park(action, f"Twilio does not list it: {error}")
@@ -173,18 +173,18 @@ class Settler:
         age = self._gateway_reader.clock.now() - max(starts) if starts else PATIENCE
         return tried >= LEAST_TRIED and age >= PATIENCE
 
-    async def listed(self, action: Action) -> list[Mapping[str, Any]]:
+    async def listed(self, stored: StoredAction) -> list[Mapping[str, Any]]:
         """The newest records to this recipient from this sender, in whatever state. Raises
         GatewayError."""
+        action = stored.action
         assert is_outgoing(action)
         resource = EFFECTS[kind_named(action.kind).effect].resource
         query = [("To", action.to), ("PageSize", str(PAGE_SIZE))]
         sender = action.sender or self._settings.sender
         if sender and not (is_message(action) and self._service(action)):
             query.append(("From", sender))
-        request = Request(
-            "GET", path(self._settings.account_sid, resource), tuple(query), resource.lower()
-        )
+        where = path(self._settings.account_for(stored.account_sid), resource)
+        request = Request("GET", where, tuple(query), resource.lower())
         reply = await self._gateway_reader.ask(request, look=True)
         records = reply.data.get(resource.lower())
         if not isinstance(records, list):
@@ -278,6 +278,8 @@ class Settler:
         state = await self._journal.evidence.claim(action, shown, reason, now, states)
         if state in ("settled", "failed"):
             self._signals.ended(action.uid, state)
+        elif state:
+            self._signals.due(now)  # what waits behind it may go
 
     def _service(self, action: OutgoingMessage) -> str:
         """The messaging service that the text goes through; it may be the default sender."""

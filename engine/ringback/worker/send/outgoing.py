@@ -1,0 +1,41 @@
+"""Requests of actions: what one asks of Twilio, in its account, and where its callbacks come to."""
+
+from datetime import datetime
+
+from ringback.action_kinds import kind_named
+from ringback.config import Settings
+from ringback.runtime import from_iso
+from ringback.store.actions import StoredAction
+from ringback.twilio.rest import Request, path, request_for
+
+OVERRIDES = "#rc=3&rp=all"
+"""Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
+
+
+def outline(action: StoredAction, settings: Settings) -> Request | None:
+    """The request of an action as the limits know it; None when it asks nothing of Twilio."""
+    kind = kind_named(action.kind)
+    if not kind.resource:
+        return None
+    where = path(settings.account_for(action.account_sid), kind.resource.title())
+    return Request("POST", where, (), kind.resource, kind.sid_prefixes)
+
+
+def whole(action: StoredAction, settings: Settings, tag: str, now: datetime) -> Request:
+    """The request that carries an action out. Raises UsageError when none can."""
+    left = int((from_iso(action.send_by) - now).total_seconds()) if action.send_by else 0
+    return request_for(
+        action.action,
+        account_sid=settings.account_for(action.account_sid),
+        default_sender=settings.sender,
+        callback_url=_callback(action.effect, tag, settings),
+        seconds_left=max(left, 0),
+    )
+
+
+def _callback(effect: str, tag: str, settings: Settings) -> str:
+    if not effect or not settings.public_url:
+        return ""
+    secret = "" if settings.auth_tokens else settings.hook_secret
+    prefix = f"/twilio/~{secret}" if secret else "/twilio"
+    return f"{settings.public_url}{prefix}/{effect}/status/{tag}{OVERRIDES}"

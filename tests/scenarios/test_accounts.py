@@ -1,0 +1,139 @@
+"""Sub-accounts: whatever comes from one is answered, looked for and fetched back in it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ringback.config import Settings
+from ringback.gateway.credentials import Credentials
+from ringback.store.log import Entry, LogReader
+from simulation.faults import calm
+from simulation.story import Story
+from simulation.twilio import ACCOUNT, Record
+
+Begin = Callable[..., Story]
+SUB, STRANGER = "AC" + "5" * 32, "AC" + "6" * 32
+TOKEN = "5" * 32
+OURS, THEM = "+15550100050", "+15550100051"
+CALL = "CA" + "5" * 32
+RULES = """
+version: 1
+rules:
+  - {name: back, on: message.received, if: "event.body == 'back'", do: [{reply: Hello}]}
+  - name: other
+    on: message.received
+    if: event.body == 'other'
+    do: [{send: {to: +15550100052, body: Somebody wrote.}}]
+  - name: call
+    on: message.received
+    if: event.body == 'call'
+    do: [{call: {to: "${{ event.from }}", say: Hello.}}]
+  - {name: end, on: call.answered, do: [end_call]}
+  - {name: failed, on: action.failed, do: [{send: {to: +15550100053, body: It failed.}}]}
+"""
+
+
+def begun(begin: Begin, **more: Any) -> Story:
+    """A node that knows the main account and one more."""
+    return begin(rules=RULES, accounts={SUB: (TOKEN,)}, **more)
+
+
+def text(story: Story, body: str, account: str = SUB) -> Entry:
+    """A text to our number in this account."""
+    sid = f"SM{hash(body) & 0xFFFF:032x}"
+    fields = {"AccountSid": account, "MessageSid": sid, "From": THEM, "To": OURS, "Body": body}
+    return story.entry("message", "", fields)
+
+
+def asked(story: Story) -> set[str]:
+    """The accounts that Twilio was asked about for what rules want, and not by the clock."""
+    return {path.split("/")[2] for path in story.twilio.paths if path.startswith("POST")}
+
+
+@pytest.mark.parametrize(("body", "sender"), [("back", OURS), ("other", OURS), ("call", OURS)])
+@pytest.mark.parametrize("account", [SUB, ACCOUNT])
+def test_what_a_text_starts_is_done_in_its_account(
+    begin: Begin, body: str, sender: str, account: str
+) -> None:
+    """From the number that it came to, there; in the main account the default sender stays."""
+    story = begun(begin)
+    story.receive(text(story, body, account))
+    story.run(60.0)
+    (record,) = story.twilio.records.values()
+    assert record.account == account
+    assert asked(story) == {account}
+    assert record.sender == (sender if account == SUB or body == "back" else "+15550000001")
+    account_sids = story.ask("select distinct account_sid from actions")
+    assert account_sids == [("" if account == ACCOUNT else account,)]
+
+
+def test_a_call_of_a_sub_account_is_ended_there(begin: Begin) -> None:
+    story = begun(begin)
+    fields = {"AccountSid": SUB, "CallSid": CALL, "CallStatus": "in-progress"}
+    story.receive(story.entry("call/status", "", fields))
+    story.run(60.0)
+    assert f"POST /Accounts/{SUB}/Calls/{CALL}.json" in story.twilio.paths
+
+
+def test_a_lost_answer_is_looked_for_in_the_account_of_the_send(begin: Begin) -> None:
+    """And found: nothing is sent twice, nothing is parked."""
+    story = begun(begin, faults=replace(calm(), callback_lost=1.0), settle_seconds=10.0)
+    story.twilio.next_create = ["timeout_after"]
+    story.receive(text(story, "back"))
+    story.run(300.0)
+    assert len(story.twilio.records) == 1
+    ((state, account),) = story.ask("select state, account_sid from actions")
+    assert (state, account) == ("settled", SUB)
+    looks = [path for path in story.twilio.paths if path.startswith(f"GET /Accounts/{SUB}/Mess")]
+    assert looks
+
+
+def test_what_was_missed_is_fetched_back_from_each_account(begin: Begin) -> None:
+    """With what came with a text, which the list only counts."""
+    story = begun(begin)
+    media = ("ME" + "1" * 32, "ME" + "2" * 32)
+    for account, body in ((SUB, "back"), (ACCOUNT, "nothing"), (STRANGER, "back")):
+        sid = story.twilio.sid("MM")
+        story.twilio.heard[sid] = Record(
+            sid, "messages", "", THEM, OURS, body, 1.0, 1.0, "received", direction="inbound",
+            account=account, media=media if account == SUB else (),
+        )  # fmt: skip
+    story.run(900.0)
+    events = story.ask("select account_sid, source from events where type = 'message.received'")
+    assert sorted(events) == sorted([(SUB, "repair"), (ACCOUNT, "repair")])
+    assert asked(story) == {SUB}
+    log = LogReader(story.folder / "log.db")
+    row = next(row for row in log.after(0, 100) if SUB.encode() in row.body)
+    log.close()
+    assert b"NumMedia=2" in row.body
+    assert b"MediaUrl1=https%3A%2F%2Fapi.twilio.com%2F2010-04-01%2FAccounts%2F" in row.body
+    assert b"MediaContentType0=image%2Fjpeg" in row.body
+
+
+@pytest.mark.parametrize(("account", "trust"), [(SUB, "confirmed"), (STRANGER, "claimed")])
+def test_a_claim_is_read_back_in_its_own_account(begin: Begin, account: str, trust: str) -> None:
+    story = begun(begin, hook_secret="s3cr3t-path-of-this-hook-4711")
+    sid = story.twilio.sid("SM")
+    story.twilio.heard[sid] = Record(
+        sid, "messages", "", THEM, OURS, "back", 0.0, 0.0, "received", direction="inbound",
+        account=account,
+    )  # fmt: skip
+    fields = {"AccountSid": account, "MessageSid": sid, "From": THEM, "To": OURS, "Body": "back"}
+    story.receive(story.entry("message", "", fields)._replace(trust="claimed"))
+    story.run(60.0)
+    assert story.ask("select trust from events where subject_sid <> ''")[0] == (trust,)
+
+
+def test_each_account_signs_in_with_its_own_token() -> None:
+    """An API key of the main account is good for it alone."""
+    settings = Settings(
+        project=Path(), account_sid=ACCOUNT, api_key="SK" + "1" * 32,
+        api_secret="canary-1", accounts={SUB: ("canary-2", "older"), STRANGER: ()},
+    )  # fmt: skip
+    access = Credentials.from_settings(settings)
+    own = Credentials.direct(SUB, "canary-2").headers()
+    assert access.headers(SUB) == own != access.headers(ACCOUNT) == access.headers(STRANGER)
+    assert "canary" not in repr(access) + access.scrub("canary-1 canary-2")

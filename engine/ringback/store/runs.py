@@ -314,17 +314,14 @@ def _note_turn(connection: Connection, step: RunStep, now: str) -> None:
 
 
 def _go_on(connection: Connection, step: RunStep, now: str) -> bool:
-    """One portion is planned, and more of them follow; unless the run was ended meanwhile."""
+    """One portion is planned, and more of them follow; unless the run was ended meanwhile, and with
+    it what was kept."""
     taken = connection.execute(
-        "delete from portions where run_uid = ? and n = ? and exists "
-        f"(select 1 from runs where uid = run_uid and state in {_OPEN})",
-        (step.run_uid, step.portion),
+        "delete from portions where run_uid = ? and n = ?", (step.run_uid, step.portion)
     ).rowcount
     if taken:
         _note_turn(connection, step, now)
         _write(connection, step, now)
-    else:
-        connection.execute("delete from portions where run_uid = ?", (step.run_uid,))
     return bool(taken)
 
 
@@ -343,16 +340,12 @@ def _write(connection: Connection, step: RunStep, now: str) -> None:
 
 
 def _keep(connection: Connection, run_uid: str, bodies: Sequence[str]) -> bool:
-    found = connection.execute(
-        f"select 1 from runs where uid = ? and state in {_OPEN}", (run_uid,)
-    ).fetchone()
-    if found is None:
-        return False
-    connection.executemany(
-        "insert into portions (run_uid, n, body) values (?, ?, ?)",
-        [(run_uid, n, body) for n, body in enumerate(bodies)],
+    kept = connection.executemany(
+        "insert into portions (run_uid, n, body) select uid, ?, ? from runs "
+        f"where uid = ? and state in {_OPEN}",
+        [(n, body, run_uid) for n, body in enumerate(bodies)],
     )
-    return True
+    return kept.rowcount > 0
 
 
 def _record_done(

@@ -2,7 +2,7 @@
 
 The second rule is a backstop: it answers only what no other rule has answered, and a person gets it
 once in a while at most. Neither answers short codes and names, which are machines that may answer
-in turn.
+in turn, nor a phone that reacts to a text of ours (`Liked “We are open Mon-Fri 9-17.”`).
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +31,7 @@ def startup(ctx: Context) -> None:
     "message.received",
     if_=[
         "is_phone(event.from)",
+        "event.reaction == ''",
         "event.body.keyword(['hours', 'open', 'opening', 'when are you open'])",
     ],
     once_within="1m",
@@ -42,7 +43,7 @@ def opening_hours(event: Event, config: Config) -> SendMessage | None:
 
 @rule(
     "message.received",
-    if_="is_phone(event.from)",
+    if_=["is_phone(event.from)", "event.reaction == ''"],
     once_within="12h",
     priority=-100,
     backstop=True,

@@ -14,6 +14,8 @@ from ringback.store.events import event
 from ringback.store.log import LogReader
 from ringback.twilio.error_codes import error_class as class_of
 
+LAST_TEXTS = 50
+"""A person reacts to what stands on the screen, or not far above."""
 _SENT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
@@ -79,6 +81,17 @@ class JournalFacts:
             "select memory from contacts where conversation = ?", (conversation,)
         ).fetchone()
         return str(json.loads(row[0]).get(name, "")) if row else ""
+
+    def written(self, conversation: str) -> list[tuple[str, bool]]:
+        """Our last texts in this conversation, the newest first, and whether each had pictures."""
+        rows = self._connection.execute(
+            "select coalesce(json_extract(params, '$.body'), ''), "
+            "coalesce(json_array_length(params, '$.media'), 0) > 0 from actions "
+            f"where conversation = ? and effect = 'message' and state in {_SENT} "
+            "order by planned_at desc, id desc limit ?",
+            (conversation, LAST_TEXTS),
+        )
+        return [(str(body), bool(media)) for body, media in rows]
 
 
 class Answering(Protocol):

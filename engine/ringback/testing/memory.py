@@ -1,14 +1,15 @@
 """Past and clock of a bench: what rules may ask of what has happened on it."""
 
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ringback.action_kinds import is_message
+from ringback.action_kinds import OutgoingMessage, is_message
 from ringback.actions import Action, Remember
 from ringback.events import REPLAY, Event, conversation_of, matches_type
 
+LAST_TEXTS = 50
 _Where = tuple[str, str, str]
 
 
@@ -44,6 +45,9 @@ class Past:
     _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _heard: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _written: dict[str, deque[tuple[str, bool]]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=LAST_TEXTS))
+    )
     _types: dict[str, None] = field(default_factory=dict)
 
     def happened(self, event: Event) -> None:
@@ -61,7 +65,7 @@ class Past:
         """Note what an action would do to the past, as if it were carried out at once."""
         if is_message(action):
             ours = action.sender or (event.ours if event else "")
-            self.wrote(conversation_of(ours, action.to), self.clock.now())
+            self.wrote(conversation_of(ours, action.to), self.clock.now(), action)
         elif isinstance(action, Remember):
             place = (action.conversation, action.name)
             if action.value is None:
@@ -69,9 +73,10 @@ class Past:
             else:
                 self.kept[place] = action.value
 
-    def wrote(self, conversation: str, moment: datetime) -> None:
+    def wrote(self, conversation: str, moment: datetime, text: OutgoingMessage) -> None:
         """A text of ours that left was planned at this moment."""
         insort(self._sent[conversation], moment)
+        self._written[conversation].appendleft((text.body, bool(text.media)))
 
     def message_count(self, conversation: str) -> int:
         """How many messages came in this conversation."""
@@ -100,6 +105,10 @@ class Past:
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact, empty when nothing."""
         return self.kept.get((conversation, name), "")
+
+    def written(self, conversation: str) -> list[tuple[str, bool]]:
+        """Our last texts in this conversation, the newest first, and whether each had pictures."""
+        return list(self._written.get(conversation, ()))
 
 
 def _last(moments: list[datetime], before: datetime) -> datetime | None:

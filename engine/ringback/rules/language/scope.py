@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ringback.events import Event, conversation_of
 from ringback.rules.addresses import spelt
+from ringback.rules.reactions import NONE, Reaction, parse, to_ours
 from ringback.rules.timing.calendar import Hours
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,9 @@ class Facts(Protocol):
     def remembered(self, conversation: str, name: str) -> str:
         """What a `remember` step kept, empty when nothing."""
 
+    def written(self, conversation: str) -> Sequence[tuple[str, bool]]:
+        """Our last texts in this conversation, the newest first, and whether each had pictures."""
+
 
 class NoFacts:
     """The empty past: nobody wrote, nothing happened, nothing is remembered."""
@@ -59,6 +63,10 @@ class NoFacts:
     def remembered(self, conversation: str, name: str) -> str:
         """Nothing."""
         return ""
+
+    def written(self, conversation: str) -> Sequence[tuple[str, bool]]:
+        """Nothing."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,15 @@ FIELDS: dict[str, Field] = {
         f"event.{name}": Field(field.type, lambda s, get=field.get: get(s.event), field.doc)  # type: ignore[misc]
         for name, field in _EVENT.items()
     },
+    "event.reaction": Field(
+        "string",
+        lambda s: s.reaction(s.event).kind,
+        "how a phone reacted to a text of ours: `like`, `love`, `dislike`, `laugh`, `emphasis`, "
+        "`question`, `sticker`, an emoji, `removed`; empty for a text",
+    ),
+    "event.reaction_to": Field(
+        "string", lambda s: s.reaction(s.event).text, "the text of ours that the phone reacted to"
+    ),
     "contact.message_count": Field(
         "int", lambda s: s.message_count(), "how many texts they sent, this one included"
     ),
@@ -148,6 +165,16 @@ RUN_FIELDS: dict[str, Field] = {
         )
         for name, field in _EVENT.items()
     },
+    "reply.reaction": Field(
+        "string",
+        lambda s: s.reaction(s.reply).kind,
+        "of the event that a step waited for: how a phone reacted to a text of ours",
+    ),
+    "reply.reaction_to": Field(
+        "string",
+        lambda s: s.reaction(s.reply).text,
+        "of the event that a step waited for: the text of ours that the phone reacted to",
+    ),
     "vars": Field("map(string, string)", lambda s: s.vars, "what steps kept with `as`, by name"),
     "burst.texts": Field("list(string)", lambda s: list(s.burst), "the texts that were joined"),
     "burst.text": Field("string", lambda s: "\n".join(s.burst), "the same in one text, by lines"),
@@ -222,6 +249,17 @@ class Scope:
         """What is remembered about the contact, or was by a step whose run is not written yet."""
         place = (self.event.conversation, name)
         return self.kept[place] if place in self.kept else self.facts.remembered(*place)
+
+    def reaction(self, event: Event) -> Reaction:
+        """The reaction to a text of ours that this event is, if it is one. What left through a
+        messaging service is in a conversation of its own."""
+        found = parse(event.body) if event.type == "message.received" else NONE
+        if not found.kind:
+            return NONE
+        service = event.fields.get("MessagingServiceSid", "")
+        places = [event.conversation, conversation_of(service, event.theirs) if service else ""]
+        written = (text for place in places if place for text in self.facts.written(place))
+        return to_ours(found, written)
 
     def message_count(self) -> int:
         """How many texts the contact sent."""

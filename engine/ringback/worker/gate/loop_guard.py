@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from ringback.action_kinds import is_message
 from ringback.events import Event
 from ringback.rules.addresses import bare
+from ringback.rules.reactions import parse, to_ours
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 WINDOW = timedelta(minutes=10)
@@ -69,7 +70,8 @@ class Loops:
 
     def _echo(self, action: Asked, recipient: str, since: datetime, facts: GateFacts) -> str:
         """They send back what we wrote: at machine speed, or twice in a row. A person who answers
-        our "yes" with a "yes" does neither."""
+        our "yes" with a "yes" does neither. Nobody who reacts to a text wants the same again: its
+        words are quoted in the reaction."""
         if not is_message(action.action):
             return ""
         cause = facts.conversation_with(action, recipient)
@@ -77,6 +79,9 @@ class Loops:
         if not heard:
             return ""
         written = facts.written_since(action.conversation, since)
+        reaction = to_ours(parse(heard[0][1]), [(body, False) for _, body in written])
+        if reaction.kind and plain(reaction.text) == plain(action.action.body):
+            return f"loop: {recipient} reacts to this very text, which would answer the reaction"
         ours = [(moment, plain(body)) for moment, body in written]
         echoes = 0
         for at, body in heard:

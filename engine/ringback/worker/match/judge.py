@@ -64,6 +64,10 @@ class BatchFacts:
         """What was remembered about this contact."""
         return self._past.remembered(conversation, name)
 
+    def written(self, conversation: str) -> list[tuple[str, bool]]:
+        """Our last texts."""
+        return self._past.written(conversation)
+
     def _heard(self, conversation: str) -> list[Event]:
         return [
             event

@@ -1,0 +1,168 @@
+"""Reactions of phones, which reach a number of ours as texts: `Liked “We are open Mon-Fri 9-17.”`.
+
+An iPhone writes a verb, in its own language, and quotes the text; Google Messages and newer iPhones
+write an emoji: `👍 to “We are open.”`. It is a reaction to us only when what it quotes is a text of
+ours, which `to_ours` says: “Liked your place. Are you open on Monday?” is a text. Pure.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from ringback.keywords import folded, words
+
+
+class Reaction(NamedTuple):
+    """`kind` is `like`, `love`, `dislike`, `laugh`, `emphasis`, `question`, `sticker`, an emoji, or
+    `removed`; `text` what is quoted, empty for a picture. Both are empty for any other text."""
+
+    kind: str = ""
+    text: str = ""
+
+
+NONE = Reaction()
+Written = tuple[str, bool]
+"""A text of ours, and whether pictures were with it."""
+
+_QUOTED = re.compile(
+    r"(?P<before>[^\"“”„‟«»‹›「『」』]{0,60})[\"“”„‟«‹「『](?P<text>.+)[\"“”‟»›」』]"
+    r"(?P<after>[^\"“”„‟«»‹›「『」』]{0,30})",
+    re.DOTALL,
+).fullmatch
+_VERBS = {
+    "like": (
+        "liked", "le gustó", "a aimé", "aimé", "gefällt", "gefiel", "mag", "hat gefallen",
+        "hat mit gefällt mir markiert", "piace", "ha messo mi piace a", "ha apprezzato", "curtiu",
+        "gostou de", "vond leuk", "vindt leuk", "gillade", "likte", "synes godt om", "polubiono",
+        "понравилось", "にいいねしました", "赞了", "点赞了", "喜欢",
+        "을 를 좋아합니다", "beğendi",
+    ),
+    "love": (
+        "loved", "le encantó", "a adoré", "adoré", "liebt", "liebte", "ha amato", "ha adorato",
+        "adora", "amou", "adorou", "vond geweldig", "vindt geweldig", "älskade", "elsket",
+        "elskede", "uwielbiono", "в восторге от", "にハートを付けました", "が大好きです",
+        "喜爱了", "을 를 사랑합니다", "bayıldı",
+    ),
+    "dislike": (
+        "disliked", "no le gustó", "n a pas aimé", "mag nicht", "gefällt nicht", "gefiel nicht",
+        "non piace", "ha messo non mi piace a", "não curtiu", "não gostou de", "vond niet leuk",
+        "vindt niet leuk", "ogillade", "mislikte", "не понравилось", "によくないねしました",
+        "踩了", "不喜欢", "beğenmedi",
+    ),
+    "laugh": (
+        "laughed at", "le dio risa", "se rió de", "se rio de", "le hizo gracia", "a ri de",
+        "a ri à", "lacht über", "lachte über", "hat über gelacht", "ha riso a", "ha riso per",
+        "ha riso di", "riu de", "achou graça de", "lachte om", "lacht om", "skrattade åt", "lo av",
+        "grinede ad",
+        "засмеялся над", "засмеялась над", "смех над", "に笑いました", "笑了", "güldü",
+    ),
+    "emphasis": (
+        "emphasized", "emphasised", "exclamó por", "enfatizó", "a insisté sur", "a mis en évidence",
+        "s est exclamé e sur", "betont", "betonte", "hat betont", "ha enfatizzato",
+        "ha messo in evidenza", "ha evidenziato", "enfatizou", "deu ênfase a", "benadrukte",
+        "benadrukt", "betonade", "выделил", "выделила", "を強調しました", "强调了", "vurguladı",
+    ),
+    "question": (
+        "questioned", "dudó sobre", "preguntó por", "cuestionó", "a questionné", "a interrogé",
+        "s est interrogé e sur", "hinterfragt", "hinterfragte", "hat hinterfragt",
+        "ha messo in dubbio", "ha dubitato di", "ha chiesto di", "questionou", "twijfelde aan",
+        "zet een vraagteken bij", "ifrågasatte", "поставил под вопрос", "に疑問を持ちました",
+        "质疑了", "sorguladı",
+    ),
+    "sticker": (
+        "reacted with a sticker to", "reaccionó con un sticker a", "a réagi avec un sticker à",
+        "reagierte mit einem sticker auf", "ha reagito con uno sticker a",
+        "reagiu com uma figurinha a",
+    ),
+}  # fmt: skip
+_INNER = re.compile(r"[\"“„«](gefällt mir(?: nicht)?|(?:non )?mi piace|j.aime|me gusta)[\"“”»]")
+"""A verb that is quoted itself: Hat „…“ mit „Gefällt mir“ markiert."""
+_KINDS = {verb: kind for kind, verbs in _VERBS.items() for verb in verbs}
+_TAKEN_BACK = re.compile(
+    r"(?:removed|eliminó|quitó|ha eliminado|a supprimé|a retiré|entfernt|entfernte|hat entfernt|"
+    r"ha rimosso|removeu|verwijderde|tog bort|удалил|удалила)\b.{0,40}"
+)
+_EMOJI = {
+    "\U0001f44d": "like", "\u2764": "love", "\u2665": "love", "\U0001f60d": "love",
+    "\U0001f44e": "dislike", "\U0001f602": "laugh", "\U0001f923": "laugh", "\u203c": "emphasis",
+    "!!": "emphasis", "\u2757": "emphasis", "\u2753": "question",
+}  # fmt: skip
+_BESIDE_EMOJI = re.compile(
+    r"(?:reacted(?: with)?|reaccionó con|a réagi (?:avec|par)|reagierte mit|hat mit|"
+    r"ha reagito con|reagiu com|reageerde met|reagerade med|отреагировал[а]? )?\s*"
+    r"(?:to|a|à|zu|auf|reagiert|para|na|op|til|till|på|на)?"
+)
+_MEDIA = re.compile(
+    r"(?P<verb>.{2,40}?) (?:an?|una?|une|uma?|ein(?:e[nm]?)?|een|un.) ?"
+    r"(?:image|photo|picture|movie|video|attachment|gif|audio message|sticker|imagen|foto|imagem|"
+    r"bild|immagine|afbeelding|vidéo|vídeo|pièce jointe|archivo adjunto|anhang)"
+).fullmatch
+_ELLIPSES = ("…", "...")
+_TRIAL = words("Sent from your Twilio trial account -")
+_LEAST_CUT = 2
+
+
+@lru_cache(maxsize=256)
+def parse(text: str) -> Reaction:
+    """The reaction that a text has the form of; `NONE` for any other text."""
+    if text.isascii() and '"' not in text and len(text) > 60:
+        return NONE
+    plain = _INNER.sub(r"\1", folded(text).strip())
+    found = _QUOTED(plain)
+    if found is not None:
+        return Reaction(kind, found["text"].strip()) if (kind := _kind(found)) else NONE
+    media = _MEDIA(plain.rstrip("."))
+    kind = _verb(media["verb"]) if media is not None else ""
+    return Reaction(kind) if kind else NONE
+
+
+def _kind(found: re.Match[str]) -> str:
+    return _verb(f"{found['before']} {found['after']}") or _by_emoji(found["before"])
+
+
+def _verb(said: str) -> str:
+    plain = " ".join(words(said))
+    return "removed" if _TAKEN_BACK.fullmatch(plain) else _KINDS.get(plain, "")
+
+
+def _by_emoji(before: str) -> str:
+    """The kind of `👍 to`, `Reacted 🎉 to`: an emoji with nothing but a word or two beside it."""
+    shown = "".join(letter for letter in before if _is_emoji(letter))
+    shown = shown or ("!!" if "!!" in before else "")
+    beside = " ".join(words(before))
+    if not shown or not _BESIDE_EMOJI.fullmatch(beside):
+        return ""
+    return _EMOJI.get(shown, _EMOJI.get(shown[0], shown))
+
+
+def _is_emoji(letter: str) -> bool:
+    return ord(letter) >= 0x1F000 or unicodedata.category(letter) == "So" or letter == "\u203c"
+
+
+def to_ours(reaction: Reaction, written: Iterable[Written]) -> Reaction:
+    """The reaction with our own text in it, as we wrote it; `NONE` when it is to none of these. It
+    quotes the text whole, or its beginning and an ellipsis; one to a picture is to the last text
+    that had one."""
+    if not reaction.kind:
+        return NONE
+    if not reaction.text:
+        return next((Reaction(reaction.kind, body) for body, media in written if media), NONE)
+    quoted = words(reaction.text)
+    if quoted[: len(_TRIAL)] == _TRIAL:
+        quoted = quoted[len(_TRIAL) :]
+    cut = reaction.text.endswith(_ELLIPSES) and len(quoted) >= _LEAST_CUT
+    for body, _ in written:
+        ours = words(body)
+        same = quoted == ours if quoted else reaction.text == folded(body).strip()
+        if same or (cut and _begins(quoted, ours)):
+            return Reaction(reaction.kind, body)
+    return NONE
+
+
+def _begins(quoted: list[str], ours: list[str]) -> bool:
+    """Whether a text of ours begins so; the last word may be cut off."""
+    *whole, last = quoted
+    size = len(whole)
+    return ours[:size] == whole and size < len(ours) and ours[size].startswith(last)

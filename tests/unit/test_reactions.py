@@ -1,0 +1,105 @@
+"""Reactions: what phones write when a text of ours is liked, and what only looks like it."""
+
+from pathlib import Path
+
+import pytest
+
+from ringback.rules.reactions import NONE, Reaction, parse, to_ours
+from ringback.testing import Bench, sms
+
+OURS = "We are open Mon-Fri 9-17."
+OTHER = "Thanks, we got your text!"
+FORMS = [
+    (f"Liked \u201c{OURS}\u201d", "like"),
+    (f'Loved "{OURS}"', "love"),
+    (f"Disliked \u201c{OURS}\u201d", "dislike"),
+    (f"Laughed at \u201c{OURS}\u201d", "laugh"),
+    (f"Emphasized \u201c{OURS}\u201d", "emphasis"),
+    (f"Emphasised \u201c{OURS}\u201d", "emphasis"),
+    (f"Questioned \u201c{OURS}\u201d", "question"),
+    (f"Reacted \U0001f389 to \u201c{OURS}\u201d", "\U0001f389"),
+    (f"Reacted with a sticker to \u201c{OURS}\u201d", "sticker"),
+    (f"Removed a like from \u201c{OURS}\u201d", "removed"),
+    (f"Removed an exclamation from \u201c{OURS}\u201d", "removed"),
+    (f"Removed \U0001f44d from \u201c{OURS}\u201d", "removed"),
+    # Google Messages, with its spaces that nobody sees
+    (f"\u200a\u200b\U0001f44d\u200b to \u201c\u200a\u200b{OURS}\u200a\u200b\u201d\u200a", "like"),
+    (f"\u2764\ufe0f to \u201c{OURS}\u201d", "love"),
+    (f"\U0001f602 a \u201c{OURS}\u201d", "laugh"),
+    (f"\u203c\ufe0f to \u201c{OURS}\u201d", "emphasis"),
+    # other languages
+    (f"Le gust\u00f3 \u201c{OURS}\u201d", "like"),
+    (f"Le encanto\u0301 \u201c{OURS}\u201d", "love"),
+    (f"No le gust\u00f3 \u201c{OURS}\u201d", "dislike"),
+    (f"Reaccion\u00f3 con \u2764\ufe0f a \u201c{OURS}\u201d", "love"),
+    (f"A aim\u00e9 \u00ab\u00a0{OURS}\u00a0\u00bb", "like"),
+    (f"N\u2019a pas aim\u00e9 \u00ab {OURS} \u00bb", "dislike"),
+    (f"Gef\u00e4llt \u201e{OURS}\u201c", "like"),
+    (f"Hat \u201e{OURS}\u201c mit \u201eGef\u00e4llt mir\u201c markiert", "like"),
+    (f"Ha messo \u201cMi piace\u201d a \u201c{OURS}\u201d", "like"),
+    (f"Curtiu \u201c{OURS}\u201d", "like"),
+    (f"Reageerde met \U0001f44d op \u201c{OURS}\u201d", "like"),
+    (f"Понравилось \u00ab{OURS}\u00bb", "like"),
+    (f"\u300c{OURS}\u300d\u306b\u3044\u3044\u306d\u3057\u307e\u3057\u305f", "like"),
+    # cut, in other quotes than we wrote, behind what a trial account puts in front
+    ("Liked \u201cWe are open Mon\u2026\u201d", "like"),
+    (f"Liked \u201cSent from your Twilio trial account - {OURS}\u201d", "like"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "kind"), FORMS)
+def test_a_reaction_is_known_with_its_kind_and_the_text_of_ours(text: str, kind: str) -> None:
+    assert to_ours(parse(text), [(OTHER, False), (OURS, False)]) == Reaction(kind, OURS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liked your place. Are you open on Monday?",
+        "Liked",
+        "Liked \u201cSomething else\u201d",
+        "Liked \u201cWe\u2026\u201d",
+        f"You said \u201c{OURS}\u201d",
+        f"What does \u201c{OURS}\u201d mean?",
+        f"I liked \u201c{OURS}\u201d, but what about Saturdays?",
+        f"Liked {OURS}",
+        f"\u201c{OURS}\u201d",
+        OURS,
+        "\U0001f44d",
+        "\U0001f44d to that! Can I come \u201cearly\u201d?",
+        "Liked an image",
+        "",
+    ],
+)
+def test_what_quotes_no_text_of_ours_in_the_form_of_a_reaction_is_a_text(text: str) -> None:
+    assert to_ours(parse(text), [(OURS, False)]) == NONE
+
+
+@pytest.mark.parametrize("text", ["Liked an image", "Loved a photo", "Le gust\u00f3 una imagen"])
+def test_a_reaction_to_a_picture_is_to_the_last_one_of_ours(text: str) -> None:
+    found = to_ours(parse(text), [(OURS, False), ("Our menu", True), ("Older", True)])
+    assert found.kind in ("like", "love")
+    assert found.text == "Our menu"
+
+
+def test_an_emoji_that_we_sent_can_be_liked() -> None:
+    assert to_ours(parse("Liked \u201c\U0001f44b\u201d"), [("\U0001f44b", False)]).kind == "like"
+
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_a_liked_answer_gets_no_other_answer() -> None:
+    """It quotes the word that the rule listens to, and a day later the backstop would answer."""
+    bench = Bench.load(PROJECT)
+    assert bench.react(sms("What are your hours?")).texts == [OURS]
+    bench.wait("1d")
+    assert bench.react(sms(f"Liked \u201c{OURS}\u201d")).texts == []
+    assert bench.react(sms("Liked your place. Are you open on Monday?")).texts == [OURS]
+
+
+def test_a_reaction_to_what_somebody_else_was_sent_is_a_text() -> None:
+    bench = Bench.load(PROJECT)
+    bench.react(sms("What are your hours?"))
+    other = sms(f"Liked \u201c{OURS}\u201d", from_="+14155550199")
+    assert bench.react(other).texts == [OURS]

@@ -22,7 +22,7 @@ from ringback.cli.http import ask
 from ringback.cli.output import style
 from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.cli.serve import project_argument
-from ringback.cli.simulate import STRANGER
+from ringback.cli.simulate_target import STRANGER
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 from ringback.private_files import make_file, make_folder

@@ -4,28 +4,36 @@ With a running `ringback dev` it goes through the simulated phone network: a han
 reply comes back to it. Otherwise one signed webhook is posted straight to the running node.
 """
 
-import secrets
 import time
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ringback.cli.http import ask, post_webhook
+from ringback.cli import simulate_reports
+from ringback.cli.http import ask
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.project_context import DEV_FOLDER, here, live_dev
+from ringback.cli.project_context import DEV_FOLDER
 from ringback.cli.simulate_clock import clock
+from ringback.cli.simulate_target import (
+    account_of,
+    dev_base,
+    from_option,
+    hint,
+    new_sid,
+    ours_of,
+    posted,
+    target,
+    text_in,
+    to_option,
+)
 from ringback.config import Settings
-from ringback.errors import RingbackError, UsageError
+from ringback.errors import UsageError
 
-STRANGER = "+12025550142"
 CALL_STATUSES = (
     "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled",
 )  # fmt: skip
 _ENDED = ("completed", "busy", "no-answer", "failed", "canceled")
-
-from_option = click.option("--from", "sender", default=STRANGER, show_default=True, help="Who.")
-to_option = click.option("--to", "recipient", default="", help="Which of our numbers.")
 
 
 @click.group()
@@ -33,40 +41,40 @@ def simulate() -> None:
     """Text or call the node as somebody outside would; signed, over real HTTP."""
 
 
-def _settings() -> tuple[Settings, dict[str, Any] | None]:
-    settings = here().settings()
-    return settings, live_dev(settings.data)
-
-
-simulate.add_command(clock)
+for each in (clock, *simulate_reports.COMMANDS):
+    simulate.add_command(each)
 
 
 @simulate.command()
 @click.argument("text")
 @from_option
 @to_option
+@click.option("--whatsapp", is_flag=True, help="By WhatsApp; --from whatsapp:+… does the same.")
 @click.option("--media", multiple=True, help="URL of a picture; may be given several times.")
+@click.option("--field", multiple=True, help="A further field of the webhook: ButtonText=Yes.")
 @click.option("--wait", default=8.0, show_default=True, help="Seconds to wait for a reply (dev).")
 @json_option
 def message(
-    text: str, sender: str, recipient: str, media: tuple[str, ...], wait: float, as_json: bool
+    text: str,
+    sender: str,
+    recipient: str,
+    whatsapp: bool,
+    media: tuple[str, ...],
+    field: tuple[str, ...],
+    wait: float,
+    as_json: bool,
 ) -> None:
     """Text one of our numbers."""
-    settings, dev = _settings()
+    settings, dev = target()
+    if whatsapp and ":" not in sender:
+        sender = f"whatsapp:{sender}"
+    fields = dict(_pair(each) for each in field)
     if dev is None:
-        sid = _sid("SM")
-        fields = [
-            ("MessageSid", sid), ("SmsMessageSid", sid), ("SmsSid", sid), ("SmsStatus", "received"),
-            ("AccountSid", _account(settings)), ("From", sender), ("To", _to(settings, recipient)),
-            ("Body", text), ("NumSegments", "1"), ("NumMedia", str(len(media))),
-            ("ApiVersion", "2010-04-01"), *((f"MediaUrl{n}", url) for n, url in enumerate(media)),
-        ]  # fmt: skip
-        _posted(settings, "message", fields, sid, as_json)
+        text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
         return
     base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
     before = {each["sid"] for each in ask(base, f"/_sim/handsets/{sender}")["inbox"]}
-    body = {"from": sender, "to": ours, "body": text, "media": list(media)}
-    sid = str(ask(base, "/_sim/messages", body)["sid"])
+    sid, _ = text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
     if not as_json:
         click.echo(f"{style('→', 'cyan')} {sender} to {ours}: {cell(text)}  {sid}")
     replies = _replies(base, sender, before, wait, lambda: _under_way(settings, sid))
@@ -77,7 +85,14 @@ def message(
         click.echo(f"{style('←', 'green')} {reply['from']}: {cell(reply['body'])}  {reply['sid']}")
     if not replies and wait:
         click.echo("no reply yet", err=True)
-    _hint(sid)
+    hint(sid)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise UsageError(f"{text!r} is no field: write NAME=VALUE")
+    return name, value
 
 
 def _replies(
@@ -126,15 +141,15 @@ def call(
     as_json: bool,
 ) -> None:
     """Call one of our numbers and print what the caller hears."""
-    settings, dev = _settings()
+    settings, dev = target()
     if dev is None:
-        sid = _sid("CA")
+        sid, called = new_sid("CA"), ours_of(settings, recipient)
         fields = [
-            ("CallSid", sid), ("AccountSid", _account(settings)), ("From", sender),
-            ("To", _to(settings, recipient)), ("CallStatus", "ringing"), ("Direction", "inbound"),
-            ("ApiVersion", "2010-04-01"), ("Caller", sender), ("Called", _to(settings, recipient)),
+            ("CallSid", sid), ("AccountSid", account_of(settings)), ("From", sender),
+            ("To", called), ("CallStatus", "ringing"), ("Direction", "inbound"),
+            ("ApiVersion", "2010-04-01"), ("Caller", sender), ("Called", called),
         ]  # fmt: skip
-        _posted(settings, "call", fields, sid, as_json)
+        posted(settings, "call", fields, sid, as_json)
         return
     base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
     body = {"from": sender, "to": ours, "keys": keys, "say": say}
@@ -149,7 +164,7 @@ def call(
     click.echo(f"the call is {end['status']} ({end['state']}{queue})")
     if end["status"] not in _ENDED:
         click.echo(style(f"end it: ringback simulate hangup {sid}", "cyan"), err=True)
-    _hint(sid)
+    hint(sid)
 
 
 def _listen(
@@ -185,7 +200,7 @@ def _listen(
 @click.argument("digits")
 def keys(sid: str, digits: str) -> None:
     """Press keys in a running call."""
-    ask(_dev_base(), f"/_sim/calls/{sid}/keys", {"digits": digits})
+    ask(dev_base(), f"/_sim/calls/{sid}/keys", {"digits": digits})
     _print_call(sid)
 
 
@@ -194,7 +209,7 @@ def keys(sid: str, digits: str) -> None:
 @click.argument("text")
 def say(sid: str, text: str) -> None:
     """Say something in a running call."""
-    ask(_dev_base(), f"/_sim/calls/{sid}/say", {"text": text})
+    ask(dev_base(), f"/_sim/calls/{sid}/say", {"text": text})
     _print_call(sid)
 
 
@@ -202,20 +217,13 @@ def say(sid: str, text: str) -> None:
 @click.argument("sid")
 def hangup(sid: str) -> None:
     """Hang up as the caller."""
-    ask(_dev_base(), f"/_sim/calls/{sid}/hangup", {})
+    ask(dev_base(), f"/_sim/calls/{sid}/hangup", {})
     _print_call(sid)
 
 
 def _print_call(sid: str) -> None:
-    end = _listen(_dev_base(), sid, 10.0, None, quiet=False)
+    end = _listen(dev_base(), sid, 10.0, None, quiet=False)
     click.echo(f"the call is {end['status']} ({end['state']})")
-
-
-def _dev_base() -> str:
-    dev = _settings()[1]
-    if dev is None:
-        raise UsageError("this needs the simulated phone network: start `ringback dev` first")
-    return str(dev["base_url"])
 
 
 @simulate.command()
@@ -232,18 +240,18 @@ def status(
 
     For a call of ours, FROM is the one that was called.
     """
-    settings, dev = _settings()
+    settings, dev = target()
     family = "call" if sid.startswith("CA") else "message"
     if family == "call" and status_ not in CALL_STATUSES:
         raise UsageError(f"{status_!r} is no call status: {', '.join(CALL_STATUSES)}")
     if dev is not None and family == "message":
         body = {"status": status_} | ({"error_code": error_code} if error_code else {})
         ask(str(dev["base_url"]), f"/_sim/messages/{sid}/status", body)
-        _hint(sid)
+        hint(sid)
         return
     if dev is not None:
         raise UsageError("calls in the simulator move by themselves: use keys, say or hangup")
-    account, ours = _account(settings), _to(settings, recipient)
+    account, ours = account_of(settings), ours_of(settings, recipient)
     fields = [("AccountSid", account), ("From", ours), ("To", sender), ("ApiVersion", "2010-04-01")]
     if family == "call":
         fields += [("CallSid", sid), ("CallStatus", status_), ("Direction", "outbound-api")]
@@ -252,38 +260,4 @@ def status(
         fields += [("SmsStatus", status_)]
     if error_code:
         fields.append(("ErrorCode", str(error_code)))
-    _posted(settings, f"{family}/status", fields, sid, as_json)
-
-
-def _posted(
-    settings: Settings, route: str, fields: list[tuple[str, str]], sid: str, as_json: bool
-) -> None:
-    code, body = post_webhook(settings, route, fields)
-    if as_json:
-        print_json({"sid": sid, "http_status": code, "body": body})
-    else:
-        click.echo(f"{style('→', 'cyan')} POST /twilio/{route}: HTTP {code}  {sid}")
-        if body:
-            click.echo(body)
-    if code >= 300:
-        raise RingbackError(f"the node refused it with HTTP {code}")
-    if not as_json:
-        _hint(sid)
-
-
-def _hint(sid: str) -> None:
-    click.echo(style(f"see why: ringback trace {sid}", "cyan"), err=True)
-
-
-def _sid(prefix: str) -> str:
-    return prefix + secrets.token_hex(16)
-
-
-def _account(settings: Settings) -> str:
-    return settings.account_sid or "AC" + "0" * 32
-
-
-def _to(settings: Settings, recipient: str) -> str:
-    if recipient or settings.sender:
-        return recipient or settings.sender
-    raise UsageError("which of our numbers? give --to, or set RINGBACK_SENDER")
+    posted(settings, f"{family}/status", fields, sid, as_json)

@@ -49,7 +49,7 @@ class Trouble:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-def report(world: World, trouble: Trouble) -> None:
+def report(world: World, trouble: Trouble) -> Notification:
     """Write a notification and tell the account's debugger webhook, if it has one."""
     words = trouble.text or WORDS.get(trouble.code, f"Error {trouble.code}")
     asked, got = trouble.webhook, trouble.delivery
@@ -71,6 +71,7 @@ def report(world: World, trouble: Trouble) -> None:
     if world.debugger_url and not (asked and asked.purpose == "debugger"):
         # The debugger's own failures are not reported to it: that would never end.
         world.outbox.notify(_webhook(world, record, trouble))
+    return record
 
 
 def delivery_failed(world: World, webhook: Webhook, delivery: Delivery) -> None:

@@ -93,6 +93,8 @@ def _arrive(world: World, message: Message, route: Route) -> None:
     world.messages.touch(message, status="received")
     streams.message_changed(world, message)
     word = consent.keyword(message.body) if ":" not in (message.sender or "") else ""
+    # Who sends `OptOutType` by hand says what Advanced Opt-Out has made of the words.
+    word = message.fields.get("OptOutType", word)
     advanced = route.service is not None and bool(route.service.fields["advanced_opt_out"])
     if word and consent.apply_keyword(
         world, message.sender or "", message.recipient, message.service_sid, word

@@ -6,7 +6,10 @@ from typing import Any
 from ringback.simulator.control.request import ControlRequest, Routes, Wrong
 from ringback.simulator.rest import voiceshapes
 from ringback.simulator.switchboard import exchange_of, exchange_with
+from ringback.simulator.voice.ports import Callback, RecordingSpec
 from ringback.simulator.world import World
+
+RECORDING_STATUSES = ("in-progress", "completed", "absent", "failed")
 
 
 async def ring_in(world: World, request: ControlRequest) -> dict[str, Any]:
@@ -76,6 +79,18 @@ async def decline(world: World, request: ControlRequest) -> dict[str, Any]:
     return _call(world, request.path["sid"])
 
 
+async def record(world: World, request: ControlRequest) -> dict[str, Any]:
+    """A recording as a person wants it: its status is reported to `url`, whatever the call does."""
+    sid, status = request.path["sid"], request.text("status", "completed")
+    if status not in RECORDING_STATUSES:
+        raise Wrong(f"status must be one of {', '.join(RECORDING_STATUSES)}")
+    callback = Callback(request.text("url", ""), "POST", frozenset({status}))
+    exchange = exchange_with(world, sid)
+    seconds = int(request.number("seconds", 12))
+    row = exchange.invent_recording(sid, RecordingSpec(callback=callback), status, seconds)
+    return voiceshapes.recording(world, exchange.switch.account_sid, row)
+
+
 async def queues(world: World, request: ControlRequest) -> dict[str, Any]:
     found = []
     for account_sid, board in world.switchboards.items():
@@ -118,6 +133,7 @@ ROUTES: Routes = (
     ("POST", "/_sim/calls/{sid}/hangup", hang_up),
     ("POST", "/_sim/calls/{sid}/answer", pick_up),
     ("POST", "/_sim/calls/{sid}/decline", decline),
+    ("POST", "/_sim/calls/{sid}/recording", record),
     ("GET", "/_sim/queues", queues),
     ("GET", "/_sim/conferences", conferences),
     ("GET", "/_sim/recordings", recordings),

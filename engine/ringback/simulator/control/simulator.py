@@ -5,9 +5,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from ringback.simulator import debugger
 from ringback.simulator.control.request import ControlRequest, Routes, Wrong
 from ringback.simulator.faults import fault_from, faults_from
 from ringback.simulator.plan import check_fault, check_plan
+from ringback.simulator.rest import shapes
 from ringback.simulator.world import World
 
 
@@ -25,6 +27,23 @@ async def webhooks(world: World, request: ControlRequest) -> dict[str, Any]:
         "shared_key_id": world.identity.shared_key_id,
         "shared_key_secret": world.identity.shared_key,
     }
+
+
+async def report_error(world: World, request: ControlRequest) -> dict[str, Any]:
+    level = request.text("level", "error")
+    if level not in ("error", "warning"):
+        raise Wrong("level must be error or warning")
+    code = int(request.number("code", 0))
+    if not 10_000 <= code <= 99_999:
+        raise Wrong("'code' must be one of Twilio's error codes, as 11200")
+    record = debugger.report(
+        world,
+        debugger.Trouble(
+            code, level, request.text("text", ""), world.identity.account_sid,
+            request.text("sid", ""),
+        ),
+    )  # fmt: skip
+    return shapes.notification(record)
 
 
 async def ledger(world: World, request: ControlRequest) -> dict[str, Any]:
@@ -128,6 +147,7 @@ async def set_connection(world: World, request: ControlRequest) -> dict[str, Any
 
 ROUTES: Routes = (
     ("POST", "/_sim/webhooks", webhooks),
+    ("POST", "/_sim/errors", report_error),
     ("GET", "/_sim/ledger", ledger),
     ("GET", "/_sim/ledger.jsonl", ledger_lines),
     ("GET", "/_sim/plan", plan),

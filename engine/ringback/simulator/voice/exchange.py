@@ -39,6 +39,7 @@ from ringback.simulator.voice.switch import ExchangeError, Switch
 from ringback.simulator.voice.view import view
 
 NOT_IN_THAT_STATE = 21220
+RECORDING_FAILED = 16108  # another recording runs
 
 
 class Exchange:
@@ -331,6 +332,13 @@ class Exchange:
         if leg.call.answered_at is None:
             raise ExchangeError(NOT_IN_THAT_STATE, f"call {call_sid} has not been answered")
         return self.recorder.start(spec, call=call_sid)
+
+    def invent_recording(
+        self, call_sid: str, spec: RecordingSpec, status: str, seconds: int
+    ) -> Recording:
+        """A recording as a person wants it, of a call that may have ended."""
+        self.switch.find(call_sid)
+        return self.recorder.invent(spec, call_sid, status, seconds, RECORDING_FAILED)
 
     def update_recording(self, sid: str, status: str, behavior: str = "silence") -> Recording:
         """Pause, resume or stop a recording."""

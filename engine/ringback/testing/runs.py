@@ -73,7 +73,7 @@ class Runs:
     def wait(self, run: Run, wait: Wait, state: dict[str, Any]) -> None:
         """This run waits from now on."""
         run.wait, run.state, run.queued = wait, state, False
-        self._waits.add(run.uid, run.rule, wait, home(run.event))
+        self._waits.add(run.uid, run.rule.name, state, home(run.event), run.key)
         if wait.due_at is not None:
             heapq.heappush(self._due, (wait.due_at, run.number, run))
 

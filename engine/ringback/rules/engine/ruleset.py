@@ -129,6 +129,9 @@ class RuleSet:
         self.by_name: dict[str, Rule] = {rule.name: rule for rule in self.rules}
         found = next((rule.language for rule in self.rules if rule.language), None)
         self.language: Language = language or found or Language()
+        self.watching = tuple(
+            rule for rule in self.rules if rule.key is not None and (rule.cancel_on or rule.unless)
+        )
         self._plans: dict[str, _Plan] = {}
 
     @property

@@ -64,9 +64,10 @@ class Resumer:
         for run in await journal.runs.in_state("waiting"):
             event = await journal.events.get(run.event_uid) if run.memory else None
             try:
-                saved = json.loads(run.memory).get("wait") if run.memory else None
-                if saved:
-                    self._waits.restore(run.uid, run.rule, saved, home(event) if event else run.key)
+                state = json.loads(run.memory) if run.memory else {}
+                if state.get("wait"):
+                    where = home(event) if event else run.key
+                    self._waits.add(run.uid, run.rule, state, where, run.key)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 await self._spoiled(run, error)
         by_event: dict[str, list[StoredRun]] = {}
@@ -154,7 +155,7 @@ class Resumer:
     async def waits_now(self, run: Ready, event: Event, progress: Progress) -> None:
         """A run has begun to wait. What came for it already is taken at once."""
         assert progress.wait is not None
-        self._waits.add(run.uid, run.rule, progress.wait, home(event))
+        self._waits.add(run.uid, run.rule.name, progress.state, home(event), run.key)
         if progress.wait.due_at is not None:
             self._signals.due(iso(progress.wait.due_at))
         if await self._journal.runs.next_wake(run.uid) is not None:

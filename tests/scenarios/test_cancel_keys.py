@@ -1,0 +1,88 @@
+"""Keys of waiting runs: `cancel_on` and `unless` heed the rule's `key`, on bench and node."""
+
+from pathlib import Path
+
+import pytest
+
+from admission.compare import Seen, difference
+from admission.stories import OTHER, PEOPLE, Step, Story, text
+
+ANN, BOB = PEOPLE[:2]
+KEYED = """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  key: ${{ event.body.word(1) }}
+  cancel_on: {on: message.received, if: "reply.body.begins_with('paid')"}
+  do: [{wait: 1h}, {reply: "Unpaid: ${{ event.body.word(1) }}"}]
+"""
+PLAIN = """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  cancel_on: {on: message.received, if: "reply.body == 'paid ' + event.body.word(1)"}
+  do: [{wait: 1h}, {reply: "Unpaid: ${{ event.body.word(1) }}"}]
+"""
+WATCH = """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  key: ${{ event.body.word(1) }}
+  unless: {on: message.received, if: "reply.body.begins_with('paid')"}
+  within: 1h
+  do: [{reply: "Unpaid: ${{ event.body.word(1) }}"}]
+"""
+RULES = {"cancel_on with a key": KEYED, "cancel_on that compares": PLAIN, "unless": WATCH}
+
+
+async def seen(folder: Path, rules: str, *steps: Step) -> Seen:
+    """What both sides make of a story."""
+    found = await difference(Story(f"rules:\n{rules}", steps), folder)
+    assert found.why == ""
+    return found.node
+
+
+def told(seen: Seen) -> list[str]:
+    """What was texted, to whomever."""
+    said = [line for made in seen.actions.values() for line in made]
+    return sorted(line.partition(" Unpaid: ")[2].partition(" | ")[0] for line in said)
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=list(RULES))
+async def test_what_is_about_another_key_ends_nothing(tmp_path: Path, rules: str) -> None:
+    """Though the same person says it in the same conversation."""
+    steps = (text("invoice 7"), 9.0, text("paid 8"), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == ["7"]
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=list(RULES))
+async def test_what_is_about_the_same_key_ends_the_run(tmp_path: Path, rules: str) -> None:
+    steps = (text("invoice 7"), text("invoice 9"), 9.0, text("paid 7"), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == ["9"]
+
+
+@pytest.mark.parametrize("rules", [KEYED, WATCH], ids=["cancel_on", "unless"])
+async def test_a_key_reaches_across_conversations(tmp_path: Path, rules: str) -> None:
+    """What another person says of the same matter counts; without a key it would not."""
+    steps = (text("invoice 7"), 9.0, text("paid 7", BOB, OTHER), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == []
+
+
+async def test_without_a_key_the_conversation_counts(tmp_path: Path) -> None:
+    steps = (text("invoice 7"), 9.0, text("paid 7", BOB), 3600.0)
+    assert told(await seen(tmp_path, PLAIN, *steps)) == ["7"]
+
+
+async def test_cancel_on_may_ask_for_what_a_step_has_kept(tmp_path: Path) -> None:
+    rules = """
+- name: ask
+  on: message.received
+  if: event.body == 'order'
+  cancel_on: {on: message.received, if: "vars.what != '' && reply.body == 'no ' + vars.what"}
+  do: [{wait_for: {as: what}}, {wait: 1h}, {reply: "Unpaid: ${{ vars.what }}"}]
+"""
+    steps = (text("order"), 9.0, text("tea"), 9.0, text("no cake"), text("no tea"), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == []
+    again = tmp_path / "again"
+    again.mkdir()
+    assert told(await seen(again, rules, *steps[:5], 3600.0)) == ["tea"]

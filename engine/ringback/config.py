@@ -78,6 +78,11 @@ class Settings:
         about="The address at which Twilio reaches this node: what stands in front of /twilio. "
         "Signatures are checked against it.",
     ))  # fmt: skip
+    callback_tail: bool = field(default=True, metadata=_facts(
+        "RINGBACK_CALLBACK_TAIL", kind="flag",
+        about="Whether connection overrides (#rc=3&rp=all) stand behind the addresses that Twilio "
+        "is given; off for a service with Twilio's interface that signs them too.",
+    ))  # fmt: skip
     hook_secret: str = field(default="", metadata=_facts(
         "RINGBACK_HOOK_SECRET", secret=True,
         about="Secret part of the webhook path (/twilio/~SECRET/…) for accounts whose auth token "

@@ -245,3 +245,34 @@ def test_a_forgery_is_given_up_in_good_time() -> None:
 def test_a_cause_reads_as_one_sentence() -> None:
     cause = Cause("x", "this happened", "do that")
     assert str(cause) == "this happened; do that"
+
+
+TAIL = "#rc=3&rp=all"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "query", "public_url", "known", "expected"),
+    [
+        (f"{PUBLIC}/twilio/message/status/tag{TAIL}", "", PUBLIC, "", ["fragment"]),
+        (f"{PUBLIC}/twilio/message#ct=3000&rc=3&rp=ct,5xx", "", PUBLIC, "", ["fragment"]),
+        (f"{PUBLIC}/twilio/call#ct=2000&rt=5000&rc=2&rp=ct,rt,5xx", "", PUBLIC, "", ["fragment"]),
+        (f"{PUBLIC}/twilio/message?a=b{TAIL}", "a=b", PUBLIC, "", ["fragment"]),
+        (f"{PUBLIC}/twilio/message#mine", "", PUBLIC, f"{PUBLIC}/twilio/message#mine",
+         ["fragment"]),
+        (f"http://hooks.example.com/twilio/message{TAIL}", "", PUBLIC, "", ["scheme", "fragment"]),
+        (f"{PUBLIC}/twilio/message#other", "", PUBLIC, "", ["unknown"]),
+    ],
+)  # fmt: skip
+def test_a_fragment_that_was_signed_too_is_named(
+    webhook: str, query: str, public_url: str, known: str, expected: list[str]
+) -> None:
+    path = webhook.partition("#")[0].partition("?")[0].partition(".com")[2]
+    seen = refused(signed(webhook), path, query)
+    assert kinds(seen, public_url, known_urls=[known]) == expected
+
+
+def test_the_mend_of_a_signed_fragment_names_the_setting() -> None:
+    seen = refused(signed(f"{PUBLIC}/twilio/message{TAIL}"))
+    (cause,) = explain(seen, public_url=PUBLIC, tokens={AC: (TOKEN,)})
+    assert TAIL in cause.says
+    assert "RINGBACK_CALLBACK_TAIL=off" in cause.mend

@@ -57,7 +57,10 @@ def connect(
         )
     if not targets and not everything:
         raise UsageError("name a number, or give --all")
-    urls = wanted(public_url(settings), secret=secret_of(settings), fallback_url=fallback)
+    urls = wanted(
+        public_url(settings), secret=secret_of(settings), fallback_url=fallback,
+        tail=settings.callback_tail,
+    )  # fmt: skip
 
     async def work(gateway: Gateway) -> int:
         found = await _found(gateway, targets, everything)

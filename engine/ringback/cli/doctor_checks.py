@@ -203,7 +203,7 @@ async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
     """Whether our numbers call this node, and whether somebody changed them since."""
     if gateway is None or not settings.public_url:
         return
-    urls = wanted(settings.public_url, secret=secret_of(settings))
+    urls = wanted(settings.public_url, secret=secret_of(settings), tail=settings.callback_tail)
     memory = Memory(settings.data)
     connected = 0
     count = 0

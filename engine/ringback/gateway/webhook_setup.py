@@ -15,14 +15,9 @@ from ringback.errors import ConfigError, DataError, NotFound
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Application, Number
 from ringback.private_files import make_file, make_folder
+from ringback.twilio.callback_tails import PATIENT, QUICK
 
 FILE = "wiring.json"
-
-QUICK = "#ct=2000&rt=5000&rc=2&rp=ct,rt,5xx"
-"""For what Twilio waits for: connecting and answering are given up early, so that two more tries
-fit into the 15 s that it has in all. The same request again gets the same answer."""
-PATIENT = "#ct=3000&rc=3&rp=ct,5xx"
-"""For notices: three more tries, so that a node that restarts misses nothing."""
 
 Values = dict[str, str]
 
@@ -61,23 +56,26 @@ class Entry:
     after: Values
 
 
-def wanted(public_url: str, *, secret: str = "", fallback_url: str = "") -> Mapping[str, str]:
+def wanted(
+    public_url: str, *, secret: str = "", fallback_url: str = "", tail: bool = True
+) -> Mapping[str, str]:
     """The addresses of a node by what they are for: message, call, their statuses and fallbacks.
 
     `secret` goes into the path where no auth token proves requests. `fallback_url` is asked when
-    the node fails; without one the node itself is asked once more. Raises ConfigError without a
-    public address.
+    the node fails; without one the node itself is asked once more. `tail` says whether connection
+    overrides stand behind them. Raises ConfigError without a public address.
     """
     if not public_url:
         raise ConfigError(["no public address to tell Twilio: set RINGBACK_PUBLIC_URL"])
     base = public_url.rstrip("/") + "/twilio" + (f"/~{secret}" if secret else "")
+    quick, patient = (QUICK, PATIENT) if tail else ("", "")
     return {
-        "message": f"{base}/message{QUICK}",
-        "message_fallback": fallback_url or f"{base}/message{QUICK}",
-        "message_status": f"{base}/message/status{PATIENT}",
-        "call": f"{base}/call{QUICK}",
-        "call_fallback": fallback_url or f"{base}/call{QUICK}",
-        "call_status": f"{base}/call/status{PATIENT}",
+        "message": f"{base}/message{quick}",
+        "message_fallback": fallback_url or f"{base}/message{quick}",
+        "message_status": f"{base}/message/status{patient}",
+        "call": f"{base}/call{quick}",
+        "call_fallback": fallback_url or f"{base}/call{quick}",
+        "call_status": f"{base}/call/status{patient}",
     }
 
 

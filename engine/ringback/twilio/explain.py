@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from ringback.twilio.callback_tails import TAILS
 from ringback.twilio.readings import Kinds, Refused, readings
 
 MOST_READINGS = 100_000
@@ -61,6 +62,11 @@ _SAYS = {
     "query-lost": (
         "the query that Twilio was given got lost or changed on the way",
         "let the proxy pass the query on ($is_args$args in nginx)",
+    ),
+    "fragment": (
+        "the address was signed together with its fragment {tail}, which Twilio leaves out",
+        "set RINGBACK_CALLBACK_TAIL=off for a service that signs it; numbers that are connected "
+        "need `ringback connect` once more",
     ),
     "blank-values": (
         "fields with an empty value were dropped on the way",
@@ -160,8 +166,10 @@ def explain(
         return (plain,)
     given = base64.b64decode(seen.headers["x-twilio-signature"])
     digest, keys = _keys(seen, tokens, shared_keys or {})
-    known = [url.partition("#")[0] for url in known_urls if url]
-    tried = readings(seen, public_url.rstrip("/"), known)
+    given_urls = [url.partition("#") for url in known_urls if url]
+    tails = dict.fromkeys((*TAILS, *(f"#{tail}" for _, _, tail in given_urls if tail)))
+    known = [url for url, _, _ in given_urls]
+    tried = readings(seen, public_url.rstrip("/"), known, tuple(tails))
     for url, form, kinds in itertools.islice(tried, most):
         signed = (url + form).encode("utf-8", "replace")
         for key, extra in keys:
@@ -235,6 +243,7 @@ def _causes(kinds: Kinds, url: str, seen: Refused) -> tuple[Cause, ...]:
         "scheme": parts.scheme,
         "host": parts.netloc,
         "base": f"{parts.scheme}://{parts.netloc}{prefix}",
+        "tail": f"#{parts.fragment}",
         # A secret in the path is not for the log.
         "url": re.sub(r"/~[^/]+", "/~…", f"{parts.scheme}://{parts.netloc}{parts.path}"),
     }

@@ -48,9 +48,12 @@ class Refused:
     mount: str = ""
 
 
-def readings(seen: Refused, public_url: str, known: list[str]) -> Iterator[tuple[str, str, Kinds]]:
-    """Every reading worth a try, an address and the joined form: few changes before many."""
-    urls = _by_changes(_urls(seen, public_url, known))
+def readings(
+    seen: Refused, public_url: str, known: list[str], tails: tuple[str, ...] = ()
+) -> Iterator[tuple[str, str, Kinds]]:
+    """Every reading worth a try, an address and the joined form: few changes before many. `tails`
+    are the fragments that the address may have had."""
+    urls = _by_changes(_urls(seen, public_url, known, tails))
     forms = _by_changes(_forms(seen))
     written = [[(_joined(form), kinds) for form, kinds in row] for row in forms]
     for changes in range(MOST_CHANGES + 1):
@@ -75,7 +78,9 @@ def _by_changes(found: Mapping[T, Kinds]) -> list[list[tuple[T, Kinds]]]:
     return rows
 
 
-def _urls(seen: Refused, public_url: str, known: list[str]) -> dict[str, Kinds]:
+def _urls(
+    seen: Refused, public_url: str, known: list[str], tails: tuple[str, ...]
+) -> dict[str, Kinds]:
     found: dict[str, Kinds] = {}
 
     def note(url: str, kinds: Kinds) -> None:
@@ -85,6 +90,8 @@ def _urls(seen: Refused, public_url: str, known: list[str]) -> dict[str, Kinds]:
     bases = _bases(seen, public_url, known)
     paths = _paths(seen.path)
     queries = _queries(seen.query)
+    asked = f"?{seen.query}" if seen.query else ""
+    queries |= {f"{asked}{tail}": frozenset(("fragment",)) for tail in tails}
     for base, base_kinds in bases.items():
         for path, path_kinds in paths.items():
             for query, query_kinds in queries.items():

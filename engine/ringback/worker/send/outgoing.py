@@ -6,10 +6,8 @@ from ringback.action_kinds import kind_named
 from ringback.config import Settings
 from ringback.runtime import from_iso
 from ringback.store.actions import StoredAction
+from ringback.twilio.callback_tails import STATUS
 from ringback.twilio.rest import Request, path, request_for
-
-OVERRIDES = "#rc=3&rp=all"
-"""Asks Twilio to try our callbacks again. https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides"""
 
 
 def outline(action: StoredAction, settings: Settings) -> Request | None:
@@ -38,4 +36,5 @@ def _callback(effect: str, tag: str, settings: Settings) -> str:
         return ""
     secret = "" if settings.auth_tokens else settings.hook_secret
     prefix = f"/twilio/~{secret}" if secret else "/twilio"
-    return f"{settings.public_url}{prefix}/{effect}/status/{tag}{OVERRIDES}"
+    tail = STATUS if settings.callback_tail else ""
+    return f"{settings.public_url}{prefix}/{effect}/status/{tag}{tail}"

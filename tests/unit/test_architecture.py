@@ -298,7 +298,7 @@ def test_dockerfile_keeps_its_promises() -> None:
     assert re.search(r"^USER 10001:10001$", text, re.M)
     assert re.search(r"^VOLUME /data$", text, re.M)
     assert re.search(r"^STOPSIGNAL SIGTERM$", text, re.M)
-    assert re.search(r"^HEALTHCHECK .*urllib\.request.*/healthz", text, re.M)
+    assert re.search(r"^HEALTHCHECK .*\"ringback\", .*\"healthcheck\"\]$", text, re.M)
     assert re.search(r'^CMD \["ringback", "serve", "/project"\]$', text, re.M)
     assert "RINGBACK_DATA=/data" in text
     last = text.rpartition("FROM ")[2]

@@ -12,9 +12,9 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.rules.files.schema import RULE_KEYS, FileModel
 from ringback.rules.language.cel import Language, Program
+from ringback.rules.language.complaints import CEL_FUNCTIONS
 from ringback.rules.language.functions import BUILTINS, Builtin
 from ringback.rules.language.literals import ERROR_CLASSES
-from ringback.rules.language.messages import CEL_FUNCTIONS
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
 from ringback.rules.steps.base import StepModel

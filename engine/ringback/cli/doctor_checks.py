@@ -166,7 +166,7 @@ def _arrival(public_url: str, echo: Echo) -> Finding:
     """What it means that the probe was answered so."""
     name = "public address"
     where = public_url
-    if echo.status == 400 and "MessageSid" in echo.body:
+    if echo.status == 400 and "SID" in echo.body:
         return Finding("signature", OK, f"a signed probe through {where} was proven")
     if not echo.status:
         says = f"{where} cannot be reached from here: {echo.reason}"

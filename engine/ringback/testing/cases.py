@@ -27,7 +27,7 @@ from ringback.rules.files.reader import Reader
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node, parse, read_source
 from ringback.rules.language.cel import Language
-from ringback.rules.language.messages import did_you_mean
+from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.timing.calendar import zone
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events

@@ -12,7 +12,7 @@ from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.recipients import wrong_address
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
-from ringback.rules.language.messages import Complaint, did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.steps.base import Mark, StepModel

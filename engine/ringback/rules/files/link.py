@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.yaml_tree import Node
-from ringback.rules.language.messages import did_you_mean
+from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.model import Rule, Step
 
 

@@ -18,8 +18,8 @@ from ringback.rules.files.shared import read_shared
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node, parse, read_source
 from ringback.rules.language.cel import Language, check_function
+from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.function import Function
-from ringback.rules.language.messages import Complaint, did_you_mean
 from ringback.rules.model import Rule, RuleSpec, StepKind
 from ringback.rules.steps.kinds import STEPS
 

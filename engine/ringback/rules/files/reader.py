@@ -13,7 +13,7 @@ from ringback.events import EVENT_TYPES, known_type
 from ringback.rules.files.source_map import Source, locate
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Language, Program
-from ringback.rules.language.messages import Complaint, did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import Template, compile_template
 from ringback.rules.language.tokens import names
 from ringback.rules.model import Condition

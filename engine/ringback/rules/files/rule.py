@@ -7,8 +7,8 @@ from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language import phones
+from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.literals import bad_zone
-from ringback.rules.language.messages import did_you_mean
 from ringback.rules.language.templates import Template
 from ringback.rules.model import DEFAULT_TRUST, Budget, Rule, Schedule, Trigger
 from ringback.rules.timing.cron import bad_cron

@@ -13,17 +13,17 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from ringback.rules.language.function import Function
-from ringback.rules.language.functions import BUILTINS
-from ringback.rules.language.hoist import MAPS, Argument, Hoisted, Hoister, Overload
-from ringback.rules.language.literals import check_literals
-from ringback.rules.language.messages import (
+from ringback.rules.language.complaints import (
     CEL_FUNCTIONS,
     Complaint,
     Vocabulary,
     complaints,
     did_you_mean,
 )
+from ringback.rules.language.function import Function
+from ringback.rules.language.functions import BUILTINS
+from ringback.rules.language.hoist import MAPS, Argument, Hoisted, Hoister, Overload
+from ringback.rules.language.literals import check_literals
 from ringback.rules.language.numbers import number_text
 from ringback.rules.language.patterns import matches
 from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope

@@ -11,7 +11,7 @@ from itertools import takewhile
 from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
 from ringback.rules.addresses import bad_number
 from ringback.rules.language import phones
-from ringback.rules.language.messages import Complaint, did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.patterns import keep
 from ringback.rules.language.tokens import Token, calls, literal, tokens
 from ringback.rules.timing.calendar import Hours, zone

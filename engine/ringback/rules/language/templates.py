@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.rules.language.cel import Fault, Language, Program
-from ringback.rules.language.messages import Complaint
+from ringback.rules.language.complaints import Complaint
 from ringback.rules.language.numbers import number_text
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.tokens import tokens

@@ -1,4 +1,4 @@
-"""What a service manager hands over, and the units that the manual gives."""
+"""Socket and variables that a service manager hands over, and the units in the manual."""
 
 import os
 import re

@@ -1,7 +1,6 @@
 """Checks of the doctor: one function for each question, each answering with findings."""
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ringback.cli.connect import secret_of
 from ringback.config import LOOPBACK, Settings
+from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import GatewayError, RateLimited, RingbackError
 from ringback.gateway import probe
 from ringback.gateway.client import Gateway
@@ -21,7 +21,6 @@ from ringback.receiver import refusals
 from ringback.runtime import iso
 
 OK, WARN, BAD, SKIPPED = "ok", "warn", "bad", "skipped"
-LEAST_FREE = 200 * 1024 * 1024
 SKEW_SECONDS = 30.0
 FORBIDDEN = "Forbidden\n"
 
@@ -261,10 +260,9 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     for name in foreign(folder):
         says = f"{folder / name} belongs to another user than its folder: the node cannot write it"
         yield Finding("disk", BAD, says, f"chown {owner} {folder / name}")
-    free = shutil.disk_usage(folder).free
-    if free < LEAST_FREE:
-        says = f"only {free // 1024 // 1024} MiB are free for {folder}"
-        yield Finding("disk", BAD, says, "free some: without it nothing is recorded")
+    free = free_bytes(folder)
+    if little := nearly_full(folder):
+        yield Finding("disk", BAD, little, "free some: without it nothing is recorded")
     else:
         yield Finding("disk", OK, f"{folder}, {free // 1024 // 1024 // 1024} GiB free")
     problems = await asyncio.to_thread(backup.check, folder)

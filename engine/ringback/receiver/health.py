@@ -30,9 +30,11 @@ class Health:
         return answer
 
 
-def health_of(problems: Mapping[str, str], worker: Mapping[str, Any], restarts: str = "") -> Health:
+def health_of(
+    problems: Mapping[str, str], worker: Mapping[str, Any], restarts: str = "", disk: str = ""
+) -> Health:
     """The health of a node by what its worker says (empty when it is away). `restarts` says that
-    the worker keeps ending, when it does."""
+    the worker keeps ending, when it does, `disk` that little space is left."""
     degraded: dict[str, str] = {}
     notes: dict[str, str] = {}
     stopped = [f"{each['says']}; {each['mend']}" for each in worker.get("stopped", ())]
@@ -50,4 +52,6 @@ def health_of(problems: Mapping[str, str], worker: Mapping[str, Any], restarts: 
         degraded["rules"] = f"in quarantine: {', '.join(sorted(worker['quarantined']))}"
     if restarts and "worker" not in problems:
         degraded["worker"] = restarts
+    if disk and "log" not in problems:
+        degraded["disk"] = disk
     return Health(problems, degraded, notes, worker)

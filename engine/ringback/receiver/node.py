@@ -15,7 +15,8 @@ from typing import Any
 
 from ringback import heartbeat
 from ringback.config import FIXED, Settings
-from ringback.errors import ConfigError, RingbackError
+from ringback.disk_space import free_bytes, nearly_full
+from ringback.errors import ConfigError, RingbackError, StorageError
 from ringback.ipc import Link, Message, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
@@ -163,23 +164,23 @@ class Node:
     async def health(self) -> Health:
         """What keeps this node from recording and working, and what does not work beside that."""
         problems: dict[str, str] = {}
+        disk = ""
         if self.log.broken is not None:
             problems["log"] = str(self.log.broken)
         else:
             try:
-                free = os.statvfs(self.settings.data)
-            except OSError as error:  # the folder was removed, or its disk is gone
-                problems["log"] = f"{self.settings.data}: {error.strerror}"
-            else:
-                if free.f_bavail * free.f_frsize < LEAST_FREE_BYTES:
+                if free_bytes(self.settings.data) < LEAST_FREE_BYTES:
                     problems["log"] = f"{self.settings.data}: the disk is full"
+                disk = nearly_full(self.settings.data)
+            except StorageError as error:  # the folder was removed, or its disk is gone
+                problems["log"] = str(error)
         restarts = self.supervisor.restarts if self.supervisor is not None else ""
         worker: dict[str, Any] = {}
         try:
             worker = await self.link.ask({"op": "status"}, 1.0)
         except WorkerAway as error:
             problems["worker"] = self.failure or restarts or str(error)
-        return health_of(problems, worker, restarts)
+        return health_of(problems, worker, restarts, disk)
 
     async def _watch(self) -> None:
         """Now and then: set the gauges, and say once when this node can do no more."""

@@ -34,6 +34,8 @@ from ringback.receiver.routes import (
 IDLE_SECONDS = 65.0
 """How long a connection may rest between two requests: longer than proxies keep theirs."""
 LINGER_SECONDS = 2.0
+SPARE_FILES = 48
+"""What a receiver has open beside its connections, at most."""
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -41,7 +43,7 @@ _logger = logging.getLogger("ringback.receiver")
 def most_connections() -> int:
     """How many connections to hold at most: some descriptors are left for files and the worker."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, min(MOST_CONNECTIONS, soft - 48)) if soft > 0 else MOST_CONNECTIONS
+    return max(16, min(MOST_CONNECTIONS, soft - SPARE_FILES)) if soft > 0 else MOST_CONNECTIONS
 
 
 class WebhookProtocol(HttpToolsProtocol):

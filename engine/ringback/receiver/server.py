@@ -6,6 +6,7 @@ import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -19,8 +20,8 @@ import uvicorn
 from ringback.config import LOOPBACK, Settings
 from ringback.errors import HeldError, StorageError
 from ringback.receiver.app import routes_of
-from ringback.receiver.node import Node, owned
-from ringback.receiver.protocol import WebhookProtocol
+from ringback.receiver.node import MOST_CONNECTIONS, Node, owned
+from ringback.receiver.protocol import SPARE_FILES, WebhookProtocol, most_connections
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.service_manager import ServiceManager, inherited
 from ringback.store.log import Log
@@ -206,8 +207,25 @@ def serve(
     ConfigError, HeldError, StorageError or DataError when this node cannot start.
     """
     require_serving(settings)
+    _allow_connections()
     with _opened(settings, worker=worker) as serving:
         return _run(_main(serving, again or (lambda: settings)))
+
+
+def _allow_connections() -> None:
+    """Let this process have as many files open as its connections need; say so when it may not."""
+    wanted = MOST_CONNECTIONS + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _logger.warning(
+            "this process may have %d files open, and so %d connections at once; raise the limit "
+            "(LimitNOFILE=%d, or ulimit -n %d)", allowed, most_connections(), wanted, wanted,
+        )  # fmt: skip
 
 
 async def _main(serving: Serving, again: Callable[[], Settings]) -> int:

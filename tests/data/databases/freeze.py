@@ -1,4 +1,4 @@
-"""What each migration makes of a database, as `shapes.json` beside this file keeps it.
+"""Frozen shapes of the databases: what each migration makes, as `shapes.json` beside this keeps it.
 
 `python tests/data/databases/freeze.py` writes it anew: for a new migration, never for an old one.
 """

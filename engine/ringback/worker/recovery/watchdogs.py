@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.config import Settings
+from ringback.disk_space import nearly_full
 from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
 from ringback.events import Event, cause_fields
 from ringback.gateway.webhook_setup import drifted
@@ -27,6 +28,7 @@ LOOK_AGAIN = timedelta(hours=6)
 STUCK_AT_ONCE = 50
 STUCK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
+ROOM_SECONDS = 60.0
 DRIFT_SECONDS = 3600.0
 KEEP_SECONDS = 86_400.0
 BUSY = 24
@@ -64,6 +66,7 @@ class Watch:
         watches = [
             self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
             self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
+            self._every(ROOM_SECONDS, self.room, 0.0),
         ]
         if self._gateway_reader.gateway is not None:
             watches += [
@@ -98,6 +101,11 @@ class Watch:
             self.failing[name] = (since, str(error).split("\n")[0])
         else:
             self.failing.pop(name, None)
+
+    async def room(self) -> None:
+        """An incident `disk` while little space is left, in time to make some."""
+        said = nearly_full(self._settings.data)
+        await self._incidents.settle("disk", {"disk": said} if said else {})
 
     async def stuck(self) -> int:
         """Look at sends that were accepted and never heard of again; how many there were.

@@ -61,7 +61,8 @@ def failures(event: Event, config: Config, store: Facts) -> Notify | None:
 @rule(["incident.opened", "incident.resolved"], if_="event.status == 'sending'")
 def sending(event: Event, config: Config) -> Notify:
     """Tell that sending has stopped, and that it goes on. No notice goes through the gateway."""
-    return _notice(config, event.body, f"{event.type}/{event.sid}")
+    over = event.type == "incident.resolved"
+    return _notice(config, event.body, f"sending/{event.sid}", resolved=over)
 
 
 @hookimpl
@@ -106,5 +107,6 @@ def shutdown(ctx: Context) -> None:
     ctx.log.info("%d messages failed in the last %d s", failed, config.window)
 
 
-def _notice(config: Config, text: str, matter: str) -> Notify:
-    return notify(text, via=config.via, url=config.url, key=f"delivery/{matter}")
+def _notice(config: Config, text: str, matter: str, *, resolved: bool = False) -> Notify:
+    key = f"delivery/{matter}"
+    return notify(text, via=config.via, url=config.url, key=key, resolved=resolved)

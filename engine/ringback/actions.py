@@ -99,7 +99,8 @@ class DequeueCall:
 class Notify:
     """Tell a person or a machine. `via` is `log` or `webhook` (with `url`) or a configured channel.
 
-    `key` groups notices about the same matter, so that a storm becomes one notice.
+    `key` groups notices about the same matter, so that a storm becomes one notice. `resolved` says
+    that the matter is over: PagerDuty closes the incident of that key.
     """
 
     kind: ClassVar[str] = "notify"
@@ -108,6 +109,7 @@ class Notify:
     url: str = field(default="", metadata={"word": "webhook"})
     key: str = ""
     severity: str = "warning"
+    resolved: bool = False
     policy: str = "natural"
 
 
@@ -223,6 +225,17 @@ def enqueue(event: Event, queue: str) -> AnswerCall:
     return AnswerCall(event.call_sid, (Enqueue(queue),))
 
 
-def notify(text: str, *, via: str = "log", url: str = "", key: str = "") -> Notify:
-    """Tell a person: in the log, by a webhook at `url`, or through a configured channel."""
-    return Notify(text=text, via=via, url=url, key=key)
+def notify(
+    text: str,
+    *,
+    via: str = "log",
+    url: str = "",
+    key: str = "",
+    severity: str = "warning",
+    resolved: bool = False,
+) -> Notify:
+    """Tell a person: in the log, by a webhook at `url`, or through a configured channel.
+
+    `severity` is info, warning, error or critical; `resolved`: the matter of `key` is over.
+    """
+    return Notify(text=text, via=via, url=url, key=key, severity=severity, resolved=resolved)

@@ -90,6 +90,8 @@ def test_that_sending_has_stopped_and_goes_on_is_told(bench: Bench, word: str) -
     event = Event("evt_1", f"incident.{word}", now, now, subject_sid="inc_1", fields=told)
     (notice,) = notices(bench.react(replace(event, status="sending")))
     assert (notice.text, notice.via) == ("sending has stopped: why", "log")
+    # The same matter at its beginning and at its end, so that a pager closes what it opened.
+    assert (notice.key, notice.resolved) == ("delivery/sending/inc_1", word == "resolved")
     assert notices(bench.react(replace(event, uid="evt_2", status="repair"))) == []
 
 

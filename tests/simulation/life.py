@@ -113,8 +113,8 @@ class _RecordedNotices(Notices):
     def __init__(self, noticed: Callable[[str], None]) -> None:
         self._noticed = noticed
 
-    async def give(self, action: Notify | HttpRequest, event_uid: str) -> str:
-        self._noticed(action.text if isinstance(action, Notify) else action.url)
+    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str:
+        self._noticed(notice.text if isinstance(notice, Notify) else notice.url)
         return "recorded"
 
 

@@ -11,8 +11,11 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -46,6 +49,7 @@ class MailServer(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), MailHandler)
         self.tls = tls
         self.says: dict[str, str] = {}
+        self.refuses: dict[str, str] = {}
         self.emails: list[Message] = []
         self.logins: list[str] = []
         self.recipients: list[str] = []
@@ -88,8 +92,9 @@ class MailHandler(socketserver.StreamRequestHandler):
                 self.server.logins.append(base64.b64decode(line.split()[2]).decode())
                 self.say("235 welcome")
             elif command == "RCPT":
-                self.server.recipients.append(line.split("<")[1].rstrip(">"))
-                self.say("250 fine")
+                who = line.split("<")[1].rstrip(">")
+                self.server.recipients.append(who)
+                self.say(self.server.refuses.get(who, "250 fine"))
             elif command == "DATA":
                 self.say("354 go")
                 self.take()
@@ -164,15 +169,15 @@ async def give(table: dict[str, Any], notice: Notify = NOTICE, *, port: int = 0)
     async with Outbound(allow=(f"localhost:{port}",)) as outbound:
         channels = Channels({"ops": table}, outbound)
         assert channels.problems == []
-        await channels.give(notice, "evt_1")
+        await channels.give(notice, "evt_1", "act_1")
 
 
-async def given(web: WebServer, table: dict[str, Any]) -> None:
+async def given(web: WebServer, table: dict[str, Any], notice: Notify = NOTICE) -> None:
     """Give the notice while a web server listens; `PORT` in an address becomes its port."""
     server = await asyncio.start_server(web, "localhost", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        await give({**table, "url": table["url"].replace("PORT", str(port))}, port=port)
+        await give({**table, "url": table["url"].replace("PORT", str(port))}, notice, port=port)
     finally:
         server.close()
         await server.wait_closed()
@@ -204,7 +209,8 @@ async def test_a_named_webhook_is_signed() -> None:
     await given(web, {"kind": "webhook", "secret": "s3", "url": "http://localhost:PORT/hook"})
     ((_, headers, body),) = web.requests
     stamp = int(headers["webhook-timestamp"])
-    assert headers["webhook-signature"] == signature("s3", "delivery/x", stamp, body)
+    assert headers["webhook-signature"] == signature("s3", "act_1", stamp, body)
+    assert headers["webhook-id"] == "act_1"
     assert json.loads(body)["text"] == "5 of 9 failed"
 
 
@@ -239,19 +245,74 @@ async def test_an_email_arrives(mailbox: MailServer) -> None:
 
 
 def test_the_same_notice_has_the_same_message_id() -> None:
-    """A mail reader can see that it came twice."""
+    """A mail reader sees that it came twice, and that another with the same words did not."""
     one, two, other = (
-        email.compose("a@x.org", ["b@x.org"], text, key="k", event_uid="e")["Message-ID"]
-        for text in ("same", "same", "different")
+        email.compose("a@x.org", ["b@x.org"], "same", name=name, key="k", event_uid="e")
+        for name in ("act_1", "act_1", "act_2")
     )
-    assert one == two != other
+    assert one["Message-ID"] == two["Message-ID"] != other["Message-ID"]
+    dated = parsedate_to_datetime(one["Date"])
+    assert abs((datetime.now(UTC) - dated).total_seconds()) < 60
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "words"),
+    [
+        ({"c@x.org": "550 no such user"}, BadRequest, "c@x.org .550 no such user.; 1 others"),
+        ({"c@x.org": "451 greylisted"}, ServerError, "c@x.org .451 greylisted. for now"),
+        ({"b@x.org": "451 a", "c@x.org": "550 b"}, ServerError, "b@x.org"),
+        ({"b@x.org": "550 a", "c@x.org": "550 b"}, BadRequest, "b@x.org .550 a., c@x.org"),
+    ],
+    ids=["one for good", "one for now", "one of each", "all"],
+)
+async def test_a_recipient_who_is_refused_is_not_told(
+    mailbox: MailServer, answers: dict[str, str], error: type[GatewayError], words: str
+) -> None:
+    """Not even when the others are: the action says who."""
+    mailbox.refuses = answers
+    table = {"kind": "email", "smtp": f"smtp://localhost:{mailbox.port}", "from": "a@example.org",
+             "to": ["b@x.org", "c@x.org"]}  # fmt: skip
+    with pytest.raises(error, match=words):
+        await give(table, Notify(text="x", via="ops"))
+
+
+async def test_who_has_a_mail_does_not_get_it_again(mailbox: MailServer) -> None:
+    """It is tried again for the one who was refused for now; who never gets it is named."""
+    table = {"kind": "email", "smtp": f"smtp://localhost:{mailbox.port}", "from": "a@example.org",
+             "to": ["b@x.org", "c@x.org", "d@x.org"]}  # fmt: skip
+    notice = Notify(text="x", via="ops")
+    async with Outbound() as outbound:
+        channels = Channels({"ops": table}, outbound)
+        mailbox.refuses = {"c@x.org": "451 later", "d@x.org": "550 gone"}
+        with pytest.raises(ServerError, match=r"c@x\.org"):
+            await channels.give(notice, "evt_1", "act_1")
+        mailbox.refuses, mailbox.recipients = {}, []
+        with pytest.raises(BadRequest, match=r"d@x\.org .550 gone.; 2 others have it"):
+            await channels.give(notice, "evt_1", "act_1")
+        assert mailbox.recipients == ["c@x.org"]
+        mailbox.recipients = []
+        await channels.give(notice, "evt_1", "act_2")
+        assert mailbox.recipients == ["b@x.org", "c@x.org", "d@x.org"]
+
+
+async def test_the_end_of_a_matter_closes_its_incident() -> None:
+    """By the key of the notice that opened it."""
+    web = WebServer()
+    table = {"kind": "pagerduty", "routing_key": "R1", "url": "http://localhost:PORT/v2"}
+    await given(web, table)
+    await given(web, table, replace(NOTICE, resolved=True))
+    sent = [json.loads(body) for _, _, body in web.requests]
+    assert [(each["event_action"], each["dedup_key"]) for each in sent] == [
+        ("trigger", "delivery/x"),
+        ("resolve", "delivery/x"),
+    ]
 
 
 def test_a_password_goes_through_tls_only(
     secure: MailServer, mailbox: MailServer, certificate: Path
 ) -> None:
     """With STARTTLS it logs in; a server without TLS never sees the password."""
-    message = email.compose("a@x.org", ["b@x.org"], "text")
+    message = email.compose("a@x.org", ["b@x.org"], "text", name="act_1")
     trust = ssl.create_default_context(cafile=certificate)
     email.send(f"smtp://me%40x.org:p%3Aw@localhost:{secure.port}", message, tls=trust)
     assert secure.logins == ["\0me@x.org\0p:w"]
@@ -265,7 +326,8 @@ def test_a_wrong_certificate_stops_it(secure: MailServer) -> None:
     """An authority that nobody trusts is no TLS."""
     with pytest.raises(Unreachable, match="certificate"):
         email.send(
-            f"smtp://me:pw@localhost:{secure.port}", email.compose("a@x.org", ["b@x.org"], "text")
+            f"smtp://me:pw@localhost:{secure.port}",
+            email.compose("a@x.org", ["b@x.org"], "text", name="act_1"),
         )
     assert secure.logins == []
 
@@ -287,7 +349,8 @@ def test_what_a_mail_server_says_decides(
     mailbox.says[command] = answer
     with pytest.raises(error):
         email.send(
-            f"smtp://localhost:{mailbox.port}", email.compose("a@x.org", ["b@x.org"], "text")
+            f"smtp://localhost:{mailbox.port}",
+            email.compose("a@x.org", ["b@x.org"], "text", name="act_1"),
         )
 
 
@@ -298,7 +361,7 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
     with pytest.raises(Unauthorized, match="bad credentials"):
         email.send(
             f"smtp://me:pw@localhost:{secure.port}",
-            email.compose("a@x.org", ["b@x.org"], "text"),
+            email.compose("a@x.org", ["b@x.org"], "text", name="act_1"),
             tls=trust,
         )
 
@@ -306,7 +369,7 @@ def test_a_refused_login_says_so(secure: MailServer, certificate: Path) -> None:
 def test_nobody_there_wrote_nothing() -> None:
     """A port that nobody listens on: certainly not sent."""
     with pytest.raises(Unreachable) as caught:
-        email.send("smtp://localhost:1", email.compose("a@x.org", ["b@x.org"], "x"))
+        email.send("smtp://localhost:1", email.compose("a@x.org", ["b@x.org"], "x", name="act_1"))
     assert caught.value.wrote is False
 
 
@@ -346,7 +409,7 @@ async def test_the_log_needs_no_table(caplog: pytest.LogCaptureFixture) -> None:
     """At the level of the notice."""
     channels = Channels({}, Outbound())
     with caplog.at_level(logging.INFO):
-        await channels.give(Notify(text="hello", severity="critical"), "evt_1")
+        await channels.give(Notify(text="hello", severity="critical"), "evt_1", "act_1")
     (record,) = caplog.records
     assert (record.name, record.levelno, record.getMessage()) == (
         "ringback.notice", logging.CRITICAL, "hello",
@@ -359,7 +422,7 @@ async def test_an_unknown_channel_names_those_that_are_there() -> None:
     with pytest.raises(
         UsageError, match="no channel is called 'opps'; there are: log, webhook, ops"
     ):
-        await channels.give(Notify(text="x", via="opps"), "evt_1")
+        await channels.give(Notify(text="x", via="opps"), "evt_1", "act_1")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ A project names its channels in `ringback.toml`, a rule or plugin says `via: NAM
     routing_key = {"$env" = "PAGERDUTY_KEY"}
 
 Each attempt is one attempt: what failed is tried again by the worker, by the same rules as any
-other action. Repeating a notice is harmless: PagerDuty and webhooks know it by its key.
+other action. Repeating a notice is harmless: PagerDuty knows it by its key, a webhook by its id.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ log = logging.getLogger("ringback.notice")
 
 BUILT_IN = ("log", "webhook")
 """Channels that need no table: `webhook` takes its address from the notice."""
+
+MOST_MAILS = 1_000
+"""So many mails may wait for recipients who are refused for a while."""
 
 _LEVELS = {
     "info": logging.INFO,
@@ -93,6 +96,7 @@ class Channels:
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self._outbound = outbound
+        self._mails: dict[str, email.Progress] = {}
         self._tables: dict[str, Any] = {}
         self.problems: list[str] = []
         for name, table in tables.items():
@@ -116,8 +120,8 @@ class Channels:
             known = ", ".join((*BUILT_IN, *self._tables))
             raise UsageError(f"notify: no channel is called {name!r}; there are: {known}")
 
-    async def give(self, notice: Notify, event_uid: str) -> None:
-        """Give one notice.
+    async def give(self, notice: Notify, event_uid: str, uid: str) -> None:
+        """Give one notice. `uid` names it: the same when it is tried again, and no other's.
 
         Raises UsageError for a channel that is not there, GatewayError when the other side did not
         take it.
@@ -126,41 +130,53 @@ class Channels:
         table = self._tables.get(notice.via)
         match table:
             case WebhookTable():
-                await self._webhook(notice, event_uid, table.url, table.secret)
+                await self._webhook(notice, event_uid, uid, table.url, table.secret)
             case PagerDutyTable():
-                await self._pagerduty(notice, event_uid, table)
+                await self._pagerduty(notice, event_uid, uid, table)
             case EmailTable():
-                message = email.compose(
-                    table.sender, table.to, notice.text, severity=notice.severity, key=notice.key,
-                    event_uid=event_uid,
-                )  # fmt: skip
-                await asyncio.to_thread(email.send, table.smtp, message)
+                await self._email(notice, event_uid, uid, table)
             case AppriseTable():
                 await self._apprise(notice, table)
             case _:
-                await self._built_in(notice, event_uid)
+                await self._built_in(notice, event_uid, uid)
 
-    async def _built_in(self, notice: Notify, event_uid: str) -> None:
+    async def _email(self, notice: Notify, event_uid: str, uid: str, table: EmailTable) -> None:
+        """One mail. Who has it does not get it again when it is tried again for the others."""
+        message = email.compose(
+            table.sender, table.to, notice.text, name=uid, key=notice.key, event_uid=event_uid,
+            severity="resolved" if notice.resolved else notice.severity,
+        )  # fmt: skip
+        progress = self._mails.pop(uid, None) or email.Progress()
+        try:
+            await asyncio.to_thread(email.send, table.smtp, message, progress)
+        except ServerError:
+            if len(self._mails) < MOST_MAILS:
+                self._mails[uid] = progress
+            raise
+
+    async def _built_in(self, notice: Notify, event_uid: str, uid: str) -> None:
         if notice.via == "log":
             level = _LEVELS.get(notice.severity, logging.WARNING)
             log.log(level, "%s", notice.text, extra={"event_uid": event_uid, "key": notice.key})
         else:
-            await self._webhook(notice, event_uid, notice.url, "")
+            await self._webhook(notice, event_uid, uid, notice.url, "")
 
-    async def _webhook(self, notice: Notify, event_uid: str, url: str, secret: str) -> None:
+    async def _webhook(
+        self, notice: Notify, event_uid: str, uid: str, url: str, secret: str
+    ) -> None:
         payload = {
             "type": "ringback.notice", "text": notice.text, "key": notice.key,
-            "severity": notice.severity, "event": event_uid,
+            "severity": notice.severity, "resolved": notice.resolved, "event": event_uid,
         }  # fmt: skip
-        await self._outbound.deliver(
-            url, payload, message_id=notice.key or event_uid, secret=secret
-        )
+        await self._outbound.deliver(url, payload, message_id=uid, secret=secret)
 
-    async def _pagerduty(self, notice: Notify, event_uid: str, table: PagerDutyTable) -> None:
+    async def _pagerduty(
+        self, notice: Notify, event_uid: str, uid: str, table: PagerDutyTable
+    ) -> None:
         payload = {
             "routing_key": table.routing_key,
-            "event_action": "trigger",
-            "dedup_key": (notice.key or event_uid)[:255],
+            "event_action": "resolve" if notice.resolved else "trigger",
+            "dedup_key": (notice.key or uid)[:255],
             "payload": {
                 "summary": notice.text[:1024],
                 "source": "ringback",

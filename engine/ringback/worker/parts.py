@@ -52,7 +52,7 @@ class Around:
     runtime: Runtime
     boot: str
     calls: PluginCalls
-    notice: Callable[[Notify | HttpRequest, str], Awaitable[str]]
+    notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]]
     receiver: Link
     match_row: Callable[[int], Awaitable[None]]
     on_proof: Callable[[str, str, str], Awaitable[None]]

@@ -103,9 +103,12 @@ class NotifyStep(StepModel):
     webhook: One = ""
     key: Text = ""
     severity: Literal["info", "warning", "error", "critical"] = "warning"
+    resolved: bool = False
 
     def wrong(self) -> tuple[str, str]:
-        """A webhook without its address, or an address that is none."""
+        """A webhook without its address, an address that is none, an end of no matter."""
+        if self.resolved and not self.key:
+            return "resolved", "needs key: the matter that is over"
         if self.via == "webhook" and not self.webhook:
             return "via", "needs webhook: the address to post to"
         if self.webhook and "${{" not in self.webhook and not self.webhook.startswith("http"):
@@ -123,6 +126,7 @@ class NotifyStep(StepModel):
                 url=given["webhook"],
                 key=given["key"],
                 severity=given["severity"],
+                resolved=given["resolved"],
             ),
         )
 

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ringback.actions import HttpRequest, Notify
@@ -15,6 +16,15 @@ log = logging.getLogger("ringback.notice")
 JOIN_WITHIN = timedelta(minutes=15)
 """Notices about the same matter within this span are one notice."""
 MOST_KEYS = 10_000
+SEVERITIES = ("info", "warning", "error", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """When a matter was last reported, and how bad it was said to be."""
+
+    at: datetime
+    severity: str
 
 
 class Notices:
@@ -28,10 +38,13 @@ class Notices:
         self._channels = channels
         self._runtime = runtime
         self._going_out = going_out
-        self._given: dict[str, datetime] = {}
+        self._given: dict[str, _Given] = {}
 
-    async def give(self, notice: Notify | HttpRequest, event_uid: str) -> str:
-        """Carry out one notice or web request; what became of it, in words."""
+    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str:
+        """Carry out one notice or web request; what became of it, in words.
+
+        `uid` is the action's: the other side knows a second try of the same notice by it.
+        """
         if isinstance(notice, HttpRequest):
             if not self._going_out:
                 return _shown(f"{notice.method} {notice.url}")
@@ -42,24 +55,30 @@ class Notices:
             return f"joined the notice of {joined:%H:%M:%S} about the same matter"
         outcome = "sent"
         if self._going_out or notice.via == "log":
-            await self._channels.give(notice, event_uid)
+            await self._channels.give(notice, event_uid, uid)
         else:
             self._channels.require(notice.via)
             outcome = _shown(f"{notice.severity} notice via {notice.via}: {notice.text}")
         if notice.key:
-            self._remember(f"{notice.via}:{notice.key}")
+            self._remember(f"{notice.via}:{notice.key}", notice)
         return outcome
 
     def _joined(self, notice: Notify) -> datetime | None:
-        """When the matter of this notice was last reported, if that is not long ago."""
+        """When the matter of this notice was last reported, if that is not long ago and was no less
+        bad. The end of a matter is told in any case."""
         given = self._given.get(f"{notice.via}:{notice.key}") if notice.key else None
-        fresh = given is not None and self._runtime.now() - given < JOIN_WITHIN
-        return given if fresh else None
+        if given is None or notice.resolved or self._runtime.now() - given.at >= JOIN_WITHIN:
+            return None
+        worse = SEVERITIES.index(notice.severity) > SEVERITIES.index(given.severity)
+        return None if worse else given.at
 
-    def _remember(self, key: str) -> None:
+    def _remember(self, key: str, notice: Notify) -> None:
+        self._given.pop(key, None)
+        if notice.resolved:
+            return  # what comes after the end begins anew
         if len(self._given) >= MOST_KEYS:
             self._given.pop(next(iter(self._given)))
-        self._given[key] = self._runtime.now()
+        self._given[key] = _Given(self._runtime.now(), notice.severity)
 
     async def _request(self, notice: HttpRequest) -> None:
         body = b"" if notice.json is None else json.dumps(notice.json).encode()

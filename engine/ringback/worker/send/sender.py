@@ -64,7 +64,7 @@ class Sender:
         limits: Limits,
         stoppages: Stoppages,
         boot: str,
-        notice: Callable[[Notify | HttpRequest, str], Awaitable[str]],
+        notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]],
         signals: Signals,
     ) -> None:
         self._journal = journal
@@ -306,7 +306,7 @@ class Sender:
             return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
         try:
             if isinstance(wanted, Notify | HttpRequest):
-                outcome = await self._notice(wanted, action.event_uid)
+                outcome = await self._notice(wanted, action.event_uid, action.uid)
                 return Verdict("accepted", "settled", outcome)
             return await self._perform(action, tag, launch)
         except GatewayError as error:

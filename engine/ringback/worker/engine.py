@@ -7,6 +7,7 @@ one finds in the journal what the last commit left for it.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol
@@ -88,6 +89,7 @@ class Engine:
             loaded.ruleset,
         )  # fmt: skip
         self.queue, self.waits, self.gate = parts.queue, parts.waits, parts.gate
+        self.backlog = parts.backlog
         self.questions, self.strikes = parts.questions, parts.strikes
         self.matcher, self.confirmer = parts.matcher, parts.confirmer
         self.schedules, self.calls = parts.schedules, parts.calls
@@ -171,7 +173,7 @@ class Engine:
     async def _match_loop(self) -> None:
         while True:
             self._news.clear()
-            crowded = len(self.queue) >= RUNS_LIMIT
+            crowded = len(self.queue) >= RUNS_LIMIT or self.backlog.full
             if not crowded and await self._match():
                 await asyncio.sleep(0)
                 continue
@@ -252,8 +254,18 @@ class Engine:
                 if waiting is not None:
                     waiting.leave()
 
-        key = event.call_sid if waiting is not None else home(event)
-        self.queue.put(key, work, len(runs))
+        if waiting is not None:
+            self.queue.put(event.call_sid, work, [run.rule.name for run in runs])
+            return
+        held = self.backlog.divide(runs, place := home(event))
+        if held:
+            # In its place in the journal each of them can be stopped; see `Ready`.
+            runs = [replace(run, queued=True) if run in held else run for run in runs]
+            uids, rules = [run.uid for run in held], [run.rule.name for run in held]
+            start = partial(self.resumer.begin, event.uid, uids, rules)
+            self.backlog.hold(rules, place, start)
+        if names := [run.rule.name for run in runs if not run.queued]:
+            self.queue.put(place, work, names)
 
     def _planned(self, actions: Sequence[NewAction]) -> None:
         self.sender.offer([action.stored() for action in actions])
@@ -341,7 +353,7 @@ class Engine:
         """What the worker is doing, for the shell and the health page."""
         return {
             "cursor": self.matcher.cursor,
-            "jobs": len(self.queue),
+            "jobs": len(self.queue) + self.backlog.held,
             "sending": self.sender.busy,
             "paused": self.sender.paused,
             "held": await self.hold.why(),

@@ -23,6 +23,7 @@ from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
 from ringback.worker.recovery.sending_watch import SendingWatch
 from ringback.worker.recovery.watchdogs import Watch
+from ringback.worker.run.backlog import Backlog
 from ringback.worker.run.calls import Calls
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.keyed_queue import KeyedQueue
@@ -70,6 +71,7 @@ class Parts:
     confirmer: Confirmer
     schedules: Schedules
     queue: KeyedQueue
+    backlog: Backlog
     runner: Runner
     resumer: Resumer
     calls: Calls
@@ -99,9 +101,11 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         on_waiting=lambda run, event, progress: resumer.waits_now(run, event, progress),
         on_run_end=lambda run: resumer.ended(run),
     )  # fmt: skip
+    backlog = Backlog(queue)
     resumer = Resumer(
-        journal=journal, runtime=runtime, runner=runner, queue=queue, waits=waits, signals=signals
-    )
+        journal=journal, runtime=runtime, runner=runner, queue=queue, backlog=backlog, waits=waits,
+        signals=signals,
+    )  # fmt: skip
     limits = Limits(
         settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
         runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
@@ -130,7 +134,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
             stoppages.read, runtime,
         ),
         schedules=Schedules(journal, runtime, signals),
-        queue=queue, runner=runner, resumer=resumer,
+        queue=queue, backlog=backlog, runner=runner, resumer=resumer,
         calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
         hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals, runner.turns),
         gate=gate, sender=sender,

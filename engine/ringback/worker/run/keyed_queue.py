@@ -2,19 +2,28 @@
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from ringback.errors import RingbackError
 
 log = logging.getLogger(__name__)
 
+Work = Callable[[], Awaitable[None]]
+
 
 class KeyedQueue:
-    """One thing at a time per key, in the order of arrival; different keys go side by side."""
+    """One thing at a time per key, in the order of arrival; different keys go side by side.
+
+    `on_room` is awaited with a rule when runs of it have ended; it must not raise.
+    """
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[tuple[Callable[[], Awaitable[None]], int]]] = {}
+        self.by_rule: Counter[str] = Counter()
+        """How many runs of each rule wait or are under way."""
+        self.on_room: Callable[[str], Awaitable[None]] | None = None
+        self._queues: dict[str, deque[tuple[Work, Sequence[str]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs = 0
 
@@ -22,15 +31,16 @@ class KeyedQueue:
         """How many runs wait or are under way."""
         return self._runs
 
-    def put(self, key: str, work: Callable[[], Awaitable[None]], runs: int = 1) -> None:
-        """Do `work`, which is so many runs, after everything that was put under the same key
-        before."""
-        self._runs += runs
+    def put(self, key: str, work: Work, rules: Sequence[str] = ("",)) -> None:
+        """Do `work`, which is a run of each of these rules, after everything that was put under the
+        same key before."""
+        self._runs += len(rules)
+        self.by_rule.update(rules)
         queue = self._queues.get(key)
         if queue is not None:
-            queue.append((work, runs))
+            queue.append((work, rules))
             return
-        self._queues[key] = deque([(work, runs)])
+        self._queues[key] = deque([(work, rules)])
         task = asyncio.ensure_future(self._drive(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -44,14 +54,20 @@ class KeyedQueue:
         queue = self._queues[key]
         try:
             while queue:
-                work, runs = queue.popleft()
-                try:
-                    await work()
-                except RingbackError as error:
-                    log.error("%s: %s", key, error)
-                except Exception:  # a fault of our own must not end what waits behind it
-                    log.exception("%s: this should not happen", key)
-                finally:
-                    self._runs -= runs
+                work, rules = queue.popleft()
+                await self._safely(key, work)
+                self._runs -= len(rules)
+                for rule in rules:
+                    self.by_rule[rule] -= 1
+                    if self.on_room is not None:
+                        await self._safely(key, partial(self.on_room, rule))
         finally:
             del self._queues[key]
+
+    async def _safely(self, key: str, work: Work) -> None:
+        try:
+            await work()
+        except RingbackError as error:
+            log.error("%s: %s", key, error)
+        except Exception:  # a fault of our own must not end what waits behind it
+            log.exception("%s: this should not happen", key)

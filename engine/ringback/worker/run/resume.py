@@ -19,6 +19,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run.absent import Absent
+from ringback.worker.run.backlog import Backlog
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.runner import Ready, Runner, turn_of
@@ -39,6 +40,7 @@ class Resumer:
         runtime: Runtime,
         runner: Runner,
         queue: KeyedQueue,
+        backlog: Backlog,
         waits: Waits,
         signals: Signals,
     ) -> None:
@@ -48,6 +50,7 @@ class Resumer:
         self._runtime = runtime
         self._runner = runner
         self._queue = queue
+        self._backlog = backlog
         self._waits = waits
         self._signals = signals
         self._resuming: set[str] = set()
@@ -74,7 +77,7 @@ class Resumer:
         for run in await journal.runs.in_state("pending"):
             by_event.setdefault(run.event_uid, []).append(run)
         for event_uid, grouped in by_event.items():
-            self._left.append(partial(self._begin, event_uid, [run.uid for run in grouped]))
+            self._left.append(partial(self._take_up, event_uid, grouped))
         for uid in await journal.runs.woken():
             self._left.append(partial(self.woken, uid, None))
 
@@ -85,7 +88,7 @@ class Resumer:
         if not self._left:
             return False
         before = len(self._queue)
-        while self._left and len(self._queue) - before < room:
+        while self._left and len(self._queue) - before < room and not self._backlog.full:
             await self._left.popleft()()
         return True
 
@@ -99,7 +102,10 @@ class Resumer:
             waiting = None
         if stored is not None:
             key = turn_of(rule, home(event) if event else run_uid)
-            self._queue.put(key, partial(self._turn, run_uid, waiting))
+            if waiting is None and self._backlog.behind(stored.rule):
+                self._backlog.hold((stored.rule,), key, partial(self.woken, run_uid, None))
+            else:
+                self._queue.put(key, partial(self._turn, run_uid, waiting), (stored.rule,))
 
     async def due(self) -> None:
         """Take up the waits whose time has come, and the queues after a start or a reload."""
@@ -125,7 +131,7 @@ class Resumer:
             elif run.rule in back:
                 await self._absent.release(run)
                 if run.state == "pending":
-                    await self._begin(run.event_uid, [run.uid])
+                    await self.begin(run.event_uid, [run.uid], [run.rule])
                 elif await self._journal.runs.next_wake(run.uid) is not None:
                     await self.woken(run.uid, None)
 
@@ -147,7 +153,7 @@ class Resumer:
             if rule is not None and rule.mode == "queued":
                 places[run.rule, run.key] = None
             else:
-                self._left.append(partial(self._begin, run.event_uid, [run.uid]))
+                self._left.append(partial(self._take_up, run.event_uid, [run]))
         self._left += [partial(self.promote, *place) for place in places]
         if self._left:
             self._signals.news()
@@ -185,13 +191,23 @@ class Resumer:
         uid = await self._journal.runs.next_queued(rule, key)
         stored = await self._journal.runs.get(uid) if uid else None
         if stored is not None:
-            await self._begin(stored.event_uid, [stored.uid])
+            await self.begin(stored.event_uid, [stored.uid], [stored.rule])
 
-    async def _begin(self, event_uid: str, uids: Sequence[str]) -> None:
+    async def _take_up(self, event_uid: str, runs: Sequence[StoredRun]) -> None:
+        """Start runs of one event that a restart has left, or have them wait for their rules."""
+        event = await self._journal.events.get(event_uid)
+        place = home(event) if event is not None else event_uid
+        uids, rules = [run.uid for run in runs], [run.rule for run in runs]
+        if any(self._backlog.behind(rule, place) for rule in rules):
+            self._backlog.hold(rules, place, partial(self.begin, event_uid, uids, rules))
+        else:
+            await self.begin(event_uid, uids, rules)
+
+    async def begin(self, event_uid: str, uids: Sequence[str], rules: Sequence[str]) -> None:
         """Start runs of one event, behind all else that is to be done in its conversation."""
         event = await self._journal.events.get(event_uid)
         key = home(event) if event is not None else event_uid
-        self._queue.put(key, partial(self._start, event_uid, uids), len(uids))
+        self._queue.put(key, partial(self._start, event_uid, uids), rules)
 
     async def _start(self, event_uid: str, uids: Sequence[str]) -> None:
         event = await self._journal.events.get(event_uid)

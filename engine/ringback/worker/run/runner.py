@@ -129,7 +129,9 @@ class Runner:
                 break
         if shadows:
             work = partial(self._shadows, event, shadows)
-            self._queue.put(turn_of(shadows[0].rule, home(event)), work, len(shadows))
+            self._queue.put(
+                turn_of(shadows[0].rule, home(event)), work, [run.rule.name for run in shadows]
+            )
 
     async def go_on(self, event: Event, run: Ready, waiting: Waiting | None) -> None:
         """Do the next step of one run that has waited."""

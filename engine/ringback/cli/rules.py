@@ -70,6 +70,27 @@ def show(name: str, as_json: bool) -> None:
 
 
 @rules.command()
+@json_option
+def functions(as_json: bool) -> None:
+    """List the functions that conditions and texts may call, with those of plugins."""
+    from ringback.cli.hosted import described
+    from ringback.rules.language.functions import BUILTINS
+
+    rows = [
+        {"function": each.signature, "gives": each.returns, "of": "", "about": each.doc,
+         "example": each.example}
+        for each in BUILTINS
+    ]  # fmt: skip
+    rows += [
+        {"function": f"{each.name}({', '.join(each.args)})", "gives": each.returns,
+         "of": each.plugin, "about": each.doc.partition("\n")[0], "example": ""}
+        for each in described(here().settings()).plugins.functions
+    ]  # fmt: skip
+    columns = ("function", "gives", "of", "about", *(("example",) if as_json else ()))
+    print_rows(rows, columns, as_json=as_json, empty="")
+
+
+@rules.command()
 def schema() -> None:
     """Print the JSON Schema of rule files, with the steps of this project's plugins."""
     from ringback.cli.hosted import proven

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ringback.cli.output import style
 from ringback.cli.project_context import DEV_FOLDER, here, live_dev
 from ringback.cli.serve import project_argument
 from ringback.cli.simulate_target import STRANGER
+from ringback.cli.watched_files import stamps
 from ringback.config import Settings
 from ringback.errors import HeldError, RingbackError
 from ringback.private_files import make_file, make_folder
@@ -279,10 +280,10 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
         from ringback.ipc import WorkerAway, ask_once, socket_path
 
         root = self._settings.project
-        seen = _stamps(root)
+        seen = stamps(root)
         while True:
             await asyncio.sleep(0.5)
-            now = _stamps(root)
+            now = stamps(root)
             if now == seen:
                 continue
             changed = sorted(p for p in {**now, **seen} if now.get(p) != seen.get(p))
@@ -355,20 +356,3 @@ def _free_port(settings: Settings) -> int:
                 probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
     raise HeldError(f"port {settings.port} is in use; choose another with --port")
-
-
-def _stamps(root: Path) -> dict[Path, tuple[int, int]]:
-    """Every file that a reload reads, with its size and time of change."""
-    stamps = {}
-    for path in _watched(root):
-        with contextlib.suppress(OSError):
-            found = path.stat()
-            stamps[path] = (found.st_mtime_ns, found.st_size)
-    return stamps
-
-
-def _watched(root: Path) -> Iterable[Path]:
-    yield from (root / "rules").rglob("*.yaml")
-    yield from (root / "rules").rglob("*.yml")
-    yield from (root / "plugins").rglob("*.py")
-    yield from (root / "ringback.toml", root / ".env")

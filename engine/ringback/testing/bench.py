@@ -7,7 +7,7 @@ bench holds in memory what a node has in its journal, and takes turns as the wor
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -176,6 +176,9 @@ class Bench:
 
     def _happen(self, event: Event) -> Event:
         now = self.clock.now()
+        if event.received_at.tzinfo is not UTC:  # where a span is as long as it says
+            at, received = event.at.astimezone(UTC), event.received_at.astimezone(UTC)
+            event = replace(event, at=at, received_at=received)
         if event.received_at > now:
             self._pass(event.received_at - now)
         elif event.received_at < now:

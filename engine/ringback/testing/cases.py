@@ -32,6 +32,7 @@ from ringback.rules.timing.calendar import zone
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
+from ringback.testing.case_story import said, story_of
 from ringback.testing.expectations import plain_steps, shown, unlike
 from ringback.testing.reaction import Reaction
 
@@ -60,12 +61,14 @@ class CaseModel(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """How a case went. `problem` is None when it is as expected."""
+    """How a case went. `problem` is None when it is as expected; else `story` says what happened,
+    what rules did and why others did not."""
 
     name: str
     file: str
     line: int
     problem: Problem | None = None
+    story: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -78,10 +81,12 @@ def run_cases(
     *,
     config: Mapping[str, Mapping[str, Any]] | None = None,
     settings: Settings | None = None,
+    pick: Sequence[str] = (),
 ) -> list[CaseResult]:
     """Run every case of a project folder, or of one rule file alone, in the order of the files.
 
-    `settings` are those of the gate; without them a project folder's own are read.
+    `settings` are those of the gate; without them a project folder's own are read. `pick` leaves
+    only cases with one of these texts in their name, or in the name of their file.
 
     Raises RuleErrors when the rules or plugins do not load.
     """
@@ -93,11 +98,11 @@ def run_cases(
         files = sorted(path for path in found if path.is_file())
     for path in files:
         shown = str(path.relative_to(project)) if project.is_dir() else str(path)
-        results += _file(path, shown, bench)
+        results += _file(path, shown, bench, [text.casefold() for text in pick])
     return results
 
 
-def _file(path: Path, shown: str, bench: Bench) -> list[CaseResult]:
+def _file(path: Path, shown: str, bench: Bench, pick: Sequence[str]) -> list[CaseResult]:
     source = read_source(path, shown)
     tree = parse(source) if isinstance(source, Source) else source
     if not isinstance(tree, Node) or not isinstance(source, Source):
@@ -105,17 +110,26 @@ def _file(path: Path, shown: str, bench: Bench) -> list[CaseResult]:
     node = tree.value.get("cases") if isinstance(tree.value, dict) else None
     items = node.value if node is not None and isinstance(node.value, list) else []
     reader = Reader(source, Language())
-    return [_case(item, reader, bench) for item in items if isinstance(item, Node)]
+    cases = [item for item in items if isinstance(item, Node)]
+    return [_case(item, reader, bench) for item in cases if _picked(item, shown, pick)]
+
+
+def _picked(node: Node, file: str, pick: Sequence[str]) -> bool:
+    name = node.value.get("name") if isinstance(node.value, dict) else None
+    words = f"{file} {name.value if name is not None else ''}".casefold()
+    return not pick or any(text in words for text in pick)
 
 
 def _case(node: Node, reader: Reader, bench: Bench) -> CaseResult:
     reader.problems = []
     model = reader.model(node, CaseModel)
-    if model is not None:
-        _Case(node, model, reader, bench).run()
+    case = _Case(node, model, reader, bench) if model is not None else None
+    if case is not None:
+        case.run()
     problem = reader.problems[0] if reader.problems else None
     name = model.name if model is not None else "a case"
-    return CaseResult(name, reader.source.file, node.line, problem)
+    story = tuple(case.story) if case is not None and problem is not None else ()
+    return CaseResult(name, reader.source.file, node.line, problem, story)
 
 
 def _left(reaction: Reaction, of: str) -> list[Any]:
@@ -137,6 +151,7 @@ class _Case:
         self.model, self.rule_reader = model, reader
         self.project = bench
         self.call: Event | None = None
+        self.story: list[str] = []
 
     def run(self) -> None:
         try:
@@ -162,8 +177,10 @@ class _Case:
                     bench.wait(happens) if isinstance(happens, float) else bench.react(happens)
                 )
             except (RingbackError, ValueError) as error:
+                self.story += [said(item.plain()), f"  {error}"]
                 self.rule_reader.fail(item, "case", str(error))
                 return
+            self.story += story_of(item.plain(), reaction, bench.ruleset)
             event = reaction.event or event
             if reaction.verdicts or reaction.fired:
                 verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}

@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from ringback.action_kinds import OutgoingMessage, is_message
 from ringback.actions import Action, Remember
@@ -17,7 +17,7 @@ class SteppedClock:
     """A clock that stands still until somebody moves it."""
 
     def __init__(self, moment: datetime) -> None:
-        self._moment = moment
+        self._moment = moment.astimezone(UTC)  # where a span is as long as it says
 
     def now(self) -> datetime:
         """The moment at which it stands, UTC."""

@@ -1,4 +1,4 @@
-"""Socket and variables that a service manager hands over, and the units in the manual."""
+"""Socket and variables from a service manager, and the units in the manual."""
 
 import os
 import re

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ringback.worker.send.likeness import ALIKE, differing, likeness
+from ringback.twilio.likeness import ALIKE, differing, likeness
 
 OURS = (
     "Your table for four is booked for Friday at 19:30. See the menu at "

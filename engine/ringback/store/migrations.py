@@ -274,9 +274,19 @@ def _shape_before(migrations: Migrations, following: str | None) -> Shape:
         model.close()
 
 
+@functools.cache
+def names_of(migrations: Migrations) -> list[str]:
+    """All migrations of a set, in their order."""
+    nothing = Database(memory=True)
+    try:
+        return [migration.name for migration in migrations.pending(nothing)]
+    finally:
+        nothing.close()
+
+
 def _unnoted(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
     """The migrations that a file does not note. Raises DataError when it notes newer ones."""
-    known = [migration.name for migration in migrations.pending(Database(memory=True))]
+    known = names_of(migrations)
     noted = {migration.name for migration in migrations.applied(Database(conn))}
     newer = sorted(noted.difference(known))
     if newer:

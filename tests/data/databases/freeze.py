@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from ringback.store.migrations import journal_migrations, log_migrations
+from ringback.store.migrations import journal_migrations, log_migrations, names_of
 from ringback.store.upkeep.shape import shape_of
 
 FROZEN = Path(__file__).with_name("shapes.json")
@@ -19,7 +19,7 @@ def made_by_each() -> dict[str, str]:
     """For each migration the digest of the shape that a fresh file has after it."""
     made = {}
     for migrations in (log_migrations, journal_migrations):
-        names = [each.name for each in migrations.pending(Database(memory=True))]
+        names = names_of(migrations)
         for name, following in zip(names, [*names[1:], None], strict=True):
             model = Database(memory=True)
             migrations.apply(model, stop_before=following)

@@ -199,7 +199,7 @@ def _name(node: Node) -> str:
 
 
 def _text(meaning: Any) -> str:
-    return json.dumps(meaning, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
+    return json.dumps(meaning, default=str)
 
 
 def _rev(meaning: Any) -> str:

@@ -30,11 +30,11 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL, Shown
 from ringback.store.interface import Journal
+from ringback.twilio.likeness import ALIKE, differing, likeness
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
 from ringback.worker.send.gateway_reader import GatewayReader
-from ringback.worker.send.likeness import ALIKE, differing, likeness
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)

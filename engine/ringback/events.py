@@ -153,9 +153,10 @@ class Event:
 
     @property
     def body(self) -> str:
-        """The text of a message, the speech of a gather, what an incident or a watch tells; empty
-        when there is none."""
+        """The text of a message, the speech of a gather, the transcript of a recording, what an
+        incident or a watch tells; empty when there is none."""
         said = self.fields.get("Body", "") or self.fields.get("SpeechResult", "")
+        said = said or self.fields.get("TranscriptionText", "")
         if not said and self.type.startswith(("incident.", "watch.")):
             return self.fields.get("Text", "")
         return said

@@ -18,7 +18,8 @@ class Twiml:
     `text`, a `noun` inside it of which exactly one is given, or the `verbs` inside it. What equals
     the field's default is left out. `least` and `most` are the letters that a text may have,
     `choices` the only values that there are. An address (`url`) may be one of ours: when it is
-    empty, it leads to the rule's next step, `always`, or when some rule wants the event `leads_to`.
+    empty, it leads to the rule's next step, `always`, or when some rule wants the event `leads_to`;
+    or to where recordings are reported, when the field that `reports` names is set.
     """
 
     name: str = ""
@@ -28,6 +29,7 @@ class Twiml:
     choices: tuple[str, ...] = ()
     url: bool = False
     leads_to: str = ""
+    reports: str = ""
 
 
 def twiml(name: str = "", place: str = "attribute", **facts: Any) -> dict[str, Any]:
@@ -127,6 +129,9 @@ class Record(VoiceVerb):
     )
     play_beep: bool = field(default=True, metadata=twiml("playBeep", word="beep"))
     transcribe: bool = field(default=False, metadata=twiml("transcribe"))
+    transcribe_callback: str = field(
+        default="", metadata=twiml("transcribeCallback", url=True, reports="transcribe")
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringback import Event
-from ringback.testing import Bench, call_status, call_step, sms
+from ringback.testing import Bench, call_status, call_step, incoming_call, sms
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "missed_call.py"
 RULE = "missed_call.missed_call"
@@ -59,6 +59,38 @@ def test_a_caller_whom_nobody_spoke_with_gets_a_text(bench: Bench, event: Event)
 def test_everybody_else_gets_none(bench: Bench, event: Event) -> None:
     """Who was spoken with, whom we called ourselves, and who hides the number."""
     assert bench.react(event).texts == []
+
+
+GREETED: list[tuple[list[Event], int, list[str]]] = [
+    ([incoming_call()], 7, [SORRY]),
+    ([incoming_call()], 29, [SORRY]),
+    ([incoming_call()], 30, []),
+    ([incoming_call()], 240, []),
+    ([], 7, []),
+    ([incoming_call(), call_step(Digits="1")], 7, []),
+    ([incoming_call(), call_step(SpeechResult="hello")], 7, []),
+    ([incoming_call(), call_step(RecordingUrl="https://e.org/RE1")], 12, []),
+    ([incoming_call(), call_step(DialCallStatus="completed")], 25, []),
+    ([incoming_call(), call_step(QueuePosition="1"), call_step(QueueResult="bridged")], 25, []),
+    ([incoming_call(from_="anonymous")], 7, []),
+]
+
+
+@pytest.mark.parametrize(("before", "seconds", "texts"), GREETED)
+def test_who_hangs_up_in_the_greeting_was_missed(
+    bench: Bench, before: list[Event], seconds: int, texts: list[str]
+) -> None:
+    """Our greeting, and nothing of theirs after it. A call that others answered says nothing."""
+    for event in before:
+        assert bench.react(event).texts == []
+    who = before[0].sender if before else "+14155550123"
+    assert bench.react(call_status("completed", from_=who, CallDuration=seconds)).texts == texts
+
+
+def test_the_greeting_of_an_earlier_call_is_no_greeting_of_this_one(bench: Bench) -> None:
+    bench.react(incoming_call())
+    bench.wait("20m")
+    assert bench.react(call_status("completed", CallDuration=7)).texts == []
 
 
 def test_one_text_an_hour_whatever_the_reason(bench: Bench) -> None:

@@ -16,8 +16,9 @@ from ringback.rules.files.load import compile_rule, load_rules
 from ringback.rules.model import Rule
 from ringback.store.upkeep.erase import erase
 from ringback.twilio.rest import Request
+from ringback.worker import outgoing
 from ringback.worker.run import plan
-from ringback.worker.send import outgoing, sender, settle
+from ringback.worker.send import sender, settle
 from simulation import life
 from simulation.batch import run_story
 from simulation.checker import judge

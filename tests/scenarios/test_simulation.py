@@ -25,6 +25,7 @@ from ringback.store.evidence import Evidence, Shown
 from ringback.store.facts import JournalGateFacts
 from ringback.store.runs import Runs, RunStep
 from ringback.twilio.rest import request_for
+from ringback.worker import outgoing
 from ringback.worker.match.judge import Judge
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
@@ -34,7 +35,7 @@ from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run import plan
 from ringback.worker.run.hooks import Hooks
 from ringback.worker.run.resume import Resumer
-from ringback.worker.send import classify, outgoing, settle
+from ringback.worker.send import classify, settle
 from ringback.worker.send.sender import Sender
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.settle import Settler

@@ -34,6 +34,8 @@ MOST_NOTES = 3
 """How many mishaps a run that goes on remembers."""
 GATHER_PATIENCE = timedelta(hours=1)
 """How long a question to a caller may stay open before the run gives up on the call."""
+HANG_UP_GRACE = timedelta(seconds=10)
+"""How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
 _CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
@@ -223,8 +225,15 @@ class _Machine:
         kind = {"gather": "call.gathered", "record": "call.recorded", "dial": "call.dialed"}
         types = (kind[step.kind], NO_ANSWER)
         patience = GATHER_PATIENCE + timedelta(seconds=step.params.get("max_length", 0))
-        over = () if step.kind == "record" else _CALL_OVER
-        return self.pause(self.now + patience, (*types, *over), self.call_sid)
+        return self.pause(self.now + patience, (*types, *_CALL_OVER), self.call_sid)
+
+    def hung_up(self, step: Step) -> Progress:
+        """The call is over. A recording may have been made all the same, and comes at once."""
+        if step.kind != "record":
+            return self.finish("stopped: the caller hung up")
+        self.state["over"] = True
+        types = ("call.recorded", NO_ANSWER)
+        return self.pause(self.now + HANG_UP_GRACE, types, self.call_sid)
 
     def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
         key = key or self.event.conversation or self.event.subject_sid
@@ -245,7 +254,7 @@ class _Machine:
         event = wake.event
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in _CALL_OVER:
-                return self.finish("stopped: the caller hung up")
+                return self.hung_up(step)
         elif event is not None and step.kind == "wait_for" and leaves(event):
             if event.conversation == self.event.conversation:
                 return self.finish("stopped: they sent STOP")
@@ -253,8 +262,10 @@ class _Machine:
         elif event is not None and (step.kind == "wait" or not self.is_reply(step, event)):
             return self.again()
         elif event is None and step.kind in ("gather", "record", "dial"):
-            return self.finish("stopped: the caller did not answer")
+            over = self.state.get("over")
+            return self.finish(f"stopped: the caller {'hung up' if over else 'did not answer'}")
         self.state.pop("wait", None)
+        self.state.pop("over", None)
         if event is not None:
             self.state["reply"] = event_to(event)
             if step.params.get("as"):

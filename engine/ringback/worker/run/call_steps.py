@@ -12,7 +12,10 @@ from ringback.actions import Action
 from ringback.config import Settings
 from ringback.rules.engine.interpreter import Progress
 from ringback.runtime import Runtime
-from ringback.verbs import spelt
+from ringback.verbs import Twiml, spelt
+
+Address = Callable[[Any, Twiml], str]
+"""Our URL for a field of a verb; empty when nothing of ours is behind it."""
 
 
 class Steps:
@@ -28,33 +31,40 @@ class Steps:
         """The actions with the URLs of what comes next, all of one step under one nonce."""
         if not any(getattr(action, "verbs", ()) for action in progress.actions):
             return list(progress.actions)
-        url = self._url(self._runtime.tag())
+        url, reports = self._url(f"call/step/{self._runtime.tag()}"), self._url("recording")
         awaited = progress.wait.event_types if progress.wait is not None else ()
 
         def leads(event_type: str) -> bool:
             return event_type == "always" or event_type in awaited or self.wants(event_type)
 
-        return [_with_urls(action, url, leads) for action in progress.actions]
+        def address(verb: Any, how: Twiml) -> str:
+            if how.reports and getattr(verb, how.reports):
+                return reports
+            return url if how.leads_to and leads(how.leads_to) else ""
 
-    def _url(self, nonce: str) -> str:
+        return [_with_urls(action, address) for action in progress.actions]
+
+    def _url(self, path: str) -> str:
         settings = self._settings
         secret = "" if settings.auth_tokens else settings.hook_secret
         prefix = f"/twilio/~{secret}" if secret else "/twilio"
-        return f"{settings.public_url}{prefix}/call/step/{nonce}"
+        return f"{settings.public_url}{prefix}/{path}"
 
 
-def _with_urls(action: Any, url: str, leads: Callable[[str], bool]) -> Action:
+def _with_urls(action: Any, address: Address) -> Action:
     verbs = getattr(action, "verbs", ())
     if not verbs:
         return action  # type: ignore[no-any-return]
-    return replace(action, verbs=tuple(_led(verb, url, leads) for verb in verbs))  # type: ignore[no-any-return]
+    return replace(action, verbs=tuple(_led(verb, address) for verb in verbs))  # type: ignore[no-any-return]
 
 
-def _led(verb: Any, url: str, leads: Callable[[str], bool]) -> Any:
-    """The verb with our URL where it has an empty one that leads to what somebody wants."""
+def _led(verb: Any, address: Address) -> Any:
+    """The verb with our URLs where it has empty ones that lead to what somebody wants."""
     ours = {
         item.name: url
         for item, how in spelt(type(verb))
-        if how.leads_to and not getattr(verb, item.name) and leads(how.leads_to)
+        if (how.leads_to or how.reports)
+        and not getattr(verb, item.name)
+        and (url := address(verb, how))
     }
     return replace(verb, **ours) if ours else verb

@@ -23,10 +23,10 @@ from ringback.store.actions import StoredAction
 from ringback.store.attempts import Verdict
 from ringback.store.interface import Journal
 from ringback.twilio import segments
+from ringback.worker.outgoing import outline, whole
 from ringback.worker.send import classify
 from ringback.worker.send.decisions import LATE, Decisions, Gate
 from ringback.worker.send.launch import PLACES, Launch
-from ringback.worker.send.outgoing import outline, whole
 from ringback.worker.send.rounds import Rounds
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import HELD, REASONS, Stoppages

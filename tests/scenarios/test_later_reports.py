@@ -129,6 +129,32 @@ def test_an_opt_out_that_only_the_second_report_names_counts(begin: Begin) -> No
     assert story.ask("select recipient, state from consents") == [(THEM, "out")]
 
 
+def test_a_text_of_event_streams_is_shown_and_gets_its_media_from_the_webhook(
+    begin: Begin,
+) -> None:
+    """`events list` and `show` print what was written, of each of several in one request."""
+    story = begin(rules=RULES)
+    first = {"messageSid": SID, "accountSid": ACCOUNT, "from": THEM, "to": OURS, "body": "look"}
+    other = {**first, "messageSid": "SM" + "6" * 32, "body": "and this"}
+    type_ = "com.twilio.messaging.inbound-message.received"
+    entry = streamed(story, type_, first)
+    items = [{"type": type_, "source": "/x", "id": f"EZ{n}", "data": each}
+             for n, each in enumerate((first, {**other, "numMedia": 0}))]  # fmt: skip
+    story.receive(entry._replace(body=json.dumps(items).encode()))
+    story.run(5.0)
+    with Questions(story.folder) as asked:
+        shown = asked.events(type="message.received")
+    assert [event["fields"]["Body"] for event in shown] == ["and this", "look"]
+    fields = {"AccountSid": ACCOUNT, "MessageSid": SID, "From": THEM, "To": OURS, "Body": "look"}
+    media = {"NumMedia": "1", "MediaUrl0": "https://api.twilio.com/ME1"}
+    story.receive(story.entry("message", "", {**fields, **media}))
+    story.run(story.clock.now + 5.0)
+    with Questions(story.folder) as asked:
+        (event,) = asked.events(type="message.received", sid=SID)
+    assert media.items() <= event["fields"].items()
+    assert event["fields"]["Body"] == "look"
+
+
 def test_a_claim_adds_nothing(begin: Begin) -> None:
     """Only what is proven is believed."""
     story = begin(rules=RULES)

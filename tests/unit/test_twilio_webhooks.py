@@ -243,6 +243,28 @@ def test_a_cloud_event_of_another_product_keeps_its_name() -> None:
     assert event.fields["ClickTime"] == "x"
 
 
+CLICK = {
+    "event_type": "click", "sms_sid": MESSAGE, "account_sid": ACCOUNT, "from": OURS, "to": THEIRS,
+    "link": "https://example.com", "click_time": "2026-03-14T15:09:26Z",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("array", [True, False])
+@pytest.mark.parametrize(
+    ("item", "type_"),
+    [
+        (CLICK, "link.click"),
+        ({"AccountSid": ACCOUNT, "ServiceSid": "VA" + "1" * 32, "n": 1}, "webhook.other"),
+        ({"AccountSid": ACCOUNT, "MessageSid": MESSAGE, "MessageStatus": "sent"}, "message.sent"),
+    ],
+)
+def test_a_webhook_may_come_as_plain_json(item: dict[str, Any], type_: str, array: bool) -> None:
+    """Some products post JSON that is no CloudEvent."""
+    (event,) = stream(item, array=array)
+    assert (event.type, event.account_sid) == (type_, ACCOUNT)
+    assert {key: str(value) for key, value in item.items()} == dict(event.fields)
+
+
 def test_when_a_call_ended_is_what_twilio_says() -> None:
     event = read(
         "call/status",

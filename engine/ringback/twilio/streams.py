@@ -13,6 +13,8 @@ CloudEvent = dict[str, Any]
 
 _WORD = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 
+_ACCOUNT = re.compile(r"AC[0-9a-f]{32}").fullmatch
+
 _MESSAGE = "com.twilio.messaging.message."
 _INBOUND = "com.twilio.messaging.inbound-message.received"
 _CALL = "com.twilio.voice.status-callback.call."
@@ -28,8 +30,9 @@ _NAMES = {
 def parse(body: bytes) -> list[CloudEvent]:
     """The CloudEvents of a body, which is one object or an array of them.
 
-    Raises ValueError when it is neither, when one has no `id` or `type`, and for JSON that only
-    Python reads (NaN) or that is nested without end.
+    A webhook that comes as a plain JSON object, such as that of a link click, may stand in place of
+    one. Raises ValueError when it is neither, when one has no `id` or `type`, and for JSON that
+    only Python reads (NaN) or that is nested without end.
     """
     try:
         data = json.loads(body.decode(), parse_constant=_refuse)
@@ -43,10 +46,23 @@ def parse(body: bytes) -> list[CloudEvent]:
     for item in items:
         if not isinstance(item, dict):
             raise ValueError("the body is not a CloudEvent")
+        if is_plain(item):
+            continue
         for name in ("id", "type"):
             if not isinstance(item.get(name), str) or not _WORD(item[name]):
                 raise ValueError(f"a CloudEvent has no usable {name}")
     return items
+
+
+def is_plain(item: CloudEvent) -> bool:
+    """Whether this is a webhook with its fields in JSON, and no CloudEvent around them."""
+    account = item.get("AccountSid") or item.get("account_sid")
+    return "specversion" not in item and isinstance(account, str) and bool(_ACCOUNT(account))
+
+
+def plain_fields(item: CloudEvent) -> dict[str, str]:
+    """The fields of such a webhook, by the names that it gives them."""
+    return {_text(name): _text(value) for name, value in item.items()}
 
 
 def _refuse(word: str) -> None:

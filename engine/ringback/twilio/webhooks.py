@@ -104,6 +104,10 @@ def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
 def _streamed(body: bytes) -> list[tuple[dict[str, str], Kind]]:
     found = []
     for item in read_stream(body):
+        if streams.is_plain(item):
+            fields = streams.plain_fields(item)
+            found.append((fields, form_kind("events", fields)))
+            continue
         route, fields = streams.as_form(item)
         if route in FORM_ROUTES:
             found.append((fields, form_kind(route, fields)))

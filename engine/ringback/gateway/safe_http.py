@@ -249,7 +249,8 @@ def _clean(headers: Mapping[str, str], body: bytes) -> list[tuple[str, str]]:
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(
             r"[^\t\x20-\x7e]", value
         ):
-            raise BadRequest(f"the header {name[:40]!r} cannot be sent", wrote=False)
+            why = "its name or value has a line break or a letter outside of ASCII"
+            raise BadRequest(f"the header {name[:40]!r} cannot be sent: {why}", wrote=False)
     if body and "content-type" not in {name.lower() for name, _ in kept}:
         kept.append(("Content-Type", "application/json"))
     return kept

@@ -146,11 +146,11 @@ class Steps:
                 params[key] = getattr(checked, name)
             elif mark.kind == "texts":
                 items = child.value if isinstance(child.value, list) else [child]
-                params[key] = [self._entry(key, item) for item in items]
+                params[key] = [_marked(self._entry(key, item), mark) for item in items]
                 self._count(key, child, params[key], most_entries(model)[key])
             else:
                 data = self.reader.json(child, typed=mark.kind == "data")
-                params[key] = _capped(data, mark.cap)
+                params[key] = _marked(data, mark)
                 if mark.one:
                     self._single(child, repr(key), data)
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
@@ -279,9 +279,9 @@ def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
     return found
 
 
-def _capped(value: Any, cap: int) -> Any:
-    if isinstance(value, Template) and value.cap != cap:
-        return replace(value, cap=cap)
+def _marked(value: Any, mark: Mark) -> Any:
+    if isinstance(value, Template) and (value.cap, value.url) != (mark.cap, mark.url):
+        return replace(value, cap=mark.cap, url=mark.url)
     return value
 
 

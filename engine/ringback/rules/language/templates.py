@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from ringback.rules.language.cel import Fault, Language, Program
 from ringback.rules.language.complaints import Complaint
@@ -29,13 +30,15 @@ PRINTABLE = (
 class Template:
     """A text with its expressions compiled. Without any it is the plain text.
 
-    Of a `typed` one that is a single expression the value keeps its type.
+    Of a `typed` one that is a single expression the value keeps its type. In a `url` values are
+    encoded where they stand.
     """
 
     source: str
     parts: tuple[str | Program, ...]
     cap: int = CAP
     typed: bool = False
+    url: bool = False
 
     def render(self, scope: Scope) -> str | Fault:
         """The text in this scope, cut to the cap; a `Fault` when an expression fails."""
@@ -51,6 +54,8 @@ class Template:
                 if isinstance(value, Fault):
                     return _blamed(part, value)
                 text = as_text(value)
+                if self.url:
+                    text = _in_url("".join(rendered), text)
             rendered.append(text[:left])
             left -= len(text)
         return "".join(rendered)
@@ -101,6 +106,19 @@ def as_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {as_text(item)}" for key, item in value.items())
     return "" if value is None else str(value)
+
+
+def _in_url(before: str, text: str) -> str:
+    """A value as it stands behind this beginning of an address, where it can end nothing.
+
+    With nothing before it the value is the address, or its beginning. In the name of the host a
+    port may follow. https://www.rfc-editor.org/rfc/rfc3986#section-2
+    """
+    scheme, sign, rest = before.partition("://")
+    path = rest if sign else scheme
+    if any(each in path for each in "/?#"):
+        return quote(text, safe="")
+    return quote(text, safe=":") if sign else text
 
 
 def _data(value: Any) -> Any:

@@ -23,12 +23,14 @@ class Mark:
     """How a field is compiled: `text`, `texts`, `json` of texts, `data` that keeps
     the types of its values, `if`, `steps`, `branches`, `options`.
 
-    A text that is `one` names a single thing, as an address does: a list in it is a mistake.
+    A text that is `one` names a single thing, as an address does: a list in it is a mistake. In one
+    that is a `url` values are encoded where they stand.
     """
 
     kind: str
     cap: int = 4096
     one: bool = False
+    url: bool = False
 
 
 def _seconds(value: Any) -> Any:
@@ -47,8 +49,10 @@ def _listed(value: Any) -> Any:
 
 Text = Annotated[str, Mark("text")]
 One = Annotated[str, Mark("text", one=True)]
+Url = Annotated[str, Mark("text", one=True, url=True)]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
 Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
+Urls = Annotated[list[str], BeforeValidator(_listed), Mark("texts", url=True)]
 Json = Annotated[dict[str, Any], Mark("json")]
 Data = Annotated[dict[str, Any], Mark("data")]
 Lines = Annotated[list[str], BeforeValidator(_listed), Mark("if")]

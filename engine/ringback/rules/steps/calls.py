@@ -16,6 +16,7 @@ from ringback.rules.steps.base import (
     Steps,
     Text,
     Texts,
+    Url,
     one_of,
 )
 from ringback.verbs import Play, Say, Verb
@@ -33,8 +34,8 @@ class Call(StepModel):
 
     to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
     say: Text = ""
-    play: One = ""
-    url: One = ""
+    play: Url = ""
+    url: Url = ""
     do: Steps = Field(default_factory=list)
     from_: One = Field("", alias="from")
     timeout: Seconds = 60.0
@@ -92,7 +93,7 @@ class Dequeue(StepModel):
     )
 
     queue: One = Field(min_length=1)
-    url: One = Field(min_length=1)
+    url: Url = Field(min_length=1)
     call: One = "Front"
 
     @staticmethod

@@ -18,6 +18,8 @@ from ringback.rules.steps.base import (
     StepModel,
     Text,
     Texts,
+    Url,
+    Urls,
 )
 from ringback.verbs import Verb
 
@@ -31,7 +33,7 @@ class Reply(StepModel):
     example: ClassVar[str] = "- reply: We are open Mon-Fri 9-17."
 
     body: Body = ""
-    media: Texts = Field(default_factory=list, max_length=10)
+    media: Urls = Field(default_factory=list, max_length=10)
     policy: Policy = "checked"
 
     def wrong(self) -> tuple[str, str]:
@@ -63,7 +65,7 @@ class Send(StepModel):
     to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
     body: Body = ""
     from_: One = Field("", alias="from")
-    media: Texts = Field(default_factory=list, max_length=10)
+    media: Urls = Field(default_factory=list, max_length=10)
     service: One = ""
     policy: Policy = "checked"
 
@@ -100,7 +102,7 @@ class NotifyStep(StepModel):
 
     text: Text
     via: One = ""
-    webhook: One = ""
+    webhook: Url = ""
     key: Text = ""
     severity: Literal["info", "warning", "error", "critical"] = "warning"
     resolved: bool = False
@@ -140,15 +142,18 @@ class Http(StepModel):
         "- http: {url: 'https://example.org/hook', json: {from: '${{ event.from }}'}}"
     )
 
-    url: One = Field(min_length=1)
+    url: Url = Field(min_length=1)
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     json_: Data = Field(default_factory=dict, alias="json")
     headers: Json = Field(default_factory=dict)
 
     def wrong(self) -> tuple[str, str]:
-        """An address that is none."""
+        """An address that is none, a header that would be two."""
         if "${{" not in self.url and not self.url.startswith("http"):
             return "url", "url must be an address that begins with https://"
+        for name, value in self.headers.items():
+            if any(sign in f"{name}{value}" for sign in "\r\n"):
+                return "headers", f"the header {name.strip()!r} has a line break"
         return "", ""
 
     @staticmethod

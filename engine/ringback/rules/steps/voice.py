@@ -15,6 +15,7 @@ from ringback.rules.steps.base import (
     StepModel,
     Steps,
     Text,
+    Url,
     one_of,
 )
 from ringback.verbs import (
@@ -82,7 +83,7 @@ class PlayStep(VoiceModel):
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- play: https://example.org/welcome.mp3"
 
-    url: One = ""
+    url: Url = ""
     loop: Times = 1
     digits: One = ""
 
@@ -112,7 +113,7 @@ class EnqueueStep(VoiceModel):
     example: ClassVar[str] = "- enqueue: support"
 
     queue: One = Field(min_length=1)
-    wait_url: One = ""
+    wait_url: Url = ""
 
 
 class RedirectStep(VoiceModel):
@@ -123,7 +124,7 @@ class RedirectStep(VoiceModel):
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = "- redirect: https://example.org/menu.xml"
 
-    url: One = Field(min_length=1)
+    url: Url = Field(min_length=1)
 
 
 class RejectStep(VoiceModel):

@@ -1,7 +1,10 @@
 """Addresses in whatever spelling: every guard of the gate holds for the person behind it."""
 
+from contextlib import suppress
+
 import pytest
 
+from ringback.cli.main import main
 from scenarios.test_gate import Begin, ends, refused, says
 from simulation.twilio import OURS, SERVICE
 
@@ -124,3 +127,20 @@ def test_a_pair_that_cannot_be_is_named_by_the_gate(
     says(story, f"ask {to}")
     (ended,) = ends(story)
     assert ended == "sent" if fine else refused(ended, f"{sender} cannot reach {to}", "from:")
+
+
+# The shell
+
+
+@pytest.mark.parametrize("written", ["+15551000001", "15551000001", "(555) 100-0001"])
+def test_the_shell_finds_a_person_in_every_spelling(
+    begin: Begin, written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = begin(rules=RULES)
+    says(story, "hello there")
+    story.end()
+    (story.folder / "ringback.toml").write_text(f'data = "."\nsender = "{OURS}"\n')
+    for command in (["events", "list", "--number", written], ["trace", written]):
+        with suppress(SystemExit):
+            main(["-C", str(story.folder), *command])
+        assert "message.received" in capsys.readouterr().out

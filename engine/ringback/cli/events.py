@@ -91,7 +91,7 @@ def list_(
     """List the newest events, oldest of them first."""
     with questions() as asked:
         found = asked.events(
-            type=type_, number=number, sid=sid, error=errors, limit=limit,
+            type=type_, number=here().number(number), sid=sid, error=errors, limit=limit,
             since=moment(since) if since else "",
         )[::-1]  # fmt: skip
     rows = [public(event) if as_json else listed(event) for event in found]
@@ -133,10 +133,11 @@ def show(uid: str, raw: bool, as_json: bool) -> None:
 def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: bool) -> None:
     """Follow events as they come, until Ctrl-C."""
     end = time.monotonic() + seconds if seconds else None
+    wanted = here().number(number)
     with questions() as asked:
         last = 0 if from_start else asked.last_event_id()
         while True:
-            found = asked.events(type=type_, number=number, after=last, limit=500, follow=True)
+            found = asked.events(type=type_, number=wanted, after=last, limit=500, follow=True)
             for event in found:
                 last = event["id"]
                 if as_json:

@@ -41,6 +41,14 @@ class Place:
             return dev
         return data
 
+    def number(self, written: str) -> str:
+        """A number as Twilio writes it, by the country of the default sender; else unchanged."""
+        if written[:1] not in "+(0123456789":
+            return written
+        from ringback.rules.language.phones import home, plain
+
+        return plain(written, home(self.settings().sender))
+
 
 def find_project(start: Path) -> Path:
     """The nearest folder upwards that has a ringback.toml, else the folder itself."""

@@ -32,7 +32,7 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
     """
     conditions = {} if as_test else _conditions()
     with questions() as asked:
-        uids = asked.find(what, limit)
+        uids = asked.find(here().number(what), limit)
         if as_test and uids:
             from ringback.testing.export import regression
 

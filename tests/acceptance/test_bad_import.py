@@ -133,3 +133,39 @@ def test_wrong_rules_refuse_the_start_all_the_same(make_node: Callable[..., Any]
     assert refused.returncode == 1
     assert "unknown key 'dont'" in refused.stderr
     assert "shout" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_reload_works_beside_a_plugin_that_is_left_out(
+    make_node: Callable[..., Any], box: Any
+) -> None:
+    """One plugin was left out when the node started. Rules and the other plugins can be changed all
+    the same; each reload tries it again, and takes it when it is mended. What works is not given up
+    for a rule or a plugin that has become wrong."""
+    files = {"plugins/good.py": GOOD, "plugins/bad.py": BODIES["divides"], "rules/all.yaml": RULES}
+    node = make_node(files).start()
+    node.wait_ready()
+    rules, good = node.project / "rules" / "all.yaml", node.project / "plugins" / "good.py"
+    rules.write_text(RULES.replace("Thanks", "Many thanks"))
+    done = shell(node, "rules", "reload")
+    assert done.returncode == 0, done.stderr
+    box.text(ANN, "hello")
+    node.until(lambda: any(text["body"] == "Many thanks" for text in box.inbox(ANN)))
+    assert node.ask("select state from incidents where kind = 'plugin'") == [("open",)]
+    rules.write_text(RULES.replace("reply: Thanks", "rpely: Thanks"))
+    refused = shell(node, "rules", "reload")
+    assert refused.returncode == 1
+    assert "rpely" in refused.stderr
+    rules.write_text(RULES)
+    good.write_text(BODIES["divides"])
+    refused = shell(node, "rules", "reload")
+    assert refused.returncode == 1
+    assert "plugins/good.py" in refused.stderr
+    good.write_text(GOOD)
+    (node.project / "plugins" / "bad.py").write_text(GOOD.replace("ping", "ding"))
+    rules.write_text(RULES.partition("  - name: shouting")[0])
+    done = shell(node, "rules", "reload")
+    assert done.returncode == 0, done.stderr
+    node.until(
+        lambda: node.ask("select state from incidents where kind = 'plugin'") == [("resolved",)]
+    )

@@ -114,6 +114,11 @@ class Engine:
         self.hooks.reload(loaded.plugins, loaded.ruleset.wants)
         self._clock.set()
 
+    @property
+    def loaded(self) -> Loaded:
+        """The rules and plugins in use."""
+        return self._loaded
+
     async def run(
         self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:

@@ -127,7 +127,7 @@ class Reloading:
 
         def accept(manifest: Manifest) -> bool:
             fresh = self._describe(settings, manifest)
-            problems.extend(fresh.problems)
+            problems.extend(_against(fresh, self._engine.loaded))
             if problems or adopt is None:
                 return False
             adopt(fresh)
@@ -145,3 +145,13 @@ class Reloading:
         for fresh in loaded:
             await tell(self._engine, fresh)
         return [str(problem) for problem in problems]
+
+
+def _against(fresh: Described, before: Loaded) -> list[Problem]:
+    """What keeps these rules and plugins from being taken into use. A plugin that is left out
+    already was tried once more, and stays out; what works is not given up for a plugin or a rule
+    that has become wrong."""
+    out = {problem.file for problem in before.plugins.problems}
+    worse = any(problem.file not in out for problem in fresh.plugins.problems)
+    lost = any(rule in before.ruleset.by_name for rule in fresh.left_out)
+    return fresh.problems if worse or lost else fresh.refusals(missing=False)

@@ -111,6 +111,25 @@ def creates_fail(story: Story, span: tuple[float, float]) -> None:
     story.twilio.after(span[1], lambda: setattr(story.twilio, "faults", good))
 
 
+@pytest.mark.parametrize("made", [False, True], ids=["it is not there", "it is there"])
+def test_a_list_of_more_than_a_page_is_read_on(begin: Begin, made: bool) -> None:
+    """2,400 newer texts to the same person stand before ours in Twilio's list. It is found behind
+    them and not sent twice; when it was never made, that is known and it is sent again."""
+    story = begin(replace(calm(), callback_lost=1.0), rules=BOOKED)
+    story.twilio.next_create = ["reset_after" if made else "reset_before"]
+    story.receive(story.text("book", ANN))
+    story.run(2.0)
+    for number in range(2400):
+        sid = f"SM{number:032x}"
+        at = story.clock.now + number / 1000
+        story.twilio.records[sid] = Record(
+            sid, "messages", "", OURS, ANN, f"other {number}", at, at
+        )
+    story.run(900.0)
+    assert [state for (state,) in story.ask("select state from actions")] == ["settled"]
+    assert len(story.twilio.records) == 2401
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("texts", [0.5, 0.02])
 def test_after_an_outage_of_creates_everything_is_sent(begin: Begin, texts: float) -> None:

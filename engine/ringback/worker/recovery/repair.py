@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 from ringback.config import Settings
 from ringback.errors import GatewayError, NotFound
@@ -22,7 +22,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
-from ringback.worker.send.gateway_reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader, next_page
 
 log = logging.getLogger(__name__)
 
@@ -204,10 +204,10 @@ class Repairer:
                     older += 1
                 elif created is None or created <= until:
                     yield record
-            following = reply.data.get("next_page_uri")
-            if older or not isinstance(following, str):
+            following = next_page(request, reply)
+            if older or following is None:
                 return
-            request = Request("GET", path(account, resource), _query(following), key)
+            request = following
         text = (
             f"only the newest {MOST_PAGES * PAGE_SIZE} {key} since {iso(since)} were looked at: "
             "what had not come by webhook before those is not fetched; Twilio's console has it"
@@ -229,10 +229,6 @@ def _renamed(record: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, s
     fields = {theirs: str(record.get(ours) or "") for ours, theirs in names.items()}
     moment = record.get("date_sent") or record.get("start_time") or record.get("date_created")
     return {**fields, "Timestamp": str(moment or "")}
-
-
-def _query(uri: str) -> tuple[tuple[str, str], ...]:
-    return tuple(parse_qsl(urlsplit(uri).query, keep_blank_values=True))
 
 
 def _moment(text: object) -> datetime | None:

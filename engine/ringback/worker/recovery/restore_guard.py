@@ -260,7 +260,7 @@ class RestoreGuard:
         records: list[Mapping[str, Any]] = []
         if lot[0].effect:
             try:
-                records = await self._settler.listed(lot[0])
+                records = await self._settler.listed(lot[0], from_iso(held.since) - EARLIER)
             except GatewayError as error:
                 if error.http_status != 400:
                     log.warning("what is held cannot be looked for now: %s", error)

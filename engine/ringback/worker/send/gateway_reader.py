@@ -1,6 +1,8 @@
 """Reads from the gateway, at a rate of their own beside the worker's sends."""
 
 import asyncio
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
 
 from ringback.errors import GatewayError
 from ringback.gateway.client import Gateway, Reply
@@ -54,3 +56,12 @@ class GatewayReader:
         self._stoppages.read(request.resource, None)
         self.clock.hear(reply.date)
         return reply
+
+
+def next_page(request: Request, reply: Reply) -> Request | None:
+    """The request for the page behind this one; None behind the last. Of the link only the query
+    counts: it may lead past the gateway."""
+    link = reply.data.get("next_page_uri")
+    if not link or not isinstance(link, str):
+        return None
+    return replace(request, form=tuple(parse_qsl(urlsplit(link).query, keep_blank_values=True)))

@@ -34,7 +34,7 @@ from ringback.twilio.likeness import ALIKE, differing, likeness
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
 from ringback.worker.send import classify
-from ringback.worker.send.gateway_reader import GatewayReader
+from ringback.worker.send.gateway_reader import GatewayReader, next_page
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ RESENDS = 3
 """So often something is repeated that leaves no record to prove that it was not done."""
 RESEND_PAUSE = 30.0
 PAGE_SIZE = 1000
+MOST_PAGES = 100
 SIDE_BY_SIDE = 8
 BAD_REQUEST = 400
 PATIENCE = timedelta(days=1)
@@ -141,7 +142,7 @@ class Settler:
         clock = self._gateway_reader.clock
         starts = clock.starts(departure) if departure is not None else ()
         try:
-            records = await self.listed(action)
+            records = await self.listed(action, min(starts) - EARLIER if starts else None)
         except GatewayError as error:
             if error.http_status == BAD_REQUEST or self._forlorn(starts):
                 await self._park(action, f"Twilio does not list it: {error}")
@@ -173,9 +174,9 @@ class Settler:
         age = self._gateway_reader.clock.now() - max(starts) if starts else PATIENCE
         return tried >= LEAST_TRIED and age >= PATIENCE
 
-    async def listed(self, stored: StoredAction) -> list[Mapping[str, Any]]:
-        """The newest records to this recipient from this sender, in whatever state. Raises
-        GatewayError."""
+    async def listed(self, stored: StoredAction, since: datetime | None) -> list[Mapping[str, Any]]:
+        """The records to this recipient from this sender that were made since then, and perhaps
+        older ones, in whatever state. Raises GatewayError, also for more than can be read."""
         action = stored.action
         assert is_outgoing(action)
         resource = EFFECTS[kind_named(action.kind).effect].resource
@@ -185,11 +186,18 @@ class Settler:
             query.append(("From", sender))
         where = path(self._settings.account_for(stored.account_sid), resource)
         request = Request("GET", where, tuple(query), resource.lower())
-        reply = await self._gateway_reader.ask(request, look=True)
-        records = reply.data.get(resource.lower())
-        if not isinstance(records, list):
-            raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
-        return [record for record in records if isinstance(record, Mapping)]
+        found: list[Mapping[str, Any]] = []
+        for _ in range(MOST_PAGES):
+            reply = await self._gateway_reader.ask(request, look=True)
+            records = reply.data.get(resource.lower())
+            if not isinstance(records, list):
+                raise GatewayError(f"the list of {resource.lower()} has no {resource.lower()}")
+            found += (record for record in records if isinstance(record, Mapping))
+            following = next_page(request, reply)
+            if following is None or _reaches(found, since):
+                return found
+            request = following
+        raise GatewayError(f"more than {len(found)} {resource.lower()} to {action.to} since then")
 
     async def matching(
         self,
@@ -329,6 +337,12 @@ class Settler:
         if await self._journal.evidence.park(action.uid, reason + texts):
             log.error("action %s is parked: %s", action.uid, reason)
             self._signals.ended(action.uid, "unknown")
+
+
+def _reaches(records: Sequence[Mapping[str, Any]], since: datetime | None) -> bool:
+    """Whether these records, newest first, go back to before that moment."""
+    dates = [created for each in records[-1:] if (created := created_at(each)) is not None]
+    return since is None or any(created < since for created in dates)
 
 
 def _within(created: datetime | None, spans: Sequence[tuple[datetime, datetime]]) -> bool:

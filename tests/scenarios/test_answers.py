@@ -1,6 +1,8 @@
 """Answers: a text that a run has asked for is not offered to other rules, on a bench and a node."""
 
+import shutil
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -201,3 +203,26 @@ def test_opt_out_sees_help_while_a_question_is_open(tmp_path: Path) -> None:
     helped = bench.react(sms("HELP", from_="whatsapp:+14155550123", to="whatsapp:+14155550100"))
     assert helped.fired == ["opt_out.opt_out"]
     assert any("Reply STOP" in said for said in helped.texts)
+
+
+def test_the_booking_recipe_beside_the_starter_rules_gives_one_answer_at_night(
+    tmp_path: Path,
+) -> None:
+    """Each text of the conversation gets its next question and nothing else."""
+    root = Path(__file__).parents[2]
+    for folder in ("rules", "plugins"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    shutil.copy(root / "ringback.toml", tmp_path)
+    manual = (root / "docs" / "cookbook.md").read_text("utf-8")
+    recipe = manual.partition("### Book a table")[2].partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "rules" / "table.yaml").write_text(recipe)
+    bench = Bench.load(tmp_path, now=datetime.fromisoformat("2026-11-20T22:00-05:00"))
+    assert bench.react(sms("Table")).texts == ["Which day?"]
+    bench.wait("1m")
+    for said, next_question in (("Friday", "At what time?"), ("at 8", "For how many?")):
+        answered = bench.react(sms(said))
+        assert answered.texts == [next_question]
+        assert answered.why_not("after-hours") == "backstop: table took it"
+        assert answered.why_not("auto_reply.received") == "backstop: table took it"
+        bench.wait("1m")
+    assert bench.react(sms("6")).texts == ["Noted: Friday, at 8, 6."]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from admission.node import Loaded, Node, settings_of
-from admission.stories import PEOPLE, text
+from admission.stories import OURS, PEOPLE, Happens, text
 from ringback.cli.main import run
 from ringback.plugins.loader import load_plugins
 from ringback.rules.engine.ruleset import RuleSet
@@ -213,3 +213,34 @@ async def test_what_rules_say_is_kept_once(tmp_path: Path) -> None:
     counted = node.reader.execute("select rule, count(*) from revisions group by rule").fetchall()
     await node.close()
     assert dict(counted) == {"book": 1, "night": 1, "rest": 1}
+
+
+MENU = """
+rules:
+  - name: menu
+    on: call.received
+    do: [{gather: {say: Press 1 for sales., digits: 1, choices: {"1": [{notify: Sales.}]}}}]
+"""
+
+
+def test_the_trace_of_a_key_names_the_question_that_was_spoken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A call is a conversation too."""
+
+    async def calls() -> str:
+        project(tmp_path, YAML)
+        (tmp_path / "rules" / "all.yaml").write_text(MENU)
+        node = Node(settings_of(tmp_path, {}), loaded(tmp_path))
+        await node.start({})
+        form = {"CallSid": "CA" + "5" * 32, "From": ANN, "To": OURS, "Direction": "inbound"}
+        await node.happen(Happens("call", {**form, "CallStatus": "ringing"}))
+        pressed = {**form, "CallStatus": "in-progress", "Digits": "1"}
+        await node.happen(Happens("call/step", pressed))
+        uid = node.reader.execute("select uid from events where type = 'call.gathered'").fetchone()
+        await node.close()
+        return str(uid[0])
+
+    shown = shell(capsys, "trace", asyncio.run(calls()))
+    assert "✓ menu  took it as the answer to “Press 1 for sales.”" in shown
+    assert "Sales." in shown

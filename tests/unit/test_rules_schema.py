@@ -208,7 +208,6 @@ def test_a_text_at_night_is_answered_once_and_one_by_day_is_left_to_the_plugins(
     assert action.body == "We are closed now. We open again on Monday at 09:00 ET."
     assert (action.to, action.sender) == ("+12065550100", "+12125550101")
     assert fired("message.received", DAY, fields={"Body": "Hello?"}) == {}
-    assert fired("message.received", NIGHT, fields={"Body": "hours"}) == {}
 
 
 def test_the_support_line_greets_and_queues() -> None:

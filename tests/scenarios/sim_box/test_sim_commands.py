@@ -13,6 +13,7 @@ from twilio.request_validator import RequestValidator
 from ringback.cli.main import cli
 from ringback.cli.simulate_reports import reaction
 from ringback.errors import UsageError
+from ringback.rules.reactions import parse, to_ours
 
 PERSON = "+12025550142"
 Run = Callable[..., dict[str, Any]]
@@ -82,6 +83,21 @@ def texted(box: Any, client: Any, body: str, to: str = PERSON, **more: Any) -> s
 )
 def test_a_reaction_is_written_as_phones_write_it(kind: str, options: Any, text: str) -> None:
     assert reaction(kind, "We are open.", **options) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [
+        ("liked", "like"), ("loved", "love"), ("disliked", "dislike"), ("laughed", "laugh"),
+        ("emphasized", "emphasis"), ("questioned", "question"), ("🎉", "🎉"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("android", [False, True])
+def test_what_is_written_is_understood_as_a_reaction(kind: str, meant: str, android: bool) -> None:
+    ours = [("We are open.", False)]
+    for removed, expected in ((False, meant), (True, "removed")):
+        written = reaction(kind, "We are open.", android=android, removed=removed)
+        assert to_ours(parse(written), ours) == (expected, "We are open.")
 
 
 def test_a_phone_reacts_to_the_last_text_that_it_got(

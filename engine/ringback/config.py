@@ -5,6 +5,7 @@ problems are found in one pass. One setting is one line of `Settings`: its name 
 `ringback.toml`, its metadata names the environment variables and says how a text is read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
+from ringback.settings_mistakes import line_of
 from ringback.settings_values import (
     Wrong,
     as_text,
@@ -291,7 +293,7 @@ class Settings:
                 try:
                     values[name] = read(_FACTS[name]["kind"], raw)
                 except Wrong as wrong:
-                    problems.append(f"{source}: {name} {wrong}")
+                    problems.append(f"{_place(source, name, root)}: {name} {wrong}")
         values["data"] = root / values.get("data", "data")
         if problems:
             raise ConfigError(problems)
@@ -364,6 +366,18 @@ VARIABLES: dict[str, str] = {env: name for name, facts in _FACTS.items() for env
 _TOML_KEYS = {
     "plugins" if name == "plugin_config" else name: name for name in _FACTS if name != "simulated"
 }
+
+
+def _place(source: str, name: str, root: Path) -> str:
+    """Where a value was given: with its line, when it stands in a file."""
+    file, _, variable = source.partition(" ")
+    text = read_file(root / file, []) if file in (".env", "ringback.toml") else ""
+    if file == ".env":
+        starts = re.compile(rf"\s*(?:export\s+)?{re.escape(variable)}\s*=")
+        lines = [n for n, line in enumerate(text.splitlines(), 1) if starts.match(line)]
+        return f"{file}:{lines[-1]} {variable}" if lines else source
+    key = next(key for key, known in _TOML_KEYS.items() if known == name) if text else ""
+    return f"{file}:{line_of(text, (key,))}" if text else source
 
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:

@@ -5,7 +5,8 @@ and the rules of plugins compile to one `RuleSet`. What is wrong is collected, n
 problem leaves out the rule or plugin that has it, and the caller decides what that means.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.plugins.manifest import Manifest
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import Loaded, compile_rule, load_rules
-from ringback.rules.model import Rule
+from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.model import Rule, every_step
+from ringback.settings_mistakes import line_of
+from ringback.settings_values import read_file
 
 BROUGHT = ("unknown step ", "unknown function ")
 """How problems begin that a missing plugin may be the reason of."""
@@ -103,7 +107,7 @@ class Project:
         loaded = gather(plugins, settings.project / "rules")
         problems = [
             *_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules),
-            *_unpriced(loaded.rules, settings),
+            *_unpriced(loaded.rules, settings), *_unheard(loaded.rules, settings),
         ]  # fmt: skip
         return cls(
             settings,
@@ -167,6 +171,41 @@ def _unpriced(rules: Iterable[Rule], settings: Settings) -> list[Problem]:
     ]  # fmt: skip
 
 
+def _unheard(rules: Iterable[Rule], settings: Settings) -> Iterator[Problem]:
+    """Notices through a channel that is not there."""
+    known = ("log", "webhook", *settings.channels)
+
+    def problem(file: str, line: int, kind: str, via: str, where: str) -> Problem:
+        message = f"{where}no channel is called {via!r}"
+        hint = did_you_mean(via, known) or f"there are: {', '.join(known)}"
+        return Problem(file, line, 1 if line else 0, kind, message, hint=hint)
+
+    for rule in rules:
+        for step in every_step(rule.steps):
+            via = step.params.get("via") if step.kind == "notify" else ""
+            if isinstance(via, str) and via and via not in known:
+                yield problem(rule.file, step.line, "name", via, "")
+    for name, table in settings.plugin_config.items():
+        via = table.get("via")
+        if isinstance(via, str) and via and via not in known:
+            yield problem("ringback.toml", 0, "config", via, f"[plugins.{name}] via: ")
+
+
+_TABLE = re.compile(r"\[([\w.-]+)\] ?([\w.$-]*)")
+
+
+def _placed(problem: Problem, root: Path) -> Problem:
+    """A problem of the settings, with the line of the table and key that it begins with."""
+    found = _TABLE.match(problem.message)
+    path = [*found[1].split("."), *filter(None, found[2].split("."))] if found else []
+    if "'" in problem.message and not path and problem.kind == "plugin":
+        path = ["entry_points"]
+    text = read_file(root / problem.file, [])
+    line = line_of(text, path) if path else 0
+    source = text.splitlines()[line - 1] if line else ""
+    return replace(problem, line=line, column=1 if line else 0, source=source)
+
+
 def _relative(problems: list[Problem], root: Path) -> list[Problem]:
     """Problems with their files named as seen from the project, in the order of the files."""
 
@@ -175,4 +214,8 @@ def _relative(problems: list[Problem], root: Path) -> list[Problem]:
         return str(path.relative_to(root)) if path.is_relative_to(root) else file
 
     named = [replace(problem, file=inside(problem.file)) for problem in problems]
+    named = [
+        _placed(each, root) if each.file == "ringback.toml" and not each.line else each
+        for each in named
+    ]
     return sorted(named, key=lambda problem: (problem.file, problem.line, problem.column))

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ringback.settings_mistakes import line_of, nearest
+
 _NUMBER = re.compile(r"\+?[\d\s().\-/]+", re.ASCII).fullmatch
 
 
@@ -226,19 +228,13 @@ def read_file(path: Path, problems: list[str], must: str = "") -> str:
     return ""
 
 
-def _did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    from difflib import get_close_matches  # only needed when something is wrong
-
-    close = get_close_matches(word, list(known), 1, cutoff)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def from_toml(
     path: Path, known: Mapping[str, str], problems: list[str]
 ) -> Iterator[tuple[str, Any, str]]:
     """The values of a TOML file as (name, raw value, source). `known` maps keys to names."""
+    text = read_file(path, problems)
     try:
-        table = tomllib.loads(read_file(path, problems))
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{path.name}: {error}")
         return
@@ -246,7 +242,8 @@ def from_toml(
         if key in known:
             yield known[key], value, path.name
         else:
-            problems.append(f"{path.name}: unknown setting {key!r}{_did_you_mean(key, known)}")
+            place = f"{path.name}:{line_of(text, (key,))}"
+            problems.append(f"{place}: unknown setting {key!r}{nearest(key, known)}")
 
 
 def from_environ(
@@ -279,7 +276,7 @@ def from_environ(
     for variable in environ:
         plain = variable.removesuffix("_FILE")
         if variable.startswith("RINGBACK_") and plain not in known:
-            guess = _did_you_mean(variable, known, cutoff=0.85)
+            guess = nearest(variable, known, cutoff=0.85)
             if guess:
                 problems.append(f"{where}: unknown variable {variable}{guess}")
 

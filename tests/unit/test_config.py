@@ -127,9 +127,9 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     }
     text = "\n".join(problems_of(lambda: Settings.load(tmp_path, environ)))
     for part in (
-        "ringback.toml: unknown setting 'prot'; did you mean 'port'?",
-        "ringback.toml: settle_seconds is 'soon'",
-        "ringback.toml: unknown setting 'simulated'",
+        "ringback.toml:1: unknown setting 'prot'; did you mean 'port'?",
+        "ringback.toml:2: settle_seconds is 'soon'",
+        "ringback.toml:3: unknown setting 'simulated'",
         ".env:1: expected NAME=value",
         ".env:2: RINGBACK_SENDER: the quote ' is not closed",
         "environment PORT: port is '70000'",

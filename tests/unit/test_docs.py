@@ -228,6 +228,9 @@ def test_examples_load(path: Path, tmp_path: Path) -> None:
         (folder / "plugins").mkdir()
         if rules:
             (folder / "rules" / "example.yaml").write_text(rules, "utf-8")
+        channels = set(re.findall(r"via: (\w+)", rules)) - {"log", "webhook"}
+        tables = (f'[channels.{n}]\nkind = "webhook"\nurl = "https://e.org"\n' for n in channels)
+        (folder / "ringback.toml").write_text("".join(tables))
         if plugin:
             (folder / "plugins" / "example.py").write_text(plugin, "utf-8")
         problems = Project.load(Settings.load(folder)).problems

@@ -428,12 +428,15 @@ async def test_an_unknown_channel_names_those_that_are_there() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"kind": "pager"}, "[channels.ops]: Input tag 'pager'"),
-        ({}, "[channels.ops]: Unable to extract tag"),
-        ({"kind": "pagerduty"}, "[channels.ops] routing_key: Field required"),
-        ({"kind": "webhook", "url": "ftp://x"}, "[channels.ops] url: String should match"),
+        ({"kind": "pager"}, "[channels.ops] kind: is 'pager'; there are: "),
+        ({}, "[channels.ops] kind: is missing"),
+        ({"kind": "pagerduty"}, "[channels.ops] routing_key: is missing"),
+        ({"kind": "webhook", "url": "ftp://x"}, "[channels.ops] url: must be an address"),
         ({"kind": "email", "smtp": "smtp://x", "from": "me", "to": []}, "[channels.ops] from: "),
-        ({"kind": "webhook", "url": "https://x", "uri": "y"}, "[channels.ops] uri: Extra inputs"),
+        (
+            {"kind": "webhook", "url": "https://x", "uri": "y"},
+            "[channels.ops] uri: is no setting here; did you mean 'url'?",
+        ),
         (
             {"kind": "pagerduty", "routing_key": {"$env": "NOPE"}},
             "[channels.ops] routing_key: the environment has no NOPE",
@@ -450,8 +453,10 @@ def test_secrets_come_from_the_environment_and_names_are_not_taken() -> None:
     """`{"$env" = "NAME"}`; `log` and `webhook` are there already."""
     table = {"kind": "pagerduty", "routing_key": {"$env": "KEY"}}
     assert Channels({"ops": table}, Outbound(), environ={"KEY": "R"}).problems == []
-    listed = {"kind": "apprise", "urls": [{"$env": "KEY"}]}
-    assert Channels({"ops": listed}, Outbound(), environ={"KEY": "json://x"}).problems == []
+    listed = {
+        "kind": "email", "smtp": "smtp://x", "from": "a@example.org", "to": [{"$env": "KEY"}],
+    }  # fmt: skip
+    assert Channels({"ops": listed}, Outbound(), environ={"KEY": "b@example.org"}).problems == []
     taken = Channels({"log": table}, Outbound(), environ={"KEY": "R"})
     assert taken.problems == ["[channels.log]: the name is taken by a built-in channel"]
 
@@ -478,5 +483,6 @@ def test_the_example_of_the_manual_is_right() -> None:
         "CHAT_URL": "json://x",
     }  # fmt: skip
     tables = tomllib.loads(example[1])["channels"]
-    assert Channels(tables, Outbound(), environ=environ).problems == []
+    (missing,) = Channels(tables, Outbound(), environ=environ).problems
+    assert missing == ("[channels.chat] needs Apprise, which is not installed: pip install apprise")
     assert len(tables) == 4

@@ -326,7 +326,7 @@ def test_config_is_validated_by_the_plugins_own_model(load: Load) -> None:
     assert [problem.kind for problem in bad.problems] == ["config", "config"]
     assert "[plugins.greet] limit: " in bad.problems[0].message
     missing = load({"greet.py": MODEL + GOOD})
-    assert "[plugins.greet] limit: Field required" in missing.problems[0].message
+    assert "[plugins.greet] limit: is missing" in missing.problems[0].message
 
 
 def test_config_takes_secrets_from_the_environment(load: Load) -> None:

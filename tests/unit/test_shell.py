@@ -184,7 +184,7 @@ def test_check_names_wrong_channels(tmp_path: Path, capsys: pytest.CaptureFixtur
     """A channel that cannot work is a problem of the project."""
     (tmp_path / "ringback.toml").write_text('[channels.ops]\nkind = "pigeon"\n')
     assert run(["check"]) == 1
-    assert "ringback.toml: config: [channels.ops]" in capsys.readouterr().out
+    assert "ringback.toml:2:1: config: [channels.ops] kind: is 'pigeon'" in capsys.readouterr().out
 
 
 def test_check_takes_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ringback.cli.control import worker_status
-from ringback.cli.doctor_checks import BAD, OK, WARN, Finding
+from ringback.cli.finding import BAD, OK, WARN, Finding
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.gateway.client import Gateway

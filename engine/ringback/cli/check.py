@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ringback.cli.output import counted
+from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import Problem, UsageError
@@ -49,8 +50,16 @@ def check(paths: tuple[Path, ...], form: str, serving: bool) -> int:
 
 def _check(path: Path | None) -> tuple[list[Problem], str]:
     """The problems of one path, and the line to print when there are none."""
-    if path is None or (path.is_dir() and any((path / mark).exists() for mark in PROJECT_MARKS)):
+    project = here().project if path is None else path
+    if project.is_dir() and any((project / mark).exists() for mark in PROJECT_MARKS):
         return _project(here().settings(path))
+    if path is None and project.is_dir():
+        raise UsageError(
+            f"{project} is no project: it has no ringback.toml, no rules/ and no plugins/; go to "
+            "one, name it, or make one with `ringback init`"
+        )
+    if path is None:
+        return _project(here().settings())
     if not path.exists():
         raise UsageError(
             f"{path} does not exist; name a project, a folder of rules, or a rule file"
@@ -62,6 +71,8 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
     from ringback.cli.hosted import described
 
     loaded = described(settings)
+    for line in unlisted_packages(settings):
+        click.echo(f"({line})", err=True)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
     return loaded.problems, f"{settings.project}: {rules} and {plugins}, all good"

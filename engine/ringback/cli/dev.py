@@ -20,7 +20,7 @@ import click
 
 from ringback.cli.http import ask
 from ringback.cli.output import style
-from ringback.cli.project_context import DEV_FOLDER, here, live_dev
+from ringback.cli.project_context import DEV_FOLDER, HIDDEN, here, live_dev
 from ringback.cli.serve import project_argument
 from ringback.cli.simulate_target import STRANGER
 from ringback.cli.watched_files import stamps
@@ -32,11 +32,6 @@ from ringback.runtime import CLOCK, ClockFile
 READY = "ringback: serving on "
 START_SECONDS = 30.0
 DRAIN_SECONDS = 15.0
-HIDDEN = (
-    "hook_secret", "maton_api_key", "maton_connection", "api_key", "api_secret", "shared_keys",
-    "trusted_proxies",
-)  # fmt: skip
-"""Settings that a node of `dev` must never see the real values of."""
 
 
 @click.command()

@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 
 import click
 
 from ringback.cli.attention import at_work, matters
-from ringback.cli.doctor_checks import BAD, CHECKS, OK, SKIPPED, WARN, Finding
-from ringback.cli.gateway_session import access, way_in
+from ringback.cli.doctor_checks import CHECKS
+from ringback.cli.finding import BAD, OK, SKIPPED, WARN, Finding
+from ringback.cli.gateway_session import way_in
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.project_context import DEV_FOLDER, here, live_dev
+from ringback.cli.project_context import dev_settings, here, live_dev
 from ringback.config import Settings
 from ringback.errors import ConfigError
 from ringback.gateway.client import Gateway
@@ -34,8 +34,9 @@ def doctor(as_json: bool) -> int:
         for problem in error.problems:
             _show(Finding("settings", BAD, problem), as_json)
         return 1
-    if "data" not in here().flags and live_dev(settings.data) is not None:
-        settings = replace(settings, data=settings.data / DEV_FOLDER)
+    dev = None if "data" in here().flags else live_dev(settings.data)
+    if dev is not None:
+        settings = dev_settings(settings, dev)
     findings = asyncio.run(_examine(settings, as_json))
     bad = sum(finding.state == BAD for finding in findings)
     warned = sum(finding.state == WARN for finding in findings)
@@ -78,7 +79,7 @@ def _access(settings: Settings, note: Callable[[Finding], None]) -> Credentials 
         for problem in error.problems:
             note(Finding("settings", BAD, problem))
     try:
-        return access()
+        return Credentials.from_settings(settings)
     except ConfigError:
         # Said already, with the settings.
         return None

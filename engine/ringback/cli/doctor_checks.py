@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from ringback.cli.connect import secret_of
-from ringback.config import LOOPBACK, Settings
+from ringback.cli.doctor_node import node
+from ringback.cli.finding import BAD, OK, SKIPPED, WARN, Finding
+from ringback.cli.packages import unlisted_packages
+from ringback.config import Settings
 from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import GatewayError, RateLimited, RingbackError
 from ringback.gateway import probe
@@ -20,19 +21,8 @@ from ringback.private_files import foreign, write_nowhere
 from ringback.receiver import refusals
 from ringback.runtime import iso
 
-OK, WARN, BAD, SKIPPED = "ok", "warn", "bad", "skipped"
 SKEW_SECONDS = 30.0
 FORBIDDEN = "Forbidden\n"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One answer: what was looked at, how it is (`ok`, `warn`, `bad`, `skipped`), and the mend."""
-
-    check: str
-    state: str
-    says: str
-    mend: str = ""
 
 
 Check = Callable[[Settings, Gateway | None], AsyncIterator[Finding]]
@@ -102,32 +92,15 @@ async def clock(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fi
         yield Finding("clock", OK, "agrees with the gateway's")
 
 
-async def node(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
-    """Whether a node runs here and is ready."""
-    host = settings.host if settings.host in LOOPBACK else "127.0.0.1"
-    shown = f"[{host}]" if ":" in host else host
-    local, prefix = f"http://{shown}:{settings.port}", urlsplit(settings.public_url).path
-    echo = await probe.ask(f"{local}/readyz")
-    if echo.status == 404 and prefix:  # an application that mounts the receiver has the path here
-        echo = await probe.ask(f"{local}{prefix.rstrip('/')}/readyz")
-    if echo.status == 200:
-        yield Finding("node", OK, f"runs on port {settings.port}")
-    elif echo.status == 503:
-        says = f"runs on port {settings.port} but is not ready: {echo.body.strip()[:300]}"
-        yield Finding("node", BAD, says, "see the node's log")
-    elif echo.status:
-        says = f"something else answers on port {settings.port} ({echo.status})"
-        yield Finding("node", BAD, says, "set RINGBACK_PORT to a free port for the node")
-    else:
-        says = f"no node answers on port {settings.port}"
-        yield Finding("node", BAD, says, "start it: `ringback serve`")
-
-
 async def public_address(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether the public address leads here, and whether a signature survives the way."""
     if not settings.public_url:
         return
-    if settings.public_url.startswith("http://") and not settings.simulated:
+    if settings.simulated:
+        says = "the simulated Twilio is on this machine, and reaches the node without one"
+        yield Finding("public address", SKIPPED, says)
+        return
+    if settings.public_url.startswith("http://"):
         says = "RINGBACK_PUBLIC_URL is plain http: texts and numbers travel in the open"
         yield Finding("public address", WARN, says, "put TLS in front of the node")
     asked = time.time()
@@ -200,7 +173,7 @@ def _arrival(public_url: str, echo: Echo) -> Finding:
 
 async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether our numbers call this node, and whether somebody changed them since."""
-    if gateway is None or not settings.public_url:
+    if gateway is None or not settings.public_url or settings.simulated:
         return
     urls = wanted(settings.public_url, secret=secret_of(settings), tail=settings.callback_tail)
     memory = Memory(settings.data)
@@ -292,6 +265,9 @@ async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> Asyn
         yield Finding("rules", OK, f"{len(live)} of {len(rules)} live")
         names = ", ".join(plugin.name for plugin in project.plugins.plugins)
         yield Finding("plugins", OK, names or "none")
+    for line in unlisted_packages(settings):
+        says, _, mend = line.partition("; ")
+        yield Finding("plugins", WARN, says, mend)
     if not live:
         yield Finding("rules", WARN, "no rule is live: nothing will react", "`ringback rules list`")
     cares = any(plugin.name == "opt_out" for plugin in project.plugins.plugins)

@@ -66,7 +66,9 @@ def look(settings: Settings, path: str) -> tuple[int, str]:
         return error.code, error.read().decode("utf-8", "replace")
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise Unanswered(f"no node answers at {base}: {reason}") from None
+        raise Unanswered(
+            f"no node answers at {base}: {reason}; start one with `ringback dev`"
+        ) from None
 
 
 def post_webhook(

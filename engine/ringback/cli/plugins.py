@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here
 from ringback.errors import ConfigError, Problem, RuleErrors, StorageError, UsageError
 
@@ -33,6 +34,8 @@ def list_(as_json: bool) -> None:
     rows += _left_out(project.plugin_problems)
     rows += [{"name": name, "state": "off"} for name in project.plugins.disabled]
     print_rows(rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`")
+    for line in unlisted_packages(project.settings):
+        click.echo(f"({line})", err=True)
     if project.plugin_problems:
         raise RuleErrors(project.plugin_problems)
 

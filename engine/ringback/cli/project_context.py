@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ import click
 from ringback.config import Settings
 
 DEV_FOLDER = "dev"
+HIDDEN = (
+    "hook_secret", "maton_api_key", "maton_connection", "api_key", "api_secret", "shared_keys",
+    "trusted_proxies",
+)  # fmt: skip
+"""Settings that a node of `dev` must never see the real values of."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,20 @@ def live_dev(data: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError):
         return None
     return facts
+
+
+def dev_settings(settings: Settings, facts: Mapping[str, Any]) -> Settings:
+    """The settings with which the node of a running `ringback dev` works."""
+    if "node_url" not in facts:  # it is only starting
+        return replace(settings, data=settings.data / DEV_FOLDER)
+    url = str(facts["node_url"])
+    hidden: dict[str, Any] = {name: getattr(Settings(settings.project), name) for name in HIDDEN}
+    return replace(
+        settings, **hidden, data=settings.data / DEV_FOLDER, host="127.0.0.1",
+        port=int(url.rpartition(":")[2]), public_url=url, simulated=True,
+        account_sid=str(facts["account_sid"]), auth_tokens=(str(facts["auth_token"]),),
+        gateway_url=str(facts["base_url"]), sender=str(facts["numbers"][0]),
+    )  # fmt: skip
 
 
 def here() -> Place:

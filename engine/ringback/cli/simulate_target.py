@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ringback.cli.http import ask, post_webhook
+from ringback.cli.http import ask, look, post_webhook
 from ringback.cli.output import print_json, style
 from ringback.cli.project_context import here, live_dev
 from ringback.config import Settings
@@ -100,6 +100,7 @@ def account_of(settings: Settings) -> str:
 
 def ours_of(settings: Settings, recipient: str) -> str:
     """Which of our numbers is meant. Raises UsageError when none is named nor configured."""
+    look(settings, "/healthz")  # who runs no node is told that first
     if recipient or settings.sender:
         return recipient or settings.sender
     raise UsageError("which of our numbers? give --to, or set RINGBACK_SENDER")

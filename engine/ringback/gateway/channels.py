@@ -14,15 +14,19 @@ import asyncio
 import importlib
 import json
 import logging
+import re
+import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ringback.actions import Notify
 from ringback.errors import ServerError, UsageError
 from ringback.gateway import email
 from ringback.gateway.safe_http import Outbound
+from ringback.settings_mistakes import invalid
 
 log = logging.getLogger("ringback.notice")
 
@@ -40,6 +44,17 @@ _LEVELS = {
 }
 
 
+def _like(pattern: str, what: str) -> AfterValidator:
+    """A text that looks like this; `what` says in words what it must be."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {what}")
+        return text
+
+    return AfterValidator(check)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +63,7 @@ class WebhookTable(_Table):
     """A fixed address, signed by Standard Webhooks when there is a secret."""
 
     kind: Literal["webhook"]
-    url: str = Field(pattern=r"^https?://.+")
+    url: Annotated[str, _like(r"https?://.+", "an address that begins with https://")]
     secret: str = ""
 
 
@@ -67,8 +82,8 @@ class EmailTable(_Table):
     """A mail server: `smtp://user:password@host:587` (with STARTTLS) or `smtps://…:465`."""
 
     kind: Literal["email"]
-    smtp: str = Field(pattern=r"^smtps?://.+")
-    sender: str = Field(alias="from", pattern=r"^[^@\s]+@[^@\s]+$")
+    smtp: Annotated[str, _like(r"smtps?://.+", "smtp://user:password@host:587 or smtps://…:465")]
+    sender: Annotated[str, _like(r"[^@\s]+@[^@\s]+", "an e-mail address")] = Field(alias="from")
     to: Annotated[list[str], Field(min_length=1, max_length=50)]
 
 
@@ -83,6 +98,18 @@ Table = Annotated[
     WebhookTable | PagerDutyTable | EmailTable | AppriseTable, Field(discriminator="kind")
 ]
 _TABLE: TypeAdapter[Any] = TypeAdapter(Table)
+
+
+def _installed(module: str) -> bool:
+    return module in sys.modules or find_spec(module) is not None
+
+
+def _known(kind: object) -> list[str]:
+    """The words that a table of this kind may have."""
+    for table in (WebhookTable, PagerDutyTable, EmailTable, AppriseTable):
+        if kind in get_args(table.model_fields["kind"].annotation):
+            return [item.alias or name for name, item in table.model_fields.items()]
+    return []
 
 
 class Channels:
@@ -111,8 +138,14 @@ class Channels:
             except ValidationError as error:
                 for each in error.errors():
                     place = ".".join(str(part) for part in each["loc"][1:])
-                    self.problems.append(f"[channels.{name}] {place}: {each['msg']}".replace(
-                        "] :", "]:"))  # fmt: skip
+                    if each["type"].startswith("union_tag"):
+                        place = "kind"
+                    known = _known(table.get("kind"))
+                    self.problems.append(f"[channels.{name}] {place}: {invalid(each, known)}")
+                continue
+            if table.get("kind") == "apprise" and not _installed("apprise"):
+                says = f"[channels.{name}] needs Apprise, which is not installed"
+                self.problems.append(f"{says}: pip install apprise")
 
     def require(self, name: str) -> None:
         """Raise UsageError when no channel is called so."""

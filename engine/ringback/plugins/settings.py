@@ -5,6 +5,8 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from ringback.errors import Problem
+from ringback.plugins.invoke import suggestion
+from ringback.settings_mistakes import invalid
 
 RESERVED = ("enabled", "sha256")
 """Words of a `[plugins.NAME]` table that are ours: to switch a plugin off, and to pin its code."""
@@ -32,13 +34,21 @@ def config_of(
         return frozen(values), problems
     from pydantic import ValidationError
 
+    known = [word for key, item in model.model_fields.items() for word in (item.alias, key) if word]
+    extra = model.model_config.get("extra", "ignore")
+    unknown = [key for key in values if key not in known] if extra == "ignore" else []
+    problems += [
+        _problem(f"[plugins.{name}] {key}: is no setting of this plugin", suggestion(key, known))
+        for key in unknown
+    ]
     try:
-        return model.model_validate(values), []
+        checked = model.model_validate(values)
     except ValidationError as error:
         for each in error.errors():
             place = ".".join(str(part) for part in each["loc"])
-            problems.append(_problem(f"[plugins.{name}] {place}: {each['msg']}"))
-        return None, problems
+            problems.append(_problem(f"[plugins.{name}] {place}: {invalid(each, known)}"))
+        checked = None
+    return (None if problems else checked), problems
 
 
 def frozen(value: Any) -> Any:
@@ -65,5 +75,5 @@ def _resolved(value: Any, environ: Mapping[str, str], place: str, problems: list
     return value
 
 
-def _problem(message: str) -> Problem:
-    return Problem(_FILE, 0, 0, "config", message)
+def _problem(message: str, hint: str = "") -> Problem:
+    return Problem(_FILE, 0, 0, "config", message, hint=hint)

@@ -1,6 +1,6 @@
 """Rule model: when this event, if this holds, do these steps. One shape for YAML and for Python."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +170,14 @@ class Rule:
         The worker then wakes the waiting run with the event instead of starting another one.
         """
         return bool(self.once_after or self.accumulate_within)
+
+
+def every_step(steps: Iterable[Step]) -> Iterator[Step]:
+    """These steps, and those inside of them."""
+    for step in steps:
+        yield step
+        for inside in step.branches.values():
+            yield from every_step(inside)
 
 
 def _foreign(step: Step) -> bool:

@@ -79,6 +79,12 @@ def test_a_text_that_fails_or_is_parked_lets_the_next_one_go(begin: Begin, fault
     assert states[1] == "settled"
 
 
+def test_a_chain_of_texts_keeps_its_order(begin: Begin) -> None:
+    """The third waits for the second, which waits itself."""
+    steps = "[{reply: '1'}, {reply: '2'}, {reply: '3'}, {reply: '4'}]"
+    assert told(played(begin, steps, ["429", "429"])) == ["1", "2", "3", "4"]
+
+
 def test_what_waits_says_so_and_outlives_the_worker(begin: Begin) -> None:
     """The worker dies while the first text is put off; the order is kept."""
     story = begin(rules=RULE.format("", TWO), faults=replace(calm()))

@@ -67,9 +67,14 @@ LONGEST_DEFERRAL = timedelta(days=2)
 """What is to be looked at later than this was put off by a clock that was wrong."""
 OPEN = "('planned', 'deferred', 'sending', 'unknown')"
 """The states of an action that may leave yet, or may have left."""
+UNTAKEN = (
+    "(b.state in ('planned', 'sending', 'unknown') or (b.state = 'deferred' and b.due_at is null))"
+)
+"""Of an action `b` that holds up the one behind it. What the gate puts off to a time does not: what
+may go at that hour goes."""
 _FREE = (
-    "(behind = '' or not exists (select 1 from actions b where b.uid = actions.behind "
-    f"and b.state in {OPEN}))"
+    "(behind = '' or not exists "
+    f"(select 1 from actions b where b.uid = actions.behind and {UNTAKEN}))"
 )
 """Whether the text before an action, if there is one, has been taken."""
 COLUMNS = ", ".join(StoredAction.__slots__)

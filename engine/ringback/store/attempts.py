@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
-from ringback.store.actions import OPEN, StoredAction
+from ringback.store.actions import UNTAKEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.twilio.consent import OPTED_OUT
@@ -86,7 +86,7 @@ def _open(
     if (
         action.behind
         and connection.execute(
-            f"select 1 from actions where uid = ? and state in {OPEN}", (action.behind,)
+            f"select 1 from actions b where b.uid = ? and {UNTAKEN}", (action.behind,)
         ).fetchone()
     ):
         return "behind"

@@ -9,7 +9,12 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*")
-_APOSTROPHES = dict.fromkeys(map(ord, "\u02b9\u02bb\u02bc\u02bd\u055a\ua78b\ua78c"), "'")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe0e\ufe0f\ufeff"
+    "\U000e0000-\U000e007f]"
+)
+"""Soft hyphens, joiners, marks of direction, variants of how an emoji is drawn."""
+_APOSTROPHES = re.compile("[\u02b9\u02bb\u02bc\u02bd\u055a\ua78b\ua78c]")
 _LONGEST = 40
 """A text longer than this is no keyword of consent."""
 
@@ -30,9 +35,9 @@ def folded(text: str) -> str:
     that nobody sees."""
     if text.isascii():
         return text.casefold()
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("i\u0307", "i")
-    seen = "".join(letter for letter in plain if not _unseen(letter))
-    return unicodedata.normalize("NFKC", seen).translate(_APOSTROPHES)
+    plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+    plain = plain.replace("i\u0307", "i")
+    return _APOSTROPHES.sub("'", unicodedata.normalize("NFKC", plain))
 
 
 def words(text: str) -> list[str]:
@@ -48,8 +53,3 @@ def opt_out_word(text: str) -> str:
     if len(text) > _LONGEST or "?" in text or "\uff1f" in text:
         return ""
     return _CONSENT.get(" ".join(words(text)), "")
-
-
-def _unseen(letter: str) -> bool:
-    """Whether nobody sees this: a soft hyphen, a joiner, a variant of how an emoji is drawn."""
-    return unicodedata.category(letter) == "Cf" or letter in "\u034f\ufe0e\ufe0f"

@@ -66,12 +66,13 @@ def backtest(
 
 def _rules(new: Path | None) -> tuple[Any, Any]:
     """The rules to try, and the plugins. Raises RuleErrors when anything is wrong with them."""
-    from ringback.project import Project
+    from ringback.cli.checked_import import import_checked
     from ringback.testing.assembly import ruleset_of
 
     settings = here().settings()
     whole = new is not None and any((new / name).is_dir() for name in ("rules", "plugins"))
-    project = Project.load(replace(settings, project=new.absolute()) if new and whole else settings)
+    chosen = replace(settings, project=new.absolute()) if new and whole else settings
+    project = import_checked(chosen)
     if new is None or whole:
         if project.problems:
             raise RuleErrors(project.problems)

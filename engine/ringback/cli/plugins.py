@@ -12,7 +12,7 @@ import click
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here
-from ringback.errors import ConfigError, Problem, RuleErrors, StorageError, UsageError
+from ringback.errors import ConfigError, PluginError, Problem, RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")
 
@@ -116,20 +116,16 @@ def new(name: str) -> None:
 
 
 def registered_commands(project: Path) -> dict[str, click.Command]:
-    """The commands of a project's plugins. What does not load is left to `ringback check`."""
+    """The commands of a project's plugins. One that hangs or ends the process at import is named on
+    standard error; what else does not load is left to `ringback check`."""
+    from ringback.cli.hosted import proven
     from ringback.config import Settings
-    from ringback.plugins.loader import hook_callers, load_plugins
+    from ringback.plugins.loader import hook_callers
 
     try:
-        settings = Settings.load(project)
-    except ConfigError:
+        found = proven(Settings.load(project))
+    except (ConfigError, PluginError):
         return {}
-    found = load_plugins(
-        project / "plugins",
-        entry_points=settings.entry_points,
-        config=settings.plugin_config,
-        environ=settings.environ,
-    )
     commands: dict[str, click.Command] = {}
     for plugin, register in hook_callers(found, "register_commands"):
         group = click.Group()

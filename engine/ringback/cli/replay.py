@@ -104,13 +104,13 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
     """Let the events happen on a bench, and show what each would have come to. Actions of runs that
     wait between two of them stand with the event that began the run, and with the one that woke it.
     """
-    from ringback.project import Project
+    from ringback.cli.checked_import import import_checked
     from ringback.rules.engine.ruleset import RuleSet
     from ringback.store.queries import Questions
     from ringback.testing.backtest import Backtest
 
     settings = here().settings()
-    project = Project.load(settings)
+    project = import_checked(settings)
     if project.problems:
         raise RuleErrors(project.problems)
     ruleset = project.ruleset

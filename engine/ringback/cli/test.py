@@ -52,9 +52,11 @@ def _watch(root: Path, pick: tuple[str, ...], as_json: bool) -> None:
 
 
 def _run(settings: Settings, pick: tuple[str, ...], as_json: bool) -> int:
+    from ringback.cli.checked_import import check_imports
     from ringback.rules.files.report import render
     from ringback.testing.cases import run_cases
 
+    check_imports(settings)
     results = run_cases(
         settings.project, config=settings.plugin_config, settings=settings, pick=pick
     )

@@ -54,12 +54,13 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def project(folder: Path, rule: str) -> Loaded:
+def project(folder: Path, rule: str, rules: str = RULES) -> Loaded:
     """A project on disk whose booking is in YAML or in Python."""
     (folder / "ringback.toml").write_text("")
     for name in ("rules", "plugins"):
         (folder / name).mkdir()
-    rules = RULES if rule == YAML else RULES.replace("event.body == 'book'", "false")
+    if rule == PYTHON:
+        rules = rules.replace("event.body == 'book'", "false")
     (folder / "rules" / "all.yaml").write_text(rules)
     if rule == PYTHON:
         (folder / "plugins" / "shop.py").write_text(PLUGIN)
@@ -74,9 +75,9 @@ def loaded(folder: Path) -> Loaded:
     return Loaded(ruleset, plugins)
 
 
-async def talked(folder: Path, rule: str, *bodies: str) -> list[str]:
+async def talked(folder: Path, rule: str, *bodies: str, rules: str = RULES) -> list[str]:
     """Let somebody text a node; the ids of the events."""
-    node = Node(settings_of(folder, {}), project(folder, rule))
+    node = Node(settings_of(folder, {}), project(folder, rule, rules))
     await node.start({})
     try:
         for body in bodies:
@@ -147,20 +148,26 @@ def test_the_trace_for_programs_has_the_turns(
     assert verdict == f"answer: book has asked for it, {woke['run']}"
 
 
+def exported(folder: Path, uid: str) -> str:
+    """The test that is written about an event, which fails at its last line and nowhere else."""
+    with Questions(folder / "data") as asked:
+        source = regression(asked, uid)
+    path = folder / "tests" / "test_what_happened.py"
+    space: dict[str, Any] = {"__file__": str(path), "__name__": "test_what_happened"}
+    exec(compile(source, str(path), "exec"), space)
+    (played,) = [value for name, value in space.items() if name.startswith("test_")]
+    with pytest.raises(pytest.fail.Exception, match="this is what happened"):
+        played()
+    return source
+
+
 @pytest.mark.parametrize("rule", [YAML, PYTHON])
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_answer_becomes_a_test_that_says_what_happened(
     tmp_path: Path, rule: str, which: int
 ) -> None:
     uids = talk(tmp_path, rule, "book", "Monday")
-    with Questions(tmp_path / "data") as asked:
-        source = regression(asked, uids[which])
-    path = tmp_path / "tests" / "test_what_happened.py"
-    space: dict[str, Any] = {"__file__": str(path), "__name__": "test_what_happened"}
-    exec(compile(source, str(path), "exec"), space)
-    (played,) = [value for name, value in space.items() if name.startswith("test_")]
-    with pytest.raises(pytest.fail.Exception, match="this is what happened"):
-        played()
+    source = exported(tmp_path, uids[which])
     assert "Noted Monday." in source if which else "Noted" not in source.partition("def test")[2]
 
 
@@ -213,6 +220,28 @@ async def test_what_rules_say_is_kept_once(tmp_path: Path) -> None:
     counted = node.reader.execute("select rule, count(*) from revisions group by rule").fetchall()
     await node.close()
     assert dict(counted) == {"book": 1, "night": 1, "rest": 1}
+
+
+ENDED = {
+    "cancel_on": ("cancel_on: {on: message.received, if: reply.body == 'no'}", "no"),
+    "restart": ("mode: restart", "book"),
+    "STOP": ("mode: single", "STOP"),
+}
+
+
+@pytest.mark.parametrize("how", ENDED)
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_conversation_that_was_ended_becomes_a_test(tmp_path: Path, how: str, which: int) -> None:
+    """The rule had fired, whatever became of its run later."""
+    word, text_ = ENDED[how]
+    rules = RULES.replace(
+        "    if: event.body == 'book'", f"    if: event.body == 'book'\n    {word}"
+    )
+    uids = asyncio.run(talked(tmp_path, YAML, "book", text_, rules=rules))
+    source = exported(tmp_path, uids[which])
+    assert ("'book'" in source.rpartition("reaction.fired ==")[2]) == (
+        not which or how == "restart"
+    )
 
 
 MENU = """

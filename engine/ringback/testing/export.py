@@ -129,8 +129,10 @@ def _notes(trace: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fired(trace: Mapping[str, Any]) -> list[str]:
-    """The rules that ran, in the order of their runs; hooks are no rules."""
-    names = [run["rule"] for run in trace["runs"] if run["state"] != "cancelled"]
+    """The rules that ran, in the order of their runs; hooks are no rules. A run that was cancelled
+    had begun when it kept something for its wait."""
+    runs = [run for run in trace["runs"] if run["state"] != "cancelled" or run["memory"]]
+    names = [run["rule"] for run in runs]
     return [name for name in names if not name.endswith((".on_event", ".on_settled"))]
 
 

@@ -108,6 +108,80 @@ def test_of_a_nested_json_a_case_names_what_it_looks_at(
     assert result.good is not bool(problem)
 
 
+PEOPLE = """rules:
+  - name: keys
+    on: call.gathered
+    if: event.field('Direction') == 'outbound-api'
+    do: [{send: {to: "${{ event.to }}", body: "You pressed ${{ event.digits }}."}}]
+  - name: pressed
+    on: call.gathered
+    if: event.field('Direction') == 'inbound'
+    do: [{send: {to: "${{ event.from }}", body: "In ${{ event.digits }}."}}]
+  - name: forward
+    on: message.received
+    if: event.body.begins_with('tell')
+    do: [{send: {to: +15550100001, body: "${{ event.body }}"}}, {wait: 1m}, {reply: Told.}]
+  - name: say
+    on: message.received
+    if: event.body == 'hi'
+    do: [{send: {to: "${{ event.from }}", from: "${{ event.to }}", body: Hello.}}]
+  - name: alarm
+    on: action.failed
+    do: [{notify: "${{ event.to }}: ${{ event.error_class }} (${{ event.field('Rule') }})"}]
+  - name: again
+    on: message.undelivered
+    if: event.error_code == 30003
+    do: [{call: {to: "${{ event.to }}", say: Please look.}}]
+cases:
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "expect"),
+    [
+        ("keys: {Digits: '1234', placed: true}", "send: You pressed 1234."),
+        ("keys: {Digits: '1', placed: true, to: +15550100002}", "send: {to: +15550100002}"),
+        ("keys: {Digits: '12'}", "send: In 12."),
+        ("keys: '12'", "send: In 12."),
+        ("text: hi", "send: Hello."),
+        ("text: hi", "reply: Hello."),
+        ("text: hi, wait: 1m", "send"),
+        ("text: tell x, text: {from: +15550100003, body: y}, wait: 1m",
+         "send: {to: +15550100001}, reply: Told."),
+        ("text: tell x, fails: 30003",
+         "send, call: {to: +15550100001}, notify: '+15550100001: recipient_unreachable (forward)'"),
+        ("text: tell x, fails: {error: 21610}",
+         "send, notify: '+15550100001: recipient_opted_out (forward)'"),
+        ("text: tell x, text: hi, fails: {to: +15550100001, error: 21610}",
+         "send, send, notify: '+15550100001: recipient_opted_out (forward)'"),
+    ],
+)  # fmt: skip
+def test_a_case_presses_keys_in_our_calls_lets_sends_fail_and_says_send_as_the_rule(
+    tmp_path: Path, given: str, expect: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(f"{PEOPLE}  - {{name: one, given: [{given}], expect: [{expect}]}}\n")
+    (result,) = run_cases(path)
+    assert result.problem is None, result.problem
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("fails: 30003", "nothing was sent that could fail"),
+        ("text: hi, fails: {to: +15550100009}", "nothing was sent to +15550100009 that could"),
+        ("text: hi, fails: {code: 1}", "fails has no 'code'; it has error, to, status, reason"),
+    ],
+)
+def test_a_failure_of_nothing_is_a_mistake_of_the_case(
+    tmp_path: Path, given: str, says: str
+) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(f"{PEOPLE}  - {{name: one, given: [{given}], expect: []}}\n")
+    (result,) = run_cases(path)
+    assert says in str(result.problem)
+
+
 def test_why_is_the_verdict_on_the_last_event(tmp_path: Path) -> None:
     """Also of a rule that fired before, such as one of which a run is still under way."""
     path = tmp_path / "rules.yaml"

@@ -32,6 +32,7 @@ from ringback.rules.timing.calendar import zone
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
+from ringback.testing.case_failures import Sent, failure, outgoing
 from ringback.testing.case_story import said, story_of
 from ringback.testing.expectations import plain_steps, shown, unlike
 from ringback.testing.reaction import Reaction
@@ -151,6 +152,8 @@ class _Case:
         self.model, self.rule_reader = model, reader
         self.project = bench
         self.call: Event | None = None
+        self.placed = events.sid("CA")
+        self.sent: list[Sent] = []
         self.story: list[str] = []
 
     def run(self) -> None:
@@ -173,25 +176,29 @@ class _Case:
                 continue
             try:
                 happens = self.happens(item, bench.clock.now())
-                reaction = (
-                    bench.wait(happens) if isinstance(happens, float) else bench.react(happens)
+                reactions = (
+                    [bench.wait(happens)]
+                    if isinstance(happens, float)
+                    else [bench.react(each) for each in happens]
                 )
             except (RingbackError, ValueError) as error:
                 self.story += [said(item.plain()), f"  {error}"]
                 self.rule_reader.fail(item, "case", str(error))
                 return
-            self.story += story_of(item.plain(), reaction, bench.ruleset)
-            event = reaction.event or event
-            if reaction.verdicts or reaction.fired:
-                verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
-            fired += reaction.fired
-            actions += [(action, event) for action in _left(reaction, self.model.of)]
-            held += [
-                f"{shown(plain)} ({each.reason})"
-                for each in reaction.held
-                for plain in plain_steps(each.action, event)
-                if self.model.of in ("", each.rule)
-            ]
+            for reaction in reactions:
+                self.story += story_of(item.plain(), reaction, bench.ruleset)
+                event = reaction.event or event
+                if reaction.verdicts or reaction.fired:
+                    verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
+                fired += reaction.fired
+                self.sent += outgoing(reaction, event)
+                actions += [(action, event) for action in _left(reaction, self.model.of)]
+                held += [
+                    f"{shown(plain)} ({each.reason})"
+                    for each in reaction.held
+                    for plain in plain_steps(each.action, event)
+                    if self.model.of in ("", each.rule)
+                ]
         self.compare(actions, fired, verdicts, held)
 
     def compare(
@@ -220,20 +227,22 @@ class _Case:
             if found != why and not found.startswith(f"{why}:"):
                 self.rule_reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
 
-    def happens(self, node: Node, now: datetime) -> Event | float:
-        """What a line of `given` means: an event, or seconds that pass."""
+    def happens(self, node: Node, now: datetime) -> list[Event] | float:
+        """What a line of `given` means: events, or seconds that pass."""
         if not isinstance(node.value, dict) or len(node.value) != 1:
             raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
         ((word, value),) = node.value.items()
         given = value.plain()
         if word == "wait":
             return parse_duration(str(given))
+        if word == "fails":
+            return [replace(each, at=now, received_at=now) for each in failure(given, self.sent)]
         maker = _HAPPENS.get(word)
         if maker is None:
-            hint = did_you_mean(word, [*_HAPPENS, "wait"])
+            hint = did_you_mean(word, [*_HAPPENS, "wait", "fails"])
             raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
         made: Event = getattr(self, maker)(given)
-        return replace(made, at=now, received_at=now)
+        return [replace(made, at=now, received_at=now)]
 
     def text(self, given: Any) -> Event:
         words = dict(given) if isinstance(given, dict) else {"body": given}
@@ -270,22 +279,32 @@ class _Case:
         )
 
     def keys(self, given: Any) -> Event:
-        return self.step(Digits=given)
+        return self.step("Digits", given)
 
     def speech(self, given: Any) -> Event:
-        return self.step(SpeechResult=given)
+        return self.step("SpeechResult", given)
 
     def recording(self, given: Any) -> Event:
-        return self.step(RecordingUrl=given)
+        return self.step("RecordingUrl", given)
 
     def silence(self, given: Any) -> Event:
-        return self.step()
+        return self.step("", given)
 
     def dialed(self, given: Any) -> Event:
-        return self.step(DialCallStatus=given)
+        return self.step("DialCallStatus", given)
 
-    def step(self, **fields: Any) -> Event:
-        return events.call_step(from_=self.model.from_, to=self.model.to, **self.same(fields))
+    def step(self, field: str, given: Any) -> Event:
+        """A call goes on: the call that rang last, or with `placed: true` one that we placed to
+        `to`. Of a mapping each word is a field of the webhook."""
+        words = dict(given) if isinstance(given, dict) else {field: given} if field else {}
+        sender, recipient = self.model.from_, self.model.to
+        if str(words.pop("placed", "")) == "true":
+            sender, recipient = recipient, sender
+            words = {"Direction": "outbound-api", "CallSid": self.placed, **words}
+        else:
+            words = self.same(words)
+        sender, recipient = words.pop("from", sender), words.pop("to", recipient)
+        return events.call_step(from_=sender, to=recipient, **words)
 
     def same(self, words: dict[str, Any]) -> dict[str, Any]:
         """The fields of something in the call that is going on."""
@@ -303,7 +322,7 @@ _HAPPENS = {
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
     "dialed": "dialed", "schedule": "schedule",
 }  # fmt: skip
-_KNOWN = ", ".join([*_HAPPENS, "wait"])
+_KNOWN = ", ".join([*_HAPPENS, "wait", "fails"])
 
 
 def parse_moment(text: str) -> datetime:

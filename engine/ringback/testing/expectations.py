@@ -90,11 +90,11 @@ def _gist(word: str) -> str:
 def _unlike(wanted: Any, made: Said) -> str:
     ((word, given),) = made.items()
     if isinstance(wanted, str):
-        return "" if wanted == word else f"it was {shown(made)}"
+        return "" if _is(wanted, word, given) else f"it was {shown(made)}"
     if not isinstance(wanted, Mapping) or len(wanted) != 1:
         return "one line is one step, like `reply: Hello`"
     ((step, value),) = wanted.items()
-    if step != word:
+    if not _is(step, word, given):
         return f"it was {shown(made)}"
     wants = value if isinstance(value, Mapping) else {_gist(step): value}
     for key, want in wants.items():
@@ -104,6 +104,14 @@ def _unlike(wanted: Any, made: Said) -> str:
         if text:
             return text
     return ""
+
+
+def _is(wanted: str, word: str, given: Mapping[str, Any]) -> bool:
+    """Whether this is the step that is wanted. A `send` to whoever wrote is a reply as well, and a
+    `reply` stays one when somebody else has written since."""
+    if {wanted, word} == {"send", "reply"}:
+        return wanted == "send" or bool(given.get("in_reply_to"))
+    return wanted == word
 
 
 def _differs(path: str, want: Any, have: Any) -> str:

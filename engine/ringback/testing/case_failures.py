@@ -1,0 +1,67 @@
+"""Failures in a case: a message or call that a rule has sent does not arrive."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ringback.action_kinds import Outgoing, is_message, is_outgoing
+from ringback.events import Event, cause_fields, conversation_of
+from ringback.testing import events
+from ringback.testing.reaction import Reaction
+from ringback.twilio.error_codes import error_class
+
+
+class Sent(NamedTuple):
+    """A message or call that has left: the rule that made it, and the event that it came of."""
+
+    rule: str
+    action: Outgoing
+    event: Event | None
+    sid: str
+
+
+def outgoing(reaction: Reaction, event: Event | None) -> list[Sent]:
+    """What a reaction has let out to people."""
+    return [
+        Sent(rule, action, event, events.sid("SM" if is_message(action) else "CA"))
+        for rule, actions in reaction.by.items()
+        for action in actions
+        if is_outgoing(action) and any(action is each for each in reaction.sent)
+    ]
+
+
+def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
+    """What comes in when the last thing that was sent fails, or the last one to `to`: the report of
+    Twilio, and the end of the action. `given` is the error code, or a mapping with `error`, `to`,
+    `status` and `reason`. Raises ValueError when nothing was sent."""
+    words = dict(given) if isinstance(given, dict) else {"error": given}
+    unknown = sorted(set(words) - {"error", "to", "status", "reason"})
+    if unknown:
+        raise ValueError(f"fails has no {unknown[0]!r}; it has error, to, status, reason")
+    to = words.get("to", "")
+    found = [each for each in sent if not to or each.action.to == to]
+    if not found:
+        raise ValueError(f"nothing was sent{f' to {to}' if to else ''} that could fail")
+    rule, action, event, sid = found[-1]
+    error = int(words.get("error") or 30003)
+    ours = action.sender or (event.ours if event else "") or events.OURS
+    theirs = action.to
+    if is_message(action):
+        status = words.get("status", "undelivered")
+        report = events.message_status(
+            status, from_=ours, to=theirs, error_code=error, MessageSid=sid
+        )
+    else:
+        status = words.get("status", "failed")
+        report = events.call_status(
+            status, from_=ours, to=theirs, direction="outbound-api", CallSid=sid, ErrorCode=error
+        )
+    cause = cause_fields(events.sid("act_"), rule, events.sid("run_"), event)
+    end = Event(
+        events.sid("evt_"), "action.failed", events.NOON, events.NOON, source="internal",
+        subject_sid=sid, sender=ours, recipient=theirs, status=status, error_code=error,
+        error_class=error_class(error), conversation=conversation_of(ours, theirs),
+        fields={
+            **cause, "Kind": action.kind, "State": "failed", "Reason": words.get("reason", ""),
+        },
+    )  # fmt: skip
+    return [report, end]

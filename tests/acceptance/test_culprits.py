@@ -178,7 +178,7 @@ CULPRITS = (
         files={"ringback.toml": "handler_seconds = 1.0\n"},
     ),
     Culprit(
-        "blocking function", HEAD + FUNCTION, "took longer than 1 s", owner="bad.hang", beyond=5.0,
+        "blocking function", HEAD + FUNCTION, "took longer than 1 s", owner="bad.hang", beyond=2.5,
     ),
     Culprit(
         "blocking step", HEAD + STEP, r"took longer than 0\.5 s", owner="culprit",

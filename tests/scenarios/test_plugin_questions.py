@@ -1,5 +1,6 @@
 """Functions and steps of plugins in the worker, which has none of their code and asks for it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -72,12 +73,14 @@ class Asked(Here):
 
     requests: list[Request]
     blocking = ""
+    blocks_for = 0.0
 
     async def call(self, request: Request, *, limit: float) -> Any:
         self.requests.append(request)
         if isinstance(request, FunctionCalls) and self.blocking:
             for name, args in request.calls:
-                if self.blocking in args:
+                if self.blocking in str(args[:1]):
+                    await asyncio.sleep(self.blocks_for)
                     owner = f"{request.plugin}.{name}"
                     raise PluginBlocked(request.plugin, f"took longer than {limit:g} s", owner)
         return await super().call(request, limit=limit)
@@ -174,3 +177,21 @@ async def test_a_function_that_blocks_costs_its_own_questions_and_is_not_asked_f
     quarantined = await world.journal.runs.quarantined()
     assert list(quarantined) == ["ears.loud"]
     assert await world.journal.runs.release("ears.loud")
+
+
+async def test_functions_that_block_hold_a_batch_for_one_limit_and_no_longer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function blocks for eight different texts: they are asked side by side, and the batch
+    waits for one limit. It waited for one of the whole, and for one more of every four of them."""
+    monkeypatch.setattr(Asked, "blocking", "STUCK")
+    monkeypatch.setattr(Asked, "blocks_for", 1.0)
+    for index in range(20):
+        await world.record(ANN, "STUCK" if index % 5 < 2 else f"FINE {index}")
+    for index in range(7):
+        await world.record(ANN, f"STUCK {index}")
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await world.engine._match()
+    assert loop.time() - began < 1.9
+    assert len([each for each in verdicts(world, "loud") if "took longer" in each]) == 8 + 7

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ringback.errors import PluginBlocked, RingbackError
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.memo import FunctionQuestion, Known, Memo, Question, StepQuestion
-from ringback.plugins.requests import FunctionCalls, PluginCalls, StepCall
+from ringback.plugins.requests import FunctionCalls, PluginCalls, StepCall, Values
 from ringback.worker.strikes import Strikes
 
 T = TypeVar("T")
@@ -20,7 +20,9 @@ FUNCTION_SECONDS = 1.0
 """How long a batch of functions may take: matching waits for it."""
 MOST_PASSES = 600
 """A run takes at most 500 steps between two waits, and each may need a pass."""
-SIDE_BY_SIDE = 4
+STALL_SECONDS = 0.1
+"""A batch that takes longer is asked again, each question by itself: which blocks is known then."""
+SIDE_BY_SIDE = 10
 
 Group = dict[Hashable, FunctionQuestion]
 Answers = dict[Hashable, Known]
@@ -98,7 +100,7 @@ class Questions:
         calls = tuple((question.name, question.args) for question in group.values())
         request = FunctionCalls(plugin, calls)
         try:
-            values = await self.calls.call(request, limit=FUNCTION_SECONDS)
+            values = await self._answers(request)
         except PluginBlocked as error:
             if len(group) > 1:
                 return await self._singly(plugin, group)
@@ -106,10 +108,23 @@ class Questions:
             return dict.fromkeys(group, (False, ValueError(str(error))))
         except RingbackError as error:
             return dict.fromkeys(group, (False, ValueError(str(error))))
+        if values is None:
+            return await self._singly(plugin, group)
         return {
             key: (good, value if good else ValueError(value))
             for key, (good, value) in zip(group, values, strict=True)
         }
+
+    async def _answers(self, request: FunctionCalls) -> Values | None:
+        """The answers to a batch; None for one of several questions that has come to a stall. No
+        one of them is to blame yet, and the process that is at it is left to its fate."""
+        asking = asyncio.ensure_future(self.calls.call(request, limit=FUNCTION_SECONDS))
+        try:
+            limit = STALL_SECONDS if len(request.calls) > 1 else None
+            await asyncio.wait((asking,), timeout=limit)
+            return await asking if asking.done() else None
+        finally:
+            asking.cancel()
 
     async def _singly(self, plugin: str, group: Group) -> Answers:
         """The same one by one, since one of them has blocked: the others have their answers."""

@@ -152,7 +152,8 @@ def _report(
     url = page.optional(verb.get("statusCallback"))
     if not url:
         return
-    fields = (("For", piece.name), ("Attempt", str(attempt)), *known.items())
+    about = (("PaymentMethod", verb.get("paymentMethod")), ("For", piece.name))
+    fields = (*about, ("Attempt", str(attempt)), *known.items())
     failed = (("ErrorType", error),) if error else ()
     method = verb.get("statusCallbackMethod").upper()
     yield from do(Notify(url, method, (*fields, *failed), "pay"))

@@ -251,3 +251,25 @@ async def test_an_action_that_cannot_be_read_fails(tmp_path: Path, params: str) 
     assert first[0] == "failed"
     assert first[1]
     assert second[0] == "settled"
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+async def test_another_account_hides_nothing_under_the_same_sid(
+    tmp_path: Path, together: bool
+) -> None:
+    """Two accounts that are let in, and a SID that both name: each text has its run, and each of
+    them once, however often it comes."""
+    project(tmp_path, "pass")
+    other = "AC" + "1" * 32
+    for number, account in enumerate((other, ACCOUNT, other, ACCOUNT, "")):
+        text_waits(tmp_path, 1, AccountSid=account)
+        if not together:
+            async with worker(tmp_path) as engine:
+                await work(engine, number + 1)
+    async with worker(tmp_path) as engine:
+        await work(engine, 5)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as reader:
+        rows = reader.execute("select account_sid, count(*) from events group by 1").fetchall()
+        (count,) = reader.execute("select count(*) from runs where rule = 'own.good'").fetchone()
+    assert sorted(rows) == sorted([(ACCOUNT, 1), (other, 1)])
+    assert count == 2

@@ -164,7 +164,8 @@ class Intake:
                 self._refusals.note(head, pairs, b"", account)
                 return self._forbidden("proof")
             kind = check_form(route, fields, target.tag)
-            key = kind.key if route in CALL_ROUTES else _delivery(route, target.tag, body)
+            asks = route in CALL_ROUTES
+            key = f"{account} {kind.key}" if asks else _delivery(route, target.tag, body)
         if trust == "claimed":
             key = "claimed " + key  # a claim must not hide the proven webhook that it foretells
         entry = Entry(

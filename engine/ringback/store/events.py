@@ -53,9 +53,16 @@ class Events:
         """The row of the log that this event was parsed from."""
         return await self._database.read(log_row, self._log, uid)
 
-    async def uid_of(self, dedupe_key: str) -> str | None:
-        """The event that a delivery with this identity became, by whichever row it came first."""
-        row = await self._database.one("select uid from events where dedupe_key = ?", (dedupe_key,))
+    async def uid_of(self, event: Event) -> str | None:
+        """The event that a delivery like this became, by whichever row it came first."""
+        row = await self._database.one(
+            "select uid from events where dedupe_key in (?, ?) and account_sid in ('', ?) "
+            "order by id desc limit 1",
+            (
+                event.dedupe_key, others_key(event.dedupe_key, event.account_sid),
+                event.account_sid,
+            ),
+        )  # fmt: skip
         return str(row[0]) if row else None
 
     async def unmatched(self, limit: int) -> list[Event]:
@@ -214,31 +221,49 @@ def record_internal(connection: Connection, event: Event) -> bool:
 class KnownEvents:
     """What is on record so far, as far as it matters for the events at hand."""
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._keys = set(keys)
+    def __init__(self, accounts: dict[str, str] | None = None) -> None:
+        self._accounts = dict(accounts or {})
 
     @classmethod
     def read(cls, connection: Connection, events: Iterable[Event]) -> "KnownEvents":
         """What the journal knows of these events."""
-        return cls(known_keys(connection, [event.dedupe_key for event in events]))
+        given = list(events)
+        known = cls(known_keys(connection, [event.dedupe_key for event in given]))
+        others = [own.dedupe_key for event in given if (own := known.own(event)) is not event]
+        known._accounts.update(known_keys(connection, others))
+        return known
+
+    def own(self, event: Event) -> Event:
+        """The event under an identity that is its own. A SID belongs to one account: what another
+        one says under the same SID is another event, and hides nothing."""
+        before = self._accounts.get(event.dedupe_key, "")
+        if not before or event.account_sid in ("", before):
+            return event
+        return replace(event, dedupe_key=others_key(event.dedupe_key, event.account_sid))
 
     def knows(self, event: Event) -> bool:
         """Whether this event is on record."""
-        return event.dedupe_key in self._keys
+        return event.dedupe_key in self._accounts
 
     def add(self, event: Event) -> None:
         """From now on this event is known."""
-        self._keys.add(event.dedupe_key)
+        self._accounts[event.dedupe_key] = event.account_sid
 
 
-def known_keys(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """Which of these identities the journal has seen already."""
-    found: set[str] = set()
+def others_key(dedupe_key: str, account_sid: str) -> str:
+    """The identity of an event that came from one account when another had it already."""
+    return f"{dedupe_key}@{account_sid}"
+
+
+def known_keys(connection: Connection, keys: Sequence[str]) -> dict[str, str]:
+    """Which of these identities the journal has seen already, each with its account."""
+    found: dict[str, str] = {}
     for start in range(0, len(keys), 500):
         chunk = keys[start : start + 500]
         marks = ",".join("?" * len(chunk))
-        rows = connection.execute(
-            f"select dedupe_key from events where dedupe_key in ({marks})", chunk
+        found.update(
+            connection.execute(
+                f"select dedupe_key, account_sid from events where dedupe_key in ({marks})", chunk
+            )
         )
-        found.update(row[0] for row in rows)
     return found

@@ -215,7 +215,8 @@ def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
         for row in rows:
             if row.received_at < since:
                 continue
-            for number, event in enumerate(events_from(row, lambda: "")):
+            for number, found in enumerate(events_from(row, lambda: "")):
+                event = known.own(found)
                 if known.knows(event):
                     continue
                 known.add(event)

@@ -181,11 +181,12 @@ def _fresh(connection: Connection, batch: Sequence[Matched]) -> tuple[list[Match
     known = KnownEvents.read(connection, [item.event for item in batch])
     fresh, later = list[Matched](), list[Event]()
     for item in batch:
-        if known.knows(item.event):
-            later.append(item.event)
+        event = known.own(item.event)
+        if known.knows(event):
+            later.append(event)
         else:
-            known.add(item.event)
-            fresh.append(item)
+            known.add(event)
+            fresh.append(replace(item, event=event))
     return fresh, later
 
 

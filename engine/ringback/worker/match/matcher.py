@@ -173,7 +173,8 @@ class Matcher:
         fresh: list[tuple[Event, LogRow]] = []
         later: list[tuple[int, Event]] = []
         twins: list[tuple[int, str, str]] = []
-        for event, row in parsed:
+        for found, row in parsed:
+            event = known.own(found)
             if not known.knows(event):
                 known.add(event)
                 fresh.append((event, row))

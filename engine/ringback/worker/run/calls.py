@@ -42,7 +42,7 @@ class Calls:
         if not parsed:
             return ""
         event = parsed[0]
-        known = await self._journal.events.uid_of(event.dedupe_key)
+        known = await self._journal.events.uid_of(event)
         stored = await self._journal.runs.answer(known) if known else None
         if stored is not None:
             return stored

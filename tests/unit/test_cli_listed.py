@@ -1,5 +1,6 @@
 """Listings: empty ones, tables on a terminal, and events without a webhook in them."""
 
+import subprocess
 import sys
 
 import pytest
@@ -44,3 +45,52 @@ def test_a_number_goes_with_its_noun() -> None:
     assert counted(1, "event") == "1 event"
     assert counted(20114, "event") == "20,114 events"
     assert counted(0, "person", "people") == "0 people"
+
+
+EVENT = {
+    "at": "2026-11-20 17:00:00.123", "uid": "evt_01JD5Z7QK4W8X9Y0Z1A2B3C4D5",
+    "type": "message.received", "from": "+14155550123", "to": "+12025550100", "trust": "signed",
+    "error": "", "text": "Hello, are you open today? " * 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("wide", [True, False])
+def test_an_id_is_never_broken_and_columns_give_way_by_weight(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, wide: bool
+) -> None:
+    from ringback.cli import events, output
+
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(output, "fancy", lambda: True)
+    print_rows(
+        [EVENT], events.COLUMNS, as_json=False, empty="", by_weight=events.BY_WEIGHT, wide=wide
+    )
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert sum(str(EVENT["uid"]) in line for line in lines) == 1
+    if wide:
+        assert len(lines) == 2
+        assert said.err == ""
+    else:
+        assert max(map(len, lines)) <= width
+        assert ("--wide shows all" in said.err) == (width < 120)
+    assert ("trust" in lines[0]) == (wide or width >= 120)
+
+
+@pytest.mark.parametrize("early", ["click", "ringback.cli.main", "ringback.cli.docs"])
+def test_an_interrupt_while_the_program_is_loaded_prints_no_traceback(early: str) -> None:
+    code = f"""
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {early!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ['ringback', 'docs']
+from ringback.cli.start import main
+main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 130
+    assert "Traceback" not in ended.stderr

@@ -4,10 +4,12 @@ import click
 
 from ringback.cli.control import say_if_stopped, tell_worker
 from ringback.cli.events import questions
-from ringback.cli.output import json_option, nothing, print_rows, short_time
+from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.errors import UsageError
 
 COLUMNS = ("planned", "uid", "kind", "rule", "state", "outcome", "remote_sid", "reason")
+BY_WEIGHT = ("uid", "state", "kind", "rule", "reason", "outcome", "remote_sid", "planned")
+"""The columns as they give way, the last one first, where there is little room."""
 STATES = (
     "planned", "deferred", "sending", "unknown", "accepted", "settled", "failed", "refused",
     "parked", "cancelled", "captured",
@@ -24,15 +26,19 @@ def actions() -> None:
 @click.option("--rule", default="", help="Only of this rule.")
 @click.option("--kind", default="", help="Only of this kind, as send_message.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@wide_option
 @json_option
-def list_(state: str | None, rule: str, kind: str, limit: int, as_json: bool) -> None:
+def list_(state: str | None, rule: str, kind: str, limit: int, wide: bool, as_json: bool) -> None:
     """List the newest actions, oldest of them first."""
     with questions() as asked:
         rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
     say_if_stopped([row["state"] for row in rows])
-    print_rows(rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind))
+    print_rows(
+        rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind),
+        by_weight=BY_WEIGHT, wide=wide,
+    )  # fmt: skip
 
 
 @actions.command()

@@ -17,6 +17,7 @@ from ringback.cli.output import (
     print_rows,
     short_time,
     style,
+    wide_option,
 )
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
@@ -24,6 +25,8 @@ from ringback.printed_json import printed_json
 from ringback.runtime import iso
 
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
+BY_WEIGHT = ("uid", "type", "text", "from", "at", "error", "to", "trust")
+"""The columns as they give way, the last one first, where there is little room."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -84,9 +87,17 @@ def events() -> None:
 @click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
 @click.option("--errors", is_flag=True, help="Only those with an error code.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@wide_option
 @json_option
 def list_(
-    type_: str, number: str, sid: str, since: str, errors: bool, limit: int, as_json: bool
+    type_: str,
+    number: str,
+    sid: str,
+    since: str,
+    errors: bool,
+    limit: int,
+    wide: bool,
+    as_json: bool,
 ) -> None:
     """List the newest events, oldest of them first."""
     with questions() as asked:
@@ -96,7 +107,9 @@ def list_(
         )[::-1]  # fmt: skip
     rows = [public(event) if as_json else listed(event) for event in found]
     empty = nothing("events", type_, number, sid, since, errors)
-    print_rows(rows, COLUMNS, as_json=as_json, empty=empty)
+    print_rows(
+        rows, COLUMNS, as_json=as_json, empty=empty, by_weight=BY_WEIGHT, wide=wide,
+    )  # fmt: skip
 
 
 @events.command()

@@ -130,7 +130,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code; problems go to stderr, one line each."""
     try:
         result: Any = cli.main(arguments, prog_name="ringback", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
     except click.ClickException as error:
         error.show()

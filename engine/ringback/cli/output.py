@@ -11,6 +11,10 @@ import click
 
 from ringback.printed_json import printed_json
 
+PROSE = ("text", "reason")
+"""Columns of words, which may be broken where there is little room."""
+
+wide_option = click.option("--wide", is_flag=True, help="Print all columns, however long.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
 
@@ -30,9 +34,19 @@ def print_json(row: Mapping[str, Any]) -> None:
 
 
 def print_rows(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, empty: str
+    rows: Iterable[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    empty: str,
+    by_weight: Sequence[str] = (),
+    wide: bool = False,
 ) -> None:
-    """Print a listing: every field as JSON lines, or these columns for a person."""
+    """Print a listing: every field as JSON lines, or these columns for a person.
+
+    In a terminal that is too narrow the columns give way, the last of `by_weight` first, unless all
+    are wanted (`wide`): an id stays whole on its line.
+    """
     if as_json:
         for row in rows:
             print_json(row)
@@ -41,8 +55,10 @@ def print_rows(
     if not texts:
         click.echo(empty, err=True)
         return
-    words = _longest_words([columns, *texts])
-    if fancy() and sum(words) + 2 * len(words) <= get_terminal_size().columns:
+    if fancy() and by_weight and not wide:
+        columns, texts = _that_fit(columns, texts, by_weight)
+    words = _longest_words([columns, *texts], by_weight)
+    if fancy() and not wide and sum(words) + 2 * len(words) <= get_terminal_size().columns:
         _print_table(texts, dict(zip(columns, words, strict=True)))
     else:  # a SID stays whole, to be copied, also where the terminal then breaks the line
         widths = [
@@ -64,10 +80,32 @@ def nothing(what: str, *filters: object) -> str:
     return f"no {what} fit that" if any(filters) else f"no {what} yet"
 
 
-def _longest_words(lines: Sequence[Sequence[str]]) -> list[int]:
-    """How wide each column is at least, when prose is folded and no word is broken."""
+def _longest_words(lines: Sequence[Sequence[str]], by_weight: Sequence[str] = ()) -> list[int]:
+    """How wide each column is at least, when prose is folded and no word is broken, but for long
+    ones of what people wrote where columns give way."""
     columns = (" ".join(column).split() for column in zip(*lines, strict=True))
-    return [max(map(len, words), default=0) for words in columns]
+    widths = [max(map(len, words), default=0) for words in columns]
+    prose = [bool(by_weight) and name in PROSE for name in lines[0]]
+    return [min(size, 20) if said else size for size, said in zip(widths, prose, strict=True)]
+
+
+def _that_fit(
+    columns: Sequence[str], texts: list[list[str]], by_weight: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The columns for which the terminal has room; the others are named below the listing."""
+    room = get_terminal_size().columns
+    kept = list(columns)
+    for name in reversed(by_weight[1:]):
+        places = [columns.index(each) for each in kept]
+        lines = [kept, *([line[place] for place in places] for line in texts)]
+        if sum(_longest_words(lines, by_weight)) + 2 * (len(kept) - 1) <= room:
+            break
+        kept.remove(name)
+    left = [name for name in columns if name not in kept]
+    if left:
+        click.echo(f"(no room for {', '.join(left)}; --wide shows all)", err=True)
+    places = [columns.index(each) for each in kept]
+    return kept, [[line[place] for place in places] for line in texts]
 
 
 def _print_table(texts: list[list[str]], columns: Mapping[str, int]) -> None:

@@ -4,9 +4,11 @@ import click
 
 from ringback.cli.control import tell_worker
 from ringback.cli.events import questions
-from ringback.cli.output import json_option, nothing, print_rows, short_time
+from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 
 COLUMNS = ("started", "uid", "rule", "state", "reason", "due", "event_uid")
+BY_WEIGHT = ("uid", "rule", "state", "reason", "started", "due", "event_uid")
+"""The columns as they give way, the last one first, where there is little room."""
 STATES = ("pending", "running", "waiting", "done", "failed", "skipped", "cancelled")
 
 
@@ -19,15 +21,19 @@ def runs() -> None:
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--rule", default="", help="Only of this rule.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
+@wide_option
 @json_option
-def list_(state: str | None, rule: str, limit: int, as_json: bool) -> None:
+def list_(state: str | None, rule: str, limit: int, wide: bool, as_json: bool) -> None:
     """List the newest runs, oldest of them first."""
     with questions() as asked:
         rows = asked.runs(state=state or "", rule=rule, limit=limit)[::-1]
     for row in rows:
         row.pop("memory")
         row["started"], row["due"] = short_time(row["started_at"]), short_time(row["due_at"])
-    print_rows(rows, COLUMNS, as_json=as_json, empty=nothing("runs", state, rule))
+    print_rows(
+        rows, COLUMNS, as_json=as_json, empty=nothing("runs", state, rule),
+        by_weight=BY_WEIGHT, wide=wide,
+    )  # fmt: skip
 
 
 @runs.command()

@@ -541,6 +541,27 @@ async def test_a_project_without_plugins_needs_no_process(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+async def test_who_kills_the_forkserver_is_blamed(tmp_path: Path) -> None:
+    """Once a person may have done it. The second time, with no other call under way, it is proof;
+    the calls beside it were made again, and nobody else is blamed."""
+    bad = """
+import os, signal
+from ringback import rule
+@rule("message.received")
+def bad(event):
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+"""
+    async with pool_of(tmp_path, good=GOOD, bad=bad) as (pool, _):
+        culprit = asyncio.ensure_future(said(pool, "bad.bad", 20.0))
+        assert await said(pool, "good.good", 20.0) == "pong"
+        with pytest.raises(PluginBlocked, match="ended the process of all plugins twice") as caught:
+            await culprit
+        assert caught.value.plugin == "bad"
+        assert await said(pool, "good.good", 5.0) == "pong"
+
+
+@pytest.mark.slow
 async def test_a_forkserver_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     async with pool_of(tmp_path, good=GOOD) as (pool, _):
         assert await said(pool, "good.good", 5.0) == "pong"

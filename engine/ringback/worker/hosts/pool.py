@@ -210,7 +210,13 @@ class Pool:
             self._old.remove(generation)
         waited, ran = generation.abandon()
         for job in ran:
-            self._again(job)
+            # As with a host: once it may have been a person or the system. A second time, and
+            # nothing else ran, it is proof.
+            if job.killed and len(ran) == 1:
+                job.blame("ended the process of all plugins twice")
+            else:
+                job.killed += 1
+                self._again(job)
         for job in waited:
             if self._current is not None:
                 self._current.submit(job)

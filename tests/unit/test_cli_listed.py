@@ -1,11 +1,13 @@
 """Listings: empty ones, tables on a terminal, and events without a webhook in them."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from ringback.cli.events import listed
+from ringback.cli.main import run
 from ringback.cli.output import counted, nothing, print_rows
 
 
@@ -94,3 +96,15 @@ main()
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 130
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("group", ["events", "actions", "runs", "db", "plugins", "simulate", ""])
+@pytest.mark.parametrize("width", [60, 80])
+def test_no_line_of_the_help_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert run([*filter(None, [group]), "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "Commands:" in said
+    assert not re.search(r"\w\.\.\.$", said.partition("Commands:")[2], re.MULTILINE)

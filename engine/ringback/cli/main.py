@@ -62,7 +62,7 @@ class Shell(click.Group):
             place = HIDDEN[name] if name in HIDDEN else COMMANDS[name][0]
             module, _, attribute = place.partition(":")
             command: click.Command = getattr(import_module(f"ringback.cli.{module}"), attribute)
-            return command
+            return _with_whole_lines(command)
         return plugin_commands(ctx).get(name)
 
     def resolve_command(
@@ -88,6 +88,17 @@ class Shell(click.Group):
             with formatter.section("Commands of this project's plugins"):
                 lines = [(name, each.get_short_help_str(200)) for name, each in extra.items()]
                 formatter.write_dl(lines)
+
+
+def _with_whole_lines(command: click.Command) -> click.Command:
+    """The command, its line in listings being the whole first sentence of its help: click would cut
+    it where the terminal ends."""
+    if command.short_help is None and command.help:
+        paragraph = " ".join(command.help.partition("\n\n")[0].split())
+        command.short_help = f"{paragraph.partition('. ')[0].rstrip('.')}."
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _with_whole_lines(inner)
+    return command
 
 
 def plugin_commands(ctx: click.Context) -> dict[str, click.Command]:

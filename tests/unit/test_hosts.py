@@ -219,7 +219,7 @@ async def leaves_task(event):
 RAISES = {
     "leaks": "memory", "recursion": "RecursionError", "yields": "instead of using yield",
     "mute": "its message cannot be read", "surrogate": "half a character",
-    "no_data": "no plain data", "quits": "SystemExit: 4", "async_quits": "SystemExit: 4",
+    "no_data": "not a text", "quits": "SystemExit: 4", "async_quits": "SystemExit: 4",
     "threads": "can't start new thread",
 }  # fmt: skip
 """Culprits whose call fails with these words."""

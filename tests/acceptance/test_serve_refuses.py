@@ -53,12 +53,12 @@ def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
     done = ringback(tmp_path, "serve", RINGBACK_PUBLIC_URL="hooks.example.com")
     assert done.returncode == 78
     starts = [
-        line.removeprefix("ringback: ").partition(":")[0] for line in done.stderr.splitlines()
+        line.removeprefix("ringback: ").partition(": ")[0] for line in done.stderr.splitlines()
     ]
     assert starts == [
-        "ringback.toml",
-        "ringback.toml",
-        ".env RINGBACK_PORT",
+        "ringback.toml:1",
+        "ringback.toml:2",
+        ".env:1 RINGBACK_PORT",
         "environment RINGBACK_PUBLIC_URL",
     ]
 

@@ -100,3 +100,5 @@ def test_what_waits_says_so_and_outlives_the_worker(begin: Begin) -> None:
     story.start()
     story.run(200.0)
     assert told(story) == ["1", "2"]
+    first, second = sorted(record.made_at for record in story.twilio.records.values())
+    assert second - first < 5  # not when a clock finds it

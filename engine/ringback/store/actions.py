@@ -236,6 +236,14 @@ class Actions:
         """The number of the next action of this rule for this event."""
         return await self._database.read(next_ordinal, event_uid, rule)
 
+    async def followed(self, limit: int) -> list[str]:
+        """The actions that others wait for, which were put off because of it."""
+        rows = await self._database.all(
+            "select distinct behind from actions where state = 'deferred' and behind <> '' limit ?",
+            (limit,),
+        )
+        return [str(row[0]) for row in rows]
+
     async def open_texts(self, run_uid: str) -> dict[str, str]:
         """The texts of a run that nobody has taken yet: the newest to each recipient."""
         rows = await self._database.all(
@@ -251,21 +259,15 @@ class Actions:
 
 
 def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[StoredAction]:
-    rows = connection.execute(
-        f"select {COLUMNS} from actions where state = 'planned' and {_FREE} "
-        "and (due_at <= ? or due_at > ?) order by id limit ?",
-        (now, far, limit),
-    ).fetchall()
-    rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'deferred' and {_FREE} "
-        "and (due_at is null or due_at <= ? or due_at > ?) order by due_at, id limit ?",
-        (now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
-    ).fetchall()
-    rows += connection.execute(
-        f"select {COLUMNS} from actions where state = 'planned' and due_at is null and {_FREE} "
-        "order by id limit ?",
-        (limit,),
-    ).fetchall()
+    rows, later = [], iso(from_iso(now) + LONGEST_DEFERRAL)
+    for where, values in (
+        ("state = 'planned' and (due_at <= ? or due_at > ?) order by id", (now, far)),
+        (f"state = 'deferred' and {_FREE} and (due_at is null or due_at <= ? or due_at > ?) "
+         "order by due_at, id", (now, later)),
+        ("state = 'planned' and due_at is null order by id", ()),
+    ):  # fmt: skip
+        ask = f"select {COLUMNS} from actions where {where} limit ?"
+        rows += connection.execute(ask, (*values, limit)).fetchall()
     return [StoredAction(*row) for row in rows[:limit]]
 
 

@@ -169,7 +169,7 @@ class Engine:
         self.resumer.quarantined = self.questions.quarantined = self.matcher.quarantined
         await self.resumer.restore()
         await self.confirmer.refill()
-        await self.sender.refill()
+        await self.sender.begin()
 
     def wake(self) -> None:
         """There is news in the log."""

@@ -128,6 +128,12 @@ class Sender:
         self.offer(found)
         self._more = self._more or (full and len(found) >= READY_LIMIT)
 
+    async def begin(self) -> None:
+        """Go on where the last worker stood: take what may be sent, and know what others wait
+        for."""
+        self._followed.update(await self._journal.actions.followed(READY_LIMIT))
+        await self.refill()
+
     def at_will(self) -> bool:
         """Whether nothing is to leave at present, by a person's wish or after a restore."""
         return self.paused or self.held

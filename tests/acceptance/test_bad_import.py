@@ -125,6 +125,7 @@ def test_a_reload_keeps_what_is_good_and_takes_the_mended_plugin(
     node.until(lambda: [each["body"] for each in box.inbox(ANN)] == ["pong", "mended"])
 
 
+@pytest.mark.slow
 def test_wrong_rules_refuse_the_start_all_the_same(make_node: Callable[..., Any]) -> None:
     """Also beside a plugin that could not say what it brings."""
     rules = RULES + "  - name: third\n    on: message.received\n    dont: [{reply: x}]\n"

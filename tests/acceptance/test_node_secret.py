@@ -95,6 +95,7 @@ def test_a_call_is_confirmed_while_it_waits(make_node: Callable[..., Any], box: 
     node.until(lambda: "Thanks" in json.dumps(box.http.get(f"/_sim/calls/{sid}").json()["heard"]))
 
 
+@pytest.mark.slow
 def test_a_wrong_secret_is_refused(make_node: Callable[..., Any], box: Any) -> None:
     """403, and nothing is recorded."""
     node = node_with_secret(make_node, box)

@@ -110,6 +110,7 @@ def stored(folder: Path) -> list[str]:
     return [body.decode().partition("MessageSid=")[2].partition("&")[0] for (body,) in rows]
 
 
+@pytest.mark.slow
 async def test_every_2xx_survives_kill_nine(folder: Path) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

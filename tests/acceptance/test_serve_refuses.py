@@ -181,6 +181,7 @@ def test_check_names_every_mistake_of_every_file(tmp_path: Path) -> None:
     assert github.count("::error file=") == len(problems)
 
 
+@pytest.mark.slow
 def test_dev_names_what_its_node_refuses(tmp_path: Path) -> None:
     """`ringback dev` with a broken rule ends with the node's code, and leaves no note behind."""
     (tmp_path / "rules").mkdir()

@@ -132,6 +132,7 @@ def test_a_wrong_token_is_refused(node: Node) -> None:
     assert [each["fields"]["Body"] for each in node.events(1)] == ["hello again"]
 
 
+@pytest.mark.slow
 def test_secret_path_makes_claims(tmp_path: Path) -> None:
     """Without a token the secret path is used; the event is a claim that rules do not see."""
     node = Node(tmp_path, RINGBACK_HOOK_SECRET=SECRET, MATON_API_KEY="m" + TOKEN)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+import pytest
+
 from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.gateway.channels import Channels
@@ -122,6 +124,7 @@ async def test_a_log_that_has_waited_is_admitted_by_runs(tmp_path: Path) -> None
         assert person == sorted(person)
 
 
+@pytest.mark.slow
 async def test_a_restart_starts_what_is_left_in_portions(tmp_path: Path) -> None:
     """All is matched and nothing has begun when the worker dies. The next one starts a bounded
     number at once, and what has come meanwhile after it."""

@@ -104,6 +104,7 @@ def test_three_hundred_stories_hold() -> None:
     held(300)
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_story() -> None:
     """In another process with other hashes too; and another seed is another story."""
     traces = {
@@ -385,6 +386,7 @@ def blamed(faults: Faults, kind: str) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_fast_doubles_by_its_contract_and_nothing_else_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -330,6 +330,7 @@ async def test_each_culprit_pays_for_itself(tmp_path: Path) -> None:
         assert left_processes(pool) == set()
 
 
+@pytest.mark.slow
 async def test_sleeping_calls_of_one_rule_leave_hosts_to_the_others(tmp_path: Path) -> None:
     async with pool_of(tmp_path, good=GOOD, bad=BAD) as (pool, _):
         culprits = asyncio.gather(*(tried(pool, "bad.sleeps", 0.5) for _ in range(64)))
@@ -337,6 +338,7 @@ async def test_sleeping_calls_of_one_rule_leave_hosts_to_the_others(tmp_path: Pa
         assert all(isinstance(error, PluginBlocked) for error in errors)
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_over_at_once_ends_its_call(tmp_path: Path) -> None:
     """Also on the loop of a worker, whose timers know no time when they are due already."""
     uvloop = pytest.importorskip("uvloop")

@@ -277,6 +277,7 @@ async def test_dev_data_is_read_when_no_node_has_run(
     assert len(rows(capsys)) == 2
 
 
+@pytest.mark.slow
 async def test_questions_stay_quick(tmp_path: Path) -> None:
     """With 100,000 events and actions each question of the shell takes a few milliseconds."""
     path = tmp_path / "journal.db"

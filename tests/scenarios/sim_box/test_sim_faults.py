@@ -317,6 +317,7 @@ def test_an_instruction_that_is_lost_takes_the_fallback(box: Any, site: Any) -> 
     assert [hook.path for hook in site.hooks] == ["/fallback"]
 
 
+@pytest.mark.slow
 def test_rates_are_drawn_from_the_seed(make_box: Any) -> None:
     def fates(seed: str) -> list[int]:
         box = make_box("--stepped", "--seed", seed)
@@ -379,6 +380,7 @@ def test_a_fault_may_be_a_flag(make_box: Any) -> None:
     assert [send(box).status_code for _ in range(3)] == [201, 503, 201]
 
 
+@pytest.mark.slow
 def test_the_box_goes_out_of_reach_and_comes_back(make_box: Any) -> None:
     box = make_box("--stepped")
     sid = send(box).json()["sid"]

@@ -61,6 +61,7 @@ def story(box: Any, site: Any) -> bytes:
     return box.http.get("/_sim/ledger.jsonl").content
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_ledger(make_box: Any, site: Any, tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(PLAN)
@@ -88,6 +89,7 @@ def test_the_ledger_is_also_written_to_a_file(make_box: Any, tmp_path: Path) -> 
     assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
 
 
+@pytest.mark.slow
 def test_another_session_has_the_same_account_and_other_sids(make_box: Any) -> None:
     first, second = make_box("--session", "a"), make_box("--session", "b")
     same = ("account_sid", "auth_token", "maton_api_key", "connection_id", "numbers")

@@ -63,7 +63,7 @@ def test_it_is_named_and_ends_the_command(
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param("leaves"), pytest.param("sleeps", marks=pytest.mark.slow)]
+    "kind", [pytest.param(each, marks=pytest.mark.slow) for each in ("leaves", "sleeps")]
 )
 def test_commands_of_other_plugins_work_and_it_is_named(tmp_path: Path, kind: str) -> None:
     source, said = BODIES[kind]

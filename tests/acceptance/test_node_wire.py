@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 RULES = """
 version: 1
 rules:
@@ -104,6 +106,7 @@ def test_a_failed_delivery_becomes_a_call(make_node: Callable[..., Any], box: An
     assert action == ("place_call", "completed", f"{box.facts['numbers'][0]}/{CALLER}")
 
 
+@pytest.mark.slow
 def test_a_forged_request_leaves_no_trace(make_node: Callable[..., Any], box: Any) -> None:
     """Wrong signature: 403, nothing recorded."""
     import httpx

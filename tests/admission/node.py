@@ -154,4 +154,6 @@ class Node:
             await self.engine.queue.idle()
         await self.engine.sender.idle()
         await self.engine.sender.refill()
-        await self.engine.sender.idle()
+        while self.engine.sender.busy:  # what was taken may let others go that wait behind it
+            await self.engine.sender.idle()
+            await self.engine.sender.refill()

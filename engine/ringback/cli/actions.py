@@ -2,6 +2,7 @@
 
 import click
 
+from ringback.cli import completion
 from ringback.cli.control import say_if_stopped, tell_worker
 from ringback.cli.events import questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
@@ -23,7 +24,7 @@ def actions() -> None:
 
 @actions.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
-@click.option("--rule", default="", help="Only of this rule.")
+@click.option("--rule", default="", help="Only of this rule.", shell_complete=completion.rule_names)
 @click.option("--kind", default="", help="Only of this kind, as send_message.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @wide_option
@@ -42,7 +43,7 @@ def list_(state: str | None, rule: str, kind: str, limit: int, wide: bool, as_js
 
 
 @actions.command()
-@click.argument("uid")
+@click.argument("uid", shell_complete=completion.action_ids)
 @click.option("--may-duplicate", is_flag=True, help="Even if it may have happened already.")
 def retry(uid: str, may_duplicate: bool) -> None:
     """Send a failed, refused or parked action again, or say yes to a draft."""
@@ -51,7 +52,7 @@ def retry(uid: str, may_duplicate: bool) -> None:
 
 
 @actions.command()
-@click.argument("uid")
+@click.argument("uid", shell_complete=completion.action_ids)
 def cancel(uid: str) -> None:
     """Give up an action that has not been sent."""
     answer = tell_worker({"op": "cancel_action", "uid": uid})
@@ -59,7 +60,7 @@ def cancel(uid: str) -> None:
 
 
 @actions.command()
-@click.argument("uid")
+@click.argument("uid", shell_complete=completion.action_ids)
 @click.option("--sent/--not-sent", "sent", default=None, help="Which of the two it was.")
 @click.option("--sid", default="", help="What Twilio calls it, so that its status is followed.")
 def resolve(uid: str, sent: bool | None, sid: str) -> None:

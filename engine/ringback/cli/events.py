@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ringback.cli import completion
 from ringback.cli.output import (
     cell,
     json_option,
@@ -81,7 +82,13 @@ def events() -> None:
 
 
 @events.command("list")
-@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option(
+    "--type",
+    "type_",
+    default="",
+    help="Only this type; message.* works too.",
+    shell_complete=completion.event_types,
+)
 @click.option("--number", default="", help="Only with this number on either side.")
 @click.option("--sid", default="", help="Only about this message or call.")
 @click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
@@ -113,7 +120,7 @@ def list_(
 
 
 @events.command()
-@click.argument("uid")
+@click.argument("uid", shell_complete=completion.event_ids)
 @click.option("--raw", is_flag=True, help="The request body, byte for byte.")
 @json_option
 def show(uid: str, raw: bool, as_json: bool) -> None:
@@ -138,7 +145,13 @@ def show(uid: str, raw: bool, as_json: bool) -> None:
 
 
 @events.command()
-@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option(
+    "--type",
+    "type_",
+    default="",
+    help="Only this type; message.* works too.",
+    shell_complete=completion.event_types,
+)
 @click.option("--number", default="", help="Only with this number on either side.")
 @click.option("--from-start", is_flag=True, help="Everything there is first, not only what comes.")
 @click.option("--for", "seconds", default=0.0, help="Stop after so many seconds.")
@@ -167,7 +180,13 @@ def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: boo
 
 @events.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--type", "type_", default="", help="Only this type; message.* works too.")
+@click.option(
+    "--type",
+    "type_",
+    default="",
+    help="Only this type; message.* works too.",
+    shell_complete=completion.event_types,
+)
 @click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
 def export(file: Path, type_: str, since: str) -> None:
     """Write events to FILE as JSON lines (- is standard output), oldest first."""

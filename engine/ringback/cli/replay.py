@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ringback.actions import to_params
+from ringback.cli import completion
 from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.gateway_session import confirmed
@@ -23,9 +24,14 @@ Line = dict[str, Any]
 
 
 @click.command()
-@click.argument("what", metavar="[ID|SID]", required=False)
+@click.argument("what", metavar="[ID|SID]", required=False, shell_complete=completion.event_ids)
 @click.option("--since", default="", help="All events from outside since then: 2h, 7d, or a time.")
-@click.option("--rule", default="", help="Through this rule alone, as if there were no other.")
+@click.option(
+    "--rule",
+    default="",
+    help="Through this rule alone, as if there were no other.",
+    shell_complete=completion.rule_names,
+)
 @click.option("--send", is_flag=True, help="For real: the worker performs what the rules say.")
 @click.option("--may-duplicate", is_flag=True, help="Even if an effect is not known to be absent.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before sending.")

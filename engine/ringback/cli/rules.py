@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from ringback.cli import completion
 from ringback.cli.control import tell_worker
 from ringback.cli.output import json_option, print_json, print_rows
 from ringback.cli.project_context import here
@@ -34,7 +35,7 @@ def list_(as_json: bool) -> None:
 
 
 @rules.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.rule_names)
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one rule: what it listens to, what must hold, what it does."""
@@ -115,7 +116,7 @@ def reload() -> int:
 
 
 @rules.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.rule_names)
 def release(name: str) -> None:
     """Let a rule or a plugin's function run again that was put into quarantine for blocking."""
     tell_worker({"op": "release", "rule": name})

@@ -2,6 +2,7 @@
 
 import click
 
+from ringback.cli import completion
 from ringback.cli.control import tell_worker
 from ringback.cli.events import questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
@@ -19,7 +20,7 @@ def runs() -> None:
 
 @runs.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
-@click.option("--rule", default="", help="Only of this rule.")
+@click.option("--rule", default="", help="Only of this rule.", shell_complete=completion.rule_names)
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @wide_option
 @json_option
@@ -37,7 +38,13 @@ def list_(state: str | None, rule: str, limit: int, wide: bool, as_json: bool) -
 
 
 @runs.command()
-@click.argument("uids", nargs=-1, required=True, metavar="RUN…")
+@click.argument(
+    "uids",
+    nargs=-1,
+    required=True,
+    metavar="RUN…",
+    shell_complete=completion.run_ids,
+)
 def cancel(uids: tuple[str, ...]) -> None:
     """End runs that are not done yet, for instance those that wait."""
     for uid in uids:

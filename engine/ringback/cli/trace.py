@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ringback.action_kinds import known_kind
+from ringback.cli import completion
 from ringback.cli.control import say_if_stopped
 from ringback.cli.events import public, questions, said
 from ringback.cli.output import cell, json_option, print_json, short_time, style
@@ -21,7 +22,7 @@ BAD = ("failed", "refused", "parked", "unknown")
 
 
 @click.command()
-@click.argument("what", metavar="ID|SID|NUMBER")
+@click.argument("what", metavar="ID|SID|NUMBER", shell_complete=completion.ids)
 @click.option("--limit", default=3, show_default=True, help="So many events of a number.")
 @click.option("--pytest", "as_test", is_flag=True, help="Print a test that plays it again.")
 @json_option

@@ -31,11 +31,15 @@ FORMS = [
     (f"Le gust\u00f3 \u201c{OURS}\u201d", "like"),
     (f"Le encanto\u0301 \u201c{OURS}\u201d", "love"),
     (f"No le gust\u00f3 \u201c{OURS}\u201d", "dislike"),
+    (f"Le gusta \u201c{OURS}\u201d", "like"),
+    (f"Le encanta \u201c{OURS}\u201d", "love"),
+    (f"No le gusta \u201c{OURS}\u201d", "dislike"),
     (f"Reaccion\u00f3 con \u2764\ufe0f a \u201c{OURS}\u201d", "love"),
     (f"A aim\u00e9 \u00ab\u00a0{OURS}\u00a0\u00bb", "like"),
     (f"N\u2019a pas aim\u00e9 \u00ab {OURS} \u00bb", "dislike"),
     (f"Gef\u00e4llt \u201e{OURS}\u201c", "like"),
     (f"Hat \u201e{OURS}\u201c mit \u201eGef\u00e4llt mir\u201c markiert", "like"),
+    (f"Hat \u201e{OURS}\u201c mit \u201eGef\u00e4llt mir nicht\u201c markiert", "dislike"),
     (f"Ha messo \u201cMi piace\u201d a \u201c{OURS}\u201d", "like"),
     (f"Curtiu \u201c{OURS}\u201d", "like"),
     (f"Reageerde met \U0001f44d op \u201c{OURS}\u201d", "like"),
@@ -75,7 +79,17 @@ def test_what_quotes_no_text_of_ours_in_the_form_of_a_reaction_is_a_text(text: s
     assert to_ours(parse(text), [(OURS, False)]) == NONE
 
 
-@pytest.mark.parametrize("text", ["Liked an image", "Loved a photo", "Le gust\u00f3 una imagen"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liked an image",
+        "Loved a photo",
+        "Le gust\u00f3 una imagen",
+        "Reacted \U0001f44d to an image",
+        "\u2764\ufe0f to a picture",
+        "Reaccion\u00f3 con \u2764\ufe0f a una imagen",
+    ],
+)
 def test_a_reaction_to_a_picture_is_to_the_last_one_of_ours(text: str) -> None:
     found = to_ours(parse(text), [(OURS, False), ("Our menu", True), ("Older", True)])
     assert found.kind in ("like", "love")

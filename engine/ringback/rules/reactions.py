@@ -28,25 +28,26 @@ Written = tuple[str, bool]
 
 _QUOTED = re.compile(
     r"(?P<before>[^\"“”„‟«»‹›「『」』]{0,60})[\"“”„‟«‹「『](?P<text>.+)[\"“”‟»›」』]"
-    r"(?P<after>[^\"“”„‟«»‹›「『」』]{0,30})",
+    r"(?P<after>[^\"“”„‟«»‹›「『」』]{0,40})",
     re.DOTALL,
 ).fullmatch
 _VERBS = {
     "like": (
-        "liked", "le gustó", "a aimé", "aimé", "gefällt", "gefiel", "mag", "hat gefallen",
-        "hat mit gefällt mir markiert", "piace", "ha messo mi piace a", "ha apprezzato", "curtiu",
-        "gostou de", "vond leuk", "vindt leuk", "gillade", "likte", "synes godt om", "polubiono",
-        "понравилось", "にいいねしました", "赞了", "点赞了", "喜欢",
-        "을 를 좋아합니다", "beğendi",
+        "liked", "le gustó", "le gusta", "a aimé", "aimé", "gefällt", "gefiel", "mag",
+        "hat gefallen", "hat mit gefällt mir markiert", "piace", "ha messo mi piace a",
+        "ha apprezzato", "curtiu", "gostou de", "vond leuk", "vindt leuk", "gillade",
+        "likte", "synes godt om", "polubiono", "понравилось", "にいいねしました", "赞了",
+        "点赞了", "喜欢", "을 를 좋아합니다", "beğendi",
     ),
     "love": (
-        "loved", "le encantó", "a adoré", "adoré", "liebt", "liebte", "ha amato", "ha adorato",
-        "adora", "amou", "adorou", "vond geweldig", "vindt geweldig", "älskade", "elsket",
-        "elskede", "uwielbiono", "в восторге от", "にハートを付けました", "が大好きです",
+        "loved", "le encantó", "le encanta", "a adoré", "adoré", "liebt", "liebte", "ha amato",
+        "ha adorato", "adora", "amou", "adorou", "vond geweldig", "vindt geweldig", "älskade",
+        "elsket", "elskede", "uwielbiono", "в восторге от", "にハートを付けました", "が大好きです",
         "喜爱了", "을 를 사랑합니다", "bayıldı",
     ),
     "dislike": (
-        "disliked", "no le gustó", "n a pas aimé", "mag nicht", "gefällt nicht", "gefiel nicht",
+        "disliked", "no le gustó", "no le gusta", "n a pas aimé", "mag nicht", "gefällt nicht",
+        "gefiel nicht", "hat mit gefällt mir nicht markiert",
         "non piace", "ha messo non mi piace a", "não curtiu", "não gostou de", "vond niet leuk",
         "vindt niet leuk", "ogillade", "mislikte", "не понравилось", "によくないねしました",
         "踩了", "不喜欢", "beğenmedi",
@@ -114,8 +115,9 @@ def parse(text: str) -> Reaction:
     if found is not None:
         return Reaction(kind, found["text"].strip()) if (kind := _kind(found)) else NONE
     media = _MEDIA(plain.rstrip("."))
-    kind = _verb(media["verb"]) if media is not None else ""
-    return Reaction(kind) if kind else NONE
+    if media is None:
+        return NONE
+    return Reaction(_verb(media["verb"]) or _by_emoji(media["verb"]))
 
 
 def _kind(found: re.Match[str]) -> str:

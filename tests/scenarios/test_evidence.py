@@ -330,6 +330,7 @@ def test_pictures_without_words_do_not_take_each_other_s_evidence(begin: Begin) 
 rules:
   - name: pictures
     on: message.received
+    ordered: false
     do:
       - send: {to: "${{ event.from }}", media: ["https://example.org/a.png"]}
       - send: {to: "${{ event.from }}", media: ["https://example.org/b.png"]}

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from ringback.runtime import from_iso, iso
 from simulation.books import Books, Row
 from simulation.loop import EPOCH
-from simulation.story import Story
+from simulation.story import Said, Story
 from simulation.twilio import OURS, SERVICE
 from simulation.verdict import Verdict
 
@@ -159,6 +159,10 @@ def _waits(story: Story, books: Books) -> list[str]:
     ]
 
 
+def _same_second(latest: Said, words: list[Said]) -> bool:
+    return any(word is not latest and int(word.order) == int(latest.order) for word in words)
+
+
 def _consents(story: Story, books: Books) -> list[str]:
     """Consent is the last word that a person said. By a clock that was set, which of two that was
     cannot be known of one that was fetched back."""
@@ -170,7 +174,10 @@ def _consents(story: Story, books: Books) -> list[str]:
     for person, words in story.said.items():
         if story.jumps and any(word.late for word in words):
             continue
-        last = max(reversed(words), key=lambda word: word.order).word
+        latest = max(reversed(words), key=lambda word: word.order)
+        last = latest.word
+        if latest.late and last == "START" and _same_second(latest, words):
+            continue  # Twilio's date does not tell which was the last: refused is right then
         state = "out" if last == "STOP" else "in"
         found = [known.get((sender, person)) for sender in (OURS, SERVICE)]
         if found != [state, state]:

@@ -1,5 +1,6 @@
 """Files of earlier versions become today's: fixture databases, one for each shape."""
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -117,7 +118,10 @@ def test_questions_to_an_older_journal_name_the_mend(
         asks(tmp_path)
     assert dump(tmp_path / "journal.db") == before
     open_both(tmp_path)
-    asks(tmp_path)
+    with contextlib.ExitStack() as stack:
+        asked = asks(tmp_path)
+        if isinstance(asked, contextlib.AbstractContextManager):
+            stack.enter_context(asked)
 
 
 @pytest.mark.parametrize(

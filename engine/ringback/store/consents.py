@@ -79,13 +79,15 @@ def note(
     """Write what is known about a recipient's consent: the last word counts.
 
     What comes `late`, fetched back or proven afterwards, counts when it is the last by its time.
+    Twilio dates what is fetched back to the second: a refusal counts that may have been the last.
     Everything else comes in the order in which it was said, whatever a clock that was set says.
     """
     connection.execute(
         "insert into consents (sender, recipient, state, source, at, event_uid) "
         "values (?,?,?,?,?,?) on conflict (sender, recipient) do update set "
         "state = excluded.state, source = excluded.source, at = excluded.at, "
-        "event_uid = excluded.event_uid where not ? or excluded.at >= consents.at",
+        "event_uid = excluded.event_uid where not ? or excluded.at >= consents.at "
+        "or (excluded.state = 'out' and excluded.at >= substr(consents.at, 1, 19) || '.000Z')",
         (sender, recipient, state, source, at, event_uid, late),
     )
 

@@ -13,6 +13,9 @@ from ringback.rules.language import phones
         ("+44 (0)20 7946 0958", "+442079460958"),
         ("+39 06 6982/1234", "+390669821234"),
         ("whatsapp:+1 555 100 0001", "whatsapp:+15551000001"),
+        ("WhatsApp:+15551000001", "whatsapp:+15551000001"),
+        ("WHATSAPP: +1 415 555 0310", "whatsapp:+14155550310"),
+        ("client:+15551000001", "client:+15551000001"),
         ("5551000001", "5551000001"),
         ("72000", "72000"),
         ("+", "+"),
@@ -104,7 +107,7 @@ HIDDEN = [
 ]  # fmt: skip
 SHOWN = [
     "+14155550310", "+17378742833", "+442071838750", "+8628245225", "whatsapp:+14155550310",
-    "72000", "ACME", "client:anna", "client:private", "+15550000000",
+    "72000", "ACME", "client:anna", "client:private", "+15550000000", "whatsapp:+5215512345678",
 ]  # fmt: skip
 
 
@@ -118,3 +121,21 @@ def test_a_hidden_caller_is_known_as_one_however_it_is_spelt(address: str) -> No
 @pytest.mark.parametrize("address", SHOWN)
 def test_a_caller_who_is_somebody_is_not_hidden(address: str) -> None:
     assert not phones.is_hidden(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "there"),
+    [
+        ("whatsapp:+5215512345678", True),
+        ("+5215512345678", True),
+        ("+525512345678", True),
+        ("whatsapp:+5491123456789", True),
+        ("whatsapp:+551187654321", True),
+        ("+5225512345678", False),
+        ("+52155123456789", False),
+    ],
+)
+def test_a_person_in_mexico_is_one_with_the_figure_that_whatsapp_keeps(
+    address: str, there: bool
+) -> None:
+    assert phones.is_phone(address) == there

@@ -42,7 +42,16 @@ def is_phone(address: str) -> bool:
     """Whether this is a full number (`+…`, also `whatsapp:+…`) that can exist, and somebody's: not
     what stands there for a caller who hides theirs."""
     number = _parse(address)
-    return number is not None and phonenumbers.is_possible_number(number) and not is_hidden(address)
+    if number is None or is_hidden(address):
+        return False
+    return phonenumbers.is_possible_number(number) or _old_mexican(number)
+
+
+def _old_mexican(number: phonenumbers.PhoneNumber) -> bool:
+    """Whether this is a mobile number of Mexico with the 1 that its plan gave up in 2019; WhatsApp
+    keeps it: `whatsapp:+5215512345678`."""
+    figures = str(number.national_number)
+    return number.country_code == 52 and len(figures) == 11 and figures.startswith("1")
 
 
 @lru_cache(maxsize=4096)
@@ -103,6 +112,7 @@ def _plain(address: str, region: str) -> str:
         return address
     found = None
     if written.startswith("+"):
+        found = written if _E164(written) else None
         number = _parse(written)
         # What is in order already is kept, unless a number that exists is written otherwise.
         if number is not None and (not _E164(written) or phonenumbers.is_valid_number(number)):
@@ -119,6 +129,8 @@ def _parts(address: str) -> tuple[str, str]:
     channel, colon, written = shown.rpartition(":")
     if channel.casefold() == "tel":
         channel = colon = ""
+    elif channel.casefold() == "whatsapp":
+        channel = "whatsapp"
     return f"{channel}{colon}", _EXTENSION.sub("", written.strip())
 
 

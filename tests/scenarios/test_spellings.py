@@ -1,10 +1,14 @@
 """Addresses in whatever spelling: every guard of the gate holds for the person behind it."""
 
+import json
+import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from ringback.cli.main import main
+from ringback.cli.project_context import Place
 from scenarios.test_gate import Begin, ends, refused, says
 from simulation.twilio import OURS, SERVICE
 
@@ -144,3 +148,16 @@ def test_the_shell_finds_a_person_in_every_spelling(
         with suppress(SystemExit):
             main(["-C", str(story.folder), *command])
         assert "message.received" in capsys.readouterr().out
+
+
+def test_the_shell_reads_a_number_by_a_number_of_dev_where_the_project_has_no_sender(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "ringback.toml").write_text("")
+    place = Place(tmp_path, {})
+    assert place.number("(415) 555-0310") == "(415) 555-0310"
+    note = tmp_path / "data" / "dev" / "dev.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps({"pid": os.getpid(), "base_url": "", "numbers": [OURS]}))
+    assert place.number("(415) 555-0310") == "+14155550310"
+    assert place.number("442071838750") == "+442071838750"

@@ -47,12 +47,15 @@ class Place:
         return data
 
     def number(self, written: str) -> str:
-        """A number as Twilio writes it, by the country of the default sender; else unchanged."""
+        """A number as Twilio writes it, by the country of the default sender, or of a number of a
+        running `ringback dev`; else unchanged."""
         if written[:1] not in "+(0123456789":
             return written
         from ringback.rules.language.phones import home, plain
 
-        return plain(written, home(self.settings().sender))
+        settings = self.settings()
+        numbers = (live_dev(settings.data) or {}).get("numbers") or [""]
+        return plain(written, home(settings.sender or str(numbers[0])))
 
 
 def find_project(start: Path) -> Path:

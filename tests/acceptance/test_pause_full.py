@@ -75,6 +75,9 @@ def test_pause_works_on_a_full_disk(
     looked = "select 1 from meta where key = 'repaired_until' and value > ?"
     lately = iso(datetime.now(UTC) - timedelta(minutes=30))
     node.until(lambda: count(data, looked, lately))
+    # So small a disk is an incident, which the rules have heard of.
+    heard = "select 1 from events where type = 'incident.opened' and verdicts is not null"
+    node.until(lambda: count(data, heard))
     worker = (data / "worker.lock").read_text()
     ballast = fill(small_disk)
 

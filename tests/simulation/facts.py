@@ -188,6 +188,8 @@ def _consents(story: Story, books: Books) -> list[str]:
 def _rest(story: Story, books: Books) -> list[str]:
     """When the world has come to rest, nothing is wrong any more, and what is settled was done."""
     given_up = any(action["state"] == "parked" for action in books.actions)
+    # Nothing has left since the last request failed: nobody knows whether anything would.
+    given_up = given_up or any(each["result"] != "accepted" for each in books.attempts[-1:])
     # That a number has gone silent ends with the next text, which no longer comes.
     stays_open = {"duplicate", "silent", *(("sending",) if given_up else ())}
     problems = [

@@ -58,6 +58,7 @@ class Watch:
         self._repairer = repairer
         self._incidents = incidents
         self._signals = signals
+        self._crowded: bool | None = None
         self.failing: dict[str, tuple[str, str]] = {}
         """What could not be done the last time: its name to when that began, and why."""
 
@@ -103,9 +104,12 @@ class Watch:
             self.failing.pop(name, None)
 
     async def room(self) -> None:
-        """An incident `disk` while little space is left, in time to make some."""
+        """An incident `disk` while little space is left, in time to make some. It is written once:
+        a disk that is full by then takes no more."""
         said = nearly_full(self._settings.data)
-        await self._incidents.settle("disk", {"disk": said} if said else {})
+        if bool(said) is not self._crowded:
+            await self._incidents.settle("disk", {"disk": said} if said else {})
+            self._crowded = bool(said)
 
     async def stuck(self) -> int:
         """Look at sends that were accepted and never heard of again; how many there were.

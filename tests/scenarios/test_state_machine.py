@@ -159,8 +159,9 @@ class Node(RuleBasedStateMachine):
         try:
             if self.story.life is None:
                 self.story.start()
-            # One at a time, behind a breaker, hundreds of them would take longer than the end.
-            del self.story.twilio.next_create[20:]
+            # Nothing goes wrong from now on: behind a breaker, which lets one request try in five
+            # minutes, the faults that still stand in line would take longer than the end.
+            self.story.twilio.next_create.clear()
             self.story.finish()
             self.story.end()
             assert judge(self.story).problems == []

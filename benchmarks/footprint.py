@@ -18,8 +18,6 @@ from pathlib import Path
 from nodes import Node, environment, ready, start_node
 from servers import HERE, Bench, request_of
 
-ROLES = {"worker": "worker", "plugin-hosts": "plugin processes"}
-
 
 def seconds_of(code: str) -> float:
     """How long a fresh interpreter takes for a line of code."""
@@ -29,12 +27,14 @@ def seconds_of(code: str) -> float:
 
 
 def resident_sets(node: Node) -> dict[str, float]:
-    """Resident set by role, in MB, shared pages counted in each process."""
+    """Resident set by role, in MB, shared pages counted in each process. What descends from the
+    worker are plugin processes: the first of them is a fork of it."""
     sizes: dict[str, float] = defaultdict(float)
     for pid in node.pids():
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        role = next((name for word, name in ROLES.items() if f" {word} " in command), "receiver")
         status = Path(f"/proc/{pid}/status").read_text()
+        parent = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("PPid"))
+        above = {node.process.pid: "worker"}.get(parent, "plugin processes")
+        role = "receiver" if pid == node.process.pid else above
         kilobytes = next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmRSS"))
         sizes[role] += kilobytes / 1024
     return sizes

@@ -25,8 +25,10 @@ import uvloop
 from ringback.config import Settings
 from ringback.events import Event
 from ringback.plugins.requests import HandlerCall
+from ringback.store.sqlite_database import SqliteDatabase
 from ringback.testing import sms
-from ringback.worker.hosts.pool import Pool, command_for
+from ringback.worker.hosts.pool import Pool
+from ringback.worker.hosts.server_link import command_for
 
 PLUGIN = """
 from ringback import reply, rule
@@ -122,8 +124,11 @@ async def run(rounds: int, calls: int) -> None:
         project = Path(folder)
         (project / "plugins").mkdir()
         (project / "plugins" / "p.py").write_text(PLUGIN)
+        settings = Settings.load(project, os.environ)
+        settings.data.mkdir()
+        SqliteDatabase(settings.data / "journal.db").close()  # as every node has one
         bare = Bare(b"x" * 200)
-        pool = Pool(command_for(Settings.load(project, os.environ), dict(os.environ)))
+        pool = Pool(command_for(settings, dict(os.environ)))
         await pool.start()
 
         async def hosts(event: Event) -> object:

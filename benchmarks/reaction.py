@@ -99,7 +99,7 @@ def node(bench: Bench, name: str, gateway: int, plugins: dict[str, str] | None =
         bench, name, rules=RULES, plugins=plugins, gateway=f"http://127.0.0.1:{gateway}",
         environ=environ,
     )  # fmt: skip
-    _await_ready(started.port)
+    await_ready(started.port)
     return Server(name, started.port, started.process)
 
 
@@ -119,7 +119,7 @@ def celery(bench: Bench, gateway: int) -> Server:
     return server
 
 
-def _await_ready(port: int) -> None:
+def await_ready(port: int) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:

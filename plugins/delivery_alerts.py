@@ -31,9 +31,15 @@ class Config(BaseModel):
     window: int = Field(900, ge=60, description="seconds over which failures are counted")
     at_least: int = Field(5, ge=1, description="fewer failures than this are never worth a notice")
     share: float = Field(0.1, ge=0, le=1, description="of all messages that ended in the window")
-    normal: frozenset[str] = frozenset({"recipient_opted_out"})
+    normal: frozenset[str] = frozenset({"recipient_opted_out", "call_not_in_progress"})
     urgent: frozenset[str] = frozenset(
-        {"account", "sender_misconfigured", "sender_unregistered", "webhook_fault"}
+        {
+            "account",
+            "bad_request",
+            "sender_misconfigured",
+            "sender_unregistered",
+            "webhook_fault",
+        }
     )
     via: str = Field("log", description="log, webhook, or a channel of ringback.toml")
     url: str = ""
@@ -55,7 +61,8 @@ def failures(event: Event, config: Config, store: Facts) -> Notify | None:
     if failed < config.at_least or failed < config.share * ended:
         return None
     text = f"{failed} of {ended} messages failed as {error_class} in {config.window // 60} min"
-    return _notice(config, f"{text}; the last had error {event.error_code}", error_class)
+    last = f"the last had error {event.error_code}. {event.remedy}".rstrip()
+    return _notice(config, f"{text}; {last}", error_class)
 
 
 @rule(["incident.opened", "incident.resolved"], if_="event.status == 'sending'")
@@ -72,6 +79,7 @@ def on_event(event: Event, ctx: Context) -> Notify | None:
     if event.error_class not in config.urgent:
         return None
     text = f"{event.type} with error {event.error_code} ({event.error_class}): {event.subject_sid}"
+    text = f"{text}. {event.remedy}"
     return _notice(config, text, f"{event.error_class}/{event.error_code}")
 
 

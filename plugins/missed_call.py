@@ -35,15 +35,14 @@ NOBODY_CAME = """
     || (event.type == 'call.completed' && event.field('CallDuration') == '0')
 """
 
-# A report that is late by more than a quarter of an hour starts no rule: nothing is overlooked.
-LEFT_IN_THE_GREETING = """
+# Only what this call has brought counts, and not the one before, when people ring again: since the
+# call began, and three minutes more, as its end may be told late.
+OF_THIS_CALL = "string(int(event.field('CallDuration')) + 180) + 's', event.conversation"
+ANSWERS = ["call.gathered", "call.recorded", "call.queued", "call.dequeued", "call.dialed"]
+NOT_ANSWERED = " && ".join(f"count('{each}', {OF_THIS_CALL}) == 0" for each in ANSWERS)
+LEFT_IN_THE_GREETING = f"""
     event.type == 'call.completed' && event.field('CallDuration').matches('^[12]?[0-9]$')
-    && count('call.received', '16m', event.conversation) > 0
-    && count('call.gathered', '16m', event.conversation) == 0
-    && count('call.recorded', '16m', event.conversation) == 0
-    && count('call.queued', '16m', event.conversation) == 0
-    && count('call.dequeued', '16m', event.conversation) == 0
-    && count('call.dialed', '16m', event.conversation) == 0
+    && count('call.received', {OF_THIS_CALL}) > 0 && {NOT_ANSWERED}
 """
 
 

@@ -4,7 +4,8 @@ On SMS Twilio acts on these words by itself: after a STOP it blocks further text
 send fails with 21610), and it answers all three. What is left to us is to keep every other rule
 silent, so that nobody gets two answers; where Twilio does not answer, on WhatsApp or when its
 answers were switched off, we answer START and HELP. A word counts only when it is the whole text:
-"STOP 12345" is not a STOP. YES counts only for a person who has left before; to everybody else it
+"STOP 12345" is not a STOP. On channels other than SMS everyday words such as CANCEL are the labels
+of buttons, and no opt-out. YES counts only for a person who has left before; to everybody else it
 is the answer to a question.
 https://help.twilio.com/articles/223134027-Twilio-support-for-opt-out-keywords
 """
@@ -38,7 +39,7 @@ class Config(BaseModel):
 @rule(
     "message.received",
     if_=[
-        "opt_out_word(event.body) != ''",
+        "opt_out_word_from(event.body, event.from) != ''",
         "!event.body.is_phrase('yes') || remembered('opted_out') != ''",
     ],
     priority=1000,
@@ -46,7 +47,7 @@ class Config(BaseModel):
 )
 def opt_out(event: Event, contact: Contact, config: Config) -> list[Action]:
     """Let no other rule see these words, and answer START and HELP where Twilio does not."""
-    word = opt_out_word(event.body)
+    word = opt_out_word(event.body, event.from_)
     actions: list[Action] = []
     if word == "STOP":
         actions.append(contact.remember("opted_out", "yes"))
@@ -67,7 +68,8 @@ def answered_by_twilio(event: Event, config: Config) -> bool:
 @hookimpl
 def register_functions(register: FunctionRegistrar) -> None:
     """Let every rule ask for these words."""
-    register("opt_out_word", opt_out_word)
+    register("opt_out_word", opt_out_word, args=["string"], returns="string")
+    register("opt_out_word_from", opt_out_word, args=["string", "string"], returns="string")
 
 
 @hookimpl

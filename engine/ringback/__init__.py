@@ -32,51 +32,36 @@ need nothing more. An Outcome is what became of an action. A status callback is 
 other.
 
 Lower layers never import higher ones, and nothing inside imports this module. It exports what
-authors need and loads the heavy parts when they are asked for. docs/architecture.md (or
+authors need and loads each part when it is asked for. docs/architecture.md (or
 `ringback docs architecture`) has the layers, the life of a webhook file by file, the states of an
 action, and the decisions with their figures.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from ringback.actions import (
-    Action,
-    AnswerCall,
-    DequeueCall,
-    EndCall,
-    HttpRequest,
-    Notify,
-    PlaceCall,
-    Remember,
-    SendMessage,
-    Stop,
-    answer,
-    call,
-    end_call,
-    enqueue,
-    notify,
-    reply,
-    say,
-    send,
-)
-from ringback.errors import PluginError, RingbackError
-from ringback.events import EVENT_TYPES, Event
-from ringback.verbs import (
-    Dial,
-    Enqueue,
-    Gather,
-    Hangup,
-    Pause,
-    Play,
-    Record,
-    Redirect,
-    Reject,
-    Say,
-    Verb,
-)
-
+TYPE_CHECKING = False  # that of `typing`, which is not loaded for it
 if TYPE_CHECKING:
+    from ringback.actions import (
+        Action,
+        AnswerCall,
+        DequeueCall,
+        EndCall,
+        HttpRequest,
+        Notify,
+        PlaceCall,
+        Remember,
+        SendMessage,
+        Stop,
+        answer,
+        call,
+        end_call,
+        enqueue,
+        notify,
+        reply,
+        say,
+        send,
+    )
+    from ringback.error_codes import ErrorCode, explain_error
+    from ringback.errors import PluginError, RingbackError
+    from ringback.events import EVENT_TYPES, Event
     from ringback.keywords import opt_out_word
     from ringback.plugins.context import Clock, Contact, Context, SettledAction
     from ringback.plugins.conversation import (
@@ -92,28 +77,21 @@ if TYPE_CHECKING:
     from ringback.plugins.hookspecs import hookimpl
     from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
     from ringback.rules.language.scope import Facts
+    from ringback.verbs import (
+        Dial,
+        Enqueue,
+        Gather,
+        Hangup,
+        Pause,
+        Play,
+        Record,
+        Redirect,
+        Reject,
+        Say,
+        Verb,
+    )
 
 __version__ = "0.1.0"
-
-_LATER = {
-    "opt_out_word": "ringback.keywords",
-    "rule": "ringback.plugins.decorator",
-    "hookimpl": "ringback.plugins.hookspecs",
-    "Clock": "ringback.plugins.context",
-    "Contact": "ringback.plugins.context",
-    "Context": "ringback.plugins.context",
-    "SettledAction": "ringback.plugins.context",
-    "Answer": "ringback.plugins.conversation",
-    "Conversation": "ringback.plugins.conversation",
-    "ConversationEnd": "ringback.plugins.conversation",
-    "Left": "ringback.plugins.conversation",
-    "NoAnswer": "ringback.plugins.conversation",
-    "Undelivered": "ringback.plugins.conversation",
-    "conversation": "ringback.plugins.conversation",
-    "FunctionRegistrar": "ringback.plugins.registry",
-    "StepRegistrar": "ringback.plugins.registry",
-    "Facts": "ringback.rules.language.scope",
-}
 
 __all__ = [
     "EVENT_TYPES",
@@ -129,6 +107,7 @@ __all__ = [
     "Dial",
     "EndCall",
     "Enqueue",
+    "ErrorCode",
     "Event",
     "Facts",
     "FunctionRegistrar",
@@ -159,6 +138,7 @@ __all__ = [
     "conversation",
     "end_call",
     "enqueue",
+    "explain_error",
     "hookimpl",
     "notify",
     "opt_out_word",
@@ -168,13 +148,73 @@ __all__ = [
     "send",
 ]
 
+_LATER = {
+    "EVENT_TYPES": "ringback.events",
+    "Action": "ringback.actions",
+    "Answer": "ringback.plugins.conversation",
+    "AnswerCall": "ringback.actions",
+    "Clock": "ringback.plugins.context",
+    "Contact": "ringback.plugins.context",
+    "Context": "ringback.plugins.context",
+    "Conversation": "ringback.plugins.conversation",
+    "ConversationEnd": "ringback.plugins.conversation",
+    "DequeueCall": "ringback.actions",
+    "Dial": "ringback.verbs",
+    "EndCall": "ringback.actions",
+    "Enqueue": "ringback.verbs",
+    "ErrorCode": "ringback.error_codes",
+    "Event": "ringback.events",
+    "Facts": "ringback.rules.language.scope",
+    "FunctionRegistrar": "ringback.plugins.registry",
+    "Gather": "ringback.verbs",
+    "Hangup": "ringback.verbs",
+    "HttpRequest": "ringback.actions",
+    "Left": "ringback.plugins.conversation",
+    "NoAnswer": "ringback.plugins.conversation",
+    "Notify": "ringback.actions",
+    "Pause": "ringback.verbs",
+    "PlaceCall": "ringback.actions",
+    "Play": "ringback.verbs",
+    "PluginError": "ringback.errors",
+    "Record": "ringback.verbs",
+    "Redirect": "ringback.verbs",
+    "Reject": "ringback.verbs",
+    "Remember": "ringback.actions",
+    "RingbackError": "ringback.errors",
+    "Say": "ringback.verbs",
+    "SendMessage": "ringback.actions",
+    "SettledAction": "ringback.plugins.context",
+    "StepRegistrar": "ringback.plugins.registry",
+    "Stop": "ringback.actions",
+    "Undelivered": "ringback.plugins.conversation",
+    "Verb": "ringback.verbs",
+    "answer": "ringback.actions",
+    "call": "ringback.actions",
+    "conversation": "ringback.plugins.conversation",
+    "end_call": "ringback.actions",
+    "enqueue": "ringback.actions",
+    "explain_error": "ringback.error_codes",
+    "hookimpl": "ringback.plugins.hookspecs",
+    "notify": "ringback.actions",
+    "opt_out_word": "ringback.keywords",
+    "reply": "ringback.actions",
+    "rule": "ringback.plugins.decorator",
+    "say": "ringback.actions",
+    "send": "ringback.actions",
+}
+"""Where each name is. Nothing is loaded before it is asked for: the program `ringback` passes here
+before it can end quietly at an interrupt, and a plugin loads what it names."""
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER:
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _LATER:
+            raise AttributeError(f"module 'ringback' has no attribute {name!r}")
+        from importlib import import_module
+
         value = getattr(import_module(_LATER[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'ringback' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -89,7 +89,7 @@ class ActionKind:
 
     `done` is the reason that a settled one without an effect has. `at_once`, when it is not empty,
     says the same of one that is settled as soon as it is planned. `already_done` says it of one
-    whose object is no longer there, for which Twilio's refusal counts as done. `step` is the
+    for a call that has ended, for which Twilio's refusal (21220) counts as done. `step` is the
     word of rule files that makes one, `trace` its line in `ringback trace`: names of fields in
     braces.
     """
@@ -120,7 +120,8 @@ OURS = (
         step="send", trace="to {to}: {body}",
     ),
     ActionKind(
-        "place_call", PlaceCall, "call", "calls", HOUR, whom="to", step="call", trace="to {to}",
+        "place_call", PlaceCall, "call", "calls", HOUR, whom="to", step="call",
+        trace="to {to}: {verbs}{url}",
     ),
     ActionKind(
         "end_call", EndCall, "", "calls", LIVE, done="the call is ended",
@@ -142,7 +143,7 @@ OURS = (
     ActionKind("http", HttpRequest, step="http", trace="{method} {url}"),
     ActionKind(
         "remember", Remember, whom="conversation", at_once="noted", step="remember",
-        trace="{name} = {value}",
+        trace="{name} = “{value}”",
     ),
     ActionKind("stop", Stop, step="stop", trace="{reason}"),
 )  # fmt: skip
@@ -213,6 +214,12 @@ def is_message(action: object) -> TypeGuard[OutgoingMessage]:
     """Whether an action makes a message."""
     kind = _KINDS.get(getattr(action, "kind", ""))
     return kind is not None and kind.effect == "message"
+
+
+def is_elsewhere(action: object) -> bool:
+    """Whether an action asks something of others than Twilio: a notice, a request to a machine."""
+    kind = _KINDS.get(getattr(action, "kind", ""))
+    return kind is not None and not kind.resource and not kind.at_once and kind.cls is not Stop
 
 
 def sender_of(action: Outgoing, default: str) -> str:

@@ -19,6 +19,9 @@ POLICIES = ("checked", "at_most_once", "fast", "natural")
 `checked` repeats only after evidence that the first did not happen, `at_most_once` never repeats,
 `fast` looks for evidence after a shorter time, `natural` may simply be repeated."""
 
+SEVERITIES = ("info", "warning", "error", "critical")
+"""How grave a notice is, in rising order."""
+
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
@@ -185,6 +188,7 @@ _PARAMS: dict[type, tuple[str, ...]] = {}
 
 def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessage:
     """Answer the other side of this event's conversation, from the number that it used."""
+    _expect(event, "theirs", "reply(event, text)", "to text a number, return send(number, text)")
     return SendMessage(
         to=event.theirs, sender=event.ours, body=body, media=media, in_reply_to=event.sid
     )
@@ -207,22 +211,22 @@ def call(
 
 def end_call(call: Event | str) -> EndCall:
     """Hang up the call of this event, or of this SID."""
-    return EndCall(call if isinstance(call, str) else call.call_sid)
+    return EndCall(call if isinstance(call, str) else _call_of(call, "end_call(event)"))
 
 
 def answer(event: Event, *verbs: Verb) -> AnswerCall:
     """Answer the call of this event with these verbs, in order."""
-    return AnswerCall(event.call_sid, verbs)
+    return AnswerCall(_call_of(event, "answer(event, *verbs)"), verbs)
 
 
 def say(event: Event, text: str) -> AnswerCall:
     """Speak a text to the caller of this event."""
-    return AnswerCall(event.call_sid, (Say(text),))
+    return AnswerCall(_call_of(event, "say(event, text)"), (Say(text),))
 
 
 def enqueue(event: Event, queue: str) -> AnswerCall:
     """Put the caller of this event into a queue."""
-    return AnswerCall(event.call_sid, (Enqueue(queue),))
+    return AnswerCall(_call_of(event, "enqueue(event, queue)"), (Enqueue(queue),))
 
 
 def notify(
@@ -239,3 +243,19 @@ def notify(
     `severity` is info, warning, error or critical; `resolved`: the matter of `key` is over.
     """
     return Notify(text=text, via=via, url=url, key=key, severity=severity, resolved=resolved)
+
+
+def _expect(event: object, attribute: str, usage: str, instead: str) -> None:
+    """Raise TypeError, with the mend, for a first argument that is no event."""
+    if not hasattr(event, attribute):
+        name = usage.partition("(")[0]
+        raise TypeError(f"{usage}: {name} was given {event!r:.60} in place of the event; {instead}")
+
+
+def _call_of(event: Event, usage: str) -> str:
+    """The SID of the call that an event is about. Raises TypeError, or ValueError when it is about
+    none."""
+    _expect(event, "call_sid", usage, "to call a number, return call(number, say=text)")
+    if not event.call_sid:
+        raise ValueError(f"{usage}: {event.type} is about no call; listen to call.received")
+    return event.call_sid

@@ -5,7 +5,6 @@ problems are found in one pass. One setting is one line of `Settings`: its name 
 `ringback.toml`, its metadata names the environment variables and says how a text is read.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.errors import ConfigError
-from ringback.settings_mistakes import line_of
 from ringback.settings_values import (
     Wrong,
     as_text,
@@ -21,6 +19,7 @@ from ringback.settings_values import (
     from_toml,
     hidden,
     parse_dotenv,
+    place_of,
     read,
     read_file,
 )
@@ -44,6 +43,14 @@ def _nothing() -> Mapping[str, Any]:
 
 def _facts(*env: str, kind: str = "text", secret: bool = False, about: str) -> dict[str, Any]:
     return {"env": env, "kind": kind, "secret": secret, "about": about}
+
+
+PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder is a project, or may be one: it has settings, rules or plugins."""
+    return any((folder / mark).exists() for mark in PROJECT_MARKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,10 @@ class Settings:
         "RINGBACK_TOTAL_PER_HOUR", kind="count",
         about="So many messages and calls go out in an hour at most, in all; 0 means any number.",
     ))  # fmt: skip
+    notices_per_hour: int = field(default=20_000, metadata=_facts(
+        "RINGBACK_NOTICES_PER_HOUR", kind="count",
+        about="So many notices and `http` requests go out in an hour at most; 0 means any number.",
+    ))  # fmt: skip
     total_per_day: int = field(default=0, metadata=_facts(
         "RINGBACK_TOTAL_PER_DAY", kind="count",
         about="So many messages and calls go out in a day at most, in all; 0 means any number.",
@@ -235,6 +246,10 @@ class Settings:
     log_format: str = field(default="text", metadata=_facts(
         "RINGBACK_LOG_FORMAT", kind="text|json", about="What the log lines look like.",
     ))  # fmt: skip
+    price_reads: bool = field(default=True, metadata=_facts(
+        "RINGBACK_PRICE_READS", kind="flag",
+        about="Whether Twilio is asked, behind all else, for the price of what has ended.",
+    ))  # fmt: skip
     simulated: bool = field(default=False, metadata=_facts(
         "RINGBACK_SIMULATED", kind="flag",
         about="Set by `ringback dev`: the other side is the simulator. Loopback only.",
@@ -293,7 +308,7 @@ class Settings:
                 try:
                     values[name] = read(_FACTS[name]["kind"], raw)
                 except Wrong as wrong:
-                    problems.append(f"{_place(source, name, root)}: {name} {wrong}")
+                    problems.append(f"{place_of(source, _KEYS.get(name), root)}: {name} {wrong}")
         values["data"] = root / values.get("data", "data")
         if problems:
             raise ConfigError(problems)
@@ -366,18 +381,7 @@ VARIABLES: dict[str, str] = {env: name for name, facts in _FACTS.items() for env
 _TOML_KEYS = {
     "plugins" if name == "plugin_config" else name: name for name in _FACTS if name != "simulated"
 }
-
-
-def _place(source: str, name: str, root: Path) -> str:
-    """Where a value was given: with its line, when it stands in a file."""
-    file, _, variable = source.partition(" ")
-    text = read_file(root / file, []) if file in (".env", "ringback.toml") else ""
-    if file == ".env":
-        starts = re.compile(rf"\s*(?:export\s+)?{re.escape(variable)}\s*=")
-        lines = [n for n, line in enumerate(text.splitlines(), 1) if starts.match(line)]
-        return f"{file}:{lines[-1]} {variable}" if lines else source
-    key = next(key for key, known in _TOML_KEYS.items() if known == name) if text else ""
-    return f"{file}:{line_of(text, (key,))}" if text else source
+_KEYS = {name: key for key, name in _TOML_KEYS.items()}
 
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:

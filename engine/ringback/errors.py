@@ -80,7 +80,7 @@ class PluginError(RingbackError):
     """A plugin could not be loaded, or broke while it ran. Names the plugin."""
 
     def __init__(self, plugin: str, message: str) -> None:
-        super().__init__(f"plugin {plugin}: {message}")
+        super().__init__(f"plugin {plugin}: {message}" if plugin else message)
         self.plugin = plugin
 
 
@@ -99,7 +99,8 @@ class GatewayError(RingbackError):
     """A request through the gateway did not end in a good answer.
 
     `wrote` says whether a byte of the request may have left: only when it is False is it certain
-    that nothing happened. `origin` is `twilio`, `maton` or `network`.
+    that nothing happened. `origin` is `twilio`, `maton` or `network`. `reached` says of a notice to
+    several that somebody has it all the same.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class GatewayError(RingbackError):
         remedy: str = "",
     ) -> None:
         super().__init__(message)
+        self.reached = False
         self.http_status = http_status
         self.code = code
         self.origin = origin

@@ -1,10 +1,14 @@
 """Event: a fact from outside, one proven webhook or one resource fetched back. Immutable."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
+
+from ringback.error_codes import ErrorCode, explain_error
 
 MESSAGE_STATUSES = (
     "accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed",
@@ -45,7 +49,13 @@ ON_CALLS = frozenset(
 CLOUD_EVENTS = "com.twilio."
 """How the types of Event Streams begin that have no counterpart among the webhooks."""
 
+CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
+"""The types that tell of the end of a call."""
+
 TRUST = ("claimed", "confirmed", "signed", "simulated")
+
+DEEPEST = 5
+"""So many of our own actions may cause each other in a row. What is deeper starts nothing."""
 
 REPLAY = "replay"
 """The source of a copy of an older event."""
@@ -82,12 +92,12 @@ class Cause:
     @property
     def ours(self) -> str:
         """Our number in that event's conversation."""
-        return self.conversation.partition("/")[0]
+        return sides(self.conversation, self.sender, self.recipient)[0]
 
     @property
     def theirs(self) -> str:
         """The other side's number in that event's conversation."""
-        return self.conversation.partition("/")[2]
+        return sides(self.conversation, self.sender, self.recipient)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +137,8 @@ class Event:
     fields: Mapping[str, str] = field(default_factory=lambda: EMPTY)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Its values, for pickle: the read-only view of the fields has no form of its own there,
-        and a moment as a number takes a twentieth of the time."""
-        return _unpickled, (
-            self.uid, self.type, _number(self.at), _number(self.received_at), self.trust,
-            self.source, self.account_sid, self.subject_sid, self.sender, self.recipient,
-            self.conversation, self.status, self.error_code, self.error_class, self.tag,
-            self.dedupe_key, self.depth, dict(self.fields),
-        )  # fmt: skip
+        """Its values, for pickle: the read-only view of the fields has no form of its own there."""
+        return event_of, (event_values(self),)
 
     @property
     def from_(self) -> str:
@@ -162,6 +166,17 @@ class Event:
         return said
 
     @property
+    def error(self) -> ErrorCode:
+        """What Twilio's catalogue of errors says of the code: title, fault, steps, use of a retry.
+        All of it is empty where there is no error."""
+        return explain_error(self.error_code)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the error, the first step; empty where there is none."""
+        return self.error.remedy
+
+    @property
     def cause(self) -> Cause:
         """What led to the action that an `action.*` or `watch.stuck` is about."""
         given = {name: self.fields.get(key, "") for name, key in _CAUSE.items()}
@@ -187,13 +202,13 @@ class Event:
 
     @property
     def ours(self) -> str:
-        """Our number in this conversation."""
-        return self.conversation.partition("/")[0]
+        """Our number in this conversation, as this event writes it."""
+        return sides(self.conversation, self.sender, self.recipient)[0]
 
     @property
     def theirs(self) -> str:
-        """The other side's number in this conversation."""
-        return self.conversation.partition("/")[2]
+        """The other side's number in this conversation, as this event writes it."""
+        return sides(self.conversation, self.sender, self.recipient)[1]
 
 
 _CAUSE = {
@@ -216,6 +231,28 @@ def cause_fields(action: str, rule: str, run: str, event: Event | None) -> dict[
     return fields
 
 
+_PLAIN = attrgetter(
+    "uid", "type", "trust", "source", "account_sid", "subject_sid", "sender", "recipient",
+    "conversation", "status", "error_code", "error_class", "tag", "dedupe_key", "depth",
+)  # fmt: skip
+
+
+def event_values(event: Event) -> tuple[Any, ...]:
+    """All of an event as plain values, to be sent to another process. A moment as a number takes a
+    twentieth of the time."""
+    given = event.fields  # mostly a read-only view, which has a quick copy of its own
+    own = given.copy() if isinstance(given, MappingProxyType) else dict(given)
+    return _number(event.at), _number(event.received_at), own, *_PLAIN(event)
+
+
+def event_of(values: Sequence[Any]) -> Event:
+    """The event of which `event_values` made these."""
+    at, received_at, given, uid, type_, *plain = values
+    moments = _moment(at), _moment(received_at)
+    make: Callable[..., Event] = Event
+    return make(uid, type_, *moments, *plain, MappingProxyType(given))
+
+
 def _number(moment: datetime) -> float | datetime:
     """A moment in UTC as seconds since the epoch, where a number is exact to the microsecond."""
     seconds = moment.timestamp() if moment.tzinfo is UTC else _EXACT
@@ -229,16 +266,56 @@ def _moment(value: float | datetime) -> datetime:
     return value if isinstance(value, datetime) else datetime.fromtimestamp(value, UTC)
 
 
-def _unpickled(uid: str, type_: str, at: Any, received_at: Any, *values: Any) -> Event:
-    *plain, given = values
-    make: Callable[..., Event] = Event
-    moments = (_moment(at), _moment(received_at))
-    return make(uid, type_, *moments, *plain, MappingProxyType(given))
-
-
 def conversation_of(ours: str, theirs: str) -> str:
-    """The key of everything per-contact: our address and theirs, which carry the channel."""
-    return f"{ours}/{theirs}" if ours or theirs else ""
+    """The key of everything per-contact: our address and theirs, which carry the channel, each in
+    the one spelling that `person` gives."""
+    return f"{person(ours)}/{person(theirs)}" if ours or theirs else ""
+
+
+def sides(conversation: str, *written: str) -> tuple[str, str]:
+    """Our address and theirs in a conversation, in the spelling of those that were `written`."""
+    ours, _, theirs = conversation.partition("/")
+    if "+5" not in conversation and "+229" not in conversation:
+        return ours, theirs
+    as_written = {person(address): address for address in written if address}
+    return as_written.get(ours, ours), as_written.get(theirs, theirs)
+
+
+_TWO_SPELLINGS = (
+    (r"\+52", "1", r"[2-9]\d{9}", False),  # Mexico, which gave it up in 2019
+    (r"\+54", "9", r"[1-8]\d{9}", True),  # Argentina
+    (r"\+55[1-9][1-9]", "9", r"[6-9]\d{7}", True),  # Brazil, behind the area
+    (r"\+229", "01", r"\d{8}", True),  # Benin, which added it in 2024
+)
+_SPELT = tuple(
+    (re.compile(rf"((?:whatsapp:)?{head})({mark})?({rest})").fullmatch, mark, marked)
+    for head, mark, rest, marked in _TWO_SPELLINGS
+)
+_COUNTRIES = tuple(
+    channel + code for code in ("+52", "+54", "+55", "+229") for channel in ("", "whatsapp:")
+)
+
+
+def spellings(address: str) -> tuple[str, ...]:
+    """The ways in which a person's address may be written, that of their country first.
+
+    Mobile numbers of some countries have digits that one network writes and another leaves away,
+    WhatsApp above all: `+52 55 1234 5678` is also `+52 1 55 1234 5678`, `+54 9 11 2345 6789` also
+    `+54 11 2345 6789`. Behind them is one telephone. https://faq.whatsapp.com/1294841057948784
+    """
+    if address.startswith(_COUNTRIES):
+        for match, mark, marked in _SPELT:
+            if found := match(address):
+                head, _, rest = found.groups()
+                both = (f"{head}{mark}{rest}", f"{head}{rest}")
+                return both if marked else both[::-1]
+    return (address,)
+
+
+def person(address: str) -> str:
+    """The one spelling under which everything about a person is kept; an address that has only one
+    is its own. It is a key: what is sent goes to the address that was written."""
+    return spellings(address)[0] if address.startswith(_COUNTRIES) else address
 
 
 def matches_type(pattern: str, type_: str) -> bool:

@@ -7,6 +7,7 @@ these are the same word. https://www.unicode.org/reports/tr15/
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*")
 _UNSEEN = re.compile(
@@ -28,6 +29,8 @@ _CONSENT = {
     **dict.fromkeys(("help", "info"), "HELP"),
 }  # fmt: skip
 """Twilio's own words, https://help.twilio.com/articles/223134027."""
+_ONLY_SMS = frozenset({"cancel", "end", "quit", "revoke", "yes"})
+"""Those among them that mean it on SMS only, where Twilio acts on them."""
 
 
 def folded(text: str) -> str:
@@ -45,11 +48,33 @@ def words(text: str) -> list[str]:
     return _WORD.findall(folded(text))
 
 
-def opt_out_word(text: str) -> str:
+def opt_out_word(text: str, address: str = "") -> str:
     """Which of STOP, START and HELP the whole text means; empty for any other text.
 
-    Punctuation does not count, but for a question mark: "Stop?" asks something.
+    Punctuation does not count, but for a question mark: "Stop?" asks something. `address` is where
+    the text comes from. Twilio's words are those of SMS; elsewhere (`whatsapp:`) "Cancel", "End"
+    and "Yes" are the labels of buttons, and mean what they are the answer to.
     """
     if len(text) > _LONGEST or "?" in text or "\uff1f" in text:
         return ""
-    return _CONSENT.get(" ".join(words(text)), "")
+    said = " ".join(words(text))
+    known = _CONSENT.get(said, "")
+    elsewhere = ":" in address and not address.startswith("rcs:")
+    return "" if elsewhere and said in _ONLY_SMS else known
+
+
+def consent_word(fields: Mapping[str, str]) -> str:
+    """`STOP`, `START`, `HELP`, or empty, of a text by the fields of its webhook: Twilio's own word
+    for it (Advanced Opt-Out), else what the text says.
+
+    https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out
+    """
+    said = fields.get("OptOutType", "").strip().upper()
+    if said in ("STOP", "START", "HELP"):
+        return said
+    return opt_out_word(fields.get("Body", ""), fields.get("From", ""))
+
+
+def is_stop(fields: Mapping[str, str]) -> bool:
+    """Whether this text, by the fields of its webhook, is one by which a person leaves."""
+    return consent_word(fields) == "STOP"

@@ -81,6 +81,22 @@ def foreign(folder: Path) -> list[str]:
     return sorted(file.name for file in found if file.stat().st_uid != owner)
 
 
+def closed_to_us(folder: Path) -> Path | None:
+    """What is another user's and closed to this one, of a data folder and the files in it that a
+    node has to write; None when all can be used."""
+    databases = (f"{name}.db{more}" for name in ("log", "journal") for more in ("", "-wal", "-shm"))
+    names = (".", *databases, "journal.mark", "receiver.lock", "worker.lock")
+    return next((folder / name for name in names if _is_closed(folder / name)), None)
+
+
+def _is_closed(path: Path) -> bool:
+    try:
+        wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+        return path.stat().st_uid != os.geteuid() and not os.access(path, wanted)
+    except FileNotFoundError:
+        return False
+
+
 def write_nowhere(folder: Path) -> None:
     """Write a page into a folder without a name for it. Raises OSError when that cannot be; where
     the system has no such files, only when the folder is closed to us."""

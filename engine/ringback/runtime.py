@@ -9,15 +9,17 @@ import os
 import random
 import struct
 import time as clock
-from base64 import b32encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 _AHEAD = struct.Struct("=d")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_TAG_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 
 
 def encode_ulid(milliseconds: int, entropy: int) -> str:
@@ -37,9 +39,18 @@ def encode_ulid(milliseconds: int, entropy: int) -> str:
 
 def iso(moment: datetime) -> str:
     """Write a moment as UTC ISO 8601 with milliseconds, the one form that the database holds."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
+    return _written(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
+
+
+@lru_cache(64)
+def _written(moment: datetime) -> str:
+    # An event is written down in a dozen places, all at one of a few moments.
     return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+@lru_cache(16)
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def from_iso(text: str) -> datetime:
@@ -53,25 +64,27 @@ class Runtime:
     """The world as the engine sees it.
 
     `time` is wall time in seconds since the epoch, `monotonic` never goes back and is only good for
-    differences, `rng` draws jitter, `entropy` gives random bits for ids and tags.
+    differences, `rng` draws jitter, `entropy` gives random bits for ids and tags. `ahead` is by how
+    many seconds a person has moved this node and its simulated Twilio ahead of the machine.
     """
 
     time: Callable[[], float] = clock.time
     monotonic: Callable[[], float] = clock.monotonic
     rng: random.Random = field(default_factory=random.SystemRandom)
     entropy: Callable[[int], int] = lambda bits: int.from_bytes(os.urandom(bits // 8), "big")
+    ahead: Callable[[], float] = lambda: 0.0
 
     def now(self) -> datetime:
         """The current moment in UTC, cut to the millisecond that is stored."""
-        seconds = int(self.time() * 1000) / 1000
-        return datetime.fromtimestamp(seconds, UTC)
+        return _moment(int(self.time() * 1000))
 
     def uptime(self) -> float:
         """Seconds since the machine started, those that it slept among them: the one clock that
-        goes on from one process to the next and that nobody can set."""
+        goes on from one process to the next and that nobody can set. What a person has moved the
+        clock of `ringback dev` ahead has passed as well."""
         if self.monotonic is clock.monotonic and hasattr(clock, "CLOCK_BOOTTIME"):
-            return clock.clock_gettime(clock.CLOCK_BOOTTIME)
-        return self.monotonic()
+            return clock.clock_gettime(clock.CLOCK_BOOTTIME) + self.ahead()
+        return self.monotonic() + self.ahead()
 
     def uid(self, prefix: str) -> str:
         """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made."""
@@ -82,7 +95,8 @@ class Runtime:
 
         It travels in the path of a StatusCallback URL, so it has no letter that needs escaping.
         """
-        return b32encode(self.entropy(120).to_bytes(15, "big")).decode().lower()
+        number = self.entropy(120)
+        return "".join([_TAG_PAIRS[number >> shift & 1023] for shift in range(110, -1, -10)])
 
 
 CLOCK = "RINGBACK_DEV_CLOCK"
@@ -120,7 +134,10 @@ class ClockFile:
 
 def _real() -> Runtime:
     path = os.environ.get(CLOCK, "")
-    return Runtime(time=ClockFile(Path(path)).time) if path else Runtime()
+    if not path:
+        return Runtime()
+    moved = ClockFile(Path(path))
+    return Runtime(time=moved.time, ahead=lambda: moved.ahead)
 
 
 REAL = _real()

@@ -349,3 +349,14 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "address": _read_address,
     "path": lambda raw: Path(_read_text(raw) or "data"),
 }  # fmt: skip
+
+
+def place_of(source: str, key: str | None, root: Path) -> str:
+    """Where a value was given: with its line, when it stands in a file."""
+    file, _, variable = source.partition(" ")
+    text = read_file(root / file, []) if file in (".env", "ringback.toml") else ""
+    if file == ".env":
+        starts = re.compile(rf"\s*(?:export\s+)?{re.escape(variable)}\s*=")
+        lines = [n for n, line in enumerate(text.splitlines(), 1) if starts.match(line)]
+        return f"{file}:{lines[-1]} {variable}" if lines else source
+    return f"{file}:{line_of(text, (key or '',))}" if text else source

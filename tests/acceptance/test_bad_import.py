@@ -62,10 +62,7 @@ def shell(node: Any, *words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "kind",
     [
-        "divides",
-        pytest.param("leaves", marks=pytest.mark.slow),
-        pytest.param("sleeps", marks=pytest.mark.slow),
-        pytest.param("loops", marks=pytest.mark.slow),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in BODIES),
     ],
 )
 def test_the_node_listens_and_names_it(kind: str, make_node: Callable[..., Any], box: Any) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -98,15 +99,23 @@ def test_killed_at_every_point_it_says_everything_once(node: Any, box: Any, when
     assert states(node) == [("done", "")]
 
 
+@pytest.mark.slow
 def test_answers_that_come_before_their_questions_are_not_lost(node: Any, box: Any) -> None:
-    """Somebody who knows the questions writes all the answers at once."""
+    """Somebody who knows the questions writes all the answers at once. Their order is that of their
+    webhooks, which Twilio does not promise to be that of the texts."""
     box.text(PERSON, "book")
     asked(node, box, 1)
     for answer in ANSWERS[1:]:
         box.text(PERSON, answer)
     node.until(lambda: states(node)[-1][0] == "done")
     node.until(lambda: len(heard(box)) >= len(WHOLE))
-    assert sorted(heard(box)) == sorted(WHOLE)
+    questions = [text for text in WHOLE if text.endswith("?")]
+    orders = [
+        sorted([*questions, f"Good, {day}.", f"See you on {day} at {hour}, {name}."])
+        for day, hour, name in permutations(ANSWERS[1:])
+    ]
+    assert sorted(WHOLE) in orders
+    assert sorted(heard(box)) in orders
 
 
 @pytest.mark.slow

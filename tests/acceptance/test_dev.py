@@ -100,17 +100,29 @@ class Dev:
 
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    """`ringback dev` in a copy of this project, without any configuration."""
+    """`ringback dev` in a copy of this project, which is set up for a real account."""
     project = tmp_path_factory.mktemp("project")
     for name in ("rules", "plugins"):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "ringback.toml", project)
+    (project / ".env").write_text(
+        f"TWILIO_ACCOUNT_SID=AC{7:032x}\nRINGBACK_PUBLIC_URL=https://hooks.example.org\n"
+    )
     running = Dev(project)
     yield running
     if running.process.poll() is None:
         running.stop(signal.SIGTERM)
 
 
+def test_the_first_screen_names_no_fault_where_there_is_none(dev: Dev) -> None:
+    """Nor that a real account is left alone, which is what dev is for."""
+    dev.until(lambda: dev.said("Ctrl-C ends"), "dev did not say how it ends")
+    screen = "".join(dev.lines)
+    for word in ("WARNING", "ERROR", "is not used", "simulated mode"):
+        assert word not in screen
+
+
+@pytest.mark.slow
 def test_text_reply_delivery_and_the_whole_tree(dev: Dev) -> None:
     """A text is answered; its reply is delivered; trace shows everything from the webhook on."""
     said = dev.shell("simulate", "message", "hours?")
@@ -143,6 +155,38 @@ def test_text_reply_delivery_and_the_whole_tree(dev: Dev) -> None:
         action for rule in by_json["rules"] if rule["run"] for action in rule["run"]["actions"]
     ]
     assert [action["outcome"] for action in actions] == ["delivered"]
+
+
+MAILBOX = """
+rules:
+  - name: mailbox
+    on: call.received
+    to: OURS
+    priority: 900
+    do:
+      - stop: {reason: A mailbox., others: true}
+      - record: {max_length: 20s, timeout: 2s, else: [{say: Nothing was heard.}, hangup]}
+      - say: Thank you.
+      - hangup
+"""
+
+
+@pytest.mark.slow
+def test_a_caller_is_listened_to_until_the_recording_is_over(dev: Dev) -> None:
+    """And hears what comes behind it, with words and without."""
+    ours = dev.note()["numbers"][2]
+    (dev.project / "rules" / "mailbox.yaml").write_text(MAILBOX.replace("OURS", ours))
+    dev.until(lambda: dev.said("mailbox.yaml: loaded"), "the rule was not loaded")
+    assert "Thank you." in dev.shell("simulate", "call", "--to", ours, "--say", "Hello")
+    assert "Nothing was heard." in dev.shell("simulate", "call", "--to", ours)
+
+
+@pytest.mark.slow
+def test_what_twilio_answers_itself_is_shown_each_time(dev: Dev) -> None:
+    """STOP, START and HELP are answered by the simulated Twilio, without a SID."""
+    for word, answer in (("STOP", "unsubscribed"), ("START", "re-subscribed"), ("HELP", "STOP")):
+        replies = json.loads(dev.shell("simulate", "message", "--json", word))["replies"]
+        assert [answer in each["body"] for each in replies] == [True]
 
 
 @pytest.mark.slow

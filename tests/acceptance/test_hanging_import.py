@@ -46,7 +46,9 @@ def shell(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     "kind", [pytest.param("leaves"), pytest.param("sleeps", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("words", [("test",), ("backtest",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("test",), pytest.param(("backtest",), marks=pytest.mark.slow)], ids=" ".join
+)
 def test_it_is_named_and_ends_the_command(
     tmp_path: Path, kind: str, words: tuple[str, ...]
 ) -> None:

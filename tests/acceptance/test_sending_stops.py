@@ -68,7 +68,11 @@ def test_a_gateway_that_refuses_us_is_told_to_everybody(
     )
     assert "401" in text
     assert "1 action waits" in text
-    told = "select params from actions where rule = ? and state = 'settled'"
+    # A slow machine also reports texts that it fetched back: that is another incident.
+    told = (
+        "select params from actions where rule = ? and state = 'settled'"
+        " and json_extract(params, '$.text') like '%sending %'"
+    )
     for rule in ("alarm", "delivery_alerts.sending"):
         ((params,),) = node.until(lambda rule=rule: node.ask(told, rule))
         assert text in json.loads(params)["text"]
@@ -86,7 +90,9 @@ def test_a_gateway_that_refuses_us_is_told_to_everybody(
     plan(box, [])
     resumed = shell(node, "resume")
     assert (resumed.returncode, "sending has stopped" in resumed.stdout) == (1, True)
-    node.until(lambda: node.ask("select 1 from incidents where state = 'resolved'"))
+    node.until(
+        lambda: node.ask("select 1 from incidents where kind = 'sending' and state = 'resolved'")
+    )
     node.until(lambda: "degraded" not in readyz(node)[1])
     node.until(lambda: gauges(node).get(stopped) == 0)
     assert len(box.messages()) == 1

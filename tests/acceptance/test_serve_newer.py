@@ -31,7 +31,7 @@ def ringback(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     }
     return subprocess.run(
         [sys.executable, "-m", "ringback.cli.main", *words], cwd=project,
-        env=clean | ENVIRON, capture_output=True, text=True, check=False, timeout=60,
+        env=clean | ENVIRON, capture_output=True, text=True, check=False, timeout=200,
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ def ringback(project: Path, *words: str, **environ: str) -> subprocess.Completed
     }
     return subprocess.run(
         [sys.executable, "-m", "ringback.cli.main", *words], cwd=project,
-        env={**clean, **environ}, capture_output=True, text=True, check=False, timeout=60,
+        env={**clean, **environ}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False, timeout=60,
     )  # fmt: skip
 
 
@@ -104,6 +105,16 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         done = ringback(tmp_path, "serve", **(GOOD | {"RINGBACK_PORT": port}))
     assert done.returncode == 75
     assert f"127.0.0.1:{port} is already in use" in done.stderr
+    assert not (tmp_path / "data" / "journal.db").exists()  # its worker had begun, and waited
+
+
+def test_a_worker_that_nobody_tells_to_go_on_touches_nothing(tmp_path: Path) -> None:
+    """The receiver has ended before it owned what a node needs: so does the worker, quietly."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "one.py").write_text("")
+    done = ringback(tmp_path, "worker", "--supervised", "--checking", **GOOD)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "data").exists()
 
 
 def test_an_unusable_database_is_named(tmp_path: Path) -> None:

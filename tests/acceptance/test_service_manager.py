@@ -69,6 +69,41 @@ def test_a_node_that_is_asked_to_end_while_it_starts_ends_in_order(start: Start)
     assert process.wait(60) == 0
 
 
+WATCHED = """
+import signal, sys
+from ringback.cli.start import main
+
+def tell():
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    print(*(number.name for number in (signal.SIGTERM, signal.SIGHUP) if number in held), sep=",")
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "ringback.cli.main":
+            tell()
+
+sys.meta_path.insert(0, Finder())
+try:
+    main()
+finally:
+    tell()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [("serve nowhere", "SIGTERM,SIGHUP"), ("worker nowhere", "SIGTERM,SIGHUP"), ("docs rules", "")],
+)
+def test_signals_wait_before_the_program_is_loaded(tmp_path: Path, command: str, then: str) -> None:
+    """A start under load takes a second until the command runs; other commands end as ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *command.split()],
+        cwd=tmp_path, env=ENVIRON, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    assert (lines[0], lines[-1]) == ("SIGTERM,SIGHUP", then)
+
+
 @needs_proc
 @pytest.mark.slow
 def test_a_reload_that_is_asked_for_while_it_starts_is_done(start: Start) -> None:
@@ -96,7 +131,7 @@ def given(listener: socket.socket, words: list[str]) -> list[str]:
 def test_nobody_is_refused_while_a_node_with_a_given_socket_restarts(
     start: Start, tmp_path: Path
 ) -> None:
-    """It says when it serves, that it is well, and that it ends; requests wait for the next one."""
+    """It says that it starts, serves, is well, and ends; requests wait for the next one."""
     with socket.socket() as listener, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -110,6 +145,7 @@ def test_nobody_is_refused_while_a_node_with_a_given_socket_restarts(
 
         command = given(listener, [*SERVE, "--no-worker"])
         first = start(command, environ=watched, pass_fds=(listener.fileno(),))
+        hear("EXTEND_TIMEOUT_USEC=60000000")
         hear("READY=1")
         assert answered(ask(listener)).startswith(b"HTTP/1.1 200 ")
         hear("WATCHDOG=1")

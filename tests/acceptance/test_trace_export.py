@@ -39,7 +39,7 @@ def test_an_event_becomes_a_test(make_node: Callable[..., Any], box: Any) -> Non
     )
     node.stop()
 
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
     from ringback.testing.export import regression
 
     (node.project / "tests").mkdir()

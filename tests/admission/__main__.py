@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -10,13 +11,13 @@ from time import monotonic
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from admission.compare import difference  # noqa: E402
-from admission.stories import story  # noqa: E402
+from admission.stories import Story, in_bursts, story  # noqa: E402
 
 
-def compare(seed: int) -> str:
-    """The first difference in the story of a seed; empty when there is none."""
+def compare(told: Story) -> str:
+    """The first difference in a story; empty when there is none."""
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(difference(story(seed), Path(folder))).why
+        return asyncio.run(difference(told, Path(folder))).why
 
 
 def main() -> int:
@@ -25,16 +26,24 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=200, help="so many stories (200)")
     parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--seed", type=int, help="this one story, printed in full")
+    parser.add_argument(
+        "--bursts", action="store_true", help="what happens without a pause comes in one batch"
+    )
     given = parser.parse_args()
+    logging.basicConfig(handlers=[logging.NullHandler()])  # what rules notify is not said here
+
+    def drawn(seed: int) -> Story:
+        return in_bursts(story(seed)) if given.bursts else story(seed)
+
     if given.seed is not None:
-        told = story(given.seed)
+        told = drawn(given.seed)
         print(told.rules, *told.steps, dict(told.settings), dict(told.quarantined), sep="\n")
     seeds = (
         [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
     )
     began, differ = monotonic(), 0
     for seed in seeds:
-        found = compare(seed)
+        found = compare(drawn(seed))
         differ += bool(found)
         if found:
             print(f"seed {seed}: {found}")

@@ -1,11 +1,13 @@
 """One story in words that compare: verdicts, ends of runs, actions and the gate's word.
 
-The names of runs differ between the two. In verdicts each is written by its number.
+The names of runs differ between the two. In verdicts each is written by its number; in a story of
+bursts they begin in another order, and the number is left out.
 """
 
 import json
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -77,7 +79,7 @@ class OnBench:
         """Take in what has come of it."""
         for end in reaction.ended:
             place = (self.names[end.event_uid], end.rule)
-            self.seen.ends[place] = f"{end.state}: {end.reason}"
+            self.seen.ends[place] = f"{end.state}: {_named(end.reason, self.names)}"
         made: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         told: defaultdict[str, list[str]] = defaultdict(list)
         for each in self.made:
@@ -95,16 +97,20 @@ def on_node(node: Node) -> Seen:
     reader = node.reader
     runs = reader.execute(
         "select r.uid, e.dedupe_key, r.rule, r.state, r.reason from runs r "
-        "join events e on e.uid = r.event_uid order by r.id"
+        "join events e on e.uid = r.event_uid where r.state <> 'cancelled' "
+        "or r.reason not like 'answer: %' order by r.id"  # that one has never begun
     ).fetchall()
     numbers = {run[0]: f"run_{number}" for number, run in enumerate(runs, 1)}
+    keys = dict(reader.execute("select uid, dedupe_key from events").fetchall())
     seen = Seen()
-    for key, verdicts in reader.execute("select dedupe_key, verdicts from events"):
+    # A bench opens no incidents: that a budget is used up it says of each action.
+    heard = "select dedupe_key, verdicts from events where type not like 'incident.%'"
+    for key, verdicts in reader.execute(heard):
         said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)
         seen.verdicts[key] = json.loads(said)
     for _, key, rule, state, reason in runs:
         if state in ("done", "failed", "cancelled"):
-            seen.ends[key, rule] = f"{state}: {reason}"
+            seen.ends[key, rule] = f"{state}: {_named(reason, keys)}"
     rows = reader.execute(
         "select e.dedupe_key, a.rule, a.kind, a.params, a.state, a.reason, e.conversation "
         "from actions a "
@@ -117,6 +123,11 @@ def on_node(node: Node) -> Seen:
         if not state.startswith("captured"):
             seen.told.setdefault(conversation, []).append(said)
     return seen
+
+
+def _named(reason: str, keys: Mapping[str, str]) -> str:
+    """A reason with the events in it by their identities."""
+    return re.sub(r"evt_\w+", lambda found: keys.get(found[0], found[0]), reason)
 
 
 def _action(kind: str, params: dict[str, Any], state: str) -> str:
@@ -158,7 +169,7 @@ async def difference(story: Story, folder: Path, loaded: Loaded | None = None) -
                     for event in events_from(row, partial("evt_{}".format, row.id)):
                         beside.react(event)
             seen = on_node(node)
-            found = _unlike(seen, beside.seen)
+            found = _unlike(seen, beside.seen, numbered=story.numbered)
             if found:
                 return Compared(f"step {number}, {step}: {found}", seen)
             assert beside.bench.clock.now() - node.now < timedelta(milliseconds=1)
@@ -167,10 +178,32 @@ async def difference(story: Story, folder: Path, loaded: Loaded | None = None) -
         await node.close()
 
 
-def _unlike(node: Seen, bench: Seen) -> str:
+def _unlike(node: Seen, bench: Seen, *, numbered: bool) -> str:
     for what in ("verdicts", "ends", "actions", "told"):
         one, other = getattr(node, what), getattr(bench, what)
         for place in sorted({*one, *other}):
-            if one.get(place) != other.get(place):
+            if not _alike(one.get(place), other.get(place), numbered):
                 return f"{what} of {place}:\n  node  {one.get(place)}\n  bench {other.get(place)}"
     return ""
+
+
+def _alike(one: object, other: object, numbered: bool) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        one = {rule: _judged(why, other.get(rule, "")) for rule, why in one.items()}
+    if one == other or numbered:
+        return one == other
+    found, beside = (re.sub(r"run_\d+", "run_?", repr(_in_order(each))) for each in (one, other))
+    return found == beside
+
+
+def _judged(why: str, beside: str) -> str:
+    """The verdict of a node in words of the bench, which says once what becomes of an event. When a
+    run that it had joined takes no more, the node writes the new verdict; what the run that begins
+    then does is compared all the same."""
+    anew = why == "fired" or why.startswith("joined ")
+    return beside if anew and beside.startswith("joined ") else why
+
+
+def _in_order(seen: object) -> object:
+    """Verdicts in one order, for they are compared as words."""
+    return sorted(seen.items()) if isinstance(seen, dict) else seen

@@ -1,5 +1,6 @@
 """A node on real files and a stepped clock, driven stage by stage until nothing is left to do."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.safe_http import Outbound
 from ringback.gateway.transport import Reply
+from ringback.ipc import Link
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.runtime import Runtime, from_iso, iso
@@ -56,6 +58,24 @@ class Twilio:
         return Reply(201, {"sid": f"{prefix}{self.taken:032x}", "status": "queued"})
 
 
+class Receiver:
+    """The receiver's side of the socket: what is fetched back comes to the log."""
+
+    def __init__(self, log: Log, now: Callable[[], datetime]) -> None:
+        self._log, self._now = log, now
+
+    async def ask(self, message: Mapping[str, Any], _seconds: float) -> Mapping[str, Any]:
+        """Take one fetched event."""
+        body = base64.b64decode(message["body"])
+        row = Entry(
+            iso(self._now()), message["route"], "confirmed", "repair", message["tag"], FORM, body
+        )
+        return {"id": await self._log.append(row)}
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
 def settings_of(folder: Path, given: Mapping[str, Any]) -> Settings:
     """The settings of a node in this folder, and of the bench beside it."""
     settings = Settings(
@@ -68,8 +88,8 @@ def settings_of(folder: Path, given: Mapping[str, Any]) -> Settings:
 class Node:
     """One worker, from its first event to the end of the story."""
 
-    def __init__(self, settings: Settings, loaded: Loaded) -> None:
-        settings.data.mkdir()
+    def __init__(self, settings: Settings, loaded: Loaded, twilio: Twilio | None = None) -> None:
+        settings.data.mkdir(exist_ok=True)
         self.settings = settings
         self.time = NOON.timestamp()
         runtime = Runtime(time=lambda: self.time, monotonic=lambda: self.time)
@@ -81,9 +101,10 @@ class Node:
         channels = Channels({}, self.outbound, environ={})
         self.engine = Engine(
             settings=settings, loaded=loaded, journal=self.journal,
-            gateway=cast(Gateway, Twilio()), runtime=runtime,
+            gateway=cast(Gateway, twilio or Twilio()), runtime=runtime,
             calls=Here(loaded, self.journal.facts(runtime), runtime),
             notices=Notices(self.outbound, channels, runtime, going_out=False),
+            receiver=cast(Link, Receiver(self.log, lambda: self.now)),
         )  # fmt: skip
         self.rows = 0
 
@@ -101,20 +122,26 @@ class Node:
         """Let webhooks come, and all that follows from them now; their rows in the log."""
         before = self.store.log.last_id()
         for what in webhooks:
-            self.rows += 1
-            fields = {"AccountSid": ACCOUNT, "MessageSid": f"SM{0xFFFF0000 + self.rows:032x}"}
-            body = urlencode({**fields, **what.fields}).encode()
-            entry = Entry(iso(self.now), what.route, what.trust, what.source, "", FORM, body)
-            await self.log.append(entry)
+            await self.record(what)
         await self._work()
         return list(self.store.log.after(before, len(webhooks)))
 
-    async def hears(self, **fields: str) -> str:
+    async def record(self, what: Happens, tag: str = "") -> None:
+        """Let a webhook come to the log, and the worker not hear of it yet."""
+        self.rows += 1
+        fields = {"AccountSid": ACCOUNT}
+        if "CallSid" not in what.fields:
+            fields["MessageSid"] = f"SM{0xFFFF0000 + self.rows:032x}"
+        body = urlencode({**fields, **what.fields}).encode()
+        entry = Entry(iso(self.now), what.route, what.trust, what.source, tag, FORM, body)
+        await self.log.append(entry)
+
+    async def hears(self, route: str = "", tag: str = "", **fields: str) -> str:
         """The TwiML that a caller gets in answer to a call, or to a step of it; empty when the
         receiver's fallback speaks."""
-        route = "call" if fields.get("CallStatus") == "ringing" else "call/step"
+        route = route or ("call" if fields.get("CallStatus") == "ringing" else "call/step")
         body = urlencode({"AccountSid": ACCOUNT, **fields}).encode()
-        row = Entry(iso(self.now), route, "signed", "webhook", "", FORM, body)
+        row = Entry(iso(self.now), route, "signed", "webhook", tag, FORM, body)
         twiml = await self.engine.calls.answer(await self.log.append(row))
         await self.engine.queue.idle()
         return twiml

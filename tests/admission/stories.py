@@ -6,7 +6,7 @@ in every combination that a rule file allows.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -14,6 +14,7 @@ OURS, OTHER = "+12025550100", "+12025550177"
 PEOPLE = ("+442071838750", "+442071838751", "+442071838752")
 """In one time zone, which is UTC in March, when stories begin."""
 BODIES = ("a", "b", "c", "x", "y")
+_COUNT = "count('message.received', '1m')"
 _SPANS = (1.0, 2.0, 5.0, 9.0, 10.0, 31.0, 60.0, 61.0, 300.0, 3600.0, 90_000.0)
 
 Fields = Mapping[str, str]
@@ -35,12 +36,14 @@ Step = Happens | tuple[Happens, ...] | float
 
 @dataclass(frozen=True)
 class Story:
-    """Rules in YAML, the settings that are not the defaults, the rules in quarantine, the steps."""
+    """Rules in YAML, the settings that are not the defaults, the rules in quarantine, the steps;
+    whether runs are told apart by their numbers."""
 
     rules: str
     steps: tuple[Step, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    numbered: bool = True
 
 
 def text(body: str, who: str = PEOPLE[0], to: str = OURS, **more: str) -> Happens:
@@ -66,6 +69,37 @@ def story(seed: int) -> Story:
         steps = _apart(steps)
     text_of_rules = "version: 1\nrules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
+
+
+def in_bursts(told: Story) -> Story:
+    """The same story where what happens without a pause comes in one batch.
+
+    Left apart is what a batch does not keep in order: an opt-out is heard before all else; a rule
+    that counts the texts of everybody counts those of the whole batch; and what waits for its own
+    conversation lets others go first, which a rule sees whose runs share a key.
+    """
+    shared = '"key"' in told.rules
+    steps: list[Step] = []
+    for step in told.steps:
+        if isinstance(step, float) or _opts(step):
+            steps.append(step)
+            continue
+        burst, last = step if isinstance(step, tuple) else (step,), steps[-1] if steps else 0.0
+        if isinstance(last, tuple) and not (shared and _people(last) & _people(burst)):
+            steps[-1] = last + burst
+        else:
+            steps.append(burst)
+    rules = told.rules.replace(_COUNT, "message_count()")
+    return replace(told, rules=rules, steps=tuple(steps), numbered=False)
+
+
+def _people(burst: tuple[Happens, ...]) -> set[str]:
+    return {each.fields[side] for each in burst for side in ("From", "To")} - {OURS, OTHER}
+
+
+def _opts(step: Step) -> bool:
+    fields = step.fields if isinstance(step, Happens) else {}
+    return fields.get("Body") in ("STOP", "START") or fields.get("ErrorCode") == "21610"
 
 
 def _apart(steps: list[Step]) -> list[Step]:

@@ -57,7 +57,7 @@ class Copy:
         """Run tests of the copy against the copy: pytest's exit code, and what it says."""
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-rfE"),
-            *("--no-header", "--timeout", "90"),
+            *("--no-header", "--timeout", "90", "-m", "slow or not slow"),
             *(f"tests/{test}" for test in tests),
         ]
         environ = {**os.environ, "PYTHONPATH": str(self.root / "engine")}
@@ -110,6 +110,7 @@ def control(faults: Sequence[Fault], copy: Copy) -> str:
 def trials(faults: Sequence[Fault], processes: int, *, controlled: bool) -> Iterator[Result]:
     """Try all faults, in so many copies at once. With `controlled` the tests are first run without
     any fault: when they fail then, that is the one result."""
+    processes = max(1, min(processes, len(faults)))
     with tempfile.TemporaryDirectory(prefix="ringback-planted-") as folder:
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(processes):

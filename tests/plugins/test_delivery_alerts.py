@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ringback import Event, Notify
+from ringback import Event, Notify, explain_error
 from ringback.testing import Bench, Reaction, message_status, settled, sms
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "delivery_alerts.py"
@@ -36,7 +36,8 @@ def test_a_few_failures_are_the_daily_weather(bench: Bench) -> None:
     assert notices(fail(bench, 4)) == []
     (notice,) = notices(fail(bench, 1))
     assert notice.text == (
-        "5 of 5 messages failed as recipient_unreachable in 15 min; the last had error 30003"
+        "5 of 5 messages failed as recipient_unreachable in 15 min; the last had error 30003. "
+        + explain_error(30003).remedy
     )
     assert notice.key == "delivery/recipient_unreachable"
 

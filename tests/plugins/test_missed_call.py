@@ -93,6 +93,23 @@ def test_the_greeting_of_an_earlier_call_is_no_greeting_of_this_one(bench: Bench
     assert bench.react(call_status("completed", CallDuration=7)).texts == []
 
 
+@pytest.mark.parametrize(
+    "answered",
+    [call_step(Digits="1"), call_step(SpeechResult="hello"), call_step(QueueResult="bridged"),
+     call_step(DialCallStatus="completed"), call_step(RecordingUrl="https://e.org/RE1")],
+)  # fmt: skip
+def test_a_caller_who_rings_again_is_missed_though_the_first_call_was_not(
+    bench: Bench, answered: Event
+) -> None:
+    """What they pressed or said ten minutes ago is of another call."""
+    bench.react(incoming_call())
+    bench.react(answered)
+    assert bench.react(call_status("completed", CallDuration=25)).texts == []
+    bench.wait("10m")
+    bench.react(incoming_call())
+    assert bench.react(call_status("completed", CallDuration=7)).texts == [SORRY]
+
+
 def test_one_text_an_hour_whatever_the_reason(bench: Bench) -> None:
     """One call gives several events, and people call again: that is still one text."""
     assert bench.react(call_step(QueueResult="hangup")).texts == [SORRY]

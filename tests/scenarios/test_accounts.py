@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from ringback.config import Settings
+from ringback.errors import NotFound
 from ringback.gateway.credentials import Credentials
 from ringback.store.log import Entry, LogReader
+from ringback.twilio.rest import Request
 from simulation.faults import calm
 from simulation.story import Story
-from simulation.twilio import ACCOUNT, Record
+from simulation.twilio import ACCOUNT, Answer, Record
 
 Begin = Callable[..., Story]
 SUB, STRANGER = "AC" + "5" * 32, "AC" + "6" * 32
@@ -78,6 +80,47 @@ def test_a_call_of_a_sub_account_is_ended_there(begin: Begin) -> None:
     assert f"POST /Accounts/{SUB}/Calls/{CALL}.json" in story.twilio.paths
 
 
+@pytest.mark.parametrize(
+    "step", ["{say: Again.}", "{redirect: 'https://e.org/x'}", "hangup", "{enqueue: support}",
+             "{dial: +15550100055}", "{send: {to: +15550100056, body: x}}"],
+)  # fmt: skip
+def test_what_follows_later_in_a_call_is_done_in_its_account(begin: Begin, step: str) -> None:
+    rules = f"""
+version: 1
+rules:
+  - name: late
+    on: call.received
+    do: [{{say: Hello.}}, {{wait: 20s}}, {step}]
+"""
+    story = begin(rules=rules, accounts={SUB: (TOKEN,)})
+    known = {"AccountSid": SUB, "CallSid": CALL, "From": THEM, "To": OURS, "Direction": "inbound"}
+    story.receive(story.entry("call", "", {**known, "CallStatus": "ringing"}))
+    story.run(30.0)
+    assert asked(story) == {SUB}
+
+
+def test_what_was_never_heard_of_again_is_told_of_in_its_account(begin: Begin) -> None:
+    """A rule that acts on it does so there, and from there."""
+    told = "  - {name: stuck, on: watch.stuck, do: [{send: {to: +15550100054, body: Stuck.}}]}\n"
+    story = begin(
+        rules=RULES + told, accounts={SUB: (TOKEN,)}, faults=replace(calm(), callback_lost=1.0)
+    )
+    story.receive(text(story, "back"))
+    story.run(5.0)
+    (made,), take = story.twilio.records, story.twilio.take
+
+    def unknown(request: Request, answer: Callable[[Answer], None]) -> None:
+        if made in request.path:
+            story.twilio.after(0.1, lambda: answer(NotFound("not this one", origin="twilio")))
+        else:
+            take(request, answer)
+
+    story.twilio.take = unknown  # type: ignore[method-assign]
+    story.run(1800.0)
+    assert story.ask("select account_sid from events where type = 'watch.stuck'") == [(SUB,)]
+    assert asked(story) == {SUB}
+
+
 def test_a_lost_answer_is_looked_for_in_the_account_of_the_send(begin: Begin) -> None:
     """And found: nothing is sent twice, nothing is parked."""
     story = begun(begin, faults=replace(calm(), callback_lost=1.0), settle_seconds=10.0)
@@ -127,6 +170,32 @@ def test_a_claim_is_read_back_in_its_own_account(begin: Begin, account: str, tru
     assert story.ask("select trust from events where subject_sid <> ''")[0] == (trust,)
 
 
+@pytest.mark.parametrize(("ours", "other"), [(SUB, ACCOUNT), (ACCOUNT, SUB)])
+@pytest.mark.parametrize("way", ["status", "error"])
+def test_a_status_of_another_account_moves_no_action(
+    begin: Begin, ours: str, other: str, way: str
+) -> None:
+    """It names the SID of ours, and no tag. The same of the account in which it was sent does; and
+    so with the reason that a later report brings."""
+    story = begun(begin, faults=replace(calm(), callback_lost=1.0))
+    story.receive(text(story, "back", ours))
+    story.run(10.0)
+    (record,) = story.twilio.records.values()
+    fields = {"MessageSid": record.sid, "MessageStatus": "undelivered", "From": OURS, "To": THEM}
+    told = "select state, outcome, error_code from actions where kind = 'send_message'"
+    if way == "error":
+        story.receive(story.entry("message/status", "", {**fields, "AccountSid": ours}))
+        story.run(11.0)
+        fields["ErrorCode"] = "30005"
+    before = story.ask(told)[:1]
+    story.receive(story.entry("message/status", "", {**fields, "AccountSid": other}))
+    story.run(12.0)
+    assert story.ask(told)[:1] == before
+    story.receive(story.entry("message/status", "", {**fields, "AccountSid": ours}))
+    story.run(13.0)
+    assert story.ask(told)[:1] == [("failed", "undelivered", int(fields.get("ErrorCode", 0)))]
+
+
 def test_each_account_signs_in_with_its_own_token() -> None:
     """An API key of the main account is good for it alone."""
     settings = Settings(
@@ -137,3 +206,22 @@ def test_each_account_signs_in_with_its_own_token() -> None:
     own = Credentials.direct(SUB, "canary-2").headers()
     assert access.headers(SUB) == own != access.headers(ACCOUNT) == access.headers(STRANGER)
     assert "canary" not in repr(access) + access.scrub("canary-1 canary-2")
+
+
+def test_a_caller_of_a_sub_account_is_taken_out_of_its_queue_there(begin: Begin) -> None:
+    """A queue belongs to an account."""
+    queue = "QU" + "5" * 32
+    rules = f"""
+rules:
+  - name: next
+    on: [message.received, call.completed]
+    do: [{{dequeue: {{queue: {queue}, url: "https://example.org/agent.xml"}}}}]
+"""
+    for account in (SUB, ACCOUNT):
+        story = begin(rules=rules, accounts={SUB: (TOKEN,)})
+        story.receive(text(story, "next", account))
+        ended = {"AccountSid": account, "CallSid": CALL, "CallStatus": "completed"}
+        story.receive(story.entry("call/status", "", ended))
+        story.run(60.0)
+        wanted = f"POST /Accounts/{account}/Queues/{queue}/Members/Front.json"
+        assert [path for path in story.twilio.paths if "Queues" in path] == [wanted, wanted]

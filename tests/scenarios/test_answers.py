@@ -169,6 +169,67 @@ async def test_a_stop_ends_a_question_and_is_everybodys(tmp_path: Path, word: st
     assert verdicts(found)["night"] == "fired"
 
 
+HELPED = [text("HELP"), text("info!"), text("Hilfe", OptOutType="HELP"), text(" Help. ")]
+
+
+@pytest.mark.parametrize("helped", HELPED, ids=range(len(HELPED)))
+@pytest.mark.parametrize("question", ["'true'", "reply.body.size() > 2"])
+async def test_help_is_no_answer_and_leaves_the_question_open(
+    tmp_path: Path, helped: Step, question: str
+) -> None:
+    """Whatever the condition says of any text: it is everybody's, as a STOP is."""
+    book = BOOK.replace("reply.body.endsWith('day')", question)
+    rules = f"{book}{LOG}\n{NIGHT.replace('do:', 'if: event.body != ' + repr('book') + ', do:')}"
+    found = await seen(tmp_path, rules, text("book"), 9.0, helped, 9.0, text("Monday"))
+    assert verdicts(found, 1)["night"] == "fired"
+    assert verdicts(found)["night"].startswith("answer: ")
+    assert told(found) == ["Which day?", "We are closed.", "Noted Monday."]
+
+
+async def test_help_is_an_answer_where_the_question_names_it(tmp_path: Path) -> None:
+    """A menu that offers it wants it."""
+    question = "reply.body.is_phrase('help')"
+    menu = BOOK.replace("reply.body.endsWith('day')", question)
+    found = await seen(tmp_path, f"{menu}{NIGHT}", text("book"), 9.0, text("Help"))
+    assert told(found)[-1] == "Noted Help."
+
+
+@pytest.mark.parametrize("reaction", ["Liked “Which day?”", "👍 to “Which day?”"])
+async def test_a_reaction_is_an_answer_unless_the_question_leaves_it_out(
+    tmp_path: Path, reaction: str
+) -> None:
+    """It may mean yes."""
+    for number, (question, noted) in enumerate(
+        [("reply.body != ''", f"Noted {reaction}."), ("reply.reaction == ''", "Noted Monday.")]
+    ):
+        book = BOOK.replace("if: reply.body.endsWith('day')", f'if: "{question}"')
+        steps = (text("book"), 9.0, text(reaction), 9.0, text("Monday"))
+        (tmp_path / str(number)).mkdir()
+        found = await seen(tmp_path / str(number), book, *steps)
+        assert told(found)[-1] == noted
+
+
+ASKS = """
+from ringback import rule, reply
+
+@rule("message.received", if_="event.body == 'book'")
+async def book(event, convo):
+    day = await convo.ask("Which day?", timeout="1h")
+    about = await convo.choose("Prices or info?", ["prices", "info"])
+    return reply(event, f"Noted {day}, {about}.")
+"""
+
+
+def test_help_is_no_answer_to_a_question_in_python(tmp_path: Path) -> None:
+    """But where it is one of the options."""
+    (tmp_path / "shop.py").write_text(ASKS)
+    bench = Bench.load(tmp_path / "shop.py")
+    assert bench.react(sms("book")).texts == ["Which day?"]
+    assert bench.react(sms("HELP")).texts == []
+    assert bench.react(sms("Monday")).texts == ["Prices or info?"]
+    assert bench.react(sms("Info")).texts == ["Noted Monday, info."]
+
+
 async def test_a_stop_that_twilio_names_ends_a_question(tmp_path: Path) -> None:
     """Advanced Opt-Out has words of its own."""
     leaves = text("arret", OptOutType="STOP")
@@ -202,7 +263,7 @@ def test_opt_out_sees_help_while_a_question_is_open(tmp_path: Path) -> None:
     bench.react(sms("book", from_="whatsapp:+14155550123", to="whatsapp:+14155550100"))
     helped = bench.react(sms("HELP", from_="whatsapp:+14155550123", to="whatsapp:+14155550100"))
     assert helped.fired == ["opt_out.opt_out"]
-    assert any("Reply STOP" in said for said in helped.texts)
+    assert helped.texts == ["Reply STOP to get no more texts, START to get them again."]
 
 
 def test_the_booking_recipe_beside_the_starter_rules_gives_one_answer_at_night(

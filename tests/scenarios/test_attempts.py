@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ringback.twilio.rest import Request
+from simulation.disk import Move
 from simulation.faults import calm
 from simulation.story import Story
 from simulation.twilio import ACCOUNT, OURS, POOL, Answer, Record
@@ -32,6 +33,50 @@ def test_an_attempt_is_on_disk_before_its_request_leaves(
     story.run(120.0)
     assert story.twilio.records
     assert not early
+
+
+@pytest.mark.parametrize(("paused", "together"), [(False, True), (True, False)])
+def test_what_nothing_holds_back_has_its_attempt_in_the_commit_of_its_run(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, paused: bool, together: bool
+) -> None:
+    """In a pause the action is written alone, and waits."""
+    commits: list[list[str]] = []
+    real = Story._moved
+
+    def moved(story: Story, moves: list[Move]) -> None:
+        commits.append([move.new for move in moves if move.kind != "heard"])
+        real(story, moves)
+
+    monkeypatch.setattr(Story, "_moved", moved)
+    story = begin()
+    story.run(1.0)
+    assert story.life is not None
+    story.life.engine.sender.paused = paused
+    story.receive(story.text("echo 1", ANN))
+    story.run(60.0)
+    written = [each for each in commits if "planned" in each]
+    assert (written == [["planned", "sending"]]) is together
+    assert bool(story.twilio.records) is together
+
+
+def test_a_worker_that_dies_with_the_commit_of_its_run_sends_once(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt is on disk and nothing has left: the list proves it, and then it is sent."""
+    real = Story._moved
+
+    def moved(story: Story, moves: list[Move]) -> None:
+        real(story, moves)
+        if any(move.new == "sending" for move in moves) and not story.kills:
+            story._dying = True
+
+    monkeypatch.setattr(Story, "_moved", moved)
+    story = begin()
+    story.receive(story.text("echo 1", ANN))
+    story.run(1500.0)
+    assert story.kills == 1
+    assert len(story.twilio.records) == 1
+    assert story.ask("select result from attempts order by id") == [("unknown",), ("accepted",)]
 
 
 def test_nothing_leaves_after_the_process_stood_still(
@@ -151,7 +196,7 @@ def test_an_end_is_reported_though_the_worker_died_with_it(
     story = begin()
     story.twilio.next_create = ["rejected"]
     story.receive(story.text("echo 1", ANN))
-    story.run(60.0)
+    story.run(700.0)  # a node may be down for ten minutes
     assert story.kills == 1
     assert story.ask("select count(*) from events where type = 'action.failed'") == [(1,)]
 

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +20,10 @@ import pytest
 
 from ringback.cli.doctor_checks import sqlite_finding
 from ringback.cli.main import run
+from ringback.config import Settings
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.receiver import refusals
 
 RULES = """
 version: 1
@@ -191,13 +194,43 @@ def test_a_good_set_up_is_called_good(doctor: Doctor, twilio: dict[str, Any]) ->
     assert twilio["auth_token"] not in text
 
 
+@pytest.mark.parametrize(
+    ("route", "meant", "says", "mend"),
+    [
+        ("call", "message", "texts to +15550001111 are posted to /twilio/call", "messaging URL"),
+        ("message", "call", "calls to +15550001111 are posted to /twilio/message", "voice URL"),
+    ],
+)
+def test_what_comes_to_a_wrong_address_is_told_and_is_no_refusal(
+    alone: Doctor, route: str, meant: str, says: str, mend: str
+) -> None:
+    data = alone.folder / "data"
+    data.mkdir()
+
+    async def note() -> None:
+        kept = refusals.Refusals(
+            Settings(project=alone.folder, data=data, public_url="https://hooks.example.org")
+        )
+        kept.note_wiring(route, meant, "+15550001111")
+        async with asyncio.timeout(10):
+            while not refusals.read(data):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(note())
+    rows = alone()
+    told = bad(rows, "wiring", "warn")
+    assert told["says"] == says
+    assert f"its {mend} to https://hooks.example.org/twilio/{meant}, as `ring" in told["mend"]
+    assert not [row for row in rows if row["check"] == "refusals"]
+
+
 def test_it_sends_nothing_that_is_recorded(doctor: Doctor) -> None:
     from ringback.store.log import LogReader
 
-    log = LogReader(doctor.folder / "data" / "log.db")
-    before = log.last_id()
-    doctor()
-    assert log.last_id() == before
+    with closing(LogReader(doctor.folder / "data" / "log.db")) as log:
+        before = log.last_id()
+        doctor()
+        assert log.last_id() == before
 
 
 def test_no_proof_and_no_credentials(alone: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,12 +326,20 @@ class Stranger(ThreadingHTTPServer):
     ("status", "headers", "says", "mend"),
     [
         (200, {}, "something else than a node", "RINGBACK_PUBLIC_URL"),
-        (301, {"Location": "https://www.x.example/"}, "redirects (301) to https://www.x", "final"),
+        pytest.param(
+            301,
+            {"Location": "https://www.x.example/"},
+            "redirects (301) to https://www.x",
+            "final",
+            marks=pytest.mark.slow,
+        ),
         (401, {"WWW-Authenticate": "Basic"}, "asks for a password", "/twilio/"),
-        (403, {}, "forbids the request", "firewall"),
-        (404, {}, "does not lead to the node's route", "prefix"),
-        (413, {}, "refuses a form", "64 KiB"),
-        (502, {}, "does not reach the node", "start the node"),
+        pytest.param(403, {}, "forbids the request", "firewall", marks=pytest.mark.slow),
+        pytest.param(
+            404, {}, "does not lead to the node's route", "prefix", marks=pytest.mark.slow
+        ),
+        pytest.param(413, {}, "refuses a form", "64 KiB", marks=pytest.mark.slow),
+        pytest.param(502, {}, "does not reach the node", "start the node", marks=pytest.mark.slow),
     ],
 )
 def test_something_stands_in_the_way(

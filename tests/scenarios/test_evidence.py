@@ -122,6 +122,7 @@ def test_refused_credentials_hold_everything_until_a_probe_is_good(begin: Begin)
     assert {state for (state,) in story.ask("select state from actions")} == {"settled"}
 
 
+@pytest.mark.slow
 def test_refused_and_doubtful_writes_leave_nothing_behind() -> None:
     """The disk is full, or does not answer and has written all the same. The worker starts afresh
     from its file; no run stays pending, no send stays under way."""
@@ -308,6 +309,18 @@ rules:
     assert story.ask("select state, remote_sid from actions") == [("settled", record.sid)]
 
 
+def test_who_is_erased_is_forgotten_in_both_spellings_of_the_number(begin: Begin) -> None:
+    """Mexico's mobile numbers are written with a 1 and without."""
+    story = begin()
+    for number in ("+525512345678", "+5215512345678"):
+        story.receive(story.text("echo 1", number))
+    story.run(60.0)
+    story.kill()
+    erase(story.folder, "+525512345678", "2000-01-01T00:00:00.000Z")
+    assert story.ask("select sender from events where sender like '+52%'") == []
+    assert story.ask("select conversation from contacts where conversation like '%+52%'") == []
+
+
 def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
     """Twilio's list still has it. Only who was erased is forgotten: a text that came while the
     node stood still is fetched."""
@@ -348,8 +361,8 @@ rules:
 
     real = Record.shape
 
-    def shape(record: Record) -> dict[str, Any]:
-        return {**real(record), "body": "", "num_media": "1"}
+    def shape(record: Record, now: float) -> dict[str, Any]:
+        return {**real(record, now), "body": "", "num_media": "1"}
 
     story.twilio.take = watched  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:

@@ -307,6 +307,50 @@ def test_a_slow_echo_gets_one_answer_and_not_two(begin: Begin) -> None:
     assert ends(story, "menu")[-1] == "sent"
 
 
+HONEST = """
+rules:
+  - name: menu
+    on: message.received
+    do: [{reply: "ANSWER"}, WAIT{reply: How can we help?}]
+"""
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize(
+    ("said", "answer", "wait"),
+    [
+        ("Hi", "Hi!", ""),
+        ("yes", "Yes.", "{wait: 3s}, "),
+        ("Yes", "yes", "{wait: 90s}, "),
+        ("“ok”", "OK", ""),
+    ],
+)
+def test_what_they_wrote_before_we_wrote_the_same_is_no_echo(
+    begin: Begin, said: str, answer: str, wait: str, stamped: bool
+) -> None:
+    """Also where Twilio tells its moment, in whole seconds, and each time they write it again."""
+    story = begin(rules=HONEST.replace("ANSWER", answer).replace("WAIT", wait))
+    when = {"Timestamp": "Thu, 01 Jan 2026 00:00:01 +0000"} if stamped else {}
+    story.run(1.7)
+    says(story, said, **when)
+    story.run(story.clock.now + 120.0)
+    assert ends(story, "menu") == ["sent", "sent"]
+
+
+def test_what_waited_until_they_wrote_the_same_is_no_echo(begin: Begin) -> None:
+    """Our text was planned before theirs came and left after it: they have not read it."""
+    story = begin(rules=HONEST.replace("ANSWER", "Hi!").replace("WAIT", ""))
+    says(story, "Hello")
+    life = story.life
+    assert life is not None
+    life.engine.sender.paused = True
+    says(story, "Good day")
+    says(story, "Hi")
+    life.engine.sender.paused = False
+    story.run(story.clock.now + 120.0)
+    assert set(ends(story, "menu")) == {"sent"}
+
+
 def test_what_another_person_was_sent_or_long_ago_is_no_echo(begin: Begin) -> None:
     story = begin(rules=RULES)
     says(story, "hello")

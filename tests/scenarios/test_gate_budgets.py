@@ -218,6 +218,7 @@ def test_a_budget_of_money_wants_a_price(begin: Begin, tmp_path: Path) -> None:
 # Quiet hours
 
 
+@pytest.mark.slow
 def test_quiet_hours_put_off_until_the_recipient_s_morning(begin: Begin) -> None:
     """It is one in the morning in Berlin, and seven in the evening or earlier in America. Replies
     go out; a text of our own leaves at eight there, although that is hours after it is sent at

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,86 @@ def test_all_numbers_and_an_application(shell: Shell, twilio: dict[str, Any]) ->
     assert row["sms_url"] == "https://old.example/app"
 
 
+@pytest.fixture
+def sub_account(shell: Shell, twilio: dict[str, Any], project: Path) -> tuple[str, str]:
+    """A sub-account under [accounts], and its number."""
+    request = urllib.request.Request(
+        twilio["base_url"] + "/2010-04-01/Accounts.json", b"FriendlyName=Shop"
+    )
+    key = b64encode(f"{twilio['account_sid']}:{twilio['auth_token']}".encode()).decode()
+    request.add_header("Authorization", f"Basic {key}")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        made = json.loads(answer.read())
+    sid, number = made["sid"], "+12125550177"
+    with (project / "ringback.toml").open("a") as file:
+        file.write(f'[accounts]\n{sid} = ["{made["auth_token"]}"]\n')
+    shell("gateway", "--account", sid, "numbers", "buy", "--phone-number", number, "--json")
+    return sid, number
+
+
+def of_sub(shell: Shell, account: str) -> str:
+    """Where the texts to the number of a sub-account go."""
+    row = json.loads(shell("gateway", "--account", account, "numbers", "list", "--json"))
+    return str(row["sms_url"] or "")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_numbers_of_sub_accounts_are_connected_in_their_own_account(
+    shell: Shell,
+    twilio: dict[str, Any],
+    project: Path,
+    sub_account: tuple[str, str],
+    named: bool,
+) -> None:
+    """By name and with --all; what somebody changed there is seen there, and restore knows whose
+    each number is."""
+    account, number = sub_account
+    shown = shell("connect", number if named else "--all")
+    assert f"{number} (PN" in shown
+    assert f" of {account}" in shown
+    assert of_sub(shell, account).startswith("https://hooks.example.com/twilio/message")
+    assert shell.number(twilio["numbers"][0])["sms_url"].startswith("https://hooks") is not named
+    assert watched(project) == []
+    row = json.loads(shell("gateway", "--account", account, "numbers", "list", "--json"))
+    moved = ("update", row["sid"], "--sms-url", "https://x.example")
+    shell("gateway", "--account", account, "numbers", *moved)
+    assert watched(project) == [f"{number} was changed since it was connected: sms_url"]
+    shell("connect", "restore", *([number] if named else []))
+    assert of_sub(shell, account) == ""
+
+
+def test_a_number_of_nobody_is_looked_for_in_every_account(
+    shell: Shell, sub_account: tuple[str, str]
+) -> None:
+    shell("connect", "+12125550166", code=2)
+    assert "is neither of this account nor of one of [accounts]" in shell.err
+
+
+def findings(shell: Shell, check: str, code: int = 1) -> list[tuple[str, str]]:
+    rows = [json.loads(line) for line in shell("doctor", "--json", code=code).splitlines()]
+    return [(row["state"], row["says"]) for row in rows if row["check"] == check]
+
+
+def test_the_doctor_looks_at_each_account(
+    shell: Shell, twilio: dict[str, Any], sub_account: tuple[str, str]
+) -> None:
+    """Whether its numbers call this node, whether it is active, whether its token is good."""
+    account, number = sub_account
+    assert ("bad", f"{account}: none of 1 numbers calls https://hooks.example.com") in findings(
+        shell, "numbers"
+    )
+    shell("connect", number)
+    assert findings(shell, "numbers") == [
+        ("bad", "none of 3 numbers calls https://hooks.example.com"),
+        ("ok", f"{account}: 1 of 1 call this node"),
+    ]
+    assert ("ok", f"{account}, Shop: active") in findings(shell, "account")
+    shell("gateway", "accounts", "update", account, "--status", "suspended", "--yes")
+    assert ("bad", f"{account} is suspended: Twilio refuses everything") in findings(
+        shell, "account"
+    )
+
+
 def watched(project: Path) -> list[str]:
     async def work() -> list[str]:
         settings = Settings.load(project, os.environ, {})
@@ -202,6 +284,25 @@ def test_the_secret_of_the_path_is_not_shown(
     assert "https://hooks.example.com/twilio/~…/message" in shown
     assert "/twilio/~canary-secret-0123456789abcdef/message#" in shell.number(number)["sms_url"]
     shell("connect", "restore")
+
+
+@pytest.mark.parametrize(
+    ("member", "asked", "seen"),
+    [(True, "text", True), (True, "nothing", False), (False, "text", False)],
+)
+def test_a_messaging_service_that_answers_for_the_number_is_named(
+    shell: Shell, twilio: dict[str, Any], member: bool, asked: str, seen: bool
+) -> None:
+    """Its texts go to the address of the service, whatever is set on the number."""
+    number, service = twilio["numbers"][0], twilio["service_sid"]
+    pool = [number] if member else []
+    post(twilio, f"/_sim/services/{service}", {"senders": pool})
+    if asked == "text":
+        post(twilio, "/_sim/messages", {"from": THEM, "to": number, "body": "Hello"})
+    shown = json.loads(shell("connect", number, "--dry-run", "--json"))
+    assert shown["messaging_service"] == (service if seen else "")
+    assert (f"Messaging Service {service}" in shell.err) == seen
+    assert ("https://hooks.example.com/twilio/message#" in shell.err) == seen
 
 
 KILLED = """
@@ -259,9 +360,9 @@ def test_a_text_to_a_connected_number_reaches_the_node(
         number = twilio["numbers"][0]
         shell("connect", number)
         post(twilio, "/_sim/messages", {"from": THEM, "to": number, "body": "hello node"})
-        log = LogReader(project / "data" / "log.db")
-        until(lambda: log.last_id() > 0)
-        row = log.get(log.last_id())
+        with closing(LogReader(project / "data" / "log.db")) as log:
+            until(lambda: log.last_id() > 0)
+            row = log.get(log.last_id())
         assert row is not None
         assert (row.route, row.trust) == ("message", "signed")
         assert b"hello+node" in row.body

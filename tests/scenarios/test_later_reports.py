@@ -9,7 +9,7 @@ import pytest
 
 from ringback.runtime import REAL
 from ringback.store.log import Entry
-from ringback.store.queries import Questions
+from ringback.store.queries.questions import Questions
 from ringback.store.upkeep.rebuild import rebuild
 from simulation.faults import calm
 from simulation.story import Story
@@ -96,6 +96,27 @@ def test_event_streams_and_the_webhook_tell_of_one_change(begin: Begin) -> None:
     assert len(story.ask("select uid from runs")) == 1
 
 
+@pytest.mark.parametrize(
+    ("minutes", "state"),
+    [(10, "fired"), pytest.param(200, "stale: came 200 min late", marks=pytest.mark.slow)],
+)
+def test_a_text_that_event_streams_brings_hours_later_is_not_answered(
+    begin: Begin, minutes: int, state: str
+) -> None:
+    """It is tried for four hours; who wrote then waits for no answer now."""
+    story = begin(rules="rules: [{name: echo, on: message.received, do: [{reply: Hello.}]}]")
+    story.run(minutes * 60.0)
+    data = {
+        "messageSid": "SM" + "8" * 32, "accountSid": ACCOUNT, "from": THEM, "to": OURS,
+        "body": "hi", "numMedia": 0, "timestamp": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    story.receive(streamed(story, "com.twilio.messaging.inbound-message.received", data))
+    story.run(minutes * 60.0 + 20.0)
+    ((verdicts,),) = story.ask("select verdicts from events where type = 'message.received'")
+    assert json.loads(verdicts) == {"echo": state}
+    assert len(story.twilio.records) == (state == "fired")
+
+
 def test_an_error_code_that_comes_later_reaches_the_action(begin: Begin) -> None:
     """The first report of a failed text has no code: the action learns it from the second."""
     story = begin(replace(calm(), callback_lost=1.0))
@@ -162,3 +183,81 @@ def test_a_claim_adds_nothing(begin: Begin) -> None:
     story.receive(status(story, **UNDELIVERED, ErrorCode="30003")._replace(trust="claimed"))
     story.run(30.0)
     assert story.ask("select error_code from events where subject_sid <> ''") == [(0,)]
+
+
+FIRST_SAID = {
+    "a callback of the service": lambda story, sid: status(
+        story, MessageSid=sid, MessageStatus="delivered", From=OURS, To=THEM
+    ),
+    "Event Streams": lambda story, sid: streamed(
+        story, "com.twilio.messaging.message.delivered",
+        {"messageSid": sid, "messageStatus": "DELIVERED", "accountSid": ACCOUNT, "to": THEM},
+    ),
+}  # fmt: skip
+
+
+def doubtful(begin: Begin) -> tuple[Story, str, str]:
+    """A story in which a text was made and the answer was lost; its SID and the attempt's tag."""
+    story = begin(replace(calm(), callback_lost=1.0))
+    story.twilio.next_create = ["reset_after"]
+    story.receive(story.text("echo hello", THEM))
+    story.run(5.0)
+    ((sid,),) = [(record.sid,) for record in story.twilio.records.values()]
+    assert story.ask("select state from actions where rule = 'echo'") == [("unknown",)]
+    ((tag,),) = story.ask("select tag from attempts")
+    return story, sid, tag
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("first", FIRST_SAID)
+def test_a_tag_that_comes_with_the_second_report_proves_the_send(
+    begin: Begin, first: str, together: bool
+) -> None:
+    """The same status came before without a tag: the action is settled all the same, at once, and
+    it is one event."""
+    story, sid, tag = doubtful(begin)
+    story.receive(FIRST_SAID[first](story, sid))
+    if not together:
+        story.run(story.clock.now + 5.0)
+    fields = {"MessageSid": sid, "MessageStatus": "delivered", "From": OURS, "To": THEM}
+    tagged = story.entry("message/status", tag, {"AccountSid": ACCOUNT, **fields})
+    story.receive(tagged)
+    story.run(story.clock.now + 5.0)
+    ((state, remote, reason),) = story.ask(
+        "select state, remote_sid, reason from actions where rule = 'echo'"
+    )
+    assert (state, remote) == ("settled", sid)
+    assert reason.endswith("the status callback proves that the request was carried out")
+    assert story.ask("select tag from events where type = 'message.delivered'") == [(tag,)]
+
+
+def test_a_tag_that_comes_later_keeps_the_error_of_the_first_report(begin: Begin) -> None:
+    """And its opt-out: the report without a tag named nobody."""
+    story, sid, tag = doubtful(begin)
+    fields = {"AccountSid": ACCOUNT, "MessageSid": sid, "MessageStatus": "undelivered"}
+    story.receive(story.entry("message/status", "", {**fields, "ErrorCode": "21610"}))
+    story.run(story.clock.now + 5.0)
+    assert story.ask("select state from consents") == []
+    story.receive(story.entry("message/status", tag, fields))
+    story.run(story.clock.now + 5.0)
+    assert story.ask("select state, error_code from actions where rule = 'echo'") == [
+        ("failed", 21610)
+    ]
+    assert story.ask("select recipient, state from consents") == [(THEM, "out")]
+
+
+def test_a_claim_with_the_tag_is_proof(begin: Begin) -> None:
+    """Nobody but Twilio has the tag: a webhook without a signature proves the send by it, and with
+    it the earlier claim of the same status. With a tag that is not ours it proves nothing."""
+    story, sid, tag = doubtful(begin)
+    fields = {"AccountSid": ACCOUNT, "MessageSid": sid, "MessageStatus": "delivered"}
+    for said in ("", "0" * len(tag)):
+        claim = story.entry("message/status", said, fields)
+        story.receive(claim._replace(trust="claimed"))
+        story.run(story.clock.now + 1.0)
+        assert story.ask("select state from actions where rule = 'echo'") == [("unknown",)]
+    story.receive(story.entry("message/status", tag, fields)._replace(trust="claimed"))
+    story.run(story.clock.now + 1.0)
+    assert story.ask("select state, remote_sid from actions where rule = 'echo'") == [
+        ("settled", sid)
+    ]

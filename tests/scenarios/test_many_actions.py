@@ -65,6 +65,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("who", MADE)
+@pytest.mark.slow
 async def test_thousands_of_actions_are_planned_in_turns_with_others(
     tmp_path: Path, who: str
 ) -> None:

@@ -23,7 +23,7 @@ from ringback.store.log import Entry, insert
 from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_writer
 from ringback.worker.engine import RUNS_LIMIT, Engine
-from ringback.worker.match.matcher import BATCH_RUNS
+from ringback.worker.match.look import BATCH_RUNS
 from ringback.worker.send.notices import Notices
 from simulation.calls import Here
 

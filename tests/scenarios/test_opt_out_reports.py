@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from ringback.store.log import Entry
-from scenarios.test_gate import ANN, OTHER, RULES, Begin, ends, refused, says
+from scenarios.test_gate import ANN, BEN, OTHER, RULES, Begin, ends, refused, says
 from simulation.faults import calm
 from simulation.story import Story
 from simulation.twilio import ACCOUNT, OURS, POOL, SERVICE
@@ -54,6 +54,14 @@ rules:
     on: message.received
     if: event.body.startsWith('ask')
     do: [{reply: "You asked: ${{ event.body }}"}]
+"""
+BY_NUMBER = """
+rules:
+  - name: answer
+    on: message.received
+    if: event.body.startsWith('ask')
+    do:
+      - send: {to: "${{ event.body.part(4, 99) }}", from: "${{ event.to }}", body: Hi.}
 """
 ASKED = {"From": OTHER, "To": ANN, "Body": "You asked: ask 1"}
 REPORTS = {
@@ -163,6 +171,83 @@ def test_a_late_report_does_not_undo_a_start(begin: Begin) -> None:
     story.receive(REPORTS["status callback"](story, *_last(story)))
     story.run(story.clock.now + 2.0)
     says(story, "ask 2", to=OTHER)
+    assert ends(story) == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("code", ["21610", "30630", "63014"])
+@pytest.mark.parametrize("way", ["callback", "answer"])
+def test_every_error_that_says_that_a_person_has_left_is_an_opt_out(
+    begin: Begin, code: str, way: str
+) -> None:
+    """Not only 21610: an address book of consents (30630), a block on the channel (63014)."""
+    story = begin(rules=ANSWER)
+    if way == "answer":
+        story.twilio.next_create = [f"stopped_{code}"]
+    says(story, "ask 1", to=OTHER)
+    if way == "callback":
+        report = _callback(MessageStatus="failed", From=OTHER, To=ANN, ErrorCode=code)
+        story.receive(report(story, *_last(story)))
+        story.run(story.clock.now + 2.0)
+    says(story, "ask 2", to=OTHER)
+    assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error {code}")
+
+
+@pytest.mark.parametrize("code", ["30003", "30004", "30007", "30640", "63032", "63033", "63016"])
+def test_an_error_that_says_something_else_is_no_opt_out(begin: Begin, code: str) -> None:
+    story = begin(rules=ANSWER)
+    says(story, "ask 1", to=OTHER)
+    report = _callback(MessageStatus="failed", From=OTHER, To=ANN, ErrorCode=code)
+    story.receive(report(story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+    says(story, "ask 2", to=OTHER)
+    assert ends(story) == ["sent", "sent"]
+
+
+WA_ANN, WA_OTHER = f"whatsapp:{ANN}", f"whatsapp:{OTHER}"
+
+
+def _blocked(story: Story) -> None:
+    """A text to Ann on WhatsApp is reported as blocked by her."""
+    report = _callback(MessageStatus="failed", From=WA_OTHER, To=WA_ANN, ErrorCode="63014")
+    story.receive(report(story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+
+
+def test_a_block_on_whatsapp_holds_there_alone_and_until_they_write_again(begin: Begin) -> None:
+    """Whoever blocks us cannot write to us: when they do, they have let us in again."""
+    story = begin(rules=BY_NUMBER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    _blocked(story)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    says(story, f"ask {ANN}", who=BEN, to=OTHER)
+    says(story, "Hello", who=ANN, to=OTHER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    first, second, by_sms, still = ends(story)
+    assert (first, by_sms) == ("sent", "sent")
+    assert refused(second, f"{WA_ANN} opted out of {WA_OTHER} (error 63014")
+    assert refused(still, "(error 63014")
+    says(story, "Hello again", who=WA_ANN, to=WA_OTHER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    assert ends(story)[4] == "sent"
+
+
+def test_a_stop_outlives_a_block(begin: Begin) -> None:
+    """She said STOP, and blocked us; that she writes again ends the block alone."""
+    story = begin(rules=BY_NUMBER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    says(story, "STOP", who=WA_ANN, to=WA_OTHER)
+    _blocked(story)
+    says(story, "Hello", who=WA_ANN, to=WA_OTHER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    assert refused(ends(story)[1], "(text 'STOP'")
+
+
+def test_a_late_report_of_a_block_does_not_silence_who_wrote_since(begin: Begin) -> None:
+    story = begin(rules=BY_NUMBER)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
+    says(story, "Hello", who=WA_ANN, to=WA_OTHER)
+    _blocked(story)
+    says(story, f"ask {WA_ANN}", who=BEN, to=WA_OTHER)
     assert ends(story) == ["sent", "sent"]
 
 

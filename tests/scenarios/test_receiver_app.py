@@ -21,6 +21,7 @@ from ringback.cli.http import post_webhook
 from ringback.cli.main import run
 from ringback.config import Settings
 from ringback.errors import ConfigError, HeldError
+from ringback.receiver import refusals
 from ringback.receiver.app import application, create_app
 from ringback.store.log import LogReader, LogRow
 from ringback.twilio.signature import sign
@@ -187,6 +188,21 @@ async def test_a_public_url_without_the_mount_point_is_taken_and_warned_about(
         assert await post(client, path, BASE + "/other/twilio/message") == 403
     assert [row.trust for row in rows(receiver_settings)] == ["signed"]
     assert caplog.text.count(f"set RINGBACK_PUBLIC_URL to {BASE}/hooks") == 1
+
+
+@pytest.mark.parametrize("prefix", ["/hooks", ""])
+async def test_a_refusal_is_logged_with_the_mount_point(
+    receiver_settings: Any, caplog: pytest.LogCaptureFixture, prefix: str
+) -> None:
+    """And without it where it is not mounted; the doctor hears the route alone."""
+    app = app_for(receiver_settings)
+    async with client_of(in_fastapi(app, prefix) if prefix else app) as client:
+        assert await post(client, prefix + "/twilio/message", BASE + "/elsewhere") == 403
+        async with asyncio.timeout(10):
+            while not refusals.read(receiver_settings.data):
+                await asyncio.sleep(0.005)
+    assert f"a webhook to {prefix}/twilio/message was refused" in caplog.text
+    assert [row["route"] for row in refusals.read(receiver_settings.data)] == ["message"]
 
 
 async def test_without_its_lifespan_it_refuses_and_says_what_is_missing(

@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ringback.receiver import refusals
+
 CALL = {
     "CallSid": "CA" + "b" * 32,
     "From": "+15557654321",
@@ -53,6 +55,49 @@ async def test_a_step_carries_its_nonce(
         ("call/step", "n1"),
         ("call/step", "n2"),
     ]
+
+
+@pytest.mark.parametrize("wrong", ["message", "message/status", "message/status/t1", "call/status"])
+async def test_a_call_at_a_wrong_address_is_answered_and_the_wiring_is_told(
+    receiver: Any, fake_worker: Any, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert heard(await receiver.post(f"/twilio/{wrong}", CALL)) == "worker"
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    (row,) = receiver.rows()
+    assert fake_worker.ops("answer") == [row.id]
+    cause = await wiring(receiver)
+    assert f"calls to +15550001111 are posted to /twilio/{row.route}" in caplog.text
+    assert "is wired wrongly" in caplog.text
+    assert "voice URL to https://hooks.example.org/twilio/call" in cause["mend"]
+
+
+@pytest.mark.parametrize("wrong", ["call", "call/status", "message/status", "call/step/n1"])
+async def test_a_text_at_a_wrong_address_is_taken_at_once_and_the_wiring_is_told(
+    receiver: Any, fake_worker: Any, wrong: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is asked for an answer, and the document holds no verb of a call."""
+    text = {"MessageSid": "SM" + "c" * 32, "From": "+15557654321", "To": "+15550001111",
+            "Body": "hi", "SmsStatus": "received", "NumMedia": "0"}  # fmt: skip
+    for _ in range(2):
+        reply = await receiver.post(f"/twilio/{wrong}", text)
+        assert heard(reply) == ""
+        assert not list(ElementTree.fromstring(reply.body))
+    assert len(receiver.rows()) == 1
+    assert fake_worker.ops("answer") == []
+    cause = await wiring(receiver)
+    assert "texts to +15550001111 are posted" in caplog.text
+    assert "messaging URL to https://hooks.example.org/twilio/message" in cause["mend"]
+    assert "`ringback connect +15550001111`" in cause["mend"]
+
+
+async def wiring(receiver: Any) -> dict[str, str]:
+    """The one note of wrong wiring that is kept for the doctor."""
+    async with asyncio.timeout(10):
+        while not (kept := refusals.read(receiver.settings.data)):
+            await asyncio.sleep(0.01)
+    ((cause,),) = [row["causes"] for row in kept]
+    assert cause["kind"] == "wiring"
+    return dict(cause)
 
 
 async def test_the_same_request_again_gets_the_same_answer(
@@ -161,3 +206,30 @@ async def test_a_call_is_answered_though_it_cannot_be_recorded(
 async def test_an_unsigned_call_is_refused_not_answered(receiver: Any) -> None:
     assert (await receiver.post("/twilio/call", CALL, token="x" * 32)).status == 403
     assert receiver.rows() == []
+
+
+VOICE = "https://hooks.example.org/twilio/call"
+
+
+@pytest.mark.parametrize(
+    ("code", "url", "hears", "rows"),
+    [
+        ("11200", VOICE, "worker", 1),
+        ("11205", VOICE, "worker", 1),
+        ("12100", VOICE, "call again later", 1),
+        ("11750", VOICE, "call again later", 1),
+        ("11200", VOICE + "/step/n1", "asked", 2),
+    ],
+)
+async def test_the_fallback_address_gets_the_answer_unless_it_could_not_be_used(
+    start_receiver: Any, receiver_settings: Any, fake_worker: Any, code: str, url: str,
+    hears: str, rows: int,
+) -> None:  # fmt: skip
+    """The worker is asked again only where it knows more: which answer a step was given."""
+    receiver = await start_receiver(receiver_settings)
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    fake_worker.twiml = "<Response><Say>asked</Say></Response>"
+    again = {**CALL, "ErrorCode": code, "ErrorUrl": url}
+    for _ in range(2):
+        assert hears in heard(await receiver.post("/twilio/call", again))
+    assert len(receiver.rows()) == rows

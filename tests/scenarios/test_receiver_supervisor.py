@@ -154,6 +154,18 @@ async def test_a_worker_that_refuses_the_rules_ends_the_node(stage: Stage) -> No
     assert (kept.refused, stage.restarts) == (1, 0)
 
 
+@pytest.mark.parametrize("code", [1, 65, 74, 78])
+async def test_a_refusal_that_took_long_ends_the_node_as_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """On a busy machine the first look takes longer than a worker needs to be steady."""
+    monkeypatch.setattr(supervisor, "STEADY_SECONDS", 0.0)
+    kept = await stage.start(ENDS, code=code, checking=True)
+    async with asyncio.timeout(10):
+        assert not await kept.good()
+    assert (kept.refused, stage.restarts) == (code, 0)
+
+
 async def test_stop_asks_and_waits(stage: Stage) -> None:
     kept = await stage.start(STEADY)
     await stage.lines(1)
@@ -218,6 +230,7 @@ async def test_a_worker_that_keeps_ending_is_told_of(stage: Stage) -> None:
     assert kept.restarts.endswith("exit 74 (the disk refuses what it writes)")
 
 
+@pytest.mark.slow
 async def test_restarts_slow_down_but_never_beyond_two_seconds(stage: Stage) -> None:
     await stage.start(ENDS, code=3)
     await stage.lines(1)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from ringback import ipc
+from ringback.receiver.routes import LARGE_BYTES, MOST_LARGE
 from ringback.twilio.signature import sign, sign_json
 from ringback.twilio.twiml import EMPTY
 
@@ -341,15 +342,53 @@ async def test_bodies_at_and_over_the_limit(receiver: Any) -> None:
     assert len(receiver.rows()) == 1
 
 
-async def test_json_bodies_have_their_own_limit(receiver: Any) -> None:
-    for size, status in ((256 * 1024, 204), (256 * 1024 + 1, 413)):
+async def test_the_route_of_event_streams_has_a_limit_of_its_own(receiver: Any) -> None:
+    """A batch may have 1,000 events; Twilio sends one that is refused with 413 never again."""
+    most = 4 * 1024 * 1024
+    for size, status in ((most, 204), (most + 1, 413)):
         start = b'{"id": "EZ1", "type": "x", "data": {"a": "'
         body = start + b"x" * (size - len(start) - 3) + b'"}}'
         assert len(body) == size
         url, signature = sign_json(TOKEN, BASE + "/twilio/events", body)
         headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
         assert (await receiver.send(url.removeprefix(BASE), body, headers)).status == status
-    assert [len(row.body) for row in receiver.rows()] == [256 * 1024]
+    assert [len(row.body) for row in receiver.rows()] == [most]
+
+
+async def test_so_many_large_bodies_are_received_at_once_and_the_others_are_asked_for_again(
+    receiver: Any,
+) -> None:
+    """Whoever leaves, or is through, makes room."""
+    size = LARGE_BYTES + 10
+    head = (
+        b"POST /twilio/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"X-Twilio-Signature: " + b"A" * 28 + b"\r\nContent-Length: %d\r\n\r\n" % size
+    )
+    part = head + b"x" * (size - 1)
+
+    async def answered(status: int) -> None:
+        async with asyncio.timeout(5.0):
+            while (await receiver.raw(part + b"x"))[0].status != status:
+                pass
+
+    held = [await asyncio.open_connection("127.0.0.1", receiver.port) for _ in range(MOST_LARGE)]
+    for _, writer in held:
+        writer.write(part)
+        await writer.drain()
+    await answered(503)
+    for _, writer in held:
+        writer.close()
+        await writer.wait_closed()
+    await answered(403)
+
+
+async def test_a_malformed_element_refuses_no_batch(receiver: Any) -> None:
+    good = {"id": "EZ1", "type": "com.twilio.messaging.message.sent", "source": "x", "data": {}}
+    body = json.dumps([good, {"id": "EZ2"}, "no event", {**good, "id": "EZ3"}]).encode()
+    url, signature = sign_json(TOKEN, BASE + "/twilio/events", body)
+    headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
+    assert (await receiver.send(url.removeprefix(BASE), body, headers)).status == 204
+    assert [row.body for row in receiver.rows()] == [body]
 
 
 async def test_a_chunked_body_is_read(receiver: Any, transport: str) -> None:

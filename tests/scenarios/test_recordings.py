@@ -115,3 +115,113 @@ def test_the_worker_may_end_within_the_grace(begin: Begin) -> None:
     story.start()
     story.run(60.0)
     assert states(story) == [("done", "stopped: the caller hung up")]
+
+
+@pytest.mark.parametrize(
+    ("ask", "last"),
+    [
+        ("record: {max_length: 2m}", 600.0 + 120.0 + 5.0),
+        ("record: {max_length: 30s, timeout: 10s}", 600.0 + 30.0 + 10.0),
+        ("gather: {say: Press 1., digits: 1}", 600.0 + 10.0 + 60.0),
+        ("gather: {say: Your account?, timeout: 3s}", 600.0 + 99.0 + 60.0),
+    ],
+)
+def test_a_silent_hang_up_that_nobody_tells_of_ends_when_twilio_would_have_ended_it(
+    begin: Begin, ask: str, last: float
+) -> None:
+    """A number without a status callback: the same caller is served again."""
+    do = f"[{{say: Hello.}}, {{pause: 7s}}, {{{ask}}}]"
+    rules = f"rules: [{{name: voicemail, on: call.received, mode: single, do: {do}}}]"
+    story = begin(rules=rules)
+    call(story, "call", CallStatus="ringing")
+    story.run(last)
+    assert [state for state, _ in states(story)] == ["waiting"]
+    story.run(last + 20.0)
+    assert states(story) == [("done", "stopped: the caller did not answer")]
+    call(story, "call", NEXT, CallStatus="ringing")
+    story.run(last + 30.0)
+    assert [state for state, _ in states(story)] == ["done", "waiting"]
+
+
+def test_a_connection_may_last_as_long_as_twilio_lets_it(begin: Begin) -> None:
+    """Two hours of talk, and the rule goes on behind it."""
+    rules = """
+rules:
+  - name: voicemail
+    on: call.received
+    do: [{dial: {number: +15550100045, answered: [{notify: talked}]}}]
+"""
+    story = begin(rules=rules)
+    call(story, "call", CallStatus="ringing")
+    story.run(7_200.0)
+    call(story, "call/step", DialCallStatus="completed")
+    story.run(7_210.0)
+    assert story.notices == ["talked"]
+
+
+@pytest.mark.parametrize("mode", ["single", "restart", "queued"])
+def test_who_has_hung_up_may_call_again_at_once(begin: Begin, mode: str) -> None:
+    """While the first recording is still waited for, after a death of the worker too; and when it
+    comes, it counts."""
+    story = begin(rules=RULES.replace("mode: single", f"mode: {mode}"))
+    call(story, "call", CallStatus="ringing")
+    story.run(5.0)
+    call(story, "call/status", CallStatus="completed")
+    story.run(7.0)
+    if mode == "single":
+        story.kill()
+        story.start()
+    call(story, "call", NEXT, CallStatus="ringing")
+    story.run(8.0)
+    assert [state for state, _ in states(story)] == ["waiting", "waiting"]
+    assert ["<Record" in twiml for (twiml,) in story.ask("select twiml from answers")] == [True] * 2
+    call(story, "call/step", CallStatus="completed", RecordingUrl="https://e.org/RE1",
+         RecordingSid="RE" + "1" * 32)  # fmt: skip
+    story.run(20.0)
+    assert [state for state, _ in states(story)] == ["done", "waiting"]
+    assert story.notices == ["recorded https://e.org/RE1"]
+
+
+ASKS = {
+    "record": "{record: {max_length: 2m}}",
+    "gather": "{gather: {say: Press 1., digits: 1}}",
+    "dial": "{dial: {number: +15550100045, answered: [{notify: talked}]}}",
+}
+
+
+@pytest.mark.parametrize("mode", ["single", "queued"])
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize("ended", ["just before", "a moment later", "never"])
+def test_who_rings_again_before_the_end_of_the_last_call_is_known_is_served(
+    begin: Begin, ask: str, ended: str, mode: str
+) -> None:
+    """How a call ended is told by a webhook of its own, which may come in the same batch as the
+    next call, after it, or not at all, where a number has no status callback."""
+    do = f"[{{say: Please listen.}}, {ASKS[ask]}]"
+    story = begin(
+        rules=f"rules: [{{name: voicemail, on: call.received, mode: {mode}, max: 5, do: {do}}}]"
+    )
+    call(story, "call", CallStatus="ringing")
+    story.run(5.0)
+    if ended == "just before":
+        call(story, "call/status", CallStatus="completed")
+    call(story, "call", NEXT, CallStatus="ringing")
+    story.run(6.0)
+    if ended == "a moment later":
+        call(story, "call/status", CallStatus="completed")
+    story.run(20.0)
+    assert len(story.ask("select twiml from answers")) == 2
+    assert states(story)[-1][0] == "waiting"
+    assert states(story)[0][0] == ("waiting" if ended == "never" else "done")
+
+
+def test_the_call_of_another_person_is_kept_out_of_a_rule_that_serves_one_at_a_time(
+    begin: Begin,
+) -> None:
+    rules = "rules: [{name: voicemail, on: call.received, mode: single, key: all, do: [record]}]"
+    story = begin(rules=rules)
+    call(story, "call", CallStatus="ringing")
+    story.run(5.0)
+    call(story, "call", NEXT, CallStatus="ringing", From="+15550100055")
+    story.run(6.0)
+    assert [state for state, _ in states(story)] == ["waiting"]

@@ -20,6 +20,8 @@ CALL = {
     "CallStatus": "in-progress",
 }  # fmt: skip
 Begin = Callable[..., Story]
+HUNG_UP = "select state from runs where rule = 'hang-up'"
+"""Twilio knows no such call, so the hang-up fails, which another rule hears of."""
 
 
 def webhook(story: Story, number: int = 2) -> Entry:
@@ -46,7 +48,7 @@ def test_whichever_comes_first_counts(
             story.run(story.clock.now + 10.0)
     story.run(story.clock.now + 60.0)
     assert story.ask("select type from events where subject_sid like 'CA%'") == [("call.answered",)]
-    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
+    assert story.ask(HUNG_UP) == [("done",)]
     assert judge(story).problems == []
     log = LogReader(story.folder / "log.db")
     assert len(list(recorded(log))) == 1
@@ -61,9 +63,9 @@ def test_a_status_that_comes_under_two_numbers_is_one_event(begin: Begin) -> Non
     story.receive(webhook(story, 2))
     story.receive(webhook(story, 3))
     story.run(60.0)
-    keys = [key for (key,) in story.ask("select dedupe_key from events order by id")]
+    keys = [key for (key,) in story.ask("select dedupe_key from events where log_id > 0")]
     assert keys == [f"cs:{CALL['CallSid']}:answered:"]
-    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
+    assert story.ask(HUNG_UP) == [("done",)]
 
 
 def test_a_claim_that_is_read_back_is_proven(begin: Begin) -> None:
@@ -76,7 +78,7 @@ def test_a_claim_that_is_read_back_is_proven(begin: Begin) -> None:
     story.receive(repaired(story))
     story.run(60.0)
     assert story.ask("select trust from events where subject_sid like 'CA%'") == [("confirmed",)]
-    assert story.ask("select rule, state from runs") == [("hang-up", "done")]
+    assert story.ask(HUNG_UP) == [("done",)]
 
 
 def test_a_late_webhook_of_a_call_that_was_looked_up_is_nothing_new(begin: Begin) -> None:

@@ -114,8 +114,8 @@ def test_ten_minutes_are_forgotten_and_no_text_goes_out_twice(
 @pytest.mark.parametrize(
     "seed",
     [
-        *(0, 1, 13),  # in 13 the lost journal sent again what the restored one finds absent
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20) if seed != 13),
+        *(0, 13),  # in 13 the lost journal sent again what the restored one finds absent
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20) if seed != 13),
     ],
 )
 def test_at_any_moment_of_a_stormy_day(begin: Begin, seed: int) -> None:

@@ -245,7 +245,7 @@ async def test_an_action_that_cannot_be_read_fails(tmp_path: Path, params: str) 
     with closing(sqlite3.connect(path)) as journal, journal:
         journal.execute("update actions set params = ? where ordinal = 0", (params,))
     async with worker(tmp_path) as engine:
-        await work(engine, left="actions where state = 'planned'")
+        await work(engine, left="actions where state not in ('failed', 'settled')")
     with closing(sqlite3.connect(path)) as reader:
         first, second = reader.execute("select state, reason from actions order by id").fetchall()
     assert first[0] == "failed"

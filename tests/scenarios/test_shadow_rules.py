@@ -12,8 +12,12 @@ import pytest
 from admission.compare import Seen, difference, load
 from admission.node import Node, settings_of
 from admission.stories import PEOPLE, Happens, Step, Story, text
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
 from ringback.runtime import iso
 from ringback.store.log import Entry
+from scenarios.test_gate import Begin, says
+from simulation import life
 
 ANN = PEOPLE[0]
 CALL = {"CallSid": "CA" + "5" * 32, "From": ANN, "To": "+12025550100", "Direction": "inbound"}
@@ -74,6 +78,95 @@ async def test_a_rule_in_shadow_touches_no_other(tmp_path: Path, what: str) -> N
         why["s"].startswith(("fired", "joined", "backstop", "answer"))
         for why in found.verdicts.values()
     )
+
+
+@pytest.mark.parametrize("state", ["shadow", "draft", "live"])
+async def test_a_rule_sees_after_a_wait_what_it_has_remembered_before(
+    tmp_path: Path, state: str
+) -> None:
+    """Whatever its state; what it has forgotten it sees as forgotten."""
+    rule = """{name: s, on: message.received, if: event.body == 'a', state: STATE, do: [
+      {remember: {w: x, gone: x}}, {wait: 1m}, {forget: gone}, {wait: 1m},
+      {reply: "${{ remembered('w') }}-${{ remembered('gone') }}-end"}]}"""
+    rules = rule.replace("STATE", state).replace("\n", "")
+    found = await seen(tmp_path, rules, text("a"), 200.0)
+    said = [each.partition(" | ")[0] for made in found.actions.values() for each in made]
+    assert any("x--end" in each for each in said), said
+
+
+KEEPS = """
+{name: s, on: message.received, state: STATE,
+if: "event.body != 'set' && (remembered('n') != 'ab' || event.body == 'forget')", do: [
+{choose: [{if: "event.body == 'forget'", do: [{forget: n}]},
+{else: [{remember: {n: "${{ remembered('n') + event.body }}"}}]}]}, {wait: 1s},
+{notify: "[${{ remembered('n') }}]"}]}
+""".replace("\n", " ").strip()
+OTHER = """
+{name: other, on: message.received, do: [{notify: "[${{ remembered('n') }}]"},
+{choose: [{if: "event.body == 'set'", do: [{remember: {n: x}}]}]}]}
+""".replace("\n", " ").strip()
+
+
+def told(found: Seen, rule: str) -> list[str]:
+    """The notices of a rule in their order, whether they left or not."""
+    said = [each for (_, name), made in found.actions.items() if name == rule for each in made]
+    return [each[each.index("[") + 1 : each.index("]")] for each in said if "notify" in each]
+
+
+@pytest.mark.parametrize("state", ["shadow", "live"])
+async def test_later_runs_of_a_rule_in_shadow_see_what_earlier_ones_would_have_remembered(
+    tmp_path: Path, state: str
+) -> None:
+    """In conditions, texts and when it forgets, as if it were live. Other rules see nothing of it,
+    and what they remember counts from then on."""
+    texts = ("a", "b", "c", "forget", "d", "set", "e")
+    rules = f"{KEEPS.replace('STATE', state)}\n{OTHER}"
+    found = await seen(tmp_path, rules, *(step for each in texts for step in (text(each), 2.0)))
+    assert told(found, "s") == ["a", "ab", "", "d", "xe"]
+    assert [each["s"] for each in found.verdicts.values()][2] == "if:1"
+    if state == "shadow":
+        assert told(found, "other") == ["", "", "", "", "", "", "x"]
+
+
+async def test_each_rule_in_shadow_remembers_for_itself_and_each_person(tmp_path: Path) -> None:
+    shadow = KEEPS.replace("STATE", "shadow")
+    rules = f"{shadow}\n{shadow.replace('name: s', 'name: two, priority: 5')}"
+    steps = (text("a"), 2.0, text("x", PEOPLE[1]), 2.0, text("b"), 2.0)
+    found = await seen(tmp_path, rules, *steps)
+    assert sorted(told(found, "s")) == sorted(told(found, "two")) == ["a", "ab", "x"]
+
+
+def test_what_a_rule_in_shadow_remembers_is_forgotten_when_it_goes_live(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it comes back into shadow; what it remembered live stays."""
+    rule = "rules:\n  - {name: s, on: message.received, state: STATE, do: [DO]}\n".replace(
+        "DO", "{remember: {n: \"${{ remembered('n') + event.body }}\"}}, {notify: x}"
+    )
+
+    def named(state: str) -> str:
+        return rule.replace("STATE", state)
+
+    story = begin(rules=named("shadow"))
+    states = ("shadow", "off", "shadow", "live", "live", "shadow", "shadow")
+    for body, state in zip("abcdefg", states, strict=True):
+        path = tmp_path / "rules.yaml"
+        path.write_text(named(state))
+        loaded = load_rules([path])
+        given = life.Rules(RuleSet(loaded.rules, loaded.language))
+        monkeypatch.setattr(life, "rules", lambda given=given: given)
+        story.kill()
+        story.start()
+        says(story, body)
+    kept = story.ask(
+        "select state, json_extract(params, '$.value') from actions where kind = 'remember' "
+        "order by id"
+    )
+    assert kept == [
+        ("captured", "a"), ("captured", "ac"), ("settled", "d"), ("settled", "de"),
+        ("captured", "def"), ("captured", "defg"),
+    ]  # fmt: skip
+    assert story.ask("select memory from contacts") == [('{"n": "de"}',)]
 
 
 async def test_a_rule_in_shadow_is_stopped_as_if_it_were_live(tmp_path: Path) -> None:

@@ -133,6 +133,76 @@ def test_a_pair_that_cannot_be_is_named_by_the_gate(
     assert ended == "sent" if fine else refused(ended, f"{sender} cannot reach {to}", "from:")
 
 
+# People whose number has two spellings
+
+
+TWINS = [
+    ("+525512345678", "+5215512345678"),
+    ("+5491123456789", "+541123456789"),
+    ("+5531987654321", "+553187654321"),
+    ("+2290197123456", "+22997123456"),
+]
+
+
+@pytest.mark.parametrize("channel", ["", "whatsapp:"])
+@pytest.mark.parametrize("pair", TWINS)
+def test_a_person_whose_number_has_two_spellings_is_one(
+    begin: Begin, pair: tuple[str, str], channel: str
+) -> None:
+    """For opt-outs, budgets and what is remembered. What is sent goes where it was written to."""
+    remembers = """
+  - {name: keep, on: message.received, if: event.body == 'I am Ann', do: [{remember: {who: Ann}}]}
+  - name: name
+    on: message.received
+    if: event.body == 'me'
+    do: [{reply: "${{ remembered('who') }}"}]
+"""
+    ours = f"{channel}{OURS}"
+    one, other = (f"{channel}{number}" for number in pair)
+    for first, second in ((one, other), (other, one)):
+        story = begin(rules=RULES + remembers, recipient_per_hour=3)
+        says(story, "I am Ann", who=first, to=ours)
+        says(story, "me", who=second, to=ours)
+        assert [(each.to, each.body) for each in story.twilio.records.values()] == [(second, "Ann")]
+        says(story, "STOP", who=first, to=ours)
+        says(story, f"ask {second}")
+        says(story, "START", who=second, to=ours)
+        for number in (first, second, first):
+            says(story, f"ask {number}")
+        stopped, *rest, last = ends(story)
+        assert refused(stopped, f"{second} opted out of {ours}")
+        assert rest == ["sent", "sent"]
+        assert refused(last, "3 an hour to one recipient")
+        assert [each.to for each in story.twilio.records.values()] == [second, first, second]
+
+
+def test_our_own_number_is_known_in_both_spellings(begin: Begin) -> None:
+    story = begin(rules=RULES, sender="+525512345678")
+    says(story, "ask +5215512345678", to="+525512345678")
+    (ended,) = ends(story)
+    assert refused(ended, "is our own number")
+
+
+def test_neighbours_are_two_people(begin: Begin) -> None:
+    """A fixed line of São Paulo, and a mobile number that is longer by a 9."""
+    for one, other in (("+551145678901", "+5511945678901"), ("+14155550310", "+114155550310")):
+        story = begin(rules=RULES)
+        says(story, "STOP", who=one)
+        says(story, f"ask {other}")
+        assert not any("opted out" in ended for ended in ends(story))
+
+
+def test_the_end_of_an_action_names_its_person_as_it_was_written(begin: Begin) -> None:
+    told = """
+  - {name: told, on: action.refused, do: [{notify: "${{ event.theirs }} ${{ event.to }}"}]}
+"""
+    story = begin(rules=RULES + told)
+    says(story, "STOP", who="+525512345678")
+    says(story, "ask +5215512345678")
+    story.run(story.clock.now + 5.0)
+    assert story.notices == ["+5215512345678 +5215512345678"]
+
+
 # The shell
 
 

@@ -13,7 +13,8 @@ from admission.stories import OURS, PEOPLE, Happens, text
 from ringback.cli.main import run
 from ringback.plugins.loader import load_plugins
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.store.queries import Questions
+from ringback.store.queries.questions import Questions
+from ringback.testing import Bench, sms
 from ringback.testing.assembly import ruleset_of
 from ringback.testing.export import regression
 
@@ -132,6 +133,20 @@ def test_the_trace_of_a_run_names_the_texts_that_woke_it(
     assert not any(other in shown for other in others)
 
 
+def test_a_text_that_a_condition_fails_on_is_not_said_to_be_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run has noted that, and waits on: neither trace nor bench take that for an answer."""
+    rules = RULES.replace("reply.body.endsWith('day')", "reply.body.number() > 1.0")
+    uids = asyncio.run(talked(tmp_path, YAML, "book", "soon", "2", rules=rules))
+    assert "answer" not in shell(capsys, "trace", uids[1])
+    assert "2” answers “Which day?”" in (began := shell(capsys, "trace", uids[0]))
+    assert "soon" not in began
+    bench = Bench.load(tmp_path)
+    bench.react(sms("book"))
+    assert [len(bench.react(sms(body)).woke) for body in ("soon", "2")] == [0, 1]
+
+
 def test_the_trace_for_programs_has_the_turns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +237,45 @@ async def test_what_rules_say_is_kept_once(tmp_path: Path) -> None:
     assert dict(counted) == {"book": 1, "night": 1, "rest": 1}
 
 
+@pytest.mark.parametrize("rule", [YAML, PYTHON])
+def test_a_stop_is_not_shown_as_the_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
+) -> None:
+    """Neither in its own trace nor in that of the text that began the conversation."""
+    began, left = talk(tmp_path, rule, "book", "STOP")
+    shown = shell(capsys, "trace", left)
+    assert f"✓ {rule}  “Which day?” stays unanswered: they have left" in shown
+    assert "took it as" not in shown
+    assert "“STOP”: no answer to “Which day?”" in shell(capsys, "trace", began)
+
+
+BURST = """
+rules:
+  - {name: burst, on: message.received, once_after: 3s, do: [{reply: "${{ burst.count }} texts"}]}
+"""
+
+
+def test_a_text_that_joins_a_burst_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rule did not fire a second time, and did not let it go either."""
+
+    async def texts() -> str:
+        project(tmp_path, YAML, BURST)
+        node = Node(settings_of(tmp_path, {}), loaded(tmp_path))
+        await node.start({})
+        await node.happen(text("one"))
+        await node.happen(text("two"))
+        await node.wait(9.0)
+        uids = [row[0] for row in node.reader.execute("select uid from events order by id")]
+        await node.close()
+        return str(uids[1])
+
+    shown = shell(capsys, "trace", asyncio.run(texts()))
+    assert shown.count("burst") == 1
+    assert "✓ burst  counts it among the texts before it" in shown
+
+
 ENDED = {
     "cancel_on": ("cancel_on: {on: message.received, if: reply.body == 'no'}", "no"),
     "restart": ("mode: restart", "book"),
@@ -242,6 +296,31 @@ def test_a_conversation_that_was_ended_becomes_a_test(tmp_path: Path, how: str, 
     assert ("'book'" in source.rpartition("reaction.fired ==")[2]) == (
         not which or how == "restart"
     )
+
+
+@pytest.mark.parametrize("how", ["cancel_on", "restart", "unless"])
+def test_the_event_that_ended_a_run_is_named_and_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    """In the run's reason, in its course, and from the other end."""
+    unless = "unless: {on: message.received, if: reply.body == 'no'}\n    within: 1h", "no"
+    word, text_ = unless if how == "unless" else ENDED[how]
+    rules = RULES.replace(
+        "    if: event.body == 'book'", f"    if: event.body == 'book'\n    {word}"
+    )
+    began, end = asyncio.run(talked(tmp_path, YAML, "book", text_, rules=rules))
+    told = json.loads(shell(capsys, "trace", began, "--json"))
+    (run_,) = [rule["run"] for rule in told["rules"] if rule["rule"] == YAML]
+    assert end in run_["reason"]
+    assert [turn["event"] for turn in run_["turns"]] == [end]
+    assert end in shell(capsys, "trace", began).partition(run_["reason"])[2]
+    (woke,) = json.loads(shell(capsys, "trace", end, "--json"))["woke"]
+    assert (woke["run"], woke["reason"]) == (run_["uid"], run_["reason"])
+    shown = shell(capsys, "trace", end)
+    assert run_["uid"] in shown
+    assert ("is ended by it" in shown) == (how != "unless")
+    with Questions(tmp_path / "data") as asked:
+        assert "ended by it" in regression(asked, end) or how == "unless"
 
 
 MENU = """

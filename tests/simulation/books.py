@@ -43,4 +43,7 @@ def read(story: Story) -> Books:
         cursor = reader.execute("select value from meta where key = 'cursor'").fetchone()
     finally:
         reader.close()
-    return Books(**tables, matched=story.acknowledged[: int(cursor[0]) if cursor else 0])
+    done = int(cursor[0]) if cursor else 0
+    ahead = {event["log_id"] for event in tables["events"] if (event["log_id"] or 0) > done}
+    later = [entry for row, entry in enumerate(story.acknowledged, 1) if row in ahead]
+    return Books(**tables, matched=[*story.acknowledged[:done], *later])

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qs
 
 from ringback.runtime import from_iso, iso
+from ringback.worker.recovery.restore_guard import KIND as HELD
 from simulation.books import Books, Row
 from simulation.loop import EPOCH
 from simulation.story import Said, Story
@@ -145,18 +146,23 @@ def _incidents(books: Books) -> list[str]:
 
 
 def _waits(story: Story, books: Books) -> list[str]:
-    """Nothing that waits for a time begins before it."""
+    """Nothing that waits for a time begins before it. A worker that holds its sends, as it was away
+    for long, takes the time from when the text came in: it may have been answered."""
     if story.jumps:
         return []
+    held = any(row["kind"] == HELD for row in books.incidents)
     events = {event["uid"]: event for event in books.events}
     planned = {move.uid: when for when, move in reversed(story.moves)}
-    return [
-        f"{action['uid']} waited for less than {PATIENCE:g} s"
-        for action in books.actions
-        if action["rule"] == "later"
-        and planned[action["uid"]] - story.heard[events[action["event_uid"]]["dedupe_key"]]
-        < PATIENCE - 0.01
-    ]
+    problems = []
+    for action in books.actions:
+        if action["rule"] != "later":
+            continue
+        event = events[action["event_uid"]]
+        came = from_iso(event["received_at"]).timestamp() - EPOCH
+        begun = came if held else story.heard[event["dedupe_key"]]
+        if planned[action["uid"]] - begun < PATIENCE - 0.01:
+            problems.append(f"{action['uid']} waited for less than {PATIENCE:g} s")
+    return problems
 
 
 def _same_second(latest: Said, words: list[Said]) -> bool:
@@ -190,8 +196,9 @@ def _rest(story: Story, books: Books) -> list[str]:
     given_up = any(action["state"] == "parked" for action in books.actions)
     # Nothing has left since the last request failed: nobody knows whether anything would.
     given_up = given_up or any(each["result"] != "accepted" for each in books.attempts[-1:])
-    # That a number has gone silent ends with the next text, which no longer comes.
-    stays_open = {"duplicate", "silent", *(("sending",) if given_up else ())}
+    # That a number has gone silent ends with the next text, which no longer comes; a loop and a
+    # budget that is used up, an hour after the last refusal.
+    stays_open = {"duplicate", "silent", "loop", "budget", *(("sending",) if given_up else ())}
     problems = [
         f"incident {row['key']} is still open: {row['text']}"
         for row in books.incidents

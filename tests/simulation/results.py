@@ -8,7 +8,9 @@ from collections import defaultdict
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
+from ringback.runtime import from_iso
 from simulation.books import Books, Row
+from simulation.loop import EPOCH
 from simulation.story import Story
 from simulation.twilio import Record
 from simulation.verdict import Verdict
@@ -29,6 +31,8 @@ FOLLOWED = 1000.0
 """So many seconds after it was planned, a send is followed to its end without any callback, by a
 worker that has lived through the last of them."""
 LIVED = 400.0
+SOON = 240.0
+"""A price that is there so many seconds after the end is found by the first look for it."""
 
 
 class Told(NamedTuple):
@@ -55,6 +59,8 @@ def judge_results(verdict: Verdict, story: Story, books: Books, *, drained: bool
         if not action["effect"]:
             continue
         for problem in _outcome(action, told[uid], made[uid]):
+            verdict.blame("untrue", f"{where}, {problem}")
+        for problem in _cost(story, action, drained=drained):
             verdict.blame("untrue", f"{where}, {problem}")
         if drained and _unfollowed(story, action, made[uid]):
             verdict.blame("untrue", f"{where}, and Twilio has had {made[uid][0].status} for long")
@@ -111,6 +117,26 @@ def _outcome(action: Row, told: list[Told], made: list[Record]) -> list[str]:
     codes = {code for status, code in known if status == outcome}
     if outcome and action["error_code"] not in codes:
         problems.append(f"with the error {action['error_code']} instead of {sorted(codes)}")
+    return problems
+
+
+def _cost(story: Story, action: Row, *, drained: bool) -> list[str]:
+    """What is wrong with what an action is said to have cost: it is what its record says, and a
+    price that was there soon is known after a while."""
+    segments, price = action["segments"], action["price"]
+    record = story.twilio.records.get(action["remote_sid"])
+    if record is None:
+        return [] if segments is price is None else [f"and cost {price} without a record"]
+    problems, now = [], story.clock.now
+    if segments not in (None, record.segments if record.resource == "messages" else None):
+        problems.append(f"with {segments} segments instead of {record.segments}")
+    if price is not None and (price != record.price.rstrip("0") or record.priced_at > now):
+        problems.append(f"and cost {price} instead of {record.price}")
+    if price is None and drained and action["settled_at"] and not story.jumps:
+        ended = from_iso(action["settled_at"]).timestamp() - EPOCH
+        soon, long_ago = record.priced_at < ended + SOON, now - ended > FOLLOWED
+        if soon and long_ago and now - story.born > LIVED:
+            problems.append(f"and Twilio has said for long that it cost {record.price}")
     return problems
 
 

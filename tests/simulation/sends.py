@@ -13,6 +13,8 @@ FAST_SETTLE = 0.25
 """The share of the settle time after which `fast` begins to look."""
 LEAST_BETWEEN = 20.0
 LOOKS = 3
+RESEND_PAUSE = 30.0
+"""At most so long it pauses before the second time that it sends again; then twice as long."""
 SLACK = 3.0
 """Twilio's clock shows whole seconds, and an answer takes a while."""
 GUARD = 5.0
@@ -60,16 +62,18 @@ def judge_sends(
 
 def _late(story: Story, records: list[Record]) -> bool:
     """Whether `fast` may have sent again, by its contract: each record but the last showed in the
-    list only after the three looks that the policy promises, and none of them was shown it."""
+    list only after the three looks that the policy promises, and none of them was shown it. From
+    the second time on it pauses between the looks and the request."""
     asked = story.twilio.asked
     settle = story.settle_seconds
     looks = settle * FAST_SETTLE + (LOOKS - 1) * LEAST_BETWEEN * settle / 60.0 - SLACK
+    pause = RESEND_PAUSE * settle / 60.0
     ordered = sorted(records, key=lambda record: asked[record.tag])
     return all(
         record.listed_at >= asked[record.tag] + looks
         and asked[again.tag] >= asked[record.tag] + looks
-        and record.shown_at > asked[again.tag]
-        for record, again in pairwise(ordered)
+        and record.shown_at > asked[again.tag] - (pause * 2.0 ** (number - 1) if number else 0.0)
+        for number, (record, again) in enumerate(pairwise(ordered))
     )
 
 

@@ -67,9 +67,25 @@ class Record:
     account: str = ACCOUNT
     media: tuple[str, ...] = ()
     shown_at: float = float("inf")
+    ended_at: float = float("inf")
     history: list[tuple[str, str]] = field(default_factory=lambda: [("queued", "")])
 
-    def shape(self) -> dict[str, Any]:
+    @property
+    def segments(self) -> int:
+        """How many it is counted as: for each record another number, whatever it says."""
+        return 1 + int(self.sid[-1], 16) % 3
+
+    @property
+    def price(self) -> str:
+        """What it costs, for each record something else."""
+        return f"0.{70000 + int(self.sid[-3:], 16)}"
+
+    @property
+    def priced_at(self) -> float:
+        """When its price is known: within ten minutes of its end, and of one in sixteen never."""
+        return self.ended_at + (float("inf") if self.sid[4] == "0" else int(self.sid[5:8], 16) / 7)
+
+    def shape(self, now: float) -> dict[str, Any]:
         """The record as a list or an answer shows it."""
         made = datetime.fromtimestamp(int(EPOCH + self.made_at), UTC)
         shown = {
@@ -78,7 +94,11 @@ class Record:
             "messaging_service_sid": self.service or None,
             "status": self.status, "direction": self.direction,
             "date_created": format_datetime(made), "error_code": int(self.code or 0) or None,
+            "price": f"-{self.price}00" if now >= self.priced_at else None, "price_unit": "usd",
         }  # fmt: skip
+        if self.resource == "messages":
+            chosen = self.status != "queued" or not self.service
+            shown["num_segments"] = str(self.segments if chosen else 0)
         count = str(len(self.media))
         said = self.body or self.media
         return {**shown, "body": self.body, "num_media": count} if said else shown
@@ -108,6 +128,8 @@ class Twilio:
         self.faults = faults
         self.records: dict[str, Record] = {}
         self.heard: dict[str, Record] = {}
+        self.lines: dict[str, str] = {}
+        """The calls that came in, and their status."""
         self.asked: dict[str, float] = {}
         self.answers: dict[str, str] = {}
         self.updated: set[str] = set()
@@ -178,7 +200,7 @@ class Twilio:
 
             def done() -> None:
                 record = self._make(request, form, tag)
-                good: Answer = Reply(201, record.shape(), "RQ" + record.sid[2:], self._date())
+                good: Answer = Reply(201, self._shape(record), "RQ" + record.sid[2:], self._date())
                 bad = Unreadable("the answer is cut off", http_status=201, wrote=True)
                 self.after(rng.uniform(0.01, 0.5), lambda: answer(good if fault == NONE else bad))
 
@@ -226,6 +248,8 @@ class Twilio:
     def _is(self, record: Record, status: str, code: str) -> None:
         record.status, record.code = status, code
         record.history.append((status, code))
+        if status in ("delivered", "undelivered", "completed", "no-answer"):
+            record.ended_at = self._clock.now
         if not record.sender:
             record.sender = self._rng.choice(POOL)
         self.call_back(record, status, code)
@@ -268,14 +292,21 @@ class Twilio:
         self._trace("twilio", f"POST {request.path[-40:]}: {fault}")
         sid = request.path.rpartition("/")[2].removesuffix(".json")
         call = self.records.get(sid)
-        over = call is not None and call.status in ("completed", "no-answer")
-        if call is None or over or fault in (NONE, "garbage"):
+        status = call.status if call is not None else self.lines.get(sid, "")
+        over = status in ("completed", "no-answer")
+        if not status or over or fault in (NONE, "garbage"):
             self.updated.add(sid)
-        if call is None or over:
-            missing = NotFound("no such call", http_status=404, code=20404, origin="twilio")
-            self.after(rng.uniform(0.02, 0.5), lambda: answer(missing))
+        if not status or over:
+            refusal: GatewayError = NotFound(
+                "no such call", http_status=404, code=20404, origin="twilio"
+            )
+            if over:
+                refusal = BadRequest(
+                    "Call is not in-progress", http_status=400, code=21220, origin="twilio"
+                )
+            self.after(rng.uniform(0.02, 0.5), lambda: answer(refusal))
         elif fault in (NONE, "garbage"):
-            good = Reply(200, call.shape(), date=self._date())
+            good = Reply(200, self._shape(call) if call else {"sid": sid}, date=self._date())
             self.after(rng.uniform(0.02, 0.5), lambda: answer(good))
         else:
             waits = TIMEOUT if fault == "timeout" else rng.uniform(0.02, 0.5)
@@ -298,7 +329,7 @@ class Twilio:
                 return
             record = self.records.get(one) or self.heard.get(one)
             if record is not None and fault == NONE:
-                answer(Reply(200, record.shape(), date=self._date()))
+                answer(Reply(200, self._shape(record), date=self._date()))
                 return
             kept = sorted([*self.records.values(), *self.heard.values()], key=_made_at)
             found = [
@@ -316,7 +347,7 @@ class Twilio:
             self._trace("twilio", f"GET {request.resource} to {query.get('To')}: {len(shown)}")
             data: dict[str, Any] = {"page": page}
             if fault == NONE:
-                data[request.resource] = [record.shape() for record in shown]
+                data[request.resource] = [self._shape(record) for record in shown]
             if rest:
                 data["next_page_uri"] = f"?{urlencode(query | {'Page': str(page + 1)})}"
             for record in shown if fault == NONE and "To" in query else ():
@@ -325,6 +356,9 @@ class Twilio:
             self.after(rng.uniform(0.02, 0.3), lambda: answer(reply))
 
         self.after(rng.uniform(0.02, 0.3), look)
+
+    def _shape(self, record: Record) -> dict[str, Any]:
+        return record.shape(self._clock.now)
 
     def _date(self) -> str:
         return format_datetime(datetime.fromtimestamp(int(EPOCH + self._clock.now), UTC), True)
@@ -358,7 +392,8 @@ def _error(fault: str, rng: Random) -> GatewayError:
         case "rejected":
             return BadRequest("not a valid number", http_status=400, code=21211, origin="twilio")
         case "stopped":
-            return BadRequest("they said STOP", http_status=400, code=21610, origin="twilio")
+            code = int(fault.partition("_")[2] or 21610)
+            return BadRequest("they have left", http_status=400, code=code, origin="twilio")
         case "suspended":
             return Forbidden("not active", http_status=403, code=20005, origin="twilio")
         case "unconnected":

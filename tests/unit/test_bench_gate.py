@@ -12,7 +12,16 @@ from ringback.config import Settings
 from ringback.events import Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
-from ringback.testing import NOON, OURS, THEIRS, Bench, message_status, sms
+from ringback.testing import (
+    NOON,
+    OURS,
+    THEIRS,
+    Bench,
+    call_status,
+    incoming_call,
+    message_status,
+    sms,
+)
 from ringback.testing.backtest import Backtest, Report
 from ringback.testing.cases import run_cases
 
@@ -95,6 +104,22 @@ def test_a_queue_in_a_backtest(tmp_path: Path) -> None:
     assert (report.rules["q"].fired, report.waiting) == (3, 2)
 
 
+def test_who_has_hung_up_in_a_recording_may_call_again_at_once(tmp_path: Path) -> None:
+    """As on a node, also before the end of the last call is told: the run waits for what is said
+    there, or for the recording alone. Another person has to wait where the key is one for all."""
+    record = "rules: [{name: v, on: call.received, mode: single, key: all, do: [{record: {}}]}]"
+    bench = bench_of(tmp_path, record)
+    first = incoming_call()
+    bench.react(first)
+    other = bench.react(incoming_call(from_="+15550100055"))
+    assert other.why_not("v") == "single: run_1 is under way"
+    untold = bench.react(incoming_call())
+    assert (untold.fired, untold.waiting) == (["v"], ["v", "v"])
+    bench.react(call_status("completed", CallSid=first.call_sid))
+    again = bench.react(incoming_call())
+    assert (again.fired, again.waiting) == (["v"], ["v", "v", "v"])
+
+
 @pytest.mark.parametrize("mode", ["queued", "parallel"])
 def test_max_bounds_what_goes_and_queues(tmp_path: Path, mode: str) -> None:
     rules = QUEUED.replace("queued", f"{mode}, max: 2")
@@ -159,6 +184,22 @@ def test_who_said_stop_gets_nothing_from_that_number(tmp_path: Path) -> None:
     assert bench.react(sms("START")).texts == ["START!"]
     bench.react(message_status("failed", error_code=21610))
     assert "error 21610" in bench.react(sms("y")).held[0].reason
+
+
+def test_a_block_on_a_channel_ends_when_they_write_there_again(tmp_path: Path) -> None:
+    """As on a node; and it says nothing more of who has left by STOP."""
+    ours, theirs = f"whatsapp:{OURS}", f"whatsapp:{THEIRS}"
+    send = f"{{send: {{to: '{theirs}', body: Hi., from: '{ours}'}}}}"
+    rules = f"rules: [{{name: a, on: message.received, if: event.body == 'go', do: [{send}]}}]"
+    bench = bench_of(tmp_path, rules)
+    block = message_status("failed", error_code=63014, to=theirs, from_=ours)
+    bench.react(block)
+    assert "(error 63014" in bench.react(sms("go", from_="+12025550111")).held[0].reason
+    bench.react(sms("Hello", from_=theirs, to=ours))
+    assert bench.react(sms("go", from_="+12025550112")).texts == ["Hi."]
+    for event in (sms("STOP", from_=theirs, to=ours), block, sms("Hello", from_=theirs, to=ours)):
+        bench.react(event)
+    assert "(text 'STOP'" in bench.react(sms("go", from_="+12025550113")).held[0].reason
 
 
 def test_consent_is_that_of_a_messaging_service(tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 """Limits of a bench: code of plugins that is late is given up on, in the words of a node."""
 
+import os
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,3 +117,94 @@ def test_what_a_function_does_is_the_verdict_of_a_node(bench: Bench) -> None:
 def test_an_attempt_to_end_the_process_is_an_error(bench: Bench) -> None:
     with pytest.raises(PluginError, match="plugin late: SystemExit: 3"):
         bench.react(sms("leaves"))
+
+
+STUBBORN = """
+import contextvars, time
+from ringback import reply, rule
+
+WORD = contextvars.ContextVar("word", default="none")
+
+@rule("message.received", if_="event.body == 'swallows'")
+def swallows(event):
+    for _ in range(2):
+        try:
+            time.sleep(60)
+        except BaseException:
+            continue
+    time.sleep(60)
+
+@rule("message.received", if_="event.body == 'clears away'")
+def clears(event):
+    try:
+        time.sleep(60)
+    finally:
+        print("cleared away")
+
+@rule("message.received", if_="event.body == 'word'")
+def word(event):
+    before = WORD.get()
+    WORD.set("said")
+    time.sleep(0.02)
+    return reply(event, before)
+"""
+
+
+def stubborn(folder: Path) -> Bench:
+    (folder / "plugins").mkdir()
+    (folder / "plugins" / "late.py").write_text(STUBBORN)
+    return Bench.load(folder, settings=Settings(project=folder, handler_seconds=0.2))
+
+
+def test_a_handler_that_swallows_what_it_is_thrown_is_given_up_on(tmp_path: Path) -> None:
+    bench = stubborn(tmp_path)
+    began = time.monotonic()
+    with pytest.raises(PluginBlocked, match=r"took longer than 0\.2 s"):
+        bench.react(sms("swallows"))
+    assert time.monotonic() - began < 10
+
+
+def test_a_handler_that_is_given_up_on_clears_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench, before = stubborn(tmp_path), set(threading.enumerate())
+    with pytest.raises(PluginBlocked):
+        bench.react(sms("clears away"))
+    assert "cleared away" in capsys.readouterr().out
+    begun = {each.name for each in set(threading.enumerate()) - before}
+    assert "ringback-bench" not in begun
+
+
+def test_calls_leave_no_context_behind_and_share_no_time(tmp_path: Path) -> None:
+    bench = stubborn(tmp_path)
+    for number in range(12):  # all of them together take longer than one may
+        reaction = bench.react(sms("word", from_=f"+1415555{number:04d}"))
+        assert reaction.texts == ["none"]
+
+
+async def test_a_late_handler_beside_a_running_loop_is_given_up_on(tmp_path: Path) -> None:
+    with pytest.raises(PluginBlocked, match=r"took longer than 0\.2 s"):
+        stubborn(tmp_path).react(sms("clears away"))
+
+
+def test_a_late_handler_in_another_thread_is_given_up_on(tmp_path: Path) -> None:
+    bench = stubborn(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(bench.react, sms("clears away"))
+        assert isinstance(late.exception(), PluginBlocked)
+        assert pool.submit(bench.react, sms("word")).result().texts == ["none"]
+
+
+def test_the_limit_of_a_process_that_was_forked_is_watched_too(tmp_path: Path) -> None:
+    bench = stubborn(tmp_path)
+    assert bench.react(sms("word")).texts == ["none"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the threads that do not come along
+        child = os.fork()
+    if not child:
+        try:
+            bench.react(sms("clears away"))
+        except PluginBlocked:
+            os._exit(3)
+        os._exit(4)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3

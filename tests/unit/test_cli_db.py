@@ -130,6 +130,27 @@ def test_a_damaged_backup_is_told(
     assert "this copy is not sound" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("told_by", ["the log", "the mark"])
+async def test_a_backup_without_the_journal_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], told_by: str
+) -> None:
+    """The log is copied all the same; so is a copy of such a copy no sound one."""
+    (data / "journal.db").unlink()
+    if told_by == "the log":
+        log = Log.open(data / "log.db")
+        await log.note_journal()
+        log.close()
+    else:
+        (data / "journal.mark").write_text("{}")
+    copy = tmp_path / "copy"
+    assert run(["db", "backup", str(copy)]) == 65
+    shown = capsys.readouterr()
+    assert f"{data / 'journal.db'}: is missing" in shown.err
+    assert str(copy / "log.db") in shown.out
+    if told_by == "the log":
+        assert run(["--data", str(copy), "db", "check"]) == 65
+
+
 def test_a_backup_that_failed_leaves_nothing(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +187,27 @@ def test_erase_of_what_is_not_known(data: Path, capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr()
     assert "log rows   1" in shown.out
     assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+1 (202) 555-0142", "(202) 555-0142", "202-555-0142", "2025550142", "1 202 555 0142",
+        "12025550142", "whatsapp:+12025550142", "+12025550142",
+    ],
+)  # fmt: skip
+def test_a_person_is_erased_by_any_spelling_of_their_number(
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    written: str,
+) -> None:
+    """As the other commands read numbers: by the country of our own sender."""
+    monkeypatch.setenv("RINGBACK_SENDER", "+14155550100")
+    assert run(["db", "erase", written, "--yes"]) == 0
+    shown = capsys.readouterr()
+    assert "number     +12025550142" in shown.out
+    assert "log rows   1" in shown.out
 
 
 def test_erase_asks(

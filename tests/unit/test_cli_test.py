@@ -109,6 +109,21 @@ def test_the_story_of_a_case_names_answers_and_what_was_held_back(
     assert "✓ hello: reply: Hi a  (refused: " in shell(capsys)[1]
 
 
+def test_the_story_of_a_case_says_what_happened_as_the_file_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And which event of ours a failure has caused."""
+    given = "text: {from: +14155550200, body: a}, fails: {to: +14155550200, error: 30003}"
+    cases(f"  - {{name: x, given: [{given}], expect: []}}\n")
+    _, out = shell(capsys)
+    happened = [line.strip() for line in out.splitlines() if line.startswith("    ")]
+    assert "text: {from: +14155550200, body: a}" in happened
+    failed = "fails: {to: +14155550200, error: 30003}"
+    assert [line for line in happened if line.startswith("fails")] == [
+        failed, f"{failed}, then action.failed"
+    ]  # fmt: skip
+
+
 def test_a_good_case_tells_no_story(capsys: pytest.CaptureFixture[str]) -> None:
     cases("  - {name: good, given: [text: a], expect: [reply]}\n")
     code, shown = shell(capsys)

@@ -104,6 +104,19 @@ def test_a_dotenv_of_another_user_is_left_alone_when_the_environment_says_enough
     assert problem.startswith(".env: cannot read")
 
 
+@pytest.mark.parametrize("name", ["RINGBACK_DATA", "RINGBACK_HOST", "PORT"])
+def test_a_dotenv_that_cannot_be_read_is_named_beside_what_is_missing_then(
+    tmp_path: Path, name: str
+) -> None:
+    """The image and the unit set one of these themselves; what a node lacks stands in the file."""
+    (tmp_path / ".env").mkdir()
+    value = "9000" if name == "PORT" else "127.0.0.1"
+    settings = Settings.load(tmp_path, {name: value})
+    *missing, last = problems_of(lambda: require_serving(settings))
+    assert missing
+    assert last.startswith(".env: cannot read")
+
+
 def test_all_problems_at_once(tmp_path: Path) -> None:
     """One run names every wrong value of every layer, with its place."""
     (tmp_path / "ringback.toml").write_text('prot = 1\nsettle_seconds = "soon"\nsimulated = true\n')

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ringback.error_codes import CLASSES
 from ringback.events import EVENT_TYPES, Event
 from ringback.rules.engine.interpreter import begin
 from ringback.rules.engine.ruleset import RuleSet
@@ -14,7 +15,6 @@ from ringback.rules.files.schema import RULE_KEYS, FileModel
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import CEL_FUNCTIONS
 from ringback.rules.language.functions import BUILTINS, Builtin
-from ringback.rules.language.literals import ERROR_CLASSES
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
 from ringback.rules.steps.base import StepModel
@@ -182,6 +182,6 @@ def test_every_kind_of_problem_has_its_row() -> None:
         assert re.search(rf"^\| [^|]*`{kind}`[^|]* \|", PAGE, re.MULTILINE), kind
 
 
-@pytest.mark.parametrize("name", ERROR_CLASSES)
+@pytest.mark.parametrize("name", CLASSES)
 def test_each_class_of_error_stands_in_the_manual(name: str) -> None:
     assert f"`{name}`" in PAGE

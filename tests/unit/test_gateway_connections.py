@@ -3,10 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ringback.config import Settings
 from ringback.errors import (
     ConfigError,
     Forbidden,
@@ -17,6 +21,12 @@ from ringback.errors import (
 )
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.gateway.transport import Reply
+from ringback.store.journal import open_store
+from ringback.store.log import Log
+from ringback.store.meta import ACCOUNT as NOTED
+from ringback.twilio.rest import Request
+from ringback.worker.service import own_account
 
 AC = "AC" + "0a" * 16
 OTHER = "AC" + "0b" * 16
@@ -208,6 +218,45 @@ async def test_a_connection_to_another_account_is_refused(maton: Maton) -> None:
             await subject.check()
 
 
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [{"sid": AC, "owner_account_sid": AC}],
+        [{"sid": OTHER, "owner_account_sid": AC}, {"sid": AC, "owner_account_sid": AC}],
+        [{"sid": "AC" + f"{n:032x}", "owner_account_sid": AC} for n in range(3)],
+        [{"sid": AC, "owner_account_sid": OTHER}],
+        [{"sid": AC}, {"sid": OTHER}],
+    ],
+    ids=["alone", "behind its sub-account", "on a later page", "a sub-account", "no owners"],
+)
+async def test_the_account_is_that_of_the_credentials(
+    maton: Maton, listed: list[dict[str, str]]
+) -> None:
+    """Twilio lists the newest account first; whose grant it is shows by the owners."""
+    maton.script[ACCOUNTS] = [(200, {"accounts": listed})]
+    async with gateway(maton, account="") as subject:
+        assert await subject.account() == AC
+
+
+async def test_a_node_asks_for_its_account_when_no_setting_names_it(
+    maton: Maton, tmp_path: Path
+) -> None:
+    """While the gateway does not say it, it is what it was; on the first day nobody knows."""
+    settings = Settings(tmp_path, maton_api_key="k" * 20)
+    Log.open(tmp_path / "log.db").close()
+    with closing(open_store(tmp_path)) as store:
+        async with gateway(maton, account="") as subject:
+            maton.script[ACCOUNTS] = [(500, {}), (200, {"accounts": [{"sid": AC}]})]
+            assert await own_account(settings, subject, store.journal) == ""
+            assert await own_account(settings, subject, store.journal) == AC
+        await store.journal.meta.set(NOTED, AC)
+        async with gateway(maton, account="") as subject:
+            maton.script[ACCOUNTS] = [(500, {})]
+            assert await own_account(settings, subject, store.journal) == AC
+            named = replace(settings, account_sid=OTHER)
+            assert await own_account(named, subject, store.journal) == OTHER
+
+
 async def test_a_grant_that_may_not_read_accounts_is_judged_by_its_messages(maton: Maton) -> None:
     active(maton, ID)
     maton.script[ACCOUNT] = maton.script[ACCOUNTS] = [(403, twilio_error(20403, 403))]
@@ -229,3 +278,21 @@ async def test_without_a_configured_account_the_first_readable_one_is_used(maton
     async with gateway(maton, account="") as subject:
         with pytest.raises(ConfigError, match="set TWILIO_ACCOUNT_SID"):
             await subject.check()
+
+
+@pytest.mark.parametrize("ids", [(ID,), ("a", "b"), ()])
+async def test_many_first_writes_ask_for_the_connection_once(
+    maton: Maton, ids: tuple[str, ...]
+) -> None:
+    """Also when there is none to be used: then all of them hear it."""
+    active(maton, *ids)
+    where = f"/2010-04-01/Accounts/{AC}/Messages.json"
+    maton.script[f"POST /twilio{where}"] = [(201, {"sid": "SM" + "1" * 32, "account_sid": AC})]
+    request = Request("POST", f"/Accounts/{AC}/Messages.json", (("To", "+1"),), "messages", ("SM",))
+    async with gateway(maton, connection="") as subject:
+        done = await asyncio.gather(
+            *(subject.perform(request) for _ in range(50)), return_exceptions=True
+        )
+    looks = [target for method, target, _ in maton.seen if target.startswith("/connections")]
+    assert len(looks) == 1
+    assert {type(each) for each in done} == {ConfigError if len(ids) > 1 else Reply}

@@ -26,7 +26,8 @@ from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import FunctionCalls, HandlerCall, HookCall, StepCall
 from ringback.rules.engine.interpreter import Wake
 from ringback.testing import sms
-from ringback.worker.hosts.pool import Pool, command_for
+from ringback.worker.hosts.pool import Pool
+from ringback.worker.hosts.server_link import command_for
 from ringback.worker.hosts.turns import Turns
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limits are those of Linux")
@@ -306,6 +307,7 @@ async def judged(pool: Pool, name: str) -> None:
         assert answer == ANSWERS[name] or not ANSWERS[name], name
 
 
+@pytest.mark.slow
 async def test_all_culprits_at_once_pay_for_themselves(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -395,6 +397,7 @@ def slow(event):
         assert pool._current is not generation
 
 
+@pytest.mark.slow
 async def test_whatever_an_import_does_the_others_are_there(tmp_path: Path) -> None:
     async with pool_of(
         tmp_path, good=GOOD,
@@ -428,6 +431,7 @@ class RoundedLoop(asyncio.SelectorEventLoop):
         return timer
 
 
+@pytest.mark.slow
 def test_an_import_that_hangs_is_given_up_however_clocks_round(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
@@ -561,6 +565,91 @@ def bad(event):
             await culprit
         assert caught.value.plugin == "bad"
         assert await said(pool, "good.good", 5.0) == "pong"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["def", "async def"])
+async def test_who_kills_the_forkserver_of_a_busy_node_is_blamed(tmp_path: Path, kind: str) -> None:
+    """Other calls run each time, sync and async ones: each has its answer, and the culprit alone
+    is found by making half of those that were there again at a time."""
+    slow = """
+import asyncio, time
+from ringback import reply, rule
+@rule("message.received")
+def slow(event):
+    time.sleep(1.0)
+    return reply(event, "slow")
+@rule("message.received")
+async def slowly(event):
+    await asyncio.sleep(1.0)
+    return reply(event, "slowly")
+"""
+    bad = f"""
+import os, signal, time
+from ringback import rule
+@rule("message.received")
+{kind} bad(event):
+    time.sleep(0.2)
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+"""
+    async with pool_of(tmp_path, good=GOOD, slow=slow, bad=bad) as (pool, _):
+        names = ["slow.slow"] * 3 + ["slow.slowly"] * 3
+        calls = [asyncio.ensure_future(said(pool, name, 30.0)) for name in names]
+        error = await tried(pool, "bad.bad", 30.0)
+        assert "ended the process of all plugins twice" in str(error)
+        assert isinstance(error, PluginBlocked)
+        assert await asyncio.gather(*calls) == ["slow"] * 3 + ["slowly"] * 3
+        assert await said(pool, "good.good", 10.0) == "pong"
+        assert left_processes(pool) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [2, 9])
+async def test_a_pool_that_ends_in_a_trial_leaves_nothing(tmp_path: Path, most: int) -> None:
+    """In the middle of its calls, and while what was on trial ends in order."""
+    together, ends = tmp_path / "together", tmp_path / "ends"
+    bad = f"""
+import os, signal, time
+from pathlib import Path
+from ringback import hookimpl, rule
+together, ends = Path({str(together)!r}), Path({str(ends)!r})
+def over():
+    return ends.exists() and ends.stat().st_size >= {most}
+@rule("message.received")
+def bad(event):
+    if over():
+        return
+    while not together.exists():
+        time.sleep(0.001)
+    together.unlink()
+    with ends.open("a") as file:
+        file.write("x")
+    os.kill(os.getppid(), signal.SIGKILL)
+    signal.pause()
+@rule("message.received")
+def waits(event):
+    if not over():
+        together.touch()
+        signal.pause()
+@hookimpl
+def shutdown():
+    time.sleep(1)
+"""
+    async with pool_of(tmp_path, bad=bad) as (pool, _):
+        calls = [
+            asyncio.ensure_future(pool.call(call(f"bad.{name}"), limit=10.0))
+            for name in ("bad", "waits")
+        ]
+        while (generation := pool._trial._generation) is None:
+            await asyncio.sleep(0.001)
+        while most == 2 and pool._trial._generation is generation:
+            await asyncio.sleep(0.001)
+        await pool.close()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert [isinstance(answer, PluginError) for answer in answers] == [most > 2] * 2
+        with pytest.raises(ProcessLookupError):
+            os.kill(generation.server.pid, 0)
 
 
 @pytest.mark.slow

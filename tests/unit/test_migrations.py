@@ -4,20 +4,24 @@ import contextlib
 import json
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from data.databases.freeze import made_by_each
-from ringback.errors import DataError, StorageError
+from ringback.errors import DataError, RingbackError, StorageError
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
-from ringback.store.migrations import refuse_unfit
-from ringback.store.queries import Questions
+from ringback.store.migrations import journal_migrations, log_migrations, refuse_unfit
+from ringback.store.queries.questions import Questions
 from ringback.store.replays import Recorded, performed
 from ringback.store.sqlite_database import SqliteDatabase
-from ringback.store.upkeep.backup import check
+from ringback.store.upkeep.backup import backup, check
+from ringback.store.upkeep.rebuild import rebuild
 
 FIXTURES = Path(__file__).parents[1] / "data" / "databases"
 SHAPES = sorted({int(path.stem.partition("-")[2]) for path in FIXTURES.glob("*.sql")})
@@ -75,7 +79,8 @@ def test_an_old_file_takes_todays_shape_and_keeps_its_rows(shape: int, tmp_path:
     for name in ("log.db", "journal.db"):
         assert schema(old / name) == schema(fresh / name)
     assert check(old) == []
-    assert LogReader(old / "log.db").last_id() == 1
+    with closing(LogReader(old / "log.db")) as log:
+        assert log.last_id() == 1
     with Questions(old) as asked:
         (uid,) = asked.find("+12025550142")
         tree = asked.trace(uid)
@@ -171,7 +176,24 @@ def test_what_somebody_has_added_for_themselves_is_left_alone(tmp_path: Path) ->
 def test_migrations_are_as_they_were_released() -> None:
     """What a migration once made stays what it makes. When this fails because one was edited: write
     a new one. When it fails because one is new: `python tests/data/databases/freeze.py`."""
-    assert made_by_each() == json.loads((FIXTURES / "shapes.json").read_text())
+    made = made_by_each()
+    assert made == json.loads((FIXTURES / "shapes.json").read_text())
+    for migrations in (log_migrations, journal_migrations):
+        assert made[f"{migrations.name} {migrations.names[-1]}"] == migrations.today
+
+
+def test_files_of_today_are_opened_without_the_library_of_migrations(tmp_path: Path) -> None:
+    open_both(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from ringback.store.journal import open_store;"
+        "from ringback.store.log import Log; folder = Path(sys.argv[1]);"
+        "Log.open(folder / 'log.db').close(); open_store(folder, threaded=False).close();"
+        "print('sqlite_utils' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_questions_to_a_newer_journal_are_refused(tmp_path: Path) -> None:
@@ -186,3 +208,28 @@ def test_questions_to_a_newer_journal_are_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DataError, match="newer Ringback"):
         Questions(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks at /proc")
+@pytest.mark.parametrize(
+    ("opens", "damaged"),
+    [
+        (Questions, "log.db"),
+        (Recorded, "log.db"),
+        (lambda data: open_store(data, threaded=False), "journal.db"),
+        (lambda data: list(backup(data, data / "copy")), "log.db"),
+        (lambda data: rebuild(data, lambda: "evt_1", "then"), "log.db"),
+    ],
+)
+def test_what_cannot_be_opened_leaves_nothing_open(
+    opens: Callable[[Path], object], damaged: str, tmp_path: Path
+) -> None:
+    """The file that was opened first is closed when the next one is damaged."""
+    open_both(tmp_path)
+    for file in tmp_path.glob(f"{damaged}*"):
+        file.unlink()
+    (tmp_path / damaged).write_bytes(b"no database" * 1000)
+    with pytest.raises(RingbackError) as caught:
+        opens(tmp_path)
+    held = [str(each.resolve()) for each in Path("/proc/self/fd").iterdir()]
+    assert [path for path in held if path.startswith(str(tmp_path))] == [], caught

@@ -13,11 +13,12 @@ import pytest
 
 from ringback.cli.main import run
 from ringback.config import Settings
-from ringback.errors import ConfigError
+from ringback.errors import ConfigError, RuleErrors
 from ringback.plugins.manifest import Manifest
 from ringback.project import Project
 from ringback.settings_mistakes import line_of
 from ringback.store.upkeep.locks import hold
+from ringback.testing import Bench
 
 
 @pytest.fixture(autouse=True)
@@ -35,13 +36,40 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_check_outside_of_a_project_says_so(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["check", "test"])
+def test_check_and_test_outside_of_a_project_say_so(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    assert run(["check"]) == 2
+    assert run([command]) == 2
     said = capsys.readouterr()
     assert "is no project: it has no ringback.toml, no rules/ and no plugins/" in said.err
     assert "good" not in said.out
+
+
+@pytest.mark.parametrize("word", ["cancel_on", "unless"])
+def test_a_condition_that_looks_at_the_first_event_and_not_at_what_comes_is_mentioned(
+    folder: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    """In the `if` of both the event that comes is `reply`; that is easily taken for `event`."""
+    (folder / "rules").mkdir()
+    within = "within: 1h, " if word == "unless" else ""
+    rule = "{name: it, on: message.received, %s%s: {on: message.received, if: %s}, do: [wait_for]}"
+    for said, mentioned in (("event.body == 'x'", True), ("reply.body == event.body", False)):
+        text = f"rules:\n  - {rule % (within, word, said)}\n"
+        (folder / "rules" / "all.yaml").write_text(text)
+        assert run(["check"]) == 0
+        heard = f"(rules/all.yaml:2: rule 'it': {word} does not look at what comes"
+        assert (heard in capsys.readouterr().err) is mentioned
+
+
+def test_a_bench_of_a_folder_that_is_no_project_says_so(folder: Path) -> None:
+    """Such as the folder of the rules, or that above the project: of both nothing was loaded."""
+    (folder / "shop" / "rules").mkdir(parents=True)
+    (folder / "shop" / "rules" / "all.yaml").write_text("rules: []")
+    for wrong in (folder, folder / "shop" / "rules"):
+        with pytest.raises(RuleErrors, match="is no project: no ringback"):
+            Bench.load(wrong)
+    Bench.load(folder / "shop")
 
 
 def test_check_inside_of_a_project_looks_at_it(
@@ -89,6 +117,27 @@ def a_node() -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    "words", [["message", "hi"], ["call"], ["status", "SM1", "delivered"]], ids=lambda w: w[0]
+)
+def test_simulate_names_a_node_that_may_be_another_projects(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    with a_node() as port:
+        monkeypatch.setenv("RINGBACK_PORT", str(port))
+        assert run(["simulate", *words]) == 2
+        said = f"the node on port {port} does not use the data of this project"
+        assert said in capsys.readouterr().err
+        with hold(folder / "data", "receiver"):
+            assert run(["simulate", *words]) == 2
+        ours = capsys.readouterr().err
+        assert "which of our numbers?" in ours
+        assert said not in ours
 
 
 def node_finding(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -272,3 +321,31 @@ def test_a_package_that_is_installed_and_not_listed_is_named(
     said = capsys.readouterr().err
     assert "ringback-shop offers the plugin 'shop', which is not listed" in said
     assert 'entry_points = ["shop"]' in said
+
+
+@pytest.mark.parametrize(
+    ("steps", "mend"),
+    [
+        (
+            "- wait_for: message.received\n        timeout: 1h",
+            "it belongs into the step: `wait_for: {on: …, timeout: …}`",
+        ),
+        ("- reply: a\n        media: b", "it belongs into the step: `reply: {body: …, media: …}`"),
+        ("- reply: a\n        stop: b", "begin each step with '- '"),
+        ("- reply: a\n        nonsense: b", "begin each step with '- '"),
+        (
+            "- wait_for: {on: message.received, if: reply.body in ['a']}",
+            "put a condition or a text with such signs in quotes",
+        ),
+    ],
+)
+def test_a_word_at_the_wrong_depth_is_told_where_it_belongs(
+    folder: Path, capsys: pytest.CaptureFixture[str], steps: str, mend: str
+) -> None:
+    """Beside its step, or in a mapping on one line whose brackets YAML reads as its own."""
+    (folder / "rules").mkdir()
+    (folder / "rules" / "a.yaml").write_text(
+        f"version: 1\nrules:\n  - name: a\n    on: message.received\n    do:\n      {steps}\n"
+    )
+    assert run(["check"]) == 1
+    assert mend in capsys.readouterr().out

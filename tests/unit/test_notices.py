@@ -1,12 +1,14 @@
 """Notices: which of them are one, and that each of the others goes out under a name of its own."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import replace
 
 import pytest
 
 from ringback.actions import Notify
+from ringback.errors import GatewayError
 from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound
 from ringback.runtime import Runtime
@@ -64,9 +66,10 @@ async def test_a_notice_joins_one_that_was_no_less_bad(
 async def test_a_matter_that_got_worse_is_told_once_for_each_step() -> None:
     async with Outbound() as outbound:
         notices = Notices(outbound, Channels({}, outbound), Runtime(time=Wall()))
+        steps = ("warning", "critical", "critical", "warning", "error")
         said = [
-            (await notices.give(replace(NOTICE, severity=severity), "evt_1", "act_1"))[:6]
-            for severity in ("warning", "critical", "critical", "warning", "error")
+            (await notices.give(replace(NOTICE, severity=severity), "evt_1", f"act_{number}"))[:6]
+            for number, severity in enumerate(steps)
         ]
     assert said == ["sent", "sent", "joined", "joined", "joined"]
 
@@ -94,3 +97,53 @@ async def test_two_notices_have_two_ids_and_a_second_try_has_the_first_s() -> No
     server.close()
     await server.wait_closed()
     assert ids == ["act_1", "act_2", "act_3", "act_3"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "second_try"),
+    [("550 nobody of this name", None), ("450 later, please", "sent")],
+    ids=["refused for good", "refused for now"],
+)
+async def test_who_has_a_notice_is_not_told_again_because_another_was_refused(
+    answer: str, second_try: str | None
+) -> None:
+    """A storm of failures and one dead address would be a storm of mails to all the others."""
+    told: list[str] = []
+    refusals = [answer]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail\r\n")
+        while line := (await reader.readline()).decode().strip().lower():
+            says = "250 ok"
+            if line == "data":
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+            elif line.startswith("rcpt") and "dead@" in line and refusals:
+                says = refusals[0] if second_try is None else refusals.pop()
+            elif line.startswith("rcpt"):
+                told.append(line.partition("<")[2].rstrip(">"))
+            writer.write(f"{'221 bye' if line == 'quit' else says}\r\n".encode())
+            if line == "quit":
+                break
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    smtp = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    to = ["ann@example.org", "dead@example.org"]
+    table = {"kind": "email", "smtp": smtp, "from": "ringback@example.org", "to": to}
+    notice = replace(NOTICE, via="office")
+    async with Outbound() as outbound:
+        notices = Notices(outbound, Channels({"office": table}, outbound), Runtime(time=Wall()))
+        with pytest.raises(GatewayError, match="1 others have it"):
+            await notices.give(notice, "evt_1", "act_1")
+        assert (await notices.give(notice, "evt_2", "act_2"))[:6] == "joined"
+        if second_try is not None:
+            assert await notices.give(notice, "evt_1", "act_1") == second_try
+            assert (await notices.give(notice, "evt_3", "act_3"))[:6] == "joined"
+        critical = replace(notice, severity="critical")
+        with contextlib.suppress(GatewayError):
+            await notices.give(critical, "evt_4", "act_4")
+    server.close()
+    await server.wait_closed()
+    assert told.count("ann@example.org") == 2, "the first, and the one that is worse"
+    assert told.count("dead@example.org") == (0 if second_try is None else 2)

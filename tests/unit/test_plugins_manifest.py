@@ -20,6 +20,10 @@ from ringback import hookimpl, reply, rule
 def quiet_please(event):
     return reply(event, "Not so loud.")
 
+@rule("message.received", if_="event.body == 'order'", mode="parallel")
+async def order(convo):
+    await convo.ask("What?")
+
 @hookimpl(trylast=True)
 def on_event(event):
     return None
@@ -70,9 +74,11 @@ def project(tmp_path: Path) -> tuple[Project, Project]:
 
 def test_rules_are_the_same_without_the_plugins(tmp_path: Path) -> None:
     real, told = project(tmp_path)
-    assert [rule.name for rule in told.ruleset.rules] == ["echo", "a_shouts.quiet_please"]
-    revisions = {rule.name: (rule.rev, rule.once_within) for rule in real.ruleset.rules}
-    assert {rule.name: (rule.rev, rule.once_within) for rule in told.ruleset.rules} == revisions
+    names = ["echo", "a_shouts.quiet_please", "a_shouts.order"]
+    assert [rule.name for rule in told.ruleset.rules] == names
+    facts = [(rule.rev, rule.once_within, rule.lasts) for rule in real.ruleset.rules]
+    assert [(rule.rev, rule.once_within, rule.lasts) for rule in told.ruleset.rules] == facts
+    assert [rule.lasts for rule in told.ruleset.rules] == [False, False, True]
     assert told.problems == real.problems
     assert "times" in str(told.problems)
     assert told.plugins.hooked("on_event")[-1].name == "a_shouts"

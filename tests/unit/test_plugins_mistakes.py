@@ -6,10 +6,12 @@ import pytest
 
 from ringback.errors import PluginError, RuleErrors
 from ringback.plugins.loader import load_plugins
+from ringback.plugins.perform import describe
 from ringback.testing import Bench, incoming_call, sms
 
 HEAD = (
-    "from ringback import Gather, Say, answer, call, hookimpl, notify, reply, rule, send\n\n\n"
+    "from ringback import Gather, HttpRequest, Say, SendMessage, answer, call, end_call, enqueue\n"
+    "from ringback import hookimpl, notify, reply, rule, say, send\n\n\n"
     "async def later():\n    return 'x'\n\n\n"
 )
 
@@ -37,8 +39,18 @@ def plugin(tmp_path: Path, body: str, decorator: str = "@rule('message.received'
         ("return call('+15550100001', say=7)", "`verbs` has a say whose `text` is 7, not a text"),
         ("return call('+15550100001', say='x', timeout='long')",
          "`timeout` is 'long', not a whole number"),
-        ("return answer(event, 'Hello')", "`verbs` has a text, not a verb; write Say('Hello')"),
-        ("return notify(event)", "`text` is Event("),
+        ("return notify(event)", "`text` is an event, not a text; write what of it, as event."),
+        ("return send(event, 'x')", "`to` is an event, not a text"),
+        ("return call('+15550100001', say=event)", "whose `text` is an event, not a text"),
+        ("return HttpRequest('https://a.example', json='{}')", "`json` is '{}'; give the dict"),
+        ("return HttpRequest('https://a.example', json={'x': {1}})", "`json` cannot be written"),
+        ("return HttpRequest('https://a.example', headers='x')", "`headers` is 'x', not a dict"),
+        ("return HttpRequest('https://a.example', headers={'A': 1})",
+         "`headers` has 'A', which is 1, not a text; write str(1)"),
+        ("return notify('x', severity='bad')",
+         "`severity` is 'bad'; it is one of info, warning, error, critical"),
+        ("return notify('x', resolved='yes')", "`resolved` is 'yes', not True or False"),
+        ("return SendMessage('+15550100001', 'x', policy='never')", "`policy` is 'never'; it is"),
         ("return reply(event, later())", "`body` is not there yet: `await` is missing"),
     ],
 )  # fmt: skip
@@ -50,6 +62,42 @@ def test_a_field_of_the_wrong_type_is_named_with_the_mend(
         bench.react(sms("hi"))
     assert str(caught.value).startswith("plugin shop: returned a ")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ("reply('+15550100001', 'x')", "reply was given '+15550100001' in place of the event; to "
+         "text a number, return send(number, text)"),
+        ("reply(event.from_, 'x')", "reply was given '+1"),
+        ("reply(None, 'x')", "reply was given None in place of the event"),
+        ("say('x', event)", "say(event, text): say was given 'x'"),
+        ("answer(Say('x'))", "answer was given Say("),
+        ("enqueue('x', 'support')", "to call a number, return call(number, say=text)"),
+        ("end_call(5)", "end_call was given 5 in place of the event"),
+        ("end_call(None)", "end_call was given None"),
+        ("end_call(event)", "message.received is about no call; listen to call.received"),
+        ("answer(event, Say('x'))", "message.received is about no call"),
+    ],
+)  # fmt: skip
+def test_what_stands_in_place_of_the_event_is_named_with_the_line(
+    tmp_path: Path, wish: str, says: str
+) -> None:
+    """The place is the author's own, in the reason of the run."""
+    bench = Bench.load(plugin(tmp_path, f"return {wish}"))
+    with pytest.raises((TypeError, ValueError)) as caught:
+        bench.react(sms("hi"))
+    assert says in str(caught.value)
+    line = len(HEAD.splitlines()) + 3
+    assert describe(caught.value).endswith(f"(shop.py:{line})")
+
+
+@pytest.mark.parametrize("verbs", ["[Say('x')]", "5", "Say", "'Hello'"])
+def test_what_is_no_verb_is_named(tmp_path: Path, verbs: str) -> None:
+    body = f"return answer(event, {verbs})"
+    bench = Bench.load(plugin(tmp_path, body, "@rule('call.received')"))
+    with pytest.raises(PluginError, match=r"`verbs` has .*verb"):
+        bench.react(incoming_call())
 
 
 def test_what_fits_is_let_through(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Private files: modes whatever the umask, and data folders of earlier versions that are mended."""
 
+import ctypes
 import os
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +104,50 @@ def test_a_page_is_written_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="No such file"):
         write_nowhere(tmp_path / "nowhere")
+
+
+CLOSED = [".", "log.db", "journal.db", "journal.db-wal", "journal.mark", "worker.lock"]
+HOLD = """
+import sys
+from pathlib import Path
+from ringback.errors import StorageError
+from ringback.store.upkeep.locks import hold
+try:
+    hold(Path(sys.argv[1]), "receiver").release()
+except StorageError as error:
+    print(error)
+"""
+
+
+def without_rights() -> None:
+    """Root that may not read and write what is of others: CAP_DAC_OVERRIDE and its like are gone.
+
+    https://man7.org/linux/man-pages/man7/capabilities.7.html
+    """
+    for capability in (1, 2, 3):
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root can give a file away"
+)
+@pytest.mark.parametrize("name", CLOSED)
+def test_what_is_another_user_s_keeps_a_node_from_starting(tmp_path: Path, name: str) -> None:
+    """With its file, whichever of those that it will write; the mark was found out about when the
+    node had said that it serves, and its worker ended again and again."""
+    data = tmp_path / "data"
+    hold(data, "worker").release()
+    for each in CLOSED[1:]:
+        make_file(data / each)
+    os.chown(data / name, 54321, 54321)
+    done = subprocess.run(
+        [sys.executable, "-c", HOLD, str(data)],
+        preexec_fn=without_rights, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(f"{data / name}: belongs to another user")
+    os.chown(data / name, os.geteuid(), os.getegid())
+    done = subprocess.run(
+        [sys.executable, "-c", HOLD, str(data)],
+        preexec_fn=without_rights, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == ""

@@ -15,11 +15,11 @@ from ringback.cli.main import run
 from ringback.events import Event, conversation_of
 from ringback.runtime import REAL, iso
 from ringback.store.actions import NewAction
-from ringback.store.attempts import Departure, Verdict
+from ringback.store.attempts import Departure, Opening, Verdict
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log
 from ringback.store.matching import Matched, NewRun
-from ringback.store.queries import Questions
+from ringback.store.queries.questions import Questions
 from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
 from ringback.store.sqlite_database import SqliteDatabase
@@ -84,9 +84,7 @@ async def story(tmp_path: Path) -> Story:
     stored = (await journal.actions.sendable(iso(START), 1, far="9"))[0]
     sent = iso(START + timedelta(seconds=1))
     departure = Departure(sent, 1.0, "")
-    await journal.attempts.open(
-        stored, attempt_uid="att_1", tag="t" * 24, departure=departure, boot="b"
-    )
+    await journal.attempts.open(stored, Opening("att_1", "t" * 24, departure, "b"))
     verdict = Verdict(
         "accepted", "accepted", "accepted by Twilio as queued", http_status=201,
         remote_sid=story.reply_sid, status="queued",

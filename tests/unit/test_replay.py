@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ringback.cli.main import cli
+from ringback.cli.replay import _print
 from ringback.errors import RingbackError, UsageError
 from ringback.runtime import iso
 from ringback.store.journal import open_store
@@ -92,6 +93,26 @@ def counts(project: Path) -> list[int]:
         ]
     finally:
         connection.close()
+
+
+def test_a_rule_that_an_event_woke_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when it listens to another type, as one that asks a caller for keys does."""
+    _print(
+        {
+            "event": "evt_2", "type": "call.gathered", "received_at": iso(START), "sender": THEIRS,
+            "recipient": OURS, "subject_sid": "CA1", "trust": "signed", "source": "webhook",
+            "error_code": 0, "body": "", "rules": [],
+            "woke": [{"rule": "front", "question": "Press 1."}],
+            "wishes": [{"rule": "front", "kind": "notify", "params": {"text": "1"}, "held": "",
+                        "put_off": ""}],
+        },
+        as_json=False,
+    )  # fmt: skip
+    shown = capsys.readouterr().out
+    assert shown.count("front") == 1
+    assert "took it as the answer to “Press 1.”" in shown
+    assert "would do notify" in shown
+    assert "no rule listens" not in shown
 
 
 def test_one_event_by_its_id_or_its_sid(project: Path) -> None:

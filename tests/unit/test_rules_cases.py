@@ -62,6 +62,19 @@ def test_a_good_case(tmp_path: Path) -> None:
         ("given: [Ada]", "12:13: one line is one thing that happens, like `text: Hello` or "),
         ("given: [wait: soon]", "12:13: 'soon' is not a span of time"),
         ("given: [text: A]\n    at: 2026-11-20 22:00", "13:9: '2026-11-20 22:00' has no time zone"),
+        ("given: [message: Hello]", "12:13: 'Hello' is no status of a message of ours; known: "),
+        ("given: [message: deliverd]", "12:13: 'deliverd' is no status of a message of ours; did"),
+        ("given: [message: {error: 30003}]", "12:13: 'status' is missing; a message of ours is"),
+        ("given: [message: {status: failed, error: x}]", "12:13: an error is a number of Twilio's"),
+        ("given: [message: [delivered]]", "12:13: ['delivered'] cannot be read here; write it"),
+        ("given: [text: [a, b]]", "12:13: ['a', 'b'] cannot be read here; write it like `text: "),
+        ("given: [call: hello]", "12:13: 'hello' cannot be read here; write it like `call: {}`"),
+        ("given: [call_status: hung]", "12:13: 'hung' is no status of a call; known: initiated, "),
+        ("given: [call_status: {}]", "12:13: 'status' is missing; a call is one of initiated, "),
+        ("given: [dialed: nope]", "12:13: 'nope' is no status of a call that was dialed; known: "),
+        ("given: [schedule: nobody]", "12:13: 'nobody' is not the name of a rule with a schedule"),
+        ("given: [silence: 3]", "12:13: '3' cannot be read here; write it like `silence: {}`"),
+        ("given: [keys: [1, 2]]", "12:13: ['1', '2'] cannot be read here; write it like `keys: "),
         ("given: []", "12:12: 'given' must not be empty"),
         ("given: [text: Ada]\n    expects: []", "13:5: unknown key 'expects'"),
     ],
@@ -235,6 +248,7 @@ def test_moments() -> None:
 
 
 def test_a_project_without_rules_has_no_cases(tmp_path: Path) -> None:
+    (tmp_path / "ringback.toml").touch()
     assert run_cases(tmp_path) == []
     (tmp_path / "rules" / "deep").mkdir(parents=True)
     (tmp_path / "rules" / "deep" / "a.yml").write_text(

@@ -16,12 +16,10 @@ from ringback.rules.language.cel import Fault, Language, Program, check_function
 from ringback.rules.language.complaints import Complaint
 from ringback.rules.language.function import Function
 from ringback.rules.language.functions import WIDEST
-from ringback.rules.language.literals import ERROR_CLASSES
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.language.templates import Template, compile_template, split_template
 from ringback.rules.language.tokens import literal, names, tokens
 from ringback.rules.timing.calendar import Hours, parse_open
-from ringback.twilio.error_codes import CLASSES
 
 SLACK = 4
 """The machine is shared: a bound of time is this much wider than what is promised."""
@@ -413,10 +411,6 @@ def test_a_span_of_a_scope_is_measured_from_now() -> None:
     assert isinstance(other, Program)
     assert program.evaluate(Scope(EVENT, Facts())) is True
     assert other.evaluate(Scope(EVENT, Facts())) is False
-
-
-def test_the_classes_of_errors_are_those_of_the_catalogue() -> None:
-    assert ERROR_CLASSES == CLASSES
 
 
 CATASTROPHES = [

@@ -1,5 +1,6 @@
 """Lists of recipients: none is cut in silence, and none stands where one address is needed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,66 @@ def test_everybody_on_a_list_is_reached(tmp_path: Path, do: str, people: int) ->
     assert reached == [f"+1555{number:07d}" for number in range(people)]
 
 
+@pytest.mark.parametrize("step", ["send: {body: x, to: TO}", "call: {say: x, to: TO}"])
+def test_who_stands_twice_on_a_list_in_two_spellings_is_reached_once(
+    tmp_path: Path, step: str
+) -> None:
+    """Of 200 who may be reached at most, half stand there twice."""
+    whole = [f"+1415555{number:04d}" for number in range(100)]
+    local = [f"(415) 555-{number:04d}" for number in range(99)]
+    given = ", ".join(f"'{number}'" for number in [*whole, *local, "+1 415 555 0099"])
+    do = step.replace("TO", f'"${{{{ [{given}] }}}}"')
+    made = Bench.load(rules(tmp_path, do)).react(sms("x")).actions
+    assert [each.to for each in made if isinstance(each, SendMessage | PlaceCall)] == whole
+    twins = "['+525512345678', 'whatsapp:+5215512345678', '+5215512345678']"
+    do = step.replace("TO", f'"${{{{ {twins} }}}}"')
+    made = Bench.load(rules(tmp_path, do)).react(sms("x")).actions
+    reached = [each.to for each in made if isinstance(each, SendMessage | PlaceCall)]
+    assert reached == ["+525512345678", "whatsapp:+5215512345678"]
+
+
+@pytest.mark.parametrize("step", ["send: {body: x, to: TO}", "call: {say: x, to: TO}"])
+@pytest.mark.parametrize(
+    "other",
+    ["+1 (415) 555-{:04d}", "(415) 555-{:04d}", "+1415555{:04d}", "sms:+1415555{:04d}"],
+)
+def test_a_limit_counts_people_and_not_entries(tmp_path: Path, step: str, other: str) -> None:
+    """Also of a list that is known when the rules are read."""
+    people = [f"+1415555{number:04d}" for number in range(200)]
+    twice = [other.format(number) for number in range(200)]
+    path = tmp_path / "rules.yaml"
+    for to in ("${{ lists.big }}", "${{ lists.big.filter(x, true) }}"):
+        do = step.replace("TO", f"'{to}'")
+        path.write_text(
+            f"lists: {{big: {json.dumps([*people, *twice])}}}\n"
+            f"rules: [{{name: it, on: message.received, do: [{{{do}}}]}}]\n"
+        )
+        made = Bench.load(path).react(sms("x")).actions
+        assert [each.to for each in made if isinstance(each, SendMessage | PlaceCall)] == people
+
+
+@pytest.mark.parametrize("step", ["send: {body: x, to: TO}", "call: {say: x, to: TO}"])
+@pytest.mark.parametrize("other", ["+1 (415) 555-{:04d}", "+1415555{:04d}"])
+def test_a_list_that_a_step_writes_down_counts_people_too(
+    tmp_path: Path, step: str, other: str
+) -> None:
+    people = [f"+1415555{number:04d}" for number in range(200)]
+    twice = [other.format(number) for number in range(200)]
+    made = Bench.load(rules(tmp_path, step.replace("TO", json.dumps([*people, *twice]))))
+    actions = made.react(sms("x")).actions
+    assert [each.to for each in actions if isinstance(each, SendMessage | PlaceCall)] == people
+    one_more = json.dumps([*twice, *people, "+14155550999"])
+    (found,) = problems(rules(tmp_path, step.replace("TO", one_more)))
+    assert "'to' has 201 entries, 200 at most" in found
+    (found,) = problems(rules(tmp_path, step.replace("TO", "[]")))
+    assert "'to'" in found
+
+
 @pytest.mark.parametrize(
     "do",
     [
         'send: {to: "${{ lists.team }}", body: x}',
-        'send: {to: [+15550000000, "${{ lists.team }}"], body: x}',
+        'send: {to: [+15550000000, "${{ lists.team }}", +15550000999], body: x}',
         'call: {to: "${{ lists.team }}", say: x}',
     ],
 )

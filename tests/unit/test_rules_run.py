@@ -75,10 +75,12 @@ def start(rule: Rule, event: Event) -> Progress:
 def go_on(
     rule: Rule, event: Event, before: Progress, wake: Event | None, after: timedelta = timedelta(0)
 ) -> Progress:
-    """Resume from the state as the journal would hold it: as JSON text."""
+    """Resume from the state as the journal would hold it: as JSON text. A burst that is over goes
+    on at once."""
     assert rule.language is not None
-    state = json.loads(json.dumps(before.state))
-    return resume(rule, event, FACTS, NOON + after, state, Wake(wake), places=rule.language.hours)
+    state, hours = json.loads(json.dumps(before.state)), rule.language.hours
+    found = resume(rule, event, FACTS, NOON + after, state, Wake(wake), places=hours)
+    return go_on(rule, event, found, None, after) if found.closed else found
 
 
 @pytest.mark.parametrize(
@@ -432,7 +434,7 @@ def test_unless_waits_for_what_should_not_come(tmp_path: Path) -> None:
     other = Event("e", "message.sent", NOON, NOON, recipient="+1999")
     assert go_on(rule, text(), begun, other).wait == begun.wait
     ours = Event("e", "message.sent", NOON, NOON, recipient=THEIRS)
-    assert go_on(rule, text(), begun, ours).end == "stopped: message.sent came in time"
+    assert go_on(rule, text(), begun, ours).end == "stopped: message.sent e came in time"
     late = go_on(rule, text(), begun, None, timedelta(minutes=15))
     assert late.actions == (notify("nobody answered"),)
 
@@ -567,7 +569,7 @@ def test_a_rule_in_python_waits_like_any_other_and_is_called_when_its_time_has_c
     assert begun.wait.due_at == NOON + timedelta(minutes=15)
     assert go_on(rule, text(), begun, None, timedelta(minutes=15)).end == "call"
     sent = Event("e", "message.sent", NOON, NOON)
-    assert go_on(rule, text(), begun, sent).end == "stopped: message.sent came in time"
+    assert go_on(rule, text(), begun, sent).end == "stopped: message.sent e came in time"
 
 
 @pytest.mark.parametrize(

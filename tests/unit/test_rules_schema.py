@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from ringback.actions import AnswerCall, Notify, PlaceCall, SendMessage
+from ringback.error_codes import explain_error
 from ringback.errors import Problem
 from ringback.events import Event
 from ringback.rules.engine.interpreter import begin
@@ -230,8 +231,9 @@ def test_a_failed_reminder_becomes_a_call_and_a_notice() -> None:
     assert (call.to, call.sender) == ("+12065550100", "+12125550101")
     (notice,) = actions["delivery-failure-notice"]
     assert isinstance(notice, Notify)
-    assert (
-        notice.text == "The text to +12065550100 failed with error 30003 (recipient_unreachable)."
+    assert notice.text == (
+        "The text to +12065550100 failed with error 30003 (recipient_unreachable). "
+        + explain_error(30003).remedy
     )
     assert notice.key == "delivery/recipient_unreachable"
     other = fired("message.failed", DAY, **{**failed, "sender": "+14155550100"})

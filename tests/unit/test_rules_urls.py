@@ -55,6 +55,28 @@ def test_a_value_in_the_address_of_http_is_encoded(tmp_path: Path, url: str, exp
 
 
 @pytest.mark.parametrize(
+    ("url", "body"),
+    [
+        ("https://e.org/c/${{ event.body }}/orders", ".."),
+        ("https://e.org/c/${{ event.body }}", "."),
+        ("https://e.org/c/.${{ event.body }}?a=b", "."),
+        ("https://e.org/../c/${{ event.body }}${{ event.body }}/x", "."),
+        ("${{ 'https://e.org/a' }}/${{ event.body }}/x", ".."),
+    ],
+)
+def test_a_value_that_climbs_in_an_address_fails_the_step(
+    tmp_path: Path, url: str, body: str
+) -> None:
+    """Whoever texts `..` asks for no other path of the same host, however it is encoded."""
+    made = planned(tmp_path, f'http: {{url: "{url}"}}', body=body)
+    assert made.actions == ()
+    assert "that is another one" in made.end
+    for harmless in ("...", "..a", "a..", "../.."):
+        [action] = planned(tmp_path, f'http: {{url: "{url}"}}', body=harmless).actions
+        assert harmless.replace("/", "%2F") in action.url
+
+
+@pytest.mark.parametrize(
     ("step", "on", "name"),
     [
         ("notify: {text: x, webhook: 'https://e.org/?q=${{ event.body }}'}",

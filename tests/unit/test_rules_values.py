@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.actions import HttpRequest, Remember
+from ringback.config import Settings
 from ringback.rules.language.numbers import has_number, number, number_text
 from ringback.testing import Bench, call_step, incoming_call, sms
 
@@ -31,10 +32,17 @@ def bench(tmp_path: Path, do: str, on: str = "message.received") -> Bench:
         ("1'234.50 CHF", 1234.5), ("12,34,567.50", 1234567.5), ("2 million", 2_000_000),
         ("3 thousand", 3000), ("-5 degrees", -5), ("-$5.50", -5.5), ("\u22125", -5),
         ("table-4", 4), ("0,125", 0.125), ("0.750 kg", 0.75), ("3,5", 3.5), ("98.6", 98.6),
+        ("\uff19\uff0c\uff10\uff10\uff10\u5186", 9000), ("\uffe5\uff11\uff0e\uff15", 1.5),
         (".5 miles", 0.5), ("007", 7), ("9kg", 9), ("5km", 5), ("table for 4", 4),
         ("on 2026-11-20", 2026), ("20.11.2026", 20), ("1,2,3", 1), ("at 14:30", 14),
         ("Dec 25 2026", 25), ("415 555 0310", 415), ("+1 415 555 0310", 1), ("١٢٣", 123),
         ("4,000.", 4000), ("9.000,-", 9000), ("between 2-3", 2), ("2x3", 2),
+        ("1.5M", 1_500_000), ("$2M", 2_000_000), ("1.5m", 1.5), ("2 M", 2), ("2Mb", 2),
+        ("1,5 Mio.", 1_500_000), ("3bn", 3_000_000_000), ("1/2", 0.5), ("½", 0.5), ("-½", -0.5),
+        ("2½", 2.5), ("2 ½ cups", 2.5), ("2 1/2", 2.5), ("a 3/4 inch", 0.75), ("1\u20442", 0.5),
+        ("⅔", 2 / 3), ("½ million", 500_000), ("9/10", 9), ("4/5 stars", 4), ("12/31/2026", 12),
+        ("1/2/2026", 1), ("3/14", 3), ("10 1/2/2026", 10), ("5%", 5), ("12.5 %", 12.5), ("-5", -5),
+        ("٣", 3), ("١٬٥٠٠", 1500), ("१२", 12), ("１２", 12), ("1,5", 1.5), ("1e3", 1), ("3rd", 3),
     ],
 )  # fmt: skip
 def test_a_number_is_what_it_looks_like_to_people(text: str, value: float) -> None:
@@ -42,7 +50,7 @@ def test_a_number_is_what_it_looks_like_to_people(text: str, value: float) -> No
     assert has_number(text)
 
 
-@pytest.mark.parametrize("text", ["", "nine", "k", "$", ".", "--", "no, thanks"])
+@pytest.mark.parametrize("text", ["", "nine", "k", "$", ".", "--", "no, thanks", "M", "x²", "/"])
 def test_a_text_without_a_number_has_none(text: str) -> None:
     assert not has_number(text)
     with pytest.raises(ValueError, match="no number in the text"):
@@ -162,3 +170,36 @@ def test_a_list_fills_the_list_of_a_step_of_a_plugin(tmp_path: Path) -> None:
     )
     made = Bench.load(tmp_path).react(sms("x")).actions
     assert [getattr(each, "text", "") for each in made] == ["a: 0", "b: 0"]
+
+
+def test_an_amount_in_json_has_the_figures_that_a_text_has(tmp_path: Path) -> None:
+    """0.1 + 0.2 is 0.3 there too; nothing is rounded."""
+    sums = {"0.1 + 0.2": 0.3, "1234567.89 * 10.0": 12345678.9, "1.0 / 3.0": 1 / 3, "1e-7": 1e-7}
+    values = ", ".join(f'"${{{{ {each} }}}}"' for each in sums)
+    do = f"      - http: {{url: 'https://example.org/x', json: {{sums: [{values}]}}}}"
+    (action,) = bench(tmp_path, do).react(sms("x")).actions
+    assert isinstance(action, HttpRequest)
+    assert action.json == {"sums": list(sums.values())}
+
+
+@pytest.mark.parametrize("seconds", [1_234_567, 2_592_000.5, 0.25, 90, 1 / 3])
+def test_a_span_in_seconds_is_what_a_plugin_says(tmp_path: Path, seconds: float) -> None:
+    """Also one of more than eleven days; thousandths of a second are the finest."""
+    source = "from ringback import reply, rule\n\n"
+    source += (
+        f"@rule('message.received', once_within={seconds})\ndef own(event):\n    return None\n"
+    )
+    (tmp_path / "own.py").write_text(source)
+    (rule,) = Bench.load(tmp_path / "own.py").ruleset.rules
+    assert rule.once_within == round(seconds, 3)
+
+
+def test_a_budget_says_its_amounts_in_figures(tmp_path: Path) -> None:
+    rule = "{name: r, on: message.received, budget: {price_per_day: 1234567.89}, do: [{reply: R}]}"
+    (tmp_path / "rules.yaml").write_text(f"rules:\n  - {rule}\n")
+    settings = Settings(project=tmp_path, segment_price=1_000_000.25)
+    rules = Bench.load(tmp_path / "rules.yaml", settings=settings)
+    rules.react(sms("a"))
+    (held,) = rules.react(sms("b", from_="+14155550199")).held
+    assert "budget: 1234567.89 a day by rule 'r'" in held.reason
+    assert "this text would make it 2000000.5" in held.reason

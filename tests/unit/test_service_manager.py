@@ -12,7 +12,7 @@ import pytest
 
 from ringback.errors import StorageError
 from ringback.receiver import service_manager
-from ringback.receiver.service_manager import ServiceManager, inherited
+from ringback.receiver.service_manager import ServiceManager, inherited, without_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "docs" / "systemd"
@@ -34,6 +34,17 @@ def test_a_socket_is_taken_over_and_no_child_hears_of_it(monkeypatch: pytest.Mon
             assert taken.getsockname() == mine.getsockname()
             assert not os.get_inheritable(taken.fileno())
         assert environ == {}
+
+
+def test_a_child_that_begins_before_they_are_taken_hears_of_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"NOTIFY_SOCKET": "/run/n", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "1", "HOME": "/root"}
+    with socket.socket() as mine:
+        environ = handed(mine, monkeypatch, **told)
+        before = dict(environ)
+        assert without_variables(environ) == {"HOME": "/root"}
+        assert environ == before
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,7 @@ def test_colour_only_on_a_terminal(
     """On a terminal a table has colour; with NO_COLOR, or into a pipe, it is plain text."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1" if no_colour else "")
+    monkeypatch.setenv("COLUMNS", "300")
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "ringback.cli.main", "config", "show"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=slave, stderr=slave) as process:
@@ -228,3 +229,18 @@ def test_cases_beside_the_rules(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "✗ rules/a.yaml:9 somebody asks" in capsys.readouterr().out
     assert run(["test", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["problem"].startswith("rules/a.yaml:13:")
+
+
+def test_a_system_without_the_reader_of_conditions_is_told_what_to_use(tmp_path: Path) -> None:
+    """On musl there is no wheel of it: whoever installs without it reads why, and no traceback."""
+    code = (
+        "import sys; sys.modules['cel_expr_python'] = None; "
+        "from ringback.cli.main import run; sys.exit(run(['rules', 'list']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 78
+    assert "cel-expr-python" in done.stderr
+    assert "musl" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
@@ -16,7 +17,7 @@ from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun
 from ringback.store.meta import set_meta
-from ringback.store.queries import Questions
+from ringback.store.queries.questions import Questions
 from ringback.store.runs import RunStep
 from ringback.store.sqlite import connect_writer
 from ringback.store.upkeep import log_retention, retention
@@ -62,7 +63,7 @@ async def fill(data: Path, days: int) -> None:
         entry = Entry(day(number), "message", "signed", "webhook", "", FORM,
                       text_of(number, sender))  # fmt: skip
         log_id = await log.append(entry)
-        row = LogReader(data / "log.db").get(log_id)
+        row = store.log.get(log_id)
         assert row is not None
         (event,) = events_from(row, lambda: REAL.uid("evt"))
         started = NewRun(REAL.uid("run"), event.uid, "r", "1", event.conversation, 0, day(number))
@@ -153,7 +154,8 @@ async def test_the_log_goes_only_as_far_as_it_was_matched(tmp_path: Path) -> Non
     assert log_retention.retire_log(connection, day(9), matched=6, limit=2) == 0
     connection.execute("commit")
     connection.close()
-    assert LogReader(tmp_path / "log.db").last_id() == 6
+    with closing(LogReader(tmp_path / "log.db")) as log:
+        assert log.last_id() == 6
 
 
 async def test_the_log_is_blanked_and_can_still_be_read(tmp_path: Path) -> None:
@@ -165,7 +167,8 @@ async def test_the_log_is_blanked_and_can_still_be_read(tmp_path: Path) -> None:
     assert log_retention.blank_log(connection, day(4), matched=6, limit=3) == 0
     connection.execute("commit")
     connection.close()
-    rows = LogReader(tmp_path / "log.db").after(0, 10)
+    with closing(LogReader(tmp_path / "log.db")) as log:
+        rows = log.after(0, 10)
     events = [events_from(row, str)[0] for row in rows]
     assert [event.body for event in events] == [""] * 4 + ["secret number 4", "secret number 5"]
     assert all(event.subject_sid and event.sender for event in events)
@@ -206,7 +209,8 @@ async def test_erase_forgets_a_person(tmp_path: Path, capsys: pytest.CaptureFixt
         assert asked.find("+12025550101") == []
         assert len(asked.events(number="+12025550100")) == 3
     assert check(data) == []
-    assert LogReader(data / "log.db").last_id() == 6
+    with closing(LogReader(data / "log.db")) as log:
+        assert log.last_id() == 6
     assert run(["db", "erase", "a;b", "--yes"]) == 2
 
 

@@ -57,6 +57,46 @@ def test_rules_of_files_and_plugins_react_together(tmp_path: Path) -> None:
     assert [action.body for action in reaction.by["second"]] == ["two"]  # type: ignore[union-attr]
 
 
+def test_a_function_in_shadow_recalls_what_it_would_have_remembered(tmp_path: Path) -> None:
+    """And nobody else does."""
+    bench = bench_of(
+        tmp_path,
+        plugin="""
+        @rule("message.received", state="shadow")
+        def shy(event, contact, store):
+            said = contact.recall("said") + event.body
+            assert store.remembered(event.conversation, "said") == contact.recall("said")
+            return contact.remember("said", said)
+
+        @rule("message.received")
+        def loud(event, contact):
+            return reply(event, f"[{contact.recall('said')}]")
+        """,
+    )
+    for body in ("a", "b", "c"):
+        reaction = bench.react(sms(body))
+    assert reaction.texts == ["[]"]
+    (made,) = reaction.by["mine.shy"]
+    assert isinstance(made, Remember)
+    assert made.value == "abc"
+
+
+def test_a_run_that_is_queued_has_taken_the_event_from_a_backstop(tmp_path: Path) -> None:
+    """The person is answered when the run before has ended; nobody else answers meanwhile."""
+    bench = bench_of(
+        tmp_path,
+        rules="""
+          - {name: q, on: message.received, mode: queued, do: [{reply: one}, {wait: 1h}]}
+          - {name: rest, on: message.received, backstop: true, do: [{reply: rest}]}
+        """,
+    )
+    assert bench.react(sms("a")).texts == ["one"]
+    second = bench.react(sms("b"))
+    assert second.texts == []
+    assert second.why_not("rest") == "backstop: q took it"
+    assert bench.wait(3600).texts == ["one"]
+
+
 def test_a_stop_keeps_lower_priorities_away(tmp_path: Path) -> None:
     """Rules of the same priority still run."""
     bench = bench_of(

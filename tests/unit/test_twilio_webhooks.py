@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.events import EVENT_TYPES, Event, known_type
-from ringback.twilio.kinds import Malformed, check_form, form_kind
+from ringback.twilio.kinds import Malformed, check_form, form_kind, waits
 from ringback.twilio.webhooks import FORM_ROUTES, events_from, parse_form, read_stream
 
 ACCOUNT = "AC" + "0" * 32
@@ -46,7 +46,7 @@ def read(route: str, tag: str = "", /, **fields: str) -> Event:
     return event
 
 
-def stream(*items: dict[str, Any], array: bool = True) -> list[Event]:
+def stream(*items: Any, array: bool = True) -> list[Event]:
     numbers = count(1)
     data: Any = list(items) if array else items[0]
     body = json.dumps(data).encode()
@@ -158,6 +158,13 @@ FOREIGN: list[tuple[str, dict[str, str], str, str]] = [
      "pay.success", f"tw:{CALL}:"),
     ("call/status", {"CallSid": CALL, "For": "payment-card-number", "CallStatus": "in-progress",
      "PaymentMethod": "credit-card"}, "pay.payment-card-number", "pay:"),
+    ("call/status", {"CallSid": CALL, "For": "security-code", "Attempt": "1"},
+     "pay.security-code", "pay:"),
+    ("call/status", {"CallSid": CALL, "For": "postal-code", "Attempt": "2", "ErrorType": "timeout",
+     "PaymentConnector": "Default"}, "pay.postal-code", "pay:"),
+    ("call/status", {"CallSid": CALL, "PaymentCardNumber": "xxxx1111"}, "pay.progress", "pay:"),
+    ("call/step", {"CallSid": CALL, "Result": "validation-error", "PaymentConnector": "Default"},
+     "pay.validation-error", f"tw:{CALL}:"),
     ("call/status", {"CallSid": CALL, "CallStatus": "in-progress", "SequenceNumber": "1",
      "UnstableSpeechResult": "I wo"}, "gather.partial", "gather:"),
     ("message/status", {"event_type": "click", "sms_sid": MESSAGE, "from": OURS, "to": THEIRS,
@@ -181,6 +188,37 @@ def test_the_fields_say_what_a_webhook_is_wherever_it_was_posted(
     assert event.type == type_
     assert event.dedupe_key.startswith(key)
     assert known_type(type_)
+
+
+TEXT = {"MessageSid": MESSAGE, "SmsStatus": "received", "From": THEIRS, "To": OURS, "Body": "hi"}
+RINGS = {"CallSid": CALL, "CallStatus": "ringing", "Direction": "inbound"}
+REPORTS = {**RINGS, "CallbackSource": "call-progress-events", "SequenceNumber": "0"}
+
+
+@pytest.mark.parametrize("route", [route for route in FORM_ROUTES if route != "call/step"])
+def test_a_text_or_a_call_on_a_wrong_route_is_what_it_is(route: str) -> None:
+    """One identity wherever it comes, so that wiring twice causes nothing twice."""
+    text = form_kind(route, {"AccountSid": ACCOUNT, **TEXT})
+    assert (text.type, text.key) == ("message.received", f"in:{MESSAGE}")
+    assert not waits(route, text.type, TEXT)
+    call = form_kind(route, {"AccountSid": ACCOUNT, **RINGS})
+    assert (call.type, call.key) == ("call.received", f"tw:{CALL}:call")
+    assert waits(route, call.type, RINGS)
+    assert form_kind(route, {"AccountSid": ACCOUNT, **REPORTS}).type == "call.ringing"
+    assert not waits(route, "call.ringing", REPORTS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "type_"),
+    [
+        ({"CallStatus": "in-progress", "Direction": "outbound-api"}, "call.received"),
+        ({"CallStatus": "queued", "Direction": "outbound-api"}, "call.received"),
+        ({"CallStatus": "in-progress", "CallbackSource": "call-progress-events"}, "call.answered"),
+        ({"CallStatus": "completed", "CallDuration": "3"}, "call.completed"),
+    ],
+)
+def test_what_of_a_call_comes_to_the_route_of_texts(fields: dict[str, str], type_: str) -> None:
+    assert form_kind("message", {"CallSid": CALL, **fields}).type == type_
 
 
 def test_two_that_join_in_one_second_are_two_events() -> None:
@@ -398,6 +436,35 @@ def test_event_streams_single_object_several_and_unknown() -> None:
     assert events[4].dedupe_key == "ce:s:EZ5"
 
 
+@pytest.mark.parametrize("prefix", ["com.twilio.voice.", "com.twilio.voice.webhook."])
+def test_the_event_of_a_call_is_read_from_the_request_that_it_shows(prefix: str) -> None:
+    """As Twilio documents it: the parameters stand inside, in the spelling of the callback."""
+    said = {
+        "CallSid": CALL, "AccountSid": ACCOUNT, "From": THEIRS, "To": OURS, "CallDuration": "12",
+        "Direction": "inbound", "CallStatus": "completed",
+        "Timestamp": "Sat, 14 Mar 2026 15:09:26 +0000",
+    }  # fmt: skip
+    request = {"method": "POST", "url": "https://hooks.example.com/x", "parameters": said}
+    kind = f"{prefix}status-callback.call.completed"
+    data = {"sid": CALL, "eventSid": "VW1", "request": request, "response": {"responseCode": 200}}
+    (event,) = stream({"id": "EZ1", "type": kind, "source": "/x", "data": data})
+    form = read("call/status", **said)
+    assert (event.type, event.dedupe_key) == (form.type, form.dedupe_key)
+    assert (event.theirs, event.ours, event.account_sid) == (THEIRS, OURS, ACCOUNT)
+    assert (event.at, event.fields["CallDuration"]) == (form.at, "12")
+    kind = f"{prefix}status-callback.amd.detected"
+    request["parameters"] = {**said, "AnsweredBy": "human"}
+    (event,) = stream({"id": "EZ2", "type": kind, "data": {"sid": CALL, "request": request}})
+    assert (event.type, event.sid) == ("call.machine", CALL)
+
+
+def test_a_call_in_capitals_has_the_same_two_sides() -> None:
+    data = {"callSid": CALL, "from": THEIRS, "to": OURS, "direction": "INBOUND"}
+    kind = "com.twilio.voice.status-callback.call.completed"
+    (event,) = stream({"id": "EZ1", "type": kind, "data": data})
+    assert (event.type, event.theirs, event.ours) == ("call.completed", THEIRS, OURS)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -418,6 +485,34 @@ def test_event_streams_single_object_several_and_unknown() -> None:
 def test_json_that_is_no_event(body: bytes) -> None:
     with pytest.raises(Malformed):
         read_stream(body)
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("text", "the body is not a CloudEvent"),
+        (None, "the body is not a CloudEvent"),
+        ([{"id": "1", "type": "x"}], "the body is not a CloudEvent"),
+        ({}, "a CloudEvent has no usable id"),
+        ({"id": 7, "type": "x.y"}, "a CloudEvent has no usable id"),
+        ({"id": "1"}, "a CloudEvent has no usable type"),
+        ({"id": "1", "type": "a b"}, "a CloudEvent has no usable type"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_element_that_is_no_event_is_one_of_its_own_kind(bad: Any, why: str, place: int) -> None:
+    """Whatever it is and wherever it stands; the same one again is the same event."""
+    items: list[Any] = [{"id": "1", "type": "x.one"}, {"id": "2", "type": "x.two"}]
+    items.insert(place, bad)
+    found = stream(*items)
+    assert [each.type for each in found if each is not found[place]] == ["x.one", "x.two"]
+    event = found[place]
+    assert (event.type, event.status) == ("webhook.malformed", "malformed")
+    assert dict(event.fields) == {
+        "Reason": why, "Place": str(place + 1), "Element": json.dumps(bad)
+    }  # fmt: skip
+    assert len({each.dedupe_key for each in found}) == 3
+    assert stream(*reversed(items))[2 - place].dedupe_key == event.dedupe_key
 
 
 def test_half_characters_do_not_reach_the_database() -> None:

@@ -89,15 +89,16 @@ def test_bad_credentials_hold_the_action() -> None:
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "state"),
     [
-        errors.NotFound("not found", http_status=404, code=20404, origin="twilio"),
-        errors.BadRequest("not in progress", http_status=400, code=21220, origin="twilio"),
+        (errors.BadRequest("not in progress", http_status=400, code=21220), "settled"),
+        (errors.NotFound("not found", http_status=404, code=20404, origin="twilio"), "failed"),
+        (errors.NotFound("no such path", http_status=404, origin="maton"), "failed"),
     ],
 )
-def test_ending_a_call_that_has_ended_is_done(error: errors.GatewayError) -> None:
-    """The action has its effect, whoever hung up."""
-    assert judged(error, kind="end_call", policy="natural").state == "settled"
+def test_ending_a_call_that_has_ended_is_done(error: errors.GatewayError, state: str) -> None:
+    """The action has its effect, whoever hung up; there is none on a call that never was."""
+    assert judged(error, kind="end_call", policy="natural").state == state
 
 
 def test_a_natural_action_is_simply_repeated() -> None:

@@ -76,3 +76,22 @@ def test_what_was_tried_before_goes_first() -> None:
     order = taken(rounds, 9)
     assert order[0] == "again"
     assert sorted(order) == ["again", "fresh", "other"]
+
+
+def test_only_what_has_nothing_before_it_goes_without_its_turn() -> None:
+    """Neither another of its conversation nor one of its rule, waiting or under way."""
+    rounds = Rounds(2)
+    first, second = action("first", "one", "us/ann"), action("second", "one", "us/bob")
+    assert rounds.idle(first)
+    rounds.claim(first)
+    assert not rounds.idle(action("same person", "other", "us/ann"))
+    assert rounds.idle(second)
+    rounds.claim(second)
+    assert not rounds.idle(action("too many of the rule", "one", "us/cyd"))
+    rounds.done(first)
+    rounds.put(action("waits", "one", "us/bob"))
+    assert not rounds.idle(action("behind it", "one", "us/cyd"))
+    assert rounds.idle(action("of another rule", "other", "us/cyd"))
+    rounds.done(second)
+    assert taken(rounds, 1) == ["waits"]
+    assert rounds.idle(first)

@@ -10,7 +10,7 @@ import pytest
 
 from ringback.actions import SendMessage, to_params
 from ringback.config import Settings
-from ringback.runtime import Runtime, iso
+from ringback.runtime import ClockFile, Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Departure
 from ringback.store.journal import open_store
@@ -39,6 +39,19 @@ class World:
 def date(moment: datetime) -> str:
     """A moment as the `Date` of an answer."""
     return format_datetime(moment, usegmt=True)
+
+
+def test_a_clock_of_dev_that_is_moved_takes_what_twilio_said_along(tmp_path: Path) -> None:
+    """`ringback simulate clock +1h` moves both: the first attempt behind it has the new time."""
+    moved = ClockFile(tmp_path / "clock")
+    clock = ServerClock(Runtime(time=moved.time, ahead=lambda: moved.ahead))
+    clock.hear(date(clock.now()))
+    before = clock.departure()
+    for seconds in (3600.0, 86_400.0):
+        moved.move(seconds)
+        assert abs(clock.now() - datetime.now(UTC)) > timedelta(seconds=seconds - 60)
+    (left,) = clock.starts(before)
+    assert abs(left - from_iso(before.at)) < timedelta(seconds=30)
 
 
 def test_our_clock_counts_until_another_was_heard_and_while_both_agree() -> None:

@@ -1,20 +1,38 @@
 """The command `actions`: what was sent, what became of it, and what a person has to decide."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from ringback.cli import completion
 from ringback.cli.control import say_if_stopped, tell_worker
 from ringback.cli.events import questions
-from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
+from ringback.cli.explain import facts
+from ringback.cli.output import (
+    counted,
+    json_option,
+    nothing,
+    print_rows,
+    short_time,
+    wide_option,
+)
+from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 
-COLUMNS = ("planned", "uid", "kind", "rule", "state", "outcome", "remote_sid", "reason")
-BY_WEIGHT = ("uid", "state", "kind", "rule", "reason", "outcome", "remote_sid", "planned")
+COLUMNS = (
+    "planned", "uid", "kind", "rule", "state", "outcome", "error", "cost", "remote_sid", "reason",
+)  # fmt: skip
+BY_WEIGHT = (
+    "uid", "state", "kind", "rule", "reason", "outcome", "error", "cost", "remote_sid", "planned",
+)  # fmt: skip
 """The columns as they give way, the last one first, where there is little room."""
 STATES = (
     "planned", "deferred", "sending", "unknown", "accepted", "settled", "failed", "refused",
     "parked", "cancelled", "captured",
 )  # fmt: skip
+NEVER_LEFT = ("refused", "cancelled", "failed")
+"""The states of an action without a SID that cost nothing."""
 
 
 @click.group()
@@ -35,11 +53,30 @@ def list_(state: str | None, rule: str, kind: str, limit: int, wide: bool, as_js
         rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
+        row["cost"] = cost(row)
+        if code := row["error_code"]:
+            known = explain_error(code)
+            row["error"] = facts(known) if as_json else f"{code} {known.title}"
     say_if_stopped([row["state"] for row in rows])
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind),
         by_weight=BY_WEIGHT, wide=wide,
     )  # fmt: skip
+
+
+def cost(action: Mapping[str, Any]) -> str:
+    """What an action came to, in short: segments, price, and the duration of a call. Segments that
+    nobody has told are estimated, as `about 2 segments`; those of what never left are none."""
+    parts, left = [], action.get("remote_sid") or action["state"] not in NEVER_LEFT
+    if number := action.get("segments"):
+        parts.append(counted(number, "segment"))
+    elif (number := action.get("estimated_segments")) and left:
+        parts.append(f"about {counted(number, 'segment')}")
+    if action.get("price") is not None:
+        parts.append(f"{action['price']} {action['price_unit']}".rstrip())
+    if action.get("duration") is not None:
+        parts.append(f"{action['duration']} s")
+    return ", ".join(parts)
 
 
 @actions.command()

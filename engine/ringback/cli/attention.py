@@ -1,11 +1,12 @@
 """List of what waits for a person: what has stopped, parked actions, incidents of late."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ringback.cli.control import worker_status
 from ringback.cli.finding import BAD, OK, WARN, Finding
+from ringback.cli.project_context import clock_of
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.gateway.client import Gateway
@@ -34,13 +35,16 @@ async def at_work(settings: Settings, gateway: Gateway | None) -> AsyncIterator[
         yield Finding("sending", OK, "nothing holds it back")
     for name, (since, why) in status.get("failing", {}).items():
         yield Finding("watch", WARN, f"{name} has failed since {since}: {why}", "mend what it says")
+    if doubted := status.get("doubted"):
+        says = f"not confirmed so far: {doubted[0]}, looked at again; the last one: {doubted[1]}"
+        yield Finding("claims", WARN, says, "`ringback trace` of the event says why")
     for name, count in status.get("missed", {}).items():
         mend = "let it do less, or use a rule, which misses nothing"
         yield Finding("plugins", WARN, f"{name} is too slow and has missed {count} events", mend)
 
 
 def _open_incidents(settings: Settings) -> list[dict[str, Any]]:
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     try:
         with Questions(settings.data) as asked:
@@ -52,9 +56,9 @@ def _open_incidents(settings: Settings) -> list[dict[str, Any]]:
 async def matters(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """The actions that a person has to decide about, and the incidents of the last day that are
     not over."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
-    since = iso(datetime.now(UTC) - timedelta(days=1))
+    since = iso(clock_of(settings.data) - timedelta(days=1))
     try:
         with Questions(settings.data) as asked:
             parked = asked.actions(state="parked", limit=MOST)

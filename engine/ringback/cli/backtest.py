@@ -1,5 +1,6 @@
 """The command `backtest`: recorded events through the rules of today or through new ones."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,12 +11,24 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli.events import moment
-from ringback.cli.output import cell, counted, json_option, print_json, print_rows, style
+from ringback.cli.output import (
+    cell,
+    counted,
+    json_option,
+    print_json,
+    print_rows,
+    style,
+    wide_option,
+)
+from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors
+from ringback.rules.language.numbers import number_text
 from ringback.runtime import iso
 
 COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")
+BY_WEIGHT = ("rule", "fired", "would do", "failed", "held back", "why not")
+"""The columns as they give way, the last one first, where there is little room."""
 _TOP_REASONS = 4
 
 
@@ -30,9 +43,10 @@ _TOP_REASONS = 4
     help="What one segment of a text costs, for the sum; RINGBACK_SEGMENT_PRICE if not given.",
 )  # fmt: skip
 @click.option("--examples", default=5, show_default=True, help="So many differences are shown.")
+@wide_option
 @json_option
 def backtest(
-    since: str, new: Path | None, price: float | None, examples: int, as_json: bool
+    since: str, new: Path | None, price: float | None, examples: int, wide: bool, as_json: bool
 ) -> None:
     """Run the recorded events through the rules, and perform nothing.
 
@@ -50,10 +64,9 @@ def backtest(
         price = settings.segment_price or None
     ruleset, plugins = _rules(new)
     test = Backtest(ruleset, plugins, settings)
-    log = LogReader(data / "log.db")
-    for event in recorded(log, start):
-        test.feed(event)
-    log.close()
+    with contextlib.closing(LogReader(data / "log.db")) as log, progress("replaying") as told:
+        for event in recorded(log, start, told):
+            test.feed(event)
     report = test.report()
     done = performed(data, start) if (data / "journal.db").exists() else None
     difference = compare(report, done) if done is not None else None
@@ -61,7 +74,7 @@ def backtest(
         for line in _lines(report, difference, price):
             print_json(line)
         return
-    _print(report, difference, price, examples)
+    _print(report, difference, price, examples, wide=wide)
 
 
 def _rules(new: Path | None) -> tuple[Any, Any]:
@@ -124,7 +137,7 @@ def _origin(origin: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _print(report: Any, difference: Any, price: float | None, examples: int) -> None:
+def _print(report: Any, difference: Any, price: float | None, examples: int, *, wide: bool) -> None:
     if not report.events:
         click.echo("nothing is recorded in that time", err=True)
         return
@@ -140,8 +153,10 @@ def _print(report: Any, difference: Any, price: float | None, examples: int) -> 
         }
         for name, figures in report.rules.items()
     ]
-    print_rows(rows, COLUMNS, as_json=False, empty="no rules")
-    cost = "" if price is None else f", {price * report.segments:.2f} at {price:g} a segment"
+    print_rows(rows, COLUMNS, as_json=False, empty="no rules", by_weight=BY_WEIGHT, wide=wide)
+    cost = ""
+    if price is not None:
+        cost = f", {price * report.segments:.2f} at {number_text(price)} a segment"
     actions = counted(len(report.done), "action")
     segments = counted(report.segments, "segment of text", "segments of text")
     people = counted(report.recipients, "person", "people")

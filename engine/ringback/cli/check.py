@@ -1,18 +1,19 @@
 """The command `check`: everything wrong with rules, plugins and settings, in one run."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ringback.cli.output import counted
 from ringback.cli.packages import unlisted_packages
-from ringback.cli.project_context import here
-from ringback.config import Settings
+from ringback.cli.project_context import here, no_project
+from ringback.config import Settings, is_project
 from ringback.errors import Problem, UsageError
 
-PLUGIN_SECONDS = 2.0
-"""So long the plugins may take to say what they bring; the rules are checked without it then."""
-PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
+if TYPE_CHECKING:
+    from ringback.rules.model import Rule
 
 
 @click.command()
@@ -51,13 +52,10 @@ def check(paths: tuple[Path, ...], form: str, serving: bool) -> int:
 def _check(path: Path | None) -> tuple[list[Problem], str]:
     """The problems of one path, and the line to print when there are none."""
     project = here().project if path is None else path
-    if project.is_dir() and any((project / mark).exists() for mark in PROJECT_MARKS):
+    if is_project(project):
         return _project(here().settings(path))
     if path is None and project.is_dir():
-        raise UsageError(
-            f"{project} is no project: it has no ringback.toml, no rules/ and no plugins/; go to "
-            "one, name it, or make one with `ringback init`"
-        )
+        raise no_project(project)
     if path is None:
         return _project(here().settings())
     if not path.exists():
@@ -75,7 +73,8 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
         click.echo(f"({line})", err=True)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
-    return loaded.problems, f"{settings.project}: {rules} and {plugins}, all good"
+    problems = [*loaded.problems, *_loops(loaded.ruleset.rules, settings.project)]
+    return problems, f"{settings.project}: {rules} and {plugins}, all good"
 
 
 def _files(path: Path) -> tuple[list[Problem], str]:
@@ -90,15 +89,54 @@ def _files(path: Path) -> tuple[list[Problem], str]:
         raise UsageError(
             f"{path}: there is nothing to check: no rules/, no plugins/, no *.yaml file"
         )
-    return loaded.problems, f"{path}: {counted(len(loaded.rules), 'rule')}, all good"
+    problems = [*loaded.problems, *_loops(loaded.rules, here().project)]
+    return problems, f"{path}: {counted(len(loaded.rules), 'rule')}, all good"
+
+
+def _loops(rules: "Sequence[Rule]", root: Path) -> Iterator[Problem]:
+    """Rules that cause themselves. Of those that only can, a line is printed: it may be meant, and
+    a node ends what goes on without end. So is one of rules that look at the wrong event."""
+    from ringback.rules.self_causing import circles
+
+    for rule in rules:
+        for word in _deaf(rule):
+            where, what = f"{_file(rule, root)}:{rule.line}", f"rule {rule.name!r}: {word}"
+            click.echo(
+                f"({where}: {what} does not look at what comes, which is `reply` in its `if`; "
+                "`event` is what the run began with)", err=True,
+            )  # fmt: skip
+    for circle in circles(rules):
+        rule, hint = circle.rule, f"if: event.cause.rule != '{circle.rule.name}'"
+        file = _file(rule, root)
+        if circle.surely:
+            yield Problem(file, rule.line, 1, "loop", str(circle), hint=f"leave these out: {hint}")
+        else:
+            click.echo(f"({file}:{rule.line}: {circle})", err=True)
+
+
+def _file(rule: "Rule", root: Path) -> str:
+    path = Path(rule.file)
+    return str(path.relative_to(root)) if path.is_relative_to(root) else rule.file
+
+
+def _deaf(rule: "Rule") -> list[str]:
+    """Those of `cancel_on` and `unless` whose conditions are the same for all that may come."""
+    triggers = {"cancel_on": rule.cancel_on, "unless": rule.unless}
+    return [
+        word
+        for word, trigger in triggers.items()
+        if trigger is not None
+        and any("event." in each.source for each in trigger.conditions)
+        and not any("reply" in each.source for each in trigger.conditions)
+    ]
 
 
 def _refusals(settings: Settings) -> list[Problem]:
     """What keeps a node from starting. Plugins have a moment to say what they bring."""
-    from ringback.cli.hosted import described_within
+    from ringback.cli.hosted import described_soon
     from ringback.plugins.manifest import Manifest
     from ringback.project import Project
 
-    known = described_within(settings, PLUGIN_SECONDS)
+    known = described_soon(settings)
     project = known or Project.described(settings, Manifest())
     return project.refusals(missing=known is None)

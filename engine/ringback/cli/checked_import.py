@@ -3,10 +3,14 @@
 A plugin that hangs at import, or ends the process, would take the command with it.
 """
 
+from typing import TYPE_CHECKING
+
 from ringback.cli.hosted import described
 from ringback.config import Settings
 from ringback.errors import RuleErrors
-from ringback.project import Project
+
+if TYPE_CHECKING:
+    from ringback.project import Project
 
 
 def check_imports(settings: Settings) -> None:
@@ -17,7 +21,9 @@ def check_imports(settings: Settings) -> None:
         raise RuleErrors(faults)
 
 
-def import_checked(settings: Settings) -> Project:
+def import_checked(settings: Settings) -> "Project":
     """The project with the code of its plugins. Raises as `check_imports`."""
     check_imports(settings)
+    from ringback.project import Project  # heavy: `hosted` imports it at its time
+
     return Project.load(settings)

@@ -85,7 +85,7 @@ def _anything(place: Place) -> Found:
 
 
 def _asked(place: Place) -> Any:
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     return Questions(place.data())
 

@@ -1,11 +1,9 @@
 """The command `config show`: the settings in force, and where each comes from."""
 
-import os
-
 import click
 
 from ringback.cli.gateway_session import way_in
-from ringback.cli.output import json_option, print_rows
+from ringback.cli.output import fancy, json_option, print_rows, wide_option
 from ringback.cli.project_context import here
 
 
@@ -15,8 +13,9 @@ def config() -> None:
 
 
 @config.command()
+@wide_option
 @json_option
-def show(as_json: bool) -> None:
+def show(wide: bool, as_json: bool) -> None:
     """Print every setting with its source; secrets are masked."""
     settings = here().settings()
     rows = [
@@ -33,8 +32,13 @@ def show(as_json: bool) -> None:
         for note in settings.notes:
             click.echo(f"ringback: {note}", err=True)
         click.echo(f"project {settings.project}, gateway {way_in(settings)}", err=True)
-        rows = [{**row, "value": _one_line(row["value"])} for row in rows]
-    print_rows(rows, ("setting", "value", "source", "variable"), as_json=as_json, empty=os.linesep)
+        rows = (
+            rows
+            if wide or not fancy()
+            else [{**row, "value": _one_line(row["value"])} for row in rows]
+        )
+    columns = ("setting", "value", "source", "variable")
+    print_rows(rows, columns, as_json=as_json, empty="", by_weight=columns, wide=wide)
 
 
 def _one_line(text: str) -> str:

@@ -9,7 +9,7 @@ from ringback.cli.gateway_session import access, confirmed, dry_option, through,
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.project_context import here
 from ringback.config import LOOPBACK, Settings
-from ringback.errors import ConfigError, NotFound, UsageError
+from ringback.errors import ConfigError, NotFound, RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.webhook_setup import (
     Change,
@@ -18,6 +18,7 @@ from ringback.gateway.webhook_setup import (
     Values,
     changes,
     look,
+    service_of,
     set_on,
     target_of,
     values_for,
@@ -30,7 +31,9 @@ RESTORE = "restore"
 
 @click.command()
 @click.argument("targets", nargs=-1, metavar="NUMBER…|restore [NUMBER…]")
-@click.option("--all", "everything", is_flag=True, help="Every number of the account.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every number of the account and of [accounts]."
+)
 @click.option("--fallback", default="", metavar="URL", help="Asked when the node fails.")
 @dry_option
 @yes_option
@@ -62,8 +65,10 @@ def connect(
         tail=settings.callback_tail,
     )  # fmt: skip
 
+    accounts = ("", *settings.accounts)
+
     async def work(gateway: Gateway) -> int:
-        found = await _found(gateway, targets, everything)
+        found = await _found(gateway, accounts, targets, everything)
         plans = [(target, values_for(target, urls)) for target in found]
         return await _apply(gateway, memory, plans, dry_run, yes, as_json)
 
@@ -88,16 +93,32 @@ def secret_of(settings: Settings) -> str:
     return "" if proven else settings.hook_secret
 
 
-async def _found(gateway: Gateway, targets: Sequence[str], everything: bool) -> list[Target]:
+async def _found(
+    gateway: Gateway, accounts: Sequence[str], targets: Sequence[str], everything: bool
+) -> list[Target]:
     if everything:
-        return [target_of(number) async for number in gateway.numbers.list()]
-    found = []
-    for name in targets:
-        if is_sid(name, "AP"):
-            found.append(target_of(await gateway.applications.fetch(name)))
-        else:
-            found.append(target_of(await gateway.numbers.find(name)))
-    return found
+        return [
+            target_of(number, account)
+            for account in accounts
+            async for number in gateway.of(account).numbers.list()
+        ]
+    return [await _one(gateway, accounts, name) for name in targets]
+
+
+async def _one(gateway: Gateway, accounts: Sequence[str], name: str) -> Target:
+    """The target of this name, in the first account that has it. Raises UsageError, NotFound."""
+    missing: list[RingbackError] = []
+    for account in accounts:
+        there = gateway.of(account)
+        try:
+            if is_sid(name, "AP"):
+                return target_of(await there.applications.fetch(name), account)
+            return target_of(await there.numbers.find(name), account)
+        except (NotFound, UsageError) as error:
+            missing.append(error)
+    if len(accounts) > 1:
+        raise UsageError(f"{name} is neither of this account nor of one of [accounts]")
+    raise missing[0]
 
 
 async def _apply(
@@ -110,7 +131,17 @@ async def _apply(
 ) -> int:
     todo = [(target, values) for target, values in plans if changes(target, values)]
     for target, values in plans:
-        _show(target, changes(target, values), as_json)
+        service = await service_of(gateway, target)
+        _show(target, changes(target, values), as_json, service=service)
+        if service:
+            click.echo(
+                f"{target.name}: its last text came through the Messaging Service {service}. "
+                "Unless that defers to the sender's webhook, texts will not come this way, "
+                f"whatever is set here. In Twilio's console, at the integration of {service}, "
+                "choose `Defer to sender's webhook`, or `Send a webhook` with "
+                f"{_masked(values['sms_url'])}",
+                err=True,
+            )
         if target.trunk:
             click.echo(
                 f"{target.name}: its trunk {target.trunk} takes its calls, whatever is set here",
@@ -122,7 +153,7 @@ async def _apply(
     # On disk before the first write: a crash from here on can be undone.
     memory.remember(todo)
     for target, values in todo:
-        await set_on(gateway, target.sid, values)
+        await set_on(gateway.of(target.account), target.sid, values)
         click.echo(f"{target.name} is connected", err=True)
     return 0
 
@@ -149,7 +180,7 @@ async def _restore(
     todo: list[tuple[Target, Values]] = []
     for entry in entries:
         try:
-            target = await look(gateway, entry.sid)
+            target = await look(gateway, entry.sid, entry.account)
         except NotFound:
             click.echo(f"{entry.name} ({entry.sid}) was deleted: forgotten", err=True)
             if not dry_run:
@@ -170,27 +201,33 @@ async def _restore(
         confirmed(f"{len(todo)} to put back, as shown.", yes=yes)
     for target, before in todo:
         if changes(target, before):
-            await set_on(gateway, target.sid, before)
+            await set_on(gateway.of(target.account), target.sid, before)
         memory.forget(target.sid)
         click.echo(f"{target.name} is as it was", err=True)
     return 0
 
 
-def _show(target: Target, found: Iterable[Change], as_json: bool) -> None:
+def _show(
+    target: Target, found: Iterable[Change], as_json: bool, *, service: str | None = None
+) -> None:
     listed = list(found)
     if as_json:
         print_json(
             {
                 "sid": target.sid,
                 "name": target.name,
+                "account": target.account,
                 "changes": [
                     {"name": c.name, "before": _masked(c.before), "after": _masked(c.after)}
                     for c in listed
                 ],
+                **({} if service is None else {"messaging_service": service}),
             }
         )
         return
-    click.echo(f"{cell(target.name)} ({target.sid})" + ("" if listed else ": nothing to change"))
+    whose = f" of {target.account}" if target.account else ""
+    what = "" if listed else ": nothing to change"
+    click.echo(f"{cell(target.name)} ({target.sid}){whose}{what}")
     for change in listed:
         click.echo(f"  {change.name}")
         if change.before:

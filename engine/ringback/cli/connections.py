@@ -7,13 +7,15 @@ from typing import Any
 import click
 
 from ringback.cli.gateway_session import access, confirmed, plain, through, yes_option
-from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.errors import RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.records import MatonConnection
 
 COLUMNS = ("connection_id", "status", "method", "created", "used")
+BY_WEIGHT = ("connection_id", "status", "used", "created", "method")
+"""The columns as they give way, the last one first, where there is little room."""
 
 
 @click.group()
@@ -42,8 +44,9 @@ def _row(connection: MatonConnection, maton: Credentials) -> dict[str, Any]:
 
 @connections.command("list")
 @click.option("--status", default="", help="Only ACTIVE, PENDING or FAILED ones.")
+@wide_option
 @json_option
-def list_(status: str, as_json: bool) -> None:
+def list_(status: str, wide: bool, as_json: bool) -> None:
     """List the connections to Twilio."""
     maton = _maton()
 
@@ -53,7 +56,7 @@ def list_(status: str, as_json: bool) -> None:
     found = through(maton, work)
     lines = [_row(connection, maton) for connection in found]
     empty = "no connection yet: run `ringback connections create`"
-    print_rows(lines, COLUMNS, as_json=as_json, empty=empty)
+    print_rows(lines, COLUMNS, as_json=as_json, empty=empty, by_weight=BY_WEIGHT, wide=wide)
     active = [line for line in lines if line["status"] == "ACTIVE"]
     if len(active) > 1 and not maton.connection and not as_json:
         click.echo("Several are active and none is pinned: set MATON_CONNECTION.", err=True)

@@ -58,7 +58,7 @@ async def worker_status(data: Path) -> dict[str, Any]:
 def say_if_stopped(states: Sequence[str]) -> None:
     """Tell on stderr why actions in these states do not leave: somebody said `pause`, or sending
     has stopped."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     if not {"planned", "deferred", "unknown"}.intersection(states):
         return

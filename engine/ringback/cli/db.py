@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from ringback.cli.output import json_option, print_json
+from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import here
-from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
+from ringback.errors import DataError, HeldError, StorageError, UsageError
 from ringback.runtime import REAL, iso
 
 LONGEST_SHORT_CODE = 6
@@ -39,8 +40,11 @@ def backup(folder: Path, as_json: bool) -> None:
     _expect_readable(data)
     taken = [name for name in backup.FILES if (folder / name).exists()]
     try:
-        copied = list(backup.backup(data, folder))
-    except RingbackError:
+        with progress("copying") as told:
+            copied = list(backup.backup(data, folder, told))
+        with progress("reading the copy") as told:
+            problems = backup.check(folder, told=told)
+    except BaseException:
         for name in set(backup.FILES) - set(taken):  # half a copy would pass for a whole one
             (folder / name).unlink(missing_ok=True)
         raise
@@ -49,7 +53,7 @@ def backup(folder: Path, as_json: bool) -> None:
             print_json({"file": str(folder / name), "bytes": size})
         else:
             click.echo(f"{folder / name}  {size:,} bytes")
-    problems = [*_lacking(folder), *backup.check(folder)]
+    problems = [*(_lacking(data) or _lacking(folder)), *problems]
     if problems:
         raise DataError("\n".join([*problems, f"this copy is not sound: look at {data} too"]))
 
@@ -62,7 +66,8 @@ def check_() -> None:
     data = here().data()
     _expect_some(data, "check")
     _expect_readable(data)
-    problems = [*_lacking(data), *backup.check(data)]
+    with progress("reading every page") as told:
+        problems = [*_lacking(data), *backup.check(data, told=told)]
     if problems:
         raise DataError("\n".join([*problems, MEND]))
     there = " and ".join(name for name in backup.FILES if (data / name).exists())
@@ -85,7 +90,8 @@ def rebuild(as_json: bool) -> None:
     data = here().data()
     with _alone(data):
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        done = rebuilding.rebuild(data, lambda: REAL.uid("evt"), stamp)
+        with progress("reading the log") as told:
+            done = rebuilding.rebuild(data, lambda: REAL.uid("evt"), stamp, told)
     lost = [name for name in rebuilding.KEPT if done.aside and name not in done.kept]
     if as_json:
         aside = str(done.aside) if done.aside else None
@@ -105,7 +111,7 @@ def rebuild(as_json: bool) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option
 def erase(number: str, yes: bool, as_json: bool) -> None:
-    """Forget a person: everything from and to NUMBER leaves log and journal.
+    """Forget a person: everything from and to NUMBER, in any spelling, leaves log and journal.
 
     The node must stand still. A refusal (STOP) stays, so that they are not texted again; and the
     SIDs of the last week, so that nothing is fetched back from Twilio's lists. Backups are not
@@ -114,14 +120,19 @@ def erase(number: str, yes: bool, as_json: bool) -> None:
     from ringback.store.upkeep import erase as erasing
     from ringback.worker.recovery.repair import OLDEST
 
+    number = here().number(number.rpartition(":")[2])
     bare = number.isdecimal() and len(number) > LONGEST_SHORT_CODE
     if bare or not number.removeprefix("+").isalnum():
-        raise UsageError(f"{number!r} is no number: write it as Twilio does, +12025550142")
+        raise UsageError(
+            f"{number!r} is no number: write it as Twilio does, +12025550142, or "
+            "set RINGBACK_SENDER, whose country is then that of numbers without one"
+        )
     data = here().data()
     with _alone(data):
         if not yes:
             _ask(f"Erase everything about {number} in {data}, for good?")
-        done = erasing.erase(data, number, iso(REAL.now() - OLDEST))
+        with progress("erasing") as told:
+            done = erasing.erase(data, number, iso(REAL.now() - OLDEST), told)
     found = dataclasses.asdict(done)
     if as_json:
         print_json({"number": number, **found})
@@ -162,14 +173,16 @@ def _expect_readable(data: Path) -> None:
 
 def _lacking(data: Path) -> list[str]:
     """The databases that should be in a folder and are not, or are empty files. A node that only
-    records has no journal; the mark beside it tells that there was one."""
+    records has no journal; the log, or the mark beside a journal, tells that there was one."""
+    from ringback.store.upkeep.backup import had_journal
+
     log, journal = data / "log.db", data / "journal.db"
     lacking = [
         f"{file}: is empty" for file in (log, journal) if file.exists() and not file.stat().st_size
     ]
     if not log.exists():
         lacking.append(f"{log}: is missing")
-    if not journal.exists() and (data / "journal.mark").exists():
+    if not journal.exists() and ((data / "journal.mark").exists() or had_journal(data)):
         lacking.append(f"{journal}: is missing")
     return lacking
 

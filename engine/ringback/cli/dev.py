@@ -70,6 +70,8 @@ class _Dev:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
+        for note in self._settings.notes:
+            click.echo(f"ringback: {note}", err=True)
         make_folder(self._settings.data)
         make_folder(self._data)
         make_file(self._clock)
@@ -260,7 +262,7 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
     async def _follow(self) -> None:
         """Print every event as it comes, one line each."""
         from ringback.cli.trace import headline
-        from ringback.store.queries import Questions
+        from ringback.store.queries.questions import Questions
 
         with Questions(self._data) as asked:
             last = asked.last_event_id()

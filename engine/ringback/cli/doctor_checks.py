@@ -6,22 +6,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ringback.cli.connect import secret_of
 from ringback.cli.doctor_node import node
-from ringback.cli.finding import BAD, OK, SKIPPED, WARN, Finding
+from ringback.cli.doctor_numbers import numbers
+from ringback.cli.finding import BAD, OK, SKIPPED, WARN, Finding, from_error
 from ringback.cli.packages import unlisted_packages
+from ringback.cli.project_context import clock_of
 from ringback.config import Settings
 from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import GatewayError, RateLimited, RingbackError
 from ringback.gateway import probe
 from ringback.gateway.client import Gateway
 from ringback.gateway.probe import Echo
-from ringback.gateway.webhook_setup import Memory, changes, target_of, values_for, wanted
 from ringback.private_files import foreign, write_nowhere
 from ringback.receiver import refusals
 from ringback.runtime import iso
 
 SKEW_SECONDS = 30.0
+MOST_COUNTED = 1000
 FORBIDDEN = "Forbidden\n"
 
 
@@ -35,7 +36,7 @@ async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncItera
     try:
         account = await _patiently(gateway.check)
     except RingbackError as error:
-        yield _from_error("gateway", error)
+        yield from_error("gateway", error)
         return
     pinned = f", connection {gateway.access.connection}" if gateway.access.connection else ""
     proxy = gateway.access.proxy
@@ -57,9 +58,24 @@ async def credentials(settings: Settings, gateway: Gateway | None) -> AsyncItera
             yield Finding("account", WARN, says, "upgrade it before you serve strangers")
         else:
             yield Finding("account", OK, f"{record.friendly_name}: active")
+    for each in settings.accounts:
+        yield await _sub_account(gateway, each)
     if settings.account_sid and settings.account_sid != account:
         says = f"TWILIO_ACCOUNT_SID is {settings.account_sid}, but the gateway uses {account}"
         yield Finding("account", BAD, says, "set TWILIO_ACCOUNT_SID to the account of the gateway")
+
+
+async def _sub_account(gateway: Gateway, account: str) -> Finding:
+    """Whether an account of [accounts] can be used with its token."""
+    try:
+        record = await gateway.of(account).accounts.fetch(account)
+    except GatewayError as error:
+        says = f"{account}: {error}"
+        return Finding("account", BAD, says, "look at its SID and token under [accounts]")
+    if record.status != "active":
+        says = f"{account} is {record.status}: Twilio refuses everything"
+        return Finding("account", BAD, says, "settle it in Twilio's console")
+    return Finding("account", OK, f"{account}, {record.friendly_name}: active")
 
 
 async def _patiently(look: Callable[[], Awaitable[str]]) -> str:
@@ -171,52 +187,9 @@ def _arrival(public_url: str, echo: Echo) -> Finding:
     return Finding(name, BAD, says, "let RINGBACK_PUBLIC_URL lead to the node")
 
 
-async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
-    """Whether our numbers call this node, and whether somebody changed them since."""
-    if gateway is None or not settings.public_url or settings.simulated:
-        return
-    urls = wanted(settings.public_url, secret=secret_of(settings), tail=settings.callback_tail)
-    memory = Memory(settings.data)
-    connected = 0
-    count = 0
-    try:
-        async for number in gateway.numbers.list(limit=200):
-            count += 1
-            target = target_of(number)
-            drifted = memory.drift(target)
-            if drifted:
-                names = ", ".join(change.name for change in drifted)
-                says = f"{target.name} was changed since it was connected: {names}"
-                yield Finding("numbers", BAD, says, f"`ringback connect {target.name}`")
-            ours = values_for(target, urls)
-            bare = {
-                k: v.partition("#")[0] for k, v in ours.items() if k in ("sms_url", "voice_url")
-            }
-            now = {k: target.values[k].partition("#")[0] for k in bare}
-            if now == bare:
-                connected += 1
-                missing = [] if drifted else [change.name for change in changes(target, ours)]
-                if missing:
-                    says = f"{target.name} calls this node, without: {', '.join(missing)}"
-                    yield Finding("numbers", WARN, says, f"`ringback connect {target.name}`")
-            if number.trunk_sid:
-                says = f"{target.name} belongs to the trunk {number.trunk_sid}: no calls come here"
-                yield Finding("numbers", WARN, says, "take it out of the trunk, if that is wrong")
-    except RingbackError as error:
-        yield _from_error("numbers", error)
-        return
-    if not count:
-        yield Finding("numbers", WARN, "the account has no number", "buy one at Twilio")
-    elif not connected:
-        says = f"none of {count} numbers calls {settings.public_url}"
-        yield Finding("numbers", BAD, says, "`ringback connect --all`, or name a number")
-    else:
-        yield Finding("numbers", OK, f"{connected} of {count} call this node")
-
-
 async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether the data folder can be written, has space, and holds sound databases."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
     from ringback.store.upkeep import backup
 
     folder = settings.data
@@ -238,17 +211,20 @@ async def disk(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
         yield Finding("disk", BAD, little, "free some: without it nothing is recorded")
     else:
         yield Finding("disk", OK, f"{folder}, {free // 1024 // 1024 // 1024} GiB free")
-    problems = await asyncio.to_thread(backup.check, folder)
+    problems = await asyncio.to_thread(backup.check, folder, whole=False)
     for problem in problems:
         yield Finding("database", BAD, problem, "restore a backup; `ringback db check` tells more")
     if not problems:
         there = [name for name in backup.FILES if (folder / name).exists()]
-        yield Finding("database", OK, f"{' and '.join(there)} sound" if there else "none yet")
+        large = any(backup.is_large(folder / name) for name in there)
+        where = ", where it was looked at; `ringback db check` reads all" if large else ""
+        says = f"{' and '.join(there)} sound{where}" if there else "none yet"
+        yield Finding("database", OK, says)
     if not problems and (folder / "journal.db").exists():
         try:
             Questions(folder).close()
         except RingbackError as error:
-            yield _from_error("database", error)
+            yield from_error("database", error)
 
 
 async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
@@ -280,11 +256,11 @@ async def rules_and_plugins(settings: Settings, gateway: Gateway | None) -> Asyn
 
 async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether people's STOPs come here, or only Twilio's refusals to text them."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     try:
         with Questions(settings.data) as asked:
-            found = asked.opt_outs(iso(datetime.now(UTC) - timedelta(days=30)))
+            found = asked.opt_outs(iso(clock_of(settings.data) - timedelta(days=30)))
     except RingbackError:  # there is none yet, or the look at the databases has said what is wrong
         return
     for sender, many in found.unheard:
@@ -298,6 +274,26 @@ async def opted_out(settings: Settings, gateway: Gateway | None) -> AsyncIterato
         yield Finding("opt-out", OK, f"{found.heard} have left by a text that came here{said}")
 
 
+async def malformed(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether batches of Event Streams had elements within the last day that are no events."""
+    from ringback.store.queries.questions import Questions
+
+    try:
+        with Questions(settings.data) as asked:
+            since = iso(clock_of(settings.data) - timedelta(days=1))
+            rows = asked.events(type="webhook.malformed", since=since, limit=MOST_COUNTED)
+    except RingbackError:  # see `opted_out`
+        return
+    if not rows:
+        return
+    last, many = rows[0], len(rows)
+    some = f"{many} or more elements" if many == MOST_COUNTED else f"{many} element(s)"
+    why = last["fields"].get("Reason", "") if isinstance(last["fields"], dict) else ""
+    says = f"{some} of Event Streams since yesterday are no events: {why}"
+    mend = f"`ringback events show {last['uid']}` has it; what came with it is recorded"
+    yield Finding("event streams", WARN, says, mend)
+
+
 async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """What went wrong with webhooks within the last day, by Twilio's log and by ours."""
     day_ago = datetime.now(UTC) - timedelta(days=1)
@@ -305,9 +301,15 @@ async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
         row for row in refusals.read(settings.data) if row.get("at", "") >= day_ago.isoformat()
     ]
     kinds: dict[str, dict[str, Any]] = {}
+    wirings: dict[str, str] = {}
     for row in recent:
         for cause in row.get("causes", []):
-            kinds[str(cause.get("kind"))] = cause
+            if cause.get("kind") == "wiring":
+                wirings[str(cause.get("says"))] = str(cause.get("mend"))
+            else:
+                kinds[str(cause.get("kind"))] = cause
+    for says, mend in wirings.items():
+        yield Finding("wiring", WARN, says, mend)
     for kind, cause in kinds.items():
         forged = kind in ("unknown", "missing", "malformed")
         state = WARN if forged else BAD
@@ -326,10 +328,10 @@ async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
             "webhook errors", SKIPPED, f"Twilio's log cannot be read ({error.http_status})"
         )
         return
-    from ringback.twilio.error_codes import explain
+    from ringback.error_codes import explain_error
 
     for code, (times, url) in sorted(counts.items()):
-        known = explain(code)
+        known = explain_error(code)
         says = f"{times} x {code} since yesterday, {known.title}: {url.partition('#')[0][:120]}"
         yield Finding("webhook errors", WARN, says, known.remedy)
     if not counts and not kinds:
@@ -362,13 +364,5 @@ async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
 
 CHECKS: tuple[Check, ...] = (
     credentials, clock, node, public_address, numbers, disk, sqlite, rules_and_plugins, opted_out,
-    lately,
+    malformed, lately,
 )  # fmt: skip
-
-
-def _from_error(check: str, error: RingbackError) -> Finding:
-    remedy = error.remedy if isinstance(error, GatewayError) else ""
-    text = str(error).split("\n")[0]
-    if remedy:
-        text = text.removesuffix(f"{remedy[:1].upper()}{remedy[1:]}").rstrip(". ")
-    return Finding(check, BAD, text, remedy)

@@ -12,6 +12,7 @@ import click
 from ringback.cli import completion
 from ringback.cli.output import (
     cell,
+    fancy,
     json_option,
     nothing,
     print_json,
@@ -21,27 +22,29 @@ from ringback.cli.output import (
     wide_option,
 )
 from ringback.cli.project_context import here
+from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.printed_json import printed_json
 from ringback.runtime import iso
 
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
-BY_WEIGHT = ("uid", "type", "text", "from", "at", "error", "to", "trust")
+BY_WEIGHT = ("uid", "type", "from", "text", "at", "error", "to", "trust")
 """The columns as they give way, the last one first, where there is little room."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def questions() -> Any:
     """The questions to the data folder in force. Raises StorageError when nothing ran there yet."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     return Questions(here().data())
 
 
 def moment(text: str) -> str:
-    """Read `2h`, `30m`, `7d`, `2026-05-01` or a full time as a stored time. Raises UsageError."""
+    """Read `2h`, `30m`, `7d`, `2026-05-01` or a full time as a stored time. A span goes back from
+    the time of the node, which in `dev` may have been moved. Raises UsageError."""
     if text[-1:] in _UNITS and text[:-1].isdecimal():
-        return iso(datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])}))
+        return iso(here().now() - timedelta(**{_UNITS[text[-1]]: int(text[:-1])}))
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -49,22 +52,42 @@ def moment(text: str) -> str:
     return iso(found.astimezone(UTC))
 
 
-def listed(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as one line of a listing."""
+def listed(event: dict[str, Any], *, wide: bool = False) -> dict[str, Any]:
+    """An event as one line of a listing; on a terminal with the beginning of a long text."""
     fields = event["fields"] if isinstance(event["fields"], dict) else {}
     return {
         **event,
         "at": short_time(event["received_at"]),
         "from": event["sender"],
         "to": event["recipient"],
-        "error": event["error_code"] or "",
-        "text": _shortened(said(fields)),
+        "error": _error(event["error_code"]),
+        "text": said(fields) if wide or not fancy() else _shortened(said(fields)),
     }
 
 
+def _error(number: int) -> str:
+    return f"{number} {explain_error(number).title}" if number else ""
+
+
 def public(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as JSON: the columns and the fields, without what only the database needs."""
-    return {key: value for key, value in event.items() if key not in ("id", "tag")}
+    """An event as JSON: the columns and the fields, and the price of what came in, without what
+    only the database needs."""
+    shown = {key: value for key, value in event.items() if key not in ("id", "tag")}
+    price, unit = _price(event)
+    return {**shown, "price": price or None, "price_unit": unit}
+
+
+def charged(event: Mapping[str, Any]) -> str:
+    """What Twilio charged for a text or call that came in; empty while that is not known."""
+    return " ".join(_price(event)).strip()
+
+
+def _price(event: Mapping[str, Any]) -> tuple[str, str]:
+    fields = event["fields"] if isinstance(event["fields"], dict) else {}
+    inbound = event["type"].startswith("call.") and fields.get("Direction") == "inbound"
+    if event["type"] != "message.received" and not inbound:
+        return "", ""
+    return str(fields.get("Price") or ""), str(fields.get("PriceUnit") or "")
 
 
 def said(fields: Mapping[str, Any]) -> str:
@@ -112,7 +135,7 @@ def list_(
             type=type_, number=here().number(number), sid=sid, error=errors, limit=limit,
             since=moment(since) if since else "",
         )[::-1]  # fmt: skip
-    rows = [public(event) if as_json else listed(event) for event in found]
+    rows = [public(event) if as_json else listed(event, wide=wide) for event in found]
     empty = nothing("events", type_, number, sid, since, errors)
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=empty, by_weight=BY_WEIGHT, wide=wide,
@@ -138,7 +161,8 @@ def show(uid: str, raw: bool, as_json: bool) -> None:
     else:
         for key, value in public(event).items():
             if key not in ("fields", "verdicts") and value not in ("", None, 0):
-                click.echo(f"{key:14} {cell(value)}")
+                shown = _error(value) if key == "error_code" else value
+                click.echo(f"{key:14} {cell(shown)}")
         for key, value in dict(event["fields"]).items():
             click.echo(f"  {key:22} {cell(value)}")
         click.echo(style(f"why: ringback trace {event['uid']}", "cyan"), err=True)

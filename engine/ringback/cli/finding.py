@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ringback.errors import GatewayError, RingbackError
+
 OK, WARN, BAD, SKIPPED = "ok", "warn", "bad", "skipped"
 
 
@@ -13,3 +15,12 @@ class Finding:
     state: str
     says: str
     mend: str = ""
+
+
+def from_error(check: str, error: RingbackError) -> Finding:
+    """A failure as an answer, its remedy as the mend."""
+    remedy = error.remedy if isinstance(error, GatewayError) else ""
+    text = str(error).split("\n")[0]
+    if remedy:
+        text = text.removesuffix(f"{remedy[:1].upper()}{remedy[1:]}").rstrip(". ")
+    return Finding(check, BAD, text, remedy)

@@ -64,6 +64,9 @@ COLUMNS: dict[type[r.Record], tuple[str, ...]] = {
     r.Participant: ("call_sid", "label", "status", "muted", "hold"),
 }
 
+WEIGHTY = ("sid", "phone_number", "friendly_name", "status", "from", "to", "error_code", "body")
+"""The columns that are kept first where there is little room, in the listings that have them."""
+
 _RESOURCES: dict[str, tuple[str, type[r.Record], str]] = {
     "accounts": ("The account and its sub-accounts.", r.Account, "list get create update"),
     "messages": ("Texts, sent and received.", r.Message, "list get send redact cancel delete"),
@@ -171,6 +174,7 @@ def _command(verb: Verb) -> click.Command:
             click.Option(["--all", "everything"], is_flag=True, help="All of them."),
             click.Option(["--page-size"], type=click.IntRange(1, 1000),
                          help="Rows per request; Twilio's own is 50."),
+            click.Option(["--wide"], is_flag=True, help="Print all columns, however long."),
         ]  # fmt: skip
 
     def run(**given: Any) -> None:
@@ -195,7 +199,7 @@ def _option(name: str, operation: Operation) -> click.Option:
 
 
 def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict[str, Any]) -> None:
-    as_json = given.pop("as_json")
+    as_json, wide = given.pop("as_json"), given.pop("wide", False)
     dry = given.pop("dry_run")
     yes = given.pop("yes", True)
     limit = 0 if given.pop("everything", False) else given.pop("limit", 0)
@@ -215,7 +219,7 @@ def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict
             confirmed(shown(credentials, request), yes=yes)
         if operation.rows:
             found = rows(gateway.ask, request, operation.rows, limit)
-            await _print_list(found, verb.record, limit=limit, as_json=as_json)
+            await _print_list(found, verb.record, limit=limit, as_json=as_json, wide=wide)
             return
         reply = await gateway.ask(request)
         _print_one(reply.data, verb, arguments, as_json=as_json)
@@ -224,7 +228,12 @@ def _run(verb: Verb, operation: Operation, arguments: Sequence[str], given: dict
 
 
 async def _print_list(
-    found: AsyncIterator[dict[str, Any]], record: type[r.Record], *, limit: int, as_json: bool
+    found: AsyncIterator[dict[str, Any]],
+    record: type[r.Record],
+    *,
+    limit: int,
+    as_json: bool,
+    wide: bool,
 ) -> None:
     if as_json:
         async for row in found:
@@ -239,7 +248,11 @@ async def _print_list(
                 progress.update(f"{len(lines)} so far")
     headed = [{name.rstrip("_"): value for name, value in line.items()} for line in lines]
     columns = [name.rstrip("_") for name in COLUMNS[record]]
-    print_rows(headed, columns, as_json=False, empty="none")
+    weighty = [*(name for name in WEIGHTY if name in columns), *columns]
+    print_rows(
+        headed, columns, as_json=False, empty="none",
+        by_weight=list(dict.fromkeys(weighty)), wide=wide,
+    )  # fmt: skip
     if limit and len(lines) == limit:
         click.echo(f"(the first {limit}; --limit N or --all for more)", err=True)
 

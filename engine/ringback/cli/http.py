@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from ringback.config import Settings
 from ringback.errors import ConfigError, RingbackError, UsageError
@@ -30,7 +30,10 @@ def ask(base: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        base + path, data, {"Content-Type": "application/json"}, method="POST" if data else "GET"
+        base + quote(path, safe="/?&=:+@,;~%"),
+        data,
+        {"Content-Type": "application/json"},
+        method="POST" if data else "GET",
     )
     try:
         with _DIRECT.open(request, timeout=10) as answer:

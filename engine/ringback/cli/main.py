@@ -3,6 +3,7 @@
 Commands are named here and loaded when they are used, so that `ringback --help` stays quick.
 """
 
+import gc
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from ringback.cli.held_signals import let_signals_through
 from ringback.cli.project_context import Place, find_project
 from ringback.errors import ConfigError, RingbackError, RuleErrors
 
@@ -29,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulator": ("simulator:simulator", "Run the simulated Twilio alone."),
     "events": ("events:events", "What came in."),
     "trace": ("trace:trace", "Why something happened, or did not."),
+    "explain": ("explain:explain", "What an error of Twilio means, and what to do."),
+    "failures": ("failures:failures", "Texts and calls that failed, counted, and the remedies."),
     "runs": ("runs:runs", "Rules at work, and what they wait for."),
     "actions": ("actions:actions", "What was sent, and what needs a person."),
     "rules": ("rules:rules", "The rules of this project."),
@@ -44,6 +48,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config:config", "The settings in force, and where each comes from."),
     "docs": ("docs:docs", "The manual: its pages, or one of them."),
 }
+
+FRESH_OBJECTS = 10_000
+"""After so many new objects the collector looks for garbage. The 700 of Python are a line or two of
+an import, and nearly all that a start makes stays."""
 
 HIDDEN: dict[str, str] = {"plugin-hosts": "plugin_hosts:plugin_hosts"}
 """Commands that a process of ours starts, and no person."""
@@ -74,7 +82,7 @@ class Shell(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], [*COMMANDS, *plugin_commands(ctx)], 1)
+            near = get_close_matches(args[0], [*COMMANDS, *_listed(ctx)], 1)
             if not near:
                 raise
             raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from None
@@ -83,7 +91,7 @@ class Shell(click.Group):
         """List the commands without loading any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
-        extra = plugin_commands(ctx)
+        extra = _listed(ctx)
         if extra:
             with formatter.section("Commands of this project's plugins"):
                 lines = [(name, each.get_short_help_str(200)) for name, each in extra.items()]
@@ -103,12 +111,25 @@ def _with_whole_lines(command: click.Command) -> click.Command:
 
 def plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
     """The commands that the plugins of the project around us register; none outside a project."""
-    project = ctx.find_root().params.get("project") or find_project(Path.cwd())
+    project = _project(ctx)
     if not (project / "plugins").is_dir():
         return {}
     from ringback.cli.plugins import registered_commands
 
     return registered_commands(project)
+
+
+def _listed(ctx: click.Context) -> dict[str, click.Command]:
+    """The same for a listing: only their names and help are true."""
+    from ringback.cli.plugin_commands import listed_commands
+
+    known = listed_commands(_project(ctx))
+    return plugin_commands(ctx) if known is None else known
+
+
+def _project(ctx: click.Context) -> Path:
+    given: Path | None = ctx.find_root().params.get("project")
+    return given or find_project(Path.cwd())
 
 
 @click.group(
@@ -128,8 +149,10 @@ def plugin_commands(ctx: click.Context) -> dict[str, click.Command]:
 @click.pass_context
 def cli(ctx: click.Context, project: Path | None, data: Path | None) -> None:
     """Event automation over Twilio: webhooks in, rules decide, texts and calls go out."""
+    if ctx.invoked_subcommand not in ("serve", "worker"):
+        let_signals_through()
     flags = {"data": str(data)} if data else {}
-    ctx.obj = Place((project or find_project(Path.cwd())).absolute(), flags)
+    ctx.obj = Place((project or find_project(Path.cwd())).absolute(), flags, alone=bool(ctx.obj))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -138,9 +161,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command line and return its exit code; problems go to stderr, one line each."""
+    """Run one command line and return its exit code; problems go to stderr, one line each. Without
+    arguments it is that of this process, which runs nothing else."""
+    gc.set_threshold(FRESH_OBJECTS)
     try:
-        result: Any = cli.main(arguments, prog_name="ringback", standalone_mode=False)
+        result: Any = cli.main(
+            arguments, prog_name="ringback", standalone_mode=False, obj=arguments is None
+        )
     except (click.exceptions.Abort, KeyboardInterrupt):
         return 130
     except click.ClickException as error:

@@ -1,18 +1,27 @@
 """Output of the commands: JSON lines for programs, aligned columns and colour for people."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any
 
 import click
 
 from ringback.printed_json import printed_json
 
-PROSE = ("text", "reason")
-"""Columns of words, which may be broken where there is little room."""
+GAP = 2
+"""Spaces between columns."""
+PLENTY, LONG = 24, 20
+"""The width that words get before a column of less weight gets any, and that of a word among others
+from which on it may be broken where columns give way."""
+
+_BRANCH = re.compile("(?:\x1b\\[[0-9;]*m|[ │├└─✓✗•])*")
+_STEM = str.maketrans({"├": "│", "└": " ", "─": " ", "✓": " ", "✗": " "})
 
 wide_option = click.option("--wide", is_flag=True, help="Print all columns, however long.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
@@ -44,8 +53,9 @@ def print_rows(
 ) -> None:
     """Print a listing: every field as JSON lines, or these columns for a person.
 
-    In a terminal that is too narrow the columns give way, the last of `by_weight` first, unless all
-    are wanted (`wide`): an id stays whole on its line.
+    In a terminal that is too narrow words go on the next line, and columns give way, the last ones
+    of `by_weight` first, unless all are wanted (`wide`). An id is never broken, so that it can be
+    copied. Elsewhere each row is one line, however long.
     """
     if as_json:
         for row in rows:
@@ -55,19 +65,37 @@ def print_rows(
     if not texts:
         click.echo(empty, err=True)
         return
+    kept = list(columns)
     if fancy() and by_weight and not wide:
-        columns, texts = _that_fit(columns, texts, by_weight)
-    words = _longest_words([columns, *texts], by_weight)
-    if fancy() and not wide and sum(words) + 2 * len(words) <= get_terminal_size().columns:
-        _print_table(texts, dict(zip(columns, words, strict=True)))
-    else:  # a SID stays whole, to be copied, also where the terminal then breaks the line
-        widths = [
-            max(len(line[i]) for line in [list(columns), *texts]) for i in range(len(columns))
-        ]
-        for number, line in enumerate([list(columns), *texts]):
-            padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-            shown = "  ".join(padded).rstrip()
-            click.echo(click.style(shown, bold=True) if fancy() and number == 0 else shown)
+        kept = _that_fit(columns, texts, by_weight)
+        places = [columns.index(name) for name in kept]
+        texts = [[line[place] for place in places] for line in texts]
+    widths = _widths([kept, *texts], folded=fancy() and not wide, breaking=bool(by_weight))
+    for number, line in enumerate([kept, *texts]):
+        for part in _folded(line, widths):
+            click.echo(click.style(part, bold=True) if fancy() and number == 0 else part)
+
+
+def echo_tree(line: str) -> None:
+    """Print a line of a tree. In a terminal that is too narrow its words go on below it, behind the
+    branches of the tree; no id is broken. Elsewhere it stays one line."""
+    branch = _BRANCH.match(line)
+    head = branch.group() if branch else ""
+    width = get_terminal_size().columns
+    if not fancy() or _size(click.unstyle(line)) <= width:
+        click.echo(line)
+        return
+    stem = head.translate(_STEM) + "  "
+    part, size = head, _size(click.unstyle(head))
+    for word in line[len(head) :].split(" "):
+        more = _size(click.unstyle(word))
+        if size + more > width and part.strip() and part not in (head, stem):
+            click.echo(part.rstrip())
+            part, size = stem, _size(stem)
+            if not word:
+                continue
+        part, size = f"{part}{word} ", size + more + 1
+    click.echo(part.rstrip())
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -80,45 +108,76 @@ def nothing(what: str, *filters: object) -> str:
     return f"no {what} fit that" if any(filters) else f"no {what} yet"
 
 
-def _longest_words(lines: Sequence[Sequence[str]], by_weight: Sequence[str] = ()) -> list[int]:
-    """How wide each column is at least, when prose is folded and no word is broken, but for long
-    ones of what people wrote where columns give way."""
-    columns = (" ".join(column).split() for column in zip(*lines, strict=True))
-    widths = [max(map(len, words), default=0) for words in columns]
-    prose = [bool(by_weight) and name in PROSE for name in lines[0]]
-    return [min(size, 20) if said else size for size, said in zip(widths, prose, strict=True)]
-
-
 def _that_fit(
-    columns: Sequence[str], texts: list[list[str]], by_weight: Sequence[str]
-) -> tuple[list[str], list[list[str]]]:
-    """The columns for which the terminal has room; the others are named below the listing."""
-    room = get_terminal_size().columns
-    kept = list(columns)
-    for name in reversed(by_weight[1:]):
-        places = [columns.index(each) for each in kept]
-        lines = [kept, *([line[place] for place in places] for line in texts)]
-        if sum(_longest_words(lines, by_weight)) + 2 * (len(kept) - 1) <= room:
-            break
-        kept.remove(name)
-    left = [name for name in columns if name not in kept]
+    columns: Sequence[str], texts: Sequence[Sequence[str]], by_weight: Sequence[str]
+) -> list[str]:
+    """The columns for which the terminal has room, the weightiest first; those left out are named
+    below, unless nothing stands in them."""
+    room = get_terminal_size().columns + GAP
+    kept: set[str] = set()
+    for name in by_weight:
+        column = [line[columns.index(name)] for line in texts]
+        least = max(len(name), _least(column, breaking=True)) + GAP
+        if not kept or (least <= room and any(column)):
+            kept.add(name)
+            widest = max(map(_size, column)) + GAP
+            room -= max(least, min(widest, PLENTY, room))
+    said = [any(line[number] for line in texts) for number in range(len(columns))]
+    left = [name for name, some in zip(columns, said, strict=True) if some and name not in kept]
     if left:
         click.echo(f"(no room for {', '.join(left)}; --wide shows all)", err=True)
-    places = [columns.index(each) for each in kept]
-    return kept, [[line[place] for place in places] for line in texts]
+    return [name for name in columns if name in kept]
 
 
-def _print_table(texts: list[list[str]], columns: Mapping[str, int]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def _least(column: Iterable[str], *, breaking: bool) -> int:
+    """How narrow a column may become: an id or a short word is never broken."""
+    least = 0
+    for text in column:
+        words = [_size(word) for word in text.split()]
+        longest = max(words, default=0)
+        least = max(least, min(longest, LONG) if breaking and len(words) > 2 else longest)
+    return least
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column, least in columns.items():
-        table.add_column(column, overflow="fold", min_width=least)
-    for line in texts:
-        table.add_row(*(Text(text) for text in line))
-    Console().print(table)
+
+def _widths(lines: Sequence[Sequence[str]], *, folded: bool, breaking: bool) -> list[int]:
+    """The width of each column: that of its longest text, or less in a terminal too narrow for it.
+    There each has its least at first, then the narrowest ones get what they want."""
+    columns = list(zip(*lines, strict=True))
+    wanted = [max(map(_size, column)) for column in columns]
+    if not folded:
+        return wanted
+    widths = [_least(column, breaking=breaking) for column in columns]
+    room = get_terminal_size().columns - sum(widths) - GAP * (len(widths) - 1)
+    if room < 0:  # nothing helps: the terminal breaks the lines
+        return wanted
+    for number in sorted(range(len(widths)), key=lambda number: wanted[number]):
+        more = min(room, wanted[number] - widths[number])
+        widths[number] += more
+        room -= more
+    return widths
+
+
+def _folded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A row as one line or several, each text within its width."""
+    cells = [
+        wrap(text, width, break_on_hyphens=False) if _size(text) > width else [text]
+        for text, width in zip(line, widths, strict=True)
+    ]
+    return [
+        (" " * GAP)
+        .join(part + " " * (width - _size(part)) for part, width in zip(parts, widths, strict=True))
+        .rstrip()
+        for parts in zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _size(text: str) -> int:
+    """How many columns of a terminal a text takes: an emoji takes two."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def cell(value: Any) -> str:

@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 
-from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here
 from ringback.errors import ConfigError, PluginError, Problem, RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")
+BY_WEIGHT = ("name", "state", "about", "rules", "origin", "hooks")
+"""The columns as they give way, the last one first, where there is little room."""
 
 
 @click.group()
@@ -23,8 +25,9 @@ def plugins() -> None:
 
 
 @plugins.command("list")
+@wide_option
 @json_option
-def list_(as_json: bool) -> None:
+def list_(wide: bool, as_json: bool) -> None:
     """List the plugins with what each adds, how it fares, and those that did not load."""
     from ringback.cli.hosted import described
 
@@ -33,7 +36,10 @@ def list_(as_json: bool) -> None:
     rows = [_row(plugin, trouble) for plugin in project.plugins.plugins]
     rows += _left_out(project.plugin_problems)
     rows += [{"name": name, "state": "off"} for name in project.plugins.disabled]
-    print_rows(rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`")
+    print_rows(
+        rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`",
+        by_weight=BY_WEIGHT, wide=wide,
+    )  # fmt: skip
     for line in unlisted_packages(project.settings):
         click.echo(f"({line})", err=True)
     if project.plugin_problems:
@@ -70,7 +76,7 @@ def _left_out(problems: list[Problem]) -> list[dict[str, Any]]:
 
 def _trouble() -> dict[str, str]:
     """What the journal says about each plugin: its last failure, or its quarantine."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     try:
         with Questions(here().data()) as asked:

@@ -4,12 +4,16 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import Any
 
 import click
 
 from ringback.config import Settings
+from ringback.errors import UsageError
+from ringback.runtime import ClockFile
 
 DEV_FOLDER = "dev"
 HIDDEN = (
@@ -21,10 +25,12 @@ HIDDEN = (
 
 @dataclass(frozen=True)
 class Place:
-    """The project folder and the flags that were given in front of the command."""
+    """The project folder and the flags that were given in front of the command. `alone` says that
+    this process runs the command and nothing else."""
 
     project: Path
     flags: Mapping[str, str]
+    alone: bool = False
 
     def settings(self, project: Path | None = None, **flags: str | None) -> Settings:
         """Load the settings; flags that are None were not given. Raises ConfigError."""
@@ -46,10 +52,20 @@ class Place:
             return dev
         return data
 
+    def now(self) -> datetime:
+        """What the clock shows of the node whose data is read: that of `dev` may have been moved
+        ahead."""
+        data = self.settings().data
+        dev = "data" not in self.flags and (
+            live_dev(data) is not None or not (data / "log.db").exists()
+        )
+        return clock_of(data / DEV_FOLDER if dev else data)
+
     def number(self, written: str) -> str:
         """A number as Twilio writes it, by the country of the default sender, or of a number of a
-        running `ringback dev`; else unchanged."""
-        if written[:1] not in "+(0123456789":
+        running `ringback dev`, behind `whatsapp:` too; else unchanged."""
+        number = written.rpartition(":")[2]
+        if number[:1] not in "+(0123456789" or (number[:1] == "+" and number[1:].isdecimal()):
             return written
         from ringback.rules.language.phones import home, plain
 
@@ -58,12 +74,26 @@ class Place:
         return plain(written, home(settings.sender or str(numbers[0])))
 
 
+def clock_of(data: Path) -> datetime:
+    """The time of the node with this data folder."""
+    moved = data / "clock"
+    return datetime.fromtimestamp(ClockFile(moved).time() if moved.exists() else time(), UTC)
+
+
 def find_project(start: Path) -> Path:
     """The nearest folder upwards that has a ringback.toml, else the folder itself."""
     for folder in (start, *start.parents):
         if (folder / "ringback.toml").is_file():
             return folder
     return start
+
+
+def no_project(folder: Path) -> UsageError:
+    """What to say of a folder that is no project, to a command that wants one."""
+    return UsageError(
+        f"{folder} is no project: it has no ringback.toml, no rules/ and no plugins/; go to one, "
+        "name it, or make one with `ringback init`"
+    )
 
 
 def live_dev(data: Path) -> dict[str, Any] | None:
@@ -88,6 +118,13 @@ def dev_settings(settings: Settings, facts: Mapping[str, Any]) -> Settings:
         account_sid=str(facts["account_sid"]), auth_tokens=(str(facts["auth_token"]),),
         gateway_url=str(facts["base_url"]), sender=str(facts["numbers"][0]),
     )  # fmt: skip
+
+
+def alone() -> bool:
+    """Whether this process runs one command and nothing else. A command of a plugin is looked for
+    before the place is known: then it is what the process itself says."""
+    said = click.get_current_context().obj
+    return said.alone if isinstance(said, Place) else bool(said)
 
 
 def here() -> Place:

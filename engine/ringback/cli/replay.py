@@ -10,7 +10,7 @@ from ringback.cli import completion
 from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.gateway_session import confirmed
-from ringback.cli.output import cell, json_option, print_json, style
+from ringback.cli.output import cell, echo_tree, json_option, print_json, style
 from ringback.cli.project_context import here
 from ringback.cli.trace import detail, headline, reason, taken
 from ringback.errors import RuleErrors, UsageError
@@ -112,7 +112,7 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
     """
     from ringback.cli.checked_import import import_checked
     from ringback.rules.engine.ruleset import RuleSet
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
     from ringback.testing.backtest import Backtest
 
     settings = here().settings()
@@ -179,29 +179,32 @@ def _print(line: Line, as_json: bool) -> None:
     if as_json:
         print_json(line)
         return
-    click.echo(headline({**line, "uid": line["event"], "fields": {"Body": line["body"]}}))
+    about = {**line, "uid": line["event"], "fields": {"Body": line["body"]}}
+    echo_tree(headline(about))
     if "error" in line:
         click.echo(f"ringback: not replayed: {line['error']}", err=True)
         return
     if "replay" in line:
-        click.echo(f"│  replayed as {line['replay']}")
+        echo_tree(f"│  replayed as {line['replay']}")
     actions = list(line.get("wishes", ()))
     rules = [*line["rules"]]
-    names = {each["rule"] for each in rules}
-    hooks = dict.fromkeys(origin["rule"] for origin in actions if origin["rule"] not in names)
-    rules += [{"rule": name, "fired": True, "verdict": "fired"} for name in hooks]
-    if not rules:
-        click.echo("└─ no rule listens to this type")
     woke = [{**each, "fired": True, "verdict": ""} for each in line.get("woke", ())]
     woken = {each["rule"] for each in woke}
+    names = {each["rule"] for each in rules} | woken
+    hooks = dict.fromkeys(origin["rule"] for origin in actions if origin["rule"] not in names)
+    rules += [{"rule": name, "fired": True, "verdict": "fired"} for name in hooks]
+    if not rules and not woke:
+        click.echo("└─ no rule listens to this type")
     for number, each in enumerate([*woke, *rules], 1):
         branch, stem = ("├─ ", "│  ") if number < len(woke) + len(rules) else ("└─ ", "   ")
         mark = style("✓", "green") if each["fired"] else style("✗", "yellow")
-        why = f"  {taken(each['question'])}" if "question" in each else reason(each["verdict"])
-        click.echo(f"{branch}{mark} {cell(each['rule'])}{why}")
+        why = (
+            f"  {taken(each['question'], about)}" if "question" in each else reason(each["verdict"])
+        )
+        echo_tree(f"{branch}{mark} {cell(each['rule'])}{why}")
         for origin in actions:
             if origin["rule"] == each["rule"] and ("question" in each or each["rule"] not in woken):
                 said = cell(detail(origin["kind"], origin["params"]))
                 held = f"  (held back: {origin['held']})" if origin["held"] else ""
                 held = held or (f"  (put off: {origin['put_off']})" if origin["put_off"] else "")
-                click.echo(f"{stem}     would do {origin['kind']} {said}".rstrip() + held)
+                echo_tree(f"{stem}     would do {origin['kind']} {said}".rstrip() + held)

@@ -7,12 +7,15 @@ import click
 
 from ringback.cli import completion
 from ringback.cli.control import tell_worker
-from ringback.cli.output import json_option, print_json, print_rows
+from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError, UsageError
 from ringback.printed_json import printed_json
+from ringback.rules.language.numbers import number_text
 
 COLUMNS = ("name", "on", "state", "priority", "place", "note")
+BY_WEIGHT = ("name", "state", "note", "on", "priority", "place")
+"""The columns as they give way, the last one first, where there is little room."""
 
 
 @click.group()
@@ -21,15 +24,19 @@ def rules() -> None:
 
 
 @rules.command("list")
+@wide_option
 @json_option
-def list_(as_json: bool) -> None:
+def list_(wide: bool, as_json: bool) -> None:
     """List all rules in the order in which they are asked."""
     from ringback.cli.hosted import described
 
     project = described(here().settings())
     strikes = _strikes()
     rows = [_row(rule, strikes) for rule in project.ruleset.rules]
-    print_rows(rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/")
+    print_rows(
+        rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/",
+        by_weight=BY_WEIGHT, wide=wide,
+    )  # fmt: skip
     if project.problems:
         raise RuleErrors(project.problems)
 
@@ -71,8 +78,9 @@ def show(name: str, as_json: bool) -> None:
 
 
 @rules.command()
+@wide_option
 @json_option
-def functions(as_json: bool) -> None:
+def functions(wide: bool, as_json: bool) -> None:
     """List the functions that conditions and texts may call, with those of plugins."""
     from ringback.cli.hosted import described
     from ringback.rules.language.functions import BUILTINS
@@ -88,7 +96,8 @@ def functions(as_json: bool) -> None:
         for each in described(here().settings()).plugins.functions
     ]  # fmt: skip
     columns = ("function", "gives", "of", "about", *(("example",) if as_json else ()))
-    print_rows(rows, columns, as_json=as_json, empty="")
+    weighty = ("function", "about", "gives", "of")
+    print_rows(rows, columns, as_json=as_json, empty="", by_weight=weighty, wide=wide)
 
 
 @rules.command()
@@ -124,7 +133,7 @@ def release(name: str) -> None:
 
 
 def _strikes() -> dict[str, dict[str, Any]]:
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     try:
         with Questions(here().data()) as asked:
@@ -151,7 +160,7 @@ def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _budget(rule: Any) -> list[str]:
     words = asdict(rule.budget) if rule.budget else {}
-    return [f"{word} {amount:g}" for word, amount in words.items() if amount]
+    return [f"{word} {number_text(float(amount))}" for word, amount in words.items() if amount]
 
 
 def _source(rule: Any) -> str:

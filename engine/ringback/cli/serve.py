@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import subprocess
 import sys
 from functools import partial
@@ -10,11 +9,13 @@ from pathlib import Path
 
 import click
 
+from ringback.cli.held_signals import hold_signals
 from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import ConfigError
 from ringback.printed_json import printed_json
 from ringback.receiver.requirements import require_serving
+from ringback.receiver.supervisor import Begun
 
 project_argument = click.argument(
     "project", required=False, type=click.Path(path_type=Path, file_okay=False)
@@ -37,15 +38,21 @@ def serve(
     no_worker: bool,
 ) -> int:
     """Run a node: receive webhooks, record them, react to them."""
-    _hold_signals()
+    hold_signals()
     flags = {"host": host, "port": port, "public_url": public_url, "data": data}
     again = partial(here().settings, project, **flags)
     settings = again()
     _require_good(settings, rules=no_worker)
+    begun = None if no_worker else Begun(settings)
+    # As heavy as what the worker imports, and so not before that is under way.
     from ringback.receiver.server import serve as run
 
     set_up_logging(settings)
-    return run(settings, worker=not no_worker, again=again) or 0
+    try:
+        return run(settings, worker=not no_worker, again=again, begun=begun) or 0
+    finally:
+        if begun is not None:
+            begun.close()
 
 
 @click.command()
@@ -55,20 +62,22 @@ def serve(
 @click.option("--checking", is_flag=True, hidden=True)
 def worker(project: Path | None, data: str | None, supervised: bool, checking: bool) -> int:
     """Run the worker half alone: match, run, send."""
-    _hold_signals()
-    from ringback.project import Project
-    from ringback.worker.main import work
+    hold_signals()
+    from ringback.cli.hosted import launched
 
     again = partial(here().settings, project, data=data)
     settings = again()
+    process = launched(settings)
+    from ringback.project import Project
+    from ringback.worker.main import work
+
     set_up_logging(settings)
-    return work(settings, Project.described, again=again, supervised=supervised, checking=checking)
-
-
-def _hold_signals() -> None:
-    """Let SIGTERM and SIGHUP wait for the loop that heeds them. The system drops what the first
-    process of a container does not handle; elsewhere they would end a start in its middle."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGHUP))
+    if checking and not os.read(sys.stdin.fileno(), 1):
+        return 0  # the receiver has ended before it owned what a node needs
+    return work(
+        settings, Project.described, again=again, launched=process, supervised=supervised,
+        checking=checking,
+    )  # fmt: skip
 
 
 def _require_good(settings: Settings, *, rules: bool) -> None:

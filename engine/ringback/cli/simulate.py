@@ -21,14 +21,17 @@ from ringback.cli.simulate_target import (
     from_option,
     hint,
     new_sid,
+    on_channel,
     ours_of,
     posted,
     target,
     text_in,
     to_option,
+    whatsapp_option,
 )
 from ringback.config import Settings
 from ringback.errors import UsageError
+from ringback.twilio.rest import is_sid
 
 CALL_STATUSES = (
     "initiated", "ringing", "in-progress", "completed", "busy", "no-answer", "failed", "canceled",
@@ -49,7 +52,7 @@ for each in (clock, *simulate_reports.COMMANDS):
 @click.argument("text")
 @from_option
 @to_option
-@click.option("--whatsapp", is_flag=True, help="By WhatsApp; --from whatsapp:+… does the same.")
+@whatsapp_option
 @click.option("--media", multiple=True, help="URL of a picture; may be given several times.")
 @click.option("--field", multiple=True, help="A further field of the webhook: ButtonText=Yes.")
 @click.option("--wait", default=8.0, show_default=True, help="Seconds to wait for a reply (dev).")
@@ -66,14 +69,13 @@ def message(
 ) -> None:
     """Text one of our numbers."""
     settings, dev = target()
-    if whatsapp and ":" not in sender:
-        sender = f"whatsapp:{sender}"
+    sender = on_channel(sender, whatsapp=whatsapp)
     fields = dict(_pair(each) for each in field)
     if dev is None:
         text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
         return
     base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
-    before = {each["sid"] for each in ask(base, f"/_sim/handsets/{sender}")["inbox"]}
+    before = len(ask(base, f"/_sim/handsets/{sender}")["inbox"])
     sid, _ = text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
     if not as_json:
         click.echo(f"{style('→', 'cyan')} {sender} to {ours}: {cell(text)}  {sid}")
@@ -82,7 +84,8 @@ def message(
         print_json({"sid": sid, "from": sender, "to": ours, "replies": replies})
         return
     for reply in replies:
-        click.echo(f"{style('←', 'green')} {reply['from']}: {cell(reply['body'])}  {reply['sid']}")
+        said = f"{reply['from']}: {cell(reply['body'])}  {reply['sid']}"
+        click.echo(f"{style('←', 'green')} {said.rstrip()}")
     if not replies and wait:
         click.echo("no reply yet", err=True)
     hint(sid)
@@ -96,15 +99,16 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _replies(
-    base: str, sender: str, before: set[str], wait: float, under_way: Callable[[], bool]
+    base: str, sender: str, before: int, wait: float, under_way: Callable[[], bool]
 ) -> list[dict[str, Any]]:
-    """What the handset got since: until something came and nothing is under way any more."""
+    """What the handset got since, behind the texts `before`: until something came and nothing is
+    under way any more. What Twilio answers itself has no SID to be known by."""
     end = time.monotonic() + wait
     while True:
         over = time.monotonic() >= end
         busy = not over and under_way()
-        inbox = ask(base, f"/_sim/handsets/{sender}")["inbox"]
-        fresh = [each for each in inbox if each["sid"] not in before]
+        inbox: list[dict[str, Any]] = ask(base, f"/_sim/handsets/{sender}")["inbox"]
+        fresh = inbox[before:]
         if over or (fresh and not busy):
             return fresh
         time.sleep(0.1)
@@ -112,7 +116,7 @@ def _replies(
 
 def _under_way(settings: Settings, sid: str) -> bool:
     """Whether the journal of dev knows of an answer to this message that has not arrived yet."""
-    from ringback.store.queries import Questions
+    from ringback.store.queries.questions import Questions
 
     with Questions(settings.data / DEV_FOLDER) as asked:
         traces = [asked.trace(uid) for uid in asked.find(sid)]
@@ -170,7 +174,8 @@ def call(
 def _listen(
     base: str, sid: str, seconds: float, hangup_after: float | None, *, quiet: bool
 ) -> dict[str, Any]:
-    """Follow a call until it ends, waits for keys or sits in a queue; print what is heard."""
+    """Follow a call until it ends, waits for keys or sits in a queue; print what is heard. A
+    recording ends by itself, with the silence of the caller."""
     start = time.monotonic()
     heard = 0
     settled = 0.0
@@ -187,7 +192,7 @@ def _listen(
                 ask(base, f"/_sim/calls/{sid}/hangup", {})
             hangup_after = None
             continue
-        waits = found["state"] in ("queued", "gathering", "recording", "bridged", "conference")
+        waits = found["state"] in ("queued", "gathering", "bridged", "conference")
         settled = (settled or now) if waits and not news else 0.0
         done = found["status"] in _ENDED or (hangup_after is None and now - (settled or now) > 1.0)
         if done or now - start > seconds:
@@ -217,6 +222,8 @@ def say(sid: str, text: str) -> None:
 @click.argument("sid")
 def hangup(sid: str) -> None:
     """Hang up as the caller."""
+    if not is_sid(sid, "CA"):
+        raise UsageError(f"{sid!r} is no call: give the CA… that `ringback simulate call` printed")
     ask(dev_base(), f"/_sim/calls/{sid}/hangup", {})
     _print_call(sid)
 
@@ -255,6 +262,7 @@ def status(
     fields = [("AccountSid", account), ("From", ours), ("To", sender), ("ApiVersion", "2010-04-01")]
     if family == "call":
         fields += [("CallSid", sid), ("CallStatus", status_), ("Direction", "outbound-api")]
+        fields.append(("CallbackSource", "call-progress-events"))
     else:
         fields += [("MessageSid", sid), ("MessageStatus", status_), ("SmsSid", sid)]
         fields += [("SmsStatus", status_)]

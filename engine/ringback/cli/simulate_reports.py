@@ -10,16 +10,20 @@ from ringback.cli.http import ask
 from ringback.cli.output import cell, json_option, print_json, style
 from ringback.cli.simulate_target import (
     account_of,
+    channel_of,
     from_option,
     hint,
     new_sid,
+    on_channel,
     ours_of,
     posted,
     target,
     text_in,
     to_option,
+    whatsapp_option,
 )
 from ringback.errors import UsageError
+from ringback.rules.reactions import parse
 
 PHONES = {
     "liked": ("Liked", "a like", "👍"),
@@ -46,13 +50,18 @@ def reaction(kind: str, quoted: str, *, android: bool = False, removed: bool = F
     return f"{act} “{quoted}”"
 
 
-def _last_text(dev: dict[str, Any], sender: str) -> dict[str, Any]:
-    """The last text that this phone got from us. Raises UsageError when it has none."""
+def _last_text(dev: dict[str, Any], sender: str, ours: str = "") -> dict[str, Any]:
+    """The last text that this phone got from us on this channel, from this number of ours if one is
+    named. Raises UsageError when it has none."""
     inbox = ask(str(dev["base_url"]), f"/_sim/handsets/{sender}")["inbox"]
     texts: list[dict[str, Any]] = [each for each in inbox if each["sid"]]
-    if not texts:
-        raise UsageError(f"{sender} has got no text from us yet")
-    return texts[-1]
+    here = [each for each in texts if channel_of(each["from"]) == channel_of(sender)]
+    fit = [each for each in here if each["from"].endswith(ours)]
+    if fit:
+        return fit[-1]
+    others = sorted({each["from"] for each in texts} - {each["from"] for each in fit})
+    came = f"; what came is from {', '.join(others)}: see --whatsapp and --to" if others else ""
+    raise UsageError(f"{sender} has got no text from {ours or 'us'} yet{came}")
 
 
 def _show(as_json: bool, sid: str, said: str, **facts: Any) -> None:
@@ -67,23 +76,34 @@ def _show(as_json: bool, sid: str, said: str, **facts: Any) -> None:
 @click.argument("kind")
 @click.argument("quoted", metavar="[TEXT]", default="")
 @from_option
+@whatsapp_option
 @to_option
 @click.option("--android", is_flag=True, help="As Android writes it, not as an iPhone does.")
 @click.option("--remove", "removed", is_flag=True, help="Take the reaction back.")
 @json_option
 def react(
-    kind: str, quoted: str, sender: str, recipient: str, android: bool, removed: bool, as_json: bool
+    kind: str,
+    quoted: str,
+    sender: str,
+    whatsapp: bool,
+    recipient: str,
+    android: bool,
+    removed: bool,
+    as_json: bool,
 ) -> None:
     """React to a text of ours as a phone does: liked, loved, disliked, laughed, emphasized,
     questioned, or an emoji.
 
     TEXT is the text that is reacted to; in dev the last one that this phone got.
     """
+    if not parse(reaction(kind, "…")).kind:
+        raise UsageError(f"{kind!r} is no reaction: {', '.join(PHONES)}, or an emoji")
     dev = target()[1]
+    sender = on_channel(sender, whatsapp=whatsapp)
     if not quoted:
         if dev is None:
             raise UsageError("reacted to what? give the TEXT")
-        last = _last_text(dev, sender)
+        last = _last_text(dev, sender, recipient)
         quoted, recipient = str(last["body"]), recipient or str(last["from"])
     body = reaction(kind, quoted, android=android, removed=removed)
     sid, sent = text_in(sender, recipient, body, as_json=as_json)
@@ -95,14 +115,17 @@ def react(
 @click.argument("kind", metavar="[STOP|START|HELP]", default="STOP")
 @click.option("--body", default="", help="The text; default: the word itself.")
 @from_option
+@whatsapp_option
 @to_option
 @json_option
-def opt_out(kind: str, body: str, sender: str, recipient: str, as_json: bool) -> None:
+def opt_out(
+    kind: str, body: str, sender: str, whatsapp: bool, recipient: str, as_json: bool
+) -> None:
     """Text a word of Advanced Opt-Out: the webhook says OptOutType, and Twilio has acted on it.
 
     In dev the simulated Twilio then refuses texts to this phone with 21610, until START.
     """
-    kind = kind.upper()
+    kind, sender = kind.upper(), on_channel(sender, whatsapp=whatsapp)
     if kind not in OPT_OUTS:
         raise UsageError(f"{kind!r} is no opt-out: {', '.join(OPT_OUTS)}")
     sid, sent = text_in(
@@ -115,13 +138,15 @@ def opt_out(kind: str, body: str, sender: str, recipient: str, as_json: bool) ->
 @click.command()
 @click.argument("sid", metavar="[SID]", default="")
 @from_option
+@whatsapp_option
 @to_option
 @json_option
-def read(sid: str, sender: str, recipient: str, as_json: bool) -> None:
+def read(sid: str, sender: str, whatsapp: bool, recipient: str, as_json: bool) -> None:
     """Read a text of ours (SM… MM…): its receipt comes, as on WhatsApp and RCS.
 
     In dev SID is by default the last text that this phone got.
     """
+    sender = on_channel(sender, whatsapp=whatsapp)
     settings, dev = target()
     if dev is None:
         if not sid:
@@ -134,7 +159,7 @@ def read(sid: str, sender: str, recipient: str, as_json: bool) -> None:
         posted(settings, "message/status", fields, sid, as_json)
         return
     base = str(dev["base_url"])
-    sid = sid or str(_last_text(dev, sender)["sid"])
+    sid = sid or str(_last_text(dev, sender, recipient)["sid"])
     if ask(base, f"/_sim/messages/{sid}")["status"] not in ("delivered", "read"):
         ask(base, f"/_sim/messages/{sid}/status", {"status": "delivered"})
     ask(base, f"/_sim/messages/{sid}/status", {"status": "read"})

@@ -11,11 +11,34 @@ from ringback.cli.output import print_json, style
 from ringback.cli.project_context import here, live_dev
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
+from ringback.store.upkeep import locks
 
 STRANGER = "+12025550142"
 
-from_option = click.option("--from", "sender", default=STRANGER, show_default=True, help="Who.")
-to_option = click.option("--to", "recipient", default="", help="Which of our numbers.")
+
+def _number(_ctx: click.Context, _param: click.Parameter, written: str) -> str:
+    return here().number(written)
+
+
+from_option = click.option(
+    "--from", "sender", default=STRANGER, show_default=True, callback=_number, help="Who."
+)
+whatsapp_option = click.option(
+    "--whatsapp", is_flag=True, help="By WhatsApp; --from whatsapp:+… does the same."
+)
+to_option = click.option(
+    "--to", "recipient", default="", callback=_number, help="Which of our numbers."
+)
+
+
+def channel_of(address: str) -> str:
+    """The channel in front of an address; nothing for SMS."""
+    return address.rpartition(":")[0]
+
+
+def on_channel(sender: str, *, whatsapp: bool) -> str:
+    """The address from which a person writes, by the options of a command."""
+    return f"whatsapp:{sender}" if whatsapp and not channel_of(sender) else sender
 
 
 def target() -> tuple[Settings, dict[str, Any] | None]:
@@ -44,7 +67,7 @@ def posted(
         if body:
             click.echo(body)
     if code >= 300:
-        raise RingbackError(f"the node refused it with HTTP {code}")
+        raise RingbackError(f"the node refused it with HTTP {code}{_stranger(settings)}")
     if not as_json:
         hint(sid)
 
@@ -103,4 +126,16 @@ def ours_of(settings: Settings, recipient: str) -> str:
     look(settings, "/healthz")  # who runs no node is told that first
     if recipient or settings.sender:
         return recipient or settings.sender
-    raise UsageError("which of our numbers? give --to, or set RINGBACK_SENDER")
+    asked = "which of our numbers? give --to, or set RINGBACK_SENDER"
+    raise UsageError(f"{asked}{_stranger(settings)}")
+
+
+def _stranger(settings: Settings) -> str:
+    """A hint when the node that answers does not use the data of this project. It may be ours all
+    the same, in a container with a volume of its own."""
+    if locks.holder(settings.data, "receiver"):
+        return ""
+    return (
+        f"; the node on port {settings.port} does not use the data of this project: if it is "
+        "another project's, start this one with `ringback dev`"
+    )

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from ringback.cli.output import cell, json_option, print_json, style
-from ringback.cli.project_context import here
+from ringback.cli.project_context import here, no_project
 from ringback.cli.serve import project_argument
-from ringback.config import Settings
+from ringback.config import Settings, is_project
 from ringback.errors import UsageError
 
 LOOK_SECONDS = 0.25
@@ -27,6 +27,8 @@ def test(project: Path | None, pick: tuple[str, ...], watch: bool, as_json: bool
     others did not fire. Ends with 1 when a case fails.
     """
     settings = here().settings(project)
+    if not is_project(settings.project):
+        raise no_project(settings.project)
     if not watch:
         return _run(settings, pick, as_json)
     _watch(settings.project, pick, as_json)

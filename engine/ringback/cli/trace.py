@@ -11,11 +11,15 @@ import click
 
 from ringback.action_kinds import known_kind
 from ringback.cli import completion
+from ringback.cli.actions import cost
 from ringback.cli.control import say_if_stopped
-from ringback.cli.events import public, questions, said
-from ringback.cli.output import cell, json_option, print_json, short_time, style
+from ringback.cli.events import charged, public, questions, said
+from ringback.cli.explain import facts
+from ringback.cli.output import cell, echo_tree, json_option, print_json, short_time, style
 from ringback.cli.project_context import here
+from ringback.error_codes import explain_error
 from ringback.errors import UsageError
+from ringback.rules.engine import answers
 
 GOOD = ("settled", "done", "accepted")
 BAD = ("failed", "refused", "parked", "unknown")
@@ -51,7 +55,7 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
         if number:
             click.echo()
         for line in render(tree, conditions):
-            click.echo(line)
+            echo_tree(line)
     say_if_stopped(
         [each["state"] for tree in traces for run in tree["runs"] for each in run["actions"]]
     )
@@ -69,6 +73,7 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
     runs = {
         run["rule"]: {k: v for k, v in run.items() if k != "id"}
         | {"turns": [_woken(turn) for turn in run["turns"]]}
+        | {"actions": [_with_error(action) for action in run["actions"]]}
         for run in tree["runs"]
     }
     rules = [
@@ -84,13 +89,19 @@ def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str
         }
         for name, verdict in _verdicts(tree).items()
     ]
-    event = public(tree["event"])
+    event = _with_error(public(tree["event"]))
     event.pop("verdicts")
     links = ("cause", "replays", "replayed", "answer")
     return {
         "event": event, **{name: tree[name] for name in links},
         "woke": [_woken(turn) for turn in tree["turns"]], "rules": rules,
     }  # fmt: skip
+
+
+def _with_error(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An event or action, and what the catalogue says of its error."""
+    code = row["error_code"]
+    return {**row, "error": facts(explain_error(code))} if code else dict(row)
 
 
 def _woken(turn: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,9 +123,14 @@ def render(
     for copy in tree["replayed"]:
         yield f"│  replayed as {copy}"
     verdicts, turns = _verdicts(tree), tree["turns"]
+    joined = {turn["rule"] for turn in turns if verdicts.get(turn["rule"], "").startswith("joined")}
+    verdicts = {name: verdict for name, verdict in verdicts.items() if name not in joined}
     for number, turn in enumerate(turns, 1):
         branch, stem = _branch(last=number == len(turns) and not verdicts)
-        yield f"{branch}{style('✓', 'green')} {cell(turn['rule'])}  {taken(turn['question'])}"
+        known = "counts it among the texts before it"
+        was = known if turn["rule"] in joined else taken(turn["question"], event)
+        was = "is ended by it" if answers.ended(turn["reason"], event["uid"]) else was
+        yield f"{branch}{style('✓', 'green')} {cell(turn['rule'])}  {was}"
         for line in _run(turn, event):
             yield stem + line
     if not verdicts and not turns:
@@ -129,7 +145,7 @@ def render(
         mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
         yield f"{branch}{mark} {cell(name)}{reason(verdict)}"
         for text, held in _lines(name, verdict, run, conditions, tree["lines"]):
-            yield f"{stem}     {'✓' if held else '✗'} if {cell(text)}"
+            yield f"{stem}     {'✓' if held else '✗'} if {cell(' '.join(text.split()))}"
         if run is not None:
             for line in _run(run, event):
                 yield stem + line
@@ -139,21 +155,27 @@ def _branch(*, last: bool) -> tuple[str, str]:
     return ("└─ ", "   ") if last else ("├─ ", "│  ")
 
 
-def taken(question: str) -> str:
+def taken(question: str, event: Mapping[str, Any]) -> str:
     """What an event was to a run that had waited for it."""
-    return f"took it as the answer to “{cell(question)}”" if question else "had waited for it"
+    return answers.taken(cell(question), event["type"], _fields(event))
+
+
+def _fields(event: Mapping[str, Any]) -> Mapping[str, str]:
+    return event["fields"] if isinstance(event["fields"], dict) else {}
 
 
 def headline(event: Mapping[str, Any]) -> str:
     """An event on one line: when, what, who, the text, how it was proven, its ids."""
     who = f"{event['sender']} → {event['recipient']}" if event["sender"] else ""
     text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
+    number = event["error_code"]
     parts = [
         short_time(event["received_at"]),
         style(event["type"], "cyan"),
         cell(who),
         cell(f"“{text}”") if text else "",
-        f"error {event['error_code']}" if event["error_code"] else "",
+        f"error {number}: {explain_error(number).title}" if number else "",
+        cell(charged(event)),
         f"({event['trust']} {event['source']})",
         event["uid"],
         cell(event["subject_sid"]),
@@ -210,7 +232,8 @@ def _lines(
 
 def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
     due = f" until {short_time(run['due_at'])}" if run["due_at"] else ""
-    why = f": {cell(run['reason'])}" if run["reason"] else ""
+    text = run["reason"].partition(" until ")[0] if due else run["reason"]
+    why = f": {cell(text)}" if text else ""
     began = f", begun by {run['began']}" if "began" in run else ""
     yield f"└─ run {_state(run['state'])}{due}{why}  {run.get('uid') or run['run']}{began}"
     parts = _parts(run)
@@ -226,6 +249,8 @@ def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
             yield stem + _callback(callback)
         if action["outcome"]:
             yield f"{stem}= {_state(action['outcome'])}{_took(action, event)}"
+        if code := action.get("error_code"):
+            yield from (stem + line for line in _what_to_do(code))
 
 
 def _parts(run: Mapping[str, Any]) -> list[tuple[Any, Any]]:
@@ -242,7 +267,8 @@ def _turn(turn: Mapping[str, Any]) -> str:
         return f"{short_time(turn['at'])} {turn['event']}, which is no longer kept"
     text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
     what = f" “{cell(text)}”" if text else ""
-    answer = f" answers “{cell(turn['question'])}”" if turn["question"] else ""
+    question = cell(turn["question"]) if turn["question"] else ""
+    answer = answers.within(question, event["type"], _fields(event))
     return f"{short_time(event['received_at'])} {event['type']}{what}{answer}  {event['uid']}"
 
 
@@ -254,7 +280,8 @@ def _action(action: Mapping[str, Any]) -> str:
     waits = action["due_at"] and action["state"] in ("planned", "deferred")
     due = f", not before {short_time(action['due_at'])}" if waits else ""
     state = f"{_state(action['state'])}{due}{why}"
-    return f"{action['kind']} {cell(shown)}  {state}{sid}  {action['uid']}"
+    price = f"  {cell(said)}" if (said := cost(action)) else ""
+    return f"{action['kind']} {cell(shown)}  {state}{price}{sid}  {action['uid']}"
 
 
 def detail(kind: str, params: Mapping[str, Any]) -> str:
@@ -273,8 +300,12 @@ class _Blank(dict[str, Any]):
 
 
 def _verb(verb: Mapping[str, Any]) -> str:
-    words = [str(value) for key, value in verb.items() if key != "verb"]
-    return " ".join([str(verb.get("verb", "")), *words[:1]])
+    """A verb with what is said or asked in it, else with its first word, but for a way back to
+    Ringback."""
+    asked = ", ".join(_verb(each) for each in verb.get("prompts") or ())
+    words = [str(value) for key, value in verb.items() if key not in ("verb", "prompts") and value]
+    shown = asked or next((word for word in words if "/twilio/call/step/" not in word), "")
+    return f"{verb.get('verb', '')} {f'({shown})' if asked else shown}".rstrip()
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:
@@ -288,11 +319,18 @@ def _attempt(attempt: Mapping[str, Any]) -> str:
 
 
 def _callback(callback: Mapping[str, Any]) -> str:
-    from ringback.twilio.error_codes import explain
-
     number = callback["error_code"]
-    code = f" error {number}: {explain(number).title}" if number else ""
+    code = f" error {number}: {explain_error(number).title}" if number else ""
     return f"{short_time(callback['received_at'])} {callback['type']}{code}  {callback['uid']}"
+
+
+def _what_to_do(number: int) -> tuple[str, str]:
+    """Class, fault and use of a retry of an error, and the first step against it."""
+    code = explain_error(number)
+    return (
+        f"! error {number} {code.error_class}, fault: {code.fault}, retry: {code.retry}",
+        f"  {code.remedy} More: ringback explain {number}",
+    )
 
 
 def _took(action: Mapping[str, Any], event: Mapping[str, Any]) -> str:

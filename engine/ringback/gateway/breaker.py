@@ -41,6 +41,9 @@ class BreakerRules:
     trial_pause: float = 10.0
 
 
+USUAL = BreakerRules()
+
+
 class Breaker:
     """Stops asking somebody who does not answer.
 
@@ -56,9 +59,7 @@ class Breaker:
     and not asked for the longest pause, it closes.
     """
 
-    def __init__(
-        self, clock: Clock, rules: BreakerRules = BreakerRules(), *, creates: bool = False
-    ) -> None:
+    def __init__(self, clock: Clock, rules: BreakerRules = USUAL, *, creates: bool = False) -> None:
         self._clock = clock
         self._rules = rules
         self._creates = creates

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from typing import Self
 
 from ringback.gateway import records as r
@@ -29,6 +31,9 @@ class Gateway(Transport):
         connections: int = 50,
     ) -> None:
         super().__init__(access, runtime=runtime, limits=limits, connections=connections)
+        self._collect()
+
+    def _collect(self) -> None:
         self.accounts = c.Accounts(self, "accounts", r.Account)
         self.messages = c.Messages(self, "messages", r.Message)
         self.calls = c.Calls(self, "calls", r.Call)
@@ -42,6 +47,18 @@ class Gateway(Transport):
         self.notifications = c.Notifications(self, "notifications", r.Notification)
         self.balance = c.BalanceOf(self, "balance", r.Balance)
         self.connections = Connections(self)
+
+    def of(self, account_sid: str) -> Self:
+        """The same gateway for another account that its credentials reach, such as a sub-account:
+        its resources, by the same connections and rates, as long as this one is open. Empty is
+        this account."""
+        if not account_sid or account_sid == self._account:
+            return self
+        other = copy(self)
+        other.access = replace(self.access, account_sid=account_sid)
+        other._account = account_sid
+        other._collect()
+        return other
 
     async def check(self) -> str:
         """Prove the credentials, the connection and the account before work starts; answers the

@@ -10,7 +10,14 @@ from email.utils import format_datetime
 from hashlib import sha256
 from urllib.parse import unquote, urlsplit
 
-from ringback.errors import BadRequest, ServerError, Unauthorized, Unreachable, UsageError
+from ringback.errors import (
+    BadRequest,
+    GatewayError,
+    ServerError,
+    Unauthorized,
+    Unreachable,
+    UsageError,
+)
 from ringback.runtime import REAL
 
 TIMEOUT = 10.0
@@ -127,10 +134,16 @@ def _give(server: smtplib.SMTP, message: EmailMessage, progress: Progress, host:
     progress.told.update(who for who in wanted if who not in answers)
     others = f"; {len(progress.told)} others have it" if progress.told else ""
     if later:
-        raise ServerError(f"mail server {host} refused {', '.join(later)} for now{others}")
-    if progress.refused:
+        refusal: GatewayError = ServerError(
+            f"mail server {host} refused {', '.join(later)} for now{others}"
+        )
+    elif progress.refused:
         refused = ", ".join(progress.refused.values())
-        raise BadRequest(f"mail server {host} refused {refused}{others}")
+        refusal = BadRequest(f"mail server {host} refused {refused}{others}")
+    else:
+        return
+    refusal.reached = bool(progress.told)
+    raise refusal
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:

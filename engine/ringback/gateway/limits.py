@@ -18,6 +18,7 @@ LOOKS = 0.5
 """The share of a key's rate that looks after doubtful sends are sure of, whatever is to be sent."""
 READS = 0.125
 """The same for all other reads of the worker."""
+SPARE_PAUSE = 30.0
 CALL_RATE = 1.0
 BACKOFF_CAP = 300.0
 _TOLL_FREE = tuple(f"+1{code}" for code in (800, 833, 844, 855, 866, 877, 888))
@@ -67,6 +68,12 @@ class Bucket:
         self._at = clock()
         self._held_until = float("-inf")
 
+    @property
+    def scarce(self) -> float:
+        """Seconds until it is at its full rate again, after somebody said "too many"."""
+        self._refill()
+        return 120 * (1 - self._rate / self._nominal)
+
     def wait(self, cost: float = 1.0, *, low: bool = False) -> float:
         """Seconds until the tokens are there; 0 when they are. Takes nothing."""
         self._refill()
@@ -80,6 +87,11 @@ class Bucket:
         for."""
         self._refill()
         self._tokens -= cost
+
+    def give_back(self, cost: float = 1.0) -> None:
+        """What was taken is not used after all."""
+        self._refill()
+        self._tokens = min(self._burst, self._tokens + cost)
 
     def refused(self, retry_after: float | None) -> None:
         """Somebody said "too many": hold still as long as asked, then go on at half the rate."""
@@ -142,7 +154,8 @@ class Limits:
         sender_rate: float = 0.0,
     ) -> None:
         self._clock = runtime.monotonic
-        self._pace = pace
+        self.paces = pace
+        """Whether senders and calls are held back here."""
         self._sender_rate = sender_rate
         self.key = Bucket(self._clock, rate, rate, rate * RESERVED)
         self._looks = Bucket(self._clock, rate * LOOKS, 1.0)
@@ -154,18 +167,27 @@ class Limits:
         self._breakers: dict[tuple[str, str, bool], Breaker] = {}
 
     def admit(
-        self, request: Request, *, sender: str = "", segments: int = 1, look: bool = False
+        self,
+        request: Request,
+        *,
+        sender: str = "",
+        segments: int = 1,
+        look: bool = False,
+        spare: bool = False,
     ) -> Admission:
         """Whether a request may leave now. When it may, its tokens are taken; otherwise nothing is.
 
         A create of a message costs its sender `segments`; a create of a call costs the account one
         of its calls per second. A GET leaves the share that is reserved for sends, unless it has
-        one of its own: so many go in any case. A `look` after a doubtful send has a larger one.
+        one of its own: so many go in any case. A `look` after a doubtful send has a larger one. A
+        `spare` one has none, and waits for whatever is wrong in its account or with the rate.
         """
         breaker = self.breaker(request)
         if (left := breaker.wait()) > 0:
             return Admission(left, f"{request.resource} on hold: {breaker.reason}")
-        share = None if request.writes else self._looks if look else self._reads
+        if spare and (admission := self._strained(request)) is not None:
+            return admission
+        share = None if request.writes or spare else self._looks if look else self._reads
         waits = [(self.key.wait(low=not request.writes), "the gateway key's rate")]
         if share is not None:
             waits = [min(waits[0], (share.wait(), "the gateway key's rate"))]
@@ -182,6 +204,13 @@ class Limits:
         breaker.begun()
         return GRANTED
 
+    def _strained(self, request: Request) -> Admission | None:
+        """Why nothing more should be asked of an account than has to be; None when all is well."""
+        for (account, resource, _), breaker in self._breakers.items():
+            if account == request.account_sid and not breaker.closed:
+                return Admission(SPARE_PAUSE, f"{resource} on hold: {breaker.reason}")
+        return Admission(left, "the gateway key's rate") if (left := self.key.scarce) > 0 else None
+
     def _paced(
         self, request: Request, sender: str, segments: int
     ) -> list[tuple[Bucket, float, str]]:
@@ -189,18 +218,21 @@ class Limits:
         if not request.makes:
             return []
         paced = [(self._makes, 1.0, "what was held back goes out slowly at first")]
-        if self._pace and request.resource == "messages":
+        if self.paces and request.resource == "messages":
             why = f"the rate of sender {sender or 'by service'}"
             paced.append((self._sender(sender), float(max(segments, 1)), why))
-        elif self._pace and request.resource == "calls":
+        elif self.paces and request.resource == "calls":
             account = request.account_sid
             calls = self._calls.setdefault(account, Bucket(self._clock, CALL_RATE, 2.0))
             paced.append((calls, 1.0, "the account's rate of new calls"))
         return paced
 
-    def unused(self, request: Request) -> None:
-        """What was granted does not leave after all. Its tokens are spent."""
+    def unused(self, request: Request, *, sender: str = "", segments: int = 1) -> None:
+        """What was granted does not leave after all: nobody else waits for its tokens."""
         self.breaker(request).unused()
+        self.key.give_back()
+        for bucket, cost, _ in self._paced(request, sender, segments):
+            bucket.give_back(cost)
 
     def record(self, request: Request, error: GatewayError | None) -> str:
         """Report how an attempt ended. Answers why the breaker opened, when this one opened it."""
@@ -217,7 +249,10 @@ class Limits:
         """The breaker that a request stands behind: that of its account and resource."""
         creates = bool(request.makes)
         key = (request.account_sid, request.resource, creates)
-        return self._breakers.setdefault(key, Breaker(self._clock, creates=creates))
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            breaker = self._breakers[key] = Breaker(self._clock, creates=creates)
+        return breaker
 
     def probes(self) -> list[Request]:
         """The GET probes that are due now, each of them begun: `probed` must follow for each."""

@@ -1,35 +1,40 @@
 """HTTP pool: the one place that opens connections to the outside, one exchange a time on each.
 
-httpx over aiohttp's transport. Connections, TLS, tunnels and parsing are aiohttp's. Added here is
-what a caller needs who must not send twice: whether anything can have left, one attempt and no
-more, and bounds on time and bytes.
+aiohttp's connections. TLS, tunnels and parsing are its own; httpx reads addresses and finds the
+certificates of the system. The request is written here, as a whole: aiohttp's session would make
+a task and some twenty objects for it, and ask again what gave no answer. Added is what a caller
+needs who must not send twice: whether anything can have left, one attempt and no more, and bounds
+on time and bytes.
 """
 
 import asyncio
-import os
 import re
-import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from weakref import WeakSet
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
+from aiohttp.streams import StreamReader
 from yarl import URL
 
+from ringback.gateway.broken import CONNECTING, Ended, words
 from ringback.gateway.proxy import Proxy
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
 TOTAL_SECONDS = 35.0
 KEEPALIVE_SECONDS = 15.0
+_WAYS = 256
+"""The addresses that are remembered."""
 BODY_CAP = 256 * 1024
 LIST_CAP = 16 * 1024 * 1024
 """For what is only read: a page of a thousand long texts in escapes has 10 MiB."""
@@ -95,12 +100,11 @@ class _Exchange:
     called then."""
 
     target: URL
-    headers: list[tuple[str, str]] = field(repr=False)
+    message: bytes = field(repr=False)
+    limits: Limits
+    sni: str = ""
     leaving: Callable[[], None] | None = None
     connected: bool = False
-
-
-_CURRENT: ContextVar[_Exchange] = ContextVar("exchange")
 
 
 class Pool(Closing):
@@ -123,9 +127,9 @@ class Pool(Closing):
         self._verify = verify
         self._proxy = proxy
         self._free = asyncio.Semaphore(size)
-        self._session: aiohttp.ClientSession | None = None
-        self._direct: AiohttpTransport | None = None
-        self._tunnel: AiohttpTransport | None = None
+        self._connector: aiohttp.TCPConnector | None = None
+        self._ways: dict[tuple[URL, str], aiohttp.ClientRequest] = {}
+        self._used: WeakSet[asyncio.Protocol] = WeakSet()
         self._closed = False
 
     async def exchange(
@@ -148,136 +152,154 @@ class Pool(Closing):
         """
         problem: Exception
         try:
-            address, target, host = _parsed(url)
-            exchange = _Exchange(target, _headers(method, host, headers, body), leaving)
-            request = _request(method, address, body, limits, sni)
+            target, host = _parsed(url)
+            message = _message(method, target, host, headers, body)
         except (httpx.InvalidURL, UnicodeError, ValueError, TypeError):
             problem = NotSent("the request cannot be written as HTTP")
         else:
             # Raised after the except clauses, so that no exception of aiohttp, which may hold the
             # request and its credentials, hangs on as the context of ours.
-            result = await self._guarded(request, exchange, limits)
+            result = await self._guarded(_Exchange(target, message, limits, sni, leaving))
             if isinstance(result, Answer):
                 return result
             problem = result
         raise problem
 
-    async def _guarded(
-        self, request: httpx.Request, exchange: _Exchange, limits: Limits
-    ) -> Answer | Exception:
-        try:
-            async with asyncio.timeout(limits.connect):
-                await self._free.acquire()
-        except TimeoutError:
-            return NotSent("every connection was busy")
-        token = _CURRENT.set(exchange)
-        via = self._via(str(request.url))
+    async def _guarded(self, exchange: _Exchange) -> Answer | Exception:
+        limits = exchange.limits
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(limits.connect):
+                    await self._free.acquire()
+            except TimeoutError:
+                return NotSent("every connection was busy")
+        else:
+            await self._free.acquire()
         try:
             async with asyncio.timeout(limits.total):
-                return await _read(await self._transport(via).handle_async_request(request), limits)
+                return await self._answer(exchange)
         except TimeoutError:
             said = f"no full answer within {limits.total:g} s"
-        except (aiohttp.ClientError, httpx.TransportError, OSError) as error:
-            said = _words(error)
+        except Ended as error:
+            said = str(error)
         finally:
-            _CURRENT.reset(token)
             self._free.release()
         if exchange.connected:
             return Broken(said)
+        via = self._via(exchange.target)
         return NotSent(said if via is None else f"{said} at the proxy {via.url}")
 
-    def _via(self, url: str) -> Proxy | None:
-        return self._proxy if self._proxy is not None and self._proxy.tunnels(url) else None
+    async def _answer(self, exchange: _Exchange) -> Answer:
+        """One attempt. Raises Ended when no status comes back."""
+        connection: Connection | None = None
+        try:
+            connection = await self._connection(exchange)
+            answer = await _asked(connection, exchange)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, (aiohttp.ClientError, HttpProcessingError, OSError)):
+                raise Ended(words(error)) from None
+            raise
+        connection.release()
+        return answer
 
-    def _transport(self, via: Proxy | None) -> AiohttpTransport:
-        """The transport through this proxy, or through none. Both share connections and rules."""
-        if self._closed:
-            raise _Ended("the pool is closed")
-        ready = self._direct if via is None else self._tunnel
-        if ready is not None:
-            return ready
-        trust = self._verify or (_trust() if self._tls else _no_trust())
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=_Connector(trust),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                middlewares=(_once,),
-            )
-        if via is None:
-            self._direct = AiohttpTransport(client=self._session, verify=trust)
-            return self._direct
-        proxy = httpx.Proxy(via.url, headers=list(via.headers))
-        self._tunnel = AiohttpTransport(client=self._session, verify=trust, proxy=proxy)
-        return self._tunnel
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
-
-
-class _Connector(aiohttp.TCPConnector):
-    """aiohttp's connections, looked at before one is used again, and note of who has one."""
-
-    def __init__(self, trust: ssl.SSLContext) -> None:
-        # `limit=0`: the pool itself bounds the exchanges, and tells waiting from connecting.
-        super().__init__(ssl=trust, limit=0, keepalive_timeout=KEEPALIVE_SECONDS)
-        self._used: WeakSet[asyncio.Protocol] = WeakSet()
-
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.connector.Connection:
+    async def _connection(self, exchange: _Exchange) -> Connection:
         """A new connection, or one that has been silent since its last answer."""
+        connector, way = self._opened(), self._way(exchange.target.origin(), exchange.sni)
         while True:
-            connection = await super().connect(req, traces, timeout)
+            try:
+                connection = await connector.connect(way, [], _timeout(exchange.limits))
+            except TimeoutError as error:
+                raise Ended(CONNECTING) from error
             protocol = connection.protocol
             if protocol is None or protocol not in self._used:
                 break
             # Let the loop read what the peer did since: it may have closed. Bytes that nobody asked
             # for would be taken for the answer to this request.
-            await asyncio.sleep(0)
+            try:
+                await asyncio.sleep(0)
+            except BaseException:
+                connection.close()
+                raise
             if protocol.is_connected() and not protocol.should_close:
-                break
+                return connection
             connection.close()
         if protocol is not None:
             self._used.add(protocol)
-        exchange = _CURRENT.get()
-        exchange.connected = True
-        if exchange.leaving is not None:
-            exchange.leaving()
         return connection
 
+    def _way(self, origin: URL, sni: str) -> aiohttp.ClientRequest:
+        """What aiohttp connects by: of a request it looks at the address only."""
+        way = self._ways.get((origin, sni))
+        if way is not None:
+            return way
+        via = self._via(origin)
+        way = aiohttp.ClientRequest(
+            "GET", origin, loop=asyncio.get_running_loop(), server_hostname=sni or None,
+            proxy=URL(via.url) if via else None, proxy_headers=via.headers if via else None,
+        )  # fmt: skip
+        if via is None:  # to the headers for a proxy something is added, which makes it another way
+            if len(self._ways) >= _WAYS:
+                self._ways.clear()
+            self._ways[origin, sni] = way
+        return way
 
-async def _once(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Middleware: the address and the names of headers as they were given, and no second attempt.
+    def _via(self, target: URL) -> Proxy | None:
+        proxy = self._proxy
+        return proxy if proxy is not None and proxy.tunnels(str(target)) else None
 
-    aiohttp would send a GET or a DELETE again when the connection ends under it.
-    """
-    exchange = _CURRENT.get()
-    request.url = exchange.target
-    request.headers.clear()
-    request.headers.extend(exchange.headers)
-    if request.proxy_headers:
-        # httpx has put the names into small letters; there are old proxies.
-        capital = ((name.title(), value) for name, value in request.proxy_headers.items())
-        request.proxy_headers = type(request.headers)(capital)
-    try:
-        return await handler(request)
-    except (aiohttp.ClientError, OSError) as error:
-        raise _Ended(_words(error)) from None
+    def _opened(self) -> aiohttp.TCPConnector:
+        """The connections, made with the first request: they belong to the loop that runs then."""
+        if self._closed:
+            raise Ended("the pool is closed")
+        if self._connector is None:
+            # `limit=0`: the pool itself bounds the exchanges, and tells waiting from connecting.
+            self._connector = aiohttp.TCPConnector(
+                ssl=self._verify or (_trust() if self._tls else _no_trust()),
+                limit=0, keepalive_timeout=KEEPALIVE_SECONDS,
+            )  # fmt: skip
+        return self._connector
 
-
-class _Ended(aiohttp.ClientError):
-    """An attempt ended without an answer, for a reason in words. aiohttp repeats none such."""
+    async def aclose(self) -> None:
+        """Close every connection."""
+        self._closed = True
+        if self._connector is not None:
+            await self._connector.close()
 
 
-def _headers(
-    method: str, host: str, headers: list[tuple[str, str]], body: bytes
-) -> list[tuple[str, str]]:
-    """The headers as they are written. Raises ValueError for one that cannot be."""
+async def _asked(connection: Connection, exchange: _Exchange) -> Answer:
+    """Write a request to a connection that nobody else has, and read the answer."""
+    protocol, limits = connection.protocol, exchange.limits
+    exchange.connected = True
+    if exchange.leaving is not None:
+        exchange.leaving()
+    if protocol is None or protocol.transport is None:
+        raise aiohttp.ServerDisconnectedError
+    protocol.set_response_params(
+        read_until_eof=True, auto_decompress=False, read_timeout=limits.read
+    )
+    protocol.transport.write(exchange.message)
+    if not protocol.writing_paused:  # else the whole time is the bound
+        protocol.start_timeout()
+    return await _read(protocol, limits)
+
+
+def _message(
+    method: str, target: URL, host: str, headers: list[tuple[str, str]], body: bytes
+) -> bytes:
+    """A request as it is written. Raises ValueError for a header that cannot be."""
+    head = _head(method, target, host, tuple(headers))
+    if body or method not in ("GET", "DELETE"):
+        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
+    return head + b"\r\n"
+
+
+@lru_cache(maxsize=64)
+def _head(method: str, target: URL, host: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+    """The part that does not depend on the body; that of most requests is the same."""
+    if not _NAME.fullmatch(method):
+        raise ValueError("a method that cannot be written")
     for name, value in headers:
         if not _NAME.fullmatch(name) or _ILLEGAL.search(value):
             raise ValueError("a header that cannot be written")
@@ -285,23 +307,21 @@ def _headers(
     if not any(name.lower() == "host" for name, _ in given):
         given.insert(0, ("Host", host))
     given.append(("Accept-Encoding", "identity"))
-    if body or method not in ("GET", "DELETE"):
-        given.append(("Content-Length", str(len(body))))
-    return given
+    lines = [f"{method} {target.raw_path_qs} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in given]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
-def _request(method: str, url: httpx.URL, body: bytes, limits: Limits, sni: str) -> httpx.Request:
-    """The request without its headers, which `_once` writes."""
-    timeout = {"connect": limits.connect, "pool": limits.connect, "read": limits.read}
-    extensions: dict[str, Any] = {"timeout": timeout}
-    if sni:
-        extensions["sni_hostname"] = sni
-    return httpx.Request(method, url, content=body, extensions=extensions)
+@lru_cache(maxsize=16)
+def _timeout(limits: Limits) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        connect=limits.connect, sock_connect=limits.connect, sock_read=limits.read
+    )
 
 
 @lru_cache(maxsize=256)
-def _parsed(url: str) -> tuple[httpx.URL, URL, str]:
-    """An address as httpx has it, as it is to be written, and its Host."""
+def _parsed(url: str) -> tuple[URL, str]:
+    """An address as it is to be written, and its Host."""
     # Reading an address takes its time, and most requests go to one of a few.
     read = httpx.URL(url)
     if read.scheme not in ("http", "https") or not read.host:
@@ -309,68 +329,41 @@ def _parsed(url: str) -> tuple[httpx.URL, URL, str]:
     host = read.netloc.decode("ascii")
     # As httpx spells it, which leaves %-escapes alone: a signature covers the address.
     written = f"{read.scheme}://{host}{read.raw_path.decode('ascii')}"
-    return httpx.URL(written), URL(written, encoded=True), host
+    return URL(written, encoded=True), host
 
 
-async def _read(response: httpx.Response, limits: Limits) -> Answer:
-    headers: dict[str, str] = {}
-    for raw, value in response.headers.raw:
-        name = raw.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    try:
-        body, fault = await _body(response, headers, limits.body)
-    finally:
-        await response.aclose()
-    return Answer(response.status_code, headers, body, fault)
+async def _read(protocol: ResponseHandler, limits: Limits) -> Answer:
+    while True:
+        message, content = await protocol.read()
+        if message.code >= 200 or message.code == 101:
+            break
+    raw = message.raw_headers
+    pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw]
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        headers = {name: ", ".join(v for n, v in pairs if n == name) for name in headers}
+    body, fault = await _body(content, headers, limits.body)
+    return Answer(message.code, headers, body, fault)
 
 
-async def _body(response: httpx.Response, headers: dict[str, str], cap: int) -> tuple[bytes, str]:
+async def _body(content: StreamReader, headers: dict[str, str], cap: int) -> tuple[bytes, str]:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         return b"", "the answer is compressed though that was not asked for"
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in response.aiter_raw():
+        while chunk := await content.readany():
             size += len(chunk)
             if size > cap:
                 return b"", f"the answer is larger than {cap // 1024} KiB"
             chunks.append(chunk)
-    except (aiohttp.ClientError, httpx.TransportError) as error:
-        return b"", f"the answer was cut off: {_words(error.__cause__ or error)}"
+    except aiohttp.ClientError as error:
+        return b"", f"the answer was cut off: {words(error)}"
     return b"".join(chunks), ""
 
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ILLEGAL = re.compile(r"[^\t\x20-\x7e]")
-
-_KINDS: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "connecting took too long"),
-    (aiohttp.ServerTimeoutError, "no answer in time"),
-    (aiohttp.ClientConnectorError, "no connection"),
-    (aiohttp.ServerDisconnectedError, "the peer closed the connection"),
-    (aiohttp.ClientConnectionError, "the connection broke"),
-    (OSError, "the connection broke"),
-)
-"""Of an error the first that it is one of; what is in no row is not HTTP, or cut off."""
-
-
-def _words(error: BaseException) -> str:
-    """What happened, for a person: the kind, and the system's own words where it has some."""
-    if isinstance(error, _Ended):
-        return str(error)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"refused ({error.status} {error.message})"[:200]
-    kind = next((words for sort, words in _KINDS if isinstance(error, sort)), "")
-    # aiohttp's own words repeat the address, or quote what the peer sent.
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", error)
-    if not kind or not isinstance(inner, OSError) or isinstance(inner, aiohttp.ServerTimeoutError):
-        return kind or "the answer is not HTTP or was cut off"
-    text = str(inner)
-    if inner.errno and not isinstance(inner, (socket.gaierror, ssl.SSLError)):
-        text = os.strerror(inner.errno)  # "Connection refused", where asyncio: a call failed
-    text = text.split("\n")[0][:200]
-    return f"{kind} ({text})" if text else kind
 
 
 @cache

@@ -11,6 +11,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from ringback import error_codes
 from ringback.errors import (
     BadRequest,
     Forbidden,
@@ -22,7 +23,6 @@ from ringback.errors import (
 )
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.pool import Answer
-from ringback.twilio import error_codes
 
 RETRY_AFTER_CAP = 300.0
 
@@ -48,9 +48,7 @@ def read_object(answer: Answer) -> dict[str, Any]:
     if kind and kind != "application/json" and not kind.endswith("+json"):
         raise NotJson(f"the answer is {kind[:60]}, not JSON")
     try:
-        data = json.loads(
-            answer.body.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant
-        )
+        data = _DECODER.decode(answer.body.decode())
     except RecursionError:
         raise NotJson("the answer is nested too deep") from None
     except ValueError as error:
@@ -73,6 +71,9 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant)
+
+
 def failure(
     answer: Answer, access: Credentials, *, now: float, request_id: str = ""
 ) -> GatewayError:
@@ -82,7 +83,7 @@ def failure(
     code = body.get("code")
     number = code if origin == "twilio" and isinstance(code, int) else 0
     kind = _kind(answer.status, number, origin, access)
-    known = error_codes.explain(number) if number else None
+    known = error_codes.explain_error(number) if number else None
     remedy = access.remedy(kind, origin)
     if known and known.remedy and kind is not Unauthorized:
         remedy = known.remedy

@@ -5,12 +5,12 @@ harm. https://www.twilio.com/docs/usage/api
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from ringback.errors import ConfigError, GatewayError, Unreachable, Unreadable, UsageError
 from ringback.gateway.credentials import Credentials, Headers
@@ -30,6 +30,7 @@ from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import VERSION, Request, is_sid
 
 _FORM = "application/x-www-form-urlencoded"
+_QUOTED = {number: quote_plus(chr(number)) for number in range(128)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,10 @@ class Transport(Closing):
         self._reads = replace(limits, body=max(limits.body, LIST_CAP))
         tls = access.base_url.startswith("https:")
         self._pool = Pool(connections, tls=tls, proxy=access.proxy)
-        self._control: Pool | None = None
+        control = access.control_url.startswith("https:")
+        self._control = Pool(5, tls=control, proxy=access.proxy)
         self._sole = False
+        self._pinning: asyncio.Task[None] | None = None
         self._account = access.account_sid
         self._pace = Bucket(runtime.monotonic, access.rate, access.rate, access.rate * RESERVED)
 
@@ -75,8 +78,7 @@ class Transport(Closing):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._pool.aclose()
-        if self._control is not None:
-            await self._control.aclose()
+        await self._control.aclose()
 
     def sign_in(self, access: Credentials) -> None:
         """Use these credentials from the next request on, by the same way in as before."""
@@ -97,7 +99,7 @@ class Transport(Closing):
         active; both before a byte leaves.
         """
         if request.writes and not (self.access.may_write or self._sole):
-            await self._pin()
+            await self._pinned()
         url, body = self._encoded(request)
         headers = self._headers()
         headers += self.access.headers(request.account_sid)
@@ -114,9 +116,8 @@ class Transport(Closing):
     def _encoded(self, request: Request) -> tuple[str, bytes]:
         url = self.access.base_url + VERSION + request.path
         try:
-            form = urlencode(request.form)
             if request.method == "POST":
-                return url, form.encode()
+                return url, _form(request.form).encode()
             query = urlencode(request.form, quote_via=quote)
         except UnicodeEncodeError:
             raise UsageError("the text holds half a character and cannot be sent") from None
@@ -184,9 +185,6 @@ class Transport(Closing):
         """
         if not self.access.control_url:
             raise UsageError("connections exist only through Maton: set MATON_API_KEY")
-        if self._control is None:
-            tls = self.access.control_url.startswith("https:")
-            self._control = Pool(5, tls=tls, proxy=self.access.proxy)
         suffix = f"?{urlencode(query, quote_via=quote)}" if query else ""
         headers = self._headers()
         headers.append(("Authorization", self.access.authorization))
@@ -239,16 +237,21 @@ class Transport(Closing):
         return epoch(answer.headers.get("date", ""))
 
     async def accounts_seen(self) -> list[str]:
-        """The SIDs of the accounts that these credentials can read, first page."""
+        """The SIDs of the accounts that these credentials can read, first page; before its
+        sub-accounts, which Twilio lists newest first, the one that they belong to."""
         reply = await self.perform(Request("GET", "/Accounts.json", resource="accounts"))
-        return [
-            row["sid"]
+        owners = {
+            str(row["sid"]): str(row.get("owner_account_sid") or row["sid"])
             for row in reply.data.get("accounts", [])
             if isinstance(row, dict) and is_sid(row.get("sid"), "AC")
-        ]
+        }
+        main = [sid for sid, owner in owners.items() if owner == sid]
+        if not main and len(owners) > 1:  # it is on a later page
+            main = [owner for owner in owners.values() if is_sid(owner, "AC")][:1]
+        return [*dict.fromkeys((*main, *owners))]
 
     async def account(self) -> str:
-        """The account that requests are for: the configured one, else the first one readable.
+        """The account that requests are for: the configured one, else that of the credentials.
 
         Raises ConfigError when the gateway shows no account, with what to set.
         """
@@ -258,6 +261,12 @@ class Transport(Closing):
                 raise ConfigError(["the gateway shows no account: set TWILIO_ACCOUNT_SID"])
             self._account = seen[0]
         return self._account
+
+    async def _pinned(self) -> None:
+        """Ask for the connection to be used, once for all the writes that wait for it."""
+        if self._pinning is None or self._pinning.done():
+            self._pinning = asyncio.ensure_future(self._pin())
+        await asyncio.shield(self._pinning)
 
     async def _pin(self) -> None:
         """Before the first write without a pinned connection: make sure that there is no choice."""
@@ -302,6 +311,18 @@ def _doubt(request: Request, data: Mapping[str, Any]) -> str:
     if data.get("account_sid", request.account_sid) != request.account_sid:
         return "the answer is about another account"
     return ""
+
+
+def _form(pairs: Sequence[tuple[str, str]]) -> str:
+    """What `urlencode` makes of them, in a fifth of its time."""
+    return "&".join([f"{_name(name)}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(text: str) -> str:
+    return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
+
+
+_name = lru_cache(256)(_quoted)
 
 
 @cache

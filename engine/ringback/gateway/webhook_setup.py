@@ -11,13 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import ConfigError, DataError, NotFound
+from ringback.errors import ConfigError, DataError, GatewayError, NotFound
 from ringback.gateway.client import Gateway
 from ringback.gateway.records import Application, Number
 from ringback.private_files import make_file, make_folder
 from ringback.twilio.callback_tails import PATIENT, QUICK
 
 FILE = "wiring.json"
+LAST_TEXTS = 20
+"""Among so many texts to a number there is one that came in, as nobody else can text it."""
 
 Values = dict[str, str]
 
@@ -30,6 +32,8 @@ class Target:
     name: str
     values: Values = field(default_factory=dict)
     trunk: str = ""
+    account: str = ""
+    """The sub-account that it belongs to; empty for the account of the gateway."""
 
     @property
     def is_number(self) -> bool:
@@ -54,6 +58,7 @@ class Entry:
     name: str
     before: Values
     after: Values
+    account: str = ""
 
 
 def wanted(
@@ -108,20 +113,41 @@ def changes(target: Target, values: Mapping[str, str]) -> tuple[Change, ...]:
     )
 
 
-def target_of(record: Number | Application) -> Target:
-    """A number or application as a target."""
+def target_of(record: Number | Application, account: str = "") -> Target:
+    """A number or application, of a sub-account if one is named, as a target."""
     names = set(values_for(Target(record.sid, ""), wanted("https://x")))
     values = {name: str(getattr(record, name)) for name in names}
     if isinstance(record, Number):
-        return Target(record.sid, record.phone_number, values, record.trunk_sid)
-    return Target(record.sid, record.friendly_name, values)
+        return Target(record.sid, record.phone_number, values, record.trunk_sid, account)
+    return Target(record.sid, record.friendly_name, values, account=account)
 
 
-async def look(gateway: Gateway, sid: str) -> Target:
+async def look(gateway: Gateway, sid: str, account: str = "") -> Target:
     """A target as it is now, by the SID of a number or an application. Raises NotFound."""
+    there = gateway.of(account)
     if sid.startswith("AP"):
-        return target_of(await gateway.applications.fetch(sid))
-    return target_of(await gateway.numbers.fetch(sid))
+        return target_of(await there.applications.fetch(sid), account)
+    return target_of(await there.numbers.fetch(sid), account)
+
+
+async def service_of(gateway: Gateway, target: Target) -> str:
+    """The Messaging Service that the last text to a number came through; empty when it came
+    through none, or no text came yet. One read.
+
+    A number's record does not say that it is in a service, and the gateway does not reach the
+    services themselves. Unless a service defers to the sender's webhook, texts go to its own
+    address, whatever is set on the number. https://www.twilio.com/docs/messaging/services
+    """
+    if not target.is_number:
+        return ""
+    texts = gateway.messages.list(to=target.name, page_size=LAST_TEXTS, limit=LAST_TEXTS)
+    try:
+        async for text in texts:
+            if text.direction == "inbound":
+                return text.messaging_service_sid
+    except GatewayError:  # it can be connected all the same
+        return ""
+    return ""
 
 
 async def set_on(gateway: Gateway, sid: str, values: Mapping[str, str]) -> None:
@@ -144,7 +170,7 @@ async def drifted(gateway: Gateway, data: Path) -> list[str]:
     lines = []
     for entry in memory.entries.values():
         try:
-            found = memory.drift(await look(gateway, entry.sid))
+            found = memory.drift(await look(gateway, entry.sid, entry.account))
         except NotFound:
             lines.append(f"{entry.name} ({entry.sid}) was deleted")
             continue
@@ -170,7 +196,9 @@ class Memory:
             known = self.entries.get(target.sid)
             if known is None:
                 before = {name: target.values.get(name, "") for name in after}
-                self.entries[target.sid] = Entry(target.sid, target.name, before, after)
+                self.entries[target.sid] = Entry(
+                    target.sid, target.name, before, after, target.account
+                )
             else:
                 older = {name: target.values.get(name, "") for name in after}
                 merged = older | known.before
@@ -207,7 +235,13 @@ class Memory:
 
     def _write(self) -> None:
         rows: list[dict[str, Any]] = [
-            {"sid": entry.sid, "name": entry.name, "before": entry.before, "after": entry.after}
+            {
+                "sid": entry.sid,
+                "name": entry.name,
+                "account": entry.account,
+                "before": entry.before,
+                "after": entry.after,
+            }
             for entry in self.entries.values()
         ]
         make_folder(self._path.parent)

@@ -1,6 +1,5 @@
 """Candidates for plugins: what lies in the folder, and the packages listed by name."""
 
-import importlib.metadata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -53,7 +52,9 @@ def packaged(names: tuple[str, ...], problems: list[Problem]) -> Iterator[Candid
     """The listed plugins of installed packages. What is not listed never loads."""
     if not names:
         return
-    there = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    from importlib.metadata import entry_points  # heavy, and most projects list no package
+
+    there = {point.name: point for point in entry_points(group=GROUP)}
     for name in names:
         point = there.get(name)
         if point is None:

@@ -1,12 +1,14 @@
 """Context of a handler, asked for by name: contact, configuration, log, clock and the past."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 
 from ringback.actions import Action, Remember
+from ringback.error_codes import ErrorCode, explain_error
 from ringback.events import Event
 from ringback.rules.language.scope import Facts
 
@@ -26,11 +28,12 @@ class Contact:
     conversation: str
     facts: Facts
     clock: Clock
+    _written: str = ""
 
     @property
     def number(self) -> str:
         """Their address, as Twilio writes it."""
-        return self.conversation.partition("/")[2]
+        return self._written or self.conversation.partition("/")[2]
 
     @property
     def ours(self) -> str:
@@ -70,7 +73,9 @@ class SettledAction:
     `state` is `settled`, `failed`, `refused`, `parked` or `cancelled`; `outcome` is the last
     delivery status; `reason` says why in words. `error_code` is Twilio's, 0 when there is none, and
     `error_class` is our class for it. `account_sid` is that of a further account, empty for the
-    configured one. `wish` is the action itself, as a rule returned it.
+    configured one. `wish` is the action itself, as a rule returned it. `depth` counts how many of
+    our own actions caused each other, with this one. `segments`, `price` (a positive decimal as
+    text) and `price_unit` are what Twilio has said of its cost by then: a price mostly comes later.
     """
 
     uid: str
@@ -86,11 +91,25 @@ class SettledAction:
     error_class: str = ""
     attempts: int = 1
     account_sid: str = ""
+    depth: int = 1
+    segments: int | None = None
+    price: str | None = None
+    price_unit: str = ""
 
     @property
     def kind(self) -> str:
         """The kind of the action, such as `send_message` or `place_call`."""
         return self.wish.kind
+
+    @property
+    def error(self) -> ErrorCode:
+        """What Twilio's catalogue of errors says of the code; all empty where there is none."""
+        return explain_error(self.error_code)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the error, the first step; empty where there is none."""
+        return self.error.remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +128,10 @@ class Context:
 
     def contact(self, subject: Event | SettledAction | str) -> Contact:
         """The other side of an event, of an action, or of a conversation given as text."""
-        conversation = subject if isinstance(subject, str) else subject.conversation
-        return Contact(conversation, self.store, self.clock)
+        if isinstance(subject, str):
+            return Contact(subject, self.store, self.clock)
+        address = subject.theirs if isinstance(subject, Event) else getattr(subject.wish, "to", "")
+        return Contact(subject.conversation, self.store, self.clock, address)
 
 
 HANDLER_NAMES = ("event", "texts", "contact", "config", "log", "clock", "store", "convo")
@@ -119,21 +140,31 @@ HANDLER_NAMES = ("event", "texts", "contact", "config", "log", "clock", "store",
 
 def context_for(plugin: str, config: Any, *, clock: Clock, store: Facts) -> Context:
     """The context of one plugin. Its log is `ringback.plugin.<name>`."""
-    log = logging.getLogger(f"ringback.plugin.{plugin}")
-    return Context(plugin=plugin, config=config, log=log, clock=clock, store=store)
+    return Context(plugin, config, _log(plugin), clock, store)
 
 
-def available(event: Event, ctx: Context, texts: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """What a handler may name, for this event: `HANDLER_NAMES` but for `convo`.
+@cache
+def _log(plugin: str) -> logging.Logger:
+    return logging.getLogger(f"ringback.plugin.{plugin}")
+
+
+def available(
+    event: Event, ctx: Context, names: Iterable[str], texts: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Those of these `names` that a handler may name, with their values for this event:
+    `HANDLER_NAMES` but for `convo`.
 
     `texts` are the bodies of all events that were joined into this run, oldest first.
     """
-    return {
-        "event": event,
-        "texts": texts or (event.body,),
-        "contact": ctx.contact(event),
-        "config": ctx.config,
-        "log": ctx.log,
-        "clock": ctx.clock,
-        "store": ctx.store,
-    }
+    return {name: _GIVEN[name](event, ctx, texts) for name in names if name in _GIVEN}
+
+
+_GIVEN: Mapping[str, Callable[[Event, Context, tuple[str, ...]], Any]] = {
+    "event": lambda event, _ctx, _texts: event,
+    "texts": lambda event, _ctx, texts: texts or (event.body,),
+    "contact": lambda event, ctx, _texts: ctx.contact(event),
+    "config": lambda _event, ctx, _texts: ctx.config,
+    "log": lambda _event, ctx, _texts: ctx.log,
+    "clock": lambda _event, ctx, _texts: ctx.clock,
+    "store": lambda _event, ctx, _texts: ctx.store,
+}

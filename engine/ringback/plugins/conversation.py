@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, TypeVar
 from ringback.actions import Action, reply
 from ringback.errors import PluginError
 from ringback.events import Event
-from ringback.keywords import folded
+from ringback.keywords import folded, opt_out_word
 from ringback.plugins.invoke import parameters
 from ringback.rules.timing.durations import parse_duration
 
@@ -83,12 +83,14 @@ def is_conversation(function: Callable[..., Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, as the function asked it. `key` is what it is recognised by."""
+    """One question, as the function asked it. `key` is what it is recognised by; `takes_help` says
+    that HELP is one of its answers."""
 
     text: str
     seconds: float
     media: tuple[str, ...]
     key: str
+    takes_help: bool = False
 
     def __await__(self) -> Generator["Question", "Heard", "Heard"]:
         heard = yield self
@@ -154,15 +156,17 @@ class Conversation:
         """Text a question and wait for the next text of this person.
 
         `key` names the question, so that its wording may change while somebody thinks about it.
+        HELP is no answer: the question stays open.
         Raises NoAnswer after `timeout`, Undelivered when the question cannot be delivered, Left
         when the answer is STOP; a function that lets them pass simply ends there.
         """
         return Asked(lambda: self._ask(question, timeout, media, key))
 
     async def _ask(
-        self, question: str, timeout: str | float | timedelta, media: tuple[str, ...], key: str
-    ) -> Answer:
-        heard = await Question(question, _seconds(timeout), media, key or question)
+        self, question: str, timeout: str | float | timedelta, media: tuple[str, ...], key: str,
+        takes_help: bool = False,
+    ) -> Answer:  # fmt: skip
+        heard = await Question(question, _seconds(timeout), media, key or question, takes_help)
         if heard.kind == "reply" and heard.event is not None:
             return Answer.of(heard.event)
         if heard.kind == "undelivered" and heard.event is not None:
@@ -198,8 +202,9 @@ class Conversation:
     ) -> str:
         listed = ", ".join(options)
         text = question
+        takes_help = any(opt_out_word(option) == "HELP" for option in options)
         for _ in range(tries):
-            chosen = _option(await self.ask(text, timeout=timeout), options)
+            chosen = _option(await self._ask(text, timeout, (), "", takes_help), options)
             if chosen is not None:
                 return chosen
             text = again or f"Please answer one of these: {listed}."

@@ -24,8 +24,8 @@ from ringback.plugins.conversation import (
     Question,
     TurnClock,
 )
-from ringback.plugins.invoke import actions_of, bind
-from ringback.rules.engine.answers import leaves
+from ringback.plugins.invoke import actions_of, bind, parameters
+from ringback.rules.engine.answers import asks_help, leaves
 from ringback.rules.engine.interpreter import Progress, Wait, Wake
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.runtime import from_iso, iso
@@ -36,14 +36,15 @@ MOST_QUESTIONS = 100
 LISTENS = ("message.received", "message.failed", "message.undelivered")
 
 
-def begin(handler: Callable[..., Any], event: Event, ctx: Context) -> Progress:
+def begin(handler: Callable[..., Any], event: Event, ctx: Context, last: str = "") -> Progress:
     """Start a conversation with the other side of this event; go to its first question.
 
-    Raises PluginError when there is nobody to ask, and whatever the function raises.
+    `last` is the uid of the last event that was joined with this one. Texts behind it may be
+    answers. Raises PluginError when there is nobody to ask, and whatever the function raises.
     """
     if not event.theirs:
         raise PluginError(ctx.plugin, f"{event.type} has no other side to talk with")
-    return _play(handler, event, ctx, _fresh(ctx, event.uid))
+    return _play(handler, event, ctx, _fresh(ctx, last or event.uid))
 
 
 def resume(
@@ -59,9 +60,9 @@ def resume(
     later, before the conversation began to wait for it, is its next answer. An event that is not
     for this conversation gives the same wait again.
     """
-    heard = _heard(wake.event, ctx.clock.now())
+    saved = state["wait"]
+    heard = _heard(wake.event, ctx.clock.now(), takes_help=bool(saved.get("help")))
     if heard is None:
-        saved = state["wait"]
         due = from_iso(saved["due"]) if saved["due"] else None
         return Progress((), Wait(due, tuple(saved["types"]), saved["key"]), dict(state))
     entry = {"kind": heard.kind, "at": iso(heard.at)}
@@ -79,9 +80,11 @@ def _fresh(ctx: Context, after: str) -> dict[str, Any]:
     return {"began": began, "asked": [], "heard": [], "kept": [], "after": after}
 
 
-def _heard(event: Event | None, now: datetime) -> Heard | None:
+def _heard(event: Event | None, now: datetime, *, takes_help: bool) -> Heard | None:
     if event is None:
         return Heard("timeout", now)
+    if not takes_help and asks_help(event):
+        return None
     if event.type == "message.received":
         return Heard("left" if leaves(event) else "reply", now, event)
     if event.type in LISTENS:
@@ -95,7 +98,8 @@ def _play(
     """Run the function from its beginning to the first question that has no answer yet."""
     clock = TurnClock(from_iso(state["began"]))
     convo = Conversation(event, clock, list(state["kept"]))
-    given = {**available(event, ctx), "clock": clock, "convo": convo}
+    named = available(event, ctx, parameters(handler))
+    given = {**named, "clock": clock, "convo": convo}
     coroutine = bind(handler, given)()
     if not inspect.iscoroutine(coroutine):
         raise PluginError(ctx.plugin, "a function with `convo` must be async")
@@ -161,7 +165,9 @@ def _asking(
     now = ctx.clock.now()
     due = now + timedelta(seconds=question.seconds)
     key = convo.event.conversation
-    saved = {"due": iso(due), "types": list(LISTENS), "key": key}
+    saved: dict[str, Any] = {"due": iso(due), "types": list(LISTENS), "key": key}
+    if question.takes_help:
+        saved["help"] = True
     message: SendMessage = reply(convo.event, question.text, media=question.media)
     kept = {**state, "asked": asked, "kept": convo.kept, "wait": saved}
     planned = actions_of([*convo.planned, message], plugin=ctx.plugin)

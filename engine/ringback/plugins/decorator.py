@@ -5,6 +5,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
+from ringback.plugins.conversation import is_conversation
 from ringback.rules.model import RuleSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +103,7 @@ def rule(
             words=words,
             file=code.co_filename,
             line=code.co_firstlineno,
+            converses=is_conversation(function),
         )
         setattr(function, ATTRIBUTE, (*already, spec))
         return function

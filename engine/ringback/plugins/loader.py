@@ -35,7 +35,6 @@ from ringback.plugins.checks import (
     lost_functions,
     rule_problems,
 )
-from ringback.plugins.conversation import is_conversation
 from ringback.plugins.decorator import specs_of
 from ringback.plugins.finder import Package, digest, files_of
 from ringback.plugins.invoke import bind
@@ -92,7 +91,10 @@ class PluginSet:
 
     def get(self, name: str) -> Plugin | None:
         """The plugin of this name, if it is loaded."""
-        return next((plugin for plugin in self.plugins if plugin.name == name), None)
+        for plugin in self.plugins:  # with each call: a generator takes twice the time
+            if plugin.name == name:
+                return plugin
+        return None
 
     def hooked(self, name: str) -> list[Plugin]:
         """The plugins that implement this hook, in the order in which they are called."""
@@ -281,7 +283,7 @@ def _described(
 def _as_of(plugin: str, spec: RuleSpec) -> RuleSpec:
     """A rule under its full name; of a conversation, one at a time where nothing else is said."""
     words = dict(spec.words)
-    if is_conversation(spec.handler):
+    if spec.converses:
         words.setdefault("mode", "single")
     return replace(spec, plugin=plugin, name=f"{plugin}.{spec.name}", words=words)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ringback.errors import PluginError, Problem
-from ringback.plugins.conversation import is_conversation
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.plugins.memo import ask_function, ask_step
 from ringback.rules.files.decorated import code_of
@@ -104,7 +103,7 @@ def _asyncs(plugins: PluginSet) -> set[str]:
     rules = {
         spec.name
         for spec in plugins.specs
-        if inspect.iscoroutinefunction(spec.handler) and not is_conversation(spec.handler)
+        if inspect.iscoroutinefunction(spec.handler) and not spec.converses
     }
     return rules | {
         f"{plugin.name}.{hook}"
@@ -132,6 +131,7 @@ def _spec(spec: RuleSpec) -> dict[str, Any]:
     return {
         "name": spec.name, "plugin": spec.plugin, "words": _plain(spec.words), "file": spec.file,
         "line": spec.line, "column": spec.column, "code": spec.code or code_of(spec.handler),
+        "converses": spec.converses,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ are asked, and the pass, which is pure, is made again until nothing is missing.
 """
 
 import json
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -51,12 +51,15 @@ class Memo:
 
     known: dict[Hashable, Known] = field(default_factory=dict)
     missing: dict[Hashable, Question] = field(default_factory=dict)
+    lacked: list[Hashable] = field(default_factory=list)
+    """The same in the order of the look-ups, each time that it was looked up."""
 
     def answer(self, key: Hashable, question: Question) -> Any:
         """The answer to a question. Raises Unasked without one, and what it is when an error."""
         found = self.known.get(key)
         if found is None:
             self.missing[key] = question
+            self.lacked.append(key)
             raise Unasked("a plugin was not asked yet")
         good, value = found
         if not good:
@@ -68,6 +71,7 @@ class Memo:
 
         def one_pass(*args: Any) -> T:
             self.missing.clear()
+            self.lacked.clear()
             token = _CURRENT.set(self)
             try:
                 return work(*args)
@@ -78,6 +82,12 @@ class Memo:
 
 
 _CURRENT: ContextVar[Memo] = ContextVar("memo")
+
+
+def lacked() -> Sequence[Hashable]:
+    """What this pass has looked up in vain so far, in order."""
+    found = _CURRENT.get(None)
+    return found.lacked if found is not None else ()
 
 
 def ask_function(plugin: str, name: str, *args: Any) -> Any:

@@ -12,8 +12,7 @@ from ringback.actions import Action
 from ringback.errors import PluginError
 from ringback.plugins import conversation_replay
 from ringback.plugins.context import Clock, Context, available, context_for
-from ringback.plugins.conversation import is_conversation
-from ringback.plugins.invoke import actions_of, bind, finished, waits
+from ringback.plugins.invoke import actions_of, finished, parameters, waits
 from ringback.plugins.loader import PluginSet, hook_callers
 from ringback.plugins.requests import (
     Answer,
@@ -122,6 +121,8 @@ async def _awaited(result: Any) -> Any:
 def _carry_out(
     request: Request, loaded: Loaded, facts: Facts, clock: Clock, wait: Waiting
 ) -> Coroutine[Any, Any, Answer]:
+    if isinstance(request, HandlerCall) and loaded.ruleset.in_shadow(request.rule):
+        facts = facts.of_shadow(request.rule)
     context = _context(request.plugin, loaded, facts, clock)
     if isinstance(request, HandlerCall):
         return _handler(request, loaded, context, wait)
@@ -140,9 +141,10 @@ async def _handler(request: HandlerCall, loaded: Loaded, ctx: Context, wait: Wai
     if request.state is not None:
         wake = request.wake or Wake()
         return conversation_replay.resume(rule.handler, event, ctx, request.state, wake)
-    if is_conversation(rule.handler):
-        return conversation_replay.begin(rule.handler, event, ctx)
-    result = await wait(bind(rule.handler, available(event, ctx, request.texts))())
+    if rule.converses:
+        return conversation_replay.begin(rule.handler, event, ctx, request.last)
+    given = available(event, ctx, parameters(rule.handler), request.texts)
+    result = await wait(rule.handler(**given))
     return Progress(actions_of(result, plugin=request.plugin), None)
 
 

@@ -25,8 +25,9 @@ Reactions = tuple[tuple[Action, ...] | str, ...]
 class HandlerCall:
     """A call of the function of a rule in Python, or one turn of its conversation.
 
-    `texts` are the bodies of all events that were joined into the run, oldest first. `state` and
-    `wake` are set when a conversation goes on. The answer is a `Progress`.
+    `texts` are the bodies of all events that were joined into the run, oldest first, and `last` is
+    the uid of the last one. `state` and `wake` are set when a conversation goes on. The answer is a
+    `Progress`.
     """
 
     rule: str
@@ -35,6 +36,7 @@ class HandlerCall:
     texts: tuple[str, ...] = ()
     state: Mapping[str, Any] | None = None
     wake: Wake | None = None
+    last: str = ""
 
     @property
     def owner(self) -> str:

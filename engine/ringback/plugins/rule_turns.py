@@ -10,9 +10,10 @@ from typing import Any
 from ringback.events import Event
 from ringback.plugins.requests import HandlerCall
 from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.engine.progress import CLOSED
 from ringback.rules.model import Rule
 
-_TIMED = ("unless", "collect")
+_TIMED = ("unless", "collect", CLOSED)
 
 
 def is_timed(rule: Rule, state: Mapping[str, Any] | None) -> bool:
@@ -29,12 +30,15 @@ def handler_call(
     state: Mapping[str, Any] | None,
     wake: Wake | None,
     timing: Progress | None = None,
+    after: str = "",
 ) -> HandlerCall:
     """The request for a rule's function. `event` is the one that started the run; `timing` is the
-    interpreter's turn that said `call`, if there was one; `wake` ended the wait of `state`."""
+    interpreter's turn that said `call`, if there was one; `wake` ended the wait of `state`. `after`
+    is the last event (uid) that came before its time had come, if that is not the first one."""
     if timing is None and state is not None:
         texts: tuple[str, ...] = (event.body,)
         return HandlerCall(rule.name, rule.plugin, event, texts, state, wake)
-    burst = timing.state.get("burst", ()) if timing is not None else ()
-    texts = tuple(item["text"] for item in burst)
-    return HandlerCall(rule.name, rule.plugin, event, texts or (event.body,))
+    timed = timing.state if timing is not None else {}
+    texts = tuple(item["text"] for item in timed.get("burst", ()))
+    last = after or timed.get("last", "")
+    return HandlerCall(rule.name, rule.plugin, event, texts or (event.body,), last=last)

@@ -16,6 +16,7 @@ from ringback.receiver.dedupe import AnswerCache
 from ringback.receiver.metrics import Counts
 from ringback.receiver.responses import Answer
 from ringback.store.log import Entry, Log
+from ringback.twilio.kinds import Failed
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -50,9 +51,24 @@ class Calls:
         self._seconds = settings.answer_seconds
         self._fallback = settings.fallback_twiml
 
-    def take(self, key: str, entry: Entry, reply: Callable[[Answer], None]) -> None:
-        """Record the request and answer it. `key` is its identity; `reply` gets the answer."""
+    def take(
+        self,
+        key: str,
+        entry: Entry,
+        reply: Callable[[Answer], None],
+        failed: Failed | None = None,
+    ) -> None:
+        """Record the request and answer it. `key` is its identity; `reply` gets the answer. What
+        has `failed` is why Twilio asks its fallback address: an answer that it could not use is not
+        given again, and of an answer to a step the worker knows more."""
         known = self._answers.get(key)
+        if failed is not None and known is not None and failed.unusable:
+            self._counts.add("duplicates", entry.route)
+            reply(responses.twiml(self._fall_back("unusable")))
+            return
+        if failed is not None and (failed.unusable or failed.step):
+            key += f" {failed}"
+            known = self._answers.get(key)
         if known is not None:
             self._counts.add("duplicates", entry.route)
             reply(responses.twiml(known))

@@ -18,6 +18,7 @@ from ringback.receiver.routes import (
     ALONE,
     HEAD_BYTES,
     HEAD_LINES,
+    LARGE_BYTES,
     PREFIX,
     RECEIVE_SECONDS,
     Head,
@@ -48,7 +49,7 @@ class WebhookEndpoint:
         if answer is None and isinstance(head, Head):
             try:
                 async with asyncio.timeout(RECEIVE_SECONDS):
-                    body = await _body_of(receive, head.target.most_bytes)
+                    body = await _body_of(receive, head.target.most_bytes, intake)
             except TimeoutError:
                 intake.counts.add("connections_cut")
                 answer = responses.TIMED_OUT
@@ -91,18 +92,26 @@ def _raw_path(scope: Scope) -> bytes:
     return raw
 
 
-async def _body_of(receive: Receive, most: int) -> bytes | Answer | None:
+async def _body_of(receive: Receive, most: int, intake: Intake) -> bytes | Answer | None:
     """The whole body; a refusal when it is too large, None when the client has left."""
-    body = bytearray()
-    while True:
-        message: Message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if len(body) > most:
-            return responses.TOO_LARGE
-        if not message.get("more_body", False):
-            return bytes(body)
+    body, large = bytearray(), False
+    try:
+        while True:
+            message: Message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > most:
+                return responses.TOO_LARGE
+            if len(body) > LARGE_BYTES and not large:
+                large = intake.begin_large()
+                if not large:
+                    return responses.BUSY
+            if not message.get("more_body", False):
+                return bytes(body)
+    finally:
+        if large:
+            intake.end_large()
 
 
 async def _take(intake: Intake, head: Head, body: bytes) -> Answer:
@@ -120,7 +129,8 @@ async def _send(answer: Answer, scope: Scope, send: Send) -> None:
     headers = list(answer.headers)
     if answer.status != 204:
         headers.append((b"content-length", str(len(answer.body)).encode()))
-    if answer in (responses.TIMED_OUT, responses.TOO_LARGE) and scope["http_version"] < "2":
+    unread = (responses.TIMED_OUT, responses.TOO_LARGE, responses.BUSY)
+    if answer in unread and scope["http_version"] < "2":
         headers.append((b"connection", b"close"))  # the rest of the body is not read
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     body = b"" if scope["method"] == "HEAD" else answer.body

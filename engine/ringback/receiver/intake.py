@@ -23,6 +23,7 @@ from ringback.receiver.metrics import Counts
 from ringback.receiver.refusals import Refusals
 from ringback.receiver.responses import Answer
 from ringback.receiver.routes import (
+    MOST_LARGE,
     SETTINGS,
     SIGNATURE,
     Head,
@@ -32,7 +33,7 @@ from ringback.receiver.routes import (
 )
 from ringback.runtime import REAL
 from ringback.store.log import Entry, Log
-from ringback.twilio.kinds import CALL_ROUTES, Malformed, check_form
+from ringback.twilio.kinds import Malformed, check_form, failed_document, misplaced, waits
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import parse_form, read_stream
 
@@ -74,6 +75,18 @@ class Intake:
         self._moment = 0
         self._stamp = ""
         self._mount_checked = False
+        self._large = 0
+
+    def begin_large(self) -> bool:
+        """Whether one more large body may be received now. `end_large` says when that is over."""
+        if self._large >= MOST_LARGE:
+            return False
+        self._large += 1
+        return True
+
+    def end_large(self) -> None:
+        """A large body is here, or its sender has left."""
+        self._large -= 1
 
     def reload(self, settings: Settings) -> None:
         """Judge by these settings from the next request on."""
@@ -138,7 +151,7 @@ class Intake:
 
     def _take(self, head: Head, body: bytes, reply: Reply) -> Answer | None:
         target = head.target
-        route = target.route
+        route, failed, asks, done = target.route, None, False, responses.DONE
         if target.is_json:
             trust = self._proof(head, None, body, "")
             if not trust:
@@ -164,7 +177,12 @@ class Intake:
                 self._refusals.note(head, pairs, b"", account)
                 return self._forbidden("proof")
             kind = check_form(route, fields, target.tag)
-            asks = route in CALL_ROUTES
+            asks = waits(route, kind.type, fields)
+            if route == "message" or kind.type == "message.received":
+                done = responses.EMPTY_TWIML
+            if trust != "claimed" and (meant := misplaced(route, kind.type)):
+                self._refusals.note_wiring(route, meant, fields.get("To", ""))
+            failed = failed_document(fields) if kind.type == "call.received" else None
             key = f"{account} {kind.key}" if asks else _delivery(route, target.tag, body)
         if trust == "claimed":
             key = "claimed " + key  # a claim must not hide the proven webhook that it foretells
@@ -177,33 +195,33 @@ class Intake:
             head.headers.get(b"content-type", b"").decode("latin-1"),
             body,
         )
-        if route in CALL_ROUTES:
-            self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply))
+        if asks:
+            self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply), failed)
             return None
         if key in self._known:
             self.counts.add("duplicates", route)
-            return _acknowledgement(route)
+            return done
         twins = self._pending.get(key)
         if twins is not None:  # the same delivery is on its way to the disk
             self.counts.add("duplicates", route)
             twins.append(reply)
             return None
         try:
-            self.log.push(entry, lambda result: self._recorded(result, key, route, trust))
+            self.log.push(entry, lambda result: self._recorded(result, key, entry, done))
         except StorageError:
             return responses.BUSY
         self._pending[key] = [reply]
         return None
 
-    def _recorded(self, result: int | Exception, key: str, route: str, trust: str) -> None:
+    def _recorded(self, result: int | Exception, key: str, entry: Entry, done: Answer) -> None:
         answer = responses.BUSY
         if not isinstance(result, Exception):
-            answer = _acknowledgement(route)
+            answer = done
             self._known.add(key)
-            self.counts.numbers["recorded", route, trust] += 1
+            self.counts.numbers["recorded", entry.route, entry.trust] += 1
             self.wake(result)
         for reply in self._pending.pop(key):
-            self._answer(route, answer, reply)
+            self._answer(entry.route, answer, reply)
 
     def wake(self, log_id: int) -> None:
         """Wake the worker for a new row: once per turn of the loop, however many rows came."""
@@ -308,7 +326,3 @@ def _delivery(route: str, tag: str, body: bytes) -> str:
     """By what the same delivery is known when it comes again. Another webhook of an event on record
     may say more of it, so it must be the same to the letter."""
     return f"{route}/{tag}:{blake2b(body, digest_size=16).hexdigest()}"
-
-
-def _acknowledgement(route: str) -> Answer:
-    return responses.EMPTY_TWIML if route == "message" else responses.DONE

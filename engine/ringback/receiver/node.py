@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.retention import daily
-from ringback.receiver.supervisor import Supervisor
+from ringback.receiver.supervisor import Begun, Supervisor, worker_command
 from ringback.store.log import Log
 from ringback.store.migrations import refuse_unfit
 from ringback.store.upkeep.locks import hold
@@ -58,7 +57,7 @@ def owned(settings: Settings, *, worker: bool) -> Iterator[Log]:
 class Node:
     """A receiver without its server. `base_url` is the address that Twilio calls when the settings
     do not say it; `on_failed` is called once when this node can do no more: its log is broken, or
-    its worker cannot start."""
+    its worker cannot start. `begun` is its worker where that has begun already."""
 
     def __init__(
         self,
@@ -68,6 +67,7 @@ class Node:
         worker: bool,
         base_url: str = "",
         on_failed: Callable[[], object] = lambda: None,
+        begun: Begun | None = None,
     ) -> None:
         self.settings = settings
         self.log = log
@@ -81,6 +81,7 @@ class Node:
                 settings.child_environ(os.environ),
                 settings.data / heartbeat.NAME,
                 lambda: self.counts.add("worker_restarts"),
+                begun,
             )
         self._on_failed = on_failed
 
@@ -207,9 +208,3 @@ async def note_journal(log: Log, data: Path) -> bool:
     except RingbackError as error:
         _logger.debug("%s", error)
     return False
-
-
-def worker_command(settings: Settings) -> list[str]:
-    """How the worker of this node is started."""
-    main = [sys.executable, "-m", "ringback.cli.main"]
-    return [*main, "worker", "--supervised", str(settings.project)]

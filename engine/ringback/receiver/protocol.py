@@ -23,6 +23,7 @@ from ringback.receiver.routes import (
     ALONE,
     HEAD_BYTES,
     HEAD_LINES,
+    LARGE_BYTES,
     PREFIX,
     RECEIVE_SECONDS,
     Head,
@@ -70,6 +71,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self._head: Head | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._large = False
         self._unparsed = 0
         self._chunk = 0
         self._head_bytes = 0
@@ -112,8 +114,7 @@ class WebhookProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._head = None
-        self._body = []
+        self._drop()
 
     def data_received(self, data: bytes) -> None:
         if self._parted:
@@ -277,17 +278,34 @@ class WebhookProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        if self._head is not None:
+        head = self._head
+        if head is not None:
             self._size += len(body)
-            if self._size > self._head.target.most_bytes:
-                headers = self._head.headers
-                self._head = None
-                self._body = []
-                self._refuse(responses.TOO_LARGE, headers)
+            refusal = self._too_much(head)
+            if refusal is not None:
+                self._drop()
+                self._refuse(refusal, head.headers)
             else:
                 self._body.append(body)
         elif not self._refused and not self._parted:
             super().on_body(body)
+
+    def _too_much(self, head: Head) -> Answer | None:
+        """The refusal of a body that is too large, or too large for now."""
+        if self._size > head.target.most_bytes:
+            return responses.TOO_LARGE
+        if self._size > LARGE_BYTES and not self._large:
+            self._large = self.intake.begin_large()
+            return None if self._large else responses.BUSY
+        return None
+
+    def _drop(self) -> None:
+        """Hold nothing any more of what was received."""
+        self._head = None
+        self._body = []
+        if self._large:
+            self._large = False
+            self.intake.end_large()
 
     def on_message_complete(self) -> None:
         if self._unparsed:
@@ -295,10 +313,9 @@ class WebhookProtocol(HttpToolsProtocol):
         self._receiving = False
         head = self._head
         if head is not None:
-            self._head = None
             self._answering = True
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._body = []
+            self._drop()
             self.intake.take(head, body, self._reply)
         elif not self._refused and not self._parted:
             super().on_message_complete()

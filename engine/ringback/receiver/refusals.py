@@ -1,4 +1,5 @@
-"""Causes of refused webhooks: logged, and kept for `ringback doctor`, at a bounded price.
+"""Causes of webhooks that are refused or posted to a wrong address: logged, and kept for
+`ringback doctor`, at a bounded price.
 
 Anybody can send requests that fail, so a cause is looked for beside the work, seldom,
 and only the causes are kept, nothing of the request itself.
@@ -18,13 +19,15 @@ from ringback.config import Settings
 from ringback.private_files import make_file
 from ringback.receiver.routes import Head
 from ringback.runtime import REAL, iso
-from ringback.twilio.explain import Cause, explain, explain_path
+from ringback.twilio.explain import Cause, explain, explain_path, explain_wiring
 from ringback.twilio.readings import Refused
 
 FILE = "refusals.json"
 EVERY_SECONDS = 5.0
 KEPT = 20
 MOST_READINGS = 20_000
+WIRING_SECONDS = 3600.0
+MOST_WIRINGS = 100
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -38,6 +41,7 @@ class Refusals:
         self._wiring = settings.data / "wiring.json"
         self._next = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._wirings: dict[tuple[str, str], float] = {}
         self._kept: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.reload(settings)
 
@@ -73,7 +77,21 @@ class Refusals:
         """A signed request came to a path that is no route."""
         if self._has_time():
             shown = path.decode("latin-1")
-            self._begin(self._put_down(shown, (explain_path(shown, self._base_url),)))
+            route = shown.removeprefix("/twilio/")
+            self._begin(self._put_down(shown, route, (explain_path(shown, self._base_url),)))
+
+    def note_wiring(self, route: str, meant: str, number: str) -> None:
+        """A text or a call came to the address of something else, where it is taken as what it is:
+        said once an hour of a number and an address."""
+        now, key = time.monotonic(), (route, number)
+        if now < self._wirings.get(key, 0.0) or not self._has_time():
+            return
+        self._wirings.pop(key, None)
+        self._wirings[key] = now + WIRING_SECONDS
+        if len(self._wirings) > MOST_WIRINGS:
+            del self._wirings[next(iter(self._wirings))]
+        cause = explain_wiring(route, meant, number, self._base_url)
+        self._begin(self._put_down(f"/twilio/{route}", route, (cause,)))
 
     def _has_time(self) -> bool:
         """Whether another one may be explained; it is, then."""
@@ -100,15 +118,16 @@ class Refusals:
         except Exception:
             _logger.exception("a refusal could not be explained")
         else:
-            await self._put_down(f"/twilio/{route}", causes)
+            await self._put_down(f"{seen.mount}/twilio/{route}", route, causes)
 
-    async def _put_down(self, path: str, causes: tuple[Cause, ...]) -> None:
-        """Log the causes of a refusal, and keep them for the doctor."""
-        path = _printable(path)
+    async def _put_down(self, path: str, route: str, causes: tuple[Cause, ...]) -> None:
+        """Log the causes of what was refused or is wired wrongly, and keep them for the doctor."""
+        path, route = _printable(path), _printable(route)
         said = _printable("; and ".join(str(cause) for cause in causes))
-        _logger.warning("a webhook to %s was refused: %s", path, said)
+        became = "is wired wrongly" if causes[0].kind == "wiring" else "was refused"
+        _logger.warning("a webhook to %s %s: %s", path, became, said)
         try:
-            await asyncio.to_thread(self._keep, path.removeprefix("/twilio/"), causes)
+            await asyncio.to_thread(self._keep, route, causes)
         except OSError as error:
             _logger.warning("%s could not be written: %s", self._path, error)
 

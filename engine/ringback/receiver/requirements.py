@@ -26,7 +26,7 @@ def require_serving(settings: Settings) -> None:
     if settings.price_per_day and not settings.segment_price:
         problems.append("price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE")
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([*problems, *settings.notes])  # what is missing may stand there
 
 
 def _proof_problems(settings: Settings) -> Iterator[str]:

@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 FORM_TYPE = b"application/x-www-form-urlencoded"
 FORM_BYTES = 64 * 1024
-JSON_BYTES = 256 * 1024
+JSON_BYTES = 4 * 1024 * 1024
+"""A batch of Event Streams has up to 1,000 events. Twilio gives up on one that is refused."""
+LARGE_BYTES = 256 * 1024
+MOST_LARGE = 16
+"""How many bodies beyond that are received at once. Twilio sends the others again, after a 503."""
 HEAD_BYTES = 16 * 1024
 HEAD_LINES = 100
 RECEIVE_SECONDS = 10.0

@@ -24,6 +24,8 @@ from ringback.receiver.node import MOST_CONNECTIONS, Node, owned
 from ringback.receiver.protocol import SPARE_FILES, WebhookProtocol, most_connections
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.service_manager import ServiceManager, inherited
+from ringback.receiver.supervisor import Begun
+from ringback.runtime import CLOCK
 from ringback.store.log import Log
 
 DRAIN_SECONDS = 5.0
@@ -89,6 +91,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 SWEEP_SECONDS = 0.5
+PATIENCE_SECONDS = 30.0
+"""So often a service manager hears that a start goes on: tables that get a new form take their
+time, and a worker that hangs is ended by the supervisor."""
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -97,12 +102,15 @@ class Serving:
     """A node behind uvicorn. `url` is where it listens."""
 
     def __init__(
-        self, settings: Settings, log: Log, listener: socket.socket, *, worker: bool
-    ) -> None:
+        self, settings: Settings, log: Log, listener: socket.socket, *, worker: bool,
+        begun: Begun | None = None,
+    ) -> None:  # fmt: skip
         self.manager = ServiceManager.of(os.environ)  # before what the worker gets is copied
         host, port = listener.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        self.node = Node(settings, log, worker=worker, base_url=self.url, on_failed=self.stop)
+        self.node = Node(
+            settings, log, worker=worker, base_url=self.url, on_failed=self.stop, begun=begun
+        )
         self._listener = listener
         self._stopped = asyncio.Event()
         config = uvicorn.Config(
@@ -139,10 +147,13 @@ class Serving:
     async def _good(self) -> bool:
         """Whether the worker has found the rules good, and nobody wants this node to stop."""
         waits = [asyncio.ensure_future(each) for each in (self.node.good(), self._stopped.wait())]
-        done, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for each in left:
-            each.cancel()
-        return waits[0] in done and waits[0].result()
+        while not any(each.done() for each in waits):
+            self.manager.tell(f"EXTEND_TIMEOUT_USEC={2 * PATIENCE_SECONDS * 1_000_000:.0f}")
+            await asyncio.wait(waits, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        good, stopped = waits
+        good.cancel()
+        stopped.cancel()
+        return good.done() and good.result()
 
     def stop(self) -> None:
         """Stop accepting, finish the requests that have begun, then let the worker finish."""
@@ -165,13 +176,13 @@ class Serving:
 
 
 @contextlib.contextmanager
-def _opened(settings: Settings, *, worker: bool) -> Iterator[Serving]:
+def _opened(settings: Settings, *, worker: bool, begun: Begun | None = None) -> Iterator[Serving]:
     """Take what a node owns, in order: the folder, the log, the port."""
     with (
         owned(settings, worker=worker) as log,
         contextlib.closing(listen(settings)) as listener,
     ):
-        yield Serving(settings, log, listener, worker=worker)
+        yield Serving(settings, log, listener, worker=worker, begun=begun)
 
 
 @contextlib.asynccontextmanager
@@ -198,17 +209,19 @@ def serve(
     *,
     worker: bool = True,
     again: Callable[[], Settings] | None = None,
+    begun: Begun | None = None,
 ) -> int:
     """Run the receiver (and its worker) until SIGTERM or SIGINT; gives the exit code.
 
     SIGTERM finishes what has begun; a second one ends at once. On SIGHUP the settings are read
-    once more by `again`, which raises ConfigError when they are wrong. The exit code is 0 after an
+    once more by `again`, which raises ConfigError when they are wrong. The worker may have `begun`
+    already, and waits until this node owns what it needs. The exit code is 0 after an
     orderly stop, 74 or 65 when the log broke, the worker's own when it could not start. Raises
     ConfigError, HeldError, StorageError or DataError when this node cannot start.
     """
     require_serving(settings)
     _allow_connections()
-    with _opened(settings, worker=worker) as serving:
+    with _opened(settings, worker=worker, begun=begun) as serving:
         return _run(_main(serving, again or (lambda: settings)))
 
 
@@ -262,10 +275,12 @@ async def _main(serving: Serving, again: Callable[[], Settings]) -> int:
         loop.add_signal_handler(number, on_signal)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGHUP))
-    for note in node.settings.notes:
-        _logger.warning("%s", note)
-    if node.settings.simulated and node.settings.host in LOOPBACK:
-        _logger.warning("simulated mode: events are trusted because they come from this machine")
+    if not os.environ.get(CLOCK):  # `ringback dev` says what is so on purpose, and what is not
+        for note in node.settings.notes:
+            _logger.warning("%s", note)
+        if node.settings.simulated and node.settings.host in LOOPBACK:
+            why = "events are trusted because they come from this machine"
+            _logger.warning("simulated mode: %s", why)
     return await serving.run(ready)
 
 

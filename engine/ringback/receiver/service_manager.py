@@ -8,11 +8,12 @@ https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
 import contextlib
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from ringback.errors import StorageError
 
 FIRST_DESCRIPTOR = 3
+_SOCKET = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 class ServiceManager:
@@ -40,6 +41,15 @@ class ServiceManager:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.setblocking(False)
             out.sendto("\n".join(states).encode(), address)
+
+
+def without_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that is started before this one has asked for its own."""
+    left = dict(environ)
+    ServiceManager.of(left)
+    for name in _SOCKET:
+        left.pop(name, None)
+    return left
 
 
 def inherited(environ: MutableMapping[str, str]) -> socket.socket | None:

@@ -1,20 +1,27 @@
 """Supervisor of the worker process: starts it, watches it, kills it when it hangs, starts it again.
 
-The worker runs no code of plugins. Should it freeze all the same, its heartbeat shows it.
+The worker runs no code of plugins. Should it freeze all the same, its heartbeat shows it. The first
+one may have begun before: it imports what it needs while the receiver does, then waits for a word
+on its standard input until the receiver owns the data folder and the port.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
+import subprocess
+import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ringback.config import Settings
 from ringback.heartbeat import FROZEN_SECONDS, Heartbeat
 from ringback.ipc import REFUSED
+from ringback.receiver.service_manager import without_variables
 from ringback.runtime import iso
 
 LOOK_SECONDS = 0.25
@@ -32,6 +39,8 @@ words."""
 DISK_REFUSES = 74
 CHECKING = ("--checking",)
 """What is added to the command of a worker that checks the rules before this node listens."""
+GO = b"\n"
+"""What such a worker reads from its standard input before it touches anything."""
 
 _FINAL = {2, 65, 75, 78}
 """Exit codes of a worker that cannot start as things are: only a person can mend that. Code 74, a
@@ -40,12 +49,50 @@ disk that refuses, is none of them: it may pass."""
 _logger = logging.getLogger("ringback.receiver")
 
 
+class Begun:
+    """A worker that was begun before there was a loop, with the words of asyncio's processes."""
+
+    def __init__(self, settings: Settings) -> None:
+        environ = settings.child_environ(without_variables(os.environ))
+        self._process = subprocess.Popen(
+            [*worker_command(settings), *CHECKING], bufsize=0, stdin=subprocess.PIPE, env=environ
+        )
+        assert self._process.stdin is not None
+        self.stdin = self._process.stdin
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The code that it ended with; None before somebody has waited for that."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """The code that it ends with."""
+        return await asyncio.to_thread(self._process.wait)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def close(self) -> None:
+        """End one that still lives: nobody wants it."""
+        self._process.kill()
+        self._process.wait()
+        self.stdin.close()
+
+
+def worker_command(settings: Settings) -> list[str]:
+    """How the worker of a node is started."""
+    main = [sys.executable, "-m", "ringback.cli.main"]
+    return [*main, "worker", "--supervised", str(settings.project)]
+
+
 class Supervisor:
     """Keeps one worker process alive until it is stopped.
 
     `command` starts the worker; its standard input is a pipe that closes when this process dies.
     `environ` is what the next one gets. `on_restart` is called each time a worker had to be started
-    again.
+    again. `begun` is the first one where it was begun already, to check the rules.
     """
 
     def __init__(
@@ -54,12 +101,14 @@ class Supervisor:
         environ: Mapping[str, str],
         heartbeat: Path,
         on_restart: Callable[[], object] = lambda: None,
+        begun: Begun | None = None,
     ) -> None:
         self._command = command
         self.environ = environ
         self._heartbeat = heartbeat
         self._on_restart = on_restart
-        self._process: Process | None = None
+        self._begun = begun
+        self._process: Process | Begun | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._stopping = False
         self._ends = 0
@@ -141,8 +190,15 @@ class Supervisor:
         if self._ends > 1:
             environ[TROUBLE] = f"{self._first_end} {self.restarts}"
         self._started = time.monotonic()
-        command = [*self._command, *(() if self._checked.is_set() else CHECKING)]
-        self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, env=environ)
+        checking = not self._checked.is_set()
+        if self._begun is not None and checking:
+            self._process, self._begun = self._begun, None
+        else:
+            command = [*self._command, *(CHECKING if checking else ())]
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, env=environ)
+        if checking and self._process.stdin is not None:
+            with contextlib.suppress(OSError):  # it has ended, which is seen in a moment
+                self._process.stdin.write(GO)
 
     async def _keep(self) -> None:
         pause = 0.0
@@ -158,7 +214,9 @@ class Supervisor:
             if self._stopping:
                 return
             starting = starting and lived < STEADY_SECONDS
-            if starting and (code in _FINAL or self._refuses(code)):
+            # One that checks the rules starts until it has said that they are good, however long a
+            # slow or busy machine makes that.
+            if (starting or not self._checked.is_set()) and self._refuses(code):
                 self.refused = code
                 return
             pause = 0.0 if lived > STEADY_SECONDS else min(LONGEST_PAUSE, pause * 2 + 0.1)
@@ -176,9 +234,10 @@ class Supervisor:
             await self._spawn()
 
     def _refuses(self, code: int) -> bool:
-        """Whether a worker that had to check the rules first cannot: its node has to say so in
-        place of serving."""
-        return code in (REFUSED, DISK_REFUSES) and not self._checked.is_set()
+        """Whether a worker that starts cannot, as things are. One that had to check the rules first
+        also ends with two other codes then: its node has to say so in place of serving."""
+        checks = not self._checked.is_set()
+        return code in _FINAL or (checks and code in (REFUSED, DISK_REFUSES))
 
     def _count(self, code: int, lived: float) -> None:
         """Note an end of the worker, as one of a series when it had not lived for long."""
@@ -188,7 +247,7 @@ class Supervisor:
         disk = " (the disk refuses what it writes)" if code == DISK_REFUSES else ""
         self._last_end = f"{_describe(code)}{disk}"
 
-    async def _look(self, process: Process) -> None:
+    async def _look(self, process: Process | Begun) -> None:
         """Watch one worker; kill it when it freezes."""
         while process.returncode is None:
             await asyncio.sleep(LOOK_SECONDS)
@@ -207,7 +266,7 @@ class Supervisor:
         return f"it has not moved for {still:.1f} s" if still > FROZEN_SECONDS else ""
 
 
-def _send(process: Process, number: signal.Signals) -> None:
+def _send(process: Process | Begun, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(number)
 

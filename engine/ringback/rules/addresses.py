@@ -5,11 +5,18 @@ an action is brought into Twilio's spelling before anything looks at it.
 https://www.twilio.com/docs/messaging/channels
 """
 
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from ringback.events import person
 from ringback.rules.language import phones
 
 WHATSAPP = "whatsapp"
+_WORDS = re.compile(r"(?![A-Z]{2}[0-9a-f]{32}$).*[^\d+*#]", re.DOTALL).match
+"""More than a number or a short code, and no SID."""
+_VOICE_ALONE = frozenset({"sip", "sips", "client"})
+"""Addresses of calls: https://www.twilio.com/docs/voice/api/call-resource"""
 
 
 class Pair(NamedTuple):
@@ -47,6 +54,14 @@ def spelt(sender: str, recipient: str, ours: str = "") -> Pair:
     return Pair(sender, to)
 
 
+def distinct(recipients: Iterable[str], sender: str, ours: str = "") -> list[str]:
+    """The recipients without those who stand there twice, in whatever spelling, in their order."""
+    people: dict[str, str] = {}
+    for to in recipients:
+        people.setdefault(person(spelt(sender, to, ours).recipient), to)
+    return list(people.values())
+
+
 def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
     """Why nothing can reach this recipient from this sender, with the mend; empty when it may.
     Empty addresses are somebody else's to judge."""
@@ -57,7 +72,16 @@ def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
     for number in (recipient, sender):
         if phones.misspelt(number):
             mend = phones.mend(number, phones.home(sender))
-            return f"{number!r} does not name its country: {mend}"
+            lacks = phones.lacks_country(number)
+            wrong = "does not name its country" if lacks else "is no number, or more than one"
+            return f"{number!r} {wrong}: {mend}"
+    if phones.is_name(recipient):
+        return f"{recipient!r} is the name of a sender: nobody can be reached there"
+    if ":" not in recipient and _WORDS(recipient):
+        return f"{recipient!r} is no number and no address; write +15551234567 or whatsapp:+…"
+    if not calls and _VOICE_ALONE & {channel(recipient), channel(sender)}:
+        voice = recipient if channel(recipient) in _VOICE_ALONE else sender
+        return f"{voice} is an address for calls: no text goes to or from there; use `call`"
     if not sender or is_service(sender):
         return ""
     ours, theirs = channel(sender), channel(recipient)
@@ -74,5 +98,7 @@ def bad_number(number: str, home: str = "") -> str:
     country `home` gives the advice, and no more: what is written down says its own."""
     if not phones.misspelt(phones.plain(number)):
         return ""
-    lacks = f"the number {number!r} has no +" if "+" not in number else f"{number!r} is no number"
+    lacks = f"{number!r} is no number, or more than one"
+    if phones.lacks_country(number):
+        lacks = f"the number {number!r} has no +"
     return f"{lacks}; {phones.mend(number, home)}"

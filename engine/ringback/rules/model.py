@@ -20,7 +20,7 @@ class RuleSpec:
     """A rule in Python as its author wrote it: a function and the words given to `@rule`.
 
     `words` are under their YAML spelling (`on`, `if`, `from`, `once_within`, …). `code` is what the
-    function does, as text, where its handler cannot show it.
+    function does, as text, where its handler cannot show it; `converses`: it is a conversation.
     """
 
     name: str
@@ -31,6 +31,7 @@ class RuleSpec:
     column: int = 1
     plugin: str = ""
     code: str = ""
+    converses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,12 @@ class Condition:
     source: str
     program: "Program"
     line: int = 0
+
+
+def found_by(from_: object, to: object, schedule: object) -> str:
+    """By which of its words a rule is found: `from`, `to` or `schedule`; empty when it is for
+    anybody. It is the verdict, too, on events that it is not found for."""
+    return "from" if from_ else "to" if to else "schedule" if schedule else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +122,8 @@ class Rule:
     means off. `priority`: higher comes first, ties in the order of files and lines. `rev` is a
     digest of what the rule means: it changes when the meaning may have changed, not when the file
     moves; `text` is what it says, as JSON. `ordered`: the texts of a run to one person wait for
-    each other. `limit` is the handler's time limit in seconds, 0 for the default.
+    each other. `limit` is the handler's time limit in seconds, 0 for the default; `converses`: the
+    handler is a conversation.
     """
 
     name: str
@@ -146,6 +154,7 @@ class Rule:
     description: str = ""
     steps: tuple[Step, ...] = ()
     handler: Callable[..., Any] | None = None
+    converses: bool = False
     file: str = ""
     line: int = 0
     rev: str = ""
@@ -171,6 +180,18 @@ class Rule:
         """
         return bool(self.once_after or self.accumulate_within)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether its runs wait, so that a limit on how many there are means something."""
+        return self.converses or self.unless is not None or any(map(_waits_within, self.steps))
+
+
+def waits(step: Step) -> bool:
+    """Whether a run stops at this step until its time has come, or what it asks for."""
+    if step.kind == "dial":
+        return bool(step.branches.get("answered") or step.branches.get("else"))
+    return step.kind in ("wait", "wait_for", "gather", "record")
+
 
 def every_step(steps: Iterable[Step]) -> Iterator[Step]:
     """These steps, and those inside of them."""
@@ -178,6 +199,11 @@ def every_step(steps: Iterable[Step]) -> Iterator[Step]:
         yield step
         for inside in step.branches.values():
             yield from every_step(inside)
+
+
+def _waits_within(step: Step) -> bool:
+    inside = (each for branch in step.branches.values() for each in branch)
+    return waits(step) or any(map(_waits_within, inside))
 
 
 def _foreign(step: Step) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ringback.simulator import streams
 from ringback.simulator.numbering import toll_free
-from ringback.simulator.records import Message
+from ringback.simulator.records import PRICE_AFTER, Message
 from ringback.simulator.webhook_client import Webhook
 from ringback.simulator.world import World
 
@@ -152,6 +152,8 @@ def change(
         message.price = f"-{PRICE * message.segments:.5f}"
     elif status in ("failed", "canceled"):
         message.price = None
+    if message.status != "read":
+        message.priced_at = world.clock.now() + PRICE_AFTER
     world.messages.touch(message, status=status, code=code)
     message.history.append({"at": message.updated, "status": status, "error_code": code or None})
     streams.message_changed(world, message)

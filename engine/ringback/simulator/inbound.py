@@ -42,7 +42,7 @@ def receive(world: World, text: Text) -> Message:
     """A person texts one of our numbers. Raises Refusal when the number is not ours."""
     number = world.number(text.recipient)
     if number is None:
-        raise invalid(21601, f"{text.recipient} is not one of our numbers")
+        raise invalid(21601, world.not_ours(text.recipient))
     route = route_of(world, number)
     message = Message(
         **world.stamps("MM" if text.media else "SM", number.account_sid),

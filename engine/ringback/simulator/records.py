@@ -42,9 +42,14 @@ class Resource(Record):
         return str(self.fields.get(name) or "")
 
 
+PRICE_AFTER = 60.0
+"""So many seconds after its end the price of a message or call is shown."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Message(Record):
-    """A text message in either direction. `history` is every status it has had."""
+    """A text message in either direction. `history` is every status it has had. Its price is shown
+    from `priced_at` on, a moment of virtual time."""
 
     sender: str | None
     recipient: str
@@ -58,6 +63,7 @@ class Message(Record):
     callback: str = ""
     sent: datetime | None = None
     price: str | None = None
+    priced_at: float = 0.0
     validity: float = 36_000.0
     feedback: str = ""
     fields: dict[str, str] = field(default_factory=dict)

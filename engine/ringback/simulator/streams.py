@@ -49,9 +49,12 @@ def message_changed(world: World, message: Message) -> None:
 
 
 def call_progressed(
-    world: World, account_sid: str, sid: str, fields: tuple[tuple[str, str], ...]
+    world: World, account_sid: str, sid: str, url: str, fields: tuple[tuple[str, str], ...]
 ) -> None:
-    """A call has made a step that a status callback was asked for."""
+    """A call has made a step that a status callback was asked for: the event shows its request.
+
+    https://www.twilio.com/docs/events/event-types/voice/status-callback
+    """
     if not world.events_url:
         return
     facts = dict(fields)
@@ -59,9 +62,11 @@ def call_progressed(
     step = {"in-progress": "answered"}.get(status, status)
     if step not in ("initiated", "ringing", "answered"):
         step = "completed"
-    data = {name[0].lower() + name[1:]: value for name, value in facts.items()}
-    kind = f"com.twilio.voice.status-callback.call.{step}"
-    _emit(world, account_sid, sid, kind, data | {"callStatus": status})
+    data = {
+        "sid": sid, "timestamp": _time(world), "eventSid": world.random.sid("VW"),
+        "request": {"method": "POST", "url": url, "parameters": facts},
+    }  # fmt: skip
+    _emit(world, account_sid, sid, f"com.twilio.voice.status-callback.call.{step}", data)
 
 
 def _emit(world: World, account_sid: str, sid: str, kind: str, data: dict[str, Any]) -> None:

@@ -81,7 +81,9 @@ class Switchboard:
     def notify(self, request: ports.Notice) -> None:
         purpose = PURPOSES.get(request.kind, request.kind)
         if request.kind == "call-status":
-            streams.call_progressed(self._world, self._account_sid, request.sid, request.fields)
+            streams.call_progressed(
+                self._world, self._account_sid, request.sid, request.url, request.fields
+            )
         self._world.outbox.notify(
             self._webhook(request.url, request.method, request.fields, purpose, request.sid)
         )

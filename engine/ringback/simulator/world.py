@@ -191,6 +191,11 @@ class World:
         plain = address.rpartition(":")[2]
         return next((row for row in self.numbers if row.fields["phone_number"] == plain), None)
 
+    def not_ours(self, address: str) -> str:
+        """What is said of an address that is none of our numbers, with those that are."""
+        ours = ", ".join(sorted(str(row.fields["phone_number"]) for row in self.numbers))
+        return f"{address} is not one of our numbers{f': {ours}' if ours else ''}"
+
     def verified(self, account_sid: str, address: str) -> bool:
         """Whether somebody showed that this number, which is not ours, is theirs to call from."""
         rows = self.caller_ids.of(account_sid)

@@ -1,11 +1,22 @@
-"""Action ends: that an action has come to its end, noted until the event of it is recorded."""
+"""Action ends: what is left to do when an action has come to its end.
 
-from collections.abc import Iterable
+Its event is to be recorded for the rules that listen to it, and the price of what it made is to be
+read. Triggers note both with the change itself, whoever makes it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from sqlite3 import Connection
 
 from ringback.events import Event
+from ringback.runtime import from_iso
 from ringback.store.database import Database
 from ringback.store.events import record_internal
+from ringback.twilio.costs import NOTHING, Cost, Told, as_fields
+
+_CHUNK = 500
 
 
 class ActionEnds:
@@ -29,6 +40,50 @@ class ActionEnds:
         return await self._database.write(_record, event, action_uid, state)
 
 
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A message or call that has ended, and whose price is to be read."""
+
+    uid: str
+    sid: str
+    effect: str
+    account_sid: str
+    outcome: str
+    planned: datetime
+    ended: datetime
+
+
+class Costs:
+    """What messages and calls cost. A record is to be looked at from its action's end on, until its
+    price is known or there is nothing more to hope for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def due(self, now: str, limit: int, *, far: str) -> list[Unpriced]:
+        """Those to be looked at now, the longest due first. What is due later than `far` was put
+        off by a clock that was wrong."""
+        return await self._database.read(_due, now, limit, far)
+
+    async def learn(self, told: Told) -> None:
+        """What records say of their costs. What they leave out stays as it is known."""
+        if fresh := await self._database.read(_news, told.made):
+            await self._database.write(learn_costs, fresh)
+        if charged := await self._database.read(_charged, told.received):
+            await self._database.write(_learn_charged, charged)
+
+    async def later(self, dues: Sequence[tuple[Unpriced, str | None]]) -> None:
+        """When to look again at those that still have no price; None is never."""
+        await self._database.write(_later, dues)
+
+    async def of(self, action_uid: str) -> Cost:
+        """What is known of the cost of an action."""
+        row = await self._database.one(
+            "select segments, price, price_unit from actions where uid = ?", (action_uid,)
+        )
+        return Cost(*row) if row else NOTHING
+
+
 def _subscribe(connection: Connection, states: Iterable[str]) -> None:
     connection.execute("delete from listens")
     connection.executemany("insert into listens (state) values (?)", [(each,) for each in states])
@@ -38,3 +93,81 @@ def _subscribe(connection: Connection, states: Iterable[str]) -> None:
 def _record(connection: Connection, event: Event, action_uid: str, state: str) -> bool:
     connection.execute("delete from ends where action_uid = ? and state = ?", (action_uid, state))
     return record_internal(connection, event)
+
+
+def _due(connection: Connection, now: str, limit: int, far: str) -> list[Unpriced]:
+    ask = (
+        "select uid, remote_sid, effect, account_sid, outcome, planned_at, "
+        "coalesce(settled_at, price_due) from actions where price_due {} ? "
+        "order by price_due limit ?"
+    )
+    rows = connection.execute(ask.format("<="), (now, limit)).fetchall()
+    rows += connection.execute(ask.format(">"), (far, limit)).fetchall()
+    return [
+        Unpriced(uid, sid, effect, account, outcome, from_iso(planned), from_iso(ended))
+        for uid, sid, effect, account, outcome, planned, ended in rows[:limit]
+    ]
+
+
+def _news(connection: Connection, told: Mapping[str, Cost]) -> dict[str, Cost]:
+    """What of this is not on record of the actions that these SIDs are of."""
+    sids, fresh = list(told), dict[str, Cost]()
+    for start in range(0, len(sids), _CHUNK):
+        chunk = sids[start : start + _CHUNK]
+        rows = connection.execute(
+            "select remote_sid, segments, price, price_unit from actions where remote_sid in "
+            f"({','.join('?' * len(chunk))}) and remote_sid <> '' and effect <> ''",
+            chunk,
+        )
+        for sid, segments, price, unit in rows:
+            says = told[sid]
+            more = says.price is not None and (says.price, says.unit or unit) != (price, unit)
+            if more or says.segments not in (None, segments):
+                fresh[sid] = says
+    return fresh
+
+
+def _charged(connection: Connection, told: Mapping[str, Cost]) -> list[tuple[str, str]]:
+    """What of this is not on record of the texts and calls that came in: the fields, in JSON, and
+    the event (uid) that they are of."""
+    sids, fresh = list(told), list[tuple[str, str]]()
+    for start in range(0, len(sids), _CHUNK):
+        chunk = sids[start : start + _CHUNK]
+        rows = connection.execute(
+            "select uid, subject_sid, coalesce(json_extract(fields, '$.Price'), ''), min(id) "
+            f"from events where subject_sid in ({','.join('?' * len(chunk))}) "
+            "and trust <> 'claimed' and (type = 'message.received' or type like 'call.%') "
+            "group by subject_sid",
+            chunk,
+        )
+        for uid, sid, price, _ in rows:
+            if told[sid].price != price:
+                fresh.append((json.dumps(as_fields(told[sid])), uid))
+    return fresh
+
+
+def _learn_charged(connection: Connection, charged: Sequence[tuple[str, str]]) -> None:
+    connection.executemany(
+        "update events set fields = json_patch(coalesce(fields, '{}'), ?) where uid = ?", charged
+    )
+
+
+def learn_costs(connection: Connection, told: Mapping[str, Cost]) -> None:
+    """`Costs.learn`, within a unit of work."""
+    for sid, cost in told.items():
+        if cost.known:
+            connection.execute(
+                "update actions set segments = coalesce(?, segments), "
+                "price = coalesce(?, price), price_unit = coalesce(nullif(?, ''), price_unit), "
+                "price_due = case when ? is null then price_due end "
+                "where remote_sid = ? and remote_sid <> '' and effect <> ''",
+                (cost.segments, cost.price, cost.unit, cost.price, sid),
+            )
+
+
+def _later(connection: Connection, dues: Sequence[tuple[Unpriced, str | None]]) -> None:
+    connection.executemany(
+        "update actions set price_due = ? where uid = ? and remote_sid = ? "
+        "and price_due is not null",
+        [(due, each.uid, each.sid) for each, due in dues],
+    )

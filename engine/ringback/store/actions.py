@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from sqlite3 import Connection
+from typing import Any
 
 from ringback.action_kinds import from_params, kind_of
-from ringback.actions import Action, to_params
+from ringback.actions import Action, Remember, to_params
 from ringback.runtime import from_iso, iso
+from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.events import copies
 
@@ -40,11 +42,12 @@ class StoredAction:
     depth: int
     account_sid: str = ""
     behind: str = ""
+    made: Action | None = field(default=None, repr=False, compare=False)  # when it is at hand
 
     @property
     def action(self) -> Action:
         """The action itself."""
-        return read_action(self.kind, self.params, self.policy)
+        return self.made or read_action(self.kind, self.params, self.policy)
 
 
 @lru_cache(4096)
@@ -54,30 +57,30 @@ def read_action(kind: str, params: str, policy: str) -> Action:
 
 
 _LOOKED_AT = 2000
-COUNTED = 20_000
-"""No more actions that wait are counted than so many."""
+COUNTED = 20_000  # no more actions that wait are counted than so many
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def written(action: Action) -> str:
     """The parameters of an action as the journal holds them."""
-    return json.dumps(to_params(action), ensure_ascii=False)
+    return _json(to_params(action))
 
 
-LONGEST_DEFERRAL = timedelta(days=2)
-"""What is to be looked at later than this was put off by a clock that was wrong."""
+LONGEST_DEFERRAL = timedelta(days=2)  # what is due later was put off by a clock that was wrong
+FARTHEST_LOOK = timedelta(days=36)  # Twilio schedules texts up to 35 days ahead
+_LATELY = "(select 1 from attempts t where t.action_uid = a.uid and t.started_at >= ?)"
+_STUCK = (
+    "select id from actions a where state = 'accepted' and {} and planned_at < ? and effect <> '' "
+    f"and remote_sid <> '' and not exists {_LATELY} order by due_at, id limit ?"
+)
 OPEN = "('planned', 'deferred', 'sending', 'unknown')"
 """The states of an action that may leave yet, or may have left."""
-UNTAKEN = (
-    "(b.state in ('planned', 'sending', 'unknown') or (b.state = 'deferred' and b.due_at is null))"
-)
-"""Of an action `b` that holds up the one behind it. What the gate puts off to a time does not: what
-may go at that hour goes."""
-_FREE = (
-    "(behind = '' or not exists "
-    f"(select 1 from actions b where b.uid = actions.behind and {UNTAKEN}))"
-)
+UNTAKEN = "(b.state in ('planned','sending','unknown') or b.state='deferred' and b.due_at is null)"
+"""Of an action `b` that holds up the one behind it. What the gate puts off to a time does not."""
+_BEFORE = f"select 1 from actions b where b.uid = actions.behind and {UNTAKEN}"
+_FREE = f"(behind = '' or not exists ({_BEFORE}))"
 """Whether the text before an action, if there is one, has been taken."""
-COLUMNS = ", ".join(StoredAction.__slots__)
+COLUMNS = ", ".join(StoredAction.__slots__[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class NewAction:
             policy=self.action.policy, state="planned", reason=self.reason, remote_sid="",
             outcome="", planned_at=self.planned_at, due_at=self.due_at, send_by=self.send_by,
             tries=0, collision_key=self.collision_key, conversation=self.conversation,
-            depth=self.depth, account_sid=self.account_sid, behind=self.behind,
+            depth=self.depth, account_sid=self.account_sid, behind=self.behind, made=self.action,
         )  # fmt: skip
 
 
@@ -205,12 +208,13 @@ class Actions:
         return str(row[0]) if row and row[0] else None
 
     async def stuck(self, before: str, now: str, limit: int) -> list[StoredAction]:
-        """Accepted sends of before that moment without a final status, due for a look."""
-        return await self._list(
-            "state = 'accepted' and planned_at < ? and effect <> '' and remote_sid <> '' "
-            "and (due_at is null or due_at <= ? or due_at > ?) order by id limit ?",
-            (before, now, iso(from_iso(now) + LONGEST_DEFERRAL), limit),
-        )
+        """Accepted sends, requested before that moment, without a final status, due for a look."""
+        # Three spans of the index: those that are not due yet may be many, and are not read.
+        far = iso(from_iso(now) + FARTHEST_LOOK)
+        spans = {"due_at is null": (), "due_at <= ?": (now,), "due_at > ?": (far,)}
+        found = " union all ".join(f"select id from ({_STUCK.format(span)})" for span in spans)
+        values = [each for due in spans.values() for each in (*due, before, before, limit)]
+        return await self._list(f"id in ({found}) order by id limit ?", (*values, limit))
 
     async def look_again(self, uid: str, due_at: str) -> None:
         """When to look at an accepted send the next time."""
@@ -268,7 +272,8 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
     ):  # fmt: skip
         ask = f"select {COLUMNS} from actions where {where} limit ?"
         rows += connection.execute(ask, (*values, limit)).fetchall()
-    return [StoredAction(*row) for row in rows[:limit]]
+    found = (StoredAction(*row) for row in rows)
+    return sorted(found, key=lambda one: one.due_at or one.planned_at)[:limit]
 
 
 def _waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
@@ -334,23 +339,18 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
     # Quiet hours end then; a person has asked for what stood in none of the states that wait.
     asked = state == "planned" and not {"planned", "sending"}.intersection(expected)
     free_at = decision.due_at if state == "deferred" else now if asked else None
-    return bool(
-        connection.execute(
-            "update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
-            "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at) "
-            f"where uid = ? and state in ({','.join('?' * len(expected))})",
-            (
-                state,
-                decision.reason,
-                decision.due_at,
-                settled,
-                decision.send_by,
-                free_at,
-                uid,
-                *expected,
-            ),
-        ).rowcount
-    )
+    found = connection.execute(
+        "update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
+        "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at) "
+        f"where uid = ? and state in ({','.join('?' * len(expected))}) "
+        "returning kind, params, policy",
+        (state, decision.reason, decision.due_at, settled, decision.send_by, free_at, uid,
+         *expected),
+    ).fetchone()  # fmt: skip
+    if found and state == "settled" and found[0] == Remember.kind:
+        noted: Any = read_action(*found)
+        remember(connection, noted.conversation, noted.name, noted.value, now)
+    return found is not None
 
 
 def _decide_all(

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
 from ringback.outcomes import advance, normal_status, state_for
+from ringback.store.action_ends import learn_costs
 from ringback.store.actions import UNTAKEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
-from ringback.twilio.consent import OPTED_OUT
+from ringback.twilio.consent import OPT_OUTS, refusal
+from ringback.twilio.costs import NOTHING, Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Verdict:
     """What one attempt came to.
 
     `result` is the attempt's class (`accepted`, `rejected`, `unknown`, `not_sent`, `throttled`…),
-    `state` the action's next state with its reason; `due_at` says when to look at it again.
+    `state` the action's next state with its reason; `due_at` says when to look at it again. `cost`
+    is what the answer says of the cost.
     """
 
     result: str
@@ -29,6 +32,7 @@ class Verdict:
     status: str = ""
     due_at: str | None = None
     spent: bool = True
+    cost: Cost = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +46,31 @@ class Departure:
     machine_start: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An attempt that is about to be committed: its uid, its tag, when it leaves, and the life of
+    the worker that makes it."""
+
+    uid: str
+    tag: str
+    departure: Departure
+    boot: str
+
+
 class Attempts:
     """The attempts of the journal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def open(
-        self, action: StoredAction, *, attempt_uid: str, tag: str, departure: Departure, boot: str
-    ) -> str:
+    async def open(self, action: StoredAction, opening: Opening) -> str:
         """Commit to one request before a byte of it leaves. Returns "" when it may go out.
 
         Otherwise says why not: `decided`, when somebody decided about the action meanwhile, or
         `collision`, when another attempt with the same sender, recipient and text is under way or
         unsettled (the two would steal each other's evidence).
         """
-        return await self._database.write(_open, action, attempt_uid, tag, departure, boot)
+        return await self._database.write(open_attempt, action, opening)
 
     async def close(
         self, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
@@ -75,14 +88,8 @@ class Attempts:
         return await self._database.write(_recover, boot, now, settle_at)
 
 
-def _open(
-    connection: Connection,
-    action: StoredAction,
-    attempt_uid: str,
-    tag: str,
-    departure: Departure,
-    boot: str,
-) -> str:
+def open_attempt(connection: Connection, action: StoredAction, opening: Opening) -> str:
+    """`Attempts.open`, within a unit of work."""
     if (
         action.behind
         and connection.execute(
@@ -106,14 +113,23 @@ def _open(
         "(uid, action_uid, n, tag, started_at, uptime, machine_start, boot) values "
         "(?, ?, (select count(*) + 1 from attempts where action_uid = ?), ?, ?, ?, ?, ?)",
         (
-            attempt_uid, action.uid, action.uid, tag, departure.at, departure.uptime,
-            departure.machine_start, boot,
+            opening.uid, action.uid, action.uid, opening.tag, opening.departure.at,
+            opening.departure.uptime, opening.departure.machine_start, opening.boot,
         ),
     )  # fmt: skip
     return ""
 
 
 def _close(
+    connection: Connection, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
+) -> str:
+    state = _closed(connection, action, attempt_uid, verdict, now)
+    if verdict.cost.known:
+        learn_costs(connection, {verdict.remote_sid: verdict.cost})
+    return state
+
+
+def _closed(
     connection: Connection, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
 ) -> str:
     connection.execute(
@@ -124,23 +140,27 @@ def _close(
             verdict.detail, attempt_uid,
         ),
     )  # fmt: skip
-    if verdict.twilio_code == OPTED_OUT:
-        opted_out(connection, action, now)
+    if verdict.twilio_code in OPT_OUTS:
+        opted_out(connection, action, verdict.twilio_code, now)
     row = connection.execute(
-        "select state, outcome, error_code, remote_sid from actions where uid = ?", (action.uid,)
+        "select state, outcome, error_code, remote_sid, "
+        "exists (select 1 from events where subject_sid = ? and subject_sid <> '') "
+        "from actions where uid = ?",
+        (verdict.remote_sid, action.uid),
     ).fetchone()
-    state, outcome, error_code, remote_sid = row
+    state, outcome, error_code, remote_sid, early = row
     proven = state != "sending"
     if proven and verdict.result != "accepted":
         return str(state)
     if verdict.result == "accepted":
         outcome = advance(action.effect, outcome, normal_status(verdict.status))
-        # Callbacks without a tag (of a Messaging Service, say) may have come before the SID.
-        outcome, error_code = reported(
-            connection, action.effect, verdict.remote_sid, outcome, error_code if proven else 0
-        )
-        if error_code == OPTED_OUT:
-            opted_out(connection, action, now)
+        error_code = error_code if proven else 0
+        if early:  # Callbacks without a tag (of a Messaging Service, say) came before the SID.
+            outcome, error_code = reported(
+                connection, action.effect, verdict.remote_sid, outcome, error_code
+            )
+        if error_code in OPT_OUTS:
+            opted_out(connection, action, error_code, now)
         moved = verdict.state
         if action.effect:
             moved = state_for(action.effect, outcome)
@@ -148,13 +168,17 @@ def _close(
             try:
                 connection.execute(
                     "update actions set outcome = ?, error_code = ?, state = ?, remote_sid = "
-                    "case when remote_sid = '' then ? else remote_sid end where uid = ?",
-                    (outcome, error_code, moved, verdict.remote_sid, action.uid),
-                )
+                    "case when remote_sid = '' then ? else remote_sid end, "
+                    "settled_at = coalesce(settled_at, ?) where uid = ?",
+                    (outcome, error_code, moved, verdict.remote_sid,
+                     None if moved == "accepted" else now, action.uid),
+                )  # fmt: skip
             except IntegrityError:  # another action holds this SID: the answer proves nothing more
                 return str(state)
             return moved
-        state, verdict = moved, replace(verdict, twilio_code=error_code)
+        state = moved
+        if error_code != verdict.twilio_code:
+            verdict = replace(verdict, twilio_code=error_code)
     else:
         state = verdict.state
     settled = now if state in ("settled", "failed", "refused", "cancelled") else None
@@ -174,23 +198,24 @@ def _close(
     return str(state)
 
 
-def opted_out(connection: Connection, action: StoredAction, now: str) -> None:
-    """Note that Twilio refused this action's text for an opt-out: in its answer, in a status that
-    came before that, or in its list."""
+def opted_out(connection: Connection, action: StoredAction, code: int, now: str) -> None:
+    """Note that Twilio refused this action's text for an opt-out, with this code: in its answer, in
+    a status that came before that, or in its list."""
     (at,) = connection.execute(
         "select coalesce(max(started_at), ?) from attempts where action_uid = ?", (now, action.uid)
     ).fetchone()
     sender, _, recipient = action.conversation.partition("/")
-    refused(connection, sender, recipient, at, now, action.event_uid)
+    refused(connection, sender, recipient, refusal(code), at, now, action.event_uid)
 
 
 def reported(
     connection: Connection, effect: str, sid: str, outcome: str, error_code: int
 ) -> tuple[str, int]:
-    """An outcome and its error code, after all that the events on record report of this SID."""
+    """An outcome and its error code, after all that the events on record report of this SID. What
+    is only claimed reports nothing."""
     for status, code in connection.execute(
         "select status, error_code from events where subject_sid = ? and subject_sid <> '' "
-        "order by id",
+        "and trust <> 'claimed' order by id",
         (sid,),
     ):
         moved = advance(effect, outcome, normal_status(status))

@@ -4,9 +4,16 @@ import json
 from dataclasses import dataclass
 from sqlite3 import Connection
 
-from ringback.events import Event
+from ringback.events import Event, conversation_of, person
 from ringback.runtime import iso
-from ringback.twilio.consent import REFUSED, changes, is_refusal
+from ringback.twilio.consent import (
+    BLOCKED,
+    OPTED_OUT,
+    changes,
+    ends_block,
+    is_refusal,
+    refusal,
+)
 
 SERVICE_OF = "service of "
 """In `meta`, in front of a number of ours: the messaging service that it is in."""
@@ -20,11 +27,13 @@ def learn(connection: Connection, event: Event, *, late: bool = False) -> None:
         connection.execute(
             "insert into meta (key, value) values (?, ?) on conflict (key) do update "
             "set value = excluded.value where value <> excluded.value",
-            (SERVICE_OF + event.recipient, service),
+            (SERVICE_OF + person(event.recipient), service),
         )
     if is_refusal(event):
         _learn_refusal(connection, event)
         return
+    if ends_block(event):
+        _end_block(connection, event)
     for each in changes(event):
         note(
             connection, each.sender, each.recipient, each.state, each.source, iso(event.at),
@@ -48,21 +57,47 @@ def _learn_refusal(connection: Connection, event: Event) -> None:
         pairs.add((sender, recipient))
         at = row[1] or at
     for sender, recipient in sorted(pairs):
-        refused(connection, sender, recipient, at, now, event.uid)
+        refused(connection, sender, recipient, refusal(event.error_code), at, now, event.uid)
+
+
+def _end_block(connection: Connection, event: Event) -> None:
+    """They write to us where they had blocked us: to this number, or one of its service."""
+    ours = person(event.recipient)
+    connection.execute(
+        "update consents set state = 'in', source = 'wrote again', at = ?, event_uid = ? "
+        "where recipient = ? and state = 'out' and source = ? and at <= ? "
+        "and sender in (?, ?, (select value from meta where key = ?))",
+        (iso(event.at), event.uid, person(event.sender), refusal(BLOCKED), iso(event.at), ours,
+         event.fields.get("MessagingServiceSid", ""), SERVICE_OF + ours),
+    )  # fmt: skip
 
 
 def refused(
-    connection: Connection, sender: str, recipient: str, at: str, now: str, event_uid: str
+    connection: Connection,
+    sender: str,
+    recipient: str,
+    source: str,
+    at: str,
+    now: str,
+    event_uid: str,
 ) -> None:
     """Twilio refused a text of this moment for an opt-out. Reports may come late: whoever has come
-    back since, by a text, is not sent away again."""
+    back since, by a text, is not sent away again. That somebody has blocked us, which any text of
+    theirs ends, says nothing more of one who has left by a word."""
+    blocked = source == refusal(BLOCKED)
     row = connection.execute(
-        "select 1 from consents where sender = ? and recipient = ? and state = 'in' "
-        "and at > ? and at <= ?",
-        (sender, recipient, at, now),
+        "select 1 from consents where sender = ? and recipient = ? "
+        "and (state = 'in' and at > ? and at <= ? or state = 'out' and ?)",
+        (person(sender), person(recipient), at, now, blocked),
     ).fetchone()
+    if row is None and blocked:
+        row = connection.execute(
+            "select 1 from events where conversation = ? and at > ? and at <= ? "
+            "and +type = 'message.received' and trust <> 'claimed' limit 1",
+            (conversation_of(sender, recipient), at, now),
+        ).fetchone()
     if row is None and sender and recipient:
-        note(connection, sender, recipient, "out", REFUSED, now, event_uid)
+        note(connection, sender, recipient, "out", source, now, event_uid)
 
 
 def note(
@@ -88,7 +123,7 @@ def note(
         "state = excluded.state, source = excluded.source, at = excluded.at, "
         "event_uid = excluded.event_uid where not ? or excluded.at >= consents.at "
         "or (excluded.state = 'out' and excluded.at >= substr(consents.at, 1, 19) || '.000Z')",
-        (sender, recipient, state, source, at, event_uid, late),
+        (person(sender), person(recipient), state, source, at, event_uid, late),
     )
 
 
@@ -112,7 +147,7 @@ def opt_outs(connection: Connection, since: str) -> OptOuts:
         "select sender, count(*) from consents c where state = 'out' and source = ? and at >= ? "
         "and not exists (select 1 from consents o where o.recipient = c.recipient "
         "and o.source like 'text %') group by sender order by sender",
-        (REFUSED, since),
+        (refusal(OPTED_OUT), since),
     )
     return OptOuts(heard, advanced, tuple((row[0], row[1]) for row in unheard))
 
@@ -120,7 +155,10 @@ def opt_outs(connection: Connection, since: str) -> OptOuts:
 def remember(
     connection: Connection, conversation: str, name: str, value: str | None, now: str
 ) -> None:
-    """Keep a value about a contact, or forget it when it is None."""
+    """Keep a value about a contact, or forget it when it is None. A draft that was written before
+    there was one spelling for each person names the conversation in another."""
+    ours, _, theirs = conversation.partition("/")
+    conversation = conversation_of(ours, theirs) if theirs else conversation
     row = connection.execute(
         "select memory from contacts where conversation = ?", (conversation,)
     ).fetchone()

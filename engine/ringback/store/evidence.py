@@ -1,29 +1,36 @@
 """Evidence: what is known of sends whose fate is in doubt, and who a record of Twilio's is of."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Connection, IntegrityError
+from sqlite3 import Connection, IntegrityError, Row
 
+from ringback.events import Event
 from ringback.outcomes import advance, normal_status, state_for
+from ringback.store.action_ends import learn_costs
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Departure, opted_out, reported
 from ringback.store.database import Database
 from ringback.store.incidents import open_incident
-from ringback.twilio.consent import OPTED_OUT
+from ringback.twilio.consent import OPT_OUTS
+from ringback.twilio.costs import NOTHING, Cost
 
 BESIDE = 200
+_FEW = 8
+_CHUNK = 500
 DOUBTFUL = ("unknown", "parked")
 """The states of an action that may have been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What Twilio shows of a record: its status, with the error code of one that went wrong."""
+    """What Twilio shows of a record: its status, with the error code of one that went wrong, and
+    what it cost."""
 
     sid: str
     status: str
     error_code: int
+    cost: Cost = NOTHING
 
 
 class Evidence:
@@ -72,7 +79,8 @@ class Evidence:
     async def holder(self, sid: str) -> str:
         """The action that a record belongs to, empty when nobody has claimed it."""
         row = await self._database.one(
-            "select uid from actions where remote_sid = ? and effect <> ''", (sid,)
+            "select uid from actions where remote_sid = ? and remote_sid <> '' and effect <> ''",
+            (sid,),
         )
         return str(row[0]) if row else ""
 
@@ -130,8 +138,9 @@ def _claim(
         return ""
     if not changed:
         return ""
-    if record.error_code == OPTED_OUT:
-        opted_out(connection, action, now)
+    learn_costs(connection, {record.sid: record.cost})
+    if record.error_code in OPT_OUTS:
+        opted_out(connection, action, record.error_code, now)
     connection.execute(
         "update attempts set result = 'accepted', detail = detail || '; ' || ? where id = "
         "(select max(id) from attempts where action_uid = ? and result = 'unknown')",
@@ -175,12 +184,25 @@ def _park(connection: Connection, action_uid: str, reason: str) -> bool:
     )
 
 
+def folded(connection: Connection, event: Event, row: Row, sid: str) -> tuple[str, int]:
+    """The outcome and error code of an action (`row`) after a status of its record (`sid`). What
+    came of that record without a tag, before it was known to be the action's, counts too; what came
+    of a record that the action held wrongly counts no more."""
+    effect, status, held = row["effect"], normal_status(event.status), row["remote_sid"]
+    known, error_code = (row["outcome"], row["error_code"]) if held in ("", sid) else ("", 0)
+    outcome = advance(effect, known, status)
+    error_code = event.error_code if outcome == status else error_code
+    if sid == held:
+        return outcome, error_code
+    return reported(connection, effect, sid, outcome, error_code)
+
+
 def give_back(connection: Connection, sid: str, owner_uid: str) -> None:
     """A tag proves whose record this is. Whoever took it from the list is in doubt again."""
     connection.execute(
         "update actions set state = 'parked', outcome = '', remote_sid = '', settled_at = null, "
         "reason = 'the record that it claimed belongs to another action; a person decides' "
-        "where remote_sid = ? and uid <> ? and effect <> ''",
+        "where remote_sid = ? and remote_sid <> '' and uid <> ? and effect <> ''",
         (sid, owner_uid),
     )
 
@@ -201,3 +223,27 @@ def made_twice(
     `uid` is that of the incident."""
     text = f"action {action_uid} was carried out twice: {sids[0]} and {sids[1]}"
     open_incident(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)
+
+
+def ours(connection: Connection, events: Sequence[Event]) -> Set[str] | None:
+    """The tags and SIDs of these events by which actions of ours can be found; None for a few
+    events: each may as well ask for itself. An action may claim the SID of an event with its tag.
+    """
+    if len(events) < _FEW:
+        return None
+    tags = {event.tag for event in events if event.tag}
+    sids = {event.subject_sid for event in events if event.subject_sid}
+    found = _among(connection, "select tag from attempts where tag in ({})", tags)
+    found |= {event.subject_sid for event in events if event.tag in found}
+    claimed = "select remote_sid from actions where remote_sid <> '' and remote_sid in ({})"
+    return found | _among(connection, claimed, sids)
+
+
+def _among(connection: Connection, query: str, values: Set[str]) -> set[str]:
+    found: set[str] = set()
+    given = list(values)
+    for start in range(0, len(given), _CHUNK):
+        chunk = given[start : start + _CHUNK]
+        rows = connection.execute(query.format(",".join("?" * len(chunk))), chunk)
+        found.update(row[0] for row in rows)
+    return found

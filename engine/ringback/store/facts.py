@@ -2,20 +2,25 @@
 
 import json
 from collections.abc import Iterator
+from copy import copy
 from datetime import datetime, timedelta
+from pathlib import Path
 from sqlite3 import Connection
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ringback.actions import Action
+from ringback.actions import Action, Remember
+from ringback.error_codes import error_class as class_of
+from ringback.events import CALL_OVER, DEEPEST, person
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import read_action
 from ringback.store.consents import SERVICE_OF
 from ringback.store.events import event
 from ringback.store.log import LogReader
-from ringback.twilio.error_codes import error_class as class_of
+from ringback.store.sqlite import connect_reader, first_since
 
 LAST_TEXTS = 50
 """A person reacts to what stands on the screen, or not far above."""
+_PATIENCE = timedelta(days=7)
 _SENT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
@@ -28,6 +33,13 @@ class JournalFacts:
     def __init__(self, connection: Connection, runtime: Runtime) -> None:
         self._connection = connection
         self._runtime = runtime
+        self._shadow = ""
+
+    def of_shadow(self, rule: str) -> "JournalFacts":
+        """The past as this rule sees it, which is in shadow."""
+        found = copy(self)
+        found._shadow = rule
+        return found
 
     def message_count(self, conversation: str) -> int:
         """How many messages came in on this conversation so far."""
@@ -38,12 +50,20 @@ class JournalFacts:
 
     def last_inbound(self, conversation: str, before: datetime) -> datetime | None:
         """When the last message before this moment came in, None when none did."""
-        row = self._connection.execute(
-            "select max(at) from events where conversation = ? and type = 'message.received' "
-            "and at < ?",
-            (conversation, iso(before)),
+        moment = iso(before)
+        newest = self._connection.execute(
+            "select last_inbound_at from contacts where conversation = ?", (conversation,)
         ).fetchone()
-        return from_iso(row[0]) if row and row[0] else None
+        if newest is None or newest[0] is None or newest[0] < moment:
+            return from_iso(newest[0]) if newest and newest[0] else None
+        # The last ones of this conversation, and never the index of types, with everybody's texts.
+        row = self._connection.execute(
+            "select max(at) from (select at from events where conversation = ? "
+            "and +type = 'message.received' and trust <> 'claimed' and at < ? "
+            "order by id desc limit ?)",
+            (conversation, moment, LAST_TEXTS),
+        ).fetchone()
+        return from_iso(row[0]) if row[0] else None
 
     def last_outbound(self, conversation: str, before: datetime) -> datetime | None:
         """When we last sent a message on this conversation, None when we never did."""
@@ -58,11 +78,17 @@ class JournalFacts:
         self, type_pattern: str, seconds: float, conversation: str = "", error_class: str = ""
     ) -> int:
         """How many events of a type came in the last `seconds`; empty words mean any."""
-        where, values = ["type = ?"], [type_pattern]
+        # Of a conversation or of many types its rows are read, else those of one type, and in all
+        # cases only as many as are that young.
+        where, values = [f"{'+' if conversation else ''}type = ?"], list[str | int]([type_pattern])
         if type_pattern.endswith(".*"):
-            where, values = ["type >= ?", "type < ?"], [type_pattern[:-1], type_pattern[:-2] + "/"]
-        where.append("source <> 'replay' and received_at >= ?")
-        values.append(iso(self._runtime.now() - timedelta(seconds=seconds)))
+            where, values = (
+                ["+type >= ?", "+type < ?"],
+                [type_pattern[:-1], type_pattern[:-2] + "/"],
+            )
+        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+        where.append("trust <> 'claimed' and source <> 'replay' and id >= ? and received_at >= ?")
+        values += [first_since(self._connection, "events", "received_at", since), since]
         if conversation:
             where.append("conversation = ?")
             values.append(conversation)
@@ -77,6 +103,11 @@ class JournalFacts:
 
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact under a name, empty when nothing was."""
+        if self._shadow:
+            place = {"conversation": conversation, "name": name, "rule": self._shadow}
+            last = self._connection.execute(_OWN, place).fetchone()
+            if last is not None and last[0] == "captured":
+                return last[1] or ""
         row = self._connection.execute(
             "select memory from contacts where conversation = ?", (conversation,)
         ).fetchone()
@@ -92,6 +123,73 @@ class JournalFacts:
             (conversation, LAST_TEXTS),
         )
         return [(str(body), bool(media)) for body, media in rows]
+
+    def call_over(self, call_sid: str) -> bool:
+        """Whether a call is known to have ended, by an event that is proven."""
+        marks = ",".join("?" * len(CALL_OVER))
+        return bool(
+            self._connection.execute(
+                "select 1 from events where subject_sid = ? and trust <> 'claimed' "
+                f"and type in ({marks}) limit 1",
+                (call_sid, *CALL_OVER),
+            ).fetchone()
+        )
+
+
+def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
+    """What may be asked of the past, over a connection of its own that only reads.
+
+    Raises StorageError when there is no journal yet, DataError for a file that is not usable.
+    """
+    return JournalFacts(connect_reader(data / "journal.db"), runtime)
+
+
+_OWN = f"""
+select state, json_extract(params, '$.value') from actions
+where conversation = :conversation and kind = '{Remember.kind}'
+and json_extract(params, '$.name') = :name
+and (state = 'settled' or state = 'captured' and rule = :rule and planned_at > coalesce((
+    select max(at) from revisions where rule = :rule
+    and case when json_valid(text) then coalesce(json_extract(text, '$.state'), 'live') end
+        in ('live', 'draft')
+), ''))
+order by id desc limit 1
+"""
+"""The last that was remembered, or would have been by a rule in shadow since it was live last."""
+
+_BEHIND = """
+select a.rule, a.event_uid from events e join actions a on a.uid = case
+    when e.source = 'internal' then json_extract(e.fields, '$.ActionUid')
+    when e.tag <> '' then (select action_uid from attempts where tag = e.tag)
+    else (select uid from actions where remote_sid = e.subject_sid and remote_sid <> '' limit 1) end
+where e.uid = ?
+"""
+"""The action that an event is about."""
+
+
+class Heard(NamedTuple):
+    """A text of theirs: when it was sent, as Twilio says in whole seconds, when it was on record
+    here, and the words."""
+
+    at: datetime
+    received_at: datetime
+    body: str
+
+
+class Caused(Protocol):
+    """An action as the loop guard's past asks about it."""
+
+    @property
+    def rule(self) -> str:
+        """The rule or hook that asked for it."""
+
+    @property
+    def event_uid(self) -> str:
+        """The event that it answers."""
+
+    @property
+    def depth(self) -> int:
+        """How many of our own actions caused each other, with this one."""
 
 
 class Answering(Protocol):
@@ -116,42 +214,48 @@ class JournalGateFacts:
         The last word counts that they said to this sender, or to the messaging service that it is
         in.
         """
+        ours = person(sender)
         row = self._connection.execute(
-            "select source, at, state from consents where recipient = ? and sender in "
-            "(?, (select value from meta where key = ?)) order by at desc, sender limit 1",
-            (recipient, sender, SERVICE_OF + sender),
+            "select source, at, state from consents where recipient = ? and sender in (?, "
+            "(select value from meta where key = ?)) order by at desc, sender limit 1",
+            (person(recipient), ours, SERVICE_OF + ours),
         ).fetchone()
         return f"{row[0]}, {row[1]}" if row and row[2] == "out" else ""
 
     def our_numbers(self) -> set[str]:
         """The numbers that people have written to: they are ours."""
-        rows = self._connection.execute(
-            "select distinct substr(conversation, 1, instr(conversation, '/') - 1) from contacts "
-            "where inbound > 0"
-        )
-        return {row[0] for row in rows if row[0]}
+        found: set[str] = set()
+        last = ""
+        while True:  # one step through the index for each of our numbers
+            row = self._connection.execute(
+                "select min(conversation) from contacts where conversation >= ?", (last,)
+            ).fetchone()
+            if row[0] is None:
+                return found
+            ours = row[0].partition("/")[0]
+            last = f"{ours}0"  # the sign after the slash
+            heard = self._connection.execute(
+                "select 1 from contacts where conversation >= ? and conversation < ? "
+                "and inbound > 0 limit 1",
+                (row[0], last),
+            ).fetchone()
+            if ours and heard:
+                found.add(ours)
 
-    def sent_since(self, conversation: str, since: datetime) -> list[datetime]:
-        """When what was sent in a conversation was planned, since then, oldest first."""
+    def sent_since(self, conversation: str, since: datetime) -> tuple[list[datetime], int]:
+        """When what was sent in a conversation was planned, since then, oldest first; and how much
+        that was planned before then has been tried since: after quiet hours, a pause or an outage.
+        Of the latter, whatever waited for longer than a week is left out."""
+        moment = iso(since)
         rows = self._connection.execute(
-            "select planned_at from actions where conversation = ? and planned_at >= ? "
+            "select planned_at, planned_at < :moment and exists (select 1 from attempts t "
+            "where t.action_uid = a.uid and coalesce(t.ended_at, t.started_at) >= :moment) "
+            "from actions a where conversation = :conversation and planned_at >= :oldest "
             f"and effect <> '' and state in {_SENT} order by planned_at, id",
-            (conversation, iso(since)),
-        )
-        return [from_iso(row[0]) for row in rows]
-
-    def late_since(self, conversation: str, since: datetime) -> int:
-        """How much that was planned before then has been tried since: after quiet hours, a pause or
-        an outage. Whatever waited for longer than a week is left out."""
-        early, moment = iso(since - timedelta(days=7)), iso(since)
-        row = self._connection.execute(
-            "select count(*) from actions a where conversation = ? and planned_at >= ? "
-            "and planned_at < ? and effect <> '' "
-            f"and state in {_SENT} and exists (select 1 from attempts t "
-            "where t.action_uid = a.uid and coalesce(t.ended_at, t.started_at) >= ?)",
-            (conversation, early, moment, moment),
-        ).fetchone()
-        return int(row[0])
+            {"moment": moment, "conversation": conversation, "oldest": iso(since - _PATIENCE)},
+        ).fetchall()
+        sent = [from_iso(planned) for planned, _ in rows if planned >= moment]
+        return sent, sum(late for _, late in rows)
 
     def heard_since(self, conversation: str, since: datetime) -> list[datetime]:
         """When their texts of a conversation were sent to us since then, in the order of arrival.
@@ -160,32 +264,38 @@ class JournalGateFacts:
         """
         # The plus keeps SQLite from the index of types, with the texts of everybody in it.
         rows = self._connection.execute(
-            "select at from events where conversation = ? and at >= ? "
-            "and +type = 'message.received' order by id",
-            (conversation, iso(since)),
+            "select at from events where conversation = ? and id >= ? and at >= ? "
+            "and +type = 'message.received' and trust <> 'claimed' order by id",
+            (conversation, self._first_event(since), iso(since)),
         )
         return [from_iso(row[0]) for row in rows]
 
-    def heard_last(
-        self, conversation: str, since: datetime, limit: int
-    ) -> list[tuple[datetime, str]]:
-        """Their last texts since then, the newest first: when, and the words."""
+    def _first_event(self, since: datetime) -> int:
+        """The row from which on events may have happened since then: they came later, but for the
+        clock of who says when."""
+        early = iso(since - timedelta(minutes=5))
+        return first_since(self._connection, "events", "received_at", early)
+
+    def heard_last(self, conversation: str, since: datetime, limit: int) -> list[Heard]:
+        """Their last texts since then, the newest first."""
         rows = self._connection.execute(
-            "select uid, at from events where conversation = ? and at >= ? "
-            "and +type = 'message.received' order by id desc limit ?",
-            (conversation, iso(since), limit),
+            "select uid, at, received_at from events where conversation = ? and id >= ? "
+            "and at >= ? and +type = 'message.received' and trust <> 'claimed' "
+            "order by id desc limit ?",
+            (conversation, self._first_event(since), iso(since), limit),
         ).fetchall()
         found = []
-        for uid, moment in rows:
+        for uid, at, received_at in rows:
             said = event(self._connection, self._log, uid)
-            found.append((from_iso(moment), said.body if said else ""))
+            found.append(Heard(from_iso(at), from_iso(received_at), said.body if said else ""))
         return found
 
     def written_since(self, conversation: str, since: datetime) -> list[tuple[datetime, str]]:
-        """Our texts since then, oldest first: when they were planned, and the words."""
+        """Our texts since then, oldest first: when they left, and the words."""
         rows = self._connection.execute(
-            "select planned_at, params from actions where conversation = ? and planned_at >= ? "
-            f"and effect = 'message' and state in {_SENT} order by planned_at, id",
+            "select coalesce((select max(started_at) from attempts where action_uid = a.uid), "
+            "planned_at) as at, params from actions a where conversation = ? and planned_at >= ? "
+            f"and effect = 'message' and state in {_SENT} order by at, id",
             (conversation, iso(since)),
         )
         return [(from_iso(moment), json.loads(params).get("body", "")) for moment, params in rows]
@@ -193,21 +303,40 @@ class JournalGateFacts:
     def conversation_with(self, action: Answering, recipient: str) -> str:
         """The conversation of the event that an action answers, when the recipient caused it."""
         row = self._connection.execute(
-            "select conversation from events where uid = ? and sender = ?",
-            (action.event_uid, recipient),
+            "select conversation, sender from events where uid = ?", (action.event_uid,)
         ).fetchone()
-        return str(row[0]) if row else ""
+        return str(row[0]) if row and person(row[1]) == person(recipient) else ""
 
-    def tries_since(self, since: datetime) -> list[datetime]:
-        """When anything was tried since then, oldest first."""
+    def caused_itself(self, action: Caused) -> bool:
+        """Whether an earlier action of the same rule or hook is among those that led to this."""
+        event_uid, depth = action.event_uid, action.depth
+        earlier = self._connection.execute(
+            "select 1 from actions where event_uid = ? and rule = ? and depth < ? limit 1",
+            (event_uid, action.rule, depth),
+        ).fetchone()
+        if earlier:  # a hook's actions stand with the event of the one that it saw end
+            return True
+        for _ in range(DEEPEST):
+            row = self._connection.execute(_BEHIND, (event_uid,)).fetchone()
+            if row is None:
+                return False
+            rule, event_uid = row
+            if rule == action.rule:
+                return True
+        return False
+
+    def tries_since(self, since: datetime) -> list[tuple[datetime, str]]:
+        """When anything was tried since then, oldest first, and the kind of action."""
         rows = self._connection.execute(
-            "select started_at from attempts where started_at >= ? order by id", (iso(since),)
+            "select t.started_at, a.kind from attempts t join actions a on a.uid = t.action_uid "
+            "where t.id >= ? and t.started_at >= ? order by t.id",
+            (first_since(self._connection, "attempts", "started_at", iso(since)), iso(since)),
         )
-        return [from_iso(row[0]) for row in rows]
+        return [(from_iso(row[0]), row[1]) for row in rows]
 
     def left_since(self, since: datetime, before: datetime) -> Iterator[tuple[str, Action]]:
-        """The rule and the action of each message and call that left in this span, or may have:
-        once for each request that Twilio took, or of which nobody knows."""
+        """The rule and the action of whatever left in this span, or may have: once for each request
+        that was taken, or of which nobody knows."""
         # Only the end of the table is read: no clock is set back by more than a day, as a rule.
         early = iso(since - timedelta(days=1))
         rows = self._connection.execute(
@@ -215,7 +344,7 @@ class JournalGateFacts:
             "join actions a on a.uid = t.action_uid where t.id > coalesce((select id from attempts "
             "where started_at < ? order by id desc limit 1), 0) "
             "and t.started_at >= ? and t.started_at < ? "
-            "and t.result in ('', 'accepted', 'unknown') and a.effect <> '' order by t.id",
+            "and t.result in ('', 'accepted', 'unknown') order by t.id",
             (early, iso(since), iso(before)),
         )
         for rule, kind, params, policy in rows:

@@ -11,6 +11,8 @@ from ringback.runtime import iso
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 
+OPEN = "incidents indexed by incidents_open where state = 'open'"
+"""Those that are open, without a look at all that there have been."""
 _RANDOM = 16
 """How many letters at the end of a uid are random."""
 
@@ -49,17 +51,23 @@ class Incidents:
         none."""
         row = await self._database.one(
             "select i.opened_at, e.fields from incidents i left join events e "
-            "on e.subject_sid = i.uid and e.type = 'incident.opened' "
+            "on e.subject_sid = i.uid and +e.type = 'incident.opened' "
             "where i.key = ? and i.state = 'open'",
             (key,),
         )
         return (str(row[0]), json.loads(row[1] or "{}")) if row else None
 
+    async def quiet_keys(self, kind: str, before: str) -> list[str]:
+        """The keys of the open incidents of a kind that nothing has been added to since (ISO)."""
+        rows = await self._database.all(
+            f"select key from {OPEN} and kind = ? and last_at < ? order by id",
+            (kind, before),
+        )
+        return [row[0] for row in rows]
+
     async def open_keys(self, kind: str) -> list[str]:
         """The keys of the open incidents of a kind."""
-        rows = await self._database.all(
-            "select key from incidents where kind = ? and state = 'open' order by id", (kind,)
-        )
+        rows = await self._database.all(f"select key from {OPEN} and kind = ? order by id", (kind,))
         return [row[0] for row in rows]
 
 

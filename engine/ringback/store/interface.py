@@ -12,7 +12,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from ringback.errors import RingbackError
 from ringback.rules.language.scope import Facts
 from ringback.runtime import Runtime
-from ringback.store.action_ends import ActionEnds
+from ringback.store.action_ends import ActionEnds, Costs
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.events import Events
@@ -21,6 +21,7 @@ from ringback.store.incidents import Incidents
 from ringback.store.log import Entry, LogRow
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
+from ringback.store.open_runs import OpenRuns
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
@@ -80,10 +81,12 @@ class Journal(Protocol):
     events: Events
     matching: Matching
     runs: Runs
+    open_runs: OpenRuns
     actions: Actions
     attempts: Attempts
     evidence: Evidence
     ends: ActionEnds
+    costs: Costs
     meta: Meta
     timers: Timers
     retention: Retention

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.runtime import Runtime
 from ringback.store import interface
-from ringback.store.action_ends import ActionEnds
+from ringback.store.action_ends import ActionEnds, Costs
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.database import Database
@@ -23,9 +23,9 @@ from ringback.store.incidents import Incidents
 from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
+from ringback.store.open_runs import OpenRuns
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
-from ringback.store.sqlite import connect_reader
 from ringback.store.sqlite_database import SqliteDatabase
 from ringback.store.timers import Timers
 from ringback.store.upkeep.restore import Restore
@@ -46,10 +46,12 @@ class DatabaseJournal:
         self.events = Events(database, log)
         self.matching = Matching(database, log)
         self.runs = Runs(database)
+        self.open_runs = OpenRuns(database)
         self.actions = Actions(database)
         self.attempts = Attempts(database)
         self.evidence = Evidence(database)
         self.ends = ActionEnds(database)
+        self.costs = Costs(database)
         self.meta = Meta(database)
         self.timers = Timers(database)
         self.retention = Retention(database)
@@ -111,11 +113,3 @@ def open_store(data: Path, *, threaded: bool = True) -> Store:
         log.close()
         raise
     return Store(DatabaseJournal(database, log), log)
-
-
-def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
-    """What may be asked of the past, over a connection of its own that only reads.
-
-    Raises StorageError when there is no journal yet, DataError for a file that is not usable.
-    """
-    return JournalFacts(connect_reader(data / "journal.db"), runtime)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from ringback.errors import RingbackError
 from ringback.private_files import make_folder
-from ringback.store.migrations import migrate_log
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.log_retention import blank_log, retire_log
 from ringback.store.writer import GroupWriter
@@ -95,6 +94,8 @@ class Log:
 
         Raises DataError when the file is not usable, StorageError when it cannot be opened.
         """
+        from ringback.store.migrations import migrate_log  # its library is heavy, for writers alone
+
         make_folder(path.parent)
         return cls(GroupWriter(path, insert, limit=limit, patience=patience, prepare=migrate_log))
 

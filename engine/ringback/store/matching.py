@@ -1,12 +1,12 @@
 """Matching: what is written when events are matched, events, runs, outcomes and cursor at once."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from sqlite3 import Connection, Row
 
 from ringback.events import Event
-from ringback.outcomes import advance, normal_status, rank, state_for
+from ringback.outcomes import normal_status, rank, state_for
 from ringback.runtime import iso
 from ringback.store import evidence
 from ringback.store.consents import learn
@@ -14,7 +14,7 @@ from ringback.store.database import Database
 from ringback.store.events import record_internal
 from ringback.store.later_reports import add_reports
 from ringback.store.log import LogReader
-from ringback.store.meta import get_meta, set_meta
+from ringback.store.meta import FORGOTTEN, IS_OPEN, LAST_TURN, get_meta, in_account, set_meta
 
 CURSOR = "cursor"
 
@@ -39,7 +39,8 @@ class NewRun:
 @dataclass(frozen=True, slots=True)
 class Matched:
     """One event with the verdict of every rule that looked at it, the runs that it starts,
-    those that it cancels (uid and reason), and those that it wakes."""
+    those that it cancels (uid and reason), and those that it wakes. `displaces` is a mere claim
+    (uid) that had its identity and says otherwise."""
 
     event: Event
     log_id: int | None
@@ -47,6 +48,7 @@ class Matched:
     runs: tuple[NewRun, ...] = ()
     cancels: tuple[tuple[str, str], ...] = ()
     wakes: tuple[str, ...] = ()
+    displaces: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,9 @@ class Matching:
         self._database = database
         self._log = log
 
-    async def cursor(self) -> int:
-        """The id of the last log row that has been matched."""
-        return await self._database.read(cursor)
-
     async def cursors(self) -> tuple[int, int]:
-        """That cursor, and the id up to which the log at hand is the one that was matched."""
+        """The id of the last log row that has been matched, and the one up to which the log at hand
+        is the one that was."""
         return await self._database.read(_cursors, self._log)
 
     async def record(
@@ -102,6 +101,10 @@ class Matching:
         """Write the verdicts and runs of events that were recorded before they were matched."""
         await self._database.write(_settle, batch)
 
+    async def again(self, run_uid: str, batch: Sequence[Matched]) -> None:
+        """Write what becomes of the events that lie ready for a run which does not take them."""
+        await self._database.write(_again, run_uid, batch)
+
     async def replay(self, copy: Matched) -> None:
         """Record the copy of an event with its verdicts and runs. What the original changed in
         contacts, consents and outcomes is not changed again."""
@@ -117,7 +120,7 @@ class Matching:
 
 
 def cursor(connection: Connection) -> int:
-    """`Matching.cursor`, within a unit of work."""
+    """The id of the last log row that has been matched."""
     return int(get_meta(connection, CURSOR, "0"))
 
 
@@ -164,6 +167,10 @@ def record(
     log: LogReader,
 ) -> Recorded:
     """`Matching.record`, within a unit of work."""
+    for item in batch:
+        if item.displaces:
+            _displace(connection, item.displaces)
+            _doubt(connection, item.displaces, f"{item.event.uid} is proven and says otherwise")
     connection.executemany(
         "insert into events (log_id, uid, type, at, received_at, trust, source, account_sid, "
         "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
@@ -171,36 +178,57 @@ def record(
         [_row(item) for item in batch],
     )
     recorded = Recorded()
+    ours = evidence.ours(connection, [item.event for item in batch])
     for item in batch:
-        recorded.moved.extend(_believe(connection, item.event))
+        recorded.moved.extend(_believe(connection, item.event, ours))
     insert_runs(connection, [run for item in batch for run in item.runs])
     for item in batch:
         _touch(connection, item)
-    add_reports(connection, log, later)
+    for proof in add_reports(connection, log, later):
+        recorded.moved.extend(fold(connection, proof))
     if new_cursor is not None:
         set_meta(connection, CURSOR, str(new_cursor))
     return recorded
 
 
-def _believe(connection: Connection, event: Event) -> list[Moved]:
-    """Let an event change what we know of contacts, consent and outcomes. A mere claim does not."""
+def _believe(connection: Connection, event: Event, ours: Set[str] | None = None) -> list[Moved]:
+    """Let an event change what we know of contacts, consent and outcomes. A mere claim does not.
+    `ours` are the tags and SIDs of actions of ours, when that is known."""
     if event.trust == "claimed" or event.source in ("internal", "replay"):
         return []
     learn(connection, event)
-    if event.type != "message.received":
+    if event.type == "message.received":
+        _heard_from(connection, event)
+    elif ours is None or event.tag in ours or event.subject_sid in ours:
         return fold(connection, event)
-    _heard_from(connection, event)
     return []
 
 
 def _prove(connection: Connection, item: Matched) -> Recorded:
+    uid = item.event.uid
+    (stored,) = connection.execute("select dedupe_key from events where uid = ?", (uid,)).fetchone()
+    key = stored.partition("~")[0]
+    if key != stored:
+        for (other,) in connection.execute(
+            "select uid from events where dedupe_key = ? and trust = 'claimed'", (key,)
+        ).fetchall():
+            _displace(connection, other)
     connection.execute(
-        "update events set trust = ?, verdicts = ? where uid = ?",
-        (item.event.trust, item.verdicts, item.event.uid),
+        "update events set trust = ?, verdicts = ?, dedupe_key = ? where uid = ?",
+        (item.event.trust, item.verdicts, key, uid),
     )
     insert_runs(connection, item.runs)
     _touch(connection, item)
     return Recorded(_believe(connection, item.event))
+
+
+def _displace(connection: Connection, uid: str) -> None:
+    """Let a claim stand under an identity of its own: another event has the one that it names."""
+    connection.execute(
+        "update events set dedupe_key = substr(dedupe_key, 1, instr(dedupe_key || '~', '~') - 1) "
+        "|| '~' || uid where uid = ?",
+        (uid,),
+    )
 
 
 def _doubt(connection: Connection, event_uid: str, why: str) -> None:
@@ -235,6 +263,11 @@ def _settle(connection: Connection, batch: Sequence[Matched]) -> None:
         _touch(connection, item)
 
 
+def _again(connection: Connection, run_uid: str, batch: Sequence[Matched]) -> None:
+    connection.execute("delete from wakes where run_uid = ?", (run_uid,))
+    _settle(connection, batch)
+
+
 def _replay(connection: Connection, copy: Matched) -> None:
     record_internal(connection, copy.event)
     _settle(connection, [copy])
@@ -244,9 +277,11 @@ def _touch(connection: Connection, item: Matched) -> None:
     for uid in item.wakes:
         wake(connection, uid, item.event.uid)
     for uid, reason in item.cancels:
+        at = iso(item.event.received_at)
+        connection.execute(LAST_TURN, {"event": item.event.uid, "at": at, "run": uid})
         connection.execute(
-            "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
-            "where uid = ? and state in ('pending', 'running', 'waiting')",
+            "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null, "
+            f"memory = {FORGOTTEN} where uid = ? and {IS_OPEN}",
             (reason, iso(item.event.received_at), uid),
         )
         connection.execute("delete from wakes where run_uid = ?", (uid,))
@@ -257,7 +292,7 @@ def wake(connection: Connection, run_uid: str, event_uid: str) -> None:
     """Lay an event ready for a run, unless the run has ended meanwhile."""
     connection.execute(
         "insert into wakes (run_uid, event_uid) select uid, ? from runs where uid = ? "
-        "and state in ('pending', 'running', 'waiting') on conflict do nothing",
+        f"and {IS_OPEN} on conflict do nothing",
         (event_uid, run_uid),
     )
 
@@ -265,26 +300,22 @@ def wake(connection: Connection, run_uid: str, event_uid: str) -> None:
 def fold(connection: Connection, event: Event) -> list[Moved]:
     """Let a status callback advance the outcome of the action that caused it.
 
-    The action is found by the tag in the callback's path, else by the SID. A tag that arrives
-    before the API's own answer claims the SID for its action: it is the proof that the request
-    was carried out.
+    The action is found by the tag in the callback's path, else by the SID in its account. A tag
+    that arrives before the API's own answer claims the SID for its action: it is the proof that the
+    request was carried out.
     """
-    effect = event.type.partition(".")[0]
-    status = normal_status(event.status)
+    effect, status = event.type.partition(".")[0], normal_status(event.status)
     if not event.subject_sid or not rank(effect, status):
         return []
     row = _action_behind(connection, event)
     if row is None or row["effect"] != effect:
         return []
-    outcome = advance(effect, row["outcome"], status)
+    held, claimed = row["remote_sid"], _proven(connection, event, row)
+    outcome, error_code = evidence.folded(connection, event, row, claimed)
     state = state_for(effect, outcome)
-    claimed = _proven(connection, event, row)
-    if outcome == row["outcome"] and claimed == row["remote_sid"] and state == row["state"]:
+    if outcome == row["outcome"] and claimed == held and state == row["state"]:
         return []
-    error_code = event.error_code if outcome == status else row["error_code"]
-    reason = f"{status} reported by Twilio"
-    if error_code:
-        reason += f", error {error_code}"
+    reason = f"{outcome} reported by Twilio" + (f", error {error_code}" if error_code else "")
     if row["state"] in ("unknown", "parked"):
         reason += "; the status callback proves that the request was carried out"
     connection.execute(
@@ -321,7 +352,7 @@ def _proven(connection: Connection, event: Event, row: Row) -> str:
 def _action_behind(connection: Connection, event: Event) -> Row | None:
     columns = (
         "a.uid, a.kind, a.effect, a.rule, a.event_uid, a.conversation, a.outcome, a.error_code, "
-        "a.state, a.remote_sid, a.depth"
+        "a.state, a.remote_sid, a.depth, a.account_sid"
     )
     found = None
     query = connection.cursor()
@@ -338,13 +369,19 @@ def _action_behind(connection: Connection, event: Event) -> Row | None:
             "and a.effect <> ''",
             (event.subject_sid,),
         ).fetchone()
+        if found is not None and not in_account(
+            connection, event.account_sid, found["account_sid"]
+        ):
+            return None
     return found if isinstance(found, Row) else None
 
 
 def _row(item: Matched) -> tuple[object, ...]:
     event = item.event
+    received_at = iso(event.received_at)
+    at = received_at if event.at is event.received_at else iso(event.at)
     return (
-        item.log_id, event.uid, event.type, iso(event.at), iso(event.received_at), event.trust,
+        item.log_id, event.uid, event.type, at, received_at, event.trust,
         event.source, event.account_sid, event.subject_sid, event.sender, event.recipient,
         event.conversation, event.status, event.error_code, event.tag, item.verdicts,
         event.dedupe_key, event.depth,

@@ -6,18 +6,27 @@ which this program does not know was written by a newer program: it is refused a
 
 import contextlib
 import functools
+import logging
 import sqlite3
 from pathlib import Path
-
-from sqlite_utils import Database, Migrations
+from typing import TYPE_CHECKING
 
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
+from ringback.store.upkeep.migration_list import MigrationList
+from ringback.store.upkeep.people import join_people
 from ringback.store.upkeep.shape import Shape, differences, shape_of
 
-log_migrations = Migrations("ringback.log")
-journal_migrations = Migrations("ringback.journal")
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+log = logging.getLogger(__name__)
+
+log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
+journal_migrations = MigrationList("ringback.journal", today="f066fd431e9cbf4c")
+"""A new migration makes a new digest: the last one of its file in the `shapes.json` that
+`tests/data/databases/freeze.py` writes."""
 
 _ENDS = """
 create trigger actions_ended after update of state on actions
@@ -42,7 +51,6 @@ alter table attempts add column uptime real;
 alter table attempts add column machine_start text not null default ''
 """
 """When an attempt left, by the one clock that nobody can set."""
-
 
 _FREE = "alter table actions add column free_at text"
 """Since when an action may leave, when that is not since it was planned."""
@@ -80,14 +88,12 @@ before it, or Twilio's list may be what tells."""
 _PORTIONS = "create table portions (run_uid text, n integer, body text, primary key (run_uid, n))"
 """A long answer of a rule, from when it is given until all of its actions are planned."""
 
-
 _IDENTITY = """
 update or ignore events set dedupe_key = {word} || subject_sid || ':' || status || ':'
 where dedupe_key >= {word} and dedupe_key < substr({word}, 1, 2) || ';' and source <> 'internal'
 """
 """A status is reported once, whatever its error code or its number in the order of the call. Of
 two that are on record as two events, one keeps the identity that it had."""
-
 
 _TURNS = """
 create table turns (
@@ -121,64 +127,147 @@ create index actions_behind on actions (behind) where behind <> ''
 that must be taken first."""
 
 
+_LISTS = """
+create index runs_rule on runs (rule);
+create index runs_open_key on runs (rule, key) where state in ('pending', 'running', 'waiting');
+create index runs_ended_badly on runs (state) where state in ('failed', 'skipped', 'cancelled');
+create index actions_rule on actions (rule);
+create index actions_kind on actions (kind);
+create index actions_without_success on actions (state)
+    where state in ('failed', 'refused', 'cancelled', 'captured');
+create index contacts_theirs on contacts (substr(conversation, instr(conversation, '/') + 1))
+"""
+"""What people list and search for: the newest rows of each, however old the journal is."""
+
+
+_REMEMBERED = """
+create index actions_remembered on actions (conversation, id) where kind = 'remember'
+"""
+"""What a rule in shadow would have remembered is found among all that was."""
+_COSTS = """
+alter table actions add column segments integer;
+alter table actions add column price text;
+alter table actions add column price_unit text not null default '';
+alter table actions add column price_due text;
+create index actions_price_due on actions (price_due) where price_due is not null
+"""
+_BILLED = """
+create trigger actions_billed after update of state, remote_sid on actions
+when new.effect <> '' and (
+    (old.remote_sid <> '' and new.remote_sid <> old.remote_sid)
+    or (new.state <> old.state and new.state in ('settled', 'failed') and new.remote_sid <> '')
+)
+begin
+    update actions set segments = null, price = null, price_unit = '', price_due = null
+    where id = new.id and new.remote_sid <> old.remote_sid and old.remote_sid <> '';
+    update actions set price_due = strftime('%Y-%m-%dT%H:%M:%fZ', new.settled_at, '+5 minutes')
+    where id = new.id and price is null and new.remote_sid <> ''
+    and new.state in ('settled', 'failed');
+end
+"""
+"""What an action cost, and when its record is to be looked at for that: from five minutes after
+its end on. What was known of another record is forgotten with it. Of what ended before nothing is
+due, so that an old journal asks for nothing."""
+
+
+_OPEN = "(state = 'pending' or state = 'running' or state = 'waiting')"
+_WORDS = f"""
+drop index runs_open; drop index runs_open_key;
+drop index runs_ended_badly; drop index actions_without_success;
+create index runs_open on runs (state, due_at) where {_OPEN};
+create index runs_open_key on runs (rule, key) where {_OPEN};
+create index runs_ended_badly on runs (state)
+    where (state = 'failed' or state = 'skipped' or state = 'cancelled');
+create index actions_without_success on actions (state)
+    where (state = 'failed' or state = 'refused' or state = 'cancelled' or state = 'captured')
+"""
+"""The same indexes in words that cost nothing when a row is written; see `one_of`."""
+
+
 @log_migrations(name="0001_log")
-def _log_first(db: Database) -> None:
+def _log_first(db: "Database") -> None:
     _run(db.conn, LOG)
 
 
 @log_migrations(name="0002_had_journal")
-def _log_had_journal(db: Database) -> None:
+def _log_had_journal(db: "Database") -> None:
     """A log of an earlier version with rows in it had a journal, as far as anybody can tell."""
     rows = db.conn.execute("select 1 from log limit 1").fetchone()
     db.conn.execute(f"pragma user_version = {1 if rows else 0}")
 
 
 @journal_migrations(name="0001_journal")
-def _journal_first(db: Database) -> None:
+def _journal_first(db: "Database") -> None:
     _run(db.conn, JOURNAL)
     db.conn.execute(_ENDS)
 
 
 @journal_migrations(name="0002_effect")
-def _journal_effect(db: Database) -> None:
+def _journal_effect(db: "Database") -> None:
     _run(db.conn, _EFFECT)
 
 
 @journal_migrations(name="0003_steady_clock")
-def _journal_steady(db: Database) -> None:
+def _journal_steady(db: "Database") -> None:
     _run(db.conn, _STEADY)
 
 
 @journal_migrations(name="0004_free_at")
-def _journal_free(db: Database) -> None:
+def _journal_free(db: "Database") -> None:
     _run(db.conn, _FREE)
 
 
 @journal_migrations(name="0005_texts_that_went")
-def _journal_went(db: Database) -> None:
+def _journal_went(db: "Database") -> None:
     for statement in (_WENT, _UNMADE, _COUNTED):
         db.conn.execute(statement)
 
 
 @journal_migrations(name="0006_one_event_a_status")
-def _journal_identity(db: Database) -> None:
+def _journal_identity(db: "Database") -> None:
     for word in ("'st:'", "'cs:'"):
         db.conn.execute(_IDENTITY.format(word=word))
 
 
 @journal_migrations(name="0007_turns_and_revisions")
-def _journal_turns(db: Database) -> None:
+def _journal_turns(db: "Database") -> None:
     _run(db.conn, _TURNS)
 
 
 @journal_migrations(name="0008_portions")
-def _journal_portions(db: Database) -> None:
+def _journal_portions(db: "Database") -> None:
     db.conn.execute(_PORTIONS)
 
 
 @journal_migrations(name="0009_accounts_and_order")
-def _journal_accounts(db: Database) -> None:
+def _journal_accounts(db: "Database") -> None:
     _run(db.conn, _ACCOUNTS)
+
+
+@journal_migrations(name="0010_lists")
+def _journal_lists(db: "Database") -> None:
+    _run(db.conn, _LISTS)
+
+
+@journal_migrations(name="0011_one_spelling_for_each_person", transactional=False)
+def _journal_people(db: "Database") -> None:
+    join_people(db.conn)
+
+
+@journal_migrations(name="0012_what_was_remembered")
+def _journal_remembered(db: "Database") -> None:
+    db.conn.execute(_REMEMBERED)
+
+
+@journal_migrations(name="0013_costs")
+def _journal_costs(db: "Database") -> None:
+    _run(db.conn, _COSTS)
+    db.conn.execute(_BILLED)
+
+
+@journal_migrations(name="0014_words_of_indexes")
+def _journal_words(db: "Database") -> None:
+    _run(db.conn, _WORDS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:
@@ -222,7 +311,8 @@ def connect_journal(path: Path) -> sqlite3.Connection:
         if lacking:
             raise StorageError(
                 f"{path}: was written by an older Ringback (it lacks {', '.join(lacking)}); "
-                "start the node with this one (`ringback serve`), which brings it up to date"
+                "start the node with this one (`ringback serve`, or `ringback dev`), which brings "
+                "it up to date"
             )
     except BaseException:
         conn.close()
@@ -238,14 +328,24 @@ def shapes(path: Path) -> list[str]:
         return _otherwise(conn, migrations, _unnoted(conn, migrations))
 
 
-def _migrate(conn: sqlite3.Connection, migrations: Migrations) -> None:
-    if _lacking(conn, migrations):
-        migrations.apply(Database(conn))
+def _migrate(conn: sqlite3.Connection, migrations: MigrationList) -> None:
+    lacking = _lacking(conn, migrations)
+    if lacking and len(lacking) < len(migrations.names):
+        log.warning(
+            "%s was written by an older Ringback: it is brought up to date, which takes longer the "
+            "more rows it has", _file_of(conn),
+        )  # fmt: skip
+    if lacking:
+        from sqlite_utils import Database
+
+        migrations.library.apply(Database(conn))
 
 
-def _lacking(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
+def _lacking(conn: sqlite3.Connection, migrations: MigrationList) -> list[str]:
     """What a file has yet to get of today's shape. Raises DataError for one of a newer program, and
     for one whose tables are not those of the migrations that it notes."""
+    if migrations.all_done(conn):
+        return []
     lacking = _unnoted(conn, migrations)
     wrong = _otherwise(conn, migrations, lacking)
     if wrong:
@@ -257,37 +357,31 @@ def _lacking(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
     return lacking
 
 
-def _otherwise(conn: sqlite3.Connection, migrations: Migrations, lacking: list[str]) -> list[str]:
+def _otherwise(
+    conn: sqlite3.Connection, migrations: MigrationList, lacking: list[str]
+) -> list[str]:
     """What is not as the noted migrations make it; nothing in a file that notes none."""
     following = lacking[0] if lacking else None
     return differences(_shape_before(migrations, following), shape_of(conn))
 
 
 @functools.cache
-def _shape_before(migrations: Migrations, following: str | None) -> Shape:
+def _shape_before(migrations: MigrationList, following: str | None) -> Shape:
     """What a fresh file has before a migration; after all of them, when None follows."""
+    from sqlite_utils import Database
+
     model = Database(memory=True)
     try:
-        migrations.apply(model, stop_before=following)
+        migrations.library.apply(model, stop_before=following)
         return shape_of(model.conn)
     finally:
         model.close()
 
 
-@functools.cache
-def names_of(migrations: Migrations) -> list[str]:
-    """All migrations of a set, in their order."""
-    nothing = Database(memory=True)
-    try:
-        return [migration.name for migration in migrations.pending(nothing)]
-    finally:
-        nothing.close()
-
-
-def _unnoted(conn: sqlite3.Connection, migrations: Migrations) -> list[str]:
+def _unnoted(conn: sqlite3.Connection, migrations: MigrationList) -> list[str]:
     """The migrations that a file does not note. Raises DataError when it notes newer ones."""
-    known = names_of(migrations)
-    noted = {migration.name for migration in migrations.applied(Database(conn))}
+    known = migrations.names
+    noted = set(migrations.noted(conn))
     newer = sorted(noted.difference(known))
     if newer:
         raise DataError(

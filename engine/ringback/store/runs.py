@@ -1,16 +1,16 @@
 """Runs: what rules do with events, step by step, each step written with its actions at once."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
-from typing import Any
 
 from ringback.actions import Remember
-from ringback.store.actions import NewAction, insert_actions, next_ordinal
+from ringback.store.actions import NewAction, StoredAction, insert_actions, next_ordinal
+from ringback.store.attempts import Opening, open_attempt
 from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.matching import NewRun, insert_runs, wake
+from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,7 @@ class StoredRun:
     memory: str | None
 
 
-_COLUMNS = "uid, event_uid, rule, rule_rev, key, state, priority, due_at, started_at, memory"
-
-
-_OPEN = "('pending', 'running', 'waiting')"
+RUN_COLUMNS = "uid, event_uid, rule, rule_rev, key, state, priority, due_at, started_at, memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,29 +63,23 @@ class Runs:
 
     async def get(self, uid: str) -> StoredRun | None:
         """One run by its uid."""
-        row = await self._database.one(f"select {_COLUMNS} from runs where uid = ?", (uid,))
+        row = await self._database.one(f"select {RUN_COLUMNS} from runs where uid = ?", (uid,))
         return StoredRun(*row) if row else None
-
-    async def in_state(self, state: str) -> list[StoredRun]:
-        """All runs in this state, oldest first."""
-        rows = await self._database.all(
-            f"select {_COLUMNS} from runs where state = ? order by id", (state,)
-        )
-        return [StoredRun(*row) for row in rows]
 
     async def due(self, now: str, limit: int) -> list[StoredRun]:
         """Waiting runs whose time has come."""
         rows = await self._database.all(
-            f"select {_COLUMNS} from runs where state = 'waiting' and due_at <= ? "
+            f"select {RUN_COLUMNS} from runs where {IS_OPEN} and state = 'waiting' and due_at <= ? "
             "order by due_at, id limit ?",
             (now, limit),
         )
         return [StoredRun(*row) for row in rows]
 
-    async def next_due(self) -> str | None:
-        """When the next waiting run is due."""
+    async def next_due(self, after: str = "") -> str | None:
+        """When the next waiting run is due, of those that were not by that moment."""
         row = await self._database.one(
-            "select min(due_at) from runs where state = 'waiting' and due_at is not null"
+            f"select min(due_at) from runs where {IS_OPEN} and state = 'waiting' and due_at > ?",
+            (after,),
         )
         return str(row[0]) if row and row[0] else None
 
@@ -99,11 +90,6 @@ class Runs:
         )
         return (row[0], row[1]) if row else None
 
-    async def woken(self) -> list[str]:
-        """The runs for which events lie ready."""
-        rows = await self._database.all("select distinct run_uid from wakes order by run_uid")
-        return [row[0] for row in rows]
-
     async def next_queued(self, rule: str, key: str) -> str | None:
         """The run whose turn it is, when nothing else of this rule and key is under way."""
         return await self._database.read(_next_queued, rule, key)
@@ -112,15 +98,15 @@ class Runs:
         """Whether a run of before that moment, or one whose wait is over, has not come to its
         actions yet."""
         row = await self._database.one(
-            "select 1 from runs where (state in ('pending', 'running') and started_at < ?) "
-            "or (state = 'waiting' and due_at <= ?) limit 1",
+            f"select 1 from runs where {IS_OPEN} and ((state <> 'waiting' and started_at < ?) "
+            "or (state = 'waiting' and due_at <= ?)) limit 1",
             (before, now),
         )
         return row is not None
 
-    async def note(self, uid: str, reason: str, due_at: str | None) -> None:
-        """Say of a run that has not ended what it waits for, and until when."""
-        await self._database.write(_note, uid, reason, due_at)
+    async def note(self, uids: Sequence[str], reason: str, due_at: str | None) -> None:
+        """Say of runs that have not ended what they wait for, and until when."""
+        await self._database.write(_note, uids, reason, due_at)
 
     async def wake(self, run_uid: str, event_uid: str) -> None:
         """Lay an event ready for a run that waits."""
@@ -131,9 +117,16 @@ class Runs:
         call. False, and nothing is written, when somebody else has ended the run meanwhile."""
         return await self._database.write(_finish, step, now)
 
-    async def note_rules(self, revisions: "Sequence[Revision]", now: str) -> None:
+    async def finish_and_open(
+        self, step: RunStep, leaving: Sequence[tuple[StoredAction, Opening]], now: str
+    ) -> list[str] | None:
+        """`finish`, and in the same unit of work an attempt for each of these of its actions: what
+        `Attempts.open` answers to each. None where `finish` says False."""
+        return await self._database.write(_finish_and_open, step, leaving, now)
+
+    async def note_rules(self, revisions: Sequence[Revision], now: str) -> None:
         """Keep what these rules say from now on, where it is something new."""
-        await self._database.write(_note_rules, revisions, now)
+        await self._database.write(note_rules, revisions, now)
 
     async def keep(self, run_uid: str, bodies: Sequence[str]) -> bool:
         """Keep a long answer, whose actions are written in portions: the first body says how the
@@ -171,6 +164,15 @@ class Runs:
         )
         return str(row[0]) if row else None
 
+    async def answer_to_step(self, call_sid: str, nonce: str) -> str | None:
+        """The TwiML that the last request for this step of a call was given."""
+        row = await self._database.one(
+            "select a.twiml from events e join answers a on a.event_uid = e.uid "
+            "where e.subject_sid = ? and e.tag = ? order by e.id desc limit 1",
+            (call_sid, nonce),
+        )
+        return str(row[0]) if row else None
+
     async def strike(self, rule: str, plugin: str, reason: str, now: str, limit: int) -> bool:
         """Note that a rule blocked, or ended its process; True when that puts it into quarantine,
         which is at `limit` strikes."""
@@ -195,24 +197,24 @@ class Runs:
 
 def _next_queued(connection: Connection, rule: str, key: str) -> str | None:
     busy = connection.execute(
-        "select 1 from runs where rule = ? and key = ? and (state in ('pending', 'running') "
-        "or (state = 'waiting' and memory is not null)) limit 1",
+        f"select 1 from runs where rule = ? and key = ? and {IS_OPEN} "
+        "and (state <> 'waiting' or memory is not null) limit 1",
         (rule, key),
     ).fetchone()
     if busy:
         return None
     row = connection.execute(
-        "select uid from runs where rule = ? and key = ? and state = 'waiting' and memory is null "
-        "order by id limit 1",
+        f"select uid from runs where rule = ? and key = ? and {IS_OPEN} and state = 'waiting' "
+        "and memory is null order by id limit 1",
         (rule, key),
     ).fetchone()
     return str(row[0]) if row else None
 
 
-def _note(connection: Connection, uid: str, reason: str, due_at: str | None) -> None:
-    connection.execute(
-        f"update runs set reason = ?, due_at = ? where uid = ? and state in {_OPEN}",
-        (reason, due_at, uid),
+def _note(connection: Connection, uids: Sequence[str], reason: str, due_at: str | None) -> None:
+    connection.executemany(
+        f"update runs set reason = ?, due_at = ? where uid = ? and {IS_OPEN}",
+        [(reason, due_at, uid) for uid in uids],
     )
 
 
@@ -226,65 +228,13 @@ select r.uid, w.event_uid, ?, (
 """What comes of the event are the actions from that ordinal on, up to the next turn of the run."""
 
 
-def turns(connection: Connection, *, event: str = "", run: str = "") -> list[dict[str, Any]]:
-    """The turns that an event gave to runs, or that one run had, in their order. `until` is the
-    ordinal of the first action that is not of the turn any more, None for the last."""
-    column, value = ("event_uid", event) if event else ("run_uid", run)
-    names = (
-        "run", "event", "question", "at", "ordinal", "until", "rule", "rule_rev", "began", "state",
-        "reason", "due_at",
-    )  # fmt: skip
-    rows = connection.execute(
-        "select t.run_uid, t.event_uid, t.question, t.at, t.ordinal, (select min(n.ordinal) "
-        "from turns n where n.run_uid = t.run_uid and n.id > t.id), r.rule, r.rule_rev, "
-        "r.event_uid, r.state, r.reason, r.due_at from turns t "
-        f"join runs r on r.uid = t.run_uid where t.{column} = ? order by t.id",
-        (value,),
-    )
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def made_in(turn: Mapping[str, Any], actions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The actions of a run that came of this turn."""
-    end = turn["until"]
-    late = [action for action in actions if action["ordinal"] >= turn["ordinal"]]
-    return [action for action in late if end is None or action["ordinal"] < end]
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What a rule says: the digest of it, the lines of its `if`, and the whole of it as JSON."""
-
-    rule: str
-    rev: str
-    lines: Sequence[str]
-    text: str
-
-
-def _note_rules(connection: Connection, revisions: Sequence[Revision], now: str) -> None:
-    latest = dict(
-        connection.execute(
-            "select rule, rev from revisions where id in (select max(id) from revisions "
-            "group by rule)"
-        ).fetchall()
-    )
-    since = connection.execute("select coalesce(max(id), 0) + 1 from events").fetchone()[0]
-    connection.executemany(
-        "insert into revisions (rule, rev, lines, text, since, at) values (?, ?, ?, ?, ?, ?)",
-        [
-            (each.rule, each.rev, json.dumps(list(each.lines)), each.text, since, now)
-            for each in revisions
-            if latest.get(each.rule) != each.rev
-        ],
-    )
-
-
-def lines_at(connection: Connection, event_id: int) -> dict[str, list[str]]:
-    """The lines of `if` of each rule when this row of the events was matched."""
-    rows = connection.execute(
-        "select rule, lines from revisions where since <= ? order by id", (event_id,)
-    )
-    return {row[0]: json.loads(row[1]) for row in rows}
+_FINISH = f"""
+update runs set state = ?, reason = ?, ended_at = ?, due_at = ?, memory = ?
+where uid = ? and {IS_OPEN} returning
+exists (select 1 from portions where run_uid = runs.uid)
+or exists (select 1 from wakes where run_uid = runs.uid)
+"""
+"""Nothing when somebody has ended the run, else whether anything lies ready for it or is kept."""
 
 
 def _finish(connection: Connection, step: RunStep, now: str) -> bool:
@@ -292,20 +242,34 @@ def _finish(connection: Connection, step: RunStep, now: str) -> bool:
         return _go_on(connection, step, now)
     ended = None if step.state in ("pending", "waiting") else now
     changed = connection.execute(
-        "update runs set state = ?, reason = ?, ended_at = ?, due_at = ?, memory = ? "
-        f"where uid = ? and state in {_OPEN}",
-        (step.state, step.reason, ended, step.due_at, step.memory, step.run_uid),
-    ).rowcount
-    connection.execute("delete from portions where run_uid = ?", (step.run_uid,))
+        _FINISH, (step.state, step.reason, ended, step.due_at, step.memory, step.run_uid)
+    ).fetchone()
+    if changed != (0,):
+        connection.execute("delete from portions where run_uid = ?", (step.run_uid,))
+    elif not step.wake_id:  # the usual case: a run of one step, with nothing beside it
+        _write(connection, step, now)
+        return True
     _note_turn(connection, step, now)
+    heard = _heard(connection, step)
     if step.wake_id:
         connection.execute("delete from wakes where id = ?", (step.wake_id,))
     if ended is not None:
         connection.execute("delete from wakes where run_uid = ?", (step.run_uid,))
     if not changed:
         return False
-    _write(connection, step, now)
+    _write(connection, step, now, heard)
     return True
+
+
+def _finish_and_open(
+    connection: Connection,
+    step: RunStep,
+    leaving: Sequence[tuple[StoredAction, Opening]],
+    now: str,
+) -> list[str] | None:
+    if not _finish(connection, step, now):
+        return None
+    return [open_attempt(connection, action, opening) for action, opening in leaving]
 
 
 def _note_turn(connection: Connection, step: RunStep, now: str) -> None:
@@ -321,11 +285,18 @@ def _go_on(connection: Connection, step: RunStep, now: str) -> bool:
     ).rowcount
     if taken:
         _note_turn(connection, step, now)
-        _write(connection, step, now)
+        _write(connection, step, now, _heard(connection, step))
     return bool(taken)
 
 
-def _write(connection: Connection, step: RunStep, now: str) -> None:
+def _heard(connection: Connection, step: RunStep) -> str:
+    """The event that has woken the run for this step; empty for none."""
+    query = "select event_uid from wakes where id = ?"
+    row = connection.execute(query, (step.wake_id,)).fetchone() if step.wake_id else None
+    return str(row[0]) if row else ""
+
+
+def _write(connection: Connection, step: RunStep, now: str, heard: str = "") -> None:
     insert_actions(connection, step.actions)
     for item in step.actions:
         if isinstance(item.action, Remember) and item.state == "settled":
@@ -335,14 +306,14 @@ def _write(connection: Connection, step: RunStep, now: str) -> None:
         connection.execute(
             "insert into answers (event_uid, twiml, at) values (?, ?, ?) "
             "on conflict (event_uid) do nothing",
-            (step.actions[0].event_uid, step.twiml, now),
+            (heard or step.actions[0].event_uid, step.twiml, now),
         )
 
 
 def _keep(connection: Connection, run_uid: str, bodies: Sequence[str]) -> bool:
     kept = connection.executemany(
         "insert into portions (run_uid, n, body) select uid, ?, ? from runs "
-        f"where uid = ? and state in {_OPEN}",
+        f"where uid = ? and {IS_OPEN}",
         [(n, body, run_uid) for n, body in enumerate(bodies)],
     )
     return kept.rowcount > 0
@@ -365,8 +336,8 @@ def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) 
     for table in ("wakes", "portions"):
         connection.executemany(f"delete from {table} where run_uid = ?", [(uid,) for uid in uids])
     return connection.executemany(
-        "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null "
-        f"where uid = ? and state in {_OPEN}",
+        "update runs set state = 'cancelled', reason = ?, ended_at = ?, due_at = null, "
+        f"memory = {FORGOTTEN} where uid = ? and {IS_OPEN}",
         [(reason, now, uid) for uid in uids],
     ).rowcount
 

@@ -4,17 +4,24 @@ Match judges a whole batch in one session, which a database over a network may r
 session is good within the call that gave it and no longer.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
 from ringback.events import Event
+from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
 from ringback.store.events import KnownEvents
 from ringback.store.facts import JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
+from ringback.store.meta import IS_OPEN, OPEN_STATES, in_account
+from ringback.store.sqlite import one_of
+from ringback.store.upkeep.blanking import key_digest
 
 _CHUNK = 500
+NEXT = 1000
+"""How many events behind another one are looked at, whatever they are about."""
 
 
 class ReadSession:
@@ -51,11 +58,54 @@ class ReadSession:
         ready for it; None when it does not wait or its event is not kept."""
         row = self._connection.execute(
             "select event_uid, memory, exists (select 1 from wakes where run_uid = uid) "
-            "from runs where uid = ? and memory is not null",
+            "from runs where uid = ? and memory is not null "
+            f"and {IS_OPEN}",
             (run_uid,),
         ).fetchone()
         event = self.event(row[0]) if row else None
         return (event, row[1], bool(row[2])) if event is not None else None
+
+    def ready_for(self, run_uid: str) -> list[str]:
+        """The events that a run has yet to take, oldest first."""
+        rows = self._connection.execute(
+            "select event_uid from wakes where run_uid = ? order by id", (run_uid,)
+        )
+        return [row[0] for row in rows]
+
+    def later(self, keys: Iterable[str], *after: str) -> list[str]:
+        """What came in these conversations, or about these subjects, after events, oldest first.
+        Without any: what came next, whatever it is about; what comes behind so many found the run
+        waiting."""
+        places = [
+            (f"and {'conversation' if '/' in key else 'subject_sid'} = ?", [key]) for key in keys
+        ]
+        found, marks = dict[int, str](), ",".join("?" * len(after))
+        for where, key in places or [("", [])]:
+            rows = self._connection.execute(
+                "select id, uid from events where trust <> 'claimed' and source <> 'replay' "
+                f"{where} and id > (select max(id) from events where uid in ({marks})) "
+                "order by id limit ?",
+                (*key, *after, -1 if key else NEXT),
+            )
+            found.update(rows)
+        return [uid for _, uid in sorted(found.items())]
+
+    def verdicts(self, event_uid: str) -> dict[str, str]:
+        """The verdict of each rule on an event."""
+        row = self._connection.execute(
+            "select verdicts from events where uid = ?", (event_uid,)
+        ).fetchone()
+        found: dict[str, str] = json.loads(row[0]) if row and row[0] else {}
+        return found
+
+    def not_begun(self, event_uid: str) -> dict[str, tuple[str, str]]:
+        """The runs of an event that have not begun, by their rules: the uid and the key."""
+        rows = self._connection.execute(
+            "select rule, uid, key from runs where event_uid = ? and memory is null "
+            "and state in ('pending', 'waiting')",
+            (event_uid,),
+        )
+        return {row[0]: (row[1], row[2]) for row in rows}
 
     def copies(self, uid: str) -> list[str]:
         """The replays of an event, oldest first."""
@@ -65,12 +115,23 @@ class ReadSession:
         """What is on record of these events."""
         return KnownEvents.read(self._connection, found)
 
-    def claimed_twin(self, dedupe_key: str) -> str | None:
+    def claimed_twin(self, dedupe_key: str) -> Event | None:
         """The event of this identity, when all that is known of it is a claim."""
         row = self._connection.execute(
             "select uid from events where dedupe_key = ? and trust = 'claimed'", (dedupe_key,)
         ).fetchone()
-        return str(row[0]) if row else None
+        return self.event(row[0]) if row else None
+
+    def proven_twin(self, uid: str) -> str:
+        """The event that is proven under the identity which a claim stands for; empty when there is
+        none."""
+        row = self._connection.execute(
+            "select b.uid from events a join events b on b.dedupe_key = "
+            "substr(a.dedupe_key, 1, instr(a.dedupe_key || '~', '~') - 1) "
+            "where a.uid = ? and b.uid <> a.uid and b.trust <> 'claimed'",
+            (uid,),
+        ).fetchone()
+        return str(row[0]) if row else ""
 
     def depths(self, tags: Sequence[str]) -> dict[str, int]:
         """How deep in a chain of our own doing the actions behind these attempt tags stand."""
@@ -86,25 +147,48 @@ class ReadSession:
             )
         return found
 
+    def depths_of(self, events: Sequence[Event]) -> dict[str, int]:
+        """How deep the actions stand that made the messages and calls of these events, by SID."""
+        told = {event.subject_sid: event.account_sid for event in events}
+        sids = list(told)
+        found: dict[str, int] = {}
+        for start in range(0, len(sids), _CHUNK):
+            chunk = sids[start : start + _CHUNK]
+            rows = self._connection.execute(
+                "select remote_sid, account_sid, max(depth) from actions where remote_sid <> '' "
+                f"and remote_sid in ({','.join('?' * len(chunk))}) group by remote_sid",
+                chunk,
+            )
+            found.update(
+                (sid, depth)
+                for sid, account, depth in rows.fetchall()
+                if in_account(self._connection, told[sid], account)
+            )
+        return found
+
     def rules_of(self, event_uid: str) -> set[str]:
         """The rules that have a run for this event."""
         rows = self._connection.execute("select rule from runs where event_uid = ?", (event_uid,))
         return {row[0] for row in rows}
 
     def last_firing(self, rule: str, key: str) -> str | None:
-        """When the event came that this rule last started a run of this key for."""
+        """When the event came that this rule last started a run of this key for: one that has an
+        action, or has not ended, or was not idle (`was_idle`)."""
         row = self._connection.execute(
             "select e.received_at from runs r join events e on e.uid = r.event_uid "
-            "where r.rule = ? and r.key = ? and r.state <> 'skipped' order by r.id desc limit 1",
-            (rule, key),
+            "where r.rule = ? and r.key in (?, ?) "
+            f"and ({one_of(OPEN_STATES, 'r.state')} "
+            "or (r.state = 'done' and r.reason <> ? and r.reason not like '%' || ?) "
+            "or exists (select 1 from actions a where a.run_uid = r.uid)) "
+            "order by r.id desc limit 1",
+            (rule, key, key_digest(rule, key), TOO_FEW, CAME_IN_TIME),
         ).fetchone()
         return str(row[0]) if row else None
 
     def under_way(self, rule: str, key: str) -> list[str]:
         """The runs of a rule for a key that have not ended, oldest first."""
         rows = self._connection.execute(
-            "select uid from runs where rule = ? and key = ? "
-            "and state in ('pending', 'running', 'waiting') order by id",
+            f"select uid from runs where rule = ? and key = ? and {IS_OPEN} order by id",
             (rule, key),
         )
         return [row[0] for row in rows]
@@ -113,7 +197,7 @@ class ReadSession:
         """The newest run of a rule for a key that still collects; empty when there is none."""
         row = self._connection.execute(
             "select uid from runs where rule = ? and key = ? "
-            "and state in ('pending', 'running', 'waiting') "
+            f"and {IS_OPEN} "
             "and (memory is null or json_extract(memory, '$.phase') = 'collect') "
             "order by id desc limit 1",
             (rule, key),

@@ -35,7 +35,11 @@ class SqliteDatabase:
             limit=None,
             prepare=_prepare,
         )
-        self._reader = connect_reader(path)
+        try:
+            self._reader = connect_reader(path)
+        except BaseException:
+            self._writer.close()
+            raise
         self._failing = Event()
         self._refused: StorageError | None = None
 
@@ -61,11 +65,12 @@ class SqliteDatabase:
     ) -> T:
         """See `Database.write`."""
         try:
-            return await self.note(work, *args, **kwargs)
+            result: T = await self._submit(partial(_call, work, args, kwargs))
         except StorageError as error:
             self._refused = error
             self._failing.set()
             raise
+        return result
 
     async def note(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -122,3 +127,6 @@ def _call(work: Callable[..., T], args: Any, kwargs: Any, connection: Connection
 def _prepare(connection: Connection) -> None:
     connection.execute(f"pragma cache_size = {_CACHE_PAGES}")
     migrate_journal(connection)
+    # `state in (three words)` makes a small table at each execution: half of what it costs to end a
+    # run. Not before the migrations, which may sort millions of rows.
+    connection.execute("pragma temp_store = memory")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ringback.config import Settings
-from ringback.errors import Problem
+from ringback.config import Settings, is_project
+from ringback.errors import Problem, RuleErrors
 from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.project import gather
 from ringback.rules.engine.ruleset import RuleSet
@@ -16,7 +16,10 @@ STEP_SECONDS = 5.0
 
 
 def settings_of(project: Path) -> Settings | None:
-    """The settings of a project folder that has any. Raises ConfigError when they are wrong."""
+    """The settings of a project folder that has any. Raises ConfigError when they are wrong, and
+    RuleErrors for a folder that is no project, of which nothing would be loaded."""
+    if not is_project(project):
+        raise RuleErrors([no_project(project)])
     if any((project / name).is_file() for name in ("ringback.toml", ".env")):
         return Settings.load(project, os.environ, {})
     return None
@@ -45,3 +48,17 @@ def ruleset_of(
     """
     loaded = gather(within_limits(plugins, seconds), files)
     return RuleSet(loaded.rules, loaded.language), loaded.problems
+
+
+def no_plugin(place: Path) -> Problem:
+    """What is wrong with a place from which nothing was loaded."""
+    hint = "a file whose name begins with _ or . is a helper of plugins; give it a plain name"
+    return Problem(str(place), 0, 0, "plugin", "is no plugin: nothing was loaded", hint=hint)
+
+
+def no_project(place: Path) -> Problem:
+    """What is wrong with a folder that is no project, so that nothing of it would be loaded."""
+    hint = "name the project's folder, a plugin or a rule file"
+    return Problem(
+        str(place), 0, 0, "file", "is no project: no ringback.toml, rules/ or plugins/", hint=hint
+    )

@@ -23,6 +23,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.store.events import KnownEvents
 from ringback.store.log import LogReader
 from ringback.store.replays import Performed
+from ringback.store.upkeep.progress_reports import Told, untold
 from ringback.testing.bench import Bench
 from ringback.testing.outbox import Dispatch
 from ringback.testing.reaction import Reaction
@@ -206,11 +207,14 @@ def _kind_of_hold(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def recorded(log: LogReader, since: str = "") -> Iterator[Event]:
-    """The events of the log in order, each once, since that moment (ISO; empty: from the start)."""
+def recorded(log: LogReader, since: str = "", told: Told = untold) -> Iterator[Event]:
+    """The events of the log in order, each once, since that moment (ISO; empty: from the start).
+    `told` hears now and then how many rows are done, and of how many."""
     known = KnownEvents()
-    place = _before(log, since) if since else 0
+    place = first = _before(log, since) if since else 0
+    last = log.last_id()
     while rows := log.after(place, BATCH):
+        told(place - first, max(last, place) - first)
         place = rows[-1].id
         for row in rows:
             if row.received_at < since:

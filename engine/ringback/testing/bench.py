@@ -14,21 +14,27 @@ from typing import Any, Protocol
 
 from ringback.actions import Action, Stop
 from ringback.config import Settings
-from ringback.errors import Problem, RingbackError, RuleErrors
+from ringback.errors import RingbackError, RuleErrors
 from ringback.events import Event
-from ringback.plugins.context import Context, SettledAction, context_for
-from ringback.plugins.conversation import is_conversation
+from ringback.plugins.context import SettledAction, context_for
 from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
 from ringback.plugins.perform import perform
 from ringback.plugins.requests import HookCall
 from ringback.plugins.rule_turns import handler_call, is_timed
-from ringback.rules.engine.admission import Admission, admit, ranks, stop_reason, stopped
+from ringback.rules.engine.admission import (
+    Admission,
+    admit,
+    admit_again,
+    ranks,
+    stop_reason,
+    stopped,
+)
 from ringback.rules.engine.answers import asked
 from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.timing.durations import parse_duration
-from ringback.testing.assembly import STEP_SECONDS, plugins_of, ruleset_of, settings_of
+from ringback.testing.assembly import STEP_SECONDS, no_plugin, plugins_of, ruleset_of, settings_of
 from ringback.testing.course import Course
 from ringback.testing.events import NOON
 from ringback.testing.limits import limited
@@ -36,6 +42,7 @@ from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.outbox import Dispatch, Outbox
 from ringback.testing.reaction import Reaction, RunEnd, RunTurn
 from ringback.testing.runs import Run, Runs
+from ringback.worker.run import drafts
 from ringback.worker.run.runner import ANSWER_LIMIT
 
 
@@ -54,11 +61,6 @@ class Watch(Protocol):
 
     def failed(self, rule: str, why: str, event: Event | None) -> None:
         """A rule or a hook failed."""
-
-
-def _no_plugin(place: Path) -> Problem:
-    hint = "a file whose name begins with _ or . is a helper of plugins; give it a plain name"
-    return Problem(str(place), 0, 0, "plugin", "is no plugin: nothing was loaded", hint=hint)
 
 
 class Bench:
@@ -92,9 +94,6 @@ class Bench:
         self._outbox = Outbox(ruleset.rules, self.settings, self.clock, self.past)
         self._turns: deque[Callable[[], object]] = deque()
         self._course = Course()
-        handlers = [rule.handler for rule in ruleset.rules if rule.handler is not None]
-        self._talks = any(map(is_conversation, handlers))
-        self._texts: dict[str, list[Event]] = {}
 
     @classmethod
     def load(
@@ -120,7 +119,7 @@ class Bench:
         if place.suffix == ".py" or (place / "__init__.py").is_file():
             plugins = load_plugins(place.parent, config=config, only={place.stem})
             if not plugins.plugins and not plugins.problems and not plugins.disabled:
-                raise RuleErrors([_no_plugin(place)])
+                raise RuleErrors([no_plugin(place)])
         elif place.is_file():
             rule_files = place
         else:
@@ -148,7 +147,7 @@ class Bench:
             self.ruleset, event, self.past, self._runs, now=self.clock.now(),
             quarantined=self.quarantined,
         )  # fmt: skip
-        self._course.verdicts = found.verdicts
+        self._course.verdicts = found.all_verdicts
         self._take_up(event, found)
         self._drain()
         for plugin, function in self._on_event:
@@ -185,10 +184,6 @@ class Bench:
             event = replace(event, at=event.at + (now - event.received_at), received_at=now)
         self.past.happened(event)
         self._outbox.learn(event)
-        if self._talks and event.type == "message.received":
-            kept = self._runs.lives_in(event.conversation)
-            texts = self._texts.get(event.conversation, []) if kept else []
-            self._texts[event.conversation] = [*texts, event]
         return event
 
     def _pass(self, span: timedelta) -> None:
@@ -207,6 +202,9 @@ class Bench:
     # -- taking turns, in the order in which a worker does what was put before it
 
     def _take_up(self, event: Event, found: Admission) -> None:
+        self._course.fired = [run.rule.name for run in self._begin(event, found)]
+
+    def _begin(self, event: Event, found: Admission) -> list[Run]:
         runs = [self._runs.start(start, event) for start in found.starts]
         for uid, reason in found.cancels:
             run = self._runs.get(uid)
@@ -217,9 +215,17 @@ class Bench:
             if run is not None and event not in run.inbox:
                 run.inbox.append(event)
                 self._turns.append(partial(self._go_on, run))
-        self._course.fired = [run.rule.name for run in runs]
         if runs:
             self._turns.append(partial(self._job, runs))
+        return runs
+
+    def _again(self, run: Run) -> None:
+        """What lies ready for a burst that is over begins another."""
+        late = [*run.inbox]
+        run.inbox.clear()
+        for event in late:
+            again = admit_again(run.rule, run.key, event, self._runs, self.quarantined)
+            self._begin(event, again)
 
     def _drain(self) -> None:
         while self._turns:
@@ -270,13 +276,17 @@ class Bench:
             self._fail(name, error, event)
             self._end(run, "failed", f"{type(error).__name__}: {error}")
             return None
-        self._note(name, progress.actions, event)
+        made = self._note(name, progress.actions, event)
+        texts = [run.uid for each in made if drafts.asks(each.action, each.reason)]
+        progress = drafts.held(progress, texts, self.clock.now())  # nobody says yes on a bench
+        run.acted |= any(not isinstance(action, Stop) for action in progress.actions)
         took = wake is not None and wake.event is not None
-        if took and (progress.wait is None or progress.state != run.state):
+        if took and progress.moved(run.state):
             self._course.woke.append(RunTurn(name, event.uid, asked(run.state or {})))
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
-            self._early(run)
+            if run.inbox:  # what came for it before it waited
+                self._turns.append(partial(self._go_on, run))
         else:
             state, reason = progress.outcome
             if state == "failed":
@@ -301,25 +311,21 @@ class Bench:
         return progress
 
     def _interpreted(self, run: Run, state: dict[str, Any] | None, wake: Wake | None) -> Progress:
+        rule, event, past = run.rule, run.event, self.past
         now, places = self.clock.now(), self.ruleset.places
         if state is None or wake is None:
-            return begin(run.rule, run.event, self.past, now, places=places)
-        return resume(run.rule, run.event, self.past, now, state, wake, places=places)
-
-    def _early(self, run: Run) -> None:
-        """What came for a run before it waited is taken at once."""
-        after = (run.state or {}).get("after")
-        if after and not run.inbox:
-            texts = self._texts.get(run.event.conversation, [])
-            uids = [text.uid for text in texts]
-            later = texts[uids.index(after) + 1 :] if after in uids else []
-            run.inbox.extend(later[:1])
-        if run.inbox:
-            self._turns.append(partial(self._go_on, run))
+            progress = begin(rule, event, past, now, places=places)
+        else:
+            progress = resume(rule, event, past, now, state, wake, places=places)
+        if progress.closed:
+            run.state = progress.state
+            self._again(run)
+            progress = resume(rule, event, past, now, progress.state, Wake(), places=places)
+        return progress
 
     def _end(self, run: Run, state: str, reason: str) -> None:
         """A run is over: the next of its queue may start."""
-        self._runs.end(run)
+        self._runs.end(run, state, reason)
         self._course.ended.append(RunEnd(run.rule.name, run.event.uid, state, reason))
         following = self._runs.next_queued(run.rule.name, run.key)
         if following is not None:
@@ -327,16 +333,11 @@ class Bench:
 
     # -- what comes of it
 
-    def _context(self, plugin: str) -> Context:
-        found = self.plugins.get(plugin)
-        config = found.config if found else {}
-        return context_for(plugin, config, clock=self.clock, store=self.past)
-
     def _hook(
         self, plugin: Plugin, name: str, function: Callable[..., Any], given: Mapping[str, Any]
     ) -> None:
         full, event = f"{plugin.name}.{name}", given.get("event")
-        context = self._context(plugin.name)
+        context = context_for(plugin.name, plugin.config, clock=self.clock, store=self.past)
 
         def work() -> tuple[Action, ...]:
             return actions_of(finished(function(**given, ctx=context)), plugin=plugin.name)
@@ -348,7 +349,9 @@ class Bench:
             self._fail(full, error, event)
             return
         if actions:
-            self._note(full, actions, event)
+            ended = given.get("action")
+            after = ended.depth if isinstance(ended, SettledAction) else 0
+            self._note(full, actions, event, after)
 
     def _fail(self, name: str, error: Exception, event: Event | None) -> None:
         """Tell it to who watches; else it is raised when all that was to be done is done."""
@@ -359,17 +362,19 @@ class Bench:
         else:
             self._watch.failed(name, f"{type(error).__name__}: {error}", event)
 
-    def _note(self, name: str, actions: tuple[Action, ...], event: Event | None) -> None:
+    def _note(
+        self, name: str, actions: tuple[Action, ...], event: Event | None, after: int = 0
+    ) -> list[Dispatch]:
         rule = self.ruleset.by_name.get(name)
         state = rule.state if rule is not None else "live"
         self._course.by.setdefault(name, []).extend(actions)
-        for action in actions:
-            if isinstance(action, Stop):
-                continue  # it steers the evaluation, and nothing leaves for it
-            dispatch = self._outbox.put(name, state, action, event)
-            self._course.dispatches.append(dispatch)
-            if self._watch is not None:
+        leaving = [each for each in actions if not isinstance(each, Stop)]  # that one steers
+        made = [self._outbox.put(name, state, action, event, after) for action in leaving]
+        self._course.dispatches += made
+        if self._watch is not None:
+            for dispatch in made:
                 self._watch.dispatched(dispatch)
+        return made
 
     def _silent(self, name: str) -> bool:
         rule = self.ruleset.by_name.get(name)

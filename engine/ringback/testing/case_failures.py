@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ringback.action_kinds import Outgoing, is_message, is_outgoing
+from ringback.error_codes import error_class
 from ringback.events import Event, cause_fields, conversation_of
 from ringback.testing import events
 from ringback.testing.reaction import Reaction
-from ringback.twilio.error_codes import error_class
 
 
 class Sent(NamedTuple):
@@ -17,6 +17,13 @@ class Sent(NamedTuple):
     action: Outgoing
     event: Event | None
     sid: str
+
+
+def error_code(given: Any) -> int:
+    """Twilio's error code of a case. Raises ValueError."""
+    if not str(given).isdecimal():
+        raise ValueError(f"an error is a number of Twilio's, like 30003, and not {given!r}")
+    return int(given)
 
 
 def outgoing(reaction: Reaction, event: Event | None) -> list[Sent]:
@@ -42,7 +49,7 @@ def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
     if not found:
         raise ValueError(f"nothing was sent{f' to {to}' if to else ''} that could fail")
     rule, action, event, sid = found[-1]
-    error = int(words.get("error") or 30003)
+    error = error_code(words.get("error") or 30003)
     ours = action.sender or (event.ours if event else "") or events.OURS
     theirs = action.to
     if is_message(action):

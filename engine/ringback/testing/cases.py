@@ -13,7 +13,7 @@ its own, with its own clock, and compares the actions with what it expects::
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,14 +27,13 @@ from ringback.rules.files.reader import Reader
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node, parse, read_source
 from ringback.rules.language.cel import Language
-from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.timing.calendar import zone
-from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.bench import Bench
-from ringback.testing.case_failures import Sent, failure, outgoing
+from ringback.testing.case_failures import Sent, outgoing
 from ringback.testing.case_story import said, story_of
 from ringback.testing.expectations import plain_steps, shown, unlike
+from ringback.testing.given import Given
 from ringback.testing.reaction import Reaction
 
 
@@ -151,8 +150,7 @@ class _Case:
         self.parts: dict[str, Node] = node.value if isinstance(node.value, dict) else {}
         self.model, self.rule_reader = model, reader
         self.project = bench
-        self.call: Event | None = None
-        self.placed = events.sid("CA")
+        self.given = Given(model.from_, model.to, bench.ruleset.rules)
         self.sent: list[Sent] = []
         self.story: list[str] = []
 
@@ -175,7 +173,7 @@ class _Case:
             if not isinstance(item, Node):
                 continue
             try:
-                happens = self.happens(item, bench.clock.now())
+                happens = self.given.happens(item, bench.clock.now(), self.sent)
                 reactions = (
                     [bench.wait(happens)]
                     if isinstance(happens, float)
@@ -226,103 +224,6 @@ class _Case:
             found = verdicts.get(rule, "it did not look at this event")
             if found != why and not found.startswith(f"{why}:"):
                 self.rule_reader.fail_key(self.parts["why"], rule, "case", f"{rule}: {found}")
-
-    def happens(self, node: Node, now: datetime) -> list[Event] | float:
-        """What a line of `given` means: events, or seconds that pass."""
-        if not isinstance(node.value, dict) or len(node.value) != 1:
-            raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
-        ((word, value),) = node.value.items()
-        given = value.plain()
-        if word == "wait":
-            return parse_duration(str(given))
-        if word == "fails":
-            return [replace(each, at=now, received_at=now) for each in failure(given, self.sent)]
-        maker = _HAPPENS.get(word)
-        if maker is None:
-            hint = did_you_mean(word, [*_HAPPENS, "wait", "fails"])
-            raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
-        made: Event = getattr(self, maker)(given)
-        return [replace(made, at=now, received_at=now)]
-
-    def text(self, given: Any) -> Event:
-        words = dict(given) if isinstance(given, dict) else {"body": given}
-        media = words.pop("media", [])
-        return events.sms(
-            words.pop("body", ""),
-            from_=words.pop("from", self.model.from_),
-            to=words.pop("to", self.model.to),
-            media=tuple(media if isinstance(media, list) else [media]),
-            **words,
-        )
-
-    def message(self, given: Any) -> Event:
-        words = dict(given) if isinstance(given, dict) else {"status": given}
-        return events.message_status(
-            words.pop("status"),
-            from_=words.pop("from", self.model.to),
-            to=words.pop("to", self.model.from_),
-            error_code=int(words.pop("error", 0)),
-            **words,
-        )
-
-    def rings(self, given: Any) -> Event:
-        words = dict(given) if isinstance(given, dict) else {}
-        self.call = events.incoming_call(
-            from_=words.pop("from", self.model.from_), to=words.pop("to", self.model.to), **words
-        )
-        return self.call
-
-    def call_ends(self, given: Any) -> Event:
-        words = dict(given) if isinstance(given, dict) else {"status": given}
-        return events.call_status(
-            words.pop("status"), from_=self.model.from_, to=self.model.to, **self.same(words)
-        )
-
-    def keys(self, given: Any) -> Event:
-        return self.step("Digits", given)
-
-    def speech(self, given: Any) -> Event:
-        return self.step("SpeechResult", given)
-
-    def recording(self, given: Any) -> Event:
-        return self.step("RecordingUrl", given)
-
-    def silence(self, given: Any) -> Event:
-        return self.step("", given)
-
-    def dialed(self, given: Any) -> Event:
-        return self.step("DialCallStatus", given)
-
-    def step(self, field: str, given: Any) -> Event:
-        """A call goes on: the call that rang last, or with `placed: true` one that we placed to
-        `to`. Of a mapping each word is a field of the webhook."""
-        words = dict(given) if isinstance(given, dict) else {field: given} if field else {}
-        sender, recipient = self.model.from_, self.model.to
-        if str(words.pop("placed", "")) == "true":
-            sender, recipient = recipient, sender
-            words = {"Direction": "outbound-api", "CallSid": self.placed, **words}
-        else:
-            words = self.same(words)
-        sender, recipient = words.pop("from", sender), words.pop("to", recipient)
-        return events.call_step(from_=sender, to=recipient, **words)
-
-    def same(self, words: dict[str, Any]) -> dict[str, Any]:
-        """The fields of something in the call that is going on."""
-        return {**words, "CallSid": self.call.call_sid} if self.call is not None else words
-
-    def schedule(self, given: Any) -> Event:
-        return Event(
-            events.sid("evt_"), "timer.due", events.NOON, events.NOON, source="internal",
-            fields={"Rule": str(given)},
-        )  # fmt: skip
-
-
-_HAPPENS = {
-    "text": "text", "message": "message", "call": "rings", "call_status": "call_ends",
-    "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
-    "dialed": "dialed", "schedule": "schedule",
-}  # fmt: skip
-_KNOWN = ", ".join([*_HAPPENS, "wait", "fails"])
 
 
 def parse_moment(text: str) -> datetime:

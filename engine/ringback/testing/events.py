@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from ringback.actions import Action, SendMessage
+from ringback.error_codes import error_class
 from ringback.events import Event, conversation_of
 from ringback.plugins.context import SettledAction
 from ringback.runtime import encode_ulid, iso
-from ringback.twilio.error_codes import error_class
 from ringback.twilio.webhooks import events_from
 
 OURS = "+12025550100"
@@ -116,7 +116,8 @@ def call_status(
 
     For a call that we placed say `direction="outbound-api"` and give our number as `from_`.
     """
-    return webhook("call/status", _call(from_, to, status, direction) | fields, at=at)
+    given = _call(from_, to, status, direction) | {"CallbackSource": "call-progress-events"}
+    return webhook("call/status", given | fields, at=at)
 
 
 def call_step(

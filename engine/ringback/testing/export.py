@@ -11,7 +11,8 @@ from pprint import pformat
 from typing import Any
 
 from ringback.errors import UsageError
-from ringback.store.queries import Questions
+from ringback.rules.engine.answers import ended, taken
+from ringback.store.queries.questions import Questions
 
 EARLIER = 50
 """So many events of the same conversation stand before the one that it is about."""
@@ -117,7 +118,10 @@ def _notes(trace: Mapping[str, Any]) -> Iterator[str]:
     for rule, verdict in (trace["event"]["verdicts"] or {}).items():
         yield f"{rule}: {verdict}"
     for turn in trace["turns"]:
-        yield f"{turn['rule']}: took it as the answer to {turn['question']!r}"
+        question = " ".join(turn["question"].split())
+        was = taken(question, trace["event"]["type"], trace["event"]["fields"] or {})
+        was = "is ended by it" if ended(turn["reason"], trace["event"]["uid"]) else was
+        yield f"{turn['rule']}: {was}"
     for run in (*trace["runs"], *trace["turns"]):
         for action in run["actions"]:
             fate = " ".join(filter(None, (action["state"], action["outcome"], action["reason"])))
@@ -130,7 +134,7 @@ def _notes(trace: Mapping[str, Any]) -> Iterator[str]:
 
 def _fired(trace: Mapping[str, Any]) -> list[str]:
     """The rules that ran, in the order of their runs; hooks are no rules. A run that was cancelled
-    had begun when it kept something for its wait."""
+    had begun when it kept something for its wait; what that was is forgotten then."""
     runs = [run for run in trace["runs"] if run["state"] != "cancelled" or run["memory"]]
     names = [run["rule"] for run in runs]
     return [name for name in names if not name.endswith((".on_event", ".on_settled"))]

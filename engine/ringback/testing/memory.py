@@ -2,12 +2,12 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ringback.action_kinds import OutgoingMessage, is_message
 from ringback.actions import Action, Remember
-from ringback.events import REPLAY, Event, conversation_of, matches_type
+from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type
 
 LAST_TEXTS = 50
 _Where = tuple[str, str, str]
@@ -37,11 +37,14 @@ class Past:
     """What a bench has seen: the answers to what rules ask of the journal (`scope.Facts`).
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
-    past answers as quickly as a short one. `kept` holds what was remembered.
+    past answers as quickly as a short one. `kept` holds what was remembered, `shadows` what each
+    rule in shadow would have, empty for what it forgot; `shadow` is the one that asks.
     """
 
     clock: SteppedClock
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
+    shadows: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
+    shadow: str = ""
     _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _heard: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
@@ -49,6 +52,7 @@ class Past:
         default_factory=lambda: defaultdict(lambda: deque(maxlen=LAST_TEXTS))
     )
     _types: dict[str, None] = field(default_factory=dict)
+    _over: set[str] = field(default_factory=set)
 
     def happened(self, event: Event) -> None:
         """One more event; it counts from now on. What is replayed is in the past already."""
@@ -58,6 +62,8 @@ class Past:
         for conversation in {event.conversation, ""}:
             for error_class in {event.error_class, ""}:
                 self._came[event.type, conversation, error_class].append(event.received_at)
+        if event.type in CALL_OVER:
+            self._over.add(event.call_sid)
         if event.type == "message.received":
             insort(self._heard[event.conversation], event.at)
 
@@ -68,10 +74,22 @@ class Past:
             self.wrote(conversation_of(ours, action.to), self.clock.now(), action)
         elif isinstance(action, Remember):
             place = (action.conversation, action.name)
+            for own in self.shadows.values():
+                own.pop(place, None)
             if action.value is None:
                 self.kept.pop(place, None)
             else:
                 self.kept[place] = action.value
+
+    def would(self, rule: str, action: Action) -> None:
+        """Note what a rule in shadow would remember, for it alone."""
+        if isinstance(action, Remember):
+            own = self.shadows.setdefault(rule, {})
+            own[action.conversation, action.name] = action.value or ""
+
+    def of_shadow(self, rule: str) -> "Past":
+        """The past as this rule sees it, which is in shadow."""
+        return replace(self, shadow=rule)
 
     def wrote(self, conversation: str, moment: datetime, text: OutgoingMessage) -> None:
         """A text of ours that left was planned at this moment."""
@@ -104,11 +122,17 @@ class Past:
 
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact, empty when nothing."""
-        return self.kept.get((conversation, name), "")
+        place = (conversation, name)
+        own = self.shadows.get(self.shadow, {})
+        return own[place] if place in own else self.kept.get(place, "")
 
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""
         return list(self._written.get(conversation, ()))
+
+    def call_over(self, call_sid: str) -> bool:
+        """Whether a call has ended."""
+        return call_sid in self._over
 
 
 def _last(moments: list[datetime], before: datetime) -> datetime | None:

@@ -13,11 +13,12 @@ from typing import Any
 from ringback.action_kinds import is_message, is_outgoing, sender_of
 from ringback.actions import Action
 from ringback.config import Settings
-from ringback.events import REPLAY, Event, conversation_of
+from ringback.events import REPLAY, Event, conversation_of, person
 from ringback.rules.model import Rule
 from ringback.runtime import from_iso, iso
+from ringback.store.facts import Heard
 from ringback.testing.memory import Past, SteppedClock
-from ringback.twilio.consent import changes
+from ringback.twilio.consent import BLOCKED, changes, ends_block, refusal
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.gate.gate_facts import Asked
 from ringback.worker.run.plan import addressed, first_state
@@ -34,7 +35,7 @@ class Dispatch:
 
     `state` is `sent`, `refused`, `deferred` (until `due_at`) or `failed`, or that of a rule in
     shadow (`captured`) or draft (`parked`); `reason` is in the words of the node. `put_off` is why
-    it waited before.
+    it waited before. `after` is the depth of the action whose end a hook saw.
     """
 
     rule: str
@@ -48,6 +49,7 @@ class Dispatch:
     put_off: str = ""
     due_at: datetime | None = None
     sent_at: datetime | None = None
+    after: int = 0
 
     @property
     def event_uid(self) -> str:
@@ -57,7 +59,7 @@ class Dispatch:
     @property
     def depth(self) -> int:
         """How many of our own actions caused each other, with this one."""
-        return self.event.depth + 1 if self.event is not None else 1
+        return (self.event.depth if self.event is not None else self.after) + 1
 
 
 class Outbox:
@@ -80,7 +82,9 @@ class Outbox:
         self._facts.learn(event)
         self._gate.learn(event)
 
-    def put(self, rule: str, rule_state: str, made: Action, event: Event | None) -> Dispatch:
+    def put(
+        self, rule: str, rule_state: str, made: Action, event: Event | None, after: int = 0
+    ) -> Dispatch:
         """What becomes of an action that a rule in this state asks for now."""
         ours = event.ours if event is not None else ""
         action = addressed(self._with_sender(made, event), ours, self._settings.sender)
@@ -89,12 +93,14 @@ class Outbox:
             conversation = conversation_of(sender_of(action, self._settings.sender), action.to)
         state, reason = first_state(rule_state, action)
         dispatch = Dispatch(
-            rule, made, action, event, self._clock.now(), conversation, state, reason
+            rule, made, action, event, self._clock.now(), conversation, state, reason, after=after
         )
         if state == "planned":
             self._judge(dispatch)
         elif state == "settled":
             self._leave(dispatch)
+        elif state == "captured":
+            self._past.would(rule, action)
         return dispatch
 
     def next_due(self) -> datetime | None:
@@ -156,23 +162,32 @@ class BenchGateFacts:
         self._clock = clock
         self._consent: dict[tuple[str, str], tuple[datetime, str, str]] = {}
         self._service: dict[str, str] = {}
-        self._heard: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+        self._heard: defaultdict[str, list[Heard]] = defaultdict(list)
         self._sent: defaultdict[str, list[Dispatch]] = defaultdict(list)
 
     def learn(self, event: Event) -> None:
         """One more event."""
         if event.type == "message.received":
             old = self._clock.now() - MEMORY
-            heard = [each for each in self._heard[event.conversation] if each[0] >= old]
-            self._heard[event.conversation] = [*heard, (event.at, event.body)]
+            heard = [each for each in self._heard[event.conversation] if each.at >= old]
+            said = Heard(event.at, event.received_at, event.body)
+            self._heard[event.conversation] = [*heard, said]
         if event.trust == "claimed" or event.source in ("internal", REPLAY):
             return
         service = event.fields.get("MessagingServiceSid", "")
         if service and event.type == "message.received":
             self._service[event.recipient] = service
+        if ends_block(event):
+            for sender in {event.recipient, self._service.get(event.recipient, "")}:
+                place = (person(sender), person(event.sender))
+                at, state, source = self._consent.get(place, (None, "", ""))
+                if at is not None and (state, source) == ("out", refusal(BLOCKED)):
+                    self._consent[place] = (event.at, "in", "wrote again")
         for change in changes(event):
-            place = (change.sender, change.recipient)
+            place = (person(change.sender), person(change.recipient))
             known = self._consent.get(place)
+            if known and known[1] == "out" and change.source == refusal(BLOCKED):
+                continue  # it says nothing more
             if known is None or event.trust != "confirmed" or event.at >= known[0]:
                 self._consent[place] = (event.at, change.state, change.source)
 
@@ -185,7 +200,7 @@ class BenchGateFacts:
     def opted_out(self, sender: str, recipient: str) -> str:
         """How and when this recipient opted out of this sender."""
         senders = (sender, self._service.get(sender, sender))
-        known = [self._consent.get((each, recipient)) for each in senders]
+        known = [self._consent.get((person(each), person(recipient))) for each in senders]
         at, state, source = max((each for each in known if each), default=(None, "", ""))
         return f"{source}, {iso(at)}" if at is not None and state == "out" else ""
 
@@ -193,32 +208,27 @@ class BenchGateFacts:
         """Nobody has written before a bench begins."""
         return set()
 
-    def sent_since(self, conversation: str, since: datetime) -> Sequence[datetime]:
-        """When what was sent in a conversation was planned."""
+    def sent_since(self, conversation: str, since: datetime) -> tuple[Sequence[datetime], int]:
+        """When what was sent in a conversation was planned; and how much that was planned before
+        then has been tried since."""
         sent = self._sent.get(conversation, ())
-        return sorted(each.planned_at for each in sent if each.planned_at >= since)
-
-    def late_since(self, conversation: str, since: datetime) -> int:
-        """How much that was planned before then has been tried since."""
-        sent = self._sent.get(conversation, ())
-        return sum(each.planned_at < since <= _moment(each) for each in sent)
+        late = sum(each.planned_at < since <= _moment(each) for each in sent)
+        return sorted(each.planned_at for each in sent if each.planned_at >= since), late
 
     def heard_since(self, conversation: str, since: datetime) -> Sequence[datetime]:
         """When their texts were sent to us."""
-        return [at for at, _ in self._heard.get(conversation, ()) if at >= since]
+        return [each.at for each in self._heard.get(conversation, ()) if each.at >= since]
 
-    def heard_last(
-        self, conversation: str, since: datetime, limit: int
-    ) -> Sequence[tuple[datetime, str]]:
+    def heard_last(self, conversation: str, since: datetime, limit: int) -> Sequence[Heard]:
         """Their last texts, the newest first."""
-        heard = [each for each in self._heard.get(conversation, ()) if each[0] >= since]
+        heard = [each for each in self._heard.get(conversation, ()) if each.at >= since]
         return heard[: -limit - 1 : -1]
 
     def written_since(self, conversation: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Our texts, oldest first."""
         sent = self._sent.get(conversation, ())
         found = [
-            (each.planned_at, each.action.body)
+            (_moment(each), each.action.body)
             for each in sent
             if is_message(each.action) and each.planned_at >= since
         ]
@@ -227,9 +237,13 @@ class BenchGateFacts:
     def conversation_with(self, action: Asked, recipient: str) -> str:
         """The conversation of the event that an action answers, when the recipient caused it."""
         event = action.event if isinstance(action, Dispatch) else None
-        return event.conversation if event is not None and event.sender == recipient else ""
+        return event.conversation if event and person(event.sender) == person(recipient) else ""
 
-    def tries_since(self, since: datetime) -> Sequence[datetime]:
+    def caused_itself(self, action: Asked) -> bool:
+        """A bench plays no ends of actions: what happens on it is told from outside."""
+        return False
+
+    def tries_since(self, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Nothing was tried before a bench begins."""
         return ()
 

@@ -2,14 +2,14 @@
 
 import heapq
 import json
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ringback.events import Event
-from ringback.rules.engine.admission import Start, Woken
+from ringback.rules.engine.admission import Start, Woken, was_idle
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home
@@ -22,7 +22,7 @@ _Place = tuple[str, str]
 @dataclass(slots=True, eq=False)
 class Run:
     """One run of a rule. `state` is what its last step left, None before it begins; `wait` is what
-    it waits for; `inbox` holds the events that it has yet to take."""
+    it waits for; `inbox` holds the events that it has yet to take; `acted`: it has made actions."""
 
     number: int
     rule: Rule
@@ -32,6 +32,7 @@ class Run:
     wait: Wait | None = None
     state: dict[str, Any] | None = None
     inbox: deque[Event] = field(default_factory=deque)
+    acted: bool = False
     over: bool = False
 
     @property
@@ -55,8 +56,7 @@ class Runs:
         self._number = 0
         self._open: dict[str, Run] = {}
         self._by_rule: defaultdict[_Place, dict[str, Run]] = defaultdict(dict)
-        self._homes: Counter[str] = Counter()
-        self._fired: dict[_Place, datetime] = {}
+        self._fired: dict[_Place, dict[str, datetime]] = {}
         self._due: list[tuple[datetime, int, Run]] = []
 
     def start(self, start: Start, event: Event) -> Run:
@@ -65,9 +65,8 @@ class Runs:
         place = (start.rule.name, start.key)
         run = Run(self._number, start.rule, event, start.key, start.queued)
         self._open[run.uid] = self._by_rule[place][run.uid] = run
-        self._homes[event.conversation] += 1
         if start.rule.once_within:
-            self._fired[place] = event.received_at
+            self._fired.setdefault(place, {})[run.uid] = event.received_at
         return run
 
     def wait(self, run: Run, wait: Wait, state: dict[str, Any]) -> None:
@@ -77,8 +76,8 @@ class Runs:
         if wait.due_at is not None:
             heapq.heappush(self._due, (wait.due_at, run.number, run))
 
-    def end(self, run: Run) -> None:
-        """This run is over."""
+    def end(self, run: Run, state: str, reason: str) -> None:
+        """This run is over, in this state for this reason."""
         run.over = True
         self._waits.drop(run.uid)
         del self._open[run.uid]
@@ -86,9 +85,17 @@ class Runs:
         del self._by_rule[place][run.uid]
         if not self._by_rule[place]:
             del self._by_rule[place]
-        self._homes[run.event.conversation] -= 1
-        if not self._homes[run.event.conversation]:
-            del self._homes[run.event.conversation]
+        if place in self._fired:
+            self._forget(run, self._fired[place], was_idle(state, reason))
+
+    def _forget(self, run: Run, fired: dict[str, datetime], idle: bool) -> None:
+        """A run that did nothing has not fired; behind one that did, earlier ones count no more."""
+        if idle and not run.acted:
+            fired.pop(run.uid, None)
+            return
+        uids = list(fired)
+        for uid in uids[: uids.index(run.uid)] if run.uid in fired else ():
+            del fired[uid]
 
     def get(self, uid: str) -> Run | None:
         """The run of this name, unless it is over."""
@@ -97,10 +104,6 @@ class Runs:
     def waiting(self) -> list[Run]:
         """Those that wait, for an event, a moment, or their turn, oldest first."""
         return [run for run in self._open.values() if run.wait is not None or run.queued]
-
-    def lives_in(self, conversation: str) -> bool:
-        """Whether a run that began in this conversation is under way."""
-        return conversation in self._homes
 
     def next_due(self) -> datetime | None:
         """When the next run that waits for a moment goes on."""
@@ -125,12 +128,13 @@ class Runs:
     # -- what admission asks
 
     def last_firing(self, rule: str, key: str) -> datetime | None:
-        """When the event came that this rule last started a run of this key for."""
-        return self._fired.get((rule, key))
+        """When the event came that this rule last started a run of this key for, unless that was
+        idle."""
+        return next(reversed(self._fired.get((rule, key), {}).values()), None)
 
-    def runs(self, rule: str, key: str) -> Sequence[str]:
-        """The runs of a rule for a key that have not ended, oldest first."""
-        return list(self._by_rule.get((rule, key), ()))
+    def runs(self, rule: str, key: str, call: Event | None) -> Sequence[str]:
+        """The runs of a rule for a key that may keep others from starting, oldest first."""
+        return self._waits.busy(list(self._by_rule.get((rule, key), ())), call)
 
     def collecting(self, rule: str, key: str) -> str:
         """The newest run that still collects events of this key; empty when there is none."""

@@ -1,7 +1,7 @@
 """Consent: which texts and which errors end or begin it, as Twilio treats them.
 
-A keyword counts only as the whole message: "STOP 12345" is no STOP. With Advanced Opt-Out Twilio
-says it itself in `OptOutType`. https://help.twilio.com/articles/223134027
+A keyword counts only as the whole message: "STOP 12345" is no STOP, and on SMS only when it is an
+everyday word such as "Cancel". With Advanced Opt-Out Twilio says it itself in `OptOutType`. https://help.twilio.com/articles/223134027
 """
 
 from collections.abc import Mapping
@@ -10,18 +10,28 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from ringback.events import Event
-from ringback.keywords import opt_out_word
+from ringback.keywords import consent_word
 from ringback.twilio.streams import debugger_payload
 
 OPTED_OUT = 21610
 """Twilio's refusal of a message to somebody who opted out of this sender."""
-REFUSED = f"error {OPTED_OUT}"
-"""The source of an opt-out that only a refusal showed."""
+BLOCKED = 63014
+"""The report that somebody has blocked this sender on a channel such as WhatsApp, or left it there.
+Whoever writes there again has ended that. https://www.twilio.com/docs/api/errors/63014"""
+OPT_OUTS = frozenset({OPTED_OUT, 30630, BLOCKED})
+"""The errors that say that this person has left this sender. A carrier's block (30004), a list of
+litigants (30640), whom a channel does not serve (63032) and who takes no marketing (63033, 63050)
+say something else."""
 
 TELLING = frozenset({"OptOutType", "ErrorCode", "MessagingServiceSid"})
 """The fields beside the text that say something about consent."""
 
 _STATES = {"STOP": "out", "START": "in"}
+
+
+def tells_consent(event: Event) -> bool:
+    """Whether an event is a text by which a person leaves or comes back."""
+    return event.type == "message.received" and bool(changes(event))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ def changes(event: Event) -> tuple[Change, ...]:
     """What an event says about consent: for our number in it and no other, but for those of the
     same messaging service, which Twilio treats as one."""
     if event.type == "message.received":
-        state = _STATES.get(keyword(event.fields), "")
+        state = _STATES.get(consent_word(event.fields), "")
         if not state:
             return ()
         ours, theirs = event.recipient, event.sender
@@ -46,7 +56,7 @@ def changes(event: Event) -> tuple[Change, ...]:
         service = event.fields.get("MessagingServiceSid", "")
     elif is_refusal(event):
         ours, service, theirs = _refused(event)
-        state, source = "out", REFUSED
+        state, source = "out", refusal(event.error_code)
     else:
         return ()
     senders = {ours, service} - {""} if theirs else ()
@@ -56,8 +66,21 @@ def changes(event: Event) -> tuple[Change, ...]:
 def is_refusal(event: Event) -> bool:
     """Whether an event reports, in whatever form, that a text was refused for an opt-out: a status
     callback, one of Event Streams, the debugger's webhook."""
+    if event.error_code not in OPT_OUTS:
+        return False
     reported = event.type.startswith(("message.", "debugger."))
-    return event.error_code == OPTED_OUT and reported and event.type != "message.received"
+    return reported and event.type != "message.received"
+
+
+def refusal(code: int) -> str:
+    """The source of an opt-out that only this error showed."""
+    return f"error {code}"
+
+
+def ends_block(event: Event) -> bool:
+    """Whether an event shows that its sender has not blocked us, or no longer: they write to us on
+    a channel where a block lets nobody write."""
+    return event.type == "message.received" and ":" in event.sender
 
 
 def _refused(event: Event) -> tuple[str, str, str]:
@@ -79,11 +102,3 @@ def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(found, Mapping):
         return {}
     return {name: value for name, value in found.items() if isinstance(value, str)}
-
-
-def keyword(fields: Mapping[str, str]) -> str:
-    """`STOP`, `START`, `HELP`, or an empty text for any other message."""
-    said = fields.get("OptOutType", "").strip().upper()
-    if said in ("STOP", "START", "HELP"):
-        return said
-    return opt_out_word(fields.get("Body", ""))

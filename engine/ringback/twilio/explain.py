@@ -89,7 +89,7 @@ _SAYS = {
         "let the proxy or firewall pass the body on as it came",
     ),
     "charset": (
-        "the text was read as Latin-1 and written as UTF-8 on the way",
+        "the text was read as Latin-1 or Windows-1252 and written as UTF-8 on the way",
         "let the proxy or firewall pass the body on as it came",
     ),
     "escaped": (
@@ -119,8 +119,8 @@ _SAYS = {
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that differs. `kind` is a key of this module's table or one of `missing`,
-    `malformed`, `shared-key`, `body-hash`, `account`, `route`, `unknown`; `says` and `mend` are for
-    people.
+    `malformed`, `shared-key`, `body-hash`, `account`, `route`, `wiring`, `unknown`; `says` and
+    `mend` are for people.
     """
 
     kind: str
@@ -143,6 +143,15 @@ def explain_path(path: str, public_url: str) -> Cause:
             f"{public_url.removesuffix(prefix)}{before}"
         )
     return Cause("route", says, mend)
+
+
+def explain_wiring(route: str, meant: str, number: str, public_url: str) -> Cause:
+    """What is wrong with the address that a text or a call to this number was posted to."""
+    what, setting = ("texts", "messaging") if meant == "message" else ("calls", "voice")
+    says = f"{what} to {number or 'a number of ours'} are posted to /twilio/{route}"
+    mend = f"set its {setting} URL to {public_url}/twilio/{meant}"
+    connect = f", as `ringback connect {number}` does" if number.startswith("+") else ""
+    return Cause("wiring", says, mend + connect)
 
 
 def explain(

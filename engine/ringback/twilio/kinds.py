@@ -16,7 +16,7 @@ from ringback.errors import RingbackError
 from ringback.twilio import streams
 
 CALL_ROUTES = ("call", "call/step")
-"""The routes on which a caller waits for TwiML."""
+"""The routes on which what belongs to a call waits for TwiML."""
 
 Fields = Mapping[str, str]
 
@@ -36,11 +36,14 @@ class Kind(NamedTuple):
 
 
 _SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}").fullmatch
+_STEP_OF = re.compile(r"/call/step/([a-z0-9-]{1,64})(?:[?#]|$)").search
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}").fullmatch
 _INBOUND = ("received", "receiving")
 _LIVE = ("queued", "initiated", "ringing", "in-progress")
 _CALLBACK = "call-progress-events"
 """What Twilio says in `CallbackSource` of a status callback of a call."""
+_REPORT = ("CallbackSource", "SequenceNumber", "Timestamp", "CallDuration")
+"""What only a status callback of a call says."""
 
 _FAMILIES = (
     ("conference", "StatusCallbackEvent", "ConferenceSid"),
@@ -126,9 +129,17 @@ def _payment(fields: Fields) -> str:
 
     https://www.twilio.com/docs/voice/twiml/pay
     """
-    if "PaymentMethod" in fields or "PayErrorCode" in fields or "PaymentConfirmationCode" in fields:
+    asks = "For" in fields and "Attempt" in fields
+    if "CallSid" in fields and (asks or not _OF_PAY.isdisjoint(fields)):
         return fields.get("Result") or fields.get("For") or "progress"
     return ""
+
+
+_OF_PAY = frozenset({
+    "PaymentMethod", "PaymentConnector", "PaymentToken", "PaymentConfirmationCode", "PayErrorCode",
+    "PaymentCardNumber", "BankAccountNumber",
+})  # fmt: skip
+"""Fields that come with a `<Pay>` alone; which of them depends on what was asked and keyed."""
 
 
 def _voice(route: str, fields: Fields) -> Kind | None:
@@ -136,16 +147,73 @@ def _voice(route: str, fields: Fields) -> Kind | None:
     get = fields.get
     call = get("CallSid", "")
     if route == "recording" or "RecordingStatus" in fields or "TranscriptionStatus" in fields:
-        return _recording(fields)
+        recording = _recording(fields)
+        if recording is not None:
+            return recording
     status = get("CallStatus", "").lower()
     name = "answered" if status == "in-progress" else status
-    if route == "call" and status in _LIVE and get("CallbackSource") != _CALLBACK:
-        return Kind("call.received", status, call, f"tw:{call}:{route}:{_digest(fields)}")
+    if call and _asks(route, status, fields):
+        return Kind("call.received", status, call, f"tw:{call}:call{_return(fields)}")
     if call and status:
         return Kind(f"call.{name}", name, call, f"cs:{call}:{name}:")
     if call and get("AnsweredBy"):
         return Kind("call.machine", get("AnsweredBy", ""), call, f"am:{call}:{get('AnsweredBy')}")
     return None
+
+
+def _asks(route: str, status: str, fields: Fields) -> bool:
+    """Whether a call asks what to do. The address of texts gets no report of calls; at the others
+    only the first request of a call is told from one."""
+    if route in ("call", "message"):
+        return status in _LIVE and fields.get("CallbackSource") != _CALLBACK
+    if status != "ringing" or any(name in fields for name in _REPORT):
+        return False
+    return fields.get("Direction", "").lower() == "inbound"
+
+
+def waits(route: str, type_: str, fields: Fields) -> bool:
+    """Whether the sender of a webhook waits for TwiML of a call: one that comes in, wherever it is
+    posted, and all else that a live call brings to the routes of calls."""
+    if type_ == "call.received":
+        return route != "events"
+    if route not in CALL_ROUTES or type_.startswith("message."):
+        return False
+    return "CallSid" in fields and fields.get("CallbackSource") != _CALLBACK
+
+
+def misplaced(route: str, type_: str) -> str:
+    """The route that a text or a call should have come to; empty when it did."""
+    meant = {"message.received": "message", "call.received": "call"}.get(type_, route)
+    return "" if meant == route or route == "events" else meant
+
+
+def _return(fields: Fields) -> str:
+    """What sets a caller who was sent here again, by a `<Redirect>` in the middle of a call, apart
+    from the first request of the call; empty for that one, and for its repeats."""
+    again = fields.get("CallStatus", "").lower() == "in-progress"
+    inbound = fields.get("Direction", "").lower() == "inbound"
+    return f":{_digest(fields)}" if again and inbound and not failed_document(fields) else ""
+
+
+class Failed(NamedTuple):
+    """Why Twilio asks the fallback address of a call: whether it had a document and could not use
+    it, and the nonce of the step that the document was for, if it was for one."""
+
+    unusable: bool
+    step: str
+
+
+def failed_document(fields: Fields) -> Failed | None:
+    """Why a call is asked for once more; None for a request that says nothing of an error.
+
+    Errors 112xx are those of the request itself: no answer has arrived.
+    https://www.twilio.com/docs/usage/security/availability-reliability
+    """
+    code = fields.get("ErrorCode", "")
+    if not code.isdecimal() or not code.strip("0"):
+        return None
+    step = _STEP_OF(fields.get("ErrorUrl", ""))
+    return Failed(not (len(code) == 5 and code.startswith("112")), step[1] if step else "")
 
 
 def _recording(fields: Fields) -> Kind | None:

@@ -235,17 +235,37 @@ def _as_utf8(value: str) -> str:
         return value
 
 
-def _normal(form: Literal["NFC", "NFD", "NFKC", "NFKD"]) -> Callable[[str], str]:
+def _of_windows(value: str) -> str:
+    """What was read as Windows-1252, where a curly apostrophe is three letters, read as UTF-8."""
+    try:
+        return b"".join(map(_byte, value)).decode()
+    except UnicodeError:
+        return value
+
+
+def _byte(letter: str) -> bytes:
+    try:
+        return letter.encode("cp1252")
+    except UnicodeError:  # the few bytes that stand for nothing there
+        return letter.encode("latin-1")
+
+
+_Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+_FORMS: tuple[_Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
+
+
+def _normal(form: _Form) -> Callable[[str], str]:
     return lambda value: unicodedata.normalize(form, value)
 
 
 _CHANGES: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("plus", lambda value: re.sub(r"^ (?=\d)", "+", value)),
     ("plus", lambda value: value.replace(" ", "+")),
-    *(("unicode", _normal(form)) for form in ("NFC", "NFD", "NFKC", "NFKD")),
+    *(("unicode", _normal(form)) for form in _FORMS),
     ("line-endings", lambda value: re.sub(r"(?<!\r)\n", "\r\n", value)),
     ("line-endings", lambda value: value.replace("\r\n", "\n")),
     ("charset", _as_utf8),
+    ("charset", _of_windows),
     ("escaped", html.unescape),
 )
 """What undoes a change that some proxies make to every value of a form."""

@@ -51,8 +51,13 @@ class Request:
     @property
     def account_sid(self) -> str:
         """The account in the path; empty for the list of accounts."""
-        parts = self.path.split("/")
-        return parts[2].removesuffix(".json") if len(parts) > 2 else ""
+        return _account_of(self.path)
+
+
+@lru_cache(512)
+def _account_of(path: str) -> str:
+    parts = path.split("/")
+    return parts[2].removesuffix(".json") if len(parts) > 2 else ""
 
 
 def is_sid(text: object, *prefixes: str) -> bool:
@@ -224,6 +229,8 @@ def _with_extra(
     step: str, form: list[tuple[str, str]], extra: Mapping[str, str]
 ) -> tuple[tuple[str, str], ...]:
     """The form with the rule's own further parameters, which may add but never replace."""
+    if not extra:
+        return tuple(form)
     taken = {name for name, _ in form}
     clash = sorted(taken.intersection(extra))
     if clash:

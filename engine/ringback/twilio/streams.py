@@ -7,11 +7,15 @@ the same fields, so that it is recognised as the same fact when both are switche
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 CloudEvent = dict[str, Any]
 
 _WORD = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
+
+LONGEST_SHOWN = 2000
+"""So many letters are shown of what is no event; the log has all of it."""
 
 _ACCOUNT = re.compile(r"AC[0-9a-f]{32}").fullmatch
 
@@ -19,6 +23,8 @@ _MESSAGE = "com.twilio.messaging.message."
 _INBOUND = "com.twilio.messaging.inbound-message.received"
 _CALL = "com.twilio.voice.status-callback.call."
 _MACHINE = "com.twilio.voice.status-callback.amd.detected"
+_OLD_VOICE = "com.twilio.voice.webhook.status-callback."
+"""How events of calls began before 2024; old subscriptions still get them."""
 _ERROR = "com.twilio.error-logs.error.logged"
 
 _NAMES = {
@@ -27,12 +33,23 @@ _NAMES = {
 }
 
 
-def parse(body: bytes) -> list[CloudEvent]:
+@dataclass(frozen=True, slots=True)
+class Misshapen:
+    """An element of a body that is no event: its place from 1, why, and its JSON, cut."""
+
+    place: int
+    why: str
+    text: str
+
+
+def parse(body: bytes) -> list[CloudEvent | Misshapen]:
     """The CloudEvents of a body, which is one object or an array of them.
 
     A webhook that comes as a plain JSON object, such as that of a link click, may stand in place of
-    one. Raises ValueError when it is neither, when one has no `id` or `type`, and for JSON that
-    only Python reads (NaN) or that is nested without end.
+    one. Twilio sends a batch that is refused never again, or as a whole: so what is no event beside
+    others that are is kept as `Misshapen`. Raises ValueError when nothing in it is an event, and
+    for JSON that only Python reads (NaN) or that is nested without end.
+    https://www.twilio.com/docs/events/event-delivery-and-duplication
     """
     try:
         data = json.loads(body.decode(), parse_constant=_refuse)
@@ -43,15 +60,23 @@ def parse(body: bytes) -> list[CloudEvent]:
     items = data if isinstance(data, list) else [data]
     if not items:
         raise ValueError("the body holds no event")
-    for item in items:
-        if not isinstance(item, dict):
-            raise ValueError("the body is not a CloudEvent")
-        if is_plain(item):
-            continue
-        for name in ("id", "type"):
-            if not isinstance(item.get(name), str) or not _WORD(item[name]):
-                raise ValueError(f"a CloudEvent has no usable {name}")
-    return items
+    found = [_element(place, item) for place, item in enumerate(items, 1)]
+    first = found[0]
+    if isinstance(first, Misshapen) and all(isinstance(each, Misshapen) for each in found):
+        raise ValueError(first.why)
+    return found
+
+
+def _element(place: int, item: Any) -> CloudEvent | Misshapen:
+    why = "" if isinstance(item, dict) else "the body is not a CloudEvent"
+    if not why and not is_plain(item):
+        bad = (name for name in ("id", "type") if not _is_word(item.get(name)))
+        why = next((f"a CloudEvent has no usable {name}" for name in bad), "")
+    return Misshapen(place, why, json.dumps(item)[:LONGEST_SHOWN]) if why else item
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and _WORD(value) is not None
 
 
 def is_plain(item: CloudEvent) -> bool:
@@ -77,6 +102,10 @@ def as_form(item: CloudEvent) -> tuple[str, dict[str, str]]:
     kind: str = item["type"]
     raw = item.get("data")
     data: Mapping[str, Any] = raw if isinstance(raw, dict) else {}
+    if kind.startswith(_OLD_VOICE):
+        kind = kind.replace(".webhook.", ".", 1)
+    if kind.startswith(_CALL) or kind == _MACHINE:
+        data = _of_request(data)
     fields = {_form_name(name): _text(data[name]) for name in data}
     fields.setdefault("Timestamp", _text(item.get("time", "")))
     if kind == _INBOUND:
@@ -99,6 +128,19 @@ def as_form(item: CloudEvent) -> tuple[str, dict[str, str]]:
         fields.setdefault("Sid", item["id"])
         return "debugger", fields
     return kind, fields
+
+
+def _of_request(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a status callback, as the event of a call shows its request.
+
+    https://www.twilio.com/docs/events/event-types/voice/status-callback
+    """
+    request = data.get("request")
+    parameters = request.get("parameters") if isinstance(request, dict) else None
+    if not isinstance(parameters, dict) or not parameters:
+        return data
+    said = {"CallSid": data.get("sid", ""), "Timestamp": data.get("timestamp", "")}
+    return said | parameters
 
 
 def _form_name(name: str) -> str:
@@ -132,4 +174,5 @@ def debugger_code(fields: Mapping[str, str]) -> int:
 def debugger_subject(fields: Mapping[str, str]) -> str:
     """The SID of the call or message that a debugger webhook is about; empty when none."""
     subject = debugger_payload(fields).get("resource_sid") or fields.get("ResourceSid", "")
+    subject = subject or fields.get("CorrelationSid", "")
     return subject if isinstance(subject, str) else ""

@@ -9,14 +9,15 @@ Identity (`dedupe_key`) comes from signed content alone: a token in a header can
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import unquote
 
+from ringback.error_codes import error_class
 from ringback.events import Event, conversation_of
 from ringback.runtime import from_iso
 from ringback.twilio import streams
-from ringback.twilio.error_codes import error_class
 from ringback.twilio.kinds import Kind, Malformed, form_kind
 
 FORM_ROUTES = (
@@ -104,6 +105,9 @@ def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
 def _streamed(body: bytes) -> list[tuple[dict[str, str], Kind]]:
     found = []
     for item in read_stream(body):
+        if isinstance(item, streams.Misshapen):
+            found.append(_misshapen(item))
+            continue
         if streams.is_plain(item):
             fields = streams.plain_fields(item)
             found.append((fields, form_kind("events", fields)))
@@ -117,6 +121,13 @@ def _streamed(body: bytes) -> list[tuple[dict[str, str], Kind]]:
     return found
 
 
+def _misshapen(item: streams.Misshapen) -> tuple[dict[str, str], Kind]:
+    """An element that is no event, as one of its own kind: it is named and nothing is lost."""
+    fields = {"Reason": item.why, "Place": str(item.place), "Element": item.text}
+    digest = sha256(item.text.encode()).hexdigest()[:24]
+    return fields, Kind("webhook.malformed", "malformed", "", f"webhook:malformed:{digest}")
+
+
 def _subject(fields: dict[str, str]) -> str:
     """The SID of what a CloudEvent without a counterpart among the forms is about."""
     return next((fields[name] for name in _SUBJECTS if fields.get(name)), "")
@@ -125,8 +136,9 @@ def _subject(fields: dict[str, str]) -> str:
 _SUBJECTS = ("MessageSid", "CallSid", "ConferenceSid", "RecordingSid", "TaskSid", "Sid")
 
 
-def read_stream(body: bytes) -> list[streams.CloudEvent]:
-    """The CloudEvents of an Event Streams body, one object or an array. Raises Malformed."""
+def read_stream(body: bytes) -> list[streams.CloudEvent | streams.Misshapen]:
+    """The CloudEvents of an Event Streams body, one object or an array; what is none beside others
+    that are is named. Raises Malformed when nothing is one."""
     try:
         return streams.parse(body)
     except ValueError as error:
@@ -135,7 +147,8 @@ def read_stream(body: bytes) -> list[streams.CloudEvent]:
 
 def code_of(fields: Mapping[str, str]) -> int:
     """The error code in these fields; 0 when they name none."""
-    code = fields.get("ErrorCode", "")
+    get = fields.get
+    code = get("ErrorCode") or get("PayErrorCode") or get("TranscriptionErrorCode", "")
     return int(code) if code.isdecimal() and len(code) < 10 else 0
 
 
@@ -144,7 +157,7 @@ def _event(row: Row, fields: dict[str, str], kind: Kind, uid: str) -> Event:
     received_at = from_iso(row.received_at)
     type_, status, subject, key = kind
     sender, recipient = get("From") or get("from", ""), get("To") or get("to", "")
-    inbound = type_ == "message.received" or get("Direction") == "inbound"
+    inbound = type_ == "message.received" or get("Direction", "").lower() == "inbound"
     error_code = code_of(fields)
     if type_.startswith("debugger."):
         error_code = streams.debugger_code(fields) or error_code

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from ringback.action_kinds import lifetime
+from ringback.action_kinds import known_kind, lifetime
 from ringback.errors import StorageError, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
@@ -13,13 +13,14 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.twilio.rest import is_sid
 from ringback.worker.engine import Engine
-from ringback.worker.run.plan import DRAFT
+from ringback.worker.run import drafts
 
 log = logging.getLogger(__name__)
 
 PAUSED = "paused"
 _UNDECIDED = ("planned", "deferred", "parked")
 _DOUBTFUL = ("parked", "unknown")
+_AGAIN = ("failed", "parked", "unknown", "refused", "deferred", "cancelled")
 _OUTCOMES = {"sent": "settled", "not_sent": "cancelled"}
 
 
@@ -122,12 +123,17 @@ class Control:
         uid = str(message.get("uid") or "")
         now = iso(self._runtime.now())
         if not await self._engine.journal.runs.cancel([uid], "cancelled by a person", now):
-            raise UsageError(f"run {uid!r} is not under way")
+            raise UsageError(
+                f"run {uid!r} is not under way; `ringback runs list` shows those that are"
+            )
         await self._engine.resumer.cancelled(uid)
         return {"state": "cancelled"}
 
     async def _do_cancel_action(self, message: Message) -> dict[str, Any]:
+        action = await self._engine.journal.actions.get(str(message.get("uid") or ""))
         await self._decide(message, _UNDECIDED, "cancelled", "cancelled by a person")
+        if action is not None and drafts.is_draft(action):
+            await self._engine.resumer.declined(action)
         return {"state": "cancelled"}
 
     async def _do_retry(self, message: Message) -> dict[str, Any]:
@@ -136,17 +142,23 @@ class Control:
         uid = str(message.get("uid") or "")
         action = await self._engine.journal.actions.get(uid)
         if action is None:
-            raise UsageError(f"there is no action {uid!r}")
-        doubtful = action.state in _DOUBTFUL and action.reason != DRAFT
+            raise UsageError(f"there is no action {uid!r}; `ringback actions list` names them")
+        doubtful = action.state in _DOUBTFUL and not drafts.is_draft(action)
         if doubtful and not message.get("may_duplicate"):
             raise UsageError(
                 f"{uid} may have happened already ({action.reason}); "
                 "say --may-duplicate to send it all the same"
             )
+        if drafts.is_draft(action):
+            await self._engine.resumer.approved(action)
+        kind = known_kind(action.kind)
+        if kind is not None and kind.at_once:
+            await self._decide(message, _AGAIN, "settled", f"{kind.at_once}, as a person said")
+            self._engine.hooks.on_end(uid, "settled", self._engine.wake)
+            return {"state": "settled"}
         await self._decide(
-            message, ("failed", "parked", "unknown", "refused", "deferred", "cancelled"),
-            "planned", "sent again by a person", send_by=self._wanted(action),
-        )  # fmt: skip
+            message, _AGAIN, "planned", "sent again by a person", send_by=self._wanted(action)
+        )
         await self._engine.sender.refill()
         return {"state": "planned"}
 
@@ -170,7 +182,13 @@ class Control:
             state = await self._own(uid, sid, f"{reason}, as {sid}")
         else:
             state = _OUTCOMES[outcome]
+            action = await self._engine.journal.actions.get(uid)
+            draft = action if action is not None and drafts.is_draft(action) else None
+            if draft is not None and state == "settled":
+                await self._engine.resumer.approved(draft)
             await self._decide(message, _DOUBTFUL, state, reason)
+            if draft is not None and state == "cancelled":
+                await self._engine.resumer.declined(draft)
         if state in ("settled", "failed"):
             self._engine.hooks.on_end(uid, state, self._engine.wake)
         return {"state": state}

@@ -6,7 +6,7 @@ one finds in the journal what the last commit left for it.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,10 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction
 from ringback.store.interface import Journal
-from ringback.worker.match.matcher import Found, Step
+from ringback.store.meta import ACCOUNT
+from ringback.worker.match.anew import Asking
+from ringback.worker.match.look import Found
+from ringback.worker.match.step import Ahead, Step
 from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.runner import Ready
@@ -79,8 +82,11 @@ class Engine:
         self._runtime = runtime
         self._loaded = loaded
         signals = Signals(
-            planned=self._planned, ended=self._ended, due=self._due, news=self.wake,
-            quarantined=self._quarantine,
+            leaving=lambda actions: self.sender.leaving(actions),
+            left=lambda leaving, refused: self.sender.left(leaving, refused),
+            planned=self._planned, ended=self._ended,
+            due=self._due, news=self.wake, quarantined=self._quarantine, hung_up=self._hung_up,
+            early=self._early, again=self._again,
         )  # fmt: skip
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
         parts = build(
@@ -96,7 +102,7 @@ class Engine:
         self.runner, self.resumer, self.hooks = parts.runner, parts.resumer, parts.hooks
         self.sender, self.settler = parts.sender, parts.settler
         self.incidents, self.watch, self.hold = parts.incidents, parts.watch, parts.hold
-        self.sending, self.prober = parts.sending, parts.prober
+        self.sending, self.prober, self.prices = parts.sending, parts.prober, parts.prices
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()
@@ -130,7 +136,7 @@ class Engine:
             asyncio.ensure_future(loop())
             for loop in (
                 self._match_loop, self._due_loop, self._settle_loop, self._probe_loop,
-                self.hold.run, self.sending.run, *beside, self._broken_loop,
+                self.hold.run, self.sending.run, self.prices.run, *beside, self._broken_loop,
             )
         ]  # fmt: skip
         stopping = asyncio.ensure_future(stop.wait())
@@ -157,6 +163,8 @@ class Engine:
     async def recover(self) -> None:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
         await self.hooks.listen()
+        if await self.journal.meta.get(ACCOUNT) != self.settings.account_sid:
+            await self.journal.meta.set(ACCOUNT, self.settings.account_sid)
         await self.matcher.restore()
         await self.journal.read(lambda session: self.gate.begin(session.gate))
         await self.hold.begin()
@@ -202,15 +210,33 @@ class Engine:
 
     async def replay(self, uid: str, rule: Rule | None) -> Found:
         """Let a stored event happen again under the rules of today, or under this rule alone."""
-        async with self._matching:
-            step = await self.matcher.replay(uid, rule)
-            await self._handle(step, watched=rule is None)
+        step = await self._alone(self.matcher.replay(uid, rule), watched=rule is None)
         return step.found[0]
 
     async def _match_row(self, log_id: int) -> None:
+        await self._alone(self.matcher.only(log_id))
+
+    async def _alone(self, ahead: Ahead, *, watched: bool = True) -> Step:
+        """Match one event by itself. The others go on while plugins are asked about it."""
+        await ahead.ask()
         async with self._matching:
-            step = await self.matcher.only(log_id)
-            await self._handle(step)
+            step = await ahead.match()
+            await self._handle(step, watched=watched)
+        return step
+
+    async def _again(self, run_uid: str, rule: Rule, key: str, over: bool) -> None:
+        """What lies ready for a run that collects no more is judged anew, between two batches."""
+        async with self._matching:
+            step = await self.matcher.again(run_uid, rule, key, over=over)
+            await self._handle(step, watched=False)
+
+    async def _early(
+        self, run_uid: str, rule: Rule, event: Event, state: Mapping[str, Any], key: str
+    ) -> bool:
+        """Whether what a run waits for from now on has come before. Between two batches: the next
+        one knows that it waits."""
+        asking = Asking(run_uid, rule, event, state, key)
+        return bool((await self._alone(self.matcher.early(asking), watched=False)).rows)
 
     async def _handle(self, step: Step, *, watched: bool = True) -> None:
         """Start what a step of matching found: runs, wake-ups, hooks, ends of actions."""
@@ -220,15 +246,11 @@ class Engine:
             self.gate.learn(event)
             for run_uid in found.ended:
                 await self.resumer.cancelled(run_uid)
-            if waiting is not None:  # all at once: the first may be done before the last is asked
-                waiting.holders = len(found.wakes) + bool(found.runs)
             for run_uid in found.wakes:
                 await self.resumer.woken(run_uid, waiting)
             if found.runs:
                 runs = [Ready.new(run, rule) for rule, run in found.runs]
                 self._job(event, runs, waiting)
-            elif waiting is not None and not found.wakes and event.trust != "claimed":
-                waiting.give("")
             if event.trust == "claimed":
                 self.confirmer.look(event)
         for uid, trust in step.twins:
@@ -246,10 +268,11 @@ class Engine:
         """What a look at the gateway, or a signed twin, has shown of a claimed event."""
         if trust == "claimed":
             await self.journal.matching.doubt(uid, why)
-            return
-        async with self._matching:
-            step = await self.matcher.proven(uid, trust)
-            await self._handle(step)
+        else:
+            await self._alone(self.matcher.proven(uid, trust))
+        row = await self.journal.events.log_row(uid)
+        if row is not None:
+            self.calls.looked_up(row.id)
 
     def _job(self, event: Event, runs: Sequence[Ready], waiting: Waiting | None) -> None:
         async def work() -> None:
@@ -284,6 +307,9 @@ class Engine:
         self.sender.passed(uid)
         self.hooks.on_end(uid, state, self.wake)
 
+    def _hung_up(self, run_uid: str, call_sid: str) -> None:
+        self.resumer.hung_up(run_uid, call_sid)
+
     def _due(self, moment: str) -> None:
         self._clock.set()
         self._doubt.set()
@@ -309,13 +335,13 @@ class Engine:
             self._clock.clear()
             now = iso(self._runtime.now())
             await self.hooks.listen()
-            await self.resumer.due()
+            taken = await self.resumer.due()
             await self.schedules.step()
             await self.hooks.report_pending(self.wake)
             await self.sender.refill()
             # What was due is in the sender's queue now; only what comes later is waited for.
             await self._until(
-                self._clock, await self.journal.runs.next_due(),
+                self._clock, await self.journal.runs.next_due(taken),
                 await self.journal.actions.next_due(now), await self.schedules.next_due(),
             )  # fmt: skip
 
@@ -364,6 +390,7 @@ class Engine:
             "held": await self.hold.why(),
             **self.sending.status(),
             "failing": self._failing(),
+            "doubted": self.confirmer.doubted(),
             "missed": self.hooks.missed(),
             "rules": len(self._loaded.ruleset.rules),
             "quarantined": dict(self.matcher.quarantined),

@@ -1,6 +1,7 @@
 """Requests of actions: what one asks of Twilio, in its account, and where its callbacks come to."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from ringback.action_kinds import kind_named
 from ringback.config import Settings
@@ -13,10 +14,13 @@ from ringback.twilio.rest import Request, path, request_for
 def outline(action: StoredAction, settings: Settings) -> Request | None:
     """The request of an action as the limits know it; None when it asks nothing of Twilio."""
     kind = kind_named(action.kind)
-    if not kind.resource:
-        return None
-    where = path(settings.account_for(action.account_sid), kind.resource.title())
-    return Request("POST", where, (), kind.resource, kind.sid_prefixes)
+    account_sid = settings.account_for(action.account_sid)
+    return _outlined(account_sid, kind.resource, kind.sid_prefixes) if kind.resource else None
+
+
+@lru_cache(64)
+def _outlined(account_sid: str, resource: str, makes: tuple[str, ...]) -> Request:
+    return Request("POST", path(account_sid, resource.title()), (), resource, makes)
 
 
 def whole(action: StoredAction, settings: Settings, tag: str, now: datetime) -> Request:

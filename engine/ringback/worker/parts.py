@@ -1,24 +1,29 @@
 """Parts of the worker, and how they are joined."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
+from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.ipc import Link
 from ringback.plugins.requests import PluginCalls
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
-from ringback.runtime import Runtime
+from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.worker.gate.gate import Gatekeeper
-from ringback.worker.match.confirm import Confirmer
+from ringback.worker.match.confirm import LATER, Confirmer
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
+from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Questions
 from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.prices import PriceReader
+from ringback.worker.recovery.refusal_watch import RefusalWatch
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
 from ringback.worker.recovery.sending_watch import SendingWatch
@@ -82,6 +87,7 @@ class Parts:
     settler: Settler
     incidents: Incidents
     watch: Watch
+    prices: PriceReader
     sending: SendingWatch
     hold: RestoreGuard
 
@@ -93,7 +99,8 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     queue, waits, gate = KeyedQueue(), Waits(), Gatekeeper(settings, runtime)
     strikes = Strikes(journal, runtime, signals)
     questions = Questions(around.calls, strikes)
-    matcher = Matcher(journal, ruleset, waits, runtime, questions)
+    matcher = Matcher(journal, ruleset, waits, runtime, questions, signals.news, Turns(queue.busy))
+    queue.on_done = matcher.done
     matcher.claims = bool(settings.hook_secret)
     runner = Runner(
         journal=journal, settings=settings, runtime=runtime, questions=questions,
@@ -104,7 +111,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     backlog = Backlog(queue)
     resumer = Resumer(
         journal=journal, runtime=runtime, runner=runner, queue=queue, backlog=backlog, waits=waits,
-        signals=signals,
+        signals=signals, unmatched=matcher.unmatched,
     )  # fmt: skip
     limits = Limits(
         settings.gateway_rate or (gateway.access.rate if gateway is not None else 1.0),
@@ -112,17 +119,23 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     )  # fmt: skip
     clock = ServerClock(runtime)
     stoppages = Stoppages(runtime, limits, settings.settle_seconds / 2)
-    reader = GatewayReader(gateway, limits, clock, stoppages)
+    reader = GatewayReader(gateway, limits, clock, stoppages, journal.costs.learn)
+
+    async def claims(limit: int) -> Sequence[Event]:
+        since = iso(runtime.now() - timedelta(seconds=sum(LATER)))
+        return await journal.events.unproven(limit, since)
+
+    incidents = Incidents(journal, runtime)
+    refusals = RefusalWatch(journal, runtime, incidents)
     sender = Sender(
         journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=gate,
         clock=clock, limits=limits, stoppages=stoppages, boot=around.boot, notice=around.notice,
-        signals=signals,
+        signals=signals, refused=refusals.refused,
     )  # fmt: skip
     settler = Settler(
         journal=journal, settings=settings, runtime=runtime, reader=reader, signals=signals,
         on_planned=sender.refill,
     )  # fmt: skip
-    incidents = Incidents(journal, runtime)
     repairer = Repairer(
         journal=journal, settings=settings, runtime=runtime, reader=reader,
         receiver=around.receiver, incidents=incidents,
@@ -130,7 +143,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     return Parts(
         waits=waits, questions=questions, strikes=strikes, matcher=matcher,
         confirmer=Confirmer(
-            gateway, settings.account_for, journal.events.unproven, around.on_proof,
+            gateway, settings.account_for, claims, around.on_proof,
             stoppages.read, runtime,
         ),
         schedules=Schedules(journal, runtime, signals),
@@ -145,7 +158,11 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         settler=settler, incidents=incidents,
         watch=Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
-            repairer=repairer, incidents=incidents, signals=signals,
+            repairer=repairer, incidents=incidents, signals=signals, refusals=refusals,
+        ),
+        prices=PriceReader(
+            journal=journal, settings=settings, runtime=runtime, reader=reader,
+            at_will=sender.at_will,
         ),
         sending=SendingWatch(
             journal=journal, settings=settings, runtime=runtime, stoppages=stoppages,

@@ -17,7 +17,8 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.plugins.manifest import Manifest
 from ringback.worker.engine import Engine, Loaded
-from ringback.worker.hosts.pool import Pool, command_for
+from ringback.worker.hosts.pool import Pool
+from ringback.worker.hosts.server_link import command_for
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 
-from ringback.errors import RingbackError
+from ringback.errors import PluginError, RingbackError
+from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.worker.signals import Signals
@@ -76,3 +77,10 @@ class Faults:
         task = asyncio.ensure_future(strikes.fault(hook, plugin, str(error)))
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
+
+
+def blame(rule: Rule, error: RingbackError) -> str:
+    """The reason, with the plugin that is at fault when it does not name it itself."""
+    if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
+        return str(error)
+    return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"

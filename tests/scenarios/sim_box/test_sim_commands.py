@@ -3,17 +3,22 @@
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from twilio.request_validator import RequestValidator
 
+from ringback.cli.events import moment
 from ringback.cli.main import cli
+from ringback.cli.project_context import Place
 from ringback.cli.simulate_reports import reaction
 from ringback.errors import UsageError
 from ringback.rules.reactions import parse, to_ours
+from ringback.runtime import ClockFile
 
 PERSON = "+12025550142"
 Run = Callable[..., dict[str, Any]]
@@ -105,6 +110,8 @@ def test_a_phone_reacts_to_the_last_text_that_it_got(
 ) -> None:
     assert "no text" in run("react", "liked", refused=True)["error"]
     texted(box, client, "We are open.")
+    for wrong in ("bogus", "like", "Liked", "12"):
+        assert "liked, loved" in run("react", wrong, "We are open.", refused=True)["error"]
     done = run("react", "liked")
     box.run(1)
     [hook] = site.at("/twilio/message")
@@ -225,3 +232,93 @@ def test_without_dev_the_webhook_is_posted_to_the_node_and_signed(
 @pytest.mark.parametrize("words", [["react", "liked"], ["read"]], ids=["react", "read"])
 def test_without_dev_it_must_be_said_what_is_meant(posting: Run, words: list[str]) -> None:
     assert "give" in posting(*words, refused=True)["error"]
+
+
+@pytest.mark.parametrize("command", [["react", "liked"], ["read"]], ids=["react", "read"])
+def test_a_person_on_two_channels_answers_on_the_one_that_is_meant(
+    run: Run, box: Any, client: Any, site: Any, command: list[str]
+) -> None:
+    """The last text of SMS is not that of WhatsApp, though both reach the same phone."""
+    whatsapp = f"whatsapp:{PERSON}"
+    run("message", "hola", "--wait", "0", "--whatsapp")
+    box.run(1)
+    status = {"status_callback": site.url + "/status"}
+    by = {"sms": texted(box, client, "by SMS", **status)}
+    by["whatsapp"] = texted(box, client, "by WhatsApp", whatsapp, **status)
+    for words, channel, prefix in (
+        ([], "sms", ""), (["--whatsapp"], "whatsapp", "whatsapp:"),
+        (["--from", whatsapp], "whatsapp", "whatsapp:"),
+    ):  # fmt: skip
+        if command == ["read"] and words[:1] == ["--from"]:
+            return  # it is read already
+        done = run(*command, *words)
+        box.run(1)
+        if command == ["read"]:
+            assert done["sid"] == by[channel]
+        else:
+            fields = site.at("/twilio/message")[-1].fields
+            text = {"sms": "by SMS", "whatsapp": "by WhatsApp"}[channel]
+            assert fields["Body"] == f"Liked “{text}”"
+            assert (fields["From"], fields["To"]) == (prefix + PERSON, prefix + box.sender)
+
+
+def test_a_reaction_names_the_channel_on_which_something_came(
+    run: Run, box: Any, client: Any
+) -> None:
+    texted(box, client, "by SMS")
+    said = run("react", "liked", "--whatsapp", refused=True)["error"]
+    assert f"whatsapp:{PERSON} has got no text from us yet; what came is from {box.sender}" in said
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("since", ["30m", "2h"])
+def test_a_span_is_counted_by_the_moved_clock_of_dev(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, since: str, live: bool
+) -> None:
+    """Also by the data that `dev` has left behind when it is no longer running."""
+    data = tmp_path / "data" / "dev"
+    data.mkdir(parents=True)
+    if live:
+        (data / "dev.json").write_text(json.dumps({"pid": os.getpid()}))
+    ClockFile(data / "clock").move(86_400.0)
+    place = Place(tmp_path, {})
+    ahead = place.now() - datetime.now(UTC)
+    assert timedelta(hours=23) < ahead <= timedelta(hours=24)
+    with click.Context(click.Command("events"), obj=place):
+        begin = datetime.fromisoformat(moment(since))
+    span = timedelta(minutes=30) if since == "30m" else timedelta(hours=2)
+    assert abs(place.now() - span - begin) < timedelta(seconds=30)
+    (tmp_path / "data" / "log.db").touch()  # a real node has run here
+    assert (place.now() - datetime.now(UTC) > timedelta(hours=1)) == live
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("+1 (202) 555-0142", PERSON), ("(202) 555-0142", PERSON), ("2025550142", PERSON),
+        ("whatsapp:+1 202-555-0142", f"whatsapp:{PERSON}"), (PERSON, PERSON),
+        ("12345", "12345"), ("AC ME", "AC ME"),
+    ],
+)  # fmt: skip
+def test_who_texts_may_be_written_as_people_write_numbers(
+    run: Run, box: Any, site: Any, written: str, number: str
+) -> None:
+    """By the country of our numbers in dev; a name, and what is no number, stays as it is."""
+    done = run("message", "hi", "--wait", "0", "--from", written)
+    assert done["from"] == number
+    box.run(1)
+    assert site.at("/twilio/message")[-1].fields["From"] == number
+
+
+@pytest.mark.parametrize("command", [["message", "hi", "--wait", "0"], ["call"]])
+def test_a_number_that_is_not_ours_is_told_which_are(
+    run: Run, box: Any, command: list[str]
+) -> None:
+    said = run(*command, "--to", "+12125550190", refused=True)["error"]
+    assert "+12125550190 is not one of our numbers: " in said
+    assert box.sender in said
+
+
+def test_only_a_call_can_be_hung_up(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["-C", str(tmp_path), "simulate", "hangup", "SMx"])
+    assert "'SMx' is no call: give the CA…" in str(result.exception)

@@ -164,7 +164,14 @@ def check(world: Any) -> None:
         assert all(legs[sid].conference_sid == conference.sid for sid in conference.participants)
 
 
-@pytest.mark.parametrize("seed", range(100))
+HEAVY = (60, 93)
+"""Seeds of stories that take a second and more."""
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(seed, marks=[pytest.mark.slow] * (seed in HEAVY)) for seed in range(100)],
+)
 def test_any_story_ends_well(world: Any, seed: Any) -> None:
     rng = random.Random(seed)
     documents, story = play_a_story(rng)

@@ -21,6 +21,7 @@ def step(
     burst: list[dict[str, str]] = state.setdefault("burst", [])
     if event is not None:
         state.setdefault("since", now.isoformat())
+        state["last"] = event.uid
         if len(burst) < max(MOST, rule.threshold):
             burst.append({"text": event.body, "at": now.isoformat(), "uid": event.uid})
     if rule.accumulate_within:

@@ -1,6 +1,6 @@
 """Continuation of a run: where it stands, where it goes on, and what it keeps of its events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -10,6 +10,7 @@ from ringback.events import Event
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step
 from ringback.rules.timing.calendar import Hours
+from ringback.verbs import Pause, Verb
 
 
 def scope_of(
@@ -27,18 +28,24 @@ def scope_of(
     those of the step that it is at."""
     return Scope(
         event,
-        facts,
+        facts.of_shadow(rule.name) if rule.in_shadow else facts,
         now=now,
         places=places,
         reply=reply,
         names={**dict.fromkeys(kept_names(rule), ""), **state.get("vars", {})},
         burst=[item["text"] for item in state.get("burst", ())],
-        kept={
-            (each.conversation, each.name): each.value or ""
-            for each in actions
-            if isinstance(each, Remember)
-        },
+        kept=remembered(state, actions),
     )
+
+
+def remembered(state: Mapping[str, Any], actions: Iterable[Action]) -> dict[tuple[str, str], str]:
+    """What a run has remembered, by conversation and name, that the journal does not tell yet: in
+    the step that it is at, and when its rule is not live in all steps before."""
+    found = {(place, name): value for place, name, value in state.get("kept", ())}
+    for each in actions:
+        if isinstance(each, Remember):
+            found[each.conversation, each.name] = each.value or ""
+    return found
 
 
 def step_at(rule: Rule, at: list[Any]) -> Step | None:
@@ -54,6 +61,29 @@ def step_at(rule: Rule, at: list[Any]) -> Step | None:
             return None
         del at[-2:]
         at[-1] += 1
+
+
+BEFORE = 600.0
+"""How long what is said or played before a question may take, in seconds."""
+_SPEECH, _KEYS = 60.0, 32
+"""How long one answer is listened to, and how many keys are waited for where nobody says it."""
+_TALK = 14_400.0
+"""After this time Twilio ends a connection. https://www.twilio.com/docs/voice/twiml/dial"""
+
+
+def patience(step: Step, verbs: Sequence[Verb]) -> float:
+    """How long, in seconds, a caller may take for a step that waits for them, with the `verbs` that
+    they hear before: as long as Twilio lets them. When it is over, they have hung up and Twilio has
+    not told it: it does so only where a number has a status callback."""
+    given = step.params
+    longest: float = given["timeout"]
+    if step.kind == "record":
+        longest += given["max_length"]
+    elif step.kind == "gather":
+        longest += longest * (given["digits"] or _KEYS) + _SPEECH
+    else:
+        longest += _TALK
+    return BEFORE + longest + sum(each.length for each in verbs if isinstance(each, Pause))
 
 
 def kept(step: Step, event: Event) -> str:

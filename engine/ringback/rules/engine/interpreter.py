@@ -11,17 +11,24 @@ from typing import Any
 from ringback.action_kinds import has_other_side
 from ringback.actions import Action, AnswerCall, Stop
 from ringback.errors import PluginError
-from ringback.events import Event
+from ringback.events import CALL_OVER, REPLAY, Event
 from ringback.rules.engine import collect
-from ringback.rules.engine.answers import asked_in, leaves
-from ringback.rules.engine.continuation import branch, kept, scope_of, step_at
-from ringback.rules.engine.progress import Progress, Wait, Wake
+from ringback.rules.engine.answers import asked_in, asks_help, leaves
+from ringback.rules.engine.continuation import (
+    branch,
+    kept,
+    patience,
+    remembered,
+    scope_of,
+    step_at,
+)
+from ringback.rules.engine.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
 from ringback.rules.engine.render import render
 from ringback.rules.engine.ruleset import holds, triggered
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
-from ringback.rules.model import Rule, Step, Trigger
+from ringback.rules.model import Rule, Step, Trigger, waits
 from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.calendar import Hours
 from ringback.verbs import Verb, VoiceVerb
@@ -32,13 +39,12 @@ MOST_STEPS = 500
 """How many steps one run may take between two waits."""
 MOST_NOTES = 3
 """How many mishaps a run that goes on remembers."""
-GATHER_PATIENCE = timedelta(hours=1)
-"""How long a question to a caller may stay open before the run gives up on the call."""
 HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
-_CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
+_LEADING = ("enqueue", "redirect", "dial", "gather", "record")
+"""Steps that lead a caller on: what stands behind them means nothing once the call is over."""
 
 
 def begin(
@@ -116,25 +122,27 @@ class _Machine:
         if phase == "unless" and self.rule.unless is not None:
             if wake.event is not None:
                 if self.wants(self.rule.unless, wake.event):
-                    return self.finish(f"stopped: {wake.event.type} came in time")
+                    came = f"{wake.event.type} {wake.event.uid}"
+                    return self.finish(f"stopped: {came} {CAME_IN_TIME}")
                 return self.again()
         elif phase == "collect":
             return self.collected(wake.event)
-        else:
+        elif phase != CLOSED:
             return self.answered(wake)
         self.state["phase"] = "steps"
         return self.run()
 
     def collected(self, event: Event | None) -> Progress:
-        """One more event of a burst, or the moment at which its window ends."""
+        """One more event of a burst, or the moment at which its window ends. What comes from then
+        on is no part of it, so that is written down before anything else is done."""
         self.state["phase"] = "collect"
         verdict, due = collect.step(self.rule, self.state, event, self.now)
         if verdict == "wait":
             return self.pause(due, ())
         if verdict == "drop":
-            return self.finish("stopped: too few events within the span")
-        self.state["phase"] = "steps"
-        return self.run()
+            return self.finish(TOO_FEW)
+        self.state["phase"] = CLOSED
+        return self.pause(None, ())
 
     def wants(self, trigger: Trigger, event: Event) -> bool:
         return not triggered(trigger, self.scope(event))
@@ -179,6 +187,7 @@ class _Machine:
                 return self.fail(step, f"{type(error).__name__}: {error}")
         else:
             planned = STEPS[step.kind].plan(self.event, given)
+        said = len(self.verbs)
         for each in planned:
             if isinstance(each, AnswerCall) and each.call_sid == self.call_sid:
                 self.speak(each.verbs)
@@ -190,9 +199,12 @@ class _Machine:
                 return self.fail(step, "there is nobody on the other side of this event")
             else:
                 self.actions.append(each)
-        if step.kind in ("gather", "record") or (
-            step.kind == "dial" and (step.branches.get("answered") or step.branches.get("else"))
-        ):
+        if len(self.verbs) > said and self.over():
+            if step.kind in _LEADING:
+                where = f"`{step.kind}` (line {step.line})"
+                return self.finish(f"stopped: the call had ended before {where}")
+            self.note(step, "the call had ended")
+        if waits(step):
             return self.ask(step)
         self.next()
         return None
@@ -202,6 +214,10 @@ class _Machine:
         if not self.verbs:
             self.verbs_at = len(self.actions)
         self.verbs += verbs
+
+    def over(self) -> bool:
+        """Whether nobody hears any more what is said. One that is replayed was over before."""
+        return self.event.source != REPLAY and self.facts.call_over(self.call_sid)
 
     def next(self) -> None:
         self.state["at"][-1] += 1
@@ -224,8 +240,8 @@ class _Machine:
         """Wait for what the caller answers."""
         kind = {"gather": "call.gathered", "record": "call.recorded", "dial": "call.dialed"}
         types = (kind[step.kind], NO_ANSWER)
-        patience = GATHER_PATIENCE + timedelta(seconds=step.params.get("max_length", 0))
-        return self.pause(self.now + patience, (*types, *_CALL_OVER), self.call_sid)
+        due = self.now + timedelta(seconds=patience(step, self.verbs))
+        return self.pause(due, (*types, *CALL_OVER), self.call_sid)
 
     def hung_up(self, step: Step) -> Progress:
         """The call is over. A recording may have been made all the same, and comes at once."""
@@ -238,6 +254,9 @@ class _Machine:
     def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
         key = key or self.event.conversation or self.event.subject_sid
         self.state["question"] = asked_in(self.actions, self.verbs) or self.question
+        if self.rule.state == "draft":  # what it remembers is written nowhere else
+            kept = remembered(self.state, self.actions).items()
+            self.state["kept"] = [[place, name, value] for (place, name), value in kept]
         self.state["wait"] = {
             "due": due.isoformat() if due else "", "types": list(types), "key": key,
         }  # fmt: skip
@@ -253,7 +272,7 @@ class _Machine:
             return self.finish("failed: the rule changed while this run waited")
         event = wake.event
         if event is not None and step.kind in ("gather", "record", "dial"):
-            if event.type in _CALL_OVER:
+            if event.type in CALL_OVER:
                 return self.hung_up(step)
         elif event is not None and step.kind == "wait_for" and leaves(event):
             if event.conversation == self.event.conversation:
@@ -278,6 +297,8 @@ class _Machine:
         return self.run()
 
     def is_reply(self, step: Step, event: Event) -> bool:
+        if asks_help(event, step.params["if"]):
+            return False
         trigger = Trigger(tuple(step.params["on"]), tuple(step.params["if"]))
         verdict = triggered(trigger, self.scope(event))
         if verdict.startswith("error"):

@@ -1,5 +1,6 @@
 """Progress of a run: what it did, and what it waits for. Immutable values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -7,6 +8,13 @@ from typing import Any
 from ringback.actions import Action
 from ringback.events import Event
 from ringback.runtime import iso
+
+CLOSED = "closed"
+"""The phase of a run whose window is over: it goes on at once with what it has collected."""
+CAME_IN_TIME = "came in time"
+"""How the reason ends of a run whose `unless` was met,"""
+TOO_FEW = "stopped: too few events within the span"
+"""and the reason of one that collected in vain. Neither came to its steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,18 @@ class Progress:
     end: str = ""
 
     @property
+    def closed(self) -> bool:
+        """Whether the run has collected what it will, and goes on at once."""
+        return self.wait is not None and self.state.get("phase") == CLOSED
+
+    def moved(self, before: Mapping[str, Any] | None) -> bool:
+        """Whether the run has gone on from the state `before`, and so has taken what woke it. A
+        note that a condition failed on it is no such thing."""
+        if self.wait is None or before is None:
+            return True
+        return without_notes(self.state) != without_notes(before)
+
+    @property
     def outcome(self) -> tuple[str, str]:
         """The state of the run now, with the reason in words: also what went wrong on the way."""
         if self.wait is not None:
@@ -56,3 +76,8 @@ class Progress:
         else:
             state, reason = "done", self.end
         return state, "; ".join(filter(None, (reason, *self.state.get("notes", ()))))
+
+
+def without_notes(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run goes on from, without the notes for a person."""
+    return {name: value for name, value in state.items() if name != "notes"}

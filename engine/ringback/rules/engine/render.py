@@ -7,6 +7,7 @@ from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.templates import Template
 from ringback.rules.model import Step
+from ringback.rules.steps.kinds import STEPS
 
 
 class _Failed(Exception):
@@ -17,11 +18,13 @@ class _Failed(Exception):
 
 def render(step: Step, scope: Scope) -> dict[str, Any] | Fault:
     """The step's parameters as plain values; the first `Fault` when a text fails or a
-    list is too long: none is cut."""
+    list is too long: none is cut. Who stands there twice is reached once, and counted once."""
     try:
         given = {name: _value(value, scope) for name, value in step.params.items()}
     except _Failed as failed:
         return Fault(failed.fault.message)
+    if step.kind in STEPS:
+        given = STEPS[step.kind].told_once(scope.event, given)
     for name, most in step.most.items():
         if len(given[name]) > most:
             return Fault(f"{name!r} has {len(given[name])} entries, {most} at most")

@@ -1,16 +1,16 @@
 """Waits: the runs that wait, by the events that would wake or end them. In memory only."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from ringback.events import Event, matches_type
+from ringback.events import CALL_OVER, Event, matches_type
 from ringback.rules.engine.admission import Woken
-from ringback.rules.engine.answers import TEXT, answers
-from ringback.rules.engine.continuation import scope_of
-from ringback.rules.engine.ruleset import RuleSet, triggered
+from ringback.rules.engine.answers import TEXT, answers, heeds
+from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.language.scope import Facts
-from ringback.rules.model import Trigger
+from ringback.rules.model import Rule, Trigger
 
 
 def home(event: Event) -> str:
@@ -18,10 +18,22 @@ def home(event: Event) -> str:
     return event.conversation or event.subject_sid or event.uid
 
 
+def turn_of(rule: Rule | None, key: str) -> str:
+    """The key under which the runs of a rule take turns. A rule in shadow has turns of its own:
+    nobody waits for what is not done."""
+    return shadow_turn(key) if rule is not None and rule.in_shadow else key
+
+
+def shadow_turn(key: str) -> str:
+    """The key for rules in shadow beside this one."""
+    return f"shadow {key}"
+
+
 @dataclass(frozen=True, slots=True)
 class Waiter:
     """One waiting run, what would wake it, and the rule whose `cancel_on` may end it. `place` is
-    of the rule and the run's key; `watches` says that it waits to see an `unless`."""
+    of the rule and the run's key; `watches` says that it waits to see an `unless`, `due` until when
+    it waits."""
 
     run_uid: str
     rule: str
@@ -30,6 +42,11 @@ class Waiter:
     home: str
     place: str
     watches: bool
+    due: datetime | None
+
+    def in_time(self, event: Event) -> bool:
+        """Whether an event was sent, or came, before the time of this run was over."""
+        return self.due is None or min(event.at, event.received_at) <= self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +74,26 @@ class Waits:
         self.ruleset = RuleSet(())
         self._by_key: dict[str, dict[str, Waiter]] = {}
         self._waiters: dict[str, Waiter] = {}
+        self._hung_up: set[str] = set()
 
     def add(self, run_uid: str, rule: str, state: Mapping[str, Any], home: str, key: str) -> None:
         """This run waits from now on, or again after a restart, for the `wait` that its state
         holds. `home` is the conversation or subject that it began with, `key` its own."""
         saved, watches = state["wait"], state.get("phase") == "unless"
         waiter = Waiter(
-            run_uid, rule, tuple(saved["types"]), saved["key"] or home, home, _place(rule, key),
-            watches,
+            run_uid, rule, tuple(saved["types"]), saved["key"] or home, home, place_of(rule, key),
+            watches, datetime.fromisoformat(saved["due"]) if saved["due"] else None,
         )  # fmt: skip
         self.drop(run_uid)
+        if state.get("over"):
+            self._hung_up.add(run_uid)
         self._waiters[run_uid] = waiter
         for each in {waiter.key, waiter.home, waiter.place}:
             self._by_key.setdefault(each, {})[run_uid] = waiter
 
     def drop(self, run_uid: str) -> None:
         """This run waits no longer."""
+        self._hung_up.discard(run_uid)
         waiter = self._waiters.pop(run_uid, None)
         for key in {waiter.key, waiter.home, waiter.place} if waiter else ():
             left = self._by_key[key]
@@ -80,18 +101,55 @@ class Waits:
             if not left:
                 del self._by_key[key]
 
+    def where(self, run_uid: str) -> tuple[str, str]:
+        """The place of a waiting run and its home; empty when it does not wait."""
+        waiter = self._waiters.get(run_uid)
+        return (waiter.place, waiter.home) if waiter else ("", "")
+
+    def busy(self, runs: Sequence[str], call: Event | None) -> Sequence[str]:
+        """Those of the runs that may keep others of their key from starting: all but such whose
+        caller has hung up, and that look out for the recording alone. So has who makes this new
+        `call`: how their last one ended is told later, or never."""
+        if not self._hung_up and call is None:
+            return runs
+        return [uid for uid in runs if uid not in self._hung_up and not self._left(uid, call)]
+
+    def _left(self, run_uid: str, event: Event | None) -> bool:
+        """Whether a run waits for what is said in another call of this caller."""
+        waiter = self._waiters.get(run_uid)
+        if waiter is None or event is None or waiter.home != home(event):
+            return False
+        return waiter.key != event.call_sid and set(CALL_OVER).issubset(waiter.types)
+
+    def concerned(self, events: Sequence[Event]) -> set[str]:
+        """The runs that these events may wake or end, before anybody has looked at a condition or
+        made the key of a rule: rather too many than too few."""
+        keys = {key for event in events for key in (event.conversation, event.call_sid,
+                                                    event.subject_sid) if key}  # fmt: skip
+        types = {event.type for event in events}
+        keyed = {rule.name for rule in self.ruleset.watching if _hears(rule, types)}
+        found = {waiter.run_uid for waiter in self._near(keys)}
+        if keyed:
+            found |= {uid for uid, waiter in self._waiters.items() if waiter.rule in keyed}
+        return found
+
     def woken_by(self, event: Event, facts: Facts, standing: Where) -> list[Woken]:
         """The runs that this event wakes, in the order in which they began to wait."""
+        if not self._by_key:
+            return []
         keys = self._keys(event, facts)
         return [
             Woken(waiter.run_uid, waiter.rule, self._answers(waiter, event, facts, standing))
             for waiter in self._near(keys)
             if (waiter.place if self._by_place(waiter) else waiter.key) in keys
             and any(matches_type(name, event.type) for name in waiter.types)
+            and waiter.in_time(event)
         ]
 
     def cancelled_by(self, event: Event, facts: Facts, standing: Where) -> list[str]:
         """The runs that this event ends, because their rule says `cancel_on`."""
+        if not self._by_key:
+            return []
         keys = self._keys(event, facts)
         return [
             waiter.run_uid
@@ -127,20 +185,15 @@ class Waits:
         found = standing(waiter.run_uid) if trigger.conditions else None
         if found is None:
             return not trigger.conditions
-        now, places = event.received_at, self.ruleset.places
-        scope = scope_of(rule, found.began, facts, found.state, now, places, event)
-        return not triggered(trigger, scope)
+        return heeds(trigger, rule, found.began, found.state, event, facts, self.ruleset.places)
 
     def _keys(self, event: Event, facts: Facts) -> Collection[str]:
         """What an event is found by: its conversation, call and subject, and for each rule with a
         `key` whose runs look out for it the key that it has itself."""
-        if not self._by_key:
-            return ()
         keys = dict.fromkeys((event.conversation, event.call_sid, event.subject_sid))
         for rule in self.ruleset.watching:
-            triggers = (rule.cancel_on, rule.unless)
-            if any(trigger and _listens(trigger, event) for trigger in triggers):
-                keys[_place(rule.name, self.ruleset.key_of(rule, event, facts))] = None
+            if _hears(rule, (event.type,)):
+                keys[place_of(rule.name, self.ruleset.key_of(rule, event, facts))] = None
         return [key for key in keys if key]
 
     def _near(self, keys: Collection[str]) -> list[Waiter]:
@@ -150,8 +203,15 @@ class Waits:
         return list(near.values())
 
 
-def _place(rule: str, key: str) -> str:
+def place_of(rule: str, key: str) -> str:
+    """The name of what a rule counts its runs by: its own name, and their key."""
     return f"rule {rule}\0{key}"
+
+
+def _hears(rule: Rule, types: Collection[str]) -> bool:
+    """Whether the `cancel_on` or `unless` of a rule looks out for one of these types."""
+    names = [name for each in (rule.cancel_on, rule.unless) if each for name in each.types]
+    return any(matches_type(name, type_) for name in names for type_ in types)
 
 
 def _listens(trigger: Trigger, event: Event) -> bool:

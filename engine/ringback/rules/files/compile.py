@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ringback.events import ON_CALLS, known_type
 from ringback.rules.files.reader import Reader, folded
-from ringback.rules.files.recipients import wrong_address
+from ringback.rules.files.recipients import fewest, wrong_address
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
@@ -52,7 +52,7 @@ class Steps:
             given, place = node.value[name], node.keys[name]
             for other in list(node.value)[1:]:
                 text = f"a second word {other!r} in one step"
-                self.reader.fail_key(node, other, "schema", text, "begin each step with '- '")
+                self.reader.fail_key(node, other, "schema", text, self.apart(name, other))
         else:
             self.reader.fail(
                 node, "schema", "a step is a word with its parameters", "like `reply: Hello`"
@@ -68,6 +68,16 @@ class Steps:
             self.reader.problems.append(problem)
             return None
         return self._own(model, given, place)
+
+    def apart(self, name: str, other: str) -> str:
+        """Where a word belongs that stands beside the one of its step."""
+        model = STEPS.get(name)
+        words = {} if model is None else model.model_fields
+        known = {field.alias or word for word, field in words.items()}
+        if model is None or other in STEPS or other not in known:
+            return "begin each step with '- '"
+        plain = f"{model.plain.rstrip('_')}: …, " if model.plain else ""
+        return f"it belongs into the step: `{name}: {{{plain}{other}: …}}`"
 
     def _own(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> Step | None:
         before = len(self.reader.problems)
@@ -182,11 +192,12 @@ class Steps:
     def _count(self, key: str, node: Node, entries: Sequence[Template | str], most: int) -> None:
         """Refuse lists that are known now and are too long."""
         lists = self.reader.language.lists
-        total = 0
+        values: list[str] = []
         for entry in entries:
             alone = entry.alone if isinstance(entry, Template) else None
             name = alone.source.strip().removeprefix("lists.") if alone is not None else ""
-            total += len(lists.get(name, ("",)))
+            values += lists.get(name, [entry if isinstance(entry, str) else ""])
+        total = fewest(values) if key == "to" else len(values)
         if total > most:
             self.reader.fail(node, "limit", f"{key!r} has {total} entries, {most} at most")
 

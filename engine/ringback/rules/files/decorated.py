@@ -7,6 +7,7 @@ from typing import Any
 
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language.numbers import number_text
 from ringback.rules.model import RuleSpec
 
 _SPANS = ("once_within", "once_after", "max_wait", "accumulate_within", "limit", "within")
@@ -54,5 +55,5 @@ def _text(value: Any, word: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float) and word in _SPANS:
-        return f"{value:g}s"
+        return f"{number_text(round(float(value), 3))}s"
     return str(value)

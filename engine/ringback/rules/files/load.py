@@ -93,6 +93,7 @@ def compile_rule(
     return replace(
         rule,
         handler=spec.handler,
+        converses=spec.converses,
         file=spec.file,
         line=spec.line,
         plugin=spec.plugin,

@@ -1,8 +1,9 @@
 """Recipients and senders that a step writes down: what is wrong with their addresses."""
 
 import re
+from collections.abc import Sequence
 
-from ringback.rules.addresses import bad_number, spelt, unreachable
+from ringback.rules.addresses import bad_number, distinct, spelt, unreachable
 from ringback.rules.language import phones
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
@@ -25,6 +26,8 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         return "", ""
     ours = "" if _MADE in step.from_ else step.from_
     written = [to for to in step.to if _MADE not in to]
+    if not all(map(str.strip, written)):
+        return "to", "is empty; write +15551234567 or whatsapp:+…"
     home = phones.home(ours)
     for field, numbers in (("to", written), ("from", [ours])):
         for wrong in filter(None, (bad_number(number, home) for number in numbers)):
@@ -33,6 +36,11 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         if wrong := unreachable(*spelt(ours, to), calls=isinstance(step, Call)):
             return "to", wrong
     return "", ""
+
+
+def fewest(addresses: Sequence[str]) -> int:
+    """How many people these are at least: a number without its country may be one of the others."""
+    return sum(bool(each) and not phones.lacks_country(each) for each in distinct(addresses, ""))
 
 
 def _dialled(number: str, home: str) -> tuple[str, str]:

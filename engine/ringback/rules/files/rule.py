@@ -165,11 +165,13 @@ class RuleReader:
             elif name != text:
                 hint = did_you_mean(name, self.reader.language.lists)
                 self.reader.fail(item, "name", f"no list is named {name!r}", hint)
-            elif wrong := bad_number(text):
+            elif wrong := _bad(text):
                 self.reader.fail(item, "schema", wrong)
             elif not text or text != text.strip() or "*" in text[:-1]:
                 hint = "write +15551234567, +1555* for a range, or lists.NAME"
                 self.reader.fail(item, "schema", f"{text!r} is no address", hint)
+            elif text.endswith("*"):
+                found.append(f"{phones.beginning(text[:-1])}*")
             else:
                 found.append(phones.plain(text))
         return tuple(dict.fromkeys(found))
@@ -177,7 +179,7 @@ class RuleReader:
     def _listed(self, item: Node, name: str) -> list[str]:
         """The addresses of a list that a rule is for."""
         entries = self.reader.language.lists[name]
-        wrong = next(filter(None, map(bad_number, entries)), "")
+        wrong = next(filter(None, map(_bad, entries)), "")
         if wrong:
             self.reader.fail(item, "schema", f"in lists.{name} {wrong}")
         return entries
@@ -198,6 +200,16 @@ def _budget(model: RuleModel) -> Budget | None:
     if given is None:
         return None
     return Budget(given.per_day or 0, given.segments_per_day or 0, given.price_per_day or 0.0)
+
+
+def _bad(text: str) -> str:
+    """What is wrong with an address that a rule is for, or with a range of them, `+1555*`."""
+    if not text.endswith("*"):
+        return "" if "*" in text else bad_number(text)
+    written = phones.beginning(text[:-1])
+    if written.isdecimal() or not phones.lacks_country(written):
+        return ""
+    return f"the range {text!r} has no +; write the code of its country: +1415*"
 
 
 def _items(node: Node | None) -> list[Node]:

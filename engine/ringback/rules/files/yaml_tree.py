@@ -168,6 +168,8 @@ def _syntax(source: Source, error: yaml.YAMLError) -> Problem:
         hint = "indent with spaces" if letter == "\t" else "put the value in quotes"
     elif "mapping values are not allowed" in text:
         hint = "put a text with ': ' in quotes"
+    elif "expected ',' or" in text:
+        hint = "inside { } and [ ], put a condition or a text with such signs in quotes"
     elif "another document" in text:
         text, hint = "a second document begins here", "one file holds one document"
     elif "anchor" in text and "alias" not in text:

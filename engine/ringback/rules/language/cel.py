@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from cel_expr_python import cel
-
+from ringback.errors import ConfigError
+from ringback.events import spellings
 from ringback.rules.language.complaints import (
     CEL_FUNCTIONS,
     Complaint,
@@ -22,13 +22,24 @@ from ringback.rules.language.complaints import (
 )
 from ringback.rules.language.function import Function
 from ringback.rules.language.functions import BUILTINS
-from ringback.rules.language.hoist import MAPS, Argument, Hoisted, Hoister, Overload
+from ringback.rules.language.hoist import EVERY, MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.language.literals import check_literals
 from ringback.rules.language.numbers import number_text
 from ringback.rules.language.patterns import matches
 from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
 from ringback.rules.language.tokens import names
 from ringback.rules.timing.calendar import Hours
+
+try:
+    from cel_expr_python import cel
+except ImportError as missing:
+    raise ConfigError(
+        [
+            f"the package cel-expr-python, which reads conditions, cannot be loaded ({missing}): "
+            "it has wheels for Linux with glibc and for macOS, for Python 3.11 to 3.14. On musl "
+            "(Alpine Linux) there is none: use another system, such as the image python:3.13-slim"
+        ]
+    ) from missing
 
 LONGEST_EXPRESSION = 4000
 """The longest expression, in letters."""
@@ -72,11 +83,20 @@ class Program:
     needs: tuple[tuple[str, Callable[[Scope], Any]], ...]
     hoisted: tuple[Hoisted, ...]
     code: Any = field(repr=False)
+    alone: Hoisted | None = None
+    """The call that is all of it, when there is one that is true or false."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its value is the same in every scope; nobody knows."""
+        return False
 
     def evaluate(self, scope: Scope) -> Any:
         """The value in this scope as plain Python, or a `Fault`. Never raises."""
         try:
             scope.enter()
+            if self.alone is not None:
+                return scope.once(self.alone.text, partial(_attempt, self.alone))
             data = {name: scope.once(name, get) for name, get in self.needs}
             failed = _call(self.hoisted, scope, data) if self.hoisted else None
             result = self.code.eval(data=data)
@@ -103,6 +123,7 @@ class _Plain:
 
     type: str
     value: Callable[[Scope], Any]
+    fixed: bool = False
 
 
 def _call(calls: Sequence[Hoisted], scope: Scope, data: dict[str, Any]) -> dict[str, str]:
@@ -155,10 +176,15 @@ class Language:
         self._fields: dict[str, Field] = {**FIELDS, **RUN_FIELDS}
         for name, values in self.lists.items():
             self._fields[f"lists.{name}"] = Field("list(string)", _constant(values), "a list")
+        known = frozenset(self._fields)
+        twins = {name: _spelt(values) for name, values in self.lists.items()}
+        twins = {name: values for name, values in twins.items() if values != self.lists[name]}
+        for name, values in twins.items():
+            self._fields[f"{EVERY}.{name}"] = Field("list(string)", _constant(values), "")
         variables = {name: _TYPES[item.type] for name, item in self._fields.items()}
         for word, name in MAPS.items():
             variables[name] = cel.Type.Map(cel.Type.STRING, _TYPES[word])
-        self._hoister = Hoister(_overloads(self.functions), self._argument)
+        self._hoister = Hoister(_overloads(self.functions), self._argument, twins)
         self._env = cel.NewEnv(
             variables=variables,
             functions=_declarations(self.functions),
@@ -169,9 +195,8 @@ class Language:
             signatures[short] = (*signatures.get(short, ()), item.signature)
         for function in self.functions:
             signatures[function.name] = (f"{function.name}({', '.join(function.args)})",)
-        outside = frozenset(self._fields) - frozenset(RUN_FIELDS)
-        self._rule_words = Vocabulary(outside, signatures)
-        self._run_words = Vocabulary(frozenset(self._fields), signatures)
+        self._rule_words = Vocabulary(known - frozenset(RUN_FIELDS), signatures)
+        self._run_words = Vocabulary(known, signatures)
 
     def compile(
         self, source: str, *, want: Sequence[str] = ("bool",), running: bool = False
@@ -204,9 +229,10 @@ class Language:
     def _program(self, source: str, type_: str, code: Any) -> Program:
         try:
             text, hoisted = self._hoister.rewrite(source)
-            if hoisted:
+            if text != source:
                 code = self._env.compile(text)
-                return Program(source, text, type_, self._needs(text), hoisted, code)
+                needs, alone = self._needs(text), _alone(text, hoisted)
+                return Program(source, text, type_, needs, hoisted, code, alone)
         except Exception:
             logging.getLogger(__name__).exception("calls stay inside of %r", source)
         return Program(source, source, type_, self._needs(source), (), code)
@@ -217,7 +243,8 @@ class Language:
         known = self._fields.get(name)
         if known is not None:
             get = known.get
-            return _Plain(known.type, lambda scope: scope.once(name, get))
+            fixed = name.startswith("lists.")
+            return _Plain(known.type, lambda scope: scope.once(name, get), fixed)
         try:
             code = self._env.compile(source)
         except Exception:
@@ -226,7 +253,9 @@ class Language:
         if program.needs or program.hoisted or names(source):
             return program
         constant = program.evaluate(_NOWHERE)
-        return program if isinstance(constant, Fault) else _Plain(program.type, lambda _: constant)
+        if isinstance(constant, Fault):
+            return program
+        return _Plain(program.type, lambda _: constant, fixed=True)
 
     def batch(self, programs: Sequence[Program]) -> Program | None:
         """One program that gives the list of all these programs' values; None if too large."""
@@ -254,8 +283,19 @@ class Language:
         return tuple(found.items())
 
 
+def _alone(text: str, hoisted: Sequence[Hoisted]) -> Hoisted | None:
+    """The call that is the whole of a condition."""
+    name = f"{MAPS['bool']}.{hoisted[0].key}" if len(hoisted) == 1 else ""
+    return hoisted[0] if text.strip() == name else None
+
+
 def _constant(values: list[str]) -> Callable[[Any], Any]:
     return lambda _scope: values
+
+
+def _spelt(values: Sequence[str]) -> list[str]:
+    """The same addresses in every spelling; texts that are none are as they are."""
+    return [spelt for each in values for spelt in spellings(each)]
 
 
 def plain_type(type_: Any) -> str:
@@ -267,7 +307,7 @@ def _hidden(source: str) -> list[Complaint]:
     return [
         Complaint(name.start, "type", f"unknown name {name.text!r}")
         for name in names(source)
-        if name.text.partition(".")[0] in MAPS.values()
+        if name.text.partition(".")[0] in (EVERY, *MAPS.values())
     ]
 
 

@@ -55,7 +55,13 @@ def _phrase(text: str) -> tuple[str, ...]:
     return tuple(words(text))
 
 
-def _needs(wanted: Iterable[str]) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=8)
+def said(text: str) -> tuple[str, ...]:
+    """The words of a text; conditions ask one thing after the other of the same text."""
+    return tuple(words(text))
+
+
+def needed(wanted: Iterable[str]) -> list[tuple[str, ...]]:
     """The words of each phrase that is looked for; rules look for the same ones all the time."""
     found = (_phrase(text) if len(text) < 100 else tuple(words(text)) for text in wanted)
     return [phrase for phrase in found if phrase]
@@ -63,25 +69,25 @@ def _needs(wanted: Iterable[str]) -> list[tuple[str, ...]]:
 
 def keyword(text: str, wanted: Iterable[str]) -> bool:
     """Whether one of these words or phrases stands anywhere in the text, as whole words."""
-    have = tuple(words(text))
-    return any(_within(need, have) for need in _needs(wanted))
+    have = said(text)
+    return any(_within(need, have) for need in needed(wanted))
 
 
 def begins_with(text: str, wanted: Iterable[str]) -> bool:
     """Whether the text begins with one of these words or phrases."""
-    have = tuple(words(text))
-    return any(have[: len(need)] == need for need in _needs(wanted))
+    have = said(text)
+    return any(have[: len(need)] == need for need in needed(wanted))
 
 
 def has_all(text: str, wanted: Iterable[str]) -> bool:
     """Whether every one of these words or phrases stands somewhere in the text."""
-    have = tuple(words(text))
-    return all(_within(need, have) for need in _needs(wanted))
+    have = said(text)
+    return all(_within(need, have) for need in needed(wanted))
 
 
 def is_phrase(text: str, wanted: Iterable[str]) -> bool:
     """Whether the whole text is one of these, but for case, space and punctuation."""
-    return tuple(words(text)) in _needs(wanted)
+    return said(text) in needed(wanted)
 
 
 def _within(need: tuple[str, ...], have: tuple[str, ...]) -> bool:
@@ -208,7 +214,9 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("has_number", ("string",), "bool", True, has_number,
        "There is a number in the text.", "'table for 4'.has_number()"),
     _B("number", ("string",), "double", True, number,
-       "The first number in the text as people write it; an error when there is none.",
+       "The first number in the text as people write it, with `½`, `2 1/2`, `2k` and `1.5M`; of "
+       "`9/10` the 9, of `5%` the 5. Exact to 15 figures: take longer ones (of a card, an order) "
+       "by `digits_only()`. An error when there is none.",
        "'$1,500.50 or 2k'.number() == 1500.5"),
     _B("digits_only", ("string",), "string", True,
        lambda text: "".join(letter for letter in text if letter.isascii() and letter.isdigit()),
@@ -308,3 +316,10 @@ BUILTINS: tuple[Builtin, ...] = (
        "The share of one type of event among another within the span, 0.0 to 1.0.",
        "rate('message.failed', 'message.*', '15m') <= 1.0"),
 )  # fmt: skip
+
+_PLACES = {"keyword": "anywhere", "begins_with": "beginning", "is_phrase": "whole"}
+
+LOOKING: dict[Callable[..., Any], str] = {
+    item.call: _PLACES[item.name] for item in BUILTINS if item.name in _PLACES
+}
+"""The functions that look for phrases in a text, each with where one has to stand."""

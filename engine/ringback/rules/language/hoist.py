@@ -8,7 +8,7 @@ that failed has no value in the map: it matters only if the evaluation gets ther
 on the variable of a comprehension stays where it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -23,6 +23,9 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 MAPS: dict[str, str] = {word: f"{word.partition('(')[0]}__" for word in _PYTHON}
 """The map in which the values of each type are found."""
+
+EVERY = "lists__"
+"""The lists again, with every spelling of each address: what `in lists.NAME` looks in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,22 @@ class Argument(Protocol):
     def type(self) -> str:
         """Its CEL type."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether its value is the same in every scope."""
+
     def value(self, scope: Any) -> Any:
         """Its value. Raises ValueError when it has none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hoisted:
-    """One call that is made before the evaluation; `key` is where its value goes."""
+    """One call that is made before the evaluation; `key` is where its value goes. `receiver` is the
+    text of its first argument."""
 
     key: str
     text: str
+    receiver: str
     overload: Overload
     args: tuple[Argument, ...]
 
@@ -72,9 +81,16 @@ Find = Callable[[str], "Argument | None"]
 
 
 class Hoister:
-    """Rewrites expressions. `overloads` are our functions, by name; `find` compiles arguments."""
+    """Rewrites expressions. `overloads` are our functions, by name; `find` compiles arguments;
+    `lists` names those in which an address has more than one spelling."""
 
-    def __init__(self, overloads: Mapping[str, Sequence[Overload]], find: Find) -> None:
+    def __init__(
+        self,
+        overloads: Mapping[str, Sequence[Overload]],
+        find: Find,
+        lists: Collection[str] = (),
+    ) -> None:
+        self.lists = lists
         self._overloads = overloads
         self._find = find
         self._keys: dict[str, str] = {}
@@ -101,7 +117,7 @@ class Hoister:
             if overload.args == types and overload.member == member:
                 text = f"{name}({', '.join(source.strip() for source in sources)}){member}"
                 key = self._keys.setdefault(text, f"k{len(self._keys)}")
-                return Hoisted(key, text, overload, tuple(args))
+                return Hoisted(key, text, sources[0].strip(), overload, tuple(args))
         return None
 
     def knows(self, name: str) -> bool:
@@ -113,6 +129,8 @@ class _Rewriting:
     def __init__(self, source: str, hoister: Hoister, made: dict[str, Hoisted]) -> None:
         self.source, self.hoister, self.made = source, hoister, made
         self.words: list[Token] = list(tokens(source))
+        self.among = False
+        """Whether this is what is searched by `in`."""
 
     def all(self) -> str:
         return self.span(0, len(self.words), 0, len(self.source))
@@ -134,6 +152,7 @@ class _Rewriting:
         first = self.words[index]
         at, text = index + 1, first.text
         if text == "in":
+            self.among = True
             return at, text
         path = [text] if first.kind == "name" else []
         if first.text in _CLOSING and first.kind == "sign":
@@ -143,6 +162,7 @@ class _Rewriting:
             at, text = self.called(at, end, first.text, None, text)
             path = []
         elif first.kind not in ("name", "string", "number"):
+            self.among &= text == "+"
             return at, text
         while at < end:
             if self.is_sign(at, end, "["):
@@ -164,6 +184,8 @@ class _Rewriting:
                 path = []
             else:
                 break
+        if self.among and len(path) == 2 and path[0] == "lists" and path[1] in self.hoister.lists:
+            text = f"{EVERY}.{path[1]}"
         return at, text
 
     def called(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 
+from ringback.error_codes import AFFECTS, CLASSES, FAULTS, RETRIES
 from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
 from ringback.rules.addresses import bad_number
 from ringback.rules.language import phones
@@ -21,15 +22,11 @@ _CEL_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:h|m|s|ms|us|ns))+")
 _OFFSET = re.compile(r"[+-]\d{2}:\d{2}")
 
 
-ERROR_CLASSES = (
-    "account", "carrier_filtered", "content_rejected", "invalid_number", "platform_fault",
-    "rate_limited", "recipient_opted_out", "recipient_unreachable", "sender_misconfigured",
-    "sender_unregistered", "unknown", "webhook_fault",
-)  # fmt: skip
-"""Every class of error, as `twilio.error_codes` has them (which stands beside this layer)."""
-
 _VALUES: dict[str, tuple[str, ...]] = {
-    "error_class": ("", *ERROR_CLASSES),
+    "error_class": ("", *CLASSES),
+    "error.fault": ("", *FAULTS),
+    "error.affects": ("", *AFFECTS),
+    "error.retryable": ("", *RETRIES),
     "type": EVENT_TYPES,
     "trust": TRUST,
     "source": ("webhook", "repair", "replay", "internal"),
@@ -80,15 +77,18 @@ def _compared(source: str, lists: Mapping[str, Sequence[str]]) -> list[Complaint
     words = list(tokens(source))
     found: list[Complaint] = []
     for index, word in enumerate(words[:-2]):
-        field, sign = words[index + 2].text, words[index + 3].text if index + 3 < len(words) else ""
         if word.text not in ("event", "reply") or words[index + 1].text != ".":
             continue
+        field, behind = words[index + 2].text, words[index + 3 :]
+        if field == "error" and behind[:1] and behind[0].text == ".":
+            field, behind = f"error.{behind[1].text}" if behind[1:] else "", behind[2:]
+        sign, rest = behind[0].text if behind else "", behind[1:]
         if sign in ("==", "!="):
-            given = words[index + 4 : index + 5]
-        elif sign == "in" and words[index + 4 : index + 5] and words[index + 4].text == "[":
-            given = list(takewhile(lambda each: each.text != "]", words[index + 5 :]))
-        elif sign == "in" and field in _ADDRESSES and _named(words[index + 4 :], lists):
-            name, place = words[index + 6].text, words[index + 4].start
+            given = rest[:1]
+        elif sign == "in" and rest and rest[0].text == "[":
+            given = list(takewhile(lambda each: each.text != "]", rest[1:]))
+        elif sign == "in" and field in _ADDRESSES and _named(rest, lists):
+            name, place = rest[2].text, rest[0].start
             wrong = next(filter(None, map(bad_number, lists[name])), "")
             found += [Complaint(place, "type", f"in lists.{name} {wrong}")] if wrong else []
             continue

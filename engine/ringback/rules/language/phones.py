@@ -5,6 +5,7 @@ Numbers of callers who hide theirs: https://help.twilio.com/articles/223179988.
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 import phonenumbers
@@ -12,8 +13,22 @@ import phonenumbers
 _WELL = re.compile(r"(?:whatsapp:)?\+[1-9](?![0-9]{0,2}0)[0-9]{6,14}").fullmatch
 """Twilio's spelling, at first sight: without a zero that may be dialled at home alone."""
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}").fullmatch
-_WRITTEN = re.compile(r"\+?[\d\s().\-/\u2010-\u2015\u2212]+").fullmatch
-_EXTENSION = re.compile(r"(?i)\s*(?:;ext=|ext\.?|x|#)\s*\d{1,7}$")
+_WRITTEN = re.compile(r"[(\[]?\+*[\d\s()\[\].\-_~/\u2010-\u2015\u2212]+").fullmatch
+_EXTENSION = re.compile(r"(?i)\s*(?:;ext=|ext\.?|x|#|,+|;)\s*\d{1,7}#?$")
+_TRUNK = re.compile(r"[(\[]\s*0\s*[)\]]")
+"""The zero that is dialled at home alone, in brackets behind the code of the country."""
+_VANITY = re.compile(r"\+?\d[\d\s().-]*-[\d\s().-]*[A-Za-z][A-Za-z\d-]{2,}").fullmatch
+"""Letters in place of digits, as on the keys of a telephone: 1-800-FLOWERS."""
+_VANITY_SPACED = re.compile(
+    r"\+?1?[\s.]*(?:\(\d{3}\)[\s.-]*|\d{3}[\s.-]+)[A-Za-z][A-Za-z\d\s.-]{2,}"
+).fullmatch
+"""The same of a number of North America in other writing: 1 800 FLOWERS, (800) FLOWERS."""
+_TRUNK_ABROAD = re.compile(r"\+10").match
+"""A zero behind the code of North America, where none is dialled and no number begins with one."""
+_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z\d &_-]{1,11}").fullmatch
+"""An alphanumeric sender. https://www.twilio.com/docs/glossary/what-alphanumeric-sender-id"""
+_SCHEMES = ("tel", "sms", "smsto", "callto", "phone", "p")
+"""What stands before a number in a link, or in a table that was exported."""
 _SHORTEST = 7
 """With fewer digits it is a short code."""
 
@@ -113,7 +128,7 @@ def _plain(address: str, region: str) -> str:
     found = None
     if written.startswith("+"):
         found = written if _E164(written) else None
-        number = _parse(written)
+        number = _abroad(written)
         # What is in order already is kept, unless a number that exists is written otherwise.
         if number is not None and (not _E164(written) or phonenumbers.is_valid_number(number)):
             found = _e164(number)
@@ -122,16 +137,51 @@ def _plain(address: str, region: str) -> str:
     return f"{channel}{found}" if found else address
 
 
+def beginning(written: str) -> str:
+    """The first figures of numbers as Twilio writes them: `+1 (415)` is `+1415`; anything else
+    unchanged."""
+    channel, number = _parts(written)
+    digits = _digits(_TRUNK.sub("", number, count=1)) if number.startswith("+") else ""
+    return f"{channel}+{digits}" if digits else written
+
+
+def _abroad(written: str) -> phonenumbers.PhoneNumber | None:
+    """A number with its country, without a zero in brackets where its country has none."""
+    bare = _TRUNK.sub("", written, count=1)
+    number = _parse("+" + _digits(written))
+    if bare == written or (number is not None and phonenumbers.is_valid_number(number)):
+        return number
+    return _parse("+" + _digits(bare))
+
+
 def _parts(address: str) -> tuple[str, str]:
     """The channel with its colon, and what is behind it without the marks that no one sees."""
     shown = unicodedata.normalize("NFKC", address)
     shown = "".join(letter for letter in shown if unicodedata.category(letter) != "Cf").strip()
     channel, colon, written = shown.rpartition(":")
-    if channel.casefold() == "tel":
+    if channel.casefold() in _SCHEMES:
         channel = colon = ""
     elif channel.casefold() == "whatsapp":
         channel = "whatsapp"
-    return f"{channel}{colon}", _EXTENSION.sub("", written.strip())
+    written = _EXTENSION.sub("", written.strip().removeprefix("//"))
+    if _WRITTEN(written) and "+" in written:  # (+44) 20…, ++44…
+        written = "+" + written.lstrip("([+")
+    else:
+        written = _keyed(written)
+    return f"{channel}{colon}", written
+
+
+def _keyed(written: str) -> str:
+    """A number in digits whose letters stand for keys of a telephone; anything else unchanged, as
+    the name of a sender."""
+    spaced = not _VANITY(written)
+    if spaced and (_NAME(written) or not _VANITY_SPACED(written)):
+        return written
+    keyed = phonenumbers.convert_alpha_characters_in_number(written)
+    digits = _digits(keyed)
+    if spaced:
+        return keyed if len(digits) == (11 if digits.startswith("1") else 10) else written
+    return keyed if len(digits) >= _SHORTEST + 3 else written
 
 
 def _by_number(channel: str, written: str) -> bool:
@@ -183,9 +233,23 @@ def misspelt(address: str) -> bool:
     if _WELL(address):
         return False
     channel, written = _parts(address)
-    if not _by_number(channel, written) or len(_digits(written)) < _SHORTEST:
+    if not _by_number(channel, written):
         return False
-    return not (_E164(written) and address == f"{channel}{written}")
+    if _E164(written) and address == f"{channel}{written}":
+        return _TRUNK_ABROAD(written) is not None
+    if _WRITTEN(written):
+        return len(_digits(written)) >= _SHORTEST
+    # Two numbers, or one with something beside it; but no name of a sender and no SID.
+    many = sum(letter.isdecimal() for letter in written) >= _SHORTEST
+    return written.startswith("+") or (many and not written.isalnum() and not _NAME(written))
+
+
+def is_name(address: str) -> bool:
+    """Whether this is an alphanumeric sender, `ACME`: a word in place of a number."""
+    return _NAME(address) is not None
+
+
+_TEN_DIGITS = "behind +1 stand ten digits, the first of them 2 to 9"
 
 
 def mend(address: str, region: str = "") -> str:
@@ -195,6 +259,15 @@ def mend(address: str, region: str = "") -> str:
     if not misspelt(known):
         return f"write {known}"
     channel, written = _parts(address)
+    if not _WRITTEN(written):
+        found = [channel + each for each in _phones_in(written, region)]
+        if found:
+            return f"write {found[0]}" if len(found) == 1 else f"write a list: {', '.join(found)}"
+        return "write it with + and the code of its country, in digits"
+    if _TRUNK_ABROAD("+" + _digits(written)) and "+" in written:
+        us = _read("+1" + _digits(written)[2:], None)
+        right = us is not None and phonenumbers.is_valid_number(us)
+        return f"write {channel}{_e164(us)}" if us and right else _TEN_DIGITS
     abroad, us = _read("+" + _digits(written), None), _read(written, "US")
     options: dict[str, str] = {}
     if us is not None and _is_possible(us):
@@ -227,6 +300,15 @@ def national(address: str) -> str:
 
 def phone_in(text: str, region: str) -> str:
     """The first number in a text as `+…`, read as written in this country; empty without one."""
+    return next(_phones_in(text, region), "")
+
+
+def _phones_in(text: str, region: str) -> Iterator[str]:
     for found in phonenumbers.PhoneNumberMatcher(text[:1600], region or None):
-        return _e164(found.number)
-    return ""
+        yield _e164(found.number)
+
+
+def lacks_country(address: str) -> bool:
+    """Whether a misspelt number is one that lacks its country, and nothing else is wrong."""
+    written = _parts(address)[1]
+    return _WRITTEN(written) is not None and "+" not in written

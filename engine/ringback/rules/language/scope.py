@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from ringback.error_codes import AFFECTS, FAULTS, RETRIES
 from ringback.events import Event, conversation_of
 from ringback.rules.addresses import spelt
 from ringback.rules.reactions import NONE, Reaction, parse, to_ours
@@ -38,6 +39,12 @@ class Facts(Protocol):
     def written(self, conversation: str) -> Sequence[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""
 
+    def call_over(self, call_sid: str) -> bool:
+        """Whether a call is known to have ended."""
+
+    def of_shadow(self, rule: str) -> "Facts":
+        """The past as this rule sees it, which is in shadow: with what it would have remembered."""
+
 
 class NoFacts:
     """The empty past: nobody wrote, nothing happened, nothing is remembered."""
@@ -68,6 +75,14 @@ class NoFacts:
         """Nothing."""
         return ()
 
+    def call_over(self, call_sid: str) -> bool:
+        """No."""
+        return False
+
+    def of_shadow(self, rule: str) -> Facts:
+        """The same."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -85,6 +100,10 @@ def _channel(event: Event) -> str:
     return "voice" if event.type.startswith("call.") else "sms"
 
 
+def _quoted(word: str) -> str:
+    return f"`{word}`"
+
+
 _EVENT: dict[str, Field] = {
     "type": Field("string", lambda e: e.type, "what happened, such as `message.received`"),
     "at": Field("timestamp", lambda e: e.at, "when it happened, as far as Twilio says"),
@@ -100,6 +119,23 @@ _EVENT: dict[str, Field] = {
     "status": Field("string", lambda e: e.status, "the status, such as `delivered`"),
     "error_code": Field("int", lambda e: e.error_code, "Twilio's error code; 0 for none"),
     "error_class": Field("string", lambda e: e.error_class, "our class of that code"),
+    "error.title": Field("string", lambda e: e.error.title, "what that code means"),
+    "error.fault": Field(
+        "string", lambda e: e.error.fault, "whose fault it is: " + ", ".join(map(_quoted, FAULTS))
+    ),
+    "error.affects": Field(
+        "string", lambda e: e.error.affects,
+        "what else fails of the same cause: " + ", ".join(map(_quoted, AFFECTS)),
+    ),
+    "error.retryable": Field(
+        "string", lambda e: e.error.retryable,
+        "whether the same again can help: " + ", ".join(map(_quoted, RETRIES)),
+    ),
+    "error.retry_after": Field(
+        "int", lambda e: e.error.retry_after,
+        "how many seconds to wait first; 0 when waiting alone does not help",
+    ),
+    "remedy": Field("string", lambda e: e.remedy, "what to do about the error, the first step"),
     "conversation": Field("string", lambda e: e.conversation, "our number and theirs"),
     "ours": Field("string", lambda e: e.ours, "our number in the conversation"),
     "theirs": Field("string", lambda e: e.theirs, "the other side's number"),
@@ -230,6 +266,10 @@ class Scope:
             # CEL would end a text at a NUL, and conditions would not see what is behind it.
             values[key] = value.replace("\0", "\ufffd") if isinstance(value, str) else value
         return values[key]
+
+    def know(self, values: Mapping[str, Any]) -> None:
+        """Take values, by their keys, that were computed elsewhere."""
+        self._values.update(values)
 
     def hours(self, name: str) -> Hours:
         """The opening hours of this name. Raises ValueError when there are none."""

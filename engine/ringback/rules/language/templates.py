@@ -5,6 +5,7 @@ it is put in as it is and never read again. `$${{` writes a plain `${{`.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,22 +44,26 @@ class Template:
     def render(self, scope: Scope) -> str | Fault:
         """The text in this scope, cut to the cap; a `Fault` when an expression fails."""
         rendered: list[str] = []
+        written = ""
         left = self.cap
         for part in self.parts:
             if left <= 0:
                 break
             if isinstance(part, str):
                 text = part
+                written += part
             else:
                 value = part.evaluate(scope)
                 if isinstance(value, Fault):
                     return _blamed(part, value)
                 text = as_text(value)
+                written += "value"
                 if self.url:
                     text = _in_url("".join(rendered), text)
             rendered.append(text[:left])
             left -= len(text)
-        return "".join(rendered)
+        whole = "".join(rendered)
+        return (_climbing(whole, written) if self.url else None) or whole
 
     @property
     def alone(self) -> Program | None:
@@ -121,6 +126,24 @@ def _in_url(before: str, text: str) -> str:
     return quote(text, safe=":") if sign else text
 
 
+def _climbing(url: str, written: str) -> Fault | None:
+    """The fault of an address of which a value has made a part `.` or `..`.
+
+    No encoding keeps it from meaning another address.
+    https://www.rfc-editor.org/rfc/rfc3986#section-5.2.4
+    """
+    parts = zip(reversed(_path(url)), reversed(_path(written)), strict=False)
+    for part, plain in parts:
+        if part in (".", "..") and part != plain:
+            return Fault(f"a value makes `/{part}/` of a part of the address: that is another one")
+    return None
+
+
+def _path(url: str) -> list[str]:
+    _, sign, rest = url.partition("://")
+    return re.split("[?#]", rest if sign else url)[0].split("/")[1:]
+
+
 def _data(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -128,8 +151,8 @@ def _data(value: Any) -> Any:
         return [_data(item) for item in value]
     if isinstance(value, Mapping):
         return {as_text(key): _data(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return as_text(value)
+    if isinstance(value, float):  # the same figures as in a text
+        return float(number_text(value)) if math.isfinite(value) else as_text(value)
     known = value is None or isinstance(value, str | bool | int | float)
     return value if known else as_text(value)
 

@@ -33,6 +33,13 @@ class Mark:
     url: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class People:
+    """How many people a list may name, counted when those who stand there twice are left out."""
+
+    max_length: int
+
+
 def _seconds(value: Any) -> Any:
     if isinstance(value, str):
         return float(value) if value.isdecimal() and len(value) < 7 else parse_duration(value)
@@ -52,6 +59,7 @@ One = Annotated[str, Mark("text", one=True)]
 Url = Annotated[str, Mark("text", one=True, url=True)]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
 Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
+Recipients = Annotated[Texts, People(MOST_RECIPIENTS), Field(min_length=1)]
 Urls = Annotated[list[str], BeforeValidator(_listed), Mark("texts", url=True)]
 Json = Annotated[dict[str, Any], Mark("json")]
 Data = Annotated[dict[str, Any], Mark("data")]
@@ -79,7 +87,8 @@ class StepModel(BaseModel):
     `in_call` may stand under `do` of a `call` step: what the callee hears.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # A step that no rule has is never built: most projects use a few of them.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     step: ClassVar[str] = ""
     plain: ClassVar[str] = ""
@@ -92,6 +101,11 @@ class StepModel(BaseModel):
     def wrong(self) -> tuple[str, str]:
         """What is wrong beyond the single fields: (field, message), both empty when nothing."""
         return "", ""
+
+    @staticmethod
+    def told_once(event: Event, given: dict[str, Any]) -> dict[str, Any]:
+        """The rendered parameters, without those whom the step would reach twice."""
+        return given
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:

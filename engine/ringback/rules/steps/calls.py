@@ -7,15 +7,15 @@ from pydantic import Field
 
 from ringback.actions import Action, DequeueCall, EndCall, PlaceCall
 from ringback.events import Event
+from ringback.rules.addresses import distinct
 from ringback.rules.steps.base import (
-    MOST_RECIPIENTS,
     One,
     Policy,
+    Recipients,
     Seconds,
     StepModel,
     Steps,
     Text,
-    Texts,
     Url,
     one_of,
 )
@@ -32,7 +32,7 @@ class Call(StepModel):
     gist: ClassVar[str] = "say"
     example: ClassVar[str] = "- call: {to: '${{ event.to }}', say: This is your reminder.}"
 
-    to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
+    to: Recipients
     say: Text = ""
     play: Url = ""
     url: Url = ""
@@ -45,6 +45,11 @@ class Call(StepModel):
         """Nothing to hear, or more than one thing."""
         message = one_of(self, "say", "play", "url", "do")
         return ("say", message) if message else ("", "")
+
+    @staticmethod
+    def told_once(event: Event, given: dict[str, Any]) -> dict[str, Any]:
+        """Each person once, in whatever spelling."""
+        return given | {"to": distinct(given["to"], given["from"], event.ours)}
 
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
@@ -63,7 +68,7 @@ class Call(StepModel):
                 timeout=int(given["timeout"]),
                 policy=given["policy"],
             )
-            for to in dict.fromkeys(given["to"])
+            for to in given["to"]
         )
 
 

@@ -7,14 +7,15 @@ from pydantic import Field
 
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage
 from ringback.events import Event
+from ringback.rules.addresses import distinct
 from ringback.rules.language.templates import as_text
 from ringback.rules.steps.base import (
-    MOST_RECIPIENTS,
     Body,
     Data,
     Json,
     One,
     Policy,
+    Recipients,
     StepModel,
     Text,
     Texts,
@@ -62,7 +63,7 @@ class Send(StepModel):
     gist: ClassVar[str] = "body"
     example: ClassVar[str] = "- send: {to: '${{ lists.oncall }}', body: 'Please look.'}"
 
-    to: Texts = Field(min_length=1, max_length=MOST_RECIPIENTS)
+    to: Recipients
     body: Body = ""
     from_: One = Field("", alias="from")
     media: Urls = Field(default_factory=list, max_length=10)
@@ -76,6 +77,11 @@ class Send(StepModel):
         return "", ""
 
     @staticmethod
+    def told_once(event: Event, given: dict[str, Any]) -> dict[str, Any]:
+        """Each person once, in whatever spelling."""
+        return given | {"to": distinct(given["to"], given["from"], event.ours)}
+
+    @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One message for each recipient."""
         return tuple(
@@ -87,7 +93,7 @@ class Send(StepModel):
                 messaging_service_sid=given["service"],
                 policy=given["policy"],
             )
-            for to in dict.fromkeys(given["to"])
+            for to in given["to"]
         )
 
 

@@ -16,7 +16,7 @@ async def ring_in(world: World, request: ControlRequest) -> dict[str, Any]:
     sender, to = request.text("from"), request.text("to")
     number = world.number(to)
     if number is None:
-        raise Wrong(f"{to} is not one of our numbers", 404)
+        raise Wrong(world.not_ours(to), 404)
     extra = request.data.get("fields") or {}
     if not isinstance(extra, dict):
         raise Wrong("'fields' must be a mapping of webhook fields")

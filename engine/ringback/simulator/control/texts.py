@@ -28,7 +28,7 @@ async def text_in(world: World, request: ControlRequest) -> dict[str, Any]:
             {str(name): str(value) for name, value in extra.items()},
         ),
     )
-    return shapes.message(message)
+    return shapes.message(message, world.clock.now())
 
 
 async def message(world: World, request: ControlRequest) -> dict[str, Any]:
@@ -36,7 +36,7 @@ async def message(world: World, request: ControlRequest) -> dict[str, Any]:
     if record is None:
         raise Wrong(f"there is no message {request.path['sid']}", 404)
     steps = [step | {"at": step["at"].isoformat()} for step in record.history]
-    return shapes.message(record) | {"history": steps}
+    return shapes.message(record, world.clock.now()) | {"history": steps}
 
 
 async def force_status(world: World, request: ControlRequest) -> dict[str, Any]:
@@ -97,7 +97,7 @@ async def set_number(world: World, request: ControlRequest) -> dict[str, Any]:
     fields = {name: value for name, value in request.data.items() if name != "phone_number"}
     if record is None:
         if "number" in request.path:
-            raise Wrong(f"{address} is not one of our numbers", 404)
+            raise Wrong(world.not_ours(address), 404)
         record = add_number(world, world.identity.account_sid, address)
     set_fields(record, fields, "a number")
     world.numbers.touch(record, **fields)

@@ -5,7 +5,9 @@ https://www.twilio.com/docs/messaging/api
 
 import json
 import re
+from functools import partial
 from itertools import chain
+from typing import Any
 
 from ringback.simulator import carrier
 from ringback.simulator.form import moment
@@ -59,7 +61,7 @@ def create(ask: Ask) -> Reply:
     if is_short_code(request.recipient):
         raise invalid(21211, f"The 'To' number {request.recipient} is not a valid phone number.")
     record = send(ask.world, ask.account.sid, request)
-    return Reply(201, shapes.message(record), record.sid)
+    return Reply(201, _shown(ask, record), record.sid)
 
 
 def _content(sid: str, variables: str) -> None:
@@ -85,7 +87,11 @@ def listing(ask: Ask) -> Reply:
         if (not to or row.recipient == to) and (not sender or row.sender == sender)
         if fits(row.sent)
     )
-    return page(ask, "messages", rows, lambda row: row.sid, shapes.message)
+    return page(ask, "messages", rows, lambda row: row.sid, partial(_shown, ask))
+
+
+def _shown(ask: Ask, record: Message) -> dict[str, Any]:
+    return shapes.message(record, ask.world.clock.now())
 
 
 def _message(ask: Ask) -> Message:
@@ -93,7 +99,7 @@ def _message(ask: Ask) -> Message:
 
 
 def get(ask: Ask) -> Reply:
-    return Reply(200, shapes.message(_message(ask)))
+    return Reply(200, _shown(ask, _message(ask)))
 
 
 def update(ask: Ask) -> Reply:
@@ -112,7 +118,7 @@ def update(ask: Ask) -> Reply:
         _finished(record, "redact")
         record.body = ""
         ask.world.messages.touch(record, redacted=True)
-    return Reply(200, shapes.message(record))
+    return Reply(200, _shown(ask, record))
 
 
 def _finished(record: Message, verb: str) -> None:

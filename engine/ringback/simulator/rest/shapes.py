@@ -55,8 +55,8 @@ def account(record: Account) -> dict[str, Any]:
     }
 
 
-def message(record: Message) -> dict[str, Any]:
-    """A message as Twilio shows it.
+def message(record: Message, now: float) -> dict[str, Any]:
+    """A message as Twilio shows it at a moment of virtual time.
 
     https://www.twilio.com/docs/messaging/api/message-resource
     """
@@ -76,7 +76,7 @@ def message(record: Message) -> dict[str, Any]:
         "messaging_service_sid": record.service_sid,
         "num_media": str(len(record.media)),
         "num_segments": "0" if record.status == "accepted" else str(record.segments),
-        "price": record.price,
+        "price": record.price if now >= record.priced_at else None,
         "price_unit": "USD",
         "sid": record.sid,
         "status": record.status,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ringback.simulator.numbering import friendly
+from ringback.simulator.records import PRICE_AFTER
 from ringback.simulator.rest.shapes import VERSION, date
 from ringback.simulator.voice.call_records import (
     Call,
@@ -30,7 +31,8 @@ def call(world: World, account_sid: str, row: Call) -> dict[str, Any]:
     """
     path = f"/{VERSION}/Accounts/{account_sid}/Calls/{row.sid}"
     minutes = -(-row.duration // 60)
-    priced = row.ended and row.answered_at is not None
+    settled = row.ended_at is not None and world.clock.now() >= row.ended_at + PRICE_AFTER
+    priced = row.answered_at is not None and settled
     return {
         "account_sid": account_sid,
         "answered_by": row.answered_by or None,

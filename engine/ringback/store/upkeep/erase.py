@@ -6,26 +6,75 @@ days stay, which tell nothing of the person.
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 from typing import TypeVar
+from urllib.parse import unquote_plus
 
-from ringback.errors import RingbackError
-from ringback.events import Event
+from ringback.errors import RingbackError, StorageError
+from ringback.events import Event, spellings
 from ringback.runtime import iso
 from ringback.store.events import ERASED
-from ringback.store.log import LogRow
+from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer, translated
-from ringback.store.upkeep.retention import forget_events
+from ringback.store.upkeep.blanking import OPEN_RUNS
+from ringback.store.upkeep.log_retention import CONTENT_FIELDS, without_content
+from ringback.store.upkeep.progress_reports import Part, Told, followed, steps_of, untold
+from ringback.store.upkeep.retention import OPEN_ACTIONS, forget_events
 from ringback.twilio.webhooks import events_from
 
 T = TypeVar("T")
 
 PAGE = 2000
+ROW_STEPS = 400
+"""To read a row of the log as events takes as long as so many instructions of SQLite."""
+WORDS = "a person whose words were in it was erased"
+
+
+class Person:
+    """The addresses of a person: a number in its spellings, also on other channels
+    (`whatsapp:+1…`)."""
+
+    def __init__(self, numbers: Sequence[str]) -> None:
+        self._numbers = frozenset(numbers)
+        self._word = re.compile(rf"(?<![\w+])(?:{'|'.join(map(re.escape, numbers))})(?!\w)")
+
+    def has(self, address: str) -> bool:
+        """Whether this is one of them."""
+        channel, _, rest = address.rpartition(":")
+        return rest in self._numbers and (not channel or channel.isalpha())
+
+    def is_in(self, text: str) -> bool:
+        """Whether a text has one of them in it, and not only a part of a longer number."""
+        return self._word.search(text) is not None
+
+    def find(
+        self,
+        connection: Connection,
+        table: str,
+        column: str,
+        addresses: Sequence[str],
+        conversations: Sequence[str],
+    ) -> list[str]:
+        """The rows of a table of which one of these columns is an address, or a conversation, of
+        the person."""
+        numbers = self._numbers
+        ends = [form.format(each) for each in numbers for form in ("{}", "%:{}")]
+        sides = ("%/{}", "%:{}", "{}/%", "%:{}/%")
+        pairs = [form.format(each) for each in numbers for form in sides]
+        terms = [f"{each} like ?" for each in addresses for _ in ends]
+        terms += [f"{each} like ?" for each in conversations for _ in pairs]
+        values = [*ends * len(addresses), *pairs * len(conversations)]
+        rows = connection.execute(
+            f"select distinct {column} from {table} where {' or '.join(terms)}", values
+        )
+        return [row[0] for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +91,46 @@ class Erased:
     consents: int
 
 
-def erase(data: Path, number: str, since: str) -> Erased:
+def erase(data: Path, number: str, since: str, told: Told = untold) -> Erased:
     """Erase a number from the log and the journal, and let no page of the files keep it. What came
     in since then (ISO) is not fetched back from Twilio's lists.
 
     The caller holds both locks of the data folder. Raises StorageError and DataError.
     """
     sids: dict[str, str] = {}
-    rows = _in_file(data / "log.db", migrate_log, lambda c: _from_log(c, number, sids)) or 0
-    found = _in_file(
-        data / "journal.db", migrate_journal, lambda c: _from_journal(c, number, sids, since)
+    person = Person(spellings(number))
+    log, journal = data / "log.db", data / "journal.db"
+    sizes = (_rows(log) * ROW_STEPS, steps_of(log), steps_of(journal), steps_of(journal))
+    reading, clearing, looking, leaving = (
+        Part(told, sum(sizes[:number]), size, sum(sizes)) for number, size in enumerate(sizes)
     )
+
+    def forget(connection: Connection) -> tuple[int, int, int, int]:
+        with followed(connection, looking):
+            return _from_journal(connection, person, sids, since)
+
+    rows = _in_file(log, migrate_log, lambda c: _from_log(c, person, sids, reading), clearing) or 0
+    found = _in_file(journal, migrate_journal, forget, leaving)
+    for leftover in data.glob("journal.new.db*"):  # of a rebuild that did not come to its end
+        leftover.unlink()
+    for path in sorted(data.glob("journal.*.db")):  # those that a rebuild put aside
+        try:
+            _in_file(path, migrate_journal, lambda c: _from_journal(c, person, {}, since), leaving)
+        except RingbackError as error:
+            raise StorageError(
+                f"{path} was put aside by `ringback db rebuild`, and nobody can be erased from it "
+                f"({error}): delete it and erase again"
+            ) from error
     events, contacts, incidents, consents = found or (0, 0, 0, 0)
     return Erased(rows, events, contacts, incidents, consents)
 
 
 def _in_file(
-    path: Path, migrate: Callable[[Connection], None], work: Callable[[Connection], T]
-) -> T | None:
+    path: Path, migrate: Callable[[Connection], None], work: Callable[[Connection], T],
+    told: Callable[[int], object],
+) -> T | None:  # fmt: skip
+    """Do work on a file as a whole, and write the file anew, of which `told` hears. An interrupt
+    leaves the file as it was, or with the work done."""
     if not path.exists():
         return None
     connection = connect_writer(path)
@@ -70,14 +141,22 @@ def _in_file(
             connection.execute("begin immediate")
             result = work(connection)
             connection.execute("commit")
-            connection.execute("vacuum")
+            with followed(connection, told):
+                connection.execute("vacuum")
             connection.execute("pragma wal_checkpoint(truncate)")
         return result
     finally:
         connection.close()
 
 
-def _from_log(connection: Connection, number: str, sids: dict[str, str]) -> int:
+def _rows(log: Path) -> int:
+    with closing(LogReader(log)) as reader:
+        return reader.last_id()
+
+
+def _from_log(
+    connection: Connection, person: Person, sids: dict[str, str], told: Callable[[int], object]
+) -> int:
     """Each row is read as events, because an address may be written in more than one way."""
     erased = 0
     last = 0
@@ -91,7 +170,8 @@ def _from_log(connection: Connection, number: str, sids: dict[str, str]) -> int:
         if not page:
             return erased
         last = page[-1][0]
-        removed = [row[0] for row in page if _about(LogRow._make(row), number, sids)]
+        told(last * ROW_STEPS)
+        removed = [row[0] for row in page if _about(LogRow._make(row), person, sids)]
         erased += len(removed)
         for row_id in removed:
             if row_id == newest:  # it stays as an empty row, so that ids never begin again
@@ -100,56 +180,112 @@ def _from_log(connection: Connection, number: str, sids: dict[str, str]) -> int:
                 connection.execute("delete from log where id = ?", (row_id,))
 
 
-def _about(row: LogRow, number: str, sids: dict[str, str]) -> bool:
+def _about(row: LogRow, person: Person, sids: dict[str, str]) -> bool:
     try:
         events = events_from(row, lambda: "")
     except RingbackError:
-        return number.encode() in row.body
-    if not any(_names(event, number) for event in events):
+        return person.is_in(unquote_plus(row.body.decode(errors="replace")))
+    if not any(_names(event, person) for event in events):
         return False
     sids.update((event.subject_sid, iso(event.received_at)) for event in events)
     return True
 
 
-def _names(event: Event, number: str) -> bool:
+def _names(event: Event, person: Person) -> bool:
+    """Whether an address in an event is the person's. What was said or keyed is no address."""
+    fields = (
+        value for name, value in event.fields.items() if name.lower() not in CONTENT_FIELDS
+    )  # fmt: skip
     return any(
-        number in value.split(",") or value.endswith(f":{number}")
-        for value in (event.sender, event.recipient, *event.fields.values())
+        person.has(each)
+        for value in (event.sender, event.recipient, *fields)
+        for each in value.split(",")
     )
 
 
 def _from_journal(
-    connection: Connection, number: str, sids: dict[str, str], since: str
+    connection: Connection, person: Person, sids: dict[str, str], since: str
 ) -> tuple[int, int, int, int]:
-    ends = (number, f"%:{number}")
-    uids = [
-        row[0]
-        for row in connection.execute(
-            "select uid from events where sender = ? or sender like ? "
-            "or recipient = ? or recipient like ? or conversation like ? or conversation like ? "
-            "union select event_uid from actions where conversation like ? "
-            "or json_extract(params, '$.to') = ?",
-            (*ends, *ends, f"{number}/%", f"%{number}", f"%{number}", number),
+    uids = person.find(connection, "events", "uid", ("sender", "recipient"), ("conversation",))
+    uids += [
+        uid
+        for uid, fields in connection.execute(
+            "select uid, fields from events where log_id is null and fields is not null"
         )
+        if person.is_in(fields)
     ]
+    uids = list(dict.fromkeys(uids))
     _note(connection, uids, sids, since)
+    for run_uid in _heard_by(connection, uids):
+        _forget_words(connection, run_uid)
+    to = ("json_extract(params, '$.to')",)
+    for uid in person.find(connection, "actions", "uid", to, ("conversation",)):
+        connection.execute("delete from attempts where action_uid = ?", (uid,))
+        connection.execute("delete from actions where uid = ?", (uid,))
     forget_events(connection, uids)
-    contacts = connection.execute(
-        "delete from contacts where conversation like ? or conversation like ?",
-        (f"{number}/%", f"%{number}"),
-    ).rowcount
-    incidents = connection.execute(
-        "delete from incidents where instr(text, ?) > 0 or instr(key, ?) > 0", (number, number)
-    ).rowcount
-    connection.execute("delete from consents where recipient = ? and state <> 'out'", (number,))
+    contacts = person.find(connection, "contacts", "conversation", (), ("conversation",))
+    told = "select uid, key || ' ' || text from incidents"
+    incidents = [uid for uid, text in connection.execute(told) if person.is_in(text)]
+    for table, column, gone in (
+        ("contacts", "conversation", contacts), ("incidents", "uid", incidents)
+    ):  # fmt: skip
+        connection.executemany(
+            f"delete from {table} where {column} = ?", [(each,) for each in gone]
+        )
+    refusals = person.find(connection, "consents", "recipient", ("recipient",), ())
+    for address in refusals:
+        connection.execute(
+            "delete from consents where recipient = ? and state <> 'out'", (address,)
+        )
+        connection.execute(
+            "update consents set source = 'kept after erasure', event_uid = '' where recipient = ?",
+            (address,),
+        )
+    kept = person.find(connection, "consents", "recipient", ("recipient",), ())
+    return len(uids), len(contacts), len(incidents), len(kept)
+
+
+def _heard_by(connection: Connection, uids: list[str]) -> list[str]:
+    """The runs of other people's events that these events have told something."""
+    gone, found = set(uids), dict[str, None]()
+    for uid in uids:
+        rows = connection.execute(
+            "select uid, event_uid from runs where uid in (select run_uid from turns where "
+            "event_uid = ? union select run_uid from wakes where event_uid = ?)",
+            (uid, uid),
+        )
+        found.update((run, None) for run, began in rows if began not in gone)
+    return list(found)
+
+
+def _forget_words(connection: Connection, run_uid: str) -> None:
+    """Let a run know nothing any more of what it has heard, said and asked. One that has not ended
+    ends, and nothing more leaves of it."""
     connection.execute(
-        "update consents set source = 'kept after erasure', event_uid = '' where recipient = ?",
-        (number,),
+        "update runs set memory = null, reason = ?, due_at = null, "
+        "ended_at = coalesce(ended_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), "
+        f"state = case when state in {OPEN_RUNS} then 'cancelled' else state end where uid = ?",
+        (WORDS, run_uid),
     )
-    kept = connection.execute(
-        "select count(*) from consents where recipient = ?", (number,)
-    ).fetchone()[0]
-    return len(uids), contacts, incidents, int(kept)
+    rows = connection.execute(
+        "select uid, params from actions where run_uid = ?", (run_uid,)
+    ).fetchall()
+    for uid, params in rows:
+        text = json.dumps(without_content(json.loads(params)), ensure_ascii=False)
+        connection.execute(
+            "update actions set params = ?, "
+            f"reason = case when state in {OPEN_ACTIONS} then ? else reason end, "
+            f"state = case when state in {OPEN_ACTIONS} then 'cancelled' else state end "
+            "where uid = ?",
+            (text, WORDS, uid),
+        )
+    connection.execute(
+        "delete from answers where event_uid in (select event_uid from runs where uid = ? "
+        "union select event_uid from turns where run_uid = ?)",
+        (run_uid, run_uid),
+    )
+    connection.execute("update turns set question = '' where run_uid = ?", (run_uid,))
+    connection.execute("delete from portions where run_uid = ?", (run_uid,))
 
 
 def _note(connection: Connection, uids: list[str], sids: dict[str, str], since: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ringback.errors import DataError, HeldError, StorageError
-from ringback.private_files import make_file, make_folder, mend
+from ringback.private_files import closed_to_us, make_file, make_folder, mend
 from ringback.runtime import iso
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,20 @@ def hold(path: Path, role: str) -> Lock:
     """Take the role (`receiver` or `worker`) of the data folder `path`; it is created if missing.
 
     The file says who holds it: pid, host, role, start time. Raises HeldError, naming the holder,
-    when another process has it, StorageError when the folder cannot be written, and DataError when
+    when another process has it, StorageError when the folder or a file of it cannot be written (all
+    that a node will write, so that it learns that now and not when it serves), and DataError when
     a database in it is a link, so that another node could write it unseen. What other users may do
     in the folder is taken away, with a line for each file.
     """
     file = path / f"{role}.lock"
     try:
         make_folder(path)
+        closed = closed_to_us(path)
+        if closed is not None:
+            raise StorageError(
+                f"{closed}: belongs to another user, and you cannot read and write it: become the "
+                "user of the node, or get the right to"
+            )
         for name in DATABASES:
             _sole(path / name)
         make_file(file)

@@ -12,9 +12,15 @@ from urllib.parse import parse_qsl, urlencode
 
 CONTENT_FIELDS = frozenset(
     {
-        "body", "digits", "speechresult", "unstablespeechresult", "transcriptiontext",
-        "profilename", "fromcity", "fromzip", "callername", "recordingurl", "text", "value",
-        "json", "headers", "media", "payload",
+        "body", "digits", "speechresult", "unstablespeechresult", "stablespeechresult",
+        "transcriptiontext", "transcriptiondata", "transcriptionurl", "recordingurl",
+        "profilename", "channelmetadata", "callername", "fromcity", "fromzip", "fromstate",
+        "callercity", "callerzip", "callerstate", "buttontext", "buttonpayload", "listtitle",
+        "listid", "flowdata", "interactivedata", "addons", "latitude", "longitude", "address",
+        "label", "referralbody", "referralheadline", "contentvariables", "handoffdata",
+        "paymentcardnumber", "expirationdate", "securitycode", "paymentcardpostalcode",
+        "paymenttoken", "bankaccountnumber", "bankroutingnumber", "text", "value", "json",
+        "headers", "media", "payload",
     }
 )  # fmt: skip
 """Names, in small letters, under which webhooks and actions carry what people said."""
@@ -92,7 +98,10 @@ def blank_body(content_type: str, body: bytes) -> bytes:
     try:
         text = body.decode()
         if "json" in content_type:
-            return json.dumps(without_content(json.loads(text))).encode()
+            data = json.loads(text)
+            if isinstance(data, list):  # what is no event may be anything
+                data = [each if isinstance(each, Mapping) else None for each in data]
+            return json.dumps(without_content(data)).encode()
     except ValueError:
         return b""
     pairs = parse_qsl(text, keep_blank_values=True)
@@ -113,7 +122,7 @@ def without_content(value: Any) -> Any:
 
 def _is_content(name: str) -> bool:
     lowered = name.lower()
-    return lowered in CONTENT_FIELDS or lowered.startswith("mediaurl")
+    return lowered in CONTENT_FIELDS or lowered.startswith(("mediaurl", "referralmedia"))
 
 
 def _blanked(value: Any) -> Any:

@@ -4,7 +4,10 @@ What the log cannot know (what was sent, what became of it, what rules decided) 
 old journal as far as it can still be read. The old file is put aside, never deleted.
 """
 
-from collections.abc import Callable, Sequence
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
@@ -18,6 +21,7 @@ from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, translated
 from ringback.store.upkeep.file_identity import file_identity
+from ringback.store.upkeep.progress_reports import Told, untold
 from ringback.store.upkeep.restore import move_file
 from ringback.twilio.webhooks import events_from
 
@@ -28,7 +32,8 @@ KEPT = (
 )  # fmt: skip
 """Tables that the old journal knows better than the log. They replace what reading the log gave."""
 
-Known = dict[int, list[tuple[str, str, str, int, str]]]
+Facts = tuple[str, str, str, int, str]
+Known = dict[int, list[Facts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,39 +48,67 @@ class Rebuilt:
     aside: Path | None
 
 
-def rebuild(data: Path, mint: Callable[[], str], stamp: str) -> Rebuilt:
+def rebuild(
+    data: Path,
+    mint: Callable[[], str],
+    stamp: str,
+    told: Told = untold,
+) -> Rebuilt:
     """Make a new journal from the log. The caller holds both locks of the data folder.
 
-    `mint` gives an event its uid where the old journal has none; `stamp` names the old file. Raises
-    StorageError when there is no log.
+    `mint` gives an event its uid where the old journal has none; `stamp` names the old file. `told`
+    hears how many rows of the log are read, and of how many. Raises StorageError when there is no
+    log. Until the last moment the old journal is in its place.
     """
-    log = LogReader(data / "log.db")
     path = data / "journal.db"
     fresh = data / "journal.new.db"
-    for leftover in data.glob("journal.new.db*"):
-        leftover.unlink()
-    connection = connect_writer(fresh)
+    with (
+        closing(LogReader(data / "log.db")) as log,
+        _cleared(data),
+        closing(connect_writer(fresh)) as connection,
+        translated(fresh),
+    ):
+        migrate_journal(connection)
+        connection.execute("pragma foreign_keys = off")
+        old = _attach(connection, path)
+        connection.execute("begin immediate")
+        known = _Before(connection) if "events" in old else None
+        until = _old_cursor(connection) if {"events", "meta"} <= old else log.last_id()
+        rows, unreadable, events = _read(connection, log, until, known, mint, told)
+        kept = {name: _take(connection, name) for name in KEPT if name in old}
+        if "events" in old:
+            kept["internal events"] = _take(connection, "events", "log_id is null")
+        set_meta(connection, CURSOR, str(until))
+        if {"runs", "actions", "attempts"} <= kept.keys():  # nothing that was done is forgotten
+            move_file(connection, file_identity(fresh))
+        connection.execute("commit")
+        connection.execute("pragma wal_checkpoint(truncate)")
+    with _uninterrupted():
+        aside = _swap(path, fresh, stamp)
+    return Rebuilt(rows, unreadable, events, kept, aside)
+
+
+@contextmanager
+def _cleared(data: Path) -> Iterator[None]:
+    """Remove what a rebuild leaves that did not come to its end, an earlier one or this."""
     try:
-        with translated(fresh):
-            migrate_journal(connection)
-            connection.execute("pragma foreign_keys = off")
-            old = _attach(connection, path)
-            connection.execute("begin immediate")
-            known = _known(connection) if "events" in old else {}
-            until = _old_cursor(connection) if {"events", "meta"} <= old else log.last_id()
-            rows, unreadable, events = _read(connection, log, until, known, mint)
-            kept = {name: _take(connection, name) for name in KEPT if name in old}
-            if "events" in old:
-                kept["internal events"] = _take(connection, "events", "log_id is null")
-            set_meta(connection, CURSOR, str(until))
-            if {"runs", "actions", "attempts"} <= kept.keys():  # nothing that was done is forgotten
-                move_file(connection, file_identity(fresh))
-            connection.execute("commit")
-            connection.execute("pragma wal_checkpoint(truncate)")
+        for leftover in data.glob("journal.new.db*"):
+            leftover.unlink()
+        yield
+    except BaseException:
+        for leftover in data.glob("journal.new.db*"):
+            leftover.unlink()
+        raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait: between two renames there is no journal in its place."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
     finally:
-        connection.close()
-        log.close()
-    return Rebuilt(rows, unreadable, events, kept, _swap(path, fresh, stamp))
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _attach(connection: Connection, path: Path) -> set[str]:
@@ -123,23 +156,37 @@ def _old_cursor(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _known(connection: Connection) -> Known:
-    """What the old journal knew of the events of each log row, in their order."""
-    found: Known = {}
-    for log_id, *facts in connection.execute(
-        "select log_id, uid, dedupe_key, verdicts, depth, trust from old.events "
-        "where log_id is not null order by id"
-    ):
-        found.setdefault(log_id, []).append((facts[0], facts[1], facts[2], facts[3], facts[4]))
-    return found
+class _Before:
+    """What the old journal knew of the events of each log row, in their order. It is read along
+    with the log, so that no more of it than a page of that is in memory."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._rows = connection.execute(
+            "select log_id, uid, dedupe_key, verdicts, depth, trust from old.events "
+            "where log_id is not null order by log_id, id"
+        )
+        self._next = self._rows.fetchone()
+
+    def until(self, last: float) -> Known:
+        """Of the rows up to this one that were not given before."""
+        found: Known = {}
+        while self._next is not None and self._next[0] <= last:
+            log_id, *facts = self._next
+            found.setdefault(log_id, []).append((facts[0], facts[1], facts[2], facts[3], facts[4]))
+            self._next = self._rows.fetchone()
+        return found
 
 
 def _read(
-    connection: Connection, log: LogReader, until: int, known: Known, mint: Callable[[], str]
-) -> tuple[int, int, int]:
-    rows = unreadable = events = last = 0
-    while page := [row for row in log.after(last, PAGE) if row.id <= until]:
-        last = page[-1].id
+    connection: Connection, log: LogReader, until: int, before: _Before | None,
+    mint: Callable[[], str], told: Told,
+) -> tuple[int, int, int]:  # fmt: skip
+    rows = unreadable = events = 0
+    first = 0
+    for page, known in _pages(log, until, before):
+        if page:
+            first = first or page[0].id
+            told(min(page[-1].id, until) - first, until - first)
         batch: list[Matched] = []
         for row in page:
             rows += 1
@@ -148,17 +195,35 @@ def _read(
             except RingbackError:
                 unreadable += 1
                 continue
-            batch += _matched(row, found, known.get(row.id, []))
+            batch += _matched(row, found, known.get(row.id, []), ahead=row.id > until)
         batch, later = _fresh(connection, batch)
-        record(connection, batch, last, later, log)
+        record(connection, batch, until, later, log)
         events += len(batch)
     return rows, unreadable, events
 
 
+def _pages(
+    log: LogReader, until: int, before: _Before | None
+) -> Iterator[tuple[list[LogRow], Known]]:
+    """The rows that had been matched, with what was known of them: all up to `until`, and some that
+    were matched before their turn (a call that waited, or while another event waited for a
+    plugin)."""
+    last = 0
+    while page := [row for row in log.after(last, PAGE) if row.id <= until]:
+        last = page[-1].id
+        yield page, before.until(last) if before is not None else {}
+    if before is None:
+        return
+    before.until(until)  # rows that the log has lost
+    known = before.until(math.inf)
+    yield [row for row in map(log.get, known) if row], known
+
+
 def _matched(
-    row: LogRow, events: Sequence[Event], before: Sequence[tuple[str, str, str, int, str]]
+    row: LogRow, events: Sequence[Event], before: Sequence[Facts], *, ahead: bool
 ) -> list[Matched]:
-    """The events of a row, each with the id and the verdicts that it had.
+    """The events of a row, each with the id and the verdicts that it had; of a row that was read
+    `ahead` of the others none that was not recorded.
 
     A row whose texts were blanked since may have another identity: then the order counts.
     """
@@ -168,7 +233,8 @@ def _matched(
         same = len(before) == len(events)
         facts = by_key.get(event.dedupe_key) or (before[number] if same else None)
         if facts is None:
-            found.append(Matched(event, row.id, "{}"))
+            if not ahead:
+                found.append(Matched(event, row.id, "{}"))
             continue
         uid, key, verdicts, depth, trust = facts
         known = replace(event, uid=uid, dedupe_key=key, depth=depth, trust=trust)

@@ -14,7 +14,7 @@ from ringback.errors import StorageError
 from ringback.private_files import make_file
 from ringback.store.actions import COLUMNS, StoredAction
 from ringback.store.database import Database
-from ringback.store.meta import get_meta, set_meta
+from ringback.store.meta import IS_OPEN, get_meta, set_meta
 from ringback.store.sqlite import connect_reader, translated
 
 FILE = "journal.mark"
@@ -203,7 +203,8 @@ def move_file(connection: Connection, file: str) -> None:
 
 
 _OVERDUE = (
-    "state = 'waiting' and due_at > ? and started_at >= ? and exists (select 1 from events e "
+    f"{IS_OPEN} and state = 'waiting' and due_at > ? "
+    "and started_at >= ? and exists (select 1 from events e "
     "where e.uid = runs.event_uid and e.received_at < ? and julianday(e.received_at) "
     "+ julianday(runs.due_at) - julianday(runs.started_at) < julianday(?))"
 )

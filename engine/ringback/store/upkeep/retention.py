@@ -14,12 +14,15 @@ from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.sqlite import connect_reader
-from ringback.store.upkeep.log_retention import first_since, without_content
+from ringback.store.upkeep.blanking import OPEN_RUNS, blank_action, blank_events, blank_runs
+from ringback.store.upkeep.log_retention import first_since
 
 STEP = 1000
 OPEN_ACTIONS = ("planned", "deferred", "sending", "unknown", "parked")
-OPEN_RUNS = ("pending", "running", "waiting")
 _BODIES = "blanked_to"
+_LATER = "blanked_later"
+"""The actions before that point (ids) that were open when they were passed."""
+_BLANKING = "id, uid, event_uid, state, kind, params"
 
 
 class Retention:
@@ -30,18 +33,20 @@ class Retention:
 
     async def retire(self, before: str, limit: int = STEP) -> int:
         """Delete events that came before that moment, with their runs, actions, attempts and
-        answers; how many, 0 when none are left.
+        answers, then contacts who have been silent since; how many, 0 when none are left.
 
-        Those stay of which a run or an action has not come to its end. Contacts, consents and
-        strikes stay as well.
+        Those stay of which a run or an action has not come to its end. Consents and strikes stay as
+        well.
         """
-        return await self._database.write(_retire, before, limit)
+        found = await self._database.write(_retire, before, limit)
+        return found or await self._database.write(_retire_contacts, before, limit)
 
     async def blank(self, before: str, limit: int = STEP) -> int:
-        """Blank what was said in actions planned before that moment, and in the answers to calls;
-        how many it looked at, 0 when none are left. What still waits, or wants a person, keeps its
-        text."""
-        return await self._database.write(_blank, before, limit)
+        """Blank what was said in actions planned before that moment, in the answers to calls, in
+        runs, events and contacts; how many it looked at, 0 when none are left. What still waits, or
+        wants a person, keeps its text."""
+        steps = (_blank, blank_runs, blank_events)
+        return max([await self._database.write(step, before, limit) for step in steps])
 
 
 def _retire(connection: Connection, before: str, limit: int) -> int:
@@ -60,6 +65,18 @@ def _retire(connection: Connection, before: str, limit: int) -> int:
     return len(uids)
 
 
+def _retire_contacts(connection: Connection, before: str, limit: int) -> int:
+    """Of whom an event or an action is kept stays."""
+    return connection.execute(
+        "delete from contacts where conversation in (select conversation from contacts c "
+        "where first_at < ? and coalesce(last_inbound_at, '') < ? "
+        "and coalesce(last_outbound_at, '') < ? "
+        "and not exists (select 1 from events e where e.conversation = c.conversation) "
+        "and not exists (select 1 from actions a where a.conversation = c.conversation) limit ?)",
+        (before, before, before, limit),
+    ).rowcount
+
+
 def forget_events(connection: Connection, uids: Sequence[str]) -> None:
     """Delete these events and everything that hangs on them."""
     for start in range(0, len(uids), 500):
@@ -71,6 +88,8 @@ def forget_events(connection: Connection, uids: Sequence[str]) -> None:
             f"delete from turns where event_uid in ({marks}) or run_uid in "
             f"(select uid from runs where event_uid in ({marks}))",
             f"delete from timers where event_uid in ({marks})",
+            "delete from portions where run_uid in "
+            f"(select uid from runs where event_uid in ({marks}))",
             "delete from attempts where action_uid in "
             f"(select uid from actions where event_uid in ({marks}))",
             f"delete from actions where event_uid in ({marks})",
@@ -84,23 +103,54 @@ def forget_events(connection: Connection, uids: Sequence[str]) -> None:
 def _blank(connection: Connection, before: str, limit: int) -> int:
     done = int(get_meta(connection, _BODIES, "0"))
     rows = connection.execute(
-        "select id, uid, event_uid, state, params from actions where id > ? and planned_at < ? "
-        "order by id limit ?",
+        f"select {_BLANKING} from actions where id > ? and planned_at < ? order by id limit ?",
         (done, before, limit),
     ).fetchall()
-    for _, uid, event_uid, state, params in rows:
-        if state not in OPEN_ACTIONS:
-            text = json.dumps(without_content(json.loads(params)), ensure_ascii=False)
-            connection.execute("update actions set params = ? where uid = ?", (text, uid))
-            connection.execute("delete from answers where event_uid = ?", (event_uid,))
-            connection.execute(
-                "update turns set question = '' where run_uid in "
-                "(select uid from runs where event_uid = ?)",
-                (event_uid,),
-            )
-    if rows:
-        set_meta(connection, _BODIES, str(rows[-1][0]))
+    if not rows:
+        return _blank_later(connection)
+    waiting = [row[0] for row in rows if row[3] in OPEN_ACTIONS]
+    for row in rows:
+        if row[3] not in OPEN_ACTIONS:
+            _blank_ended(connection, *row)
+    if waiting:
+        later = json.loads(get_meta(connection, _LATER, "[]"))
+        set_meta(connection, _LATER, json.dumps([*later, *waiting]))
+    set_meta(connection, _BODIES, str(rows[-1][0]))
     return len(rows)
+
+
+def _blank_ended(
+    connection: Connection, _id: int, uid: str, event_uid: str, _state: str, kind: str, params: str
+) -> None:
+    blank_action(connection, uid, kind, json.loads(params))
+    runs = "select uid from runs where event_uid = ?"
+    connection.execute(
+        "delete from answers where event_uid = ? or event_uid in "
+        f"(select event_uid from turns where run_uid in ({runs}))",
+        (event_uid, event_uid),
+    )
+    connection.execute(f"update turns set question = '' where run_uid in ({runs})", (event_uid,))
+
+
+def _blank_later(connection: Connection) -> int:
+    """Actions that waited, or wanted a person, when their time came, and have ended since."""
+    later: list[int] = json.loads(get_meta(connection, _LATER, "[]"))
+    left: list[int] = []
+    done = 0
+    for start in range(0, len(later), 500):
+        chunk = later[start : start + 500]
+        rows = connection.execute(
+            f"select {_BLANKING} from actions where id in ({','.join('?' * len(chunk))})", chunk
+        ).fetchall()
+        for row in rows:
+            if row[3] in OPEN_ACTIONS:
+                left.append(row[0])
+            else:
+                _blank_ended(connection, *row)
+                done += 1
+    if left != later:
+        set_meta(connection, _LATER, json.dumps(left))
+    return done
 
 
 def matched_up_to(data: Path) -> int:

@@ -3,6 +3,8 @@
 How a statement was laid out does not count, nor what SQLite made of it when a column was added.
 """
 
+import hashlib
+import json
 import re
 import sqlite3
 from collections.abc import Mapping
@@ -24,6 +26,11 @@ def shape_of(conn: sqlite3.Connection) -> Shape:
         for _, column, type_, not_null, _, key in conn.execute(f"pragma table_info({name})"):
             found[f"column {name}.{column}"] = (type_.lower(), not_null, key)
     return found
+
+
+def digest(shape: Shape) -> str:
+    """A short name for exactly this shape."""
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def differences(expected: Shape, found: Shape) -> list[str]:

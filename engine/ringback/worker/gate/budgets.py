@@ -1,5 +1,7 @@
 """Budgets: what may leave in an hour and in a day, in all, to one recipient and by one rule.
 
+Notices and requests to other machines are counted beside messages and calls, not among them.
+
 The past tells at the start what was spent; from then on the tallies stand in memory. What is
 allowed counts at once, so that sends that stand beside each other cannot all be the last one.
 """
@@ -11,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from ringback.action_kinds import is_message
-from ringback.actions import Action
+from ringback.action_kinds import is_elsewhere, is_message, is_outgoing, known_kind
 from ringback.config import Settings
+from ringback.rules.language.numbers import number_text
 from ringback.rules.model import Budget, Rule
 from ringback.twilio import segments
 from ringback.worker.gate.gate_facts import Asked, GateFacts
@@ -35,10 +37,11 @@ class Clock(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """What left: messages and calls together, and segments of text."""
+    """What left: messages and calls together, segments of text, and notices and requests."""
 
     sent: int = 0
     segments: int = 0
+    elsewhere: int = 0
 
 
 class Budgets:
@@ -53,16 +56,22 @@ class Budgets:
         )
         self._rules: dict[str, Budget] = {}
         self._hour: deque[float] = deque()
+        self._elsewhere: deque[float] = deque()
         self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
         self._day: dict[str, Tally] = {}
+        self._counted: set[int] = set()
+        """What this day's tally has counted: what was allowed before midnight is none of it."""
 
     def begin(self, facts: GateFacts) -> None:
         """Take up what was tried in the last hour."""
         now, passed = self._clock.now(), self._clock.monotonic()
-        self._hour = deque(
-            passed - max(0.0, (now - moment).total_seconds())
-            for moment in facts.tries_since(now - HOUR)
-        )
+        for moment, name in facts.tries_since(now - HOUR):
+            tried = passed - max(0.0, (now - moment).total_seconds())
+            kind = known_kind(name)
+            if kind is not None and kind.effect:
+                self._hour.append(tried)
+            elif kind is None or not kind.resource:
+                self._elsewhere.append(tried)
 
     def reload(self, rules: Iterable[Rule]) -> None:
         """Take the budgets of these rules into use. Without any of a day, no day is counted."""
@@ -77,11 +86,8 @@ class Budgets:
         `sent_to_them` is how much went to this conversation in the last hour.
         """
         settings = self._settings
-        passed = self._clock.monotonic()
-        while self._hour and self._hour[0] < passed - HOUR.total_seconds():
-            self._hour.popleft()
         total = settings.total_per_hour
-        if total and len(self._hour) >= total:
+        if total and _lately(self._hour, self._clock) >= total:
             return f"budget: {total} an hour in all (RINGBACK_TOTAL_PER_HOUR) are used up"
         each = settings.recipient_per_hour
         if each and action.conversation and sent_to_them >= each:
@@ -97,16 +103,47 @@ class Budgets:
             if refused:
                 return refused
             self._count(action.rule, 1, size)
-        self._hour.append(passed)
+            self._counted.add(id(action))
+        self._hour.append(self._clock.monotonic())
+        return ""
+
+    def elsewhere(self, action: Asked, facts: GateFacts) -> str:
+        """Why a notice or a request would be too much; empty when it is not, and then it counts."""
+        if not is_elsewhere(action.action):
+            return ""
+        most, lately = self._settings.notices_per_hour, _lately(self._elsewhere, self._clock)
+        if most and lately >= most:
+            return (
+                f"budget: {most} notices and requests an hour (RINGBACK_NOTICES_PER_HOUR) are "
+                "used up"
+            )
+        if self._watched:
+            self._turn(facts)
+            budget, tally = self._rules.get(action.rule), self._day.get(action.rule) or Tally()
+            if budget and budget.per_day and tally.elsewhere >= budget.per_day:
+                return (
+                    f"budget: {budget.per_day} notices and requests a day by rule "
+                    f"{action.rule!r} (budget.per_day) are used up"
+                )
+            self._count(action.rule, 0, 0, 1)
+            self._counted.add(id(action))
+        self._elsewhere.append(self._clock.monotonic())
         return ""
 
     def back(self, action: Asked, *, tried: bool) -> None:
         """What was allowed did not leave, or Twilio did not take it: a day does not count it. An
         hour counts tries too, since they are a burden to the other side."""
-        if not tried and self._hour:
-            self._hour.pop()
-        if self._watched:
-            self._count(action.rule, -1, -_size(action.action))
+        asked = action.action
+        outgoing = is_outgoing(asked)
+        if not outgoing and not is_elsewhere(asked):
+            return
+        hour = self._hour if outgoing else self._elsewhere
+        if not tried and hour:
+            hour.pop()
+        if self._watched and id(action) in self._counted:
+            self._counted.discard(id(action))
+            left = (-1, -_size(action.action), 0) if outgoing else (0, 0, -1)
+            self._count(action.rule, *left)
 
     @property
     def _watched(self) -> bool:
@@ -122,14 +159,19 @@ class Budgets:
         self._begins = start.astimezone(UTC)
         self._ends = (start + timedelta(days=1)).astimezone(UTC)
         self._day = {}
+        self._counted.clear()
         for rule, action in facts.left_since(self._begins, self._ends):
-            self._count(rule, 1, _size(action))
+            if is_outgoing(action):
+                self._count(rule, 1, _size(action))
+            elif is_elsewhere(action):
+                self._count(rule, 0, 0, 1)
 
-    def _count(self, rule: str, sent: int, size: int) -> None:
+    def _count(self, rule: str, sent: int, size: int, elsewhere: int = 0) -> None:
         for name in (ALL, rule):
             tally = self._day.setdefault(name, Tally())
             tally.sent = max(0, tally.sent + sent)
             tally.segments = max(0, tally.segments + size)
+            tally.elsewhere = max(0, tally.elsewhere + elsewhere)
 
     def _over(self, name: str, budget: Budget, size: int) -> str:
         tally = self._day.get(name) or Tally()
@@ -145,14 +187,23 @@ class Budgets:
         cost, limit = (used + size) * price, budget.price_per_day
         if limit and size and cost > limit * (1 + 1e-9):
             word = _word(name, "price_per_day", "RINGBACK_PRICE_PER_DAY")
-            return f"budget: {limit:g} a day {whose} ({word}): this text would make it {cost:.4g}"
+            total, most_text = number_text(round(cost, 4)), number_text(limit)
+            return f"budget: {most_text} a day {whose} ({word}): this text would make it {total}"
         return ""
+
+
+def _lately(tries: deque[float], clock: Clock) -> int:
+    """How many there were in the last hour; older ones are let go of."""
+    since = clock.monotonic() - HOUR.total_seconds()
+    while tries and tries[0] < since:
+        tries.popleft()
+    return len(tries)
 
 
 def _word(name: str, word: str, setting: str) -> str:
     return f"budget.{word}" if name else setting
 
 
-def _size(action: Action) -> int:
+def _size(action: object) -> int:
     """The segments of a text; a call has none."""
     return segments.count(action.body) if is_message(action) else 0

@@ -61,15 +61,18 @@ class Gatekeeper:
 
         What is allowed counts against the budgets at once: see `back`.
         """
+        now = self._clock.now()
+        if refused := self._loops.own(action, now, facts):
+            return "refused", refused, None
         addressed = self._addressed(action)
         if addressed is None:
-            return ALLOWED
+            refused = self._budgets.elsewhere(action, facts)
+            return ("refused", refused, None) if refused else ALLOWED
         refused = unreachable(addressed.sender, addressed.recipient, calls=addressed.call)
         if refused:
             return "refused", refused, None
-        now = self._clock.now()
         since = now - HOUR
-        sent = facts.sent_since(action.conversation, since)
+        sent, late = facts.sent_since(action.conversation, since)
         refused = self._consent(addressed, facts) or self._loops.found(
             action, addressed.recipient, sent, now, facts
         )
@@ -79,16 +82,14 @@ class Gatekeeper:
         if until is not None:
             why = f"quiet hours until {iso(until)} for {addressed.recipient}"
             return "deferred", why, iso(until)
-        tried = len(sent) + facts.late_since(action.conversation, since)
-        refused = self._budgets.refused(action, tried, facts)
+        refused = self._budgets.refused(action, len(sent) + late, facts)
         if refused:
             return "refused", refused, None
         return ALLOWED
 
     def back(self, action: Asked, *, tried: bool) -> None:
         """What was allowed did not leave, or was tried and Twilio did not take it."""
-        if self._addressed(action) is not None:
-            self._budgets.back(action, tried=tried)
+        self._budgets.back(action, tried=tried)
 
     def learn(self, event: Event) -> None:
         """Take note of our own numbers. Consent is written where the event is recorded."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ringback.actions import Action
+from ringback.store.facts import Heard
 
 
 class Asked(Protocol):
@@ -44,28 +45,27 @@ class GateFacts(Protocol):
     def our_numbers(self) -> set[str]:
         """The numbers that people have written to."""
 
-    def sent_since(self, conversation: str, since: datetime) -> Sequence[datetime]:
-        """When what was sent in a conversation was planned, since then, oldest first."""
-
-    def late_since(self, conversation: str, since: datetime) -> int:
-        """How much that was planned before then has been tried since."""
+    def sent_since(self, conversation: str, since: datetime) -> tuple[Sequence[datetime], int]:
+        """When what was sent in a conversation was planned, since then, oldest first; and how much
+        that was planned before then has been tried since."""
 
     def heard_since(self, conversation: str, since: datetime) -> Sequence[datetime]:
         """When their texts of a conversation were sent to us, in the order of their coming."""
 
-    def heard_last(
-        self, conversation: str, since: datetime, limit: int
-    ) -> Sequence[tuple[datetime, str]]:
-        """Their last texts since then, the newest first: when, and the words."""
+    def heard_last(self, conversation: str, since: datetime, limit: int) -> Sequence[Heard]:
+        """Their last texts since then, the newest first."""
 
     def written_since(self, conversation: str, since: datetime) -> Sequence[tuple[datetime, str]]:
-        """Our texts since then, oldest first: when they were planned, and the words."""
+        """Our texts since then, oldest first: when they left, and the words."""
 
     def conversation_with(self, action: Asked, recipient: str) -> str:
         """The conversation of the event that an action answers, when the recipient caused it."""
 
-    def tries_since(self, since: datetime) -> Sequence[datetime]:
-        """When anything was tried since then, oldest first."""
+    def caused_itself(self, action: Asked) -> bool:
+        """Whether an earlier action of the same rule or hook is among those that led to this."""
+
+    def tries_since(self, since: datetime) -> Iterable[tuple[datetime, str]]:
+        """When anything was tried since then, oldest first, and the kind of action."""
 
     def left_since(self, since: datetime, before: datetime) -> Iterable[tuple[str, Action]]:
-        """The rule and the action of each request that Twilio took in this span, or may have."""
+        """The rule and the action of each request that was taken in this span, or may have been."""

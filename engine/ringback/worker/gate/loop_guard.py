@@ -1,27 +1,33 @@
 """Loop guard: our own actions that cause each other, and machines that answer us.
 
+Depth holds for every action, and so does the pace of a rule that causes itself: what it asks of
+others than Twilio (notices, requests) is refused when that goes on. How people and machines answer
+is looked at before texts and calls.
+
 Twilio stops a pair of numbers after 30 replies in 30 seconds only
 (https://www.twilio.com/docs/api/errors/14107), and a slow loop never.
 """
 
 import unicodedata
+from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from ringback.action_kinds import is_message
-from ringback.events import Event
+from ringback.action_kinds import is_elsewhere, is_message
+from ringback.events import DEEPEST, Event, person
 from ringback.rules.addresses import bare
 from ringback.rules.reactions import parse, to_ours
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 WINDOW = timedelta(minutes=10)
 TURNS = 5
+DEEP = 4
+"""So many actions in a row are taken for a loop when they are many: ten rules that all hear of each
+other's notices would make thousands before any is as deep as it may be."""
 FAST = timedelta(seconds=3)
 """A text that comes so soon after ours was written by a machine, or our reply went to one."""
 COARSE = timedelta(seconds=1)
 """Twilio tells the moment of a text in whole seconds."""
-DEEPEST = 5
-"""So many of our own actions may cause each other in a row."""
 _MARKS = " \t\r\n>\"'“”„«».,;:!?…-"
 
 
@@ -29,16 +35,35 @@ class Loops:
     """Knows our own numbers, and looks back at a conversation."""
 
     def __init__(self, sender: str) -> None:
-        self._ours = {bare(sender)} - {""}
+        self._ours = {_line(sender)} - {""}
+        self._rounds: dict[str, deque[datetime]] = {}
 
     def begin(self, facts: GateFacts) -> None:
         """Take up the numbers that people have written to."""
-        self._ours |= {bare(number) for number in facts.our_numbers()}
+        self._ours |= {_line(number) for number in facts.our_numbers()}
 
     def learn(self, event: Event) -> None:
-        """Whoever is written to is one of us."""
-        if event.type == "message.received" and event.recipient:
-            self._ours.add(bare(event.recipient))
+        """Whoever is written to is one of us, as far as it is proven that somebody wrote."""
+        if event.trust != "claimed" and event.type == "message.received" and event.recipient:
+            self._ours.add(_line(event.recipient))
+
+    def own(self, action: Asked, now: datetime, facts: GateFacts) -> str:
+        """The reason to refuse what our own actions have led to, or nothing. A round of a rule that
+        caused itself counts at once."""
+        if action.depth > DEEPEST:
+            return f"loop: {action.depth} of our own actions caused each other"
+        if action.depth < 2 or not is_elsewhere(action.action):
+            return ""
+        if action.depth < DEEP and not facts.caused_itself(action):
+            return ""
+        rounds = self._rounds.setdefault(action.rule, deque())
+        while rounds and rounds[0] < now - WINDOW:
+            rounds.popleft()
+        if len(rounds) >= TURNS:
+            how = f"caused itself, or stood at the end of {DEEP} of our own actions,"
+            return f"loop: {action.rule} {how} {TURNS} times in 10 minutes"
+        rounds.append(now)
+        return ""
 
     def found(
         self,
@@ -49,9 +74,7 @@ class Loops:
         facts: GateFacts,
     ) -> str:
         """The reason to refuse, or nothing. `sent` is when we wrote to them lately."""
-        if action.depth > DEEPEST:
-            return f"loop: {action.depth} of our own actions caused each other"
-        if bare(recipient) in self._ours:
+        if _line(recipient) in self._ours:
             return f"loop: {recipient} is our own number"
         since = now - WINDOW
         sent = [moment for moment in sent if moment >= since]
@@ -70,8 +93,9 @@ class Loops:
 
     def _echo(self, action: Asked, recipient: str, since: datetime, facts: GateFacts) -> str:
         """They send back what we wrote: at machine speed, or twice in a row. A person who answers
-        our "yes" with a "yes" does neither. Nobody who reacts to a text wants the same again: its
-        words are quoted in the reaction."""
+        our "yes" with a "yes" does neither, and what they wrote before we did, as the "Hi" that we
+        answer with "Hi!", is no echo. Nobody who reacts to a text wants the same again: its words
+        are quoted in the reaction."""
         if not is_message(action.action):
             return ""
         cause = facts.conversation_with(action, recipient)
@@ -79,14 +103,14 @@ class Loops:
         if not heard:
             return ""
         written = facts.written_since(action.conversation, since)
-        reaction = to_ours(parse(heard[0][1]), [(body, False) for _, body in written])
+        reaction = to_ours(parse(heard[0].body), [(body, False) for _, body in written])
         if reaction.kind and plain(reaction.text) == plain(action.action.body):
             return f"loop: {recipient} reacts to this very text, which would answer the reaction"
         ours = [(moment, plain(body)) for moment, body in written]
         echoes = 0
-        for at, body in heard:
-            said = plain(body)
-            earlier = [when for when, text in ours if text == said and when <= at + COARSE]
+        for at, received_at, body in heard:
+            said, before = plain(body), min(at + COARSE, received_at)
+            earlier = [when for when, text in ours if text == said and when < before]
             if not said or not earlier:
                 break
             echoes += 1
@@ -95,6 +119,19 @@ class Loops:
         if echoes == 2:
             return f"loop: {recipient} sends our own texts back, twice in a row"
         return ""
+
+
+def endless(reason: str) -> bool:
+    """Whether an action was refused because it would have been one more round of a loop."""
+    return reason.startswith("loop: ") and any(sign in reason for sign in _ENDLESS)
+
+
+_ENDLESS = ("caused each other", "caused itself", "at machine speed", "twice in a row")
+
+
+def _line(address: str) -> str:
+    """A telephone, however its number is written and on whatever channel."""
+    return person(bare(address))
 
 
 def plain(text: str) -> str:

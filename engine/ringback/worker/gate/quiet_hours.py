@@ -4,9 +4,9 @@ So the zones of a number are a set, and a text is allowed only when it is day in
 """
 
 from datetime import UTC, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
@@ -75,18 +75,35 @@ def _morning(span: tuple[time, time], zone: ZoneInfo, now: datetime, days: int) 
     return datetime.combine(day, span[1], tzinfo=zone).astimezone(UTC)
 
 
+@lru_cache(maxsize=4096)
 def zones_of(recipient: str) -> tuple[str, ...]:
-    """The time zones that a number may belong to: all those of its country, which is what its
-    prefix tells. Empty for what is no telephone number, such as a short code."""
+    """The time zones that a number may belong to: those of its area, or all those of its country
+    when it tells no area, as most mobile numbers outside of North America. Empty for what is no
+    telephone number, such as a short code."""
     address = recipient.partition(":")[2] or recipient
     try:
         number = phonenumbers.parse(address)
     except phonenumbers.NumberParseException:
         return ()
+    if phonenumbers.is_number_geographical(number) and (near := _zones_of_area(number)):
+        return near
     region = phonenumbers.region_code_for_number(number)
     if region is None:
         region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     return _zones_by_country().get(region, ())
+
+
+def _zones_of_area(number: phonenumbers.PhoneNumber) -> tuple[str, ...]:
+    """The zones of an area code; empty when they are unknown, to it or to this machine."""
+    from phonenumbers.timezone import time_zones_for_geographical_number  # 2 MB, only for this
+
+    zones: tuple[str, ...] = tuple(time_zones_for_geographical_number(number))
+    try:
+        for zone in zones:
+            ZoneInfo(zone)
+    except (ValueError, ZoneInfoNotFoundError):
+        return ()
+    return zones
 
 
 @cache

@@ -71,7 +71,7 @@ class AsyncCalls:
 
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Do a call as soon as its turn has come."""
-        if job.owner in self._suspects or job.lost > 1:
+        if job.owner in self._suspects or job.lost > 1 or job.alone:
             self._elsewhere(job)
             return
         self._turns.wait(job.owner, job, first=first)
@@ -154,11 +154,14 @@ class AsyncCalls:
             if self._timer is None:
                 self._timer = self._loop.call_later(LOOK_SECONDS, self._look)
 
-    def _answered(self, host: _Host, kind: int, number: int, payload: bytes) -> None:
+    def _answered(self, host: _Host, kind: int, number: int, payload: bytes) -> bool:
         job = host.jobs.get(number)
         if job is None:
-            return
+            return False
         self._done(host, job)
+        again = kind == wire.MEMORY and job.doubtful(shared=True)
+        if again:
+            host.open = False
         if kind == wire.STUCK:
             host.open = False
             job.blame(f"took longer than {job.limit:g} s and goes on although it is cancelled")
@@ -168,7 +171,11 @@ class AsyncCalls:
         if not host.open and not host.jobs:
             self._dismiss(host)
         self._more()
-        job.finish(kind, payload)
+        if again:
+            self._again(job)
+        else:
+            job.finish(kind, payload)
+        return True
 
     def _done(self, host: _Host, job: Job) -> None:
         host.jobs.pop(job.number, None)
@@ -196,7 +203,7 @@ class AsyncCalls:
 
     def _spread(self, host: _Host, culprit: Job | None, status: int | None) -> None:
         """A host has ended: judge one call, and make the others again."""
-        if culprit is not None and culprit.ended(status):
+        if culprit is not None and culprit.ended(status, host.link.how, shared=True):
             self._again(culprit)
         self._move(host)
         self._more()

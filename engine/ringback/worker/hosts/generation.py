@@ -4,9 +4,10 @@ A reload makes a new one; the old one does what it has begun and goes.
 """
 
 import asyncio
-import itertools
+import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from ringback.errors import PluginBlocked, PluginError
 from ringback.plugins.manifest import Manifest
@@ -53,7 +54,7 @@ class Generation:
         self._stillborn: Counter[str] = Counter()
         self._leaving = False
         self._closed = asyncio.Event()
-        number = itertools.count(1).__next__
+        number = partial(random.getrandbits, 63)  # which code of a plugin does not guess
         server.on_forked, server.on_ended = self._forked, self._ended
         self.sync = SyncCalls(
             lambda: self._spawn("sync"), self._retire, again, server.marks, number
@@ -173,9 +174,10 @@ class Generation:
 
     def _retire(self, link: HostLink) -> None:
         """Let a host end in order; the sweep ends it when it takes too long."""
-        link.on_frame = lambda _kind, _number, _payload: None
+        link.on_frame = lambda _kind, _number, _payload: False
         link.on_ended = lambda _status: None
         link.news = self._loop.time()
+        link.retired = True
         self._retiring.append(link)
         link.send(wire.RETIRE)
 

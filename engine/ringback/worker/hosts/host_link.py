@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 import time
 from collections.abc import Callable
@@ -12,6 +11,10 @@ from ringback.worker.hosts import wire
 from ringback.worker.hosts.server_link import Forked, ServerLink, to_log
 
 _PIECE = 1 << 14
+MOST_WORDS = {"sync": 300, "async": 20_000, "": 20_000}
+"""So many things a host tells at most between two answers, by its kind, or before its first call.
+Each call, and each hook of a plugin, may log a hundred lines."""
+LONGEST_LINE = 2000
 STATUS_SECONDS = 0.5
 """How long the wait status of a host may take behind the end of its connection."""
 
@@ -19,13 +22,16 @@ STATUS_SECONDS = 0.5
 class HostLink:
     """One host. Its owner sets the callbacks.
 
-    `on_frame` gets kind, number and payload of what concerns calls. `on_ended` is called once, with
-    the wait status of the process; with None when only its connection has ended.
+    `on_frame` gets kind, number and payload of what concerns calls, and says whether it was one
+    that is under way; it raises NoFrameError when there can be none of that number. `on_ended` is
+    called once, with the wait status of the process; with None when only its connection has ended,
+    of which `how` has the words. Code of plugins can write to the connection: what the host itself
+    would not say ends it.
     """
 
     def __init__(self, server: ServerLink, kind: str, silent: tuple[str, ...]) -> None:
         self.on_ready: Callable[[], None] = _nothing
-        self.on_frame: Callable[[int, int, bytes], None] = _nothing
+        self.on_frame: Callable[[int, int, bytes], bool] = _of_nobody
         self.on_ended: Callable[[int | None], None] = _nothing
         self.on_fault: Callable[[str, str, str], None] = _nothing
         self.at: tuple[str, str] = ("", "")
@@ -38,6 +44,10 @@ class HostLink:
         self.hung_up = False
         """Whether its connection has ended; how its process did is told within a moment."""
         self.leaving = ""
+        self.how = "closed the connection of its process"
+        self.retired = False
+        """Whether it was told to end."""
+        self._idle_words = 0
         self._loop = asyncio.get_running_loop()
         self._frames = wire.Frames()
         self._unsent = bytearray()
@@ -127,29 +137,52 @@ class HostLink:
         if not data:
             self._hung_up()
             return False
-        for kind, number, payload in self._frames.feed(data):
-            if kind <= wire.STUCK:
-                self.on_frame(kind, number, payload)
-            else:
-                self._told(kind, payload)
+        try:
+            for kind, number, payload in self._frames.feed(data):
+                if kind <= wire.STUCK and self.on_frame(kind, number, payload):
+                    self._idle_words = 0
+                    continue
+                self._idle_words += 1
+                if (
+                    self._idle_words
+                    > MOST_WORDS[self.kind if self.ready and not self.retired else ""]
+                ):
+                    raise wire.NoFrameError
+                if kind > wire.STUCK:
+                    self._told(kind, payload)
+        except wire.NoFrameError:
+            self._broken()
+            return False
         return True
 
     def _told(self, kind: int, payload: bytes) -> None:
         """Something about the host itself."""
         self.news = time.monotonic()
-        said: Any = json.loads(payload) if payload else None
+        said = wire.read_words(kind, payload)
         if kind == wire.LOG:
-            to_log(*said)
+            level, plugin, text = said
+            to_log(level, plugin, text[:LONGEST_LINE])
         elif kind == wire.LEAVING:
-            self.leaving = said
+            (self.leaving,) = said
+        elif self.ready and not self.retired:  # of hooks it tells before its calls and behind them
+            raise wire.NoFrameError
         elif kind == wire.AT:
-            self.at = (said[0], said[1])
+            plugin, hook = said
+            self.at = (plugin, hook)
         elif kind == wire.FAULT:
             self.on_fault(*said)
-        elif kind == wire.READY:
+        else:
             self.ready = True
             self.at = ("", "")
+            self._idle_words = 0
             self.on_ready()
+
+    def _broken(self) -> None:
+        """Something came that the host itself would not say. Nothing of it can be relied on."""
+        self.how = "wrote to the connection of its process"
+        self._loop.remove_reader(self._number)
+        self.hung_up = True
+        self._end(None)
 
     def _hung_up(self) -> None:
         """The connection has ended; its process mostly has, too, which its forkserver will tell."""
@@ -166,3 +199,8 @@ class HostLink:
 
 def _nothing(*_: Any) -> None:
     """Nobody listens yet."""
+
+
+def _of_nobody(_kind: int, _number: int, _payload: bytes) -> bool:
+    """No call is under way."""
+    return False

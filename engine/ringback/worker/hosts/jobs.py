@@ -6,7 +6,6 @@ again, which plugins' code allows, because it performs nothing.
 """
 
 import asyncio
-import json
 import os
 import signal
 from dataclasses import dataclass
@@ -25,7 +24,8 @@ class Job:
     before, `sent` is when that was sent.
 
     `lost` counts the tries that were lost with another's fault, `killed` those that a SIGKILL from
-    outside ended.
+    outside ended. One that is `alone` gets a process that has done no other's calls: what it ends
+    there is its own doing.
     """
 
     request: Request
@@ -37,6 +37,7 @@ class Job:
     sent: float = 0.0
     lost: int = 0
     killed: int = 0
+    alone: bool = False
 
     def finish(self, kind: int, payload: bytes) -> None:
         """Give what a host has answered to whoever waits."""
@@ -45,10 +46,11 @@ class Job:
         if kind == wire.ANSWER:
             self.future.set_result(payload)
         elif kind == wire.ERROR:
-            self.fail(PluginError(self.request.plugin, json.loads(payload)))
+            self.fail(PluginError(self.request.plugin, wire.read_reason(payload)))
         elif kind == wire.MEMORY:
-            self.blame(f"needed more memory than its process may have: {json.loads(payload)}")
-        elif kind == wire.LATE:
+            why = wire.read_reason(payload)
+            self.blame(f"needed more memory than its process may have: {why}")
+        else:
             self.late()
 
     def fail(self, error: Exception) -> None:
@@ -68,20 +70,30 @@ class Job:
             what = f"function {self.request.calls[place][0]!r} {what}"
         self.fail(PluginBlocked(self.request.plugin, what, owner))
 
-    def ended(self, status: int | None, place: int = 0) -> bool:
-        """Its process has ended while it ran, with this wait status (None: closed its connection).
+    def ended(self, status: int | None, what: str, place: int = 0, *, shared: bool) -> bool:
+        """Its process has ended while it ran, with this wait status; None when only its connection
+        has, of which `what` has the words. `shared` says that the process has done calls of others,
+        which may have left something behind that ended it.
 
         Whether the call may be made again; else it is blamed.
         """
-        if status is None:
-            self.blame("closed the connection of its process", place)
-        elif os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            self.killed += 1
-            if self.killed < 2:
-                return True
-            self.blame("had its process killed twice (SIGKILL: out of memory?)", place)
-        else:
-            self.blame(f"ended its process with {how(status)}", place)
+        if status is not None:
+            what = f"ended its process with {how(status)}"
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+                self.killed += 1
+                if self.killed < 2:
+                    return True
+                shared, what = False, "had its process killed twice (SIGKILL: out of memory?)"
+        if self.doubtful(shared):
+            return True
+        self.blame(what, place)
+        return False
+
+    def doubtful(self, shared: bool) -> bool:
+        """Whether what became of it may be another's doing: then it is made again alone."""
+        if shared and not self.alone:
+            self.alone = True
+            return True
         return False
 
 

@@ -10,15 +10,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ringback.config import Settings
 from ringback.errors import PluginError
-from ringback.plugins.finder import plugin_files
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
 from ringback.worker.hosts.generation import Generation
 from ringback.worker.hosts.jobs import MOST_LOSSES, Job
-from ringback.worker.hosts.server_link import Command, start_server
+from ringback.worker.hosts.server_link import Command, Launched, start_server
+from ringback.worker.hosts.trial import ENDED, Trial
 
 log = logging.getLogger(__name__)
 
@@ -34,30 +33,24 @@ ENDS = "is not called any more: the worker ends"
 OnFault = Callable[[str, str, Exception], None]
 
 
-def command_for(settings: Settings, environ: dict[str, str]) -> Command:
-    """How the forkserver of a project is started, so that it has these same settings."""
-    words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
-
-    def wanted() -> bool:
-        folder = settings.project / "plugins"
-        named = settings.entry_points or settings.plugin_config
-        return bool(named or (folder.is_dir() and plugin_files(folder)))
-
-    memory = settings.host_memory << 20
-    return Command(words, settings.child_environ(environ), memory, wanted=wanted)
-
-
 class Pool:
     """A `PluginCalls` with processes.
 
     `on_fault` gets what a `startup` or `shutdown` did wrong: plugin, hook, and the error, which is
-    a PluginBlocked when it hung or ended its process. Use it on one running loop.
+    a PluginBlocked when it hung or ended its process. Use it on one running loop. A forkserver that
+    was `launched` already is the first one.
     """
 
     def __init__(
-        self, command: Command, *, on_fault: OnFault | None = None, hook_seconds: float = 5.0
+        self,
+        command: Command,
+        *,
+        launched: Launched | None = None,
+        on_fault: OnFault | None = None,
+        hook_seconds: float = 5.0,
     ) -> None:
         self.command = command
+        self._launched = launched
         self._on_fault = on_fault or _logged
         self._hook_seconds = hook_seconds
         self._current: Generation | None = None
@@ -68,6 +61,7 @@ class Pool:
         self._restart: asyncio.Task[None] | None = None
         self._closed = False
         self._without = False
+        self._trial = Trial(lambda again: self._load(self.command, again))
 
     async def start(self) -> Manifest:
         """Import the plugins, in bounded time whatever they do. What they bring.
@@ -96,9 +90,9 @@ class Pool:
             self._drop(job)
             raise
         if len(payload) < LONG_BYTES:
-            return await wire.read_answer(request, payload)
+            return wire.read_answer(request, payload)
         async with self._reading:
-            return await wire.read_answer(request, payload)
+            return await wire.read_long_answer(request, payload)
 
     async def reload(
         self, accept: Callable[[Manifest], bool], command: Command | None = None
@@ -137,6 +131,7 @@ class Pool:
         if self._restart is not None:
             self._restart.cancel()
             await asyncio.gather(self._restart, return_exceptions=True)
+        await self._trial.close(ENDS)
         async with self._reloading:
             await self._end()
 
@@ -149,12 +144,15 @@ class Pool:
             for job in await generation.close(self._hook_seconds + 1.0):
                 job.fail(PluginError(job.request.plugin, ENDS))
 
-    async def _load(self, command: Command) -> Generation:
-        server, manifest = await start_server(command)
+    async def _load(
+        self, command: Command, again: Callable[[Job], None] | None = None
+    ) -> Generation:
+        launched, self._launched = self._launched, None
+        server, manifest = await start_server(command, launched)
         for warning in manifest.warnings:
             log.warning("%s", warning)
         generation = Generation(
-            server, manifest, again=self._again, on_fault=self._on_fault,
+            server, manifest, again=again or self._again, on_fault=self._on_fault,
             hook_seconds=self._hook_seconds,
         )  # fmt: skip
         server.on_gone = lambda: self._gone(generation)
@@ -181,6 +179,7 @@ class Pool:
     def _drop(self, job: Job) -> None:
         if job in self._held:
             self._held.remove(job)
+        self._trial.drop(job)
         for generation in (self._current, *self._old):
             if generation is not None:
                 generation.drop(job)
@@ -210,13 +209,15 @@ class Pool:
             self._old.remove(generation)
         waited, ran = generation.abandon()
         for job in ran:
-            # As with a host: once it may have been a person or the system. A second time, and
-            # nothing else ran, it is proof.
-            if job.killed and len(ran) == 1:
-                job.blame("ended the process of all plugins twice")
-            else:
-                job.killed += 1
+            # As with a host: once it may have been a person or the system.
+            job.killed += 1
+            if job.killed == 1:
                 self._again(job)
+        suspects = [job for job in ran if job.killed > 1]
+        if len(ran) == 1 and suspects:  # nothing else ran: it is proof
+            suspects[0].blame(ENDED)
+        elif suspects:
+            self._trial.add(suspects)
         for job in waited:
             if self._current is not None:
                 self._current.submit(job)

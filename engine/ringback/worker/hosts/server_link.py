@@ -10,16 +10,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
 
+from ringback.config import Settings
 from ringback.errors import PluginError, Problem
-from ringback.plugins.manifest import Manifest, read_manifest
+from ringback.plugins.finder import plugin_files
 from ringback.worker.hosts.control import Control, Message
 from ringback.worker.hosts.marks import SLOTS, Marks
+
+if TYPE_CHECKING:
+    from ringback.plugins.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
 IMPORT_SECONDS = 5.0
 """How long a plugin may take until it is imported."""
+PLUGIN_SECONDS = 2.0
+"""How long all plugins together may take before a node listens, or `check` judges the rules,
+without knowing what they bring."""
 START_SECONDS = 30.0
 """How long the engine itself may take, before the first plugin and behind the last one."""
 
@@ -37,6 +45,60 @@ class Command:
     wanted: Callable[[], bool] = lambda: True
     priority: int | None = None
     """Its nice value, when it is not ours."""
+
+
+def command_for(settings: Settings, environ: Mapping[str, str]) -> Command:
+    """How the forkserver of a project is started, so that it has these same settings."""
+    words = [sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), "plugin-hosts"]
+
+    def wanted() -> bool:
+        folder = settings.project / "plugins"
+        named = settings.entry_points or settings.plugin_config
+        return bool(named or (folder.is_dir() and plugin_files(folder)))
+
+    memory = settings.host_memory << 20
+    return Command(words, settings.child_environ(environ), memory, wanted=wanted)
+
+
+class Process(Protocol):
+    """A child process, with the words of `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The code that it ended with; None while it runs."""
+
+    def wait(self) -> int:
+        """The code that it ends with."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A forkserver whose process has been started, and that nobody has spoken with yet."""
+
+    process: Process
+    sock: socket.socket
+    marks: Marks
+
+
+def launch(command: Command) -> Launched:
+    """Start a forkserver. It begins at once with what it has to import, and so may we."""
+    shared, marks = Marks.create()
+    ours, theirs = socket.socketpair()
+    try:
+        process = subprocess.Popen(
+            [*command.words, "--control", str(theirs.fileno()), "--marks", str(marks)],
+            env=dict(command.environ), pass_fds=(theirs.fileno(), marks),
+            stdin=subprocess.DEVNULL, process_group=0,
+        )  # fmt: skip
+    finally:
+        theirs.close()
+        os.close(marks)
+    ours.setblocking(False)
+    return Launched(process, ours, shared)
 
 
 @dataclass(eq=False)
@@ -68,7 +130,7 @@ class ServerLink:
     no more, with every host that it had.
     """
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, launched: Launched | None = None) -> None:
         self.on_forked: Callable[[int, Forked], None] = lambda _slot, forked: forked.close()
         self.on_ended: Callable[[int, int], None] = lambda _slot, _status: None
         self.on_gone: Callable[[], None] = lambda: None
@@ -82,30 +144,20 @@ class ServerLink:
         self._deadline: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._slots = list(range(SLOTS - 1, -1, -1))
-        self.marks, marks = Marks.create()
-        ours, theirs = socket.socketpair()
-        try:
-            self._process = subprocess.Popen(
-                [*command.words, "--control", str(theirs.fileno()), "--marks", str(marks)],
-                env=dict(command.environ), pass_fds=(theirs.fileno(), marks),
-                stdin=subprocess.DEVNULL, process_group=0,
-            )  # fmt: skip
-        finally:
-            theirs.close()
-            os.close(marks)
+        launched = launched or launch(command)
+        self._process, self.marks = launched.process, launched.marks
         if command.priority is not None:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, self._process.pid, command.priority)
-        ours.setblocking(False)
-        self._control = Control(ours)
-        self._loop.add_reader(ours, self._readable)
+        self._control = Control(launched.sock)
+        self._loop.add_reader(launched.sock, self._readable)
 
     @property
     def pid(self) -> int:
         """The number of its process."""
         return self._process.pid
 
-    async def manifest(self, without: Mapping[str, Problem]) -> Manifest:
+    async def manifest(self, without: Mapping[str, Problem]) -> "Manifest":
         """What the plugins bring, but for those that are left out with a problem.
 
         Raises PluginError when a plugin took too long or ended the process; it then names the
@@ -178,6 +230,9 @@ class ServerLink:
             self.at, self.file = message["at"], message["file"]
             self._wait(self.command.import_seconds if self.at else START_SECONDS)
         elif "loaded" in message and not self._loaded.done():
+            # As heavy as what the forkserver imports, and so not before that is under way.
+            from ringback.plugins.manifest import read_manifest
+
             self._loaded.set_result(read_manifest(message["loaded"]))
 
     def _wait(self, seconds: float) -> None:
@@ -215,7 +270,7 @@ def to_log(level: int, plugin: str, text: str) -> None:
     logging.getLogger(name).log(level, "%s", text)
 
 
-async def _reaped(process: "subprocess.Popen[bytes]") -> None:
+async def _reaped(process: Process) -> None:
     """Wait for the end of a process that has been told to end; one that does not is killed."""
     for number in range(sys.maxsize):
         if process.poll() is not None:
@@ -229,15 +284,18 @@ _LOOK_SECONDS = 0.02
 _PATIENCE = 100
 
 
-async def start_server(command: Command) -> tuple[ServerLink, Manifest]:
+async def start_server(
+    command: Command, launched: Launched | None = None
+) -> "tuple[ServerLink, Manifest]":
     """A forkserver with all plugins that can be imported in time, and what they bring.
 
     Each plugin that hangs or ends the process costs one start, and becomes a problem of the
-    manifest. Raises PluginError, of no plugin, when the process cannot be started at all.
+    manifest. Raises PluginError, of no plugin, when the process cannot be started at all. The first
+    start is the one that was `launched`, if any was.
     """
     without: dict[str, Problem] = {}
     while True:
-        link = ServerLink(command)
+        link, launched = ServerLink(command, launched), None
         try:
             return link, await link.manifest(without)
         except PluginError as error:

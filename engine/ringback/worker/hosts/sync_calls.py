@@ -35,6 +35,8 @@ class _Host:
     link: HostLink
     job: Job | None = None
     idle_since: float = 0.0
+    owner: str | None = None
+    """Whose calls it has done; empty for calls of several."""
 
 
 class SyncCalls:
@@ -133,7 +135,7 @@ class SyncCalls:
             return False
         host = _Host(link)
         self._hosts.append(host)
-        link.on_ready = partial(self._free, host)
+        link.on_ready = partial(self._ready, host)
         link.on_frame = partial(self._answered, host)
         link.on_ended = partial(self._ended, host)
         return True
@@ -162,6 +164,13 @@ class SyncCalls:
             wanted -= 1
         self._growing = self._loop.call_later(SLOW_SECONDS, self._grow_more)
 
+    def _ready(self, host: _Host) -> None:
+        """A host takes calls: the one that it was started for is there already."""
+        if host.job is None:
+            self._free(host)
+        else:
+            self._send(host, host.job)
+
     def _free(self, host: _Host) -> None:
         """A host has nothing to do: give it the next call, or let it rest."""
         if host.link.leaving or self._closed:
@@ -177,25 +186,56 @@ class SyncCalls:
         self._idle.append(host)
 
     def _begin(self, host: _Host, job: Job) -> None:
+        if host.owner != job.owner:
+            if job.alone and host.owner is not None:
+                self._begin_alone(host, job)
+                return
+            host.owner = job.owner if host.owner is None else ""
         self._turns.take(job.owner)
         host.job = job
+        self._send(host, job)
+
+    def _begin_alone(self, host: _Host, job: Job) -> None:
+        """Put a new host in the place of this one, for this call."""
+        self._hosts.remove(host)
+        self._retire(host.link)
+        if not self._start():
+            self._turns.wait(job.owner, job, first=True)
+            return
+        fresh = self._hosts[-1]
+        fresh.owner, fresh.job = job.owner, job
+        self._turns.take(job.owner)
+        job.number, job.sent = self._next_number(), self._loop.time()
+        self._watch(job)
+
+    def _send(self, host: _Host, job: Job) -> None:
         job.number = number = self._next_number()
         job.sent = self._loop.time()
         host.link.send(wire.CALL, number, job.payload)
+        self._watch(job)
+
+    def _watch(self, job: Job) -> None:
         due = job.sent + job.limit
         if self._timer is None or due < self._look_at:
             self._arm(due)
 
-    def _answered(self, host: _Host, kind: int, number: int, payload: bytes) -> None:
+    def _answered(self, host: _Host, kind: int, number: int, payload: bytes) -> bool:
         job = host.job
         if job is None or job.number != number:
-            return
+            raise wire.NoFrameError  # each call is answered once
         host.job = None
         self._turns.free(job.owner)
+        again = kind == wire.MEMORY and job.doubtful(host.owner != job.owner)
         if host.link.leaving:
             log.warning("%s left %s behind: its process is replaced", job.owner, host.link.leaving)
+        elif again:
+            host.link.leaving = "too little memory"
         self._free(host)  # first, so that it works while the answer is read
-        job.finish(kind, payload)
+        if again:
+            self._again(job)
+        else:
+            job.finish(kind, payload)
+        return True
 
     def _ended(self, host: _Host, status: int | None) -> None:
         """The process of a host has ended, and nobody has asked it to."""
@@ -206,8 +246,12 @@ class SyncCalls:
         if status is None:
             host.link.kill()
         host.link.close()
-        if job is not None and (mark.number != job.number or job.ended(status, mark.place)):
-            self._again(job)
+        if job is not None:
+            shared = host.owner != job.owner
+            if mark.number != job.number or job.ended(
+                status, host.link.how, mark.place, shared=shared
+            ):
+                self._again(job)
         self._grow()
 
     def _lose(self, host: _Host) -> Job | None:

@@ -11,14 +11,17 @@ import json
 import pickle
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from pydantic_core import from_json
+
 from ringback.action_kinds import from_params
 from ringback.actions import Action, to_params
 from ringback.errors import PluginError, UsageError
+from ringback.events import event_of, event_values
 from ringback.plugins.requests import (
     Answer,
     FunctionCalls,
@@ -47,9 +50,16 @@ READY, AT, FAULT, LOG, LEAVING = 6, 7, 8, 9, 10
 what that raised; a line for the log; why it takes no more calls after this answer."""
 
 
+_MOST_FRAME = MOST_BYTES + (1 << 20)
+
+
 def frame(kind: int, number: int, payload: bytes = b"") -> bytes:
     """One frame, ready to be sent."""
     return HEADER.pack(len(payload), kind, number) + payload
+
+
+class NoFrameError(Exception):
+    """Something else than frames of ours came."""
 
 
 class Frames:
@@ -58,47 +68,57 @@ class Frames:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Kind, number and payload of each frame that is whole now."""
-        if not self._rest:
-            size, kind, number = (
-                HEADER.unpack_from(data) if len(data) >= HEADER.size else (-1, 0, 0)
-            )
-            if size + HEADER.size == len(data):  # the usual case: one frame in one piece
-                yield kind, number, data[HEADER.size :]
-                return
+    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
+        """Kind, number and payload of each frame that is whole now. Raises NoFrameError for one
+        that nobody of us sends."""
+        if not self._rest and len(data) >= HEADER.size:
+            size, kind, number = HEADER.unpack_from(data)
+            if size + HEADER.size == len(data) and kind:  # the usual case: one frame in one piece
+                return [(kind, number, data[HEADER.size :])]
         self._rest += data
-        while len(self._rest) >= HEADER.size:
-            size, kind, number = HEADER.unpack_from(self._rest)
-            end = HEADER.size + size
+        found: list[tuple[int, int, bytes]] = []
+        begin = 0
+        while len(self._rest) - begin >= HEADER.size:
+            size, kind, number = HEADER.unpack_from(self._rest, begin)
+            end = begin + HEADER.size + size
+            if size > _MOST_FRAME or not 0 < kind <= LEAVING:
+                raise NoFrameError
             if len(self._rest) < end:
-                return
-            payload = bytes(self._rest[HEADER.size : end])
-            del self._rest[:end]
-            yield kind, number, payload
+                break
+            found.append((kind, number, bytes(self._rest[begin + HEADER.size : end])))
+            begin = end
+        del self._rest[:begin]
+        return found
 
 
 def request_bytes(request: Request, limit: float) -> bytes:
     """A request and its limit in seconds, to be sent to a host."""
-    kind, values = _VALUES[type(request)]
-    return pickle.dumps((limit, kind, *values(request)), protocol=5)
+    kind, place, values = _VALUES[type(request)]
+    said = list(values(request))
+    if place is not None:
+        said[place] = event_values(said[place])
+    return pickle.dumps((limit, kind, said), protocol=5)
 
 
 def read_request(payload: bytes) -> tuple[Request, float]:
     """What `request_bytes` wrote. Only a host reads it: it trusts its worker."""
-    limit, kind, *values = pickle.loads(payload)
-    return _REQUESTS[kind](*values), limit
+    limit, kind, said = pickle.loads(payload)
+    make, place = _REQUESTS[kind]
+    if place is not None:
+        said[place] = event_of(said[place])
+    return make(*said), limit
 
 
-_REQUESTS: tuple[Callable[..., Request], ...] = (HandlerCall, FunctionCalls, StepCall, HookCall)
-_VALUES: dict[type, tuple[int, Callable[[Any], Any]]] = {
-    cls: (kind, attrgetter(*(item.name for item in fields(cls))))
-    for kind, cls in enumerate((HandlerCall, FunctionCalls, StepCall, HookCall))
-}
+_REQUESTS: list[tuple[Callable[..., Request], int | None]] = []
+_VALUES: dict[type, tuple[int, int | None, Callable[[Any], Any]]] = {}
+for _kind, _class in enumerate((HandlerCall, FunctionCalls, StepCall, HookCall)):
+    _names = [item.name for item in fields(_class)]
+    _place = _names.index("event") if "event" in _names else None
+    _REQUESTS.append((_class, _place))
+    _VALUES[_class] = (_kind, _place, attrgetter(*_names))
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().raw_decode  # `decode` looks for blanks around it besides
 
 
 def answer_bytes(request: Request, answer: Any) -> bytes:
@@ -118,25 +138,62 @@ def answer_bytes(request: Request, answer: Any) -> bytes:
     return data
 
 
-async def read_answer(request: Request, payload: bytes) -> Answer:
-    """The answer that `answer_bytes` wrote. The loop gets a turn after each line.
+def read_answer(request: Request, payload: bytes) -> Answer:
+    """The answer that `answer_bytes` wrote.
 
     Raises PluginError for an action that this process does not know, and for what is no answer.
     """
     try:
         head, *lines = payload.split(b"\n")
+        return _answer(request, from_json(head), map(_actions, lines))
+    except _UNUSABLE as error:
+        raise PluginError(request.plugin, f"returned something unusable: {error}") from None
+
+
+async def read_long_answer(request: Request, payload: bytes) -> Answer:
+    """The same of a long one. The loop gets a turn after each line."""
+    try:
+        head, *lines = payload.split(b"\n")
         read: list[tuple[Action, ...]] = []
         for line in lines:
-            read.append(tuple(map(_action, _decode(line.decode())[0])))
+            read.append(_actions(line))
             await asyncio.sleep(0)
-        return _answer(request, _decode(head.decode())[0], iter(read))
-    except (UsageError, TypeError, ValueError, LookupError, AttributeError) as error:
+        return _answer(request, from_json(head), iter(read))
+    except _UNUSABLE as error:
         raise PluginError(request.plugin, f"returned something unusable: {error}") from None
+
+
+_UNUSABLE = (UsageError, TypeError, ValueError, LookupError, AttributeError)
 
 
 def json_bytes(data: Any) -> bytes:
     """Plain data of our own as JSON; text that is no Unicode is written with its numbers."""
     return json.dumps(data).encode("ascii")
+
+
+def read_words(kind: int, payload: bytes) -> list[Any]:
+    """What a host tells of itself, as it was written with `json_bytes`. Raises NoFrameError."""
+    try:
+        said = json.loads(payload) if payload else []
+    except (ValueError, RecursionError):
+        raise NoFrameError from None
+    words = said if isinstance(said, list) else [said]
+    if [type(word) for word in words] != _WORDS[kind]:
+        raise NoFrameError
+    return words
+
+
+_WORDS: Mapping[int, list[type]] = {
+    READY: [], AT: [str, str], FAULT: [str, str, str], LOG: [int, str, str], LEAVING: [str],
+}  # fmt: skip
+
+
+def read_reason(payload: bytes) -> str:
+    """Why a call has failed, in words."""
+    try:
+        return str(json.loads(payload))
+    except (ValueError, RecursionError):
+        return "failed, and its process does not say why"
 
 
 def _plain(request: Request, answer: Any, lines: list[Any]) -> Any:
@@ -186,7 +243,34 @@ def _read_list(data: Any, lines: Iterator[tuple[Action, ...]]) -> tuple[Action, 
 
 
 def _written(action: Action) -> list[Any]:
-    return [action.kind, action.policy, to_params(action)]
+    """An action, without the fields that have their default."""
+    kind = type(action)
+    usual = _USUAL.get(kind) or _usual(kind)
+    params = to_params(action)
+    said = {name: value for name, value in params.items() if value != usual.get(name, _NEVER)}
+    return [action.kind, action.policy, said]
+
+
+def _usual(kind: type[Any]) -> dict[str, Any]:
+    """The defaults of a class of actions, as `to_params` writes them."""
+    usual: dict[str, Any] = {}
+    for item in fields(kind):
+        value = item.default
+        if item.default_factory is not MISSING:
+            value = item.default_factory()
+        if value is not MISSING:
+            plain = list(value) if isinstance(value, tuple) else value
+            usual[item.name] = dict(plain) if isinstance(plain, Mapping) else plain
+    _USUAL[kind] = usual
+    return usual
+
+
+_USUAL: dict[type[Any], dict[str, Any]] = {}
+_NEVER = object()
+
+
+def _actions(line: bytes) -> tuple[Action, ...]:
+    return tuple(map(_action, from_json(line)))
 
 
 def _action(data: Any) -> Action:

@@ -1,8 +1,9 @@
 """Confirmation of a webhook without an auth token, by reading its resource back.
 
-A request to the secret path only claims. The gateway must know the SID, in our account, with the
-same addresses, text and direction, and young enough; then the event is `confirmed` and the rules
-see it. A tag or a SID that nobody but Twilio can have had is proof by itself.
+A request to the secret path only claims. The gateway must know the SID, in our account, young
+enough, and agree in all that it knows (`comparison.py`); then the event is `confirmed` and the
+rules see it. A record that is not there yet, or behind its webhook, is looked at again for an hour.
+A tag that nobody but Twilio can have had is proof by itself.
 https://www.twilio.com/docs/messaging/api/message-resource#fetch-a-message-resource
 """
 
@@ -11,25 +12,37 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from ringback.errors import BadRequest, GatewayError, NotFound, RingbackError
 from ringback.events import Event
 from ringback.gateway.client import Gateway
-from ringback.gateway.records import Call, Message
-from ringback.outcomes import normal_status, rank
+from ringback.gateway.records import Call, Media, Message, Recording
 from ringback.runtime import REAL, Runtime, iso
 from ringback.twilio.rest import Request, path
 from ringback.twilio.rest import sid as sid_of
+from ringback.worker.match.comparison import (
+    Doubt,
+    call_doubt,
+    media_doubt,
+    message_doubt,
+    recording_doubt,
+    recording_of,
+)
 
 log = logging.getLogger(__name__)
 
 TRIES = (0.0, 1.0, 4.0)
 """Seconds before each look: Twilio's list may lag behind its own webhook."""
+LATER = (10.0, 30.0, 60.0, 120.0, 240.0, 300.0, 600.0, 900.0, 1300.0)
+"""Seconds before each further look, in which the event holds no place of those at hand."""
 AGAIN_SECONDS = 2.0
 LONGEST_SECONDS = 300.0
 """While the gateway gives no answer, it is asked again after pauses that double between these."""
 OLDEST = timedelta(hours=24)
 AT_ONCE = 8
+MOST_LATER = 200
+"""So many wait for a further look; those that come beyond it have had theirs."""
 AT_HAND = 500
 """So many claims are in memory; those beyond it wait in the journal for their turn."""
 
@@ -56,6 +69,8 @@ class Confirmer:
         self._told = told
         self._runtime = runtime
         self._unanswered: dict[str, tuple[str, str]] = {}
+        self._later: dict[str, tuple[asyncio.TimerHandle, str]] = {}
+        self._looks: dict[str, int] = {}
         self._more = False
         self._refilling: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -63,7 +78,7 @@ class Confirmer:
 
     def look(self, event: Event) -> None:
         """Find out about a claimed event, in the background, as soon as there is a free place."""
-        if event.uid in self._tasks:
+        if event.uid in self._tasks or event.uid in self._later:
             return
         if len(self._tasks) >= AT_HAND:
             self._more = True
@@ -80,6 +95,13 @@ class Confirmer:
         since, why = min(self._unanswered.values())
         count = len(self._unanswered)
         return since, f"{count} event{'s wait' if count != 1 else ' waits'} to be confirmed: {why}"
+
+    def doubted(self) -> tuple[int, str] | None:
+        """How many events are not confirmed so far and will be looked at again, and why the last of
+        them is not; None when there are none."""
+        if not self._later:
+            return None
+        return len(self._later), next(reversed(self._later.values()))[1]
 
     async def refill(self) -> None:
         """Take up what lies in the journal."""
@@ -106,34 +128,59 @@ class Confirmer:
         self._more = False
         if self._refilling is not None:
             self._refilling.cancel()
+        for timer, _ in self._later.values():
+            timer.cancel()
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _look(self, event: Event) -> None:
-        why = await self._doubt(event)
-        trust = "claimed" if why else "confirmed"
-        if why:
-            log.warning("%s %s is not confirmed: %s", event.type, event.uid, why)
+        doubt = await self._doubt(event)
+        if doubt is None:
+            self._looks.pop(event.uid, None)
+            await self._tell(event, "confirmed", "")
+            return
+        log.warning("%s %s is not confirmed: %s", event.type, event.uid, doubt.why)
+        await self._tell(event, "claimed", doubt.why)
+        if doubt.passing:
+            self._again(event, doubt.why)
+
+    def _again(self, event: Event, why: str) -> None:
+        """Look at it once more, after a pause that is longer each time."""
+        looks = self._looks.pop(event.uid, 0)
+        if looks < len(LATER) and len(self._later) < MOST_LATER:
+            self._looks[event.uid] = looks + 1
+            timer = asyncio.get_running_loop().call_later(LATER[looks], self._due, event)
+            self._later[event.uid] = timer, why
+
+    def _due(self, event: Event) -> None:
+        del self._later[event.uid]
+        self.look(event)
+
+    async def _tell(self, event: Event, trust: str, why: str) -> None:
         try:
             await self._on_proof(event.uid, trust, why)
         except RingbackError as error:
             log.error("the proof of %s could not be written: %s", event.uid, error)
 
-    async def _doubt(self, event: Event) -> str:
-        """Why it is not what it claims to be; empty when it is."""
-        why = "no gateway is configured that could confirm it"
-        for pause in TRIES if self._gateway is not None else ():
+    async def _doubt(self, event: Event) -> Doubt | None:
+        """Why it is not what it claims to be; None when it is."""
+        if self._gateway is None:
+            return Doubt("no gateway is configured that could confirm it")
+        doubt: Doubt | None = None
+        for pause in TRIES if event.uid not in self._looks else TRIES[:1]:
             await asyncio.sleep(pause)
             try:
-                return await self._answer(event)
+                doubt = await self._answer(event)
             except NotFound:
-                why = f"the gateway does not know {event.subject_sid}"
+                doubt = Doubt(f"the gateway does not know {event.subject_sid}", passing=True)
             except GatewayError as error:
-                why = f"it could not be looked up: {error}"
-        return why
+                doubt = Doubt(f"it could not be looked up: {error}", passing=True)
+            if doubt is None or not doubt.passing:
+                return doubt
+        return doubt
 
-    async def _answer(self, event: Event) -> str:
+    async def _answer(self, event: Event) -> Doubt | None:
         """Ask until there is an answer: a gateway that is down says nothing about the event, and a
         STOP that came meanwhile must count as soon as it is up. Raises NotFound and BadRequest."""
         pause = AGAIN_SECONDS
@@ -154,51 +201,63 @@ class Confirmer:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_SECONDS)
 
-    async def _difference(self, event: Event) -> str:
-        """What the resource says otherwise than the webhook; empty when they agree."""
-        assert self._gateway is not None
+    async def _difference(self, event: Event) -> Doubt | None:
+        """What the resource says otherwise than the webhook; None when they agree."""
         if event.account_sid != self._accounts(event.account_sid):
-            return f"account {event.account_sid} is not ours"
+            return Doubt(f"account {event.account_sid} is not ours")
         if event.subject_sid[:2] in ("SM", "MM"):
-            return self._message(event, Message.read(await self._fetch(event, event.subject_sid)))
+            return await self._text(event)
         if event.call_sid:
-            return self._call(event, Call.read(await self._fetch(event, event.call_sid)))
-        return f"{event.type} has no resource that could be read back"
+            return await self._call(event)
+        return Doubt(f"{event.type} has no resource that could be read back")
 
-    async def _fetch(self, event: Event, sid: str) -> dict[str, Any]:
-        """The resource behind an event, in its own account."""
+    async def _text(self, event: Event) -> Doubt | None:
+        found = Message.read(await self._fetch(event, "Messages", event.subject_sid))
+        doubt = message_doubt(event, found) or _age(event, found)
+        if doubt is None and event.media:
+            listed = (await self._fetch(event, "Messages", event.subject_sid, "Media")).get(
+                "media_list"
+            )
+            records = [Media.read(each) for each in listed or ()]
+            doubt = media_doubt(event, records, self._hosts())
+        return doubt
+
+    async def _call(self, event: Event) -> Doubt | None:
+        found = Call.read(await self._fetch(event, "Calls", event.call_sid))
+        doubt = call_doubt(event, found) or _age(event, found)
+        recording = recording_of(event)
+        if doubt is None and recording == "":
+            return Doubt("its RecordingUrl is none of Twilio's")
+        if doubt is None and recording:
+            heard = Recording.read(await self._fetch(event, "Recordings", recording))
+            doubt = recording_doubt(event, heard, self._hosts())
+        if doubt is None and event.fields.get("TranscriptionText"):
+            sid = event.fields.get("TranscriptionSid", "")
+            if sid[:2] != "TR":
+                return Doubt("its transcript names no SID that could be read back")
+            text = (await self._fetch(event, "Transcriptions", sid)).get("transcription_text")
+            if str(text or "").strip() != event.fields["TranscriptionText"].strip():
+                return Doubt("the transcript differs", passing=not text)
+        return doubt
+
+    async def _fetch(self, event: Event, name: str, sid: str, *more: str) -> dict[str, Any]:
+        """A resource behind an event, in its own account."""
         assert self._gateway is not None
-        name = _resource(event)
-        where = path(event.account_sid, name.title(), sid_of(sid, "SM", "MM", "CA"))
-        return (await self._gateway.ask(Request("GET", where, resource=name))).data
+        where = path(event.account_sid, name, sid_of(sid, "SM", "MM", "CA", "RE", "TR"), *more)
+        return (await self._gateway.ask(Request("GET", where, resource=_resource(event)))).data
 
-    def _message(self, event: Event, found: Message) -> str:
-        if (found.from_, found.to) != (event.sender, event.recipient):
-            return "From and To differ"
-        if event.type == "message.received":
-            if found.direction != "inbound":
-                return f"its direction is {found.direction}"
-            if found.body and found.body != event.body:
-                return "the text differs"
-        elif rank("message", normal_status(found.status)) < rank(
-            "message", normal_status(event.status)
-        ):
-            return f"its status is {found.status}"
-        return _age(event, found)
-
-    def _call(self, event: Event, found: Call) -> str:
-        told = {event.sender, event.recipient} - {""}  # of a recording or a conference: nobody
-        if told and {found.from_, found.to} != told:
-            return "From and To differ"
-        return _age(event, found)
+    def _hosts(self) -> tuple[str, ...]:
+        """The host of the gateway itself: a simulator names its own addresses."""
+        assert self._gateway is not None
+        return (urlsplit(self._gateway.access.base_url).hostname or "",)
 
 
 def _resource(event: Event) -> str:
     return "calls" if event.call_sid else "messages"
 
 
-def _age(event: Event, found: Message | Call) -> str:
+def _age(event: Event, found: Message | Call) -> Doubt | None:
     created = found.date_created
     if created is not None and event.received_at - created > OLDEST:
-        return f"it is of {created:%Y-%m-%d}: too old to be news"
-    return ""
+        return Doubt(f"it is of {created:%Y-%m-%d}: too old to be news")
+    return None

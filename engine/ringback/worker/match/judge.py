@@ -4,19 +4,27 @@ What stands earlier in the batch is not in the journal yet and counts as the pas
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ringback.events import REPLAY, Event, matches_type
-from ringback.rules.engine.admission import Admission, Start, Woken, admit
+from ringback.rules.engine.admission import (
+    Admission,
+    Start,
+    Woken,
+    admit,
+    admit_again,
+    restrains,
+)
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import Standing, Waits
+from ringback.rules.engine.waits import Standing, Waits, home, place_of
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.facts import JournalFacts
 from ringback.store.matching import NewRun
 from ringback.store.session import ReadSession
+from ringback.worker.match.turns import Turns
 
 
 class BatchFacts:
@@ -26,10 +34,18 @@ class BatchFacts:
         self._past = past
         self._runtime = runtime
         self._events: list[Event] = []
+        self._counted: dict[tuple[str, float, str, str], int] = {}
+
+    def of_shadow(self, rule: str) -> "BatchFacts":
+        """The same as this rule sees it, which is in shadow."""
+        found = BatchFacts(self._past.of_shadow(rule), self._runtime)
+        found._events, found._counted = self._events, self._counted
+        return found
 
     def add(self, event: Event) -> None:
-        """One more event has come; it counts from now on."""
-        self._events.append(event)
+        """One more event has come; it counts from now on. A mere claim counts for nothing."""
+        if event.trust != "claimed":
+            self._events.append(event)
 
     def message_count(self, conversation: str) -> int:
         """How many messages were received, with this event."""
@@ -58,7 +74,12 @@ class BatchFacts:
             and conversation in ("", event.conversation)
             and error_class in ("", event.error_class)
         )
-        return fresh + self._past.count(type_pattern, seconds, conversation, error_class)
+        # Asked once for all events of the batch: they are judged at one moment, and in a storm each
+        # would read all that came before it.
+        asked = (type_pattern, seconds, conversation, error_class)
+        if asked not in self._counted:
+            self._counted[asked] = self._past.count(*asked)
+        return fresh + self._counted[asked]
 
     def remembered(self, conversation: str, name: str) -> str:
         """What was remembered about this contact."""
@@ -67,6 +88,10 @@ class BatchFacts:
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts."""
         return self._past.written(conversation)
+
+    def call_over(self, call_sid: str) -> bool:
+        """Whether a call is known to have ended."""
+        return self._past.call_over(call_sid)
 
     def _heard(self, conversation: str) -> list[Event]:
         return [
@@ -79,7 +104,12 @@ class BatchFacts:
 class BatchUnderWay:
     """The runs that have not ended: those of the journal, and those of the batch."""
 
-    def __init__(self, session: ReadSession, waits: Waits, facts: BatchFacts) -> None:
+    def __init__(self, session: ReadSession, waits: Waits, facts: BatchFacts, turns: Turns) -> None:
+        self.met: dict[str, str] = {}
+        """By rule, the place in which the event under judgement has met a run that takes a turn."""
+        self.begun: dict[str, str] = {}
+        """By place, the conversation of the runs that events of the batch start, wake or end."""
+        self._turns = turns
         self._session = session
         self._waits = waits
         self._facts = facts
@@ -91,40 +121,66 @@ class BatchUnderWay:
 
     def woke(self, uids: Iterable[str]) -> None:
         """Runs that an event of the batch wakes."""
-        self._woken.update(uids)
+        for uid in uids:
+            self._woken.add(uid)
+            self._moves(uid)
 
     def started(self, start: Start, uid: str, event: Event) -> None:
         """A run of the batch; it counts from now on."""
         place, rule = (start.rule.name, start.key), start.rule
+        if restrains(rule) and not start.queued:
+            self.begun[place_of(*place)] = home(event)
         if rule.once_within:
             self._firings[place] = event.received_at
         if place in self._runs or rule.mode != "parallel":
-            self.runs(*place)
-            self._runs[place].append(uid)
+            self._of(place).append(uid)
         if rule.collects:
             self._collecting[place] = uid
 
     def ended(self, uid: str) -> None:
         """A run that an event of the batch has cancelled."""
         self._ended.add(uid)
+        self._moves(uid)
+
+    def _moves(self, uid: str) -> None:
+        place, where = self._waits.where(uid)
+        if place:
+            self.begun[place] = where
+
+    def in_turn(self, uids: Iterable[str]) -> Iterator[str]:
+        """The places of those of these waiting runs that take a turn: they may wait no longer."""
+        places = (self._waits.where(uid)[0] for uid in uids)
+        return (place for place in places if place and self.turn(place))
+
+    def turn(self, place: str) -> str:
+        """The key under which a run of this place takes its turn; empty when none does."""
+        return self.begun.get(place) or self._turns.before(place)
 
     def last_firing(self, rule: str, key: str) -> datetime | None:
-        """When the event came that this rule last started a run of this key for."""
+        """When the event came that this rule last started a run of this key for, unless that was
+        idle."""
+        self._meet(rule, key)
         last = self._firings.get((rule, key))
         if last is None:
             moment = self._session.last_firing(rule, key)
             last = from_iso(moment) if moment else None
         return last
 
-    def runs(self, rule: str, key: str) -> Sequence[str]:
-        """The runs of a rule for a key that have not ended, oldest first."""
-        found = self._runs.get((rule, key))
-        if found is None:
-            found = self._runs[rule, key] = self._session.under_way(rule, key)
+    def runs(self, rule: str, key: str, call: Event | None) -> Sequence[str]:
+        """The runs of a rule for a key that may keep others from starting, oldest first."""
+        self._meet(rule, key)
+        found = self._waits.busy(self._of((rule, key)), call)
         return [uid for uid in found if uid not in self._ended] if self._ended else found
+
+    def _of(self, place: tuple[str, str]) -> list[str]:
+        found = self._runs.get(place)
+        if found is None:
+            found = self._runs[place] = self._session.under_way(*place)
+        return found
 
     def collecting(self, rule: str, key: str) -> str:
         """The newest run that still collects events of this key; empty when there is none."""
+        self._meet(rule, key)
         uid = self._collecting.get((rule, key))
         if uid is None:
             uid = self._collecting[rule, key] = self._session.collecting(rule, key)
@@ -138,6 +194,11 @@ class BatchUnderWay:
         """The runs that wait for this event."""
         return self._waits.woken_by(event, self._facts, self._standing)
 
+    def _meet(self, rule: str, key: str) -> None:
+        place = place_of(rule, key)
+        if self.turn(place):
+            self.met[rule] = place
+
     def _standing(self, uid: str) -> Standing | None:
         found = self._session.waiting(uid)
         if found is None:
@@ -148,10 +209,12 @@ class BatchUnderWay:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What becomes of an event, with the rows of the runs that it starts."""
+    """What becomes of an event, with the rows of the runs that it starts. It may change when the
+    runs in the places `unsettled` have had their turn."""
 
     admission: Admission
     starts: tuple[tuple[Rule, NewRun], ...]
+    unsettled: Collection[str] = ()
 
 
 class Judge:
@@ -164,21 +227,59 @@ class Judge:
         waits: Waits,
         session: ReadSession,
         runtime: Runtime,
+        turns: Turns,
     ) -> None:
         self._ruleset = ruleset
         self._quarantined = quarantined
         self._runtime = runtime
+        self._now = runtime.now()
         self._facts = BatchFacts(session.facts(runtime), runtime)
-        self._under_way = BatchUnderWay(session, waits, self._facts)
+        self._under_way = BatchUnderWay(session, waits, self._facts, turns)
 
     def judge(self, event: Event, *, past: bool = False) -> Judgement:
         """What becomes of one event. One that is `past` starts, ends and wakes nothing."""
         if event.source != REPLAY:  # it happened once, and is in the past already
             self._facts.add(event)
+        self._under_way.met.clear()
         found = admit(
-            self._ruleset, event, self._facts, self._under_way, now=self._runtime.now(),
+            self._ruleset, event, self._facts, self._under_way, now=self._now,
             quarantined=self._quarantined, past=past,
         )  # fmt: skip
+        met = self._under_way.met
+        unsettled = {met[rule] for rule in met if self._changes(rule, found.verdicts[rule])}
+        unsettled.update(self._under_way.in_turn(uid for uid, _ in found.cancels))
+        judgement = self._judged(event, found)
+        return replace(judgement, unsettled=unsettled) if unsettled else judgement
+
+    def _changes(self, rule: str, verdict: str) -> bool:
+        """Whether it matters what becomes of the runs that a rule has: they have kept it back, its
+        next ends them or stands behind them. That it has joined one matters to others alone: it is
+        judged anew when that run takes no more."""
+        own = self._ruleset.by_name[rule]
+        if verdict.startswith("joined"):
+            return own.cancel_on is not None or any(each.backstop for each in self._ruleset.rules)
+        return verdict != "fired" or own.mode in ("restart", "queued")
+
+    @property
+    def begun(self) -> dict[str, str]:
+        """By place, the conversation of the runs that the events of the batch start or wake."""
+        return self._under_way.begun
+
+    def turns(self, places: Collection[str]) -> set[str]:
+        """The keys under which runs of these places take their turn."""
+        return set(filter(None, map(self._under_way.turn, places)))
+
+    def again(self, event: Event, rule: Rule, key: str) -> Judgement:
+        """What becomes of an event that this rule wants, when a run that it had joined collects no
+        more."""
+        found = admit_again(rule, key, event, self._under_way, self._quarantined)
+        return self._judged(event, found)
+
+    def over(self, uid: str) -> None:
+        """A run that is about to be ended."""
+        self._under_way.ended(uid)
+
+    def _judged(self, event: Event, found: Admission) -> Judgement:
         for uid, _ in found.cancels:
             self._under_way.ended(uid)
         self._under_way.woke(found.wakes)

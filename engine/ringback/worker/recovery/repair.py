@@ -9,7 +9,7 @@ what the journal lacks is handed to the receiver, which appends it to the log li
 import base64
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -20,6 +20,7 @@ from ringback.errors import GatewayError, NotFound
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
+from ringback.twilio.costs import as_fields, cost_of
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.send.gateway_reader import GatewayReader, next_page
@@ -48,6 +49,9 @@ _CALL_FIELDS = {
     "status": "CallStatus", "direction": "Direction", "duration": "CallDuration",
 }  # fmt: skip
 _OVER = ("completed", "busy", "no-answer", "failed", "canceled")
+_ENDS = tuple(f"call.{each}" for each in _OVER)
+LONGEST_CALL = timedelta(hours=24)
+"""https://www.twilio.com/docs/voice/api/call-resource#timelimit"""
 
 
 class Repairer:
@@ -125,26 +129,43 @@ class Repairer:
 
     async def _messages(self, span: "_Span") -> int:
         missing = [
-            {**_renamed(record, _MESSAGE_FIELDS), "SmsStatus": "received"}
+            _renamed(record, _MESSAGE_FIELDS)
+            | as_fields(cost_of(record))
+            | {"SmsStatus": "received"}
             async for record in self._between("Messages", span)
             if record.get("direction") == "inbound" and record.get("status") == "received"
         ]
-        return await self._hand_over("message", "message", "MessageSid", missing)
+        return await self._hand_over("message", ("message.%",), "MessageSid", missing)
 
     async def _calls(self, span: "_Span") -> int:
-        """Calls that ended without our ever hearing of them: they got the fallback, or nothing."""
+        """Calls of whose end we have not heard: they rang while we were down, or ended then. Where
+        nobody asks Twilio for the ends of calls, those that we answered are nothing that is missed.
+        """
+        events = self._journal.events
+        rang = await events.open_calls(iso(span.until - LONGEST_CALL), _ENDS)
+        if rang is not None:  # it may have rung before what was looked at the last time
+            span = replace(span, since=min(span.since, from_iso(rang) - OVERLAP))
         missing = [
-            _renamed(record, _CALL_FIELDS)
+            _renamed(record, _CALL_FIELDS) | as_fields(cost_of(record))
             async for record in self._between("Calls", span)
             if record.get("direction") == "inbound" and record.get("status") in _OVER
-        ]
-        return await self._hand_over("call/status", "call", "CallSid", missing)
+            and (_moment(record.get("end_time")) or span.since) <= span.until
+        ]  # fmt: skip
+        sids = [fields["CallSid"] for fields in missing]
+        answered = await events.known_subjects(sids, ("call.received",))
+        told = await events.reported(_ENDS)
+        rung = [fields for fields in missing if fields["CallSid"] in answered]
+        others = [fields for fields in missing if fields["CallSid"] not in answered]
+        over = await self._hand_over("call/status", _ENDS, "CallSid", rung)
+        return await self._hand_over("call/status", ("call.%",), "CallSid", others) + (
+            over if told else 0
+        )
 
     async def _hand_over(
-        self, route: str, family: str, sid: str, missing: list[dict[str, str]]
+        self, route: str, types: tuple[str, ...], sid: str, missing: list[dict[str, str]]
     ) -> int:
         sids = [fields[sid] for fields in missing]
-        known = await self._journal.events.known_subjects(sids, family)
+        known = await self._journal.events.known_subjects(sids, types)
         fresh = [fields for fields in reversed(missing) if fields[sid] not in known]
         for fields in fresh:
             await self.append(route, {**fields, **await self._media(fields)})

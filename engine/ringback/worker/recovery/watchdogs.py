@@ -3,20 +3,23 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ringback.actions import SendMessage
 from ringback.config import Settings
 from ringback.disk_space import nearly_full
 from ringback.errors import BadRequest, NotFound, RingbackError, Unreadable
-from ringback.events import Event, cause_fields
+from ringback.events import Event, cause_fields, conversation_of, sides
 from ringback.gateway.webhook_setup import drifted
 from ringback.outcomes import EFFECTS, normal_status, rank
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
+from ringback.worker.recovery import silence
 from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.recovery.refusal_watch import RefusalWatch
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
 from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.signals import Signals
@@ -25,16 +28,17 @@ log = logging.getLogger(__name__)
 
 STUCK_AFTER = timedelta(minutes=10)
 LOOK_AGAIN = timedelta(hours=6)
+LONGEST_CALL = timedelta(hours=24)
+"""Twilio ends a call by then: https://www.twilio.com/docs/voice/api/call-resource#timelimit"""
 STUCK_AT_ONCE = 50
 STUCK_SECONDS = 60.0
 SILENT_SECONDS = 300.0
 ROOM_SECONDS = 60.0
 DRIFT_SECONDS = 3600.0
 KEEP_SECONDS = 86_400.0
-BUSY = 24
-"""So many texts and calls in a day make a number whose silence means something."""
-SILENCE = 6.0
-LEAST_SILENCE = timedelta(hours=2)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_LATELY = timedelta(days=2)
+"""What has come to no number within this is no new silence."""
 
 
 class Watch:
@@ -50,6 +54,7 @@ class Watch:
         repairer: Repairer,
         incidents: Incidents,
         signals: Signals,
+        refusals: RefusalWatch,
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -58,6 +63,7 @@ class Watch:
         self._repairer = repairer
         self._incidents = incidents
         self._signals = signals
+        self._refusals = refusals
         self._crowded: bool | None = None
         self.failing: dict[str, tuple[str, str]] = {}
         """What could not be done the last time: its name to when that began, and why."""
@@ -68,6 +74,7 @@ class Watch:
             self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
             self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
             self._every(ROOM_SECONDS, self.room, 0.0),
+            self._every(SILENT_SECONDS, self._refusals.close_quiet, SILENT_SECONDS),
         ]
         if self._gateway_reader.gateway is not None:
             watches += [
@@ -121,45 +128,72 @@ class Watch:
         before = iso(now - STUCK_AFTER)
         found = await self._journal.actions.stuck(before, iso(now), STUCK_AT_ONCE)
         for action in found:
+            until = _scheduled(action) + STUCK_AFTER
+            if until > now:
+                await self._journal.actions.look_again(action.uid, iso(until))
+                continue
+            gone = False
             try:
                 record = await self._record(action)
             except (BadRequest, NotFound, Unreadable) as error:  # of this record alone: others wait
                 log.warning("%s of action %s is not known: %s", action.kind, action.uid, error)
-                record = {}
+                record, gone = {}, not isinstance(error, Unreadable)
             status = normal_status(str(record.get("status") or ""))
             if rank(action.effect, status) > rank(action.effect, action.outcome):
                 await self._repairer.append(*_callback(action, record, status))
-            await self._journal.actions.look_again(action.uid, iso(now + LOOK_AGAIN))
+            # An answer that says nothing of it is no look: the next one follows soon.
+            soon = status == "answered" or not (status or gone)
+            again = STUCK_AFTER if soon else LOOK_AGAIN
+            await self._journal.actions.look_again(action.uid, iso(now + again))
+            if status == "answered" and now - from_iso(action.planned_at) < LONGEST_CALL:
+                continue  # they are talking
             if status in ("", "accepted", "scheduled", "queued", "sending", "sent", "initiated",
                           "ringing", "answered"):  # fmt: skip
                 behind = await self._journal.events.get(action.event_uid)
                 await self._emit(
-                    "watch.stuck", f"stuck:{action.uid}", action.conversation, action.remote_sid,
+                    "watch.stuck", f"stuck:{action.uid}", _between(action), action.remote_sid,
                     status, cause_fields(action.uid, action.rule, action.run_uid, behind),
+                    action.account_sid,
                 )  # fmt: skip
         return len(found)
 
     async def silent(self) -> int:
-        """Busy numbers of ours from which nothing has come for far longer than usual."""
-        now = self._runtime.now()
-        still: dict[str, str] = {}
-        since = iso(now - timedelta(days=1))
-        for quiet in await self._journal.events.busy_numbers(since, BUSY):
-            usual = timedelta(days=1) / quiet.count
-            silence = now - from_iso(quiet.last_at)
-            if silence < max(LEAST_SILENCE, usual * SILENCE):
+        """Busy numbers of ours to which nothing comes at hours at which something should."""
+        now, events = self._runtime.now(), self._journal.events
+        still = await self._still_silent(now)
+        for quiet in await events.busy_numbers(iso(now - _LATELY), silence.BUSY):
+            key, last = f"silent:{quiet.number}", from_iso(quiet.last_at)
+            if key in still or now - last < silence.LEAST_SILENCE:
+                continue
+            since = iso(silence.look_back(last, now))
+            came = await events.arrivals(quiet.number, since, quiet.last_at)
+            missed = silence.missed({from_iso(at): count for at, count in came}, last, now)
+            if not missed:
                 continue
             text = (
-                f"nothing has come to {quiet.number} since {quiet.last_at}; "
-                f"{quiet.count} came in the day before"
+                f"nothing has come to {quiet.number} since {quiet.last_at}; on other days "
+                f"{missed:.0f} came at these hours"
             )
-            still[f"silent:{quiet.number}"] = text
+            still[key] = text
             await self._emit(
-                "watch.silent", f"silent:{quiet.number}:{quiet.last_uid}", f"{quiet.number}/", "",
+                "watch.silent", f"silent:{quiet.number}:{quiet.last_uid}", (quiet.number, ""), "",
                 "", {"Number": quiet.number, "Since": quiet.last_at, "Text": text},
             )  # fmt: skip
         await self._incidents.settle("silent", still)
         return len(still)
+
+    async def _still_silent(self, now: datetime) -> dict[str, str]:
+        """The numbers that were silent and still are: it is over when something comes, and not when
+        they have been silent for so long that it is nothing new."""
+        still: dict[str, str] = {}
+        for key in await self._journal.incidents.open_keys("silent"):
+            opened = await self._journal.incidents.opened(key)
+            if opened is None or now - from_iso(opened[0]) > silence.GIVEN_UP:
+                continue
+            number = key.removeprefix("silent:")
+            if not await self._journal.events.arrivals(number, opened[0], iso(now)):
+                still[key] = str(opened[1].get("Text", ""))
+        return still
 
     async def drift(self) -> int:
         """Connected numbers whose webhooks somebody has changed since."""
@@ -187,17 +221,38 @@ class Watch:
         return reply.data
 
     async def _emit(
-        self, type_: str, key: str, conversation: str, sid: str, status: str,
-        fields: dict[str, str],
+        self, type_: str, key: str, between: tuple[str, str], sid: str, status: str,
+        fields: dict[str, str], account_sid: str = "",
     ) -> None:  # fmt: skip
-        ours, _, theirs = conversation.partition("/")
+        ours, theirs = between
         now = self._runtime.now()
         event = Event(
             uid=self._runtime.uid("evt"), type=type_, at=now, received_at=now, source="internal",
-            subject_sid=sid, sender=ours, recipient=theirs, conversation=conversation,
+            subject_sid=sid, sender=ours, recipient=theirs,
+            conversation=conversation_of(ours, theirs), account_sid=account_sid,
             status=status, dedupe_key=key, fields=fields,
         )  # fmt: skip
         await self._journal.events.record_internal(event)
+
+
+def _between(action: StoredAction) -> tuple[str, str]:
+    """Our address and theirs, as the action writes them."""
+    written = (str(getattr(action.action, name, "")) for name in ("sender", "to"))
+    return sides(action.conversation, *written)
+
+
+def _scheduled(action: StoredAction) -> datetime:
+    """For when Twilio was asked to send a text; long ago where it was asked to do so at once.
+
+    https://www.twilio.com/docs/messaging/features/message-scheduling
+    """
+    wanted = action.action
+    at = wanted.extra.get("SendAt", "") if isinstance(wanted, SendMessage) else ""
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return _LONG_AGO
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _callback(

@@ -6,7 +6,7 @@ for each such rule until when its runs wait; then they end with that reason.
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from ringback.rules.engine.interpreter import Wait
@@ -34,15 +34,15 @@ class Absent:
         timers = await self._journal.timers.of_kind(KIND)
         self._until = {timer.payload: timer.due_at for timer in timers.values()}
 
-    async def hold(self, run: StoredRun) -> None:
-        """Let a run wait for its rule. What comes for it meanwhile lies ready in the journal."""
-        until = self._until.get(run.rule)
+    async def hold(self, rule: str, runs: Sequence[str]) -> None:
+        """Let runs wait for their rule. What comes for them meanwhile lies ready in the journal."""
+        until = self._until.get(rule)
         if until is None:
-            until = self._until[run.rule] = iso(self._runtime.now() + PATIENCE)
-            await self._journal.timers.set(Timer(f"{KIND}:{run.rule}", KIND, until, run.rule))
-            log.warning("rule %s is gone; its runs wait until %s for it", run.rule, until)
-        reason = f"waits for its rule {run.rule} to come back until {until}"
-        await self._journal.runs.note(run.uid, reason, None)
+            until = self._until[rule] = iso(self._runtime.now() + PATIENCE)
+            await self._journal.timers.set(Timer(f"{KIND}:{rule}", KIND, until, rule))
+            log.warning("rule %s is gone; its runs wait until %s for it", rule, until)
+        reason = f"waits for its rule {rule} to come back until {until}"
+        await self._journal.runs.note(runs, reason, None)
 
     async def back(self, rules: Iterable[str]) -> frozenset[str]:
         """These rules are there; those of them that runs have waited for."""
@@ -58,11 +58,11 @@ class Absent:
         saved = json.loads(run.memory).get("wait") if run.memory else None
         if saved is None:
             queued = "queued behind another run" if run.state == "waiting" else ""
-            await self._journal.runs.note(run.uid, queued, None)
+            await self._journal.runs.note([run.uid], queued, None)
             return
         due = datetime.fromisoformat(saved["due"]) if saved["due"] else None
         wait = Wait(due, tuple(saved["types"]), saved["key"])
-        await self._journal.runs.note(run.uid, wait.describe(), iso(due) if due else None)
+        await self._journal.runs.note([run.uid], wait.describe(), iso(due) if due else None)
 
     async def over(self) -> dict[str, str]:
         """The rules that have not come back in their time, with the reason why their runs end.

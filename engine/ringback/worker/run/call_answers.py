@@ -7,18 +7,22 @@ becomes an update of the live call instead.
 import asyncio
 from dataclasses import dataclass
 
+from ringback.rules.model import Rule
+
 
 @dataclass(slots=True)
 class Waiting:
     """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it, which
     is known when the last of its `holders` has left: those of whom one may speak yet. `failed`
-    says that a run which could have spoken has failed."""
+    says that a run which could have spoken has failed, `unproven` that the proof of the request is
+    a holder."""
 
     call_sid: str
     future: "asyncio.Future[str]"
     deadline: float
     holders: int = 0
     failed: bool = False
+    unproven: bool = False
 
     def still(self) -> str:
         """The SID while the call waits, empty once it has its answer or the deadline has passed."""
@@ -61,8 +65,22 @@ class Answers:
             loop.call_later(self._patience * 2, self._waiting.pop, log_id, None)
         return waiting
 
+    def under_way(self, call_sid: str) -> Waiting | None:
+        """What this call waits for by now; None when it waits for nothing."""
+        return next((each for each in self._waiting.values() if each.still() == call_sid), None)
+
+    def get(self, log_id: int) -> Waiting | None:
+        """The entry of a request, if there is one."""
+        return self._waiting.get(log_id)
+
     def late(self, log_id: int) -> None:
         """The receiver has given its fallback: the call waits no longer."""
         waiting = self._waiting.get(log_id)
         if waiting is not None and not waiting.future.done():
             waiting.future.cancel()
+
+
+def let_down(rule: Rule, waiting: Waiting | None) -> None:
+    """A caller who waits for a run that failed hears the fallback, unless another rule speaks."""
+    if waiting is not None and rule.state == "live":
+        waiting.failed = True

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ringback.actions import Action
 from ringback.config import Settings
+from ringback.error_codes import error_class
 from ringback.errors import RingbackError, UsageError
-from ringback.events import Event, cause_fields
+from ringback.events import DEEPEST, Event, cause_fields, sides
 from ringback.plugins.context import SettledAction
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.requests import HookCall, PluginCalls, Subject
@@ -21,7 +22,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
-from ringback.twilio.error_codes import error_class
+from ringback.twilio.costs import Cost
 from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.run.portions import PortionTurns, split
 from ringback.worker.signals import Signals
@@ -134,7 +135,8 @@ class Hooks:
             stored = await self._journal.actions.get(uid)
             if stored is None:
                 return
-            ended = _settled(stored, *await self._journal.actions.result(uid))
+            code, attempts = await self._journal.actions.result(uid)
+            ended = _settled(stored, code, attempts, await self._journal.costs.of(uid))
             if watched:
                 for watcher in self._watchers.get("on_settled", ()):
                     self._feed(watcher, [ended])
@@ -185,6 +187,9 @@ class Hooks:
 
     async def _plan(self, watcher: Watcher, subject: Subject, actions: tuple[Action, ...]) -> None:
         name = f"{watcher.plugin}.{watcher.hook}"
+        if subject.depth > DEEPEST:  # else each refusal would be the cause of the next one
+            log.warning("plugin %s: what its %s asks for is dropped: a loop", watcher.plugin, name)
+            return
         event_uid = subject.uid if isinstance(subject, Event) else subject.event_uid
         now = self._runtime.now()
         run = NewRun(
@@ -193,7 +198,7 @@ class Hooks:
         )  # fmt: skip
         event = subject
         if not isinstance(event, Event):
-            event = _internal(event, "", self._runtime, 1, {})
+            event = _internal(event, "", self._runtime, event.depth, {})
         planned: list[Planned] = []
         for piece in split(actions):
             try:
@@ -215,12 +220,13 @@ class Hooks:
         )  # fmt: skip
 
 
-def _settled(stored: StoredAction, code: int, attempts: int) -> SettledAction:
+def _settled(stored: StoredAction, code: int, attempts: int, cost: Cost) -> SettledAction:
     return SettledAction(
         uid=stored.uid, rule=stored.rule, wish=stored.action, state=stored.state,
         event_uid=stored.event_uid, conversation=stored.conversation, outcome=stored.outcome,
         reason=stored.reason, remote_sid=stored.remote_sid, error_code=code,
         error_class=error_class(code), attempts=attempts, account_sid=stored.account_sid,
+        depth=stored.depth, segments=cost.segments, price=cost.price, price_unit=cost.unit,
     )  # fmt: skip
 
 
@@ -228,7 +234,8 @@ def _internal(
     ended: SettledAction, kind: str, runtime: Runtime, depth: int, cause: Mapping[str, str]
 ) -> Event:
     """The end of an action as an event that rules may listen to."""
-    ours, _, theirs = ended.conversation.partition("/")
+    written = (str(getattr(ended.wish, name, "")) for name in ("sender", "to"))
+    ours, theirs = sides(ended.conversation, *written)
     now = runtime.now()
     return Event(
         uid=runtime.uid("evt"), type=kind, at=now, received_at=now, trust="signed",

@@ -16,13 +16,15 @@ Work = Callable[[], Awaitable[None]]
 class KeyedQueue:
     """One thing at a time per key, in the order of arrival; different keys go side by side.
 
-    `on_room` is awaited with a rule when runs of it have ended; it must not raise.
+    `on_room` is awaited with a rule when runs of it have ended, `on_done` is called with a key when
+    nothing is left to do under it; they must not raise.
     """
 
     def __init__(self) -> None:
         self.by_rule: Counter[str] = Counter()
         """How many runs of each rule wait or are under way."""
         self.on_room: Callable[[str], Awaitable[None]] | None = None
+        self.on_done: Callable[[str], None] | None = None
         self._queues: dict[str, deque[tuple[Work, Sequence[str]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs = 0
@@ -31,19 +33,25 @@ class KeyedQueue:
         """How many runs wait or are under way."""
         return self._runs
 
-    def put(self, key: str, work: Work, rules: Sequence[str] = ("",)) -> None:
+    def put(
+        self, key: str, work: Work, rules: Sequence[str] = ("",), *, first: bool = False
+    ) -> None:
         """Do `work`, which is a run of each of these rules, after everything that was put under the
-        same key before."""
+        same key before; as the `first` after what is under way."""
         self._runs += len(rules)
         self.by_rule.update(rules)
         queue = self._queues.get(key)
         if queue is not None:
-            queue.append((work, rules))
+            (queue.appendleft if first else queue.append)((work, rules))
             return
         self._queues[key] = deque([(work, rules)])
         task = asyncio.ensure_future(self._drive(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def busy(self, key: str) -> bool:
+        """Whether something is to be done under this key."""
+        return key in self._queues
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""
@@ -63,6 +71,8 @@ class KeyedQueue:
                         await self._safely(key, partial(self.on_room, rule))
         finally:
             del self._queues[key]
+            if self.on_done is not None:
+                self.on_done(key)
 
     async def _safely(self, key: str, work: Work) -> None:
         try:

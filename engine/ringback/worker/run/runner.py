@@ -16,7 +16,7 @@ from typing import Any
 
 from ringback.actions import Action, AnswerCall
 from ringback.config import Settings
-from ringback.errors import PluginBlocked, PluginError, RingbackError
+from ringback.errors import PluginBlocked, RingbackError
 from ringback.events import Event
 from ringback.plugins.perform import describe
 from ringback.plugins.rule_turns import handler_call, is_timed
@@ -25,7 +25,7 @@ from ringback.rules.engine.admission import ranks, stopped
 from ringback.rules.engine.answers import asked
 from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
-from ringback.rules.engine.waits import home
+from ringback.rules.engine.waits import home, turn_of
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
@@ -35,12 +35,14 @@ from ringback.store.runs import RunStep, StoredRun
 from ringback.store.session import ReadSession
 from ringback.twilio import twiml
 from ringback.worker.questions import Questions
-from ringback.worker.run.call_answers import Waiting
+from ringback.worker.run import drafts
+from ringback.worker.run.call_answers import Waiting, let_down
 from ringback.worker.run.call_steps import Steps
 from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.run.portions import PORTION, PortionTurns, bodies, read_body, read_head
 from ringback.worker.signals import Signals
+from ringback.worker.strikes import blame
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,8 @@ class Ready:
     """A run that may start or go on. `state` is what an earlier step left, None at the start.
 
     `wake` is what ended its wait, `wake_id` the row in which that event lay ready. One that is
-    `queued` starts later, behind another run, unless a stop keeps it from that.
+    `queued` starts later, behind another run, unless a stop keeps it from that. `after` is the last
+    event on record when this step begins, if no event has brought it about.
     """
 
     uid: str
@@ -63,6 +66,7 @@ class Ready:
     wake: Wake = field(default_factory=Wake)
     wake_id: int = 0
     queued: bool = False
+    after: str = ""
 
     @classmethod
     def new(cls, run: NewRun, rule: Rule) -> "Ready":
@@ -74,12 +78,6 @@ class Ready:
         """A run as the journal holds it, to be started or to go on."""
         state = json.loads(run.memory) if run.memory else None
         return cls(run.uid, rule, run.key, state, wake, wake_id)
-
-
-def turn_of(rule: Rule | None, key: str) -> str:
-    """The key under which the runs of a rule take turns. A rule in shadow has turns of its own:
-    nobody waits for what is not done."""
-    return f"shadow {key}" if rule is not None and rule.in_shadow else key
 
 
 class Runner:
@@ -151,7 +149,10 @@ class Runner:
         return next((reason for reason in stops if reason), None)
 
     async def _cancel(self, rest: Sequence[Ready], reason: str) -> None:
-        """End runs that have not begun."""
+        """End runs that have not begun. What has joined them begins anew."""
+        for run in rest:
+            if run.rule.collects:
+                await self._signals.again(run.uid, run.rule, run.key, True)
         if rest:
             uids, now = [run.uid for run in rest], iso(self._runtime.now())
             await self._journal.runs.cancel(uids, reason, now)
@@ -166,28 +167,46 @@ class Runner:
                 self.kept.discard(run.uid)
                 return await self._in_portions(event, run, waiting)
             progress = await self._progress(event, run, answering)
+            if progress.closed:
+                if (closed := await self._closed(run, progress)) is None:
+                    return None
+                run = closed
+                progress = await self._progress(event, run, answering)
+            progress = _marked(run, event, progress)
             actions = self._steps.join(progress)
             if len(actions) > PORTION:
                 return await self._keep(event, run, progress, actions, waiting)
             fresh = run.state is None
             origin = _origin(run, 0, {}) if fresh else await self._continued(event, run)
             planned = self._plan(progress, event, actions, origin, waiting)
+            texts = [each.uid for each in planned.actions if drafts.asks(each.action, each.reason)]
+            progress = drafts.held(progress, texts, self._runtime.now())
             step = _step(run, progress, planned)
             return await self._write(event, run, progress, step, planned, waiting)
         except PluginBlocked as error:
-            await self._fail(run, _blame(run.rule, error))
+            await self._fail(run, blame(run.rule, error))
             await self._questions.strikes.strike(
                 run.rule.name, error.plugin or run.rule.plugin, str(error)
             )
         except RingbackError as error:
             if self._journal.broken is not None:  # the next worker takes the run up
                 raise
-            await self._fail(run, _blame(run.rule, error))
+            await self._fail(run, blame(run.rule, error))
         except Exception as error:
             log.exception("run %s of rule %s: this should not happen", run.uid, run.rule.name)
             await self._fail(run, f"the worker broke: {describe(error)}")
-        _let_down(run, waiting)
+        let_down(run.rule, waiting)
         return None
+
+    async def _closed(self, run: Ready, progress: Progress) -> Ready | None:
+        """A run has collected what it will: this is written down, and what came too late for it
+        begins anew. None when somebody has ended the run."""
+        step = _step(run, progress, Planned((), None, None))
+        if not await self._journal.runs.finish(step, iso(self._runtime.now())):
+            return None
+        await self._signals.again(run.uid, run.rule, run.key, False)
+        after = run.after or progress.state.get("last", "")
+        return replace(run, state=progress.state, wake=Wake(), wake_id=0, after=after)
 
     async def _progress(self, event: Event, run: Ready, answering: bool) -> Progress:
         rule = run.rule
@@ -199,7 +218,7 @@ class Runner:
             timing = await self._interpreted(event, run, limit)
             if timing.end != "call":
                 return timing
-        call = handler_call(rule, event, run.state, run.wake, timing)
+        call = handler_call(rule, event, run.state, run.wake, timing, run.after)
         return await self._questions.calls.call(call, limit=limit)
 
     async def _interpreted(self, event: Event, run: Ready, limit: float) -> Progress:
@@ -268,14 +287,13 @@ class Runner:
         waiting: Waiting | None,
     ) -> str | None:
         """Write one step, or a portion of one. The reason of a stop, when it asked for one."""
-        if not await self._journal.runs.finish(step, iso(self._runtime.now())):
+        if not await self._finished(step):
             return None
         if step.state == "failed":
             log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, step.reason)
-            _let_down(run, waiting)
+            let_down(run.rule, waiting)
         if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
             await self._too_late(planned)
-        self._signals.planned([item for item in planned.actions if item.state == "planned"])
         if not step.state:
             return None
         if progress.wait is not None:
@@ -284,13 +302,25 @@ class Runner:
             await self._on_run_end(run)
         return planned.stop
 
+    async def _finished(self, step: RunStep) -> bool:
+        """Write a step. What nothing holds back of its actions leaves with the same commit."""
+        now = iso(self._runtime.now())
+        fresh = [item for item in step.actions if item.state == "planned"]
+        if not fresh:
+            return await self._journal.runs.finish(step, now)
+        leaving, refused = await self._signals.leaving(fresh), None
+        try:
+            refused = await self._journal.runs.finish_and_open(step, leaving.openings, now)
+        finally:
+            self._signals.left(leaving, refused)
+        return refused is not None
+
     async def _continued(self, event: Event, run: Ready) -> Origin:
         """Where a run goes on that has planned something before."""
         first = await self._journal.actions.next_ordinal(event.uid, run.rule.name)
         wanted = bool(first) and run.rule.ordered
-        return _origin(
-            run, first, await self._journal.actions.open_texts(run.uid) if wanted else {}
-        )
+        texts = await self._journal.actions.open_texts(run.uid) if wanted else {}
+        return _origin(run, first, texts)
 
     def _plan(
         self,
@@ -301,13 +331,9 @@ class Runner:
         waiting: Waiting | None,
     ) -> Planned:
         planned = plan(
-            origin,
-            event,
-            actions,
-            runtime=self._runtime,
-            settings=self._settings,
+            origin, event, actions, runtime=self._runtime, settings=self._settings,
             waiting_call=waiting.still() if waiting else "",
-        )
+        )  # fmt: skip
         if progress.outcome[0] == "failed" and planned.twiml is not None:
             fallback = self._settings.fallback_twiml
             planned = replace(planned, twiml=twiml.followed(planned.twiml, fallback))
@@ -334,31 +360,36 @@ class Runner:
         await self._on_run_end(run)
 
 
-def _let_down(run: Ready, waiting: Waiting | None) -> None:
-    """A caller who waits for a run that failed hears the fallback, unless another rule speaks."""
-    if waiting is not None and run.rule.state == "live":
-        waiting.failed = True
-
-
 def _step(run: Ready, progress: Progress, planned: Planned) -> RunStep:
     """Where a run has got to with this progress."""
     state, reason = progress.outcome
     step = RunStep(
         run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
     )
-    if run.wake.event is not None and (progress.wait is None or progress.state != run.state):
+    if run.wake.event is not None and progress.moved(run.state):
         step = replace(step, question=asked(run.state or {}))
     if progress.wait is None:
         return step
     due_at = iso(progress.wait.due_at) if progress.wait.due_at else None
+    if drafts.is_held(progress.state):
+        step = replace(step, reason=drafts.UNDECIDED)
     return replace(step, memory=json.dumps(progress.state), due_at=due_at)
 
 
-def _blame(rule: Rule, error: RingbackError) -> str:
-    """The reason, with the plugin that is at fault when it does not name it itself."""
-    if not rule.plugin or (isinstance(error, PluginError) and error.plugin):
-        return str(error)
-    return f"plugin {rule.plugin}: {str(error).removeprefix('plugin : ')}"
+def _marked(run: Ready, event: Event, progress: Progress) -> Progress:
+    """A step that begins to wait notes behind which event the awaited one stands, or one that ends
+    the run: it may be on record before the run waits. A conversation in Python notes it itself."""
+    wait = progress.wait
+    if wait is None or not (wait.event_types or run.rule.cancel_on):
+        return progress
+    marks = run.rule.handler is not None and "after" in progress.state
+    if marks or not progress.moved(run.state):
+        return progress
+    came = run.wake.event or event
+    state = {**progress.state, "after": run.after or came.uid}
+    if run.after and run.state is None:  # from its queue: what came before met it there
+        state["from"] = run.after
+    return replace(progress, state=state)
 
 
 def _origin(run: Ready, first: int, texts: Mapping[str, str]) -> Origin:

@@ -23,13 +23,15 @@ from ringback.errors import (
 from ringback.gateway.limits import BACKOFF_CAP, backoff
 from ringback.runtime import iso
 from ringback.store.attempts import Verdict
+from ringback.twilio.costs import cost_of
 
 MAX_TRIES = 8
 CONFIG_RETRY_SECONDS = 60.0
 FAST_SHARE = 0.25
 """The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
 
-_CALL_NOT_IN_PROGRESS = 21220
+NOT_IN_PROGRESS = 21220
+"""Twilio's code for an update of a call that has ended, or that nobody has answered yet."""
 
 
 def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:
@@ -39,7 +41,7 @@ def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) 
         return Verdict(
             "accepted", "accepted", f"accepted by Twilio as {status or 'created'}",
             http_status=http_status, request_id=request_id,
-            remote_sid=str(data.get("sid") or ""), status=status,
+            remote_sid=str(data.get("sid") or ""), status=status, cost=cost_of(data),
         )  # fmt: skip
     return Verdict(
         "accepted", "settled", kind_named(kind).done, http_status=http_status,
@@ -80,7 +82,7 @@ def bad(
     if isinstance(error, Unauthorized | NoConnection):
         return again("refused", CONFIG_RETRY_SECONDS, spent=False)
     already_done = kind_named(kind).already_done
-    if already_done and _is_missing(error):
+    if already_done and error.code == NOT_IN_PROGRESS:
         return replace(known, result="accepted", state="settled", reason=already_done)
     if isinstance(error, BadRequest | NotFound):
         return replace(known, result="rejected", state="failed", reason=_refusal(error))
@@ -106,10 +108,6 @@ def broken(kind: str, error: Exception, now: datetime, settle_seconds: float) ->
         return Verdict("failed", "failed", reason, detail=reason)
     due = iso(now + timedelta(seconds=settle_seconds))
     return Verdict("unknown", "unknown", reason, detail=reason, due_at=due)
-
-
-def _is_missing(error: GatewayError) -> bool:
-    return isinstance(error, NotFound) or error.code == _CALL_NOT_IN_PROGRESS
 
 
 def _refusal(error: GatewayError) -> str:

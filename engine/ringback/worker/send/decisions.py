@@ -4,7 +4,7 @@ What stands behind such an action in its conversation often has the same fate: i
 and all of it is written in one commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol
 
@@ -39,7 +39,11 @@ class Gate(Protocol):
 class Decisions:
     """Writes what becomes of actions without a request."""
 
-    def __init__(self, journal: Journal, runtime: Runtime, gate: Gate, signals: Signals) -> None:
+    def __init__(
+        self, journal: Journal, runtime: Runtime, gate: Gate, signals: Signals,
+        refused: Callable[[str, str], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._refused = refused
         self._journal = journal
         self._runtime = runtime
         self._gate = gate
@@ -106,6 +110,9 @@ class Decisions:
                 self._signals.due(until)
             if state in ("failed", "refused"):
                 self._signals.ended(action.uid, state)
+        for action, (state, reason, _) in decided:
+            if state == "refused":
+                await self._refused(action.rule, reason)
 
     def _decision(
         self, action: StoredAction, state: str, reason: str, until: str | None

@@ -1,16 +1,21 @@
 """Reads from the gateway, at a rate of their own beside the worker's sends."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
-from ringback.errors import GatewayError
+from ringback.errors import GatewayError, RingbackError
 from ringback.gateway.client import Gateway, Reply
 from ringback.gateway.credentials import DIRECT_BASE
 from ringback.gateway.limits import Limits
+from ringback.twilio.costs import Told, costs_in
 from ringback.twilio.rest import Request
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import Stoppages
+
+log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 30.0
 
@@ -18,16 +23,23 @@ LONGEST_WAIT = 30.0
 class GatewayReader:
     """GET requests behind the same limits as sends. Neither can use up the other's share.
 
-    `gateway` is None when none is configured; then every question fails.
+    `gateway` is None when none is configured; then every question fails. `learn` is told of what
+    the records in any answer say of their costs.
     """
 
     def __init__(
-        self, gateway: Gateway | None, limits: Limits, clock: ServerClock, stoppages: Stoppages
+        self,
+        gateway: Gateway | None,
+        limits: Limits,
+        clock: ServerClock,
+        stoppages: Stoppages,
+        learn: Callable[[Told], Awaitable[None]],
     ) -> None:
         self.gateway = gateway
         self.clock = clock
         self._limits = limits
         self._stoppages = stoppages
+        self._learn = learn
 
     @property
     def media_base(self) -> str:
@@ -46,8 +58,18 @@ class GatewayReader:
                 why = self._stoppages.held(request.resource, f"waits for {admission.why}")
                 raise GatewayError(why, wrote=False)
             await asyncio.sleep(admission.wait)
+        return await self._perform(self.gateway, request)
+
+    async def spare(self, request: Request) -> Reply | None:
+        """One read that everything else goes before; None when this is not the time for it. Raises
+        GatewayError."""
+        if self.gateway is None or not self._limits.admit(request, spare=True).granted:
+            return None
+        return await self._perform(self.gateway, request)
+
+    async def _perform(self, gateway: Gateway, request: Request) -> Reply:
         try:
-            reply = await self.gateway.perform(request)
+            reply = await gateway.perform(request)
         except GatewayError as error:
             self._limits.record(request, error)
             self._stoppages.read(request.resource, error)
@@ -55,6 +77,12 @@ class GatewayReader:
         self._limits.record(request, None)
         self._stoppages.read(request.resource, None)
         self.clock.hear(reply.date)
+        told = costs_in(reply.data)
+        if told.made or told.received:
+            try:
+                await self._learn(told)
+            except RingbackError as error:  # who asked wanted something else, and has it
+                log.error("what records cost could not be written: %s", error)
         return reply
 
 

@@ -6,8 +6,12 @@ come about: at a gateway that does not answer, a death leaves a few in doubt and
 """
 
 import asyncio
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
+
+from ringback.store.actions import StoredAction
+from ringback.store.attempts import Opening
 
 PLACES = 8
 
@@ -40,3 +44,27 @@ class Launch:
         traceback: TracebackType | None,
     ) -> None:
         self.left()
+
+
+@dataclass(frozen=True, slots=True)
+class Boarded:
+    """A new action with the attempt that is committed together with it, the place that it has, and
+    the moment of the monotonic clock."""
+
+    action: StoredAction
+    opening: Opening
+    launch: Launch
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """New actions that are about to be written: those that may leave at once, and the `rest`."""
+
+    boarded: list[Boarded] = field(default_factory=list)
+    rest: list[StoredAction] = field(default_factory=list)
+
+    @property
+    def openings(self) -> list[tuple[StoredAction, Opening]]:
+        """The attempts that are to be committed with them."""
+        return [(each.action, each.opening) for each in self.boarded]

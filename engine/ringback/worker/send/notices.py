@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ringback.actions import HttpRequest, Notify
+from ringback.actions import SEVERITIES, HttpRequest, Notify
+from ringback.errors import GatewayError
 from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound
 from ringback.runtime import Runtime
@@ -16,15 +17,15 @@ log = logging.getLogger("ringback.notice")
 JOIN_WITHIN = timedelta(minutes=15)
 """Notices about the same matter within this span are one notice."""
 MOST_KEYS = 10_000
-SEVERITIES = ("info", "warning", "error", "critical")
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """When a matter was last reported, and how bad it was said to be."""
+    """When a matter was last reported, how bad it was said to be, and by which action."""
 
     at: datetime
     severity: str
+    uid: str
 
 
 class Notices:
@@ -50,35 +51,42 @@ class Notices:
                 return _shown(f"{notice.method} {notice.url}")
             await self._request(notice)
             return "requested"
-        joined = self._joined(notice)
+        joined = self._joined(notice, uid)
         if joined is not None:
             return f"joined the notice of {joined:%H:%M:%S} about the same matter"
         outcome = "sent"
         if self._going_out or notice.via == "log":
-            await self._channels.give(notice, event_uid, uid)
+            try:
+                await self._channels.give(notice, event_uid, uid)
+            except GatewayError as error:
+                if error.reached:  # or who has it would get each further one about this matter
+                    self._remember(notice, uid)
+                raise
         else:
             self._channels.require(notice.via)
             outcome = _shown(f"{notice.severity} notice via {notice.via}: {notice.text}")
-        if notice.key:
-            self._remember(f"{notice.via}:{notice.key}", notice)
+        self._remember(notice, uid)
         return outcome
 
-    def _joined(self, notice: Notify) -> datetime | None:
-        """When the matter of this notice was last reported, if that is not long ago and was no less
-        bad. The end of a matter is told in any case."""
+    def _joined(self, notice: Notify, uid: str) -> datetime | None:
+        """When the matter of this notice was last reported by another one, if that is not long ago
+        and was no less bad. The end of a matter is told in any case."""
         given = self._given.get(f"{notice.via}:{notice.key}") if notice.key else None
-        if given is None or notice.resolved or self._runtime.now() - given.at >= JOIN_WITHIN:
+        if given is None or given.uid == uid or notice.resolved:
+            return None
+        if self._runtime.now() - given.at >= JOIN_WITHIN:
             return None
         worse = SEVERITIES.index(notice.severity) > SEVERITIES.index(given.severity)
         return None if worse else given.at
 
-    def _remember(self, key: str, notice: Notify) -> None:
+    def _remember(self, notice: Notify, uid: str) -> None:
+        key = f"{notice.via}:{notice.key}"
         self._given.pop(key, None)
-        if notice.resolved:
+        if notice.resolved or not notice.key:
             return  # what comes after the end begins anew
         if len(self._given) >= MOST_KEYS:
             self._given.pop(next(iter(self._given)))
-        self._given[key] = _Given(self._runtime.now(), notice.severity)
+        self._given[key] = _Given(self._runtime.now(), notice.severity, uid)
 
     async def _request(self, notice: HttpRequest) -> None:
         body = b"" if notice.json is None else json.dumps(notice.json).encode()

@@ -31,7 +31,7 @@ class Rounds:
 
     def put(self, action: StoredAction) -> None:
         """Let an action wait for its turn. What was tried before goes first."""
-        key = _key(action)
+        key = place_of(action)
         lot = self._lots.setdefault(key, deque())
         (lot.appendleft if action.tries else lot.append)(action)
         places = self._turns(action).setdefault(action.rule, {})
@@ -39,6 +39,8 @@ class Rounds:
 
     def take(self) -> StoredAction | None:
         """The next action; None when there is none whose rule and conversation are free."""
+        if not self._lots:
+            return None
         entering = set(self._entering.values())
         for turns in (self._again, self._fresh):
             for rule in list(turns):
@@ -49,14 +51,27 @@ class Rounds:
                     return self._given(turns, rule, key)
         return None
 
+    def idle(self, action: StoredAction) -> bool:
+        """Whether nothing is before an action that has not been put: neither in its conversation
+        nor of its rule."""
+        key, rule = place_of(action), action.rule
+        if key in self._busy or key in self._lots or rule in self._fresh or rule in self._again:
+            return False
+        return self._under_way[rule] < self._most and rule not in self._entering.values()
+
+    def claim(self, action: StoredAction) -> None:
+        """Let that action go out without having been put; `done` follows."""
+        self._busy.add(place_of(action))
+        self._under_way[action.rule] += 1
+
     def behind(self, action: StoredAction) -> StoredAction | None:
         """What is first in the conversation of one that was given; nobody else can take it."""
-        lot = self._lots.get(_key(action))
+        lot = self._lots.get(place_of(action))
         return lot[0] if lot else None
 
     def skip(self, action: StoredAction) -> None:
         """Take that one out: it has been decided about without a turn of its own."""
-        self._remove(_key(action))
+        self._remove(place_of(action))
 
     def entered(self, action: StoredAction) -> None:
         """It goes out, or has been decided about: the next of its rule may follow."""
@@ -65,7 +80,7 @@ class Rounds:
     def done(self, action: StoredAction) -> None:
         """It has ended: the next of its conversation may follow."""
         self.entered(action)
-        self._busy.discard(_key(action))
+        self._busy.discard(place_of(action))
         self._under_way[action.rule] -= 1
         if not self._under_way[action.rule]:
             del self._under_way[action.rule]
@@ -95,5 +110,6 @@ class Rounds:
         return self._again if action.tries else self._fresh
 
 
-def _key(action: StoredAction) -> str:
+def place_of(action: StoredAction) -> str:
+    """Where an action has its turn: its conversation, or itself when it is of none."""
     return action.conversation or action.uid

@@ -6,28 +6,31 @@ never simply sent again. Messages of one conversation leave one after the other,
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from ringback.action_kinds import is_message, kind_named, known_kind, sender_of
-from ringback.actions import HttpRequest, Notify
+from ringback.action_kinds import known_kind
+from ringback.actions import AnswerCall, HttpRequest, Notify
 from ringback.config import Settings
-from ringback.errors import ConfigError, GatewayError, RingbackError, StorageError, UsageError
+from ringback.errors import RingbackError, StorageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
 from ringback.plugins.perform import describe
 from ringback.runtime import Runtime, iso
-from ringback.store.actions import StoredAction
-from ringback.store.attempts import Verdict
+from ringback.store.actions import NewAction, StoredAction
+from ringback.store.attempts import Opening
 from ringback.store.interface import Journal
-from ringback.twilio import segments
-from ringback.worker.outgoing import outline, whole
+from ringback.twilio.rest import Request
+from ringback.worker.outgoing import outline
 from ringback.worker.send import classify
+from ringback.worker.send.attempt import Carrier
+from ringback.worker.send.classify import NOT_IN_PROGRESS
 from ringback.worker.send.decisions import LATE, Decisions, Gate
-from ringback.worker.send.launch import PLACES, Launch
-from ringback.worker.send.rounds import Rounds
+from ringback.worker.send.launch import PLACES, Boarded, Launch, Leaving
+from ringback.worker.send.rounds import Rounds, place_of
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
 from ringback.worker.signals import Signals
@@ -42,8 +45,6 @@ SHARE = CONCURRENCY * 3 // 4
 """So many requests of one rule are under way at most: the others find a place beside it."""
 READY_LIMIT = 10_000
 PAGE = 1000
-GUARD_SECONDS = 5.0
-"""An attempt that waited longer than this between its commit and its first byte is not made."""
 COLLISION_SECONDS = 2.0
 LONG_SECONDS = 5.0
 BEHIND = "waits until the text before it, of the same run to the same person, is taken"
@@ -66,24 +67,31 @@ class Sender:
         boot: str,
         notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]],
         signals: Signals,
+        refused: Callable[[str, str], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._settings = settings
         self._runtime = runtime
         self._gateway = gateway
         self._gate = gate
-        self._decisions = Decisions(journal, runtime, gate, signals)
+        self._decisions = Decisions(journal, runtime, gate, signals, refused)
         self._clock = clock
         self._limits = limits
         self._stoppages = stoppages
+        self._carrier = Carrier(
+            journal=journal, settings=settings, runtime=runtime, gateway=gateway, clock=clock,
+            limits=limits, stoppages=stoppages, notice=notice,
+        )  # fmt: skip
+        self._carrier.held = self._held
         self._boot = boot
-        self._notice = notice
         self._signals = signals
         self._ready = Rounds(SHARE)
         self._notices = Rounds(SHARE)
         self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._followed: set[str] = set()
+        self._coming: Counter[str] = Counter()
+        self._boarded = 0
         self._more = False
         self._launches = asyncio.Semaphore(PLACES)
         self.paused = False
@@ -111,6 +119,87 @@ class Sender:
             self._known.add(action.uid)
             (self._notices if beside else self._ready).put(action)
         self._pump()
+
+    async def leaving(self, actions: Sequence[NewAction]) -> Leaving:
+        """Find out which of new actions nothing holds back: their attempts are written with them,
+        in one commit. Until `left` no others of their conversations go."""
+        leaving = Leaving()
+        try:
+            for action in [each.stored() for each in actions]:
+                boarded = await self._board(action)
+                if boarded is not None:
+                    leaving.boarded.append(boarded)
+                else:
+                    leaving.rest.append(action)
+                self._coming[place_of(action)] += 1
+        except BaseException:
+            self.left(leaving, None)
+            raise
+        return leaving
+
+    def left(self, leaving: Leaving, refused: Sequence[str] | None) -> None:
+        """They are written, each attempt or why there is none; None when nothing is."""
+        for action in (*leaving.rest, *(each.action for each in leaving.boarded)):
+            self._coming[place_of(action)] -= 1
+            if not self._coming[place_of(action)]:
+                del self._coming[place_of(action)]
+        self._boarded -= len(leaving.boarded)
+        if refused is None:
+            for each in leaving.boarded:
+                self._give_back(each.action, each.launch)
+            self._pump()
+            return
+        for each, why in zip(leaving.boarded, refused, strict=True):
+            going = partial(self._opened, each.action, each.opening, each.at, each.launch, why)
+            self._start(self._drive(each.action, self._ready, each.launch, going))
+        self.offer(leaving.rest)
+
+    async def _board(self, action: StoredAction) -> Boarded | None:
+        """The attempt of a new action that may leave before it is written; None when anything holds
+        it back, and then nothing is taken or counted."""
+        request = self._at_once(action)
+        if request is None or self._coming[place_of(action)]:
+            return None
+        launch = Launch(self._launches)
+        await launch.begin()
+        if not self._carrier.asked(action, request).granted:
+            launch.left()
+            return None
+        self._ready.claim(action)
+        self._known.add(action.uid)
+        allowed = False
+        try:
+            allowed = (await self._decisions.look(action))[0] == "planned"
+        except (ValueError, TypeError, LookupError):  # it is damaged: it has a turn of its own
+            return None
+        finally:
+            if not allowed:
+                self._carrier.unused(action)
+                self._forget(action, launch)
+        if not allowed:
+            return None
+        self._boarded += 1
+        return Boarded(action, self._opening(), launch, self._runtime.monotonic())
+
+    def _at_once(self, action: StoredAction) -> Request | None:
+        """The request of an action that has to wait for nothing in memory, else None."""
+        kind = known_kind(action.kind)
+        busy = len(self._tasks) + self._boarded >= CONCURRENCY or self._launches.locked()
+        if busy or self.held or self._more or self._held() or self._gateway is None:
+            return None
+        if kind is None or not self._ready.idle(action) or self._decisions.expired(action):
+            return None
+        return outline(action, self._settings)
+
+    def _give_back(self, action: StoredAction, launch: Launch) -> None:
+        self._carrier.unused(action)
+        self._gate.back(action, tried=False)
+        self._forget(action, launch)
+
+    def _forget(self, action: StoredAction, launch: Launch) -> None:
+        launch.left()
+        self._known.discard(action.uid)
+        self._ready.done(action)
 
     async def refill(self) -> None:
         """Take from the journal whatever may be sent now."""
@@ -150,11 +239,13 @@ class Sender:
 
     def _pump(self) -> None:
         for rounds, most in ((self._notices, CONCURRENCY + BESIDE), (self._ready, CONCURRENCY)):
-            while len(self._tasks) < most and not self._held():
+            while len(self._tasks) + self._boarded < most and not self._held():
                 action = rounds.take()
                 if action is None:
                     break
-                self._start(self._drive(action, rounds))
+                launch = Launch(self._launches)
+                work = partial(self._send, action, rounds, launch)
+                self._start(self._drive(action, rounds, launch, work))
         if self._more and not self._known and not self._held():
             self._more = False
             self._start(self._take_more())
@@ -177,14 +268,16 @@ class Sender:
         self._tasks.discard(task)
         self._pump()
 
-    async def _drive(self, action: StoredAction, rounds: Rounds) -> None:
-        def entered() -> None:
-            rounds.entered(action)
-            self._pump()
-
+    async def _drive(
+        self,
+        action: StoredAction,
+        rounds: Rounds,
+        launch: Launch,
+        work: Callable[[], Awaitable[None]],
+    ) -> None:
         try:
-            async with Launch(self._launches) as launch:
-                await self._send(action, rounds, entered, launch)
+            async with launch:
+                await work()
         except StorageError as error:
             log.error("action %s: %s", action.uid, error)
         except Exception as error:  # a fault of our own must not end what waits behind it
@@ -201,9 +294,11 @@ class Sender:
         except RingbackError as worse:
             log.error("action %s: %s", action.uid, worse)
 
-    async def _send(
-        self, action: StoredAction, rounds: Rounds, entered: Callable[[], None], launch: Launch
-    ) -> None:
+    async def _send(self, action: StoredAction, rounds: Rounds, launch: Launch) -> None:
+        def entered() -> None:
+            rounds.entered(action)
+            self._pump()
+
         if known_kind(action.kind) is None:
             entered()
             reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
@@ -221,17 +316,23 @@ class Sender:
             return
         look = await self._decisions.look(action)
         if look[0] != "planned":
-            self._unused(action)
+            self._carrier.unused(action)
             await self._decisions.lot(action, look, rounds, self._known.discard)
             return
-        attempt_uid, tag = self._runtime.uid("att"), self._runtime.tag()
-        now, opened = self._runtime.now(), self._runtime.monotonic()
-        refused = await self._journal.attempts.open(
-            action, attempt_uid=attempt_uid, tag=tag, departure=self._clock.departure(),
-            boot=self._boot,
-        )  # fmt: skip
+        opening, at = self._opening(), self._runtime.monotonic()
+        refused = await self._journal.attempts.open(action, opening)
+        await self._opened(action, opening, at, launch, refused)
+
+    def _opening(self) -> Opening:
+        runtime = self._runtime
+        return Opening(runtime.uid("att"), runtime.tag(), self._clock.departure(), self._boot)
+
+    async def _opened(
+        self, action: StoredAction, opening: Opening, at: float, launch: Launch, refused: str
+    ) -> None:
+        """Make the request of an attempt that is committed, or see why it is not."""
         if refused:
-            self._unused(action)
+            self._carrier.unused(action)
             self._gate.back(action, tried=False)
             if refused == "behind":
                 if len(self._followed) > READY_LIMIT:  # found by the clock, then
@@ -239,31 +340,23 @@ class Sender:
                 self._followed.add(action.behind)
                 await self._decisions.one(action, "deferred", BEHIND)
             elif refused == "collision":
-                until = iso(now + timedelta(seconds=COLLISION_SECONDS))
+                until = iso(self._runtime.now() + timedelta(seconds=COLLISION_SECONDS))
                 why = "the same text to the same person is under way"
                 await self._decisions.one(action, "planned", why, until)
             return
-        verdict = self._dated(action, await self._attempt(action, tag, opened, launch))
+        verdict = await self._carrier.carry_out(action, opening, at, launch)
         if verdict.result not in ("accepted", "unknown"):
             self._gate.back(action, tried=True)
-        state = await self._close(action, attempt_uid, verdict)
+        state = await self._carrier.close(action, opening.uid, verdict)
         if state in ("settled", "failed", "unknown"):
             self._signals.ended(action.uid, state)
+            wanted = action.action
+            if verdict.twilio_code == NOT_IN_PROGRESS and isinstance(wanted, AnswerCall):
+                self._signals.hung_up(action.run_uid, wanted.call_sid)
         elif state == "accepted":
             self.passed(action.uid)
         if verdict.due_at or state == "unknown":
             self._signals.due(verdict.due_at or iso(self._runtime.now()))
-
-    async def _close(self, action: StoredAction, attempt_uid: str, verdict: Verdict) -> str:
-        now = self._runtime.now()
-        try:
-            return await self._journal.attempts.close(action, attempt_uid, verdict, iso(now))
-        except RingbackError:
-            raise
-        except Exception as error:  # what was answered cannot be written down
-            log.exception("action %s: this should not happen", action.uid)
-            lost = classify.broken(action.kind, error, now, self._settings.settle_seconds)
-            return await self._journal.attempts.close(action, attempt_uid, lost, iso(now))
 
     async def _admitted(self, action: StoredAction, launch: Launch) -> tuple[str, str] | None:
         """Wait for the rates; what would wait long is put back, with the reason and the time."""
@@ -274,14 +367,9 @@ class Sender:
             due = self._runtime.now() + timedelta(seconds=classify.CONFIG_RETRY_SECONDS)
             mend = REASONS["unconfigured"]
             return f"{HELD}{action.planned_at}: no gateway is configured; {mend}", iso(due)
-        wanted = action.action
-        sender, size = "", 1
-        if is_message(wanted):
-            sender = sender_of(wanted, self._settings.sender)
-            size = segments.count(wanted.body)
         while True:
             await launch.begin()
-            admission = self._limits.admit(request, sender=sender, segments=size)
+            admission = self._carrier.asked(action, request)
             if admission.granted:
                 return None
             if admission.wait > LONG_SECONDS or self._held():
@@ -290,70 +378,6 @@ class Sender:
                 return self._stoppages.held(request.resource, why), iso(due)
             launch.left()
             await asyncio.sleep(admission.wait)
-
-    def _unused(self, action: StoredAction) -> None:
-        if (request := outline(action, self._settings)) is not None:
-            self._limits.unused(request)
-
-    def _dated(self, action: StoredAction, verdict: Verdict) -> Verdict:
-        """A verdict that puts an action off, with the moment from which on nothing leaves."""
-        if verdict.state != "planned":
-            return verdict
-        resource = kind_named(action.kind).resource
-        return replace(verdict, reason=self._stoppages.held(resource, verdict.reason))
-
-    async def _attempt(self, action: StoredAction, tag: str, at: float, launch: Launch) -> Verdict:
-        wanted = action.action
-        now = self._runtime.now()
-        late = self._runtime.monotonic() - at > GUARD_SECONDS
-        if late or self._held():
-            self._unused(action)
-            why = "the process stood still" if late else "sending was stopped before it left"
-            return Verdict("not_sent", "planned", why, due_at=iso(now), spent=False)
-        try:
-            if isinstance(wanted, Notify | HttpRequest):
-                outcome = await self._notice(wanted, action.event_uid, action.uid)
-                return Verdict("accepted", "settled", outcome)
-            return await self._perform(action, tag, launch)
-        except GatewayError as error:
-            return classify.bad(
-                action.kind, action.policy, error, tries=action.tries + 1, now=now,
-                settle_seconds=self._settings.settle_seconds, rng=self._runtime.rng,
-            )  # fmt: skip
-        except ConfigError as error:
-            self._unused(action)
-            due = iso(now + timedelta(seconds=classify.CONFIG_RETRY_SECONDS))
-            return Verdict("refused", "planned", str(error), due_at=due, spent=False)
-        except UsageError as error:
-            self._unused(action)
-            return Verdict("rejected", "failed", str(error), detail=str(error))
-        except Exception as error:
-            self._unused(action)
-            log.exception("action %s: this should not happen", action.uid)
-            return classify.broken(action.kind, error, now, self._settings.settle_seconds)
-
-    async def _perform(self, action: StoredAction, tag: str, launch: Launch) -> Verdict:
-        assert self._gateway is not None  # else it was not admitted
-        request = whole(action, self._settings, tag, self._runtime.now())
-        number = self._stoppages.begins(request.resource)
-        try:
-            reply = await self._gateway.perform(request, leaving=launch.left)
-        except GatewayError as error:
-            self._stoppages.ends(number, error)
-            opened = self._limits.record(request, error)
-            if opened:
-                log.error("%s are held back: %s", request.resource, opened)
-            raise
-        except ConfigError as error:
-            self._stoppages.ends(number, error)
-            raise
-        else:
-            self._stoppages.ends(number, None)
-        finally:
-            self._stoppages.drop(number)
-        self._limits.record(request, None)
-        self._clock.hear(reply.date)
-        return classify.good(action.kind, reply.data, reply.http_status, reply.request_id)
 
 
 def _beside(action: StoredAction) -> bool:

@@ -30,6 +30,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL, Shown
 from ringback.store.interface import Journal
+from ringback.twilio.costs import cost_of
 from ringback.twilio.likeness import ALIKE, differing, likeness
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
@@ -280,7 +281,7 @@ class Settler:
         code = str(record.get("error_code") or "")
         shown = Shown(
             str(record.get("sid")), str(record.get("status") or ""),
-            int(code) if code.isdecimal() else 0,
+            int(code) if code.isdecimal() else 0, cost_of(record),
         )  # fmt: skip
         now = iso(self._runtime.now())
         state = await self._journal.evidence.claim(action, shown, reason, now, states)

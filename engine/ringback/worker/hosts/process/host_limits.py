@@ -89,6 +89,8 @@ class Residue:
         self._children = _has_children()
         self._memory = Memory()
         self._files = _lowest_free()
+        self._limits = _limits()
+        self._depth = sys.getrecursionlimit()
         self._size, self._used = self._memory.sizes()
 
     def found(self, threads: int = 0, *, quick: bool = False) -> str:
@@ -100,13 +102,18 @@ class Residue:
             return f"{more} threads"
         if not self._children and _has_children():
             return "child processes"
-        if signal.getitimer(signal.ITIMER_REAL)[0]:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            return "an alarm"
-        if quick:
-            return ""
+        for timer in _TIMERS:
+            if signal.getitimer(timer)[0]:
+                signal.setitimer(timer, 0)
+                return "an alarm"
+        if sys.getrecursionlimit() != self._depth:
+            return "another limit of recursion"
         if _lowest_free() > self._files + KEPT_FILES:
             return "open files"
+        if quick:
+            return ""
+        if _limits() != self._limits:
+            return "other limits of its process"
         try:
             size, used = self._memory.sizes()
         except (OSError, ValueError):  # it was closed, or another file stands in its place
@@ -115,6 +122,14 @@ class Residue:
         if grown > self._most:
             return f"{grown >> 20} MB of memory"
         return ""
+
+
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE)
+
+
+def _limits() -> list[tuple[int, int]]:
+    return [resource.getrlimit(each) for each in _LIMITS]
 
 
 def _has_children() -> bool:

@@ -1,0 +1,1 @@
+"""Queries of the log and the journal for people."""

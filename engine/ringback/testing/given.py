@@ -1,0 +1,163 @@
+"""Given: the events that one line of a case's `given` makes happen.
+
+A line is one word and its value: `text: Hello`, `message: {status: failed, error: 30003}`, or
+`wait: 1h`. What Twilio would never send, such as a status that no message has, is an error and no
+event that every rule overlooks.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
+from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.model import Rule
+from ringback.rules.timing.durations import parse_duration
+from ringback.testing import events
+from ringback.testing.case_failures import Sent, error_code, failure
+
+DIALED = ("completed", "answered", "busy", "no-answer", "failed", "canceled")
+"""What Twilio says of a call that `dial` made: https://www.twilio.com/docs/voice/twiml/dial#action"""
+
+
+class Given:
+    """What happens in one case: who texts or calls, us, and the call that goes on."""
+
+    def __init__(self, theirs: str, ours: str, rules: Iterable[Rule]) -> None:
+        self.theirs, self.ours = theirs, ours
+        self.schedules = [rule.name for rule in rules if rule.schedule is not None]
+        self.call: Event | None = None
+        self.placed = events.sid("CA")
+
+    def happens(self, node: Node, now: datetime, sent: Sequence[Sent]) -> list[Event] | float:
+        """What a line means: events, or seconds that pass. `sent` can fail. Raises ValueError."""
+        if not isinstance(node.value, dict) or len(node.value) != 1:
+            raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
+        ((word, value),) = node.value.items()
+        given = value.plain()
+        if word == "wait":
+            return parse_duration(str(given))
+        if word == "fails":
+            return [replace(each, at=now, received_at=now) for each in failure(given, sent)]
+        maker = _MAKERS.get(word)
+        if maker is None:
+            hint = did_you_mean(word, [*_MAKERS, "wait", "fails"])
+            raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
+        made: Event = getattr(self, maker)(given)
+        return [replace(made, at=now, received_at=now)]
+
+    def text(self, given: Any) -> Event:
+        words = _words(given, "body", "text: Hello")
+        media = words.pop("media", [])
+        return events.sms(
+            words.pop("body", ""),
+            from_=words.pop("from", self.theirs),
+            to=words.pop("to", self.ours),
+            media=tuple(media if isinstance(media, list) else [media]),
+            **words,
+        )
+
+    def message(self, given: Any) -> Event:
+        words = _words(given, "status", "message: delivered")
+        status = _status(
+            words, MESSAGE_STATUSES, "a message of ours", "what a person writes is `text: …`"
+        )
+        return events.message_status(
+            status,
+            from_=words.pop("from", self.ours),
+            to=words.pop("to", self.theirs),
+            error_code=error_code(words.pop("error", 0)),
+            **words,
+        )
+
+    def rings(self, given: Any) -> Event:
+        words = _words(given, "", "call: {}")
+        self.call = events.incoming_call(
+            from_=words.pop("from", self.theirs), to=words.pop("to", self.ours), **words
+        )
+        return self.call
+
+    def call_ends(self, given: Any) -> Event:
+        words = _words(given, "status", "call_status: completed")
+        known = (*CALL_STATUSES, "queued", "in-progress")
+        status = _status(words, known, "a call", "a call that comes in is `call: {}`")
+        return events.call_status(
+            status, from_=self.theirs, to=self.ours, **self._same(words)
+        )  # fmt: skip
+
+    def keys(self, given: Any) -> Event:
+        return self._step("Digits", given, 'keys: "1"')
+
+    def speech(self, given: Any) -> Event:
+        return self._step("SpeechResult", given, "speech: a table for two")
+
+    def recording(self, given: Any) -> Event:
+        return self._step("RecordingUrl", given, "recording: https://example.org/one.wav")
+
+    def silence(self, given: Any) -> Event:
+        return self._step("", given, "silence: {}")
+
+    def dialed(self, given: Any) -> Event:
+        words = _words(given, "DialCallStatus", "dialed: no-answer")
+        _known(str(words.get("DialCallStatus", "")), DIALED, "a call that was dialed", "")
+        return self._step("DialCallStatus", words, "")
+
+    def schedule(self, given: Any) -> Event:
+        _known(str(given), self.schedules, "a rule with a schedule", "", is_="is not the name of")
+        return Event(
+            events.sid("evt_"), "timer.due", events.NOON, events.NOON, source="internal",
+            fields={"Rule": str(given)},
+        )  # fmt: skip
+
+    def _step(self, field: str, given: Any, example: str) -> Event:
+        """A call goes on: the call that rang last, or with `placed: true` one that we placed to
+        `to`. Of a mapping each word is a field of the webhook."""
+        words = _words(given, field, example)
+        sender, recipient = self.theirs, self.ours
+        if str(words.pop("placed", "")) == "true":
+            sender, recipient = recipient, sender
+            words = {"Direction": "outbound-api", "CallSid": self.placed, **words}
+        else:
+            words = self._same(words)
+        sender, recipient = words.pop("from", sender), words.pop("to", recipient)
+        return events.call_step(from_=sender, to=recipient, **words)
+
+    def _same(self, words: dict[str, Any]) -> dict[str, Any]:
+        """The fields of something in the call that is going on."""
+        return {**words, "CallSid": self.call.call_sid} if self.call is not None else words
+
+
+_MAKERS = {
+    "text": "text", "message": "message", "call": "rings", "call_status": "call_ends",
+    "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
+    "dialed": "dialed", "schedule": "schedule",
+}  # fmt: skip
+_KNOWN = ", ".join([*_MAKERS, "wait", "fails"])
+
+
+def _words(given: Any, field: str, example: str) -> dict[str, Any]:
+    """The fields that a value means: a mapping's own, or one value as that of `field`."""
+    if isinstance(given, dict):
+        return dict(given)
+    if given in (None, "") and not field:
+        return {}
+    if not field or given is None or isinstance(given, list):
+        raise ValueError(f"{given!r} cannot be read here; write it like `{example}`")
+    return {field: given}
+
+
+def _status(words: dict[str, Any], known: Sequence[str], of: str, else_: str) -> str:
+    if "status" not in words:
+        raise ValueError(f"'status' is missing; {of} is one of {', '.join(known)}")
+    return _known(str(words.pop("status")), known, of, else_, is_="is no status of")
+
+
+def _known(
+    word: str, known: Sequence[str], of: str, else_: str, is_: str = "is no status of"
+) -> str:
+    if word not in known:
+        hint = did_you_mean(word, known) or f"known: {', '.join(known) or 'none'}"
+        raise ValueError(f"{word!r} {is_} {of}; {hint}{f'; {else_}' if else_ else ''}")
+    return word

@@ -1,0 +1,27 @@
+"""Step: what one step of matching has done, and a matching that goes ahead of the log."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ringback.store.matching import Moved
+from ringback.worker.match.look import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of matching did: how many rows it read, what was new, which actions moved,
+    and which earlier claims (uid) a proven delivery has now caught up with (its trust)."""
+
+    rows: int = 0
+    found: tuple[Found, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    twins: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A matching of one event outside of the order of the log. `ask` gets what plugins say to it,
+    which may take a while; `match` matches it then, alone."""
+
+    ask: Callable[[], Awaitable[None]]
+    match: Callable[[], Awaitable[Step]]

@@ -1,0 +1,54 @@
+"""Silence of a number: whether so few texts and calls come that something must be wrong. Pure.
+
+The span since the last one is held against the same hours of earlier days, so that no night and no
+day off is an alarm. All of these days end with the last arrival: silence does not become usual by
+going on.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+DAYS = 7
+"""So many earlier days are looked at."""
+BUSY = 24
+"""So many texts and calls in its last day make a number whose silence means something."""
+MISSED = 6.0
+"""So many must have come in the same hours, on the average of the days that are known."""
+LEAST_SILENCE = timedelta(hours=2)
+GIVEN_UP = timedelta(days=30)
+"""A number to which nothing has come for so long is taken for one that is not used any more."""
+_DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
+
+
+def look_back(last: datetime, now: datetime) -> datetime:
+    """Since when arrivals must be known, to judge the silence since the `last` one."""
+    return last - _whole_days(now - last) - (DAYS - 1) * _DAY
+
+
+def missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime) -> float:
+    """How many texts and calls should have come since the last one; 0 when that is nothing unusual.
+
+    `arrivals` are counts by the moment at which their span begins.
+    """
+    silence = now - last
+    lately = sum(count for at, count in arrivals.items() if at > last - _DAY)
+    if silence < LEAST_SILENCE or lately < BUSY:
+        return 0.0
+
+    def came(back: timedelta) -> int:
+        begin, end = last - back, now - back
+        return sum(count for at, count in arrivals.items() if begin <= at < end)
+
+    known, back = min(arrivals), _whole_days(silence)
+    shifts = [back + number * _DAY for number in range(DAYS)]
+    counts = {shift: came(shift) for shift in shifts if now - shift - known >= silence / 2}
+    if not counts:
+        return 0.0
+    usual = sum(counts.values()) / len(counts)
+    same_day = next((count for shift, count in counts.items() if not shift % _WEEK), usual)
+    return usual if usual >= MISSED and same_day >= MISSED / 2 else 0.0
+
+
+def _whole_days(span: timedelta) -> timedelta:
+    return -(-span // _DAY) * _DAY

@@ -1,0 +1,221 @@
+"""Watchdogs: numbers that fall silent, and sends without a final status.
+
+A real worker on real files; the clock is stepped, and the watchdogs are asked at its moments.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admission.compare import load
+from admission.node import Loaded, Node, Twilio, settings_of
+from admission.stories import Story, text
+from ringback.gateway.transport import Reply
+from ringback.plugins.loader import load_plugins
+from ringback.testing import NOON
+from ringback.testing.assembly import ruleset_of
+from ringback.twilio.rest import Request
+
+HOUR, DAY = 3600.0, 86_400.0
+RULES = "rules:\n- {name: r, on: message.read, do: [{notify: N}]}\n"
+
+
+@asynccontextmanager
+async def node(
+    folder: Path, rules: str | Loaded = RULES, twilio: Twilio | None = None, **settings: Any
+) -> AsyncIterator[Node]:
+    loaded = load(Story(rules, ()), folder) if isinstance(rules, str) else rules
+    made = Node(settings_of(folder, settings), loaded, twilio)
+    await made.start({})
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def rows(it: Node, question: str) -> list[Any]:
+    return [row[0] for row in it.reader.execute(question)]
+
+
+async def texts_come(it: Node, moments: Iterable[float]) -> None:
+    """Texts come at these seconds after the story began."""
+    for moment in moments:
+        it.time = NOON.timestamp() + moment
+        await it.record(text("hi"))
+    await it.happen()
+
+
+def shop(days: Iterable[int], a_day: int = 31) -> list[float]:
+    """From 8 to 19 o'clock on these days, evenly."""
+    eight = -9 * HOUR  # the story begins at 17:00 UTC
+    span = 11 * HOUR / a_day
+    return [day * DAY + eight + number * span for day in days for number in range(a_day)]
+
+
+async def looks(it: Node, begin: float, end: float, every: float = HOUR / 2) -> list[float]:
+    """Ask the watchdog from then until then; the moments at which an incident was open."""
+    found = []
+    moment = begin
+    while moment <= end:
+        it.time = NOON.timestamp() + moment
+        await it.engine.watch.silent()
+        if rows(it, "select 1 from incidents where kind = 'silent' and state = 'open'"):
+            found.append(moment)
+        moment += every
+    return found
+
+
+async def test_silence_is_not_over_because_it_goes_on(tmp_path: Path) -> None:
+    """From the first alarm to the next text, however many days; and one alarm for all of it."""
+    async with node(tmp_path) as it:
+        await texts_come(it, [number * DAY / 39 for number in range(40)])
+        open_ = await looks(it, DAY, 6 * DAY, HOUR)
+        assert DAY + 2 * HOUR <= open_[0] <= DAY + 4 * HOUR
+        assert open_ == [moment for moment in open_ if moment >= open_[0]]
+        assert len(open_) == (6 * DAY - open_[0]) // HOUR + 1
+        assert rows(it, "select count(*) from events where type = 'watch.silent'") == [1]
+        await texts_come(it, [6 * DAY + HOUR])
+        assert await looks(it, 6 * DAY + HOUR + 60, 6 * DAY + 2 * HOUR) == []
+        assert rows(it, "select count(*) from events where type = 'incident.resolved'") == [1]
+
+
+@pytest.mark.parametrize("days", [1, 2, 7])
+async def test_no_night_is_an_alarm(tmp_path: Path, days: int) -> None:
+    async with node(tmp_path) as it:
+        await texts_come(it, shop(range(1, days + 1)))
+        assert await looks(it, days * DAY + 2 * HOUR, days * DAY + 15 * HOUR) == []
+
+
+async def test_a_silent_morning_is_an_alarm_by_noon(tmp_path: Path) -> None:
+    async with node(tmp_path) as it:
+        await texts_come(it, shop(range(1, 8)))
+        open_ = await looks(it, 7 * DAY + 2 * HOUR, 9 * DAY)
+        assert 7 * DAY + 15 * HOUR < open_[0] < 7 * DAY + 19 * HOUR
+        assert open_[-1] == 9 * DAY, "through the night as well"
+
+
+async def test_a_day_off_is_no_alarm_once_it_is_known(tmp_path: Path) -> None:
+    """The seventh day of each week is off; the silence of another one is seen all the same."""
+    async with node(tmp_path) as it:
+        await texts_come(it, shop(day for day in range(1, 14) if day % 7))
+        assert await looks(it, 13 * DAY + 2 * HOUR, 14 * DAY + 15 * HOUR) == []
+        await texts_come(it, shop([15]))
+        assert await looks(it, 15 * DAY + 2 * HOUR, 17 * DAY) != []
+
+
+async def test_a_number_that_is_given_up_is_told_of_no_longer(tmp_path: Path) -> None:
+    async with node(tmp_path) as it:
+        await texts_come(it, [number * DAY / 39 for number in range(40)])
+        open_ = await looks(it, DAY, 40 * DAY, 5 * HOUR)
+        assert 30 * DAY < open_[-1] < 33 * DAY
+
+
+class Answers(Twilio):
+    """Twilio, of whose sends nobody hears again; its records say `status`."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__()
+        self.status, self.read = status, 0
+
+    async def perform(
+        self, request: Request, *, leaving: Callable[[], None] = lambda: None
+    ) -> Reply:
+        if request.method == "GET":
+            self.read += 1
+            return Reply(200, {"status": self.status})
+        return await super().perform(request)
+
+
+ANSWERS = "rules:\n- {name: r, on: message.received, do: [%s]}\n"
+REPLY, CALL = "{reply: R}", "{call: {to: '${{ event.from }}', say: S}}"
+
+
+def stuck(it: Node) -> int:
+    return int(rows(it, "select count(*) from events where type = 'watch.stuck'")[0])
+
+
+async def after(it: Node, seconds: float) -> int:
+    """So much later the watchdog looks; how often it has found something stuck by then."""
+    await it.wait(seconds)
+    await it.engine.watch.stuck()
+    return stuck(it)
+
+
+WAITED: dict[str, dict[str, Any]] = {
+    "quiet hours": {"quiet_hours": "16:30-20:00"},
+    "a hold": {},
+}
+
+
+@pytest.mark.parametrize("name", WAITED)
+async def test_what_had_waited_is_not_stuck_when_it_has_just_left(
+    tmp_path: Path, name: str
+) -> None:
+    rules = ANSWERS % "{send: {to: '${{ event.from }}', body: S}}"
+    async with node(tmp_path, rules, Answers("sent"), **WAITED[name]) as it:
+        it.engine.sender.held = not WAITED[name]
+        await it.happen(text("hi"))
+        await it.wait(3 * HOUR)
+        it.engine.sender.held = False
+        await it.happen()
+        assert rows(it, "select state from actions") == ["accepted"]
+        assert await after(it, 60.0) == 0
+        assert await after(it, 300.0) == 0
+        assert await after(it, 600.0) == 1
+        assert await after(it, 8 * HOUR) == 1, "once"
+
+
+async def test_an_answer_that_says_nothing_of_a_record_is_no_look(tmp_path: Path) -> None:
+    """The next one follows soon, and not hours later as after a look that told the status."""
+    twilio = Answers("")
+    async with node(tmp_path, ANSWERS % REPLY, twilio) as it:
+        await it.happen(text("hi"))
+        assert await after(it, 1200.0) == 1
+        before, twilio.status = twilio.read, "sent"
+        await after(it, 1200.0)
+        assert twilio.read > before
+        await after(it, 1200.0)  # once more, now that its outcome is known
+        heard = twilio.read
+        await after(it, HOUR)
+        assert twilio.read == heard
+
+
+PLUGIN = """
+from ringback import SendMessage, rule
+
+@rule("message.received")
+def later(event):
+    return SendMessage(event.sender, "S", messaging_service_sid="MG" + "1" * 32, extra={extra})
+"""
+
+
+@pytest.mark.parametrize("days", [1, 30])
+async def test_a_scheduled_text_is_stuck_after_its_time_and_not_before(
+    tmp_path: Path, days: int
+) -> None:
+    (tmp_path / "plugins").mkdir()
+    at = (NOON + timedelta(days=days)).isoformat()
+    extra = str({"SendAt": at, "ScheduleType": "fixed"})
+    (tmp_path / "plugins" / "shop.py").write_text(PLUGIN.replace("{extra}", extra))
+    plugins = load_plugins(tmp_path / "plugins")
+    ruleset, problems = ruleset_of(plugins, tmp_path / "rules")
+    assert problems == []
+    twilio = Answers("scheduled")
+    async with node(tmp_path, Loaded(ruleset, plugins), twilio) as it:
+        await it.happen(text("hi"))
+        assert rows(it, "select state from actions") == ["accepted"]
+        assert await after(it, HOUR) == 0
+        assert await after(it, (days - 1) * DAY + 22 * HOUR) == 0
+        assert twilio.read == 0
+        assert await after(it, HOUR + 1200.0) == 1
+
+
+async def test_a_call_that_is_talked_in_is_not_stuck(tmp_path: Path) -> None:
+    async with node(tmp_path, ANSWERS % CALL, Answers("in-progress")) as it:
+        await it.happen(text("hi"))
+        for _ in range(6):
+            assert await after(it, 900.0) == 0

@@ -74,20 +74,25 @@ FORMS = [
     (f"A ajout\u00e9 un rire \u00e0 \u00ab\u00a0{OURS}\u00a0\u00bb", "laugh"),
     (f"Реакция \U0001f44d към \u201c{OURS}\u201d", "like"),
     (f"Премахнато \U0001f44d от \u201c{OURS}\u201d", "removed"),
-    (f"Tykk\u00e4si \u201d{OURS}\u201d", "like"),
-    (f"L\u00edb\u00ed se mi \u201e{OURS}\u201c", "like"),
-    (f"Zd\u016fraznil(a) \u201e{OURS}\u201c", "emphasis"),
-    (f"Του άρεσε \u00ab{OURS}\u00bb", "like"),
-    (f"Δεν της άρεσε \u00ab{OURS}\u00bb", "dislike"),
-    (f"Đã thích \u201c{OURS}\u201d", "like"),
-    (f"\u0110a\u0303 nh\u1ea5n ma\u0323nh \u201c{OURS}\u201d", "emphasis"),
-    (f"ถูกใจ \u201c{OURS}\u201d", "like"),
-    (f"ไม่ถูกใจ \u201c{OURS}\u201d", "dislike"),
-    (f"אהב/ה את \u201c{OURS}\u201d", "like"),
-    (f"לא אהב/ה את \u05f4{OURS}\u05f4", "dislike"),
-    (f"\u200fأعجبه \u00ab{OURS}\u00bb", "like"),
-    (f"ضحك على \u201c{OURS}\u201d", "laugh"),
-    (f"Tetszik \u201e{OURS}\u201d", "like"),
+    (f"Gaf een hartje aan \u2018{OURS}\u2019", "love"),
+    (f"Lachte om '{OURS}'", "laugh"),
+    (f"Verwijderde een duim omhoog van \u2018{OURS}\u2019", "removed"),
+    (f"Gef\u00e4llt nicht: \u201e{OURS}\u201c", "dislike"),
+    (f"\U0001f389 aus \u201e{OURS}\u201c entfernt", "removed"),
+    (f"Hat mit \U0001f389 auf \u201e{OURS}\u201c reagiert", "\U0001f389"),
+    (f"La til \u200b\U0001f389\u200b for \u201c{OURS}\u201d", "\U0001f389"),
+    (f"Satte sp\u00f8rsm\u00e5lstegn ved \u201c{OURS}\u201d", "question"),
+    (f"Ha eliminado \U0001f389 de \u201c{OURS}\u201d.", "removed"),
+    (f"Exclam\u00f3 por \u201c{OURS}\u201d", "emphasis"),
+    (f"a attribu\u00e9 la mention \u00ab Adore \u00bb \u00e0 \u00ab {OURS} \u00bb", "love"),
+    (f"A attribu\u00e9 la mention \u00ab J\u2019aime \u00bb \u00e0 \u00ab {OURS} \u00bb", "like"),
+    (f"A attribu\u00e9 la mention \u00ab \U0001f602 \u00bb \u00e0 \u00ab {OURS} \u00bb", "laugh"),
+    (f"A retir\u00e9 la mention \u00ab Adore \u00bb de \u00ab {OURS} \u00bb", "removed"),
+    (f"A r\u00e9agi \U0001f389 \u00e0 \u00ab {OURS} \u00bb", "\U0001f389"),
+    (f"A soulign\u00e9 \u00ab {OURS} \u00bb", "emphasis"),
+    (f"Nie polubiono \u201e{OURS}\u201d", "dislike"),
+    (f"Za\u015bmiano si\u0119 z \u201e{OURS}\u201d", "laugh"),
+    (f"Usuni\u0119to polubienie \u201e{OURS}\u201d", "removed"),
     # cut, in other quotes than we wrote, behind what a trial account puts in front
     ("Liked \u201cWe are open Mon\u2026\u201d", "like"),
     (f"Liked \u201cSent from your Twilio trial account - {OURS}\u201d", "like"),
@@ -108,6 +113,8 @@ def test_a_reaction_is_known_with_its_kind_and_the_text_of_ours(text: str, kind:
         "Liked \u201cWe\u2026\u201d",
         f"You said \u201c{OURS}\u201d",
         f"What does \u201c{OURS}\u201d mean?",
+        f"You wrote '{OURS}'",
+        f"Aim\u00e9e \u00ab J\u2019aime \u00bb, {OURS}",
         f"I liked \u201c{OURS}\u201d, but what about Saturdays?",
         f"Liked {OURS}",
         f"\u201c{OURS}\u201d",
@@ -139,8 +146,9 @@ def test_a_reaction_to_a_picture_is_to_the_last_one_of_ours(text: str) -> None:
     assert found.text == "Our menu"
 
 
-def test_an_emoji_that_we_sent_can_be_liked() -> None:
-    assert to_ours(parse("Liked \u201c\U0001f44b\u201d"), [("\U0001f44b", False)]).kind == "like"
+@pytest.mark.parametrize("ours", ["\U0001f44b", "Question", "Reply \u201cQuestion\u201d or STOP"])
+def test_an_emoji_or_a_name_of_a_reaction_that_we_sent_can_be_liked(ours: str) -> None:
+    assert to_ours(parse(f"Liked \u201c{ours}\u201d"), [(ours, False)]).kind == "like"
 
 
 PROJECT = Path(__file__).parents[2]

@@ -148,6 +148,7 @@ async def after(it: Node, seconds: float) -> int:
 WAITED: dict[str, dict[str, Any]] = {
     "quiet hours": {"quiet_hours": "16:30-20:00"},
     "a hold": {},
+    "a pause": {},
 }
 
 
@@ -157,16 +158,42 @@ async def test_what_had_waited_is_not_stuck_when_it_has_just_left(
 ) -> None:
     rules = ANSWERS % "{send: {to: '${{ event.from }}', body: S}}"
     async with node(tmp_path, rules, Answers("sent"), **WAITED[name]) as it:
-        it.engine.sender.held = not WAITED[name]
-        await it.happen(text("hi"))
-        await it.wait(3 * HOUR)
-        it.engine.sender.held = False
+        sender = it.engine.sender
+        sender.held, sender.paused = name == "a hold", name == "a pause"
+        if name == "quiet hours":
+            await it.happen(text("hi"))
+            await it.wait(3 * HOUR)
+        else:
+            await it.record(text("hi"))
+            while await it.engine._match():
+                pass
+            await it.engine.queue.idle()
+            it.time += 3 * HOUR
+        sender.held = sender.paused = False
         await it.happen()
         assert rows(it, "select state from actions") == ["accepted"]
         assert await after(it, 60.0) == 0
         assert await after(it, 300.0) == 0
         assert await after(it, 600.0) == 1
         assert await after(it, 8 * HOUR) == 1, "once"
+
+
+async def test_what_had_stood_in_a_backlog_is_not_stuck_when_it_has_just_left(
+    tmp_path: Path,
+) -> None:
+    """Of four texts one leaves in each hour: each is told of ten minutes after it left."""
+    sends = (f"{{send: {{to: '+1415555010{n}', body: {'S' * 1500}}}}}" for n in range(4))
+    async with node(
+        tmp_path, ANSWERS % ", ".join(sends), Answers("sent"), sender_rate=10 / HOUR
+    ) as it:
+        await it.happen(text("hi"))
+        for number in range(1, 4):
+            it.time += HOUR + 10.0
+            await it.happen()
+            assert rows(it, "select count(*) from attempts") == [number + 1]
+            assert await after(it, 60.0) == number, "those that left before"
+        assert await after(it, 300.0) == 3
+        assert await after(it, 600.0) == 4
 
 
 async def test_an_answer_that_says_nothing_of_a_record_is_no_look(tmp_path: Path) -> None:

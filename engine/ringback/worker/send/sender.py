@@ -373,7 +373,8 @@ class Sender:
             if admission.granted:
                 return None
             if admission.wait > LONG_SECONDS or self._held():
-                due = self._runtime.now() + timedelta(seconds=admission.wait)
+                # What is due later than that passes for put off by a clock that was wrong.
+                due = self._runtime.now() + timedelta(seconds=min(admission.wait, BACKOFF_CAP))
                 why = f"waits for {admission.why}"
                 return self._stoppages.held(request.resource, why), iso(due)
             launch.left()

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ringback.events import Event
-from ringback.verbs import Enqueue, Say, Verb, verb_params
+from ringback.verbs import (
+    Dial,
+    Enqueue,
+    Gather,
+    Record,
+    Redirect,
+    Say,
+    Verb,
+    verb_params,
+)
 
 POLICIES = ("checked", "at_most_once", "fast", "natural")
 """What may be done about a send whose answer got lost.
@@ -72,6 +81,9 @@ class EndCall:
     policy: str = "natural"
 
 
+_LEADING = (Enqueue, Redirect, Dial, Gather, Record)
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerCall:
     """Tell a live call what to do: the answer that it waits for, or an update if it does not."""
@@ -85,6 +97,12 @@ class AnswerCall:
         """`enqueue_call` when the caller ends in a queue, `answer_call` otherwise."""
         queued = any(isinstance(verb, Enqueue) for verb in self.verbs)
         return "enqueue_call" if queued else "answer_call"
+
+    @property
+    def leads(self) -> str:
+        """The verb that leads the caller on: what stands behind it in a run means nothing once
+        the call is over. Empty when nothing does."""
+        return next((verb.verb for verb in self.verbs if isinstance(verb, _LEADING)), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,31 @@ def test_what_is_only_said_to_nobody_is_noted_and_the_run_goes_on(begin: Begin, 
     assert sorted(story.notices) == ["nobody there", "the caller goes on"]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("behind", [[], ["wait: 1s"], ["wait: 1h"]])
+@pytest.mark.parametrize("step", LEADING[:2])
+def test_a_hang_up_that_nobody_told_us_of_ends_the_run(
+    begin: Begin, step: str, behind: list[str], restarted: bool
+) -> None:
+    """The number has no status callback: Twilio's refusal of the update says it. What stands
+    behind that waits until Twilio has said so, whatever else the run waits for."""
+    story = begun(
+        begin, "\n      - ".join([step, "send: {to: '+15550100055', body: led}", *behind])
+    )
+    if restarted:
+        story.run(14.0)
+        story.kill()
+        story.start()
+    story.run(60.0)
+    ((state, reason),) = greeted(story)
+    word = step.partition(":")[0]
+    assert (state, reason) == ("done", f"stopped: the call had ended before `{word}`")
+    assert story.notices == ["nobody there"]
+    assert story.ask("select state, reason from actions where kind = 'send_message'") == [
+        ("cancelled", f"the call had ended before `{word}`")
+    ]
+
+
 @pytest.mark.parametrize("step", LEADING[2:])
 def test_a_hang_up_that_nobody_told_us_of_ends_the_wait_for_the_caller(
     begin: Begin, step: str

@@ -75,11 +75,11 @@ _STUCK = (
 )
 OPEN = "('planned', 'deferred', 'sending', 'unknown')"
 """The states of an action that may leave yet, or may have left."""
+UPDATES = "('answer_call', 'enqueue_call')"
 UNTAKEN = "(b.state in ('planned','sending','unknown') or b.state='deferred' and b.due_at is null)"
 """Of an action `b` that holds up the one behind it. What the gate puts off to a time does not."""
 _BEFORE = f"select 1 from actions b where b.uid = actions.behind and {UNTAKEN}"
-_FREE = f"(behind = '' or not exists ({_BEFORE}))"
-"""Whether the text before an action, if there is one, has been taken."""
+_FREE = f"(behind = '' or not exists ({_BEFORE}))"  # what is before it has been taken
 COLUMNS = ", ".join(StoredAction.__slots__[:-1])
 
 
@@ -249,13 +249,13 @@ class Actions:
         return [str(row[0]) for row in rows]
 
     async def open_texts(self, run_uid: str) -> dict[str, str]:
-        """The texts of a run that nobody has taken yet: the newest to each recipient."""
+        """The texts of a run that nobody has taken: the newest to each; to nobody: its call's."""
         rows = await self._database.all(
             "select json_extract(params, '$.to'), uid from actions where run_uid = ? "
-            f"and effect = 'message' and state in {OPEN} order by id",
+            f"and (effect = 'message' or kind in {UPDATES}) and state in {OPEN} order by id",
             (run_uid,),
         )
-        return {str(row[0]): str(row[1]) for row in rows}
+        return {str(row[0] or ""): str(row[1]) for row in rows}
 
     async def _list(self, where: str, values: Sequence[object]) -> list[StoredAction]:
         rows = await self._database.all(f"select {COLUMNS} from actions where {where}", values)

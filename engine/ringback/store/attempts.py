@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
+from ringback.actions import AnswerCall
 from ringback.outcomes import advance, normal_status, state_for
 from ringback.store.action_ends import learn_costs
 from ringback.store.actions import UNTAKEN, StoredAction
@@ -10,6 +11,7 @@ from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.twilio.consent import OPT_OUTS, refusal
 from ringback.twilio.costs import NOTHING, Cost
+from ringback.twilio.error_codes import NOT_IN_PROGRESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,31 @@ def _close(
     connection: Connection, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
 ) -> str:
     state = _closed(connection, action, attempt_uid, verdict, now)
+    if state == "failed" and verdict.twilio_code == NOT_IN_PROGRESS:
+        _end_led(connection, action, now)
     if verdict.cost.known:
         learn_costs(connection, {verdict.remote_sid: verdict.cost})
     return state
+
+
+def _end_led(connection: Connection, action: StoredAction, now: str) -> None:
+    """A call was over before it could be led on: what stands behind that in its run is not done."""
+    wanted = action.action
+    if not isinstance(wanted, AnswerCall) or not wanted.leads:
+        return
+    reason = f"the call had ended before `{wanted.leads}`"
+    connection.execute(
+        "with recursive later(uid) as (select uid from actions where behind = :uid "
+        "union select a.uid from actions a join later on a.behind = later.uid) "
+        "update actions set state = 'cancelled', reason = :reason, due_at = null, "
+        "settled_at = :now where uid in later and state in ('planned', 'deferred')",
+        {"uid": action.uid, "reason": reason, "now": now},
+    )
+    connection.execute(
+        "update runs set reason = :reason where uid = :run and state = 'done' "
+        "and reason not like 'stopped:%'",
+        {"run": action.run_uid, "reason": f"stopped: {reason}"},
+    )
 
 
 def _closed(

@@ -307,8 +307,8 @@ class Engine:
         self.sender.passed(uid)
         self.hooks.on_end(uid, state, self.wake)
 
-    def _hung_up(self, run_uid: str, call_sid: str) -> None:
-        self.resumer.hung_up(run_uid, call_sid)
+    def _hung_up(self, run_uid: str, call_sid: str, verb: str) -> None:
+        self.resumer.hung_up(run_uid, call_sid, verb)
 
     def _due(self, moment: str) -> None:
         self._clock.set()

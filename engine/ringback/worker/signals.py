@@ -19,7 +19,8 @@ class Signals:
     and may be sent. `ended`: an action (uid) has come to this
     state, its end or a point that a rule may care about. `due`: something is due at this moment
     (ISO). `news`: an event of our own making is recorded. `quarantined`: a rule is, for a reason.
-    `hung_up`: nobody heard what this run (uid) said to this call (SID), which is over.
+    `hung_up`: nobody heard what this run (uid) said to this call (SID), which is over, nor was led
+    on by this verb, if there was one.
 
     `early`: a run (uid) of a rule, which began with this event, waits from now on with this state,
     under this key; the answer says whether what it waits for, or what ends it, has come before.
@@ -34,6 +35,6 @@ class Signals:
     due: Callable[[str], None]
     news: Callable[[], None]
     quarantined: Callable[[str, str], None]
-    hung_up: Callable[[str, str], None]
+    hung_up: Callable[[str, str, str], None]
     early: Callable[[str, Rule, Event, Mapping[str, Any], str], Awaitable[bool]]
     again: Callable[[str, Rule, str, bool], Awaitable[None]]

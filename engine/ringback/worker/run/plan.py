@@ -33,7 +33,9 @@ class Origin:
     """Where actions come from: the run, its rule and the state of that rule.
 
     `texts` are those of this run that nobody has taken yet, the newest by its recipient; None when
-    the rule does not want them in order.
+    the rule does not want them in order. With `steps` one thing is done after the other: what
+    stands behind an update that leads a caller on waits until Twilio has taken that; the one that
+    it has not taken yet stands in `texts` for nobody.
     """
 
     run_uid: str
@@ -41,6 +43,7 @@ class Origin:
     state: str
     first_ordinal: int = 0
     texts: Mapping[str, str] | None = field(default_factory=dict)
+    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,12 @@ def plan(
                 state, reason = "settled", "written into the answer that the call waited for"
             else:
                 state, reason = "refused", "the call was answered already"
-        uid, behind = runtime.uid("act"), ""
+        uid, behind = runtime.uid("act"), texts.get("", "") if origin.steps else ""
         to = action.to if is_message(action) and origin.texts is not None else ""
         if to:
-            behind, texts[to] = texts.get(to, ""), uid
+            behind, texts[to] = texts.get(to, behind), uid
+        if state == "planned" and isinstance(action, AnswerCall) and action.leads:
+            texts[""] = uid
         rows.append(
             NewAction(
                 uid=uid, run_uid=origin.run_uid, event_uid=event.uid,

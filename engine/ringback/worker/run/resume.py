@@ -241,19 +241,21 @@ class Resumer:
         if run is not None and drafts.holds(run, action.uid):
             await self._cancel(run, "a person declined what it asks")
 
-    def hung_up(self, run_uid: str, call_sid: str) -> None:
+    def hung_up(self, run_uid: str, call_sid: str, verb: str) -> None:
         """Nobody heard what a run said to a call: should it wait for an answer from there, none
-        will come."""
-        self._queue.put(call_sid, partial(self._end_question, run_uid, call_sid))
+        will come; and nothing is left to be done when this verb was to lead the caller on."""
+        self._queue.put(call_sid, partial(self._end_led, run_uid, call_sid, verb))
 
-    async def _end_question(self, run_uid: str, call_sid: str) -> None:
+    async def _end_led(self, run_uid: str, call_sid: str, verb: str) -> None:
         stored = await self._journal.runs.get(run_uid)
         if stored is None or stored.state != "waiting" or not stored.memory:
             return
         wait = json.loads(stored.memory).get("wait") or {}
-        if wait.get("key") != call_sid or not set(CALL_OVER).issubset(wait.get("types", ())):
+        asked = wait.get("key") == call_sid and set(CALL_OVER).issubset(wait.get("types", ()))
+        if not asked and not verb:
             return
-        step = RunStep(run_uid, "done", "stopped: the call had ended before the caller was asked")
+        before = "the caller was asked" if asked else f"`{verb}`"
+        step = RunStep(run_uid, "done", f"stopped: the call had ended before {before}")
         if await self._journal.runs.finish(step, iso(self._runtime.now())):
             self._waits.drop(run_uid)
             await self.promote(stored.rule, stored.key)

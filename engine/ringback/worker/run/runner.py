@@ -394,4 +394,5 @@ def _marked(run: Ready, event: Event, progress: Progress) -> Progress:
 
 def _origin(run: Ready, first: int, texts: Mapping[str, str]) -> Origin:
     rule = run.rule
-    return Origin(run.uid, rule.name, rule.state, first, texts if rule.ordered else None)
+    steps = rule.handler is None or rule.converses
+    return Origin(run.uid, rule.name, rule.state, first, texts if rule.ordered else None, steps)

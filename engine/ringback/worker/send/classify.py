@@ -24,14 +24,12 @@ from ringback.gateway.limits import BACKOFF_CAP, backoff
 from ringback.runtime import iso
 from ringback.store.attempts import Verdict
 from ringback.twilio.costs import cost_of
+from ringback.twilio.error_codes import NOT_IN_PROGRESS
 
 MAX_TRIES = 8
 CONFIG_RETRY_SECONDS = 60.0
 FAST_SHARE = 0.25
 """The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
-
-NOT_IN_PROGRESS = 21220
-"""Twilio's code for an update of a call that has ended, or that nobody has answered yet."""
 
 
 def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:

@@ -23,11 +23,11 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction, StoredAction
 from ringback.store.attempts import Opening
 from ringback.store.interface import Journal
+from ringback.twilio.error_codes import NOT_IN_PROGRESS
 from ringback.twilio.rest import Request
 from ringback.worker.outgoing import outline
 from ringback.worker.send import classify
 from ringback.worker.send.attempt import Carrier
-from ringback.worker.send.classify import NOT_IN_PROGRESS
 from ringback.worker.send.decisions import LATE, Decisions, Gate
 from ringback.worker.send.launch import PLACES, Boarded, Launch, Leaving
 from ringback.worker.send.rounds import Rounds, place_of
@@ -352,7 +352,7 @@ class Sender:
             self._signals.ended(action.uid, state)
             wanted = action.action
             if verdict.twilio_code == NOT_IN_PROGRESS and isinstance(wanted, AnswerCall):
-                self._signals.hung_up(action.run_uid, wanted.call_sid)
+                self._signals.hung_up(action.run_uid, wanted.call_sid, wanted.leads)
         elif state == "accepted":
             self.passed(action.uid)
         if verdict.due_at or state == "unknown":

@@ -95,6 +95,25 @@ def test_a_keyword_ends_consent_for_this_sender_alone_and_another_begins_it(
     assert ends(story)[-1] == "sent"
 
 
+@pytest.mark.parametrize(("to", "service"), [(OURS, ""), (OTHER, SERVICE)])
+def test_a_stop_right_behind_a_text_is_known_before_its_answer_leaves(
+    begin: Begin, to: str, service: str
+) -> None:
+    """Both come in one batch; the other one may tell as well that its number is in the service."""
+    story = begin(rules=RULES)
+    for number, body, where in ((1, "hi", OURS), (2, "STOP", to)):
+        fields = {
+            "AccountSid": ACCOUNT, "MessageSid": f"SM{number:032x}", "From": ANN, "To": where,
+            "Body": body, "NumMedia": "0",
+        }  # fmt: skip
+        if service:
+            fields["MessagingServiceSid"] = service
+        story.receive(story.entry("message", "", fields))
+    story.run(story.clock.now + 2.0)
+    (ended,) = ends(story, "menu")
+    assert refused(ended, f"{ANN} opted out")
+
+
 def test_a_number_is_the_same_however_a_rule_writes_it(begin: Begin) -> None:
     rules = """
 rules:

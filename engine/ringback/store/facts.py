@@ -349,3 +349,27 @@ class JournalGateFacts:
         )
         for rule, kind, params, policy in rows:
             yield rule, read_action(kind, params, policy)
+
+
+class AheadGateFacts(JournalGateFacts):
+    """The past of an action whose event is about to be recorded: what was sent, and who has left.
+    Whoever asks what was heard is told by a LookupError that it is not on record yet."""
+
+    def heard_since(self, conversation: str, since: datetime) -> list[datetime]:
+        """Not known yet."""
+        raise LookupError(NOT_YET)
+
+    def heard_last(self, conversation: str, since: datetime, limit: int) -> list[Heard]:
+        """Not known yet."""
+        raise LookupError(NOT_YET)
+
+    def conversation_with(self, action: Answering, recipient: str) -> str:
+        """Not known yet."""
+        raise LookupError(NOT_YET)
+
+    def caused_itself(self, action: Caused) -> bool:
+        """Not known yet."""
+        raise LookupError(NOT_YET)
+
+
+NOT_YET = "the event is not on record yet"

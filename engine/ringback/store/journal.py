@@ -45,7 +45,7 @@ class DatabaseJournal:
         self.log: interface.LogRows = LogRows(log)
         self.events = Events(database, log)
         self.matching = Matching(database, log)
-        self.runs = Runs(database)
+        self.runs = Runs(database, log)
         self.open_runs = OpenRuns(database)
         self.actions = Actions(database)
         self.attempts = Attempts(database)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from operator import attrgetter
 from sqlite3 import Connection, Row
 
 from ringback.events import Event
@@ -34,6 +35,12 @@ class NewRun:
     reason: str = ""
     due_at: str | None = None
     memory: str | None = None
+    ended_at: str | None = None
+
+
+_RUN = NewRun.__slots__
+_RUN_ROW = attrgetter(*_RUN)
+_INSERT_RUN = f"insert into runs ({', '.join(_RUN)}) values ({', '.join('?' * len(_RUN))})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +77,10 @@ class Moved:
 
 @dataclass(slots=True)
 class Recorded:
-    """What came of a batch: the actions that it moved."""
+    """What came of a batch: the actions that it moved, and its runs that are over with it."""
 
     moved: list[Moved] = field(default_factory=list)
+    done: Set[str] = frozenset()
 
 
 class Matching:
@@ -241,17 +249,7 @@ def _doubt(connection: Connection, event_uid: str, why: str) -> None:
 
 def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
     """Write runs that are about to start or to wait."""
-    connection.executemany(
-        "insert into runs (uid, event_uid, rule, rule_rev, key, priority, started_at, state, "
-        "reason, due_at, memory) values (?,?,?,?,?,?,?,?,?,?,?)",
-        [
-            (
-                run.uid, run.event_uid, run.rule, run.rule_rev, run.key, run.priority,
-                run.started_at, run.state, run.reason, run.due_at, run.memory,
-            )
-            for run in runs
-        ],
-    )  # fmt: skip
+    connection.executemany(_INSERT_RUN, map(_RUN_ROW, runs))
 
 
 def _settle(connection: Connection, batch: Sequence[Matched]) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
 from ringback.actions import Remember
+from ringback.events import Event
 from ringback.store.actions import NewAction, StoredAction, insert_actions, next_ordinal
 from ringback.store.attempts import Opening, open_attempt
 from ringback.store.consents import remember
 from ringback.store.database import Database
-from ringback.store.matching import NewRun, insert_runs, wake
+from ringback.store.log import LogReader
+from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, record, wake
 from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
 
 
@@ -58,8 +60,9 @@ class Runs:
     """The runs of the journal, the events that lie ready for them, the answers that they gave to
     calls, and the strikes of their rules."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: LogReader) -> None:
         self._database = database
+        self._log = log
 
     async def get(self, uid: str) -> StoredRun | None:
         """One run by its uid."""
@@ -123,6 +126,16 @@ class Runs:
         """`finish`, and in the same unit of work an attempt for each of these of its actions: what
         `Attempts.open` answers to each. None where `finish` says False."""
         return await self._database.write(_finish_and_open, step, leaving, now)
+
+    async def record_done_with(
+        self, batch: Sequence[Matched], cursor: int, later: Sequence[Event],
+        steps: Sequence[RunStep], leaving: Sequence[tuple[StoredAction, Opening]], now: str,
+    ) -> tuple[Recorded, list[str]]:  # fmt: skip
+        """`Matching.record`, and in the same unit of work the actions of those runs of the batch
+        that are over with it, and an attempt for each of these, as `finish_and_open` does."""
+        return await self._database.write(
+            _record_done_with, self._log, batch, cursor, later, steps, leaving, now
+        )
 
     async def note_rules(self, revisions: Sequence[Revision], now: str) -> None:
         """Keep what these rules say from now on, where it is something new."""
@@ -270,6 +283,22 @@ def _finish_and_open(
     if not _finish(connection, step, now):
         return None
     return [open_attempt(connection, action, opening) for action, opening in leaving]
+
+
+def _record_done_with(
+    connection: Connection,
+    log: LogReader,
+    batch: Sequence[Matched],
+    cursor: int,
+    later: Sequence[Event],
+    steps: Sequence[RunStep],
+    leaving: Sequence[tuple[StoredAction, Opening]],
+    now: str,
+) -> tuple[Recorded, list[str]]:
+    recorded = record(connection, batch, cursor, later, log)
+    for step in steps:
+        _write(connection, step, now)
+    return recorded, [open_attempt(connection, action, opening) for action, opening in leaving]
 
 
 def _note_turn(connection: Connection, step: RunStep, now: str) -> None:

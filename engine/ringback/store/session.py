@@ -13,7 +13,7 @@ from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
 from ringback.store.events import KnownEvents
-from ringback.store.facts import JournalFacts, JournalGateFacts
+from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import IS_OPEN, OPEN_STATES, in_account
 from ringback.store.sqlite import one_of
@@ -39,6 +39,11 @@ class ReadSession:
     def gate(self) -> JournalGateFacts:
         """What the gate may ask."""
         return JournalGateFacts(self._connection, self._log)
+
+    @property
+    def gate_ahead(self) -> JournalGateFacts:
+        """The same before the event is on record: see `AheadGateFacts`."""
+        return AheadGateFacts(self._connection, self._log)
 
     def event(self, uid: str) -> Event | None:
         """The event of this uid, whole, or None when the journal does not know it."""

@@ -82,7 +82,7 @@ class Engine:
         self._runtime = runtime
         self._loaded = loaded
         signals = Signals(
-            leaving=lambda actions: self.sender.leaving(actions),
+            leaving=lambda actions, ahead: self.sender.leaving(actions, ahead=ahead),
             left=lambda leaving, refused: self.sender.left(leaving, refused),
             planned=self._planned, ended=self._ended,
             due=self._due, news=self.wake, quarantined=self._quarantine, hung_up=self._hung_up,
@@ -98,6 +98,7 @@ class Engine:
         self.backlog = parts.backlog
         self.questions, self.strikes = parts.questions, parts.strikes
         self.matcher, self.confirmer = parts.matcher, parts.confirmer
+        self.immediate = parts.immediate
         self.schedules, self.calls = parts.schedules, parts.calls
         self.runner, self.resumer, self.hooks = parts.runner, parts.resumer, parts.hooks
         self.sender, self.settler = parts.sender, parts.settler
@@ -112,7 +113,7 @@ class Engine:
     def reload(self, loaded: Loaded) -> None:
         """Take rules and plugins into use, all at once: the next event meets the new ones."""
         self._loaded = loaded
-        for part in (self.matcher, self.waits, self.resumer, self.schedules):
+        for part in (self.matcher, self.immediate, self.waits, self.resumer, self.schedules):
             part.ruleset = loaded.ruleset
         self.gate.reload(loaded.ruleset.rules)
         self.questions.reload(loaded.plugins)

@@ -16,6 +16,7 @@ from ringback.rules.engine.waits import Waits
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.worker.gate.gate import Gatekeeper
+from ringback.worker.immediate import Immediate
 from ringback.worker.match.confirm import LATER, Confirmer
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
@@ -73,6 +74,7 @@ class Parts:
     questions: Questions
     strikes: Strikes
     matcher: Matcher
+    immediate: Immediate
     confirmer: Confirmer
     schedules: Schedules
     queue: KeyedQueue
@@ -109,6 +111,11 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         on_run_end=lambda run: resumer.ended(run),
     )  # fmt: skip
     backlog = Backlog(queue)
+    immediate = Immediate(
+        journal=journal, settings=settings, runtime=runtime, queue=queue, backlog=backlog,
+        gate=gate, signals=signals,
+    )  # fmt: skip
+    matcher.record = immediate.record
     resumer = Resumer(
         journal=journal, runtime=runtime, runner=runner, queue=queue, backlog=backlog, waits=waits,
         signals=signals, unmatched=matcher.unmatched,
@@ -141,7 +148,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         receiver=around.receiver, incidents=incidents,
     )  # fmt: skip
     return Parts(
-        waits=waits, questions=questions, strikes=strikes, matcher=matcher,
+        waits=waits, questions=questions, strikes=strikes, matcher=matcher, immediate=immediate,
         confirmer=Confirmer(
             gateway, settings.account_for, claims, around.on_proof,
             stoppages.read, runtime,

@@ -14,8 +14,9 @@ from ringback.worker.send.launch import Leaving
 class Signals:
     """One call for each thing that a part may report; `leaving`, `early` and `again` wait.
 
-    `leaving`: these actions are about to be written; what comes back is to be given to `left`, with
-    what became of their attempts, or None when nothing was written. `planned`: these are written
+    `leaving`: these actions are about to be written, together with their events (True) or behind
+    them; what comes back is to be given to `left`, with what became of their attempts, or None when
+    nothing was written. `planned`: these are written
     and may be sent. `ended`: an action (uid) has come to this
     state, its end or a point that a rule may care about. `due`: something is due at this moment
     (ISO). `news`: an event of our own making is recorded. `quarantined`: a rule is, for a reason.
@@ -28,7 +29,7 @@ class Signals:
     ready for it is judged anew. Both have their turn between two batches of matching.
     """
 
-    leaving: Callable[[Sequence[NewAction]], Awaitable[Leaving]]
+    leaving: Callable[[Sequence[NewAction], bool], Awaitable[Leaving]]
     left: Callable[[Leaving, Sequence[str] | None], None]
     planned: Callable[[Sequence[NewAction]], None]
     ended: Callable[[str, str], None]

@@ -1,7 +1,7 @@
 """Look: one pass over events that are to be matched. Pure but for the session that it reads in."""
 
 import json
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ringback.events import REPLAY, Event
@@ -50,13 +50,14 @@ class Judged:
         """How many runs it starts or wakes."""
         return len(self.matched.runs) + len(self.matched.wakes)
 
-    def found(self) -> Found:
-        """The same as the engine wants to know it."""
+    def found(self, done: Set[str] = frozenset()) -> Found:
+        """The same as the engine wants to know it. The runs that are `done` (uid) are over."""
         row, event = self.row, self.matched.event
         asked = row is not None and waits(row.route, event.type, event.fields)
+        starts = self.judgement.starts
         return Found(
             event,
-            self.judgement.starts,
+            tuple(each for each in starts if each[1].uid not in done) if done else starts,
             tuple(uid for uid, _ in self.matched.cancels),
             self.matched.wakes,
             row.id if row is not None and asked else None,

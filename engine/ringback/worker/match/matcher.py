@@ -53,6 +53,9 @@ TURN_SECONDS = 1.0
 
 _NONE: Mapping[int, int] = {}
 
+Record = Callable[[Looked, int], Awaitable[Recorded]]
+"""Writes what a pass has found, and how far the log is matched then."""
+
 
 class Matcher:
     """Reads the log behind its cursor and decides which rules want which event. `news` is called
@@ -62,6 +65,8 @@ class Matcher:
         self, journal: Journal, ruleset: RuleSet, waits: Waits, runtime: Runtime,
         questions: Questions, news: Callable[[], None], turns: Turns,
     ) -> None:  # fmt: skip
+        self.record: Record
+        """Writes what was judged; the parts are joined by it."""
         self._journal = journal
         self._questions = questions
         self._runtime = runtime
@@ -201,7 +206,7 @@ class Matcher:
 
     async def _record(self, looked: Looked) -> Step:
         """Write what was judged, and how far the log is matched."""
-        told = [item.matched for item in looked.judged if item.row is not None]
+        told = any(item.row is not None for item in looked.judged)
         own = [item.matched for item in looked.judged if item.row is None]
         first = self._aside.first_row
         cursor = self._read_to if first is None else min(self._read_to, first - 1)
@@ -209,13 +214,13 @@ class Matcher:
             await self._journal.matching.settle(own)
         recorded = Recorded()
         if told or looked.later or cursor != self.cursor:
-            recorded = await self._journal.matching.record(told, cursor, looked.later)
+            recorded = await self.record(looked, cursor)
         self.cursor, self._matched_to = cursor, self._read_to
         return self._step(looked, recorded)
 
     def _step(self, looked: Looked, recorded: Recorded) -> Step:
         self._turns.began(looked.begun)
-        found = tuple(item.found() for item in looked.judged)
+        found = tuple(item.found(recorded.done) for item in looked.judged)
         return Step(0, found, tuple(recorded.moved), tuple(looked.twins))
 
     def only(self, log_id: int) -> Ahead:

@@ -45,9 +45,18 @@ class KeyedQueue:
             (queue.appendleft if first else queue.append)((work, rules))
             return
         self._queues[key] = deque([(work, rules)])
-        task = asyncio.ensure_future(self._drive(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(key)
+
+    def hold(self, key: str) -> None:
+        """Let everything under a key that is free wait for `release`: something is done there."""
+        self._queues[key] = deque()
+
+    def release(self, key: str) -> None:
+        """What was done under a key that was held is done."""
+        if self._queues[key]:
+            self._start(key)
+        else:
+            self._done(key)
 
     def busy(self, key: str) -> bool:
         """Whether something is to be done under this key."""
@@ -70,9 +79,17 @@ class KeyedQueue:
                     if self.on_room is not None:
                         await self._safely(key, partial(self.on_room, rule))
         finally:
-            del self._queues[key]
-            if self.on_done is not None:
-                self.on_done(key)
+            self._done(key)
+
+    def _start(self, key: str) -> None:
+        task = asyncio.ensure_future(self._drive(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _done(self, key: str) -> None:
+        del self._queues[key]
+        if self.on_done is not None:
+            self.on_done(key)
 
     async def _safely(self, key: str, work: Work) -> None:
         try:

@@ -308,7 +308,7 @@ class Runner:
         fresh = [item for item in step.actions if item.state == "planned"]
         if not fresh:
             return await self._journal.runs.finish(step, now)
-        leaving, refused = await self._signals.leaving(fresh), None
+        leaving, refused = await self._signals.leaving(fresh, False), None
         try:
             refused = await self._journal.runs.finish_and_open(step, leaving.openings, now)
         finally:

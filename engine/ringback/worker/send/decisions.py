@@ -53,9 +53,12 @@ class Decisions:
         """Whether its time is over."""
         return bool(action.send_by) and iso(self._runtime.now()) > str(action.send_by)
 
-    async def look(self, action: StoredAction) -> Look:
-        """What the gate says now."""
-        return await self._journal.read(lambda session: self._gate.look(action, session.gate))
+    async def look(self, action: StoredAction, *, ahead: bool = False) -> Look:
+        """What the gate says now. `ahead` of the event on record: raises LookupError when the gate
+        wants to know what was said."""
+        return await self._journal.read(
+            lambda session: self._gate.look(action, session.gate_ahead if ahead else session.gate)
+        )
 
     async def one(
         self, action: StoredAction, state: str, reason: str, until: str | None = None

@@ -120,13 +120,14 @@ class Sender:
             (self._notices if beside else self._ready).put(action)
         self._pump()
 
-    async def leaving(self, actions: Sequence[NewAction]) -> Leaving:
+    async def leaving(self, actions: Sequence[NewAction], *, ahead: bool = False) -> Leaving:
         """Find out which of new actions nothing holds back: their attempts are written with them,
-        in one commit. Until `left` no others of their conversations go."""
+        in one commit. Until `left` no others of their conversations go. `ahead`: their events are
+        written with them too."""
         leaving = Leaving()
         try:
             for action in [each.stored() for each in actions]:
-                boarded = await self._board(action)
+                boarded = await self._board(action, ahead)
                 if boarded is not None:
                     leaving.boarded.append(boarded)
                 else:
@@ -154,7 +155,7 @@ class Sender:
             self._start(self._drive(each.action, self._ready, each.launch, going))
         self.offer(leaving.rest)
 
-    async def _board(self, action: StoredAction) -> Boarded | None:
+    async def _board(self, action: StoredAction, ahead: bool) -> Boarded | None:
         """The attempt of a new action that may leave before it is written; None when anything holds
         it back, and then nothing is taken or counted."""
         request = self._at_once(action)
@@ -169,8 +170,8 @@ class Sender:
         self._known.add(action.uid)
         allowed = False
         try:
-            allowed = (await self._decisions.look(action))[0] == "planned"
-        except (ValueError, TypeError, LookupError):  # it is damaged: it has a turn of its own
+            allowed = (await self._decisions.look(action, ahead=ahead))[0] == "planned"
+        except (ValueError, TypeError, LookupError):  # damaged, or too early
             return None
         finally:
             if not allowed:

@@ -330,15 +330,14 @@ def shapes(path: Path) -> list[str]:
 
 def _migrate(conn: sqlite3.Connection, migrations: MigrationList) -> None:
     lacking = _lacking(conn, migrations)
-    if lacking and len(lacking) < len(migrations.names):
+    fresh = len(lacking) == len(migrations.names)
+    if lacking and not fresh:
         log.warning(
             "%s was written by an older Ringback: it is brought up to date, which takes longer the "
             "more rows it has", _file_of(conn),
         )  # fmt: skip
     if lacking:
-        from sqlite_utils import Database
-
-        migrations.library.apply(Database(conn))
+        migrations.run(conn, in_one=fresh)
 
 
 def _lacking(conn: sqlite3.Connection, migrations: MigrationList) -> list[str]:

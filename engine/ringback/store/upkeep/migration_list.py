@@ -7,6 +7,7 @@ commands that open a file. So it is not asked about a file of today's shape.
 import functools
 import sqlite3
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ringback.store.upkeep.shape import digest, shape_of
@@ -64,3 +65,12 @@ class MigrationList:
         for name, (step, transactional) in self._steps.items():
             made(name=name, transactional=transactional)(step)
         return made
+
+    def run(self, conn: sqlite3.Connection, *, in_one: bool) -> None:
+        """Bring a file to today's shape. A new one gets all of them in one commit: a sync of the
+        disk for each would be most of the time that it takes."""
+        from sqlite_utils import Database
+
+        database = Database(conn)
+        with database.atomic() if in_one else nullcontext():
+            self.library.apply(database)

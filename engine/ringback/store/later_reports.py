@@ -17,7 +17,7 @@ from ringback.store.consents import learn
 from ringback.store.events import event
 from ringback.store.log import LogReader
 from ringback.store.meta import in_account
-from ringback.store.upkeep.log_retention import CONTENT_FIELDS
+from ringback.store.upkeep.kept_fields import CONTENT_FIELDS
 from ringback.twilio.consent import TELLING, is_refusal
 
 _NOTHING = {"NumMedia": ("", "0"), "ErrorCode": ("", "0")}

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
 from ringback.store.meta import get_meta, set_meta
-from ringback.store.upkeep.log_retention import without_content
+from ringback.store.upkeep.log_retention import bare_fields, without_content
 
 OPEN_RUNS = ("pending", "running", "waiting")
 _RUNS, _OPEN, _EVENTS = "blanked_runs_to", "blanked_runs_open", "blanked_events_to"
@@ -165,8 +165,8 @@ def blank_events(connection: Connection, before: str, limit: int) -> int:
 
 def _fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """What an event of our own making says, or a later report has added."""
-    blanked: dict[str, Any] = without_content(fields)
-    return {name: "" if name in ("CauseBody", "Reason") else blanked[name] for name in blanked}
+    blanked: dict[str, Any] = bare_fields(fields)
+    return blanked
 
 
 def _verdict(why: str) -> str:

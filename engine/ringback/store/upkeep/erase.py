@@ -24,7 +24,8 @@ from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
 from ringback.store.sqlite import connect_writer, translated
 from ringback.store.upkeep.blanking import OPEN_RUNS
-from ringback.store.upkeep.log_retention import CONTENT_FIELDS, without_content
+from ringback.store.upkeep.kept_fields import is_content
+from ringback.store.upkeep.log_retention import without_content
 from ringback.store.upkeep.progress_reports import Part, Told, followed, steps_of, untold
 from ringback.store.upkeep.retention import OPEN_ACTIONS, forget_events
 from ringback.twilio.webhooks import events_from
@@ -193,9 +194,7 @@ def _about(row: LogRow, person: Person, sids: dict[str, str]) -> bool:
 
 def _names(event: Event, person: Person) -> bool:
     """Whether an address in an event is the person's. What was said or keyed is no address."""
-    fields = (
-        value for name, value in event.fields.items() if name.lower() not in CONTENT_FIELDS
-    )  # fmt: skip
+    fields = (value for name, value in event.fields.items() if not is_content(name))
     return any(
         person.has(each)
         for value in (event.sender, event.recipient, *fields)

@@ -1,4 +1,4 @@
-"""Retention of the log: which rows go, which texts are blanked, and what counts as a text.
+"""Retention of the log: which rows go, and which texts are blanked.
 
 Each function does one step of at most `limit` rows inside the caller's transaction and says how
 many it found; the caller comes again until there are none.
@@ -10,20 +10,8 @@ from sqlite3 import Connection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-CONTENT_FIELDS = frozenset(
-    {
-        "body", "digits", "speechresult", "unstablespeechresult", "stablespeechresult",
-        "transcriptiontext", "transcriptiondata", "transcriptionurl", "recordingurl",
-        "profilename", "channelmetadata", "callername", "fromcity", "fromzip", "fromstate",
-        "callercity", "callerzip", "callerstate", "buttontext", "buttonpayload", "listtitle",
-        "listid", "flowdata", "interactivedata", "addons", "latitude", "longitude", "address",
-        "label", "referralbody", "referralheadline", "contentvariables", "handoffdata",
-        "paymentcardnumber", "expirationdate", "securitycode", "paymentcardpostalcode",
-        "paymenttoken", "bankaccountnumber", "bankroutingnumber", "text", "value", "json",
-        "headers", "media", "payload",
-    }
-)  # fmt: skip
-"""Names, in small letters, under which webhooks and actions carry what people said."""
+from ringback.store.upkeep.kept_fields import is_content, stays
+
 BLANKED = "; blanked"
 """Marks the content type of a log row whose texts are removed."""
 
@@ -101,28 +89,36 @@ def blank_body(content_type: str, body: bytes) -> bytes:
             data = json.loads(text)
             if isinstance(data, list):  # what is no event may be anything
                 data = [each if isinstance(each, Mapping) else None for each in data]
-            return json.dumps(without_content(data)).encode()
+            return json.dumps(bare_fields(data)).encode()
     except ValueError:
         return b""
     pairs = parse_qsl(text, keep_blank_values=True)
-    return urlencode([(name, "" if _is_content(name) else value) for name, value in pairs]).encode()
+    return urlencode([(name, bare_fields(value, name)) for name, value in pairs]).encode()
+
+
+def bare_fields(value: Any, name: str = "") -> Any:
+    """The fields of a webhook, or the one of this name, without what was said, or may have been."""
+    if isinstance(value, Mapping | list) and is_content(name):
+        return _blanked(value)
+    if isinstance(value, Mapping):
+        return {key: bare_fields(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [bare_fields(each, name) for each in value]
+    if not stays(name, value):
+        return _blanked(value)
+    return value.partition("?")[0] if name == "ErrorUrl" else value
 
 
 def without_content(value: Any) -> Any:
     """The same data with every text that a person said, or is to hear, blanked."""
     if isinstance(value, Mapping):
         return {
-            key: _blanked(inner) if _is_content(key) else without_content(inner)
+            key: _blanked(inner) if is_content(key) else without_content(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [without_content(each) for each in value]
     return value
-
-
-def _is_content(name: str) -> bool:
-    lowered = name.lower()
-    return lowered in CONTENT_FIELDS or lowered.startswith(("mediaurl", "referralmedia"))
 
 
 def _blanked(value: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 from admission import stories
 from admission.compare import difference
 from admission.node import Loaded
+from ringback.errors import UsageError
 from ringback.plugins.loader import load_plugins
 from ringback.testing.assembly import ruleset_of
 from simulation.story import Story
@@ -71,7 +72,9 @@ def drafted(story: Story) -> list[str]:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("decision", [("retry", {}), ("resolve", {"outcome": "sent"})])
+@pytest.mark.parametrize(
+    "decision", [("retry", {}), ("approve", {}), ("resolve", {"outcome": "sent"})]
+)
 def test_the_wait_for_an_answer_begins_when_its_question_was_approved(
     begin: Begin, restarted: bool, decision: tuple[str, dict[str, str]]
 ) -> None:
@@ -101,7 +104,8 @@ def test_after_the_yes_the_time_for_an_answer_is_that_of_the_rule(begin: Begin) 
 
 
 @pytest.mark.parametrize(
-    ("decision", "more"), [("cancel_action", {}), ("resolve", {"outcome": "not_sent"})]
+    ("decision", "more"),
+    [("cancel_action", {}), ("decline", {}), ("resolve", {"outcome": "not_sent"})],
 )
 def test_a_question_that_is_declined_ends_the_run(
     begin: Begin, decision: str, more: dict[str, str]
@@ -112,6 +116,21 @@ def test_a_question_that_is_declined_ends_the_run(
     assert run(story) == ("cancelled", "a person declined what it asks")
     say(story, "Monday")
     assert drafted(story) == []
+
+
+@pytest.mark.parametrize("decision", ["approve", "decline"])
+def test_only_a_draft_wants_a_yes_or_no(begin: Begin, decision: str) -> None:
+    """What went out long ago is not cancelled or sent again by a wrong id; nor twice by a yes."""
+    story = begin(rules=RULES)
+    say(story, "book")
+    ask(story, "approve")
+    assert story.life is not None
+    for (uid,) in [*story.ask("select uid from actions where kind = 'send_message'"), ("act_9",)]:
+        task = story.life.loop.create_task(story.life.control.handle({"op": decision, "uid": uid}))
+        story.run(story.clock.now + 5.0)
+        with pytest.raises(UsageError, match="only a draft wants a yes or no"):
+            task.result()
+    assert story.ask("select state, tries from actions where kind = 'send_message'")[0][1] == 1
 
 
 def test_a_run_that_asks_can_be_called_off_before_the_yes(begin: Begin) -> None:

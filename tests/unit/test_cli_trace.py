@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.trace import detail, render, taken
+from ringback.cli.action_words import detail
+from ringback.cli.trace import render, taken
 
 ACTION: dict[str, Any] = {
     "kind": "send_message", "params": {"to": "+12025550142", "body": "hi"}, "state": "planned",

@@ -23,9 +23,11 @@ from ringback.store.facts import JournalFacts, JournalGateFacts
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.migrations import connect_journal, migrate_journal, migrate_log
+from ringback.store.queries.action_search import Wanted
 from ringback.store.queries.questions import Questions
 from ringback.store.sqlite import connect_writer
 from simulation.batch import run_story
+from simulation.twilio import OURS
 
 GROWING = {
     "events", "runs", "actions", "attempts", "contacts", "consents", "turns", "answers", "log",
@@ -117,6 +119,12 @@ def ask_everything(data: Path) -> None:
             for state in ("", *ACTION_STATES):
                 ask.actions(state=state, rule=rule)
                 ask.actions(state=state, rule=rule, kind="notify")
+        for each in (
+            Wanted(), Wanted(number=OURS), Wanted(number="+14155550123", rule="one", since=since),
+            Wanted(outcome="undelivered"), Wanted(outcome="sent", since=since), Wanted(code=30003),
+            *(Wanted(rule="one", kind="notify", state=state) for state in ("", *ACTION_STATES)),
+        ):  # fmt: skip
+            ask.search_actions(each, 5)
         newest = ask.events(limit=1)
         ids = [row["uid"] for row in (*newest, *ask.runs(limit=1), *ask.actions(limit=1))]
         for text in (*ids, "att_1", "SM1", "+14155550123"):

@@ -1,38 +1,43 @@
 """The command `actions`: what was sent, what became of it, and what a person has to decide."""
 
-from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 import click
 
 from ringback.cli import completion
+from ringback.cli.action_words import cost, recipient, words
 from ringback.cli.control import say_if_stopped, tell_worker
-from ringback.cli.events import questions
+from ringback.cli.events import moment, questions, shortened
 from ringback.cli.explain import facts
 from ringback.cli.output import (
-    counted,
+    fancy,
     json_option,
     nothing,
     print_rows,
     short_time,
     wide_option,
 )
+from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
+from ringback.outcomes import EFFECTS
 
 COLUMNS = (
-    "planned", "uid", "kind", "rule", "state", "outcome", "error", "cost", "remote_sid", "reason",
+    "planned", "uid", "kind", "to", "text", "rule", "state", "outcome", "error", "cost",
+    "remote_sid", "reason",
 )  # fmt: skip
 BY_WEIGHT = (
-    "uid", "state", "kind", "rule", "reason", "outcome", "error", "cost", "remote_sid", "planned",
+    "uid", "state", "to", "text", "reason", "kind", "rule", "outcome", "error", "cost",
+    "remote_sid", "planned",
 )  # fmt: skip
 """The columns as they give way, the last one first, where there is little room."""
 STATES = (
     "planned", "deferred", "sending", "unknown", "accepted", "settled", "failed", "refused",
     "parked", "cancelled", "captured",
 )  # fmt: skip
-NEVER_LEFT = ("refused", "cancelled", "failed")
-"""The states of an action without a SID that cost nothing."""
+OUTCOMES = tuple(dict.fromkeys(status for each in EFFECTS.values() for status in each.order))
+"""What Twilio may report of a text or a call."""
 
 
 @click.group()
@@ -44,39 +49,45 @@ def actions() -> None:
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--rule", default="", help="Only of this rule.", shell_complete=completion.rule_names)
 @click.option("--kind", default="", help="Only of this kind, as send_message.")
+@click.option("--number", default="", help="Only with this number on either side.")
+@click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
+@click.option(
+    "--outcome", type=click.Choice(OUTCOMES), metavar="STATUS", help="Only with this outcome."
+)
+@click.option("--code", default=0, help="Only with this error code of Twilio.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @wide_option
 @json_option
-def list_(state: str | None, rule: str, kind: str, limit: int, wide: bool, as_json: bool) -> None:
+def list_(
+    state: str | None, outcome: str | None, limit: int, wide: bool, as_json: bool, **given: Any
+) -> None:
     """List the newest actions, oldest of them first."""
+    from ringback.store.queries.action_search import READ, Wanted
+
+    given["number"] = here().number(given["number"])
+    given["since"] = moment(given["since"]) if given["since"] else ""
+    wanted = Wanted(state=state or "", outcome=outcome or "", **given)
     with questions() as asked:
-        rows = asked.actions(state=state or "", rule=rule, kind=kind, limit=limit)[::-1]
+        rows, cut = asked.search_actions(wanted, limit)
+    if cut:
+        click.echo(
+            f"only the newest {READ:,} were looked at, those since {short_time(cut)}", err=True
+        )
+    rows = rows[::-1]
     for row in rows:
         row["planned"] = short_time(row["planned_at"])
+        row["to"], row["text"] = recipient(row), words(row)
+        if not wide and fancy():
+            row["text"] = shortened(row["text"])
         row["cost"] = cost(row)
         if code := row["error_code"]:
             known = explain_error(code)
             row["error"] = facts(known) if as_json else f"{code} {known.title}"
     say_if_stopped([row["state"] for row in rows])
     print_rows(
-        rows, COLUMNS, as_json=as_json, empty=nothing("actions", state, rule, kind),
+        rows, COLUMNS, as_json=as_json, empty=nothing("actions", *astuple(wanted)),
         by_weight=BY_WEIGHT, wide=wide,
     )  # fmt: skip
-
-
-def cost(action: Mapping[str, Any]) -> str:
-    """What an action came to, in short: segments, price, and the duration of a call. Segments that
-    nobody has told are estimated, as `about 2 segments`; those of what never left are none."""
-    parts, left = [], action.get("remote_sid") or action["state"] not in NEVER_LEFT
-    if number := action.get("segments"):
-        parts.append(counted(number, "segment"))
-    elif (number := action.get("estimated_segments")) and left:
-        parts.append(f"about {counted(number, 'segment')}")
-    if action.get("price") is not None:
-        parts.append(f"{action['price']} {action['price_unit']}".rstrip())
-    if action.get("duration") is not None:
-        parts.append(f"{action['duration']} s")
-    return ", ".join(parts)
 
 
 @actions.command()
@@ -112,3 +123,27 @@ def resolve(uid: str, sent: bool | None, sid: str) -> None:
     outcome = "sent" if sent else "not_sent"
     answer = tell_worker({"op": "resolve", "uid": uid, "outcome": outcome, "sid": sid})
     click.echo(f"{uid} is {answer.get('state', outcome)}")
+
+
+@click.command()
+@click.argument(
+    "uids", nargs=-1, required=True, metavar="ACTION…", shell_complete=completion.drafts
+)
+def approve(uids: tuple[str, ...]) -> None:
+    """Say yes to actions of rules in draft: they go out now."""
+    _decide("approve", uids)
+
+
+@click.command()
+@click.argument(
+    "uids", nargs=-1, required=True, metavar="ACTION…", shell_complete=completion.drafts
+)
+def decline(uids: tuple[str, ...]) -> None:
+    """Say no to actions of rules in draft: they never go out."""
+    _decide("decline", uids)
+
+
+def _decide(operation: str, uids: tuple[str, ...]) -> None:
+    for uid in dict.fromkeys(uids):
+        answer = tell_worker({"op": operation, "uid": uid})
+        click.echo(f"{uid} is {answer['state']}")

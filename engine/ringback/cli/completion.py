@@ -72,6 +72,12 @@ def _actions(place: Place) -> Found:
             yield row["uid"], f"{row['kind']} {row['state']} {row['rule']}"
 
 
+def _drafts(place: Place) -> Found:
+    with _asked(place) as asked:
+        for row in asked.actions(state="parked", limit=RECENT):
+            yield row["uid"], f"{row['kind']} {row['rule']}"
+
+
 def _runs(place: Place) -> Found:
     with _asked(place) as asked:
         for row in asked.runs(limit=RECENT):
@@ -94,5 +100,6 @@ rule_names = _completes(_rules)
 event_types = _completes(_types)
 event_ids = _completes(_events)
 action_ids = _completes(_actions)
+drafts = _completes(_drafts)
 run_ids = _completes(_runs)
 ids = _completes(_anything)

@@ -61,7 +61,7 @@ def listed(event: dict[str, Any], *, wide: bool = False) -> dict[str, Any]:
         "from": event["sender"],
         "to": event["recipient"],
         "error": _error(event["error_code"]),
-        "text": said(fields) if wide or not fancy() else _shortened(said(fields)),
+        "text": said(fields) if wide or not fancy() else shortened(said(fields)),
     }
 
 
@@ -95,7 +95,8 @@ def said(fields: Mapping[str, Any]) -> str:
     return str(fields.get("Body") or fields.get("Digits") or fields.get("Text") or "")
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
+    """The beginning of a text, for a column of a listing."""
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failures": ("failures:failures", "Texts and calls that failed, counted, and the remedies."),
     "runs": ("runs:runs", "Rules at work, and what they wait for."),
     "actions": ("actions:actions", "What was sent, and what needs a person."),
+    "approve": ("actions:approve", "Say yes to actions of a rule in draft."),
+    "decline": ("actions:decline", "Say no to actions of a rule in draft."),
     "rules": ("rules:rules", "The rules of this project."),
     "plugins": ("plugins:plugins", "The plugins of this project."),
     "gateway": ("gateway:gateway", "Twilio's REST API by hand."),

@@ -7,12 +7,13 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli import completion
+from ringback.cli.action_words import detail
 from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.gateway_session import confirmed
 from ringback.cli.output import cell, echo_tree, json_option, print_json, style
 from ringback.cli.project_context import here
-from ringback.cli.trace import detail, headline, reason, taken
+from ringback.cli.trace import headline, reason, taken
 from ringback.errors import RuleErrors, UsageError
 from ringback.events import Event
 from ringback.runtime import iso

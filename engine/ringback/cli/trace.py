@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from ringback.action_kinds import known_kind
 from ringback.cli import completion
-from ringback.cli.actions import cost
+from ringback.cli.action_words import cost, detail
 from ringback.cli.control import say_if_stopped
 from ringback.cli.events import charged, public, questions, said
 from ringback.cli.explain import facts
@@ -282,30 +281,6 @@ def _action(action: Mapping[str, Any]) -> str:
     state = f"{_state(action['state'])}{due}{why}"
     price = f"  {cell(said)}" if (said := cost(action)) else ""
     return f"{action['kind']} {cell(shown)}  {state}{price}{sid}  {action['uid']}"
-
-
-def detail(kind: str, params: Mapping[str, Any]) -> str:
-    """Whom an action reaches and what it says, in short."""
-    words = {key: "" if value is None else value for key, value in params.items()}
-    words["verbs"] = ", ".join(_verb(verb) for verb in params.get("verbs") or ())
-    known = known_kind(kind)
-    if known is None:  # of a plugin, whose modules no shell command loads
-        return ", ".join(f"{key} {value}" for key, value in words.items() if value)
-    return known.trace.format_map(_Blank(words))
-
-
-class _Blank(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-def _verb(verb: Mapping[str, Any]) -> str:
-    """A verb with what is said or asked in it, else with its first word, but for a way back to
-    Ringback."""
-    asked = ", ".join(_verb(each) for each in verb.get("prompts") or ())
-    words = [str(value) for key, value in verb.items() if key not in ("verb", "prompts") and value]
-    shown = asked or next((word for word in words if "/twilio/call/step/" not in word), "")
-    return f"{verb.get('verb', '')} {f'({shown})' if asked else shown}".rstrip()
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

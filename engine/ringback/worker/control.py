@@ -136,6 +136,27 @@ class Control:
             await self._engine.resumer.declined(action)
         return {"state": "cancelled"}
 
+    async def _do_approve(self, message: Message) -> dict[str, Any]:
+        """A person says yes to a draft."""
+        await self._draft(message)
+        return await self._do_retry(message)
+
+    async def _do_decline(self, message: Message) -> dict[str, Any]:
+        """A person says no to a draft."""
+        await self._draft(message)
+        return await self._do_cancel_action(message)
+
+    async def _draft(self, message: Message) -> None:
+        """Raise UsageError when an action is no draft that waits for a person."""
+        uid = str(message.get("uid") or "")
+        action = await self._engine.journal.actions.get(uid)
+        if action is None or not drafts.is_draft(action):
+            where = f"is {action.state}, {action.reason or 'and no draft'}" if action else ""
+            raise UsageError(
+                f"action {uid!r} {where or 'does not exist'}; only a draft wants a yes or no: "
+                "`ringback actions list --state parked` shows those that wait"
+            )
+
     async def _do_retry(self, message: Message) -> dict[str, Any]:
         """Send an action again, or say yes to a draft. What may have happened already wants an
         explicit `may_duplicate`; what has waited too long is wanted anew."""

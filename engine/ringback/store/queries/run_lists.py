@@ -10,7 +10,7 @@ from ringback.store.sqlite import one_of
 from ringback.twilio.costs import estimated_segments
 
 _ENDED_BADLY = ("failed", "skipped", "cancelled")
-_COMMON = ("settled", "accepted", "done")
+COMMON = ("settled", "accepted", "done")
 """States that most rows are in: the newest of them are found by going back, not by the index."""
 _RECENT_RUNS = 20_000
 
@@ -41,11 +41,7 @@ class RunLists(EventLists):
         else:
             wanted = {"rule": rule, "kind": kind}
             rows = self._newest("actions", state, (WITHOUT_SUCCESS,), wanted, limit)
-        for row in rows:
-            params = row["params"] = loads(row["params"], {})
-            told = row["segments"] is not None or row["effect"] != "message"
-            row["estimated_segments"] = None if told else estimated_segments(params)
-        return rows
+        return [with_params(row) for row in rows]
 
     def _newest(
         self,
@@ -61,7 +57,7 @@ class RunLists(EventLists):
         that of the first value. A plus keeps it from all others. Only ids are sorted.
         """
         found: list[str] = []
-        rare = bool(state) and state not in _COMMON
+        rare = bool(state) and state not in COMMON
         if state:
             among = next((group for group in indexed if state in group), None)
             found += [one_of(among)] if among else []
@@ -123,3 +119,11 @@ class RunLists(EventLists):
             what = "quarantined" if row["quarantined_at"] else f"failed {row['count']}×"
             trouble[row["plugin"]] = f"{row['rule']} {what}, last {row['last_at']}: {row['reason']}"
         return trouble
+
+
+def with_params(row: Row) -> Row:
+    """An action with its `params` read and its `estimated_segments`; see `RunLists.actions`."""
+    params = row["params"] = loads(row["params"], {})
+    told = row["segments"] is not None or row["effect"] != "message"
+    row["estimated_segments"] = None if told else estimated_segments(params)
+    return row

@@ -13,7 +13,18 @@ import pytest
 
 from admission.node import Loaded, Node, settings_of
 from admission.stories import PEOPLE, status, text
-from ringback.cli import backtest, config, events, output, plugins, rules
+from ringback.cli import (
+    actions,
+    backtest,
+    config,
+    consent_list,
+    contacts,
+    deliveries,
+    events,
+    output,
+    plugins,
+    rules,
+)
 from ringback.cli.main import cli, run
 from ringback.plugins.loader import load_plugins
 from ringback.testing.assembly import ruleset_of
@@ -45,7 +56,12 @@ LISTINGS = {
     ("events", "list"): events.COLUMNS,
     ("actions", "list"): ("uid", "state", "kind"),
     ("runs", "list"): ("uid", "state", "rule"),
+    ("consents", "list"): consent_list.COLUMNS,
+    ("conversation", PEOPLE[0]): contacts.COLUMNS,
+    ("deliveries", "--since", "9000d"): deliveries.COUNTS,
+    ("spend", "--since", "9000d", "--by", "sender"): ("sender", "texts"),
     ("rules", "list"): rules.COLUMNS,
+    ("rules", "steps"): ("step", "about"),
     ("rules", "functions"): ("function", "gives", "of", "about"),
     ("plugins", "list"): plugins.COLUMNS,
     ("config", "show"): ("setting", "value", "source", "variable"),
@@ -67,6 +83,7 @@ async def lived(folder: Path) -> None:
     for who in PEOPLE[:2]:
         for body in BODIES:
             await node.happen(text(body, who))
+    await node.happen(text("STOP", PEOPLE[1]))
     await node.happen(status("undelivered", code=30003))
     await node.close()
 
@@ -110,7 +127,7 @@ def test_a_listing_fits_into_a_narrow_terminal(
     width: int,
 ) -> None:
     """Columns give way, and which ones is said; an id and a short word stay whole."""
-    for module in (output, events, config):
+    for module in (output, events, config, actions, contacts):
         monkeypatch.setattr(module, "fancy", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
     run([*listing, "--json"])
@@ -139,7 +156,7 @@ def test_a_row_is_one_whole_line_in_a_pipe_and_with_wide(
 ) -> None:
     """So that `grep`, `cut` and `wc -l` can be used on it: all columns, no text cut short."""
     monkeypatch.setenv("COLUMNS", "60")
-    for module in (output, events, config):
+    for module in (output, events, config, actions, contacts):
         monkeypatch.setattr(module, "fancy", lambda: how == "wide")
     run([*listing, "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -167,7 +184,8 @@ def test_every_listing_can_be_wide() -> None:
                 yield (*path, name), found
 
     found = dict(commands(cli))
-    listing = {path for path in found if path[-1] == "list"} | set(LISTINGS)
+    named = {tuple(word for word in path if path in found) or path[:1] for path in LISTINGS}
+    listing = {path for path in found if path[-1] == "list"} | named
     narrow = {path for path in listing if "wide" in {each.name for each in found[path].params}}
     assert listing - narrow == set()
 

@@ -134,6 +134,18 @@ def ask_everything(data: Path) -> None:
         ask.opt_outs(since)
         ask.failures(since, 100)
         ask.open_incidents("sending")
+        ask.sent_texts(since, 100)
+        for number in ("", "+14155550123"):
+            for after in ("", since):
+                for state in ("", "out"):
+                    ask.consents(state=state, number=number, sender=OURS, since=after)
+                    ask.consents(state=state, number=number, since=after)
+        for who in (OURS, *(row["sender"] for row in newest)):
+            ask.contacts(who)
+            ask.transcript(ask.conversations(who), 10)
+        ask.left_since(datetime.now(UTC) - timedelta(hours=1))
+        ask.fired("one", since)
+        ask.verdicts()
     with closing(connect_journal(data / "journal.db")) as connection:
         facts, now = JournalFacts(connection, REAL), datetime.now(UTC)
         for kind in ("message.failed", "message.*"):

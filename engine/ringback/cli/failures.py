@@ -1,6 +1,7 @@
 """The command `failures`: texts and calls that failed, counted by what they have in common."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import click
@@ -18,10 +19,16 @@ READ = 50_000
 _UNREPORTED = "no code was reported"
 
 
-def _country(row: Mapping[str, Any]) -> str:
-    from ringback.rules.language.phones import country
+def country(row: Mapping[str, Any]) -> str:
+    """The country of a row's recipient in two letters; a question mark for one without."""
+    return _country(row["recipient"])
 
-    return country(row["recipient"]) or "?"
+
+@cache
+def _country(number: str) -> str:
+    from ringback.rules.language import phones
+
+    return phones.country(number) or "?"
 
 
 WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -29,7 +36,7 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "class": lambda row: explain_error(row["code"]).error_class or "unknown",
     "sender": lambda row: row["sender"],
     "rule": lambda row: row["rule"],
-    "country": _country,
+    "country": country,
     "hour": lambda row: f"{row['at'][:13]}:00Z",
 }
 """What failures may be counted by, and where a row has it."""

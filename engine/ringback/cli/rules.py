@@ -7,14 +7,19 @@ import click
 
 from ringback.cli import completion
 from ringback.cli.control import tell_worker
+from ringback.cli.events import moment
 from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors, StorageError, UsageError
 from ringback.printed_json import printed_json
 from ringback.rules.language.numbers import number_text
 
-COLUMNS = ("name", "on", "state", "priority", "place", "note")
-BY_WEIGHT = ("name", "state", "note", "on", "priority", "place")
+COLUMNS = (
+    "name", "on", "state", "fired", "last", "silent", "next", "priority", "place", "note",
+)  # fmt: skip
+BY_WEIGHT = (
+    "name", "state", "fired", "silent", "note", "last", "next", "on", "priority", "place",
+)  # fmt: skip
 """The columns as they give way, the last one first, where there is little room."""
 
 
@@ -24,15 +29,21 @@ def rules() -> None:
 
 
 @rules.command("list")
+@click.option("--since", default="7d", show_default=True, help="Count since then: 2h, 7d, a time.")
 @wide_option
 @json_option
-def list_(wide: bool, as_json: bool) -> None:
-    """List all rules in the order in which they are asked."""
+def list_(since: str, wide: bool, as_json: bool) -> None:
+    """List all rules in the order in which they are asked, with how often each fired."""
     from ringback.cli.hosted import described
+    from ringback.cli.rule_activity import shown, with_activity
 
     project = described(here().settings())
     strikes = _strikes()
-    rows = [_row(rule, strikes) for rule in project.ruleset.rules]
+    rows = with_activity(
+        [(rule, _row(rule, strikes)) for rule in project.ruleset.rules], moment(since)
+    )
+    for row in () if as_json else rows:
+        shown(row)
     print_rows(
         rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/",
         by_weight=BY_WEIGHT, wide=wide,
@@ -98,6 +109,43 @@ def functions(wide: bool, as_json: bool) -> None:
     columns = ("function", "gives", "of", "about", *(("example",) if as_json else ()))
     weighty = ("function", "about", "gives", "of")
     print_rows(rows, columns, as_json=as_json, empty="", by_weight=weighty, wide=wide)
+
+
+@rules.command()
+@wide_option
+@json_option
+def steps(wide: bool, as_json: bool) -> None:
+    """List the steps that may stand under `do`, with those of plugins."""
+    from ringback.cli.hosted import described
+    from ringback.rules.steps.kinds import STEPS
+
+    plugins = described(here().settings()).plugins.steps
+    known: list[tuple[str, Any, str | None, str]] = [
+        *((word, model, model.__doc__, "") for word, model in STEPS.items()),
+        *((each.name, each.model, each.doc, each.plugin) for each in plugins),
+    ]
+    rows: list[dict[str, Any]] = [
+        {
+            "step": word, "of": plugin, "about": _first(doc),
+            "example": getattr(model, "example", ""), "parameters": _parameters(model),
+        }
+        for word, model, doc, plugin in known
+    ]  # fmt: skip
+    for row in () if as_json else rows:
+        row["parameters"] = ", ".join(row["parameters"])
+    print_rows(
+        rows, ("step", "about", "parameters", "of"), as_json=as_json, empty="", wide=wide,
+        by_weight=("step", "about", "parameters", "of"),
+    )  # fmt: skip
+
+
+def _parameters(model: Any) -> list[str]:
+    """The names of a step's parameters, as a rule file writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _first(doc: str | None) -> str:
+    return " ".join((doc or "").partition("\n\n")[0].split())
 
 
 @rules.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
+from ringback.store.upkeep.later_shapes import BILLED, CONSENTS, COSTS, LISTS, REMEMBERED, WORDS
 from ringback.store.upkeep.migration_list import MigrationList
 from ringback.store.upkeep.people import join_people
 from ringback.store.upkeep.shape import Shape, differences, shape_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="f066fd431e9cbf4c")
+journal_migrations = MigrationList("ringback.journal", today="9171d08c65d30c21")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -127,63 +128,6 @@ create index actions_behind on actions (behind) where behind <> ''
 that must be taken first."""
 
 
-_LISTS = """
-create index runs_rule on runs (rule);
-create index runs_open_key on runs (rule, key) where state in ('pending', 'running', 'waiting');
-create index runs_ended_badly on runs (state) where state in ('failed', 'skipped', 'cancelled');
-create index actions_rule on actions (rule);
-create index actions_kind on actions (kind);
-create index actions_without_success on actions (state)
-    where state in ('failed', 'refused', 'cancelled', 'captured');
-create index contacts_theirs on contacts (substr(conversation, instr(conversation, '/') + 1))
-"""
-"""What people list and search for: the newest rows of each, however old the journal is."""
-
-
-_REMEMBERED = """
-create index actions_remembered on actions (conversation, id) where kind = 'remember'
-"""
-"""What a rule in shadow would have remembered is found among all that was."""
-_COSTS = """
-alter table actions add column segments integer;
-alter table actions add column price text;
-alter table actions add column price_unit text not null default '';
-alter table actions add column price_due text;
-create index actions_price_due on actions (price_due) where price_due is not null
-"""
-_BILLED = """
-create trigger actions_billed after update of state, remote_sid on actions
-when new.effect <> '' and (
-    (old.remote_sid <> '' and new.remote_sid <> old.remote_sid)
-    or (new.state <> old.state and new.state in ('settled', 'failed') and new.remote_sid <> '')
-)
-begin
-    update actions set segments = null, price = null, price_unit = '', price_due = null
-    where id = new.id and new.remote_sid <> old.remote_sid and old.remote_sid <> '';
-    update actions set price_due = strftime('%Y-%m-%dT%H:%M:%fZ', new.settled_at, '+5 minutes')
-    where id = new.id and price is null and new.remote_sid <> ''
-    and new.state in ('settled', 'failed');
-end
-"""
-"""What an action cost, and when its record is to be looked at for that: from five minutes after
-its end on. What was known of another record is forgotten with it. Of what ended before nothing is
-due, so that an old journal asks for nothing."""
-
-
-_OPEN = "(state = 'pending' or state = 'running' or state = 'waiting')"
-_WORDS = f"""
-drop index runs_open; drop index runs_open_key;
-drop index runs_ended_badly; drop index actions_without_success;
-create index runs_open on runs (state, due_at) where {_OPEN};
-create index runs_open_key on runs (rule, key) where {_OPEN};
-create index runs_ended_badly on runs (state)
-    where (state = 'failed' or state = 'skipped' or state = 'cancelled');
-create index actions_without_success on actions (state)
-    where (state = 'failed' or state = 'refused' or state = 'cancelled' or state = 'captured')
-"""
-"""The same indexes in words that cost nothing when a row is written; see `one_of`."""
-
-
 @log_migrations(name="0001_log")
 def _log_first(db: "Database") -> None:
     _run(db.conn, LOG)
@@ -246,7 +190,7 @@ def _journal_accounts(db: "Database") -> None:
 
 @journal_migrations(name="0010_lists")
 def _journal_lists(db: "Database") -> None:
-    _run(db.conn, _LISTS)
+    _run(db.conn, LISTS)
 
 
 @journal_migrations(name="0011_one_spelling_for_each_person", transactional=False)
@@ -256,18 +200,23 @@ def _journal_people(db: "Database") -> None:
 
 @journal_migrations(name="0012_what_was_remembered")
 def _journal_remembered(db: "Database") -> None:
-    db.conn.execute(_REMEMBERED)
+    db.conn.execute(REMEMBERED)
 
 
 @journal_migrations(name="0013_costs")
 def _journal_costs(db: "Database") -> None:
-    _run(db.conn, _COSTS)
-    db.conn.execute(_BILLED)
+    _run(db.conn, COSTS)
+    db.conn.execute(BILLED)
 
 
 @journal_migrations(name="0014_words_of_indexes")
 def _journal_words(db: "Database") -> None:
-    _run(db.conn, _WORDS)
+    _run(db.conn, WORDS)
+
+
+@journal_migrations(name="0015_lists_of_consents")
+def _journal_consents(db: "Database") -> None:
+    _run(db.conn, CONSENTS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -1,5 +1,6 @@
 """Scope of an evaluation: the event, the past, the clock, and what a run has received."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -221,6 +222,9 @@ RUN_FIELDS: dict[str, Field] = {
 _CURRENT: ContextVar["Scope"] = ContextVar("ringback_scope")
 
 
+_WRITTEN = re.compile(r"\)(?:True|False)$")
+
+
 class Scope:
     """One evaluation's view. Values are fetched on first use and kept while it lives.
 
@@ -270,6 +274,12 @@ class Scope:
     def know(self, values: Mapping[str, Any]) -> None:
         """Take values, by their keys, that were computed elsewhere."""
         self._values.update(values)
+
+    def seen(self) -> dict[str, Any]:
+        """What was asked for so far: fields by their names, and calls by their text, without the
+        word behind it that says how the call was written."""
+        found = {key: value for key, value in self._values.items() if key[:1] != "#"}
+        return {_WRITTEN.sub(")", key): value for key, value in found.items()}
 
     def hours(self, name: str) -> Hours:
         """The opening hours of this name. Raises ValueError when there are none."""

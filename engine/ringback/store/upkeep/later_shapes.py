@@ -1,0 +1,63 @@
+"""Indexes and columns that later migrations of the journal add: see `ringback.store.migrations`."""
+
+LISTS = """
+create index runs_rule on runs (rule);
+create index runs_open_key on runs (rule, key) where state in ('pending', 'running', 'waiting');
+create index runs_ended_badly on runs (state) where state in ('failed', 'skipped', 'cancelled');
+create index actions_rule on actions (rule);
+create index actions_kind on actions (kind);
+create index actions_without_success on actions (state)
+    where state in ('failed', 'refused', 'cancelled', 'captured');
+create index contacts_theirs on contacts (substr(conversation, instr(conversation, '/') + 1))
+"""
+"""What people list and search for: the newest rows of each, however old the journal is."""
+
+
+REMEMBERED = """
+create index actions_remembered on actions (conversation, id) where kind = 'remember'
+"""
+"""What a rule in shadow would have remembered is found among all that was."""
+COSTS = """
+alter table actions add column segments integer;
+alter table actions add column price text;
+alter table actions add column price_unit text not null default '';
+alter table actions add column price_due text;
+create index actions_price_due on actions (price_due) where price_due is not null
+"""
+BILLED = """
+create trigger actions_billed after update of state, remote_sid on actions
+when new.effect <> '' and (
+    (old.remote_sid <> '' and new.remote_sid <> old.remote_sid)
+    or (new.state <> old.state and new.state in ('settled', 'failed') and new.remote_sid <> '')
+)
+begin
+    update actions set segments = null, price = null, price_unit = '', price_due = null
+    where id = new.id and new.remote_sid <> old.remote_sid and old.remote_sid <> '';
+    update actions set price_due = strftime('%Y-%m-%dT%H:%M:%fZ', new.settled_at, '+5 minutes')
+    where id = new.id and price is null and new.remote_sid <> ''
+    and new.state in ('settled', 'failed');
+end
+"""
+"""What an action cost, and when its record is to be looked at for that: from five minutes after
+its end on. What was known of another record is forgotten with it. Of what ended before nothing is
+due, so that an old journal asks for nothing."""
+
+
+OPEN = "(state = 'pending' or state = 'running' or state = 'waiting')"
+WORDS = f"""
+drop index runs_open; drop index runs_open_key;
+drop index runs_ended_badly; drop index actions_without_success;
+create index runs_open on runs (state, due_at) where {OPEN};
+create index runs_open_key on runs (rule, key) where {OPEN};
+create index runs_ended_badly on runs (state)
+    where (state = 'failed' or state = 'skipped' or state = 'cancelled');
+create index actions_without_success on actions (state)
+    where (state = 'failed' or state = 'refused' or state = 'cancelled' or state = 'captured')
+"""
+"""The same indexes in words that cost nothing when a row is written; see `one_of`."""
+
+CONSENTS = """
+create index consents_at on consents (at);
+create index consents_recipient on consents (recipient, at)
+"""
+"""Who left lately, and what one person said to all of our numbers."""

@@ -4,6 +4,7 @@ Verdicts, the ends of runs, actions and what the gate says to each must be equal
 written by hand or drawn from seeds; `python tests/admission --seeds N` compares any number.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -34,7 +35,88 @@ def late(minutes: int) -> Happens:
 Told = tuple[str, list[Step], dict[str, Any], str]
 """Rules, steps, settings, and a piece of what must have come of it, lest the story tell nothing."""
 
+ENDS = """
+        - name: r
+          on: ['message.*']
+          do:
+            - notify: "${{ string(ended('5m')) }} ${{ string(failures('5m')) }}
+                ${{ string(failure_rate('5m', 1)) }} ${{ string(failures('5m', '+12025550100')) }}
+                ${{ string(failure_rate_of_class('1h', 'carrier_filtered', 1)) }}
+                ${{ string(failures_of_country('1h', 'GB')) }}
+                ${{ string(failures_of_rule('1h', 'r')) }}
+                ${{ string(ended('5m', 'SERVICE')) }} ${{ string(pending('1m')) }}"
+        - name: two
+          on: ['message.*']
+          if:
+            - ended('5m') >= 2
+            - failure_rate('5m', '+12025550100', 2) >= 0.3
+            - failures('5m') == 1 || failures('1h', 'SERVICE') == 1
+            - pending('1m') == 0
+          do: [{notify: two}]
+"""
+"""A rule that tells all that can be asked of the ends of texts."""
+
+
+def told(word: str, number: int, code: int = 0, **more: str) -> Happens:
+    """News of the text of ours with this number."""
+    said = status(word, code=code)
+    return replace(said, fields={**said.fields, "MessageSid": f"SM{number:032x}", **more})
+
+
 STORIES: dict[str, Told] = {
+    "ends of texts, each once": (
+        ENDS,
+        [
+            told("sent", 1),
+            told("delivered", 1),
+            told("sent", 2),
+            told("undelivered", 2, 30007),
+            told("read", 1),
+            told("queued", 2),
+            70.0,
+            told("queued", 3),
+            told("failed", 3, 30008),
+            told("sent", 4),
+            65.0,
+            text("a"),
+            told("canceled", 4),
+            400.0,
+            text("b"),
+        ],
+        {},
+        "3 2 0.66",
+    ),
+    "ends of texts in one batch": (
+        ENDS,
+        [
+            told("sent", 7),
+            65.0,
+            (
+                told("sent", 1),
+                told("delivered", 1),
+                told("undelivered", 2, 30007, **SERVICE),
+                told("read", 1),
+                told("failed", 2, 30007, **SERVICE),
+                told("delivered", 7),
+            ),
+            text("a"),
+        ],
+        {},
+        "3 1 0.33",
+    ),
+    "a proof of delivery after a report of failure": (
+        ENDS,
+        [
+            told("failed", 1, 30007),
+            told("undelivered", 2, 30003),
+            130.0,
+            told("delivered", 1),
+            told("undelivered", 1, 30003),
+            (told("delivered", 2), text("a")),
+        ],
+        {},
+        "2 0 0 0 0 0 0 0 0",
+    ),
     "a queue of three lines": (
         """
         - name: q

@@ -8,13 +8,15 @@ import pytest
 
 from ringback.error_codes import CLASSES
 from ringback.events import EVENT_TYPES, Event
+from ringback.rules.delivery_rates import Ended
 from ringback.rules.engine.interpreter import begin
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.rules.files.schema import RULE_KEYS, FileModel
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import CEL_FUNCTIONS
-from ringback.rules.language.functions import BUILTINS, Builtin
+from ringback.rules.language.function import Builtin
+from ringback.rules.language.functions import BUILTINS
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
 from ringback.rules.steps.base import StepModel
@@ -63,6 +65,17 @@ class Past(NoFacts):
 
     def remembered(self, conversation: str, name: str) -> str:
         return {"name": "Ada"}.get(name, "")
+
+    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
+        return {
+            ("all", ""): Ended(30, 10),
+            ("sender", TEXT.recipient): Ended(10, 10),
+            ("country", "GB"): Ended(10, 10),
+            ("class", "carrier_filtered"): Ended(0, 10),
+        }.get((by, of), Ended())
+
+    def pending_texts(self, seconds: float, sender: str = "") -> int:
+        return 1
 
 
 def language(tmp_path: Path) -> Language:

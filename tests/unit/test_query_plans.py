@@ -31,6 +31,7 @@ from simulation.twilio import OURS
 
 GROWING = {
     "events", "runs", "actions", "attempts", "contacts", "consents", "turns", "answers", "log",
+    "text_counts", "pending_texts",
 }  # fmt: skip
 NEWEST_FIRST = "order by id desc limit"
 """A statement with these words goes back from the end of the table, as far as the limit."""
@@ -151,6 +152,11 @@ def ask_everything(data: Path) -> None:
         for kind in ("message.failed", "message.*"):
             for pair in ("", "+15550001111/+14155550123"):
                 facts.count(kind, 900, pair, "recipient_unreachable")
+        for key in (("all", ""), ("sender", "+15550001111")):
+            facts.ended_texts(*key, 900)
+            facts.pending_texts(600, key[1])
+        facts.end_before("SM1")
+        facts.rule_of("SM1", "tag")
         facts.last_inbound("a/b", now)
         facts.last_outbound("a/b", now)
         with closing(LogReader(data / "log.db")) as log:

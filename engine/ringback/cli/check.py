@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -95,10 +95,15 @@ def _files(path: Path) -> tuple[list[Problem], str]:
 
 def _loops(rules: "Sequence[Rule]", root: Path) -> Iterator[Problem]:
     """Rules that cause themselves. Of those that only can, a line is printed: it may be meant, and
-    a node ends what goes on without end. So is one of rules that look at the wrong event."""
+    a node ends what goes on without end. So is one of rules that look at the wrong event, and
+    one of counts that cannot be what was meant."""
+    from ringback.rules.delivery_functions import misread
     from ringback.rules.self_causing import circles
 
     for rule in rules:
+        for warning in misread(_expressions(rule)):
+            where = f"{_file(rule, root)}:{rule.line}"
+            click.echo(f"({where}: rule {rule.name!r}: {warning})", err=True)
         for word in _deaf(rule):
             where, what = f"{_file(rule, root)}:{rule.line}", f"rule {rule.name!r}: {word}"
             click.echo(
@@ -112,6 +117,28 @@ def _loops(rules: "Sequence[Rule]", root: Path) -> Iterator[Problem]:
             yield Problem(file, rule.line, 1, "loop", str(circle), hint=f"leave these out: {hint}")
         else:
             click.echo(f"({file}:{rule.line}: {circle})", err=True)
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    """The expressions inside of a value: of a rule's conditions, or of the texts of its steps."""
+    from ringback.rules.language.cel import Program
+    from ringback.rules.language.templates import Template
+    from ringback.rules.model import Condition, Rule, Step
+
+    match value:
+        case Rule():
+            yield from _expressions([*value.conditions, *value.steps])
+        case Step():
+            yield from _expressions([*value.params.values(), *value.branches.values()])
+        case Program() | Condition():
+            yield value.source
+        case Template():
+            yield from _expressions(value.parts)
+        case dict():
+            yield from _expressions([*value.values()])
+        case list() | tuple():
+            for item in value:
+                yield from _expressions(item)
 
 
 def _file(rule: "Rule", root: Path) -> str:

@@ -9,6 +9,7 @@ from ringback.store.action_ends import learn_costs
 from ringback.store.actions import UNTAKEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
+from ringback.store.deliveries.ended_texts import begin_text, count_refused
 from ringback.twilio.consent import OPT_OUTS, refusal
 from ringback.twilio.costs import NOTHING, Cost
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
@@ -130,6 +131,10 @@ def _close(
         _end_led(connection, action, now)
     if verdict.cost.known:
         learn_costs(connection, {verdict.remote_sid: verdict.cost})
+    if state == "accepted":
+        begin_text(connection, action, verdict.remote_sid, now)
+    elif state == "failed" and verdict.state == "failed" and not verdict.remote_sid:
+        count_refused(connection, action, verdict.twilio_code, now)
     return state
 
 

@@ -11,6 +11,7 @@ from ringback.store.action_ends import learn_costs
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Departure, opted_out, reported
 from ringback.store.database import Database
+from ringback.store.deliveries.ended_texts import begin_text
 from ringback.store.incidents import open_incident
 from ringback.twilio.consent import OPT_OUTS
 from ringback.twilio.costs import NOTHING, Cost
@@ -139,6 +140,8 @@ def _claim(
     if not changed:
         return ""
     learn_costs(connection, {record.sid: record.cost})
+    if state == "accepted":
+        begin_text(connection, action, record.sid, now)
     if record.error_code in OPT_OUTS:
         opted_out(connection, action, record.error_code, now)
     connection.execute(

@@ -14,6 +14,7 @@ from ringback.events import CALL_OVER, DEEPEST, person
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import read_action
 from ringback.store.consents import SERVICE_OF
+from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.events import event
 from ringback.store.log import LogReader
 from ringback.store.sqlite import connect_reader, first_since
@@ -24,15 +25,14 @@ _PATIENCE = timedelta(days=7)
 _SENT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
 
-class JournalFacts:
+class JournalFacts(JournalDeliveries):
     """The past as the journal has it. Every answer is one indexed look-up.
 
     Conversations are written `ours/theirs`, times are UTC.
     """
 
     def __init__(self, connection: Connection, runtime: Runtime) -> None:
-        self._connection = connection
-        self._runtime = runtime
+        super().__init__(connection, runtime)
         self._shadow = ""
 
     def of_shadow(self, rule: str) -> "JournalFacts":

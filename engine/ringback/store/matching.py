@@ -12,6 +12,7 @@ from ringback.runtime import iso
 from ringback.store import evidence
 from ringback.store.consents import learn
 from ringback.store.database import Database
+from ringback.store.deliveries.ended_texts import count_texts
 from ringback.store.events import record_internal
 from ringback.store.later_reports import add_reports
 from ringback.store.log import LogReader
@@ -189,6 +190,7 @@ def record(
     ours = evidence.ours(connection, [item.event for item in batch])
     for item in batch:
         recorded.moved.extend(_believe(connection, item.event, ours))
+    count_texts(connection, [item.event for item in batch])
     insert_runs(connection, [run for item in batch for run in item.runs])
     for item in batch:
         _touch(connection, item)
@@ -227,7 +229,9 @@ def _prove(connection: Connection, item: Matched) -> Recorded:
     )
     insert_runs(connection, item.runs)
     _touch(connection, item)
-    return Recorded(_believe(connection, item.event))
+    moved = _believe(connection, item.event)
+    count_texts(connection, [item.event], anew=True)
+    return Recorded(moved)
 
 
 def _displace(connection: Connection, uid: str) -> None:
@@ -319,10 +323,8 @@ def fold(connection: Connection, event: Event) -> list[Moved]:
     connection.execute(
         "update actions set outcome = ?, error_code = ?, state = ?, reason = ?, remote_sid = ?, "
         "settled_at = coalesce(settled_at, ?), due_at = null where uid = ?",
-        (
-            outcome, error_code, state, reason, claimed,
-            None if state == "accepted" else iso(event.received_at), row["uid"],
-        ),
+        (outcome, error_code, state, reason, claimed,
+         None if state == "accepted" else iso(event.received_at), row["uid"]),
     )  # fmt: skip
     return [
         Moved(

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
-from ringback.store.upkeep.later_shapes import BILLED, CONSENTS, COSTS, LISTS, REMEMBERED, WORDS
+from ringback.store.upkeep.later_shapes import (
+    BILLED,
+    CONSENTS,
+    COSTS,
+    LISTS,
+    REMEMBERED,
+    TEXTS,
+    WORDS,
+)
 from ringback.store.upkeep.migration_list import MigrationList
 from ringback.store.upkeep.people import join_people
 from ringback.store.upkeep.shape import Shape, differences, shape_of
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="9171d08c65d30c21")
+journal_migrations = MigrationList("ringback.journal", today="a8260f7b75ccb7a1")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -217,6 +225,11 @@ def _journal_words(db: "Database") -> None:
 @journal_migrations(name="0015_lists_of_consents")
 def _journal_consents(db: "Database") -> None:
     _run(db.conn, CONSENTS)
+
+
+@journal_migrations(name="0016_ended_texts")
+def _journal_texts(db: "Database") -> None:
+    _run(db.conn, TEXTS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

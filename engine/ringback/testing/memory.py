@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ringback.action_kinds import OutgoingMessage, is_message
-from ringback.actions import Action, Remember
+from ringback.actions import Action, Remember, SendMessage
 from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type
+from ringback.rules.delivery_rates import DeliveryFacts, Ended, first_minute
+from ringback.testing.sent_texts import SentTexts
 
 LAST_TEXTS = 50
 _Where = tuple[str, str, str]
@@ -33,7 +35,7 @@ class SteppedClock:
 
 
 @dataclass
-class Past:
+class Past(DeliveryFacts):
     """What a bench has seen: the answers to what rules ask of the journal (`scope.Facts`).
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
@@ -53,6 +55,7 @@ class Past:
     )
     _types: dict[str, None] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
+    _texts: SentTexts = field(default_factory=SentTexts)
 
     def happened(self, event: Event) -> None:
         """One more event; it counts from now on. What is replayed is in the past already."""
@@ -62,6 +65,7 @@ class Past:
         for conversation in {event.conversation, ""}:
             for error_class in {event.error_class, ""}:
                 self._came[event.type, conversation, error_class].append(event.received_at)
+        self._texts.happened(event)
         if event.type in CALL_OVER:
             self._over.add(event.call_sid)
         if event.type == "message.received":
@@ -91,8 +95,13 @@ class Past:
         """The past as this rule sees it, which is in shadow."""
         return replace(self, shadow=rule)
 
-    def wrote(self, conversation: str, moment: datetime, text: OutgoingMessage) -> None:
+    def wrote(
+        self, conversation: str, moment: datetime, text: OutgoingMessage, rule: str = ""
+    ) -> None:
         """A text of ours that left was planned at this moment."""
+        service = text.messaging_service_sid if isinstance(text, SendMessage) else ""
+        if "SendAt" not in getattr(text, "extra", {}):
+            self._texts.left(conversation, service, rule, self.clock.now())
         insort(self._sent[conversation], moment)
         self._written[conversation].appendleft((text.body, bool(text.media)))
 
@@ -129,6 +138,14 @@ class Past:
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""
         return list(self._written.get(conversation, ()))
+
+    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
+        """How many texts came to an end in the last seconds."""
+        return self._texts.counts.ended(by, of, first_minute(self.clock.now(), seconds))
+
+    def pending_texts(self, seconds: float, sender: str = "") -> int:
+        """How many texts of the last day have had no final state for longer than this."""
+        return self._texts.pending(self.clock.now(), seconds, sender)
 
     def call_over(self, call_sid: str) -> bool:
         """Whether a call has ended."""

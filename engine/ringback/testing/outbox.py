@@ -134,7 +134,9 @@ class Outbox:
         if is_outgoing(dispatch.action):
             self._facts.sent(dispatch)
         if is_message(dispatch.action):
-            self._past.wrote(dispatch.conversation, dispatch.planned_at, dispatch.action)
+            self._past.wrote(
+                dispatch.conversation, dispatch.planned_at, dispatch.action, dispatch.rule
+            )
         else:
             self._past.record(dispatch.action, dispatch.event)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ringback.errors import Problem
+from ringback.rules.delivery_functions import unknown_rule
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.decorated import code_of, node_of, source_of
 from ringback.rules.files.link import Run, link, reached
@@ -20,6 +21,7 @@ from ringback.rules.files.yaml_tree import Node, parse, read_source
 from ringback.rules.language.cel import Language, check_function
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.function import Function
+from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind
 from ringback.rules.steps.kinds import STEPS
 
@@ -146,6 +148,7 @@ def _rules(
     readers: list[Reader] = []
     kept: set[str] = set()
     uses: list[tuple[str, Reader, str, Node, int]] = []
+    counts: list[tuple[str, Reader, Call, Node, int]] = []
     for source, tree in trees:
         reader = Reader(source, language)
         readers.append(reader)
@@ -165,7 +168,8 @@ def _rules(
             runs += [Run(name, step, target, reader) for step, target in steps.runs]
             kept |= steps.kept
             uses += [(name, reader, *use) for use in reader.used]
-            reader.used = []
+            counts += [(name, reader, *count) for count in reader.counts]
+            reader.used, reader.counts = [], []
             if rule is not None:
                 rules[rule.name] = replace(rule, file=source.file, line=node.line)
                 meanings[rule.name] = node.plain()
@@ -177,6 +181,10 @@ def _rules(
             hint = did_you_mean(word, kept) or f"a step keeps it with `as: {word}`"
             text = f"no step keeps {word!r}"
             reader.fail_inside(node, [Complaint(offset, "type", text, hint)])
+            rules.pop(name, None)
+    for name, reader, call, node, offset in counts:
+        for wrong in unknown_rule(call, named):
+            reader.fail_inside(node, [replace(wrong, offset=wrong.offset + offset)])
             rules.pop(name, None)
     link(rules, named, runs)
     for reader in readers:

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from ringback.errors import Problem
 from ringback.events import EVENT_TYPES, known_type
+from ringback.rules.delivery_functions import counted
 from ringback.rules.files.source_map import Source, locate
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import Template, compile_template
-from ringback.rules.language.tokens import names
+from ringback.rules.language.tokens import Call, names
 from ringback.rules.model import Condition
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,7 +26,8 @@ _JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 class Reader:
     """Reads the nodes of one file. `problems` grows; a part that is wrong is given as None.
 
-    `used` gathers the names under `vars` that texts and conditions use, each with its place.
+    `used` gathers the names under `vars` that texts and conditions use, each with its place;
+    `counts` the calls in them that count texts, each with the place of its expression.
     """
 
     def __init__(self, source: Source, language: Language) -> None:
@@ -33,6 +35,7 @@ class Reader:
         self.language = language
         self.problems: list[Problem] = []
         self.used: list[tuple[str, Node, int]] = []
+        self.counts: list[tuple[Call, Node, int]] = []
         self._seen: dict[tuple[int, int], int] = {}
 
     def fail(self, node: Node, kind: str, message: str, hint: str = "") -> None:
@@ -154,6 +157,7 @@ class Reader:
             if space == "vars" and rest:
                 place = offset + name.start + len("vars.")
                 self.used.append((rest.partition(".")[0], node, place))
+        self.counts += [(call, node, offset) for call in counted(program.source)]
 
     def types(self, node: Node | None) -> tuple[str, ...]:
         """Event types, each known."""

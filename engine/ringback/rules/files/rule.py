@@ -1,7 +1,10 @@
 """Compiler of one rule: its words checked together."""
 
+from dataclasses import replace
+
 from ringback.events import TRUST
 from ringback.rules.addresses import bad_number
+from ringback.rules.delivery_functions import wrong_side
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
@@ -31,7 +34,7 @@ class RuleReader:
 
     def rule(self, node: Node, *, python: bool = False) -> Rule | None:
         """The rule of this node; None when something in it is wrong, which is then noted."""
-        before = len(self.reader.problems)
+        before, counts = len(self.reader.problems), len(self.reader.counts)
         if not isinstance(node.value, dict):
             self.reader.fail(node, "schema", "a rule is a mapping", "begin with `- name: …`")
             return None
@@ -46,6 +49,10 @@ class RuleReader:
         if model is not None:
             self._together(node, model, python)
         schedule, unless, cancel_on = self._parts(children)
+        for call, place, offset in self.reader.counts[counts:]:
+            wrong = wrong_side(call, types)
+            moved = [replace(each, offset=each.offset + offset) for each in wrong]
+            self.reader.fail_inside(place, moved)
         addresses = {word: self._addresses(children.get(word)) for word in ("from", "to")}
         trust = self._trust(children.get("trust"))
         if schedule is not None:

@@ -6,39 +6,20 @@ event, and the Python that answers. They ask the past and the event through `sco
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from ringback.keywords import words
+from ringback.rules import delivery_functions
 from ringback.rules.language import phones, scope
+from ringback.rules.language.function import Builtin
 from ringback.rules.language.numbers import has_number, number
 from ringback.rules.timing.calendar import WEEKDAYS, zone
 from ringback.rules.timing.durations import parse_duration
 
 WIDEST = 16384
 """The longest text that a function gives back, in letters: longer results are cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class Builtin:
-    """One overload of a function. `member` says that the first argument stands before the dot."""
-
-    name: str
-    args: tuple[str, ...]
-    returns: str
-    member: bool
-    call: Callable[..., Any]
-    doc: str
-    example: str
-
-    @property
-    def signature(self) -> str:
-        """How the function is written: `text.keyword(list(string))`."""
-        if self.member:
-            return f"{self.args[0]}.{self.name}({', '.join(self.args[1:])})"
-        return f"{self.name}({', '.join(self.args)})"
 
 
 _TIME = re.compile(r"\b(?:[01]?\d|2[0-3]):[0-5]\d\b|\b(?:1[0-2]|0?[1-9])\s?[ap]\.?m\b", re.I)
@@ -315,6 +296,7 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("rate", ("string", "string", "string"), "double", False, rate,
        "The share of one type of event among another within the span, 0.0 to 1.0.",
        "rate('message.failed', 'message.*', '15m') <= 1.0"),
+    *delivery_functions.ROWS,
 )  # fmt: skip
 
 _PLACES = {"keyword": "anywhere", "begins_with": "beginning", "is_phrase": "whole"}

@@ -11,6 +11,7 @@ from itertools import takewhile
 from ringback.error_codes import AFFECTS, CLASSES, FAULTS, RETRIES
 from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
 from ringback.rules.addresses import bad_number
+from ringback.rules.delivery_functions import wrong_arguments
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.patterns import keep
@@ -47,6 +48,7 @@ def check_literals(
             token = call.literals[place]
             if token is not None:
                 found += _check(kind, token, hours)
+        found += wrong_arguments(call)
     return found
 
 

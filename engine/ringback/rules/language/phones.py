@@ -10,6 +10,9 @@ from functools import lru_cache
 
 import phonenumbers
 
+COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""The countries that numbers are of, in two letters."""
+
 _WELL = re.compile(r"(?:whatsapp:)?\+[1-9](?![0-9]{0,2}0)[0-9]{6,14}").fullmatch
 """Twilio's spelling, at first sight: without a zero that may be dialled at home alone."""
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}").fullmatch

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ringback.error_codes import AFFECTS, FAULTS, RETRIES
 from ringback.events import Event, conversation_of
 from ringback.rules.addresses import spelt
+from ringback.rules.delivery_rates import DeliveryFacts, Ended
 from ringback.rules.reactions import NONE, Reaction, parse, to_ours
 from ringback.rules.timing.calendar import Hours
 
@@ -17,7 +18,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = Event(uid="", type="", at=EPOCH, received_at=EPOCH, trust="", source="")
 
 
-class Facts(Protocol):
+class Facts(DeliveryFacts, Protocol):
     """What conditions and texts may ask about the past. The worker answers from its journal."""
 
     def message_count(self, conversation: str) -> int:
@@ -47,7 +48,7 @@ class Facts(Protocol):
         """The past as this rule sees it, which is in shadow: with what it would have remembered."""
 
 
-class NoFacts:
+class NoFacts(DeliveryFacts):
     """The empty past: nobody wrote, nothing happened, nothing is remembered."""
 
     def message_count(self, conversation: str) -> int:
@@ -79,6 +80,14 @@ class NoFacts:
     def call_over(self, call_sid: str) -> bool:
         """No."""
         return False
+
+    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
+        """None."""
+        return Ended()
+
+    def pending_texts(self, seconds: float, sender: str = "") -> int:
+        """None."""
+        return 0
 
     def of_shadow(self, rule: str) -> Facts:
         """The same."""

@@ -105,24 +105,29 @@ def names(source: str) -> list[Name]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call: the function's own name (last part), and its arguments that are plain literals."""
+    """A call: the function's own name (last part), and its arguments that are plain literals, or
+    plain names."""
 
     name: str
     start: int
     literals: tuple[Token | None, ...]
+    names: tuple[Name | None, ...] = ()
 
 
 def calls(source: str) -> list[Call]:
-    """The calls of an expression; an argument that is no single string literal counts as None."""
+    """The calls of an expression; an argument that is no single string literal counts as None, and
+    so does a name that is not all of its argument."""
     words = list(tokens(source))
     found = []
     for index, word in enumerate(words[:-1]):
         if word.kind == "name" and words[index + 1].text == "(":
-            found.append(Call(word.text, word.start, _arguments(words, index + 2)))
+            given = _arguments(words, index + 2)
+            literals, dotted = map(_literal, given), map(_name, given)
+            found.append(Call(word.text, word.start, tuple(literals), tuple(dotted)))
     return found
 
 
-def _arguments(words: list[Token], index: int) -> tuple[Token | None, ...]:
+def _arguments(words: list[Token], index: int) -> list[list[Token]]:
     arguments: list[list[Token]] = [[]]
     depth = 0
     for word in words[index:]:
@@ -136,6 +141,17 @@ def _arguments(words: list[Token], index: int) -> tuple[Token | None, ...]:
             arguments.append([])
         else:
             arguments[-1].append(word)
-    return tuple(
-        parts[0] if len(parts) == 1 and parts[0].kind == "string" else None for parts in arguments
+    return arguments
+
+
+def _literal(parts: list[Token]) -> Token | None:
+    return parts[0] if len(parts) == 1 and parts[0].kind == "string" else None
+
+
+def _name(parts: list[Token]) -> Name | None:
+    text = "".join(part.text for part in parts)
+    named = all(
+        part.kind == "name" if index % 2 == 0 else part.text == "."
+        for index, part in enumerate(parts)
     )
+    return Name(text, parts[0].start, False) if parts and len(parts) % 2 and named else None

@@ -61,3 +61,23 @@ create index consents_at on consents (at);
 create index consents_recipient on consents (recipient, at)
 """
 """Who left lately, and what one person said to all of our numbers."""
+
+TEXTS = """
+create table text_counts (
+    dimension text not null,
+    value text not null,
+    minute text not null,
+    delivered integer not null default 0,
+    failed integer not null default 0,
+    primary key (dimension, value, minute)
+) without rowid;
+create index text_counts_minute on text_counts (minute);
+create table pending_texts (
+    sid text primary key,
+    sender text not null,
+    service text not null,
+    began_at text not null
+) without rowid;
+create index pending_texts_began on pending_texts (began_at)
+"""
+"""Texts of ours that came to an end, each counted once, by minute; and those that have yet to."""

@@ -28,7 +28,7 @@ from ringback.twilio.webhooks import events_from
 PAGE = 500
 KEPT = (
     "runs", "wakes", "turns", "revisions", "actions", "attempts", "answers", "incidents", "timers",
-    "strikes", "contacts", "consents", "meta",
+    "strikes", "contacts", "consents", "meta", "text_counts", "pending_texts",
 )  # fmt: skip
 """Tables that the old journal knows better than the log. They replace what reading the log gave."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ringback.events import REPLAY, Event, matches_type
+from ringback.rules.delivery_rates import DeliveryFacts, Ended
 from ringback.rules.engine.admission import (
     Admission,
     Start,
@@ -24,10 +25,11 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.facts import JournalFacts
 from ringback.store.matching import NewRun
 from ringback.store.session import ReadSession
+from ringback.worker.fresh_texts import FreshTexts
 from ringback.worker.match.turns import Turns
 
 
-class BatchFacts:
+class BatchFacts(DeliveryFacts):
     """The past of an event in a batch: the journal, and what stands before it in the batch."""
 
     def __init__(self, past: JournalFacts, runtime: Runtime) -> None:
@@ -35,17 +37,27 @@ class BatchFacts:
         self._runtime = runtime
         self._events: list[Event] = []
         self._counted: dict[tuple[str, float, str, str], int] = {}
+        self._texts = FreshTexts(past)
 
     def of_shadow(self, rule: str) -> "BatchFacts":
         """The same as this rule sees it, which is in shadow."""
         found = BatchFacts(self._past.of_shadow(rule), self._runtime)
-        found._events, found._counted = self._events, self._counted
+        found._events, found._counted, found._texts = self._events, self._counted, self._texts
         return found
 
     def add(self, event: Event) -> None:
         """One more event has come; it counts from now on. A mere claim counts for nothing."""
         if event.trust != "claimed":
             self._events.append(event)
+            self._texts.add(event)
+
+    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
+        """How many texts came to an end, with those of which the batch tells."""
+        return self._texts.ended(by, of, seconds, self._runtime.now())
+
+    def pending_texts(self, seconds: float, sender: str = "") -> int:
+        """How many texts are without a final state, which the batch may have brought."""
+        return self._past.pending_texts(seconds, sender, self._texts.over)
 
     def message_count(self, conversation: str) -> int:
         """How many messages were received, with this event."""

@@ -1,0 +1,59 @@
+"""Delivery facts: which texts of ours arrive, as conditions, texts and plugins ask the journal."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from sqlite3 import Connection
+
+from ringback.rules.delivery_rates import (
+    LATEST_PENDING,
+    DeliveryFacts,
+    Ended,
+    TextEnd,
+    first_minute,
+)
+from ringback.runtime import Runtime, iso
+from ringback.store.actions import COUNTED
+from ringback.store.deliveries.ended_texts import counted_end
+
+
+class JournalDeliveries(DeliveryFacts):
+    """What the journal knows of the ends of texts."""
+
+    def __init__(self, connection: Connection, runtime: Runtime) -> None:
+        self._connection = connection
+        self._runtime = runtime
+
+    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
+        """How many texts came to an end in the last seconds: a row of each minute is read."""
+        row = self._connection.execute(
+            "select coalesce(sum(delivered), 0), coalesce(sum(failed), 0) from text_counts "
+            "where dimension = ? and value = ? and minute >= ?",
+            (by, of, first_minute(self._runtime.now(), seconds)),
+        ).fetchone()
+        return Ended(int(row[0]), int(row[1]))
+
+    def pending_texts(self, seconds: float, sender: str = "", over: Collection[str] = ()) -> int:
+        """How many texts of the last day are without a final state for longer than this, `over`
+        (SIDs) left out. More than COUNTED are not counted."""
+        now = self._runtime.now()
+        since, until = (now - timedelta(seconds=each) for each in (LATEST_PENDING, seconds))
+        rows = self._connection.execute(
+            "select sid from pending_texts where began_at > ? and began_at <= ? "
+            "and (? = '' or ? in (sender, service)) limit ?",
+            (iso(since), iso(until), sender, sender, COUNTED),
+        )
+        return sum(1 for (sid,) in rows if sid not in over)
+
+    def end_before(self, sid: str) -> TextEnd | None:
+        """The end that is counted for a text, as far as the events on record tell of one."""
+        return counted_end(self._connection, sid)
+
+    def rule_of(self, sid: str, tag: str) -> str:
+        """The rule that asked for a text, empty when no action of ours made it."""
+        row = self._connection.execute(
+            "select rule from actions where uid = (select action_uid from attempts where tag = ?) "
+            "union all select rule from actions where remote_sid = ? and remote_sid <> '' "
+            "and effect <> '' limit 1",
+            (tag, sid),
+        ).fetchone()
+        return str(row[0]) if row else ""

@@ -4,6 +4,9 @@ A call is missed when it ended without an answer, when the number that it was co
 pick up, when the caller left the queue before anybody came, or hung up in the greeting: within half
 a minute, with no key pressed, no word said and nobody dialled. Hidden numbers get nothing,
 however they are spelt: `anonymous`, or +266696687, which is the same on a keypad.
+
+The text leaves ten seconds after the call: Twilio tells of the end of a call and of what was keyed,
+said or dialled in it by requests of their own, and the end may come first.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,10 +31,13 @@ ENDS = [
     "call.dialed", "call.dequeued",
 ]  # fmt: skip
 
-NOBODY_CAME = """
+NOT_REACHED = """
+    {0}.field('DialCallStatus') in ['no-answer', 'busy', 'failed', 'canceled']
+    || {0}.field('QueueResult') in ['hangup', 'queue-full', 'error', 'system-error']
+"""
+NOBODY_CAME = f"""
     event.type in ['call.no-answer', 'call.busy', 'call.failed', 'call.canceled']
-    || event.field('DialCallStatus') in ['no-answer', 'busy', 'failed', 'canceled']
-    || event.field('QueueResult') in ['hangup', 'queue-full', 'error', 'system-error']
+    || {NOT_REACHED.format("event")}
     || (event.type == 'call.completed' && event.field('CallDuration') == '0')
 """
 
@@ -45,6 +51,12 @@ LEFT_IN_THE_GREETING = f"""
     && count('call.received', {OF_THIS_CALL}) > 0 && {NOT_ANSWERED}
 """
 
+# What tells that they were spoken with after all, behind the end of the call.
+TOLD_LATE = [
+    "event.type == 'call.completed' && reply.call_sid == event.call_sid",
+    f"!({NOT_REACHED.format('reply')})",
+]
+
 
 @rule(
     ENDS,
@@ -53,6 +65,8 @@ LEFT_IN_THE_GREETING = f"""
         "is_phone(event.theirs)",
         f"({NOBODY_CAME}) || ({LEFT_IN_THE_GREETING})",
     ],
+    unless={"on": ANSWERS, "if": TOLD_LATE},
+    within="10s",
     once_within="1h",
 )
 def missed_call(event: Event, config: Config) -> SendMessage:

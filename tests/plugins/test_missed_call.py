@@ -1,6 +1,7 @@
 """The bundled plugin missed_call, with what an author has: the kit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,11 @@ SORRY = "Sorry that we missed your call. Reply here and we will get back to you.
 def bench() -> Bench:
     """The plugin alone."""
     return Bench.load(PLUGIN)
+
+
+def after(bench: Bench, event: Event) -> list[str]:
+    """The texts of an event, soon after it."""
+    return bench.react(event).texts + bench.wait("10s").texts
 
 
 MISSED = {
@@ -49,7 +55,8 @@ REACHED = {
 @pytest.mark.parametrize("event", MISSED.values(), ids=list(MISSED))
 def test_a_caller_whom_nobody_spoke_with_gets_a_text(bench: Bench, event: Event) -> None:
     """From the number that they called."""
-    reaction = bench.react(event)
+    assert bench.react(event).texts == []
+    reaction = bench.wait("10s")
     assert reaction.texts == [SORRY]
     (text,) = reaction.actions
     assert (text.sender, text.to) == ("+12025550100", "+14155550123")
@@ -58,7 +65,7 @@ def test_a_caller_whom_nobody_spoke_with_gets_a_text(bench: Bench, event: Event)
 @pytest.mark.parametrize("event", REACHED.values(), ids=list(REACHED))
 def test_everybody_else_gets_none(bench: Bench, event: Event) -> None:
     """Who was spoken with, whom we called ourselves, and who hides the number."""
-    assert bench.react(event).texts == []
+    assert after(bench, event) == []
 
 
 GREETED: list[tuple[list[Event], int, list[str]]] = [
@@ -84,13 +91,13 @@ def test_who_hangs_up_in_the_greeting_was_missed(
     for event in before:
         assert bench.react(event).texts == []
     who = before[0].sender if before else "+14155550123"
-    assert bench.react(call_status("completed", from_=who, CallDuration=seconds)).texts == texts
+    assert after(bench, call_status("completed", from_=who, CallDuration=seconds)) == texts
 
 
 def test_the_greeting_of_an_earlier_call_is_no_greeting_of_this_one(bench: Bench) -> None:
     bench.react(incoming_call())
     bench.wait("20m")
-    assert bench.react(call_status("completed", CallDuration=7)).texts == []
+    assert after(bench, call_status("completed", CallDuration=7)) == []
 
 
 @pytest.mark.parametrize(
@@ -104,27 +111,64 @@ def test_a_caller_who_rings_again_is_missed_though_the_first_call_was_not(
     """What they pressed or said ten minutes ago is of another call."""
     bench.react(incoming_call())
     bench.react(answered)
-    assert bench.react(call_status("completed", CallDuration=25)).texts == []
+    assert after(bench, call_status("completed", CallDuration=25)) == []
     bench.wait("10m")
     bench.react(incoming_call())
-    assert bench.react(call_status("completed", CallDuration=7)).texts == [SORRY]
+    assert after(bench, call_status("completed", CallDuration=7)) == [SORRY]
+
+
+CALL = "CA" + "7" * 32
+TOLD_LATE: list[tuple[dict[str, str], list[str]]] = [
+    ({"Digits": "1"}, []),
+    ({"SpeechResult": "hello"}, []),
+    ({"RecordingUrl": "https://e.org/RE1"}, []),
+    ({"DialCallStatus": "completed", "DialCallDuration": "5"}, []),
+    ({"QueueResult": "bridged"}, []),
+    ({"DialCallStatus": "no-answer"}, [SORRY]),
+    ({"QueueResult": "hangup"}, [SORRY]),
+    ({"Digits": "1", "CallSid": "CA" + "8" * 32}, [SORRY]),  # of another call
+]
+
+
+def step_of(fields: dict[str, Any]) -> Event:
+    """A step of that call, or of another one that the fields name."""
+    return call_step(**({"CallSid": CALL} | fields))
+
+
+@pytest.mark.parametrize(("late", "texts"), TOLD_LATE)
+def test_the_end_of_a_call_may_be_told_before_what_was_in_it(
+    bench: Bench, late: dict[str, str], texts: list[str]
+) -> None:
+    """Twilio posts both at one moment: a short talk is none that was missed."""
+    bench.react(incoming_call(CallSid=CALL))
+    assert bench.react(call_status("completed", CallSid=CALL, CallDuration=12)).texts == []
+    assert bench.wait("2s").texts == []
+    assert bench.react(step_of(late)).texts == []
+    assert bench.wait("1m").texts == texts
+
+
+def test_a_call_that_turned_out_answered_leaves_the_hour_to_the_next(bench: Bench) -> None:
+    bench.react(incoming_call(CallSid=CALL))
+    bench.react(call_status("completed", CallSid=CALL, CallDuration=12))
+    assert after(bench, call_step(CallSid=CALL, Digits="1")) == []
+    assert after(bench, call_status("no-answer")) == [SORRY]
 
 
 def test_one_text_an_hour_whatever_the_reason(bench: Bench) -> None:
     """One call gives several events, and people call again: that is still one text."""
-    assert bench.react(call_step(QueueResult="hangup")).texts == [SORRY]
+    assert after(bench, call_step(QueueResult="hangup")) == [SORRY]
     assert bench.react(call_status("no-answer")).why_not(RULE).startswith("once_within")
     bench.wait("1h")
-    assert bench.react(call_status("busy")).texts == [SORRY]
+    assert after(bench, call_status("busy")) == [SORRY]
 
 
 def test_a_call_that_was_answered_does_not_use_up_the_hour(bench: Bench) -> None:
     """Only a missed call counts for the span."""
     bench.react(call_status("completed", CallDuration=63))
-    assert bench.react(call_status("no-answer")).texts == [SORRY]
+    assert after(bench, call_status("no-answer")) == [SORRY]
 
 
 def test_the_text_is_configured() -> None:
     """`[plugins.missed_call] text`."""
     bench = Bench.load(PLUGIN, config={"missed_call": {"text": "Call later."}})
-    assert bench.react(call_status("busy")).texts == ["Call later."]
+    assert after(bench, call_status("busy")) == ["Call later."]

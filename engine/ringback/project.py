@@ -14,6 +14,7 @@ from ringback.config import Settings
 from ringback.errors import Problem
 from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.plugins.manifest import Manifest
+from ringback.rules.addresses import bad_number
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import Loaded, compile_rule, load_rules
 from ringback.rules.language.complaints import did_you_mean
@@ -106,8 +107,9 @@ class Project:
     def _of(cls, settings: Settings, plugins: PluginSet) -> "Project":
         loaded = gather(plugins, settings.project / "rules")
         problems = [
-            *_channel_problems(settings), *loaded.problems, *_doubles(loaded.rules),
-            *_unpriced(loaded.rules, settings), *_unheard(loaded.rules, settings),
+            *_channel_problems(settings), *_sender_problems(settings), *loaded.problems,
+            *_doubles(loaded.rules), *_unpriced(loaded.rules, settings),
+            *_unheard(loaded.rules, settings),
         ]  # fmt: skip
         return cls(
             settings,
@@ -141,6 +143,17 @@ def _channel_problems(settings: Settings) -> list[Problem]:
 
     channels = Channels(settings.channels, Outbound(), environ=settings.environ)
     return [Problem("ringback.toml", 0, 0, "config", line) for line in channels.problems]
+
+
+def _sender_problems(settings: Settings) -> list[Problem]:
+    """A number of ours that no telephone can have. A service or a name is looked at by nobody."""
+    if not settings.sender.rpartition(":")[2].startswith("+"):
+        return []
+    wrong = bad_number(settings.sender)
+    layer, _, variable = settings.sources.get("sender", "").partition(" ")
+    line = line_of(read_file(settings.project / layer, []), ["sender"]) if not variable else 0
+    message = f"{variable or 'sender'}: {wrong}"
+    return [Problem(layer, line, min(line, 1), "config", message)] if wrong else []
 
 
 def _doubles(rules: Iterable[Rule]) -> list[Problem]:

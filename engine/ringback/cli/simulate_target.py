@@ -17,7 +17,12 @@ STRANGER = "+12025550142"
 
 
 def _number(_ctx: click.Context, _param: click.Parameter, written: str) -> str:
-    return here().number(written)
+    from ringback.rules.language.phones import impossible
+
+    number = here().number(written)
+    if wrong := impossible(number):
+        raise UsageError(f"{number} {wrong}; write all of it, as {STRANGER}")
+    return number
 
 
 from_option = click.option(

@@ -6,7 +6,7 @@ https://www.twilio.com/docs/messaging/channels
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ringback.events import person
@@ -62,9 +62,12 @@ def distinct(recipients: Iterable[str], sender: str, ours: str = "") -> list[str
     return list(people.values())
 
 
-def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
+def unreachable(
+    sender: str, recipient: str, *, calls: bool = False, known: Callable[[], bool] = bool
+) -> str:
     """Why nothing can reach this recipient from this sender, with the mend; empty when it may.
-    Empty addresses are somebody else's to judge."""
+    Empty addresses are somebody else's to judge. Somebody who is `known`, as they wrote or rang,
+    is there whatever the plan of their country says."""
     if not recipient:
         return ""
     if phones.is_hidden(recipient):
@@ -75,6 +78,8 @@ def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
             lacks = phones.lacks_country(number)
             wrong = "does not name its country" if lacks else "is no number, or more than one"
             return f"{number!r} {wrong}: {mend}"
+    if (impossible := phones.impossible(recipient)) and not known():
+        return f"{recipient!r} {impossible}: nobody can be reached there"
     if phones.is_name(recipient):
         return f"{recipient!r} is the name of a sender: nobody can be reached there"
     if ":" not in recipient and _WORDS(recipient):
@@ -93,11 +98,17 @@ def unreachable(sender: str, recipient: str, *, calls: bool = False) -> str:
     return f"{sender} cannot reach {recipient} on {theirs or 'the telephone'}; {mend}"
 
 
+def nobodys(number: str) -> str:
+    """What is wrong with a number that no telephone can have, with the mend; empty when one may."""
+    wrong = phones.impossible(phones.plain(number))
+    return f"{number!r} {wrong}; write all of it, as +12025550142" if wrong else ""
+
+
 def bad_number(number: str, home: str = "") -> str:
     """What is wrong with a number that is written out, with the mend; empty when nothing is. The
     country `home` gives the advice, and no more: what is written down says its own."""
     if not phones.misspelt(phones.plain(number)):
-        return ""
+        return nobodys(number)
     lacks = f"{number!r} is no number, or more than one"
     if phones.lacks_country(number):
         lacks = f"the number {number!r} has no +"

@@ -8,6 +8,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from ringback.events import ON_CALLS, known_type
+from ringback.rules.addresses import nobodys
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.recipients import fewest, wrong_address
 from ringback.rules.files.yaml_tree import Node
@@ -190,13 +191,16 @@ class Steps:
                 self.reader.fail_inside(node, [Complaint(offset, "type", message, hint)])
 
     def _count(self, key: str, node: Node, entries: Sequence[Template | str], most: int) -> None:
-        """Refuse lists that are known now and are too long."""
+        """Refuse lists that are known now and are too long, and numbers in them that are none."""
         lists = self.reader.language.lists
         values: list[str] = []
         for entry in entries:
             alone = entry.alone if isinstance(entry, Template) else None
             name = alone.source.strip().removeprefix("lists.") if alone is not None else ""
             values += lists.get(name, [entry if isinstance(entry, str) else ""])
+            wrong = next(filter(None, map(nobodys, lists.get(name, ()))), "")
+            if wrong and key == "to":
+                self.reader.fail(node, "schema", f"in lists.{name} {wrong}")
         total = fewest(values) if key == "to" else len(values)
         if total > most:
             self.reader.fail(node, "limit", f"{key!r} has {total} entries, {most} at most")

@@ -110,6 +110,8 @@ def _possible(field: str, token: Token) -> list[Complaint]:
     text = literal(token)
     if field in _ADDRESSES and phones.misspelt(text):
         return [Complaint(token.start, "type", f"{field!r} is never {text!r}", phones.mend(text))]
+    if field in _ADDRESSES and (impossible := phones.impossible(text)):
+        return [Complaint(token.start, "type", f"{field!r} is never {text!r}, which {impossible}")]
     if field == "status":
         # A status may be new to us: only what looks like a slip of the pen is refused.
         near = did_you_mean(text, _STATUSES) if text not in _STATUSES else ""

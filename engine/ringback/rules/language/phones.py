@@ -32,8 +32,12 @@ _NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z\d &_-]{1,11}").fullmatch
 """An alphanumeric sender. https://www.twilio.com/docs/glossary/what-alphanumeric-sender-id"""
 _SCHEMES = ("tel", "sms", "smsto", "callto", "phone", "p")
 """What stands before a number in a link, or in a table that was exported."""
+_AREA_ABROAD = re.compile(r"\+1[01]").match
+"""An area of North America that there cannot be."""
 _SHORTEST = 7
 """With fewer digits it is a short code."""
+_LONGEST = 15
+"""Digits of a number with its country: https://www.itu.int/rec/T-REC-E.164"""
 
 _KEYPAD = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
 _HIDDEN_WORDS = frozenset(
@@ -245,6 +249,38 @@ def misspelt(address: str) -> bool:
     # Two numbers, or one with something beside it; but no name of a sender and no SID.
     many = sum(letter.isdecimal() for letter in written) >= _SHORTEST
     return written.startswith("+") or (many and not written.isalnum() and not _NAME(written))
+
+
+@lru_cache(maxsize=4096)
+def impossible(address: str) -> str:
+    """Why no telephone has this number, which says its country; empty when one may have it, also
+    in a range that no one uses, as +1555. What is no such number is others' to judge: short
+    codes, names, SIP addresses, and how Twilio spells callers who hide theirs."""
+    channel, written = _parts(address)
+    digits = _digits(written) if written.startswith("+") else ""
+    if not digits or channel not in ("", "whatsapp:") or is_hidden(address):
+        return ""
+    if len(digits) > _LONGEST:
+        return f"has {len(digits)} digits; a number has {_LONGEST} at most, with its country"
+    number = _parse("+" + digits)
+    if number is None:
+        few = "has too few digits" if len(digits) < _SHORTEST else ""
+        return few or "begins with the code of no country"
+    if _AREA_ABROAD("+" + digits) and number.country_code == 1:
+        return f"is no number: {_TEN_DIGITS}"
+    if channel == "whatsapp:":  # it keeps numbers as they were before a country made them longer
+        return "has too few digits" if len(digits) <= _SHORTEST else ""
+    return "" if _old_mexican(number) else _wrong_length(number)
+
+
+def _wrong_length(number: phonenumbers.PhoneNumber) -> str:
+    found, country = phonenumbers.is_possible_number_with_reason(number), number.country_code
+    return {
+        phonenumbers.ValidationResult.TOO_SHORT: f"has too few digits for a number of +{country}",
+        phonenumbers.ValidationResult.TOO_LONG: f"has too many digits for a number of +{country}",
+        phonenumbers.ValidationResult.INVALID_LENGTH: f"has no length of a number of +{country}",
+        phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "lacks the code of its area",
+    }.get(found, "")
 
 
 def is_name(address: str) -> bool:

@@ -68,7 +68,10 @@ class Gatekeeper:
         if addressed is None:
             refused = self._budgets.elsewhere(action, facts)
             return ("refused", refused, None) if refused else ALLOWED
-        refused = unreachable(addressed.sender, addressed.recipient, calls=addressed.call)
+        refused = unreachable(
+            addressed.sender, addressed.recipient, calls=addressed.call,
+            known=lambda: bool(facts.conversation_with(action, addressed.recipient)),
+        )  # fmt: skip
         if refused:
             return "refused", refused, None
         since = now - HOUR

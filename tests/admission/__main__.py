@@ -11,7 +11,7 @@ from time import monotonic
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from admission.compare import difference  # noqa: E402
-from admission.stories import Story, in_bursts, story  # noqa: E402
+from admission.stories import Story, crowded, in_bursts, story  # noqa: E402
 
 
 def compare(told: Story) -> str:
@@ -29,10 +29,15 @@ def main() -> int:
     parser.add_argument(
         "--bursts", action="store_true", help="what happens without a pause comes in one batch"
     )
+    parser.add_argument(
+        "--keys", action="store_true", help="bursts of several people, and rules that share keys"
+    )
     given = parser.parse_args()
     logging.basicConfig(handlers=[logging.NullHandler()])  # what rules notify is not said here
 
     def drawn(seed: int) -> Story:
+        if given.keys:
+            return crowded(seed)
         return in_bursts(story(seed)) if given.bursts else story(seed)
 
     if given.seed is not None:

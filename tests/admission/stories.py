@@ -74,18 +74,16 @@ def story(seed: int) -> Story:
 def in_bursts(told: Story) -> Story:
     """The same story where what happens without a pause comes in one batch.
 
-    Left apart is what a batch does not keep in order: an opt-out is heard before all else; a rule
-    that counts the texts of everybody counts those of the whole batch; and what waits for its own
-    conversation lets others go first, which a rule sees whose runs share a key.
+    Left apart is what a batch does not keep in order: an opt-out is heard before all else; and a
+    rule that counts the texts of everybody counts those of the whole batch.
     """
-    shared = '"key"' in told.rules
     steps: list[Step] = []
     for step in told.steps:
         if isinstance(step, float) or _opts(step):
             steps.append(step)
             continue
         burst, last = step if isinstance(step, tuple) else (step,), steps[-1] if steps else 0.0
-        if isinstance(last, tuple) and not (shared and _people(last) & _people(burst)):
+        if isinstance(last, tuple):
             steps[-1] = last + burst
         else:
             steps.append(burst)
@@ -93,8 +91,25 @@ def in_bursts(told: Story) -> Story:
     return replace(told, rules=rules, steps=tuple(steps), numbered=False)
 
 
-def _people(burst: tuple[Happens, ...]) -> set[str]:
-    return {each.fields[side] for each in burst for side in ("From", "To")} - {OURS, OTHER}
+def crowded(seed: int) -> Story:
+    """A story of a seed in which several people write at one moment, and rules count their runs by
+    keys that these share."""
+    rng, rules = Random(seed), list[dict[str, Any]]()
+    for number in range(rng.randint(1, 3)):
+        rule = _rule(rng, f"r{number}")
+        if rng.random() < 0.85:
+            rule["key"] = rng.choice(["all", "all", "${{ event.body }}"])
+        if rng.random() < 0.7:
+            rule["mode"] = rng.choice(["single", "restart", "queued", "queued"])
+        rule.pop("budget", None)
+        rules.append(rule)
+    steps: list[Step] = []
+    for _ in range(rng.randint(2, 4)):
+        size = rng.randint(2, 7)
+        steps.append(tuple(text(rng.choice(BODIES), rng.choice(PEOPLE)) for _ in range(size)))
+        steps.append(rng.choice(_SPANS))
+    written = "version: 1\nrules: " + json.dumps(rules, indent=1)
+    return Story(written.replace(_COUNT, "message_count()"), tuple(steps), numbered=False)
 
 
 def _opts(step: Step) -> bool:

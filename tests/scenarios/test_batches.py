@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from admission.compare import difference
-from admission.stories import PEOPLE, Step, Story, in_bursts, story, text
+from admission.stories import PEOPLE, Step, Story, crowded, in_bursts, story, text
 from ringback.plugins.loader import load_plugins
 from ringback.store.sqlite import connect_reader
 from ringback.testing.assembly import ruleset_of
@@ -110,6 +110,14 @@ async def test_a_story_of_batches(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(1000, 1200))
 async def test_two_hundred_stories_of_batches_more(tmp_path: Path, seed: int) -> None:
     assert (await difference(in_bursts(story(seed)), tmp_path)).why == ""
+
+
+@pytest.mark.parametrize("seed", [5, 7, 17, 20])
+async def test_a_key_that_people_share_is_counted_in_the_order_of_their_texts(
+    tmp_path: Path, seed: int
+) -> None:
+    """Who has written twice waits for the first text to be answered, and then the others do."""
+    assert (await difference(crowded(seed), tmp_path)).why == ""
 
 
 PLUGIN = """

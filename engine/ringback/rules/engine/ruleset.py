@@ -4,7 +4,7 @@ An index stands first (`type_index`): type, trust, addresses and words select, a
 line that several rules have is evaluated once for an event.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,6 +52,7 @@ class RuleSet:
         )
         self._indexes: dict[tuple[str, str], TypeIndex] = {}
         self._listening: dict[str, tuple[Rule, ...]] = {}
+        self._shared: dict[str, tuple[str, ...]] = {}
 
     @property
     def places(self) -> Mapping[str, Hours]:
@@ -79,6 +80,20 @@ class RuleSet:
             )
             if len(self._listening) < _MOST_TYPES:
                 self._listening[type_] = found
+        return found
+
+    def shared(self, type_: str) -> tuple[str, ...]:
+        """Names of the rules with a `key` that this type of event starts runs of, ends or keeps
+        from beginning: what they make of one conversation may depend on another."""
+        found = self._shared.get(type_)
+        if found is None:
+            found = tuple(
+                f"rule {rule.name}"
+                for rule in self.rules
+                if _counts_by_key(rule) and any(matches_type(on, type_) for on in _heard(rule))
+            )
+            if len(self._shared) < _MOST_TYPES:
+                self._shared[type_] = found
         return found
 
     def in_shadow(self, name: str) -> bool:
@@ -135,6 +150,18 @@ class RuleSet:
 
 
 _NOTHING: frozenset[str] = frozenset()
+
+
+def _counts_by_key(rule: Rule) -> bool:
+    restrains = rule.once_within or rule.collects or rule.mode == "queued" or rule.lasts
+    return rule.key is not None and bool(restrains)
+
+
+def _heard(rule: Rule) -> Iterator[str]:
+    """The types of events that a rule looks out for, from any conversation."""
+    yield from rule.on
+    for trigger in (rule.cancel_on, rule.unless):
+        yield from trigger.types if trigger is not None else ()
 
 
 def holds(

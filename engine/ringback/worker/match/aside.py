@@ -6,7 +6,7 @@ that its order stays. In memory only: the cursor of the journal stands before th
 a worker that starts again finds them in the log.
 """
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,33 +26,44 @@ class Entry(NamedTuple):
     row: LogRow | None
     places: Collection[str] = ()
 
+    @property
+    def number(self) -> int:
+        """The number of its row; 0 for an event of our own."""
+        return self.row.id if self.row is not None else 0
+
 
 @dataclass(eq=False, slots=True)
 class Line:
     """Events that are matched in this order, the conversations in which something is done before
     them, until when that is waited for, the answers to be that they wait for, those that they
-    have, and how often the first one was put aside for an answer."""
+    have, and how often the first one was put aside for an answer. The first of a line that is
+    `keyed` waits for what rules with a key have to see before it."""
 
     turns: set[str] = field(default_factory=set)
     until: float = 0.0
     asked: Asked = field(default_factory=dict)
     known: Mapping[Hashable, Known] = field(default_factory=dict)
     tries: int = 0
+    keyed: bool = False
     entries: list[Entry] = field(default_factory=list)
 
 
 class Aside:
     """The lines of events that wait. `news` is called when one is ripe; `busy` says whether
-    something is being done under a key, `now` is in seconds."""
+    something is being done under a key, `now` is in seconds, `shared` names the rules with a key
+    that a type of event matters to."""
 
     def __init__(
-        self, news: Callable[[], None], busy: Callable[[str], bool], now: Callable[[], float]
-    ) -> None:
+        self, news: Callable[[], None], busy: Callable[[str], bool], now: Callable[[], float],
+        shared: Callable[[str], Collection[str]],
+    ) -> None:  # fmt: skip
         self._news = news
         self._busy = busy
         self._now = now
         self._by_name: dict[str, Line] = {}
         self._lines: dict[Line, None] = {}
+        self.shared = shared
+        self._keyed: dict[str, set[int]] = {}
 
     def __len__(self) -> int:
         return sum(len(line.entries) for line in self._lines)
@@ -77,6 +88,14 @@ class Aside:
         """The line in which something of this name waits."""
         return self._by_name.get(name)
 
+    def before(self, entry: Entry) -> bool:
+        """Whether something waits here that has come before this event and matters to a rule with a
+        key that this one matters to as well."""
+        if not self._keyed or entry.row is None:
+            return False
+        waiting = (self._keyed.get(rule) for rule in self.shared(entry.event.type))
+        return any(min(rows) < entry.number for rows in waiting if rows)
+
     def line(self, event: Event) -> Line | None:
         """The line that an event has to wait behind."""
         return next(filter(None, map(self._by_name.get, names(event))), None)
@@ -92,6 +111,9 @@ class Aside:
             found.turns |= line.turns
             found.until = max(found.until, line.until)
         found.entries.append(entry)
+        if entry.row is not None:
+            for rule in self.shared(entry.event.type):
+                self._keyed.setdefault(rule, set()).add(entry.number)
         self._lines[found] = None
         self._by_name.update(dict.fromkeys(names(entry.event), found))
         for future in line.asked.values():
@@ -110,12 +132,32 @@ class Aside:
             for entry in line.entries:
                 for name in names(entry.event):
                     self._by_name.pop(name, None)
+                for rows in self._keyed.values():
+                    rows.discard(entry.number)
         return ripe
 
+    def held(self, line: Line) -> bool:
+        """Whether what a line waits for is still being done, or waits itself."""
+        return any(map(self._busy, line.turns)) or (line.keyed and self.before(line.entries[0]))
+
     def _ripe(self, line: Line) -> bool:
-        if any(map(self._busy, line.turns)) and self._now() < line.until:
+        if self.held(line) and self._now() < line.until:
             return False
         return all(future.done() for future in line.asked.values())
+
+
+def in_order(lines: Iterable[Line]) -> tuple[list[Entry], dict[int, Line]]:
+    """The events of these lines in the order in which they came, and the place of the first of each
+    line. One of our own stays behind what stands before it in its line."""
+    ranked = list[tuple[int, Entry, Line | None]]()
+    for line in lines:
+        number = 0
+        for place, entry in enumerate(line.entries):
+            number = max(number, entry.number)
+            ranked.append((number, entry, None if place else line))
+    ranked.sort(key=lambda each: each[0])
+    first = {place: line for place, (_, _, line) in enumerate(ranked) if line is not None}
+    return [entry for _, entry, _ in ranked], first
 
 
 def names(event: Event) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from ringback.store.matching import Matched, NewRun
 from ringback.store.session import ReadSession
 from ringback.twilio.consent import tells_consent
 from ringback.twilio.kinds import waits
-from ringback.worker.match.aside import Entry, consent_name, names
+from ringback.worker.match.aside import Aside, Entry, consent_name, names
 from ringback.worker.match.claims import BatchClaims
 from ringback.worker.match.judge import Judge, Judgement
 
@@ -77,7 +77,7 @@ class Looked:
     `aside` are the entries that have to wait for others or were left out, by their place; `lacking`
     those that were judged without an answer of a plugin, with what they lack; `unsettled`
     those that have met runs which take their turn, with the places; `begun` says where such runs
-    are, by place.
+    are, by place. Of those aside `keyed` wait for what a rule with a key has to see before.
     """
 
     judged: list[Judged] = field(default_factory=list)
@@ -87,19 +87,22 @@ class Looked:
     lacking: dict[int, list[Hashable]] = field(default_factory=dict)
     unsettled: dict[int, Collection[str]] = field(default_factory=dict)
     begun: dict[str, str] = field(default_factory=dict)
+    keyed: set[int] = field(default_factory=set)
     done: int = 0
 
 
 class Order:
-    """What events of one pass have to come behind: others of their name that wait `aside`, and what
-    is being done in their conversation (`busy`) or in a place that they have met. There is `room`
-    for so many that do; those of the `overdue` lines have waited long enough."""
+    """What events of one pass have to come behind: others of their name that wait `aside`, or that
+    a rule with a key has to see before, and what is being done in their conversation (`busy`) or in
+    a place that they have met. There is `room` for so many that do; those of the `overdue` lines
+    have waited long enough."""
 
     def __init__(
-        self, aside: Callable[[str], object] = _no, busy: Callable[[str], object] = _no,
+        self, aside: Aside | None = None, busy: Callable[[str], object] = _no,
         room: int = 0, overdue: Collection[int] = (),
     ) -> None:  # fmt: skip
         self.room = room
+        self.keyed: set[int] = set()
         self._aside = aside
         self._busy = busy
         self._overdue = overdue
@@ -114,10 +117,21 @@ class Order:
         late = self._is_before(where) or (self.room > 0 and self._meets(place, entry, where, judge))
         if late and tells_consent(entry.event):
             return self._is_before(consent_name(where))
+        if not late and self._waits_by_key(place, entry):
+            self.keyed.add(place)
+            return True
         return late
 
     def _is_before(self, name: str) -> bool:
-        return name in self._behind or bool(self._aside(name))
+        return name in self._behind or (self._aside is not None and bool(self._aside.behind(name)))
+
+    def _waits_by_key(self, place: int, entry: Entry) -> bool:
+        if self._aside is None or entry.row is None:
+            return False
+        if self.room <= 0 or place in self._overdue or tells_consent(entry.event):
+            return False
+        shared = self._aside.shared(entry.event.type)
+        return not self._behind.isdisjoint(shared) or self._aside.before(entry)
 
     def _meets(self, place: int, entry: Entry, where: str, judge: Judge) -> bool:
         if where in self._acting:
@@ -137,6 +151,8 @@ class Order:
     def waits(self, event: Event) -> None:
         """This event waits, and what comes behind it."""
         self._behind.update(names(event))
+        if self._aside is not None:
+            self._behind.update(self._aside.shared(event.type))
         self.room -= 1
 
     def acts(self, event: Event) -> None:
@@ -193,7 +209,7 @@ def look(
             order.acts(event)
         if len(lacks) > before:
             looked.lacking[place] = list(lacks[before:])
-    looked.twins, looked.begun = claimed.twins, judge.begun
+    looked.twins, looked.begun, looked.keyed = claimed.twins, judge.begun, order.keyed
     if claimed.renamed:
         looked.judged = [_renamed(claimed, item) for item in looked.judged]
     return looked

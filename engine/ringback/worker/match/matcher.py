@@ -26,7 +26,7 @@ from ringback.store.session import ReadSession
 from ringback.twilio.kinds import Malformed
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match import anew
-from ringback.worker.match.aside import Aside, Entry, Line
+from ringback.worker.match.aside import Aside, Entry, Line, in_order
 from ringback.worker.match.judge import Judge
 from ringback.worker.match.look import Judged, Looked, Order, judged, look
 from ringback.worker.match.step import Ahead, Step
@@ -78,7 +78,9 @@ class Matcher:
         self.claims = False
         self._read_to = self._matched_to = 0
         self._turns = turns
-        self._aside = Aside(news, turns.busy, runtime.monotonic)
+        self._aside = Aside(
+            news, turns.busy, runtime.monotonic, lambda type_: self.ruleset.shared(type_)
+        )
         self._going_on: list[Entry] = []
         self._went_on = False
         self._past: datetime | None = None
@@ -142,15 +144,14 @@ class Matcher:
     async def _go_on(self) -> Step:
         """Match what was put aside, now that its answers are there."""
         self._went_on = True
-        entries, first, known = list[Entry](), dict[int, Line](), Memo().known
-        for line in self._aside.take():
-            first[len(entries)] = line
-            entries += line.entries
+        known, lines = Memo().known, self._aside.take()
+        for line in lines:
             known.update(line.known)
             known.update({key: future.result() for key, future in line.asked.items()})
+        entries, first = in_order(lines)
         self._going_on = entries
         tries = {place: line.tries for place, line in first.items()}
-        overdue = [place for place, line in first.items() if any(map(self._turns.busy, line.turns))]
+        overdue = [place for place, line in first.items() if self._aside.held(line)]
         looked = await self._looked(entries, known, tries, overdue)
         for entry in entries[looked.done :]:  # there are runs enough
             self._aside.put(entry, Line(known=known))
@@ -200,7 +201,9 @@ class Matcher:
             entry = entries[place]
             places = met.get(place, entry.places)
             turns = {looked.begun.get(each) or self._turns.before(each) for each in places}
-            line = left_out.get(place) or Line({home(entry.event), *turns}, until, known=memo.known)
+            line = left_out.get(place) or Line(
+                {home(entry.event), *turns}, until, known=memo.known, keyed=place in looked.keyed
+            )
             self._aside.put(entry._replace(places=places), line)
         return looked
 
@@ -342,9 +345,7 @@ class Matcher:
         self, session: ReadSession, entries: Sequence[Entry], left_out: Collection[int],
         overdue: Collection[int],
     ) -> Looked:  # fmt: skip
-        order = Order(
-            self._aside.behind, self._turns.busy, MOST_IN_TURN - len(self._aside), overdue
-        )
+        order = Order(self._aside, self._turns.busy, MOST_IN_TURN - len(self._aside), overdue)
         return self._pass(session, entries, left_out, order)
 
     def _look_alone(self, session: ReadSession, entries: Sequence[Entry]) -> Looked:

@@ -54,6 +54,11 @@ def _of_rules(connection: Connection, log: LogReader) -> Iterator[tuple[str, Ask
     yield "count('message.undelivered', '15m')", lambda: facts.count("message.undelivered", 900)
     yield "count('message.*', '1h')", lambda: facts.count("message.*", 3600)
     yield "count('message.failed', '24h'), none", lambda: facts.count("message.failed", 86400)
+    yield "count('message.*', '24h')", lambda: facts.count("message.*", 86400)
+    yield (
+        "count of an error class, 3 d",
+        lambda: facts.count("message.*", 259_200, "", "recipient_unreachable"),
+    )
     yield "count of a conversation, 24 h", lambda: facts.count("message.received", 86400, pair)
     yield (
         "count of an error class, 1 h",

@@ -15,6 +15,7 @@ from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import OPEN_STATES, get_meta
 from ringback.store.sqlite import first_since, one_of
+from ringback.store.upkeep.event_counts import add_counts
 from ringback.twilio.kinds import failed_document
 from ringback.twilio.webhooks import JSON_ROUTES, events_from
 
@@ -269,7 +270,7 @@ def _of_batch(row: LogRow) -> dict[str, Event]:
 
 def record_internal(connection: Connection, event: Event) -> bool:
     """Write an event of our own making, to be matched like any other. False when it is known."""
-    return bool(
+    written = bool(
         connection.execute(
             "insert into events (uid, type, at, received_at, trust, source, account_sid, "
             "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
@@ -283,6 +284,9 @@ def record_internal(connection: Connection, event: Event) -> bool:
             ),
         ).rowcount
     )  # fmt: skip
+    if written:
+        add_counts(connection, (event,))
+    return written
 
 
 class KnownEvents:

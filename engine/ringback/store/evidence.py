@@ -17,6 +17,8 @@ from ringback.twilio.consent import OPT_OUTS
 from ringback.twilio.costs import NOTHING, Cost
 
 BESIDE = 200
+LOOKED_AT = 1000
+"""The last actions of a conversation among which texts of others are looked for."""
 _FEW = 8
 _CHUNK = 500
 DOUBTFUL = ("unknown", "parked")
@@ -58,10 +60,11 @@ class Evidence:
         """The texts of other actions to the same person that may have made a record which nobody
         has claimed: more requests of theirs left than they have records. Of the last ones."""
         rows = await self._database.all(
-            "select coalesce(json_extract(params, '$.body'), '') from actions a "
-            "where conversation = ? and effect = ? and uid <> ? and (remote_sid <> '') < "
-            "(select count(*) from attempts t where t.action_uid = a.uid) order by id desc limit ?",
-            (action.conversation, action.effect, action.uid, BESIDE),
+            "select coalesce(json_extract(params, '$.body'), '') from (select * from actions "
+            "where conversation = ? order by planned_at desc limit ?) a "
+            "where effect = ? and uid <> ? and (remote_sid <> '') < "
+            "(select count(*) from attempts t where t.action_uid = a.uid) limit ?",
+            (action.conversation, LOOKED_AT, action.effect, action.uid, BESIDE),
         )
         return [str(row[0]) for row in rows]
 

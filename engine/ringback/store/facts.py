@@ -1,26 +1,28 @@
 """Facts: the past as conditions, texts, plugins and the gate ask for it, at once."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
 from copy import copy
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple, Protocol
 
-from ringback.actions import Action, Remember
+from ringback.actions import Remember
 from ringback.error_codes import error_class as class_of
 from ringback.events import CALL_OVER, DEEPEST, person
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import read_action
 from ringback.store.consents import SERVICE_OF
 from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.events import event
 from ringback.store.log import LogReader
-from ringback.store.sqlite import connect_reader, first_since
+from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
+from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 
 LAST_TEXTS = 50
 """A person reacts to what stands on the screen, or not far above."""
+LONG = 2 * 3600
+"""From so many seconds on a count adds up what was counted every ten minutes."""
 _PATIENCE = timedelta(days=7)
 _SENT = "('sending', 'unknown', 'accepted', 'settled', 'failed')"
 
@@ -82,23 +84,31 @@ class JournalFacts(JournalDeliveries):
         # cases only as many as are that young.
         where, values = [f"{'+' if conversation else ''}type = ?"], list[str | int]([type_pattern])
         if type_pattern.endswith(".*"):
-            where, values = (
-                ["+type >= ?", "+type < ?"],
-                [type_pattern[:-1], type_pattern[:-2] + "/"],
-            )
-        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+            where, values = ["+type >= ?", "+type < ?"], [*_types(type_pattern)]
+        begin = self._runtime.now() - timedelta(seconds=seconds)
+        since = iso(begin)
         where.append("trust <> 'claimed' and source <> 'replay' and id >= ? and received_at >= ?")
         values += [first_since(self._connection, "events", "received_at", since), since]
         if conversation:
             where.append("conversation = ?")
             values.append(conversation)
+        found = Counter[int]()
+        if not conversation and seconds >= LONG:  # only what came before the first ten minutes
+            whole = whole_spans_after(begin)
+            where.append("id <= ? and received_at < ?")
+            until = first_since(self._connection, "events", "received_at", iso(whole))
+            values += [until + 2 * OVERTAKING, iso(whole)]
+            found = counts_since(self._connection, whole, *_types(type_pattern))
         rows = self._connection.execute(
             f"select error_code, count(*) from events where {' and '.join(where)} "
             "group by error_code",
             values,
         )
+        found.update(dict(rows.fetchall()))
         return sum(
-            number for code, number in rows if not error_class or class_of(code) == error_class
+            number
+            for code, number in found.items()
+            if not error_class or class_of(code) == error_class
         )
 
     def remembered(self, conversation: str, name: str) -> str:
@@ -134,6 +144,13 @@ class JournalFacts(JournalDeliveries):
                 (call_sid, *CALL_OVER),
             ).fetchone()
         )
+
+
+def _types(pattern: str) -> tuple[str, str]:
+    """The types that a pattern means: from this one to before that one."""
+    if pattern.endswith(".*"):
+        return pattern[:-1], f"{pattern[:-2]}/"
+    return pattern, f"{pattern}\0"
 
 
 def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
@@ -174,6 +191,16 @@ class Heard(NamedTuple):
     at: datetime
     received_at: datetime
     body: str
+
+
+class Left(NamedTuple):
+    """Requests of a rule that left: the kind of their actions, the words of all of them, and how
+    many there were."""
+
+    rule: str
+    kind: str
+    body: str
+    number: int
 
 
 class Caused(Protocol):
@@ -334,21 +361,18 @@ class JournalGateFacts:
         )
         return [(from_iso(row[0]), row[1]) for row in rows]
 
-    def left_since(self, since: datetime, before: datetime) -> Iterator[tuple[str, Action]]:
-        """The rule and the action of whatever left in this span, or may have: once for each request
-        that was taken, or of which nobody knows."""
-        # Only the end of the table is read: no clock is set back by more than a day, as a rule.
-        early = iso(since - timedelta(days=1))
+    def left_since(self, since: datetime, before: datetime) -> list[Left]:
+        """What left in this span, or may have, once for each request that was taken, or of which
+        nobody knows: those of a rule that say the same together."""
+        first = first_since(self._connection, "attempts", "started_at", iso(since))
         rows = self._connection.execute(
-            "select a.rule, a.kind, a.params, a.policy from attempts t "
-            "join actions a on a.uid = t.action_uid where t.id > coalesce((select id from attempts "
-            "where started_at < ? order by id desc limit 1), 0) "
-            "and t.started_at >= ? and t.started_at < ? "
-            "and t.result in ('', 'accepted', 'unknown') order by t.id",
-            (early, iso(since), iso(before)),
+            "select a.rule, a.kind, coalesce(json_extract(a.params, '$.body'), ''), count(*) "
+            "from attempts t join actions a on a.uid = t.action_uid "
+            "where t.id >= ? and t.started_at >= ? and t.started_at < ? "
+            "and t.result in ('', 'accepted', 'unknown') group by 1, 2, 3",
+            (first, iso(since), iso(before)),
         )
-        for rule, kind, params, policy in rows:
-            yield rule, read_action(kind, params, policy)
+        return [Left(rule, kind, str(body), number) for rule, kind, body, number in rows]
 
 
 class AheadGateFacts(JournalGateFacts):

@@ -17,6 +17,7 @@ from ringback.store.events import record_internal
 from ringback.store.later_reports import add_reports
 from ringback.store.log import LogReader
 from ringback.store.meta import FORGOTTEN, IS_OPEN, LAST_TURN, get_meta, in_account, set_meta
+from ringback.store.upkeep.event_counts import add_counts
 
 CURSOR = "cursor"
 
@@ -115,8 +116,7 @@ class Matching:
         await self._database.write(_again, run_uid, batch)
 
     async def replay(self, copy: Matched) -> None:
-        """Record the copy of an event with its verdicts and runs. What the original changed in
-        contacts, consents and outcomes is not changed again."""
+        """Record the copy of an event with its verdicts and runs, and change nothing else again."""
         await self._database.write(_replay, copy)
 
     async def prove(self, item: Matched) -> Recorded:
@@ -186,11 +186,11 @@ def record(
         "dedupe_key, depth, fields) values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [_row(item) for item in batch],
     )
-    recorded = Recorded()
-    ours = evidence.ours(connection, [item.event for item in batch])
-    for item in batch:
-        recorded.moved.extend(_believe(connection, item.event, ours))
-    count_texts(connection, [item.event for item in batch])
+    events = [item.event for item in batch]
+    add_counts(connection, events)
+    ours = evidence.ours(connection, events)
+    recorded = Recorded([moved for each in events for moved in _believe(connection, each, ours)])
+    count_texts(connection, events)
     insert_runs(connection, [run for item in batch for run in item.runs])
     for item in batch:
         _touch(connection, item)

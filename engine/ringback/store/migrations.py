@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ringback.errors import DataError, StorageError
 from ringback.store.sqlite import connect_reader, translated
+from ringback.store.upkeep.event_counts import CHANGED, ENDED, MADE, recount
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
 from ringback.store.upkeep.later_shapes import (
     BILLED,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="a8260f7b75ccb7a1")
+journal_migrations = MigrationList("ringback.journal", today="f6af7a43cfb84990")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -230,6 +231,13 @@ def _journal_consents(db: "Database") -> None:
 @journal_migrations(name="0016_ended_texts")
 def _journal_texts(db: "Database") -> None:
     _run(db.conn, TEXTS)
+
+
+@journal_migrations(name="0017_event_counts")
+def _journal_counts(db: "Database") -> None:
+    for statement in (MADE, CHANGED, ENDED):
+        db.conn.execute(statement)
+    recount(db.conn)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -16,7 +16,7 @@ from ringback.config import Settings
 from ringback.events import REPLAY, Event, conversation_of, person
 from ringback.rules.model import Rule
 from ringback.runtime import from_iso, iso
-from ringback.store.facts import Heard
+from ringback.store.facts import Heard, Left
 from ringback.testing.memory import Past, SteppedClock
 from ringback.twilio.consent import BLOCKED, changes, ends_block, refusal
 from ringback.worker.gate.gate import Gatekeeper
@@ -249,7 +249,7 @@ class BenchGateFacts:
         """Nothing was tried before a bench begins."""
         return ()
 
-    def left_since(self, since: datetime, before: datetime) -> Iterable[tuple[str, Action]]:
+    def left_since(self, since: datetime, before: datetime) -> Iterable[Left]:
         """A day begins before anything has left in it: the gate is asked first."""
         return ()
 

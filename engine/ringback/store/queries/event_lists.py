@@ -1,6 +1,7 @@
 """Lists of events, the newest first, and single ones with what their webhooks said."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ringback.errors import RingbackError
@@ -59,19 +60,18 @@ class EventLists(Files):
         """The rows of `events`, without the fields of their webhooks."""
         where: list[str] = []
         values: list[object] = []
+        first = first_since(self._connection, "events", "received_at", since) if since else 0
         if since:
-            where.append("id >= ? and received_at >= ?")
-            values += [first_since(self._connection, "events", "received_at", since), since]
-        if follow:
+            where.append("received_at >= ?")
+            values.append(since)
+        if since or follow:  # one bound: of two SQLite begins at the first
             where.append("id > ?")
-            values.append(after)
-        # The newest of each type, code or conversation are read off an index, and are merged.
-        rows = [
-            row
+            values.append(max(first - 1, after if follow else 0))
+        ways = [
+            ([*where, *clause], [*values, *value])
             for clause, value in self._ways(kind, number, sid, error)
-            for row in self._events(_EVENT, [*where, *clause], [*values, *value], follow, limit)
         ]
-        return sorted(rows, key=lambda row: row["id"], reverse=not follow)[:limit]
+        return self._newest_of(_EVENT, ways, limit, ascending=follow)
 
     def _ways(
         self, kind: str, number: str, sid: str, error: bool
@@ -95,26 +95,47 @@ class EventLists(Files):
         return [([way, *clause, *errors], [value, *values]) for way, value in ways]
 
     def _codes(self) -> list[int]:
-        """The error codes that occur: one step through the index for each."""
+        """The error codes that occur: one step through the index for each, which begins at the
+        first of two bounds."""
         found: list[int] = []
         while True:
             row = self._one(
-                "select min(error_code) as code from events where error_code > 0 "
-                "and error_code > ?",
+                "select min(error_code) as code from events where error_code > ? "
+                "and error_code > 0",
                 (found[-1] if found else 0,),
             )
             if not row or not row["code"]:
                 return found
             found.append(row["code"])
 
-    def _events(
-        self, columns: str, where: list[str], values: list[object], ascending: bool, limit: int
+    def _newest_of(
+        self,
+        columns: str,
+        ways: Sequence[tuple[list[str], list[object]]],
+        limit: int,
+        *,
+        ascending: bool,
+    ) -> list[Row]:
+        """The newest events that any of these conditions finds; the oldest in ascending order.
+
+        The ids of each type, code or conversation are read off an index and merged, and whole rows
+        are read only of those that are left then.
+        """
+        ids = [row["id"] for way in ways for row in self._ids(*way, limit, ascending=ascending)]
+        rows = self._all(
+            f"select id, {columns} from events where id in (select value from json_each(?)) "
+            "order by id",
+            (json.dumps(sorted(ids, reverse=not ascending)[:limit]),),
+        )
+        return rows if ascending else rows[::-1]
+
+    def _ids(
+        self, where: list[str], values: list[object], limit: int, *, ascending: bool
     ) -> list[Row]:
         clause = f"where {' and '.join(where)}" if where else ""
         order = "asc" if ascending else "desc"
         return self._all(
-            f"select id, {columns} from events {clause} order by id {order} limit ?",
-            [*values, limit],
+            f"select id from events {clause} order by id {order} limit ?", [*values, limit]
         )
 
     def _types(self, prefix: str) -> list[str]:

@@ -55,12 +55,8 @@ class Traces(RunLists):
             return [row["uid"] for row in about]
         if not any(c.isdigit() for c in text):
             return []
-        began = [
-            row
-            for where, values in self._ways("", text, "", error=False)
-            for row in self._events(_OF_A_CAUSE, where, values, ascending=False, limit=limit * 20)
-        ]
-        began = sorted(began, key=lambda row: row["id"], reverse=True)[: limit * 20]
+        ways = self._ways("", text, "", error=False)
+        began = self._newest_of(_OF_A_CAUSE, ways, limit * 20, ascending=False)
         firsts = (row["uid"] for row in began if not self._is_callback(row))
         return list(islice(firsts, limit))[::-1]
 

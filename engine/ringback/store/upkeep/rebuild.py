@@ -20,6 +20,7 @@ from ringback.store.matching import CURSOR, Matched, record
 from ringback.store.meta import set_meta
 from ringback.store.migrations import migrate_journal
 from ringback.store.sqlite import connect_writer, translated
+from ringback.store.upkeep.event_counts import recount
 from ringback.store.upkeep.file_identity import file_identity
 from ringback.store.upkeep.progress_reports import Told, untold
 from ringback.store.upkeep.restore import move_file
@@ -78,6 +79,7 @@ def rebuild(
         kept = {name: _take(connection, name) for name in KEPT if name in old}
         if "events" in old:
             kept["internal events"] = _take(connection, "events", "log_id is null")
+        recount(connection)
         set_meta(connection, CURSOR, str(until))
         if {"runs", "actions", "attempts"} <= kept.keys():  # nothing that was done is forgotten
             move_file(connection, file_identity(fresh))

@@ -63,7 +63,7 @@ class Budgets:
         """What this day's tally has counted: what was allowed before midnight is none of it."""
 
     def begin(self, facts: GateFacts) -> None:
-        """Take up what was tried in the last hour."""
+        """Take up what was tried in the last hour, and today when a day is watched."""
         now, passed = self._clock.now(), self._clock.monotonic()
         for moment, name in facts.tries_since(now - HOUR):
             tried = passed - max(0.0, (now - moment).total_seconds())
@@ -72,6 +72,8 @@ class Budgets:
                 self._hour.append(tried)
             elif kind is None or not kind.resource:
                 self._elsewhere.append(tried)
+        if self._watched:  # before anybody waits for an answer
+            self._turn(facts)
 
     def reload(self, rules: Iterable[Rule]) -> None:
         """Take the budgets of these rules into use. Without any of a day, no day is counted."""
@@ -160,11 +162,12 @@ class Budgets:
         self._ends = (start + timedelta(days=1)).astimezone(UTC)
         self._day = {}
         self._counted.clear()
-        for rule, action in facts.left_since(self._begins, self._ends):
-            if is_outgoing(action):
-                self._count(rule, 1, _size(action))
-            elif is_elsewhere(action):
-                self._count(rule, 0, 0, 1)
+        for left in facts.left_since(self._begins, self._ends):
+            rule, number = left.rule, left.number
+            if is_outgoing(left):
+                self._count(rule, number, number * _size(left))
+            elif is_elsewhere(left):
+                self._count(rule, 0, 0, number)
 
     def _count(self, rule: str, sent: int, size: int, elsewhere: int = 0) -> None:
         for name in (ALL, rule):

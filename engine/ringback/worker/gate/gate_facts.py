@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ringback.actions import Action
-from ringback.store.facts import Heard
+from ringback.store.facts import Heard, Left
 
 
 class Asked(Protocol):
@@ -67,5 +67,5 @@ class GateFacts(Protocol):
     def tries_since(self, since: datetime) -> Iterable[tuple[datetime, str]]:
         """When anything was tried since then, oldest first, and the kind of action."""
 
-    def left_since(self, since: datetime, before: datetime) -> Iterable[tuple[str, Action]]:
-        """The rule and the action of each request that was taken in this span, or may have been."""
+    def left_since(self, since: datetime, before: datetime) -> Iterable[Left]:
+        """The requests that were taken in this span, or may have been."""

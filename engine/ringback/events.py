@@ -41,6 +41,23 @@ FAMILIES = (
 )  # fmt: skip
 """Families of types of which Twilio has, or may have, more words than we name."""
 
+NAMED = (
+    "conference.conference-start", "conference.conference-end", "conference.participant-join",
+    "conference.participant-leave", "conference.participant-mute",
+    "conference.participant-unmute", "conference.participant-hold",
+    "conference.participant-unhold", "conference.participant-modify",
+    "conference.participant-speech-start", "conference.participant-speech-stop",
+    "conference.announcement-end", "conference.announcement-fail",
+    "stream.stream-started", "stream.stream-stopped", "stream.stream-error",
+    "siprec.siprec-started", "siprec.siprec-stopped", "siprec.siprec-error",
+    "transcription.transcription-started", "transcription.transcription-content",
+    "transcription.transcription-stopped", "transcription.transcription-error",
+    "transcription.failed", "recording.in-progress", "recording.absent", "recording.failed",
+    "pay.success", "relay.ended", "link.click", "webhook.other",
+    "conversation.onMessageAdded", "conversation.onConversationAdded",
+)  # fmt: skip
+"""Those of them that Twilio documents, to know a slip of the pen by: others are as good."""
+
 ON_CALLS = frozenset(
     {"call", "recording", "transcription", "conference", "stream", "siprec", "pay", "relay"}
 )

@@ -71,6 +71,15 @@ def test_it_is_a_mistake_wherever_a_rule_file_has_it(tmp_path: Path, above: str,
     assert load_rules([path]).problems == []
 
 
+def test_who_meant_all_numbers_that_begin_so_is_told_how_to_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "version: 1\nrules: [{name: a, on: message.received, from: '+1555', do: [{reply: x}]}]\n"
+    )
+    (problem,) = load_rules([path]).problems
+    assert problem.hint == "+1555* is for every number that begins so"
+
+
 def test_the_beginnings_of_numbers_are_no_mistake(tmp_path: Path) -> None:
     path = tmp_path / "rules.yaml"
     path.write_text(

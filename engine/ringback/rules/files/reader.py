@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ringback.errors import Problem
-from ringback.events import EVENT_TYPES, known_type
+from ringback.events import EVENT_TYPES, NAMED, known_type
 from ringback.rules.delivery_functions import counted
 from ringback.rules.files.source_map import Source, locate
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Language, Program
-from ringback.rules.language.complaints import Complaint, did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
 from ringback.rules.language.templates import Template, compile_template
 from ringback.rules.language.tokens import Call, names
 from ringback.rules.model import Condition
@@ -165,8 +165,11 @@ class Reader:
             return ()
         items = node.value if isinstance(node.value, list) else [node]
         for item in items:
-            if isinstance(item.value, str) and not known_type(item.value):
-                hint = did_you_mean(item.value, EVENT_TYPES)
+            if not isinstance(item.value, str):
+                continue
+            slip = slip_of(item.value, NAMED)
+            if slip or not known_type(item.value):
+                hint = f"did you mean {slip!r}?" if slip else did_you_mean(item.value, EVENT_TYPES)
                 self.fail(item, "schema", f"unknown event type {item.value!r}", hint)
         return tuple(dict.fromkeys(item.value for item in items if isinstance(item.value, str)))
 

@@ -173,7 +173,8 @@ class RuleReader:
                 hint = did_you_mean(name, self.reader.language.lists)
                 self.reader.fail(item, "name", f"no list is named {name!r}", hint)
             elif wrong := _bad(text):
-                self.reader.fail(item, "schema", wrong)
+                begins = f"{text}* is for every number that begins so"
+                self.reader.fail(item, "schema", wrong, begins if phones.impossible(text) else "")
             elif not text or text != text.strip() or "*" in text[:-1]:
                 hint = "write +15551234567, +1555* for a range, or lists.NAME"
                 self.reader.fail(item, "schema", f"{text!r} is no address", hint)

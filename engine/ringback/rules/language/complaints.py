@@ -72,6 +72,23 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
+def slip_of(word: str, known: Iterable[str]) -> str:
+    """The known word that this one was meant to be: another case, one letter too many, too few or
+    wrong, or two in each other's place. Empty when it is none of these, or known itself."""
+    words = list(known)
+    return "" if word in words else next((each for each in words if _slipped(word, each)), "")
+
+
+def _slipped(word: str, known: str) -> bool:
+    one, other = word.casefold(), known.casefold()
+    start = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if start is None:
+        return abs(len(one) - len(other)) <= 1
+    here, there = one[start:], other[start:]
+    swapped = here[:2] == there[1::-1] and here[2:] == there[2:]
+    return swapped or here[1:] == there or here == there[1:] or here[1:] == there[1:]
+
+
 def complaints(error: str, source: str, known: Vocabulary) -> list[Complaint]:
     """Every error in the text that the library raised, in readable words and with its offset."""
     found: list[Complaint] = []

@@ -9,11 +9,18 @@ from datetime import datetime
 from itertools import takewhile
 
 from ringback.error_codes import AFFECTS, CLASSES, FAULTS, RETRIES
-from ringback.events import CALL_STATUSES, EVENT_TYPES, MESSAGE_STATUSES, TRUST, known_type
+from ringback.events import (
+    CALL_STATUSES,
+    EVENT_TYPES,
+    MESSAGE_STATUSES,
+    NAMED,
+    TRUST,
+    known_type,
+)
 from ringback.rules.addresses import bad_number
 from ringback.rules.delivery_functions import wrong_arguments
 from ringback.rules.language import phones
-from ringback.rules.language.complaints import Complaint, did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
 from ringback.rules.language.patterns import keep
 from ringback.rules.language.tokens import Token, calls, literal, tokens
 from ringback.rules.timing.calendar import Hours, zone
@@ -118,6 +125,9 @@ def _possible(field: str, token: Token) -> list[Complaint]:
         return (
             [Complaint(token.start, "type", f"there is no status {text!r}", near)] if near else []
         )
+    if field == "type" and (slip := slip_of(text, NAMED)):
+        near = f"did you mean {slip!r}?"
+        return [Complaint(token.start, "type", f"{field!r} is never {text!r}", near)]
     known = _VALUES.get(field, ())
     if not known or text in known or (field == "type" and known_type(text)):
         return []

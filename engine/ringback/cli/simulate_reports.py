@@ -35,6 +35,12 @@ PHONES = {
 }
 """A reaction: what an iPhone writes, what it writes when that is taken back, Android's emoji."""
 
+AS_RULES_SAY = {
+    "like": "liked", "love": "loved", "dislike": "disliked", "laugh": "laughed",
+    "emphasis": "emphasized", "question": "questioned",
+}  # fmt: skip
+"""The same by the words of `event.reaction`."""
+
 RECORDING_STATUSES = ("in-progress", "completed", "absent", "failed")
 RECORDING_ERRORS = {"absent": "16102", "failed": "16108"}
 OPT_OUTS = ("STOP", "START", "HELP")
@@ -42,7 +48,8 @@ OPT_OUTS = ("STOP", "START", "HELP")
 
 def reaction(kind: str, quoted: str, *, android: bool = False, removed: bool = False) -> str:
     """The text that arrives when a phone reacts to a text over SMS. `kind` may be an emoji."""
-    verb, taken, emoji = PHONES.get(kind, (f"Reacted {kind} to", f"{kind} reaction", kind))
+    said = AS_RULES_SAY.get(kind, kind)
+    verb, taken, emoji = PHONES.get(said, (f"Reacted {kind} to", f"{kind} reaction", kind))
     if android:
         act = f"Removed {emoji} from" if removed else f"{emoji} to"
     else:

@@ -90,6 +90,11 @@ def test_a_reaction_is_written_as_phones_write_it(kind: str, options: Any, text:
     assert reaction(kind, "We are open.", **options) == text
 
 
+@pytest.mark.parametrize("kind", ["like", "love", "dislike", "laugh", "emphasis", "question"])
+def test_a_reaction_may_be_named_as_rules_name_it(kind: str) -> None:
+    assert parse(reaction(kind, "We are open.")).kind == kind
+
+
 @pytest.mark.parametrize(
     ("kind", "meant"),
     [

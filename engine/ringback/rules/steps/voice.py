@@ -1,5 +1,6 @@
 """Steps that a caller hears. Those between two waits become one answer, in their order."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -35,6 +36,7 @@ from ringback.verbs import (
 )
 
 Times = Annotated[int, Field(ge=0, le=100)]
+_KEYS = re.compile(r"[0-9*#]+").fullmatch
 
 
 class VoiceModel(StepModel):
@@ -172,6 +174,26 @@ class GatherStep(VoiceModel):
     as_: MaybeWord = Field("", alias="as")
     choices: Branches = Field(default_factory=dict)
     else_: Steps = Field(default_factory=list, alias="else")
+
+    def wrong(self) -> tuple[str, str]:
+        """A choice that no caller can make."""
+        for choice in self.choices:
+            if why := self._unheard(choice):
+                return "choices", f"{choice!r} {why}"
+        return "", ""
+
+    def _unheard(self, choice: str) -> str:
+        if choice == "else":
+            return "is nothing that a caller chooses: write `else` beside `choices`"
+        if self.input != "digits":
+            return ""
+        if not _KEYS(choice):
+            return "has no keys of a telephone; with `input: both` it can be said"
+        if self.digits and len(choice) > self.digits:
+            return f"has more keys than `digits`, which is {self.digits}"
+        if self.finish_on and self.finish_on in choice:
+            return f"is never heard, as {self.finish_on} ends the keys; write `finish_on: ''`"
+        return ""
 
     @classmethod
     def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ringback.config import Settings
 from ringback.errors import Problem
+from ringback.plugins.channel_calls import channel_calls
 from ringback.plugins.loader import PluginSet, load_plugins
 from ringback.plugins.manifest import Manifest
 from ringback.rules.addresses import bad_number
@@ -185,23 +186,68 @@ def _unpriced(rules: Iterable[Rule], settings: Settings) -> list[Problem]:
 
 
 def _unheard(rules: Iterable[Rule], settings: Settings) -> Iterator[Problem]:
-    """Notices through a channel that is not there."""
-    known = ("log", "webhook", *settings.channels)
+    """Notices of rules and settings through a channel that is not there."""
+    return (_unknown(use, settings) for use in _uses(rules, settings) if _is_unknown(use, settings))
 
-    def problem(file: str, line: int, kind: str, via: str, where: str) -> Problem:
-        message = f"{where}no channel is called {via!r}"
-        hint = did_you_mean(via, known) or f"there are: {', '.join(known)}"
-        return Problem(file, line, 1 if line else 0, kind, message, hint=hint)
 
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """One place that names a channel; `where` is what stands in front of the problem there."""
+
+    via: str
+    user: str
+    file: str
+    line: int = 0
+    column: int = 0
+    kind: str = "name"
+    where: str = ""
+
+
+def _uses(rules: Iterable[Rule], settings: Settings) -> Iterator[_Use]:
     for rule in rules:
         for step in every_step(rule.steps):
             via = step.params.get("via") if step.kind == "notify" else ""
-            if isinstance(via, str) and via and via not in known:
-                yield problem(rule.file, step.line, "name", via, "")
+            if isinstance(via, str) and via:
+                yield _Use(via, f"rule {rule.name}", rule.file, step.line, 1)
     for name, table in settings.plugin_config.items():
         via = table.get("via")
-        if isinstance(via, str) and via and via not in known:
-            yield problem("ringback.toml", 0, "config", via, f"[plugins.{name}] via: ")
+        if isinstance(via, str) and via:
+            where = f"[plugins.{name}] via: "
+            yield _Use(via, f"plugin {name}", "ringback.toml", kind="config", where=where)
+
+
+def _code_uses(settings: Settings) -> Iterator[_Use]:
+    for call in channel_calls(settings.project / "plugins"):
+        yield _Use(
+            call.via, f"plugin {call.file.stem}", str(call.file), call.line, call.column, "plugin"
+        )
+
+
+def _is_unknown(use: _Use, settings: Settings) -> bool:
+    return use.via not in ("log", "webhook", *settings.channels)
+
+
+def _unknown(use: _Use, settings: Settings) -> Problem:
+    known = ("log", "webhook", *settings.channels)
+    hint = did_you_mean(use.via, known) or f"there are: {', '.join(known)}"
+    message = f"{use.where}no channel is called {use.via!r}"
+    return Problem(use.file, use.line, use.column, use.kind, message, hint=hint)
+
+
+def unheard_code(settings: Settings) -> list[Problem]:
+    """Notices in the code of plugins through a channel that is not there. They keep no node from
+    starting: the code may never come to them."""
+    found = [_unknown(use, settings) for use in _code_uses(settings) if _is_unknown(use, settings)]
+    return _relative(found, settings.project)
+
+
+def channel_users(project: Project) -> dict[str, set[str]]:
+    """The channels that anything names, each with the rules and plugins that do."""
+    found: dict[str, set[str]] = {}
+    rules, settings = project.ruleset.rules, project.settings
+    for use in (*_uses(rules, settings), *_code_uses(settings)):
+        found.setdefault(use.via, set()).add(use.user)
+    return found
 
 
 _TABLE = re.compile(r"\[([\w.-]+)\] ?([\w.$-]*)")

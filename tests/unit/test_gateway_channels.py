@@ -33,7 +33,8 @@ from ringback.errors import (
     UsageError,
 )
 from ringback.gateway import email
-from ringback.gateway.channels import Channels, Table
+from ringback.gateway.channel_tables import Table
+from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound, signature
 
 NOTICE = Notify(text="5 of 9 failed", via="ops", key="delivery/x", severity="error")

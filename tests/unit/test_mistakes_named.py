@@ -237,8 +237,8 @@ def on_event(event):
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ('[channels.ops]\nkind = "slack"',
-         "2:1: config: [channels.ops] kind: is 'slack'; there are: 'webhook', 'pagerduty',"),
+        ('[channels.ops]\nkind = "slak"',
+         "2:1: config: [channels.ops] kind: is 'slak'; there are: 'webhook', 'pagerduty',"),
         ('[channels.ops]\nurl = "https://e.org"', "1:1: config: [channels.ops] kind: is missing"),
         ('[channels.ops]\nkind = "webhook"\nurl = "e.org"',
          "3:1: config: [channels.ops] url: must be an address that begins with https://"),

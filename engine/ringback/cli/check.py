@@ -67,13 +67,15 @@ def _check(path: Path | None) -> tuple[list[Problem], str]:
 
 def _project(settings: Settings) -> tuple[list[Problem], str]:
     from ringback.cli.hosted import described
+    from ringback.project import unheard_code
 
     loaded = described(settings)
     for line in unlisted_packages(settings):
         click.echo(f"({line})", err=True)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
-    problems = [*loaded.problems, *_loops(loaded.ruleset.rules, settings.project)]
+    problems = [*loaded.problems, *unheard_code(settings)]
+    problems += _loops(loaded.ruleset.rules, settings.project)
     return problems, f"{settings.project}: {rules} and {plugins}, all good"
 
 

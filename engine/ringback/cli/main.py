@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rules": ("rules:rules", "The rules of this project."),
     "eval": ("eval:evaluate", "What an expression of rules says of an event."),
     "plugins": ("plugins:plugins", "The plugins of this project."),
+    "channels": ("channel_list:channels", "How notices reach people, and whether they do."),
     "gateway": ("gateway:gateway", "Twilio's REST API by hand."),
     "connections": ("connections:connections", "The Maton connections of your key."),
     "connect": ("connect:connect", "Point a number's webhooks to this node, and back."),

@@ -1,4 +1,4 @@
-"""Channels of notices to people: the log, a webhook, e-mail, PagerDuty, Apprise.
+"""Channels of notices to people: the log, a webhook, e-mail, chats, pagers, Apprise.
 
 A project names its channels in `ringback.toml`, a rule or plugin says `via: NAME`::
 
@@ -14,17 +14,24 @@ import asyncio
 import importlib
 import json
 import logging
-import re
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from ringback.actions import Notify
 from ringback.errors import ServerError, UsageError
 from ringback.gateway import email
+from ringback.gateway.channel_tables import (
+    TABLE,
+    AppriseTable,
+    EmailTable,
+    WebhookTable,
+    words_of,
+)
+from ringback.gateway.notice_requests import Posted, posted
 from ringback.gateway.safe_http import Outbound
 from ringback.settings_mistakes import invalid
 
@@ -44,72 +51,8 @@ _LEVELS = {
 }
 
 
-def _like(pattern: str, what: str) -> AfterValidator:
-    """A text that looks like this; `what` says in words what it must be."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(f"must be {what}")
-        return text
-
-    return AfterValidator(check)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class WebhookTable(_Table):
-    """A fixed address, signed by Standard Webhooks when there is a secret."""
-
-    kind: Literal["webhook"]
-    url: Annotated[str, _like(r"https?://.+", "an address that begins with https://")]
-    secret: str = ""
-
-
-class PagerDutyTable(_Table):
-    """An Events API v2 integration.
-
-    https://developer.pagerduty.com/docs/events-api-v2
-    """
-
-    kind: Literal["pagerduty"]
-    routing_key: str = Field(min_length=1)
-    url: str = "https://events.pagerduty.com/v2/enqueue"
-
-
-class EmailTable(_Table):
-    """A mail server: `smtp://user:password@host:587` (with STARTTLS) or `smtps://…:465`."""
-
-    kind: Literal["email"]
-    smtp: Annotated[str, _like(r"smtps?://.+", "smtp://user:password@host:587 or smtps://…:465")]
-    sender: Annotated[str, _like(r"[^@\s]+@[^@\s]+", "an e-mail address")] = Field(alias="from")
-    to: Annotated[list[str], Field(min_length=1, max_length=50)]
-
-
-class AppriseTable(_Table):
-    """Anything that Apprise reaches, by its addresses. Needs `pip install apprise`."""
-
-    kind: Literal["apprise"]
-    urls: Annotated[list[str], Field(min_length=1, max_length=50)]
-
-
-Table = Annotated[
-    WebhookTable | PagerDutyTable | EmailTable | AppriseTable, Field(discriminator="kind")
-]
-_TABLE: TypeAdapter[Any] = TypeAdapter(Table)
-
-
 def _installed(module: str) -> bool:
     return module in sys.modules or find_spec(module) is not None
-
-
-def _known(kind: object) -> list[str]:
-    """The words that a table of this kind may have."""
-    for table in (WebhookTable, PagerDutyTable, EmailTable, AppriseTable):
-        if kind in get_args(table.model_fields["kind"].annotation):
-            return [item.alias or name for name, item in table.model_fields.items()]
-    return []
 
 
 class Channels:
@@ -126,12 +69,15 @@ class Channels:
         self._mails: dict[str, email.Progress] = {}
         self._tables: dict[str, Any] = {}
         self.problems: list[str] = []
+        self._kinds = {
+            name: table.get("kind") or "" for name, table in tables.items() if name not in BUILT_IN
+        }
         for name, table in tables.items():
             if name in BUILT_IN:
                 self.problems.append(f"[channels.{name}]: the name is taken by a built-in channel")
                 continue
             try:
-                self._tables[name] = _TABLE.validate_python(
+                self._tables[name] = TABLE.validate_python(
                     {word: self._value(name, word, each, environ or {})
                      for word, each in table.items()}
                 )  # fmt: skip
@@ -140,7 +86,7 @@ class Channels:
                     place = ".".join(str(part) for part in each["loc"][1:])
                     if each["type"].startswith("union_tag"):
                         place = "kind"
-                    known = _known(table.get("kind"))
+                    known = words_of(table.get("kind"))
                     self.problems.append(f"[channels.{name}] {place}: {invalid(each, known)}")
                 continue
             if table.get("kind") == "apprise" and not _installed("apprise"):
@@ -153,6 +99,15 @@ class Channels:
             known = ", ".join((*BUILT_IN, *self._tables))
             raise UsageError(f"notify: no channel is called {name!r}; there are: {known}")
 
+    def described(self) -> list[tuple[str, str, str]]:
+        """The name and kind of each channel, and where its notices go, without anything secret;
+        those that are set up wrongly too."""
+        built_in = [("log", "built in", "the log"), ("webhook", "built in", "as the notice says")]
+        return built_in + [
+            (name, str(kind), self._tables[name].where if name in self._tables else "")
+            for name, kind in self._kinds.items()
+        ]
+
     async def give(self, notice: Notify, event_uid: str, uid: str) -> None:
         """Give one notice. `uid` names it: the same when it is tried again, and no other's.
 
@@ -164,14 +119,14 @@ class Channels:
         match table:
             case WebhookTable():
                 await self._webhook(notice, event_uid, uid, table.url, table.secret)
-            case PagerDutyTable():
-                await self._pagerduty(notice, event_uid, uid, table)
             case EmailTable():
                 await self._email(notice, event_uid, uid, table)
             case AppriseTable():
                 await self._apprise(notice, table)
-            case _:
+            case None:
                 await self._built_in(notice, event_uid, uid)
+            case _:
+                await self._post(posted(table, notice, event_uid, uid))
 
     async def _email(self, notice: Notify, event_uid: str, uid: str, table: EmailTable) -> None:
         """One mail. Who has it does not get it again when it is tried again for the others."""
@@ -203,23 +158,10 @@ class Channels:
         }  # fmt: skip
         await self._outbound.deliver(url, payload, message_id=uid, secret=secret)
 
-    async def _pagerduty(
-        self, notice: Notify, event_uid: str, uid: str, table: PagerDutyTable
-    ) -> None:
-        payload = {
-            "routing_key": table.routing_key,
-            "event_action": "resolve" if notice.resolved else "trigger",
-            "dedup_key": (notice.key or uid)[:255],
-            "payload": {
-                "summary": notice.text[:1024],
-                "source": "ringback",
-                "severity": notice.severity,
-                "custom_details": {"event": event_uid},
-            },
-        }
+    async def _post(self, wanted: Posted) -> None:
         await self._outbound.request(
-            "POST", table.url, body=json.dumps(payload).encode(),
-            headers={"Content-Type": "application/json"},
+            "POST", wanted.url, body=json.dumps(wanted.body).encode(),
+            headers={"Content-Type": "application/json", **wanted.headers},
         )  # fmt: skip
 
     async def _apprise(self, notice: Notify, table: AppriseTable) -> None:

@@ -22,6 +22,7 @@ from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
 from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Questions
+from ringback.worker.recovery.channel_watch import ChannelWatch
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.prices import PriceReader
 from ringback.worker.recovery.refusal_watch import RefusalWatch
@@ -134,9 +135,13 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
 
     incidents = Incidents(journal, runtime)
     refusals = RefusalWatch(journal, runtime, incidents)
+    channels = ChannelWatch(
+        around.notice, tuple(settings.channels), journal=journal, incidents=incidents,
+        runtime=runtime,
+    )  # fmt: skip
     sender = Sender(
         journal=journal, settings=settings, runtime=runtime, gateway=gateway, gate=gate,
-        clock=clock, limits=limits, stoppages=stoppages, boot=around.boot, notice=around.notice,
+        clock=clock, limits=limits, stoppages=stoppages, boot=around.boot, notice=channels.give,
         signals=signals, refused=refusals.refused,
     )  # fmt: skip
     settler = Settler(

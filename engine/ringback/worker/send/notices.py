@@ -17,6 +17,8 @@ log = logging.getLogger("ringback.notice")
 JOIN_WITHIN = timedelta(minutes=15)
 """Notices about the same matter within this span are one notice."""
 MOST_KEYS = 10_000
+SENT = "sent"
+"""What became of a notice that its channel took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Notices:
         joined = self._joined(notice, uid)
         if joined is not None:
             return f"joined the notice of {joined:%H:%M:%S} about the same matter"
-        outcome = "sent"
+        outcome = SENT
         if self._going_out or notice.via == "log":
             try:
                 await self._channels.give(notice, event_uid, uid)

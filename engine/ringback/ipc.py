@@ -91,7 +91,11 @@ class Server:
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ValueError):
                 while line := await reader.readline():
-                    self._start(self._answer(json.loads(line), writer))
+                    message = json.loads(line)
+                    if "n" in message:
+                        self._start(self._answer(message, writer))
+                    else:  # nobody waits: there is nothing to do beside the next one
+                        await self._answer(message, writer)
         finally:
             self._writers.discard(writer)
             writer.close()

@@ -107,7 +107,7 @@ class Engine:
         self._news = asyncio.Event()
         self._clock = asyncio.Event()
         self._doubt = asyncio.Event()
-        self._matching = asyncio.Lock()
+        self._matching, self._all_read = asyncio.Lock(), False
         self.reload(loaded)
 
     def reload(self, loaded: Loaded) -> None:
@@ -188,7 +188,7 @@ class Engine:
         while True:
             self._news.clear()
             crowded = len(self.queue) >= RUNS_LIMIT or self.backlog.full
-            if not crowded and await self._match():
+            if not crowded and await self._match() and not self._all_read:
                 await asyncio.sleep(0)
                 continue
             try:
@@ -199,6 +199,7 @@ class Engine:
 
     async def _match(self) -> bool:
         """Match one batch, or take up what was left before; False when there was neither."""
+        self._all_read = False
         if await self.resumer.take_up(RUNS_LIMIT - len(self.queue)):
             return True
         async with self._matching:
@@ -206,6 +207,7 @@ class Engine:
             if not step.rows:
                 fresh = await self.journal.events.unmatched(RELOAD_ROWS)
                 step = await self.matcher.internal(fresh) if fresh else step
+            self._all_read = step.last
             await self._handle(step)
         return bool(step.rows)
 

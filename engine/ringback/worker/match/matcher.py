@@ -130,7 +130,8 @@ class Matcher:
         looked = await self._looked(entries)
         last = entries[looked.done - 1].row if looked.done < len(entries) else None
         self._read_to = (last or rows[-1]).id
-        return replace(await self._record(looked), rows=len(rows))
+        all_done = last is None and len(rows) < BATCH and not len(self._aside)
+        return replace(await self._record(looked), rows=len(rows), last=all_done)
 
     async def internal(self, events: Sequence[Event]) -> Step:
         """Match events that the worker itself recorded, or the first of them when they start very

@@ -10,12 +10,14 @@ from ringback.worker.match.look import Found
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step of matching did: how many rows it read, what was new, which actions moved,
-    and which earlier claims (uid) a proven delivery has now caught up with (its trust)."""
+    and which earlier claims (uid) a proven delivery has now caught up with (its trust). `last`:
+    there was no more to be matched."""
 
     rows: int = 0
     found: tuple[Found, ...] = ()
     moved: tuple[Moved, ...] = ()
     twins: tuple[tuple[str, str], ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ async def app(scope, receive, send):
         found = TO.search(body)
         number = int(found.group(1)) if found else -1
         seen.setdefault(number, time.monotonic())
-        payload = b'{"sid": "SM%032x", "status": "queued"}' % len(seen)
+        # Another one than any text that came has.
+        payload = b'{"sid": "SMf%031x", "status": "queued"}' % len(seen)
     await send(
         {
             "type": "http.response.start",

@@ -337,7 +337,7 @@ def slow(*case: Any) -> Any:
         slow(instead(Watch, "stuck", nothing), QUIET, "untrue"),
         slow(instead(settle, "Shown", codeless), replace(SILENT, undelivered=0.5), "untrue"),
         slow(instead(evidence, "made_twice", lambda *_: None), LATE, "untrue"),
-        slow(instead(matching, "_heard_from", lambda *_: None), calm(), "untrue"),
+        slow(instead(matching, "heard_from", lambda *_: None), calm(), "untrue"),
         slow(instead(consents, "note", lambda *_, **__: None), STOPPING, "untrue"),
         slow(instead(Judge, "judge", mute), calm(), "untrue"),
         slow(

@@ -41,6 +41,18 @@ def learn(connection: Connection, event: Event, *, late: bool = False) -> None:
         )  # fmt: skip
 
 
+def heard_from(connection: Connection, event: Event) -> None:
+    """Count a text of theirs, and note when it was sent."""
+    moment = iso(event.at)
+    connection.execute(
+        "insert into contacts (conversation, first_at, last_inbound_at, inbound) "
+        "values (?, ?, ?, 1) on conflict (conversation) do update set "
+        "last_inbound_at = max(coalesce(last_inbound_at, ''), excluded.last_inbound_at), "
+        "inbound = inbound + 1",
+        (event.conversation, moment, moment),
+    )
+
+
 def _learn_refusal(connection: Connection, event: Event) -> None:
     """A text was refused for an opt-out. Whom it went to stands in the report, or with the action
     that it is about: that may have named the service, and the report the number that it chose."""

@@ -1,16 +1,17 @@
 """Matching: what is written when events are matched, events, runs, outcomes and cursor at once."""
 
 import json
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from operator import attrgetter
 from sqlite3 import Connection, Row
+from types import MappingProxyType
 
 from ringback.events import Event
 from ringback.outcomes import normal_status, rank, state_for
 from ringback.runtime import iso
 from ringback.store import evidence
-from ringback.store.consents import learn
+from ringback.store.consents import heard_from, learn
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import count_texts
 from ringback.store.events import record_internal
@@ -37,11 +38,13 @@ class NewRun:
     reason: str = ""
     due_at: str | None = None
     memory: str | None = None
-    ended_at: str | None = None
 
 
-_RUN = NewRun.__slots__
-_RUN_ROW = attrgetter(*_RUN)
+_RUN = (*NewRun.__slots__, "ended_at")
+_RUN_ROW = attrgetter(*NewRun.__slots__)
+_BEGUN = NewRun.__slots__.index("state")
+Over = Mapping[str, tuple[object, ...]]
+"""By their uid, what there is to say of runs that are over: from the state on, their columns."""
 _INSERT_RUN = f"insert into runs ({', '.join(_RUN)}) values ({', '.join('?' * len(_RUN))})"
 
 
@@ -174,6 +177,7 @@ def record(
     new_cursor: int | None,
     later: Sequence[Event],
     log: LogReader,
+    over: Over = MappingProxyType({}),
 ) -> Recorded:
     """`Matching.record`, within a unit of work."""
     for item in batch:
@@ -191,7 +195,7 @@ def record(
     ours = evidence.ours(connection, events)
     recorded = Recorded([moved for each in events for moved in _believe(connection, each, ours)])
     count_texts(connection, events)
-    insert_runs(connection, [run for item in batch for run in item.runs])
+    insert_runs(connection, [run for item in batch for run in item.runs], over)
     for item in batch:
         _touch(connection, item)
     for proof in add_reports(connection, log, later):
@@ -208,7 +212,7 @@ def _believe(connection: Connection, event: Event, ours: Set[str] | None = None)
         return []
     learn(connection, event)
     if event.type == "message.received":
-        _heard_from(connection, event)
+        heard_from(connection, event)
     elif ours is None or event.tag in ours or event.subject_sid in ours:
         return fold(connection, event)
     return []
@@ -251,9 +255,15 @@ def _doubt(connection: Connection, event_uid: str, why: str) -> None:
     )
 
 
-def insert_runs(connection: Connection, runs: Iterable[NewRun]) -> None:
-    """Write runs that are about to start or to wait."""
-    connection.executemany(_INSERT_RUN, map(_RUN_ROW, runs))
+def insert_runs(
+    connection: Connection, runs: Iterable[NewRun], over: Over = MappingProxyType({})
+) -> None:
+    """Write runs that are about to start or to wait, or are over already."""
+    rows = (
+        (*row[:_BEGUN], *over[row[0]]) if row[0] in over else (*row, None)
+        for row in map(_RUN_ROW, runs)
+    )
+    connection.executemany(_INSERT_RUN, rows)
 
 
 def _settle(connection: Connection, batch: Sequence[Matched]) -> None:
@@ -387,14 +397,3 @@ def _row(item: Matched) -> tuple[object, ...]:
         event.dedupe_key, event.depth,
         None if item.log_id is not None else json.dumps(dict(event.fields)),
     )  # fmt: skip
-
-
-def _heard_from(connection: Connection, event: Event) -> None:
-    moment = iso(event.at)
-    connection.execute(
-        "insert into contacts (conversation, first_at, last_inbound_at, inbound) "
-        "values (?, ?, ?, 1) on conflict (conversation) do update set "
-        "last_inbound_at = max(coalesce(last_inbound_at, ''), excluded.last_inbound_at), "
-        "inbound = inbound + 1",
-        (event.conversation, moment, moment),
-    )

@@ -295,7 +295,8 @@ def _record_done_with(
     leaving: Sequence[tuple[StoredAction, Opening]],
     now: str,
 ) -> tuple[Recorded, list[str]]:
-    recorded = record(connection, batch, cursor, later, log)
+    over = {step.run_uid: (step.state, step.reason, None, None, now) for step in steps}
+    recorded = record(connection, batch, cursor, later, log, over)
     for step in steps:
         _write(connection, step, now)
     return recorded, [open_attempt(connection, action, opening) for action, opening in leaving]

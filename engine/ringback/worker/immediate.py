@@ -50,10 +50,9 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A run that is over: where it has its turn, the row of it, and its step."""
+    """A run that is over: where it has its turn, and its step."""
 
     place: str
-    run: NewRun
     step: RunStep
 
 
@@ -82,10 +81,6 @@ class Immediate:
         batch = [item.matched for item in told]
         if not done:
             return await self._journal.matching.record(batch, cursor, looked.later)
-        batch = [
-            replace(each, runs=(done[each.event.uid].run,)) if each.event.uid in done else each
-            for each in batch
-        ]
         try:
             return await self._written(batch, cursor, looked.later, list(done.values()))
         finally:
@@ -121,8 +116,7 @@ class Immediate:
             if held or run.uid in ended or (step := self._step(rule, run, event)) is None:
                 continue
             self._queue.hold(place)
-            over = replace(run, state="done", reason=step.reason, ended_at=run.started_at)
-            done[event.uid] = _Done(place, over, step)
+            done[event.uid] = _Done(place, step)
             if not number % TURN:
                 await asyncio.sleep(0)
         return done

@@ -36,6 +36,7 @@ class Loops:
 
     def __init__(self, sender: str) -> None:
         self._ours = {_line(sender)} - {""}
+        self._learnt: set[str] = set()
         self._rounds: dict[str, deque[datetime]] = {}
 
     def begin(self, facts: GateFacts) -> None:
@@ -44,7 +45,10 @@ class Loops:
 
     def learn(self, event: Event) -> None:
         """Whoever is written to is one of us, as far as it is proven that somebody wrote."""
-        if event.trust != "claimed" and event.type == "message.received" and event.recipient:
+        if event.trust == "claimed" or event.type != "message.received":
+            return
+        if event.recipient and event.recipient not in self._learnt:
+            self._learnt.add(event.recipient)
             self._ours.add(_line(event.recipient))
 
     def own(self, action: Asked, now: datetime, facts: GateFacts) -> str:

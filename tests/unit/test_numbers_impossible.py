@@ -131,3 +131,11 @@ def test_nobody_texts_from_it_in_the_shell(
         given = ["--project", str(tmp_path), "simulate", "message", "x", option, "+1555"]
         assert run(given) == 2
         assert "+1555 has too few digits for a number of +1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["", " ", "a/b"])
+def test_nobody_has_no_number_in_the_shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: str
+) -> None:
+    assert run(["--project", str(tmp_path), "simulate", "react", "like", "--from", number]) == 2
+    assert f"{number!r} is nobody's number; write one as +1" in capsys.readouterr().err

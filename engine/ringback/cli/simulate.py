@@ -19,6 +19,7 @@ from ringback.cli.simulate_target import (
     account_of,
     dev_base,
     from_option,
+    handset,
     hint,
     new_sid,
     on_channel,
@@ -75,7 +76,7 @@ def message(
         text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
         return
     base, ours = str(dev["base_url"]), recipient or str(dev["numbers"][0])
-    before = len(ask(base, f"/_sim/handsets/{sender}")["inbox"])
+    before = len(handset(base, sender)["inbox"])
     sid, _ = text_in(sender, recipient, text, media=media, fields=fields, as_json=as_json)
     if not as_json:
         click.echo(f"{style('→', 'cyan')} {sender} to {ours}: {cell(text)}  {sid}")
@@ -107,7 +108,7 @@ def _replies(
     while True:
         over = time.monotonic() >= end
         busy = not over and under_way()
-        inbox: list[dict[str, Any]] = ask(base, f"/_sim/handsets/{sender}")["inbox"]
+        inbox: list[dict[str, Any]] = handset(base, sender)["inbox"]
         fresh = inbox[before:]
         if over or (fresh and not busy):
             return fresh

@@ -12,6 +12,7 @@ from ringback.cli.simulate_target import (
     account_of,
     channel_of,
     from_option,
+    handset,
     hint,
     new_sid,
     on_channel,
@@ -60,7 +61,7 @@ def reaction(kind: str, quoted: str, *, android: bool = False, removed: bool = F
 def _last_text(dev: dict[str, Any], sender: str, ours: str = "") -> dict[str, Any]:
     """The last text that this phone got from us on this channel, from this number of ours if one is
     named. Raises UsageError when it has none."""
-    inbox = ask(str(dev["base_url"]), f"/_sim/handsets/{sender}")["inbox"]
+    inbox = handset(str(dev["base_url"]), sender)["inbox"]
     texts: list[dict[str, Any]] = [each for each in inbox if each["sid"]]
     here = [each for each in texts if channel_of(each["from"]) == channel_of(sender)]
     fit = [each for each in here if each["from"].endswith(ours)]
@@ -196,7 +197,7 @@ def recording(
     settings, dev = target()
     if dev is not None:
         base = str(dev["base_url"])
-        made = ask(base, f"/_sim/handsets/{sender}")["calls_made"]
+        made = handset(base, sender)["calls_made"]
         if not (call or made):
             raise UsageError(f"{sender} has made no call yet: ringback simulate call")
         wanted = {

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -16,7 +17,9 @@ from ringback.store.upkeep import locks
 STRANGER = "+12025550142"
 
 
-def _number(_ctx: click.Context, _param: click.Parameter, written: str) -> str:
+def _number(_ctx: click.Context, param: click.Parameter, written: str) -> str:
+    if (param.name == "sender" and not written.strip()) or "/" in written:
+        raise UsageError(f"{written!r} is nobody's number; write one as {STRANGER}")
     from ringback.rules.language.phones import impossible
 
     number = here().number(written)
@@ -58,6 +61,12 @@ def dev_base() -> str:
     if dev is None:
         raise UsageError("this needs the simulated phone network: start `ringback dev` first")
     return str(dev["base_url"])
+
+
+def handset(base: str, number: str) -> dict[str, Any]:
+    """The phone of this number on dev's network: its texts and its calls."""
+    found: dict[str, Any] = ask(base, f"/_sim/handsets/{quote(number, safe='')}")
+    return found
 
 
 def posted(

@@ -1,10 +1,11 @@
 """Control messages between the worker and the forkserver: JSON in frames, with descriptors beside.
 
-The worker sends first `{"without": {name: problem}, "memory": bytes}`, then `{"fork": slot,
-"kind": "sync" | "async", "silent": [names]}` with the host's end of its connection. The forkserver
-sends `{"at": name, "file": path}` before each import, `{"loaded": manifest}` once, then
-`{"forked": slot, "pid": pid}` with a pidfd where there are any, `{"ended": slot, "status": status}`
-with the wait status, and `{"log": [level, plugin, text]}`.
+The worker sends first `{"without": {name: problem}, "memory": bytes}`, with the connection and the
+marks of a spare where it wants one, then `{"fork": slot, "kind": "sync" | "async", "silent":
+[names]}` with the host's end of its connection. The forkserver sends `{"spare": pid}` with a pidfd
+when it has forked that, `{"at": name, "file": path}` before each import, `{"loaded": manifest}`
+once, then `{"forked": slot, "pid": pid}` with a pidfd where there are any, `{"ended": slot,
+"status": status}` with the wait status, and `{"log": [level, plugin, text]}`.
 """
 
 import json

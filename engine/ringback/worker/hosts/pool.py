@@ -145,9 +145,13 @@ class Pool:
                 job.fail(PluginError(job.request.plugin, ENDS))
 
     async def _load(
-        self, command: Command, again: Callable[[Job], None] | None = None
+        self,
+        command: Command,
+        again: Callable[[Job], None] | None = None,
+        launched: Launched | None = None,
     ) -> Generation:
-        launched, self._launched = self._launched, None
+        if launched is None:
+            launched, self._launched = self._launched, None
         server, manifest = await start_server(command, launched)
         for warning in manifest.warnings:
             log.warning("%s", warning)
@@ -205,6 +209,7 @@ class Pool:
         if current:
             log.error("the process of the plugins (pid %d) has ended", generation.server.pid)
             self._current = None
+            spare = None if self._closed else generation.server.take_spare()
         elif generation in self._old:
             self._old.remove(generation)
         waited, ran = generation.abandon()
@@ -224,16 +229,24 @@ class Pool:
             else:
                 self._held.append(job)
         if current and not self._closed:
-            self._restart = asyncio.ensure_future(self._start_again(generation.manifest))
+            self._restart = asyncio.ensure_future(self._start_again(generation.manifest, spare))
 
-    async def _start_again(self, before: Manifest) -> None:
+    async def _start_again(self, before: Manifest, spare: Launched | None) -> None:
+        """Start the plugins again, in the `spare` process first: it has the engine already."""
         for number in range(sys.maxsize):
-            await asyncio.sleep(PAUSES[min(number, len(PAUSES) - 1)])
             try:
-                generation = await self._load(self.command)
+                await asyncio.sleep(PAUSES[min(number, len(PAUSES) - 1)])
+            except asyncio.CancelledError:
+                if spare is not None:
+                    spare.close()
+                raise
+            try:
+                launched, spare = spare, None
+                generation = await self._load(self.command, launched=launched)
             except (PluginError, OSError) as error:
                 log.error("no process for the plugins can be started: %s", error)
-                self._refuse(f"has no process to run in: {error}")
+                if launched is None:  # else it was the spare: a program may do better
+                    self._refuse(f"has no process to run in: {error}")
                 continue
             if not generation.manifest.brings_the_same(before):
                 log.warning("the plugins have changed since they were loaded; reload the rules")

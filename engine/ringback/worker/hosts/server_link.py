@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -83,6 +84,13 @@ class Launched:
     sock: socket.socket
     marks: Marks
 
+    def close(self) -> None:
+        """End it: nobody will speak with it."""
+        self.process.kill()
+        self.process.wait()
+        self.sock.close()
+        self.marks.close()
+
 
 def launch(command: Command) -> Launched:
     """Start a forkserver. It begins at once with what it has to import, and so may we."""
@@ -99,6 +107,37 @@ def launch(command: Command) -> Launched:
         os.close(marks)
     ours.setblocking(False)
     return Launched(process, ours, shared)
+
+
+class Spare:
+    """A process that a forkserver has forked before it imported a plugin, with the words of
+    `subprocess.Popen`. Nobody here is its parent: how it ended is not known."""
+
+    def __init__(self, forked: "Forked") -> None:
+        self.pid = forked.pid
+        self._forked = forked
+
+    def poll(self) -> int | None:
+        """1 when it has ended."""
+        return self._ended(0)
+
+    def wait(self) -> int:
+        """1, when it has ended."""
+        return self._ended(None) or 1
+
+    def kill(self) -> None:
+        """End it now."""
+        if self._forked.descriptor >= 0:
+            self._forked.kill()
+
+    def _ended(self, patience: int | None) -> int | None:
+        if self._forked.descriptor >= 0:
+            poll = select.poll()
+            poll.register(self._forked.descriptor, select.POLLIN)
+            if not poll.poll(patience):
+                return None
+            self._forked.close()
+        return 1
 
 
 @dataclass(eq=False)
@@ -144,6 +183,8 @@ class ServerLink:
         self._deadline: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._slots = list(range(SLOTS - 1, -1, -1))
+        self._spare: Launched | None = None
+        self._coming: tuple[socket.socket, Marks] | None = None
         launched = launched or launch(command)
         self._process, self.marks = launched.process, launched.marks
         if command.priority is not None:
@@ -163,10 +204,14 @@ class ServerLink:
         Raises PluginError when a plugin took too long or ended the process; it then names the
         plugin, which is empty when it was none.
         """
-        self._send({
+        first = {
             "without": {name: asdict(each) for name, each in without.items()},
             "memory": self.command.memory,
-        })  # fmt: skip
+        }
+        if hasattr(os, "pidfd_open"):
+            self._send_with_spare(first)
+        else:
+            self._send(first)
         self._wait(START_SECONDS)
         try:
             return await self._loaded
@@ -183,6 +228,22 @@ class ServerLink:
         self._send({"fork": slot, "kind": kind, "silent": list(silent)}, theirs.fileno())
         return slot
 
+    def _send_with_spare(self, first: Message) -> None:
+        shared, marks = Marks.create()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._coming = (ours, shared)
+        try:
+            self._send(first, theirs.fileno(), marks)
+        finally:
+            theirs.close()
+            os.close(marks)
+
+    def take_spare(self) -> Launched | None:
+        """The process that can take its place; None when there is none. It is the taker's."""
+        spare, self._spare = self._spare, None
+        return spare
+
     def kill(self) -> None:
         """End it now, and so every host."""
         with contextlib.suppress(ProcessLookupError):
@@ -194,10 +255,20 @@ class ServerLink:
             self._loop.remove_reader(self._control.sock)
             self._control.close()
             self.marks.close()
+            self._let_spare_go()
             if self._deadline is not None:
                 self._deadline.cancel()
             self._ending = self._loop.create_task(_reaped(self._process))
         return self._ending
+
+    def _let_spare_go(self) -> None:
+        if self._coming is not None:
+            self._coming[0].close()
+            self._coming[1].close()
+            self._coming = None
+        spare = self.take_spare()
+        if spare is not None:
+            spare.close()
 
     def _send(self, message: Message, *descriptors: int) -> None:
         try:
@@ -216,7 +287,12 @@ class ServerLink:
             self._gone()
 
     def _take(self, message: Message) -> None:
-        if "forked" in message:
+        if "spare" in message:
+            coming, self._coming = self._coming, None
+            forked = Forked(message["spare"], self._control.descriptors.popleft())
+            assert coming is not None
+            self._spare = Launched(Spare(forked), *coming)
+        elif "forked" in message:
             taken = self._control.descriptors
             self.on_forked(
                 message["forked"], Forked(message["pid"], taken.popleft() if taken else -1)
@@ -257,9 +333,10 @@ class ServerLink:
         self.gone = True
         if not self._loaded.done():
             code = self._process.wait()
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            how = f", with signal {-code}" if code < 0 else f", with exit code {code}"
+            how = "" if isinstance(self._process, Spare) else how  # nobody here is told
             self._loaded.set_exception(
-                PluginError(self.at, f"ended the process that imported it, with {how}")
+                PluginError(self.at, f"ended the process that imported it{how}")
             )
         self.on_gone()
 

@@ -1,21 +1,25 @@
 """Forkserver: the process that imports the plugins, and from which every host is forked.
 
-It tells the worker of each plugin before it imports it, then what all of them bring. From then on
-it runs no code of plugins: it forks hosts when it is asked to, and clears away what ended ones have
-left behind. It ends with the worker, and every host ends with it.
+Before the first plugin it may fork a spare: the same process without any code of plugins, which
+takes its place at once when it is killed. It tells the worker of each plugin before it imports it,
+then what all of them bring. From then on it runs no code of plugins: it forks hosts when it is
+asked to, and clears away what ended ones have left behind. It ends with the worker, and every host
+ends with it.
 """
 
 import contextlib
 import gc
+import logging
 import os
 import select
 import signal
 import socket
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -28,9 +32,12 @@ from ringback.worker.hosts.marks import Marks
 from ringback.worker.hosts.process import async_host, host_limits, sync_host
 from ringback.worker.hosts.process.plugin_output import Budget, Output
 from ringback.worker.hosts.process.sync_host import Work
+from ringback.worker.hosts.process.temporary_files import Folders, use
 
 SWEEP_SECONDS = 5.0
 """How often processes are looked for that a host has let go of while it lives."""
+LOOK_SECONDS = 1.0
+"""How often the temporary files of the hosts are measured."""
 
 
 class Project(Loaded, Protocol):
@@ -57,11 +64,14 @@ class Start:
     marks: int
     load: Load
     facts: Callable[[], Facts]
+    spare: bool = False
+    """Whether it was forked as a spare: the worker is not its parent."""
 
 
 def run(start: Start) -> None:
     """Be the forkserver until the worker ends."""
-    host_limits.end_with_parent()
+    if not start.spare:
+        host_limits.end_with_parent()
     host_limits.adopt_orphans()
     os.set_inheritable(start.control, False)
     os.set_inheritable(start.marks, False)
@@ -69,7 +79,12 @@ def run(start: Start) -> None:
     with contextlib.suppress(EOFError, OSError):
         server = _Server(control, Marks.open(start.marks), start.facts)
         os.close(start.marks)
-        server.load(start.load)
+        first = server.first()
+        if control.descriptors:
+            server.fork_spare(start)
+        if start.spare:
+            host_limits.end_with_connection(control.sock)
+        server.load(start.load, first)
         server.serve()
     os._exit(0)
 
@@ -85,12 +100,30 @@ class _Server:
     """Children that plugins have started when they were imported."""
     memory: int = 0
     loaded: Loaded | None = None
+    folders: Folders | None = None
+    swept_at: float = 0.0
+    looked_at: float = 0.0
+    """When the sizes of the folders were looked at the last time."""
 
-    def load(self, load: Load) -> None:
+    def fork_spare(self, start: Start) -> None:
+        """Fork the spare, while no code of plugins is here. It waits for its first message."""
+        control, marks = self.control.descriptors.popleft(), self.control.descriptors.popleft()
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            self.control.close()
+            self.marks.close()
+            run(replace(start, control=control, marks=marks, spare=True))
+        os.close(control)
+        os.close(marks)
+        descriptor = os.pidfd_open(pid)
+        self.control.send({"spare": pid}, descriptor)
+        os.close(descriptor)
+
+    def load(self, load: Load, first: Message) -> None:
         """Import the plugins and send what they bring."""
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, _ignored)  # they end with the worker, which is told to
-        first = self._first()
         self.memory = int(first["memory"])
         without = {name: Problem(**each) for name, each in first["without"].items()}
         budget = Budget("")
@@ -111,6 +144,7 @@ class _Server:
             watched.before(name)
             self.control.send({"at": name, "file": str(file)})
 
+        self.folders = Folders(self.memory)
         loaded = load(before=before, without=without)
         self.loaded = loaded
         manifest = manifest_of(
@@ -120,9 +154,11 @@ class _Server:
         gc.freeze()
         self.spared = set(children())
         host_limits.end_with_parent(False)
+        host_limits.end_with_connection(self.control.sock, False)
         self.control.send({"loaded": manifest})
 
-    def _first(self) -> Message:
+    def first(self) -> Message:
+        """The first message of the worker. Raises EOFError when it is gone."""
         while True:
             for message in self.control.receive():
                 return message
@@ -144,13 +180,14 @@ class _Server:
         self._reap()
         try:
             while True:
-                ready = dict(poll.poll(SWEEP_SECONDS * 1000))
+                ready = dict(poll.poll(LOOK_SECONDS * 1000))
                 if news.fileno() in ready:
                     with contextlib.suppress(BlockingIOError):
                         news.recv(4096)
                     self._reap()
-                elif not ready:
+                elif not ready and time.monotonic() - self.swept_at > SWEEP_SECONDS:
                     self._sweep()
+                self._bound_folders()
                 if self.control.sock.fileno() in ready:
                     for message in self.control.receive():
                         self._fork(message)
@@ -158,11 +195,15 @@ class _Server:
             for pid in self.hosts:
                 _kill_group(pid)
             self._sweep()
+            if self.folders is not None:
+                self.folders.close()
 
     def _fork(self, message: Message) -> None:
         slot = int(message["fork"])
         connection = socket.socket(fileno=self.control.descriptors.popleft())
         assert self.loaded is not None
+        assert self.folders is not None
+        folder = self.folders.make(slot)
         work = Work(
             self.loaded, self.facts, self.marks, slot, self.memory, frozenset(message["silent"])
         )
@@ -171,6 +212,7 @@ class _Server:
             warnings.simplefilter("ignore")  # of threads that a plugin has left here: told before
             pid = os.fork()
         if pid == 0:
+            use(folder)
             _be_host(serve, work, connection)
         connection.close()
         self.hosts[pid] = slot
@@ -193,8 +235,23 @@ class _Server:
                 break
             slot = self.hosts.pop(pid, None)
             if slot is not None:
+                if self.folders is not None:
+                    self.folders.delete(slot)
                 self.control.send({"ended": slot, "status": status})
         self._sweep()
+
+    def _bound_folders(self) -> None:
+        """End each host that has filled its folder; what is in there goes with it."""
+        now = time.monotonic()
+        if self.folders is None or now - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = now
+        slots = self.folders.too_large()
+        for pid in [pid for pid, slot in self.hosts.items() if slot in slots]:
+            most = f"{self.memory >> 20} MiB"
+            text = f"a process of the plugins has put more than {most} into temporary files"
+            self.control.send({"log": [logging.ERROR, "", f"{text}: it is ended"]})
+            _kill_group(pid)
 
     def _next_ended(self) -> tuple[int, int]:
         """A child that has ended, with its wait status; 0 when there is none. Its group is ended
@@ -213,6 +270,7 @@ class _Server:
 
     def _sweep(self) -> None:
         """End the processes that have become ours because those that started them are gone."""
+        self.swept_at = time.monotonic()
         if self.hosts or self.spared:
             for pid in children():
                 if pid not in self.hosts and pid not in self.spared:

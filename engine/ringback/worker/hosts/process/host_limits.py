@@ -7,9 +7,11 @@ parent until it looks at its connection, and orphans are not found.
 import _thread
 import contextlib
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import socket
 import sys
 
 _PDEATHSIG = 1
@@ -34,6 +36,16 @@ def end_with_parent(on: bool = True) -> None:
     _prctl(_PDEATHSIG, signal.SIGKILL if on else 0)
 
 
+def end_with_connection(sock: socket.socket, on: bool = True) -> None:
+    """Have the system end this process when anything comes over a connection, its end above all:
+    while code runs that may never come back to read it."""
+    flags = fcntl.fcntl(sock, fcntl.F_GETFL)
+    if on:
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(sock, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(sock, fcntl.F_SETFL, flags | os.O_ASYNC if on else flags & ~os.O_ASYNC)
+
+
 def adopt_orphans() -> None:
     """Become the parent of every process whose parent below this one ends."""
     _prctl(_SUBREAPER, 1)
@@ -42,7 +54,8 @@ def adopt_orphans() -> None:
 def limit_host(memory: int) -> None:
     """Put this process into a group of its own, behind others, with bounded means.
 
-    `memory` is how many bytes of address space it may take beyond those that it has now. It stays
+    `memory` is how many bytes of address space it may take beyond those that it has now, and how
+    large a file may get that it writes to. It stays
     in the session of the worker: where sessions share the processor (autogroup), an answer would
     else wait for its turn among those of the whole machine.
     """
@@ -50,6 +63,7 @@ def limit_host(memory: int) -> None:
     os.nice(NICE)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _lower(resource.RLIMIT_FSIZE, memory)
     size, _ = Memory().sizes()
     if size:
         _lower(resource.RLIMIT_AS, size + memory)

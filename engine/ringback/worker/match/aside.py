@@ -111,7 +111,7 @@ class Aside:
             found.turns |= line.turns
             found.until = max(found.until, line.until)
         found.entries.append(entry)
-        if entry.row is not None:
+        if entry.row is not None and not found.asked:  # a plugin that blocks holds up nobody else
             for rule in self.shared(entry.event.type):
                 self._keyed.setdefault(rule, set()).add(entry.number)
         self._lines[found] = None

@@ -1,7 +1,7 @@
 """Look: one pass over events that are to be matched. Pure but for the session that it reads in."""
 
 import json
-from collections.abc import Callable, Collection, Hashable, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ringback.events import REPLAY, Event
@@ -13,7 +13,7 @@ from ringback.store.matching import Matched, NewRun
 from ringback.store.session import ReadSession
 from ringback.twilio.consent import tells_consent
 from ringback.twilio.kinds import waits
-from ringback.worker.match.aside import Aside, Entry, consent_name, names
+from ringback.worker.match.aside import Aside, Entry, Line, consent_name, names
 from ringback.worker.match.claims import BatchClaims
 from ringback.worker.match.judge import Judge, Judgement
 
@@ -148,10 +148,11 @@ class Order:
         self.room -= 1
         return True
 
-    def waits(self, event: Event) -> None:
-        """This event waits, and what comes behind it."""
+    def waits(self, event: Event, *, keyed: bool) -> None:
+        """This event waits, and what comes behind it; when it is `keyed`, for rules with a key
+        too."""
         self._behind.update(names(event))
-        if self._aside is not None:
+        if keyed and self._aside is not None:
             self._behind.update(self._aside.shared(event.type))
         self.room -= 1
 
@@ -162,11 +163,11 @@ class Order:
 
 def look(
     session: ReadSession, judge: Judge, is_past: Callable[[Event], bool], entries: Sequence[Entry],
-    left_out: Collection[int], order: Order, *, claims: bool,
+    left_out: Mapping[int, Line | None], order: Order, *, claims: bool,
 ) -> Looked:  # fmt: skip
     """Drop what is on record and judge the rest in order, up to the row at which there are runs
-    enough. `left_out` is put aside, and what comes behind others by its `order`. `claims` says that
-    there may be mere claims on record."""
+    enough. `left_out` is put aside, some of it in a line that asks plugins, and what comes behind
+    others by its `order`. `claims` says that there may be mere claims on record."""
     looked, runs = Looked(), 0
     depths = session.depths([entry.event.tag for entry in entries if entry.row and entry.event.tag])
     if depths:
@@ -184,7 +185,7 @@ def look(
             break
         looked.done = place + 1
         if place in left_out or order.holds(place, entry, judge):
-            order.waits(event)
+            order.waits(event, keyed=left_out.get(place) is None)
             looked.aside.append(place)
             continue
         if row is not None:

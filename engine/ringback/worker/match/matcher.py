@@ -343,17 +343,17 @@ class Matcher:
             self._noted = noted
 
     def _look(
-        self, session: ReadSession, entries: Sequence[Entry], left_out: Collection[int],
+        self, session: ReadSession, entries: Sequence[Entry], left_out: Mapping[int, Line | None],
         overdue: Collection[int],
     ) -> Looked:  # fmt: skip
         order = Order(self._aside, self._turns.busy, MOST_IN_TURN - len(self._aside), overdue)
         return self._pass(session, entries, left_out, order)
 
     def _look_alone(self, session: ReadSession, entries: Sequence[Entry]) -> Looked:
-        return self._pass(session, entries, (), Order())
+        return self._pass(session, entries, {}, Order())
 
     def _pass(
-        self, session: ReadSession, entries: Sequence[Entry], left_out: Collection[int],
+        self, session: ReadSession, entries: Sequence[Entry], left_out: Mapping[int, Line | None],
         order: Order,
     ) -> Looked:  # fmt: skip
         judge = self._judge_of(session)

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-import reaction
+import contestants
 from nodes import Node, environment, pace, start_node
 from servers import Bench, request_of
 
@@ -140,9 +140,9 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the servers too
     parts: dict[str, Requests] = {
-        "acts": lambda number: reaction.text_of(number, "your hours please"),
-        "mixed": reaction.text_of,
-        "text": lambda number: reaction.text_of(number, "thanks a lot, see you"),
+        "acts": lambda number: contestants.text_of(number, "your hours please"),
+        "mixed": contestants.text_of,
+        "text": lambda number: contestants.text_of(number, "thanks a lot, see you"),
         "status": request_of,
     }
     if options.only:
@@ -151,14 +151,14 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-"))
         bench = Bench(stack, Path(folder), None)
         environ = {
-            "RINGBACK_SENDER": reaction.OURS, "RINGBACK_GATEWAY_RATE": "10000",
+            "RINGBACK_SENDER": contestants.OURS, "RINGBACK_GATEWAY_RATE": "10000",
             "RINGBACK_TOTAL_PER_HOUR": "0",
         }  # fmt: skip
         node = start_node(
-            bench, "node", rules=reaction.RULES, environ=environ,
-            gateway=f"http://127.0.0.1:{reaction.gateway(bench, 'gateway')}",
+            bench, "node", rules=contestants.RULES, environ=environ,
+            gateway=f"http://127.0.0.1:{contestants.gateway(bench, 'gateway')}",
         )  # fmt: skip
-        reaction.await_ready(node.port)
+        contestants.await_ready(node.port)
         first = 0
         figures: dict[str, list[tuple[float, float]]] = {name: [] for name in parts}
         for number in range(options.rounds + 1):

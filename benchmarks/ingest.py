@@ -17,11 +17,12 @@ import socket
 import statistics
 import sys
 import tempfile
+import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
-from nodes import start_node
+from nodes import count, start_node
 from servers import (
     HERE,
     PATH,
@@ -90,6 +91,7 @@ def main() -> int:
     parser.add_argument("--pool", type=int, default=40_000, help="unique requests of a slice")
     parser.add_argument("--no-worker", action="store_true", help="measure the receiver alone")
     parser.add_argument("--no-peers", action="store_true", help="only against bare uvicorn")
+    parser.add_argument("--sustained", type=float, default=60.0, help="seconds; 0 leaves it out")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the servers too
     if shutil.which("wrk") is None:
@@ -113,6 +115,8 @@ def main() -> int:
         servers = [own, *(server for server in servers[1:] if works(server))]
         run(servers, options, folder)
         report(servers, options)
+        if options.sustained and not options.no_worker:
+            sustained(own, options, folder)
         if own.rows is not None:
             urllib.request.urlopen(f"http://127.0.0.1:{own.port}/healthz", timeout=5).close()
             print(check_stored(own))
@@ -130,6 +134,33 @@ def run(servers: list[Server], options: argparse.Namespace, folder: Path) -> Non
             come_to_rest(server)
             if number:  # the first round warms up
                 server.slices.append(part)
+
+
+def sustained(server: Server, options: argparse.Namespace, folder: Path) -> None:
+    """Load in turns of a second, each time until the worker has matched all of it: what a node
+    takes in the long run, with its worker never behind by more than that second."""
+    pool, accepted, behind = folder / "pool", server.accepted, 0
+    first, began, waited = (options.rounds + 2) * options.pool, time.monotonic(), 0.0
+    while time.monotonic() - began - waited < options.sustained:
+        asked = time.monotonic()
+        write_pool(pool, map(request_of, range(first, first + options.pool)))
+        waited += time.monotonic() - asked  # requests that are made beforehand cost nobody
+        first += options.pool
+        load(server, pool, options.pool, options.connections, 1.0)
+        behind = max(behind, unmatched(folder / "project" / "data"))
+        while unmatched(folder / "project" / "data"):
+            time.sleep(0.02)
+    passed = time.monotonic() - began - waited
+    print(
+        f"sustained: {(server.accepted - accepted) / passed:.0f} a second for {passed:.0f} s, at "
+        f"most {behind} not matched yet when a second ended, none when the next began"
+    )
+
+
+def unmatched(data: Path) -> int:
+    """How many rows of the log the worker has yet to match."""
+    last = count(data / "log.db", "select max(id) from log")
+    return last - count(data / "journal.db", "select value from meta where key = 'cursor'")
 
 
 def report(servers: list[Server], options: argparse.Namespace) -> None:

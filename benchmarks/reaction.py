@@ -1,7 +1,9 @@
 """Benchmark from webhook to action, side by side: `python benchmarks/reaction.py`.
 
 1. The whole path, sustained: signed texts on 64 connections, 12 % of which a rule answers through
-   the gateway; against Flask + Celery + durable Redis that does the same on both cores.
+   the gateway; against servers that do the same: Flask + Celery + durable Redis (the worker in
+   threads, and in forked processes) and Flask + SQLite + requests. Each must first be seen to
+   answer one text, to leave another alone and to refuse a forged one.
 2. How long from the webhook to the request at the gateway, at a fixed rate; against one durable
    commit (fdatasync) of the same disk in the same run.
 3. How long an acknowledgement takes at that rate, with a plugin that spins for ever as with none.
@@ -22,44 +24,31 @@ import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
-from nodes import start_node
+from contestants import (
+    ACT_SHARE,
+    Contestant,
+    Sustained,
+    celery,
+    count,
+    gateway,
+    node,
+    one,
+    plain_flask,
+    ringback,
+    text_of,
+    works,
+)  # fmt: skip
 from servers import (
-    ACCOUNT,
     Bench,
-    Server,
     load,
     peers_python,
-    signed,
     write_pool,
 )  # fmt: skip
 
-PATH = "/twilio/message"
-OURS = "+14155550100"
-ACT_SHARE = 12
 QUIET_SECONDS = 3.0
 
-RULES = """
-version: 1
-rules:
-  - name: hours
-    on: message.received
-    if: event.body.keyword(['hours'])
-    do:
-      - reply: Mon-Fri 9-17
-  - name: parking
-    on: message.received
-    if: event.body.keyword(['parking', 'garage'])
-    do:
-      - reply: Behind the station
-  - name: failures
-    on: [message.failed, message.undelivered]
-    if: event.error_class == 'recipient_unreachable'
-    do:
-      - notify: "${{ event.to }} cannot be reached"
-"""
 
 SPINNING = """
 import re
@@ -71,91 +60,18 @@ def spin(event):
 """
 
 
-def text_of(number: int, body: str = "") -> bytes:
-    """A signed inbound text from a number of its own; about one in eight asks for the hours."""
-    sid = f"SM{number:032x}"
-    acts = (number * 7919) % 100 < ACT_SHARE
-    fields = [
-        ("ToCountry", "US"), ("SmsMessageSid", sid), ("NumMedia", "0"), ("FromZip", ""),
-        ("SmsSid", sid), ("SmsStatus", "received"), ("FromCity", ""),
-        ("Body", body or ("your hours please" if acts else "thanks a lot, see you")),
-        ("To", OURS), ("NumSegments", "1"), ("MessageSid", sid), ("AccountSid", ACCOUNT),
-        ("From", f"+1555{number:07d}"), ("ApiVersion", "2010-04-01"),
-    ]  # fmt: skip
-    return signed(PATH, fields)
-
-
-def gateway(bench: Bench, name: str) -> int:
-    """A stand-in for the gateway; its port."""
-    return bench.uvicorn(name, "gateway_stub:app").port
-
-
-def node(bench: Bench, name: str, gateway: int, plugins: dict[str, str] | None = None) -> Server:
-    """A node that calls that gateway as fast as it can; ready when this returns."""
-    environ = {
-        "RINGBACK_SENDER": OURS, "RINGBACK_GATEWAY_RATE": "10000", "RINGBACK_TOTAL_PER_HOUR": "0",
-    }  # fmt: skip
-    started = start_node(
-        bench, name, rules=RULES, plugins=plugins, gateway=f"http://127.0.0.1:{gateway}",
-        environ=environ,
-    )  # fmt: skip
-    await_ready(started.port)
-    return Server(name, started.port, started.process)
-
-
-def celery(bench: Bench, gateway: int) -> Server:
-    """Flask, Celery and Redis that do the same."""
-    environ = {
-        "BENCH_REDIS": f"redis://127.0.0.1:{bench.redis()}/0",
-        "BENCH_GATEWAY": f"http://127.0.0.1:{gateway}",
-    }
-    server = bench.flask("flask_react:app", PATH, environ)
-    worker = [
-        str(bench.peers), "-m", "celery", "-A", "flask_react:queue", "worker", "-P", "threads",
-        "-c", "16", "-l", "warning",
-    ]  # fmt: skip
-    bench.launch("celery", worker, bench.peer_environ(PATH) | environ)
-    time.sleep(4)  # the worker has no port that could be waited for
-    return server
-
-
-def await_ready(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("the node did not become ready")
-
-
-def count(gateway: int) -> int:
-    """How many different people the gateway was asked to text."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{gateway}/?count", timeout=10) as answer:
-        return int(answer.read())
-
-
 def arrivals(gateway: int) -> dict[int, float]:
     """When the request for each number reached the gateway, in monotonic seconds."""
     with urllib.request.urlopen(f"http://127.0.0.1:{gateway}/", timeout=10) as answer:
         return {int(number): moment for number, moment in json.loads(answer.read()).items()}
 
 
-@dataclass
-class Sustained:
-    """Rates per second: acknowledged under load, handled to the last action, actions sent."""
-
-    accepted: float
-    handled: float
-    actions: float
-
-
-def sustained(server: Server, gateway: int, pool: Path, size: int, seconds: float) -> Sustained:
+def sustained(each: Contestant, pool: Path, size: int, seconds: float) -> Sustained:
     """Closed loop for so long, then wait for the last action: what went through, over the time
     that it took. A server that only queues what comes in gains nothing by it."""
-    before, started = count(gateway), time.monotonic()
-    part = load(server, pool, size, 64, seconds)
+    gateway = each.gateway
+    before, started, used = count(gateway), time.monotonic(), each.cpu()
+    part = load(each.server, pool, size, 64, seconds)
     accepted = part.rate * seconds
     acted, ended = count(gateway), time.monotonic()
     while time.monotonic() - ended < QUIET_SECONDS:
@@ -163,7 +79,10 @@ def sustained(server: Server, gateway: int, pool: Path, size: int, seconds: floa
         if (now := count(gateway)) != acted:
             acted, ended = now, time.monotonic()
     passed = ended - started
-    return Sustained(part.rate, accepted / passed, (acted - before) / passed)
+    if each.own is not None:
+        _drain(each.own)
+    cpu = (each.cpu() - used) / max(1.0, accepted) * 1e6
+    return Sustained(part.rate, accepted / passed, (acted - before) / passed, cpu)
 
 
 async def paced(
@@ -221,34 +140,38 @@ def at(values: list[float], share: float) -> float:
 
 
 def whole_path(bench: Bench, options: argparse.Namespace) -> None:
-    ours_gateway = gateway(bench, "gateway-ours")
-    own = node(bench, "ringback", ours_gateway)
-    rows: list[tuple[Sustained, Sustained | None]] = []
-    other, other_gateway = None, 0
-    if bench.peers is not None and shutil.which("redis-server"):
-        other_gateway = gateway(bench, "gateway-theirs")
-        other = celery(bench, other_gateway)
+    own = ringback(bench)
+    peers: list[Contestant] = []
+    if bench.peers is None:
+        print("the peers are left out: their packages are missing")
     else:
-        print("the Flask + Celery peer is left out: redis-server or its packages are missing")
+        peers.append(plain_flask(bench))
+        if shutil.which("redis-server"):
+            peers += [celery(bench, "threads", 16), celery(bench, "prefork", os.cpu_count() or 2)]
+        else:
+            print("the Flask + Celery peers are left out: redis-server is missing")
+    all_of_them = [own, *(peer for peer in peers if works(peer))]
+    if not works(own):
+        return
     for number in range(options.rounds + 1):
         pool = bench.folder / "pool"
         first = number * options.pool
         write_pool(pool, map(text_of, range(first, first + options.pool)))
-        ours = sustained(own, ours_gateway, pool, options.pool, options.seconds)
-        theirs = (
-            sustained(other, other_gateway, pool, options.pool, options.seconds) if other else None
-        )
-        if number:
-            rows.append((ours, theirs))
-        _drain(bench.folder / "ringback")
+        for each in all_of_them:
+            found = sustained(each, pool, options.pool, options.seconds)
+            if number:
+                each.rounds.append(found)
     print(f"\nwhole path, {options.rounds} rounds of {options.seconds:g} s, {ACT_SHARE} % act")
-    print(f"{'':34} {'accepted/s':>11} {'handled/s':>11} {'actions/s':>11}")
-    _line("ringback", [ours for ours, _ in rows])
-    if other:
-        _line(other.name, [theirs for _, theirs in rows if theirs])
-        ratios = [ours.handled / theirs.handled for ours, theirs in rows if theirs]
-        print(f"ringback / {other.name}, handled: {statistics.median(ratios):.1f}"
-              f"  (rounds: {min(ratios):.1f} to {max(ratios):.1f})")  # fmt: skip
+    print(f"{'':38} {'accepted/s':>11} {'handled/s':>11} {'actions/s':>11} {'cpu µs':>8}")
+    for each in all_of_them:
+        _line(each.server.name, each.rounds)
+    for peer in all_of_them[1:]:
+        pairs = list(zip(own.rounds, peer.rounds, strict=True))
+        ratios = [ours.handled / theirs.handled for ours, theirs in pairs]
+        spent = statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+        print(f"ringback / {peer.server.name}, handled: {statistics.median(ratios):.1f}"
+              f"  (rounds: {min(ratios):.1f} to {max(ratios):.1f}); it takes {spent:.1f} times the "
+              "processor time an event")  # fmt: skip
 
 
 def _drain(project: Path) -> None:
@@ -269,9 +192,10 @@ def _drain(project: Path) -> None:
 
 def _line(name: str, parts: list[Sustained]) -> None:
     print(
-        f"{name:34} {statistics.median(part.accepted for part in parts):11.0f}"
+        f"{name:38} {statistics.median(part.accepted for part in parts):11.0f}"
         f" {statistics.median(part.handled for part in parts):11.0f}"
         f" {statistics.median(part.actions for part in parts):11.0f}"
+        f" {statistics.median(part.cpu for part in parts):8.0f}"
     )
 
 
@@ -300,18 +224,11 @@ def spinning(bench: Bench, options: argparse.Namespace) -> None:
     for number in range(options.rounds):
         base = 8_200_000 + number * 100_000
         calm += asyncio.run(paced(quiet.port, base, options.rate, options.seconds))[1]
-        asyncio.run(_one(loud.port, text_of(base + 99_999, "spin")))
+        asyncio.run(one(loud.port, text_of(base + 99_999, "spin")))
         spun += asyncio.run(paced(loud.port, base, options.rate, options.seconds))[1]
     ratio = at(spun, 0.99) / at(calm, 0.99)
     print(f"\nacknowledgement at {options.rate:g}/s: p99 {at(calm, 0.99):.2f} ms without plugins,"
           f" {at(spun, 0.99):.2f} ms while one spins: {ratio:.2f}")  # fmt: skip
-
-
-async def _one(port: int, request: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    await reader.readuntil(b"\r\n\r\n")
-    writer.close()
 
 
 def main() -> int:

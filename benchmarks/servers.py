@@ -22,7 +22,7 @@ BASE = "https://hooks.example.org"
 PATH = "/twilio/message/status"
 PACKAGES = [
     "uvicorn", "uvloop", "httptools", "fastapi", "python-multipart", "sqlalchemy", "aiosqlite",
-    "greenlet", "flask", "gunicorn", "celery[redis]", "packaging", "twilio>=9.13,<10",
+    "greenlet", "flask", "gunicorn", "celery[redis]", "requests", "packaging", "twilio>=9.13,<10",
 ]  # fmt: skip
 
 
@@ -149,6 +149,8 @@ class Bench:
         self.stack = stack
         self.folder = folder
         self.peers = peers
+        self.redis_process: subprocess.Popen[bytes] | None = None
+        """The Redis that was started last."""
 
     def start(
         self, name: str, command: list[str], port: int, environ: dict[str, str] | None = None
@@ -161,7 +163,7 @@ class Bench:
     def launch(
         self, name: str, command: list[str], environ: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start a process and see to its end."""
+        """Start a process, which leads a group of its own, and see to its end."""
         with (self.folder / f"{name}.out").open("wb") as out:
             process = subprocess.Popen(
                 command,
@@ -183,25 +185,31 @@ class Bench:
     def redis(self) -> int:
         """A Redis that syncs every write; its port."""
         port = free_port()
-        folder = self.folder / "redis"
+        folder = self.folder / f"redis-{port}"
         folder.mkdir()
-        self.start(
-            "redis",
+        self.redis_process = self.start(
+            f"redis-{port}",
             ["redis-server", "--port", str(port), "--bind", "127.0.0.1",
              "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""],
             port,
         )  # fmt: skip
         return port
 
-    def flask(self, app: str, path: str, environ: dict[str, str]) -> Server:
+    def flask(
+        self,
+        app: str,
+        path: str,
+        environ: dict[str, str],
+        name: str = "Flask + Celery + durable Redis",
+    ) -> Server:
         """A Flask app of `peers/` that takes `path`, under gunicorn."""
         port = free_port()
         command = [
             str(self.peers), "-m", "gunicorn", app, "-k", "gthread", "--threads", "8",
             "-w", "1", "-b", f"127.0.0.1:{port}", "--log-level", "warning",
         ]  # fmt: skip
-        process = self.start("flask", command, port, self.peer_environ(path) | environ)
-        return Server("Flask + Celery + durable Redis", port, process)
+        process = self.start(f"flask-{port}", command, port, self.peer_environ(path) | environ)
+        return Server(name, port, process)
 
     def peer_environ(self, path: str) -> dict[str, str]:
         """What a peer must know of the requests that it gets."""

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from ringback.action_kinds import is_message
@@ -219,12 +220,13 @@ def recorded(log: LogReader, since: str = "", told: Told = untold) -> Iterator[E
         for row in rows:
             if row.received_at < since:
                 continue
-            for number, found in enumerate(events_from(row, lambda: "")):
+            numbers = count()
+            for found in events_from(row, lambda: f"evt_{row.id}_{next(numbers)}"):  # noqa: B023
                 event = known.own(found)
                 if known.knows(event):
                     continue
                 known.add(event)
-                yield replace(event, uid=f"evt_{row.id}_{number}")
+                yield event
 
 
 def compare(report: Report, before: Iterable[Performed]) -> Difference:

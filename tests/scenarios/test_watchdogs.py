@@ -98,6 +98,26 @@ async def test_a_silent_morning_is_an_alarm_by_noon(tmp_path: Path) -> None:
         assert open_[-1] == 9 * DAY, "through the night as well"
 
 
+async def test_a_monday_that_begins_and_falls_silent_is_an_alarm(tmp_path: Path) -> None:
+    """Behind a weekend on which nothing comes; its first text was the last one."""
+    async with node(tmp_path) as it:
+        await texts_come(it, shop([1, 2, 5, 6, 7, 8, 9]))
+        assert await looks(it, 9 * DAY + 3 * HOUR, 12 * DAY - 10 * HOUR, 2 * HOUR) == []
+        eight = 12 * DAY - 9 * HOUR
+        await texts_come(it, [eight])
+        (first, *_) = await looks(it, eight + 60, 12 * DAY + 2 * HOUR)
+        assert eight + 2 * HOUR <= first <= eight + 5 * HOUR
+
+
+async def test_one_day_with_very_many_does_not_make_them_usual(tmp_path: Path) -> None:
+    """Three texts come on a day, and forty answers to an offer on one of them."""
+    async with node(tmp_path) as it:
+        days = [day * DAY - number * HOUR for day in range(1, 9) for number in (9, 8, 7)]
+        offer = [8 * DAY - 9 * HOUR + 60.0 * number for number in range(1, 41)]
+        await texts_come(it, sorted([*days, *offer]))
+        assert await looks(it, 8 * DAY - 4 * HOUR, 9 * DAY + 5 * HOUR) == []
+
+
 async def test_a_day_off_is_no_alarm_once_it_is_known(tmp_path: Path) -> None:
     """The seventh day of each week is off; the silence of another one is seen all the same."""
     async with node(tmp_path) as it:

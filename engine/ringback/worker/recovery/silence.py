@@ -5,13 +5,15 @@ day off is an alarm. All of these days end with the last arrival: silence does n
 going on.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from statistics import median
 
 DAYS = 7
 """So many earlier days are looked at."""
 BUSY = 24
-"""So many texts and calls in its last day make a number whose silence means something."""
+"""So many texts and calls in one of its last days make a number whose silence means something."""
 MISSED = 6.0
 """So many must have come in the same hours, on the average of the days that are known."""
 LEAST_SILENCE = timedelta(hours=2)
@@ -32,8 +34,10 @@ def missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime) -> f
     `arrivals` are counts by the moment at which their span begins.
     """
     silence = now - last
-    lately = sum(count for at, count in arrivals.items() if at > last - _DAY)
-    if silence < LEAST_SILENCE or lately < BUSY:
+    days = Counter[int]()
+    for at, count in arrivals.items():
+        days[(last - at) // _DAY] += count
+    if silence < LEAST_SILENCE or max(days.values(), default=0) < BUSY:
         return 0.0
 
     def came(back: timedelta) -> int:
@@ -47,7 +51,9 @@ def missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime) -> f
         return 0.0
     usual = sum(counts.values()) / len(counts)
     same_day = next((count for shift, count in counts.items() if not shift % _WEEK), usual)
-    return usual if usual >= MISSED and same_day >= MISSED / 2 else 0.0
+    # One day with very many does not make them usual, unless it was the same day of the week.
+    often = min(usual, max(same_day, median(counts.values())))
+    return usual if often >= MISSED and same_day >= MISSED / 2 else 0.0
 
 
 def _whole_days(span: timedelta) -> timedelta:

@@ -37,8 +37,8 @@ ROOM_SECONDS = 60.0
 DRIFT_SECONDS = 3600.0
 KEEP_SECONDS = 86_400.0
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_LATELY = timedelta(days=2)
-"""What has come to no number within this is no new silence."""
+_LATELY = timedelta(days=4)
+"""What has come to no number within this is no new silence. A weekend lies within it."""
 
 
 class Watch:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringback.cli.main import run
-from ringback.cli.serve import _JsonLines
+from ringback.cli.serve import JsonLines
 from ringback.printed_json import printed_json
 
 ENGINE = Path(__file__).parents[2] / "engine" / "ringback"
@@ -51,7 +51,7 @@ def test_check_escapes_what_a_rule_says(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_log_lines_escape_what_they_quote() -> None:
     record = logging.LogRecord("a", logging.INFO, "", 0, "they said %s", (ACTS,), None)
-    shown = _JsonLines().format(record)
+    shown = JsonLines().format(record)
     assert harmless(shown)
     assert json.loads(shown)["message"] == f"they said {ACTS}"
 

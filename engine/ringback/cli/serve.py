@@ -112,7 +112,7 @@ def set_up_logging(settings: Settings) -> None:
     """Log to stderr, as text lines or as JSON lines."""
     handler = logging.StreamHandler()
     if settings.log_format == "json":
-        handler.setFormatter(_JsonLines())
+        handler.setFormatter(JsonLines())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -120,7 +120,16 @@ def set_up_logging(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-class _JsonLines(logging.Formatter):
+_FIELDS = (
+    "action", "event_uid", "rule", "kind", "state", "outcome", "code", "error_class", "sid",
+    "seconds", "key",
+)  # fmt: skip
+"""What a line about an action or a notice says besides its words."""
+
+
+class JsonLines(logging.Formatter):
+    """A line of the log as JSON."""
+
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object per line."""
         from datetime import UTC, datetime
@@ -133,6 +142,7 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        row |= {name: value for name in _FIELDS if (value := getattr(record, name, None))}
         if record.exc_info:
             row["error"] = self.formatException(record.exc_info)
         return printed_json(row)

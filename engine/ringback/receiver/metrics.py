@@ -1,11 +1,11 @@
 """Counters and gauges of the receiver, in the text format of Prometheus."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.metrics_core import Metric
 
 _HELP = {
     "answers": ("Answers to webhooks, by route and status.", ("route", "status")),
@@ -29,6 +29,10 @@ class Counts:
         self.numbers: Counter[tuple[str, ...]] = Counter()
         self.gauges: dict[str, tuple[str, float]] = {}
         self.families: dict[str, tuple[str, str, Mapping[str, float]]] = {}
+        self.foreign: dict[str, tuple[str, Sequence[str], Mapping[tuple[str, ...], float]]] = {}
+        """Counters that another process counts: help, labels, and the values by theirs."""
+        self.histograms: dict[str, tuple[str, Sequence[tuple[str, float]], float]] = {}
+        """Histograms of another process: help, the counts up to each bound, and the sum."""
 
     def add(self, name: str, *labels: str) -> None:
         """Count one."""
@@ -47,9 +51,13 @@ class Counts:
         """Set a gauge that has a value for each value of a label."""
         self.families[name] = (help_text, label, values)
 
-    def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily]":
+    def collect(self) -> "Iterator[Metric]":
         """All of it as Prometheus wants it (the protocol of `prometheus_client` collectors)."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            HistogramMetricFamily,
+        )
 
         for name, (text, labels) in _HELP.items():
             family = CounterMetricFamily(f"ringback_{name}", text, labels=labels)
@@ -57,6 +65,15 @@ class Counts:
                 if found == name:
                     family.add_metric(values, number)
             yield family
+        for name, (text, words, values_of) in list(self.foreign.items()):
+            foreign = CounterMetricFamily(f"ringback_{name}", text, labels=words)
+            for of_each, value in values_of.items():
+                foreign.add_metric(of_each, value)
+            yield foreign
+        for name, (text, buckets, total) in list(self.histograms.items()):
+            yield HistogramMetricFamily(
+                f"ringback_{name}", text, buckets=list(buckets), sum_value=total
+            )
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"ringback_{name}", text, value=value)
         for name, (text, label, by_label) in self.families.items():
@@ -75,7 +92,7 @@ def exposition(counts: Counts) -> tuple[bytes, str]:
     registry = CollectorRegistry()
 
     class Ours(Collector):
-        def collect(self) -> "Iterator[CounterMetricFamily | GaugeMetricFamily]":
+        def collect(self) -> "Iterator[Metric]":
             return counts.collect()
 
     registry.register(Ours())

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection
+from typing import Any
 
 from ringback.events import Event
 from ringback.runtime import from_iso
@@ -33,6 +34,19 @@ class ActionEnds:
         """The ends that have no event yet: the action and the state that it came to."""
         rows = await self._database.all("select action_uid, state from ends order by id")
         return [(row[0], row[1]) for row in rows]
+
+    async def described(self, uids: Sequence[str]) -> list[dict[str, Any]]:
+        """What became of these actions, at most 500 of them: what a line about each says."""
+        columns = (
+            "uid", "event_uid", "rule", "kind", "outcome", "reason", "error_code", "remote_sid",
+            "planned_at", "settled_at",
+        )  # fmt: skip
+        rows = await self._database.all(
+            f"select {', '.join(columns)} from actions where uid in "
+            f"({','.join('?' * len(uids))}) order by id",
+            tuple(uids),
+        )
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     async def record(self, event: Event, action_uid: str, state: str) -> bool:
         """Record the event of an action's end, which is pending no longer. False when the event is

@@ -65,6 +65,11 @@ class Incidents:
         )
         return [row[0] for row in rows]
 
+    async def open_kinds(self) -> dict[str, int]:
+        """How many incidents of each kind are open."""
+        rows = await self._database.all(f"select kind, count(*) from {OPEN} group by kind")
+        return {row[0]: row[1] for row in rows}
+
     async def open_keys(self, kind: str) -> list[str]:
         """The keys of the open incidents of a kind."""
         rows = await self._database.all(f"select key from {OPEN} and kind = ? order by id", (kind,))

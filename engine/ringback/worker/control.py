@@ -53,7 +53,7 @@ class Control:
         return {"ok": True, **result}
 
     async def _do_status(self, message: Message) -> dict[str, Any]:
-        return await self._engine.status()
+        return {**await self._engine.status(), **await self._engine.hooks.reports.status()}
 
     async def _do_clock(self, message: Message) -> dict[str, Any]:
         """The clock of `ringback dev` was moved: do what is due, and say when more will be."""

@@ -75,9 +75,10 @@ class ChannelWatch:
         if isinstance(error, PASSING) and failing.times < MOST_TRIES:
             return
         opened = await self._opened()
+        test = f"`ringback channels test {name}` tries it, " if name in self._names else ""
         text = (
-            f"the channel {name} does not deliver: {error}; `ringback channels test {name}` tries "
-            "it, `ringback actions list --kind notify --state failed` has what was not told"
+            f"the channel {name} does not deliver: {error}; {test}`ringback actions list --kind "
+            "notify --state failed` has what was not told"
         )
         await self._incidents.open(f"{KIND}:{name}", KIND, text)
         if name not in opened:

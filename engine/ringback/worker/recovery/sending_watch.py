@@ -183,6 +183,7 @@ class SendingWatch:
             "reasons": list(REASONS),
             "waiting": self._waiting.count,
             "oldest": self._waiting.oldest,
+            "breakers": sorted(self._stoppages.held_back()),
         }  # fmt: skip
 
 

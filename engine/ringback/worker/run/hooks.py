@@ -23,6 +23,7 @@ from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.twilio.costs import Cost
+from ringback.worker.recovery.action_reports import ActionReports
 from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.run.portions import PortionTurns, split
 from ringback.worker.signals import Signals
@@ -72,6 +73,7 @@ class Hooks:
         self._watchers: dict[str, list[Watcher]] = {}
         self._ends: set[asyncio.Task[None]] = set()
         self._listens: frozenset[str] | None = None
+        self.reports = ActionReports(journal)
 
     def reload(self, plugins: PluginSet, wants: Callable[[str], bool]) -> None:
         """Watch for these plugins from now on; `wants` says which events rules listen to."""
@@ -102,7 +104,8 @@ class Hooks:
             self._report_later(uid, state, wake, watched=False)
 
     async def shutdown(self) -> None:
-        """Let the watchers finish what they hold."""
+        """Tell of the last ends, and let the watchers finish what they hold."""
+        await self.reports.close()
         tasks = [watch.task for group in self._watchers.values() for watch in group if watch.task]
         pending = [task for task in (*tasks, *self._ends) if not task.done()]
         if pending:
@@ -115,6 +118,7 @@ class Hooks:
 
     def on_end(self, uid: str, state: str, wake: Callable[[], None]) -> None:
         """An action was settled, failed, refused or became unknown: report it."""
+        self.reports.note(uid, state)
         watchers = self._watchers.get("on_settled", ()) if state != "unknown" else ()
         if watchers or self.wants(f"action.{state}"):
             self._report_later(uid, state, wake, watched=state != "unknown")

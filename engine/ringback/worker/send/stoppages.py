@@ -165,6 +165,11 @@ class Stoppages:
         for resource in stoppage.resources:
             self._failing[resource] = _Failing(stoppage, now, now, writes=True, told=True)
 
+    def held_back(self) -> set[str]:
+        """The resources whose breaker is open."""
+        breakers = (self._limits.open_breakers(creates=creates) for creates in (True, False))
+        return {resource for each in breakers for _, resource in each}
+
     def present(self, waiting: int, parked: str | None) -> Stoppage | None:
         """What has stopped for long enough to be told of, all of it as one; None when nothing has.
 
@@ -173,8 +178,7 @@ class Stoppages:
         """
         self._look_at_those_under_way()
         now = self._runtime.monotonic()
-        breakers = (self._limits.open_breakers(creates=creates) for creates in (True, False))
-        held = {resource for each in breakers for _, resource in each}
+        held = self.held_back()
         for resource, failing in list(self._failing.items()):
             given_up = (parked or "") >= iso(failing.stoppage.since)
             if failing.readable and resource not in held and not (waiting or given_up):

@@ -191,6 +191,13 @@ class Settings:
         "RINGBACK_SEGMENT_PRICE", kind="amount",
         about="What a segment of a text costs, about, in the currency of the account.",
     ))  # fmt: skip
+    delivery_incidents: bool = field(default=True, metadata=_facts(
+        "RINGBACK_DELIVERY_INCIDENTS", about="Whether the node watches over deliveries.",
+    ))  # fmt: skip
+    delivery_minimum: int = field(default=20, metadata=_facts(
+        "RINGBACK_DELIVERY_MINIMUM", kind="count",
+        about="Of fewer texts in five minutes no incident of deliveries is opened.",
+    ))  # fmt: skip
     late_seconds: int = field(default=300, metadata=_facts(
         "RINGBACK_LATE_SECONDS", kind="count",
         about="How long a message or call may wait for its turn, in seconds, before that is an "

@@ -29,11 +29,17 @@ EVENT_TYPES: tuple[str, ...] = (
     "debugger.error", "debugger.warning",
     "action.settled", "action.failed", "action.unknown", "action.refused",
     "timer.due",
-    "incident.opened", "incident.resolved",
+    "incident.opened", "incident.updated", "incident.resolved",
     "watch.silent", "watch.stuck",
 )  # fmt: skip
 """The types whose every name is known. An unknown status becomes an event of that name, never an
 error."""
+
+INCIDENT_KINDS = (
+    "budget", "channel", "delivery", "disk", "drift", "duplicate", "held", "loop", "plugin",
+    "repair", "sending", "silent", "worker",
+)  # fmt: skip
+"""The kinds of incidents, which their events have as `status`."""
 
 FAMILIES = (
     "recording", "transcription", "conference", "stream", "siprec", "pay", "relay", "gather",

@@ -142,6 +142,9 @@ def ask_everything(data: Path) -> None:
         ask.opt_outs(since)
         ask.failures(since, 100)
         ask.open_incidents("sending")
+        ask.incidents(kind="delivery")
+        ask.incidents(open_only=False, since=since)
+        ask.incident("inc_1")
         ask.sent_texts(since, 100)
         for number in ("", "+14155550123"):
             for after in ("", since):

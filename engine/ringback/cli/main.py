@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("events:events", "What came in."),
     "trace": ("trace:trace", "Why something happened, or did not."),
     "explain": ("explain:explain", "What an error of Twilio means, and what to do."),
+    "incidents": ("incidents:incidents", "What is wrong or was, and what is to be done."),
     "failures": ("failures:failures", "Texts and calls that failed, counted, and the remedies."),
     "deliveries": ("deliveries:deliveries", "How many texts arrived, and how long they took."),
     "runs": ("runs:runs", "Rules at work, and what they wait for."),

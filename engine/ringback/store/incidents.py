@@ -46,6 +46,21 @@ class Incidents:
         `event_uid` is the event's."""
         return await self._database.write(_resolve, event_uid, key, kind, text, now)
 
+    async def update(
+        self, event_uid: str, key: str, kind: str, text: str, now: datetime, more: Mapping[str, str]
+    ) -> bool:
+        """Bring an open incident up to date, and record the event of it. False when none is open.
+        Of one that is muted or acknowledged no event is recorded."""
+        return await self._database.write(_update, event_uid, key, kind, text, now, more)
+
+    async def decide(
+        self, uid: str, now: datetime, *, ack: bool = False, mute: str | None = None, note: str = ""
+    ) -> bool:
+        """What a person says to an incident: that they know of it, that no more is to be heard of
+        it until then (a stored time; empty: it is to be heard of again), a note. False when there
+        is none."""
+        return await self._database.write(_decide, uid, iso(now), ack, mute, note)
+
     async def opened(self, key: str) -> tuple[str, Mapping[str, Any]] | None:
         """When the open incident of this key began, and the fields of its event; None when there is
         none."""
@@ -95,15 +110,69 @@ def open_incident(
     ).rowcount
     if counted:
         return False
+    muted = _muted_until(connection, key, iso(now))
     connection.execute(
-        "insert into incidents (uid, key, kind, state, text, opened_at, last_at) "
-        "values (?, ?, ?, 'open', ?, ?, ?)",
-        (uid, key, kind, text, iso(since or now), iso(now)),
+        "insert into incidents (uid, key, kind, state, text, opened_at, last_at, details, "
+        "muted_until) values (?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+        (uid, key, kind, text, iso(since or now), iso(now), json.dumps(dict(more or {})), muted),
     )
+    if muted:
+        return True
     # Not the same random letters: the incident may have its own from another event.
     event_uid = "evt" + uid[3:-_RANDOM] + uid[: -_RANDOM - 1 : -1]
     fields = {"Key": key, "Kind": kind, "Text": text, **(more or {})}
     return _record(connection, "incident.opened", event_uid, uid, fields, now)
+
+
+def _muted_until(connection: Connection, key: str, now: str) -> str | None:
+    """Until when a person has muted this key; None when that is over, or nobody has."""
+    row = connection.execute(
+        "select muted_until from incidents where key = ? order by id desc limit 1", (key,)
+    ).fetchone()
+    return row[0] if row and row[0] and row[0] > now else None
+
+
+def _update(
+    connection: Connection, event_uid: str, key: str, kind: str, text: str, now: datetime,
+    more: Mapping[str, str],
+) -> bool:  # fmt: skip
+    row = connection.execute(
+        "select uid, count, acked_at from incidents where key = ? and state = 'open'", (key,)
+    ).fetchone()
+    if row is None:
+        return False
+    uid, count, acked = row
+    connection.execute(
+        "update incidents set count = count + 1, last_at = ?, text = ?, details = ? where uid = ?",
+        (iso(now), text, json.dumps(dict(more)), uid),
+    )
+    if acked or _muted_until(connection, key, iso(now)):
+        return True
+    fields = {"Key": key, "Kind": kind, "Text": text, **more}
+    return _record(connection, "incident.updated", event_uid, uid, fields, now, str(count + 1))
+
+
+def _decide(
+    connection: Connection, uid: str, now: str, ack: bool, mute: str | None, note: str
+) -> bool:
+    found = connection.execute("select 1 from incidents where uid = ?", (uid,)).fetchone()
+    if found is None:
+        return False
+    if ack:
+        connection.execute(
+            "update incidents set acked_at = coalesce(acked_at, ?) where uid = ?", (now, uid)
+        )
+    if mute is not None:
+        connection.execute(
+            "update incidents set muted_until = ? where uid = ?", (mute or None, uid)
+        )
+    if note:
+        connection.execute(
+            "update incidents set note = note || case note when '' then '' else char(10) end || ? "
+            "where uid = ?",
+            (f"{now} {note}", uid),
+        )
+    return True
 
 
 def _resolve(
@@ -117,6 +186,8 @@ def _resolve(
     connection.execute(
         "update incidents set state = 'resolved', resolved_at = ? where uid = ?", (iso(now), row[0])
     )
+    if _muted_until(connection, key, iso(now)):
+        return True
     fields = {"Key": key, "Kind": kind, "Text": text}
     return _record(connection, "incident.resolved", event_uid, row[0], fields, now)
 
@@ -128,9 +199,11 @@ def _record(
     uid: str,
     fields: dict[str, str],
     now: datetime,
+    number: str = "",
 ) -> bool:
     event = Event(
         uid=event_uid, type=type_, at=now, received_at=now, source="internal", subject_sid=uid,
-        status=fields["Kind"], dedupe_key=f"{type_}:{uid}", fields=fields,
+        status=fields["Kind"], fields=fields,
+        dedupe_key=":".join(filter(None, (type_, uid, number))),
     )  # fmt: skip
     return record_internal(connection, event)

@@ -15,6 +15,7 @@ from ringback.runtime import Runtime
 from ringback.store.action_ends import ActionEnds, Costs
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
+from ringback.store.deliveries.delivery_figures import Deliveries
 from ringback.store.events import Events
 from ringback.store.evidence import Evidence
 from ringback.store.incidents import Incidents
@@ -92,6 +93,7 @@ class Journal(Protocol):
     retention: Retention
     restore: Restore
     incidents: Incidents
+    deliveries: Deliveries
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

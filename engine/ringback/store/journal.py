@@ -16,6 +16,7 @@ from ringback.store.action_ends import ActionEnds, Costs
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.database import Database
+from ringback.store.deliveries.delivery_figures import Deliveries
 from ringback.store.events import Events
 from ringback.store.evidence import Evidence
 from ringback.store.facts import JournalFacts
@@ -57,6 +58,7 @@ class DatabaseJournal:
         self.retention = Retention(database)
         self.restore = Restore(database)
         self.incidents = Incidents(database)
+        self.deliveries = Deliveries(database)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

@@ -55,6 +55,19 @@ class Control:
     async def _do_status(self, message: Message) -> dict[str, Any]:
         return {**await self._engine.status(), **await self._engine.hooks.reports.status()}
 
+    async def _do_incident(self, message: Message) -> dict[str, Any]:
+        """What a person says to an incident: `ack`, `mute` for so many seconds, `note`."""
+        now, uid = self._runtime.now(), str(message["uid"])
+        seconds, muted = message.get("mute"), None
+        if isinstance(seconds, int | float):
+            muted = iso(now + timedelta(seconds=seconds)) if seconds else ""
+        known = await self._engine.journal.incidents.decide(
+            uid, now, ack=bool(message.get("ack")), mute=muted, note=str(message.get("note") or "")
+        )
+        if not known:
+            raise UsageError(f"there is no incident {uid}; `ringback incidents list` names them")
+        return {}
+
     async def _do_clock(self, message: Message) -> dict[str, Any]:
         """The clock of `ringback dev` was moved: do what is due, and say when more will be."""
         self._engine.look_again()

@@ -23,13 +23,14 @@ from ringback.worker.match.schedules import Schedules
 from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Questions
 from ringback.worker.recovery.channel_watch import ChannelWatch
+from ringback.worker.recovery.delivery_watch import LOOK_SECONDS, DeliveryWatch
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.prices import PriceReader
 from ringback.worker.recovery.refusal_watch import RefusalWatch
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
 from ringback.worker.recovery.sending_watch import SendingWatch
-from ringback.worker.recovery.watchdogs import Watch
+from ringback.worker.recovery.watchdogs import SILENT_SECONDS, Watch
 from ringback.worker.run.backlog import Backlog
 from ringback.worker.run.calls import Calls
 from ringback.worker.run.hooks import Hooks
@@ -170,7 +171,11 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         settler=settler, incidents=incidents,
         watch=Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
-            repairer=repairer, incidents=incidents, signals=signals, refusals=refusals,
+            repairer=repairer, incidents=incidents, signals=signals,
+            beside=(
+                (SILENT_SECONDS, refusals.close_quiet),
+                (LOOK_SECONDS, DeliveryWatch(journal, settings, runtime, incidents).look),
+            ),
         ),
         prices=PriceReader(
             journal=journal, settings=settings, runtime=runtime, reader=reader,

@@ -12,6 +12,7 @@ from ringback.error_codes import AFFECTS, CLASSES, FAULTS, RETRIES
 from ringback.events import (
     CALL_STATUSES,
     EVENT_TYPES,
+    INCIDENT_KINDS,
     MESSAGE_STATUSES,
     NAMED,
     TRUST,
@@ -41,7 +42,7 @@ _VALUES: dict[str, tuple[str, ...]] = {
 }
 _ADDRESSES = ("from", "to", "ours", "theirs")
 _NO_LISTS: Mapping[str, Sequence[str]] = {}
-_STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES)
+_STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES, *INCIDENT_KINDS)
 
 
 def check_literals(

@@ -16,6 +16,7 @@ from ringback.rules.delivery_rates import (
     Ended,
     TextEnd,
     changes,
+    country_of,
     end_of,
     held,
     is_news,
@@ -60,8 +61,7 @@ def begin_text(connection: Connection, action: StoredAction, sid: str, now: str)
     """Twilio took a text of ours: it is pending until its end is known."""
     if not sid or action.effect != "message" or getattr(action.action, "extra", {}).get("SendAt"):
         return
-    ours, service, _ = _between(action)
-    connection.execute(_PENDING, _pending(sid, ours, service, now))
+    connection.execute(_PENDING, _pending(sid, *_between(action), now))
 
 
 def count_refused(connection: Connection, action: StoredAction, code: int, now: str) -> None:
@@ -132,23 +132,24 @@ def _rules(connection: Connection, sids: set[str]) -> dict[str, str]:
 
 
 _PENDING = (
-    "insert into pending_texts (sid, sender, service, began_at) select ?, ?, ?, ? where not exists "
+    "insert into pending_texts (sid, sender, service, country, began_at) "
+    "select ?, ?, ?, ?, ? where not exists "
     f"(select 1 from events where subject_sid = ? and +type in {OVER} and trust <> 'claimed') "
     "on conflict do nothing"
 )
 
 
-def _pending(sid: str, ours: str, service: str, began_at: str) -> tuple[str, ...]:
+def _pending(sid: str, ours: str, service: str, theirs: str, began_at: str) -> tuple[str, ...]:
     if ours.startswith("MG"):
         ours, service = "", ours
-    return sid, person(ours), service, began_at, sid
+    return sid, person(ours), service, country_of(theirs), began_at, sid
 
 
 def _begin(connection: Connection, events: Sequence[Event]) -> None:
     rows = [
         _pending(
             event.subject_sid, event.sender, event.fields.get("MessagingServiceSid", ""),
-            iso(event.received_at),
+            event.recipient, iso(event.received_at),
         )
         for event in events
         if event.status != "scheduled"

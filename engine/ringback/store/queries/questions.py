@@ -26,6 +26,24 @@ class Questions(RuleActivity):
         """The incidents that are not over, oldest first."""
         return self._all(f"select * from {OPEN} and ? in (kind, '') order by id", (kind,))
 
+    def incidents(
+        self, *, open_only: bool = True, kind: str = "", since: str = "", limit: int = 50
+    ) -> list[Row]:
+        """Incidents, the newest first: those that are open, or all; of a kind, begun since then."""
+        return self._all(
+            f"select * from {OPEN if open_only else 'incidents where true'} "
+            "and ? in (kind, '') and opened_at >= ? order by id desc limit ?",
+            (kind, since, limit),
+        )
+
+    def incident(self, name: str) -> Row | None:
+        """The incident of this id, or the last one of this key; None when there is none."""
+        found = self._all(
+            "select * from incidents where uid = ? or key = ? order by id desc limit 1",
+            (name, name),
+        )
+        return found[0] if found else None
+
     def opt_outs(self, since: str) -> OptOuts:
         """Who has left whom. Those of whom only a refused send told are counted since then."""
         with translated(self._path):

@@ -81,3 +81,13 @@ create table pending_texts (
 create index pending_texts_began on pending_texts (began_at)
 """
 """Texts of ours that came to an end, each counted once, by minute; and those that have yet to."""
+
+INCIDENTS = """
+alter table pending_texts add column country text not null default '';
+alter table incidents add column details text not null default '{}';
+alter table incidents add column acked_at text;
+alter table incidents add column muted_until text;
+alter table incidents add column note text not null default '';
+create index incidents_key on incidents (key)
+"""
+"""What an incident is about, and what people say to it."""

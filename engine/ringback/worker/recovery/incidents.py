@@ -31,6 +31,12 @@ class Incidents:
         if await self._journal.incidents.open(uid, key, kind, text, now, since=since, more=more):
             log.error("incident %s: %s", key, text)
 
+    async def update(self, key: str, kind: str, text: str, more: Mapping[str, str]) -> None:
+        """It has grown, or shows itself otherwise. Without an open one nothing happens."""
+        uid, now = self._runtime.uid("evt"), self._runtime.now()
+        if await self._journal.incidents.update(uid, key, kind, text, now, more):
+            log.error("incident %s: %s", key, text)
+
     async def resolve(self, key: str, kind: str, text: str = "") -> None:
         """It is right again. Nothing happens when no incident of this key is open."""
         uid, now = self._runtime.uid("evt"), self._runtime.now()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +19,6 @@ from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
 from ringback.worker.recovery import silence
 from ringback.worker.recovery.incidents import Incidents
-from ringback.worker.recovery.refusal_watch import RefusalWatch
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
 from ringback.worker.send.gateway_reader import GatewayReader
 from ringback.worker.signals import Signals
@@ -42,7 +41,10 @@ _LATELY = timedelta(days=4)
 
 
 class Watch:
-    """Runs the watchdogs and the repair on their own clocks, each behind its own error handling."""
+    """Runs the watchdogs and the repair on their own clocks, each behind its own error handling.
+
+    `beside` are further looks, each with how many seconds lie between two of it.
+    """
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class Watch:
         repairer: Repairer,
         incidents: Incidents,
         signals: Signals,
-        refusals: RefusalWatch,
+        beside: Sequence[tuple[float, Callable[[], Awaitable[object]]]] = (),
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -63,7 +65,7 @@ class Watch:
         self._repairer = repairer
         self._incidents = incidents
         self._signals = signals
-        self._refusals = refusals
+        self._beside = beside
         self._crowded: bool | None = None
         self.failing: dict[str, tuple[str, str]] = {}
         """What could not be done the last time: its name to when that began, and why."""
@@ -74,7 +76,7 @@ class Watch:
             self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
             self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
             self._every(ROOM_SECONDS, self.room, 0.0),
-            self._every(SILENT_SECONDS, self._refusals.close_quiet, SILENT_SECONDS),
+            *(self._every(seconds, look, seconds) for seconds, look in self._beside),
         ]
         if self._gateway_reader.gateway is not None:
             watches += [

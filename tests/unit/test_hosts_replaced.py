@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -124,6 +125,21 @@ async def test_a_host_has_temporary_files_of_its_own(tmp_path: Path) -> None:
         assert folder.parent.parent == Path(tempfile.gettempdir())
         assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o700,) * 2
     assert not folder.parent.exists()
+
+
+async def test_plugins_run_where_no_temporary_folder_can_be_made(tmp_path: Path) -> None:
+    """As on a full disk: the forkserver goes on."""
+    async with pool_of(tmp_path, files=FILES, good=GOOD) as (pool, _):
+        root = Path(await said(pool, "files.where", 5.0)).parent
+        shutil.rmtree(root)
+        root.touch()  # no folder can be made below it
+        assert pool._current is not None
+        server = pool._current.server.pid
+        for link in [*pool._current._links.values()]:
+            link.kill()
+        assert await said(pool, "good.good", 5.0) == "pong"
+        assert pool._current.server.pid == server
+        root.unlink()
 
 
 @pytest.mark.slow

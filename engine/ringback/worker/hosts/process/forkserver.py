@@ -212,7 +212,8 @@ class _Server:
             warnings.simplefilter("ignore")  # of threads that a plugin has left here: told before
             pid = os.fork()
         if pid == 0:
-            use(folder)
+            if folder is not None:
+                use(folder)
             _be_host(serve, work, connection)
         connection.close()
         self.hosts[pid] = slot

@@ -1,7 +1,8 @@
 """Temporary files of hosts: each has a folder of its own, bounded, that goes when it ends.
 
 They are in the temporary folder of the node, under the number of the forkserver. What one left that
-was killed is deleted by the next one.
+was killed is deleted by the next one. Where none can be made, since the disk is full or may not be
+written, code of plugins runs all the same.
 """
 
 import contextlib
@@ -22,17 +23,22 @@ class Folders:
     def __init__(self, most: int) -> None:
         self._most = most
         self._hosts: dict[int, Path] = {}
-        within = Path(tempfile.gettempdir())
-        for old in within.glob(f"{_PREFIX}*"):
-            if not _lives(old.name.removeprefix(_PREFIX).partition("-")[0]):
-                _delete(old)
-        self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=within))
-        use(self._root)
+        self._root: Path | None = None
+        with contextlib.suppress(OSError):
+            within = Path(tempfile.gettempdir())
+            for old in within.glob(f"{_PREFIX}*"):
+                if not _lives(old.name.removeprefix(_PREFIX).partition("-")[0]):
+                    _delete(old)
+            self._root = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=within))
+            use(self._root)
 
-    def make(self, slot: int) -> Path:
-        """A new one, for the host of this slot."""
-        folder = self._hosts[slot] = Path(tempfile.mkdtemp(prefix="host-", dir=self._root))
-        return folder
+    def make(self, slot: int) -> Path | None:
+        """A new one, for the host of this slot; None when there can be none."""
+        if self._root is None:
+            return None
+        with contextlib.suppress(OSError):
+            self._hosts[slot] = Path(tempfile.mkdtemp(prefix="host-", dir=self._root))
+        return self._hosts.get(slot)
 
     def delete(self, slot: int) -> None:
         """That host has ended."""
@@ -46,7 +52,8 @@ class Folders:
 
     def close(self) -> None:
         """Delete all of them."""
-        _delete(self._root)
+        if self._root is not None:
+            _delete(self._root)
 
     def _exceeds(self, folder: Path) -> bool:
         size = 0

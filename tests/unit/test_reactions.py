@@ -146,6 +146,19 @@ def test_a_reaction_to_a_picture_is_to_the_last_one_of_ours(text: str) -> None:
     assert found.text == "Our menu"
 
 
+def test_a_text_without_spaces_is_known_by_its_beginning() -> None:
+    """And a word or two letters are too little."""
+    ours = "営業時間は月曜日から金曜日の9時から17時までです"
+    assert to_ours(parse("Liked “営業時間は月曜日…”"), [(ours, False)]) == Reaction("like", ours)
+    assert to_ours(parse("Liked “営業…”"), [(ours, False)]) == NONE
+    assert to_ours(parse("Liked “ご来店お待ちして…”"), [(ours, False)]) == NONE
+
+
+def test_a_key_of_a_telephone_is_an_emoji() -> None:
+    assert parse("Reacted 1\ufe0f\u20e3 to “Ok”") == Reaction("1\u20e3", "ok")
+    assert parse("Reacted 1 to “Ok”") == NONE
+
+
 @pytest.mark.parametrize("ours", ["\U0001f44b", "Question", "Reply \u201cQuestion\u201d or STOP"])
 def test_an_emoji_or_a_name_of_a_reaction_that_we_sent_can_be_liked(ours: str) -> None:
     assert to_ours(parse(f"Liked \u201c{ours}\u201d"), [(ours, False)]).kind == "like"

@@ -54,6 +54,7 @@ _EMOJI = {
     "!!": "emphasis", "\u2757": "emphasis", "\u2753": "question",
 }  # fmt: skip
 _BESIDE_EMOJI = re.compile(BESIDE_EMOJI)
+_KEYCAP = re.compile("[0-9#*]\u20e3")
 _MEDIA = re.compile(
     r"(?P<verb>.{2,40}?) (?:an?|una?|une|uma?|ein(?:e[nm]?)?|een|un.) ?"
     r"(?:image|photo|picture|movie|video|attachment|gif|audio message|sticker|imagen|foto|imagem|"
@@ -62,6 +63,9 @@ _MEDIA = re.compile(
 _ELLIPSES = ("…", "...")
 _TRIAL = words("Sent from your Twilio trial account -")
 _LEAST_CUT = 2
+"""Words of a beginning that is known by its ellipsis,"""
+_LEAST_LETTERS = 6
+"""or letters, where none are between words, as in Japanese."""
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +96,10 @@ def _verb(said: str) -> str:
 
 def _by_emoji(before: str) -> str:
     """The kind of `👍 to`, `Reacted 🎉 to`: an emoji with nothing but a word or two beside it."""
-    shown = "".join(letter for letter in before if _is_emoji(letter))
+    key = _KEYCAP.search(before)
+    if key is not None:
+        before = before.replace(key[0], "")
+    shown = key[0] if key else "".join(letter for letter in before if _is_emoji(letter))
     shown = shown or ("!!" if "!!" in before else "")
     beside = " ".join(words(before))
     if not shown or not _BESIDE_EMOJI.fullmatch(beside):
@@ -115,7 +122,8 @@ def to_ours(reaction: Reaction, written: Iterable[Written]) -> Reaction:
     quoted = words(reaction.text)
     if quoted[: len(_TRIAL)] == _TRIAL:
         quoted = quoted[len(_TRIAL) :]
-    cut = reaction.text.endswith(_ELLIPSES) and len(quoted) >= _LEAST_CUT
+    enough = len(quoted) >= _LEAST_CUT or len("".join(quoted)) >= _LEAST_LETTERS
+    cut = reaction.text.endswith(_ELLIPSES) and enough
     for body, _ in written:
         ours = words(body)
         same = quoted == ours if quoted else reaction.text == folded(body).strip()

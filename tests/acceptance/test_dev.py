@@ -266,6 +266,7 @@ def test_pause_holds_what_goes_out(dev: Dev) -> None:
     dev.until(sent, "the reply did not go out after resume")
 
 
+@pytest.mark.slow
 def test_a_second_dev_is_refused(dev: Dev) -> None:
     """One project has one dev: the second names the first and ends with 75."""
     done = subprocess.run(

@@ -44,6 +44,7 @@ def node_with_secret(make_node: Callable[..., Any], box: Any) -> Any:
     return node
 
 
+@pytest.mark.slow
 def test_a_real_text_is_confirmed_and_answered(make_node: Callable[..., Any], box: Any) -> None:
     """The SID is read back, the rule fires, the reply's own callbacks prove themselves by tag.
 

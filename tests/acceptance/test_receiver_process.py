@@ -168,6 +168,7 @@ async def test_a_second_sigterm_ends_at_once(folder: Path) -> None:
     lock.close()
 
 
+@pytest.mark.slow
 def test_a_second_node_ends_with_75_and_names_the_first(folder: Path) -> None:
     first = Process(folder)
     first.ready()

@@ -216,6 +216,7 @@ def test_rules_that_do_not_load_keep_the_worker_with_all_that_it_has(node: Any) 
     assert node.worker_pid() == worker
 
 
+@pytest.mark.slow
 def test_a_node_ends_with_the_terminal_that_it_was_started_in(node: Any) -> None:
     """The SIGHUP of a terminal that goes away does not ask for a reload."""
     configure(node, TWILIO_AUTH_TOKEN=OLD)

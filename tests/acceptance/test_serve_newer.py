@@ -120,6 +120,7 @@ def read_only(data: Path, tmp_path: Path, mount_read_only: Callable[..., None]) 
     yield place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["log", "journal"])
 def test_a_file_that_the_node_cannot_write_is_named_before_anything_is_served(
     data: Path, name: str, mount_read_only: Callable[..., None]

@@ -64,6 +64,7 @@ def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "part"),
     [
@@ -108,6 +109,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "journal.db").exists()  # its worker had begun, and waited
 
 
+@pytest.mark.slow
 def test_a_worker_that_nobody_tells_to_go_on_touches_nothing(tmp_path: Path) -> None:
     """The receiver has ended before it owned what a node needs: so does the worker, quietly."""
     (tmp_path / "plugins").mkdir()
@@ -204,6 +206,7 @@ def test_dev_names_what_its_node_refuses(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "dev" / "dev.json").exists()
 
 
+@pytest.mark.slow
 def test_logs_as_json_lines(tmp_path: Path) -> None:
     """With RINGBACK_LOG_FORMAT=json each log line is one object with time, level and message."""
     process = subprocess.Popen(

@@ -89,6 +89,7 @@ def test_a_record_that_exists_late_confirms_its_text(
     assert said(story) == ["You said Hi."]
 
 
+@pytest.mark.slow
 def test_what_is_looked_at_again_is_told_of_until_it_is_over(begin: Begin) -> None:
     story = begin(rules=RULES, hook_secret="s3cr3t")
     hide(story, 1e9)

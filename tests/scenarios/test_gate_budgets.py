@@ -112,6 +112,7 @@ def test_the_budget_of_one_recipient_is_no_other_s(begin: Begin) -> None:
     assert ends(story)[-1].startswith("refused: budget")
 
 
+@pytest.mark.slow
 def test_what_had_to_wait_for_hours_comes_out_of_the_budget_of_the_hour_in_which_it_leaves(
     begin: Begin,
 ) -> None:
@@ -155,6 +156,7 @@ def test_long_texts_take_more_and_calls_none(begin: Begin) -> None:
     assert ends(story, "ring") == ["sent"]
 
 
+@pytest.mark.slow
 def test_a_new_day_is_one_of_the_configured_zone(begin: Begin) -> None:
     """Midnight on Cape Verde is one o'clock in UTC; what is spent before counts across a restart,
     and what was spent yesterday does not."""

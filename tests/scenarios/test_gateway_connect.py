@@ -338,6 +338,7 @@ def test_a_crash_while_connecting_can_be_undone(
     assert [shell.number(number) for number in twilio["numbers"]] == before
 
 
+@pytest.mark.slow
 def test_a_text_to_a_connected_number_reaches_the_node(
     shell: Shell, twilio: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

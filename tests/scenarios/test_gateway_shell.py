@@ -301,6 +301,7 @@ def test_on_a_terminal_a_write_is_shown_and_asked_about(
     assert "Send this?" not in shown
 
 
+@pytest.mark.slow
 def test_a_picture_that_came_with_a_message_is_saved(
     shell: Shell, twilio: dict[str, Any], tmp_path: Path
 ) -> None:

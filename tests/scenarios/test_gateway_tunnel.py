@@ -165,6 +165,7 @@ async def test_the_environments_proxy_is_used_and_learns_nothing(
     assert "Proxy" not in head
 
 
+@pytest.mark.slow
 async def test_dot_env_names_the_proxy_and_no_proxy_goes_around_it(
     proxy: Line, gateway: Line, certificate: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_node_that_knows_nothing_answers_what_is_younger_than_15_minutes(
     assert story.ask("select count(*) from actions where rule = 'answer'") == [(answers,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paused", ["yes", ""])
 def test_a_worker_that_starts_paused_says_how_to_end_it(tmp_path: Path, paused: str) -> None:
     """Nothing would leave, and its log would not say why."""

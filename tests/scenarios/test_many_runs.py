@@ -114,6 +114,7 @@ def told(folder: Path) -> list[list[int]]:
     return [[int(number) for number in row[0].split(",")] for row in rows]
 
 
+@pytest.mark.slow
 async def test_a_log_that_has_waited_is_admitted_by_runs(tmp_path: Path) -> None:
     """So many writes at once were refused, and the worker ended itself."""
     texts_wait(tmp_path)

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.store.sqlite import connect_writer
 from scenarios.test_rules_timing import ANN, World, ruleset
@@ -32,6 +34,7 @@ def multiply(journal: Path) -> None:
         connection.execute("commit")
 
 
+@pytest.mark.slow
 async def test_a_start_with_many_waits_lets_others_have_their_turn(
     tmp_path: Path, ruleset: RuleSet
 ) -> None:

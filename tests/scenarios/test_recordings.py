@@ -143,6 +143,7 @@ def test_a_silent_hang_up_that_nobody_tells_of_ends_when_twilio_would_have_ended
     assert [state for state, _ in states(story)] == ["done", "waiting"]
 
 
+@pytest.mark.slow
 def test_a_connection_may_last_as_long_as_twilio_lets_it(begin: Begin) -> None:
     """Two hours of talk, and the rule goes on behind it."""
     rules = """

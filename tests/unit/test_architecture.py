@@ -1,6 +1,7 @@
 """Tests of the structure: layers, import circles, module names, sizes, light imports, the wheel."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
 def imports() -> dict[str, set[str]]:
     """What each module imports of the package, inside functions and under TYPE_CHECKING too."""
     known = modules()

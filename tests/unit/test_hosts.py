@@ -355,6 +355,7 @@ def test_a_limit_that_is_over_at_once_ends_its_call(tmp_path: Path) -> None:
         runner.run(story())
 
 
+@pytest.mark.slow
 async def test_who_is_killed_from_outside_is_called_again(tmp_path: Path) -> None:
     slow = (
         GOOD
@@ -688,6 +689,7 @@ def shutdown(ctx):
     assert ("ends", "shutdown") in [fault[:2] for fault in faults]
 
 
+@pytest.mark.slow
 async def test_reload_changes_code_and_loses_no_call(tmp_path: Path) -> None:
     async with pool_of(tmp_path, good=GOOD) as (pool, _):
         texts: list[str] = []

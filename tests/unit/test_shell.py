@@ -152,6 +152,7 @@ def test_broken_pipe_is_quiet(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_colour_only_on_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_colour: bool

@@ -23,6 +23,7 @@ def asleep(recipient: str, start: time, end: time, moment: datetime) -> int:
     return sum(clock >= start or clock < end for clock in clocks)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     recipient=st.sampled_from([SOME_US, SOME_RUSSIAN, BERLIN, CHATHAM]),

@@ -11,16 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ringback.events import Event
-from ringback.verbs import (
-    Dial,
-    Enqueue,
-    Gather,
-    Record,
-    Redirect,
-    Say,
-    Verb,
-    verb_params,
-)
+from ringback.verbs import Enqueue, Say, Verb, verb_params
 
 POLICIES = ("checked", "at_most_once", "fast", "natural")
 """What may be done about a send whose answer got lost.
@@ -81,9 +72,6 @@ class EndCall:
     policy: str = "natural"
 
 
-_LEADING = (Enqueue, Redirect, Dial, Gather, Record)
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerCall:
     """Tell a live call what to do: the answer that it waits for, or an update if it does not."""
@@ -91,18 +79,18 @@ class AnswerCall:
     call_sid: str
     verbs: tuple[Verb, ...]
     policy: str = "at_most_once"
+    KINDS: ClassVar[tuple[str, str]] = ("answer_call", "enqueue_call")
 
     @property
     def kind(self) -> str:
         """`enqueue_call` when the caller ends in a queue, `answer_call` otherwise."""
-        queued = any(isinstance(verb, Enqueue) for verb in self.verbs)
-        return "enqueue_call" if queued else "answer_call"
+        return self.KINDS[any(isinstance(verb, Enqueue) for verb in self.verbs)]
 
     @property
     def leads(self) -> str:
         """The verb that leads the caller on: what stands behind it in a run means nothing once
         the call is over. Empty when nothing does."""
-        return next((verb.verb for verb in self.verbs if isinstance(verb, _LEADING)), "")
+        return next((verb.verb for verb in self.verbs if verb.leads), "")
 
 
 @dataclass(frozen=True, slots=True)

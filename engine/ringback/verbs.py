@@ -50,6 +50,12 @@ class VoiceVerb:
     prompt: ClassVar[bool] = False
     either: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def leads(self) -> bool:
+        """Whether it leads the caller on: to what stands behind it in a run when it has ended."""
+        own: tuple[Field[Any], ...] = fields(self)  # type: ignore[arg-type]
+        return any(how.metadata["twiml"].leads_to for how in own)
+
 
 @dataclass(frozen=True, slots=True)
 class Say(VoiceVerb):

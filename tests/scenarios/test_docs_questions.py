@@ -62,6 +62,8 @@ ASKED = {
     ("rules", "list"), ("rules", "functions"), ("rules", "steps"), ("eval",), ("explain",),
 }  # fmt: skip
 """The commands that the page has to answer by; those that decide need a node and are not run."""
+MILLISECONDS = re.compile(r"(?<=:\d\d)\.\d{3}\b")
+"""Of a time: how many turns of the loop a story took is not what the page is about."""
 MORE = "…\n"
 """What ends an output of which the page shows the beginning."""
 LONG: dict[tuple[str, ...], int] = {("rules", "functions"): 6, ("rules", "steps"): 8}
@@ -127,8 +129,8 @@ def example(folder: Path, command: str) -> list[str]:
 
 
 def masked(text: str) -> str:
-    """An output without colours and ids; what stands behind an id keeps its place."""
-    plain = click.unstyle(text)
+    """An output without colours, ids and milliseconds; what stands behind an id keeps its place."""
+    plain = MILLISECONDS.sub("…", click.unstyle(text))
     plain = ID.sub(lambda found: f"{found[0][:4].rstrip('0123456789abcdef')}…".ljust(
         len(found[0])), plain)  # fmt: skip
     return "".join(f"{line.rstrip()}\n" for line in plain.splitlines())
@@ -143,6 +145,7 @@ def test_each_command_prints_what_the_page_shows(
         return
     assert run(example(project, command)) == 0, command
     printed = masked(capsys.readouterr().out)
+    shown = MILLISECONDS.sub("…", shown)
     beginning = shown.removesuffix(MORE)
     assert printed == shown or (beginning != shown and printed.startswith(beginning)), command
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
+from sqlite_utils import Database
 
 from ringback.events import person
-from ringback.store.migrations import migrate_journal
+from ringback.store.migrations import journal_migrations, migrate_journal
 from ringback.store.sqlite import connect_writer
 from ringback.store.upkeep import people
 from scenarios.test_gate import Begin, ends, refused, says
@@ -38,14 +39,7 @@ rules:
 """
 
 
-INDEXES = {
-    "runs_open": "runs (state, due_at) where state in ('pending', 'running', 'waiting')",
-    "runs_open_key": "runs (rule, key) where state in ('pending', 'running', 'waiting')",
-    "runs_ended_badly": "runs (state) where state in ('failed', 'skipped', 'cancelled')",
-    "actions_without_success": "actions (state)\n"
-    "    where state in ('failed', 'refused', 'cancelled', 'captured')",
-}
-"""As they were then."""
+FIRST = "0011_one_spelling_for_each_person"
 
 
 @contextmanager
@@ -53,18 +47,36 @@ def older(story: Story) -> Iterator[sqlite3.Connection]:
     """The journal of a stopped node as it was before each person had one spelling."""
     story.kill()
     with closing(connect_writer(story.folder / "journal.db")) as journal:
-        journal.execute("drop trigger actions_billed")
-        for index in ("remembered", "price_due"):
-            journal.execute(f"drop index actions_{index}")
-        for column in ("segments", "price", "price_unit", "price_due"):
-            journal.execute(f"alter table actions drop column {column}")
-        for index, place in INDEXES.items():
-            journal.execute(f"drop index {index}")
-            journal.execute(f"create index {index} on {place}")
-        journal.execute("delete from _sqlite_migrations where name >= '0011'")
+        take_back(journal)
         yield journal
         journal.execute("pragma wal_checkpoint(truncate)")
     story.start()
+
+
+def take_back(journal: sqlite3.Connection) -> None:
+    """Give a journal the tables, indexes and triggers that it had before that migration."""
+    with closing(Database(memory=True)) as then:
+        journal_migrations.library.apply(then, stop_before=FIRST)
+        had = defined(then.conn)
+        columns = {name: set(then[name].columns_dict) for name in then.table_names()}
+    for name, (kind, sql) in defined(journal).items():
+        if had.get(name, ("", ""))[1] != sql and not (kind == "table" and name in had):
+            journal.execute(f"drop {kind} if exists {name}")
+    for table, known in columns.items():
+        for _, column, *_ in journal.execute(f"pragma table_info({table})").fetchall():
+            if column not in known:
+                journal.execute(f"alter table {table} drop column {column}")
+    for name in had.keys() - defined(journal).keys():
+        journal.execute(had[name][1])
+    journal.execute("delete from _sqlite_migrations where name >= ?", (FIRST,))
+
+
+def defined(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Kind and definition of all that a database has, triggers first."""
+    rows = connection.execute(
+        "select name, type, sql from sqlite_master where sql is not null order by type desc"
+    )
+    return {name: (kind, sql) for name, kind, sql in rows}
 
 
 def respelt(journal: sqlite3.Connection, one: str, other: str) -> None:

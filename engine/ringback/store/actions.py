@@ -9,11 +9,12 @@ from sqlite3 import Connection
 from typing import Any
 
 from ringback.action_kinds import from_params, kind_of
-from ringback.actions import Action, Remember, to_params
+from ringback.actions import Action, AnswerCall, Remember, to_params
 from ringback.runtime import from_iso, iso
 from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.events import copies
+from ringback.store.sqlite import one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,6 @@ _STUCK = (
 )
 OPEN = "('planned', 'deferred', 'sending', 'unknown')"
 """The states of an action that may leave yet, or may have left."""
-UPDATES = "('answer_call', 'enqueue_call')"
 UNTAKEN = "(b.state in ('planned','sending','unknown') or b.state='deferred' and b.due_at is null)"
 """Of an action `b` that holds up the one behind it. What the gate puts off to a time does not."""
 _BEFORE = f"select 1 from actions b where b.uid = actions.behind and {UNTAKEN}"
@@ -251,8 +251,8 @@ class Actions:
     async def open_texts(self, run_uid: str) -> dict[str, str]:
         """The texts of a run that nobody has taken: the newest to each; to nobody: its call's."""
         rows = await self._database.all(
-            "select json_extract(params, '$.to'), uid from actions where run_uid = ? "
-            f"and (effect = 'message' or kind in {UPDATES}) and state in {OPEN} order by id",
+            f"select json_extract(params, '$.to'), uid from actions where run_uid = ? and state in "
+            f"{OPEN} and (effect = 'message' or {one_of(AnswerCall.KINDS, 'kind')}) order by id",
             (run_uid,),
         )
         return {str(row[0] or ""): str(row[1]) for row in rows}

@@ -1,10 +1,13 @@
 """Delivery alerts: one notice when texts fail more than is normal, and at once when it is us.
 
-Failures are counted for each class of error. A recipient who is out of reach is the daily weather:
-only a high share of failures is worth a notice. An account or a sender that is set up wrongly fails
-every text from now on: the first failure is worth one, and so is an incident that says that nothing
-leaves any more. Notices carry a key, so that a storm about one matter is one notice.
+Texts that failed are counted for each class of error, each once by its final state. A recipient who
+is out of reach is the daily weather: only a high share of failures is worth a notice. An account or
+a sender that is set up wrongly fails every text from now on: the first failure is worth one, and so
+is an incident that says that nothing leaves any more. Notices carry a key, so that a storm about
+one matter is one notice.
 """
+
+from datetime import timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +23,6 @@ from ringback import (
 )
 
 FAILED = ("message.failed", "message.undelivered")
-ENDED = (*FAILED, "message.delivered")
 
 
 class Config(BaseModel):
@@ -28,7 +30,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    window: int = Field(900, ge=60, description="seconds over which failures are counted")
+    window: int = Field(
+        900, ge=60, le=31 * 86_400, description="seconds over which texts are counted, by minutes"
+    )
     at_least: int = Field(5, ge=1, description="fewer failures than this are never worth a notice")
     share: float = Field(0.1, ge=0, le=1, description="of all messages that ended in the window")
     normal: frozenset[str] = frozenset({"recipient_opted_out", "call_not_in_progress"})
@@ -44,10 +48,10 @@ class Config(BaseModel):
     via: str = Field("log", description="log, webhook, or a channel of ringback.toml")
     url: str = ""
 
-
-def count(store: Facts, types: tuple[str, ...], seconds: int, error_class: str = "") -> int:
-    """How many events of these types there were in the last seconds."""
-    return sum(store.count(type_, seconds, "", error_class) for type_ in types)
+    @property
+    def span(self) -> timedelta:
+        """The window, as the store asks for it."""
+        return timedelta(seconds=self.window)
 
 
 @rule(list(FAILED))
@@ -56,8 +60,8 @@ def failures(event: Event, config: Config, store: Facts) -> Notify | None:
     error_class = event.error_class or "unknown"
     if error_class in config.normal or error_class in config.urgent:
         return None
-    failed = count(store, FAILED, config.window, event.error_class)
-    ended = count(store, ENDED, config.window)
+    failed = store.failures(config.span, error_class=error_class)
+    ended = store.ended(config.span)
     if failed < config.at_least or failed < config.share * ended:
         return None
     text = f"{failed} of {ended} messages failed as {error_class} in {config.window // 60} min"
@@ -111,7 +115,7 @@ def startup(ctx: Context) -> None:
 def shutdown(ctx: Context) -> None:
     """Leave the figure for whoever looks at the log next."""
     config: Config = ctx.config
-    failed = count(ctx.store, FAILED, config.window)
+    failed = ctx.store.failures(config.span)
     ctx.log.info("%d messages failed in the last %d s", failed, config.window)
 
 

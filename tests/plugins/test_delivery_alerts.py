@@ -63,6 +63,16 @@ def test_failed_and_undelivered_count_together(bench: Bench) -> None:
     assert notices(fail(bench, 2)) != []
 
 
+def test_a_text_counts_once_by_its_final_state(bench: Bench) -> None:
+    """Of one that is reported twice, and of one that was delivered after all."""
+    for sid in ("SM1", "SM2", "SM3", "SM4", "SM4"):
+        last = message_status("undelivered", error_code=30003, MessageSid=sid)
+        assert notices(bench.react(last)) == []
+    bench.react(message_status("delivered", MessageSid="SM1"))
+    assert notices(fail(bench, 1)) == []
+    assert notices(fail(bench, 1)) != []
+
+
 def test_old_failures_are_forgotten(bench: Bench) -> None:
     """Only the window counts."""
     fail(bench, 4)

@@ -50,6 +50,12 @@ from ringback import Event, reply, rule
 def menu(event: Event):
     return reply(event, "Today: leek soup.")
 '''
+CHANNEL = """[channels.office]
+kind = "email"
+smtp = "smtp://mail.example.org"
+from = "ringback@example.org"
+to = ["office@example.org", "people.on.call.at.night@example.org"]
+"""
 LINK = "https://example.org/a-page-with-a-long-name?q=1"
 BODIES = ("menu", f"Are you open tomorrow, as you say on {LINK}, or on Sunday? 🙂", "hello")
 LISTINGS = {
@@ -60,6 +66,7 @@ LISTINGS = {
     ("conversation", PEOPLE[0]): contacts.COLUMNS,
     ("deliveries", "--since", "9000d"): deliveries.COUNTS,
     ("spend", "--since", "9000d", "--by", "sender"): ("sender", "texts"),
+    ("channels", "list"): ("name", "kind", "where"),
     ("rules", "list"): rules.COLUMNS,
     ("rules", "steps"): ("step", "about"),
     ("rules", "functions"): ("function", "gives", "of", "about"),
@@ -72,7 +79,7 @@ ID = re.compile(r"\b(?:evt|act|run)_\w+")
 
 async def lived(folder: Path) -> None:
     """Two people text a node of this folder, one of them at length; a delivery fails."""
-    (folder / "ringback.toml").write_text("")
+    (folder / "ringback.toml").write_text(CHANNEL)
     for name, path, content in (("rules", "all.yaml", RULES), ("plugins", "menu.py", PLUGIN)):
         (folder / name).mkdir()
         (folder / name / path).write_text(content)

@@ -24,8 +24,8 @@ from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.events import person
 
-COLUMNS = ("time", "from", "to", "text", "outcome", "rule")
-BY_WEIGHT = ("text", "time", "from", "outcome", "rule", "to")
+COLUMNS = ("time", "by", "text", "outcome", "from", "to", "rule")
+BY_WEIGHT = ("text", "by", "time", "outcome", "from", "rule", "to")
 """The columns of a transcript as they give way, the last one first, where there is little room."""
 LAST = 5
 """So many texts of each conversation are shown with a contact."""
@@ -97,7 +97,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "at": row["at"], "from": row["sender"], "to": row["recipient"],
             "text": "(calls)" if call else said(row["fields"]) or _media(row["fields"]),
-            "outcome": "", "rule": "", "by": "them", "uid": row["uid"], "sid": row["subject_sid"],
+            "outcome": "", "rule": "", "by": "them", "event": row["uid"], "sid": row["subject_sid"],
         }  # fmt: skip
     code = row["error_code"]
     outcome = row["outcome"] if row["remote_sid"] else row["state"]
@@ -109,7 +109,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "at": row["at"], "from": sender, "to": recipient,
         "text": words(row) if row["effect"] == "message" else f"(call) {words(row)}".rstrip(),
-        "outcome": outcome, "rule": row["rule"], "by": "us", "uid": row["uid"],
+        "outcome": outcome, "rule": row["rule"], "by": "us", "action": row["uid"],
         "sid": row["remote_sid"],
     }  # fmt: skip
 

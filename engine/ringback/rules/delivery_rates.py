@@ -26,10 +26,11 @@ LATEST_PENDING = 86_400.0
 """A text that has no final state by then will not get one: some networks report none."""
 NO_CODE = "unknown"
 """The class of a failure without a code."""
-_ADDRESS = 9
-"""So much of a number says its country, with the `+` and the longest code of an area."""
+_AREA, _BEGINNING = 5, 7
+"""So much of a number says its country, with the `+`: in North America the code of the area, and
+elsewhere those of islands that share the code of a larger country."""
 _COUNTRIES: dict[str, str] = {}
-_MOST = 8192
+_MOST = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def text_end(
 def country_of(address: str) -> str:
     """The country of an address, from its first digits: numbers are many, countries are few."""
     number = address.rpartition(":")[2]
-    beginning = number[:_ADDRESS]
+    beginning = number[: _AREA if number.startswith("+1") else _BEGINNING]
     found = _COUNTRIES.get(beginning, "")
     if not found and number[:1] == "+":
         found = phones.country(number)

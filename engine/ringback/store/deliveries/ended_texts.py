@@ -28,6 +28,7 @@ from ringback.store.actions import StoredAction
 
 FINAL = "('message.delivered', 'message.read', 'message.undelivered', 'message.failed')"
 OVER = f"({FINAL[1:-1]}, 'message.canceled')"
+_BELIEVED = "trust <> 'claimed' and source not in ('replay', 'internal')"
 _CHUNK = 500
 
 
@@ -44,17 +45,31 @@ def count_texts(connection: Connection, events: Iterable[Event], *, anew: bool =
     connection.executemany("delete from pending_texts where sid = ?", [(sid,) for sid in over])
     known, rules = _known(connection, over), _rules(connection, over)
     found: list[Change] = []
+    alike: dict[tuple[object, ...], tuple[TextEnd, int]] = {}
     for event in news:
         end = end_of(event, rules.get(event.subject_sid, ""))
-        if end is not None:
-            told = known.get(event.subject_sid, [])
+        if end is None:
+            continue
+        told = known.get(event.subject_sid)
+        if told:
             found += changes(end, _before(told, event, end, anew=anew))
+            continue
+        same = (
+            end.minute, end.delivered, end.error_class, end.sender, end.service, end.rule,
+            end.country,
+        )  # fmt: skip
+        alike[same] = (end, alike[same][1] + 1 if same in alike else 1)
+    for end, many in alike.values():
+        found += [
+            each._replace(ended=Ended(each.ended.delivered * many, each.ended.failed * many))
+            for each in changes(end)
+        ]
     _write(connection, found)
 
 
 def counted_end(connection: Connection, sid: str) -> TextEnd | None:
     """The end that is counted for a text, as far as the events on record tell of one."""
-    return held(each for _, each in _known(connection, {sid}).get(sid, []))
+    return held(each for _, each in _told(connection, sid))
 
 
 def begin_text(connection: Connection, action: StoredAction, sid: str, now: str) -> None:
@@ -86,22 +101,33 @@ _Told = tuple[str, TextEnd]
 
 
 def _known(connection: Connection, sids: set[str]) -> dict[str, list[_Told]]:
-    """The ends of these texts that are on record, in the order in which they came."""
+    """The ends of those texts that have several on record, in the order in which they came."""
     found: dict[str, list[_Told]] = {}
     given = sorted(sids)
     for start in range(0, len(given), _CHUNK):
         chunk = given[start : start + _CHUNK]
-        rows = connection.execute(
-            "select uid, subject_sid, received_at, status, error_code, sender, recipient "
-            f"from events where subject_sid in ({','.join('?' * len(chunk))}) "
-            f"and +type in {FINAL} and trust <> 'claimed' "
-            "and source not in ('replay', 'internal') order by id",
+        marks = ",".join("?" * len(chunk))
+        several = connection.execute(
+            f"select subject_sid from events where subject_sid in ({marks}) "
+            f"and +type in {FINAL} and {_BELIEVED} group by subject_sid having count(*) > 1",
             chunk,
         ).fetchall()
-        for uid, sid, at, status, code, ours, theirs in rows:
-            end = text_end(sid, from_iso(at), status, code, (ours, theirs))
-            found.setdefault(sid, []).append((uid, end))
+        for (sid,) in several:
+            found[sid] = _told(connection, sid)
     return found
+
+
+def _told(connection: Connection, sid: str) -> list[_Told]:
+    """The ends that events on record tell of a text."""
+    rows = connection.execute(
+        "select uid, received_at, status, error_code, sender, recipient from events "
+        f"where subject_sid = ? and +type in {FINAL} and {_BELIEVED} order by id",
+        (sid,),
+    )
+    return [
+        (uid, text_end(sid, from_iso(at), status, code, (ours, theirs)))
+        for uid, at, status, code, ours, theirs in rows.fetchall()
+    ]
 
 
 def _before(told: Sequence[_Told], event: Event, end: TextEnd, *, anew: bool) -> TextEnd | None:

@@ -146,8 +146,11 @@ def test_each_command_prints_what_the_page_shows(
     assert run(example(project, command)) == 0, command
     printed = masked(capsys.readouterr().out)
     shown = MILLISECONDS.sub("…", shown)
-    beginning = shown.removesuffix(MORE)
-    assert printed == shown or (beginning != shown and printed.startswith(beginning)), command
+    if shown.endswith(MORE):  # what plugins and later versions add makes columns wider
+        named = {line.split()[0] for line in shown.splitlines()[1:-1] if line[:1].strip()}
+        assert named <= set(printed.split()), command
+        return
+    assert printed == shown, command
 
 
 def test_the_page_answers_by_every_command_that_is_there_for_questions() -> None:

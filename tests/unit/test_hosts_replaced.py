@@ -121,7 +121,10 @@ def many(event):
 async def test_a_host_has_temporary_files_of_its_own(tmp_path: Path) -> None:
     """In the temporary folder of the node; gone with the node."""
     async with pool_of(tmp_path, files=FILES) as (pool, _):
+        before = Path(await said(pool, "files.where", 5.0)).parent
+        await killed(pool)
         folder = Path(await said(pool, "files.where", 5.0))
+        assert not before.exists(), "nobody else is to delete it"
         assert folder.parent.parent == Path(tempfile.gettempdir())
         assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o700,) * 2
     assert not folder.parent.exists()

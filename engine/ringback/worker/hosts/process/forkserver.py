@@ -108,6 +108,8 @@ class _Server:
     def fork_spare(self, start: Start) -> None:
         """Fork the spare, while no code of plugins is here. It waits for its first message."""
         control, marks = self.control.descriptors.popleft(), self.control.descriptors.popleft()
+        gc.collect()
+        gc.freeze()  # a later collection would write to what both have, and copy it
         pid = os.fork()
         if pid == 0:
             os.setpgid(0, 0)

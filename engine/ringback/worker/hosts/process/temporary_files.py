@@ -85,11 +85,12 @@ def _lives(number: str) -> bool:
     """Whether a process of this number lives, as far as we may know; also for no number."""
     try:
         os.kill(int(number), 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{int(number)}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
         return False
-    except (ValueError, OverflowError, PermissionError):
+    except (ValueError, OverflowError, OSError):
         return True
-    return True
+    return stat.rpartition(")")[2].split()[0] != "Z"  # nobody has waited for it yet
 
 
 def _delete(folder: Path) -> None:

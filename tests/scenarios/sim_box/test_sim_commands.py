@@ -115,7 +115,7 @@ def test_a_phone_reacts_to_the_last_text_that_it_got(
 ) -> None:
     assert "no text" in run("react", "liked", refused=True)["error"]
     texted(box, client, "We are open.")
-    for wrong in ("bogus", "like", "Liked", "12"):
+    for wrong in ("bogus", "liking", "Liked", "12"):
         assert "liked, loved" in run("react", wrong, "We are open.", refused=True)["error"]
     done = run("react", "liked")
     box.run(1)

@@ -306,14 +306,14 @@ def shapes(path: Path) -> list[str]:
 
 def _migrate(conn: sqlite3.Connection, migrations: MigrationList) -> None:
     lacking = _lacking(conn, migrations)
-    fresh = len(lacking) == len(migrations.names)
-    if lacking and not fresh:
+    if lacking == migrations.names:
+        migrations.fill(conn)
+    elif lacking:
         log.warning(
             "%s was written by an older Ringback: it is brought up to date, which takes longer the "
             "more rows it has", _file_of(conn),
         )  # fmt: skip
-    if lacking:
-        migrations.run(conn, in_one=fresh)
+        migrations.run(conn)
 
 
 def _lacking(conn: sqlite3.Connection, migrations: MigrationList) -> list[str]:

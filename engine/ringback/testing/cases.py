@@ -26,7 +26,7 @@ from ringback.events import Event
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node, parse, read_source
-from ringback.rules.language.cel import Language
+from ringback.rules.language.cel import plain_language
 from ringback.rules.timing.calendar import zone
 from ringback.testing import events
 from ringback.testing.bench import Bench
@@ -109,7 +109,7 @@ def _file(path: Path, shown: str, bench: Bench, pick: Sequence[str]) -> list[Cas
         raise RuleErrors(tree if isinstance(tree, list) else [tree])  # type: ignore[list-item]
     node = tree.value.get("cases") if isinstance(tree.value, dict) else None
     items = node.value if node is not None and isinstance(node.value, list) else []
-    reader = Reader(source, Language())
+    reader = Reader(source, plain_language())
     cases = [item for item in items if isinstance(item, Node)]
     return [_case(item, reader, bench) for item in cases if _picked(item, shown, pick)]
 

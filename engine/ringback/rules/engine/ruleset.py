@@ -11,7 +11,7 @@ from typing import Any
 
 from ringback.events import Event, matches_type
 from ringback.rules.engine.type_index import FIRST_LINE, OWN, TypeIndex
-from ringback.rules.language.cel import Fault, Language
+from ringback.rules.language.cel import Fault, Language, plain_language
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Condition, Rule, Trigger
 from ringback.rules.timing.calendar import Hours
@@ -46,7 +46,7 @@ class RuleSet:
         self.rules: tuple[Rule, ...] = tuple(sorted(rules, key=lambda rule: -rule.priority))
         self.by_name: dict[str, Rule] = {rule.name: rule for rule in self.rules}
         found = next((rule.language for rule in self.rules if rule.language), None)
-        self.language: Language = language or found or Language()
+        self.language: Language = language or found or plain_language()
         self.watching = tuple(
             rule for rule in self.rules if rule.key is not None and (rule.cancel_on or rule.unless)
         )

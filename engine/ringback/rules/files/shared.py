@@ -10,7 +10,7 @@ from ringback.rules.files.schema import FileModel, HoursModel
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language import phones
-from ringback.rules.language.cel import Language
+from ringback.rules.language.cel import plain_language
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.timing.calendar import Hours, parse_open
 from ringback.rules.timing.holidays import holidays_of
@@ -22,7 +22,7 @@ def read_shared(
     """The lists and hours of all files, by name. What is wrong is added to `problems`."""
     lists: dict[str, list[str]] = {}
     hours: dict[str, Hours] = {}
-    plain = Language()
+    plain = plain_language()
     for source, tree in trees:
         reader = Reader(source, plain)
         shape = reader.model(_without_rules(tree), FileModel)

@@ -4,6 +4,7 @@ The library stands behind a small interface: `Language.compile` gives a `Program
 `Program.evaluate` a value or a `Fault`. https://github.com/google/cel-spec
 """
 
+import functools
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -342,10 +343,24 @@ def _overloads(functions: Sequence[Function]) -> dict[str, list[Overload]]:
     return found
 
 
-def _declarations(functions: Sequence[Function]) -> list[Any]:
-    overloads: dict[str, list[Any]] = {}
+Declared = tuple[str, Sequence[str], str, bool, Any]
+"""A function: name, types of arguments, type of the result, whether it is a member, the call."""
 
-    def add(name: str, args: Sequence[str], returns: str, member: bool, call: Any) -> None:
+
+def _declarations(functions: Sequence[Function]) -> list[Any]:
+    own = [(f.name, f.args, f.returns, False, f.call) for f in functions]
+    own += [(f.name, f.args, f.returns, True, f.call) for f in functions if f.args]
+    return [*_builtins(), *_declared(own)]
+
+
+@functools.cache
+def _builtins() -> list[Any]:
+    return _declared([(f.name, f.args, f.returns, f.member, f.call) for f in BUILTINS])
+
+
+def _declared(functions: Iterable[Declared]) -> list[Any]:
+    overloads: dict[str, list[Any]] = {}
+    for name, args, returns, member, call in functions:
         known = overloads.setdefault(name, [])
         known.append(
             cel.Overload(
@@ -356,14 +371,13 @@ def _declarations(functions: Sequence[Function]) -> list[Any]:
                 impl=call,
             )
         )
-
-    for item in BUILTINS:
-        add(item.name, item.args, item.returns, item.member, item.call)
-    for function in functions:
-        add(function.name, function.args, function.returns, False, function.call)
-        if function.args:
-            add(function.name, function.args, function.returns, True, function.call)
     return [cel.FunctionDecl(name, list(items)) for name, items in overloads.items()]
+
+
+@functools.cache
+def plain_language() -> Language:
+    """The language of a project without lists, hours and functions of its own."""
+    return Language()
 
 
 def check_function(function: Function) -> str:

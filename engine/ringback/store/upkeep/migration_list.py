@@ -7,9 +7,9 @@ commands that open a file. So it is not asked about a file of today's shape.
 import functools
 import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from ringback.store.sqlite import APPLICATION
 from ringback.store.upkeep.shape import digest, shape_of
 
 if TYPE_CHECKING:
@@ -66,11 +66,21 @@ class MigrationList:
             made(name=name, transactional=transactional)(step)
         return made
 
-    def run(self, conn: sqlite3.Connection, *, in_one: bool) -> None:
-        """Bring a file to today's shape. A new one gets all of them in one commit: a sync of the
-        disk for each would be most of the time that it takes."""
+    def run(self, conn: sqlite3.Connection) -> None:
+        """Bring an older file to today's shape."""
         from sqlite_utils import Database
 
-        database = Database(conn)
-        with database.atomic() if in_one else nullcontext():
-            self.library.apply(database)
+        self.library.apply(Database(conn))
+
+    def fill(self, conn: sqlite3.Connection) -> None:
+        """Give a new file its tables in one commit: a sync of the disk for each migration would be
+        most of the time that it takes."""
+        self._model.backup(conn)
+
+    @functools.cached_property
+    def _model(self) -> sqlite3.Connection:
+        """A new file, in memory. It is copied page by page, with the mark of its program."""
+        model = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        model.execute(f"pragma application_id = {APPLICATION}")
+        self.run(model)
+        return model

@@ -43,6 +43,7 @@ def shell(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [pytest.param("leaves"), pytest.param("sleeps", marks=pytest.mark.slow)]
 )

@@ -65,6 +65,7 @@ def test_a_signed_text_is_answered_and_followed_to_its_delivery(
     assert "message.delivered" in types
 
 
+@pytest.mark.slow
 def test_a_call_is_answered_and_a_repeated_request_gets_the_same_answer(
     make_node: Callable[..., Any], box: Any
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_call_is_answered_and_a_repeated_request_gets_the_same_answer(
     assert node.ask("select count(*) from events where type = 'call.received'") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_failed_delivery_becomes_a_call(make_node: Callable[..., Any], box: Any) -> None:
     """A status callback is an event like any other: a rule reacts to it."""
     node = make_node({"rules/all.yaml": RULES}).start()

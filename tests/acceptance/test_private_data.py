@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from ringback.ipc import socket_path
 
 RULES = """
@@ -16,6 +18,7 @@ rules:
 """
 
 
+@pytest.mark.slow
 def test_nobody_else_may_read_a_node(make_node: Callable[..., Any], box: Any) -> None:
     """A folder of an earlier version is mended at the start, with a line for each file."""
     node = make_node({"rules/all.yaml": RULES, "data/log.db": "", "data/old.db": ""})

@@ -150,6 +150,7 @@ async def test_sigterm_finishes_what_is_in_hand_and_ends_with_zero(folder: Path)
     assert not (folder / "data" / "log.db-wal").exists()
 
 
+@pytest.mark.slow
 async def test_a_second_sigterm_ends_at_once(folder: Path) -> None:
     process = Process(folder)
     port = await asyncio.to_thread(process.ready)
@@ -193,6 +194,7 @@ def test_a_log_that_is_no_database_ends_with_65_untouched(folder: Path) -> None:
     assert log.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_ends_with_74(folder: Path) -> None:
     (folder / "data").write_text("I am a file")
     code, said = Process(folder).end()

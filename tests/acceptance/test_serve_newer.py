@@ -149,6 +149,7 @@ def test_a_question_in_a_read_only_folder_names_the_mend(read_only: Path, tmp_pa
     assert "copy log.db and journal.db to a folder of your own and name that with --data" in line
 
 
+@pytest.mark.slow
 def test_a_node_that_only_records_starts_beside_a_newer_journal(data: Path) -> None:
     """It does not touch the journal, so it need not refuse what is in it."""
     (data / "journal.db").write_bytes(b"this is no database, but a letter\n" * 500)

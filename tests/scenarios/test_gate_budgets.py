@@ -174,6 +174,7 @@ def test_a_new_day_is_one_of_the_configured_zone(begin: Begin) -> None:
     assert [each == "sent" for each in ended] == [True, True, False, True, True, False]
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_into_yesterday_finds_its_day_spent(begin: Begin) -> None:
     story = begin(rules=RULES, total_per_day=1, quiet_zone="Atlantic/Cape_Verde")
     says(story, "ask 1")

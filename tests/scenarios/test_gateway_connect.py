@@ -322,6 +322,7 @@ run(sys.argv[2:])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_a_crash_while_connecting_can_be_undone(
     shell: Shell, twilio: dict[str, Any], project: Path, after: int

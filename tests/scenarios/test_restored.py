@@ -111,6 +111,7 @@ def test_ten_minutes_are_forgotten_and_no_text_goes_out_twice(
     assert story.ask("select state from incidents where kind = 'held'") == [("resolved",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed",
     [

@@ -71,6 +71,7 @@ def lossy(share: float) -> Faults:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "texts", "share"),
     [
@@ -111,6 +112,7 @@ def creates_fail(story: Story, span: tuple[float, float]) -> None:
     story.twilio.after(span[1], lambda: setattr(story.twilio, "faults", good))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [False, True], ids=["it is not there", "it is there"])
 def test_a_list_of_more_than_a_page_is_read_on(begin: Begin, made: bool) -> None:
     """2,400 newer texts to the same person stand before ours in Twilio's list. It is found behind

@@ -316,7 +316,7 @@ def slow(*case: Any) -> Any:
     ("broken", "faults", "kind"),
     [
         (instead(classify, "bad", naive), Faults(), "doubled"),
-        (instead(Evidence, "progress", certain), DOUBTFUL, "doubled"),
+        slow(instead(Evidence, "progress", certain), DOUBTFUL, "doubled"),
         slow(instead(Attempts, "recover", forgetful), DEADLY, "doubled"),
         slow(instead(Attempts, "recover", blind), DEADLY, "stuck"),
         slow(instead(Matcher, "_record", hasty), DEADLY, "lost"),

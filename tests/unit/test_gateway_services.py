@@ -279,6 +279,7 @@ def two(event):
 """
 
 
+@pytest.mark.slow
 def test_channels_list_and_check_know_every_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

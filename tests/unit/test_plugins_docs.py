@@ -63,6 +63,7 @@ def test_every_test_of_the_manual_passes(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["parking", pytest.param("order_status", marks=pytest.mark.slow)])
 def test_a_new_plugin_passes_its_own_test(tmp_path: Path, name: str) -> None:
     """What `ringback plugins new` writes works as it stands, in the folder and by the fixture."""

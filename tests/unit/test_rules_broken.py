@@ -140,6 +140,7 @@ def test_lists_and_hours_of_one_file_are_known_in_another_and_may_not_be_there_t
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

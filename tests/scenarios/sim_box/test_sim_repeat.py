@@ -79,6 +79,7 @@ def test_a_reset_box_repeats_the_same_story(box: Any, site: Any) -> None:
     assert story(box, site) == first
 
 
+@pytest.mark.slow
 def test_the_ledger_is_also_written_to_a_file(make_box: Any, tmp_path: Path) -> None:
     file = tmp_path / "ledger.jsonl"
     box = make_box("--stepped", "--ledger", str(file))
@@ -98,6 +99,7 @@ def test_another_session_has_the_same_account_and_other_sids(make_box: Any) -> N
     assert len(sids) == 2
 
 
+@pytest.mark.slow
 def test_time_sped_up_keeps_dates_near_the_wall(make_box: Any, site: Any) -> None:
     import time
     from email.utils import parsedate_to_datetime
@@ -113,6 +115,7 @@ def test_time_sped_up_keeps_dates_near_the_wall(make_box: Any, site: Any) -> Non
     assert abs(sent - time.time()) < 10
 
 
+@pytest.mark.slow
 def test_a_running_clock_can_jump_and_change_its_pace(make_box: Any) -> None:
     box = make_box()
     before = box.look("clock")
@@ -122,6 +125,7 @@ def test_a_running_clock_can_jump_and_change_its_pace(make_box: Any) -> None:
     assert after["time"][:10] > before["time"][:10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plan", "word"), [("seed: red\nspeed: 0", "whole number"), ("{", "cannot read")]
 )
@@ -139,6 +143,7 @@ def test_a_wrong_plan_ends_the_start_with_one_clear_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "ringback.cli.main", "simulator", "--fault", "messages.list hang"],

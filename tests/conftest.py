@@ -1,11 +1,10 @@
-"""Fixtures of all tests: the program's log level restored, a certificate for TLS."""
+"""Fixtures of all tests: the program's log level as it is by default, a certificate for TLS."""
 
 import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,12 +41,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.fixture(autouse=True)
-def logs_stay_loud() -> Iterator[None]:
-    """A simulated story turns the program's log down; the next test may want to read it."""
-    logger = logging.getLogger("ringback")
-    level = logger.level
-    yield
-    logger.setLevel(level)
+def logs_are_loud() -> None:
+    """A simulated story turns the program's log down, also in a fixture that a module shares; this
+    test may want to read it."""
+    logging.getLogger("ringback").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

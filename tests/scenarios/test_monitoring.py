@@ -37,7 +37,6 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @pytest.fixture
 def story(begin: Callable[..., Story], caplog: pytest.LogCaptureFixture) -> Story:
     """Ann gets an answer, Bob gets none (30003), and Twilio takes none of the third."""
-    logging.disable(logging.NOTSET)
     caplog.set_level(logging.INFO, NAME)
     lived = begin(rules=RULES)
     for faults, who in (
@@ -133,7 +132,6 @@ def test_the_log_has_a_line_for_each_end_and_nothing_private(
 def test_the_last_ends_are_told_before_the_worker_goes(
     begin: Callable[..., Story], caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.disable(logging.NOTSET)
     caplog.set_level(logging.INFO, NAME)
     lived = begin(replace(calm(), create={"rejected": 1.0}), rules=RULES)
     lived.receive(lived.text("hours", ANN))

@@ -30,8 +30,7 @@ FALLBACK_TWIML = (
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 FIXED = (
-    "host", "port", "data", "log_format", "simulated",
-    "keep_bodies_days", "keep_rows_days",
+    "host", "port", "data", "log_format", "simulated", "keep_bodies_days", "keep_rows_days",
 )  # fmt: skip
 """What a running node cannot change: it is bound, opened or built at the start."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -45,12 +44,9 @@ def _facts(*env: str, kind: str = "text", secret: bool = False, about: str) -> d
     return {"env": env, "kind": kind, "secret": secret, "about": about}
 
 
-PROJECT_MARKS = ("ringback.toml", "rules", "plugins")
-
-
 def is_project(folder: Path) -> bool:
     """Whether a folder is a project, or may be one: it has settings, rules or plugins."""
-    return any((folder / mark).exists() for mark in PROJECT_MARKS)
+    return any((folder / mark).exists() for mark in ("ringback.toml", "rules", "plugins"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Rates of failure in a node whose texts live as Twilio's do: sent, and then undelivered."""
 
 import re
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,10 +72,21 @@ def test_alerts_of_the_cookbook_fire(begin: Begin) -> None:
     assert [title for title, text in ALARMS.items() if text not in said] == [], said
 
 
-def figures(story: Story) -> JournalFacts:
+Figures = Callable[[Story], JournalFacts]
+
+
+@pytest.fixture
+def figures() -> Iterator[Figures]:
     """The past of a story, as rules and plugins ask for it."""
-    runtime = Runtime(time=story.clock.wall)
-    return JournalFacts(connect_journal(story.folder / "journal.db"), runtime)
+    with ExitStack() as stack:
+
+        def opened(story: Story) -> JournalFacts:
+            journal = connect_journal(story.folder / "journal.db")
+            return stack.enter_context(
+                closing(JournalFacts(journal, Runtime(time=story.clock.wall)))
+            )
+
+        yield opened
 
 
 RULES = """
@@ -86,7 +97,9 @@ rules:
 """
 
 
-def test_texts_are_counted_by_rule_sender_service_country_and_class(begin: Begin) -> None:
+def test_texts_are_counted_by_rule_sender_service_country_and_class(
+    begin: Begin, figures: Figures
+) -> None:
     """An answer of a rule that does not arrive, and texts that others sent over the account; one is
     reported again and again, one is told to have failed and is then delivered."""
     story = begin(replace(calm(), undelivered=1.0), rules=RULES)
@@ -119,7 +132,9 @@ def test_texts_are_counted_by_rule_sender_service_country_and_class(begin: Begin
         facts.failures("10s")
 
 
-def test_what_twilio_refuses_has_failed_and_what_it_takes_is_pending(begin: Begin) -> None:
+def test_what_twilio_refuses_has_failed_and_what_it_takes_is_pending(
+    begin: Begin, figures: Figures
+) -> None:
     """No callback tells of the first. Of the second there is none as long as it waits at Twilio."""
     story = begin(replace(calm(), callback_lost=1.0), rules=RULES)
     story.twilio.next_create = ["stopped_21610"]
@@ -131,7 +146,7 @@ def test_what_twilio_refuses_has_failed_and_what_it_takes_is_pending(begin: Begi
     assert (facts.pending("1m"), facts.pending("3m"), facts.pending("1m", sender=OURS)) == (1, 0, 1)
 
 
-def test_a_claim_counts_when_it_is_proven(begin: Begin) -> None:
+def test_a_claim_counts_when_it_is_proven(begin: Begin, figures: Figures) -> None:
     """And then once, whatever was counted meanwhile."""
     story = begin(rules=RULES)
     fields = {

@@ -1,5 +1,6 @@
 """The command `eval`: what an expression of rules says of a recorded event."""
 
+from contextlib import closing
 from typing import Any
 
 import click
@@ -39,11 +40,11 @@ def evaluate(expression: str, what: str, as_json: bool) -> int:
         raise UsageError("\n".join(_complaint(each, expression) for each in program))
     with Recorded(here().data()) as recorded:
         event = recorded.whole(recorded.about(what))
-    facts = open_facts(here().data(), Runtime(time=lambda: now))
-    scope = Scope(event, facts, places=language.hours)
-    value = program.evaluate(scope)
-    fault = value.message if isinstance(value, Fault) else ""
-    read = scope.seen()
+    with closing(open_facts(here().data(), Runtime(time=lambda: now))) as facts:
+        scope = Scope(event, facts, places=language.hours)
+        value = program.evaluate(scope)
+        fault = value.message if isinstance(value, Fault) else ""
+        read = scope.seen()
     if as_json:
         print_json(
             {"expression": expression, "event": event.uid, "type": program.type,

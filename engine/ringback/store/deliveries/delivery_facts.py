@@ -23,6 +23,10 @@ class JournalDeliveries(DeliveryFacts):
         self._connection = connection
         self._runtime = runtime
 
+    def close(self) -> None:
+        """Close the connection that the answers come from."""
+        self._connection.close()
+
     def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
         """How many texts came to an end in the last seconds: a row of each minute is read."""
         row = self._connection.execute(

@@ -133,9 +133,15 @@ def test_a_caller_who_is_somebody_is_not_hidden(address: str) -> None:
         ("whatsapp:+551187654321", True),
         ("+5225512345678", False),
         ("+52155123456789", False),
+        ("+2290197123456", True),
+        ("+22997123456", True),
+        ("whatsapp:+22997123456", True),
+        ("+2299712345", False),
     ],
 )
-def test_a_person_in_mexico_is_one_with_the_figure_that_whatsapp_keeps(
+def test_a_person_is_one_in_each_spelling_that_a_network_may_keep(
     address: str, there: bool
 ) -> None:
     assert phones.is_phone(address) == there
+    if not address.startswith("whatsapp:"):
+        assert (phones.impossible(address) == "") == there

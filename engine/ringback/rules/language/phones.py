@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import phonenumbers
 
+from ringback.events import spellings
+
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The countries that numbers are of, in two letters."""
 
@@ -66,14 +68,13 @@ def is_phone(address: str) -> bool:
     number = _parse(address)
     if number is None or is_hidden(address):
         return False
-    return phonenumbers.is_possible_number(number) or _old_mexican(number)
+    return any(map(phonenumbers.is_possible_number, _as_spelt(number)))
 
 
-def _old_mexican(number: phonenumbers.PhoneNumber) -> bool:
-    """Whether this is a mobile number of Mexico with the 1 that its plan gave up in 2019; WhatsApp
-    keeps it: `whatsapp:+5215512345678`."""
-    figures = str(number.national_number)
-    return number.country_code == 52 and len(figures) == 11 and figures.startswith("1")
+def _as_spelt(number: phonenumbers.PhoneNumber) -> list[phonenumbers.PhoneNumber]:
+    """The number and its other spelling, if it has one. A network may go on writing what a country
+    gave up, as WhatsApp the 1 of Mexico; the tables of what is possible forget it one day."""
+    return [found for each in spellings(_e164(number)) if (found := _parse(each)) is not None]
 
 
 @lru_cache(maxsize=4096)
@@ -270,7 +271,9 @@ def impossible(address: str) -> str:
         return f"is no number: {_TEN_DIGITS}"
     if channel == "whatsapp:":  # it keeps numbers as they were before a country made them longer
         return "has too few digits" if len(digits) <= _SHORTEST else ""
-    return "" if _old_mexican(number) else _wrong_length(number)
+    if not all(map(_wrong_length, _as_spelt(number))):
+        return ""
+    return _wrong_length(number)
 
 
 def _wrong_length(number: phonenumbers.PhoneNumber) -> str:

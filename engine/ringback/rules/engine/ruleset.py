@@ -118,7 +118,7 @@ class RuleSet:
             scope = self.scope(event, facts)
             said = index.said(scope) if searches else _NOTHING
             known = index.values(scope)
-            for row in index.rows(found, said):
+            for row in index.rows(found, said, known):
                 why = row.refuses(event) if row.found_by else ""
                 unsaid = row.guard and row.guard.isdisjoint(said)
                 if not why and row.rule.in_shadow and row.first:

@@ -7,7 +7,7 @@ of the other rules are evaluated as one program, because a call into CEL costs m
 comparison does; a line that fails takes the others with it, so it is from then on evaluated alone.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +111,9 @@ class _ByAddress:
 class TypeIndex:
     """The rules that listen to one type, as events of one trust (or `OWN`) meet them.
 
-    `open` are looked at on each event. `otherwise` has the verdicts of the rules for anybody that
-    are not looked at: those that are off or want better proof, and those that want certain words.
+    `open` are those for anybody that do not want certain words. `otherwise` has the verdicts of the
+    rules for anybody that are not looked at: those that are off or want better proof, those that
+    want certain words, and those whose first line is false.
     """
 
     def __init__(self, listening: Iterable[Rule], trust: str, language: Language) -> None:
@@ -134,11 +135,19 @@ class TypeIndex:
         for row in anybody:
             for call in row.guard:
                 self._by_words.setdefault(call, []).append(row)
-        unsaid = {row.rule.name: FIRST_LINE for row in anybody if row.guard}
+        self._lines: dict[str, Program] = {}
+        self._by_line: dict[str, list[Row]] = {}
+        self._always: list[Row] = []
+        for row in self.open:
+            if row.first and not row.rule.in_shadow:
+                self._lines[row.first] = _program(row)
+                self._by_line.setdefault(row.first, []).append(row)
+            else:
+                self._always.append(row)
+        always = {row.place for row in self._always}
+        unsaid = {row.rule.name: FIRST_LINE for row in anybody if row.place not in always}
         self.otherwise: dict[str, str] = {**off, **unproven, **unsaid}
         self._alone: set[str] = set()
-        alike = (row for row in self.open if row.first and not row.rule.in_shadow)
-        self._lines = {row.first: _program(row) for row in alike}
         self._join()
         self._index_words(rows)
 
@@ -192,12 +201,17 @@ class TypeIndex:
         """The calls that look for words and are true of this event, or may be."""
         return self._phrases.true(scope)
 
-    def rows(self, found: dict[int, Row], said: Set[str]) -> Sequence[Row]:
-        """The rules to be looked at, in their order."""
-        woken = {row.place: row for call in said for row in self._by_words.get(call, ())}
-        if not (found or woken):
-            return self.open
-        return sorted((*self.open, *found.values(), *woken.values()), key=_place)
+    def rows(
+        self, found: dict[int, Row], said: Set[str], known: Mapping[str, Any]
+    ) -> Sequence[Row]:
+        """The rules to be looked at, in their order; not those whose first line is `known` to be
+        false."""
+        rows = {**found, **{row.place: row for row in self._always}}
+        for call in said:
+            rows.update((row.place, row) for row in self._by_words.get(call, ()))
+        for source in (*self._apart, *(each for each in known if known[each] is not False)):
+            rows.update((row.place, row) for row in self._by_line[source])
+        return [rows[place] for place in sorted(rows)]
 
     def values(self, scope: Scope) -> dict[str, Any]:
         """The values of the first lines of the open rules, as far as one program gives them."""
@@ -218,11 +232,8 @@ class TypeIndex:
         self._order = tuple(source for source in self._lines if source not in self._alone)
         programs = [self._lines[source] for source in self._order]
         self._together = self._language.batch(programs) if len(programs) > 1 else None
+        self._apart = self._lines if self._together is None else self._alone
 
 
 def _program(row: Row) -> Program:
     return row.rule.conditions[0].program
-
-
-def _place(row: Row) -> int:
-    return row.place

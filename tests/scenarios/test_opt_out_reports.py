@@ -90,6 +90,18 @@ REPORTS = {
     "debugger, by the request as a form": _debugger(
         {"error_code": "21610", "webhook": {"request": {"parameters": urlencode(ASKED)}}}
     ),
+    "debugger, by the request in lists": _debugger(
+        {
+            "error_code": 21610,
+            "webhook": {
+                "request": {"parameters": {name: [value] for name, value in ASKED.items()}}
+            },
+        }
+    ),
+    "error log of Event Streams, by the request": _stream(
+        {"error_code": "21610", "level": "ERROR", "webhook": {"request": {"parameters": ASKED}}},
+        "com.twilio.error-logs.error.logged",
+    ),
 }
 
 
@@ -147,6 +159,43 @@ def test_a_refusal_reported_before_the_answer_of_the_create_counts(begin: Begin)
     story.run(story.clock.now + 5.0)
     says(story, "ask 2", to=OTHER)
     assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
+
+
+def test_a_refusal_in_the_record_that_the_create_is_answered_with_counts(begin: Begin) -> None:
+    """It was taken with 201, and the record in the answer is a failed one already."""
+    story = begin(rules=ANSWER, faults=replace(calm(), callback_lost=1.0))
+    shape = story.twilio._shape
+    failed = {"status": "failed", "error_code": 21610}
+    story.twilio._shape = lambda record: shape(record) | failed  # type: ignore[method-assign]
+    says(story, "ask 1", to=OTHER)
+    assert story.ask("select state, error_code, reason from actions") == [
+        ("failed", 21610, "accepted by Twilio as failed, error 21610")
+    ]
+    says(story, "ask 2", to=OTHER)
+    assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
+
+
+@pytest.mark.parametrize("code", [21610, 63014])
+def test_a_refusal_for_a_number_holds_for_the_service_that_it_is_in(
+    begin: Begin, code: int
+) -> None:
+    """Who has left one of its numbers has left all of them, as Twilio has it; a block is of one."""
+    story = begin(
+        rules=BY_NUMBER
+        + f"""
+  - name: served
+    on: message.received
+    if: event.body == 'again'
+    do: [{{send: {{to: {ANN}, service: {SERVICE}, body: Hi.}}}}]
+"""
+    )
+    says(story, "Hello", who=BEN, to=OURS, service=SERVICE)
+    story.twilio.next_create = [f"stopped_{code}"]
+    says(story, f"ask {ANN}", who=BEN, to=OURS, service=SERVICE)
+    says(story, "again", who=BEN, to=OURS, service=SERVICE)
+    (end,) = ends(story, "served")
+    assert refused(end, f"opted out of {SERVICE} (error 21610") is (code == 21610)
+    assert (end == "sent") is (code == 63014)
 
 
 def test_a_refusal_that_only_twilios_list_shows_counts(begin: Begin) -> None:

@@ -6,6 +6,7 @@ from sqlite3 import Connection
 
 from ringback.events import Event, conversation_of, person
 from ringback.runtime import iso
+from ringback.store.meta import get_meta
 from ringback.twilio.consent import (
     BLOCKED,
     OPTED_OUT,
@@ -110,6 +111,9 @@ def refused(
         ).fetchone()
     if row is None and sender and recipient:
         note(connection, sender, recipient, "out", source, now, event_uid)
+    service = get_meta(connection, SERVICE_OF + person(sender))
+    if service and not blocked:  # one opt-out for all numbers of it, whichever was asked
+        refused(connection, service, recipient, source, at, now, event_uid)
 
 
 def note(

@@ -101,4 +101,10 @@ def _parameters(fields: Mapping[str, str]) -> dict[str, str]:
         return dict(parse_qsl(found))
     if not isinstance(found, Mapping):
         return {}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    alone = ((name, _alone(value)) for name, value in found.items())
+    return {name: value for name, value in alone if isinstance(value, str)}
+
+
+def _alone(value: Any) -> Any:
+    """A value that may stand in a list of its own."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

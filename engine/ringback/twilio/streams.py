@@ -157,12 +157,18 @@ def _text(value: object) -> str:
 
 
 def debugger_payload(fields: Mapping[str, str]) -> Mapping[str, Any]:
-    """The JSON object inside a debugger webhook; empty when it cannot be read."""
+    """The JSON object inside a debugger webhook; empty when it cannot be read. Event Streams has no
+    object around what is in it."""
+    payload = _object(fields.get("Payload", ""))
+    return payload or {"webhook": _object(fields.get("Webhook", ""))}
+
+
+def _object(text: str) -> Mapping[str, Any]:
     try:
-        payload = json.loads(fields.get("Payload", "") or "{}")
+        found = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return payload if isinstance(payload, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def debugger_code(fields: Mapping[str, str]) -> int:

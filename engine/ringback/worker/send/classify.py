@@ -35,16 +35,23 @@ FAST_SHARE = 0.25
 def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) -> Verdict:
     """The verdict on an answer that carries the resource."""
     if kind_named(kind).effect:
-        status = str(data.get("status") or "")
+        status, code = str(data.get("status") or ""), error_code(data)
+        why = f", error {code}" if code else ""
         return Verdict(
-            "accepted", "accepted", f"accepted by Twilio as {status or 'created'}",
-            http_status=http_status, request_id=request_id,
+            "accepted", "accepted", f"accepted by Twilio as {status or 'created'}{why}",
+            http_status=http_status, request_id=request_id, twilio_code=code,
             remote_sid=str(data.get("sid") or ""), status=status, cost=cost_of(data),
         )  # fmt: skip
     return Verdict(
         "accepted", "settled", kind_named(kind).done, http_status=http_status,
         request_id=request_id,
     )  # fmt: skip
+
+
+def error_code(record: Mapping[str, Any]) -> int:
+    """The error code that a record names; 0 when it names none."""
+    code = str(record.get("error_code") or "")
+    return int(code) if code.isdecimal() and len(code) < 10 else 0
 
 
 def bad(

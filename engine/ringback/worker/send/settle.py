@@ -278,10 +278,9 @@ class Settler:
         if len(records) > 1:
             reason += f"; {len(records)} records fit: a possible duplicate"
             log.error("action %s: %s", action.uid, reason)
-        code = str(record.get("error_code") or "")
         shown = Shown(
             str(record.get("sid")), str(record.get("status") or ""),
-            int(code) if code.isdecimal() else 0, cost_of(record),
+            classify.error_code(record), cost_of(record),
         )  # fmt: skip
         now = iso(self._runtime.now())
         state = await self._journal.evidence.claim(action, shown, reason, now, states)

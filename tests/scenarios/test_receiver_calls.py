@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ringback import ipc
 from ringback.receiver import refusals
 
 CALL = {
@@ -149,6 +150,48 @@ async def test_a_late_worker_means_the_fallback_and_gets_a_notice(
     assert receiver.count("fallbacks") == 1
 
 
+async def test_a_worker_that_comes_back_hears_who_heard_the_fallback(
+    start_receiver: Any, receiver_settings: Any
+) -> None:
+    """The next one would take the answer that the dead one has written for heard."""
+    receiver = await start_receiver(receiver_settings)
+    assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
+    told = asyncio.Event()
+
+    async def handle(message: ipc.Message) -> ipc.Message:
+        if message["op"] == "late" and message["id"] == 1:
+            told.set()
+        return {"ok": True}
+
+    server = await ipc.serve(ipc.socket_path(receiver_settings.data), handle)
+    async with asyncio.timeout(20):
+        await told.wait()
+    await server.close()
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+async def test_an_answer_that_others_wait_for_is_confirmed(
+    start_receiver: Any, receiver_settings: Any, confirm: bool
+) -> None:
+    ops: list[Any] = []
+    told = asyncio.Event()
+
+    async def handle(message: ipc.Message) -> ipc.Message:
+        ops.append((message["op"], message.get("id")))
+        told.set()
+        return {"twiml": "<Response><Say>worker</Say></Response>", "confirm": confirm}
+
+    path = ipc.socket_path(receiver_settings.data)
+    receiver_settings.data.mkdir(exist_ok=True)
+    server = await ipc.serve(path, handle)
+    receiver = await start_receiver(receiver_settings)
+    assert heard(await receiver.post("/twilio/call", CALL)) == "worker"
+    await receiver.node.link.ask({"op": "status"}, 20)  # behind what was told before
+    assert (("heard", 1) in ops) == confirm
+    assert not any(op == "late" for op, _ in ops)
+    await server.close()
+
+
 async def test_no_worker_means_the_fallback_at_once(
     start_receiver: Any, receiver_settings: Any
 ) -> None:
@@ -173,7 +216,6 @@ async def test_a_worker_that_comes_back_is_found_again(
     receiver: Any, receiver_settings: Any, request: pytest.FixtureRequest
 ) -> None:
     assert "call again later" in heard(await receiver.post("/twilio/call", CALL))
-    from ringback import ipc
 
     async def handle(message: ipc.Message) -> ipc.Message:
         return {"twiml": "<Response><Say>back</Say></Response>"}

@@ -23,6 +23,12 @@ _logger = logging.getLogger("ringback.receiver")
 MOST_WAITING = 256
 """Calls that may wait for the worker at once; the next one gets the fallback straight away."""
 
+MOST_UNHEARD = 1024
+"""So many calls that heard the fallback are kept in mind until the worker knows of it."""
+UNHEARD_SECONDS = 600.0
+AGAIN_SECONDS = 0.25
+"""After so long a worker that did not take it in is told again."""
+
 MOST_TWIML = 64 * 1024
 """Twilio reads no longer document (error 11750)."""
 
@@ -44,6 +50,8 @@ class Calls:
         self._counts = counts
         self._answers = AnswerCache(1024, 4 * 1024 * 1024)
         self._waiting: dict[str, asyncio.Task[str]] = {}
+        self._unheard: dict[int, float] = {}
+        self._telling: asyncio.Task[None] | None = None
         self.reload(settings)
 
     def reload(self, settings: Settings) -> None:
@@ -85,13 +93,13 @@ class Calls:
         task.add_done_callback(lambda done: reply(responses.twiml(self._text_of(done))))
 
     async def _answer(self, key: str, entry: Entry) -> str:
-        log_id, text, reason = 0, "", ""
+        log_id, text, reason, followed = 0, "", "", False
         try:
             async with asyncio.timeout(self._seconds):
                 log_id = await self._log.append(entry)
                 self._counts.add("recorded", entry.route, entry.trust)
                 self._wake(log_id)
-                text, reason = await self._ask(log_id)
+                text, reason, followed = await self._ask(log_id)
         except TimeoutError:
             reason = "late"
         except StorageError:
@@ -107,22 +115,52 @@ class Calls:
             text = self._fall_back(reason)
         if log_id:
             self._answers.put(key, text)
-            if reason in ("late", "worker") and self._link is not None:
-                # An answer that is still wanted becomes a call update.
-                self._link.tell({"op": "late", "id": log_id})
+            if self._link is None:
+                pass
+            elif reason not in ("", "nobody"):
+                self._was_unheard(log_id)  # an answer that is still wanted becomes a call update
+            elif followed:
+                self._link.tell({"op": "heard", "id": log_id})
         else:
             self._counts.add("twiml_unrecorded")
         return text
 
-    async def _ask(self, log_id: int) -> tuple[str, str]:
-        """The worker's document, or why there is none to use."""
+    async def _ask(self, log_id: int) -> tuple[str, str, bool]:
+        """The worker's document, or why there is none to use; and whether something waits until the
+        caller has got it."""
         if self._link is None:
-            return "", "alone"
+            return "", "alone", False
         answer = await self._link.ask({"op": "answer", "id": log_id}, self._seconds)
         text = answer.get("twiml")
         if not isinstance(text, str) or len(text.encode()) > MOST_TWIML:
-            return "", "unusable"
-        return text, "" if text else "nobody"
+            return "", "unusable", False
+        return text, "" if text else "nobody", bool(answer.get("confirm"))
+
+    def _was_unheard(self, log_id: int) -> None:
+        """Tell the worker that this caller heard the fallback, until it has taken that in: the one
+        that has written an answer may be dead, and the next one takes it for heard."""
+        self._unheard[log_id] = asyncio.get_running_loop().time()
+        if len(self._unheard) > MOST_UNHEARD:
+            del self._unheard[next(iter(self._unheard))]
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.ensure_future(self._tell_unheard())
+
+    async def _tell_unheard(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._unheard and self._link is not None:
+            log_id, since = next(iter(self._unheard.items()))
+            try:
+                await self._link.ask({"op": "late", "id": log_id}, self._seconds)
+            except RingbackError:
+                if loop.time() - since < UNHEARD_SECONDS:
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    continue
+            self._unheard.pop(log_id, None)
+
+    def close(self) -> None:
+        """Tell the worker nothing more: this process ends."""
+        if self._telling is not None:
+            self._telling.cancel()
 
     def _fall_back(self, reason: str) -> str:
         self._counts.add("fallbacks", reason)

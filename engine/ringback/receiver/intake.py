@@ -248,6 +248,7 @@ class Intake:
         if self._retry is not None:
             self._retry.cancel()
         self._link = None
+        self._calls.close()
 
     def _proof(
         self, head: Head, fields: Mapping[str, str] | None, body: bytes, account: str

@@ -232,10 +232,6 @@ class Actions:
         """`decide` for many actions (uid), in one unit of work."""
         await self._database.write(_decide_all, decisions, now)
 
-    async def reopen_answer(self, uid: str) -> None:
-        """An answer that came too late for its call: it is sent as an update of the call."""
-        await self._database.write(_reopen_answer, uid)
-
     async def next_ordinal(self, event_uid: str, rule: str) -> int:
         """The number of the next action of this rule for this event."""
         return await self._database.read(next_ordinal, event_uid, rule)
@@ -358,15 +354,6 @@ def _decide_all(
 ) -> None:
     for uid, decision in decisions:
         _decide(connection, uid, decision, now)
-
-
-def _reopen_answer(connection: Connection, uid: str) -> None:
-    connection.execute(
-        "update actions set state = 'planned', settled_at = null, "
-        "reason = 'the call had stopped waiting: sent as an update' "
-        "where uid = ? and state = 'settled'",
-        (uid,),
-    )
 
 
 def next_ordinal(connection: Connection, event_uid: str, rule: str) -> int:

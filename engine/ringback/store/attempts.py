@@ -1,5 +1,6 @@
 """Attempts: the requests that are made for actions, each opened before it leaves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
@@ -10,9 +11,13 @@ from ringback.store.actions import UNTAKEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text, count_refused
+from ringback.store.sqlite import one_of
 from ringback.twilio.consent import OPT_OUTS, refusal
 from ringback.twilio.costs import NOTHING, Cost
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
+
+WRITTEN = "written into the answer that the call waited for"
+"""Why the action of an answer is settled without an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,19 @@ class Attempts:
         answer only adds to it.
         """
         return await self._database.write(_close, action, attempt_uid, verdict, now)
+
+    async def heard(self, answer_uid: str) -> None:
+        """The caller has got the answer that this action is: what waits behind it may go."""
+        await self._database.write(_heard, answer_uid)
+
+    async def unheard(self, answer_uid: str) -> None:
+        """The answer that this action is came too late for its call: it is sent as an update."""
+        await self._database.write(_unheard, [answer_uid])
+
+    async def unanswered(self, event_uid: str) -> bool:
+        """The call that asked with this event got none of the answers that were written for it:
+        they are sent as updates. False when there are none."""
+        return await self._database.write(_unanswered, event_uid)
 
     async def recover(self, boot: str, now: str, settle_at: str) -> int:
         """After a restart: every request that another life of the worker had under way becomes
@@ -270,6 +288,47 @@ def _write(
             verdict.due_at, settled, 0 if verdict.spent else 1, action.uid,
         ),
     )  # fmt: skip
+
+
+def _heard(connection: Connection, answer_uid: str) -> None:
+    connection.execute(
+        "update actions set due_at = null, reason = '' "
+        "where behind = ? and state = 'planned' and due_at is not null",
+        (answer_uid,),
+    )
+
+
+def _unheard(connection: Connection, answers: Iterable[str]) -> bool:
+    found = 0
+    for uid in answers:
+        found += connection.execute(
+            "update actions set state = 'planned', settled_at = null, "
+            "reason = 'the call had stopped waiting: sent as an update' "
+            "where uid = ? and state = 'settled' and reason = ?",
+            (uid, WRITTEN),
+        ).rowcount
+        _heard(connection, uid)  # from now on they wait for Twilio's word
+    return bool(found)
+
+
+_ANSWERS = f"""
+with came as (
+    select event_uid, rule, 0 as ordinal from runs where event_uid = :event
+    union all
+    select r.event_uid, r.rule, t.ordinal from turns t join runs r on r.uid = t.run_uid
+    where t.event_uid = :event
+)
+select a.uid, a.rule from came c join actions a on a.event_uid = c.event_uid and a.rule = c.rule
+and a.ordinal >= c.ordinal and {one_of(AnswerCall.KINDS, "a.kind")} order by a.ordinal
+"""
+
+
+def _unanswered(connection: Connection, event_uid: str) -> bool:
+    """Of each run the first answer counts: a later one is that to a later step of the call."""
+    first: dict[str, str] = {}
+    for uid, rule in connection.execute(_ANSWERS, {"event": event_uid}):
+        first.setdefault(rule, uid)
+    return _unheard(connection, first.values())
 
 
 def _recover(connection: Connection, boot: str, now: str, settle_at: str) -> int:

@@ -41,16 +41,23 @@ class Control:
         if operation == "wake":
             self._engine.wake()
             return None
-        if operation == "answer":
-            return {"twiml": await self._engine.calls.answer(int(message["id"]))}
-        if operation == "late":
-            self._engine.calls.late(int(message["id"]))
-            return None
+        if operation in ("answer", "heard", "late"):
+            return await self._call(operation, int(message["id"]))
         do = getattr(self, f"_do_{operation}", None)
         if do is None:
             raise UsageError(f"the worker knows no operation {operation!r}")
         result: dict[str, Any] = await do(message)
         return {"ok": True, **result}
+
+    async def _call(self, operation: str, log_id: int) -> dict[str, Any]:
+        """What the receiver says of a call that waits: it wants the answer, the caller has heard
+        it, or has heard the fallback."""
+        calls = self._engine.calls
+        if operation == "answer":
+            twiml = await calls.answer(log_id)
+            return {"twiml": twiml, "confirm": bool(twiml) and calls.is_followed(log_id)}
+        await (calls.heard(log_id) if operation == "heard" else calls.late(log_id))
+        return {"ok": True}
 
     async def _do_status(self, message: Message) -> dict[str, Any]:
         return {**await self._engine.status(), **await self._engine.hooks.reports.status()}

@@ -161,7 +161,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         ),
         schedules=Schedules(journal, runtime, signals),
         queue=queue, backlog=backlog, runner=runner, resumer=resumer,
-        calls=Calls(journal, runtime, settings.answer_seconds, around.match_row),
+        calls=Calls(journal, runtime, settings.answer_seconds, around.match_row, signals.due),
         hooks=Hooks(around.calls, strikes, journal, runtime, settings, signals, runner.turns),
         gate=gate, sender=sender,
         prober=Prober(

@@ -15,7 +15,8 @@ class Waiting:
     """One call that waits. `future` gets the TwiML, or an empty text when nobody answers it, which
     is known when the last of its `holders` has left: those of whom one may speak yet. `failed`
     says that a run which could have spoken has failed, `unproven` that the proof of the request is
-    a holder."""
+    a holder. `followed` is the action (uid) of the answer when others wait until the caller has got
+    it."""
 
     call_sid: str
     future: "asyncio.Future[str]"
@@ -23,6 +24,7 @@ class Waiting:
     holders: int = 0
     failed: bool = False
     unproven: bool = False
+    followed: str = ""
 
     def still(self) -> str:
         """The SID while the call waits, empty once it has its answer or the deadline has passed."""
@@ -73,11 +75,14 @@ class Answers:
         """The entry of a request, if there is one."""
         return self._waiting.get(log_id)
 
-    def late(self, log_id: int) -> None:
-        """The receiver has given its fallback: the call waits no longer."""
+    def late(self, log_id: int) -> bool:
+        """The receiver has given its fallback: the call waits no longer, whether its row was
+        matched or will be. False when an answer may have been given for it before."""
         waiting = self._waiting.get(log_id)
-        if waiting is not None and not waiting.future.done():
-            waiting.future.cancel()
+        if waiting is None:
+            self.wait(log_id, "").future.cancel()
+            return False
+        return waiting.future.cancel()
 
 
 def let_down(rule: Rule, waiting: Waiting | None) -> None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from ringback.events import Event
-from ringback.runtime import Runtime
+from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.twilio import twiml
 from ringback.twilio.kinds import failed_document
@@ -29,11 +29,13 @@ class Calls:
         runtime: Runtime,
         patience: float,
         match_now: Callable[[int], Awaitable[None]],
+        on_due: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._runtime = runtime
         self._patience = patience
         self._match_now = match_now
+        self._on_due = on_due
         self._answers = Answers(patience)
 
     async def answer(self, log_id: int) -> str:
@@ -85,9 +87,29 @@ class Calls:
         to_step = await runs.answer_to_step(event.call_sid, failed.step) if failed else None
         return to_step if to_step is not None else await runs.answer(known)
 
-    def late(self, log_id: int) -> None:
-        """The receiver could not wait for the answer to this row any longer."""
-        self._answers.late(log_id)
+    def is_followed(self, log_id: int) -> bool:
+        """Whether something waits until the caller has got the answer to this row."""
+        waiting = self._answers.get(log_id)
+        return waiting is not None and bool(waiting.followed)
+
+    async def heard(self, log_id: int) -> None:
+        """The caller has got the answer to this row: what stands behind it may be done."""
+        waiting = self._answers.get(log_id)
+        if waiting is not None and waiting.followed:
+            await self._journal.attempts.heard(waiting.followed)
+            self._on_due(iso(self._runtime.now()))
+
+    async def late(self, log_id: int) -> None:
+        """The caller has heard the fallback: the receiver could not wait for the answer to this row
+        any longer. One that was given since, here or by a worker that has died, is sent as an
+        update."""
+        if self._answers.late(log_id):
+            return
+        row = await self._journal.log.get(log_id)
+        parsed = events_from(row, lambda: "") if row else []
+        known = await self._journal.events.uid_of(parsed[0]) if parsed else None
+        if known is not None and await self._journal.attempts.unanswered(known):
+            self._on_due(iso(self._runtime.now()))
 
     def waiting_for(self, found: Found) -> Waiting | None:
         """The call that waits for what this event brings, unless it is too old to wait still: for

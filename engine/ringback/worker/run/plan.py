@@ -21,11 +21,16 @@ from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction, written
+from ringback.store.attempts import WRITTEN
 from ringback.twilio import segments, twiml
 from ringback.verbs import Hangup, Reject
 
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"
+UNHEARD = timedelta(seconds=10)
+"""What stands behind an answer that leads the caller on waits for so long at most to hear that the
+caller got it."""
+BEHIND_ANSWER = "waits until the caller has got the answer before it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,8 @@ class Origin:
 
     `texts` are those of this run that nobody has taken yet, the newest by its recipient; None when
     the rule does not want them in order. With `steps` one thing is done after the other: what
-    stands behind an update that leads a caller on waits until Twilio has taken that; the one that
-    it has not taken yet stands in `texts` for nobody.
+    stands behind an answer or update that leads a caller on waits until the caller has got it, or
+    Twilio has taken it; the one that it has not taken yet stands in `texts` for nobody.
     """
 
     run_uid: str
@@ -48,11 +53,13 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The rows to write, the answer for the call that waits (None: none), and a stop's reason."""
+    """The rows to write, the answer for the call that waits (None: none), and a stop's reason.
+    `followed` is the action (uid) of that answer when others wait until the caller has got it."""
 
     actions: tuple[NewAction, ...]
     twiml: str | None
     stop: str | None
+    followed: str = ""
 
 
 def plan(
@@ -73,6 +80,7 @@ def plan(
     rows: list[NewAction] = []
     answer: str | None = None
     stop: str | None = None
+    answered = followed = ""
     account = settings.account_for(event.account_sid)
     further = account if account != settings.account_sid else ""
     texts = dict(origin.texts or {})
@@ -87,15 +95,20 @@ def plan(
         if state == "planned" and answers(action, waiting_call):
             if answer is None:
                 answer = twiml.document(action.verbs)
-                state, reason = "settled", "written into the answer that the call waited for"
+                state, reason = "settled", WRITTEN
             else:
                 state, reason = "refused", "the call was answered already"
         uid, behind = runtime.uid("act"), texts.get("", "") if origin.steps else ""
         to = action.to if is_message(action) and origin.texts is not None else ""
         if to:
             behind, texts[to] = texts.get(to, behind), uid
-        if state == "planned" and isinstance(action, AnswerCall) and action.leads:
-            texts[""] = uid
+        due_at = None
+        if state == "planned" and behind and behind == answered:
+            due_at, reason, followed = iso(now + UNHEARD), BEHIND_ANSWER, answered
+        leads = origin.steps and isinstance(action, AnswerCall) and action.leads
+        if leads and (state == "planned" or reason == WRITTEN):
+            answered = uid if reason == WRITTEN else answered
+            texts = {"": uid}  # what stands behind it goes by it, whatever it is
         rows.append(
             NewAction(
                 uid=uid, run_uid=origin.run_uid, event_uid=event.uid,
@@ -106,11 +119,11 @@ def plan(
                 conversation=_conversation(action, event, settings.sender),
                 collision_key=collision_key(action, account, settings.sender),
                 depth=event.depth + 1, account_sid=further,
-                behind=behind,
+                behind=behind, due_at=due_at,
                 send_by=iso(now + timedelta(seconds=lifetime(action))),
             )
         )  # fmt: skip
-    return Planned(tuple(rows), answer, stop)
+    return Planned(tuple(rows), answer, stop, followed)
 
 
 def checked(action: Action) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ringback.actions import Action, AnswerCall
+from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import PluginBlocked, RingbackError
 from ringback.events import Event
@@ -29,6 +29,7 @@ from ringback.rules.engine.waits import home, turn_of
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso
+from ringback.store.attempts import WRITTEN
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
 from ringback.store.runs import RunStep, StoredRun
@@ -289,11 +290,15 @@ class Runner:
         """Write one step, or a portion of one. The reason of a stop, when it asked for one."""
         if not await self._finished(step):
             return None
+        if planned.followed:  # found by the clock, should nobody say that the caller got it
+            self._signals.due(iso(self._runtime.now()))
         if step.state == "failed":
             log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, step.reason)
             let_down(run.rule, waiting)
-        if planned.twiml is not None and waiting is not None and not waiting.give(planned.twiml):
-            await self._too_late(planned)
+        if planned.twiml is not None and waiting is not None:
+            waiting.followed = planned.followed
+            if not waiting.give(planned.twiml):
+                await self._too_late(planned)
         if not step.state:
             return None
         if progress.wait is not None:
@@ -305,7 +310,7 @@ class Runner:
     async def _finished(self, step: RunStep) -> bool:
         """Write a step. What nothing holds back of its actions leaves with the same commit."""
         now = iso(self._runtime.now())
-        fresh = [item for item in step.actions if item.state == "planned"]
+        fresh = [item for item in step.actions if item.state == "planned" and not item.due_at]
         if not fresh:
             return await self._journal.runs.finish(step, now)
         leaving, refused = await self._signals.leaving(fresh, False), None
@@ -341,13 +346,9 @@ class Runner:
 
     async def _too_late(self, planned: Planned) -> None:
         """The answer was written down but the call stopped waiting in between: update the call."""
-        late = [
-            item
-            for item in planned.actions
-            if item.state == "settled" and isinstance(item.action, AnswerCall)
-        ]
+        late = [item for item in planned.actions if item.reason == WRITTEN]
         for item in late:
-            await self._journal.actions.reopen_answer(item.uid)
+            await self._journal.attempts.unheard(item.uid)
         self._signals.planned(late)
 
     async def _fail(self, run: Ready, reason: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ringback.config import Settings
-from ringback.errors import NotFound
+from ringback.errors import NotFound, Unauthorized
 from ringback.gateway.credentials import Credentials
 from ringback.store.log import Entry, LogReader
 from ringback.twilio.rest import Request
@@ -70,6 +70,72 @@ def test_what_a_text_starts_is_done_in_its_account(
     assert record.sender == (sender if account == SUB or body == "back" else "+15550000001")
     account_sids = story.ask("select distinct account_sid from actions")
     assert account_sids == [("" if account == ACCOUNT else account,)]
+
+
+DEBUGGER = {
+    "ParentAccountSid": ACCOUNT, "Sid": "NO" + "1" * 32, "Level": "ERROR",
+    "Payload": '{"error_code": "11200"}',
+}  # fmt: skip
+JOINED = {"ConferenceSid": "CF" + "1" * 32, "StatusCallbackEvent": "participant-join"}
+OF_A_CLIENT = {"CallStatus": "completed", "From": "client:ann", "To": THEM}
+OF_SIP = {"CallStatus": "completed", "From": "sip:ann@example.org", "To": OURS}
+
+
+@pytest.mark.parametrize(
+    ("route", "fields", "sender"),
+    [
+        ("debugger", DEBUGGER, ""),
+        ("call/status", {"CallSid": CALL, **JOINED}, ""),
+        ("call/status", {"CallSid": CALL, **OF_A_CLIENT, "Direction": "outbound-dial"}, ""),
+        ("call/status", {"CallSid": CALL, **OF_SIP, "Direction": "inbound"}, OURS),
+    ],
+)
+def test_a_text_goes_out_where_there_is_a_number_for_it(
+    begin: Begin, route: str, fields: dict[str, str], sender: str
+) -> None:
+    """An event that names no number there is told of from the default sender, in its account:
+    Twilio takes no text from a number of another one."""
+    on = "[debugger.error, conference.participant-join, call.completed]"
+    rules = f"rules: [{{name: tell, on: {on}, do: [{{send: {{to: +15550100052, body: x}}}}]}}]"
+    story = begin(rules=rules, accounts={SUB: (TOKEN,)})
+    story.receive(story.entry(route, "", {"AccountSid": SUB, **fields}))
+    story.run(60.0)
+    (record,) = story.twilio.records.values()
+    found = (SUB, OURS) if sender else (ACCOUNT, "+15550000001")
+    assert (record.account, record.sender) == found
+    assert asked(story) == {record.account}
+
+
+def test_what_stops_in_one_account_is_told_until_it_goes_on_there(begin: Begin) -> None:
+    """The token of a sub-account is refused; the texts of the main account leave all the time, and
+    are no sign that those of the other one do."""
+    story, good = begun(begin), False
+    take = story.twilio.take
+
+    def told_apart(request: Request, answer: Callable[[Answer], None]) -> None:
+        if request.account_sid == SUB and not good:
+            refusal = Unauthorized("refused", http_status=401)
+            story.twilio.after(0.1, lambda: answer(refusal))
+        else:
+            take(request, answer)
+
+    story.twilio.take = told_apart  # type: ignore[method-assign]
+    story.receive(text(story, "back"))
+    incidents = "select json_extract(fields, '$.Text') from events where type = 'incident.{}'"
+    for number in range(20):
+        sid = story.twilio.sid("SM")
+        fields = {"AccountSid": ACCOUNT, "MessageSid": sid, "To": OURS, "Body": "back"}
+        story.receive(story.entry("message", "", {**fields, "From": f"+1555020{number:04d}"}))
+        story.run(story.clock.now + 20.0)
+    ((said,),) = story.ask(incidents.format("opened"))
+    assert said.startswith(f"sending to messages of {SUB} has stopped since ")
+    assert f"{SUB}: refused; " in said
+    assert story.ask(incidents.format("resolved")) == []
+    assert story.ask("select count(*) from actions where state <> 'settled'") == [(1,)]
+    good = True
+    story.run(story.clock.now + 400.0)
+    assert len(story.ask(incidents.format("resolved"))) == 1
+    assert story.ask("select count(*) from actions where state <> 'settled'") == [(0,)]
 
 
 def test_a_call_of_a_sub_account_is_ended_there(begin: Begin) -> None:

@@ -13,6 +13,7 @@ import pytest
 from ringback.events import Event
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.twilio.rest import Request
 from ringback.worker.match import confirm
 from ringback.worker.match.confirm import Confirmer
 from simulation.story import Story
@@ -90,8 +91,8 @@ async def test_a_claim_waits_for_a_gateway_that_is_down(
     told: list[tuple[str, bool]] = []
     waited: set[str] = set()
 
-    def tell(resource: str, error: Exception | None) -> None:
-        told.append((resource, error is None))
+    def tell(request: Request, error: Exception | None) -> None:
+        told.append((request.resource, error is None))
         waits = confirmer.unanswered()
         waited.add(waits[1].partition(":")[0] if waits else "")
 

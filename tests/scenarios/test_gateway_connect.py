@@ -305,6 +305,33 @@ def test_a_messaging_service_that_answers_for_the_number_is_named(
     assert ("https://hooks.example.com/twilio/message#" in shell.err) == seen
 
 
+def test_the_messaging_service_of_a_sub_account_s_number_is_named(
+    shell: Shell, twilio: dict[str, Any], sub_account: tuple[str, str]
+) -> None:
+    """Its last text is among those of its own account."""
+    _, number = sub_account
+    service = twilio["service_sid"]
+    post(twilio, f"/_sim/services/{service}", {"senders": [number]})
+    post(twilio, "/_sim/messages", {"from": THEM, "to": number, "body": "Hello"})
+    shown = json.loads(shell("connect", number, "--dry-run", "--json"))
+    assert shown["messaging_service"] == service
+
+
+def test_the_doctor_reads_the_log_of_each_account(
+    shell: Shell, twilio: dict[str, Any], sub_account: tuple[str, str]
+) -> None:
+    account, number = sub_account
+    row = json.loads(shell("gateway", "--account", account, "numbers", "list", "--json"))
+    closed = ("--sms-url", "http://127.0.0.1:9/closed")
+    shell("gateway", "--account", account, "numbers", "update", row["sid"], *closed)
+    post(twilio, "/_sim/messages", {"from": THEM, "to": number, "body": "Hello"})
+    post(twilio, "/_sim/idle", {"timeout": 10})
+    assert any(
+        state == "warn" and says.startswith(f"{account}: 1 x 11202 since yesterday")
+        for state, says in findings(shell, "webhook errors")
+    )
+
+
 KILLED = """
 import os, signal, sys
 from ringback.gateway import webhook_setup

@@ -317,25 +317,38 @@ async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
         yield Finding("refusals", state, says, str(cause.get("mend")))
     if gateway is None:
         return
+    good = not kinds
+    for account in ("", *settings.accounts):
+        async for finding in _notified(gateway, account, day_ago):
+            good = False
+            yield finding
+    if good:
+        yield Finding("webhook errors", OK, "none since yesterday")
+
+
+async def _notified(gateway: Gateway, account: str, since: datetime) -> AsyncIterator[Finding]:
+    """What Twilio's log of an account says since then, each error once, of its newest entries."""
+    from ringback.error_codes import explain_error
+
+    whose = f"{account}: " if account else ""
+    listed = gateway.of(account).notifications.list
     counts: dict[int, tuple[int, str]] = {}
+    looked = 0
     try:
-        async for note in gateway.notifications.list(message_date_after=day_ago.date(), limit=200):
-            if note.message_date is None or note.message_date >= day_ago:
+        async for note in listed(message_date_after=since.date(), limit=MOST_COUNTED):
+            looked += 1
+            if note.message_date is None or note.message_date >= since:
                 times, url = counts.get(note.error_code, (0, note.request_url))
                 counts[note.error_code] = (times + 1, url)
     except GatewayError as error:
-        yield Finding(
-            "webhook errors", SKIPPED, f"Twilio's log cannot be read ({error.http_status})"
-        )
+        says = f"{whose}Twilio's log cannot be read ({error.http_status})"
+        yield Finding("webhook errors", SKIPPED, says)
         return
-    from ringback.error_codes import explain_error
-
+    more = " or more" if looked == MOST_COUNTED else ""
     for code, (times, url) in sorted(counts.items()):
-        known = explain_error(code)
-        says = f"{times} x {code} since yesterday, {known.title}: {url.partition('#')[0][:120]}"
+        known, url = explain_error(code), url.partition("#")[0][:120]
+        says = f"{whose}{times}{more} x {code} since yesterday, {known.title}: {url}"
         yield Finding("webhook errors", WARN, says, known.remedy)
-    if not counts and not kinds:
-        yield Finding("webhook errors", OK, "none since yesterday")
 
 
 def sqlite_finding(version: str) -> Finding:

@@ -10,6 +10,9 @@ from ringback.errors import RingbackError
 from ringback.gateway.client import Gateway
 from ringback.gateway.webhook_setup import Memory, Target, changes, target_of, values_for, wanted
 
+PAGE = 1000
+"""Numbers that are asked for at once; all of them are looked at."""
+
 
 async def numbers(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
     """Whether our numbers call this node, and whether somebody changed them since; those of each
@@ -28,7 +31,7 @@ async def _numbers_of(settings: Settings, gateway: Gateway, account: str) -> Asy
     count = 0
     whose = f"{account}: " if account else ""
     try:
-        async for number in gateway.of(account).numbers.list(limit=200):
+        async for number in gateway.of(account).numbers.list(page_size=PAGE):
             count += 1
             target = target_of(number, account)
             calls_us = _calls(target, urls)

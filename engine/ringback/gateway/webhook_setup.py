@@ -140,7 +140,8 @@ async def service_of(gateway: Gateway, target: Target) -> str:
     """
     if not target.is_number:
         return ""
-    texts = gateway.messages.list(to=target.name, page_size=LAST_TEXTS, limit=LAST_TEXTS)
+    there = gateway.of(target.account)
+    texts = there.messages.list(to=target.name, page_size=LAST_TEXTS, limit=LAST_TEXTS)
     try:
         async for text in texts:
             if text.direction == "inbound":

@@ -127,7 +127,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
         runtime=runtime, pace=settings.sender_rate > 0, sender_rate=settings.sender_rate,
     )  # fmt: skip
     clock = ServerClock(runtime)
-    stoppages = Stoppages(runtime, limits, settings.settle_seconds / 2)
+    stoppages = Stoppages(runtime, limits, settings.settle_seconds / 2, settings.account_sid)
     reader = GatewayReader(gateway, limits, clock, stoppages, journal.costs.learn)
 
     async def claims(limit: int) -> Sequence[Event]:

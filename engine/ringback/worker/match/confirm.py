@@ -10,6 +10,7 @@ https://www.twilio.com/docs/messaging/api/message-resource#fetch-a-message-resou
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,8 +51,7 @@ AT_HAND = 500
 class Confirmer:
     """Looks claimed events up. `accounts` answers an account's SID when it is one of ours. `claims`
     gives the oldest, so many, that nobody has looked up yet; `on_proof` gets an event's uid, the
-    trust that it earned and why it did not earn more. `told` hears of each request how it ended,
-    with the resource that it was for."""
+    trust that it earned and why it did not earn more. `told` hears how each request ended."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Confirmer:
         accounts: Callable[[str], str],
         claims: Callable[[int], Awaitable[Sequence[Event]]],
         on_proof: Callable[[str, str, str], Awaitable[None]],
-        told: Callable[[str, GatewayError | None], object] = lambda _resource, _error: None,
+        told: Callable[[Request, GatewayError | None], object] = lambda _request, _error: None,
         runtime: Runtime = REAL,
     ) -> None:
         self._gateway = gateway
@@ -183,18 +183,18 @@ class Confirmer:
     async def _answer(self, event: Event) -> Doubt | None:
         """Ask until there is an answer: a gateway that is down says nothing about the event, and a
         STOP that came meanwhile must count as soon as it is up. Raises NotFound and BadRequest."""
-        pause = AGAIN_SECONDS
+        pause, asked = AGAIN_SECONDS, self._request(event)
         while True:
             try:
                 async with self._free:
                     found = await self._difference(event)
-                self._told(_resource(event), None)
+                self._told(asked, None)
                 return found
             except (NotFound, BadRequest) as error:
-                self._told(_resource(event), error)
+                self._told(asked, error)
                 raise
             except GatewayError as error:
-                self._told(_resource(event), error)
+                self._told(asked, error)
                 since, _ = self._unanswered.get(event.uid, (iso(self._runtime.now()), ""))
                 self._unanswered[event.uid] = (since, str(error).split("\n")[0])
                 log.warning("%s %s cannot be looked up now: %s", event.type, event.uid, error)
@@ -244,16 +244,17 @@ class Confirmer:
         """A resource behind an event, in its own account."""
         assert self._gateway is not None
         where = path(event.account_sid, name, sid_of(sid, "SM", "MM", "CA", "RE", "TR"), *more)
-        return (await self._gateway.ask(Request("GET", where, resource=_resource(event)))).data
+        return (await self._gateway.ask(replace(self._request(event), path=where))).data
+
+    def _request(self, event: Event) -> Request:
+        resource = "calls" if event.call_sid else "messages"
+        account = self._accounts(event.account_sid)
+        return Request("GET", path(account, resource.title()), resource=resource)
 
     def _hosts(self) -> tuple[str, ...]:
         """The host of the gateway itself: a simulator names its own addresses."""
         assert self._gateway is not None
         return (urlsplit(self._gateway.access.base_url).hostname or "",)
-
-
-def _resource(event: Event) -> str:
-    return "calls" if event.call_sid else "messages"
 
 
 def _age(event: Event, found: Message | Call) -> Doubt | None:

@@ -189,7 +189,7 @@ class SendingWatch:
 
 def said(stoppage: Stoppage, waiting: Waiting) -> str:
     """A stoppage in one sentence."""
-    what = " and ".join(stoppage.resources)
+    what = " and ".join(map(_written, stoppage.resources))
     if stoppage.reason == "backlog":
         state = "sending is behind"
     elif "messages" in stoppage.resources:
@@ -199,6 +199,11 @@ def said(stoppage: Stoppage, waiting: Waiting) -> str:
     more = " or more" if waiting.count >= COUNTED else ""
     many = f"{waiting.count}{more} action{'s wait' if waiting.count != 1 else ' waits'}"
     return f"{state} since {iso(stoppage.since)}: {stoppage.words}; {many}"
+
+
+def _written(resource: str) -> str:
+    account, _, name = resource.rpartition("/")
+    return f"{name} of {account}" if account else name
 
 
 def _sentence(words: str) -> str:

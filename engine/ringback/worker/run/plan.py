@@ -82,11 +82,11 @@ def plan(
     stop: str | None = None
     answered = followed = ""
     account = settings.account_for(event.account_sid)
-    further = account if account != settings.account_sid else ""
     texts = dict(origin.texts or {})
     for wished in joined(actions, waiting_call):
-        own = _update(wished, waiting_call)
-        own = _from_ours(own, event) if further else own
+        own, further = _update(wished, waiting_call), ""
+        if account != settings.account_sid:
+            own, further = _placed(own, event, account, settings.sender)
         action = addressed(own, event.ours, settings.sender)
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
@@ -117,7 +117,9 @@ def plan(
                 state=state, reason=reason, planned_at=iso(now),
                 settled_at=iso(now) if state != "planned" else None,
                 conversation=_conversation(action, event, settings.sender),
-                collision_key=collision_key(action, account, settings.sender),
+                collision_key=collision_key(
+                    action, further or settings.account_sid, settings.sender
+                ),
                 depth=event.depth + 1, account_sid=further,
                 behind=behind, due_at=due_at,
                 send_by=iso(now + timedelta(seconds=lifetime(action))),
@@ -156,13 +158,20 @@ def addressed(action: Action, ours: str, default_sender: str) -> Action:
     return same
 
 
-def _from_ours(action: Action, event: Event) -> Action:
-    """In a further account, from the number there that the event is about: the default sender is
-    one of the configured account."""
-    if is_outgoing(action) and event.ours and not sender_of(action, ""):
-        spelt: Any = action
-        return replace(spelt, sender=event.ours)  # type: ignore[no-any-return]
-    return action
+def _placed(action: Action, event: Event, account: str, default: str) -> tuple[Action, str]:
+    """An action after an event of a further account, and the account that it is done in (empty:
+    that of the settings): it goes out there, from the number that the event is about. Where that is
+    none from which it can, as with an error of the debugger or a call of a client, the default
+    sender is left, which is one of the configured account."""
+    if not is_outgoing(action) or sender_of(action, ""):
+        return action, account
+    pair = addresses.spelt(event.ours, action.to, default)
+    calls = not is_message(action)
+    wrong = addresses.unreachable(*pair, calls=calls, known=lambda: True)
+    if not event.ours or (wrong and default):
+        return action, ""  # type: ignore[return-value]
+    there: Any = action
+    return replace(there, sender=event.ours), account
 
 
 def first_state(rule_state: str, action: Action) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from ringback.action_kinds import is_message, kind_named, sender_of
+from ringback.action_kinds import is_message, sender_of
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
@@ -97,8 +97,8 @@ class Carrier:
         """A verdict that puts an action off, with the moment from which on nothing leaves."""
         if verdict.state != "planned":
             return verdict
-        resource = kind_named(action.kind).resource
-        return replace(verdict, reason=self._stoppages.held(resource, verdict.reason))
+        request = outline(action, self._settings)
+        return replace(verdict, reason=self._stoppages.held(request, verdict.reason))
 
     async def _attempt(self, action: StoredAction, tag: str, at: float, launch: Launch) -> Verdict:
         wanted = action.action
@@ -133,7 +133,7 @@ class Carrier:
     async def _perform(self, action: StoredAction, tag: str, launch: Launch) -> Verdict:
         assert self._gateway is not None  # else it was not admitted
         request = whole(action, self._settings, tag, self._runtime.now())
-        number = self._stoppages.begins(request.resource)
+        number = self._stoppages.begins(request)
         try:
             reply = await self._gateway.perform(request, leaving=launch.left)
         except GatewayError as error:

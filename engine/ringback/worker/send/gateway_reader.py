@@ -55,7 +55,7 @@ class GatewayReader:
             raise GatewayError("no gateway is configured", wrote=False)
         while not (admission := self._limits.admit(request, look=look)).granted:
             if admission.wait > LONGEST_WAIT:
-                why = self._stoppages.held(request.resource, f"waits for {admission.why}")
+                why = self._stoppages.held(request, f"waits for {admission.why}")
                 raise GatewayError(why, wrote=False)
             await asyncio.sleep(admission.wait)
         return await self._perform(self.gateway, request)
@@ -72,10 +72,10 @@ class GatewayReader:
             reply = await gateway.perform(request)
         except GatewayError as error:
             self._limits.record(request, error)
-            self._stoppages.read(request.resource, error)
+            self._stoppages.read(request, error)
             raise
         self._limits.record(request, None)
-        self._stoppages.read(request.resource, None)
+        self._stoppages.read(request, None)
         self.clock.hear(reply.date)
         told = costs_in(reply.data)
         if told.made or told.received:

@@ -41,9 +41,9 @@ class Prober:
                 await self._gateway.perform(request)
             except GatewayError as error:
                 self._limits.probed(request, error)
-                self._stoppages.read(request.resource, error)
+                self._stoppages.read(request, error)
             else:
-                self._stoppages.read(request.resource, None)
+                self._stoppages.read(request, None)
                 if self._limits.probed(request, None):
                     log.warning("%s: the gateway answers again", request.resource)
                     await self._let_go()

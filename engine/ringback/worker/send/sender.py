@@ -377,7 +377,7 @@ class Sender:
                 # What is due later than that passes for put off by a clock that was wrong.
                 due = self._runtime.now() + timedelta(seconds=min(admission.wait, BACKOFF_CAP))
                 why = f"waits for {admission.why}"
-                return self._stoppages.held(request.resource, why), iso(due)
+                return self._stoppages.held(request, why), iso(due)
             launch.left()
             await asyncio.sleep(admission.wait)
 

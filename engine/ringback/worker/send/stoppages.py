@@ -27,6 +27,7 @@ from ringback.errors import (
 )
 from ringback.gateway.limits import Limits
 from ringback.runtime import Runtime, iso
+from ringback.twilio.rest import Request
 
 LASTING_SECONDS = 15.0
 """What failed and came right within this was no stoppage."""
@@ -66,7 +67,8 @@ _SURE = ("credentials", "account", "unconfigured")
 class Stoppage(NamedTuple):
     """Sending has stopped: the reason (one of `REASONS`), since when, what is known, the mend.
 
-    `resources` are the collections that nothing is sent to, as limits and breakers name them.
+    `resources` are the collections that nothing is sent to, as limits and breakers name them; of a
+    further account with its SID, as `AC…/messages`.
     """
 
     reason: str
@@ -91,17 +93,19 @@ class _Failing:
 
 
 class Stoppages:
-    """The resources of the gateway that fail, by what their requests came to.
+    """The resources of the gateway that fail, each account's by itself, by what their requests came
+    to. `account_sid` is the account whose resources go by their names alone.
 
     `quiet` is for how many seconds nothing may fail before a stoppage is over.
     """
 
-    def __init__(self, runtime: Runtime, limits: Limits, quiet: float) -> None:
+    def __init__(self, runtime: Runtime, limits: Limits, quiet: float, account_sid: str) -> None:
         self.news = asyncio.Event()
         """Something failed for sure, or came right."""
         self._runtime = runtime
         self._limits = limits
         self._quiet = quiet
+        self._account = account_sid
         self._failing: dict[str, _Failing] = {}
         self._under_way: dict[int, tuple[str, datetime, float]] = {}
         self._went_well: dict[str, float] = {}
@@ -109,10 +113,10 @@ class Stoppages:
         """Where sending was seen to work while reading did not: there, reading tells nothing."""
         self._number = 0
 
-    def begins(self, resource: str) -> int:
-        """A request that changes something leaves for this resource; its number for `ends`."""
+    def begins(self, request: Request) -> int:
+        """A request that changes something leaves; its number for `ends`."""
         self._number += 1
-        began = (resource, self._runtime.now(), self._runtime.monotonic())
+        began = (self._resource(request), self._runtime.now(), self._runtime.monotonic())
         self._under_way[self._number] = began
         return self._number
 
@@ -132,9 +136,9 @@ class Stoppages:
         """Nobody will hear how it ended."""
         self._under_way.pop(number, None)
 
-    def read(self, resource: str, error: GatewayError | None) -> None:
+    def read(self, request: Request, error: GatewayError | None) -> None:
         """A request that only reads has ended. That it works is no proof that sending does."""
-        reason = reason_of(error) if error is not None else ""
+        resource, reason = self._resource(request), reason_of(error) if error is not None else ""
         if error is not None and reason:
             if resource in self._unreadable:
                 return
@@ -148,16 +152,13 @@ class Stoppages:
         elif failing is not None:
             self._goes_well(resource)
 
-    def since(self, resource: str) -> str:
-        """Since when nothing leaves for a resource; empty while it does."""
-        failing = self._failing.get(resource)
-        return iso(failing.stoppage.since) if failing is not None and not failing.right else ""
-
-    def held(self, resource: str, why: str) -> str:
-        """Why something for a resource waits, with the moment at which that began when nothing
-        leaves at present."""
-        since = self.since(resource)
-        return f"{HELD}{since}: {why}" if since else why
+    def held(self, request: Request | None, why: str) -> str:
+        """Why a request waits, with the moment at which that began when nothing leaves at present
+        for its resource."""
+        failing = self._failing.get(self._resource(request)) if request is not None else None
+        if failing is None or failing.right:
+            return why
+        return f"{HELD}{iso(failing.stoppage.since)}: {why}"
 
     def restore(self, stoppage: Stoppage) -> None:
         """Go on with a stoppage that an earlier process told of and did not see end."""
@@ -168,7 +169,13 @@ class Stoppages:
     def held_back(self) -> set[str]:
         """The resources whose breaker is open."""
         breakers = (self._limits.open_breakers(creates=creates) for creates in (True, False))
-        return {resource for each in breakers for _, resource in each}
+        return {self._named(account, resource) for each in breakers for account, resource in each}
+
+    def _resource(self, request: Request) -> str:
+        return self._named(request.account_sid, request.resource)
+
+    def _named(self, account: str, resource: str) -> str:
+        return resource if account == self._account else f"{account}/{resource}"
 
     def present(self, waiting: int, parked: str | None) -> Stoppage | None:
         """What has stopped for long enough to be told of, all of it as one; None when nothing has.
@@ -216,6 +223,8 @@ class Stoppages:
         writes: bool,
     ) -> None:  # fmt: skip
         words, mend = _told_apart(error, reason)
+        if account := resource.rpartition("/")[0]:
+            words = f"{account}: {words}"
         known = self._failing.get(resource)
         if known is None:
             stoppage = Stoppage(reason, since, words, mend, (resource,))

@@ -7,6 +7,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nodes
 from nodes import start_node
 from servers import ACCOUNT, Bench, Server, cpu_seconds, signed
 
@@ -14,24 +15,12 @@ PATH = "/twilio/message"
 OURS = "+14155550100"
 ACT_SHARE = 12
 
-RULES = """
-version: 1
-rules:
-  - name: hours
-    on: message.received
-    if: event.body.keyword(['hours'])
-    do:
-      - reply: Mon-Fri 9-17
+RULES = f"""{nodes.RULES}
   - name: parking
     on: message.received
     if: event.body.keyword(['parking', 'garage'])
     do:
       - reply: Behind the station
-  - name: failures
-    on: [message.failed, message.undelivered]
-    if: event.error_class == 'recipient_unreachable'
-    do:
-      - notify: "${{ event.to }} cannot be reached"
 """
 
 

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from admission.compare import load
+from admission.node import Node, settings_of
+from admission.stories import OURS, Happens, Story, text
 from ringback.plugins.loader import PluginSet
 from ringback.store.sqlite import connect_reader
 from ringback.testing.assembly import ruleset_of
+from ringback.worker import immediate
 from scenarios.test_rules_timing import ANN, World
 
 PLAIN = "{notify: '${{ event.body }}'}"
@@ -55,3 +59,28 @@ async def test_a_plain_run_is_over_with_the_commit_of_its_event(
         assert states(world) == then
     finally:
         await world.close()
+
+
+SERVICE = {"MessagingServiceSid": "MG" + "5" * 32}
+
+
+async def test_news_of_a_messaging_service_are_told_by_texts_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A status names it beside each recipient: that tells nothing of a number of ours, and nothing
+    of it stays in memory."""
+    monkeypatch.setattr(immediate, "MOST_SERVICES", 2)
+    rules = f"rules:\n- {{name: it, on: message.received, do: [{PLAIN}]}}\n"
+    it = Node(settings_of(tmp_path, {}), load(Story(rules, ()), tmp_path))
+    await it.start({})
+    for number in range(4):
+        sent = {"MessageSid": f"SM{number:032x}", "MessageStatus": "sent", "From": OURS}
+        await it.record(Happens("message/status", {**sent, "To": f"+1415555010{number}"} | SERVICE))
+        await it.record(text("hi"))
+        await it.engine._match()
+        states = it.reader.execute("select state from runs order by id").fetchall()
+        assert [row[0] for row in states] == ["done"] * (number + 1)
+    for number in range(4):
+        await it.happen(text("hi", to=f"+1202555010{number}", **SERVICE))
+    assert len(it.engine.immediate._services) <= 2
+    await it.close()

@@ -119,6 +119,11 @@ def test_what_was_spent_and_what_is_left(
     assert (whole["rule"], whole["texts"], whole["unpriced"]) == ("in all", 2, 1)
     assert whole["price"] == {"USD": "0.0079"}
     assert whole["left"]["per_day"] == {"of": 100, "left": 98}
+    told = whole["segments"]  # of the text that was not delivered
+    assert (told > 0, whole["estimated_segments"]) == (True, 1)
+    _price(story.folder, "0.0079", segments=2)
+    assert [row["segments"] for row in asked("spend")] == [told + 2] * 2
+    assert [row["estimated_segments"] for row in asked("spend")] == [0, 0]
     assert hours["left"] == {
         "per_day": {"of": 5, "left": 3}, "segments_per_day": {"of": 9, "left": 7},
     }  # fmt: skip
@@ -127,10 +132,12 @@ def test_what_was_spent_and_what_is_left(
     assert asked("spend", "--since", "2099-01-01")[0]["texts"] == 0
 
 
-def _price(folder: Path, price: str) -> None:
+def _price(folder: Path, price: str, segments: int | None = None) -> None:
     connection = connect_writer(folder / "journal.db")
     connection.execute(
-        "update actions set price = ?, price_unit = 'USD' where outcome = 'delivered'", (price,)
+        "update actions set price = ?, price_unit = 'USD', segments = ? "
+        "where outcome = 'delivered'",
+        (price, segments),
     )
     connection.close()
 

@@ -5,9 +5,10 @@ A real worker on real files; the clock is stepped, and the watchdogs are asked a
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -107,6 +108,30 @@ async def test_a_monday_that_begins_and_falls_silent_is_an_alarm(tmp_path: Path)
         await texts_come(it, [eight])
         (first, *_) = await looks(it, eight + 60, 12 * DAY + 2 * HOUR)
         assert eight + 2 * HOUR <= first <= eight + 5 * HOUR
+
+
+async def test_clocks_that_are_set_back_make_no_alarm(tmp_path: Path) -> None:
+    """The number is one of Washington, whose clocks are set back on 1 November: its shop opens at
+    the same hour there. A morning on which it really is silent is an alarm then, too."""
+    zone = ZoneInfo("America/New_York")
+
+    def mornings(days: range, hours: float = 4.0) -> list[float]:
+        begin = (datetime(2026, 10, 25, 8, tzinfo=zone) + timedelta(days=day) for day in days)
+        return [
+            (moment - NOON).total_seconds() + minute * 60.0
+            for moment in begin
+            for minute in range(0, int(hours * 60), 8)
+        ]
+
+    async with node(tmp_path) as it:
+        await texts_come(it, mornings(range(7)))
+        (sunday,) = mornings(range(7, 8), 0.1)
+        assert await looks(it, sunday - 2 * HOUR, sunday, HOUR / 6) == []
+        await texts_come(it, mornings(range(7, 8)))
+        (monday,) = mornings(range(8, 9), 0.1)
+        assert await looks(it, monday - HOUR, monday, HOUR / 6) == []
+        (first, *_) = await looks(it, monday, monday + 3 * HOUR, HOUR / 6)
+        assert HOUR / 2 <= first - monday <= 2 * HOUR
 
 
 async def test_one_day_with_very_many_does_not_make_them_usual(tmp_path: Path) -> None:
@@ -266,3 +291,45 @@ async def test_a_call_that_is_talked_in_is_not_stuck(tmp_path: Path) -> None:
         await it.happen(text("hi"))
         for _ in range(6):
             assert await after(it, 900.0) == 0
+
+
+async def test_a_call_that_had_waited_may_be_talked_in_for_a_day(tmp_path: Path) -> None:
+    """Its longest time counts from when it was placed. Whoever talks for longer than Twilio lets
+    them is told of, also by the next worker, and once."""
+    twilio = Answers("in-progress")
+    async with node(tmp_path, ANSWERS % CALL, twilio) as it:
+        it.engine.sender.paused = True
+        await it.record(text("hi"))
+        while await it.engine._match():
+            pass
+        await it.engine.queue.idle()
+        it.time += HOUR - 60.0
+        it.engine.sender.paused = False
+        await it.happen()
+        assert rows(it, "select state from actions") == ["accepted"]
+        for _ in range(4):
+            assert await after(it, 5 * HOUR) == 0
+    async with node(tmp_path, ANSWERS % CALL, twilio) as it:
+        it.time += 21 * HOUR
+        assert await after(it, 2.5 * HOUR) == 0
+        assert await after(it, 2 * HOUR) == 1
+        assert await after(it, 9 * HOUR) == 1
+
+
+@pytest.mark.parametrize(("status", "ends"), [("completed", "settled"), ("no-answer", "failed")])
+async def test_a_call_whose_last_callback_never_comes_ends_all_the_same(
+    tmp_path: Path, status: str, ends: str
+) -> None:
+    """After hours in a queue or a conference, which are `in-progress` too; also after a restart."""
+    twilio = Answers("in-progress")
+    async with node(tmp_path, ANSWERS % CALL, twilio) as it:
+        await it.happen(text("hi"))
+        for _ in range(10):
+            assert await after(it, HOUR) == 0
+    twilio.status = status
+    async with node(tmp_path, ANSWERS % CALL, twilio) as it:
+        it.time += 10 * HOUR
+        assert await after(it, 1200.0) == 0
+        await it.happen()
+        assert rows(it, "select state from actions") == [ends]
+        assert await after(it, 2 * DAY) == 0

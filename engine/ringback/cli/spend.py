@@ -18,6 +18,7 @@ from ringback.config import Settings
 from ringback.rules.language.numbers import number_text
 from ringback.rules.model import Budget
 from ringback.twilio import segments
+from ringback.twilio.costs import estimated_segments
 
 ALL = "in all"
 
@@ -37,14 +38,16 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 @dataclass(slots=True)
 class Tally:
     """What left: texts, calls, and notices and requests to others than Twilio. `counted` are the
-    segments that a budget counts, `segments` those that Twilio told, as far as it did; `prices` are
-    what it charged, by currency, `unpriced` the texts and calls that it has not priced yet."""
+    segments that a budget counts, `segments` those that Twilio told, `estimated` those of texts of
+    which it has not told them; `prices` are what it charged, by currency, `unpriced` the texts and
+    calls that it has not priced yet."""
 
     texts: int = 0
     calls: int = 0
     notices: int = 0
     counted: int = 0
     segments: int = 0
+    estimated: int = 0
     prices: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     unpriced: int = 0
 
@@ -59,7 +62,7 @@ def spend(by: str, since: str, wide: bool, as_json: bool) -> None:
     """Sum up what left today and what it cost, and what is left of each budget.
 
     A day begins at midnight in the zone of the quiet hours, else in UTC. The price is what Twilio
-    has told so far.
+    has told so far; segments that it has not told are estimated, as `about 4`.
     """
     settings = here().settings()
     begin = datetime.fromisoformat(moment(since)) if since else midnight(here().now(), settings)
@@ -84,7 +87,11 @@ def spend(by: str, since: str, wide: bool, as_json: bool) -> None:
             f"{each['left']} of {each['of']} {word.replace('_', ' ')}"
             for word, each in line["left"].items()
         )
-        line["price"] = ", ".join(f"{amount} {unit}" for unit, amount in line["price"].items())
+        line["price"] = ", ".join(
+            f"{amount} {unit}".rstrip() for unit, amount in line["price"].items()
+        )
+        if guessed := line["estimated_segments"]:
+            line["segments"] = f"about {line['segments'] + guessed}"
         for name in ("texts", "calls", "notices", "segments", "unpriced"):
             line[name] = line[name] or ""
     columns = (by, "texts", "calls", "notices", "segments", "price", "unpriced", "left")
@@ -125,7 +132,8 @@ def _add(tally: Tally, row: Mapping[str, Any], *, again: bool) -> None:
         tally.texts += 1
         counted = _counted(str(row["params"].get("body") or ""))
         tally.counted += counted
-        tally.segments += row["segments"] or counted
+        tally.segments += row["segments"] or 0
+        tally.estimated += 0 if row["segments"] else estimated_segments(row["params"]) or 0
     elif row["effect"] == "call":
         tally.calls += 1
     elif row["kind"] in ("notify", "http"):
@@ -140,7 +148,8 @@ def _add(tally: Tally, row: Mapping[str, Any], *, again: bool) -> None:
 def _line(tally: Tally) -> dict[str, Any]:
     return {
         "texts": tally.texts, "calls": tally.calls, "notices": tally.notices,
-        "segments": tally.segments, "unpriced": tally.unpriced,
+        "segments": tally.segments, "estimated_segments": tally.estimated,
+        "unpriced": tally.unpriced,
         "price": {unit: str(amount) for unit, amount in tally.prices.items()},
     }  # fmt: skip
 

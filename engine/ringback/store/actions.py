@@ -207,6 +207,13 @@ class Actions:
         )
         return str(row[0]) if row and row[0] else None
 
+    async def left_at(self, uid: str) -> str:
+        """When the last request was made for an action; empty when none was."""
+        row = await self._database.one(
+            "select max(started_at) from attempts where action_uid = ?", (uid,)
+        )
+        return str(row[0]) if row and row[0] else ""
+
     async def stuck(self, before: str, now: str, limit: int) -> list[StoredAction]:
         """Accepted sends, requested before that moment, without a final status, due for a look."""
         # Three spans of the index: those that are not due yet may be many, and are not read.

@@ -35,6 +35,8 @@ from ringback.worker.signals import Signals
 
 TURN = 20
 """After so many runs the loop has a turn."""
+MOST_SERVICES = 1000
+"""So many numbers of ours are known to be in a messaging service; with more it begins anew."""
 
 
 class _Past:
@@ -128,8 +130,10 @@ class Immediate:
         for event in events:
             self._gate.learn(event)
             service = event.fields.get("MessagingServiceSid", "")
-            pair = (event.recipient, service)
-            if service and pair not in self._services:
+            pair = (event.recipient, service)  # of a status the recipient is no number of ours
+            if service and event.type == "message.received" and pair not in self._services:
+                if len(self._services) >= MOST_SERVICES:
+                    self._services.clear()
                 self._services.add(pair)
                 found = True
             found = found or bool(changes(event))

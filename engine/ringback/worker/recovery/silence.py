@@ -7,7 +7,7 @@ going on.
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
 
 DAYS = 7
@@ -19,20 +19,28 @@ MISSED = 6.0
 LEAST_SILENCE = timedelta(hours=2)
 GIVEN_UP = timedelta(days=30)
 """A number to which nothing has come for so long is taken for one that is not used any more."""
+_SET = timedelta(hours=1)  # a clock may have been set meanwhile
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
 
 
 def look_back(last: datetime, now: datetime) -> datetime:
     """Since when arrivals must be known, to judge the silence since the `last` one."""
-    return last - _whole_days(now - last) - (DAYS - 1) * _DAY
+    return last - _whole_days(now - last) - (DAYS - 1) * _DAY - _SET
 
 
-def missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime) -> float:
+def missed(
+    arrivals: Mapping[datetime, int], last: datetime, now: datetime, zone: tzinfo = UTC
+) -> float:
     """How many texts and calls should have come since the last one; 0 when that is nothing unusual.
 
-    `arrivals` are counts by the moment at which their span begins.
+    `arrivals` are counts by the moment at which their span begins. Some people go by the clock of
+    the `zone` and others do not: when it is set, it must be unusual for both.
     """
+    return min(_missed(arrivals, last, now, each) for each in {UTC, zone})
+
+
+def _missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime, zone: tzinfo) -> float:
     silence = now - last
     days = Counter[int]()
     for at, count in arrivals.items():
@@ -40,8 +48,10 @@ def missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime) -> f
     if silence < LEAST_SILENCE or max(days.values(), default=0) < BUSY:
         return 0.0
 
+    here, then = now.astimezone(zone), last.astimezone(zone)
+
     def came(back: timedelta) -> int:
-        begin, end = last - back, now - back
+        begin, end = then - back, here - back  # by the hands of that clock
         return sum(count for at, count in arrivals.items() if begin <= at < end)
 
     known, back = min(arrivals), _whole_days(silence)

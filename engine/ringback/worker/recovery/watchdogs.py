@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ringback.actions import SendMessage
 from ringback.config import Settings
@@ -17,6 +18,7 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
+from ringback.worker.gate.quiet_hours import zones_of
 from ringback.worker.recovery import silence
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
@@ -147,7 +149,8 @@ class Watch:
             soon = status == "answered" or not (status or gone)
             again = STUCK_AFTER if soon else LOOK_AGAIN
             await self._journal.actions.look_again(action.uid, iso(now + again))
-            if status == "answered" and now - from_iso(action.planned_at) < LONGEST_CALL:
+            began = await self._journal.actions.left_at(action.uid) or action.planned_at
+            if status == "answered" and now - from_iso(began) < LONGEST_CALL:
                 continue  # they are talking
             if status in ("", "accepted", "scheduled", "queued", "sending", "sent", "initiated",
                           "ringing", "answered"):  # fmt: skip
@@ -169,7 +172,8 @@ class Watch:
                 continue
             since = iso(silence.look_back(last, now))
             came = await events.arrivals(quiet.number, since, quiet.last_at)
-            missed = silence.missed({from_iso(at): count for at, count in came}, last, now)
+            counts = {from_iso(at): count for at, count in came}
+            missed = silence.missed(counts, last, now, self._zone(quiet.number))
             if not missed:
                 continue
             text = (
@@ -196,6 +200,11 @@ class Watch:
             if not await self._journal.events.arrivals(number, opened[0], iso(now)):
                 still[key] = str(opened[1].get("Text", ""))
         return still
+
+    def _zone(self, number: str) -> tzinfo:
+        """By which clock people come to a number of ours."""
+        names = (*zones_of(number)[:1], self._settings.quiet_zone)
+        return next((ZoneInfo(name) for name in names if name), UTC)
 
     async def drift(self) -> int:
         """Connected numbers whose webhooks somebody has changed since."""

@@ -218,10 +218,15 @@ class Event:
     @property
     def media(self) -> tuple[str, ...]:
         """The URLs of the media that came with a message. They are never fetched by themselves."""
-        count = self.fields.get("NumMedia", "0")
-        total = int(count) if count.isdecimal() else 0
-        urls = (self.fields.get(f"MediaUrl{index}", "") for index in range(min(total, 20)))
+        fields = self.fields
+        urls = (fields.get(f"MediaUrl{index}", "") for index in range(self.media_count))
         return tuple(url for url in urls if url)
+
+    @property
+    def media_count(self) -> int:
+        """How many media came with a message. Event Streams tells no URLs of them."""
+        count = self.fields.get("NumMedia", "0")
+        return min(int(count), 20) if count.isdecimal() else 0
 
     @property
     def ours(self) -> str:

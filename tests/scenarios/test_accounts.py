@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from ringback.config import Settings
-from ringback.errors import NotFound, Unauthorized
+from ringback.errors import (
+    BadRequest,
+    GatewayError,
+    NotFound,
+    ServerError,
+    Unauthorized,
+    Unreadable,
+)
 from ringback.gateway.credentials import Credentials
 from ringback.store.log import Entry, LogReader
 from ringback.twilio.rest import Request
@@ -220,6 +227,44 @@ def test_what_was_missed_is_fetched_back_from_each_account(begin: Begin) -> None
     assert b"NumMedia=2" in row.body
     assert b"MediaUrl1=https%3A%2F%2Fapi.twilio.com%2F2010-04-01%2FAccounts%2F" in row.body
     assert b"MediaContentType0=image%2Fjpeg" in row.body
+
+
+@pytest.mark.parametrize(
+    ("error", "bodies"),
+    [
+        (BadRequest("none", http_status=400, code=20001, origin="twilio"), ["picture", "STOP"]),
+        (NotFound("none", http_status=404, code=20404, origin="twilio"), ["picture", "STOP"]),
+        (ServerError("not now", http_status=503), ["STOP", "picture"]),
+        (Unreadable("odd", http_status=200, wrote=True), ["STOP", "picture"]),
+    ],
+)
+def test_a_picture_that_cannot_be_listed_keeps_no_other_text_away(
+    begin: Begin, error: GatewayError, bodies: list[str]
+) -> None:
+    """One without a list comes without its media; one whose list cannot be had comes later."""
+    story, ready = begun(begin), False
+    take = story.twilio.take
+
+    def unlisted(request: Request, answer: Callable[[Answer], None]) -> None:
+        if request.path.endswith("/Media.json") and not ready:
+            story.twilio.after(0.1, lambda: answer(error))
+        else:
+            take(request, answer)
+
+    story.twilio.take = unlisted  # type: ignore[method-assign]
+    for number, (body, media) in enumerate((("picture", ("ME" + "1" * 32,)), ("STOP", ()))):
+        sid = story.twilio.sid("MM")
+        story.twilio.heard[sid] = Record(
+            sid, "messages", "", THEM, OURS, body, number, number, "received",
+            direction="inbound", media=media,
+        )  # fmt: skip
+    story.run(700.0)
+    ready = True
+    story.run(1400.0)
+    log = LogReader(story.folder / "log.db")
+    come = [row.body.partition(b"&Body=")[2].partition(b"&")[0] for row in log.after(0, 100)]
+    log.close()
+    assert [body.decode() for body in come if body] == bodies
 
 
 @pytest.mark.parametrize(("account", "trust"), [(SUB, "confirmed"), (STRANGER, "claimed")])

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ringback.config import Settings
-from ringback.errors import GatewayError, NotFound
+from ringback.errors import BadRequest, GatewayError, NotFound
 from ringback.ipc import Link, WorkerAway
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
@@ -167,13 +167,21 @@ class Repairer:
         sids = [fields[sid] for fields in missing]
         known = await self._journal.events.known_subjects(sids, types)
         fresh = [fields for fields in reversed(missing) if fields[sid] not in known]
+        unread: GatewayError | None = None
         for fields in fresh:
-            await self.append(route, {**fields, **await self._media(fields)})
+            try:
+                media = await self._media(fields)
+            except GatewayError as error:  # it is looked at again; the others do not wait for it
+                unread = error
+                continue
+            await self.append(route, {**fields, **media})
+        if unread is not None:
+            raise unread
         return len(fresh)
 
     async def _media(self, fields: Mapping[str, str]) -> dict[str, str]:
         """What came with a text, as its webhook names it: the record has only the number. Nothing
-        when it has been deleted since.
+        when it has been deleted since, or Twilio has no list of it.
 
         https://www.twilio.com/docs/messaging/api/media-resource
         """
@@ -184,7 +192,7 @@ class Repairer:
         request = Request("GET", path(account, "Messages", sid, "Media"), form, "messages")
         try:
             listed = (await self._gateway_reader.ask(request)).data.get("media_list")
-        except NotFound:
+        except (BadRequest, NotFound):
             return {}
         base = self._gateway_reader.media_base
         found: dict[str, str] = {}

@@ -8,6 +8,7 @@ clock is ahead by what a file says, which all its processes read.
 import os
 import random
 import struct
+import threading
 import time as clock
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,34 @@ def iso(moment: datetime) -> str:
     return _written(moment if moment.tzinfo is UTC else moment.astimezone(UTC))
 
 
+_POOL_BYTES = 4096
+
+
+class _Entropy:
+    """Random bits of the system, read a few kilobytes at once: a call into the kernel costs more
+    than all else about an id. No two threads are given the same bits, and no forked process is
+    given what its parent has."""
+
+    def __init__(self) -> None:
+        self._lock, self._left = threading.Lock(), memoryview(b"")
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def __call__(self, bits: int) -> int:
+        size = bits // 8
+        with self._lock:
+            if len(self._left) < size:
+                self._left = memoryview(os.urandom(max(_POOL_BYTES, size)))
+            taken, self._left = self._left[:size], self._left[size:]
+        return int.from_bytes(taken, "big")
+
+    def _forget(self) -> None:
+        self._lock, self._left = threading.Lock(), memoryview(b"")
+
+
+_entropy = _Entropy()
+
+
 @lru_cache(64)
 def _written(moment: datetime) -> str:
     # An event is written down in a dozen places, all at one of a few moments.
@@ -71,7 +100,7 @@ class Runtime:
     time: Callable[[], float] = clock.time
     monotonic: Callable[[], float] = clock.monotonic
     rng: random.Random = field(default_factory=random.SystemRandom)
-    entropy: Callable[[int], int] = lambda bits: int.from_bytes(os.urandom(bits // 8), "big")
+    entropy: Callable[[int], int] = _entropy
     ahead: Callable[[], float] = lambda: 0.0
 
     def now(self) -> datetime:

@@ -1,7 +1,11 @@
 """Facts about phone numbers."""
 
+from random import Random
+
+import phonenumbers
 import pytest
 
+from ringback.events import spellings
 from ringback.rules.language import phones
 
 
@@ -145,3 +149,16 @@ def test_a_person_is_one_in_each_spelling_that_a_network_may_keep(
     assert phones.is_phone(address) == there
     if not address.startswith("whatsapp:"):
         assert (phones.impossible(address) == "") == there
+
+
+def test_numbers_are_possible_that_the_library_has_for_possible() -> None:
+    """With numbers of every calling code and length, most of which are judged by their length."""
+    rng, possible = Random(4), phonenumbers.ValidationResult.IS_POSSIBLE
+    for code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+        for length in range(7 - len(str(code)), 16 - len(str(code))):
+            address = f"+{code}" + "".join(rng.choices("0123456789", k=length))
+            if phones.is_hidden(address) or address.startswith(("+10", "+11")):
+                continue
+            twins = [phonenumbers.parse(each) for each in spellings(address)]
+            there = possible in map(phonenumbers.is_possible_number_with_reason, twins)
+            assert (phones.impossible(address) == "") == there, address

@@ -29,6 +29,8 @@ NO_CODE = "unknown"
 _AREA, _BEGINNING = 5, 7
 """So much of a number says its country, with the `+`: in North America the code of the area, and
 elsewhere those of islands that share the code of a larger country."""
+_ANY_LINE = "2345678"
+"""A line that every area of North America may have."""
 _COUNTRIES: dict[str, str] = {}
 _MOST = 50_000
 
@@ -153,15 +155,16 @@ def text_end(
 def country_of(address: str) -> str:
     """The country of an address, from its first digits: numbers are many, countries are few."""
     number = address.rpartition(":")[2]
-    beginning = number[: _AREA if number.startswith("+1") else _BEGINNING]
-    found = _COUNTRIES.get(beginning, "")
-    if not found and number[:1] == "+":
-        found = phones.country(number)
+    by_area = number.startswith("+1") and len(number) == _AREA + len(_ANY_LINE)
+    beginning = number[: _AREA if by_area else _BEGINNING]
+    found = _COUNTRIES.get(beginning)
+    if found is None and number[:1] == "+":
+        found = phones.country(beginning + _ANY_LINE if by_area else number)
         if len(_COUNTRIES) >= _MOST:
             _COUNTRIES.clear()
-        if found:
+        if found or by_area:  # elsewhere the next number that begins so may have one
             _COUNTRIES[beginning] = found
-    return found
+    return found or ""
 
 
 class Counts:

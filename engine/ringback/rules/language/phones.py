@@ -14,8 +14,11 @@ from ringback.events import spellings
 
 COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The countries that numbers are of, in two letters."""
+_CODES = frozenset(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
-_WELL = re.compile(r"(?:whatsapp:)?\+[1-9](?![0-9]{0,2}0)[0-9]{6,14}").fullmatch
+_WELL = re.compile(
+    r"(?:whatsapp:)?\+(?:1[2-9][0-9]{5,13}|[2-9](?![0-9]{0,2}0)[0-9]{6,14})"
+).fullmatch
 """Twilio's spelling, at first sight: without a zero that may be dialled at home alone."""
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}").fullmatch
 _WRITTEN = re.compile(r"[(\[]?\+*[\d\s()\[\].\-_~/\u2010-\u2015\u2212]+").fullmatch
@@ -257,6 +260,8 @@ def impossible(address: str) -> str:
     """Why no telephone has this number, which says its country; empty when one may have it, also
     in a range that no one uses, as +1555. What is no such number is others' to judge: short
     codes, names, SIP addresses, and how Twilio spells callers who hide theirs."""
+    if _long_enough(address):
+        return ""
     channel, written = _parts(address)
     digits = _digits(written) if written.startswith("+") else ""
     if not digits or channel not in ("", "whatsapp:") or is_hidden(address):
@@ -274,6 +279,25 @@ def impossible(address: str) -> str:
     if not all(map(_wrong_length, _as_spelt(number))):
         return ""
     return _wrong_length(number)
+
+
+def _long_enough(address: str) -> bool:
+    """Whether this is a number in Twilio's spelling with as many digits as its country has: most
+    are, and to take one apart costs fifty times as much."""
+    if not _WELL(address):
+        return False
+    digits = address.rpartition("+")[2]
+    code = next((size for size in (1, 2, 3) if int(digits[:size]) in _CODES), 0)
+    return len(digits) - code in _lengths(int(digits[:code])) if code else False
+
+
+@lru_cache(maxsize=512)
+def _lengths(code: int) -> frozenset[int]:
+    """How many digits, with their area, the numbers of a calling code may have."""
+    region = phonenumbers.region_code_for_country_code(code)
+    plan = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(code, region)
+    numbers = plan.general_desc if plan is not None else None
+    return frozenset(numbers.possible_length) if numbers is not None else frozenset()
 
 
 def _wrong_length(number: phonenumbers.PhoneNumber) -> str:

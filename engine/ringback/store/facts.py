@@ -352,14 +352,15 @@ class JournalGateFacts:
                 return True
         return False
 
-    def tries_since(self, since: datetime) -> list[tuple[datetime, str]]:
-        """When anything was tried since then, oldest first, and the kind of action."""
+    def tries_since(self, since: datetime) -> list[tuple[datetime, str, str]]:
+        """When anything was tried since then, of what kind and in which conversation."""
         rows = self._connection.execute(
-            "select t.started_at, a.kind from attempts t join actions a on a.uid = t.action_uid "
+            "select t.started_at, a.kind, a.conversation from attempts t "
+            "join actions a on a.uid = t.action_uid "
             "where t.id >= ? and t.started_at >= ? order by t.id",
             (first_since(self._connection, "attempts", "started_at", iso(since)), iso(since)),
         )
-        return [(from_iso(row[0]), row[1]) for row in rows]
+        return [(from_iso(at), kind, conversation) for at, kind, conversation in rows]
 
     def left_since(self, since: datetime, before: datetime) -> list[Left]:
         """What left in this span, or may have, once for each request that was taken, or of which

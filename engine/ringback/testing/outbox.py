@@ -245,7 +245,7 @@ class BenchGateFacts:
         """A bench plays no ends of actions: what happens on it is told from outside."""
         return False
 
-    def tries_since(self, since: datetime) -> Sequence[tuple[datetime, str]]:
+    def tries_since(self, since: datetime) -> Sequence[tuple[datetime, str, str]]:
         """Nothing was tried before a bench begins."""
         return ()
 

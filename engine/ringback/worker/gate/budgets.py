@@ -7,7 +7,7 @@ allowed counts at once, so that sends that stand beside each other cannot all be
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -21,6 +21,8 @@ from ringback.twilio import segments
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 
 HOUR = timedelta(hours=1)
+_KEPT = 2 * HOUR.total_seconds()
+_MANY = 10_000
 ALL = ""
 """Where the tally of everything stands among those of the rules, which all have a name."""
 
@@ -59,14 +61,19 @@ class Budgets:
         self._elsewhere: deque[float] = deque()
         self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
         self._day: dict[str, Tally] = {}
+        self._written: dict[str, float] | None = None
+        """When something was last allowed, by conversation; None while the past is not taken up."""
+        self._room = _MANY
         self._counted: set[int] = set()
         """What this day's tally has counted: what was allowed before midnight is none of it."""
 
     def begin(self, facts: GateFacts) -> None:
         """Take up what was tried in the last hour, and today when a day is watched."""
         now, passed = self._clock.now(), self._clock.monotonic()
-        for moment, name in facts.tries_since(now - HOUR):
+        self._written = {}
+        for moment, name, conversation in facts.tries_since(now - HOUR):
             tried = passed - max(0.0, (now - moment).total_seconds())
+            self._written[conversation] = tried
             kind = known_kind(name)
             if kind is not None and kind.effect:
                 self._hour.append(tried)
@@ -81,6 +88,21 @@ class Budgets:
         self._rules = {rule.name: rule.budget for rule in rules if rule.budget}
         if not watched:
             self._ends = self._begins
+
+    def sent(self, action: Asked, facts: GateFacts) -> tuple[Sequence[datetime], int]:
+        """`GateFacts.sent_since` of the last hour. Most people have not been written to in that
+        time, and that is known without a look at the past."""
+        known = self._written
+        if known is not None:
+            passed, conversation = self._clock.monotonic(), action.conversation
+            before = known.get(conversation)
+            known[conversation] = passed
+            if len(known) > self._room:
+                self._written = {who: at for who, at in known.items() if at > passed - _KEPT}
+                self._room = max(_MANY, 2 * len(self._written))
+            if before is None:
+                return (), 0
+        return facts.sent_since(action.conversation, self._clock.now() - HOUR)
 
     def refused(self, action: Asked, sent_to_them: int, facts: GateFacts) -> str:
         """Why this would be too much; empty when it is not, and then it counts.

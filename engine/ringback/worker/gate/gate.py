@@ -7,7 +7,6 @@ worker and the benches of tests and backtests each give it their past.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from ringback.action_kinds import is_message, is_outgoing, sender_of
 from ringback.config import Settings
@@ -19,8 +18,6 @@ from ringback.worker.gate.budgets import Budgets, Clock
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 from ringback.worker.gate.loop_guard import Loops
 from ringback.worker.gate.quiet_hours import Quiet
-
-HOUR = timedelta(hours=1)
 
 Look = tuple[str, str, str | None]
 ALLOWED: Look = ("planned", "", None)
@@ -74,8 +71,7 @@ class Gatekeeper:
         )  # fmt: skip
         if refused:
             return "refused", refused, None
-        since = now - HOUR
-        sent, late = facts.sent_since(action.conversation, since)
+        sent, late = self._budgets.sent(action, facts)
         refused = self._consent(addressed, facts) or self._loops.found(
             action, addressed.recipient, sent, now, facts
         )

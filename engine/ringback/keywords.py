@@ -8,6 +8,7 @@ these are the same word. https://www.unicode.org/reports/tr15/
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*")
 _UNSEEN = re.compile(
@@ -57,10 +58,15 @@ def opt_out_word(text: str, address: str = "") -> str:
     """
     if len(text) > _LONGEST or "?" in text or "\uff1f" in text:
         return ""
-    said = " ".join(words(text))
+    said = _said(text)
     known = _CONSENT.get(said, "")
     elsewhere = ":" in address and not address.startswith("rcs:")
     return "" if elsewhere and said in _ONLY_SMS else known
+
+
+@lru_cache(maxsize=1024)  # a text is asked about several times on its way
+def _said(text: str) -> str:
+    return " ".join(words(text))
 
 
 def consent_word(fields: Mapping[str, str]) -> str:

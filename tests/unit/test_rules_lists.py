@@ -130,6 +130,81 @@ def test_a_list_that_turns_out_to_be_too_long_fails_the_run_whole(
         bench.react(sms(" ".join(f"+1556{number:07d}" for number in range(entries))))
 
 
+def test_a_list_that_was_remembered_reaches_everybody(tmp_path: Path) -> None:
+    """200 addresses on WhatsApp in one text have 4,400 letters; the end of it was lost."""
+    people = [f"whatsapp:+1415555{number:04d}" for number in range(200)]
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        f"lists: {{crew: {json.dumps(people)}}}\n"
+        "rules:\n"
+        "  - {name: keep, on: message.received, if: event.body == 'keep',\n"
+        "     do: [{remember: {crew: \"${{ lists.crew.join(',') }}\"}}]}\n"
+        "  - {name: go, on: message.received, if: event.body == 'go', do: [{send: {body: x,\n"
+        "     to: \"${{ remembered('crew').split(',') }}\", from: 'whatsapp:+12025550100'}}]}\n"
+    )
+    bench = Bench.load(path)
+    bench.react(sms("keep"))
+    made = bench.react(sms("go")).actions
+    assert [each.to for each in made if isinstance(each, SendMessage)] == people
+
+
+WIDE = "${{ event.body + event.body + event.body }}"
+
+
+@pytest.mark.parametrize(
+    ("do", "most"),
+    [
+        (f'http: "https://example.org/?who={WIDE}"', 4096),
+        (f'http: {{url: "https://example.org/", headers: {{X-Who: "{WIDE}"}}}}', 16384),
+        (f'http: {{url: "https://example.org/", json: {{who: ["to {WIDE}"]}}}}', 16384),
+        (f'send: {{to: ["{WIDE}"], body: x}}', 4096),
+        ('send: {to: "${{ [event.body + event.body] }}", body: x}', 4096),
+        (f'remember: {{crew: "{WIDE}"}}', 16384),
+        (f'notify: {{text: x, webhook: "https://example.org/{WIDE}"}}', 4096),
+        (f'enqueue: "{WIDE}"', 4096),
+    ],
+)
+def test_what_means_something_else_when_it_is_cut_fails_the_run(
+    tmp_path: Path, do: str, most: int
+) -> None:
+    bench = Bench.load(rules(tmp_path, do))
+    with pytest.raises(RunFailed, match=f"has [0-9]+ letters, {most} at most"):
+        bench.react(sms("x" * (most // 2 + 1)))
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        'remember: {crew: "${{ event.body }}"}',
+        'http: {url: "https://example.org/", json: {who: ["to ${{ event.body }}"]}}',
+    ],
+)
+def test_data_may_be_longer_than_what_people_read(tmp_path: Path, do: str) -> None:
+    (made,) = Bench.load(rules(tmp_path, do)).react(sms("x" * 5000)).actions
+    assert "x" * 5000 in str(made)
+
+
+def test_texts_that_are_too_many_for_one_text_are_a_mistake_of_the_run(tmp_path: Path) -> None:
+    do = "reply: \"${{ [event.body, event.body].join(', ') }}\""
+    bench = Bench.load(rules(tmp_path, do))
+    with pytest.raises(RunFailed, match="the joined text is longer than 16384 letters"):
+        bench.react(sms("a" * 9000))
+    assert bench.react(sms("a")).texts == ["a, a"]
+
+
+def test_all_events_of_a_burst_are_counted(tmp_path: Path) -> None:
+    """The texts of the first 200 are kept."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(
+        "rules: [{name: it, on: message.received, once_after: 5s,\n"
+        "  do: [{reply: '${{ burst.count }} ${{ size(burst.texts) }}'}]}]\n"
+    )
+    bench = Bench.load(path)
+    for number in range(230):
+        bench.react(sms(f"text {number}"))
+    assert bench.wait("5s").texts == ["230 200"]
+
+
 @pytest.mark.parametrize(
     ("do", "what"),
     [

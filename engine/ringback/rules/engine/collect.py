@@ -7,7 +7,7 @@ from ringback.events import Event
 from ringback.rules.model import Rule
 
 MOST = 200
-"""How many texts of a burst are kept; later ones are counted in time but not kept."""
+"""How many texts of a burst are kept; later ones are counted and not kept."""
 
 
 def step(
@@ -24,6 +24,8 @@ def step(
         state["last"] = event.uid
         if len(burst) < max(MOST, rule.threshold):
             burst.append({"text": event.body, "at": now.isoformat(), "uid": event.uid})
+        else:
+            state["unkept"] = state.get("unkept", 0) + 1
     if rule.accumulate_within:
         return _enough(rule, burst, now)
     return _quiet(rule, state, event, now)

@@ -26,7 +26,7 @@ def scope_of(
     """What texts and conditions of a run can see that began with `event` and has come to `state`.
     `reply` is an event that may be what it waits for, or what it has heard last; `actions` are
     those of the step that it is at."""
-    return Scope(
+    scope = Scope(
         event,
         facts.of_shadow(rule.name) if rule.in_shadow else facts,
         now=now,
@@ -36,6 +36,8 @@ def scope_of(
         burst=[item["text"] for item in state.get("burst", ())],
         kept=remembered(state, actions),
     )
+    scope.unkept = state.get("unkept", 0)
+    return scope
 
 
 def remembered(state: Mapping[str, Any], actions: Iterable[Action]) -> dict[tuple[str, str], str]:

@@ -14,7 +14,7 @@ from ringback.rules.files.recipients import fewest, wrong_address
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
-from ringback.rules.language.templates import Template
+from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
@@ -279,8 +279,12 @@ class Steps:
         field = kind.model.model_fields.get(key)
         listed = field is not None and get_origin(field.annotation) in (list, tuple)
         if listed and isinstance(node.value, str) and "${{" in node.value:
-            return [self.reader.text(node)]
-        return self.reader.json(node)
+            return [_marked(self.reader.text(node), GIVEN)]
+        return _marked(self.reader.json(node), GIVEN)
+
+
+GIVEN = Mark("json", DATA_CAP, whole=True)
+"""The parameters of a plugin's step."""
 
 
 @cache
@@ -295,8 +299,13 @@ def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
 
 
 def _marked(value: Any, mark: Mark) -> Any:
-    if isinstance(value, Template) and (value.cap, value.url) != (mark.cap, mark.url):
-        return replace(value, cap=mark.cap, url=mark.url)
+    """A text, or a tree of them, that is rendered as its field says."""
+    if isinstance(value, dict):
+        return {name: _marked(item, mark) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_marked(item, mark) for item in value]
+    if isinstance(value, Template):
+        return replace(value, cap=mark.cap, url=mark.url, whole=mark.whole)
     return value
 
 

@@ -87,14 +87,14 @@ def replace(text: str, old: str, new: str) -> str:
 
 
 def join(parts: Iterable[str], between: str) -> str:
-    """The parts in one text, cut to the widest."""
-    joined, size = [], 0
+    """The parts in one text, none of them cut. Raises ValueError beyond the widest."""
+    joined, size = [], -len(between)
     for part in parts:
         joined.append(part)
         size += len(part) + len(between)
         if size > WIDEST:
-            break
-    return between.join(joined)[:WIDEST]
+            raise ValueError(f"the joined text is longer than {WIDEST} letters")
+    return between.join(joined)
 
 
 def part(text: str, start: int, end: int) -> str:

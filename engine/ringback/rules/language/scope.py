@@ -224,7 +224,7 @@ RUN_FIELDS: dict[str, Field] = {
     "vars": Field("map(string, string)", lambda s: s.vars, "what steps kept with `as`, by name"),
     "burst.texts": Field("list(string)", lambda s: list(s.burst), "the texts that were joined"),
     "burst.text": Field("string", lambda s: "\n".join(s.burst), "the same in one text, by lines"),
-    "burst.count": Field("int", lambda s: len(s.burst), "how many events were joined"),
+    "burst.count": Field("int", lambda s: len(s.burst) + s.unkept, "how many events were joined"),
 }
 """What steps may name besides: all that a run has heard so far."""
 
@@ -242,7 +242,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_values", "burst", "event", "facts", "kept", "now", "places", "reply", "vars",
+        "_values", "burst", "event", "facts", "kept", "now", "places", "reply", "unkept", "vars",
     )  # fmt: skip
 
     def __init__(
@@ -264,6 +264,8 @@ class Scope:
         self.reply = reply or NEVER
         self.vars = dict(names or {})
         self.burst = tuple(burst)
+        self.unkept = 0
+        """How many events were joined whose texts are not kept."""
         self.kept = kept or {}
         self._values: dict[str, Any] = {}
 

@@ -21,6 +21,8 @@ from ringback.rules.timing.durations import format_duration
 
 CAP = 4096
 """The longest rendered text, in letters, where a step names no other: longer ones are cut."""
+DATA_CAP = 16384
+"""The longest of the texts that are data for a machine, or kept: those are never cut."""
 
 PRINTABLE = (
     "string", "int", "uint", "double", "bool", "timestamp", "duration", "list(string)", "dyn",
@@ -32,7 +34,7 @@ class Template:
     """A text with its expressions compiled. Without any it is the plain text.
 
     Of a `typed` one that is a single expression the value keeps its type. In a `url` values are
-    encoded where they stand.
+    encoded where they stand. One that is `whole` means nothing when it is cut, as an address does.
     """
 
     source: str
@@ -40,14 +42,16 @@ class Template:
     cap: int = CAP
     typed: bool = False
     url: bool = False
+    whole: bool = False
 
     def render(self, scope: Scope) -> str | Fault:
-        """The text in this scope, cut to the cap; a `Fault` when an expression fails."""
+        """The text in this scope, cut to the cap; a `Fault` when an expression fails, or when it is
+        to be whole and is longer."""
         rendered: list[str] = []
         written = ""
         left = self.cap
         for part in self.parts:
-            if left <= 0:
+            if left <= 0 and not self.whole:
                 break
             if isinstance(part, str):
                 text = part
@@ -60,8 +64,10 @@ class Template:
                 written += "value"
                 if self.url:
                     text = _in_url("".join(rendered), text)
-            rendered.append(text[:left])
+            rendered.append(text if self.whole else text[:left])
             left -= len(text)
+        if left < 0 and self.whole:
+            return self._long(self.cap - left)
         whole = "".join(rendered)
         return (_climbing(whole, written) if self.url else None) or whole
 
@@ -85,9 +91,16 @@ class Template:
         if self.alone is not None:
             value = self.alone.evaluate(scope)
             if isinstance(value, list):
-                return [_data(item) if self.typed else as_text(item)[: self.cap] for item in value]
+                found = [_data(item) if self.typed else as_text(item) for item in value]
+                longest = max((len(item) for item in found if isinstance(item, str)), default=0)
+                too_long = self.whole and not self.typed and longest > self.cap
+                return self._long(longest) if too_long else found
         text = self.render_value(scope)
         return text if isinstance(text, Fault) else [text]
+
+    def _long(self, size: int) -> Fault:
+        source = self.source if len(self.source) < 60 else f"{self.source[:60]}…"
+        return Fault(f"{source} has {size} letters, {self.cap} at most")
 
 
 def _blamed(part: Program, fault: Fault) -> Fault:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringback.actions import Action
 from ringback.events import Event
+from ringback.rules.language.templates import CAP, DATA_CAP
 from ringback.rules.timing.durations import parse_duration
 from ringback.verbs import Verb
 
@@ -24,13 +25,15 @@ class Mark:
     the types of its values, `if`, `steps`, `branches`, `options`.
 
     A text that is `one` names a single thing, as an address does: a list in it is a mistake. In one
-    that is a `url` values are encoded where they stand.
+    that is a `url` values are encoded where they stand. What is `whole` is not cut at its `cap`: a
+    longer one is a mistake of the run.
     """
 
     kind: str
-    cap: int = 4096
+    cap: int = CAP
     one: bool = False
     url: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,14 @@ def _listed(value: Any) -> Any:
 
 
 Text = Annotated[str, Mark("text")]
-One = Annotated[str, Mark("text", one=True)]
-Url = Annotated[str, Mark("text", one=True, url=True)]
+One = Annotated[str, Mark("text", one=True, whole=True)]
+Url = Annotated[str, Mark("text", one=True, url=True, whole=True)]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
-Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts")]
+Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts", whole=True)]
 Recipients = Annotated[Texts, People(MOST_RECIPIENTS), Field(min_length=1)]
-Urls = Annotated[list[str], BeforeValidator(_listed), Mark("texts", url=True)]
-Json = Annotated[dict[str, Any], Mark("json")]
-Data = Annotated[dict[str, Any], Mark("data")]
+Urls = Annotated[list[str], BeforeValidator(_listed), Mark("texts", url=True, whole=True)]
+Json = Annotated[dict[str, Any], Mark("json", DATA_CAP, whole=True)]
+Data = Annotated[dict[str, Any], Mark("data", DATA_CAP, whole=True)]
 Lines = Annotated[list[str], BeforeValidator(_listed), Mark("if")]
 Steps = Annotated[list[Any], Mark("steps")]
 Branches = Annotated[dict[str, list[Any]], Mark("branches")]

@@ -194,10 +194,15 @@ class Settings:
         "RINGBACK_DELIVERY_MINIMUM", kind="count",
         about="Of fewer texts in five minutes no incident of deliveries is opened.",
     ))  # fmt: skip
+    spend_rise: float = field(default=3.0, metadata=_facts(
+        "RINGBACK_SPEND_RISE", kind="amount", about="Times the most of a week that is an incident.",
+    ))  # fmt: skip
+    spend_minimum: int = field(default=200, metadata=_facts(
+        "RINGBACK_SPEND_MINIMUM", kind="count", about="Fewer segments in five minutes are none.",
+    ))  # fmt: skip
     late_seconds: int = field(default=300, metadata=_facts(
         "RINGBACK_LATE_SECONDS", kind="count",
-        about="How long a message or call may wait for its turn, in seconds, before that is an "
-        "incident; 0 means for ever.",
+        about="Seconds to wait for a turn until that is an incident; 0 means for ever.",
     ))  # fmt: skip
     settle_seconds: float = field(default=60.0, metadata=_facts(
         "RINGBACK_SETTLE_SECONDS", kind="seconds",

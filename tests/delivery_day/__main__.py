@@ -11,7 +11,8 @@ from statistics import mean
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from delivery_day.day import Day, judged, troubles
+from delivery_day.day import Day
+from delivery_day.troubles import judged, troubles
 
 
 def main() -> int:

@@ -1,5 +1,6 @@
 """Loops of our own actions: the end of every kind, within depth, pace and budget."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,14 +134,17 @@ def test_a_hook_that_acts_on_the_ends_of_its_own_actions_ends(
 
 
 @pytest.mark.slow
-def test_a_loop_is_over_an_hour_after_its_last_round(begin: Begin) -> None:
+def test_a_loop_is_over_ten_minutes_after_its_last_round(begin: Begin) -> None:
     story = begin(rules=f"{REPLY}  - {{name: crm, on: action.settled, do: [{HTTP}]}}\n")
     story.receive(story.text("hi", ANN))
-    story.run(1800.0)
+    story.run(300.0)
     story.kill()
     story.start()
     assert told(story) == [("loop:crm", "open")]
-    story.run(3600.0 + 600.0)
+    ((fields,),) = story.ask("select details from incidents")
+    assert json.loads(fields)["Fault"] == "ours"
+    assert "--rule crm" in json.loads(fields)["Mend"]
+    story.run(300.0 + 900.0)
     assert told(story) == [("loop:crm", "resolved")]
 
 

@@ -4,8 +4,8 @@ A real worker on real files; the clock is stepped, and the watchdogs are asked a
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,11 +17,19 @@ from admission.node import Loaded, Node, Twilio, settings_of
 from admission.stories import Story, text
 from ringback.gateway.transport import Reply
 from ringback.plugins.loader import load_plugins
+from ringback.runtime import iso
+from ringback.store.sqlite import connect_writer
 from ringback.testing import NOON
 from ringback.testing.assembly import ruleset_of
 from ringback.twilio.rest import Request
 
 HOUR, DAY = 3600.0, 86_400.0
+COMES = (
+    "insert into events (uid, type, at, received_at, trust, source, account_sid, subject_sid, "
+    "sender, recipient, conversation, status, error_code, tag, verdicts, dedupe_key, depth, "
+    "fields) values (?1, 'message.received', ?2, ?2, 'signed', 'webhook', '', ?1, '+15551000001', "
+    "'+15557654321', '', 'received', 0, '', '{}', ?1, 0, '{}')"
+)
 RULES = "rules:\n- {name: r, on: message.read, do: [{notify: N}]}\n"
 
 
@@ -63,7 +71,7 @@ async def looks(it: Node, begin: float, end: float, every: float = HOUR / 2) -> 
     moment = begin
     while moment <= end:
         it.time = NOON.timestamp() + moment
-        await it.engine.watch.silent()
+        await it.engine.silence.silent()
         if rows(it, "select 1 from incidents where kind = 'silent' and state = 'open'"):
             found.append(moment)
         moment += every
@@ -150,6 +158,63 @@ async def test_a_day_off_is_no_alarm_once_it_is_known(tmp_path: Path) -> None:
         assert await looks(it, 13 * DAY + 2 * HOUR, 14 * DAY + 15 * HOUR) == []
         await texts_come(it, shop([15]))
         assert await looks(it, 15 * DAY + 2 * HOUR, 17 * DAY) != []
+
+
+@pytest.mark.parametrize(
+    ("closed", "silent"),
+    [
+        ((), True),
+        pytest.param((1, 2, 3, 4), False, marks=pytest.mark.slow),
+        ((7,), False),
+        pytest.param((2, 5), True, marks=pytest.mark.slow),
+    ],
+)
+async def test_minutes_are_enough_where_something_comes_all_the_time(
+    tmp_path: Path, closed: tuple[int, ...], silent: bool
+) -> None:
+    """Six a minute for an hour, on seven days before, too; on some of them it ended just then."""
+    async with node(tmp_path) as it:
+        for day in range(7, 0, -1):
+            after = 0 if day in closed else 60
+            await come(it, [-day * DAY + each for each in steady(-10, after, 10.0)])
+        await come(it, steady(-60, 0, 10.0))
+        assert await suddenly(it, 60.0, 120.0) == []
+        assert bool(await suddenly(it, 180.0, 240.0)) is silent
+        if silent:
+            assert rows(it, "select json_extract(details, '$.Mend') like '%connect +%' "
+                        "from incidents where kind = 'silent'") == [1]  # fmt: skip
+            await come(it, [250.0])
+            assert await suddenly(it, 300.0) == []
+
+
+async def test_what_comes_in_a_rush_is_not_missed_after_it(tmp_path: Path) -> None:
+    async with node(tmp_path) as it:
+        await come(it, [-DAY + each for each in steady(-60, 60, 60.0)])
+        await come(it, steady(-20, 0, 5.0))
+        assert await suddenly(it, 180.0, 300.0, 600.0) == []
+
+
+def steady(begin: int, end: int, seconds: float) -> list[float]:
+    """From a minute to another one, every so many seconds."""
+    return [begin * 60 + each * seconds for each in range(int((end - begin) * 60 / seconds))]
+
+
+async def come(it: Node, moments: Iterable[float]) -> None:
+    """Texts are on record as of these moments."""
+    at = [iso(datetime.fromtimestamp(NOON.timestamp() + each, UTC)) for each in moments]
+    with closing(connect_writer(it.settings.data / "journal.db")) as connection:
+        connection.executemany(COMES, [(f"evt_{moment}", moment) for moment in at])
+
+
+async def suddenly(it: Node, *moments: float) -> list[float]:
+    """The moments at which an incident was open, of those at which it was looked."""
+    found = []
+    for moment in moments:
+        it.time = NOON.timestamp() + moment
+        await it.engine.silence.suddenly_silent()
+        if rows(it, "select 1 from incidents where kind = 'silent' and state = 'open'"):
+            found.append(moment)
+    return found
 
 
 async def test_a_number_that_is_given_up_is_told_of_no_longer(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from sqlite3 import Connection, Row
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from ringback.runtime import from_iso, iso
 from ringback.store.database import Database
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import OPEN_STATES, get_meta
-from ringback.store.sqlite import first_since, one_of
+from ringback.store.sqlite import OVERTAKING, first_since, one_of
 from ringback.store.upkeep.event_counts import add_counts
 from ringback.twilio.kinds import failed_document
 from ringback.twilio.webhooks import JSON_ROUTES, events_from
@@ -141,6 +142,13 @@ class Events:
         came, and how many there were."""
         return await self._database.read(_arrivals, number, since, until)
 
+    async def arrivals_after(
+        self, number: str, moments: Sequence[datetime], span: timedelta
+    ) -> list[int]:
+        """How many texts and calls came to a number of ours within a span after each of these
+        moments, without those from which on nothing is on record yet."""
+        return await self._database.read(_arrivals_after, number, moments, span)
+
     async def record_internal(self, event: Event) -> bool:
         """Record an event of our own making, to be matched like any other. False when it is
         known."""
@@ -189,13 +197,28 @@ def log_row(connection: Connection, log: LogReader, uid: str) -> LogRow | None:
 
 
 def _arrivals(connection: Connection, number: str, since: str, until: str) -> list[tuple[str, int]]:
+    first = first_since(connection, "events", "received_at", since)
+    last = first_since(connection, "events", "received_at", until) + 2 * OVERTAKING
     rows = connection.execute(
-        "select min(received_at), count(*) from events where id >= ? and received_at >= ? "
-        "and type in ('message.received', 'call.received') and received_at <= ? and recipient = ? "
+        "select min(received_at), count(*) from events where id >= ? and id <= ? "
+        "and received_at >= ? and received_at <= ? "
+        "and type in ('message.received', 'call.received') and recipient = ? "
         "and trust <> 'claimed' group by substr(received_at, 1, 15) order by 1",
-        (first_since(connection, "events", "received_at", since), since, until, number),
+        (first, last, since, until, number),
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def _arrivals_after(
+    connection: Connection, number: str, moments: Sequence[datetime], span: timedelta
+) -> list[int]:
+    row = connection.execute("select received_at from events order by id limit 1").fetchone()
+    first = row[0] if row else ""
+    return [
+        sum(count for _, count in _arrivals(connection, number, iso(moment), iso(moment + span)))
+        for moment in moments
+        if first and first <= iso(moment)
+    ]
 
 
 def _known_subjects(connection: Connection, sids: Sequence[str], types: Sequence[str]) -> set[str]:

@@ -22,6 +22,7 @@ from ringback.store.upkeep.later_shapes import (
     INCIDENTS,
     LISTS,
     REMEMBERED,
+    SPENT,
     TEXTS,
     WORDS,
 )
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="c86bcef1a5f06547")
+journal_migrations = MigrationList("ringback.journal", today="600b887d9f494535")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -244,6 +245,11 @@ def _journal_counts(db: "Database") -> None:
 @journal_migrations(name="0018_decisions_about_incidents")
 def _journal_incidents(db: "Database") -> None:
     _run(db.conn, INCIDENTS)
+
+
+@journal_migrations(name="0019_spend_counts")
+def _journal_spent(db: "Database") -> None:
+    _run(db.conn, SPENT)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -95,7 +95,7 @@ class Engine:
             loaded.ruleset,
         )  # fmt: skip
         self.queue, self.waits, self.gate = parts.queue, parts.waits, parts.gate
-        self.backlog = parts.backlog
+        self.backlog, self.silence = parts.backlog, parts.silence
         self.questions, self.strikes = parts.questions, parts.strikes
         self.matcher, self.confirmer = parts.matcher, parts.confirmer
         self.immediate = parts.immediate

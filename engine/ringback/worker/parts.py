@@ -23,14 +23,13 @@ from ringback.worker.match.schedules import Schedules
 from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Questions
 from ringback.worker.recovery.channel_watch import ChannelWatch
-from ringback.worker.recovery.delivery_watch import LOOK_SECONDS, DeliveryWatch
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.prices import PriceReader
-from ringback.worker.recovery.refusal_watch import RefusalWatch
+from ringback.worker.recovery.refusal_watch import QUIET_SECONDS, RefusalWatch
 from ringback.worker.recovery.repair import Repairer
 from ringback.worker.recovery.restore_guard import RestoreGuard
 from ringback.worker.recovery.sending_watch import SendingWatch
-from ringback.worker.recovery.watchdogs import SILENT_SECONDS, Watch
+from ringback.worker.recovery.watchdogs import Watch
 from ringback.worker.run.backlog import Backlog
 from ringback.worker.run.calls import Calls
 from ringback.worker.run.hooks import Hooks
@@ -45,6 +44,8 @@ from ringback.worker.send.settle import Settler
 from ringback.worker.send.stoppages import Stoppages
 from ringback.worker.signals import Signals
 from ringback.worker.strikes import Strikes
+from ringback.worker.watch.delivery_watch import LOOK_SECONDS, DeliveryWatch
+from ringback.worker.watch.silence_watch import SILENT_SECONDS, SUDDEN_SECONDS, SilenceWatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Parts:
     prober: Prober
     settler: Settler
     incidents: Incidents
+    silence: SilenceWatch
     watch: Watch
     prices: PriceReader
     sending: SendingWatch
@@ -136,6 +138,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
 
     incidents = Incidents(journal, runtime)
     refusals = RefusalWatch(journal, runtime, incidents)
+    silence = SilenceWatch(journal, settings, runtime, incidents)
     channels = ChannelWatch(
         around.notice, tuple(settings.channels), journal=journal, incidents=incidents,
         runtime=runtime,
@@ -168,12 +171,14 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
             journal=journal, runtime=runtime, gateway=gateway, limits=limits, stoppages=stoppages,
             refill=sender.refill,
         ),
-        settler=settler, incidents=incidents,
+        settler=settler, incidents=incidents, silence=silence,
         watch=Watch(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
             repairer=repairer, incidents=incidents, signals=signals,
             beside=(
-                (SILENT_SECONDS, refusals.close_quiet),
+                (QUIET_SECONDS, refusals.close_quiet),
+                (SILENT_SECONDS, silence.silent),
+                (SUDDEN_SECONDS, silence.suddenly_silent),
                 (LOOK_SECONDS, DeliveryWatch(journal, settings, runtime, incidents).look),
             ),
         ),

@@ -11,6 +11,7 @@ from itertools import takewhile
 from sqlite3 import Connection
 
 from ringback.events import Event, person
+from ringback.outcomes import normal_status
 from ringback.rules.delivery_rates import (
     Change,
     Ended,
@@ -25,6 +26,13 @@ from ringback.rules.delivery_rates import (
 )
 from ringback.runtime import from_iso, iso
 from ringback.store.actions import StoredAction
+from ringback.store.deliveries.spend_counts import (
+    SEGMENTS,
+    Asked,
+    add_spent,
+    asked_for,
+    count_calls,
+)
 
 FINAL = "('message.delivered', 'message.read', 'message.undelivered', 'message.failed')"
 OVER = f"({FINAL[1:-1]}, 'message.canceled')"
@@ -32,10 +40,12 @@ _BELIEVED = "trust <> 'claimed' and source not in ('replay', 'internal')"
 _CHUNK = 500
 
 
-def count_texts(connection: Connection, events: Iterable[Event], *, anew: bool = False) -> None:
-    """Count what events that are on record tell of the ends of texts of ours: those of a batch, or
-    `anew` one that was recorded long ago and is believed from now on."""
+def count_texts(connection: Connection, events: Sequence[Event], *, anew: bool = False) -> None:
+    """Count what events that are on record tell of the ends of texts of ours, and what texts and
+    calls took: those of a batch, or `anew` one that was recorded long ago and is believed from now
+    on."""
     news = [event for event in events if is_news(event)]
+    count_calls(connection, events)
     if not news:
         return
     over = {event.subject_sid for event in news if is_over(event)}
@@ -43,17 +53,21 @@ def count_texts(connection: Connection, events: Iterable[Event], *, anew: bool =
     if not over:
         return
     connection.executemany("delete from pending_texts where sid = ?", [(sid,) for sid in over])
-    known, rules = _known(connection, over), _rules(connection, over)
+    known, asked = _known(connection, over), asked_for(connection, over)
     found: list[Change] = []
+    spent: list[tuple[str, int, Asked]] = []
     alike: dict[tuple[object, ...], tuple[TextEnd, int]] = {}
     for event in news:
-        end = end_of(event, rules.get(event.subject_sid, ""))
+        ours = asked.get(event.subject_sid)
+        end = end_of(event, ours.rule if ours else "")
         if end is None:
             continue
         told = known.get(event.subject_sid)
         if told:
             found += changes(end, _before(told, event, end, anew=anew))
             continue
+        if ours is not None and normal_status(event.status) != "failed":
+            spent.append((SEGMENTS, ours.segments, ours))
         same = (
             end.minute, end.delivered, end.error_class, end.sender, end.service, end.rule,
             end.country,
@@ -65,6 +79,7 @@ def count_texts(connection: Connection, events: Iterable[Event], *, anew: bool =
             for each in changes(end)
         ]
     _write(connection, found)
+    add_spent(connection, spent)
 
 
 def counted_end(connection: Connection, sid: str) -> TextEnd | None:
@@ -139,22 +154,6 @@ def _before(told: Sequence[_Told], event: Event, end: TextEnd, *, anew: bool) ->
         earlier = [each for _, each in takewhile(lambda each: each[0] != event.uid, told)]
     found = held(earlier)
     return replace(found, service=end.service, rule=end.rule) if found is not None else None
-
-
-def _rules(connection: Connection, sids: set[str]) -> dict[str, str]:
-    """The rules that asked for these texts, as far as actions of ours made them."""
-    found: dict[str, str] = {}
-    given = sorted(sids)
-    for start in range(0, len(given), _CHUNK):
-        chunk = given[start : start + _CHUNK]
-        found.update(
-            connection.execute(
-                "select remote_sid, rule from actions where remote_sid <> '' and effect <> '' "
-                f"and remote_sid in ({','.join('?' * len(chunk))})",
-                chunk,
-            ).fetchall()
-        )
-    return found
 
 
 _PENDING = (

@@ -82,6 +82,18 @@ create index pending_texts_began on pending_texts (began_at)
 """
 """Texts of ours that came to an end, each counted once, by minute; and those that have yet to."""
 
+SPENT = """
+create table spend_counts (
+    span text not null,
+    measure text not null,
+    dimension text not null,
+    value text not null,
+    number integer not null,
+    primary key (span, measure, dimension, value)
+) without rowid
+"""
+"""What texts and calls of ours took, by five minutes."""
+
 INCIDENTS = """
 alter table pending_texts add column country text not null default '';
 alter table incidents add column details text not null default '{}';

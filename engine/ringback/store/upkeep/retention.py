@@ -63,6 +63,7 @@ def _retire(connection: Connection, before: str, limit: int) -> int:
     forget_events(connection, uids)
     connection.execute("delete from incidents where state = 'resolved' and last_at < ?", (before,))
     connection.execute("delete from text_counts where minute < ?", (before[:16],))
+    connection.execute("delete from spend_counts where span < ?", (before[:16],))
     connection.execute("delete from pending_texts where began_at < ?", (before,))
     return len(uids)
 

@@ -57,6 +57,7 @@ class SendingWatch:
         self._has_gateway = has_gateway
         self._at_will = at_will
         self._free_since = runtime.now()
+        self._waited = (0, timedelta())
         self._open: dict[str, Stoppage] = {}
         self._told: dict[str, float] = {}
         self._waiting = Waiting(0, None, None, None)
@@ -130,9 +131,15 @@ class SendingWatch:
         if not bound or not oldest:
             return None
         known = self._open.get(BACKLOG)
+        now, (count, age) = self._runtime.now(), self._waited
+        self._waited = (self._waiting.count, now - from_iso(oldest))
+        if from_iso(oldest) < self._free_since and (
+            self._waited[0] < count or self._waited[1] < age
+        ):  # what a stoppage has held back leaves by and by: that is the end of the stoppage
+            self._free_since = now
         since = from_iso(oldest) if known else max(from_iso(oldest), self._free_since)
         # One that is open ends when the wait is half as long: at the bound it would come and go.
-        if self._runtime.now() - since < timedelta(seconds=bound / 2 if known else bound):
+        if now - since < timedelta(seconds=bound / 2 if known else bound):
             return None
         words = f"the oldest has waited for its turn for more than {bound:g} s"
         since = known.since if known else since

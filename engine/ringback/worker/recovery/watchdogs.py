@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from ringback.actions import SendMessage
 from ringback.config import Settings
@@ -18,8 +17,6 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
 from ringback.twilio.rest import Request, path
-from ringback.worker.gate.quiet_hours import zones_of
-from ringback.worker.recovery import silence
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.recovery.repair import EVERY_SECONDS, Repairer
 from ringback.worker.send.gateway_reader import GatewayReader
@@ -33,13 +30,11 @@ LONGEST_CALL = timedelta(hours=24)
 """Twilio ends a call by then: https://www.twilio.com/docs/voice/api/call-resource#timelimit"""
 STUCK_AT_ONCE = 50
 STUCK_SECONDS = 60.0
-SILENT_SECONDS = 300.0
+KEEP_FIRST_SECONDS = 300.0
 ROOM_SECONDS = 60.0
 DRIFT_SECONDS = 3600.0
 KEEP_SECONDS = 86_400.0
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_LATELY = timedelta(days=4)
-"""What has come to no number within this is no new silence. A weekend lies within it."""
 
 
 class Watch:
@@ -73,10 +68,9 @@ class Watch:
         """What could not be done the last time: its name to when that began, and why."""
 
     async def run(self) -> None:
-        """Watch until cancelled. Without a gateway only silence can be seen."""
+        """Watch until cancelled. Without a gateway only what is on record can be seen."""
         watches = [
-            self._every(SILENT_SECONDS, self.silent, SILENT_SECONDS),
-            self._every(KEEP_SECONDS, self.retire, SILENT_SECONDS),
+            self._every(KEEP_SECONDS, self.retire, KEEP_FIRST_SECONDS),
             self._every(ROOM_SECONDS, self.room, 0.0),
             *(self._every(seconds, look, seconds) for seconds, look in self._beside),
         ]
@@ -161,50 +155,6 @@ class Watch:
                     action.account_sid,
                 )  # fmt: skip
         return len(found)
-
-    async def silent(self) -> int:
-        """Busy numbers of ours to which nothing comes at hours at which something should."""
-        now, events = self._runtime.now(), self._journal.events
-        still = await self._still_silent(now)
-        for quiet in await events.busy_numbers(iso(now - _LATELY), silence.BUSY):
-            key, last = f"silent:{quiet.number}", from_iso(quiet.last_at)
-            if key in still or now - last < silence.LEAST_SILENCE:
-                continue
-            since = iso(silence.look_back(last, now))
-            came = await events.arrivals(quiet.number, since, quiet.last_at)
-            counts = {from_iso(at): count for at, count in came}
-            missed = silence.missed(counts, last, now, self._zone(quiet.number))
-            if not missed:
-                continue
-            text = (
-                f"nothing has come to {quiet.number} since {quiet.last_at}; on other days "
-                f"{missed:.0f} came at these hours"
-            )
-            still[key] = text
-            await self._emit(
-                "watch.silent", f"silent:{quiet.number}:{quiet.last_uid}", (quiet.number, ""), "",
-                "", {"Number": quiet.number, "Since": quiet.last_at, "Text": text},
-            )  # fmt: skip
-        await self._incidents.settle("silent", still)
-        return len(still)
-
-    async def _still_silent(self, now: datetime) -> dict[str, str]:
-        """The numbers that were silent and still are: it is over when something comes, and not when
-        they have been silent for so long that it is nothing new."""
-        still: dict[str, str] = {}
-        for key in await self._journal.incidents.open_keys("silent"):
-            opened = await self._journal.incidents.opened(key)
-            if opened is None or now - from_iso(opened[0]) > silence.GIVEN_UP:
-                continue
-            number = key.removeprefix("silent:")
-            if not await self._journal.events.arrivals(number, opened[0], iso(now)):
-                still[key] = str(opened[1].get("Text", ""))
-        return still
-
-    def _zone(self, number: str) -> tzinfo:
-        """By which clock people come to a number of ours."""
-        names = (*zones_of(number)[:1], self._settings.quiet_zone)
-        return next((ZoneInfo(name) for name in names if name), UTC)
 
     async def drift(self) -> int:
         """Connected numbers whose webhooks somebody has changed since."""

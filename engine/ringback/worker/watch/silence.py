@@ -6,7 +6,7 @@ going on.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from statistics import median
 
@@ -19,6 +19,13 @@ MISSED = 6.0
 LEAST_SILENCE = timedelta(hours=2)
 GIVEN_UP = timedelta(days=30)
 """A number to which nothing has come for so long is taken for one that is not used any more."""
+HOUR = timedelta(hours=1)
+ALWAYS, STEADY = 60, 6
+"""So many in the last hour, and in so many of its tens of minutes, make a number to which something
+comes all the time."""
+SURE = 15.0
+"""So many must be missed in silence of minutes: by chance that comes about once in some years."""
+LEAST_SUDDEN = timedelta(minutes=3)
 _SET = timedelta(hours=1)  # a clock may have been set meanwhile
 _DAY = timedelta(days=1)
 _WEEK = timedelta(days=7)
@@ -64,6 +71,24 @@ def _missed(arrivals: Mapping[datetime, int], last: datetime, now: datetime, zon
     # One day with very many does not make them usual, unless it was the same day of the week.
     often = min(usual, max(same_day, median(counts.values())))
     return usual if often >= MISSED and same_day >= MISSED / 2 else 0.0
+
+
+def missed_soon(hour: Sequence[int], earlier: Sequence[int], silence: timedelta) -> float:
+    """How many should have come since the last one to a number that something comes to all the
+    time; 0 when that is nothing unusual.
+
+    `hour` are the counts of the ten minutes of the hour before the last one in which any came,
+    `earlier` those of the hour that follows the same moment on earlier days, the day before first.
+    What comes evenly through an hour does not end by chance; and where it ends at this time on most
+    days, or on this day of the week, it is no silence.
+    """
+    if len(hour) < STEADY or not earlier or silence < LEAST_SUDDEN:
+        return 0.0
+    often = min(sum(hour), sum(earlier) / len(earlier), median(earlier))
+    if len(earlier) >= DAYS:  # the same day of the week
+        often = min(often, 2 * earlier[DAYS - 1])
+    expected = often * (silence / HOUR)
+    return expected if expected >= SURE else 0.0
 
 
 def _whole_days(span: timedelta) -> timedelta:

@@ -1,4 +1,4 @@
-"""Delivery watch: incidents of texts that fail or have no end, and of people who leave.
+"""Delivery watch: incidents of texts that fail or have no end, of people who leave, of spending.
 
 It looks every minute. An incident is opened when the same cause stands out in two looks, and is
 over when three in a row find it usual again. One is open for each cause, however many texts it
@@ -16,7 +16,8 @@ from ringback.rules.delivery_rates import ALL, Key
 from ringback.runtime import Runtime, iso
 from ringback.store.deliveries.delivery_figures import Lately, Usually
 from ringback.store.interface import Journal
-from ringback.worker.recovery.delivery_causes import (
+from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.watch.delivery_causes import (
     LEAST_FAILURES,
     UNUSUAL,
     USUAL_AGAIN,
@@ -28,7 +29,7 @@ from ringback.worker.recovery.delivery_causes import (
     causes,
     ratio,
 )
-from ringback.worker.recovery.incidents import Incidents
+from ringback.worker.watch.spend_watch import SpendWatch
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,14 @@ class DeliveryWatch:
     settings: Settings
     runtime: Runtime
     incidents: Incidents
+    _spending: SpendWatch = field(init=False)
     _usual: Usually | None = None
     _usual_at: float = 0.0
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     _taken_up: bool = False
+
+    def __post_init__(self) -> None:
+        self._spending = SpendWatch(self.journal, self.settings)
 
     async def look(self) -> int:
         """Look once; 0, for nothing of it is news of the log."""
@@ -89,6 +94,10 @@ class DeliveryWatch:
         lately = await self.journal.deliveries.lately(iso(now - SPAN), begun, iso(now - LEAVING))
         found = [*self._failing(lately, usual), *self._unfinished(lately, usual)]
         found += self._leaving(lately, usual)
+        found += [
+            (key, Trouble(text, details, size))
+            for key, text, details, size in await self._spending.found(now, [*self._troubles])
+        ]
         await self._settle(dict(found))
         return 0
 
@@ -105,6 +114,7 @@ class DeliveryWatch:
             self._usual = await self.journal.deliveries.usually(iso(now - DAY), iso(now - GAP))
             self._usual_at = moment
             await self.journal.deliveries.forget(iso(now - KEPT))
+            await self._spending.learn(now)
         return self._usual
 
     def _failing(self, lately: Lately, usual: Usually) -> list[tuple[str, Trouble]]:

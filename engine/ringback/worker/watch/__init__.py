@@ -1,0 +1,1 @@
+"""Watches over what is sent and comes in: deliveries, spending, silence."""

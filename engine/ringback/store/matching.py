@@ -259,11 +259,12 @@ def insert_runs(
     connection: Connection, runs: Iterable[NewRun], over: Over = MappingProxyType({})
 ) -> None:
     """Write runs that are about to start or to wait, or are over already."""
-    rows = (
+    rows = [
         (*row[:_BEGUN], *over[row[0]]) if row[0] in over else (*row, None)
         for row in map(_RUN_ROW, runs)
-    )
-    connection.executemany(_INSERT_RUN, rows)
+    ]
+    if rows:
+        connection.executemany(_INSERT_RUN, rows)
 
 
 def _settle(connection: Connection, batch: Sequence[Matched]) -> None:

@@ -179,7 +179,8 @@ def _begin(connection: Connection, events: Sequence[Event]) -> None:
         for event in events
         if event.status != "scheduled"
     ]  # fmt: skip
-    connection.executemany(_PENDING, rows)
+    if rows:
+        connection.executemany(_PENDING, rows)
 
 
 def _write(connection: Connection, found: Iterable[Change]) -> None:

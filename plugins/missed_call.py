@@ -2,8 +2,8 @@
 
 A call is missed when it ended without an answer, when the number that it was connected to did not
 pick up, when the caller left the queue before anybody came, or hung up in the greeting: within half
-a minute, with no key pressed, no word said and nobody dialled. Hidden numbers get nothing,
-however they are spelt: `anonymous`, or +266696687, which is the same on a keypad.
+a minute, with no key pressed, no word said, nothing paid and nobody dialled. Hidden numbers get
+nothing, however they are spelt: `anonymous`, or +266696687, which is the same on a keypad.
 
 The text leaves ten seconds after the call: Twilio tells of the end of a call and of what was keyed,
 said or dialled in it by requests of their own, and the end may come first.
@@ -44,7 +44,10 @@ NOBODY_CAME = f"""
 # Only what this call has brought counts, and not the one before, when people ring again: since the
 # call began, and three minutes more, as its end may be told late.
 OF_THIS_CALL = "string(int(event.field('CallDuration')) + 180) + 's', event.conversation"
-ANSWERS = ["call.gathered", "call.recorded", "call.queued", "call.dequeued", "call.dialed"]
+ANSWERS = [
+    "call.gathered", "call.recorded", "call.queued", "call.dequeued", "call.dialed",
+    "gather.partial", "pay.*", "relay.*",
+]  # fmt: skip
 NOT_ANSWERED = " && ".join(f"count('{each}', {OF_THIS_CALL}) == 0" for each in ANSWERS)
 LEFT_IN_THE_GREETING = f"""
     event.type == 'call.completed' && event.field('CallDuration').matches('^[12]?[0-9]$')

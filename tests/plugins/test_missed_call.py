@@ -80,6 +80,10 @@ GREETED: list[tuple[list[Event], int, list[str]]] = [
     ([incoming_call(), call_step(DialCallStatus="completed")], 25, []),
     ([incoming_call(), call_step(QueuePosition="1"), call_step(QueueResult="bridged")], 25, []),
     ([incoming_call(from_="anonymous")], 7, []),
+    ([incoming_call(), call_step(Result="success", PaymentToken="TK1")], 25, []),
+    ([incoming_call(), call_step(SessionId="VX1", SessionStatus="ended")], 25, []),
+    ([incoming_call(), call_step(UnstableSpeechResult="my")], 25, []),
+    ([incoming_call(), call_step()], 12, [SORRY]),  # said nothing when asked
 ]
 
 
@@ -124,6 +128,8 @@ TOLD_LATE: list[tuple[dict[str, str], list[str]]] = [
     ({"RecordingUrl": "https://e.org/RE1"}, []),
     ({"DialCallStatus": "completed", "DialCallDuration": "5"}, []),
     ({"QueueResult": "bridged"}, []),
+    ({"Result": "success", "PaymentToken": "TK1"}, []),
+    ({"SessionId": "VX1", "SessionStatus": "ended"}, []),
     ({"DialCallStatus": "no-answer"}, [SORRY]),
     ({"QueueResult": "hangup"}, [SORRY]),
     ({"Digits": "1", "CallSid": "CA" + "8" * 32}, [SORRY]),  # of another call

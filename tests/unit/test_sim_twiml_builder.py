@@ -172,6 +172,7 @@ GOOD = [
     '<Dial><Sip>sip:a@b.test<Headers><Header name="X-A" value="b"/></Headers>'
     '<Uri priority="1" weight="2" username="u" password="p">sip:c@d.test</Uri></Sip></Dial>',
     '<Dial><Conference recordingConfigurationId="x">r</Conference></Dial>',
+    '<Dial timeLimit="86400">+15550001111</Dial>',
     '<Reject reason="busy"><Parameter name="a" value="b"/></Reject>',
     '<Hangup><Parameter name="a" value="b"/></Hangup>',
     '<Say>Read <w role="amazon:VB">re<break time="1s"/><sub alias="ad">d</sub></w> it</Say>',

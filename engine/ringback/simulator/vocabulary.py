@@ -140,7 +140,7 @@ _DIALLING: dict[str, Word] = {
         {
             **_action(13210),
             "timeout": whole("30", 1, 600, 13212),
-            "timeLimit": whole("14400", 1, 14400, 13216),
+            "timeLimit": whole("14400", 1, 86400, 13216),
             "callerId": text(),
             "answerOnBridge": flag("false"),
             "hangupOnStar": flag("false", 13213),

@@ -4,13 +4,13 @@ An index stands first (`type_index`): type, trust, addresses and words select, a
 line that several rules have is evaluated once for an event.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ringback.events import Event, matches_type
-from ringback.rules.engine.type_index import FIRST_LINE, OWN, TypeIndex
+from ringback.rules.engine.type_index import FIRST_LINE, OWN, Row, TypeIndex
 from ringback.rules.language.cel import Fault, Language, plain_language
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Condition, Rule, Trigger
@@ -119,20 +119,28 @@ class RuleSet:
             said = index.said(scope) if searches else _NOTHING
             known = index.values(scope)
             for row in index.rows(found, said, known):
-                why = row.refuses(event) if row.found_by else ""
-                unsaid = row.guard and row.guard.isdisjoint(said)
-                if not why and row.rule.in_shadow and row.first:
-                    why = holds(row.rule.conditions, self.scope(event, facts, row.rule))
-                elif not why and (unsaid or known.get(row.first) is False):
-                    why = FIRST_LINE
-                elif not why and row.first:
+                if row.plain:
                     why = holds(row.rule.conditions, scope, known)
+                else:
+                    why = self._why_not(row, scope, said, known)
                 if why:
                     verdicts[row.rule.name] = why
                 else:
                     verdicts.pop(row.rule.name, None)
                     fired.append(row.rule)
-        return Match(tuple(fired), verdicts, partial(index.elsewhere, found))
+        elsewhere = partial(index.elsewhere, found) if index.by_address else dict
+        return Match(tuple(fired), verdicts, elsewhere)
+
+    def _why_not(self, row: Row, scope: Scope, said: Set[str], known: dict[str, Any]) -> str:
+        """The verdict on a rule that was found by an address or a word, or is in shadow."""
+        event, rule = scope.event, row.rule
+        if why := row.refuses(event) if row.found_by else "":
+            return why
+        if rule.in_shadow and row.first:
+            return holds(rule.conditions, self.scope(event, scope.facts, rule))
+        if (row.guard and row.guard.isdisjoint(said)) or known.get(row.first) is False:
+            return FIRST_LINE
+        return holds(rule.conditions, scope, known)
 
     def _index(self, type_: str, trust: str) -> TypeIndex:
         index = TypeIndex(self.listening(type_), trust, self.language)

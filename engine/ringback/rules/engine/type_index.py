@@ -60,6 +60,8 @@ class Row:
     to: Addresses | None
     first: str
     guard: Set[str]
+    plain: bool
+    """Nothing but its lines decides about it."""
 
     def refuses(self, event: Event) -> str:
         """Why a rule that was found is not for this event all the same; empty when it is."""
@@ -72,10 +74,13 @@ class Row:
 
 def _row(place: int, rule: Rule) -> Row:
     first = rule.conditions[0] if rule.conditions else None
+    by, calls = (
+        found_by(rule.from_, rule.to, rule.schedule),
+        guard(first.program) if first else _NONE,
+    )
     return Row(
-        place, rule, found_by(rule.from_, rule.to, rule.schedule),
-        Addresses(rule.to) if rule.from_ and rule.to else None,
-        first.source if first else "", guard(first.program) if first else _NONE,
+        place, rule, by, Addresses(rule.to) if rule.from_ and rule.to else None,
+        first.source if first else "", calls, not (by or calls or rule.in_shadow),
     )  # fmt: skip
 
 
@@ -113,7 +118,8 @@ class TypeIndex:
 
     `open` are those for anybody that do not want certain words. `otherwise` has the verdicts of the
     rules for anybody that are not looked at: those that are off or want better proof, those that
-    want certain words, and those whose first line is false.
+    want certain words, and those whose first line is false. `by_address` are the rules that are for
+    somebody, by their places.
     """
 
     def __init__(self, listening: Iterable[Rule], trust: str, language: Language) -> None:
@@ -128,7 +134,7 @@ class TypeIndex:
                 unproven[rule.name] = f"trust:{trust}"
             else:
                 rows.append(_row(place, rule))
-        self._by_address(row for row in rows if row.found_by)
+        self._index_addresses(row for row in rows if row.found_by)
         anybody = [row for row in rows if not row.found_by]
         self.open = tuple(row for row in anybody if not row.guard)
         self._by_words: dict[str, list[Row]] = {}
@@ -151,12 +157,12 @@ class TypeIndex:
         self._join()
         self._index_words(rows)
 
-    def _by_address(self, rows: Iterable[Row]) -> None:
-        self._addressed: dict[int, Row] = {}
+    def _index_addresses(self, rows: Iterable[Row]) -> None:
+        self.by_address: dict[int, Row] = {}
         self._senders, self._recipients = _ByAddress(), _ByAddress()
         self._scheduled: dict[str, Row] = {}
         for row in rows:
-            self._addressed[row.place] = row
+            self.by_address[row.place] = row
             if row.found_by == "from":
                 self._senders.add(row.rule.from_, row)
             elif row.found_by == "to":
@@ -176,7 +182,7 @@ class TypeIndex:
     def addressed(self, event: Event) -> dict[int, Row]:
         """The rules for this sender, this recipient or this schedule, by their places."""
         found: dict[int, Row] = {}
-        if self._addressed:
+        if self.by_address:
             self._senders.find(event.sender, found)
             self._recipients.find(event.recipient, found)
             if self._scheduled:
@@ -189,7 +195,7 @@ class TypeIndex:
         """The verdicts of the rules that were not among those `found`."""
         return {
             row.rule.name: row.found_by
-            for place, row in self._addressed.items()
+            for place, row in self.by_address.items()
             if place not in found
         }
 
@@ -206,11 +212,13 @@ class TypeIndex:
     ) -> Sequence[Row]:
         """The rules to be looked at, in their order; not those whose first line is `known` to be
         false."""
-        rows = {**found, **{row.place: row for row in self._always}}
+        true = [source for source, value in known.items() if value is not False]
+        rows = {row.place: row for source in true for row in self._by_line[source]}
+        for row in self._unasked:
+            rows[row.place] = row
         for call in said:
             rows.update((row.place, row) for row in self._by_words.get(call, ()))
-        for source in (*self._apart, *(each for each in known if known[each] is not False)):
-            rows.update((row.place, row) for row in self._by_line[source])
+        rows.update(found)
         return [rows[place] for place in sorted(rows)]
 
     def values(self, scope: Scope) -> dict[str, Any]:
@@ -232,7 +240,9 @@ class TypeIndex:
         self._order = tuple(source for source in self._lines if source not in self._alone)
         programs = [self._lines[source] for source in self._order]
         self._together = self._language.batch(programs) if len(programs) > 1 else None
-        self._apart = self._lines if self._together is None else self._alone
+        alone = self._lines if self._together is None else self._alone
+        apart = [row for source in alone for row in self._by_line[source]]
+        self._unasked = (*self._always, *apart)
 
 
 def _program(row: Row) -> Program:

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from ringback.plugins.decorator import rule
     from ringback.plugins.hookspecs import hookimpl
     from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
+    from ringback.plugins.retries import NextTry, RetryPolicy, next_try
     from ringback.rules.language.scope import Facts
     from ringback.verbs import (
         Dial,
@@ -115,6 +116,7 @@ __all__ = [
     "Hangup",
     "HttpRequest",
     "Left",
+    "NextTry",
     "NoAnswer",
     "Notify",
     "Pause",
@@ -125,6 +127,7 @@ __all__ = [
     "Redirect",
     "Reject",
     "Remember",
+    "RetryPolicy",
     "RingbackError",
     "Say",
     "SendMessage",
@@ -140,6 +143,7 @@ __all__ = [
     "enqueue",
     "explain_error",
     "hookimpl",
+    "next_try",
     "notify",
     "opt_out_word",
     "reply",
@@ -170,6 +174,7 @@ _LATER = {
     "Hangup": "ringback.verbs",
     "HttpRequest": "ringback.actions",
     "Left": "ringback.plugins.conversation",
+    "NextTry": "ringback.plugins.retries",
     "NoAnswer": "ringback.plugins.conversation",
     "Notify": "ringback.actions",
     "Pause": "ringback.verbs",
@@ -180,6 +185,7 @@ _LATER = {
     "Redirect": "ringback.verbs",
     "Reject": "ringback.verbs",
     "Remember": "ringback.actions",
+    "RetryPolicy": "ringback.plugins.retries",
     "RingbackError": "ringback.errors",
     "Say": "ringback.verbs",
     "SendMessage": "ringback.actions",
@@ -195,6 +201,7 @@ _LATER = {
     "enqueue": "ringback.actions",
     "explain_error": "ringback.error_codes",
     "hookimpl": "ringback.plugins.hookspecs",
+    "next_try": "ringback.plugins.retries",
     "notify": "ringback.actions",
     "opt_out_word": "ringback.keywords",
     "reply": "ringback.actions",

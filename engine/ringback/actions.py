@@ -29,7 +29,9 @@ class SendMessage:
 
     `sender` is our number; empty means the conversation's own or the configured default.
     `send_by` is how many seconds it stays good; 0 means the configured default. `in_reply_to`
-    is the SID of the message that this one answers. `extra` holds further parameters of Twilio's
+    is the SID of the message that this one answers. `not_before` is the moment (UTC, ISO 8601) at
+    which it leaves at the earliest, and `retries` says how many tries of the same text there have
+    been: see `next_try`. `extra` holds further parameters of Twilio's
     create request by Twilio's names. https://www.twilio.com/docs/messaging/api/message-resource
     """
 
@@ -43,6 +45,8 @@ class SendMessage:
     send_by: int = 0
     policy: str = "checked"
     extra: Mapping[str, str] = field(default_factory=dict)
+    not_before: str = ""
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,8 @@ def to_params(action: Action) -> dict[str, Any]:
     for name in names:
         value = getattr(action, name)
         kind = type(value)
+        if not value and name in _SELDOM:
+            continue
         if kind is not str and kind is not int:  # these two are the most, and stay as they are
             if name == "verbs":
                 value = [verb_params(verb) for verb in value]
@@ -190,6 +196,8 @@ def to_params(action: Action) -> dict[str, Any]:
 
 
 _PARAMS: dict[type, tuple[str, ...]] = {}
+_SELDOM = ("not_before", "retries")
+"""What is written where it says something."""
 
 
 def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessage:

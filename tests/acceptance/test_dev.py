@@ -250,6 +250,7 @@ def test_the_listings_show_what_happened(dev: Dev) -> None:
         json.loads(line)["name"] for line in dev.shell("plugins", "list", "--json").splitlines()
     ]
     assert {"auto_reply", "call_queue", "delivery_alerts", "missed_call", "opt_out"} <= set(names)
+    assert "retry_failed" in names
     assert dev.shell("runs", "list").startswith("started")
 
 

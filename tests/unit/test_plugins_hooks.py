@@ -37,10 +37,11 @@ def caller(found: PluginSet, hook: str, plugin: str):  # type: ignore[no-untyped
 
 
 def test_the_bundled_plugins_load_without_a_problem(bundled: PluginSet) -> None:
-    """The five of them, under their names."""
+    """All of them, under their names."""
     assert bundled.problems == []
     assert [plugin.name for plugin in bundled.plugins] == [
         "auto_reply", "call_queue", "delivery_alerts", "missed_call", "opt_out",
+        "retry_failed",
     ]  # fmt: skip
 
 

@@ -7,13 +7,14 @@ worker and the benches of tests and backtests each give it their past.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from ringback.action_kinds import is_message, is_outgoing, sender_of
 from ringback.config import Settings
 from ringback.events import Event
 from ringback.rules.addresses import unreachable
 from ringback.rules.model import Rule
-from ringback.runtime import iso
+from ringback.runtime import from_iso, iso
 from ringback.worker.gate.budgets import Budgets, Clock
 from ringback.worker.gate.gate_facts import Asked, GateFacts
 from ringback.worker.gate.loop_guard import Loops
@@ -77,6 +78,8 @@ class Gatekeeper:
         )
         if refused:
             return "refused", refused, None
+        if not_before := _not_before(action, now):
+            return "deferred", f"it is to leave at {not_before}", not_before
         until = None if addressed.replies else self._quiet.until(addressed.recipient, now)
         if until is not None:
             why = f"quiet hours until {iso(until)} for {addressed.recipient}"
@@ -105,3 +108,9 @@ class Gatekeeper:
     def _consent(self, addressed: Addressed, facts: GateFacts) -> str:
         out = facts.opted_out(addressed.sender, addressed.recipient)
         return f"{addressed.recipient} opted out of {addressed.sender} ({out})" if out else ""
+
+
+def _not_before(action: Asked, now: datetime) -> str:
+    """The moment at which a text leaves at the earliest, empty when that has come."""
+    moment = getattr(action.action, "not_before", "")
+    return iso(from_iso(moment)) if moment and from_iso(moment) > now else ""

@@ -19,7 +19,7 @@ from ringback.events import Event, conversation_of
 from ringback.rules import addresses
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
-from ringback.runtime import Runtime, iso
+from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction, written
 from ringback.store.attempts import WRITTEN
 from ringback.twilio import segments, twiml
@@ -131,6 +131,8 @@ def plan(
 def checked(action: Action) -> str:
     """The parameters of an action as they are written down. Raises UsageError when they cannot."""
     try:
+        if not_before := getattr(action, "not_before", ""):
+            from_iso(not_before)
         params = written(action)
         params.encode()
     except UnicodeEncodeError as error:

@@ -153,6 +153,19 @@ STORIES: dict[str, Told] = {
         {},
         "joined run_2",
     ),
+    "a burst in a queue that is ended by what joined it": (
+        """
+        - name: q
+          on: message.received
+          mode: queued
+          once_after: 10s
+          cancel_on: {on: message.received, if: reply.body == event.body}
+          do: [{wait: 1h}, {reply: "R ${{ event.body }}"}]
+        """,
+        [text("a"), 10.0, text("x"), text("x"), text("a"), text("b"), 20.0, 3600.0],
+        {},
+        "R b",
+    ),
     "a burst, once in a while": (
         """
         - name: o

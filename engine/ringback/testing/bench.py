@@ -26,6 +26,7 @@ from ringback.rules.engine.admission import (
     Admission,
     admit,
     admit_again,
+    cancelled_by,
     ranks,
     stop_reason,
     stopped,
@@ -285,7 +286,10 @@ class Bench:
             self._course.woke.append(RunTurn(name, event.uid, asked(run.state or {})))
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
-            if run.inbox:  # what came for it before it waited
+            first = run.inbox[0] if run.inbox else None  # what came for it before it waited
+            if first is not None and self._runs.is_ended_by(run, first):
+                self._end(run, "cancelled", cancelled_by(first))
+            elif first is not None:
                 self._turns.append(partial(self._go_on, run))
         else:
             state, reason = progress.outcome

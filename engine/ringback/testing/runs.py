@@ -10,11 +10,13 @@ from typing import Any
 
 from ringback.events import Event
 from ringback.rules.engine.admission import Start, Woken, was_idle
+from ringback.rules.engine.answers import heeds
 from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
+from ringback.worker.run import drafts
 
 _Place = tuple[str, str]
 
@@ -75,6 +77,17 @@ class Runs:
         self._waits.add(run.uid, run.rule.name, state, home(run.event), run.key)
         if wait.due_at is not None:
             heapq.heappush(self._due, (wait.due_at, run.number, run))
+
+    def is_ended_by(self, run: Run, event: Event) -> bool:
+        """Whether an event that came for a run before it waited ends it by the rule's `cancel_on`.
+        What a draft asks nobody has been asked yet."""
+        rule, ruleset, state = run.rule, self._waits.ruleset, run.state or {}
+        if rule.cancel_on is None or drafts.is_held(state):
+            return False
+        if rule.key is not None and ruleset.key_of(rule, event, self._facts) != run.key:
+            return False
+        given = (rule.cancel_on, rule, run.event, state, event, self._facts, ruleset.places)
+        return heeds(*given)
 
     def end(self, run: Run, state: str, reason: str) -> None:
         """This run is over, in this state for this reason."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -94,6 +95,35 @@ def test_event_streams_and_the_webhook_tell_of_one_change(begin: Begin) -> None:
     story.run(30.0)
     assert story.ask("select type from events where subject_sid <> ''") == [("call.answered",)]
     assert len(story.ask("select uid from runs")) == 1
+
+
+WRITTEN = {"MessageSid": SID, "From": THEM, "To": OURS, "Body": "hi", "NumMedia": "0"}
+STREAMED = {"messageSid": SID, "accountSid": ACCOUNT, "from": THEM, "to": OURS, "body": "hi"}
+WIRED: dict[str, Callable[[Story], Entry]] = {
+    "webhook": lambda story: story.entry("message", "", {"AccountSid": ACCOUNT, **WRITTEN}),
+    "fallback": lambda story: story.entry(
+        "message", "", {
+            "AccountSid": ACCOUNT, **WRITTEN, "ErrorCode": "11200",
+            "ErrorUrl": "https://hooks.example.org/twilio/message",
+        },
+    ),
+    "Event Streams": lambda story: streamed(
+        story, "com.twilio.messaging.inbound-message.received", {**STREAMED, "numMedia": 0}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ways", list(permutations(WIRED)))
+def test_a_text_that_is_wired_three_times_is_answered_once(
+    begin: Begin, ways: tuple[str, ...]
+) -> None:
+    story = begin(rules="rules: [{name: echo, on: message.received, do: [{reply: Hello.}]}]")
+    for way in ways:
+        story.receive(WIRED[way](story))
+        story.run(story.clock.now + 2.0)
+    assert story.ask("select count(*) from events where type = 'message.received'") == [(1,)]
+    assert story.ask("select inbound from contacts") == [(1,)]
+    assert len(story.twilio.records) == 1
 
 
 @pytest.mark.parametrize(

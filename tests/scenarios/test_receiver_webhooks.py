@@ -12,6 +12,7 @@ from ringback import ipc
 from ringback.receiver.routes import LARGE_BYTES, MOST_LARGE
 from ringback.twilio.signature import sign, sign_json
 from ringback.twilio.twiml import EMPTY
+from ringback.twilio.webhooks import events_from
 
 ACCOUNT = "AC" + "0123456789abcdef" * 2
 TOKEN = "3f9c1a7be2d4586079c1d2e3f4a5b6c7"
@@ -57,6 +58,30 @@ async def test_a_signed_form_is_recorded_raw(
     assert row.body.startswith(b"AccountSid=AC")
     assert row.received_at.endswith("Z")
     assert len(row.received_at) == 24
+
+
+ADD_ONS = json.dumps({
+    "status": "successful", "message": None, "code": None,
+    "results": {"twilio_caller_name": {"result": {"caller_name": "Ann & Søn =?+"}}},
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("query", ["", "?tenant=a+b&x=%C3%A9", "?b=2&a=1&b=2", "?AddOns=x"])
+async def test_a_form_with_add_ons_to_an_address_with_a_query_is_proven(
+    receiver: Any, query: str
+) -> None:
+    """The signature is over the query as it stands, and over the JSON that is in a field."""
+    fields = {**MESSAGE, "Body": "hi", "AddOns": ADD_ONS}
+    reply = await receiver.post("/twilio/message" + query, fields)
+    assert (reply.status, reply.body.decode()) == (200, EMPTY)
+    (row,) = receiver.rows()
+    (event,) = events_from(row, lambda: "evt_1")
+    assert (row.trust, event.fields["AddOns"]) == ("signed", ADD_ONS)
+    other = await receiver.send(
+        "/twilio/message?tenant=b", urlencode({"AccountSid": ACCOUNT, **fields}).encode(),
+        {"X-Twilio-Signature": sign(TOKEN, BASE + "/twilio/message" + query, [])},
+    )  # fmt: skip
+    assert other.status == 403
 
 
 @pytest.mark.parametrize("path", ["/twilio/message", "/twilio/message/status/tag7"])

@@ -1,5 +1,6 @@
 """kill -9 in the middle of traffic: what was acknowledged is kept, and nothing happens twice."""
 
+import contextlib
 import os
 import random
 import signal
@@ -117,3 +118,27 @@ def test_killing_the_receiver_keeps_every_acknowledged_webhook(
     recorded = {body.split(b"MessageSid=")[1][:34].decode() for body in bodies}
     assert len(acknowledged) > 100
     assert acknowledged <= recorded
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_when_its_receiver_is_killed_does_not_keep_the_next_node_away(
+    make_node: Callable[..., Any], box: Any
+) -> None:
+    """It is stopped, as by a debugger or a disk that does not answer, and sees no end of file."""
+    node = make_node({"rules/all.yaml": RULES}).start()
+    node.wait_ready()
+    hung = node.worker_pid()
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        node.process.kill()
+        node.process.wait()
+        node.start()
+        node.wait_ready()
+        assert node.worker_pid() != hung
+        assert node.post("/twilio/message", fields(1, box.facts["numbers"][0])).status_code == 200
+        node.until(lambda: [item["body"] for item in box.messages()] == ["Got text 1"])
+        with pytest.raises(ProcessLookupError):
+            os.kill(hung, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(hung, signal.SIGKILL)

@@ -18,7 +18,7 @@ from ringback.ipc import REFUSED, Link, socket_path
 from ringback.plugins.manifest import Manifest
 from ringback.rules.files.report import render
 from ringback.store.journal import open_store
-from ringback.store.upkeep.locks import hold
+from ringback.store.upkeep.locks import end_orphan, hold
 from ringback.worker.hosts.pool import Pool
 from ringback.worker.hosts.server_link import PLUGIN_SECONDS, Launched, command_for
 from ringback.worker.strikes import Faults
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LOCK_PATIENCE = 8.0
 """How long a worker waits for the lock of its predecessor; the old one drains at most so long."""
+ORPHAN_SECONDS = 4.0
+"""After so long a predecessor whose receiver is gone is taken to hang, and is killed."""
 PARENT_GRACE = 2.0
 BEAT_SECONDS = 0.1
 WORKER_NICE = 5
@@ -73,13 +75,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _hold(settings: Settings, patience: float) -> contextlib.AbstractContextManager[object]:
-    deadline = time.monotonic() + patience
+    began, looked = time.monotonic(), False
     while True:
         try:
             return hold(settings.data, "worker")
         except HeldError:
-            if time.monotonic() >= deadline:
+            waited = time.monotonic() - began
+            if waited >= patience:
                 raise
+            if waited >= ORPHAN_SECONDS and not looked:
+                looked = True
+                end_orphan(settings.data, "worker")
             time.sleep(0.05)
 
 

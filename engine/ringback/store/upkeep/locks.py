@@ -11,6 +11,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,7 @@ def hold(path: Path, role: str) -> Lock:
         raise StorageError(f"{file}: {error.strerror}") from error
     note = {
         "pid": os.getpid(),
+        "parent": os.getppid(),
         "host": socket.gethostname(),
         "role": role,
         "started": iso(datetime.now(UTC)),
@@ -132,6 +134,31 @@ def holder(path: Path, role: str) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return ""
     return describe(file, role)
+
+
+def end_orphan(path: Path, role: str) -> None:
+    """Kill the process that has the role of a data folder when the one that started it has ended,
+    as a worker that is stopped or hangs and so does not see that its receiver is gone. Any kill is
+    safe. Whoever is on another host, or was started by somebody who lives, is left alone."""
+    file = path / f"{role}.lock"
+    try:
+        note = json.loads(file.read_text())
+        if note["host"] != socket.gethostname() or _lives(int(note["parent"])):
+            return
+        log.warning("killing %s: it hangs, and what started it has ended", describe(file, role))
+        os.kill(int(note["pid"]), signal.SIGKILL)
+    except (OSError, ValueError, KeyError, TypeError):  # it has ended, or is another user's
+        return
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def describe(file: Path, role: str) -> str:

@@ -1,10 +1,11 @@
-"""Delivery alerts: one notice when texts fail more than is normal, and at once when it is us.
+"""Delivery alerts: notices of what the node finds wrong with deliveries.
 
-Texts that failed are counted for each class of error, each once by its final state. A recipient who
-is out of reach is the daily weather: only a high share of failures is worth a notice. An account or
-a sender that is set up wrongly fails every text from now on: the first failure is worth one, and so
-is an incident that says that nothing leaves any more. Notices carry a key, so that a storm about
-one matter is one notice.
+The node itself finds causes and opens an incident for each: more failures than usual, texts without
+an end, people who leave, spending, a silent number, a loop, sending that has stopped. Here they
+become notices: one when it begins, one when it has grown, one when it is over. Two things are told
+besides, since no incident may come of them: a large share of failures among few texts, and the
+first error of our own making, which will fail every text from now on. Notices carry a key, so that
+a storm about one matter is one notice.
 """
 
 from datetime import timedelta
@@ -35,6 +36,10 @@ class Config(BaseModel):
     )
     at_least: int = Field(5, ge=1, description="fewer failures than this are never worth a notice")
     share: float = Field(0.1, ge=0, le=1, description="of all messages that ended in the window")
+    kinds: frozenset[str] = Field(
+        frozenset({"sending", "delivery", "silent", "loop", "budget", "duplicate"}),
+        description="kinds of incidents that are told",
+    )
     normal: frozenset[str] = frozenset({"recipient_opted_out", "call_not_in_progress"})
     urgent: frozenset[str] = frozenset(
         {
@@ -54,26 +59,29 @@ class Config(BaseModel):
         return timedelta(seconds=self.window)
 
 
+@rule(["incident.opened", "incident.updated", "incident.resolved"])
+def incidents(event: Event, config: Config) -> Notify | None:
+    """Tell what is wrong, that it has grown, and that it is over."""
+    if event.status not in config.kinds:
+        return None
+    over = event.type == "incident.resolved"
+    return _notice(config, event.body, f"{event.status}/{event.sid}", resolved=over)
+
+
 @rule(list(FAILED))
 def failures(event: Event, config: Config, store: Facts) -> Notify | None:
-    """Tell when a class of error makes up too large a share of all messages."""
+    """Tell when a class of error makes up too large a share, however few texts there are."""
     error_class = event.error_class or "unknown"
-    if error_class in config.normal or error_class in config.urgent:
+    if error_class in config.normal | config.urgent:
         return None
     failed = store.failures(config.span, error_class=error_class)
-    ended = store.ended(config.span)
-    if failed < config.at_least or failed < config.share * ended:
+    share = store.failure_rate(config.span, error_class=error_class, minimum=1)
+    if failed < config.at_least or share < config.share:
         return None
+    ended = store.ended(config.span)
     text = f"{failed} of {ended} messages failed as {error_class} in {config.window // 60} min"
     last = f"the last had error {event.error_code}. {event.remedy}".rstrip()
     return _notice(config, f"{text}; {last}", error_class)
-
-
-@rule(["incident.opened", "incident.resolved"], if_="event.status == 'sending'")
-def sending(event: Event, config: Config) -> Notify:
-    """Tell that sending has stopped, and that it goes on. No notice goes through the gateway."""
-    over = event.type == "incident.resolved"
-    return _notice(config, event.body, f"sending/{event.sid}", resolved=over)
 
 
 @hookimpl

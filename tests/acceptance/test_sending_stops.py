@@ -73,7 +73,7 @@ def test_a_gateway_that_refuses_us_is_told_to_everybody(
         "select params from actions where rule = ? and state = 'settled'"
         " and json_extract(params, '$.text') like '%sending %'"
     )
-    for rule in ("alarm", "delivery_alerts.sending"):
+    for rule in ("alarm", "delivery_alerts.incidents"):
         ((params,),) = node.until(lambda rule=rule: node.ask(told, rule))
         assert text in json.loads(params)["text"]
     status, health = node.until(lambda: node.ready() and readyz(node))

@@ -1,6 +1,5 @@
 """The bundled plugin delivery_alerts, with what an author has: the kit."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,17 +92,32 @@ def test_an_error_of_our_own_making_is_told_at_once(bench: Bench, code: int) -> 
     assert notice.key.endswith(f"/{code}")
 
 
-@pytest.mark.parametrize("word", ["opened", "resolved"])
-def test_that_sending_has_stopped_and_goes_on_is_told(bench: Bench, word: str) -> None:
-    """By a notice, which is no text: that would wait for the gateway like the others."""
+def incident(word: str, kind: str, number: int = 1) -> Event:
+    """News of an incident."""
     now = datetime.now(UTC)
-    told = {"Text": "sending has stopped: why"}
-    event = Event("evt_1", f"incident.{word}", now, now, subject_sid="inc_1", fields=told)
-    (notice,) = notices(bench.react(replace(event, status="sending")))
-    assert (notice.text, notice.via) == ("sending has stopped: why", "log")
+    told = {"Text": f"what is wrong with {kind}"}
+    return Event(
+        f"evt_{number}", f"incident.{word}", now, now, subject_sid="inc_1", fields=told, status=kind
+    )
+
+
+@pytest.mark.parametrize("word", ["opened", "updated", "resolved"])
+@pytest.mark.parametrize("kind", ["sending", "delivery", "silent", "loop", "budget"])
+def test_incidents_are_told_from_their_beginning_to_their_end(
+    bench: Bench, word: str, kind: str
+) -> None:
+    """By a notice, which is no text: that would wait for the gateway like the others."""
+    (notice,) = notices(bench.react(incident(word, kind)))
+    assert (notice.text, notice.via) == (f"what is wrong with {kind}", "log")
     # The same matter at its beginning and at its end, so that a pager closes what it opened.
-    assert (notice.key, notice.resolved) == ("delivery/sending/inc_1", word == "resolved")
-    assert notices(bench.react(replace(event, uid="evt_2", status="repair"))) == []
+    assert (notice.key, notice.resolved) == (f"delivery/{kind}/inc_1", word == "resolved")
+
+
+def test_kinds_of_incidents_are_chosen(bench: Bench) -> None:
+    assert notices(bench.react(incident("opened", "repair"))) == []
+    other = Bench.load(PLUGIN, config={"delivery_alerts": {"kinds": ["repair"]}})
+    assert len(notices(other.react(incident("opened", "repair")))) == 1
+    assert notices(other.react(incident("opened", "sending", 2))) == []
 
 
 def test_events_without_an_error_are_no_news(bench: Bench) -> None:

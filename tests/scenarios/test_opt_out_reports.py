@@ -175,6 +175,27 @@ def test_a_refusal_in_the_record_that_the_create_is_answered_with_counts(begin: 
     assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
 
 
+def test_a_refusal_that_only_the_record_names_counts_once_the_record_is_read(
+    begin: Begin,
+) -> None:
+    """The report of the failure had no code; whatever reads the record learns it."""
+    story = begin(rules=ANSWER, faults=replace(calm(), callback_lost=1.0), price_reads=True)
+    says(story, "ask 1", to=OTHER)
+    story.run(story.clock.now + 40.0)
+    (record,) = story.twilio.records.values()
+    record.status, record.code = "failed", "21610"
+    report = _callback(MessageStatus="failed", ErrorCode="", From=OTHER, To=ANN)
+    story.receive(report(story, *_last(story)))
+    story.run(story.clock.now + 2.0)
+    assert story.ask("select state, error_code from actions") == [("failed", 0)]
+    story.run(story.clock.now + 600.0)
+    assert story.ask("select error_code, reason from actions") == [
+        (21610, "failed reported by Twilio, error 21610")
+    ]
+    says(story, "ask 2", to=OTHER)
+    assert refused(ends(story)[1], f"{ANN} opted out of {OTHER} (error 21610")
+
+
 @pytest.mark.parametrize("code", [21610, 63014])
 def test_a_refusal_for_a_number_holds_for_the_service_that_it_is_in(
     begin: Begin, code: int

@@ -188,7 +188,7 @@ def _closed(
         ),
     )  # fmt: skip
     if verdict.twilio_code in OPT_OUTS:
-        opted_out(connection, action, verdict.twilio_code, now)
+        _opted_out(connection, action, verdict.twilio_code, now)
     row = connection.execute(
         "select state, outcome, error_code, remote_sid, "
         "exists (select 1 from events where subject_sid = ? and subject_sid <> '') "
@@ -207,7 +207,7 @@ def _closed(
                 connection, action.effect, verdict.remote_sid, outcome, error_code
             )
         if error_code in OPT_OUTS:
-            opted_out(connection, action, error_code, now)
+            _opted_out(connection, action, error_code, now)
         moved = verdict.state
         if action.effect:
             moved = state_for(action.effect, outcome)
@@ -245,14 +245,20 @@ def _closed(
     return str(state)
 
 
-def opted_out(connection: Connection, action: StoredAction, code: int, now: str) -> None:
-    """Note that Twilio refused this action's text for an opt-out, with this code: in its answer, in
-    a status that came before that, or in its list."""
+def _opted_out(connection: Connection, action: StoredAction, code: int, now: str) -> None:
+    opted_out(connection, action.uid, action.conversation, action.event_uid, code, now)
+
+
+def opted_out(
+    connection: Connection, uid: str, conversation: str, event_uid: str, code: int, now: str
+) -> None:
+    """Note that Twilio refused the text of this action (uid) for an opt-out, with this code: in its
+    answer, in a status that came before that, or in its record."""
     (at,) = connection.execute(
-        "select coalesce(max(started_at), ?) from attempts where action_uid = ?", (now, action.uid)
+        "select coalesce(max(started_at), ?) from attempts where action_uid = ?", (now, uid)
     ).fetchone()
-    sender, _, recipient = action.conversation.partition("/")
-    refused(connection, sender, recipient, refusal(code), at, now, action.event_uid)
+    sender, _, recipient = conversation.partition("/")
+    refused(connection, sender, recipient, refusal(code), at, now, event_uid)
 
 
 def reported(

@@ -1,6 +1,6 @@
 """Evidence: what is known of sends whose fate is in doubt, and who a record of Twilio's is of."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection, IntegrityError, Row
@@ -80,6 +80,11 @@ class Evidence:
         somebody else decided meanwhile (it is in none of `states`) or the record was claimed."""
         return await self._database.write(_claim, action, record, reason, now, states)
 
+    async def explain(self, codes: Mapping[str, int], now: str) -> None:
+        """Records (by SID) name the errors of texts that were reported as failed without one."""
+        if fresh := await self._database.read(_unexplained, codes):
+            await self._database.write(_explain, fresh, now)
+
     async def holder(self, sid: str) -> str:
         """The action that a record belongs to, empty when nobody has claimed it."""
         row = await self._database.one(
@@ -146,13 +151,42 @@ def _claim(
     if state == "accepted":
         begin_text(connection, action, record.sid, now)
     if record.error_code in OPT_OUTS:
-        opted_out(connection, action, record.error_code, now)
+        opted_out(
+            connection, action.uid, action.conversation, action.event_uid, record.error_code, now
+        )
     connection.execute(
         "update attempts set result = 'accepted', detail = detail || '; ' || ? where id = "
         "(select max(id) from attempts where action_uid = ? and result = 'unknown')",
         (reason, action.uid),
     )
     return state
+
+
+def _unexplained(connection: Connection, codes: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The actions whose failure one of these codes explains, each with the code."""
+    sids, found = list(codes), list[tuple[str, int]]()
+    for start in range(0, len(sids), _CHUNK):
+        chunk = sids[start : start + _CHUNK]
+        rows = connection.execute(
+            "select uid, remote_sid from actions where remote_sid in "
+            f"({','.join('?' * len(chunk))}) and remote_sid <> '' and effect = 'message' "
+            "and state = 'failed' and error_code = 0",
+            chunk,
+        )
+        found += [(uid, codes[sid]) for uid, sid in rows]
+    return found
+
+
+def _explain(connection: Connection, fresh: Sequence[tuple[str, int]], now: str) -> None:
+    for uid, code in fresh:
+        row = connection.execute(
+            "update actions set error_code = ?, reason = reason || ? where uid = ? "
+            "and state = 'failed' and error_code = 0 returning conversation, event_uid",
+            (code, f", error {code}", uid),
+        ).fetchone()
+        if row is not None and code in OPT_OUTS:
+            conversation, event_uid = row
+            opted_out(connection, uid, conversation, event_uid, code, now)
 
 
 def _own(connection: Connection, action: StoredAction, sid: str, reason: str, now: str) -> str:

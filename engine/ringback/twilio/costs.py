@@ -21,6 +21,7 @@ from ringback.twilio.rest import is_sid
 
 _PREFIXES = tuple(prefix for effect in EFFECTS.values() for prefix in effect.sid_prefixes)
 _LISTS = tuple(effect.resource.lower() for effect in EFFECTS.values())
+_FAILED = ("failed", "undelivered")
 _UNIT = re.compile("[A-Z]{3}", re.ASCII)
 _COUNT = re.compile("[1-9][0-9]{0,3}", re.ASCII)
 _LONGEST = 40
@@ -55,15 +56,16 @@ def cost_of(record: Mapping[str, Any]) -> Cost:
 
 class Told(NamedTuple):
     """By SID, what is said of the costs of records that we may have `made`, and of what was
-    `received`."""
+    `received`; of texts that have `failed`, the error code."""
 
     made: Mapping[str, Cost]
     received: Mapping[str, Cost]
+    failed: Mapping[str, int]
 
 
 def costs_in(answer: Mapping[str, Any]) -> Told:
     """What an answer says of costs: it is one record, or a page of a list."""
-    made, received = dict[str, Cost](), dict[str, Cost]()
+    made, received, failed = dict[str, Cost](), dict[str, Cost](), dict[str, int]()
     for record in records_in(answer):
         sid, cost = record.get("sid"), cost_of(record)
         if not is_sid(sid, *_PREFIXES):
@@ -71,9 +73,18 @@ def costs_in(answer: Mapping[str, Any]) -> Told:
         if record.get("direction") == "inbound":
             if cost.price is not None:
                 received[str(sid)] = cost
-        elif cost.known:
+            continue
+        if cost.known:
             made[str(sid)] = cost
-    return Told(made, received)
+        if record.get("status") in _FAILED and (code := error_code(record)):
+            failed[str(sid)] = code
+    return Told(made, received, failed)
+
+
+def error_code(record: Mapping[str, Any]) -> int:
+    """The error code that a record names; 0 when it names none."""
+    code = str(record.get("error_code") or "")
+    return int(code) if code.isdecimal() and len(code) < 10 else 0
 
 
 def as_fields(cost: Cost) -> dict[str, str]:

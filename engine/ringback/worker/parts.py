@@ -15,6 +15,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
 from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
+from ringback.twilio.costs import Told
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.immediate import Immediate
 from ringback.worker.match.confirm import LATER, Confirmer
@@ -130,7 +131,13 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     )  # fmt: skip
     clock = ServerClock(runtime)
     stoppages = Stoppages(runtime, limits, settings.settle_seconds / 2, settings.account_sid)
-    reader = GatewayReader(gateway, limits, clock, stoppages, journal.costs.learn)
+
+    async def learn(told: Told) -> None:
+        await journal.costs.learn(told)
+        if told.failed:
+            await journal.evidence.explain(told.failed, iso(runtime.now()))
+
+    reader = GatewayReader(gateway, limits, clock, stoppages, learn)
 
     async def claims(limit: int) -> Sequence[Event]:
         since = iso(runtime.now() - timedelta(seconds=sum(LATER)))

@@ -23,7 +23,7 @@ from ringback.errors import (
 from ringback.gateway.limits import BACKOFF_CAP, backoff
 from ringback.runtime import iso
 from ringback.store.attempts import Verdict
-from ringback.twilio.costs import cost_of
+from ringback.twilio.costs import cost_of, error_code
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
 
 MAX_TRIES = 8
@@ -46,12 +46,6 @@ def good(kind: str, data: Mapping[str, Any], http_status: int, request_id: str) 
         "accepted", "settled", kind_named(kind).done, http_status=http_status,
         request_id=request_id,
     )  # fmt: skip
-
-
-def error_code(record: Mapping[str, Any]) -> int:
-    """The error code that a record names; 0 when it names none."""
-    code = str(record.get("error_code") or "")
-    return int(code) if code.isdecimal() and len(code) < 10 else 0
 
 
 def bad(

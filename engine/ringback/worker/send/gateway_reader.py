@@ -24,7 +24,7 @@ class GatewayReader:
     """GET requests behind the same limits as sends. Neither can use up the other's share.
 
     `gateway` is None when none is configured; then every question fails. `learn` is told of what
-    the records in any answer say of their costs.
+    the records in any answer say of their costs, and of why they failed.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class GatewayReader:
         self._stoppages.read(request, None)
         self.clock.hear(reply.date)
         told = costs_in(reply.data)
-        if told.made or told.received:
+        if any(told):
             try:
                 await self._learn(told)
             except RingbackError as error:  # who asked wanted something else, and has it
-                log.error("what records cost could not be written: %s", error)
+                log.error("what records say could not be written: %s", error)
         return reply
 
 

@@ -30,7 +30,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.evidence import DOUBTFUL, Shown
 from ringback.store.interface import Journal
-from ringback.twilio.costs import cost_of
+from ringback.twilio.costs import cost_of, error_code
 from ringback.twilio.likeness import ALIKE, differing, likeness
 from ringback.twilio.rest import Request, is_sid, path
 from ringback.worker.run.plan import comparable, telling
@@ -280,7 +280,7 @@ class Settler:
             log.error("action %s: %s", action.uid, reason)
         shown = Shown(
             str(record.get("sid")), str(record.get("status") or ""),
-            classify.error_code(record), cost_of(record),
+            error_code(record), cost_of(record),
         )  # fmt: skip
         now = iso(self._runtime.now())
         state = await self._journal.evidence.claim(action, shown, reason, now, states)

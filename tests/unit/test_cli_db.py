@@ -53,7 +53,9 @@ def damage(file: Path) -> None:
 def test_check_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder without databases, such as a misspelt one, is not sound."""
     assert run(["--data", str(tmp_path / "misspelt"), "db", "check"]) == 74
-    assert f"{tmp_path / 'misspelt'}: there is nothing to check" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{tmp_path / 'misspelt'}: there is nothing to check" in said
+    assert "RINGBACK_DATA" in said
 
 
 def test_check_names_what_is_missing(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

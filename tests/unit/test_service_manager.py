@@ -127,3 +127,12 @@ def test_systemd_finds_the_units_good_and_safe(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert judged.returncode == 0, judged.stdout.splitlines()[-1]
+
+
+def test_the_commands_of_the_page_find_the_data_of_the_unit() -> None:
+    """They read the `.env` of the page, and nothing of the unit."""
+    unit = (UNITS / "ringback.service").read_text()
+    named = re.findall(r"^Environment=(RINGBACK_DATA=.*)$", unit, re.M)
+    dotenv = (ROOT / "docs" / "deployment.md").read_text().partition("TWILIO_AUTH_TOKEN=")[2]
+    lines = dotenv.partition("```")[0].splitlines()
+    assert [line for line in lines if line.startswith("RINGBACK_DATA")] == named != []

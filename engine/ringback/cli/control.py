@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ringback.cli.project_context import here
+from ringback.cli.project_context import ELSEWHERE, here
 from ringback.errors import HeldError
 
 PAUSED = "paused"
@@ -41,7 +41,7 @@ def _away(data: Path, waited: float) -> str:
         )
     return (
         f"the worker did not answer: none runs on {data}; start the node with `ringback serve`, or "
-        "name the project of the one that you mean: `ringback -C FOLDER …`"
+        f"name the project of the one that you mean: `ringback -C FOLDER …`; {ELSEWHERE}"
     )
 
 

@@ -10,7 +10,7 @@ import click
 
 from ringback.cli.output import json_option, print_json
 from ringback.cli.progress_bar import progress
-from ringback.cli.project_context import here
+from ringback.cli.project_context import ELSEWHERE, here
 from ringback.errors import DataError, HeldError, StorageError, UsageError
 from ringback.runtime import REAL, iso
 
@@ -157,7 +157,9 @@ def _expect_some(data: Path, what: str) -> None:
     from ringback.store.upkeep import backup
 
     if not any((data / name).exists() for name in backup.FILES):
-        raise StorageError(f"{data}: there is nothing to {what}: no log.db and no journal.db here")
+        raise StorageError(
+            f"{data}: there is nothing to {what}: no log.db and no journal.db here; {ELSEWHERE}"
+        )
 
 
 def _expect_readable(data: Path) -> None:

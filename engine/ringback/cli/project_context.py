@@ -16,6 +16,11 @@ from ringback.errors import UsageError
 from ringback.runtime import ClockFile
 
 DEV_FOLDER = "dev"
+ELSEWHERE = (
+    "data that lie elsewhere, as a unit of systemd may say: put RINGBACK_DATA into .env, or "
+    "`ringback --data FOLDER …`"
+)
+"""The mend of a command that finds no data where it looks."""
 HIDDEN = (
     "hook_secret", "maton_api_key", "maton_connection", "api_key", "api_secret", "shared_keys",
     "trusted_proxies",

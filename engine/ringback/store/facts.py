@@ -236,11 +236,8 @@ class JournalGateFacts:
         self._log = log
 
     def opted_out(self, sender: str, recipient: str) -> str:
-        """When and how this recipient opted out of this sender; empty when they did not.
-
-        The last word counts that they said to this sender, or to the messaging service that it is
-        in.
-        """
+        """When and how this recipient opted out of this sender; empty when they did not. The last
+        word counts that they said to this sender, or to the messaging service that it is in."""
         ours = person(sender)
         row = self._connection.execute(
             "select source, at, state from consents where recipient = ? and sender in (?, "
@@ -285,10 +282,8 @@ class JournalGateFacts:
         return sent, sum(late for _, late in rows)
 
     def heard_since(self, conversation: str, since: datetime) -> list[datetime]:
-        """When their texts of a conversation were sent to us since then, in the order of arrival.
-
-        Not when we heard of them: those that are fetched back after a downtime all arrive at once.
-        """
+        """When their texts of a conversation were sent to us since then, in the order of arrival;
+        not when we heard of them: what is fetched back after a downtime arrives all at once."""
         # The plus keeps SQLite from the index of types, with the texts of everybody in it.
         rows = self._connection.execute(
             "select at from events where conversation = ? and id >= ? and at >= ? "
@@ -352,15 +347,18 @@ class JournalGateFacts:
                 return True
         return False
 
-    def tries_since(self, since: datetime) -> list[tuple[datetime, str, str]]:
-        """When anything was tried since then, of what kind and in which conversation."""
+    def ever_tried(self) -> bool:
+        """Whether anything was tried before."""
+        return self._connection.execute("select max(id) from attempts").fetchone()[0] is not None
+
+    def tries_since(self, since: datetime) -> list[tuple[datetime, str]]:
+        """When anything was tried since then, and the kind of action."""
         rows = self._connection.execute(
-            "select t.started_at, a.kind, a.conversation from attempts t "
-            "join actions a on a.uid = t.action_uid "
+            "select t.started_at, a.kind from attempts t join actions a on a.uid = t.action_uid "
             "where t.id >= ? and t.started_at >= ? order by t.id",
             (first_since(self._connection, "attempts", "started_at", iso(since)), iso(since)),
         )
-        return [(from_iso(at), kind, conversation) for at, kind, conversation in rows]
+        return [(from_iso(row[0]), row[1]) for row in rows]
 
     def left_since(self, since: datetime, before: datetime) -> list[Left]:
         """What left in this span, or may have, once for each request that was taken, or of which

@@ -245,7 +245,11 @@ class BenchGateFacts:
         """A bench plays no ends of actions: what happens on it is told from outside."""
         return False
 
-    def tries_since(self, since: datetime) -> Sequence[tuple[datetime, str, str]]:
+    def ever_tried(self) -> bool:
+        """Nothing was tried before a bench begins."""
+        return False
+
+    def tries_since(self, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Nothing was tried before a bench begins."""
         return ()
 

@@ -6,6 +6,7 @@ The past tells at the start what was spent; from then on the tallies stand in me
 allowed counts at once, so that sends that stand beside each other cannot all be the last one.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,19 +62,20 @@ class Budgets:
         self._elsewhere: deque[float] = deque()
         self._begins = self._ends = datetime.min.replace(tzinfo=UTC)
         self._day: dict[str, Tally] = {}
-        self._written: dict[str, float] | None = None
-        """When something was last allowed, by conversation; None while the past is not taken up."""
+        self._written: dict[str, float] = {}
+        """When something was last allowed, by conversation."""
         self._room = _MANY
+        self._complete_at = math.inf
+        """From when on they are all of the last hour; earlier, an older life has a part in it."""
         self._counted: set[int] = set()
         """What this day's tally has counted: what was allowed before midnight is none of it."""
 
     def begin(self, facts: GateFacts) -> None:
         """Take up what was tried in the last hour, and today when a day is watched."""
         now, passed = self._clock.now(), self._clock.monotonic()
-        self._written = {}
-        for moment, name, conversation in facts.tries_since(now - HOUR):
+        self._complete_at = passed + (HOUR.total_seconds() if facts.ever_tried() else 0.0)
+        for moment, name in facts.tries_since(now - HOUR):
             tried = passed - max(0.0, (now - moment).total_seconds())
-            self._written[conversation] = tried
             kind = known_kind(name)
             if kind is not None and kind.effect:
                 self._hour.append(tried)
@@ -92,17 +94,13 @@ class Budgets:
     def sent(self, action: Asked, facts: GateFacts) -> tuple[Sequence[datetime], int]:
         """`GateFacts.sent_since` of the last hour. Most people have not been written to in that
         time, and that is known without a look at the past."""
-        known = self._written
-        if known is not None:
-            passed, conversation = self._clock.monotonic(), action.conversation
-            before = known.get(conversation)
-            known[conversation] = passed
-            if len(known) > self._room:
-                self._written = {who: at for who, at in known.items() if at > passed - _KEPT}
-                self._room = max(_MANY, 2 * len(self._written))
-            if before is None:
-                return (), 0
-        return facts.sent_since(action.conversation, self._clock.now() - HOUR)
+        passed, conversation = self._clock.monotonic(), action.conversation
+        unheard = conversation not in self._written and passed >= self._complete_at
+        self._written[conversation] = passed
+        if len(self._written) > self._room:
+            kept = {who: at for who, at in self._written.items() if at > passed - _KEPT}
+            self._written, self._room = kept, max(_MANY, 2 * len(kept))
+        return ((), 0) if unheard else facts.sent_since(conversation, self._clock.now() - HOUR)
 
     def refused(self, action: Asked, sent_to_them: int, facts: GateFacts) -> str:
         """Why this would be too much; empty when it is not, and then it counts.

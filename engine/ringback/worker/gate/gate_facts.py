@@ -64,9 +64,11 @@ class GateFacts(Protocol):
     def caused_itself(self, action: Asked) -> bool:
         """Whether an earlier action of the same rule or hook is among those that led to this."""
 
-    def tries_since(self, since: datetime) -> Iterable[tuple[datetime, str, str]]:
-        """When anything was tried since then, oldest first, of what kind and in which
-        conversation."""
+    def ever_tried(self) -> bool:
+        """Whether anything was tried before."""
+
+    def tries_since(self, since: datetime) -> Iterable[tuple[datetime, str]]:
+        """When anything was tried since then, oldest first, and the kind of action."""
 
     def left_since(self, since: datetime, before: datetime) -> Iterable[Left]:
         """The requests that were taken in this span, or may have been."""

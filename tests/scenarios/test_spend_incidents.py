@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ringback.runtime import iso
+from ringback.runtime import Runtime, iso
 from ringback.store.deliveries.spend_counts import span_of
+from ringback.store.facts import open_facts
 from ringback.store.sqlite import connect_writer
 from simulation.story import Story
 from simulation.twilio import OURS
@@ -80,6 +81,24 @@ def test_texts_beyond_the_usual_are_one_incident_from_beginning_to_end(begin: Be
     assert told["Examples"].startswith("SM")
     story.run(story.clock.now + 900.0)
     assert story.ask(SPENT) == [(key, "resolved")]
+
+
+def test_rules_and_plugins_ask_what_was_taken_and_who_left(begin: Begin) -> None:
+    """Within a span that has them, and not after it."""
+    story = begin(rules=RULES)
+    texts(story, 2)
+    story.run(100.0)
+    story.receive(story.text("STOP", "+15551000001"))
+    story.run(130.0)
+    ((sent,),) = story.ask("select sum(number) from spend_counts where dimension = 'all'")
+    assert sent >= 2
+    now = story.clock.wall()
+    for later, expected in ((0.0, (sent, 1)), (7200.0, (0, 0))):
+        moment = now + later
+        with closing(open_facts(story.folder, Runtime(time=moment.__float__))) as facts:
+            assert (facts.segments("1h"), facts.opt_outs("1h")) == expected
+            with pytest.raises(ValueError, match="7d"):
+                facts.segments("8d")
 
 
 @pytest.mark.slow

@@ -77,6 +77,12 @@ class Past(NoFacts):
     def pending_texts(self, seconds: float, sender: str = "") -> int:
         return 1
 
+    def left(self, seconds: float) -> int:
+        return 2
+
+    def segments_taken(self, seconds: float) -> int:
+        return 45
+
 
 def language(tmp_path: Path) -> Language:
     (tmp_path / "words.yaml").write_text(WORDS)

@@ -9,7 +9,9 @@ from typing import Any
 
 from ringback.rules.delivery_rates import (
     LEAST,
+    LONGEST,
     NO_CODE,
+    WEEK,
     DeliveryFacts,
     Key,
     named_key,
@@ -135,6 +137,11 @@ ROWS: tuple[Builtin, ...] = (
        "pending('10m') == 1"),
     _B("pending", _SS, "int", False, lambda span, of: _of_sender("pending", span, of),
        "The same of one sender.", "pending('10m', event.to) == 1"),
+    _B("opt_outs", _S, "int", False, lambda span: _facts().opt_outs(span),
+       "How many people opted out within the span.", "opt_outs('24h') == 2"),
+    _B("segments", _S, "int", False, lambda span: _facts().segments(span),
+       "How many segments our texts took that were asked for within the span, of a week at most, "
+       "and have ended.", "segments('24h') == 45"),
 )  # fmt: skip
 
 _SENDERS = ("from", "to", "ours", "cause.from", "cause.to", "cause.ours")
@@ -180,7 +187,8 @@ def _wrong_span(call: Call) -> list[Complaint]:
     token = call.literals[0]
     try:
         if token is not None:
-            seconds_of(literal(token), pending=call.name == "pending")
+            longest = WEEK if call.name == "segments" else LONGEST
+            seconds_of(literal(token), pending=call.name == "pending", longest=longest)
     except ValueError as error:
         return [Complaint(token.start, "span", str(error))] if token else []
     return []

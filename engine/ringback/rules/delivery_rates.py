@@ -21,7 +21,7 @@ from ringback.runtime import iso
 
 LEAST = 20
 """Of fewer texts than this no rate is taken, unless another minimum is named."""
-SHORTEST, LONGEST = 60.0, 31 * 86_400.0
+SHORTEST, LONGEST, WEEK = 60.0, 31 * 86_400.0, 7 * 86_400.0
 LATEST_PENDING = 86_400.0
 """A text that has no final state by then will not get one: some networks report none."""
 NO_CODE = "unknown"
@@ -225,6 +225,13 @@ class DeliveryFacts(Protocol):
     def pending_texts(self, seconds: float, sender: str = "") -> int:
         """How many texts have had no final state for longer than this, of those of the last day."""
 
+    def left(self, seconds: float) -> int:
+        """How many people opted out in the last seconds."""
+
+    def segments_taken(self, seconds: float) -> int:
+        """How many segments those of our texts took that were asked for in the last seconds and
+        have ended."""
+
     def ended(
         self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = ""
     ) -> int:
@@ -265,6 +272,15 @@ class DeliveryFacts(Protocol):
         """How many texts of the last day have had no final state for longer than the span."""
         return self.pending_texts(seconds_of(span, pending=True), person(sender))
 
+    def opt_outs(self, span: str | timedelta) -> int:
+        """How many people opted out within the span."""
+        return self.left(seconds_of(span))
+
+    def segments(self, span: str | timedelta) -> int:
+        """How many segments our texts took that were asked for within the span, of a week at most,
+        and have ended."""
+        return self.segments_taken(seconds_of(span, longest=WEEK))
+
 
 def named_key(sender: str = "", rule: str = "", country: str = "", error_class: str = "") -> Key:
     """The key of what was named. Raises ValueError for two names, and for one that cannot be."""
@@ -292,10 +308,11 @@ def wrong_value(by: str, of: str) -> tuple[str, str]:
     return "", ""
 
 
-def seconds_of(span: str | timedelta, *, pending: bool = False) -> float:
+def seconds_of(span: str | timedelta, *, pending: bool = False, longest: float = LONGEST) -> float:
     """The seconds of a span over which texts can be counted. Raises ValueError."""
     seconds = span.total_seconds() if isinstance(span, timedelta) else parse_duration(span)
-    longest, day = (LATEST_PENDING, "24h") if pending else (LONGEST, "31d")
+    longest = LATEST_PENDING if pending else longest
+    day = "24h" if pending else f"{longest / 86_400:.0f}d"
     if not SHORTEST <= seconds <= longest:
         raise ValueError(
             f"texts are counted by minutes: a span of {span} is not within 1m to {day}"

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from ringback.action_kinds import OutgoingMessage, is_message
 from ringback.actions import Action, Remember, SendMessage
 from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type
+from ringback.keywords import opt_out_word
 from ringback.rules.delivery_rates import DeliveryFacts, Ended, first_minute
 from ringback.testing.sent_texts import SentTexts
+from ringback.twilio import segments
 
 LAST_TEXTS = 50
 _Where = tuple[str, str, str]
@@ -56,6 +58,8 @@ class Past(DeliveryFacts):
     _types: dict[str, None] = field(default_factory=dict)
     _over: set[str] = field(default_factory=set)
     _texts: SentTexts = field(default_factory=SentTexts)
+    _out: list[datetime] = field(default_factory=list)
+    _segments: list[datetime] = field(default_factory=list)
 
     def happened(self, event: Event) -> None:
         """One more event; it counts from now on. What is replayed is in the past already."""
@@ -70,6 +74,9 @@ class Past(DeliveryFacts):
             self._over.add(event.call_sid)
         if event.type == "message.received":
             insort(self._heard[event.conversation], event.at)
+            said = event.fields.get("OptOutType") or opt_out_word(event.body, event.sender)
+            if said == "STOP":
+                self._out.append(event.received_at)
 
     def record(self, action: Action, event: Event | None) -> None:
         """Note what an action would do to the past, as if it were carried out at once."""
@@ -103,6 +110,7 @@ class Past(DeliveryFacts):
         if "SendAt" not in getattr(text, "extra", {}):
             self._texts.left(conversation, service, rule, self.clock.now())
         insort(self._sent[conversation], moment)
+        self._segments += [self.clock.now()] * segments.count(text.body)
         self._written[conversation].appendleft((text.body, bool(text.media)))
 
     def message_count(self, conversation: str) -> int:
@@ -146,6 +154,18 @@ class Past(DeliveryFacts):
     def pending_texts(self, seconds: float, sender: str = "") -> int:
         """How many texts of the last day have had no final state for longer than this."""
         return self._texts.pending(self.clock.now(), seconds, sender)
+
+    def left(self, seconds: float) -> int:
+        """How many people opted out in the last seconds."""
+        return self._since(self._out, seconds)
+
+    def segments_taken(self, seconds: float) -> int:
+        """How many segments the texts took that left in the last seconds."""
+        return self._since(self._segments, seconds)
+
+    def _since(self, moments: list[datetime], seconds: float) -> int:
+        since = self.clock.now() - timedelta(seconds=seconds)
+        return len(moments) - bisect_left(moments, since)
 
     def call_over(self, call_sid: str) -> bool:
         """Whether a call has ended."""

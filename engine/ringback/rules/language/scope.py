@@ -89,6 +89,14 @@ class NoFacts(DeliveryFacts):
         """None."""
         return 0
 
+    def left(self, seconds: float) -> int:
+        """Nobody."""
+        return 0
+
+    def segments_taken(self, seconds: float) -> int:
+        """None."""
+        return 0
+
     def of_shadow(self, rule: str) -> Facts:
         """The same."""
         return self

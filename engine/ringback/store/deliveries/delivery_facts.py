@@ -14,6 +14,7 @@ from ringback.rules.delivery_rates import (
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import COUNTED
 from ringback.store.deliveries.ended_texts import counted_end
+from ringback.store.deliveries.spend_counts import SEGMENTS, span_of
 
 
 class JournalDeliveries(DeliveryFacts):
@@ -47,6 +48,26 @@ class JournalDeliveries(DeliveryFacts):
             (iso(since), iso(until), sender, sender, COUNTED),
         )
         return sum(1 for (sid,) in rows if sid not in over)
+
+    def left(self, seconds: float) -> int:
+        """How many people opted out in the last seconds."""
+        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+        row = self._connection.execute(
+            "select count(distinct recipient) from consents where state = 'out' and at >= ?",
+            (since,),
+        ).fetchone()
+        return int(row[0])
+
+    def segments_taken(self, seconds: float) -> int:
+        """How many segments those of our texts took that were asked for in the last seconds and
+        have ended."""
+        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+        row = self._connection.execute(
+            "select coalesce(sum(number), 0) from spend_counts "
+            "where span >= ? and measure = ? and dimension = 'all'",
+            (span_of(since), SEGMENTS),
+        ).fetchone()
+        return int(row[0])
 
     def end_before(self, sid: str) -> TextEnd | None:
         """The end that is counted for a text, as far as the events on record tell of one."""

@@ -144,7 +144,8 @@ def _pending(connection: Connection, since: str, until: str) -> dict[Key, int]:
 
 def _left(connection: Connection, since: str, until: str) -> int:
     row = connection.execute(
-        "select count(*) from consents where state = 'out' and at >= ? and at < ?", (since, until)
+        "select count(distinct recipient) from consents where state = 'out' and at >= ? and at < ?",
+        (since, until),
     ).fetchone()
     return int(row[0])
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from ringback.events import Event
 from ringback.rules.delivery_rates import country_of
 from ringback.store.database import Database
+from ringback.twilio import segments
 
 SEGMENTS, MINUTES = "segments", "minutes"
 SPAN_MINUTES = 5
@@ -33,8 +34,8 @@ class SpendKey(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What an action of ours asked for: its rule, the segments that Twilio told of, when it was
-    planned, and its conversation."""
+    """What an action of ours asked for: its rule, the segments that it took, about until Twilio has
+    told of them, when it was planned, and its conversation."""
 
     rule: str
     segments: int
@@ -89,13 +90,22 @@ def asked_for(connection: Connection, sids: Iterable[str]) -> dict[str, Asked]:
     for start in range(0, len(given), _CHUNK):
         chunk = given[start : start + _CHUNK]
         rows = connection.execute(
-            "select remote_sid, rule, coalesce(segments, 1), planned_at, conversation "
-            "from actions where remote_sid <> '' and effect <> '' "
+            "select remote_sid, rule, segments, planned_at, conversation, "
+            "case when segments is null then json_extract(params, '$.body') end from actions "
+            "where remote_sid <> '' and effect <> '' "
             f"and remote_sid in ({','.join('?' * len(chunk))})",
             chunk,
         )
-        found.update((row[0], Asked(*row[1:])) for row in rows)
+        for sid, rule, told, planned_at, conversation, body in rows:
+            taken = told or _estimated(conversation, body)
+            found[sid] = Asked(rule, taken, planned_at, conversation)
     return found
+
+
+def _estimated(conversation: str, body: str | None) -> int:
+    """The segments of a text whose end is told before Twilio has said how many it took. What goes
+    by another channel than SMS is one message."""
+    return 1 if ":" in conversation else max(1, segments.count(body or ""))
 
 
 def count_calls(connection: Connection, events: Iterable[Event]) -> None:
@@ -175,14 +185,14 @@ def _sample(connection: Connection, key: SpendKey, since: str) -> Sample:
     ).fetchall()
     sids: list[str] = []
     prices: dict[bool, list[tuple[Decimal, str]]] = {True: [], False: []}
-    for sid, rule, pair, planned_at, segments, price, unit in rows:
+    for sid, rule, pair, planned_at, taken, price, unit in rows:
         ours, _, theirs = pair.partition("/")
         own = {"all": "", "sender": ours, "rule": rule, "country": country_of(theirs)}
         is_own = own[key.by] == key.of
         if is_own and planned_at >= since and len(sids) < _EXAMPLES:
             sids.append(sid)
         if price is not None and unit and key.measure == SEGMENTS:
-            prices[is_own].append((Decimal(price) / (segments or 1), unit))
+            prices[is_own].append((Decimal(price) / (taken or 1), unit))
     told = prices[True] or prices[False]
     if not told:
         return Sample(tuple(sids), None, "")

@@ -59,6 +59,14 @@ class BatchFacts(DeliveryFacts):
         """How many texts are without a final state, which the batch may have brought."""
         return self._past.pending_texts(seconds, sender, self._texts.over)
 
+    def left(self, seconds: float) -> int:
+        """How many people opted out, without those of the batch."""
+        return self._past.left(seconds)
+
+    def segments_taken(self, seconds: float) -> int:
+        """How many segments texts took, without those of which the batch tells."""
+        return self._past.segments_taken(seconds)
+
     def message_count(self, conversation: str) -> int:
         """How many messages were received, with this event."""
         return self._past.message_count(conversation) + len(self._heard(conversation))

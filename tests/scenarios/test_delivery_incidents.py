@@ -56,7 +56,7 @@ def test_one_incident_from_its_opening_to_its_end(
     story = begin(rules=RULES)
     send(story, 0, 0, 300.0)
     assert story.ask(STATE) == []
-    send(story, 1000, 6, 560.0)
+    send(story, 1000, 6, 500.0)
     assert story.ask(STATE) == [(KEY, "open", 0, "")]
     (opened,) = story.notices
     assert opened.startswith(f"incident.opened sender {OURS} ")

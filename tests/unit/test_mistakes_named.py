@@ -93,7 +93,7 @@ def test_simulate_without_a_node_says_that_there_is_none(
     assert run(["simulate", *words]) == 74
     said = capsys.readouterr().err
     assert "no node answers at http://127.0.0.1:" in said
-    assert "start one with `ringback dev`" in said
+    assert "start it: `ringback serve`" in said
     assert "which of our numbers" not in said
 
 

@@ -17,6 +17,9 @@ from ringback.twilio.signature import HEADER, sign
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+_START = "start it: `ringback serve`, or `ringback dev` to try"
+
+
 class Unanswered(RingbackError):
     """There was no answer at an address where a server should listen."""
 
@@ -69,9 +72,7 @@ def look(settings: Settings, path: str) -> tuple[int, str]:
         return error.code, error.read().decode("utf-8", "replace")
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise Unanswered(
-            f"no node answers at {base}: {reason}; start one with `ringback dev`"
-        ) from None
+        raise Unanswered(f"no node answers at {base}: {reason}; {_START}") from None
 
 
 def post_webhook(
@@ -112,6 +113,4 @@ def _post(local: str, path: str, body: bytes, headers: Mapping[str, str]) -> tup
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode("utf-8", "replace")
     except (urllib.error.URLError, OSError) as error:
-        raise Unanswered(
-            f"no node answers at {local}: {error}; start one with `ringback dev`"
-        ) from None
+        raise Unanswered(f"no node answers at {local}: {error}; {_START}") from None

@@ -252,14 +252,14 @@ def test_texts_that_wait_for_their_turn_for_too_long_are_an_incident(begin: Begi
 
 
 def test_what_leaves_by_and_by_after_a_stoppage_is_no_second_incident(begin: Begin) -> None:
-    """Twenty texts that were held leave at one in five seconds; the bound is a minute."""
+    """Forty texts that were held leave at one in five seconds; the bound is a minute."""
     story = begin(rules=RULES, sender_rate=0.2, late_seconds=60)
     story.run(20.0)
     become(story, faults("401", "401"))
-    texts(story, count=20)
+    texts(story, count=40)
     story.run(story.clock.now + 100.0)
     story.calm_down()
-    story.run(story.clock.now + 240.0)
+    story.run(story.clock.now + 400.0)
     assert story.ask("select count(*) from actions where state = 'planned'") == [(0,)]
     assert [row[:2] for row in incidents(story)] == [("sending", "resolved")]
 

@@ -86,3 +86,29 @@ async def test_cancel_on_may_ask_for_what_a_step_has_kept(tmp_path: Path) -> Non
     again = tmp_path / "again"
     again.mkdir()
     assert told(await seen(again, rules, *steps[:5], 3600.0)) == ["tea"]
+
+
+SILENT = """
+- name: once
+  on: message.received
+  once_within: 1h
+  cancel_on: {on: message.received, if: "reply.body == 'again'"}
+  do: [{wait: 1m}, {reply: "Got ${{ event.body }}"}]
+"""
+SPOKE = SILENT.replace("do: [", 'do: [{reply: "First ${{ event.body }}"}, ')
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize(
+    ("rules", "said"), [(SILENT, ["Got again"]), (SPOKE, ["First one"])], ids=["silent", "spoke"]
+)
+async def test_a_run_that_an_event_ends_counts_for_it_when_it_has_said_something(
+    tmp_path: Path, rules: str, said: list[str], batched: bool
+) -> None:
+    """`once_within` is asked of the very event that ends the run."""
+    both = (text("one"), text("again"))
+    steps: tuple[Step, ...] = (both, 90.0) if batched else (both[0], 9.0, both[1], 90.0)
+    found = await difference(Story(f"rules:\n{rules}", steps, numbered=not batched), tmp_path)
+    assert found.why == ""
+    made = [line for each in found.node.actions.values() for line in each]
+    assert [line.partition(" | ")[0].split(" ", 2)[2] for line in made] == said

@@ -5,7 +5,7 @@ session is good within the call that gave it and no longer.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 
 from ringback.events import Event
@@ -176,17 +176,19 @@ class ReadSession:
         rows = self._connection.execute("select rule from runs where event_uid = ?", (event_uid,))
         return {row[0] for row in rows}
 
-    def last_firing(self, rule: str, key: str) -> str | None:
+    def last_firing(self, rule: str, key: str, ending: Collection[str] = ()) -> str | None:
         """When the event came that this rule last started a run of this key for: one that has an
-        action, or has not ended, or was not idle (`was_idle`)."""
+        action, or has not ended and is none of those `ending` (uid), or was not idle
+        (`was_idle`)."""
         row = self._connection.execute(
             "select e.received_at from runs r join events e on e.uid = r.event_uid "
             "where r.rule = ? and r.key in (?, ?) "
-            f"and ({one_of(OPEN_STATES, 'r.state')} "
+            f"and (({one_of(OPEN_STATES, 'r.state')} "
+            f"and r.uid not in ({','.join('?' * len(ending))})) "
             "or (r.state = 'done' and r.reason <> ? and r.reason not like '%' || ?) "
             "or exists (select 1 from actions a where a.run_uid = r.uid)) "
             "order by r.id desc limit 1",
-            (rule, key, key_digest(rule, key), TOO_FEW, CAME_IN_TIME),
+            (rule, key, key_digest(rule, key), *ending, TOO_FEW, CAME_IN_TIME),
         ).fetchone()
         return str(row[0]) if row else None
 

@@ -3,7 +3,7 @@
 import heapq
 import json
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -140,10 +140,13 @@ class Runs:
 
     # -- what admission asks
 
-    def last_firing(self, rule: str, key: str) -> datetime | None:
+    def last_firing(self, rule: str, key: str, ending: Collection[str]) -> datetime | None:
         """When the event came that this rule last started a run of this key for, unless that was
         idle."""
-        return next(reversed(self._fired.get((rule, key), {}).values()), None)
+        for uid, moment in reversed(self._fired.get((rule, key), {}).items()):
+            if uid not in ending or self._open[uid].acted:
+                return moment
+        return None
 
     def runs(self, rule: str, key: str, call: Event | None) -> Sequence[str]:
         """The runs of a rule for a key that may keep others from starting, oldest first."""

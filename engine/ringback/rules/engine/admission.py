@@ -30,9 +30,9 @@ _NONE: Mapping[str, str] = {}
 class UnderWay(Protocol):
     """The runs that have not ended, by what an event may ask about them. Runs are named by uid."""
 
-    def last_firing(self, rule: str, key: str) -> datetime | None:
+    def last_firing(self, rule: str, key: str, ending: Collection[str]) -> datetime | None:
         """When the event came that this rule last started a run of this key for: one that has said
-        something, or may do so yet (see `was_idle`)."""
+        something, or may do so yet (see `was_idle`), as none of the runs `ending` (uid) may."""
 
     def runs(self, rule: str, key: str, call: Event | None) -> Sequence[str]:
         """The runs of a rule for a key that have not ended, queued ones too, oldest first; without
@@ -187,7 +187,7 @@ def _admit(
             found.wakes.append(uid)
             found.verdicts[rule.name] = f"joined {uid}"
             return True
-    held = held or _once_within(rule, key, event, under_way)
+    held = held or _once_within(rule, key, event, under_way, found)
     others = () if held else _others(rule, key, event, under_way, found)
     held = held or _overlap(rule, others)
     found.verdicts[rule.name] = held or "fired"
@@ -228,8 +228,10 @@ def _lateness(event: Event, now: datetime) -> str:
     return f"stale: {how} {round(age.total_seconds() / 60)} min late" if age > FRESH else ""
 
 
-def _once_within(rule: Rule, key: str, event: Event, under_way: UnderWay) -> str:
-    last = under_way.last_firing(rule.name, key) if rule.once_within else None
+def _once_within(rule: Rule, key: str, event: Event, under_way: UnderWay, found: Admission) -> str:
+    if not rule.once_within:
+        return ""
+    last = under_way.last_firing(rule.name, key, {uid for uid, _ in found.cancels})
     if last is None:
         return ""
     passed = (event.received_at - last).total_seconds()

@@ -176,13 +176,13 @@ class BatchUnderWay:
         """The key under which a run of this place takes its turn; empty when none does."""
         return self.begun.get(place) or self._turns.before(place)
 
-    def last_firing(self, rule: str, key: str) -> datetime | None:
+    def last_firing(self, rule: str, key: str, ending: Collection[str]) -> datetime | None:
         """When the event came that this rule last started a run of this key for, unless that was
         idle."""
         self._meet(rule, key)
         last = self._firings.get((rule, key))
         if last is None:
-            moment = self._session.last_firing(rule, key)
+            moment = self._session.last_firing(rule, key, self._ended.union(ending))
             last = from_iso(moment) if moment else None
         return last
 

@@ -201,7 +201,9 @@ def _closed(
         return str(state)
     if verdict.result == "accepted":
         outcome = advance(action.effect, outcome, normal_status(verdict.status))
-        error_code = (error_code if proven else 0) or verdict.twilio_code
+        error_code = error_code if proven else 0
+        if action.effect:  # that an update had nothing to do any more is no error
+            error_code = error_code or verdict.twilio_code
         if early:  # Callbacks without a tag (of a Messaging Service, say) came before the SID.
             outcome, error_code = reported(
                 connection, action.effect, verdict.remote_sid, outcome, error_code

@@ -16,9 +16,7 @@ COUNTRIES = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The countries that numbers are of, in two letters."""
 _CODES = frozenset(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
-_WELL = re.compile(
-    r"(?:whatsapp:)?\+(?:1[2-9][0-9]{5,13}|[2-9](?![0-9]{0,2}0)[0-9]{6,14})"
-).fullmatch
+_WELL = re.compile(r"(?:whatsapp:)?\+(?:1(?!0)|[2-9](?![0-9]{0,2}0))[0-9]{6,14}").fullmatch
 """Twilio's spelling, at first sight: without a zero that may be dialled at home alone."""
 _E164 = re.compile(r"\+[1-9][0-9]{4,14}").fullmatch
 _WRITTEN = re.compile(r"[(\[]?\+*[\d\s()\[\].\-_~/\u2010-\u2015\u2212]+").fullmatch
@@ -287,6 +285,8 @@ def _long_enough(address: str) -> bool:
     if not _WELL(address):
         return False
     digits = address.rpartition("+")[2]
+    if digits.startswith("11"):
+        return False
     code = next((size for size in (1, 2, 3) if int(digits[:size]) in _CODES), 0)
     return len(digits) - code in _lengths(int(digits[:code])) if code else False
 

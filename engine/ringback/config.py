@@ -230,18 +230,15 @@ class Settings:
     ))  # fmt: skip
     outbound_allow: tuple[str, ...] = field(default=(), metadata=_facts(
         "RINGBACK_OUTBOUND_ALLOW", kind="list",
-        about="Hosts (name or name:port) that notices and http steps may call although they are "
-        "private or plain http.",
+        about="Private or plain http hosts (name, name:port) that notices and http steps may call.",
     ))  # fmt: skip
     notify: bool = field(default=True, metadata=_facts(
         "RINGBACK_NOTIFY", kind="flag",
-        about="Whether notices and http steps go out; false shows them in the log instead, as "
-        "`ringback dev` does without --notify.",
+        about="Whether notices and http steps go out; false only shows them in the log.",
     ))  # fmt: skip
     entry_points: tuple[str, ...] = field(default=(), metadata=_facts(
         "RINGBACK_ENTRY_POINTS", kind="list",
-        about="Packaged plugins to load, by entry point name; nothing else that is installed "
-        "loads.",
+        about="Packaged plugins to load, by entry point name; no others that are installed load.",
     ))  # fmt: skip
     keep_bodies_days: int = field(default=0, metadata=_facts(
         "RINGBACK_KEEP_BODIES_DAYS", kind="count",

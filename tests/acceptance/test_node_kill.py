@@ -137,8 +137,6 @@ def test_a_worker_that_hangs_when_its_receiver_is_killed_does_not_keep_the_next_
         assert node.worker_pid() != hung
         assert node.post("/twilio/message", fields(1, box.facts["numbers"][0])).status_code == 200
         node.until(lambda: [item["body"] for item in box.messages()] == ["Got text 1"])
-        with pytest.raises(ProcessLookupError):
-            os.kill(hung, 0)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(hung, signal.SIGKILL)

@@ -117,9 +117,12 @@ class Watches:
         self._writer.executemany(
             "insert into events (uid, type, at, received_at, trust, source, account_sid, "
             "subject_sid, sender, recipient, conversation, status, error_code, tag, verdicts, "
-            "dedupe_key, depth, fields) values (?1, 'message.received', ?2, ?2, 'signed', "
-            "'webhook', '', ?1, '', ?3, '', 'received', 0, '', '{}', ?1, 0, '{}')",
-            [(f"old_{number}", at, ours) for number, (at, ours) in enumerate(came)],
+            "dedupe_key, depth, fields) values (:uid, 'message.received', :at, :at, 'signed', "
+            "'webhook', '', :uid, '', :ours, '', 'received', 0, '', '{}', :uid, 0, '{}')",
+            [
+                {"uid": f"old_{number}", "at": at, "ours": ours}
+                for number, (at, ours) in enumerate(came)
+            ],
         )
         self._writer.executemany(
             "insert into spend_counts (measure, dimension, value, span, number) "

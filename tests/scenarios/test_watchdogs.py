@@ -27,8 +27,8 @@ HOUR, DAY = 3600.0, 86_400.0
 COMES = (
     "insert into events (uid, type, at, received_at, trust, source, account_sid, subject_sid, "
     "sender, recipient, conversation, status, error_code, tag, verdicts, dedupe_key, depth, "
-    "fields) values (?1, 'message.received', ?2, ?2, 'signed', 'webhook', '', ?1, '+15551000001', "
-    "'+15557654321', '', 'received', 0, '', '{}', ?1, 0, '{}')"
+    "fields) values (:uid, 'message.received', :at, :at, 'signed', 'webhook', '', :uid, "
+    "'+15551000001', '+15557654321', '', 'received', 0, '', '{}', :uid, 0, '{}')"
 )
 RULES = "rules:\n- {name: r, on: message.read, do: [{notify: N}]}\n"
 
@@ -205,7 +205,7 @@ async def come(it: Node, moments: Iterable[float]) -> None:
     """Texts are on record as of these moments."""
     at = [iso(datetime.fromtimestamp(NOON.timestamp() + each, UTC)) for each in moments]
     with closing(connect_writer(it.settings.data / "journal.db")) as connection:
-        connection.executemany(COMES, [(f"evt_{moment}", moment) for moment in at])
+        connection.executemany(COMES, [{"uid": f"evt_{each}", "at": each} for each in at])
 
 
 async def suddenly(it: Node, *moments: float) -> list[float]:

@@ -14,7 +14,7 @@ import pytest
 
 from ringback.errors import PluginBlocked
 from ringback.worker.hosts.pool import Pool
-from ringback.worker.hosts.server_link import ServerLink
+from ringback.worker.hosts.server_link import ServerLink, start_server
 from unit.test_hosts import GOOD, pool_of, said, tried
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pidfds are Linux's")
@@ -58,6 +58,24 @@ async def test_a_spare_takes_the_place_of_a_forkserver_that_is_killed(tmp_path: 
             assert pool._current.server.pid == spare
         last = spare_of(pool)
     assert not any(lives(pid) for pid in (spare, last))
+
+
+@pytest.mark.parametrize("turns", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_forkserver_has_ended_when_the_loop_has(tmp_path: Path, turns: int) -> None:
+    """Nobody waits for the end of one that a reload has replaced. A loop that ended meanwhile left
+    it in the list of processes, without anyone to ask for it."""
+
+    async def short() -> int:
+        async with pool_of(tmp_path, good=GOOD) as (pool, _):
+            assert pool._current is not None
+            link = await start_server(pool.command)
+        link[0].close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return link[0].pid
+
+    pid = asyncio.run(short())
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.slow

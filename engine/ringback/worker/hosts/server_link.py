@@ -259,6 +259,8 @@ class ServerLink:
             if self._deadline is not None:
                 self._deadline.cancel()
             self._ending = self._loop.create_task(_reaped(self._process))
+            # The loop may end before it has: a task that is cancelled at once does not even begin.
+            self._ending.add_done_callback(lambda _: _reap(self._process))
         return self._ending
 
     def _let_spare_go(self) -> None:
@@ -355,6 +357,13 @@ async def _reaped(process: Process) -> None:
         if number == _PATIENCE:
             process.kill()
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _reap(process: Process) -> None:
+    """End a process that has not ended by itself: nobody will wait for it any more."""
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 _LOOK_SECONDS = 0.02

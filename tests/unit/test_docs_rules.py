@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ringback.actions import SendMessage
 from ringback.error_codes import CLASSES
 from ringback.events import EVENT_TYPES, Event
 from ringback.rules.delivery_rates import Ended
@@ -19,6 +20,7 @@ from ringback.rules.language.function import Builtin
 from ringback.rules.language.functions import BUILTINS
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
+from ringback.rules.retry_policy import FailedText
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.kinds import STEPS
 
@@ -40,6 +42,11 @@ CALL = Event(
     "evt_2", "call.received", TEN, TEN, sender="+442071838750", recipient="+12125550101",
     conversation="+12125550101/+442071838750", subject_sid="CA1", fields={"CallSid": "CA1"},
 )  # fmt: skip
+FAILURE = Event(
+    "evt_4", "action.failed", TEN, TEN, source="internal", sender="+12125550101",
+    recipient="+442071838750", error_code=30006, error_class="invalid_number",
+    fields={"ActionUid": "act_1", "Rule": "reminder", "Kind": "send_message", "State": "failed"},
+)  # fmt: skip
 RECORDING = Event(
     "evt_3", "call.recorded", TEN, TEN, subject_sid="CA1",
     fields={"CallSid": "CA1", "RecordingDuration": "7"},
@@ -48,6 +55,9 @@ RECORDING = Event(
 
 class Past(NoFacts):
     """The past of the sample event."""
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        return FailedText(SendMessage(TEXT.sender, "Hi"), TEN) if action_uid == "act_1" else None
 
     def message_count(self, conversation: str) -> int:
         return 3
@@ -150,7 +160,8 @@ def as_rules(block: str) -> str:
     """A block of the manual as a whole file: steps are put into a rule, words are added."""
     if block.lstrip().startswith("- "):
         steps = "".join(f"      {line}\n" for line in block.splitlines())
-        head = "  - name: example\n    on: [message.received, call.received]\n    do:\n"
+        on = "[message.received, call.received, action.failed]"
+        head = f"  - name: example\n    on: {on}\n    do:\n"
         block = f"rules:\n{head}{steps}"
     return block
 
@@ -165,6 +176,7 @@ def test_each_example_loads_without_a_problem_and_its_steps_run(block: str, tmp_
     places = RuleSet(loaded.rules, loaded.language).places
     for rule in loaded.rules:
         event = CALL if any(type_.startswith("call.") for type_ in rule.on) else TEXT
+        event = FAILURE if rule.on == ("action.failed",) else event
         progress = begin(rule, event, Past(), TEN, places=places)
         assert not progress.end.startswith("failed"), progress.end
         assert progress.actions or progress.wait is not None, rule.name

@@ -16,6 +16,7 @@ from ringback.events import Event, person
 from ringback.outcomes import MESSAGE, normal_status, state_for
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.retry_policy import FailedText
 from ringback.rules.timing.durations import parse_duration
 from ringback.runtime import iso
 
@@ -231,6 +232,9 @@ class DeliveryFacts(Protocol):
     def segments_taken(self, seconds: float) -> int:
         """How many segments those of our texts took that were asked for in the last seconds and
         have ended."""
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        """The text of this action, None unless it is one and stands as failed."""
 
     def ended(
         self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = ""

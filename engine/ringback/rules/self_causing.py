@@ -3,7 +3,8 @@
 What an action may lead to is known by its step; whether the next rule wants that event is judged by
 its type and by those of its conditions that read what such an event says in any case: its type and
 status, the kind of action and the rule behind it. Rules in Python and steps of plugins say nothing
-of what they do until they are run, so they are left out.
+of what they do until they are run, so they are left out. So is what the step `retry` tries again:
+its tries are counted.
 """
 
 import re
@@ -87,6 +88,10 @@ def _event(type_: str, status: str, fields: dict[str, str]) -> Event:
 
 def _guarded(rule: Rule, event: Event) -> bool:
     """Whether a condition says that the rule does not want such an event."""
+    if rule.steps and rule.steps[0].kind == "retry" and event.type == "action.failed":
+        tried = rule.steps[0].params["rules"]  # of other texts, and of no texts, it ends
+        if event.fields["Kind"] != "send_message" or (tried and event.fields["Rule"] not in tried):
+            return True
     scope = Scope(event, NoFacts(), places=rule.language.hours if rule.language else {})
     return any(
         _KNOWN.search(condition.source) and condition.program.evaluate(scope) is False

@@ -14,6 +14,7 @@ from ringback.events import CALL_OVER, DEEPEST, person
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.consents import SERVICE_OF
 from ringback.store.deliveries.delivery_facts import JournalDeliveries
+from ringback.store.deliveries.retried_texts import RetriedTexts
 from ringback.store.events import event
 from ringback.store.log import LogReader
 from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
@@ -227,7 +228,7 @@ class Answering(Protocol):
         """The event that it answers."""
 
 
-class JournalGateFacts:
+class JournalGateFacts(RetriedTexts):
     """The past as the gate asks for it, from the journal and the log. Each answer is one indexed
     look-up. What was sent is messages and calls that left, or may have."""
 

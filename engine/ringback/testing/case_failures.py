@@ -1,22 +1,27 @@
 """Failures in a case: a message or call that a rule has sent does not arrive."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ringback.action_kinds import Outgoing, is_message, is_outgoing
+from ringback.actions import SendMessage
 from ringback.error_codes import error_class
 from ringback.events import Event, cause_fields, conversation_of
+from ringback.rules.retry_policy import FailedText
 from ringback.testing import events
 from ringback.testing.reaction import Reaction
 
 
 class Sent(NamedTuple):
-    """A message or call that has left: the rule that made it, and the event that it came of."""
+    """A message or call that has left: the rule that made it, the event that it came of, and the
+    names that Twilio and the journal have for it."""
 
     rule: str
     action: Outgoing
     event: Event | None
     sid: str
+    uid: str
 
 
 def error_code(given: Any) -> int:
@@ -26,14 +31,36 @@ def error_code(given: Any) -> int:
     return int(given)
 
 
-def outgoing(reaction: Reaction, event: Event | None) -> list[Sent]:
-    """What a reaction has let out to people."""
+class Wished(NamedTuple):
+    """What a rule has made, which may leave later."""
+
+    rule: str
+    action: Any
+    event: Event | None
+
+
+def wished(reaction: Reaction, event: Event | None) -> list[Wished]:
+    """What a reaction has made."""
     return [
-        Sent(rule, action, event, events.sid("SM" if is_message(action) else "CA"))
-        for rule, actions in reaction.by.items()
-        for action in actions
-        if is_outgoing(action) and any(action is each for each in reaction.sent)
+        Wished(rule, action, event) for rule, made in reaction.by.items() for action in made
+    ]  # fmt: skip
+
+
+def outgoing(reaction: Reaction, made: Sequence[Wished]) -> list[Sent]:
+    """What a reaction has let out to people, of all that was `made` before."""
+    return [
+        Sent(*each, events.sid("SM" if is_message(each.action) else "CA"), events.sid("act_"))
+        for each in made
+        if is_outgoing(each.action) and any(each.action is one for one in reaction.sent)
     ]
+
+
+def can_fail(sent: Sequence[Sent], now: datetime) -> dict[str, FailedText]:
+    """The texts among these as a retry asks for them, by their actions."""
+    return {
+        each.uid: FailedText(each.action, now)
+        for each in sent if isinstance(each.action, SendMessage)
+    }  # fmt: skip
 
 
 def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
@@ -48,7 +75,7 @@ def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
     found = [each for each in sent if not to or each.action.to == to]
     if not found:
         raise ValueError(f"nothing was sent{f' to {to}' if to else ''} that could fail")
-    rule, action, event, sid = found[-1]
+    rule, action, event, sid, uid = found[-1]
     error = error_code(words.get("error") or 30003)
     ours = action.sender or (event.ours if event else "") or events.OURS
     theirs = action.to
@@ -62,7 +89,7 @@ def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
         report = events.call_status(
             status, from_=ours, to=theirs, direction="outbound-api", CallSid=sid, ErrorCode=error
         )
-    cause = cause_fields(events.sid("act_"), rule, events.sid("run_"), event)
+    cause = cause_fields(uid, rule, events.sid("run_"), event)
     end = Event(
         events.sid("evt_"), "action.failed", events.NOON, events.NOON, source="internal",
         subject_sid=sid, sender=ours, recipient=theirs, status=status, error_code=error,

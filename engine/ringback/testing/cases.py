@@ -30,7 +30,7 @@ from ringback.rules.language.cel import plain_language
 from ringback.rules.timing.calendar import zone
 from ringback.testing import events
 from ringback.testing.bench import Bench
-from ringback.testing.case_failures import Sent, outgoing
+from ringback.testing.case_failures import Sent, Wished, can_fail, outgoing, wished
 from ringback.testing.case_story import said, story_of
 from ringback.testing.expectations import plain_steps, shown, unlike
 from ringback.testing.given import Given
@@ -151,6 +151,7 @@ class _Case:
         self.model, self.rule_reader = model, reader
         self.project = bench
         self.given = Given(model.from_, model.to, bench.ruleset.rules)
+        self.made: list[Wished] = []
         self.sent: list[Sent] = []
         self.story: list[str] = []
 
@@ -189,7 +190,10 @@ class _Case:
                 if reaction.verdicts or reaction.fired:
                     verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
                 fired += reaction.fired
-                self.sent += outgoing(reaction, event)
+                self.made += wished(reaction, event)
+                left = outgoing(reaction, self.made)
+                bench.past.failed |= can_fail(left, bench.clock.now())
+                self.sent += left
                 actions += [(action, event) for action in _left(reaction, self.model.of)]
                 held += [
                     f"{shown(plain)} ({each.reason})"

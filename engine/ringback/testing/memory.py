@@ -10,6 +10,7 @@ from ringback.actions import Action, Remember, SendMessage
 from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type
 from ringback.keywords import opt_out_word
 from ringback.rules.delivery_rates import DeliveryFacts, Ended, first_minute
+from ringback.rules.retry_policy import FailedText
 from ringback.testing.sent_texts import SentTexts
 from ringback.twilio import segments
 
@@ -42,13 +43,15 @@ class Past(DeliveryFacts):
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
     past answers as quickly as a short one. `kept` holds what was remembered, `shadows` what each
-    rule in shadow would have, empty for what it forgot; `shadow` is the one that asks.
+    rule in shadow would have, empty for what it forgot; `shadow` is the one that asks. `failed` are
+    the texts that can fail in a case, by their actions.
     """
 
     clock: SteppedClock
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
     shadows: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     shadow: str = ""
+    failed: dict[str, FailedText] = field(default_factory=dict)
     _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _heard: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _sent: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
@@ -154,6 +157,10 @@ class Past(DeliveryFacts):
     def pending_texts(self, seconds: float, sender: str = "") -> int:
         """How many texts of the last day have had no final state for longer than this."""
         return self._texts.pending(self.clock.now(), seconds, sender)
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        """The text of an action whose end a case plays."""
+        return self.failed.get(action_uid)
 
     def left(self, seconds: float) -> int:
         """How many people opted out in the last seconds."""

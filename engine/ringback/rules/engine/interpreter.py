@@ -23,12 +23,13 @@ from ringback.rules.engine.continuation import (
     step_at,
 )
 from ringback.rules.engine.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
-from ringback.rules.engine.render import render
+from ringback.rules.engine.render import render, render_call
 from ringback.rules.engine.ruleset import holds, triggered
 from ringback.rules.engine.saved_event import event_from, event_to
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step, Trigger, waits
+from ringback.rules.retry_policy import step_try
 from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.calendar import Hours
 from ringback.verbs import Verb, VoiceVerb
@@ -78,14 +79,9 @@ def resume(
 
 class _Machine:
     def __init__(
-        self,
-        rule: Rule,
-        event: Event,
-        facts: Facts,
-        now: datetime,
-        places: Mapping[str, Hours],
+        self, rule: Rule, event: Event, facts: Facts, now: datetime, places: Mapping[str, Hours],
         state: dict[str, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.rule, self.event, self.facts, self.now = rule, event, facts, now
         self.places, self.state = places, state
         self.actions: list[Action] = []
@@ -149,9 +145,7 @@ class _Machine:
 
     def again(self) -> Progress:
         """The same wait once more: what came was not it."""
-        saved = self.state["wait"]
-        due = datetime.fromisoformat(saved["due"]) if saved["due"] else None
-        return Progress((), Wait(due, tuple(saved["types"]), saved["key"]), self.state)
+        return Progress((), Wait.of(self.state["wait"]), self.state)
 
     # -- the loop
 
@@ -257,10 +251,9 @@ class _Machine:
         if self.rule.state == "draft":  # what it remembers is written nowhere else
             kept = remembered(self.state, self.actions).items()
             self.state["kept"] = [[place, name, value] for (place, name), value in kept]
-        self.state["wait"] = {
-            "due": due.isoformat() if due else "", "types": list(types), "key": key,
-        }  # fmt: skip
-        return Progress(self.flushed(), Wait(due, types, key), self.state)
+        wait = Wait(due, types, key)
+        self.state["wait"] = wait.saved()
+        return Progress(self.flushed(), wait, self.state)
 
     def answered(self, wake: Wake) -> Progress:
         """Go on behind the step that waited."""
@@ -374,17 +367,25 @@ class _Machine:
         return self.finish(f"stopped: {given['reason'] or 'by a stop step'}")
 
     def do_call(self, step: Step) -> Progress | None:
-        scope = self.scope()
-        given = render(step, scope)
+        given, at = render_call(step, self.scope())
+        if isinstance(given, Fault):
+            return self.fail(at, given.message)
+        return self.perform(step, given)
+
+    def do_retry(self, step: Step) -> Progress | None:
+        given = render(step, self.scope())
         if isinstance(given, Fault):
             return self.fail(step, given.message)
-        verbs: list[Any] = []
-        for inner in step.branches.get("do", ()):
-            rendered = render(inner, scope)
-            if isinstance(rendered, Fault):
-                return self.fail(inner, rendered.message)
-            verbs += STEPS[inner.kind].plan(self.event, rendered)
-        return self.perform(step, {**given, "verbs": verbs})
+        found = step_try(self.rule.name, self.event, given, self.facts, self.now)
+        if isinstance(found, str):
+            return self.finish(f"stopped: {found}")
+        self.note(step, found.why)
+        if found.action is None:
+            self.enter("else")
+        else:
+            self.actions.append(found.action)
+            self.next()
+        return None
 
 
 _SPECIAL = {
@@ -394,5 +395,6 @@ _SPECIAL = {
     "run": _Machine.do_run,
     "stop": _Machine.do_stop,
     "call": _Machine.do_call,
+    "retry": _Machine.do_retry,
 }
 _WAITING = ("wait", "wait_for", "gather", "record", "dial")

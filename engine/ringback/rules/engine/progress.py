@@ -28,6 +28,17 @@ class Wait:
     event_types: tuple[str, ...] = ()
     key: str = ""
 
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> "Wait":
+        """The wait of which `saved` is what the state keeps."""
+        due = datetime.fromisoformat(saved["due"]) if saved["due"] else None
+        return cls(due, tuple(saved["types"]), saved["key"])
+
+    def saved(self) -> dict[str, Any]:
+        """The same as plain data."""
+        due = self.due_at.isoformat() if self.due_at else ""
+        return {"due": due, "types": list(self.event_types), "key": self.key}
+
     def describe(self) -> str:
         """What it waits for, in words."""
         until = f"until {iso(self.due_at)}" if self.due_at else ""

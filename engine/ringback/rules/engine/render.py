@@ -31,6 +31,20 @@ def render(step: Step, scope: Scope) -> dict[str, Any] | Fault:
     return given
 
 
+def render_call(step: Step, scope: Scope) -> tuple[dict[str, Any] | Fault, Step]:
+    """The same of a call, with what the callee hears; and the step that it is about."""
+    given = render(step, scope)
+    if isinstance(given, Fault):
+        return given, step
+    verbs: list[Any] = []
+    for inner in step.branches.get("do", ()):
+        rendered = render(inner, scope)
+        if isinstance(rendered, Fault):
+            return rendered, inner
+        verbs += STEPS[inner.kind].plan(scope.event, rendered)
+    return {**given, "verbs": verbs}, step
+
+
 def _value(value: Any, scope: Scope) -> Any:
     if isinstance(value, Template):
         return _good(value.render_value(scope))

@@ -24,13 +24,15 @@ from ringback.rules.steps.kinds import CALL_STEPS, STEPS
 class Steps:
     """Compiles lists of steps with one reader.
 
-    `runs` gathers the `run` steps to be linked, `kept` the names that steps keep values under.
+    `runs` gathers the `run` steps to be linked, `names` where else a step names a rule, `kept` the
+    names that steps keep values under.
     """
 
     def __init__(self, reader: Reader, plugins: Mapping[str, StepKind]) -> None:
         self.reader = reader
         self.plugins = plugins
         self.runs: list[tuple[Step, Node]] = []
+        self.names: list[Node] = []
         self.kept: set[str] = set()
         self.starts: tuple[str, ...] = ()
 
@@ -105,6 +107,9 @@ class Steps:
         if model.step == "run":
             target = inner.value["rule"] if isinstance(inner.value, dict) else inner
             self.runs.append((step, target))
+        if model.step == "retry" and isinstance(inner.value, dict) and "rules" in inner.value:
+            rules: Node = inner.value["rules"]
+            self.names += rules.value if isinstance(rules.value, list) else [rules]
         if model.step == "call":
             self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
@@ -120,6 +125,15 @@ class Steps:
         if nobody and (model.needs == "contact" or alone):
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
             hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
+            self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
+        if (
+            model.needs == "failure"
+            and known
+            and not {"action.failed", "action.*"} & {*self.starts}
+        ):
+            text = f"{model.step!r} needs a text that failed, and this rule is on "
+            hint = "write it in a rule with `on: action.failed`"
+            text += ", ".join(self.starts)
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
         if (
             model.needs != "call"
@@ -282,6 +296,8 @@ class Steps:
             return [_marked(self.reader.text(node), GIVEN)]
         return _marked(self.reader.json(node), GIVEN)
 
+
+_FAILURES = {"action.failed", "action.*"}
 
 GIVEN = Mark("json", DATA_CAP, whole=True)
 """The parameters of a plugin's step."""

@@ -49,6 +49,18 @@ def link(rules: dict[str, Rule], named: Mapping[str, str], runs: Sequence[Run]) 
             run.step.branches["run"] = rules[run.other].steps
 
 
+def unnamed(
+    rules: dict[str, Rule], named: Mapping[str, str], names: Sequence[tuple[str, Reader, Node]]
+) -> None:
+    """Problems for `names` that rules use of others and that no rule has. Those of plugins have a
+    dot. The rules that use them are taken out of `rules`."""
+    for rule, reader, node in names:
+        if node.value not in named and "." not in str(node.value):
+            hint = did_you_mean(str(node.value), named)
+            reader.fail(node, "name", f"no rule is named {node.value!r}", hint)
+            rules.pop(rule, None)
+
+
 def reached(wanted: Mapping[str, set[str]], start: str) -> set[str]:
     """The rules that a rule runs, itself and those that they run included."""
     seen: set[str] = set()

@@ -12,7 +12,7 @@ from ringback.errors import Problem
 from ringback.rules.delivery_functions import unknown_rule
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.decorated import code_of, node_of, source_of
-from ringback.rules.files.link import Run, link, reached
+from ringback.rules.files.link import Run, link, reached, unnamed
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.rule import RuleReader
 from ringback.rules.files.shared import read_shared
@@ -145,6 +145,7 @@ def _rules(
     rules: dict[str, Rule] = {}
     meanings: dict[str, Any] = {}
     runs: list[Run] = []
+    names: list[tuple[str, Reader, Node]] = []
     readers: list[Reader] = []
     kept: set[str] = set()
     uses: list[tuple[str, Reader, str, Node, int]] = []
@@ -166,6 +167,7 @@ def _rules(
             if name:
                 named[name] = f"in {source.file}, line {node.line}"
             runs += [Run(name, step, target, reader) for step, target in steps.runs]
+            names += [(name, reader, target) for target in steps.names]
             kept |= steps.kept
             uses += [(name, reader, *use) for use in reader.used]
             counts += [(name, reader, *count) for count in reader.counts]
@@ -186,6 +188,7 @@ def _rules(
         for wrong in unknown_rule(call, named):
             reader.fail_inside(node, [replace(wrong, offset=wrong.offset + offset)])
             rules.pop(name, None)
+    unnamed(rules, named, names)
     link(rules, named, runs)
     for reader in readers:
         problems += reader.problems

@@ -7,6 +7,7 @@ from ringback.rules.addresses import bad_number, distinct, spelt, unreachable
 from ringback.rules.language import phones
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
+from ringback.rules.steps.flow import Retry
 from ringback.rules.steps.messages import Send
 from ringback.rules.steps.voice import DialStep
 
@@ -22,6 +23,10 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
     a number without its country, a pair of which one cannot reach the other."""
     if isinstance(step, DialStep):
         return _dialled(step.number, phones.home(step.caller_id))
+    if isinstance(step, Retry):
+        own = [("senders", each) for each in step.senders]
+        own += [("numbers", str(each)) for each in step.numbers.values()]
+        return next((each for each in map(_our_number, own) if each[1]), ("", ""))
     if not isinstance(step, Send | Call):
         return "", ""
     ours = "" if _MADE in step.from_ else step.from_
@@ -36,6 +41,13 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         if wrong := unreachable(*spelt(ours, to), calls=isinstance(step, Call)):
             return "to", wrong
     return "", ""
+
+
+def _our_number(written: tuple[str, str]) -> tuple[str, str]:
+    field, number = written
+    if _MADE in number or number.startswith("MG"):
+        return "", ""
+    return field, bad_number(number, "") if number.strip() else "is empty; write +15551234567"
 
 
 def fewest(addresses: Sequence[str]) -> int:

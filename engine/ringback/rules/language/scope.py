@@ -12,6 +12,7 @@ from ringback.events import Event, conversation_of
 from ringback.rules.addresses import spelt
 from ringback.rules.delivery_rates import DeliveryFacts, Ended
 from ringback.rules.reactions import NONE, Reaction, parse, to_ours
+from ringback.rules.retry_policy import FailedText
 from ringback.rules.timing.calendar import Hours
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +97,10 @@ class NoFacts(DeliveryFacts):
     def segments_taken(self, seconds: float) -> int:
         """None."""
         return 0
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        """None."""
+        return None
 
     def of_shadow(self, rule: str) -> Facts:
         """The same."""

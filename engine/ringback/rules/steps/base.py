@@ -53,7 +53,8 @@ def _span(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """A list as it is, and anything else as a list of it."""
     return value if isinstance(value, list) else [value]
 
 
@@ -61,19 +62,19 @@ Text = Annotated[str, Mark("text")]
 One = Annotated[str, Mark("text", one=True, whole=True)]
 Url = Annotated[str, Mark("text", one=True, url=True, whole=True)]
 Body = Annotated[str, Mark("text", MESSAGE_CAP)]
-Texts = Annotated[list[str], BeforeValidator(_listed), Mark("texts", whole=True)]
+Texts = Annotated[list[str], BeforeValidator(listed), Mark("texts", whole=True)]
 Recipients = Annotated[Texts, People(MOST_RECIPIENTS), Field(min_length=1)]
-Urls = Annotated[list[str], BeforeValidator(_listed), Mark("texts", url=True, whole=True)]
+Urls = Annotated[list[str], BeforeValidator(listed), Mark("texts", url=True, whole=True)]
 Json = Annotated[dict[str, Any], Mark("json", DATA_CAP, whole=True)]
 Data = Annotated[dict[str, Any], Mark("data", DATA_CAP, whole=True)]
-Lines = Annotated[list[str], BeforeValidator(_listed), Mark("if")]
+Lines = Annotated[list[str], BeforeValidator(listed), Mark("if")]
 Steps = Annotated[list[Any], Mark("steps")]
 Branches = Annotated[dict[str, list[Any]], Mark("branches")]
 Options = Annotated[list[Any], Mark("options")]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
 Span = Annotated[float, BeforeValidator(_span), Field(gt=0)]
 MaybeSpan = Annotated[float, BeforeValidator(_span), Field(ge=0)]
-Types = Annotated[list[str], BeforeValidator(_listed)]
+Types = Annotated[list[str], BeforeValidator(listed)]
 MaybeWord = Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,40})?$")]
 
 
@@ -85,9 +86,10 @@ class StepModel(BaseModel):
     """The parameters of one step.
 
     `plain` is the field that a bare text or list fills, `whole` the field that a mapping fills.
-    `needs` is what the event must have: a `call` for voice steps, a `contact`, or nothing. `gist`
-    is the field that a bare text of a case stands for, `plain` when it is empty. A step that is
-    `in_call` may stand under `do` of a `call` step: what the callee hears.
+    `needs` is what the event must have: a `call` for voice steps, a `contact`, a `failure` (the end
+    of an action that failed), or nothing. `gist` is the field that a bare text of a case stands
+    for, `plain` when it is empty. A step that is `in_call` may stand under `do` of a `call` step:
+    what the callee hears.
     """
 
     # A step that no rule has is never built: most projects use a few of them.

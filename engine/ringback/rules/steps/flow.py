@@ -1,10 +1,14 @@
-"""Steps of control flow: wait, wait for something, choose, run another rule's steps, stop."""
+"""Steps of control flow: wait, wait for something, choose, retry, run another rule, stop."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from ringback.error_codes import CLASSES
+from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.retry_policy import CHANNELS, can_help
 from ringback.rules.steps.base import (
+    Json,
     Lines,
     MaybeSpan,
     MaybeWord,
@@ -14,7 +18,9 @@ from ringback.rules.steps.base import (
     StepModel,
     Steps,
     Text,
+    Texts,
     Types,
+    listed,
     one_of,
 )
 
@@ -67,6 +73,45 @@ class Choose(StepModel):
     )
 
     options: Options = Field(min_length=1, max_length=50)
+
+
+class Retry(StepModel):
+    """Try a text again that failed, where the class of its error says that this can help.
+
+    `tries` is how often, beyond the first, and `within` how long after the first. Later from the
+    same sender, at once from the next of `senders` or on the next of `channels` (with our number
+    there in `numbers`). `rules` and `classes` say which texts; `else` are the steps for a text that
+    is not tried again.
+    """
+
+    step: ClassVar[str] = "retry"
+    needs: ClassVar[str] = "failure"
+    plain: ClassVar[str] = "tries"
+    example: ClassVar[str] = "- retry: {tries: 2, channels: [whatsapp, sms, call]}"
+
+    rules: Types = Field(default_factory=list)
+    tries: int = Field(1, ge=1, le=4)
+    within: Span = 172_800.0
+    classes: Types = Field(default_factory=list)
+    senders: Texts = Field(default_factory=list, max_length=20)
+    channels: Annotated[
+        list[Literal["whatsapp", "sms", "call"]], BeforeValidator(listed), Field(max_length=3)
+    ] = Field(default_factory=list)
+    numbers: Json = Field(default_factory=dict)
+    else_: Steps = Field(default_factory=list, alias="else")
+
+    def wrong(self) -> tuple[str, str]:
+        """A class that is none or that no try helps against, a number of no channel."""
+        for name in self.classes:
+            if name not in CLASSES:
+                hint = did_you_mean(name, CLASSES) or f"known: {', '.join(CLASSES)}"
+                return "classes", f"there is no error class {name!r}; {hint}"
+            if not can_help(name):
+                return "classes", f"no try helps against {name!r}; leave it out"
+        for name in self.numbers:
+            if name not in CHANNELS:
+                return "numbers", f"there is no channel {name!r}; known: {', '.join(CHANNELS)}"
+        return "", ""
 
 
 class Run(StepModel):

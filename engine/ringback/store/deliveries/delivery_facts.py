@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from sqlite3 import Connection
 
+from ringback.actions import SendMessage
 from ringback.rules.delivery_rates import (
     LATEST_PENDING,
     DeliveryFacts,
@@ -11,8 +12,9 @@ from ringback.rules.delivery_rates import (
     TextEnd,
     first_minute,
 )
-from ringback.runtime import Runtime, iso
-from ringback.store.actions import COUNTED
+from ringback.rules.retry_policy import FailedText
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.actions import COUNTED, read_action
 from ringback.store.deliveries.ended_texts import counted_end
 from ringback.store.deliveries.spend_counts import SEGMENTS, span_of
 
@@ -68,6 +70,16 @@ class JournalDeliveries(DeliveryFacts):
             (span_of(since), SEGMENTS),
         ).fetchone()
         return int(row[0])
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        """The text of this action, None unless it is one and stands as failed."""
+        row = self._connection.execute(
+            "select kind, params, policy, planned_at from actions "
+            "where uid = ? and kind = 'send_message' and state = 'failed'",
+            (action_uid,),
+        ).fetchone()
+        text = read_action(*row[:3]) if row else None
+        return FailedText(text, from_iso(row[3])) if isinstance(text, SendMessage) else None
 
     def end_before(self, sid: str) -> TextEnd | None:
         """The end that is counted for a text, as far as the events on record tell of one."""

@@ -80,6 +80,8 @@ class Gatekeeper:
             return "refused", refused, None
         if not_before := _not_before(action, now):
             return "deferred", f"it is to leave at {not_before}", not_before
+        if needless := _needless(action, facts):
+            return "refused", needless, None
         until = None if addressed.replies else self._quiet.until(addressed.recipient, now)
         if until is not None:
             why = f"quiet hours until {iso(until)} for {addressed.recipient}"
@@ -108,6 +110,17 @@ class Gatekeeper:
     def _consent(self, addressed: Addressed, facts: GateFacts) -> str:
         out = facts.opted_out(addressed.sender, addressed.recipient)
         return f"{addressed.recipient} opted out of {addressed.sender} ({out})" if out else ""
+
+
+def _needless(action: Asked, facts: GateFacts) -> str:
+    """Why a text is not tried again any more, empty when it is. A report of a failure may be taken
+    back by one of delivery, and a person may have sent the text again."""
+    if not getattr(action.action, "retries", 0):
+        return ""
+    state = facts.tried_for(action.event_uid)
+    if state == "settled":
+        return "the text that failed has arrived after all"
+    return "the text that failed was sent again" if state not in ("", "failed") else ""
 
 
 def _not_before(action: Asked, now: datetime) -> str:

@@ -21,6 +21,7 @@ from ringback.rules.engine.admission import (
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home, place_of
 from ringback.rules.model import Rule
+from ringback.rules.retry_policy import FailedText
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.facts import JournalFacts
 from ringback.store.matching import NewRun
@@ -66,6 +67,10 @@ class BatchFacts(DeliveryFacts):
     def segments_taken(self, seconds: float) -> int:
         """How many segments texts took, without those of which the batch tells."""
         return self._past.segments_taken(seconds)
+
+    def failed_text(self, action_uid: str) -> FailedText | None:
+        """The text of an action that failed."""
+        return self._past.failed_text(action_uid)
 
     def message_count(self, conversation: str) -> int:
         """How many messages were received, with this event."""

@@ -213,6 +213,8 @@ class TypeIndex:
         """The rules to be looked at, in their order; not those whose first line is `known` to be
         false."""
         true = [source for source, value in known.items() if value is not False]
+        if not (true or found or said or self._unasked):
+            return ()
         rows = {row.place: row for source in true for row in self._by_line[source]}
         for row in self._unasked:
             rows[row.place] = row

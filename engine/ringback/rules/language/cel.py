@@ -98,7 +98,7 @@ class Program:
             scope.enter()
             if self.alone is not None:
                 return scope.once(self.alone.text, partial(_attempt, self.alone))
-            data = {name: scope.once(name, get) for name, get in self.needs}
+            data = scope.data(self.needs)
             failed = _call(self.hoisted, scope, data) if self.hoisted else None
             result = self.code.eval(data=data)
             value = result.value()

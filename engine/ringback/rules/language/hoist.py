@@ -69,6 +69,8 @@ class Hoisted:
         of another type than it promised."""
         value = self.overload.call(*[argument.value(scope) for argument in self.args])
         wanted = self.overload.returns
+        if wanted == "bool" and (value is True or value is False):
+            return value
         if not isinstance(value, _PYTHON[wanted]) or (wanted == "int" and value is True):
             raise ValueError(f"gave {type(value).__name__} and not {wanted}")
         if isinstance(value, str):

@@ -1,7 +1,7 @@
 """Scope of an evaluation: the event, the past, the clock, and what a run has received."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -289,11 +289,21 @@ class Scope:
     def once(self, key: str, get: Callable[["Scope"], Any]) -> Any:
         """A value, computed at its first use."""
         values = self._values
-        if key not in values:
-            value = get(self)
-            # CEL would end a text at a NUL, and conditions would not see what is behind it.
-            values[key] = value.replace("\0", "\ufffd") if isinstance(value, str) else value
-        return values[key]
+        if key in values:
+            return values[key]
+        value = get(self)
+        # CEL would end a text at a NUL, and conditions would not see what is behind it.
+        if isinstance(value, str) and "\0" in value:
+            value = value.replace("\0", "\ufffd")
+        values[key] = value
+        return value
+
+    def data(self, needs: Iterable[tuple[str, Callable[["Scope"], Any]]]) -> dict[str, Any]:
+        """The same of several, each by its key."""
+        values = self._values
+        return {
+            key: values[key] if key in values else self.once(key, get) for key, get in needs
+        }
 
     def know(self, values: Mapping[str, Any]) -> None:
         """Take values, by their keys, that were computed elsewhere."""

@@ -107,3 +107,15 @@ def test_it_can_be_turned_off(begin: Begin) -> None:
     story = begin(rules=RULES, delivery_incidents=False)
     send(story, 0, 15, 400.0)
     assert story.ask(STATE) == []
+
+
+def test_what_was_written_before_the_clock_was_set_back_keeps_none_open(begin: Begin) -> None:
+    """Failures of an hour that has not come yet are none of the last minutes: the incident stayed
+    open until the clock had caught up."""
+    story = begin(rules=RULES)
+    send(story, 0, 0, 120.0)
+    send(story, 1000, 12, 400.0)
+    assert [row[1] for row in story.ask(STATE)] == ["open"]
+    story.set_clock(-3600.0)
+    send(story, 2000, 0, 800.0)
+    assert [row[1] for row in story.ask(STATE)] == ["resolved"]

@@ -301,9 +301,7 @@ class Scope:
     def data(self, needs: Iterable[tuple[str, Callable[["Scope"], Any]]]) -> dict[str, Any]:
         """The same of several, each by its key."""
         values = self._values
-        return {
-            key: values[key] if key in values else self.once(key, get) for key, get in needs
-        }
+        return {key: values[key] if key in values else self.once(key, get) for key, get in needs}
 
     def know(self, values: Mapping[str, Any]) -> None:
         """Take values, by their keys, that were computed elsewhere."""

@@ -31,11 +31,13 @@ class JournalDeliveries(DeliveryFacts):
         self._connection.close()
 
     def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
-        """How many texts came to an end in the last seconds: a row of each minute is read."""
+        """How many texts came to an end in the last seconds: a row of each minute is read. What is
+        later than now was written before the clock was set back, here and below."""
+        now = self._runtime.now()
         row = self._connection.execute(
             "select coalesce(sum(delivered), 0), coalesce(sum(failed), 0) from text_counts "
-            "where dimension = ? and value = ? and minute >= ?",
-            (by, of, first_minute(self._runtime.now(), seconds)),
+            "where dimension = ? and value = ? and minute >= ? and minute <= ?",
+            (by, of, first_minute(now, seconds), first_minute(now, 0.0)),
         ).fetchone()
         return Ended(int(row[0]), int(row[1]))
 
@@ -53,21 +55,23 @@ class JournalDeliveries(DeliveryFacts):
 
     def left(self, seconds: float) -> int:
         """How many people opted out in the last seconds."""
-        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+        now = self._runtime.now()
         row = self._connection.execute(
-            "select count(distinct recipient) from consents where state = 'out' and at >= ?",
-            (since,),
+            "select count(distinct recipient) from consents "
+            "where state = 'out' and at >= ? and at <= ?",
+            (iso(now - timedelta(seconds=seconds)), iso(now)),
         ).fetchone()
         return int(row[0])
 
     def segments_taken(self, seconds: float) -> int:
         """How many segments those of our texts took that were asked for in the last seconds and
         have ended."""
-        since = iso(self._runtime.now() - timedelta(seconds=seconds))
+        now = self._runtime.now()
+        first, last = span_of(iso(now - timedelta(seconds=seconds))), span_of(iso(now))
         row = self._connection.execute(
             "select coalesce(sum(number), 0) from spend_counts "
-            "where span >= ? and measure = ? and dimension = 'all'",
-            (span_of(since), SEGMENTS),
+            "where span >= ? and span <= ? and measure = ? and dimension = 'all'",
+            (first, last, SEGMENTS),
         ).fetchone()
         return int(row[0])
 

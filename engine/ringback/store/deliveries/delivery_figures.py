@@ -54,10 +54,12 @@ class Deliveries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def lately(self, since: str, pending: tuple[str, str], left_since: str) -> Lately:
-        """Since that moment (ISO). `pending` is the span in which texts began of which it is asked
-        whether they have ended."""
-        return await self._database.read(_lately, since, pending, left_since)
+    async def lately(
+        self, since: str, until: str, pending: tuple[str, str], left_since: str
+    ) -> Lately:
+        """Between two moments (ISO). `pending` is the span in which texts began of which it is
+        asked whether they have ended. What is later was written before a clock was set back."""
+        return await self._database.read(_lately, since, until, pending, left_since)
 
     async def usually(self, since: str, until: str) -> Usually:
         """Between two moments (ISO)."""
@@ -69,12 +71,12 @@ class Deliveries:
 
 
 def _lately(
-    connection: Connection, since: str, pending: tuple[str, str], left_since: str
+    connection: Connection, since: str, until: str, pending: tuple[str, str], left_since: str
 ) -> Lately:
-    failed = [*_reported(connection, since), *_refused(connection, since)]
+    failed = [*_reported(connection, since, until), *_refused(connection, since, until)]
     return Lately(
-        _ended(connection, since, "9"), tuple(failed), _pending(connection, *pending),
-        _left(connection, left_since, "9"),
+        _ended(connection, since, until), tuple(failed), _pending(connection, *pending),
+        _left(connection, left_since, until),
     )  # fmt: skip
 
 
@@ -94,7 +96,7 @@ def _ended(connection: Connection, since: str, until: str) -> dict[Key, Ended]:
     return {Key(by, of): Ended(delivered, failed) for by, of, delivered, failed in rows}
 
 
-def _reported(connection: Connection, since: str) -> list[Failed]:
+def _reported(connection: Connection, since: str, until: str) -> list[Failed]:
     first = first_since(connection, "events", "received_at", since)
     rows = [
         row
@@ -104,23 +106,25 @@ def _reported(connection: Connection, since: str) -> list[Failed]:
             "coalesce(json_extract(a.params, '$.messaging_service_sid'), '') from events e "
             "left join actions a on a.remote_sid = e.subject_sid and a.remote_sid <> '' "
             "and a.effect <> '' where e.type = ? and e.id >= ? and e.received_at >= ? "
+            "and e.received_at < ? "
             "and e.trust <> 'claimed' and e.source not in ('replay', 'internal') "
             "order by e.id desc limit ?",
-            (kind, first, since, MOST),
+            (kind, first, since, until, MOST),
         )
     ]
     return [_failed(*row) for row in {row[0]: row for row in rows}.values()]
 
 
-def _refused(connection: Connection, since: str) -> list[Failed]:
+def _refused(connection: Connection, since: str, until: str) -> list[Failed]:
     first = first_since(connection, "actions", "planned_at", since)
     rows = connection.execute(
         "select uid, substr(conversation, 1, instr(conversation, '/') - 1), rule, "
         "substr(conversation, instr(conversation, '/') + 1), error_code, "
         "coalesce(json_extract(params, '$.messaging_service_sid'), '') from actions "
         f"where {one_of(WITHOUT_SUCCESS)} and state = 'failed' and id >= ? and planned_at >= ? "
-        "and remote_sid = '' and effect = 'message' and error_code > 0 order by id desc limit ?",
-        (first, since, MOST),
+        "and planned_at < ? and remote_sid = '' and effect = 'message' and error_code > 0 "
+        "order by id desc limit ?",
+        (first, since, until, MOST),
     )
     return [_failed(*row) for row in rows]
 

@@ -59,9 +59,9 @@ class Spending:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def since(self, span: str) -> dict[SpendKey, dict[str, int]]:
-        """What was taken from this span on, by set and span."""
-        return await self._database.read(_since, span)
+    async def between(self, first: str, last: str) -> dict[SpendKey, dict[str, int]]:
+        """What was taken from the first span to the last, by set and span."""
+        return await self._database.read(_between, first, last)
 
     async def peaks(self, since: str, least: str, until: str) -> dict[SpendKey, int]:
         """The most that was taken in one span between two of them, by set; nothing when counting
@@ -146,10 +146,12 @@ def _minutes(event: Event) -> int:
     return -(-int(seconds) // 60) if seconds.isdecimal() and len(seconds) < 7 else 1
 
 
-def _since(connection: Connection, span: str) -> dict[SpendKey, dict[str, int]]:
+def _between(connection: Connection, first: str, last: str) -> dict[SpendKey, dict[str, int]]:
     found: dict[SpendKey, dict[str, int]] = defaultdict(dict)
     for measure, by, of, at, number in connection.execute(
-        "select measure, dimension, value, span, number from spend_counts where span >= ?", (span,)
+        "select measure, dimension, value, span, number from spend_counts "
+        "where span >= ? and span <= ?",
+        (first, last),
     ):
         found[SpendKey(measure, by, of)][at] = number
     return found

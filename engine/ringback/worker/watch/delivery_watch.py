@@ -42,6 +42,7 @@ GAP = timedelta(minutes=10)
 USUAL_SECONDS = 600.0
 PATIENCE = timedelta(minutes=1)
 """So long a text may be on its way without being missed."""
+_THIS_MINUTE = timedelta(minutes=1)
 LEAVING = timedelta(minutes=10)
 LOOKS_TO_OPEN, LOOKS_TO_END = 2, 3
 KEPT = timedelta(days=2)
@@ -91,7 +92,9 @@ class DeliveryWatch:
         now = self.runtime.now()
         usual = await self._usually(now)
         begun = (iso(now - SPAN - PATIENCE), iso(now - PATIENCE))
-        lately = await self.journal.deliveries.lately(iso(now - SPAN), begun, iso(now - LEAVING))
+        lately = await self.journal.deliveries.lately(
+            iso(now - SPAN), iso(now + _THIS_MINUTE), begun, iso(now - LEAVING)
+        )
         found = [*self._failing(lately, usual), *self._unfinished(lately, usual)]
         found += self._leaving(lately, usual)
         found += [

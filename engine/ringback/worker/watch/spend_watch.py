@@ -78,7 +78,7 @@ class SpendWatch:
         """What stands out, one at most; `known` are the keys of incidents that are open or about to
         be. Each has the key of its incident, the text, the figures, and how large it is."""
         since = span_of(iso(now - SPAN))
-        lately = await self.journal.spending.since(since)
+        lately = await self.journal.spending.between(since, span_of(iso(now)))
         name = next((key for key in known if key.startswith(SPEND)), "")
         settings = self.settings
         best = excess(

@@ -13,6 +13,7 @@ from typing import Any
 
 from ringback.errors import ConfigError
 from ringback.settings_values import (
+    Shown,
     Wrong,
     as_text,
     from_environ,
@@ -47,17 +48,6 @@ def _facts(*env: str, kind: str = "text", secret: bool = False, about: str) -> d
 def is_project(folder: Path) -> bool:
     """Whether a folder is a project, or may be one: it has settings, rules or plugins."""
     return any((folder / mark).exists() for mark in ("ringback.toml", "rules", "plugins"))
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One line of `ringback config show`: the value as text (secrets masked) and its source."""
-
-    name: str
-    env: tuple[str, ...]
-    value: str
-    source: str
-    about: str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -266,6 +256,10 @@ class Settings:
     channels: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
         kind="tables",
         about="[channels.NAME] tables: how notices reach a person; see the page on channels.",
+    ))  # fmt: skip
+    escalations: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+        kind="tables",
+        about="[escalations.NAME] tables: whom incidents are told, and who is next.",
     ))  # fmt: skip
     sources: Mapping[str, str] = field(default_factory=_nothing)
     environ: Mapping[str, str] = field(default_factory=_nothing)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ringback.config import Settings
 from ringback.errors import Problem
@@ -137,13 +138,15 @@ def gather(plugins: PluginSet, files: Path | Iterable[Path]) -> Loaded:
 
 
 def _channel_problems(settings: Settings) -> list[Problem]:
-    if not settings.channels:
+    if not settings.channels and not settings.escalations:
         return []
     from ringback.gateway.channels import Channels  # what it needs is heavy, and few have channels
+    from ringback.gateway.escalation_tables import problems
     from ringback.gateway.safe_http import Outbound
 
     channels = Channels(settings.channels, Outbound(), environ=settings.environ)
-    return [Problem("ringback.toml", 0, 0, "config", line) for line in channels.problems]
+    wrong = [*channels.problems, *problems(settings.escalations, settings.channels)]
+    return [Problem("ringback.toml", 0, 0, "config", line) for line in wrong]
 
 
 def _sender_problems(settings: Settings) -> list[Problem]:
@@ -187,7 +190,8 @@ def _unpriced(rules: Iterable[Rule], settings: Settings) -> list[Problem]:
 
 def _unheard(rules: Iterable[Rule], settings: Settings) -> Iterator[Problem]:
     """Notices of rules and settings through a channel that is not there."""
-    return (_unknown(use, settings) for use in _uses(rules, settings) if _is_unknown(use, settings))
+    uses = (use for use in _uses(rules, settings) if not use.user.startswith("escalation "))
+    return (_unknown(use, settings) for use in uses if _is_unknown(use, settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +213,23 @@ def _uses(rules: Iterable[Rule], settings: Settings) -> Iterator[_Use]:
             via = step.params.get("via") if step.kind == "notify" else ""
             if isinstance(via, str) and via:
                 yield _Use(via, f"rule {rule.name}", rule.file, step.line, 1)
+    for name, table in settings.escalations.items():
+        for via in _told(table):
+            yield _Use(via, f"escalation {name}", "ringback.toml")
     for name, table in settings.plugin_config.items():
         via = table.get("via")
         if isinstance(via, str) and via:
             where = f"[plugins.{name}] via: "
             yield _Use(via, f"plugin {name}", "ringback.toml", kind="config", where=where)
+
+
+def _told(table: Mapping[str, Any]) -> Iterator[str]:
+    """The channels in the steps of an escalation, which is checked elsewhere: only for the list."""
+    steps = table.get("steps")
+    for step in steps if isinstance(steps, list | tuple) else ():
+        tell = step.get("tell") if isinstance(step, Mapping) else None
+        names = [tell] if isinstance(tell, str) else tell
+        yield from (each for each in names if isinstance(each, str)) if names else ()
 
 
 def _code_uses(settings: Settings) -> Iterator[_Use]:

@@ -7,6 +7,7 @@ setting; the sources gather their problems in a list.
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,17 @@ class Wrong(ValueError):
 
 
 PLACEHOLDERS = ("changeme", "change-me", "your_", "your-", "xxxx", "example", "placeholder", "todo")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One line of `ringback config show`: the value as text (secrets masked) and its source."""
+
+    name: str
+    env: tuple[str, ...]
+    value: str
+    source: str
+    about: str
 
 
 def read(kind: str, raw: Any) -> Any:

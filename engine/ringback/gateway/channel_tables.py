@@ -1,10 +1,11 @@
 """Tables of channels: what `[channels.NAME]` in `ringback.toml` says for each kind."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 
 def _like(pattern: str, what: str) -> AfterValidator:
@@ -18,6 +19,7 @@ def _like(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_NUMBER = r"(whatsapp:)?\+[1-9]\d{6,14}"
 Url = Annotated[str, _like(r"https?://.+", "an address that begins with https://")]
 Word = Annotated[str, Field(min_length=1)]
 
@@ -139,6 +141,32 @@ class EmailTable(_Table):
         return f"{', '.join(self.to)} by {urlsplit(self.smtp).hostname}"
 
 
+class TextTable(_Table):
+    """A person on call, by a text. It goes out as any text of ours does."""
+
+    kind: Literal["text"]
+    to: Annotated[str, _like(_NUMBER, "a number as +12025550101, or whatsapp: before it")]
+    sender: str = Field("", alias="from")
+
+    @property
+    def where(self) -> str:
+        """The number."""
+        return self.to
+
+
+class CallTable(_Table):
+    """A person on call, by a call that reads the notice out."""
+
+    kind: Literal["call"]
+    to: Annotated[str, _like(r"\+[1-9]\d{6,14}", "a number as +12025550101")]
+    sender: str = Field("", alias="from")
+
+    @property
+    def where(self) -> str:
+        """The number."""
+        return self.to
+
+
 class AppriseTable(_Table):
     """Anything that Apprise reaches, by its addresses. Needs `pip install apprise`."""
 
@@ -161,11 +189,38 @@ Table = Annotated[
     | NtfyTable
     | TelegramTable
     | EmailTable
+    | TextTable
+    | CallTable
     | AppriseTable,
     Field(discriminator="kind"),
 ]
 TABLE: TypeAdapter[Any] = TypeAdapter(Table)
+PEOPLE = ("text", "call")
+"""Kinds of channels that are people, who get a text or a call of ours."""
 _TABLES: tuple[type[_Table], ...] = get_args(get_args(Table)[0])
+
+
+def person(
+    tables: Mapping[str, Any], name: str, environ: Mapping[str, str]
+) -> TextTable | CallTable | None:
+    """Who is reached by a channel of the kind `text` or `call`; None for another channel, and for
+    one that is set up wrongly."""
+    table = tables.get(name)
+    if not isinstance(table, Mapping) or table.get("kind") not in PEOPLE:
+        return None
+    try:
+        found: TextTable | CallTable = TABLE.validate_python(
+            {word: _read(value, environ) for word, value in table.items()}
+        )
+    except ValidationError:
+        return None
+    return found
+
+
+def _read(value: Any, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping) and set(value) == {"$env"}:
+        return environ.get(str(value["$env"]), "-")
+    return value
 
 
 def words_of(kind: object) -> list[str]:

@@ -27,7 +27,9 @@ from ringback.gateway import email
 from ringback.gateway.channel_tables import (
     TABLE,
     AppriseTable,
+    CallTable,
     EmailTable,
+    TextTable,
     WebhookTable,
     words_of,
 )
@@ -123,6 +125,10 @@ class Channels:
                 await self._email(notice, event_uid, uid, table)
             case AppriseTable():
                 await self._apprise(notice, table)
+            case TextTable() | CallTable():
+                raise UsageError(
+                    f"notify: {notice.via} is a person, who gets a text or call instead"
+                )
             case None:
                 await self._built_in(notice, event_uid, uid)
             case _:

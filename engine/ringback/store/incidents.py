@@ -54,12 +54,13 @@ class Incidents:
         return await self._database.write(_update, event_uid, key, kind, text, now, more)
 
     async def decide(
-        self, uid: str, now: datetime, *, ack: bool = False, mute: str | None = None, note: str = ""
-    ) -> bool:
-        """What a person says to an incident: that they know of it, that no more is to be heard of
-        it until then (a stored time; empty: it is to be heard of again), a note. False when there
-        is none."""
-        return await self._database.write(_decide, uid, iso(now), ack, mute, note)
+        self, uid: str, now: datetime, *, ack: bool = False, by: str = "",
+        mute: str | None = None, note: str = "",
+    ) -> bool:  # fmt: skip
+        """What a person says to an incident: that they know of it (`by` says how), that no more is
+        to be heard of it until then (a stored time; empty: it is to be heard of again), a note.
+        False when there is none."""
+        return await self._database.write(_decide, uid, iso(now), ack, by, mute, note)
 
     async def opened(self, key: str) -> tuple[str, Mapping[str, Any]] | None:
         """When the open incident of this key began, and the fields of its event; None when there is
@@ -113,15 +114,42 @@ def open_incident(
     muted = _muted_until(connection, key, iso(now))
     connection.execute(
         "insert into incidents (uid, key, kind, state, text, opened_at, last_at, details, "
-        "muted_until) values (?, ?, ?, 'open', ?, ?, ?, ?, ?)",
-        (uid, key, kind, text, iso(since or now), iso(now), json.dumps(dict(more or {})), muted),
+        "muted_until, step_due) values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)",
+        (
+            uid,
+            key,
+            kind,
+            text,
+            iso(since or now),
+            iso(now),
+            json.dumps(dict(more or {})),
+            muted,
+            None if muted else iso(now),
+        ),
     )
     if muted:
         return True
-    # Not the same random letters: the incident may have its own from another event.
-    event_uid = "evt" + uid[3:-_RANDOM] + uid[: -_RANDOM - 1 : -1]
+    event_uid = opening_of(uid)
     fields = {"Key": key, "Kind": kind, "Text": text, **(more or {})}
     return _record(connection, "incident.opened", event_uid, uid, fields, now)
+
+
+def opening_of(uid: str) -> str:
+    """The uid of the event by which an incident was opened. Not the same random letters: the
+    incident may have its own from another event."""
+    return "evt" + uid[3:-_RANDOM] + uid[: -_RANDOM - 1 : -1]
+
+
+def acknowledge(connection: Connection, uid: str, by: str, now: str) -> bool:
+    """Somebody knows of an incident: nobody else is told of it. False when it was known."""
+    return bool(
+        connection.execute(
+            "update incidents set acked_at = ?, acked_by = ?, step_due = "
+            "case state when 'open' then null else step_due end "
+            "where uid = ? and acked_at is null",
+            (now, by, uid),
+        ).rowcount
+    )
 
 
 def _muted_until(connection: Connection, key: str, now: str) -> str | None:
@@ -153,18 +181,18 @@ def _update(
 
 
 def _decide(
-    connection: Connection, uid: str, now: str, ack: bool, mute: str | None, note: str
+    connection: Connection, uid: str, now: str, ack: bool, by: str, mute: str | None, note: str
 ) -> bool:
     found = connection.execute("select 1 from incidents where uid = ?", (uid,)).fetchone()
     if found is None:
         return False
     if ack:
-        connection.execute(
-            "update incidents set acked_at = coalesce(acked_at, ?) where uid = ?", (now, uid)
-        )
+        acknowledge(connection, uid, by, now)
     if mute is not None:
         connection.execute(
-            "update incidents set muted_until = ? where uid = ?", (mute or None, uid)
+            "update incidents set muted_until = ?, step_due = case when ? then null "
+            "else step_due end where uid = ?",
+            (mute or None, bool(mute), uid),
         )
     if note:
         connection.execute(
@@ -183,10 +211,13 @@ def _resolve(
     ).fetchone()
     if row is None:
         return False
+    muted = _muted_until(connection, key, iso(now))
     connection.execute(
-        "update incidents set state = 'resolved', resolved_at = ? where uid = ?", (iso(now), row[0])
+        "update incidents set state = 'resolved', resolved_at = :now, step_due = "
+        "case when told <> '[]' and not :muted then :now end where uid = :uid",
+        {"now": iso(now), "muted": bool(muted), "uid": row[0]},
     )
-    if _muted_until(connection, key, iso(now)):
+    if muted:
         return True
     fields = {"Key": key, "Kind": kind, "Text": text}
     return _record(connection, "incident.resolved", event_uid, row[0], fields, now)

@@ -16,6 +16,7 @@ from ringback.store.action_ends import ActionEnds, Costs
 from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.deliveries.delivery_figures import Deliveries
+from ringback.store.deliveries.escalations import Escalations
 from ringback.store.deliveries.spend_counts import Spending
 from ringback.store.events import Events
 from ringback.store.evidence import Evidence
@@ -95,6 +96,7 @@ class Journal(Protocol):
     restore: Restore
     incidents: Incidents
     deliveries: Deliveries
+    escalations: Escalations
     spending: Spending
 
     async def read(

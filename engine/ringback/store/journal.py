@@ -17,6 +17,7 @@ from ringback.store.actions import Actions
 from ringback.store.attempts import Attempts
 from ringback.store.database import Database
 from ringback.store.deliveries.delivery_figures import Deliveries
+from ringback.store.deliveries.escalations import Escalations
 from ringback.store.deliveries.spend_counts import Spending
 from ringback.store.events import Events
 from ringback.store.evidence import Evidence
@@ -60,6 +61,7 @@ class DatabaseJournal:
         self.restore = Restore(database)
         self.incidents = Incidents(database)
         self.deliveries = Deliveries(database)
+        self.escalations = Escalations(database)
         self.spending = Spending(database)
 
     async def read(

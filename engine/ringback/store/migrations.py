@@ -19,6 +19,7 @@ from ringback.store.upkeep.later_shapes import (
     BILLED,
     CONSENTS,
     COSTS,
+    ESCALATIONS,
     INCIDENTS,
     LISTS,
     REMEMBERED,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="600b887d9f494535")
+journal_migrations = MigrationList("ringback.journal", today="db636df5d824513b")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -250,6 +251,11 @@ def _journal_incidents(db: "Database") -> None:
 @journal_migrations(name="0019_spend_counts")
 def _journal_spent(db: "Database") -> None:
     _run(db.conn, SPENT)
+
+
+@journal_migrations(name="0020_escalations")
+def _journal_escalations(db: "Database") -> None:
+    _run(db.conn, ESCALATIONS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

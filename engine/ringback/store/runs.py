@@ -164,7 +164,7 @@ class Runs:
     async def record_done(self, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
         """Write a run that began and ended in one go, with its actions. For one that is written
         already, more actions."""
-        await self._database.write(_record_done, run, actions, now)
+        await self._database.write(record_done, run, actions, now)
 
     async def cancel(self, uids: Sequence[str], reason: str, now: str) -> int:
         """End runs that have not ended yet; how many those were."""
@@ -349,17 +349,16 @@ def _keep(connection: Connection, run_uid: str, bodies: Sequence[str]) -> bool:
     return kept.rowcount > 0
 
 
-def _record_done(
-    connection: Connection, run: NewRun, actions: Sequence[NewAction], now: str
-) -> None:
-    first = next_ordinal(connection, run.event_uid, run.rule)
+def record_done(c: Connection, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
+    """`Runs.record_done`, within a unit of work."""
+    first = next_ordinal(c, run.event_uid, run.rule)
     numbered = [replace(item, ordinal=first + index) for index, item in enumerate(actions)]
     step = RunStep(run.uid, "done", "", numbered)
-    if connection.execute("select 1 from runs where uid = ?", (run.uid,)).fetchone():
-        _write(connection, step, now)
+    if c.execute("select 1 from runs where uid = ?", (run.uid,)).fetchone():
+        _write(c, step, now)
         return
-    insert_runs(connection, [run])
-    _finish(connection, step, now)
+    insert_runs(c, [run])
+    _finish(c, step, now)
 
 
 def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:

@@ -12,6 +12,7 @@ from ringback.events import Event
 from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
+from ringback.store.deliveries.escalations import Escalation, told_to
 from ringback.store.events import KnownEvents
 from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
@@ -94,6 +95,10 @@ class ReadSession:
             )
             found.update(rows)
         return [uid for _, uid in sorted(found.items())]
+
+    def told_to(self, channels: Collection[str]) -> list[Escalation]:
+        """The open incidents that one of these channels was told of, the newest first."""
+        return told_to(self._connection, channels)
 
     def verdicts(self, event_uid: str) -> dict[str, str]:
         """The verdict of each rule on an event."""

@@ -23,7 +23,6 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import NewAction
 from ringback.store.interface import Journal
 from ringback.store.meta import ACCOUNT
 from ringback.worker.match.anew import Asking
@@ -84,8 +83,10 @@ class Engine:
         signals = Signals(
             leaving=lambda actions, ahead: self.sender.leaving(actions, ahead=ahead),
             left=lambda leaving, refused: self.sender.left(leaving, refused),
-            planned=self._planned, ended=self._ended,
-            due=self._due, news=self.wake, quarantined=self._quarantine, hung_up=self._hung_up,
+            planned=lambda actions: self.sender.offer([each.stored() for each in actions]),
+            ended=self._ended,
+            due=self._due, news=self.wake, quarantined=self._quarantine,
+            hung_up=lambda run_uid, call_sid, verb: self.resumer.hung_up(run_uid, call_sid, verb),
             early=self._early, again=self._again,
         )  # fmt: skip
         self.receiver = receiver or Link(socket_path(settings.data, "receiver"))
@@ -95,7 +96,7 @@ class Engine:
             loaded.ruleset,
         )  # fmt: skip
         self.queue, self.waits, self.gate = parts.queue, parts.waits, parts.gate
-        self.backlog, self.silence = parts.backlog, parts.silence
+        self.backlog, self.silence, self.escalator = parts.backlog, parts.silence, parts.escalator
         self.questions, self.strikes = parts.questions, parts.strikes
         self.matcher, self.confirmer = parts.matcher, parts.confirmer
         self.immediate = parts.immediate
@@ -137,7 +138,8 @@ class Engine:
             asyncio.ensure_future(loop())
             for loop in (
                 self._match_loop, self._due_loop, self._settle_loop, self._probe_loop,
-                self.hold.run, self.sending.run, self.prices.run, *beside, self._broken_loop,
+                self.hold.run, self.sending.run, self.prices.run, self.escalator.run, *beside,
+                self._broken_loop,
             )
         ]  # fmt: skip
         stopping = asyncio.ensure_future(stop.wait())
@@ -247,6 +249,7 @@ class Engine:
             event = found.event
             waiting = self.calls.waiting_for(found)
             self.gate.learn(event)
+            self.escalator.saw(event)
             for run_uid in found.ended:
                 await self.resumer.cancelled(run_uid)
             for run_uid in found.wakes:
@@ -298,9 +301,6 @@ class Engine:
         if names := [run.rule.name for run in runs if not run.queued]:
             self.queue.put(place, work, names)
 
-    def _planned(self, actions: Sequence[NewAction]) -> None:
-        self.sender.offer([action.stored() for action in actions])
-
     def _quarantine(self, rule: str, reason: str) -> None:
         log.error("rule %s is quarantined until a person releases it: %s", rule, reason)
         self.matcher.quarantined[rule] = reason
@@ -308,14 +308,13 @@ class Engine:
     def _ended(self, uid: str, state: str) -> None:
         """An action has come to its end, or to a point that a rule may care about."""
         self.sender.passed(uid)
+        self.escalator.ended()
         self.hooks.on_end(uid, state, self.wake)
-
-    def _hung_up(self, run_uid: str, call_sid: str, verb: str) -> None:
-        self.resumer.hung_up(run_uid, call_sid, verb)
 
     def _due(self, moment: str) -> None:
         self._clock.set()
         self._doubt.set()
+        self.escalator.soon()
 
     async def next_due(self) -> str | None:
         """When the next run, schedule, action or look at an unknown one is due (ISO)."""
@@ -324,6 +323,7 @@ class Engine:
             await self.journal.actions.next_due(iso(self._runtime.now())),
             await self.schedules.next_due(),
             await self.journal.actions.next_unknown(),
+            await self.journal.escalations.next_due(),
         )
         return min((due for due in dues if due), default=None)
 

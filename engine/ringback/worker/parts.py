@@ -7,6 +7,7 @@ from datetime import timedelta
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.events import Event
+from ringback.gateway.channel_tables import PEOPLE
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.ipc import Link
@@ -45,7 +46,9 @@ from ringback.worker.send.settle import Settler
 from ringback.worker.send.stoppages import Stoppages
 from ringback.worker.signals import Signals
 from ringback.worker.strikes import Strikes
+from ringback.worker.watch.acknowledgements import Acknowledgements
 from ringback.worker.watch.delivery_watch import LOOK_SECONDS, DeliveryWatch
+from ringback.worker.watch.escalation import Escalator
 from ringback.worker.watch.silence_watch import SILENT_SECONDS, SUDDEN_SECONDS, SilenceWatch
 
 
@@ -94,9 +97,15 @@ class Parts:
     incidents: Incidents
     silence: SilenceWatch
     watch: Watch
+    escalator: Escalator
     prices: PriceReader
     sending: SendingWatch
     hold: RestoreGuard
+
+
+def _machines(settings: Settings) -> Sequence[str]:
+    """The channels that are no people: a text or call is no notice, and has a way of its own."""
+    return [name for name, table in settings.channels.items() if table.get("kind") not in PEOPLE]
 
 
 def build(around: Around, ruleset: RuleSet) -> Parts:
@@ -108,6 +117,8 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     questions = Questions(around.calls, strikes)
     matcher = Matcher(journal, ruleset, waits, runtime, questions, signals.news, Turns(queue.busy))
     queue.on_done = matcher.done
+    acknowledgements = Acknowledgements(settings)
+    matcher.taken = acknowledgements.takes
     matcher.claims = bool(settings.hook_secret)
     runner = Runner(
         journal=journal, settings=settings, runtime=runtime, questions=questions,
@@ -147,7 +158,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     refusals = RefusalWatch(journal, runtime, incidents)
     silence = SilenceWatch(journal, settings, runtime, incidents)
     channels = ChannelWatch(
-        around.notice, tuple(settings.channels), journal=journal, incidents=incidents,
+        around.notice, _machines(settings), journal=journal, incidents=incidents,
         runtime=runtime,
     )  # fmt: skip
     sender = Sender(
@@ -189,6 +200,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
                 (LOOK_SECONDS, DeliveryWatch(journal, settings, runtime, incidents).look),
             ),
         ),
+        escalator=Escalator(journal, settings, runtime, signals, acknowledgements),
         prices=PriceReader(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
             at_will=sender.at_will,

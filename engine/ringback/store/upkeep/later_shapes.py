@@ -103,3 +103,14 @@ alter table incidents add column note text not null default '';
 create index incidents_key on incidents (key)
 """
 """What an incident is about, and what people say to it."""
+
+ESCALATIONS = """
+alter table incidents add column acked_by text not null default '';
+alter table incidents add column policy text not null default '';
+alter table incidents add column step integer not null default 0;
+alter table incidents add column step_due text;
+alter table incidents add column told text not null default '[]';
+create index incidents_step_due on incidents (step_due) where step_due is not null
+"""
+"""Who is told of an incident: the policy, how many of its steps had their turn, when the next one
+is due, and what was told to whom. Incidents of before are told to nobody."""

@@ -4,7 +4,7 @@ What stands earlier in the batch is not in the journal yet and counts as the pas
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -28,6 +28,13 @@ from ringback.store.matching import NewRun
 from ringback.store.session import ReadSession
 from ringback.worker.fresh_texts import FreshTexts
 from ringback.worker.match.turns import Turns
+
+ACKNOWLEDGED = {"escalation:reply": "fired"}
+"""The verdict on a text by which somebody on call says that they know of an incident."""
+
+
+Taken = Callable[[ReadSession, Event], bool]
+"""Says which texts no rule is offered."""
 
 
 class BatchFacts(DeliveryFacts):
@@ -242,6 +249,11 @@ class Judgement:
     unsettled: Collection[str] = ()
 
 
+def no_answer(_: ReadSession, __: Event) -> bool:
+    """Nobody is on call."""
+    return False
+
+
 class Judge:
     """Judges the events of one batch, in order."""
 
@@ -253,7 +265,11 @@ class Judge:
         session: ReadSession,
         runtime: Runtime,
         turns: Turns,
+        taken: Taken = no_answer,
     ) -> None:
+        """`taken` says which texts are answered by no rule: see `Acknowledgements`."""
+        self._session = session
+        self._taken = taken
         self._ruleset = ruleset
         self._quarantined = quarantined
         self._runtime = runtime
@@ -265,6 +281,8 @@ class Judge:
         """What becomes of one event. One that is `past` starts, ends and wakes nothing."""
         if event.source != REPLAY:  # it happened once, and is in the past already
             self._facts.add(event)
+        if not past and self._taken(self._session, event):
+            return Judgement(Admission(dict(ACKNOWLEDGED)), ())
         self._under_way.met.clear()
         found = admit(
             self._ruleset, event, self._facts, self._under_way, now=self._now,

@@ -27,7 +27,7 @@ from ringback.twilio.kinds import Malformed
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match import anew
 from ringback.worker.match.aside import Aside, Entry, Line, in_order
-from ringback.worker.match.judge import Judge
+from ringback.worker.match.judge import Judge, Taken, no_answer
 from ringback.worker.match.look import Judged, Looked, Order, judged, look
 from ringback.worker.match.step import Ahead, Step
 from ringback.worker.match.turns import Turns
@@ -76,6 +76,7 @@ class Matcher:
         self.cursor = 0
         """All rows up to this one are matched."""
         self.claims = False
+        self.taken: Taken = no_answer
         self._read_to = self._matched_to = 0
         self._turns = turns
         self._aside = Aside(
@@ -389,8 +390,8 @@ class Matcher:
         )  # fmt: skip
 
     def _judge_of(self, session: ReadSession, ruleset: RuleSet | None = None) -> Judge:
-        rules = ruleset or self.ruleset
-        return Judge(rules, self.quarantined, self._waits, session, self._runtime, self._turns)
+        rules, given = ruleset or self.ruleset, (self._runtime, self._turns, self.taken)
+        return Judge(rules, self.quarantined, self._waits, session, *given)
 
     def _judge(
         self, session: ReadSession, ruleset: RuleSet | None = None

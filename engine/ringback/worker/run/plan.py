@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import Any, TypeGuard
 
 from ringback.action_kinds import is_message, is_outgoing, kind_of, lifetime, sender_of
-from ringback.actions import Action, AnswerCall, EndCall, Stop
+from ringback.actions import Action, AnswerCall, EndCall, Notify, PlaceCall, SendMessage, Stop
 from ringback.config import Settings
 from ringback.errors import UsageError
 from ringback.events import Event, conversation_of
+from ringback.gateway.channel_tables import CallTable, person
 from ringback.rules import addresses
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
@@ -23,10 +24,12 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction, written
 from ringback.store.attempts import WRITTEN
 from ringback.twilio import segments, twiml
-from ringback.verbs import Hangup, Reject
+from ringback.verbs import Hangup, Reject, Say
 
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"
+MOST_LETTERS = 1600
+"""Of a text. https://www.twilio.com/docs/api/errors/21617"""
 UNHEARD = timedelta(seconds=10)
 """What stands behind an answer that leads the caller on waits for so long at most to hear that the
 caller got it."""
@@ -87,7 +90,7 @@ def plan(
         own, further = _update(wished, waiting_call), ""
         if account != settings.account_sid:
             own, further = _placed(own, event, account, settings.sender)
-        action = addressed(own, event.ours, settings.sender)
+        action = addressed(_reached(own, settings), event.ours, settings.sender)
         if isinstance(action, Stop):
             stop = stop_reason(origin.rule, action)
             continue
@@ -126,6 +129,19 @@ def plan(
             )
         )  # fmt: skip
     return Planned(tuple(rows), answer, stop, followed)
+
+
+def _reached(action: Action, settings: Settings) -> Action:
+    """A notice to a person on call as the text or call that it is; where notices are only shown, it
+    stays one."""
+    if not isinstance(action, Notify) or not (settings.notify or settings.simulated):
+        return action
+    whom = person(settings.channels, action.via, settings.environ)
+    if whom is None:
+        return action
+    if isinstance(whom, CallTable):
+        return PlaceCall(whom.to, (Say(action.text, loop=2),), sender=whom.sender)
+    return SendMessage(whom.to, action.text[:MOST_LETTERS], sender=whom.sender)
 
 
 def checked(action: Action) -> str:

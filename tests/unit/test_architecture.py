@@ -264,6 +264,8 @@ def test_what_authors_import_is_light(package: str) -> None:
         # What that process needs.
         ("ringback.store.facts", ("sqlite_utils", "pydantic")),
         ("ringback.worker.hosts.process.forkserver", ("sqlite_utils", "aiohttp", "starlette")),
+        # What only traces need, which are off unless a variable asks for them.
+        ("ringback.worker.service, ringback.receiver.server", ("opentelemetry", "requests")),
     ],
 )
 def test_a_start_imports_what_it_needs(module: str, absent: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """The command `check`: everything wrong with rules, plugins and settings, in one run."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here, no_project
 from ringback.config import Settings, is_project
 from ringback.errors import Problem, UsageError
+from ringback.tracing.configuration import configured
 
 if TYPE_CHECKING:
     from ringback.rules.model import Rule
@@ -74,9 +76,17 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
         click.echo(f"({line})", err=True)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
-    problems = [*loaded.problems, *unheard_code(settings)]
+    problems = [*loaded.problems, *unheard_code(settings), *_traces()]
     problems += _loops(loaded.ruleset.rules, settings.project)
     return problems, f"{settings.project}: {rules} and {plugins}, all good"
+
+
+def _traces() -> list[Problem]:
+    """What is wrong with the variables that ask for traces. Where they go is printed."""
+    asked = configured(os.environ)
+    if asked.endpoint and not asked.problems:
+        click.echo(f"(traces go to {asked.shown})", err=True)
+    return [Problem("environment", 0, 0, "traces", each) for each in asked.problems]
 
 
 def _files(path: Path) -> tuple[list[Problem], str]:

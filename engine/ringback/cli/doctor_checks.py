@@ -1,6 +1,7 @@
 """Checks of the doctor: one function for each question, each answering with findings."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from ringback.gateway.probe import Echo
 from ringback.private_files import foreign, write_nowhere
 from ringback.receiver import refusals
 from ringback.runtime import iso
+from ringback.tracing.configuration import configured
 
 SKEW_SECONDS = 30.0
 MOST_COUNTED = 1000
@@ -375,7 +377,16 @@ async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
         yield sqlite_finding(version)
 
 
+async def traces(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Where traces go, when a variable asks for them."""
+    asked = configured(os.environ)
+    for each in asked.problems:
+        yield Finding("traces", BAD, each)
+    if asked.endpoint and not asked.problems:
+        yield Finding("traces", OK, f"go to {asked.shown}")
+
+
 CHECKS: tuple[Check, ...] = (
     credentials, clock, node, public_address, numbers, disk, sqlite, rules_and_plugins, opted_out,
-    malformed, lately,
+    malformed, lately, traces,
 )  # fmt: skip

@@ -30,6 +30,7 @@ from ringback.errors import (
 from ringback.gateway.pool import Answer, Broken, Closing, Limits, NotSent, Pool
 from ringback.gateway.responses import retry_after
 from ringback.runtime import REAL, Runtime
+from ringback.tracing import spans as tracing
 
 LIMITS = Limits(connect=5.0, read=10.0, total=10.0, body=64 * 1024)
 
@@ -121,7 +122,7 @@ class Outbound(Closing):
         """
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         stamp = int(self._runtime.time())
-        given = dict(headers or {})
+        given = tracing.traceparent() | dict(headers or {})
         given["webhook-id"] = message_id
         given["webhook-timestamp"] = str(stamp)
         if secret:

@@ -20,6 +20,7 @@ from ringback.receiver import responses
 from ringback.receiver.calls import Calls
 from ringback.receiver.dedupe import RecentKeys
 from ringback.receiver.metrics import Counts
+from ringback.receiver.received_spans import received
 from ringback.receiver.refusals import Refusals
 from ringback.receiver.responses import Answer
 from ringback.receiver.routes import (
@@ -33,6 +34,7 @@ from ringback.receiver.routes import (
 )
 from ringback.runtime import REAL
 from ringback.store.log import Entry, Log
+from ringback.tracing import spans as tracing
 from ringback.twilio.kinds import Malformed, check_form, failed_document, misplaced, waits
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import parse_form, read_stream
@@ -150,7 +152,7 @@ class Intake:
             self._answer(head.target.route, answer, reply)
 
     def _take(self, head: Head, body: bytes, reply: Reply) -> Answer | None:
-        target = head.target
+        target, begun = head.target, tracing.clock()
         route, failed, asks, done = target.route, None, False, responses.DONE
         if target.is_json:
             trust = self._proof(head, None, body, "")
@@ -195,6 +197,7 @@ class Intake:
             head.headers.get(b"content-type", b"").decode("latin-1"),
             body,
         )
+        reply = received(head, entry, begun, reply)
         if asks:
             self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply), failed)
             return None

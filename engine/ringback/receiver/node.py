@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ringback import heartbeat
+from ringback import __version__, heartbeat
 from ringback.config import FIXED, Settings
 from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import ConfigError, RingbackError, StorageError
@@ -29,6 +29,7 @@ from ringback.store.log import Log
 from ringback.store.migrations import refuse_unfit
 from ringback.store.upkeep.locks import hold
 from ringback.store.upkeep.restore import has_begun
+from ringback.tracing import spans as tracing
 
 MOST_CONNECTIONS = 1024
 WATCH_SECONDS = 0.5
@@ -104,6 +105,7 @@ class Node:
         try:
             if self.supervisor is not None:
                 await self.supervisor.start(checking=checking)
+            tracing.begin(os.environ, "receiver", __version__)
             tasks.append(asyncio.create_task(self._watch()))
             tasks.append(asyncio.create_task(daily(self.settings, self.log)))
             yield
@@ -111,8 +113,10 @@ class Node:
             for task in tasks:
                 task.cancel()
             self.intake.close()
+            traced = asyncio.ensure_future(asyncio.to_thread(tracing.end))
             if self.supervisor is not None:
                 await self.supervisor.stop()
+            await traced
             await socket.close()
             await self.link.close()
 

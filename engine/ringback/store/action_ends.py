@@ -38,8 +38,8 @@ class ActionEnds:
     async def described(self, uids: Sequence[str]) -> list[dict[str, Any]]:
         """What became of these actions, at most 500 of them: what a line about each says."""
         columns = (
-            "uid", "event_uid", "rule", "kind", "outcome", "reason", "error_code", "remote_sid",
-            "planned_at", "settled_at",
+            "uid", "run_uid", "event_uid", "rule", "kind", "outcome", "reason", "error_code",
+            "remote_sid", "planned_at", "settled_at",
         )  # fmt: skip
         rows = await self._database.all(
             f"select {', '.join(columns)} from actions where uid in "

@@ -33,6 +33,7 @@ from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.runner import Ready
 from ringback.worker.send.notices import Notices
 from ringback.worker.signals import Signals
+from ringback.worker.traces import worker_spans as traces
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +106,7 @@ class Engine:
         self.sender, self.settler = parts.sender, parts.settler
         self.incidents, self.watch, self.hold = parts.incidents, parts.watch, parts.hold
         self.sending, self.prober, self.prices = parts.sending, parts.prober, parts.prices
-        self._news = asyncio.Event()
-        self._clock = asyncio.Event()
-        self._doubt = asyncio.Event()
+        self._news, self._clock, self._doubt = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._matching, self._all_read = asyncio.Lock(), False
         self.reload(loaded)
 
@@ -267,6 +266,7 @@ class Engine:
             else:
                 self.sender.passed(moved.uid)
         if watched:
+            traces.matched(step.found)
             events = [found.event for found in step.found]
             self.hooks.on_events([each for each in events if not self.matcher.is_past(each)])
 

@@ -24,6 +24,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun, Recorded
 from ringback.store.runs import RunStep
+from ringback.tracing import spans as tracing
 from ringback.twilio.consent import changes
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.match.look import Judged, Looked
@@ -32,6 +33,7 @@ from ringback.worker.run.keyed_queue import KeyedQueue
 from ringback.worker.run.plan import Origin, plan
 from ringback.worker.run.portions import PORTION
 from ringback.worker.signals import Signals
+from ringback.worker.traces import worker_spans as traces
 
 TURN = 20
 """After so many runs the loop has a turn."""
@@ -52,10 +54,14 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
-    """A run that is over: where it has its turn, and its step."""
+    """A run that is over: where it has its turn, its step, its event and rule, and when it began (0
+    while nobody traces it)."""
 
     place: str
     step: RunStep
+    event: Event
+    rule: Rule
+    begun: int
 
 
 class Immediate:
@@ -101,6 +107,8 @@ class Immediate:
             )
         finally:
             self._signals.left(leaving, refused)
+        for each in done:
+            traces.ran(each.event, each.rule, [each.step], each.begun, uid=each.step.run_uid)
         return replace(recorded, done=frozenset(step.run_uid for step in steps))
 
     async def _done(self, told: Sequence[Judged], later: Sequence[Event]) -> dict[str, _Done]:
@@ -114,11 +122,12 @@ class Immediate:
         for number, item in enumerate(plain, 1):
             (rule, run), event = item.judgement.starts[0], item.matched.event
             place = home(event)
+            begun = tracing.clock()
             held = self._queue.busy(place) or self._backlog.behind(rule.name, place)
             if held or run.uid in ended or (step := self._step(rule, run, event)) is None:
                 continue
             self._queue.hold(place)
-            done[event.uid] = _Done(place, step)
+            done[event.uid] = _Done(place, step, event, rule, begun)
             if not number % TURN:
                 await asyncio.sleep(0)
         return done

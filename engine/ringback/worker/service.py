@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from ringback import __version__
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.gateway.channels import Channels
@@ -24,6 +25,7 @@ from ringback.plugins.manifest import Manifest
 from ringback.runtime import REAL
 from ringback.store.interface import Journal
 from ringback.store.meta import ACCOUNT
+from ringback.tracing import spans as tracing
 from ringback.worker.control import PAUSED, Control
 from ringback.worker.engine import Engine
 from ringback.worker.hosts.pool import Pool
@@ -60,6 +62,9 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
     """Work by the rules of a project whose plugins brought this manifest, until it is to stop."""
     settings, journal = start.settings, start.journal
     async with contextlib.AsyncExitStack() as stack:
+        # The forkserver and its hosts are there; what comes after them is a program of its own.
+        tracing.begin(os.environ, "worker", __version__)
+        stack.callback(tracing.end)
         loaded = start.describe(settings, manifest)
         paused = bool(await journal.meta.get(PAUSED))
         if paused:

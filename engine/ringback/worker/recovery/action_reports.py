@@ -11,6 +11,7 @@ from ringback.error_codes import explain_error
 from ringback.errors import RingbackError
 from ringback.runtime import from_iso
 from ringback.store.interface import Journal
+from ringback.worker.traces import worker_spans as traces
 
 log = logging.getLogger("ringback.action")
 
@@ -71,6 +72,7 @@ class ActionReports:
                 continue
             for row in rows:
                 self._tell(row, states[row["uid"]])
+                await traces.ended(self._journal, row, states[row["uid"]])
         if self._untold:
             log.warning("%d more actions ended; too many at once to name each", self._untold)
             self._untold = 0

@@ -44,6 +44,7 @@ from ringback.worker.run.plan import Origin, Planned, plan
 from ringback.worker.run.portions import PORTION, PortionTurns, bodies, read_body, read_head
 from ringback.worker.signals import Signals
 from ringback.worker.strikes import blame
+from ringback.worker.traces import worker_spans as traces
 
 log = logging.getLogger(__name__)
 
@@ -100,11 +101,8 @@ class Runner:
         """Runs whose answers an earlier life of the worker has kept, and not planned to the end."""
         self._places: Mapping[str, Hours] = {}
         self._journal = journal
-        self._settings = settings
-        self._runtime = runtime
-        self._questions = questions
-        self._signals = signals
-        self._queue = queue
+        self._settings, self._runtime, self._questions = settings, runtime, questions
+        self._signals, self._queue = signals, queue
         self._on_waiting = on_waiting
         self._on_run_end = on_run_end
         self._steps = Steps(settings, runtime)
@@ -160,6 +158,7 @@ class Runner:
         for run in rest:
             await self._on_run_end(run)
 
+    @traces.as_run
     async def _one(self, event: Event, run: Ready, waiting: Waiting | None) -> str | None:
         """Do one run and write it down. Returns the reason of a stop, if it asked for one."""
         answering = waiting is not None and bool(waiting.still())
@@ -309,6 +308,7 @@ class Runner:
 
     async def _finished(self, step: RunStep) -> bool:
         """Write a step. What nothing holds back of its actions leaves with the same commit."""
+        traces.stepped(step)
         now = iso(self._runtime.now())
         fresh = [item for item in step.actions if item.state == "planned" and not item.due_at]
         if not fresh:
@@ -357,7 +357,8 @@ class Runner:
         reason = reason.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
         log.warning("run %s of rule %s failed: %s", run.uid, run.rule.name, reason)
         now = iso(self._runtime.now())
-        await self._journal.runs.finish(RunStep(run.uid, "failed", reason), now)
+        traces.stepped(step := RunStep(run.uid, "failed", reason))
+        await self._journal.runs.finish(step, now)
         await self._on_run_end(run)
 
 

@@ -25,6 +25,7 @@ from ringback.worker.send import classify
 from ringback.worker.send.launch import Launch
 from ringback.worker.send.server_clock import ServerClock
 from ringback.worker.send.stoppages import Stoppages
+from ringback.worker.traces import worker_spans as traces
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ class Carrier:
         self, action: StoredAction, opening: Opening, at: float, launch: Launch
     ) -> Verdict:
         """Make the request. `at` is the moment of the monotonic clock before its commit."""
-        return self._dated(action, await self._attempt(action, opening.tag, at, launch))
+        making = self._attempt(action, opening.tag, at, launch)
+        return self._dated(action, await traces.attempt(self._journal, action, opening, making))
 
     async def close(self, action: StoredAction, attempt_uid: str, verdict: Verdict) -> str:
         """Write what the request came to; the state of the action after it."""

@@ -15,8 +15,10 @@ from ringback.store.actions import Decision, StoredAction
 from ringback.store.facts import JournalGateFacts
 from ringback.store.interface import Journal
 from ringback.store.session import ReadSession
+from ringback.tracing import spans as tracing
 from ringback.worker.send.rounds import Rounds
 from ringback.worker.signals import Signals
+from ringback.worker.traces import worker_spans as traces
 
 LOT = 100
 """So many actions are decided about at once."""
@@ -56,9 +58,13 @@ class Decisions:
     async def look(self, action: StoredAction, *, ahead: bool = False) -> Look:
         """What the gate says now. `ahead` of the event on record: raises LookupError when the gate
         wants to know what was said."""
-        return await self._journal.read(
+        begun = tracing.clock()
+        look = await self._journal.read(
             lambda session: self._gate.look(action, session.gate_ahead if ahead else session.gate)
         )
+        if begun:
+            await traces.judged(self._journal, action, begun, look)
+        return look
 
     async def one(
         self, action: StoredAction, state: str, reason: str, until: str | None = None

@@ -11,6 +11,7 @@ from ringback.errors import GatewayError
 from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound
 from ringback.runtime import Runtime
+from ringback.tracing import spans as tracing
 
 log = logging.getLogger("ringback.notice")
 
@@ -95,6 +96,8 @@ class Notices:
         headers: Mapping[str, str] = notice.headers
         if body:
             headers = {"Content-Type": "application/json", **notice.headers}
+        if not any(name.lower() == "traceparent" for name in headers):
+            headers = {**tracing.traceparent(), **headers}
         await self._outbound.request(notice.method, notice.url, body=body, headers=headers)
 
 

@@ -1,0 +1,1 @@
+"""Spans of a worker's work, in the traces of its events."""

@@ -74,12 +74,38 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         ("fault", details.get("Fault", "")),
         ("code", details.get("Code", "").strip("0")),
         ("to do", details.get("Mend", "")),
-        ("known", short_time(row["acked_at"]) if row["acked_at"] else ""),
+        ("known", _known(row)),
         ("muted", f"until {short_time(row['muted_until'])}" if row["muted_until"] else ""),
     ]
     facts += [("example", f"`ringback trace {sid}`") for sid in details.get("Examples", "").split()]
+    facts += [("told", line) for line in _told(row)]
+    facts += [("next", _next(row))]
     facts += [("note", line) for line in row["note"].splitlines()]
     return [(word, value) for word, value in facts if value]
+
+
+def _known(row: dict[str, Any]) -> str:
+    how = f", by {row['acked_by']}" if row["acked_by"] else ""
+    return f"{short_time(row['acked_at'])}{how}" if row["acked_at"] else ""
+
+
+def _told(row: dict[str, Any]) -> list[str]:
+    """Who was told of it, and of its end."""
+    return [
+        f"{each['channel']} at {short_time(each['at'])}, step {each['step'] + 1} of {row['policy']}"
+        + (f"; of the end at {short_time(each['end'])}" if each["end"] else "")
+        + f" ({each['action']})"
+        for each in row["told"]
+    ]
+
+
+def _next(row: dict[str, Any]) -> str:
+    if not row["step_due"]:
+        return ""
+    if row["state"] != "open":
+        return f"at {short_time(row['step_due'])} who was told hears that it is over"
+    step = f"step {row['step'] + 1} of {row['policy']}" if row["policy"] else "the first step"
+    return f"{step} at {short_time(row['step_due'])}"
 
 
 @incidents.command()
@@ -119,7 +145,7 @@ def _decide(uid: str, **more: Any) -> None:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "details": json.loads(row["details"])}
+    return {**row, "details": json.loads(row["details"]), "told": json.loads(row["told"])}
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from starlette.types import Lifespan
 
 from ringback.config import Settings
 from ringback.errors import ConfigError, HeldError, RingbackError
-from ringback.receiver import gauges
+from ringback.receiver import gauges, incident_page
 from ringback.receiver.endpoint import WebhookEndpoint
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import exposition
@@ -98,6 +98,9 @@ def routes_of(
         node = current()
         return None if node is None else node.intake
 
+    async def incident(request: Request) -> Response:
+        return await incident_page.answer(current(), request)
+
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
@@ -127,6 +130,8 @@ def routes_of(
         routes=[
             Route("/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/{prefix:path}/twilio/{path:path}", WebhookEndpoint(intake)),
+            Route("/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
+            Route("/{prefix:path}/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

@@ -62,6 +62,15 @@ class Incidents:
         False when there is none."""
         return await self._database.write(_decide, uid, iso(now), ack, by, mute, note)
 
+    async def state(self, uid: str) -> dict[str, str] | None:
+        """The state and kind of an incident, since when it is, and when somebody acknowledged it
+        (empty: nobody has); None when there is none."""
+        row = await self._database.one(
+            "select state, kind, opened_at, coalesce(acked_at, '') from incidents where uid = ?",
+            (uid,),
+        )
+        return dict(zip(("state", "kind", "since", "acked_at"), row, strict=True)) if row else None
+
     async def opened(self, key: str) -> tuple[str, Mapping[str, Any]] | None:
         """When the open incident of this key began, and the fields of its event; None when there is
         none."""

@@ -75,6 +75,17 @@ class Control:
             raise UsageError(f"there is no incident {uid}; `ringback incidents list` names them")
         return {}
 
+    async def _do_incident_state(self, message: Message) -> dict[str, Any]:
+        """What the page of an incident shows; with `ack` it is acknowledged, if it is open."""
+        uid, incidents = str(message["uid"]), self._engine.journal.incidents
+        found = await incidents.state(uid)
+        if found is not None and message.get("ack") and found["state"] == "open":
+            await incidents.decide(uid, self._runtime.now(), ack=True, by="link")
+            found = await incidents.state(uid)
+        if found is None:
+            raise UsageError(f"there is no incident {uid}; `ringback incidents list` names them")
+        return dict(found)
+
     async def _do_clock(self, message: Message) -> dict[str, Any]:
         """The clock of `ringback dev` was moved: do what is due, and say when more will be."""
         self._engine.look_again()

@@ -10,6 +10,7 @@ from ringback.events import Event
 from ringback.gateway.channel_tables import PEOPLE
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
+from ringback.incident_links import link
 from ringback.ipc import Link
 from ringback.plugins.requests import PluginCalls
 from ringback.rules.engine.ruleset import RuleSet
@@ -200,7 +201,10 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
                 (LOOK_SECONDS, DeliveryWatch(journal, settings, runtime, incidents).look),
             ),
         ),
-        escalator=Escalator(journal, settings, runtime, signals, acknowledgements),
+        escalator=Escalator(
+            journal, settings, runtime, signals, acknowledgements,
+            lambda uid: link(settings.public_url, settings.data, uid),
+        ),
         prices=PriceReader(
             journal=journal, settings=settings, runtime=runtime, reader=reader,
             at_will=sender.at_will,

@@ -8,7 +8,7 @@ incident stop it. Who was told of the beginning is told of the end.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -46,6 +46,7 @@ class Escalator:
     runtime: Runtime
     signals: Signals
     acknowledgements: Acknowledgements
+    link: Callable[[str], str]
     _policies: dict[str, Policy] = field(init=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _heard: bool = True
@@ -173,12 +174,15 @@ class Escalator:
         return channel == "log" or channel in self.settings.channels
 
     def _opening(self, policy: Policy, each: Escalation, channel: str) -> Notify:
-        """What a channel is told. A person is told how to answer."""
+        """What a channel is told. A person is told how to answer; others get an address for it, but
+        for the log, which many read."""
         severity = "critical" if each.kind in policy.table.critical else "error"
         text = each.text
         if person(self.settings.channels, channel, self.settings.environ) is not None:
             word = policy.table.acknowledge[0].upper()
             text = f"{_cut(text)} Reply {word} {short(each.uid)} if you look after it."
+        elif channel != "log" and (url := self.link(each.uid)):
+            text = f"{text}\nAcknowledge: {url}"
         return Notify(text, channel, key=f"incident/{each.key}", severity=severity)
 
     def _planned(

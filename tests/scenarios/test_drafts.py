@@ -209,3 +209,19 @@ async def test_on_a_bench_a_conversation_waits_for_the_yes_too(tmp_path: Path) -
     found = await difference(stories.Story("", steps), tmp_path, Loaded(ruleset, plugins))
     assert found.why == ""
     assert "single: run_1 is under way" in str(found.node.verdicts)
+
+
+@pytest.mark.parametrize("ops", [("approve", "decline"), ("decline", "approve"), ("approve",) * 2])
+def test_of_two_decisions_at_once_the_first_counts(begin: Begin, ops: tuple[str, str]) -> None:
+    story = begin(rules=RULES)
+    say(story, "book")
+    ((uid,),) = story.ask("select uid from actions where state = 'parked'")
+    assert story.life is not None
+    control, loop = story.life.control, story.life.loop
+    tasks = [loop.create_task(control.handle({"op": op, "uid": uid})) for op in ops]
+    story.run(story.clock.now + 5.0)
+    assert (tasks[0].result() or {})["ok"]
+    with pytest.raises(UsageError, match="only a draft wants a yes or no"):
+        tasks[1].result()
+    ((run,),) = story.ask("select state from runs where rule = 'booking'")
+    assert run == ("waiting" if ops[0] == "approve" else "cancelled")

@@ -14,6 +14,7 @@ from ringback.cli.output import (
     fancy,
     json_option,
     nothing,
+    print_json,
     print_rows,
     short_time,
     wide_option,
@@ -125,25 +126,38 @@ def resolve(uid: str, sent: bool | None, sid: str) -> None:
     click.echo(f"{uid} is {answer.get('state', outcome)}")
 
 
-@click.command()
-@click.argument(
+_drafts = click.argument(
     "uids", nargs=-1, required=True, metavar="ACTION…", shell_complete=completion.drafts
 )
-def approve(uids: tuple[str, ...]) -> None:
+
+
+@click.command()
+@_drafts
+@json_option
+def approve(uids: tuple[str, ...], as_json: bool) -> int:
     """Say yes to actions of rules in draft: they go out now."""
-    _decide("approve", uids)
+    return _decide("approve", uids, as_json)
 
 
 @click.command()
-@click.argument(
-    "uids", nargs=-1, required=True, metavar="ACTION…", shell_complete=completion.drafts
-)
-def decline(uids: tuple[str, ...]) -> None:
+@_drafts
+@json_option
+def decline(uids: tuple[str, ...], as_json: bool) -> int:
     """Say no to actions of rules in draft: they never go out."""
-    _decide("decline", uids)
+    return _decide("decline", uids, as_json)
 
 
-def _decide(operation: str, uids: tuple[str, ...]) -> None:
+def _decide(operation: str, uids: tuple[str, ...], as_json: bool) -> int:
+    """Decide about each. One that cannot be decided keeps none of the others from it."""
+    wrong = 0
     for uid in dict.fromkeys(uids):
-        answer = tell_worker({"op": operation, "uid": uid})
-        click.echo(f"{uid} is {answer['state']}")
+        state = error = ""
+        try:
+            state = tell_worker({"op": operation, "uid": uid})["state"]
+        except UsageError as refused:
+            wrong, error = 2, str(refused)
+        if as_json:
+            print_json({"uid": uid, "state": state, "error": error})
+        else:
+            click.echo(error or f"{uid} is {state}", err=bool(error))
+    return wrong

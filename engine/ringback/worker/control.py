@@ -1,7 +1,9 @@
 """Control socket of the worker: what the receiver and the shell may ask of it."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +23,9 @@ PAUSED = "paused"
 _UNDECIDED = ("planned", "deferred", "parked")
 _DOUBTFUL = ("parked", "unknown")
 _AGAIN = ("failed", "parked", "unknown", "refused", "deferred", "cancelled")
+_DECISIONS = ("approve", "decline", "retry", "cancel_action", "resolve")
+"""What a person decides about one action in several steps: one decision after the other, so that
+of a yes and a no at the same time the later one sees the earlier."""
 _OUTCOMES = {"sent": "settled", "not_sent": "cancelled"}
 
 
@@ -34,6 +39,7 @@ class Control:
         self._runtime = runtime
         self._reload = reload
         self._pauses = 0
+        self._decisions = asyncio.Lock()
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
         """One message of the socket. Raises UsageError, which is answered to the other side."""
@@ -46,7 +52,9 @@ class Control:
         do = getattr(self, f"_do_{operation}", None)
         if do is None:
             raise UsageError(f"the worker knows no operation {operation!r}")
-        result: dict[str, Any] = await do(message)
+        turn = self._decisions if operation in _DECISIONS else nullcontext()
+        async with turn:
+            result: dict[str, Any] = await do(message)
         return {"ok": True, **result}
 
     async def _call(self, operation: str, log_id: int) -> dict[str, Any]:

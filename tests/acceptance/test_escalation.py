@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from acceptance.conftest import RINGBACK
+
 ANNA, CUSTOMER = "+12025550101", "+12025550199"
 RULES = """
 version: 1
@@ -104,6 +106,24 @@ def test_the_button_behind_the_link_acknowledges(
         page = node.http.post(f"{node.url}{path}")
         assert (page.status_code, "<button>" in page.text) == (200, False)
         assert node.ask(known) == [("link",)]
+
+
+def test_a_test_of_a_channel_reaches_the_person(
+    make_node: Callable[..., Any], box: Any, site: Site
+) -> None:
+    """No node runs; the text and the call leave through the gateway."""
+    toml = PROJECT % {"url": "http://127.0.0.1:9", "wait": "1h"}
+    bell = f'[channels.bell]\nkind = "call"\nto = "{ANNA}"\n'
+    node = make_node({"rules/rules.yaml": RULES, "ringback.toml": toml + bell})
+    node.run([*RINGBACK, "channels", "test", "anna", "bell"])
+    assert node.process.wait(60.0) == 0
+    (text,) = node.until(lambda: box.inbox(ANNA))
+    assert "This is a test of the channel anna" in text["body"]
+    account = box.facts["account_sid"]
+    listed = box.http.get(
+        f"/2010-04-01/Accounts/{account}/Calls.json", auth=(account, box.facts["auth_token"])
+    )
+    assert [call["to"] for call in listed.json()["calls"]] == [ANNA]
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ringback.cli.main import run
 from simulation.story import Story
 
 Begin = Callable[..., Story]
@@ -181,6 +183,49 @@ def test_an_answer_outlives_a_crash_between_it_and_what_it_does(
     after(story, 5.0)
     assert story.ask(STATE) == [("trial", f"text from {ANNA}")]
     assert len(texts(story, ANNA)) == 2
+
+
+def test_a_policy_that_changed_goes_on_from_the_next_step(begin: Begin) -> None:
+    """Anna is on holiday now: the second step of the new list is Ben's, and nothing comes again. Of
+    a policy that is no more nobody is told but of the end."""
+    story = start(begin)
+    happen(story, "open", "trial", "trial", "little space is left")
+    change(story, {"oncall": {**POLICY, "steps": [{"tell": "chat"}, {"tell": "ben"}]}})
+    after(story, 310.0)
+    assert (len(story.notices), texts(story, ANNA), len(texts(story, BEN))) == (1, [], 1)
+    change(story, {"other": POLICY})
+    after(story, 4000.0)
+    happen(story, "resolve", "trial", "trial", "")
+    after(story, 10.0)
+    assert (len(story.notices), texts(story, ANNA), len(texts(story, BEN))) == (2, [], 2)
+
+
+def change(story: Story, escalations: dict[str, object]) -> None:
+    """New settings: the worker starts again with them."""
+    story.kill()
+    story._settings = replace(story._settings, escalations=escalations)
+    story.start()
+
+
+def test_the_shell_shows_who_was_told_and_what_comes_next(
+    begin: Begin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And who acknowledged it how."""
+    story = start(begin)
+    happen(story, "open", "trial", "trial", "little space is left")
+    after(story, 310.0)
+    show = ["--data", str(story.folder), "incidents", "show", "trial"]
+    assert run(show) == 0
+    shown = capsys.readouterr().out
+    assert "told      chat at " in shown
+    assert "told      anna at " in shown
+    assert "step 2 of oncall" in shown
+    assert "next      step 3 of oncall at " in shown
+    reply(story, ANNA, "ok")
+    assert run(show) == 0
+    shown = capsys.readouterr().out
+    assert f", by text from {ANNA}" in shown
+    assert "next " not in shown
 
 
 @pytest.mark.parametrize("said", [{"ack": True}, {"mute": 3600}])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "kind", "where", "used by", "trouble")
 BY_WEIGHT = ("name", "kind", "trouble", "where", "used by")
 """The columns as they give way, the last one first, where there is little room."""
+PEOPLE = ("text", "call")
+"""Kinds that are people, who are reached through the gateway."""
 ENDING = ("pagerduty", "opsgenie")
 """Kinds that would keep the matter of a test open: it is ended at once."""
 
@@ -106,7 +108,10 @@ async def _try(found: "Channels", name: str, kind: str) -> dict[str, Any]:
     uid, began = REAL.uid("tst"), time.monotonic()
     error, remedy = "", ""
     try:
-        await found.give(notice, "", uid)
+        if kind in PEOPLE:
+            await _reach(name, text)
+        else:
+            await found.give(notice, "", uid)
         if kind in ENDING:
             await found.give(Notify(text, name, key=notice.key, resolved=True), "", f"{uid}-end")
     except RingbackError as problem:
@@ -116,6 +121,27 @@ async def _try(found: "Channels", name: str, kind: str) -> dict[str, Any]:
         "channel": name, "kind": kind, "ok": not error, "error": error, "remedy": remedy or "",
         "seconds": round(time.monotonic() - began, 3),
     }  # fmt: skip
+
+
+async def _reach(name: str, text: str) -> None:
+    """Text or call a person on call, past the node: it may not run."""
+    from ringback.gateway.channel_tables import person
+    from ringback.gateway.client import Gateway
+    from ringback.twilio import twiml
+    from ringback.verbs import Say
+
+    settings = here().settings()
+    whom = person(settings.channels, name, settings.environ)
+    assert whom is not None
+    sender = whom.sender or settings.sender
+    if not sender:
+        raise UsageError(f'[channels.{name}] needs from = "+…", or set RINGBACK_SENDER')
+    async with Gateway.from_settings(settings) as gateway:
+        if whom.kind == "call":
+            document = twiml.document((Say(text),))
+            await gateway.calls.create(to=whom.to, from_=sender, twiml=document)
+        else:
+            await gateway.messages.create(to=whom.to, from_=sender, body=text)
 
 
 def _channels() -> "tuple[Channels, Outbound]":

@@ -126,11 +126,7 @@ class Steps:
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
             hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
-        if (
-            model.needs == "failure"
-            and known
-            and not {"action.failed", "action.*"} & {*self.starts}
-        ):
+        if model.needs == "failure" and known and _FAILURES.isdisjoint(self.starts):
             text = f"{model.step!r} needs a text that failed, and this rule is on "
             hint = "write it in a rule with `on: action.failed`"
             text += ", ".join(self.starts)

@@ -9,11 +9,21 @@ from pathlib import Path
 
 import nodes
 from nodes import start_node
-from servers import ACCOUNT, Bench, Server, cpu_seconds, signed
+from servers import (
+    ACCOUNT,
+    HERE,
+    Bench,
+    Server,
+    cpu_seconds,
+    free_port,
+    node_red_program,
+    signed,
+)  # fmt: skip
 
 PATH = "/twilio/message"
 OURS = "+14155550100"
 ACT_SHARE = 12
+FLOW = HERE / "peers" / "node_red_flow.json"
 
 RULES = f"""{nodes.RULES}
   - name: parking
@@ -24,10 +34,10 @@ RULES = f"""{nodes.RULES}
 """
 
 
-def text_of(number: int, body: str = "") -> bytes:
-    """A signed inbound text from a number of its own; about one in eight asks for the hours."""
+def text_of(number: int, body: str = "", share: int = ACT_SHARE) -> bytes:
+    """A signed inbound text from a number of its own; so many of a hundred ask for the hours."""
     sid = f"SM{number:032x}"
-    acts = (number * 7919) % 100 < ACT_SHARE
+    acts = (number * 7919) % 100 < share
     fields = [
         ("ToCountry", "US"), ("SmsMessageSid", sid), ("NumMedia", "0"), ("FromZip", ""),
         ("SmsSid", sid), ("SmsStatus", "received"), ("FromCity", ""),
@@ -96,12 +106,14 @@ class Sustained:
 @dataclass
 class Contestant:
     """A server with a gateway of its own, and the processes that work for it, each the leader of a
-    group. `own` is the folder of a node, which is waited for between rounds."""
+    group. `own` is the folder of a node, which is waited for between rounds. One that is not
+    `careful` asks for no signature."""
 
     server: Server
     gateway: int
     groups: tuple[int, ...]
     own: Path | None = None
+    careful: bool = True
     rounds: list[Sustained] = field(default_factory=list)
 
     def cpu(self) -> float:
@@ -144,14 +156,35 @@ def plain_flask(bench: Bench) -> Contestant:
     return Contestant(server, port, (server.process.pid,))
 
 
+def node_red(bench: Bench) -> Contestant | None:
+    """Node-RED with a flow of six nodes that does the same, in memory and without signatures; None
+    where it cannot be installed."""
+    program = node_red_program()
+    if program is None:
+        return None
+    port, home = gateway(bench, "gateway-node-red"), bench.folder / "node-red"
+    home.mkdir()
+    settings = "httpAdminRoot: false, logging: {console: {level: 'error'}}, telemetry: {}"
+    (home / "settings.js").write_text(f"module.exports = {{{settings}}};\n")
+    listens = free_port()
+    command = [
+        "node", str(program), "-p", str(listens), "-u", str(home), str(FLOW),
+    ]  # fmt: skip
+    environ = {"BENCH_GATEWAY": f"http://127.0.0.1:{port}", "NODE_ENV": "production"}
+    process = bench.start("node-red", command, listens, environ)
+    server = Server("Node-RED (in memory, unsigned)", listens, process)
+    return Contestant(server, port, (process.pid,), careful=False)
+
+
 def works(contestant: Contestant) -> bool:
     """Whether a server does the work: of a text that asks and one that does not, each sent twice
-    over, and one with a wrong signature, the gateway hears of the first, once or twice."""
+    over, and one with a wrong signature, the gateway hears of the first, once or twice. Whoever is
+    not careful need not refuse the last one."""
     before, port = count(contestant.gateway), contestant.server.port
     asks, does_not = text_of(9_999_001, "your hours please"), text_of(9_999_002, "thanks a lot")
     answers = [asyncio.run(one(port, request)) for request in (asks, asks, does_not)]
     forged = text_of(9_999_003, "your hours please").replace(b"Signature: ", b"Signature: x")
-    refused = asyncio.run(one(port, forged))
+    refused = asyncio.run(one(port, forged)) if contestant.careful else b" 403 "
     deadline = time.monotonic() + 15
     while count(contestant.gateway) == before and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -1,9 +1,10 @@
 """Benchmark from webhook to action, side by side: `python benchmarks/reaction.py`.
 
 1. The whole path, sustained: signed texts on 64 connections, 12 % of which a rule answers through
-   the gateway; against servers that do the same: Flask + Celery + durable Redis (the worker in
-   threads, and in forked processes) and Flask + SQLite + requests. Each must first be seen to
-   answer one text, to leave another alone and to refuse a forged one.
+   the gateway, and again with every text answered; against servers that do the same: Flask + Celery
+   + durable Redis (the worker in threads, and in forked processes), Flask + SQLite + requests, and
+   Node-RED, which keeps nothing and asks for no signature. Each must first be seen to answer one
+   text, to leave another alone and (but for Node-RED) to refuse a forged one.
 2. How long from the webhook to the request at the gateway, at a fixed rate; against one durable
    commit (fdatasync) of the same disk in the same run.
 3. How long an acknowledgement takes at that rate, with a plugin that spins for ever as with none.
@@ -34,6 +35,7 @@ from contestants import (
     count,
     gateway,
     node,
+    node_red,
     one,
     plain_flask,
     ringback,
@@ -150,18 +152,38 @@ def whole_path(bench: Bench, options: argparse.Namespace) -> None:
             peers += [celery(bench, "threads", 16), celery(bench, "prefork", os.cpu_count() or 2)]
         else:
             print("the Flask + Celery peers are left out: redis-server is missing")
+    if not options.no_peers:
+        red = node_red(bench)
+        if red is None:
+            print("Node-RED is left out: npm is missing or cannot install it")
+        else:
+            peers.append(red)
     all_of_them = [own, *(peer for peer in peers if works(peer))]
     if not works(own):
         return
+    first = 0
+    for share in options.acts:
+        first = _rounds(bench, options, all_of_them, share, first)
+
+
+def _rounds(
+    bench: Bench, options: argparse.Namespace, all_of_them: list[Contestant], share: int, first: int
+) -> int:
+    """Rounds in which so many of a hundred texts are answered, with people from `first` on; the
+    first one is not counted. The number of the next person."""
+    own = all_of_them[0]
+    for each in all_of_them:
+        each.rounds.clear()
     for number in range(options.rounds + 1):
         pool = bench.folder / "pool"
-        first = number * options.pool
-        write_pool(pool, map(text_of, range(first, first + options.pool)))
+        people = range(first, first + options.pool)
+        write_pool(pool, (text_of(person, share=share) for person in people))
+        first += options.pool
         for each in all_of_them:
             found = sustained(each, pool, options.pool, options.seconds)
             if number:
                 each.rounds.append(found)
-    print(f"\nwhole path, {options.rounds} rounds of {options.seconds:g} s, {ACT_SHARE} % act")
+    print(f"\nwhole path, {options.rounds} rounds of {options.seconds:g} s, {share} % act")
     print(f"{'':38} {'accepted/s':>11} {'handled/s':>11} {'actions/s':>11} {'cpu µs':>8}")
     for each in all_of_them:
         _line(each.server.name, each.rounds)
@@ -172,6 +194,7 @@ def whole_path(bench: Bench, options: argparse.Namespace) -> None:
         print(f"ringback / {peer.server.name}, handled: {statistics.median(ratios):.1f}"
               f"  (rounds: {min(ratios):.1f} to {max(ratios):.1f}); it takes {spent:.1f} times the "
               "processor time an event")  # fmt: skip
+    return first
 
 
 def _drain(project: Path) -> None:
@@ -237,7 +260,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rate", type=float, default=300.0)
     parser.add_argument("--pool", type=int, default=60_000, help="unique texts of a round")
-    parser.add_argument("--no-peers", action="store_true", help="leave the peer out")
+    parser.add_argument("--acts", type=int, nargs="+", default=[ACT_SHARE, 100],
+                        help="how many of a hundred texts are answered")  # fmt: skip
+    parser.add_argument("--no-peers", action="store_true", help="leave the peers out")
     parser.add_argument("--only", choices=["path", "latency", "spin"], default=None)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the servers too

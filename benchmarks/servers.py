@@ -1,6 +1,7 @@
 """Helpers of the server benchmarks: servers in a scratch folder, signed requests, load by wrk."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,9 @@ PACKAGES = [
     "uvicorn", "uvloop", "httptools", "fastapi", "python-multipart", "sqlalchemy", "aiosqlite",
     "greenlet", "flask", "gunicorn", "celery[redis]", "requests", "packaging", "twilio>=9.13,<10",
 ]  # fmt: skip
+
+
+NODE_RED = "node-red@4"
 
 
 @dataclass
@@ -232,6 +236,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def node_red_program() -> Path | None:
+    """The program of Node-RED, installed on the first run; None when it cannot be."""
+    folder = CACHE / "node-red"
+    program = folder / "node_modules" / "node-red" / "red.js"
+    if not program.exists() and shutil.which("npm"):
+        print(f"installing Node-RED in {folder} …", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", NODE_RED]
+        subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    return program if program.exists() else None
 
 
 def peers_python() -> Path | None:

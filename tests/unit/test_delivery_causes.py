@@ -1,7 +1,7 @@
 """Causes of failures: one for each, the set that explains most, and nothing on a usual day."""
 
-from ringback.rules.delivery_rates import ALL, Ended, Key
-from ringback.worker.watch.delivery_causes import Cause, Failure, Figures, cause_named, causes
+from ringback.rules.delivery_rates import ALL, Ended, Failure, Key
+from ringback.worker.watch.delivery_causes import Cause, Figures, cause_named, causes
 
 ONE, TWO = "+15550001111", "+15550001112"
 DAY = {

@@ -67,6 +67,25 @@ ALL = Key("all")
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A text that failed: its SID, or the id of the action that Twilio did not accept."""
+
+    sid: str
+    sender: str
+    service: str
+    rule: str
+    country: str
+    error_class: str
+    code: int
+
+    def under(self) -> tuple[Key, ...]:
+        """The sets that it is in."""
+        named = (("sender", self.sender), ("sender", self.service), ("rule", self.rule),
+                 ("country", self.country))  # fmt: skip
+        return (ALL, *(Key(by, of) for by, of in named if of))
+
+
+@dataclass(frozen=True, slots=True)
 class TextEnd:
     """A text of ours that came to an end. `service` is the messaging service that it left through,
     and `rule` the one that asked for it, empty without one."""

@@ -6,7 +6,7 @@ from sqlite3 import Connection
 
 from ringback.error_codes import error_class
 from ringback.events import person
-from ringback.rules.delivery_rates import NO_CODE, Ended, Key, country_of
+from ringback.rules.delivery_rates import NO_CODE, Ended, Failure, Key, country_of
 from ringback.store.database import Database
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.sqlite import first_since, one_of
@@ -16,25 +16,12 @@ MOST = 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """A text that failed: its SID, or the id of the action that Twilio did not accept."""
-
-    sid: str
-    sender: str
-    service: str
-    rule: str
-    country: str
-    error_class: str
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
 class Lately:
     """The last minutes: ended texts by set, failures, texts that have waited for an end for some
     minutes by set, and how many people have left."""
 
     ended: Mapping[Key, Ended]
-    failures: tuple[Failed, ...]
+    failures: tuple[Failure, ...]
     pending: Mapping[Key, int]
     left: int
 
@@ -96,7 +83,7 @@ def _ended(connection: Connection, since: str, until: str) -> dict[Key, Ended]:
     return {Key(by, of): Ended(delivered, failed) for by, of, delivered, failed in rows}
 
 
-def _reported(connection: Connection, since: str, until: str) -> list[Failed]:
+def _reported(connection: Connection, since: str, until: str) -> list[Failure]:
     first = first_since(connection, "events", "received_at", since)
     rows = [
         row
@@ -115,7 +102,7 @@ def _reported(connection: Connection, since: str, until: str) -> list[Failed]:
     return [_failed(*row) for row in {row[0]: row for row in rows}.values()]
 
 
-def _refused(connection: Connection, since: str, until: str) -> list[Failed]:
+def _refused(connection: Connection, since: str, until: str) -> list[Failure]:
     first = first_since(connection, "actions", "planned_at", since)
     rows = connection.execute(
         "select uid, substr(conversation, 1, instr(conversation, '/') - 1), rule, "
@@ -129,9 +116,9 @@ def _refused(connection: Connection, since: str, until: str) -> list[Failed]:
     return [_failed(*row) for row in rows]
 
 
-def _failed(sid: str, ours: str, rule: str, theirs: str, code: int, service: str) -> Failed:
+def _failed(sid: str, ours: str, rule: str, theirs: str, code: int, service: str) -> Failure:
     named = error_class(code) or NO_CODE
-    return Failed(sid, person(ours), service, rule, country_of(theirs), named, code)
+    return Failure(sid, person(ours), service, rule, country_of(theirs), named, code)
 
 
 def _pending(connection: Connection, since: str, until: str) -> dict[Key, int]:

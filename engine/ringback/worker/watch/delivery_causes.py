@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
-from ringback.rules.delivery_rates import ALL, Ended, Key
+from ringback.rules.delivery_rates import ALL, Ended, Failure, Key
 
 LEAST_FAILURES = 5
 UNUSUAL = 15.0
@@ -25,25 +25,6 @@ _PRIOR_SHARE, _PRIOR_CLASS = 0.05, 0.01
 """What is taken for usual before anything is known: the weight of so many texts."""
 ORDINARY = frozenset({"recipient_opted_out"})
 """Classes that tell of people and not of a fault; leaving has an incident of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A text that has failed lately."""
-
-    sid: str
-    sender: str
-    service: str
-    rule: str
-    country: str
-    error_class: str
-    code: int
-
-    def under(self) -> tuple[Key, ...]:
-        """The sets that it is in."""
-        named = (("sender", self.sender), ("sender", self.service), ("rule", self.rule),
-                 ("country", self.country))  # fmt: skip
-        return (ALL, *(Key(by, of) for by, of in named if of))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ costs; what it says is brought up to date when it has grown.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ringback.config import Settings
@@ -21,7 +21,6 @@ from ringback.worker.watch.delivery_causes import (
     LEAST_FAILURES,
     UNUSUAL,
     USUAL_AGAIN,
-    Failure,
     Figures,
     Finding,
     as_it_shows,
@@ -121,10 +120,7 @@ class DeliveryWatch:
         return self._usual
 
     def _failing(self, lately: Lately, usual: Usually) -> list[tuple[str, Trouble]]:
-        failures = [
-            Failure(**{each.name: getattr(failed, each.name) for each in fields(Failure)})
-            for failed in lately.failures
-        ]
+        failures = lately.failures
         figures = Figures(lately.ended, usual.ended)
         told = [key for key, each in self._troubles.items() if each.open]
         names = [key.removeprefix(FAILING) for key in told if key.startswith(FAILING)]

@@ -22,6 +22,7 @@ The packages, in the order in which a webhook meets them:
     gateway     Twilio's REST API, direct or through Maton. No other package sends requests to it.
     store       SQLite: the log (what came in; written by the receiver) and the journal (what became
                 of it; written by the worker). All SQL is there.
+    tracing     OpenTelemetry: what a webhook led to, as spans, for whom asks for them.
     simulator   a simulated Twilio, so that all of this can be tried without an account.
     cli testing the shell, and the kit for tests of rules and plugins without a network.
 

@@ -81,7 +81,7 @@ def test_a_missing_extra_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     assert "pip install 'ringback[otel]'" in configured(ASKED).problems[-1]
-    tracing.begin(ASKED, "worker", "1")
+    tracing.begin(ASKED, "worker")
     assert not tracing.on()
     assert "pip install 'ringback[otel]'" in caplog.text
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -28,6 +27,7 @@ from ringback.gateway.pool import (
 from ringback.gateway.responses import NotJson, epoch, failure, read_object
 from ringback.runtime import REAL, Runtime
 from ringback.twilio.rest import VERSION, Request, is_sid
+from ringback.version import own_version
 
 _FORM = "application/x-www-form-urlencoded"
 _QUOTED = {number: quote_plus(chr(number)) for number in range(128)}
@@ -327,7 +327,4 @@ _name = lru_cache(256)(_quoted)
 
 @cache
 def _user_agent() -> str:
-    try:
-        return f"ringback/{version('ringback')}"
-    except PackageNotFoundError:
-        return "ringback"
+    return "/".join(filter(None, ("ringback", own_version())))

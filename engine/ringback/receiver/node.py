@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ringback import __version__, heartbeat
+from ringback import heartbeat
 from ringback.config import FIXED, Settings
 from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import ConfigError, RingbackError, StorageError
@@ -105,7 +105,7 @@ class Node:
         try:
             if self.supervisor is not None:
                 await self.supervisor.start(checking=checking)
-            tracing.begin(os.environ, "receiver", __version__)
+            tracing.begin(os.environ, "receiver")
             tasks.append(asyncio.create_task(self._watch()))
             tasks.append(asyncio.create_task(daily(self.settings, self.log)))
             yield

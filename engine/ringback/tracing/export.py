@@ -19,6 +19,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.util.types import AnyValue
 
 from ringback.tracing.span import Span
+from ringback.version import own_version
 
 log = logging.getLogger("ringback.tracing")
 
@@ -36,9 +37,10 @@ _KINDS = {
 class Batches:
     """Sends spans in batches to one address."""
 
-    def __init__(self, endpoint: str, shown: str, process: str, version: str) -> None:
+    def __init__(self, endpoint: str, shown: str, process: str) -> None:
         # It says each failure at length; we say it once a minute.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        version = own_version()
         own: dict[str, AnyValue] = {
             "service.version": version,
             "process.pid": os.getpid(),

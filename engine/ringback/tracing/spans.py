@@ -34,7 +34,7 @@ _within: ContextVar[Place | None] = ContextVar("place", default=None)
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}").fullmatch
 
 
-def begin(environ: Mapping[str, str], process: str, version: str) -> None:
+def begin(environ: Mapping[str, str], process: str) -> None:
     """Send spans from now on, when these variables ask for it. It starts a thread: no process that
     goes on without a program of its own may be forked after it."""
     asked = configured(environ)
@@ -46,7 +46,7 @@ def begin(environ: Mapping[str, str], process: str, version: str) -> None:
     from ringback.tracing.export import Batches
 
     try:
-        start(Batches(asked.endpoint, asked.shown, process, version), asked.share)
+        start(Batches(asked.endpoint, asked.shown, process), asked.share)
     except Exception as error:  # a variable that only the library reads: a node works without
         log.warning("no traces are sent: %s: %s", type(error).__name__, error)
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ringback import __version__
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.gateway.channels import Channels
@@ -63,7 +62,7 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
     settings, journal = start.settings, start.journal
     async with contextlib.AsyncExitStack() as stack:
         # The forkserver and its hosts are there; what comes after them is a program of its own.
-        tracing.begin(os.environ, "worker", __version__)
+        tracing.begin(os.environ, "worker")
         stack.callback(tracing.end)
         loaded = start.describe(settings, manifest)
         paused = bool(await journal.meta.get(PAUSED))

@@ -40,7 +40,7 @@ def test_when_a_waiting_action_is_due(state: str, times: int) -> None:
 def test_an_error_code_has_words() -> None:
     """A status callback with an error code says what the code means."""
     callback = {"received_at": "2026-01-01T00:00:00.000Z", "type": "message.undelivered",
-                "error_code": 30003, "uid": "evt_2"}  # fmt: skip
+                "error_code": 30003, "uid": "evt_2", "rules": []}  # fmt: skip
     text = traced(state="failed", callbacks=[callback])
     assert "message.undelivered error 30003: Handset is off" in text
     assert "error" not in traced(state="settled", callbacks=[callback | {"error_code": 0}])

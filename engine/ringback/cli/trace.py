@@ -296,7 +296,10 @@ def _attempt(attempt: Mapping[str, Any]) -> str:
 def _callback(callback: Mapping[str, Any]) -> str:
     number = callback["error_code"]
     code = f" error {number}: {explain_error(number).title}" if number else ""
-    return f"{short_time(callback['received_at'])} {callback['type']}{code}  {callback['uid']}"
+    rules = f"  → {', '.join(map(cell, callback['rules']))}" if callback["rules"] else ""
+    return (
+        f"{short_time(callback['received_at'])} {callback['type']}{code}  {callback['uid']}{rules}"
+    )
 
 
 def _what_to_do(number: int) -> tuple[str, str]:

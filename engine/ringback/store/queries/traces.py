@@ -116,11 +116,15 @@ class Traces(RunLists):
         return found
 
     def _actions_of(self, run: str) -> list[Row]:
-        """The actions of a run, each with its attempts and the callbacks about it."""
+        """The actions of a run, each with its attempts and the callbacks about it, these with
+        the `rules` of which they began runs."""
         found = self.actions(run=run, limit=500)
         for action in found:
             action["attempts"] = self.attempts(action["uid"])
             action["callbacks"] = self.callbacks(action)
+            for callback in action["callbacks"]:
+                begun = self.runs(event=callback["uid"], limit=500)
+                callback["rules"] = [each["rule"] for each in begun]
             action["duration"] = self._duration(action)
         return found
 

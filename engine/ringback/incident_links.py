@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from ringback.errors import StorageError
 from ringback.private_files import FILE
 
 PATH = "/incident"
 KEY = "links.key"
-_SIGNS = 32
+_SIGNS, _BYTES = 32, 32
 
 
 def link(public_url: str, data: Path, uid: str) -> str:
@@ -37,16 +38,20 @@ def _signature(data: Path, uid: str) -> str:
 
 @lru_cache(maxsize=8)
 def _key(data: Path) -> bytes:
-    """The key of a data folder, made by whoever asks first. Raises OSError as the disk does."""
+    """The key of a data folder, made by whoever asks first. One that is cut short is no secret: it
+    is never signed with. Raises OSError as the disk does, and StorageError for such a key."""
     path = data / KEY
     if not path.exists():
         fresh = data / f"{KEY}.{os.getpid()}"
         with contextlib.suppress(FileExistsError), _removed(fresh):
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE)
             with os.fdopen(handle, "wb") as file:
-                file.write(secrets.token_bytes(32))
+                file.write(secrets.token_bytes(_BYTES))
             os.link(fresh, path)  # whole or not at all, and never in place of another's
-    return path.read_bytes()
+    found = path.read_bytes()
+    if len(found) != _BYTES:
+        raise StorageError(f"{path} is damaged: delete it and restart; links that are out end then")
+    return found
 
 
 @contextlib.contextmanager

@@ -108,6 +108,7 @@ def test_the_button_behind_the_link_acknowledges(
         assert node.ask(known) == [("link",)]
 
 
+@pytest.mark.slow
 def test_a_test_of_a_channel_reaches_the_person(
     make_node: Callable[..., Any], box: Any, site: Site
 ) -> None:

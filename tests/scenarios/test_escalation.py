@@ -1,13 +1,16 @@
 """Escalation with the real worker: steps, hours, answers and the end of an incident."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ringback.cli.main import run
+from ringback.incident_links import KEY
 from simulation.story import Story
 
 Begin = Callable[..., Story]
@@ -72,6 +75,7 @@ def after(story: Story, seconds: float) -> None:
     story.run(story.clock.now + seconds)
 
 
+@pytest.mark.slow
 def test_one_after_the_other_is_told_until_it_is_over(begin: Begin) -> None:
     """The chat, then Anna, then Ben, each once, also when the worker dies between two steps; all of
     them hear of the end, and nobody else is told."""
@@ -149,6 +153,7 @@ def test_a_reply_of_somebody_who_was_told_ends_it(begin: Begin) -> None:
     assert texts(story, ANNA)[-1] == "You said: ok"
 
 
+@pytest.mark.slow
 def test_of_two_incidents_the_newest_or_the_named_one_is_meant(begin: Begin) -> None:
     """Both told to one person at once."""
     story = start(begin, steps=[{"tell": "anna", "wait": "10m"}, {"tell": "ben"}])
@@ -185,6 +190,7 @@ def test_an_answer_outlives_a_crash_between_it_and_what_it_does(
     assert len(texts(story, ANNA)) == 2
 
 
+@pytest.mark.slow
 def test_a_policy_that_changed_goes_on_from_the_next_step(begin: Begin) -> None:
     """Anna is on holiday now: the second step of the new list is Ben's, and nothing comes again. Of
     a policy that is no more nobody is told but of the end."""
@@ -239,6 +245,52 @@ def test_what_the_shell_says_stops_it(begin: Begin, said: dict[str, object]) -> 
     assert (len(story.notices), texts(story, ANNA)) == (1, [])
 
 
+@pytest.mark.parametrize("said", [{"ack": True}, {"mute": 3600}, None])
+def test_a_notice_that_has_not_left_is_withdrawn(
+    begin: Begin, said: dict[str, object] | None
+) -> None:
+    """Sending is paused while Anna's turn comes. Somebody acknowledges, mutes, or it is over: she
+    is told nothing when sending goes on, and not of an end of what she never heard of."""
+    story = start(begin, steps=[{"tell": "anna"}, {"tell": "ben"}])
+    after(story, 1.0)
+    decide(story, op="pause")
+    happen(story, "open", "trial", "trial", "little space is left")
+    ((uid, state),) = story.ask("select i.uid, a.state from incidents i, actions a")
+    assert state == "planned"
+    if said is not None:
+        decide(story, uid=uid, **said)
+    happen(story, "resolve", "trial", "trial", "")
+    decide(story, op="resume")
+    after(story, 60.0)
+    assert story.ask("select state from actions") == [("cancelled",)]
+    assert story.ask("select told from incidents") == [("[]",)]
+
+
+def test_without_policies_an_incident_costs_no_further_write(begin: Begin) -> None:
+    """Nobody is to be told: nothing is due, and nothing is written to say so."""
+    story = begin(rules=RULES, channels=CHANNELS)
+    with closing(sqlite3.connect(story.folder / "journal.db")) as beside, beside:
+        beside.execute("create table moved (due text)")
+        beside.execute(
+            "create trigger moves after update of step_due on incidents when old.step is new.step "
+            "begin insert into moved values (new.step_due); end"
+        )
+    happen(story, "open", "trial", "trial", "little space is left")
+    after(story, 200.0)
+    assert story.ask("select step_due from incidents") == [(None,)]
+    assert story.ask("select * from moved") == []
+
+
+def test_a_notice_goes_without_its_link_when_the_key_is_damaged(begin: Begin) -> None:
+    """It says what is wrong all the same."""
+    story = start(begin)
+    (story.folder / KEY).write_bytes(b"")
+    happen(story, "open", "trial", "trial", "little space is left")
+    (notice,) = story.notices
+    assert "little space is left" in notice
+    assert "Acknowledge" not in notice
+
+
 def test_a_step_that_reaches_nobody_is_not_waited_for(begin: Begin) -> None:
     """Anna's number left us, so the text to her is refused: Ben is told at once."""
     story = start(begin, steps=[{"tell": "anna", "wait": "2h"}, {"tell": "ben"}], rounds=2)
@@ -249,6 +301,7 @@ def test_a_step_that_reaches_nobody_is_not_waited_for(begin: Begin) -> None:
     assert told.startswith("little space is left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "outside", "first", "second"), [
     ("trial", "wait", 0, 1), ("urgent", "wait", 1, 1), ("trial", "next", 0, 0),
 ])  # fmt: skip

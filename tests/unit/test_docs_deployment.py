@@ -39,10 +39,11 @@ def test_the_largest_body_is_that_of_the_node(heading: str, pattern: str) -> Non
     assert int(found[1]) * UNITS[found[2]] == JSON_BYTES
 
 
-def test_caddy_passes_webhooks_on_and_nothing_else() -> None:
-    """What is no webhook, /metrics above all, ends in a 404."""
+def test_caddy_passes_webhooks_and_links_on_and_nothing_else() -> None:
+    """What is neither, /metrics above all, ends in a 404."""
     handled = re.findall(r"handle(?: (\S+))? \{\s*(\w+ \S+)", example("Caddy"))
-    assert handled == [("/twilio/*", "reverse_proxy 127.0.0.1:8080"), ("", "respond 404")]
+    assert re.findall(r"@node path ([^#\n]*\S) *#", example("Caddy")) == ["/twilio/* /incident/*"]
+    assert handled == [("@node", "reverse_proxy 127.0.0.1:8080"), ("", "respond 404")]
 
 
 class Node(BaseHTTPRequestHandler):
@@ -113,12 +114,23 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, str]:
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")
-def test_nginx_passes_webhooks_on_and_nothing_else(proxied: str) -> None:
+def test_nginx_passes_webhooks_and_links_on_and_nothing_else(proxied: str) -> None:
     """Path and query come as they were called; what is inside stays there."""
     path = "/twilio/message?a=%2F&b=x%20y//z"
     assert ask(proxied + path, b"From=1") == (200, f"{path} 6")
     full = b"x" * JSON_BYTES
     assert ask(f"{proxied}/twilio/events", full) == (200, f"/twilio/events {JSON_BYTES}")
     assert ask(f"{proxied}/twilio/events", full + b"x")[0] == 413
-    for inside in ("/metrics", "/readyz", "/healthz", "/", "/metrics/", "//metrics"):
+    link = "/incident/inc_01/0123abcd"
+    assert ask(proxied + link) == ask(proxied + link, b"") == (200, f"{link} 0")
+    for inside in (
+        "/incident",
+        "/x/incident/a/b",
+        "/metrics",
+        "/readyz",
+        "/healthz",
+        "/",
+        "/metrics/",
+        "//metrics",
+    ):
         assert ask(proxied + inside)[0] == 404, inside

@@ -4,6 +4,7 @@ A GET changes nothing, so that the previews of chat programs do not acknowledge;
 The page says of which kind the incident is and since when, and nothing of what it is about.
 """
 
+import logging
 from html import escape
 
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from ringback.errors import RingbackError, UsageError
 from ringback.incident_links import is_signed
 from ringback.ipc import require_good
 from ringback.receiver.node import Node
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 5.0
 _HEADERS = {
@@ -25,6 +28,7 @@ _HEADERS = {
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>Incident</title></head>
 <body><h1>{title}</h1><p>{text}</p>{form}</body></html>
 """
@@ -36,15 +40,16 @@ async def answer(node: Node | None, request: Request) -> Response:
     uid, signature = request.path_params["uid"], request.path_params["signature"]
     if node is None:
         return _page(503, "Not now", "This node is starting. Try again in a moment.")
-    if not is_signed(node.settings.data, uid, signature):
-        return _page(404, "Not found", "There is no such incident.")
     try:
+        if not is_signed(node.settings.data, uid, signature):
+            return _page(404, "Not found", "There is no such incident.")
         asked = {"op": "incident_state", "uid": uid, "ack": request.method == "POST"}
         found = await node.link.ask(asked, _SECONDS)
         require_good(found)
     except UsageError:
         return _page(404, "Not found", "There is no such incident.")
-    except (RingbackError, OSError):
+    except (RingbackError, OSError) as error:
+        log.error("the page of an incident: %s", error)
         return _page(503, "Not now", "That could not be noted. Try again in a moment.")
     return _shown(found)
 

@@ -12,7 +12,7 @@ from ringback.store.actions import StoredAction
 from ringback.store.attempts import Departure, opted_out, reported
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text
-from ringback.store.incidents import open_incident
+from ringback.store.incidents import NewIncident, open_incident
 from ringback.twilio.consent import OPT_OUTS
 from ringback.twilio.costs import NOTHING, Cost
 
@@ -262,7 +262,8 @@ def made_twice(
     """Twilio made an action twice, later than the settle time allows for: a person shall know.
     `uid` is that of the incident."""
     text = f"action {action_uid} was carried out twice: {sids[0]} and {sids[1]}"
-    open_incident(connection, uid, f"duplicate:{action_uid}", "duplicate", text, now)
+    new = NewIncident(uid, f"duplicate:{action_uid}", "duplicate", text)
+    open_incident(connection, new, now)
 
 
 def ours(connection: Connection, events: Sequence[Event]) -> Set[str] | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
@@ -17,11 +18,26 @@ _RANDOM = 16
 """How many letters at the end of a uid are random."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewIncident:
+    """An incident to be opened. `since` is when it began, if that is not now; `more` are further
+    fields of its event."""
+
+    uid: str
+    key: str
+    kind: str
+    text: str
+    since: datetime | None = None
+    more: Mapping[str, str] = field(default_factory=dict)
+
+
 class Incidents:
     """The incidents of the journal, at most one that is open for each key."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.escalated = True
+        """Whether anybody is to be told of those that are opened."""
 
     async def open(
         self,
@@ -38,8 +54,9 @@ class Incidents:
         it is new. `uid` is the incident's; its event gets one of the same moment. `since` is when
         it began, if that is not now; `more` are further fields of the event."""
         return await self._database.write(
-            open_incident, uid, key, kind, text, now, since=since, more=more
-        )
+            open_incident, NewIncident(uid, key, kind, text, since, more or {}), now,
+            escalated=self.escalated,
+        )  # fmt: skip
 
     async def resolve(self, event_uid: str, key: str, kind: str, text: str, now: datetime) -> bool:
         """Close the open incident of this key and record the event of it. False when none is open.
@@ -102,45 +119,37 @@ class Incidents:
 
 
 def open_incident(
-    connection: Connection,
-    uid: str,
-    key: str,
-    kind: str,
-    text: str,
-    now: datetime,
-    *,
-    since: datetime | None = None,
-    more: Mapping[str, str] | None = None,
+    connection: Connection, new: NewIncident, now: datetime, *, escalated: bool = True
 ) -> bool:
     """`Incidents.open`, within a unit of work."""
     counted = connection.execute(
         "update incidents set count = count + 1, last_at = ?, text = ? "
         "where key = ? and state = 'open'",
-        (iso(now), text, key),
+        (iso(now), new.text, new.key),
     ).rowcount
     if counted:
         return False
-    muted = _muted_until(connection, key, iso(now))
+    muted = _muted_until(connection, new.key, iso(now))
     connection.execute(
         "insert into incidents (uid, key, kind, state, text, opened_at, last_at, details, "
         "muted_until, step_due) values (?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)",
         (
-            uid,
-            key,
-            kind,
-            text,
-            iso(since or now),
+            new.uid,
+            new.key,
+            new.kind,
+            new.text,
+            iso(new.since or now),
             iso(now),
-            json.dumps(dict(more or {})),
+            json.dumps(dict(new.more)),
             muted,
-            None if muted else iso(now),
+            iso(now) if escalated and not muted else None,
         ),
     )
     if muted:
         return True
-    event_uid = opening_of(uid)
-    fields = {"Key": key, "Kind": kind, "Text": text, **(more or {})}
-    return _record(connection, "incident.opened", event_uid, uid, fields, now)
+    event_uid = opening_of(new.uid)
+    fields = {"Key": new.key, "Kind": new.kind, "Text": new.text, **new.more}
+    return _record(connection, "incident.opened", event_uid, new.uid, fields, now)
 
 
 def opening_of(uid: str) -> str:
@@ -150,7 +159,9 @@ def opening_of(uid: str) -> str:
 
 
 def acknowledge(connection: Connection, uid: str, by: str, now: str) -> bool:
-    """Somebody knows of an incident: nobody else is told of it. False when it was known."""
+    """Somebody knows of an incident: nobody else is told of it, nor who is to be told by a notice
+    that has not left yet. False when it was known."""
+    _withdraw(connection, uid, "the incident was acknowledged", now)
     return bool(
         connection.execute(
             "update incidents set acked_at = ?, acked_by = ?, step_due = "
@@ -159,6 +170,24 @@ def acknowledge(connection: Connection, uid: str, by: str, now: str) -> bool:
             (now, by, uid),
         ).rowcount
     )
+
+
+def _withdraw(connection: Connection, uid: str, why: str, now: str) -> None:
+    """Cancel the notices of an open incident that have not left: sending is paused, say. Whom they
+    were for counts as not told, so that nobody hears of the end alone."""
+    rows = connection.execute(
+        "update actions set state = 'cancelled', reason = :why, due_at = null, settled_at = :now "
+        "where event_uid = :event and rule like 'escalation:%' "
+        "and state in ('planned', 'deferred') "
+        "and exists (select 1 from incidents where uid = :uid and state = 'open') returning uid",
+        {"why": why, "now": now, "event": opening_of(uid), "uid": uid},
+    )
+    withdrawn = {row[0] for row in rows}
+    if not withdrawn:
+        return
+    (told,) = connection.execute("select told from incidents where uid = ?", (uid,)).fetchone()
+    left = [each for each in json.loads(told) if each["action"] not in withdrawn]
+    connection.execute("update incidents set told = ? where uid = ?", (json.dumps(left), uid))
 
 
 def _muted_until(connection: Connection, key: str, now: str) -> str | None:
@@ -198,6 +227,8 @@ def _decide(
     if ack:
         acknowledge(connection, uid, by, now)
     if mute is not None:
+        if mute:
+            _withdraw(connection, uid, "the incident was muted", now)
         connection.execute(
             "update incidents set muted_until = ?, step_due = case when ? then null "
             "else step_due end where uid = ?",
@@ -221,6 +252,7 @@ def _resolve(
     if row is None:
         return False
     muted = _muted_until(connection, key, iso(now))
+    _withdraw(connection, row[0], "the incident is over", iso(now))
     connection.execute(
         "update incidents set state = 'resolved', resolved_at = :now, step_due = "
         "case when told <> '[]' and not :muted then :now end where uid = :uid",

@@ -54,6 +54,7 @@ class Escalator:
 
     def __post_init__(self) -> None:
         self._policies = policies(self.settings.escalations)
+        self.journal.incidents.escalated = bool(self._policies)
 
     def soon(self) -> None:
         """Time has passed."""
@@ -73,16 +74,17 @@ class Escalator:
             self._news.set()
 
     async def run(self) -> None:
-        """Go on until cancelled. Without policies there is nothing to do."""
+        """Go on until cancelled. Without policies nothing is looked at but what those of before
+        have left, at the start and when an incident ends."""
         while True:
             self._news.clear()
-            pause = LOOK_SECONDS
+            pause = LOOK_SECONDS if self._policies else None
             try:
                 await self.step()
                 due = await self.journal.escalations.next_due()
                 if due:
                     left = (from_iso(due) - self.runtime.now()).total_seconds()
-                    pause = min(pause, max(0.02, left))
+                    pause = min(pause or LOOK_SECONDS, max(0.02, left))
             except RingbackError as error:
                 log.error("escalation: %s", error)
                 pause = RETRY_SECONDS
@@ -95,16 +97,21 @@ class Escalator:
             await self._answer()
         now = self.runtime.now()
         escalations = self.journal.escalations
-        waiting = await escalations.waiting()
-        self._waiting = bool(waiting)
-        lost = await escalations.lost(waiting)
-        if lost:
-            await escalations.hasten(lost, iso(now))
+        if self._policies:
+            await self._hasten(now)
         for each in await escalations.due(iso(now)):
             if each.state == "open":
                 await self._next(each, now)
             else:
                 await self._end(each, now)
+
+    async def _hasten(self, now: datetime) -> None:
+        """Whose step reached nobody has the next one now."""
+        waiting = await self.journal.escalations.waiting()
+        self._waiting = bool(waiting)
+        lost = await self.journal.escalations.lost(waiting)
+        if lost:
+            await self.journal.escalations.hasten(lost, iso(now))
 
     async def _next(self, each: Escalation, now: datetime) -> None:
         """The next step of an open incident, unless its people are not to be told at this hour."""
@@ -181,9 +188,18 @@ class Escalator:
         if person(self.settings.channels, channel, self.settings.environ) is not None:
             word = policy.table.acknowledge[0].upper()
             text = f"{_cut(text)} Reply {word} {short(each.uid)} if you look after it."
-        elif channel != "log" and (url := self.link(each.uid)):
+        elif channel != "log" and (url := self._link(each.uid)):
             text = f"{text}\nAcknowledge: {url}"
         return Notify(text, channel, key=f"incident/{each.key}", severity=severity)
+
+    def _link(self, uid: str) -> str:
+        """Empty when the key of the links cannot be read: a notice without a link is better than
+        none."""
+        try:
+            return self.link(uid)
+        except (RingbackError, OSError) as error:
+            log.error("escalation: a notice goes without its link: %s", error)
+            return ""
 
     def _planned(
         self,
@@ -275,7 +291,7 @@ def _cut(text: str, most: int = 300) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-async def _until(news: Awaitable[object], seconds: float) -> None:
+async def _until(news: Awaitable[object], seconds: float | None) -> None:
     try:
         async with asyncio.timeout(seconds):
             await news

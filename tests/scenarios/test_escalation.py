@@ -139,8 +139,10 @@ def test_a_reply_of_somebody_who_was_told_ends_it(begin: Begin) -> None:
     reply(story, BEN, "ok")
     assert texts(story, STRANGER) == texts(story, BEN) == ["You said: ok"]
     reply(story, ANNA, "OK!")
-    reply(story, ANNA, "ack")
-    _, first, second = texts(story, ANNA)
+    reply(story, ANNA, "Okay\uff1f")
+    assert texts(story, ANNA)[-1] == "You said: Okay\uff1f"
+    reply(story, ANNA, "Okay.")
+    _, first, _, second = texts(story, ANNA)
     assert first.endswith(" is acknowledged: little space is left")
     assert second.endswith(" was acknowledged before: little space is left")
     assert story.ask(STATE) == [("trial", f"text from {ANNA}")]

@@ -90,7 +90,7 @@ class PolicyTable(BaseModel):
     rounds: int = Field(1, ge=1, le=MOST_ROUNDS)
     acknowledge: Annotated[
         list[Annotated[str, AfterValidator(_word)]], BeforeValidator(_listed)
-    ] = Field(default_factory=lambda: ["ok", "ack"], min_length=1)
+    ] = Field(default_factory=lambda: ["ok", "okay", "ack"], min_length=1)
     steps: list[StepTable] = Field(min_length=1, max_length=MOST_STEPS)
 
 

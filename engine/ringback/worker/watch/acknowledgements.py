@@ -11,7 +11,7 @@ from ringback.config import Settings
 from ringback.events import REPLAY, Event
 from ringback.gateway.channel_tables import person
 from ringback.gateway.escalation_tables import policies
-from ringback.keywords import words
+from ringback.keywords import folded, words
 from ringback.store.deliveries.escalations import Escalation
 from ringback.store.session import ReadSession
 from ringback.worker.match.judge import ACKNOWLEDGED
@@ -61,7 +61,7 @@ class Acknowledgements:
         if event.trust == "claimed" or event.source == REPLAY or len(event.body) > _LONGEST:
             return None
         said = words(event.body)
-        if not 1 <= len(said) <= 2 or said[0] not in self._words or "?" in event.body:
+        if not 1 <= len(said) <= 2 or said[0] not in self._words or "?" in folded(event.body):
             return None
         return said[1] if len(said) == 2 else ""
 

@@ -31,6 +31,10 @@ rules:
     do: [{{reply: {BODY}}}]
 """
 NAME = "ringback.action"
+HOSTS = {
+    "running": {"sync": 2, "async": 0}, "calls": {"done": 7, "failed": 0, "blocked": 1},
+    "lost": {"host": 1, "forkserver": 0},
+}  # fmt: skip
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -158,7 +162,7 @@ def test_alerts_and_dashboard_ask_for_what_there_is(story: Story) -> None:
     worker = status(story)
     worker |= {
         "breakers": ["messages"], "incidents": {"sending": 1}, "missed": {"shop.on_event": 2},
-        "failing": {"repair": ("2026-01-01T00:00:00.000Z", "x")},
+        "failing": {"repair": ("2026-01-01T00:00:00.000Z", "x")}, "hosts": HOSTS,
     }  # fmt: skip
     counts, _ = samples(worker)
     for name in ("answers", "recorded", "refused", "worker_restarts"):
@@ -184,3 +188,51 @@ def test_every_alert_says_what_to_do_or_what_is_wrong() -> None:
     for rule in group["rules"]:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert rule["annotations"]["summary"].rstrip().endswith((".", "?")), rule["alert"]
+
+
+def test_the_metrics_tell_what_is_left_of_budgets(begin: Callable[..., Story]) -> None:
+    """In all and by rule; a day that has begun since has its whole budget. No person is named."""
+    rules = RULES.replace("    on:", "    budget: {per_day: 5, segments_per_day: 8}\n    on:")
+    lived = begin(rules=rules, total_per_hour=50)
+
+    def left() -> dict[tuple[str, str], tuple[float, float]]:
+        _, found = samples(status(lived))
+        return {
+            (labels["rule"], labels["budget"]): (
+                value, found[("ringback_budget_left", tuple(sorted(labels.items())))],
+            )
+            for (name, pairs), value in found.items()
+            if name == "ringback_budget_size" and (labels := dict(pairs))
+        }  # fmt: skip
+
+    lived.receive(lived.text("hours", ANN))
+    lived.receive(lived.text("hours", BOB))
+    lived.run(lived.clock.now + 20.0)
+    found = left()
+    assert found[("hours", "per_day")] == (5, 3)
+    assert found[("hours", "segments_per_day")] == (8, 6)
+    assert found[("hours", "notices_per_day")] == (5, 5)
+    assert found[("", "per_hour")] == (50, 48)
+    assert {rule for rule, _ in found} == {"", "hours"}
+    lived.set_clock(86400.0)
+    found = left()
+    assert found[("hours", "per_day")] == (5, 5)
+    assert found[("hours", "segments_per_day")] == (8, 8)
+
+
+def test_the_metrics_tell_of_the_processes_of_plugins() -> None:
+    """While the worker is away they are left out, and no counter begins at 0 again."""
+    counts, found = samples(
+        {
+            "hosts": HOSTS,
+            "strikes": {"strike": 1, "fault": 0},
+        }
+    )
+    assert found[("ringback_plugin_hosts", (("kind", "sync"),))] == 2
+    assert found[("ringback_plugin_calls_total", (("result", "done"),))] == 7
+    assert found[("ringback_plugin_restarts_total", (("process", "host"),))] == 1
+    assert found[("ringback_plugin_strikes_total", (("kind", "strike"),))] == 1
+    gauges.show(counts, health_of({"worker": "away"}, {}))
+    text = exposition(counts)[0].decode()
+    for name in ("plugin_hosts", "plugin_calls_total", "plugin_restarts_total", "budget_left"):
+        assert f"ringback_{name}{{" not in text, name

@@ -56,6 +56,7 @@ async def test_a_spare_takes_the_place_of_a_forkserver_that_is_killed(tmp_path: 
             await killed(pool)
             assert await said(pool, "good.good", 5.0) == "pong"
             assert pool._current.server.pid == spare
+        assert pool.status()["lost"]["forkserver"] == 2
         last = spare_of(pool)
     assert not any(lives(pid) for pid in (spare, last))
 
@@ -185,3 +186,22 @@ async def test_a_host_that_fills_the_temporary_folder_is_ended_and_what_it_wrote
         async with asyncio.timeout(10):
             while sum(1 for _ in folder.rglob("*")) > 10:
                 await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+async def test_the_pool_counts_calls_and_the_processes_that_ended(tmp_path: Path) -> None:
+    """By what became of a call. A host that ends with its call counts, the forkserver lives on."""
+    bad = GOOD.replace('return reply(event, "pong")', "1 / 0").replace(
+        'return reply(event, "later")', "import os; os._exit(3)"
+    )
+    async with pool_of(tmp_path, good=GOOD, bad=bad) as (pool, _):
+        assert await said(pool, "good.good", 5.0) == "pong"
+        await tried(pool, "bad.good", 5.0)
+        found = pool.status()
+        assert found["calls"] == {"done": 1, "failed": 1, "blocked": 0}
+        assert found["lost"] == {"host": 0, "forkserver": 0}
+        assert found["running"]["sync"] >= 1
+        assert isinstance(await tried(pool, "bad.later", 5.0), PluginBlocked)
+        found = pool.status()
+        assert found["calls"]["blocked"] == 1
+        assert found["lost"]["host"] >= 1

@@ -39,6 +39,8 @@ def show(counts: Counts, health: Health, now: datetime | None = None) -> None:
         {name: float(count) for name, count in worker.get("missed", {}).items()},
     )  # fmt: skip
     _of_worker(counts, worker)
+    _of_plugins(counts, worker)
+    _of_budgets(counts, worker)
     for name in ("waiting_actions", "oldest_waiting_seconds"):
         counts.gauges.pop(name, None)
     if worker:
@@ -87,6 +89,41 @@ def _of_worker(counts: Counts, worker: Mapping[str, Any]) -> None:
         "breaker_open", "1 while a resource of Twilio is not asked because it kept failing.",
         "resource", dict.fromkeys(worker.get("breakers", ()), 1.0),
     )  # fmt: skip
+
+
+def _of_plugins(counts: Counts, worker: Mapping[str, Any]) -> None:
+    """The processes of plugins: what runs, what was called, what ended unasked, what was blamed."""
+    hosts = worker.get("hosts", {})
+    counts.family("plugin_hosts", "Processes of plugins that take calls.", "kind",
+                  _numbers(hosts.get("running", {})))  # fmt: skip
+    for name, label, text, values in (
+        ("plugin_calls", "result", "Calls of plugins' code.", hosts.get("calls", {})),
+        ("plugin_restarts", "process", "Processes of plugins that ended unasked.",
+         hosts.get("lost", {})),
+        ("plugin_strikes", "kind", "Strikes of rules and functions, and faults of hooks.",
+         worker.get("strikes", {})),
+    ):  # fmt: skip
+        by_label: dict[tuple[str, ...], float] = {
+            (of,): value for of, value in _numbers(values).items()
+        }
+        counts.foreign[name] = (text, (label,), by_label)
+
+
+def _of_budgets(counts: Counts, worker: Mapping[str, Any]) -> None:
+    """What each budget allows, and what is left. A rule is named, a recipient never is."""
+    budgets, words = worker.get("budgets", ()), ("rule", "budget")
+    counts.families["budget_size"] = (
+        "What a budget allows; `rule` is empty for those of all.", words,
+        {(rule, word): float(size) for rule, word, size, _ in budgets},
+    )  # fmt: skip
+    counts.families["budget_left"] = (
+        "What is left of it in this hour or day.", words,
+        {(rule, word): float(left) for rule, word, _, left in budgets},
+    )  # fmt: skip
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def _age(since: str, now: datetime) -> float:

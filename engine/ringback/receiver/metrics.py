@@ -28,7 +28,7 @@ class Counts:
     def __init__(self) -> None:
         self.numbers: Counter[tuple[str, ...]] = Counter()
         self.gauges: dict[str, tuple[str, float]] = {}
-        self.families: dict[str, tuple[str, str, Mapping[str, float]]] = {}
+        self.families: dict[str, tuple[str, Sequence[str], Mapping[Sequence[str], float]]] = {}
         self.foreign: dict[str, tuple[str, Sequence[str], Mapping[tuple[str, ...], float]]] = {}
         """Counters that another process counts: help, labels, and the values by theirs."""
         self.histograms: dict[str, tuple[str, Sequence[tuple[str, float]], float]] = {}
@@ -49,7 +49,7 @@ class Counts:
 
     def family(self, name: str, help_text: str, label: str, values: Mapping[str, float]) -> None:
         """Set a gauge that has a value for each value of a label."""
-        self.families[name] = (help_text, label, values)
+        self.families[name] = (help_text, (label,), {(of,): value for of, value in values.items()})
 
     def collect(self) -> "Iterator[Metric]":
         """All of it as Prometheus wants it (the protocol of `prometheus_client` collectors)."""
@@ -76,10 +76,10 @@ class Counts:
             )
         for name, (text, value) in self.gauges.items():
             yield GaugeMetricFamily(f"ringback_{name}", text, value=value)
-        for name, (text, label, by_label) in self.families.items():
-            gauge = GaugeMetricFamily(f"ringback_{name}", text, labels=(label,))
-            for of, value in by_label.items():
-                gauge.add_metric((of,), value)
+        for name, (text, words, by_labels) in self.families.items():
+            gauge = GaugeMetricFamily(f"ringback_{name}", text, labels=words)
+            for of, value in by_labels.items():
+                gauge.add_metric(of, value)
             yield gauge
 
 

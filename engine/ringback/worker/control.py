@@ -30,14 +30,20 @@ _OUTCOMES = {"sent": "settled", "not_sent": "cancelled"}
 
 
 class Control:
-    """Answers one operation at a time; `reload` reads rules and plugins again."""
+    """Answers one operation at a time; `reload` reads rules and plugins again, `hosts` tells of
+    the processes of plugins."""
 
     def __init__(
-        self, engine: Engine, runtime: Runtime, reload: Callable[[], Awaitable[list[str]]]
+        self,
+        engine: Engine,
+        runtime: Runtime,
+        reload: Callable[[], Awaitable[list[str]]],
+        hosts: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self._engine = engine
         self._runtime = runtime
         self._reload = reload
+        self._hosts = hosts
         self._pauses = 0
         self._decisions = asyncio.Lock()
 
@@ -68,7 +74,11 @@ class Control:
         return {"ok": True}
 
     async def _do_status(self, message: Message) -> dict[str, Any]:
-        return {**await self._engine.status(), **await self._engine.hooks.reports.status()}
+        return {
+            **await self._engine.status(), **await self._engine.hooks.reports.status(),
+            "budgets": self._engine.gate.budgets(), "hosts": self._hosts(),
+            "strikes": dict(self._engine.strikes.counts),
+        }  # fmt: skip
 
     async def _do_incident(self, message: Message) -> dict[str, Any]:
         """What a person says to an incident: `ack`, `mute` for so many seconds, `note`."""

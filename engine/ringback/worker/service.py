@@ -95,7 +95,7 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
             settings, start.describe, start.again, engine, start.pool, gateway,
             start.restart if start.supervised else None,
         )  # fmt: skip
-        control = Control(engine, REAL, reloading.rules)
+        control = Control(engine, REAL, reloading.rules, start.pool.status)
         server = await serve(socket_path(settings.data), control.handle)
         stack.push_async_callback(server.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.everything)

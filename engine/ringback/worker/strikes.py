@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 
 from ringback.errors import PluginError, RingbackError
 from ringback.rules.model import Rule
@@ -21,15 +22,19 @@ class Strikes:
         self._journal = journal
         self._runtime = runtime
         self._signals = signals
+        self.counts: Counter[str] = Counter(strike=0, fault=0)
+        """How many of each there were since the worker began: `strike`, `fault`."""
 
     async def strike(self, owner: str, plugin: str, reason: str) -> None:
         """Note that this rule or function took too long or ended its process."""
+        self.counts["strike"] += 1
         now = iso(self._runtime.now())
         if await self._journal.runs.strike(owner, plugin, reason, now, STRIKES):
             self._signals.quarantined(owner, reason)
 
     async def fault(self, hook: str, plugin: str, reason: str, count: int = 1) -> None:
         """Name a hook that failed where `ringback plugins list` finds it."""
+        self.counts["fault"] += count
         try:
             now = iso(self._runtime.now())
             await self._journal.runs.note_fault(f"{plugin}.{hook}", plugin, reason, now, count)

@@ -167,6 +167,36 @@ class Budgets:
             left = (-1, -_size(action.action), 0) if outgoing else (0, 0, -1)
             self._count(action.rule, *left)
 
+    def status(self) -> list[tuple[str, str, float, float]]:
+        """Each budget that is set: the rule (empty: in all), its word, its size, what is left.
+        Those of a day are left out while nobody knows what left today. Any thread may ask."""
+        settings, since = self._settings, self._clock.monotonic() - HOUR.total_seconds()
+        used = [
+            (ALL, "per_hour", settings.total_per_hour, self._hour),
+            (ALL, "notices_per_hour", settings.notices_per_hour, self._elsewhere),
+        ]
+        found = [
+            (rule, word, float(size), float(size - sum(tried >= since for tried in list(tries))))
+            for rule, word, size, tries in used
+        ]
+        now = self._clock.now()
+        if self._watched and self._begins < self._ends and self._begins <= now:
+            day = self._day if now < self._ends else {}  # nothing left since a day has begun
+            for rule, budget in ((ALL, self._all), *self._rules.items()):
+                found += self._left(rule, budget, day.get(rule) or Tally())
+        return [(rule, word, size, max(0.0, left)) for rule, word, size, left in found if size]
+
+    def _left(self, rule: str, budget: Budget, tally: Tally) -> list[tuple[str, str, float, float]]:
+        cost = tally.segments * self._settings.segment_price
+        used = {
+            "per_day": (budget.per_day, tally.sent),
+            "segments_per_day": (budget.segments_per_day, tally.segments),
+            "price_per_day": (budget.price_per_day, cost),
+        }
+        if rule:  # in all, notices and requests have no budget of a day
+            used["notices_per_day"] = (budget.per_day, tally.elsewhere)
+        return [(rule, word, float(size), size - spent) for word, (size, spent) in used.items()]
+
     @property
     def _watched(self) -> bool:
         return bool(self._rules) or self._all != Budget()

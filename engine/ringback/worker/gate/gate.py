@@ -99,6 +99,10 @@ class Gatekeeper:
         """What was allowed did not leave, or was tried and Twilio did not take it."""
         self._budgets.back(action, tried=tried)
 
+    def budgets(self) -> list[tuple[str, str, float, float]]:
+        """What is left of each budget; see `Budgets.status`."""
+        return self._budgets.status()
+
     def learn(self, event: Event) -> None:
         """Take note of our own numbers. Consent is written where the event is recorded."""
         self._loops.learn(event)

@@ -32,6 +32,7 @@ class Generation:
 
     `hook_seconds` is the limit of `startup` and `shutdown`. `on_fault` gets what these did wrong:
     `plugin.hook` and the error. `again` gets the jobs that were lost through no fault of their own.
+    `counts` counts the hosts that ended unasked.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class Generation:
         again: Callable[[Job], None],
         on_fault: Callable[[str, str, Exception], None],
         hook_seconds: float,
+        counts: Counter[str],
     ) -> None:
         self.server = server
         self.manifest = manifest
         self._on_fault = on_fault
         self._hook_seconds = hook_seconds
+        self._counts = counts
         self._loop = asyncio.get_running_loop()
         self._links: dict[int, HostLink] = {}
         self._retiring: list[HostLink] = []
@@ -71,6 +74,10 @@ class Generation:
     def ended(self) -> bool:
         """Whether all its processes have been let go of."""
         return self._closed.is_set()
+
+    def running(self) -> Counter[str]:
+        """How many hosts of each kind there are."""
+        return Counter(link.kind for link in self._links.values())
 
     def submit(self, job: Job, *, first: bool = False) -> None:
         """Do a call as soon as its turn has come."""
@@ -159,6 +166,7 @@ class Generation:
             self._retiring.remove(link)
             link.close()
         else:
+            self._counts["host"] += 1
             link.exited(status)
         link.close()
         self._end_when_empty()

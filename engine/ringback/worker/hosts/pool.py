@@ -7,10 +7,11 @@ in a forkserver, never here.
 import asyncio
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ringback.errors import PluginError
+from ringback.errors import PluginBlocked, PluginError
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import Request
 from ringback.worker.hosts import wire
@@ -26,6 +27,9 @@ PAUSES = (0.0, 0.5, 2.0, 5.0)
 
 LONG_BYTES = 1 << 16
 """Answers that are longer are read one after the other: each takes a while."""
+
+RESULTS = ("done", "failed", "blocked")
+"""What may become of a call: `failed` has an error, `blocked` was too long or ended its process."""
 
 ABSENT = "is not loaded"
 ENDS = "is not called any more: the worker ends"
@@ -61,6 +65,8 @@ class Pool:
         self._restart: asyncio.Task[None] | None = None
         self._closed = False
         self._without = False
+        self._calls: Counter[str] = Counter(dict.fromkeys(RESULTS, 0))
+        self._lost: Counter[str] = Counter(host=0, forkserver=0)
         self._trial = Trial(lambda again: self._load(self.command, again))
 
     async def start(self) -> Manifest:
@@ -70,8 +76,28 @@ class Pool:
         """
         return await self.reload(lambda _manifest: True)
 
+    def status(self) -> dict[str, Any]:
+        """For the metrics: hosts that run, by kind; calls since the pool began, by result; and the
+        processes that ended unasked, for which others were started."""
+        running = Counter({"sync": 0, "async": 0})
+        for generation in (self._current, *self._old):
+            running.update(generation.running() if generation is not None else ())
+        return {"running": dict(running), "calls": dict(self._calls), "lost": dict(self._lost)}
+
     async def call(self, request: Request, *, limit: float) -> Any:
         """Carry out a request; see `PluginCalls`."""
+        try:
+            answer = await self._call(request, limit)
+        except PluginBlocked:
+            self._calls["blocked"] += 1
+            raise
+        except PluginError:
+            self._calls["failed"] += 1
+            raise
+        self._calls["done"] += 1
+        return answer
+
+    async def _call(self, request: Request, limit: float) -> Any:
         job = Job(
             request, request.owner, limit, wire.request_bytes(request, limit),
             asyncio.get_running_loop().create_future(),
@@ -157,7 +183,7 @@ class Pool:
             log.warning("%s", warning)
         generation = Generation(
             server, manifest, again=again or self._again, on_fault=self._on_fault,
-            hook_seconds=self._hook_seconds,
+            hook_seconds=self._hook_seconds, counts=self._lost,
         )  # fmt: skip
         server.on_gone = lambda: self._gone(generation)
         if server.gone:
@@ -208,6 +234,7 @@ class Pool:
         current = generation is self._current
         if current:
             log.error("the process of the plugins (pid %d) has ended", generation.server.pid)
+            self._lost["forkserver"] += 1
             self._current = None
             spare = None if self._closed else generation.server.take_spare()
         elif generation in self._old:

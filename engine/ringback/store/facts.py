@@ -10,9 +10,10 @@ from typing import NamedTuple, Protocol
 
 from ringback.actions import Remember
 from ringback.error_codes import error_class as class_of
-from ringback.events import CALL_OVER, DEEPEST, person
+from ringback.events import CALL_OVER, person
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.consents import SERVICE_OF
+from ringback.store.deliveries.causes import Caused, Causes
 from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.deliveries.retried_texts import RetriedTexts
 from ringback.store.events import event
@@ -175,15 +176,6 @@ order by id desc limit 1
 """
 """The last that was remembered, or would have been by a rule in shadow since it was live last."""
 
-_BEHIND = """
-select a.rule, a.event_uid from events e join actions a on a.uid = case
-    when e.source = 'internal' then json_extract(e.fields, '$.ActionUid')
-    when e.tag <> '' then (select action_uid from attempts where tag = e.tag)
-    else (select uid from actions where remote_sid = e.subject_sid and remote_sid <> '' limit 1) end
-where e.uid = ?
-"""
-"""The action that an event is about."""
-
 
 class Heard(NamedTuple):
     """A text of theirs: when it was sent, as Twilio says in whole seconds, when it was on record
@@ -204,22 +196,6 @@ class Left(NamedTuple):
     number: int
 
 
-class Caused(Protocol):
-    """An action as the loop guard's past asks about it."""
-
-    @property
-    def rule(self) -> str:
-        """The rule or hook that asked for it."""
-
-    @property
-    def event_uid(self) -> str:
-        """The event that it answers."""
-
-    @property
-    def depth(self) -> int:
-        """How many of our own actions caused each other, with this one."""
-
-
 class Answering(Protocol):
     """An action as the gate's past asks about it."""
 
@@ -228,7 +204,7 @@ class Answering(Protocol):
         """The event that it answers."""
 
 
-class JournalGateFacts(RetriedTexts):
+class JournalGateFacts(Causes, RetriedTexts):
     """The past as the gate asks for it, from the journal and the log. Each answer is one indexed
     look-up. What was sent is messages and calls that left, or may have."""
 
@@ -330,24 +306,6 @@ class JournalGateFacts(RetriedTexts):
         ).fetchone()
         return str(row[0]) if row and person(row[1]) == person(recipient) else ""
 
-    def caused_itself(self, action: Caused) -> bool:
-        """Whether an earlier action of the same rule or hook is among those that led to this."""
-        event_uid, depth = action.event_uid, action.depth
-        earlier = self._connection.execute(
-            "select 1 from actions where event_uid = ? and rule = ? and depth < ? limit 1",
-            (event_uid, action.rule, depth),
-        ).fetchone()
-        if earlier:  # a hook's actions stand with the event of the one that it saw end
-            return True
-        for _ in range(DEEPEST):
-            row = self._connection.execute(_BEHIND, (event_uid,)).fetchone()
-            if row is None:
-                return False
-            rule, event_uid = row
-            if rule == action.rule:
-                return True
-        return False
-
     def ever_tried(self) -> bool:
         """Whether anything was tried before."""
         return self._connection.execute("select max(id) from attempts").fetchone()[0] is not None
@@ -392,6 +350,10 @@ class AheadGateFacts(JournalGateFacts):
         raise LookupError(NOT_YET)
 
     def caused_itself(self, action: Caused) -> bool:
+        """Not known yet."""
+        raise LookupError(NOT_YET)
+
+    def tries_before(self, event_uid: str) -> int:
         """Not known yet."""
         raise LookupError(NOT_YET)
 

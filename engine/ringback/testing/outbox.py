@@ -245,6 +245,10 @@ class BenchGateFacts:
         """A bench plays no ends of actions: what happens on it is told from outside."""
         return False
 
+    def tries_before(self, event_uid: str) -> int:
+        """A bench plays no ends of actions."""
+        return 0
+
     def tried_for(self, event_uid: str) -> str:
         """What has failed on a bench stays so."""
         return ""

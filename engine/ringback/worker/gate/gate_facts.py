@@ -64,6 +64,9 @@ class GateFacts(Protocol):
     def caused_itself(self, action: Asked) -> bool:
         """Whether an earlier action of the same rule or hook is among those that led to this."""
 
+    def tries_before(self, event_uid: str) -> int:
+        """How often the text whose failure this event tells had been tried again."""
+
     def tried_for(self, event_uid: str) -> str:
         """The state of the action whose end this event tells; empty when it tells of none."""
 

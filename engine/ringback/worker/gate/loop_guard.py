@@ -24,6 +24,8 @@ TURNS = 5
 DEEP = 4
 """So many actions in a row are taken for a loop when they are many: ten rules that all hear of each
 other's notices would make thousands before any is as deep as it may be."""
+MOST_TRIES = 4
+"""So often a rule may try a text again; who counts the tries of a plugin wrongly gains no more."""
 FAST = timedelta(seconds=3)
 """A text that comes so soon after ours was written by a machine, or our reply went to one."""
 COARSE = timedelta(seconds=1)
@@ -53,12 +55,16 @@ class Loops:
 
     def own(self, action: Asked, now: datetime, facts: GateFacts) -> str:
         """The reason to refuse what our own actions have led to, or nothing. A round of a rule that
-        caused itself counts at once."""
-        if action.depth > DEEPEST:
-            return f"loop: {action.depth} of our own actions caused each other"
-        if action.depth < 2 or not is_elsewhere(action.action):
+        caused itself counts at once. The tries of one text have an end of their own: they are no
+        rounds, and what is done about the last of them is none either."""
+        elsewhere = is_elsewhere(action.action)
+        if action.depth < 2 or not (elsewhere or action.depth > DEEPEST):
             return ""
-        if action.depth < DEEP and not facts.caused_itself(action):
+        tries = getattr(action.action, "retries", 0) or facts.tries_before(action.event_uid)
+        depth = action.depth - min(tries, MOST_TRIES)
+        if depth > DEEPEST:
+            return f"loop: {action.depth} of our own actions caused each other"
+        if not elsewhere or (depth < DEEP and (tries or not facts.caused_itself(action))):
             return ""
         rounds = self._rounds.setdefault(action.rule, deque())
         while rounds and rounds[0] < now - WINDOW:

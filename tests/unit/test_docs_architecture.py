@@ -71,13 +71,15 @@ def test_the_states_are_those_of_the_program() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # killed lives
-@pytest.mark.parametrize("seed", [7, 1])
-def test_the_worker_moves_actions_as_the_table_says(seed: int, tmp_path: Path) -> None:
-    """Every change of state in a story full of faults, kills, pauses and clocks is in the table."""
+def test_the_worker_moves_actions_as_the_table_says(tmp_path: Path) -> None:
+    """Every change of state in stories full of faults, kills, pauses and clocks is in the table."""
     quiet()
-    story = Story(seed, tmp_path, settings=settings_for(tmp_path))
-    story.play(50, partial(prepare, faults=story.faults, rng=Random(seed)))
-    seen = {(move.old, move.new) for _, move in story.moves if move.kind != "heard"}
+    seen: set[tuple[str, str]] = set()
+    for seed in (7, 1):
+        (folder := tmp_path / str(seed)).mkdir()
+        story = Story(seed, folder, settings=settings_for(folder))
+        story.play(50, partial(prepare, faults=story.faults, rng=Random(seed)))
+        seen |= {(move.old, move.new) for _, move in story.moves if move.kind != "heard"}
     seen = {(old, new) for old, new in seen if old != new}
-    assert len(seen) > 10
+    assert len(seen) > 10  # one story alone may have fewer, as luck has it
     assert seen <= moves()

@@ -97,7 +97,7 @@ rules:
 """
 
 
-def test_texts_are_counted_by_rule_sender_service_country_and_class(
+def test_texts_are_counted_by_rule_sender_service_country_line_and_class(
     begin: Begin, figures: Figures
 ) -> None:
     """An answer of a rule that does not arrive, and texts that others sent over the account; one is
@@ -114,6 +114,8 @@ def test_texts_are_counted_by_rule_sender_service_country_and_class(
     facts = figures(story)
     assert (facts.ended("1h"), facts.failures("1h")) == (3, 2)
     assert facts.failures("1h", rule="answer") == facts.failures("1h", country="GB") == 1
+    assert facts.failures("1h", line_type="landline") == 1
+    assert facts.ended("1h", line_type="landline_or_mobile") == 2
     assert (facts.ended("1h", country="US"), facts.failures("1h", country="US")) == (2, 1)
     assert facts.failures("1h", sender=SERVICE) == 1
     by_class = ("carrier_filtered", "recipient_unreachable", "sender_unregistered")
@@ -124,8 +126,8 @@ def test_texts_are_counted_by_rule_sender_service_country_and_class(
     assert filtered == pytest.approx(1 / 3)
     assert facts.delivered_rate("1h", country="US", minimum=2) == 0.5
     assert (facts.delivered_rate("1h"), facts.pending("1m")) == (1.0, 0)
-    for wrong in ({"error_class": "filtered"}, {"country": "Germany"}, {"sender": "a/b"},
-                  {"rule": "answer", "country": "GB"}):  # fmt: skip
+    for wrong in ({"error_class": "filtered"}, {"line_type": "mobil"}, {"country": "Germany"},
+                  {"sender": "a/b"}, {"rule": "answer", "country": "GB"}):  # fmt: skip
         with pytest.raises(ValueError, match=r"mean|letters|no sender|at a time"):
             facts.failures("1h", **wrong)
     with pytest.raises(ValueError, match="within 1m to 31d"):

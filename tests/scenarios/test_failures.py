@@ -86,6 +86,7 @@ BY: dict[str, dict[tuple[Any, ...], int]] = {
     "sender": {(OURS,): 4, (OTHER,): 3},
     "rule": {("",): 6, ("hours",): 1},
     "country": {("US",): 3, ("GB",): 2, ("DE",): 1, ("MX",): 1},
+    "line_type": {("landline_or_mobile",): 4, ("landline",): 3},
     "class": {
         ("carrier_filtered",): 2, ("unknown",): 1, ("content_rejected",): 2,
         ("sender_unregistered",): 1, ("recipient_unreachable",): 1,
@@ -124,7 +125,9 @@ def test_nothing_within_the_span_and_a_way_that_is_not_there(
     assert run(["--data", str(story.folder), "failures", "--since", "2099-01-01"]) == 0
     assert "no failures" in capsys.readouterr().err
     assert run(["--data", str(story.folder), "failures", "--by", "weather"]) == 2
-    assert "--by takes code, class, sender, rule, country, hour" in capsys.readouterr().err
+    assert (
+        "--by takes code, class, sender, rule, country, line_type, hour" in capsys.readouterr().err
+    )
 
 
 def test_the_example_leads_to_the_trace(story: Story, counted: Callable[..., Any]) -> None:

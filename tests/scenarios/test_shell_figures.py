@@ -76,6 +76,9 @@ def test_each_text_counts_once_by_how_far_it_came(asked: Callable[..., Rows]) ->
         "all": {(): (5, 1, 1, 1, 2)},
         "sender": {(OURS,): (3, 1, 0, 1, 1), (OTHER,): (2, 0, 1, 0, 1)},
         "rule": {("hours",): (3, 1, 0, 1, 1), ("",): (2, 0, 1, 0, 1)},
+        "line_type": {
+            ("landline_or_mobile",): (4, 1, 1, 0, 2), ("landline",): (1, 0, 0, 1, 0),
+        },
         "country,sender": {
             ("US", OURS): (2, 1, 0, 0, 1), ("GB", OURS): (1, 0, 0, 1, 0),
             ("US", OTHER): (2, 0, 1, 0, 1),

@@ -18,6 +18,8 @@ WRONG = {
     "failure_rate('1h', 0.5) > 0.1": "can't take (string, double)",
     "failures_of_class('1h', 'carrier_filterd') > 1": "did you mean 'carrier_filtered'?",
     "failures_of_class('1h', event.status) > 1": "is not a class of errors",
+    "failures_of_line_type('1h', 'mobil') > 1": "did you mean 'mobile'",
+    "failures_of_line_type('1h', event.to) > 1": "write line_type(event.to)",
     "failures_of_country('1h', 'Germany') > 1": "there is no country 'Germany'",
     "failures_of_country('1h', event.to) > 1": "write country(event.to)",
     "failures_of_rule('1h', 'remindr') > 1": "no rule is named 'remindr'",
@@ -32,6 +34,7 @@ RIGHT = (
     "failures_of_rule('1h', 'shop.order') > 1",
     "failures_of_class('1h', event.error_class) > 1",
     "failures_of_country('1h', country(event.to)) > 1",
+    "failure_rate_of_line_type('1h', line_type(event.to), 5) > 0.2",
     "count('message.failed', '1h', event.conversation) > 1",
 )
 WARNED = {

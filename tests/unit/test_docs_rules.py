@@ -81,6 +81,7 @@ class Past(NoFacts):
             ("all", ""): Ended(30, 10),
             ("sender", TEXT.recipient): Ended(10, 10),
             ("country", "GB"): Ended(10, 10),
+            ("line_type", "landline"): Ended(10, 10),
             ("class", "carrier_filtered"): Ended(0, 10),
         }.get((by, of), Ended())
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ringback.cli.events import moment, questions
-from ringback.cli.failures import country
+from ringback.cli.failures import country, line_type
 from ringback.cli.output import counted, json_option, nothing, print_rows, short_time, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
@@ -18,6 +18,7 @@ READ = 50_000
 WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "sender": lambda row: row["sender"],
     "country": country,
+    "line_type": line_type,
     "rule": lambda row: row["rule"],
     "hour": lambda row: f"{row['at'][:13]}:00Z",
     "day": lambda row: row["at"][:10],

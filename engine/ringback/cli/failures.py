@@ -31,12 +31,25 @@ def _country(number: str) -> str:
     return phones.country(number) or "?"
 
 
+def line_type(row: Mapping[str, Any]) -> str:
+    """The line type of a row's recipient; a question mark for one without."""
+    return _line_type(row["recipient"])
+
+
+@cache
+def _line_type(number: str) -> str:
+    from ringback.rules.language import phones
+
+    return phones.line_type(number) or "?"
+
+
 WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "code": lambda row: row["code"],
     "class": lambda row: explain_error(row["code"]).error_class or "unknown",
     "sender": lambda row: row["sender"],
     "rule": lambda row: row["rule"],
     "country": country,
+    "line_type": line_type,
     "hour": lambda row: f"{row['at'][:13]}:00Z",
 }
 """What failures may be counted by, and where a row has it."""

@@ -23,7 +23,10 @@ from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.function import Builtin
 from ringback.rules.language.tokens import Call, calls, literal
 
-_WORDS = {"sender": "sender", "rule": "rule", "country": "country", "class": "error_class"}
+_WORDS = {
+    "sender": "sender", "rule": "rule", "country": "country", "line_type": "line_type",
+    "class": "error_class",
+}  # fmt: skip
 
 
 def _facts() -> DeliveryFacts:
@@ -102,6 +105,11 @@ ROWS: tuple[Builtin, ...] = (
        "failure_rate_of_country('1h', country(event.from)) == 0.5"),
     _B("failure_rate_of_country", _SSI, "double", False, _by(_rate, "country"), _LIKE,
        "failure_rate_of_country('1h', 'GB', 5) == 0.5"),
+    _B("failure_rate_of_line_type", _SS, "double", False, _by(_rate, "line_type"),
+       "The same of the texts to one type of line, as `line_type` names it.",
+       "failure_rate_of_line_type('1h', line_type(event.from)) == 0.5"),
+    _B("failure_rate_of_line_type", _SSI, "double", False, _by(_rate, "line_type"), _LIKE,
+       "failure_rate_of_line_type('1h', 'landline', 5) == 0.5"),
     _B("failure_rate_of_class", _SS, "double", False, _by(_rate, "class"),
        "The share that failed with this class of error, of all that came to an end.",
        "failure_rate_of_class('1h', 'carrier_filtered') == 0.25"),
@@ -125,6 +133,8 @@ ROWS: tuple[Builtin, ...] = (
        "The same of the texts of one rule.", "failures_of_rule('1h', event.cause.rule) == 0"),
     _B("failures_of_country", _SS, "int", False, _by(_failures, "country"),
        "The same of the texts to one country.", "failures_of_country('1h', 'GB') == 10"),
+    _B("failures_of_line_type", _SS, "int", False, _by(_failures, "line_type"),
+       "The same to one type of line.", "failures_of_line_type('1h', 'landline') == 10"),
     _B("failures_of_class", _SS, "int", False, _by(_failures, "class"),
        "The same with one class of error.",
        "failures_of_class('1h', 'carrier_filtered') == 10"),
@@ -149,6 +159,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "sender": _SENDERS,
     "rule": ("cause.rule",),
     "country": (),
+    "line_type": (),
     "class": ("error_class",),
     "conversation": ("conversation",),
 }
@@ -157,11 +168,13 @@ _MENDS = {
     "sender": "write event.from, event.to or event.ours, whichever is a number of ours there",
     "rule": "write the name of a rule, or event.cause.rule",
     "country": "write country(event.to), or two letters like 'US'",
+    "line_type": "write line_type(event.to), or a type like 'mobile'",
     "class": "write event.error_class, or a class like 'carrier_filtered'",
     "conversation": "write event.conversation; for one sender write failures('15m', event.from)",
 }
 _NAMES = {
     "sender": "a sender of ours", "rule": "the name of a rule", "country": "a country",
+    "line_type": "a type of line",
     "class": "a class of errors", "conversation": "a conversation",
 }  # fmt: skip
 _COUNTED = frozenset(row.name for row in ROWS)

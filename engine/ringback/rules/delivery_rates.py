@@ -1,8 +1,8 @@
 """Delivery rates: texts of ours that came to an end, counted once each by their final state. Pure.
 
 They are counted by minute under what they have in common: all, the sender (a number or a messaging
-service), the rule, the country of the recipient, the class of the error. A span covers the minutes
-that it touches. https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
+service), the rule, the country and the line type of the recipient, the class of the error. A span
+covers the minutes that it touches. https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 """
 
 from collections import defaultdict
@@ -33,6 +33,10 @@ elsewhere those of islands that share the code of a larger country."""
 _ANY_LINE = "2345678"
 """A line that every area of North America may have."""
 _COUNTRIES: dict[str, str] = {}
+_LINES: dict[str, str] = {}
+_WHOLE_AREAS = ("landline_or_mobile", "toll_free")
+_OF_A_BLOCK = 3
+"""So many last digits are given out together: a numbering plan has all of them for one thing."""
 _MOST = 50_000
 
 
@@ -57,7 +61,8 @@ class Ended:
 
 
 class Key(NamedTuple):
-    """What texts are counted by (`all`, `sender`, `rule`, `country`, `class`), and its value."""
+    """What texts are counted by (`all`, `sender`, `rule`, `country`, `line_type`, `class`), and its
+    value."""
 
     by: str
     of: str = ""
@@ -98,6 +103,7 @@ class TextEnd:
     service: str
     rule: str
     country: str
+    line_type: str
 
     @property
     def minute(self) -> str:
@@ -113,7 +119,8 @@ class TextEnd:
         """What it is counted under."""
         yield ALL
         named = (("sender", self.sender), ("sender", self.service), ("rule", self.rule),
-                 ("country", self.country), ("class", self.error_class))  # fmt: skip
+                 ("country", self.country), ("line_type", self.line_type),
+                 ("class", self.error_class))  # fmt: skip
         yield from (Key(by, of) for by, of in named if of)
 
 
@@ -168,7 +175,7 @@ def text_end(
         ours, service = "", ours
     return TextEnd(
         sid, at, delivered, named, person(ours), service, rule,
-        country_of(theirs),
+        country_of(theirs), line_type_of(theirs),
     )  # fmt: skip
 
 
@@ -185,6 +192,29 @@ def country_of(address: str) -> str:
         if found or by_area:  # elsewhere the next number that begins so may have one
             _COUNTRIES[beginning] = found
     return found or ""
+
+
+def line_type_of(address: str) -> str:
+    """The line type of an address, by its block of numbers: reading each would cost as much as all
+    of counting. In North America all lines of an area are of one type, but for some islands."""
+    number = address.rpartition(":")[2]
+    if number[:1] != "+":
+        return ""
+    if number.startswith("+1") and len(number) == _AREA + len(_ANY_LINE):
+        area = _line_type(number[:_AREA], number[:_AREA] + _ANY_LINE)
+        if area in _WHOLE_AREAS:
+            return area
+    return _line_type(f"{number[:-_OF_A_BLOCK]}/{len(number)}", number)
+
+
+def _line_type(block: str, number: str) -> str:
+    found = _LINES.get(block)
+    if found is None:
+        found = phones.line_type(number)
+        if len(_LINES) >= _MOST:
+            _LINES.clear()
+        _LINES[block] = found
+    return found
 
 
 class Counts:
@@ -237,7 +267,8 @@ def held(ends: Iterable[TextEnd]) -> TextEnd | None:
 
 class DeliveryFacts(Protocol):
     """What may be asked about the delivery of our texts. Spans are `15m`, `1h`, `7d`, or a
-    timedelta. At most one of `sender`, `rule`, `country` and `error_class` may be named."""
+    timedelta. At most one of `sender`, `rule`, `country`, `line_type` and `error_class` may be
+    named."""
 
     def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
         """How many came to an end in the last seconds, under a key (`all` and empty for any)."""
@@ -256,26 +287,32 @@ class DeliveryFacts(Protocol):
         """The text of this action, None unless it is one and stands as failed."""
 
     def ended(
-        self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = ""
+        self,
+        span: str | timedelta,
+        *,
+        sender: str = "",
+        rule: str = "",
+        country: str = "",
+        line_type: str = "",
     ) -> int:
         """How many texts of ours came to an end within the span."""
-        return self.ended_texts(*named_key(sender, rule, country), seconds_of(span)).all
+        return self.ended_texts(*named_key(sender, rule, country, line_type), seconds_of(span)).all
 
     def failures(
         self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = "",
-        error_class: str = "",
+        line_type: str = "", error_class: str = "",
     ) -> int:  # fmt: skip
         """How many texts of ours failed or were undelivered within the span."""
-        key = named_key(sender, rule, country, error_class)
+        key = named_key(sender, rule, country, line_type, error_class)
         return self.ended_texts(*key, seconds_of(span)).failed
 
     def failure_rate(
         self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = "",
-        error_class: str = "", minimum: int = LEAST,
+        line_type: str = "", error_class: str = "", minimum: int = LEAST,
     ) -> float:  # fmt: skip
         """The share of texts that failed, 0.0 to 1.0, of those that came to an end; with an
         `error_class` the share that failed of it. 0.0 of fewer texts than the minimum."""
-        key, seconds = named_key(sender, rule, country, error_class), seconds_of(span)
+        key, seconds = named_key(sender, rule, country, line_type, error_class), seconds_of(span)
         ended = self.ended_texts(*key, seconds)
         if key.by != "class":
             return ended.share(ended.failed, minimum)
@@ -283,12 +320,12 @@ class DeliveryFacts(Protocol):
 
     def delivered_rate(
         self, span: str | timedelta, *, sender: str = "", rule: str = "", country: str = "",
-        minimum: int = LEAST,
+        line_type: str = "", minimum: int = LEAST,
     ) -> float:  # fmt: skip
         """The share of texts that were delivered: 1.0 without the failure rate, and so 1.0 of
         fewer texts than the minimum."""
         return 1.0 - self.failure_rate(
-            span, sender=sender, rule=rule, country=country, minimum=minimum
+            span, sender=sender, rule=rule, country=country, line_type=line_type, minimum=minimum
         )
 
     def pending(self, span: str | timedelta, *, sender: str = "") -> int:
@@ -305,9 +342,12 @@ class DeliveryFacts(Protocol):
         return self.segments_taken(seconds_of(span, longest=WEEK))
 
 
-def named_key(sender: str = "", rule: str = "", country: str = "", error_class: str = "") -> Key:
+def named_key(
+    sender: str = "", rule: str = "", country: str = "", line_type: str = "", error_class: str = ""
+) -> Key:
     """The key of what was named. Raises ValueError for two names, and for one that cannot be."""
-    given = {"sender": sender, "rule": rule, "country": country, "class": error_class}
+    given = {"sender": sender, "rule": rule, "country": country, "line_type": line_type,
+             "class": error_class}  # fmt: skip
     named = {by: of for by, of in given.items() if of}
     if len(named) > 1:
         raise ValueError(f"texts are counted by one of {', '.join(named)} at a time")
@@ -324,6 +364,9 @@ def wrong_value(by: str, of: str) -> tuple[str, str]:
     if by == "class" and of not in CLASSES:
         hint = did_you_mean(of, CLASSES) or f"known: {', '.join(CLASSES)}"
         return f"there is no error class {of!r}", hint
+    if by == "line_type" and of not in phones.LINE_TYPES:
+        hint = did_you_mean(of, phones.LINE_TYPES) or f"known: {', '.join(phones.LINE_TYPES)}"
+        return f"there is no line type {of!r}", hint
     if by == "country" and of.upper() not in phones.COUNTRIES:
         return f"there is no country {of!r}", "write two letters, like 'US' or country(event.to)"
     if by == "sender" and ("/" in of or phones.misspelt(of)):

@@ -241,6 +241,11 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("country", ("string",), "string", False, phones.country,
        "The country of a number in two letters; empty when it has none.",
        "country('+442071838750') == 'GB'"),
+    _B("line_type", ("string",), "string", False, phones.line_type,
+       "What the numbering plan has a number for: mobile, landline, landline_or_mobile (North "
+       "America), toll_free, premium, shared_cost, voip, personal, pager, uan, voicemail; empty "
+       "when it does not say.",
+       "line_type('+447911123456') == 'mobile'"),
     _B("calling_code", ("string",), "string", False, phones.calling_code,
        "The digits of a number's country; empty when it is no full number.",
        "calling_code('+442071838750') == '44'"),

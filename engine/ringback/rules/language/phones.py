@@ -106,6 +106,26 @@ def country(address: str) -> str:
     return (phonenumbers.region_code_for_number(number) or "") if number else ""
 
 
+_Type = phonenumbers.PhoneNumberType
+_LINE_TYPES = {
+    _Type.MOBILE: "mobile", _Type.FIXED_LINE: "landline",
+    _Type.FIXED_LINE_OR_MOBILE: "landline_or_mobile", _Type.TOLL_FREE: "toll_free",
+    _Type.PREMIUM_RATE: "premium", _Type.SHARED_COST: "shared_cost", _Type.VOIP: "voip",
+    _Type.PERSONAL_NUMBER: "personal", _Type.PAGER: "pager", _Type.UAN: "uan",
+    _Type.VOICEMAIL: "voicemail",
+}  # fmt: skip
+LINE_TYPES = tuple(_LINE_TYPES.values())
+"""What `line_type` may be."""
+
+
+@lru_cache(maxsize=4096)
+def line_type(address: str) -> str:
+    """What the numbering plan has a number for, one of `LINE_TYPES`; empty when it does not say.
+    Where landlines and mobiles share numbers, as in North America, it is `landline_or_mobile`."""
+    number = _parse(address)
+    return _LINE_TYPES.get(phonenumbers.number_type(number), "") if number else ""
+
+
 @lru_cache(maxsize=1024)
 def home(address: str) -> str:
     """The country in whose way numbers are written without one, beside this number of ours: its

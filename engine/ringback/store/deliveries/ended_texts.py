@@ -70,7 +70,7 @@ def count_texts(connection: Connection, events: Sequence[Event], *, anew: bool =
             spent.append((SEGMENTS, ours.segments, ours))
         same = (
             end.minute, end.delivered, end.error_class, end.sender, end.service, end.rule,
-            end.country,
+            end.country, end.line_type,
         )  # fmt: skip
         alike[same] = (end, alike[same][1] + 1 if same in alike else 1)
     for end, many in alike.values():

@@ -47,7 +47,7 @@ def list_(wide: bool, as_json: bool) -> int:
         rows.append(
             {
                 "name": name, "kind": kind, "where": where, "used_by": sorted(used.get(name, ())),
-                "trouble": "; ".join(wrong) or trouble.get(name),
+                "trouble": "; ".join(wrong) or trouble.get(name) or _no_sender(name) or None,
             }
         )  # fmt: skip
     for row in () if as_json else rows:
@@ -134,14 +134,25 @@ async def _reach(name: str, text: str) -> None:
     whom = person(settings.channels, name, settings.environ)
     assert whom is not None
     sender = whom.sender or settings.sender
-    if not sender:
-        raise UsageError(f'[channels.{name}] needs from = "+…", or set RINGBACK_SENDER')
+    if wrong := _no_sender(name):
+        raise UsageError(wrong)
     async with Gateway.from_settings(settings) as gateway:
         if whom.kind == "call":
             document = twiml.document((Say(text),))
             await gateway.calls.create(to=whom.to, from_=sender, twiml=document)
         else:
             await gateway.messages.create(to=whom.to, from_=sender, body=text)
+
+
+def _no_sender(name: str) -> str:
+    """Why a person on call cannot be reached from here; empty when nothing speaks against it."""
+    from ringback.gateway.channel_tables import person
+
+    settings = here().settings()
+    whom = person(settings.channels, name, settings.environ)
+    if whom is None or whom.sender or settings.sender:
+        return ""
+    return f'[channels.{name}] needs from = "+…", or set RINGBACK_SENDER'
 
 
 def _channels() -> "tuple[Channels, Outbound]":

@@ -78,6 +78,7 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
     plugins = counted(len(loaded.plugins.plugins), "plugin")
     problems = [*loaded.problems, *unheard_code(settings), *_traces()]
     problems += _loops(loaded.ruleset.rules, settings.project)
+    _warn_of_double_tries(loaded.ruleset.rules, settings)
     return problems, f"{settings.project}: {rules} and {plugins}, all good"
 
 
@@ -102,6 +103,7 @@ def _files(path: Path) -> tuple[list[Problem], str]:
             f"{path}: there is nothing to check: no rules/, no plugins/, no *.yaml file"
         )
     problems = [*loaded.problems, *_loops(loaded.rules, here().project)]
+    _warn_of_double_tries(loaded.rules, here().settings(None))
     return problems, f"{path}: {counted(len(loaded.rules), 'rule')}, all good"
 
 
@@ -129,6 +131,19 @@ def _loops(rules: "Sequence[Rule]", root: Path) -> Iterator[Problem]:
             yield Problem(file, rule.line, 1, "loop", str(circle), hint=f"leave these out: {hint}")
         else:
             click.echo(f"({file}:{rule.line}: {circle})", err=True)
+
+
+def _warn_of_double_tries(rules: "Sequence[Rule]", settings: Settings) -> None:
+    from ringback.rules.double_tries import double_tries
+
+    table = settings.plugin_config.get("retry_failed", {})
+    named = table.get("rules", ()) if isinstance(table, dict) else ()
+    plugin = [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
+    for rule, what in double_tries(rules, plugin):
+        where = f"{_file(rule, settings.project)}:{rule.line}"
+        click.echo(
+            f"({where}: rule {rule.name!r} {what}: a person gets the tries of both)", err=True
+        )
 
 
 def _expressions(value: Any) -> Iterator[str]:

@@ -39,6 +39,7 @@ def replies(box: Any) -> list[str]:
     return [text["body"] for text in box.inbox(SENDER)]
 
 
+@pytest.mark.slow
 def test_the_example_takes_signed_webhooks_and_the_worker_answers(
     make_node: Callable[..., Any], box: Any
 ) -> None:

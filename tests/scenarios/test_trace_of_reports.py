@@ -17,6 +17,7 @@ rules:
 """
 
 
+@pytest.mark.slow
 def test_a_report_names_the_rules_that_it_began(
     begin: Callable[..., Story], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -43,6 +43,8 @@ def test_an_error_code_has_words() -> None:
                 "error_code": 30003, "uid": "evt_2", "rules": []}  # fmt: skip
     text = traced(state="failed", callbacks=[callback])
     assert "message.undelivered error 30003: Handset is off" in text
+    begun = traced(state="failed", callbacks=[callback | {"rules": ["again", "told"]}])
+    assert "evt_2  → again, told" in begun
     assert "error" not in traced(state="settled", callbacks=[callback | {"error_code": 0}])
 
 

@@ -101,9 +101,10 @@ class Program:
             data = scope.data(self.needs)
             failed = _call(self.hoisted, scope, data) if self.hoisted else None
             result = self.code.eval(data=data)
-            value = result.value()
-            if value is True or value is False:
-                return value
+            if self.type == "bool":  # `value` of a list takes half as long as the evaluation
+                value = result.value()
+                if value is True or value is False:
+                    return value
             if result.type() == _ERROR:
                 return Fault(_reason(str(result), failed))
             return result.plain_value()

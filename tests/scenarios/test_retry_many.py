@@ -5,18 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from scenarios.test_retry_step import rules
 from simulation.faults import calm
 from simulation.story import Story
 
 HOUR = 3600.0
-RULES = """
-rules:
-  - {name: news, on: message.received, if: event.body == 'hi', do: [{reply: Hello.}]}
-  - name: again
-    on: action.failed
-    do:
-      - retry: {rules: news, tries: TRIES, within: 4d, else: [{notify: "lost ${{ event.to }}"}]}
-"""
+LOST = 'tries: TRIES, within: 4d, else: [{notify: "lost ${{ event.to }}"}]'
 AGAIN = """
 rules:
   - {name: news, on: message.received, if: event.body == 'hi', do: [{reply: Hello.}]}
@@ -34,7 +28,7 @@ def test_what_is_done_about_the_last_try_is_done_for_each_person(
     begin: Callable[..., Story], tries: int, people: int
 ) -> None:
     """Of 8 the first 5 were told of; after four tries nobody was."""
-    story = begin(replace(calm(), undelivered=1.0), rules=RULES.replace("TRIES", str(tries)))
+    story = begin(replace(calm(), undelivered=1.0), rules=rules(LOST.replace("TRIES", str(tries))))
     for number in range(people):
         story.receive(story.text("hi", f"+1555100000{number}"))
     for done in range(tries + 1):

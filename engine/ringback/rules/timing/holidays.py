@@ -26,6 +26,6 @@ def holidays_of(text: str) -> frozenset[date]:
         raise ValueError(text) from None
     try:
         days = holidays.country_holidays(country, subdiv=part or None, years=_YEARS)
-    except (NotImplementedError, KeyError, ValueError):  # the first: a country unknown there
+    except (RuntimeError, KeyError, ValueError):  # the first: a country that it does not know
         raise ValueError(f"no holidays are known for {word!r}") from None
     return frozenset(days)

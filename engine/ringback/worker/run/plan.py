@@ -24,12 +24,11 @@ from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction, written
 from ringback.store.attempts import WRITTEN
 from ringback.twilio import segments, twiml
+from ringback.twilio.rest import MAX_BODY
 from ringback.verbs import Hangup, Reject, Say
 
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
 DRAFT = "the rule is a draft: waits for a person's yes"
-MOST_LETTERS = 1600
-"""Of a text. https://www.twilio.com/docs/api/errors/21617"""
 UNHEARD = timedelta(seconds=10)
 """What stands behind an answer that leads the caller on waits for so long at most to hear that the
 caller got it."""
@@ -141,7 +140,7 @@ def _reached(action: Action, settings: Settings) -> Action:
         return action
     if isinstance(whom, CallTable):
         return PlaceCall(whom.to, (Say(action.text, loop=2),), sender=whom.sender)
-    return SendMessage(whom.to, action.text[:MOST_LETTERS], sender=whom.sender)
+    return SendMessage(whom.to, action.text[:MAX_BODY], sender=whom.sender)
 
 
 def checked(action: Action) -> str:

@@ -59,6 +59,8 @@ def translate(error: sqlite3.Error, path: Path) -> RingbackError:
     code = primary_code(error)
     if code in _UNUSABLE:
         return DataError(f"{path}: {error}; {_mend(path)}")
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return StorageError(f"{path}: the question took too long")
     if code == sqlite3.SQLITE_FULL:
         return StorageError(f"{path}: the disk is full")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):

@@ -1,6 +1,7 @@
 """Files behind the questions: the journal and the log of one data folder, for reading."""
 
 import json
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,6 +12,8 @@ from ringback.store.migrations import connect_journal
 from ringback.store.sqlite import translated
 
 Row = dict[str, Any]
+_STEPS = 20_000
+"""After so many steps of SQLite, about a millisecond, the time is looked at."""
 
 
 class Files:
@@ -28,6 +31,11 @@ class Files:
     def close(self) -> None:
         """Close the files."""
         self._opened.close()
+
+    def end_at(self, moment: float) -> None:
+        """Let no question of the journal go on behind this moment of `time.monotonic`; it raises
+        StorageError then."""
+        self._connection.set_progress_handler(lambda: time.monotonic() > moment, _STEPS)
 
     def __enter__(self) -> Self:
         return self

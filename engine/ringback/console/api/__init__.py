@@ -1,0 +1,1 @@
+"""Resources of the JSON API, one module each."""

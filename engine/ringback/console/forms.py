@@ -1,0 +1,48 @@
+"""Forms of pages: `application/x-www-form-urlencoded`, read under limits, and nothing else.
+
+There is no multipart anywhere: its parsers are the largest part of a form library, and no page
+sends a file.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from ringback.console.problems import refuse
+
+MEDIA = "application/x-www-form-urlencoded"
+MOST_BYTES = 64 * 1024
+MOST_FIELDS = 200
+
+
+async def body_of(request: Request, most: int = MOST_BYTES) -> bytes:
+    """The body of a request. Raises a Refusal of the kind `large` as soon as there is too much."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise refuse("large", f"The body has more than {most} bytes.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """The fields of a form; of a name that stands twice the last one. Raises a Refusal."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != MEDIA:
+        raise refuse("media", f"A form is {MEDIA}.")
+    return parsed(await body_of(request))
+
+
+def parsed(body: bytes) -> Mapping[str, str]:
+    """The fields that a body holds. Raises a Refusal for one that is none."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body),
+            errors="strict", max_num_fields=MOST_FIELDS,
+        )  # fmt: skip
+    except ValueError as error:
+        raise refuse("field", f"This is no form: {error}.") from None
+    return dict(pairs)

@@ -1,0 +1,99 @@
+"""Reading of the journal for pages: two threads with a set of questions each, and a limit of time.
+
+A question that takes too long is interrupted, so that a page never holds a snapshot of the
+write-ahead log for long. The files are opened when first asked, and again after an error or when
+another file lies in their place, as after a restore.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from ringback.console.problems import Problem, Refusal
+from ringback.errors import RingbackError, UsageError
+from ringback.store.queries.questions import Questions
+
+T = TypeVar("T")
+
+LONGEST_SECONDS = 2.0
+THREADS = 2
+
+
+class Slow(Refusal):
+    """A question that took longer than it may."""
+
+    def __init__(self) -> None:
+        super().__init__(Problem("slow"))
+
+
+class Reading:
+    """The questions of the console to one data folder. `close` ends its threads."""
+
+    def __init__(self, data: Path, *, seconds: float = LONGEST_SECONDS) -> None:
+        self._data = data
+        self._seconds = seconds
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="questions")
+        self._own = threading.local()
+        self._opened: set[Questions] = set()
+
+    async def ask(self, question: Callable[[Questions], T]) -> T:
+        """The answer to a question, which gets the questions and must not keep them.
+
+        Raises Slow when it takes too long, and a Refusal of the kind `data` when the files cannot
+        be read. What the question itself raises leaves as it is.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
+
+    def close(self) -> None:
+        """Wait for what is being asked, then end."""
+        self._pool.shutdown()
+        for questions in self._opened:
+            questions.close()
+
+    def _asked(self, question: Callable[[Questions], T]) -> T:
+        try:
+            questions = self._questions()
+        except RingbackError as error:
+            raise Refusal(Problem("data", str(error))) from error
+        end = time.monotonic() + self._seconds
+        questions.end_at(end)
+        try:
+            return question(questions)
+        except UsageError:
+            raise
+        except RingbackError as error:
+            if time.monotonic() > end:
+                raise Slow from error
+            self._let_go()
+            raise Refusal(Problem("data", str(error))) from error
+
+    def _questions(self) -> Questions:
+        place = _identity(self._data / "journal.db")
+        opened: tuple[Questions, object] | None = getattr(self._own, "opened", None)
+        if opened is not None and opened[1] == place:
+            return opened[0]
+        self._let_go()
+        questions = Questions(self._data)
+        self._opened.add(questions)
+        self._own.opened = (questions, place)
+        return questions
+
+    def _let_go(self) -> None:
+        opened: tuple[Questions, object] | None = getattr(self._own, "opened", None)
+        self._own.opened = None
+        if opened is not None:
+            self._opened.discard(opened[0])
+            opened[0].close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells one file from another that was put in its place."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None

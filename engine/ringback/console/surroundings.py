@@ -1,0 +1,28 @@
+"""Surroundings of the console: what it may ask for and not import, handed in by the command."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Answer = Mapping[str, Any]
+Operate = Callable[[Mapping[str, Any]], Awaitable[Answer]]
+RunChild = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
+Ask = Callable[[], Awaitable[Answer]]
+Phone = Callable[[str, str, Mapping[str, Any] | None], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the command around the console does for it.
+
+    `operate` sends one operation to the worker and gives its answer, which holds `error` when it
+    was refused; it raises WorkerAway when no worker answers. `run_child` runs a command of
+    `ringback` and gives its exit code and its output. `phone` asks the simulated Twilio of a
+    `ringback dev`: method, path, JSON body. `doctor` gives the findings of `ringback doctor`.
+    Without one of the last three the console lacks what needs it.
+    """
+
+    operate: Operate
+    run_child: RunChild | None = None
+    phone: Phone | None = None
+    doctor: Ask | None = None

@@ -272,6 +272,39 @@ def listed() -> tuple[ErrorCode, ...]:
     return tuple(_table().values())
 
 
+def facts(code: ErrorCode) -> dict[str, Any]:
+    """All that the catalogue knows of a code, as JSON says it."""
+    near = {} if code.listed else {"range": range_about(code.code), "nearest": nearest(code.code)}
+    return {
+        "code": code.code, "title": code.title, "class": code.error_class,
+        "class_meaning": meaning(code), "unclassed": code.unclassed, "fault": code.fault,
+        "affects": code.affects, "phase": code.phase, "level": code.level,
+        "retryable": code.retryable, "retry": code.retry, "retry_after": code.retry_after,
+        "twice": code.twice, "charged": code.charged, "instead": list(code.instead),
+        "remedy": code.remedy, "steps": list(code.steps), "url": code.url,
+        "listed": code.listed, **near,
+    }  # fmt: skip
+
+
+def meaning(code: ErrorCode) -> str:
+    """What the class of a code means, or why it has none."""
+    return code.unclassed or CLASS_TABLE[code.error_class].meaning
+
+
+def range_about(code: int) -> str:
+    """What the range of a number is about, by the nearest one that is known; empty far from all."""
+    first, last, about = min(RANGES, key=lambda each: max(each[0] - code, code - each[1], 0))
+    if first <= code <= last:
+        return f"{first} to {last}: {about}"
+    near = first - code if code < first else code - last
+    return f"nearest is {first} to {last}: {about}" if near < 10_000 else ""
+
+
+def nearest(code: int) -> list[int]:
+    """The three known codes that stand nearest to a number."""
+    return sorted(sorted((each.code for each in listed()), key=lambda each: abs(each - code))[:3])
+
+
 def _unlisted(code: int) -> ErrorCode:
     family = code // 1000
     name = "webhook_fault" if family in (11, 12) else "unknown"

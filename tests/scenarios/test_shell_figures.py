@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.deliveries import percentile, span
+from ringback.cli.deliveries import span
 from ringback.cli.main import run
+from ringback.store.queries.delivery_groups import percentile
 from ringback.store.sqlite import connect_writer
 from simulation.faults import calm
 from simulation.story import Story

@@ -13,7 +13,8 @@ import pytest
 
 from ringback.cli.events import listed
 from ringback.cli.main import run
-from ringback.cli.output import counted, nothing, print_rows
+from ringback.cli.output import nothing, print_rows
+from ringback.rules.language.numbers import counted
 
 
 def test_nothing_fits_is_not_nothing_yet() -> None:

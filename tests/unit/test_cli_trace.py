@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ringback.cli.action_words import detail
 from ringback.cli.trace import render, taken
+from ringback.store.queries.action_words import detail
 
 ACTION: dict[str, Any] = {
     "kind": "send_message", "params": {"to": "+12025550142", "body": "hi"}, "state": "planned",

@@ -6,10 +6,8 @@ from typing import Any
 import click
 
 from ringback.cli import completion
-from ringback.cli.action_words import cost, recipient, words
 from ringback.cli.control import say_if_stopped, tell_worker
 from ringback.cli.events import moment, questions, shortened
-from ringback.cli.explain import facts
 from ringback.cli.output import (
     fancy,
     json_option,
@@ -23,6 +21,7 @@ from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.outcomes import EFFECTS
+from ringback.store.queries import shapes
 
 COLUMNS = (
     "planned", "uid", "kind", "to", "text", "rule", "state", "outcome", "error", "cost",
@@ -74,16 +73,14 @@ def list_(
         click.echo(
             f"only the newest {READ:,} were looked at, those since {short_time(cut)}", err=True
         )
-    rows = rows[::-1]
-    for row in rows:
-        row["planned"] = short_time(row["planned_at"])
-        row["to"], row["text"] = recipient(row), words(row)
-        if not wide and fancy():
-            row["text"] = shortened(row["text"])
-        row["cost"] = cost(row)
+    rows = [
+        {"id": row["id"], **shapes.action(row), "planned": short_time(row["planned_at"])}
+        for row in rows[::-1]
+    ]
+    for row in () if as_json else rows:
+        row["text"] = row["text"] if wide or not fancy() else shortened(row["text"])
         if code := row["error_code"]:
-            known = explain_error(code)
-            row["error"] = facts(known) if as_json else f"{code} {known.title}"
+            row["error"] = f"{code} {explain_error(code).title}"
     say_if_stopped([row["state"] for row in rows])
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=nothing("actions", *astuple(wanted)),

@@ -11,19 +11,11 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli.events import moment
-from ringback.cli.output import (
-    cell,
-    counted,
-    json_option,
-    print_json,
-    print_rows,
-    style,
-    wide_option,
-)
+from ringback.cli.output import cell, json_option, print_json, print_rows, style, wide_option
 from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors
-from ringback.rules.language.numbers import number_text
+from ringback.rules.language.numbers import counted, number_text
 from ringback.runtime import iso
 
 COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ringback.cli.output import counted
 from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here, no_project
 from ringback.config import Settings, is_project
 from ringback.errors import Problem, UsageError
+from ringback.rules.language.numbers import counted
 from ringback.tracing.configuration import configured
 
 if TYPE_CHECKING:

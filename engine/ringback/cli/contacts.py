@@ -5,11 +5,9 @@ from typing import Any
 
 import click
 
-from ringback.cli.action_words import words
-from ringback.cli.events import questions, said, shortened
+from ringback.cli.events import questions, shortened
 from ringback.cli.output import (
     cell,
-    counted,
     echo_tree,
     fancy,
     json_option,
@@ -23,6 +21,9 @@ from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.events import person
+from ringback.rules.language.numbers import counted
+from ringback.store.queries.action_words import words
+from ringback.store.queries.shapes import said
 
 COLUMNS = ("time", "by", "text", "outcome", "from", "to", "rule")
 BY_WEIGHT = ("text", "by", "time", "outcome", "from", "rule", "to")

@@ -1,33 +1,20 @@
 """The command `deliveries`: how many texts arrived, how many did not, and how long it took."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
-
 import click
 
 from ringback.cli.events import moment, questions
-from ringback.cli.failures import country, line_type
-from ringback.cli.output import counted, json_option, nothing, print_rows, short_time, wide_option
+from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
 from ringback.events import person
+from ringback.rules.language.numbers import counted
+from ringback.store.queries.delivery_groups import WAYS, counted_by
 
 READ = 50_000
 """So many texts of a span are counted at most, the newest of them."""
-WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "sender": lambda row: row["sender"],
-    "country": country,
-    "line_type": line_type,
-    "rule": lambda row: row["rule"],
-    "hour": lambda row: f"{row['at'][:13]}:00Z",
-    "day": lambda row: row["at"][:10],
-}
-"""What texts may be counted by, and where a row has it."""
 ALL = "all"
 COUNTS = ("texts", "held", "pending", "failed", "delivered", "read")
 SPANS = ("p50", "p90", "p99")
-_ARRIVED = ("delivered", "read")
 
 
 @click.command()
@@ -78,47 +65,6 @@ def deliveries(by: str, since: str, number: str, rule: str, wide: bool, as_json:
             f"{total['share']:.1%} of those at an end were delivered"
         )  # fmt: skip
         click.echo(f"{counted(len(rows), 'text')}: {share}", err=True)
-
-
-def counted_by(rows: Iterable[Mapping[str, Any]], ways: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows by what they have in common, the most first; by hour or day in order of time. A
-    share or time that nothing stands for is None; times are seconds."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(WAYS[way](row) for way in ways), []).append(row)
-    found = [dict(zip(ways, key, strict=True)) | _figures(each) for key, each in groups.items()]
-    found.sort(key=lambda each: [str(each[way]) for way in ways])
-    times = [way for way in ways if way in ("hour", "day")]
-    return sorted(found, key=lambda each: ([each[way] for way in times], -each["texts"]))
-
-
-def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    arrived = [row for row in rows if row["outcome"] in _ARRIVED]
-    held = sum(row["state"] in ("refused", "cancelled") for row in rows)
-    failed = sum(row["state"] == "failed" and row["outcome"] not in _ARRIVED for row in rows)
-    ended = len(arrived) + failed
-    took = sorted(
-        seconds
-        for row in arrived
-        if row["left_at"] and row["delivered_at"]
-        if (seconds := _between(row["left_at"], row["delivered_at"])) >= 0
-    )
-    return {
-        "texts": len(rows), "held": held, "pending": len(rows) - held - ended, "failed": failed,
-        "delivered": len(arrived), "read": sum(row["outcome"] == "read" for row in arrived),
-        "share": round(len(arrived) / ended, 4) if ended else None,
-        "p50": percentile(took, 50), "p90": percentile(took, 90), "p99": percentile(took, 99),
-    }  # fmt: skip
-
-
-def percentile(ordered: Sequence[float], percent: int) -> float | None:
-    """The value that so many percent do not exceed (nearest rank); None of nothing."""
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
-
-
-def _between(first: str, last: str) -> float:
-    passed = datetime.fromisoformat(last) - datetime.fromisoformat(first)
-    return round(passed.total_seconds(), 3)
 
 
 def span(seconds: float | None) -> str:

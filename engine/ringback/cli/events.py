@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.printed_json import printed_json
 from ringback.runtime import iso
+from ringback.store.queries import shapes
 
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
 BY_WEIGHT = ("uid", "type", "from", "text", "at", "error", "to", "trust")
@@ -61,38 +61,12 @@ def listed(event: dict[str, Any], *, wide: bool = False) -> dict[str, Any]:
         "from": event["sender"],
         "to": event["recipient"],
         "error": _error(event["error_code"]),
-        "text": said(fields) if wide or not fancy() else shortened(said(fields)),
+        "text": shapes.said(fields) if wide or not fancy() else shortened(shapes.said(fields)),
     }
 
 
 def _error(number: int) -> str:
     return f"{number} {explain_error(number).title}" if number else ""
-
-
-def public(event: dict[str, Any]) -> dict[str, Any]:
-    """An event as JSON: the columns and the fields, and the price of what came in, without what
-    only the database needs."""
-    shown = {key: value for key, value in event.items() if key not in ("id", "tag")}
-    price, unit = _price(event)
-    return {**shown, "price": price or None, "price_unit": unit}
-
-
-def charged(event: Mapping[str, Any]) -> str:
-    """What Twilio charged for a text or call that came in; empty while that is not known."""
-    return " ".join(_price(event)).strip()
-
-
-def _price(event: Mapping[str, Any]) -> tuple[str, str]:
-    fields = event["fields"] if isinstance(event["fields"], dict) else {}
-    inbound = event["type"].startswith("call.") and fields.get("Direction") == "inbound"
-    if event["type"] != "message.received" and not inbound:
-        return "", ""
-    return str(fields.get("Price") or ""), str(fields.get("PriceUnit") or "")
-
-
-def said(fields: Mapping[str, Any]) -> str:
-    """What a person said or keyed, or what Ringback itself has to say with an incident."""
-    return str(fields.get("Body") or fields.get("Digits") or fields.get("Text") or "")
 
 
 def shortened(text: str) -> str:
@@ -136,7 +110,7 @@ def list_(
             type=type_, number=here().number(number), sid=sid, error=errors, limit=limit,
             since=moment(since) if since else "",
         )[::-1]  # fmt: skip
-    rows = [public(event) if as_json else listed(event, wide=wide) for event in found]
+    rows = [shapes.event(event) if as_json else listed(event, wide=wide) for event in found]
     empty = nothing("events", type_, number, sid, since, errors)
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=empty, by_weight=BY_WEIGHT, wide=wide,
@@ -158,9 +132,9 @@ def show(uid: str, raw: bool, as_json: bool) -> None:
     if raw:
         sys.stdout.buffer.write(row.body + b"\n" if row else b"")
     elif as_json:
-        print_json(public(event))
+        print_json(shapes.event(event))
     else:
-        for key, value in public(event).items():
+        for key, value in shapes.event(event).items():
             if key not in ("fields", "verdicts") and value not in ("", None, 0):
                 shown = _error(value) if key == "error_code" else value
                 click.echo(f"{key:14} {cell(shown)}")
@@ -192,7 +166,7 @@ def tail(type_: str, number: str, from_start: bool, seconds: float, as_json: boo
             for event in found:
                 last = event["id"]
                 if as_json:
-                    print_json(public(event))
+                    print_json(shapes.event(event))
                 else:
                     row = listed(event)
                     click.echo("  ".join(cell(row[column]) for column in COLUMNS).rstrip())
@@ -225,6 +199,6 @@ def export(file: Path, type_: str, since: str) -> None:
                 break
             for event in found:
                 last = event["id"]
-                out.write(printed_json(public(event)) + "\n")
+                out.write(printed_json(shapes.event(event)) + "\n")
             written += len(found)
     click.echo(f"{written} events", err=True)

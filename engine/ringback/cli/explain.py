@@ -19,10 +19,13 @@ from ringback.error_codes import (
     FAULTS,
     INSTEAD,
     PHASES,
-    RANGES,
     ErrorCode,
     explain_error,
+    facts,
     listed,
+    meaning,
+    nearest,
+    range_about,
 )
 from ringback.errors import UsageError
 
@@ -99,20 +102,6 @@ def _text(code: ErrorCode) -> str:
     return "\n".join((*parts, CLASS_TABLE[code.error_class].meaning)).lower()
 
 
-def facts(code: ErrorCode) -> dict[str, Any]:
-    """All that the catalogue knows of a code, as JSON says it."""
-    near = {} if code.listed else {"range": _range(code.code), "nearest": _nearest(code.code)}
-    return {
-        "code": code.code, "title": code.title, "class": code.error_class,
-        "class_meaning": _meaning(code), "unclassed": code.unclassed, "fault": code.fault,
-        "affects": code.affects, "phase": code.phase, "level": code.level,
-        "retryable": code.retryable, "retry": code.retry, "retry_after": code.retry_after,
-        "twice": code.twice, "charged": code.charged, "instead": list(code.instead),
-        "remedy": code.remedy, "steps": list(code.steps), "url": code.url,
-        "listed": code.listed, **near,
-    }  # fmt: skip
-
-
 def _show(told: Iterable[tuple[str, ErrorCode]]) -> None:
     for number, (about, code) in enumerate(told):
         if number:
@@ -128,10 +117,12 @@ def lines(code: ErrorCode) -> Iterator[str]:
     yield style(f"{code.code}  {code.title}", "cyan")
     if not code.listed:
         yield from _hanging("listed", "no: Twilio has added it since, or it is of another product")
-        yield from _hanging("range", _range(code.code) or "of a product that Ringback does not use")
-        near = ", ".join(f"{each} {explain_error(each).title}" for each in _nearest(code.code))
+        yield from _hanging(
+            "range", range_about(code.code) or "of a product that Ringback does not use"
+        )
+        near = ", ".join(f"{each} {explain_error(each).title}" for each in nearest(code.code))
         yield from _hanging("nearest", near)
-    yield from _hanging("class", f"{code.error_class}: {_meaning(code)}")
+    yield from _hanging("class", f"{code.error_class}: {meaning(code)}")
     yield from _hanging("fault", FAULTS[code.fault])
     if code.phase:
         yield from _hanging("met as", PHASES[code.phase])
@@ -156,10 +147,6 @@ def _hanging(name: str, text: str) -> list[str]:
     ]
 
 
-def _meaning(code: ErrorCode) -> str:
-    return code.unclassed or CLASS_TABLE[code.error_class].meaning
-
-
 def _row(code: ErrorCode) -> dict[str, Any]:
     return {
         "code": code.code, "class": code.error_class, "retry": code.wait,
@@ -179,19 +166,6 @@ def _classes(*, as_json: bool) -> None:
         rows, ("class", "codes", "fault", "meaning"), as_json=as_json, empty="",
         by_weight=("class", "meaning", "codes", "fault"),
     )  # fmt: skip
-
-
-def _range(code: int) -> str:
-    """What the range of a number is about, by the nearest one that is known; empty far from all."""
-    first, last, about = min(RANGES, key=lambda each: max(each[0] - code, code - each[1], 0))
-    if first <= code <= last:
-        return f"{first} to {last}: {about}"
-    near = first - code if code < first else code - last
-    return f"nearest is {first} to {last}: {about}" if near < 10_000 else ""
-
-
-def _nearest(code: int) -> list[int]:
-    return sorted(sorted((each.code for each in listed()), key=lambda each: abs(each - code))[:3])
 
 
 def _of(what: str, *, as_json: bool) -> list[tuple[str, ErrorCode]]:

@@ -1,6 +1,5 @@
 """The command `incidents`: what is wrong or was, and what a person says to it."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from ringback.errors import UsageError
 from ringback.printed_json import printed_json
 from ringback.rules.timing.durations import parse_duration
 from ringback.runtime import REAL, iso
+from ringback.store.queries import shapes
 
 COLUMNS = ("since", "uid", "kind", "state", "count", "said", "text")
 BY_WEIGHT = ("uid", "state", "text", "since", "kind", "said", "count")
@@ -145,7 +145,7 @@ def _decide(uid: str, **more: Any) -> None:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "details": json.loads(row["details"]), "told": json.loads(row["told"])}
+    return {"id": row["id"], **shapes.incident(row)}
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

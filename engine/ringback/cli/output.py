@@ -98,11 +98,6 @@ def echo_tree(line: str) -> None:
     click.echo(part.rstrip())
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: `1 event`, `20,114 events`, `902 people`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def nothing(what: str, *filters: object) -> str:
     """What an empty listing says: none that fit, or none at all."""
     return f"no {what} fit that" if any(filters) else f"no {what} yet"

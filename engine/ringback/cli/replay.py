@@ -7,7 +7,6 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli import completion
-from ringback.cli.action_words import detail
 from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.gateway_session import confirmed
@@ -17,6 +16,7 @@ from ringback.cli.trace import headline, reason, taken
 from ringback.errors import RuleErrors, UsageError
 from ringback.events import Event
 from ringback.runtime import iso
+from ringback.store.queries.action_words import detail
 
 EARLIER = 50
 """So many events of the conversation happen first: counts and `once_within` are as they were."""

@@ -6,6 +6,7 @@ from ringback.cli import completion
 from ringback.cli.control import tell_worker
 from ringback.cli.events import questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
+from ringback.store.queries import shapes
 
 COLUMNS = ("started", "uid", "rule", "state", "reason", "due", "event_uid")
 BY_WEIGHT = ("uid", "rule", "state", "reason", "started", "due", "event_uid")
@@ -27,10 +28,14 @@ def runs() -> None:
 def list_(state: str | None, rule: str, limit: int, wide: bool, as_json: bool) -> None:
     """List the newest runs, oldest of them first."""
     with questions() as asked:
-        rows = asked.runs(state=state or "", rule=rule, limit=limit)[::-1]
-    for row in rows:
-        row.pop("memory")
-        row["started"], row["due"] = short_time(row["started_at"]), short_time(row["due_at"])
+        found = asked.runs(state=state or "", rule=rule, limit=limit)[::-1]
+    rows = [
+        {
+            "id": row["id"], **shapes.run(row),
+            "started": short_time(row["started_at"]), "due": short_time(row["due_at"]),
+        }
+        for row in found
+    ]  # fmt: skip
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=nothing("runs", state, rule),
         by_weight=BY_WEIGHT, wide=wide,

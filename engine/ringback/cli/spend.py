@@ -1,12 +1,6 @@
 """The command `spend`: what left today, what it cost, and what is left of the budgets."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -15,45 +9,12 @@ from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, print_rows, wide_option
 from ringback.cli.project_context import here
 from ringback.config import Settings
-from ringback.rules.language.numbers import number_text
 from ringback.rules.model import Budget
-from ringback.twilio import segments
-from ringback.twilio.costs import estimated_segments
-
-ALL = "in all"
-
-
-def _sender(row: Mapping[str, Any]) -> str:
-    params = row["params"]
-    said = params.get("messaging_service_sid") or params.get("sender")
-    return str(said or row["conversation"].partition("/")[0])
-
-
-WAYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "rule": lambda row: str(row["rule"]),
-    "sender": _sender,
-}
-
-
-@dataclass(slots=True)
-class Tally:
-    """What left: texts, calls, and notices and requests to others than Twilio. `counted` are the
-    segments that a budget counts, `segments` those that Twilio told, `estimated` those of texts of
-    which it has not told them; `prices` are what it charged, by currency, `unpriced` the texts and
-    calls that it has not priced yet."""
-
-    texts: int = 0
-    calls: int = 0
-    notices: int = 0
-    counted: int = 0
-    segments: int = 0
-    estimated: int = 0
-    prices: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    unpriced: int = 0
+from ringback.store.queries import spend_sums as sums
 
 
 @click.command()
-@click.option("--by", type=click.Choice(tuple(WAYS)), default="rule", show_default=True,
+@click.option("--by", type=click.Choice(tuple(sums.WAYS)), default="rule", show_default=True,
               help="By rule or by sender.")  # fmt: skip
 @click.option("--since", default="", help="Since then instead of today: 2h, 7d, or a time.")
 @wide_option
@@ -70,13 +31,16 @@ def spend(by: str, since: str, wide: bool, as_json: bool) -> None:
         rows = asked.left_since(begin)
         hour = asked.left_since(here().now() - timedelta(hours=1))
     budgets = {} if since else _budgets(settings, rules=by == "rule")
-    tallies = tallied(rows, WAYS[by])
+    tallies = sums.tallied(rows, sums.WAYS[by])
     lines = []
-    for name in [ALL, *sorted({*tallies, *budgets} - {ALL})]:
-        tally = tallies.get(name, Tally())
-        line = _line(tally) | {by: name, "left": left(tally, budgets.get(name), settings)}
-        if name == ALL and settings.total_per_hour and not since:
-            tried = tallied(hour, WAYS[by]).get(ALL, Tally())
+    for name in [sums.ALL, *sorted({*tallies, *budgets} - {sums.ALL})]:
+        tally = tallies.get(name, sums.Tally())
+        line = sums.line(tally) | {
+            by: name,
+            "left": sums.left(tally, budgets.get(name), settings.segment_price),
+        }
+        if name == sums.ALL and settings.total_per_hour and not since:
+            tried = sums.tallied(hour, sums.WAYS[by]).get(sums.ALL, sums.Tally())
             line["left"]["per_hour"] = {
                 "of": settings.total_per_hour,
                 "left": max(0, settings.total_per_hour - tried.texts - tried.calls),
@@ -107,76 +71,10 @@ def midnight(now: datetime, settings: Settings) -> datetime:
     return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def tallied(
-    rows: Iterable[Mapping[str, Any]], way: Callable[[Mapping[str, Any]], str]
-) -> dict[str, Tally]:
-    """What left, in all and by rule or sender. A text that was sent twice counts twice, as it does
-    for its budget, and is priced once."""
-    found: dict[str, Tally] = defaultdict(Tally)
-    seen: set[str] = set()
-    for row in rows:
-        again = row["uid"] in seen
-        seen.add(row["uid"])
-        for tally in (found[ALL], found[way(row)]):
-            _add(tally, row, again=again)
-    return dict(found)
-
-
-@lru_cache(maxsize=4096)
-def _counted(body: str) -> int:
-    return segments.count(body)
-
-
-def _add(tally: Tally, row: Mapping[str, Any], *, again: bool) -> None:
-    if row["effect"] == "message":
-        tally.texts += 1
-        counted = _counted(str(row["params"].get("body") or ""))
-        tally.counted += counted
-        tally.segments += row["segments"] or 0
-        tally.estimated += 0 if row["segments"] else estimated_segments(row["params"]) or 0
-    elif row["effect"] == "call":
-        tally.calls += 1
-    elif row["kind"] in ("notify", "http"):
-        tally.notices += 1
-    if row["effect"] and not again:
-        if row["price"] is None:
-            tally.unpriced += 1
-        else:
-            tally.prices[row["price_unit"]] += Decimal(row["price"])
-
-
-def _line(tally: Tally) -> dict[str, Any]:
-    return {
-        "texts": tally.texts, "calls": tally.calls, "notices": tally.notices,
-        "segments": tally.segments, "estimated_segments": tally.estimated,
-        "unpriced": tally.unpriced,
-        "price": {unit: str(amount) for unit, amount in tally.prices.items()},
-    }  # fmt: skip
-
-
-def left(tally: Tally, budget: Budget | None, settings: Settings) -> dict[str, Any]:
-    """Each word of a budget with what it allows and what is left of it."""
-    if budget is None:
-        return {}
-    found: dict[str, Any] = {}
-    if budget.per_day:
-        used = tally.texts + tally.calls
-        found["per_day"] = {"of": budget.per_day, "left": max(0, budget.per_day - used)}
-    if budget.segments_per_day:
-        rest = max(0, budget.segments_per_day - tally.counted)
-        found["segments_per_day"] = {"of": budget.segments_per_day, "left": rest}
-    if budget.price_per_day:
-        rest_price = max(0.0, budget.price_per_day - tally.counted * settings.segment_price)
-        found["price_per_day"] = {
-            "of": number_text(budget.price_per_day), "left": number_text(round(rest_price, 4)),
-        }  # fmt: skip
-    return found
-
-
 def _budgets(settings: Settings, *, rules: bool) -> dict[str, Budget]:
     """The budget of everything, and those of the rules where they are asked for."""
     whole = Budget(settings.total_per_day, settings.segments_per_day, settings.price_per_day)
-    found = {ALL: whole} if whole != Budget() or settings.total_per_hour else {}
+    found = {sums.ALL: whole} if whole != Budget() or settings.total_per_hour else {}
     if rules:
         from ringback.cli.hosted import described
 

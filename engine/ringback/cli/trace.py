@@ -10,15 +10,15 @@ from typing import Any
 import click
 
 from ringback.cli import completion
-from ringback.cli.action_words import cost, detail
 from ringback.cli.control import say_if_stopped
-from ringback.cli.events import charged, public, questions, said
-from ringback.cli.explain import facts
+from ringback.cli.events import questions
 from ringback.cli.output import cell, echo_tree, json_option, print_json, short_time, style
 from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
 from ringback.rules.engine import answers
+from ringback.store.queries import shapes
+from ringback.store.queries.action_words import cost, detail
 
 GOOD = ("settled", "done", "accepted")
 BAD = ("failed", "refused", "parked", "unknown")
@@ -49,7 +49,7 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
         )
     for number, tree in enumerate(traces):
         if as_json:
-            print_json(_jsonable(tree, conditions))
+            print_json(shapes.trace(tree, conditions))
             continue
         if number:
             click.echo()
@@ -68,46 +68,6 @@ def _conditions() -> dict[str, tuple[str, list[str]]]:
     return {rule.name: (rule.rev, [each.source for each in rule.conditions]) for rule in rules}
 
 
-def _jsonable(tree: dict[str, Any], conditions: Mapping[str, tuple[str, list[str]]]) -> Any:
-    runs = {
-        run["rule"]: {k: v for k, v in run.items() if k != "id"}
-        | {"turns": [_woken(turn) for turn in run["turns"]]}
-        | {"actions": [_with_error(action) for action in run["actions"]]}
-        for run in tree["runs"]
-    }
-    rules = [
-        {
-            "rule": name,
-            "fired": verdict == "fired",
-            "verdict": verdict,
-            "lines": [
-                {"if": text, "held": held}
-                for text, held in _lines(name, verdict, runs.get(name), conditions, tree["lines"])
-            ],
-            "run": runs.get(name),
-        }
-        for name, verdict in _verdicts(tree).items()
-    ]
-    event = _with_error(public(tree["event"]))
-    event.pop("verdicts")
-    links = ("cause", "replays", "replayed", "answer")
-    return {
-        "event": event, **{name: tree[name] for name in links},
-        "woke": [_woken(turn) for turn in tree["turns"]], "rules": rules,
-    }  # fmt: skip
-
-
-def _with_error(row: Mapping[str, Any]) -> dict[str, Any]:
-    """An event or action, and what the catalogue says of its error."""
-    code = row["error_code"]
-    return {**row, "error": facts(explain_error(code))} if code else dict(row)
-
-
-def _woken(turn: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn without what only counts."""
-    return {name: turn[name] for name in turn if name not in ("ordinal", "until", "woken_by")}
-
-
 def render(
     tree: Mapping[str, Any], conditions: Mapping[str, tuple[str, list[str]]]
 ) -> Iterator[str]:
@@ -121,7 +81,7 @@ def render(
         yield f"│  replays {tree['replays']}"
     for copy in tree["replayed"]:
         yield f"│  replayed as {copy}"
-    verdicts, turns = _verdicts(tree), tree["turns"]
+    verdicts, turns = shapes.verdicts(tree), tree["turns"]
     joined = {turn["rule"] for turn in turns if verdicts.get(turn["rule"], "").startswith("joined")}
     verdicts = {name: verdict for name, verdict in verdicts.items() if name not in joined}
     for number, turn in enumerate(turns, 1):
@@ -143,7 +103,7 @@ def render(
         run = runs.get(name)
         mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
         yield f"{branch}{mark} {cell(name)}{reason(verdict)}"
-        for text, held in _lines(name, verdict, run, conditions, tree["lines"]):
+        for text, held in shapes.asked_lines(name, verdict, run, conditions, tree["lines"]):
             yield f"{stem}     {'✓' if held else '✗'} if {cell(' '.join(text.split()))}"
         if run is not None:
             for line in _run(run, event):
@@ -166,7 +126,7 @@ def _fields(event: Mapping[str, Any]) -> Mapping[str, str]:
 def headline(event: Mapping[str, Any]) -> str:
     """An event on one line: when, what, who, the text, how it was proven, its ids."""
     who = f"{event['sender']} → {event['recipient']}" if event["sender"] else ""
-    text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
+    text = shapes.said(event["fields"]) if isinstance(event["fields"], dict) else ""
     number = event["error_code"]
     parts = [
         short_time(event["received_at"]),
@@ -174,20 +134,12 @@ def headline(event: Mapping[str, Any]) -> str:
         cell(who),
         cell(f"“{text}”") if text else "",
         f"error {number}: {explain_error(number).title}" if number else "",
-        cell(charged(event)),
+        cell(shapes.charged(event)),
         f"({event['trust']} {event['source']})",
         event["uid"],
         cell(event["subject_sid"]),
     ]
     return "  ".join(part for part in parts if part)
-
-
-def _verdicts(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Rules that fired, then those that did not; runs without a verdict (hooks) count as fired."""
-    verdicts = tree["event"]["verdicts"]
-    found = dict(verdicts) if isinstance(verdicts, dict) else {}
-    found |= {run["rule"]: "fired" for run in tree["runs"] if run["rule"] not in found}
-    return dict(sorted(found.items(), key=lambda pair: pair[1] != "fired"))
 
 
 def reason(verdict: str) -> str:
@@ -205,28 +157,6 @@ def reason(verdict: str) -> str:
         "error": f"  its condition failed: {rest.strip()}",
     }
     return known.get(kind, f"  {cell(verdict)}")
-
-
-def _lines(
-    name: str,
-    verdict: str,
-    run: Mapping[str, Any] | None,
-    conditions: Mapping[str, tuple[str, list[str]]],
-    kept: Mapping[str, list[str]],
-) -> list[tuple[str, bool]]:
-    """The `if` lines that were asked, each with whether it held: as they were `kept`, else those of
-    today."""
-    rev, texts = ("", kept[name]) if name in kept else conditions.get(name, ("", []))
-    if name not in kept and run is not None and run["rule_rev"] != rev:
-        return []  # the rule has changed since: its lines of today prove nothing
-    if verdict == "fired":
-        return [(text, True) for text in texts]
-    kind, _, rest = verdict.partition(":")
-    number = rest.partition(":")[0].strip()
-    if kind not in ("if", "error") or not number.isdecimal() or int(number) > len(texts):
-        return []
-    held = [(text, True) for text in texts[: int(number) - 1]]
-    return [*held, (texts[int(number) - 1], False)]
 
 
 def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:
@@ -264,7 +194,7 @@ def _turn(turn: Mapping[str, Any]) -> str:
     event = turn["woken_by"]
     if event is None:
         return f"{short_time(turn['at'])} {turn['event']}, which is no longer kept"
-    text = said(event["fields"]) if isinstance(event["fields"], dict) else ""
+    text = shapes.said(event["fields"]) if isinstance(event["fields"], dict) else ""
     what = f" “{cell(text)}”" if text else ""
     question = cell(turn["question"]) if turn["question"] else ""
     answer = answers.within(question, event["type"], _fields(event))

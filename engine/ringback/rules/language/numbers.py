@@ -85,3 +85,8 @@ def number_text(value: float) -> str:
         return str(value)
     noise = len(usual.as_tuple().digits) < 11 and len(exact.as_tuple().digits) > 15
     return f"{usual if noise else exact:f}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 event`, `20,114 events`, `902 people`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.action_kinds import known_kind
-from ringback.cli.output import counted
+from ringback.rules.language.numbers import counted
 
 NEVER_LEFT = ("refused", "cancelled", "failed")
 """The states of an action without a SID that cost nothing."""

@@ -1,0 +1,77 @@
+"""Failed texts and calls, counted by what they have in common."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from ringback.error_codes import explain_error, facts
+
+_UNREPORTED = "no code was reported"
+
+
+def country(row: Mapping[str, Any]) -> str:
+    """The country of a row's recipient in two letters; a question mark for one without."""
+    return _country(row["recipient"])
+
+
+@cache
+def _country(number: str) -> str:
+    from ringback.rules.language import phones
+
+    return phones.country(number) or "?"
+
+
+def line_type(row: Mapping[str, Any]) -> str:
+    """The line type of a row's recipient; a question mark for one without."""
+    return _line_type(row["recipient"])
+
+
+@cache
+def _line_type(number: str) -> str:
+    from ringback.rules.language import phones
+
+    return phones.line_type(number) or "?"
+
+
+WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "code": lambda row: row["code"],
+    "class": lambda row: explain_error(row["code"]).error_class or "unknown",
+    "sender": lambda row: row["sender"],
+    "rule": lambda row: row["rule"],
+    "country": country,
+    "line_type": line_type,
+    "hour": lambda row: f"{row['at'][:13]}:00Z",
+}
+"""What failures may be counted by, and where a row has it."""
+
+
+def grouped(rows: Iterable[Mapping[str, Any]], ways: Iterable[str]) -> list[dict[str, Any]]:
+    """The rows by what they have in common, the most first; by hour in order of time.
+
+    Each group has its values, how many `failures`, when the last was (`last_at`) and an `example`
+    (a SID or an id to trace); by code also what the catalogue knows of it.
+    """
+    by = list(ways)
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(WAYS[way](row) for way in by)
+        group = found.setdefault(
+            key,
+            {
+                **dict(zip(by, key, strict=True)), "failures": 0, "last_at": row["at"],
+                "example": row["sid"] or row["uid"],
+            },
+        )  # fmt: skip
+        group["failures"] += 1
+    groups = [each | (_said(each["code"]) if "code" in by else {}) for each in found.values()]
+    groups.sort(key=lambda each: [str(each[way]) for way in by])
+    return sorted(groups, key=lambda each: (each.get("hour", ""), -each["failures"]))
+
+
+def _said(code: int) -> dict[str, Any]:
+    if not code:
+        return {"meaning": _UNREPORTED, "retry": "", "remedy": "", "error": None}
+    known = explain_error(code)
+    return {
+        "meaning": known.title, "retry": known.wait, "remedy": known.remedy, "error": facts(known),
+    }  # fmt: skip

@@ -1,0 +1,111 @@
+"""Sums of what left: texts, calls, segments and prices by rule or sender."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from ringback.rules.language.numbers import number_text
+from ringback.rules.model import Budget
+from ringback.twilio import segments
+from ringback.twilio.costs import estimated_segments
+
+ALL = "in all"
+
+
+def _sender(row: Mapping[str, Any]) -> str:
+    params = row["params"]
+    said = params.get("messaging_service_sid") or params.get("sender")
+    return str(said or row["conversation"].partition("/")[0])
+
+
+WAYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "rule": lambda row: str(row["rule"]),
+    "sender": _sender,
+}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What left: texts, calls, and notices and requests to others than Twilio. `counted` are the
+    segments that a budget counts, `segments` those that Twilio told, `estimated` those of texts of
+    which it has not told them; `prices` are what it charged, by currency, `unpriced` the texts and
+    calls that it has not priced yet."""
+
+    texts: int = 0
+    calls: int = 0
+    notices: int = 0
+    counted: int = 0
+    segments: int = 0
+    estimated: int = 0
+    prices: dict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    unpriced: int = 0
+
+
+def tallied(
+    rows: Iterable[Mapping[str, Any]], way: Callable[[Mapping[str, Any]], str]
+) -> dict[str, Tally]:
+    """What left, in all and by rule or sender. A text that was sent twice counts twice, as it does
+    for its budget, and is priced once."""
+    found: dict[str, Tally] = defaultdict(Tally)
+    seen: set[str] = set()
+    for row in rows:
+        again = row["uid"] in seen
+        seen.add(row["uid"])
+        for tally in (found[ALL], found[way(row)]):
+            _add(tally, row, again=again)
+    return dict(found)
+
+
+@lru_cache(maxsize=4096)
+def _counted(body: str) -> int:
+    return segments.count(body)
+
+
+def _add(tally: Tally, row: Mapping[str, Any], *, again: bool) -> None:
+    if row["effect"] == "message":
+        tally.texts += 1
+        counted = _counted(str(row["params"].get("body") or ""))
+        tally.counted += counted
+        tally.segments += row["segments"] or 0
+        tally.estimated += 0 if row["segments"] else estimated_segments(row["params"]) or 0
+    elif row["effect"] == "call":
+        tally.calls += 1
+    elif row["kind"] in ("notify", "http"):
+        tally.notices += 1
+    if row["effect"] and not again:
+        if row["price"] is None:
+            tally.unpriced += 1
+        else:
+            tally.prices[row["price_unit"]] += Decimal(row["price"])
+
+
+def line(tally: Tally) -> dict[str, Any]:
+    """A sum as JSON: the names of its fields."""
+    return {
+        "texts": tally.texts, "calls": tally.calls, "notices": tally.notices,
+        "segments": tally.segments, "estimated_segments": tally.estimated,
+        "unpriced": tally.unpriced,
+        "price": {unit: str(amount) for unit, amount in tally.prices.items()},
+    }  # fmt: skip
+
+
+def left(tally: Tally, budget: Budget | None, segment_price: float) -> dict[str, Any]:
+    """Each word of a budget with what it allows and what is left of it."""
+    if budget is None:
+        return {}
+    found: dict[str, Any] = {}
+    if budget.per_day:
+        used = tally.texts + tally.calls
+        found["per_day"] = {"of": budget.per_day, "left": max(0, budget.per_day - used)}
+    if budget.segments_per_day:
+        rest = max(0, budget.segments_per_day - tally.counted)
+        found["segments_per_day"] = {"of": budget.segments_per_day, "left": rest}
+    if budget.price_per_day:
+        rest_price = max(0.0, budget.price_per_day - tally.counted * segment_price)
+        found["price_per_day"] = {
+            "of": number_text(budget.price_per_day), "left": number_text(round(rest_price, 4)),
+        }  # fmt: skip
+    return found

@@ -3,6 +3,7 @@
 Each exception knows the exit code that the shell ends with (sysexits where one fits).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -56,6 +57,14 @@ class UsageError(RingbackError):
     """The command or the call was put together wrongly."""
 
     exit_code = 2
+
+
+class Conflict(UsageError):
+    """Something is not as the caller took it to be. `now` is what is true of it."""
+
+    def __init__(self, message: str, now: Mapping[str, object]) -> None:
+        super().__init__(message)
+        self.now = dict(now)
 
 
 class HeldError(RingbackError):

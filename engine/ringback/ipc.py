@@ -16,7 +16,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from ringback.errors import DataError, HeldError, RingbackError, StorageError, UsageError
+from ringback.errors import (
+    Conflict,
+    DataError,
+    HeldError,
+    RingbackError,
+    StorageError,
+    UsageError,
+)
 from ringback.private_files import FILE
 
 Message = Mapping[str, Any]
@@ -105,7 +112,7 @@ class Server:
         try:
             result = await self._handler(message)
         except RingbackError as error:
-            result = {"error": str(error), "exit_code": error.exit_code}
+            result = refusal(error)
         if number is not None and not writer.is_closing():
             writer.write(_line({**(result or {}), "n": number}))
 
@@ -120,12 +127,21 @@ async def serve(path: Path, handler: Handler) -> Server:
     return server
 
 
+def refusal(error: RingbackError) -> dict[str, Any]:
+    """An error as it is answered to the other side: in words, its exit code and, of a conflict,
+    what is true `now`."""
+    told = {"error": str(error), "exit_code": error.exit_code}
+    return {**told, "now": error.now} if isinstance(error, Conflict) else told
+
+
 def require_good(answer: Message) -> None:
     """Raise what the other side raised, in its words, of its kind and with its exit code; nothing
     for an answer that is none of an error."""
     if "error" not in answer:
         return
     code = int(answer.get("exit_code", RingbackError.exit_code))
+    if "now" in answer:
+        raise Conflict(str(answer["error"]), answer["now"])
     error = _KINDS.get(code, RingbackError)(str(answer["error"]))
     error.exit_code = code
     raise error

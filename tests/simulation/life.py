@@ -23,8 +23,9 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.runtime import Runtime
 from ringback.store.journal import DatabaseJournal
 from ringback.store.log import LogReader
+from ringback.store.operations.doings import PAUSED
 from ringback.twilio.rest import Request
-from ringback.worker.control import PAUSED, Control
+from ringback.worker.control import Control
 from ringback.worker.engine import Engine
 from ringback.worker.send.notices import Notices
 from simulation.calls import SimulatedCalls

@@ -31,7 +31,7 @@ from simulation.twilio import OURS
 
 GROWING = {
     "events", "runs", "actions", "attempts", "contacts", "consents", "turns", "answers", "log",
-    "text_counts", "pending_texts",
+    "text_counts", "pending_texts", "doings",
 }  # fmt: skip
 NEWEST_FIRST = "order by id desc limit"
 """A statement with these words goes back from the end of the table, as far as the limit."""
@@ -138,6 +138,12 @@ def ask_everything(data: Path) -> None:
         for text in (*ids, "att_1", "SM1", "+14155550123"):
             for uid in ask.find(text):
                 ask.trace(uid)
+        for after in ("", since):
+            ask.doings(since=after, before=7)
+            ask.doings(who="bob", since=after)
+            ask.doings(op="retry", outcome="done", since=after)
+            ask.doings(subject="act_1", since=after)
+        ask.switched()
         ask.plugin_trouble()
         ask.opt_outs(since)
         ask.failures(since, 100)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,33 @@ PAUSED = "paused"
 
 
 def tell_worker(message: dict[str, Any], seconds: float = 5.0) -> dict[str, Any]:
-    """Ask the worker of the data folder in force. Raises WorkerAway when none runs, and what
-    the worker raised, in its own words, when it will not or cannot."""
+    """Ask the worker of the data folder in force, in the name of whoever runs this shell. Raises
+    WorkerAway when none runs, and what the worker raised, in its own words, when it will not or
+    cannot."""
     from ringback.ipc import WorkerAway, ask_once, require_good, socket_path
+    from ringback.runtime import REAL
 
     data = here().data()
+    request = REAL.uid("op").partition("_")[2]
+    by = {"who": system_user(), "role": "admin", "via": "shell"}
     try:
-        answer = asyncio.run(ask_once(socket_path(data), message, seconds))
+        whole = {**message, "by": by, "request": request}
+        answer = asyncio.run(ask_once(socket_path(data), whole, seconds))
     except WorkerAway as error:
         late = isinstance(error.__context__, TimeoutError)
         raise WorkerAway(_away(data, seconds if late else 0.0)) from None
     require_good(answer)
     return answer
+
+
+def system_user() -> str:
+    """The name of the user of this process, or its number."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
 
 
 def _away(data: Path, waited: float) -> str:
@@ -82,7 +98,7 @@ def pause() -> None:
     try:
         tell_worker({"op": "pause"})
     except WorkerAway:
-        if not _note_standing(here().data(), "yes"):
+        if not _note_standing(here().data(), "pause"):
             raise
         click.echo("no node runs here: the next one starts paused", err=True)
     click.echo("paused: nothing is sent until `ringback resume`")
@@ -108,7 +124,7 @@ def resume(may_duplicate: bool) -> int:
     try:
         answer = tell_worker({"op": "resume", "may_duplicate": may_duplicate})
     except WorkerAway:
-        if may_duplicate or not _note_standing(here().data(), ""):
+        if may_duplicate or not _note_standing(here().data(), "resume"):
             raise
         click.echo("no node runs here: the next one does not start paused")
         return 0
@@ -127,15 +143,20 @@ def resume(may_duplicate: bool) -> int:
     return 0
 
 
-def _note_standing(data: Path, paused: str) -> bool:
+def _note_standing(data: Path, operation: str) -> bool:
     """Write the switch into the journal of a node that stands still. False when there is no
     journal, or its worker runs after all. Raises StorageError and DataError."""
+    from ringback.runtime import REAL, iso
     from ringback.store.journal import open_store
+    from ringback.store.operations.doings import By, Doing
     from ringback.store.upkeep.locks import hold
+
+    by = By(system_user(), "admin", "shell")
+    doing = Doing(REAL.uid("op"), iso(REAL.now()), by, operation, "switch")
 
     async def note() -> None:
         with contextlib.closing(open_store(data, threaded=False)) as store:
-            await store.journal.meta.set(PAUSED, paused)
+            await store.journal.meta.note(PAUSED, "yes" if operation == "pause" else "", doing)
 
     if not (data / "journal.db").exists():
         return False

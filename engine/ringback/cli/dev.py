@@ -291,7 +291,9 @@ Rules and plugins in {self._settings.project} are loaded again when you save the
             if all(path.parent == root for path in changed):
                 continue
             try:
-                answer = await ask_once(socket_path(self._data), {"op": "reload"}, 60.0)
+                by = {"who": "ringback dev", "role": "admin", "via": "dev"}
+                message = {"op": "reload", "by": by}
+                answer = await ask_once(socket_path(self._data), message, 60.0)
             except WorkerAway:
                 answer = {}  # it starts again just now, and then reads what is there
             problems = answer.get("problems") or ([answer["error"]] if "error" in answer else [])

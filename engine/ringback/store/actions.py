@@ -14,6 +14,7 @@ from ringback.runtime import from_iso, iso
 from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.events import copies
+from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.sqlite import one_of
 
 
@@ -231,9 +232,12 @@ class Actions:
         """Actions of this event, and of its copies, that may have happened: uid and state."""
         return await self._database.read(_undecided, event_uid)
 
-    async def decide(self, uid: str, decision: Decision, now: str) -> bool:
-        """Move an action to another state without a request; False when in no `expected` one."""
-        return await self._database.write(_decide, uid, decision, now)
+    async def decide(
+        self, uid: str, decision: Decision, now: str, doing: Doing | None = None
+    ) -> bool:
+        """Move an action to another state without a request; False when in no `expected` one. It
+        may be somebody's doing."""
+        return await self._database.write(carry_out, doing, _decide, uid, decision, now)
 
     async def decide_all(self, decisions: Sequence[tuple[str, Decision]], now: str) -> None:
         """`decide` for many actions (uid), in one unit of work."""

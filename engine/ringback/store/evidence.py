@@ -13,6 +13,7 @@ from ringback.store.attempts import Departure, opted_out, reported
 from ringback.store.database import Database
 from ringback.store.deliveries.ended_texts import begin_text
 from ringback.store.incidents import NewIncident, open_incident
+from ringback.store.operations.doings import Doing, carry_out
 from ringback.twilio.consent import OPT_OUTS
 from ringback.twilio.costs import NOTHING, Cost
 
@@ -93,10 +94,12 @@ class Evidence:
         )
         return str(row[0]) if row else ""
 
-    async def own(self, action: StoredAction, sid: str, reason: str, now: str) -> str:
+    async def own(
+        self, action: StoredAction, sid: str, reason: str, now: str, doing: Doing | None = None
+    ) -> str:
         """Somebody knows the record that a doubtful action made. Statuses of it that came in before
         are folded. Returns as `claim` does."""
-        return await self._database.write(_own, action, sid, reason, now)
+        return await self._database.write(carry_out, doing, _own, action, sid, reason, now)
 
     async def postpone(self, action_uid: str, due_at: str, reason: str, *, looked: bool) -> None:
         """Look again later. `looked` says whether the list was really read."""

@@ -11,6 +11,7 @@ from ringback.events import Event
 from ringback.runtime import iso
 from ringback.store.database import Database
 from ringback.store.events import record_internal
+from ringback.store.operations.doings import Doing, carry_out
 
 OPEN = "incidents indexed by incidents_open where state = 'open'"
 """Those that are open, without a look at all that there have been."""
@@ -72,12 +73,14 @@ class Incidents:
 
     async def decide(
         self, uid: str, now: datetime, *, ack: bool = False, by: str = "",
-        mute: str | None = None, note: str = "",
+        mute: str | None = None, note: str = "", doing: Doing | None = None,
     ) -> bool:  # fmt: skip
         """What a person says to an incident: that they know of it (`by` says how), that no more is
         to be heard of it until then (a stored time; empty: it is to be heard of again), a note.
         False when there is none."""
-        return await self._database.write(_decide, uid, iso(now), ack, by, mute, note)
+        return await self._database.write(
+            carry_out, doing, _decide, uid, iso(now), ack, by, mute, note
+        )
 
     async def state(self, uid: str) -> dict[str, str] | None:
         """The state and kind of an incident, since when it is, and when somebody acknowledged it

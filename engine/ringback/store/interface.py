@@ -25,6 +25,7 @@ from ringback.store.log import Entry, LogRow
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.doings import Doings
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
@@ -98,6 +99,7 @@ class Journal(Protocol):
     deliveries: Deliveries
     escalations: Escalations
     spending: Spending
+    doings: Doings
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

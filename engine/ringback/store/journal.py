@@ -27,6 +27,7 @@ from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.doings import Doings
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.sqlite_database import SqliteDatabase
@@ -63,6 +64,7 @@ class DatabaseJournal:
         self.deliveries = Deliveries(database)
         self.escalations = Escalations(database)
         self.spending = Spending(database)
+        self.doings = Doings(database)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

@@ -18,6 +18,7 @@ from ringback.store.events import record_internal
 from ringback.store.later_reports import add_reports
 from ringback.store.log import LogReader
 from ringback.store.meta import FORGOTTEN, IS_OPEN, LAST_TURN, get_meta, in_account, set_meta
+from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.upkeep.event_counts import add_counts
 
 CURSOR = "cursor"
@@ -50,9 +51,8 @@ _INSERT_RUN = f"insert into runs ({', '.join(_RUN)}) values ({', '.join('?' * le
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """One event with the verdict of every rule that looked at it, the runs that it starts,
-    those that it cancels (uid and reason), and those that it wakes. `displaces` is a mere claim
-    (uid) that had its identity and says otherwise."""
+    """One event with the verdict of every rule that looked at it, the runs that it starts, cancels
+    (uid and reason) and wakes. `displaces` is a mere claim (uid) that had its identity."""
 
     event: Event
     log_id: int | None
@@ -118,9 +118,9 @@ class Matching:
         """Write what becomes of the events that lie ready for a run which does not take them."""
         await self._database.write(_again, run_uid, batch)
 
-    async def replay(self, copy: Matched) -> None:
+    async def replay(self, copy: Matched, doing: Doing | None = None) -> None:
         """Record the copy of an event with its verdicts and runs, and change nothing else again."""
-        await self._database.write(_replay, copy)
+        await self._database.write(carry_out, doing, _replay, copy)
 
     async def prove(self, item: Matched) -> Recorded:
         """A claimed event has been confirmed: believe it, and start what it starts."""

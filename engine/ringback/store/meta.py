@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 
 from ringback.store.database import Database
+from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.sqlite import one_of
 
 ACCOUNT = "account"
@@ -26,9 +27,9 @@ class Meta:
         """Set one value."""
         await self._database.write(set_meta, key, value)
 
-    async def note(self, key: str, value: str) -> None:
+    async def note(self, key: str, value: str, doing: Doing | None = None) -> None:
         """Set one value on which nothing in memory rests: a refusal restarts no worker."""
-        await self._database.note(set_meta, key, value)
+        await self._database.note(carry_out, doing, set_meta, key, value)
 
 
 FORGOTTEN = "case when memory is not null then '{}' end"

@@ -22,6 +22,7 @@ from ringback.store.upkeep.later_shapes import (
     ESCALATIONS,
     INCIDENTS,
     LISTS,
+    OPERATIONS,
     REMEMBERED,
     SPENT,
     TEXTS,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="db636df5d824513b")
+journal_migrations = MigrationList("ringback.journal", today="8865141c7634b66d")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -256,6 +257,11 @@ def _journal_spent(db: "Database") -> None:
 @journal_migrations(name="0020_escalations")
 def _journal_escalations(db: "Database") -> None:
     _run(db.conn, ESCALATIONS)
+
+
+@journal_migrations(name="0021_operations")
+def _journal_operations(db: "Database") -> None:
+    _run(db.conn, OPERATIONS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -13,6 +13,8 @@ from ringback.store.database import Database
 from ringback.store.log import LogReader
 from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, record, wake
 from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
+from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.operations.rule_strikes import note_fault, release, strike
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,11 @@ class Runs:
         already, more actions."""
         await self._database.write(record_done, run, actions, now)
 
-    async def cancel(self, uids: Sequence[str], reason: str, now: str) -> int:
-        """End runs that have not ended yet; how many those were."""
-        return await self._database.write(_cancel, uids, reason, now)
+    async def cancel(
+        self, uids: Sequence[str], reason: str, now: str, doing: Doing | None = None
+    ) -> int:
+        """End runs that have not ended yet, perhaps as somebody's doing; how many those were."""
+        return await self._database.write(carry_out, doing, _cancel, uids, reason, now)
 
     async def answer(self, event_uid: str) -> str | None:
         """The TwiML that this event's call was given, so that a repeated request gets the same."""
@@ -189,12 +193,12 @@ class Runs:
     async def strike(self, rule: str, plugin: str, reason: str, now: str, limit: int) -> bool:
         """Note that a rule blocked, or ended its process; True when that puts it into quarantine,
         which is at `limit` strikes."""
-        return await self._database.write(_strike, rule, plugin, reason, now, limit)
+        return await self._database.write(strike, rule, plugin, reason, now, limit)
 
     async def note_fault(self, hook: str, plugin: str, reason: str, now: str, count: int) -> None:
         """Note that a plugin's hook failed so many times. A hook only watches: it is never put into
         quarantine, it is named."""
-        await self._database.write(_note_fault, hook, plugin, reason, now, count)
+        await self._database.write(note_fault, hook, plugin, reason, now, count)
 
     async def quarantined(self) -> dict[str, str]:
         """The rules that do not run until a person says otherwise, with the reason."""
@@ -203,9 +207,9 @@ class Runs:
         )
         return {row[0]: row[1] for row in rows}
 
-    async def release(self, rule: str) -> bool:
+    async def release(self, rule: str, doing: Doing | None = None) -> bool:
         """A person says otherwise: forget the strikes of a rule. False when it had none."""
-        return await self._database.write(_release, rule)
+        return await self._database.write(carry_out, doing, release, rule)
 
 
 def _next_queued(connection: Connection, rule: str, key: str) -> str | None:
@@ -369,31 +373,3 @@ def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) 
         f"memory = {FORGOTTEN} where uid = ? and {IS_OPEN}",
         [(reason, now, uid) for uid in uids],
     ).rowcount
-
-
-def _strike(
-    connection: Connection, rule: str, plugin: str, reason: str, now: str, limit: int
-) -> bool:
-    _note_fault(connection, rule, plugin, reason, now, 1)
-    return bool(
-        connection.execute(
-            "update strikes set quarantined_at = ? "
-            "where rule = ? and count >= ? and quarantined_at is null",
-            (now, rule, limit),
-        ).rowcount
-    )
-
-
-def _note_fault(
-    connection: Connection, rule: str, plugin: str, reason: str, now: str, count: int
-) -> None:
-    connection.execute(
-        "insert into strikes (rule, plugin, count, last_at, reason) values (?, ?, ?, ?, ?) "
-        "on conflict (rule) do update set count = strikes.count + excluded.count, "
-        "last_at = excluded.last_at, reason = excluded.reason",
-        (rule, plugin, count, now, reason),
-    )
-
-
-def _release(connection: Connection, rule: str) -> bool:
-    return bool(connection.execute("delete from strikes where rule = ?", (rule,)).rowcount)

@@ -25,6 +25,7 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.store.meta import ACCOUNT
+from ringback.store.operations.doings import Doing
 from ringback.worker.match.anew import Asking
 from ringback.worker.match.look import Found
 from ringback.worker.match.step import Ahead, Step
@@ -212,9 +213,9 @@ class Engine:
             await self._handle(step)
         return bool(step.rows)
 
-    async def replay(self, uid: str, rule: Rule | None) -> Found:
+    async def replay(self, uid: str, rule: Rule | None, doing: Doing | None = None) -> Found:
         """Let a stored event happen again under the rules of today, or under this rule alone."""
-        step = await self._alone(self.matcher.replay(uid, rule), watched=rule is None)
+        step = await self._alone(self.matcher.replay(uid, rule, doing), watched=rule is None)
         return step.found[0]
 
     async def _match_row(self, log_id: int) -> None:
@@ -377,24 +378,3 @@ class Engine:
         while self.journal.broken is None:
             await self._until(self.journal.failing)
         raise self.journal.broken
-
-    def _failing(self) -> dict[str, tuple[str, str]]:
-        """What cannot be looked at: since when, and why."""
-        claims = self.confirmer.unanswered()
-        return {**self.watch.failing, **({"confirm": claims} if claims else {})}
-
-    async def status(self) -> dict[str, Any]:
-        """What the worker is doing, for the shell and the health page."""
-        return {
-            "cursor": self.matcher.cursor,
-            "jobs": len(self.queue) + self.backlog.held,
-            "sending": self.sender.busy,
-            "paused": self.sender.paused,
-            "held": await self.hold.why(),
-            **self.sending.status(),
-            "failing": self._failing(),
-            "doubted": self.confirmer.doubted(),
-            "missed": self.hooks.missed(),
-            "rules": len(self._loaded.ruleset.rules),
-            "quarantined": dict(self.matcher.quarantined),
-        }

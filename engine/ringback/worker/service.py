@@ -24,8 +24,9 @@ from ringback.plugins.manifest import Manifest
 from ringback.runtime import REAL
 from ringback.store.interface import Journal
 from ringback.store.meta import ACCOUNT
+from ringback.store.operations.doings import PAUSED
 from ringback.tracing import spans as tracing
-from ringback.worker.control import PAUSED, Control
+from ringback.worker.control import Control
 from ringback.worker.engine import Engine
 from ringback.worker.hosts.pool import Pool
 from ringback.worker.reload import Describe, Reloading, tell

@@ -231,6 +231,10 @@ def _from_journal(
         connection.executemany(
             f"delete from {table} where {column} = ?", [(each,) for each in gone]
         )
+    for table, key in (("doings", "uid"), ("rule_states", "name")):
+        said = connection.execute(f"select {key}, reason from {table} where reason <> ''")
+        words = [(WORDS, found) for found, reason in said.fetchall() if person.is_in(reason)]
+        connection.executemany(f"update {table} set reason = ? where {key} = ?", words)
     refusals = person.find(connection, "consents", "recipient", ("recipient",), ())
     for address in refusals:
         connection.execute(

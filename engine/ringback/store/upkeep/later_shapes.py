@@ -114,3 +114,39 @@ create index incidents_step_due on incidents (step_due) where step_due is not nu
 """
 """Who is told of an incident: the policy, how many of its steps had their turn, when the next one
 is due, and what was told to whom. Incidents of before are told to nobody."""
+
+OPERATIONS = """
+create table doings (
+    id integer primary key,
+    uid text not null unique,
+    at text not null,
+    who text not null,
+    role text not null,
+    via text not null,
+    peer text not null default '',
+    op text not null,
+    subject text not null,
+    wanted text not null default '{}',
+    was text not null default '',
+    became text not null default '',
+    outcome text not null,
+    reason text not null default '',
+    request text unique,
+    answer text not null default '{}'
+);
+create index doings_subject on doings (subject);
+create index doings_op on doings (op);
+create index doings_who on doings (who);
+create index doings_outcome on doings (outcome);
+create table rule_states (
+    name text primary key,
+    state text not null,
+    file text not null,
+    rev text not null,
+    until text,
+    by text not null,
+    reason text not null,
+    at text not null
+) without rowid
+"""
+"""What people did, and the states that they gave to rules over those of the files."""

@@ -22,6 +22,7 @@ from ringback.store.interface import Journal
 from ringback.store.log import LogRow
 from ringback.store.matching import Recorded
 from ringback.store.meta import Revision
+from ringback.store.operations.doings import Doing
 from ringback.store.session import ReadSession
 from ringback.twilio.kinds import Malformed
 from ringback.twilio.webhooks import events_from
@@ -29,7 +30,7 @@ from ringback.worker.match import anew
 from ringback.worker.match.aside import Aside, Entry, Line, in_order
 from ringback.worker.match.judge import Judge, Taken, no_answer
 from ringback.worker.match.look import Judged, Looked, Order, judged, look
-from ringback.worker.match.step import Ahead, Step
+from ringback.worker.match.step import Ahead, Step, replayed
 from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Answers, Questions
 
@@ -244,18 +245,17 @@ class Matcher:
 
         return self._ahead(look, finish)
 
-    def replay(self, uid: str, rule: Rule | None) -> Ahead:
-        """Record a copy of a stored event and match it with the rules of today, or with this one
-        alone: one transaction for the copy, its verdicts and its runs. What the original changed in
-        contacts, consents and outcomes is not changed again. Raises UsageError when it is not kept.
-        """
+    def replay(self, uid: str, rule: Rule | None, doing: Doing | None = None) -> Ahead:
+        """Record a copy of a stored event and match it with the rules of today, or this one alone,
+        at once with the doing. What the original changed in contacts, consents and outcomes is not
+        changed again. Raises UsageError when it is not kept."""
         ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
 
         async def look(memo: Memo) -> Judged:
             return await self._settled(memo, self._judge_copy, uid, ruleset)
 
         async def finish(item: Judged) -> Step:
-            await self._journal.matching.replay(item.matched)
+            await self._journal.matching.replay(item.matched, replayed(doing, item.matched))
             return Step(1, (item.found(),))
 
         return self._ahead(look, finish)

@@ -1,9 +1,11 @@
 """Step: what one step of matching has done, and a matching that goes ahead of the log."""
 
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ringback.store.matching import Moved
+from ringback.store.matching import Matched, Moved
+from ringback.store.operations.doings import Doing
 from ringback.worker.match.look import Found
 
 
@@ -27,3 +29,11 @@ class Ahead:
 
     ask: Callable[[], Awaitable[None]]
     match: Callable[[], Awaitable[Step]]
+
+
+def replayed(doing: Doing | None, copy: Matched) -> Doing | None:
+    """A doing with what is answered when it has made this copy of an event."""
+    if doing is None:
+        return None
+    verdicts = json.loads(copy.verdicts)
+    return replace(doing, answer={"state": "replayed", "uid": copy.event.uid, "verdicts": verdicts})

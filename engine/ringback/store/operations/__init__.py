@@ -1,0 +1,1 @@
+"""Operations of people as the store writes them: each with its audit row, in one unit of work."""

@@ -1,0 +1,253 @@
+"""Operations of people: done once, checked in the transaction that changes, and on record."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ringback.errors import Conflict, RingbackError, UsageError
+from ringback.runtime import encode_ulid
+from ringback.store.queries.questions import Questions
+from simulation.story import Story
+
+ANN = "+15550100044"
+RULES = """
+version: 1
+rules:
+  - name: drafted
+    on: message.received
+    if: event.body == 'draft'
+    state: draft
+    do: [{reply: Shall we say so?}]
+  - name: slow
+    on: message.received
+    if: event.body == 'later'
+    do: [{wait: 1h}, {reply: Now.}]
+"""
+Begin = Callable[..., Story]
+BOB = {"who": "bob", "role": "operate", "via": "console", "peer": "127.0.0.1"}
+
+
+def request(number: int) -> str:
+    """The ULID of a form."""
+    return encode_ulid(1_790_000_000_000, number)
+
+
+def say(story: Story, body: str) -> None:
+    """Ann writes, and what comes of it is done."""
+    story.receive(story.text(body, ANN))
+    story.run(story.clock.now + 30.0)
+
+
+def only(story: Story, table: str = "actions") -> str:
+    """The uid of the only row of a table."""
+    ((uid,),) = story.ask(f"select uid from {table}")
+    return str(uid)
+
+
+def asked(story: Story, *messages: dict[str, Any]) -> list[Any]:
+    """Ask all of this of the worker at once; the answers, and what was raised."""
+    assert story.life is not None
+    life = story.life
+    tasks = [life.loop.create_task(life.control.handle(each)) for each in messages]
+    story.run(story.clock.now + 10.0)
+    assert all(task.done() for task in tasks)
+    return [task.exception() or task.result() for task in tasks]
+
+
+def doings(story: Story, **wanted: Any) -> list[dict[str, Any]]:
+    """What is on record, oldest first."""
+    with Questions(story.folder) as ask:
+        return ask.doings(**wanted)[::-1]
+
+
+@pytest.mark.parametrize("expect", [{"state": "parked"}, {"state": "parked", "tries": 0}, None])
+def test_of_twenty_at_once_one_is_done(begin: Begin, expect: dict[str, Any] | None) -> None:
+    """The others hear what is true now, all are on record, and one text leaves."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    uid = only(story)
+    messages = [
+        {"op": "retry", "uid": uid, "by": BOB, "request": request(number)}
+        | ({"expect": expect} if expect else {})
+        for number in range(20)
+    ]
+    answers = asked(story, *messages)
+    done = [each for each in answers if not isinstance(each, Exception)]
+    refused = [each for each in answers if isinstance(each, Conflict)]
+    assert [each["state"] for each in done] == ["planned"]
+    assert len(refused) == 19
+    assert {each.now["state"] for each in refused} <= {"planned", "sending", "accepted"}
+    rows = doings(story, subject=uid)
+    assert [row["outcome"] for row in rows].count("done") == 1
+    assert [row["outcome"] for row in rows].count("refused") == 19
+    (first,) = doings(story, subject=uid, outcome="done")
+    assert done[0]["doing"] == first["uid"]
+    assert (first["was"], first["became"], first["who"]) == ("parked", "planned", "bob")
+    assert len(story.twilio.records) == 1
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_same_request_again_gets_the_first_answer(begin: Begin, killed: bool) -> None:
+    """Also from the worker after this one: what it asked for is not done a second time."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    uid = only(story)
+    message = {"op": "approve", "uid": uid, "by": BOB, "request": request(1)}
+    (first,) = asked(story, message)
+    if killed:
+        story.kill()
+        story.start()
+        story.run(story.clock.now + 5.0)
+    again, beside = asked(story, message, message)
+    assert first == again == beside == {"ok": True, "state": "planned", "doing": first["doing"]}
+    other = {**message, "op": "decline"}
+    (refused,) = asked(story, other)
+    assert isinstance(refused, Conflict)
+    assert "was another operation already" in str(refused)
+    story.run(story.clock.now + 120.0)
+    assert len(story.twilio.records) == 1
+    assert [row["op"] for row in doings(story)] == ["approve"]
+
+
+def test_a_refusal_is_the_first_answer_too(begin: Begin) -> None:
+    """Although by now it would be done."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    uid = only(story)
+    refused = {"op": "resolve", "uid": uid, "outcome": "lost", "by": BOB, "request": request(1)}
+    changed = {
+        "op": "retry", "uid": uid, "by": BOB, "request": request(2), "expect": {"state": "failed"},
+    }  # fmt: skip
+    first = asked(story, refused, changed)
+    again = asked(story, refused, changed)
+    for one, other in zip(first, again, strict=True):
+        assert isinstance(one, UsageError)
+        assert isinstance(other, UsageError)
+        assert str(one) == str(other)
+    assert isinstance(again[1], Conflict)
+    assert (again[1].now["state"], again[1].now["tries"]) == ("parked", 0)
+    assert [row["outcome"] for row in doings(story)] == ["refused"] * 2
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.05, 0.2, 1.0])
+def test_a_worker_that_dies_over_it_leaves_all_of_it_or_nothing(begin: Begin, after: float) -> None:
+    """And the request, made again, is done once."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    uid = only(story)
+    message = {"op": "approve", "uid": uid, "by": BOB, "request": request(1)}
+    assert story.life is not None
+    task = story.life.loop.create_task(story.life.control.handle(message))
+    story.run(story.clock.now + after)
+    story.kill()
+    del task
+    ((state,),) = story.ask("select state from actions")
+    assert (state == "parked") == (doings(story) == [])
+    story.start()
+    story.run(story.clock.now + 5.0)
+    (answer,) = asked(story, message)
+    assert answer["state"] == "planned"
+    story.run(story.clock.now + 120.0)
+    assert [row["outcome"] for row in doings(story)] == ["done"]
+    assert len(story.twilio.records) == 1
+
+
+def test_every_operation_is_on_record_once(begin: Begin) -> None:
+    """Whatever it changes: the switch, actions, runs, events, incidents, rules."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    say(story, "later")
+    ((event, action),) = story.ask("select event_uid, uid from actions")
+    ((run,),) = story.ask("select uid from runs where state = 'waiting'")
+    operations: list[dict[str, Any]] = [
+        {"op": "pause"}, {"op": "resume"}, {"op": "cancel_run", "uid": run},
+        {"op": "replay", "uid": event, "may_duplicate": True},
+        {"op": "decline", "uid": action}, {"op": "reload"},
+    ]  # fmt: skip
+    answers = []
+    for number, operation in enumerate(operations):
+        message = {**operation, "by": BOB, "request": request(number)}
+        (answer,) = asked(story, message)
+        (again,) = asked(story, message)
+        assert answer == again, operation
+        answers.append(answer)
+    rows = doings(story)
+    assert [row["op"] for row in rows] == [each["op"] for each in operations]
+    assert [row["uid"] for row in rows] == [each["doing"] for each in answers]
+    assert {row["outcome"] for row in rows} == {"done"}
+    assert [(row["was"], row["became"]) for row in rows[:3]] == [
+        ("running", "paused"), ("paused", "running"), ("waiting", "cancelled"),
+    ]  # fmt: skip
+    assert story.ask("select count(*) from events where source = 'replay'") == [(1,)]
+    with Questions(story.folder) as ask:
+        switched = ask.switched()
+    assert switched is not None
+    assert (switched["op"], switched["who"]) == ("resume", "bob")
+
+
+def test_a_pause_that_is_sent_again_late_does_not_pause_again(begin: Begin) -> None:
+    """Somebody has said `resume` since."""
+    story = begin(rules=RULES)
+    pause = {"op": "pause", "by": BOB, "request": request(1)}
+    asked(story, pause)
+    asked(story, {"op": "resume", "by": BOB, "request": request(2)})
+    (answer,) = asked(story, pause)
+    assert answer["state"] == "paused"
+    assert story.life is not None
+    assert not story.life.engine.sender.paused
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"by": {"who": "eve", "role": "read", "via": "api"}}, "wants the role operate"),
+        ({"by": {**BOB, "role": "owner"}}, "a role"),
+        ({"by": {**BOB, "who": ""}}, "who it is"),
+        ({"by": {**BOB, "age": 7}}, "`by` wants the words"),
+        ({"by": "bob"}, "`by` wants the words"),
+        ({"by": BOB, "request": "7"}, "a ULID"),
+        ({"by": BOB, "expect": {"mood": "good"}}, "`expect` wants"),
+        ({"by": BOB, "expect": {"state": "settled"}}, "its state is 'parked' now"),
+    ],
+)
+def test_what_may_not_be_changes_nothing(begin: Begin, more: dict[str, Any], why: str) -> None:
+    """A role that is too small, an envelope that cannot be read, what is not true."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    (answer,) = asked(story, {"op": "approve", "uid": only(story), **more})
+    assert isinstance(answer, UsageError)
+    assert why in str(answer)
+    assert story.ask("select state from actions") == [("parked",)]
+
+
+def test_only_an_admin_ends_a_hold_unseen(begin: Begin) -> None:
+    """What may go out twice is more than to operate."""
+    story = begin(rules=RULES)
+    message = {"op": "resume", "may_duplicate": True, "by": BOB}
+    (refused,) = asked(story, message)
+    assert isinstance(refused, UsageError)
+    assert "role admin" in str(refused)
+    (done,) = asked(story, {**message, "by": {**BOB, "role": "admin"}})
+    assert done["state"] == "running"
+
+
+def test_messages_without_an_envelope_are_answered_as_ever(begin: Begin) -> None:
+    """Their doings are on record, by nobody named."""
+    story = begin(rules=RULES)
+    say(story, "draft")
+    assert asked(story, {"op": "approve", "uid": only(story)}) == [{"ok": True, "state": "planned"}]
+    (row,) = doings(story)
+    assert (row["who"], row["via"], row["request"]) == ("", "worker", None)
+
+
+def test_the_socket_tells_what_is_true_now() -> None:
+    """The other end raises the same as the worker did."""
+    from ringback.ipc import refusal, require_good
+
+    with pytest.raises(Conflict) as caught:
+        require_good(refusal(Conflict("it has changed", {"state": "settled"})))
+    assert caught.value.now == {"state": "settled"}
+    with pytest.raises(RingbackError) as plain:
+        require_good(refusal(UsageError("no")))
+    assert not isinstance(plain.value, Conflict)

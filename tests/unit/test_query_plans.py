@@ -23,6 +23,7 @@ from ringback.store.facts import JournalFacts, JournalGateFacts
 from ringback.store.journal import open_store
 from ringback.store.log import Log, LogReader
 from ringback.store.migrations import connect_journal, migrate_journal, migrate_log
+from ringback.store.queries import filters
 from ringback.store.queries.action_search import Wanted
 from ringback.store.queries.questions import Questions
 from ringback.store.sqlite import connect_writer
@@ -67,6 +68,15 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         sqlite3, "connect", lambda *given, **more: real(*given, **{**more, "factory": Noting})
     )
     return noted
+
+
+EVENT_FILTERS: tuple[dict[str, Any], ...] = (
+    {}, {"type": "message.*"}, {"type": "call.received"}, {"number": "+14155550123"},
+    {"sid": "SM1"}, {"error": True}, {"code": 30003}, {"trust": "claimed"}, {"source": "repair"},
+    {"own": True},
+    {"rule": "one"}, {"rule": "one", "verdict": "silent"}, {"verdict": "silent"},
+    {"since": "2026", "until": "2027"},
+)  # fmt: skip
 
 
 def plan_of(connection: sqlite3.Connection, sql: str) -> list[str]:
@@ -133,6 +143,20 @@ def ask_everything(data: Path) -> None:
             *(Wanted(rule="one", kind="notify", state=state) for state in ("", *ACTION_STATES)),
         ):  # fmt: skip
             ask.search_actions(each, 5)
+        for wanted in EVENT_FILTERS:
+            for before in (0, 9):
+                ask.events_part(filters.Events(**wanted), 5, before)
+        for state in ("", *RUN_STATES):
+            ask.runs_part(filters.Runs(state=state, rule="one", until=since), 5)
+        ask.runs_part(filters.Runs(event="evt_1"), 5)
+        for state in ("", *ACTION_STATES):
+            ask.actions_part(filters.Actions(state=state, rule="one", code=30003), 5)
+        for more in ({"number": OURS}, {"number": "+14155550123"}, {"sid": "SM1"},
+                     {"event": "evt_1"}, {"run": "run_1"}, {"kind": "notify"}):  # fmt: skip
+            ask.actions_part(filters.Actions(**more), 5)
+        for each_attempt in (filters.Attempts(result="failed"), filters.Attempts(action="act_1"),
+                             filters.Attempts(event="evt_1", code=20003)):  # fmt: skip
+            ask.attempts_part(each_attempt, 5)
         newest = ask.events(limit=1)
         ids = [row["uid"] for row in (*newest, *ask.runs(limit=1), *ask.actions(limit=1))]
         for text in (*ids, "att_1", "SM1", "+14155550123"):

@@ -44,6 +44,9 @@ the index of open runs has all that is wanted. Without them it reads all runs th
 WITHOUT_SUCCESS = ("failed", "refused", "cancelled", "captured")
 """Of an action that has ended."""
 
+RARE_SOURCES = ("repair", "replay", "internal")
+"""Of an event that no webhook brought."""
+
 LAST_TURN = f"""
 insert into turns (run_uid, event_uid, question, ordinal, at)
 select r.uid, :event, '', (

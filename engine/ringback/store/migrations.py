@@ -24,6 +24,7 @@ from ringback.store.upkeep.later_shapes import (
     LISTS,
     OPERATIONS,
     REMEMBERED,
+    SOUGHT,
     SPENT,
     TEXTS,
     WORDS,
@@ -262,6 +263,11 @@ def _journal_escalations(db: "Database") -> None:
 @journal_migrations(name="0021_operations")
 def _journal_operations(db: "Database") -> None:
     _run(db.conn, OPERATIONS)
+
+
+@journal_migrations(name="0022_sought_rows")
+def _journal_sought(db: "Database") -> None:
+    _run(db.conn, SOUGHT)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -205,10 +205,16 @@ def one_of(states: Iterable[str], column: str = "state") -> str:
 def first_since(connection: sqlite3.Connection, table: str, column: str, since: str) -> int:
     """The id from which on the rows of a table may be that young; 0 for all of them.
 
-    Rows stand in the order in which they came, nearly: it is found by halving, and some before it
-    are given too. So a question about the last hour reads the rows of that hour, however old the
-    table is. The caller still compares the column, for those that overtook others.
+    Rows stand in the order in which they came, nearly: some before the first one are given too. So
+    a question about the last hour reads the rows of that hour, however old the table is. The caller
+    still compares the column, for those that overtook others.
     """
+    return max(first_at(connection, table, column, since) - OVERTAKING, 0)
+
+
+def first_at(connection: sqlite3.Connection, table: str, column: str, since: str) -> int:
+    """An id around which the rows of a table become that young, found by halving: at most
+    `OVERTAKING` rows are on the wrong side of it."""
     low, high = 0, connection.execute(f"select coalesce(max(id), 0) + 1 from {table}").fetchone()[0]
     find = f"select {column} from {table} where id >= ? order by id limit 1"
     while low < high:
@@ -218,4 +224,4 @@ def first_since(connection: sqlite3.Connection, table: str, column: str, since: 
             high = middle
         else:
             low = middle + 1
-    return max(low - OVERTAKING, 0)
+    return low

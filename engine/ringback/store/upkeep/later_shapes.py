@@ -150,3 +150,10 @@ create table rule_states (
 ) without rowid
 """
 """What people did, and the states that they gave to rules over those of the files."""
+
+SOUGHT = """
+create index events_source on events (source)
+    where (source = 'repair' or source = 'replay' or source = 'internal');
+create index actions_error on actions (error_code) where error_code > 0
+"""
+"""What lists in parts are asked for and few rows are: each row that is neither costs nothing."""

@@ -21,7 +21,13 @@ START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROWS = 400
 OURS, PEOPLE = "+15550001111", [f"+1202555{n:04}" for n in range(12)]
 TYPES = ("message.received", "message.delivered", "message.failed", "call.received", "timer.due")
-VERDICTS = ({"a": "fired"}, {"a": "if:2", "b": "fired"}, {"a": "off"}, {"b": "trust: claimed"}, {})
+VERDICTS: tuple[dict[str, str], ...] = (
+    {"a": "fired"},
+    {"a": "if:2", "b": "fired"},
+    {"a": "off"},
+    {"b": "trust: claimed"},
+    {},
+)
 STATES = ("settled", "failed", "parked", "planned", "accepted")
 Row = dict[str, Any]
 

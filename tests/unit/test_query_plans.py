@@ -151,9 +151,12 @@ def ask_everything(data: Path) -> None:
         ask.runs_part(filters.Runs(event="evt_1"), 5)
         for state in ("", *ACTION_STATES):
             ask.actions_part(filters.Actions(state=state, rule="one", code=30003), 5)
-        for more in ({"number": OURS}, {"number": "+14155550123"}, {"sid": "SM1"},
-                     {"event": "evt_1"}, {"run": "run_1"}, {"kind": "notify"}):  # fmt: skip
-            ask.actions_part(filters.Actions(**more), 5)
+        for each_action in (
+            filters.Actions(number=OURS), filters.Actions(number="+14155550123"),
+            filters.Actions(sid="SM1"), filters.Actions(event="evt_1"), filters.Actions(run="r"),
+            filters.Actions(kind="notify"),
+        ):  # fmt: skip
+            ask.actions_part(each_action, 5)
         for each_attempt in (filters.Attempts(result="failed"), filters.Attempts(action="act_1"),
                              filters.Attempts(event="evt_1", code=20003)):  # fmt: skip
             ask.attempts_part(each_attempt, 5)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from ringback.store.meta import OPEN_STATES, RARE_SOURCES, WITHOUT_SUCCESS
 from ringback.store.queries import filters
+from ringback.store.queries.doing_lists import DoingLists
 from ringback.store.queries.files import Row
 from ringback.store.queries.filters import Clause
-from ringback.store.queries.doing_lists import DoingLists
 from ringback.store.queries.run_lists import COMMON, with_params
 from ringback.store.sqlite import OVERTAKING, first_at, one_of
 

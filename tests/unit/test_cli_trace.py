@@ -24,7 +24,7 @@ def traced(**fields: Any) -> str:
     run = {"rule": "r", "rule_rev": "1", "state": "done", "reason": "", "due_at": None,
            "uid": "run_1", "actions": [ACTION | fields], "turns": []}  # fmt: skip
     tree = {"event": EVENT, "cause": None, "replays": "", "replayed": [], "runs": [run],
-            "turns": [], "lines": {}}  # fmt: skip
+            "turns": [], "lines": {}, "overrides": {}}  # fmt: skip
     return "\n".join(render(tree, {}))
 
 
@@ -90,7 +90,7 @@ def test_what_woke_a_run_is_called_an_answer_only_when_it_is_one(name: str) -> N
     run = {"rule": "r", "rule_rev": "1", "state": "done", "reason": "", "due_at": None,
            "uid": "run_1", "actions": [], "turns": [turn]}  # fmt: skip
     tree = {"event": EVENT, "cause": None, "replays": "", "replayed": [], "runs": [run],
-            "turns": [], "lines": {}}  # fmt: skip
+            "turns": [], "lines": {}, "overrides": {}}  # fmt: skip
     (line,) = [line for line in render(tree, {}) if "evt_2" in line]
     assert f"{within}  evt_2" in line
 
@@ -106,7 +106,7 @@ def test_a_moment_is_said_once_and_a_condition_on_one_line() -> None:
            "due_at": "2026-01-01T00:00:00.000Z", "uid": "run_1",
            "actions": [], "turns": []}  # fmt: skip
     tree = {"event": EVENT, "cause": None, "replays": "", "replayed": [], "runs": [run],
-            "turns": [], "lines": {}}  # fmt: skip
+            "turns": [], "lines": {}, "overrides": {}}  # fmt: skip
     shown = "\n".join(render(tree, {"r": ("1", ["a == 1\n    || b == 2"])}))
     assert shown.count("until") == 1
     assert ": waits for time  run_1" in shown

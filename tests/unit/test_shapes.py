@@ -25,7 +25,7 @@ def test_a_trace_shows_no_row_number_and_no_whole_tag() -> None:
     """A tag is a capability: whoever knows it may report on the attempt."""
     tree = {
         "event": EVENT, "cause": None, "runs": [{**RUN, "actions": [ACTION]}], "answer": None,
-        "replays": "", "replayed": [], "turns": [],
+        "replays": "", "replayed": [], "turns": [], "overrides": {},
         "lines": {"vip": ["a", "b", "c"], "hours": ["d"]},
     }  # fmt: skip
     shown = shapes.trace(tree, {})

@@ -76,10 +76,32 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
         click.echo(f"({line})", err=True)
     rules = counted(len(loaded.ruleset.rules), "rule")
     plugins = counted(len(loaded.plugins.plugins), "plugin")
+    _say_overrides(loaded.ruleset.rules, settings)
     problems = [*loaded.problems, *unheard_code(settings), *_traces()]
     problems += _loops(loaded.ruleset.rules, settings.project)
     _warn_of_double_tries(loaded.ruleset.rules, settings)
     return problems, f"{settings.project}: {rules} and {plugins}, all good"
+
+
+def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
+    """Print which rules a person has put into other states than their files say."""
+    from ringback.cli.rule_override import override, said
+    from ringback.errors import RingbackError
+    from ringback.runtime import iso
+    from ringback.store.queries.questions import Questions
+
+    try:
+        with Questions(settings.data) as asked:
+            states = asked.rule_states()
+    except RingbackError:  # no node has run here yet
+        return
+    now = iso(here().now())
+    for rule in rules:
+        given = states.get(rule.name)
+        if given is not None and given.holds(rule.rev, now):
+            where = f"{_file(rule, settings.project)}:{rule.line}"
+            what = f"is {said(override(given))}"
+            click.echo(f"({where}: rule {rule.name!r} {what})", err=True)
 
 
 def _traces() -> list[Problem]:

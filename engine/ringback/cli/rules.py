@@ -10,9 +10,12 @@ from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.project_context import here
+from ringback.cli.rule_override import in_force, override, said, state
 from ringback.errors import RuleErrors, StorageError, UsageError
 from ringback.printed_json import printed_json
 from ringback.rules.language.numbers import number_text
+from ringback.runtime import iso
+from ringback.store.operations.rule_states import RuleState
 
 COLUMNS = (
     "name", "on", "state", "fired", "last", "silent", "next", "priority", "place", "note",
@@ -21,6 +24,10 @@ BY_WEIGHT = (
     "name", "state", "fired", "silent", "note", "last", "next", "on", "priority", "place",
 )  # fmt: skip
 """The columns as they give way, the last one first, where there is little room."""
+
+
+Known = tuple[dict[str, dict[str, Any]], dict[str, RuleState], str]
+"""Strikes and states of rules by their names, and the time."""
 
 
 @click.group()
@@ -38,12 +45,13 @@ def list_(since: str, wide: bool, as_json: bool) -> None:
     from ringback.cli.rule_activity import shown, with_activity
 
     project = described(here().settings())
-    strikes = _strikes()
+    known = _known()
     rows = with_activity(
-        [(rule, _row(rule, strikes)) for rule in project.ruleset.rules], moment(since)
+        [(rule, _row(rule, known)) for rule in project.ruleset.rules], moment(since)
     )
     for row in () if as_json else rows:
         shown(row)
+        row["state"] = in_force(row)
     print_rows(
         rows, COLUMNS, as_json=as_json, empty="no rules; write one into rules/",
         by_weight=BY_WEIGHT, wide=wide,
@@ -68,7 +76,7 @@ def show(name: str, as_json: bool) -> None:
         hint = f"; did you mean {close[0]!r}?" if close else "; `ringback rules list` names all"
         raise UsageError(f"no rule {name!r}{hint}")
     rule = found[0]
-    row = _row(rule, _strikes())
+    row = _row(rule, _known())
     row |= {
         "if": [condition.source for condition in rule.conditions],
         "rev": rule.rev,
@@ -80,6 +88,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json(row)
         return
+    row["override"] = said(row["override"])
     for key, value in row.items():
         if value not in (None, "", []):
             click.echo(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
@@ -180,18 +189,23 @@ def release(name: str) -> None:
     click.echo(f"{name} runs again")
 
 
-def _strikes() -> dict[str, dict[str, Any]]:
+rules.add_command(state)
+
+
+def _known() -> Known:
     from ringback.store.queries.questions import Questions
 
     try:
         with Questions(here().data()) as asked:
-            return {row["rule"]: row for row in asked.strikes()}
+            strikes = {row["rule"]: row for row in asked.strikes()}
+            return strikes, asked.rule_states(), iso(here().now())
     except StorageError:
-        return {}  # no node has run here yet
+        return {}, {}, ""  # no node has run here yet
 
 
-def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    strike = strikes.get(rule.name)
+def _row(rule: Any, known: Known) -> dict[str, Any]:
+    strikes, states, now = known
+    strike, given = strikes.get(rule.name), states.get(rule.name)
     note = ""
     if strike and strike["quarantined_at"]:
         note = f"quarantined: {strike['reason']}"
@@ -199,6 +213,7 @@ def _row(rule: Any, strikes: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "name": rule.name,
         "on": ", ".join(rule.on),
         "state": rule.state,
+        "override": override(given) if given is not None and given.holds(rule.rev, now) else None,
         "priority": rule.priority,
         "place": f"{rule.file.removeprefix(f'{here().project}/')}:{rule.line}",
         "plugin": rule.plugin,

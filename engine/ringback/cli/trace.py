@@ -102,7 +102,7 @@ def render(
         branch, stem = _branch(last=name == last)
         run = runs.get(name)
         mark = style("✓", "green") if verdict == "fired" else style("✗", "yellow")
-        yield f"{branch}{mark} {cell(name)}{reason(verdict)}"
+        yield f"{branch}{mark} {cell(name)}{reason(verdict)}{_override(tree, name)}"
         for text, held in shapes.asked_lines(name, verdict, run, conditions, tree["lines"]):
             yield f"{stem}     {'✓' if held else '✗'} if {cell(' '.join(text.split()))}"
         if run is not None:
@@ -157,6 +157,16 @@ def reason(verdict: str) -> str:
         "error": f"  its condition failed: {rest.strip()}",
     }
     return known.get(kind, f"  {cell(verdict)}")
+
+
+def _override(tree: Mapping[str, Any], name: str) -> str:
+    """What a person had made of a rule, when that is not what its file says."""
+    said = tree["overrides"].get(name)
+    if said is None:
+        return ""
+    until = f" until {short_time(said['until'])}" if said["until"] else ""
+    who = said["by"] or "somebody"
+    return cell(f"  ({said['state']}, not {said['file']}: {who} said so{until}: {said['reason']})")
 
 
 def _run(run: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[str]:

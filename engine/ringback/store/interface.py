@@ -26,6 +26,7 @@ from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.rule_states import RuleStates
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
@@ -100,6 +101,7 @@ class Journal(Protocol):
     escalations: Escalations
     spending: Spending
     doings: Doings
+    rule_states: RuleStates
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

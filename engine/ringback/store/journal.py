@@ -28,6 +28,7 @@ from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.rule_states import RuleStates
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.sqlite_database import SqliteDatabase
@@ -65,6 +66,7 @@ class DatabaseJournal:
         self.escalations = Escalations(database)
         self.spending = Spending(database)
         self.doings = Doings(database)
+        self.rule_states = RuleStates(database)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

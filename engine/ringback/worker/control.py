@@ -14,12 +14,13 @@ from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
+from ringback.worker.operations.rule_decisions import RuleDecisions
 from ringback.worker.operations.status import status_of
 from ringback.worker.operations.switches import Switches
 
 Change = Callable[[Message, Doing], Awaitable[dict[str, Any]]]
-_DECISIONS = ("approve", "decline", "retry", "cancel_action", "resolve")
-"""What a person decides about one action in several steps: one decision after the other, so that
+_DECISIONS = ("approve", "decline", "retry", "cancel_action", "resolve", "rule_state")
+"""What a person decides about one thing in several steps: one decision after the other, so that
 of a yes and a no at the same time the later one sees the earlier."""
 
 
@@ -39,6 +40,7 @@ class Control:
         self._reload = reload
         self._hosts = hosts
         self._decisions = asyncio.Lock()
+        self._rules = RuleDecisions(engine, runtime)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
@@ -48,7 +50,8 @@ class Control:
             "retry": actions.retry, "cancel_action": actions.cancel_action,
             "approve": actions.approve, "decline": actions.decline, "resolve": actions.resolve,
             "cancel_run": self._cancel_run, "replay": self._replay, "incident": self._incident,
-            "reload": self._reload_rules, "release": self._release,
+            "reload": self._reload_rules, "release": self._rules.release,
+            "rule_state": self._rules.state,
         }  # fmt: skip
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
@@ -64,6 +67,7 @@ class Control:
         if operation not in SORTS:
             raise UsageError(f"the worker knows no operation {operation!r}")
         doing = doing_of(message, self._runtime)
+        doing = self._rules.based(doing) if doing.kind == "rule" else doing
         turn = self._decisions if operation in _DECISIONS else nullcontext()
         async with turn:
             try:
@@ -154,15 +158,6 @@ class Control:
         became = "the last good ones stay" if problems else "loaded"
         await self._engine.journal.doings.done(replace(doing, answer=found), became)
         return found
-
-    async def _release(self, message: Message, doing: Doing) -> dict[str, Any]:
-        rule = str(message.get("rule") or "")
-        if not await self._engine.journal.runs.release(
-            rule, replace(doing, answer={"state": "released"})
-        ):
-            raise UsageError(f"rule {rule!r} has no strikes")
-        self._engine.matcher.quarantined.pop(rule, None)
-        return {"state": "released"}
 
     async def _cancel_run(self, message: Message, doing: Doing) -> dict[str, Any]:
         uid = str(message.get("uid") or "")

@@ -29,6 +29,7 @@ from ringback.store.operations.doings import Doing
 from ringback.worker.match.anew import Asking
 from ringback.worker.match.look import Found
 from ringback.worker.match.step import Ahead, Step
+from ringback.worker.operations.rule_overrides import Overrides
 from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
 from ringback.worker.run.runner import Ready
@@ -109,17 +110,24 @@ class Engine:
         self.sending, self.prober, self.prices = parts.sending, parts.prober, parts.prices
         self._news, self._clock, self._doubt = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._matching, self._all_read = asyncio.Lock(), False
+        self.overrides = Overrides(journal, runtime)
         self.reload(loaded)
 
     def reload(self, loaded: Loaded) -> None:
         """Take rules and plugins into use, all at once: the next event meets the new ones."""
         self._loaded = loaded
-        for part in (self.matcher, self.immediate, self.waits, self.resumer, self.schedules):
-            part.ruleset = loaded.ruleset
-        self.gate.reload(loaded.ruleset.rules)
         self.questions.reload(loaded.plugins)
-        self.runner.reload(loaded.ruleset)
         self.hooks.reload(loaded.plugins, loaded.ruleset.wants)
+        self.restate()
+
+    def restate(self) -> None:
+        """Take the rules into use in the states that people gave to them."""
+        ruleset = self.overrides.over(self._loaded.ruleset)
+        for part in (self.matcher, self.immediate, self.waits, self.resumer, self.schedules):
+            part.ruleset = ruleset
+        self.gate.reload(ruleset.rules)
+        self.runner.reload(ruleset)
+        self.hooks.wants = ruleset.wants
         self._clock.set()
 
     @property
@@ -165,6 +173,8 @@ class Engine:
 
     async def recover(self) -> None:
         """Go on where the last commit left off: nothing that may have been sent is sent again."""
+        await self.overrides.read()
+        self.restate()
         await self.hooks.listen()
         if await self.journal.meta.get(ACCOUNT) != self.settings.account_sid:
             await self.journal.meta.set(ACCOUNT, self.settings.account_sid)
@@ -323,6 +333,7 @@ class Engine:
             await self.journal.runs.next_due(),
             await self.journal.actions.next_due(iso(self._runtime.now())),
             await self.schedules.next_due(),
+            self.overrides.next_end(),
             await self.journal.actions.next_unknown(),
             await self.journal.escalations.next_due(),
         )
@@ -338,6 +349,8 @@ class Engine:
         while True:
             self._clock.clear()
             now = iso(self._runtime.now())
+            if await self.overrides.end(self._loaded.ruleset):
+                self.restate()
             await self.hooks.listen()
             taken = await self.resumer.due()
             await self.schedules.step()
@@ -347,6 +360,7 @@ class Engine:
             await self._until(
                 self._clock, await self.journal.runs.next_due(taken),
                 await self.journal.actions.next_due(now), await self.schedules.next_due(),
+                self.overrides.next_end(),
             )  # fmt: skip
 
     async def _settle_loop(self) -> None:

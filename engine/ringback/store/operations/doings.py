@@ -149,7 +149,9 @@ def first_answer(connection: Connection, doing: Doing) -> Mapping[str, Any] | No
     ).fetchone()
     if row is None:
         return None
-    if tuple(row[:4]) != (doing.op, doing.subject, _json(doing.wanted), doing.by.who):
+    wanted = json.loads(row[2])
+    same = all(wanted.get(name) == value for name, value in doing.wanted.items())
+    if not same or (row[0], row[1], row[3]) != (doing.op, doing.subject, doing.by.who):
         raise Conflict(
             f"the request {doing.request} was another operation already; make a new one", {}
         )

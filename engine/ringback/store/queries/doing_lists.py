@@ -1,5 +1,6 @@
 """Lists of what people did, with what was refused to them, the newest first."""
 
+from ringback.store.operations.rule_states import ALL, RuleState
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.rule_counts import RuleActivity
 from ringback.store.sqlite import first_since
@@ -41,3 +42,7 @@ class DoingLists(RuleActivity):
             "order by id desc limit 1"
         )
         return rows[0] if rows else None
+
+    def rule_states(self) -> dict[str, RuleState]:
+        """The states that people gave to rules, by rule; some may have come to their end."""
+        return {row["name"]: RuleState(**row) for row in self._all(ALL)}

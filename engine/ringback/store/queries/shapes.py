@@ -96,6 +96,7 @@ def trace(tree: Mapping[str, Any], today: Lines) -> Row:
                 for text, held in asked_lines(name, verdict, runs.get(name), today, tree["lines"])
             ],
             "run": runs.get(name),
+            "override": tree["overrides"].get(name),
         }
         for name, verdict in verdicts(tree).items()
     ]

@@ -15,6 +15,8 @@ from ringback.store.queries.run_lists import RunLists
 from ringback.store.sqlite import translated
 
 _EVENTS_PER_SID = 20
+_OVERRIDES = 1000
+"""So many of the last words of people about rules are looked at."""
 _OF_A_CAUSE = "uid, type, tag, subject_sid"
 """What tells whether an event is news of something that an action of ours made."""
 
@@ -70,7 +72,8 @@ class Traces(RunLists):
         `cause` is the event and the action that led to this one, when it is a status callback;
         `replays` the event that this one is a copy of, `replayed` the copies of this one. `turns`
         are those of the runs that had waited for this event; each run has the `turns` that later
-        events gave to it. `lines` are the conditions of each rule at that time.
+        events gave to it. `lines` are the conditions of each rule at that time, `overrides` what
+        people had made of rules by then.
         """
         event = self.event(event_uid)
         if event is None:
@@ -96,6 +99,7 @@ class Traces(RunLists):
             "event": event, "cause": self._cause(event), "runs": runs,
             "answer": self.answer(event_uid), "replays": original, "replayed": copies,
             "turns": woken, "lines": {name: each.lines for name, each in rules.items()},
+            "overrides": self._overrides(event["received_at"], rules),
         }  # fmt: skip
 
     def _passed_over(self, event: Row, rules: Mapping[str, Revision]) -> dict[str, str]:
@@ -114,6 +118,25 @@ class Traces(RunLists):
             if word and any(matches_type(on, event["type"]) for on in types):
                 found[name] = word
         return found
+
+    def _overrides(self, at: str, rules: Mapping[str, Revision]) -> dict[str, Row]:
+        """The states that people had given to rules at that time (ISO): `state`, what its `file`
+        said, `until` when, `by` whom, and the `reason`."""
+        rows = self._all(
+            "select subject, who, reason, wanted from doings where op = 'rule_state' "
+            "and +outcome = 'done' and at <= ? order by id desc limit ?",
+            (at, _OVERRIDES),
+        )
+        found: dict[str, Row] = {}
+        for row in rows:
+            said, rule = json.loads(row["wanted"]), rules.get(row["subject"])
+            over = said["state"] == "file" or (said.get("end") or at) < at
+            if row["subject"] not in found:
+                found[row["subject"]] = {} if over or rule is None or rule.rev != said["rev"] else {
+                    "state": said["state"], "file": said["file"], "until": said["end"],
+                    "by": row["who"], "reason": row["reason"],
+                }  # fmt: skip
+        return {name: each for name, each in found.items() if each}
 
     def _actions_of(self, run: str) -> list[Row]:
         """The actions of a run, each with its attempts and the callbacks about it, these with

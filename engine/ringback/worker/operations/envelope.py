@@ -40,6 +40,7 @@ SORTS: Mapping[str, Sort] = {
     "cancel_run": Sort("run", "uid"),
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),
+    "rule_state": Sort("rule", "rule", ("state", "until")),
     "release": Sort("", "rule"),
     "reload": Sort(),
 }

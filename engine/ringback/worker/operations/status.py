@@ -20,4 +20,8 @@ async def status_of(engine: Engine) -> dict[str, Any]:
         "missed": engine.hooks.missed(),
         "rules": len(engine.loaded.ruleset.rules),
         "quarantined": dict(engine.matcher.quarantined),
+        "overrides": {
+            name: {"state": each.state, "file": each.file, "until": each.until, "by": each.by}
+            for name, each in engine.overrides.in_force(engine.loaded.ruleset).items()
+        },
     }

@@ -1,0 +1,70 @@
+"""The command `rules state`, and states that people gave to rules in listings."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from ringback.cli import completion
+from ringback.cli.control import tell_worker
+from ringback.cli.output import short_time
+from ringback.cli.project_context import here
+from ringback.errors import UsageError
+from ringback.rules.model import STATES
+from ringback.rules.timing.durations import parse_duration
+from ringback.runtime import from_iso, iso
+from ringback.store.operations.rule_states import RuleState
+
+
+@click.command()
+@click.argument("name", shell_complete=completion.rule_names)
+@click.argument("state", type=click.Choice((*STATES, "file")))
+@click.option("--until", default="", help="Until then: 30m, 2h, 7d from now, or a time.")
+@click.option("--reason", default="", help="Why, for whoever looks at the rule next.")
+def state(name: str, state: str, until: str, reason: str) -> None:
+    """Put a rule into another state for a while, without touching its file; `file` ends that.
+
+    It lasts until --until, or until the rule is another one in its file; restarts do not end it.
+    What is under way goes on. Only the running node looks at it: `test`, `backtest` and a dry
+    `replay` judge what the files say.
+    """
+    message = {"op": "rule_state", "rule": name, "state": state, "reason": reason}
+    answer = tell_worker({**message, "until": _end(until)})
+    end = f" until {short_time(answer['until'])}" if answer.get("until") else ""
+    file = "" if state == "file" else f"; its file says {answer['file']}"
+    click.echo(f"{name} is {answer['state']}{end}{file}")
+
+
+def _end(text: str) -> str:
+    """The end as it is stored; empty for none."""
+    if not text:
+        return ""
+    try:
+        return iso(here().now() + timedelta(seconds=parse_duration(text)))
+    except ValueError as span:
+        try:
+            moment = from_iso(text.strip().replace("Z", "+00:00"))
+        except ValueError:
+            raise UsageError(f"--until: {span}; or a time like 2026-03-04T17:00Z") from None
+        return iso(moment)
+
+
+def override(given: RuleState) -> dict[str, Any]:
+    """What a person made of a rule, as a field of its row."""
+    return {key: value for key, value in asdict(given).items() if key not in ("name", "rev")}
+
+
+def in_force(row: Mapping[str, Any]) -> str:
+    """The state of a rule in a listing: that in force, and that of the file where it is another."""
+    given = row["override"]
+    return f"{given['state']} (file: {row['state']})" if given else str(row["state"])
+
+
+def said(given: Mapping[str, Any] | None) -> str:
+    """What a person made of a rule, in words; empty when nobody did."""
+    if given is None:
+        return ""
+    until = f" until {short_time(given['until'])}" if given["until"] else ""
+    return f"{given['state']}{until}, says {given['by'] or 'somebody'}: {given['reason']}"

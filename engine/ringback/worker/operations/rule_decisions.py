@@ -1,0 +1,93 @@
+"""Decisions of people about rules: another state for a while, and the end of a quarantine."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from ringback.errors import Conflict, UsageError
+from ringback.ipc import Message
+from ringback.rules.model import STATES, Rule
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.operations.doings import Doing
+from ringback.store.operations.rule_states import RuleState
+from ringback.worker.engine import Engine
+from ringback.worker.operations.envelope import require_role
+
+log = logging.getLogger(__name__)
+
+FILE = "file"
+"""The word for: as the file says."""
+LONGEST = timedelta(days=400)
+LONGEST_REASON = 500
+
+
+class RuleDecisions:
+    """Carries out what a person decides about one rule. The file is never written."""
+
+    def __init__(self, engine: Engine, runtime: Runtime) -> None:
+        self._engine = engine
+        self._runtime = runtime
+
+    def based(self, doing: Doing) -> Doing:
+        """The same with what the file says of the rule."""
+        rule = self._engine.loaded.ruleset.get(doing.subject)
+        return replace(doing, base={"file": rule.state, "rev": rule.rev}) if rule else doing
+
+    async def state(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Put a rule into another state until a time, or until its file changes; or back."""
+        rule = self._rule(doing.subject)
+        wanted, reason = str(message.get("state") or ""), str(message.get("reason") or "").strip()
+        if wanted not in (*STATES, FILE):
+            raise UsageError(
+                f"a rule is {', '.join(STATES)}, or as its {FILE} says; not {wanted!r}"
+            )
+        states, engine = self._engine.journal.rule_states, self._engine
+        if wanted == FILE:
+            if not await states.take_back(rule.name, replace(doing, reason=reason)):
+                known = await engine.journal.doings.now(doing)
+                raise Conflict(f"rule {rule.name!r} is as its file says: {rule.state}", known)
+        else:
+            if STATES.index(wanted) > STATES.index(rule.state):
+                require_role(doing, "admin")
+            if not reason:
+                raise UsageError("say why, for whoever looks at the rule next: the reason is empty")
+            said = RuleState(
+                rule.name, wanted, rule.state, rule.rev, self._until(message.get("until")),
+                doing.by.who, reason[:LONGEST_REASON], iso(self._runtime.now()),
+            )  # fmt: skip
+            chosen = {**doing.wanted, "file": rule.state, "rev": rule.rev, "end": said.until}
+            await states.give(said, replace(doing, wanted=chosen, reason=said.reason))
+        await engine.overrides.read()
+        engine.restate()
+        log.warning("rule %s: %s by %s: %s", rule.name, wanted, doing.by.who or "somebody", reason)
+        return dict(await engine.journal.doings.now(doing))
+
+    async def release(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Forget the strikes of a rule."""
+        done = replace(doing, answer={"state": "released"})
+        if not await self._engine.journal.runs.release(doing.subject, done):
+            raise UsageError(f"rule {doing.subject!r} has no strikes")
+        self._engine.matcher.quarantined.pop(doing.subject, None)
+        return {"state": "released"}
+
+    def _rule(self, name: str) -> Rule:
+        rule = self._engine.loaded.ruleset.get(name)
+        if rule is None:
+            raise UsageError(f"the worker has no rule {name!r}; `ringback rules list` names all")
+        return rule
+
+    def _until(self, given: Any) -> str | None:
+        """The end as it is stored. Raises UsageError for none that lies ahead."""
+        if given in (None, ""):
+            return None
+        try:
+            end = from_iso(str(given))
+        except ValueError:
+            raise UsageError(
+                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
+            ) from None
+        now = self._runtime.now()
+        if not now < end <= now + LONGEST:
+            raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
+        return iso(end)

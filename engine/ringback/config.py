@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ringback.console_settings import ConsoleSettings, facts
 from ringback.errors import ConfigError
 from ringback.settings_values import (
     Shown,
@@ -41,17 +42,13 @@ def _nothing() -> Mapping[str, Any]:
     return _NOTHING
 
 
-def _facts(*env: str, kind: str = "text", secret: bool = False, about: str) -> dict[str, Any]:
-    return {"env": env, "kind": kind, "secret": secret, "about": about}
-
-
 def is_project(folder: Path) -> bool:
     """Whether a folder is a project, or may be one: it has settings, rules or plugins."""
     return any((folder / mark).exists() for mark in ("ringback.toml", "rules", "plugins"))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Settings:
+class Settings(ConsoleSettings):
     """Everything a node needs to know. Build it with `Settings.load`; tests may build it directly.
 
     Times are in seconds. `sources` tells for each name which layer its value came from; `environ`
@@ -59,205 +56,198 @@ class Settings:
     """
 
     project: Path
-    data: Path = field(default=Path("data"), metadata=_facts(
+    data: Path = field(default=Path("data"), metadata=facts(
         "RINGBACK_DATA", kind="path", about="Folder of the databases, relative to the project.",
     ))  # fmt: skip
-    host: str = field(default="127.0.0.1", metadata=_facts(
+    host: str = field(default="127.0.0.1", metadata=facts(
         "RINGBACK_HOST", about="Address to listen on.",
     ))  # fmt: skip
-    port: int = field(default=8080, metadata=_facts(
+    port: int = field(default=8080, metadata=facts(
         "RINGBACK_PORT", "PORT", kind="port", about="Port to listen on; 0 takes a free one.",
     ))  # fmt: skip
-    public_url: str = field(default="", metadata=_facts(
+    public_url: str = field(default="", metadata=facts(
         "RINGBACK_PUBLIC_URL", kind="url",
         about="The address at which Twilio reaches this node: what stands in front of /twilio. "
         "Signatures are checked against it.",
     ))  # fmt: skip
-    callback_tail: bool = field(default=True, metadata=_facts(
+    callback_tail: bool = field(default=True, metadata=facts(
         "RINGBACK_CALLBACK_TAIL", kind="flag",
         about="Whether connection overrides (#rc=3&rp=all) stand behind the addresses that Twilio "
         "is given; off for a service with Twilio's interface that signs them too.",
     ))  # fmt: skip
-    hook_secret: str = field(default="", metadata=_facts(
+    hook_secret: str = field(default="", metadata=facts(
         "RINGBACK_HOOK_SECRET", secret=True,
         about="Secret part of the webhook path (/twilio/~SECRET/…) for accounts whose auth token "
         "is not known here. At least 24 letters, digits, - or _.",
     ))  # fmt: skip
-    account_sid: str = field(default="", metadata=_facts(
+    account_sid: str = field(default="", metadata=facts(
         "TWILIO_ACCOUNT_SID", kind="sid", about="The Twilio account.",
     ))  # fmt: skip
-    auth_tokens: tuple[str, ...] = field(default=(), metadata=_facts(
+    auth_tokens: tuple[str, ...] = field(default=(), metadata=facts(
         "TWILIO_AUTH_TOKEN", kind="list", secret=True,
         about="Auth token of the account; several, separated by commas, while you rotate. Each "
         "one proves signatures; the first one signs in to the API.",
     ))  # fmt: skip
-    accounts: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing, metadata=_facts(
+    accounts: Mapping[str, tuple[str, ...]] = field(default_factory=_nothing, metadata=facts(
         kind="lists", secret=True,
         about='Further accounts or sub-accounts and their auth tokens: [accounts] AC… = ["…"].',
     ))  # fmt: skip
-    shared_keys: Mapping[str, str] = field(default_factory=_nothing, metadata=_facts(
+    shared_keys: Mapping[str, str] = field(default_factory=_nothing, metadata=facts(
         "RINGBACK_SHARED_KEYS", kind="pairs", secret=True,
         about="Keys for signing without an auth token, HMAC-SHA256: id=secret,id=secret.",
     ))  # fmt: skip
-    api_key: str = field(default="", metadata=_facts(
+    api_key: str = field(default="", metadata=facts(
         "TWILIO_API_KEY", about="API key SID for the direct gateway.",
     ))  # fmt: skip
-    api_secret: str = field(default="", metadata=_facts(
+    api_secret: str = field(default="", metadata=facts(
         "TWILIO_API_SECRET", secret=True, about="Secret of the API key.",
     ))  # fmt: skip
-    maton_api_key: str = field(default="", metadata=_facts(
+    maton_api_key: str = field(default="", metadata=facts(
         "MATON_API_KEY", secret=True,
         about="Key of the Maton gateway. When it is set, requests go through Maton.",
     ))  # fmt: skip
-    maton_connection: str = field(default="", metadata=_facts(
+    maton_connection: str = field(default="", metadata=facts(
         "MATON_CONNECTION", about="The Maton connection to pin; needed with more than one.",
     ))  # fmt: skip
-    gateway_url: str = field(default="", metadata=_facts(
+    gateway_url: str = field(default="", metadata=facts(
         "RINGBACK_GATEWAY_URL", kind="url",
         about="Base in front of /2010-04-01; empty means that of Maton or Twilio.",
     ))  # fmt: skip
-    control_url: str = field(default="https://ctrl.maton.ai", metadata=_facts(
+    control_url: str = field(default="https://ctrl.maton.ai", metadata=facts(
         "RINGBACK_CONTROL_URL", kind="url",
         about="Base of Maton's control plane, in front of /connections.",
     ))  # fmt: skip
-    sender: str = field(default="", metadata=_facts(
+    sender: str = field(default="", metadata=facts(
         "RINGBACK_SENDER", kind="address",
         about="Default From of messages and calls, as +15550001111.",
     ))  # fmt: skip
-    console_password: str = field(default="", metadata=_facts(
-        "RINGBACK_CONSOLE_PASSWORD", secret=True,
-        about="For the console, which this version does not have: serve refuses to start with it.",
-    ))  # fmt: skip
-    api_token: str = field(default="", metadata=_facts(
-        "RINGBACK_API_TOKEN", secret=True, about="For the console's API; refused as well.",
-    ))  # fmt: skip
-    gateway_rate: float = field(default=0.0, metadata=_facts(
+    gateway_rate: float = field(default=0.0, metadata=facts(
         "RINGBACK_GATEWAY_RATE", kind="rate",
         about="Requests a second to the gateway; 0 means 8 for Maton, 80 for Twilio directly.",
     ))  # fmt: skip
-    sender_rate: float = field(default=0.0, metadata=_facts(
+    sender_rate: float = field(default=0.0, metadata=facts(
         "RINGBACK_SENDER_RATE", kind="rate",
         about="Messages a second from each sender; 0 leaves the pace to Twilio, which queues.",
     ))  # fmt: skip
-    quiet_hours: str = field(default="", metadata=_facts(
+    quiet_hours: str = field(default="", metadata=facts(
         "RINGBACK_QUIET_HOURS", kind="hours",
         about="When nobody is texted or called on our own initiative, in the recipient's time, as "
         "21:00-08:00; replies still go out.",
     ))  # fmt: skip
-    quiet_zone: str = field(default="", metadata=_facts(
+    quiet_zone: str = field(default="", metadata=facts(
         "RINGBACK_QUIET_ZONE", kind="zone",
         about="Time zone of recipients whose number does not tell theirs, as Europe/Berlin, and "
         "of the days that budgets count; empty: UTC.",
     ))  # fmt: skip
-    recipient_per_hour: int = field(default=30, metadata=_facts(
+    recipient_per_hour: int = field(default=30, metadata=facts(
         "RINGBACK_RECIPIENT_PER_HOUR", kind="count",
         about="So many messages and calls an hour go to one recipient at most; 0 means any number.",
     ))  # fmt: skip
-    total_per_hour: int = field(default=5000, metadata=_facts(
+    total_per_hour: int = field(default=5000, metadata=facts(
         "RINGBACK_TOTAL_PER_HOUR", kind="count",
         about="So many messages and calls go out in an hour at most, in all; 0 means any number.",
     ))  # fmt: skip
-    notices_per_hour: int = field(default=20_000, metadata=_facts(
+    notices_per_hour: int = field(default=20_000, metadata=facts(
         "RINGBACK_NOTICES_PER_HOUR", kind="count",
         about="So many notices and `http` requests go out in an hour at most; 0 means any number.",
     ))  # fmt: skip
-    total_per_day: int = field(default=0, metadata=_facts(
+    total_per_day: int = field(default=0, metadata=facts(
         "RINGBACK_TOTAL_PER_DAY", kind="count",
         about="So many messages and calls go out in a day at most, in all; 0 means any number.",
     ))  # fmt: skip
-    segments_per_day: int = field(default=0, metadata=_facts(
+    segments_per_day: int = field(default=0, metadata=facts(
         "RINGBACK_SEGMENTS_PER_DAY", kind="count",
         about="So many segments of text go out in a day at most; 0 means any number.",
     ))  # fmt: skip
-    price_per_day: float = field(default=0.0, metadata=_facts(
+    price_per_day: float = field(default=0.0, metadata=facts(
         "RINGBACK_PRICE_PER_DAY", kind="amount",
         about="So much may the texts of a day cost, about; 0 means any amount.",
     ))  # fmt: skip
-    segment_price: float = field(default=0.0, metadata=_facts(
+    segment_price: float = field(default=0.0, metadata=facts(
         "RINGBACK_SEGMENT_PRICE", kind="amount",
         about="What a segment of a text costs, about, in the currency of the account.",
     ))  # fmt: skip
-    delivery_incidents: bool = field(default=True, metadata=_facts(
+    delivery_incidents: bool = field(default=True, metadata=facts(
         "RINGBACK_DELIVERY_INCIDENTS", about="Whether the node watches over deliveries.",
     ))  # fmt: skip
-    delivery_minimum: int = field(default=20, metadata=_facts(
+    delivery_minimum: int = field(default=20, metadata=facts(
         "RINGBACK_DELIVERY_MINIMUM", kind="count",
         about="Of fewer texts in five minutes no incident of deliveries is opened.",
     ))  # fmt: skip
-    spend_rise: float = field(default=3.0, metadata=_facts(
+    spend_rise: float = field(default=3.0, metadata=facts(
         "RINGBACK_SPEND_RISE", kind="amount", about="Times the most of a week that is an incident.",
     ))  # fmt: skip
-    spend_minimum: int = field(default=200, metadata=_facts(
+    spend_minimum: int = field(default=200, metadata=facts(
         "RINGBACK_SPEND_MINIMUM", kind="count", about="Fewer segments in five minutes are none.",
     ))  # fmt: skip
-    late_seconds: int = field(default=300, metadata=_facts(
+    late_seconds: int = field(default=300, metadata=facts(
         "RINGBACK_LATE_SECONDS", kind="count",
         about="Seconds to wait for a turn until that is an incident; 0 means for ever.",
     ))  # fmt: skip
-    settle_seconds: float = field(default=60.0, metadata=_facts(
+    settle_seconds: float = field(default=60.0, metadata=facts(
         "RINGBACK_SETTLE_SECONDS", kind="seconds",
         about="How long to wait before evidence about a lost answer is looked for.",
     ))  # fmt: skip
-    answer_seconds: float = field(default=2.0, metadata=_facts(
+    answer_seconds: float = field(default=2.0, metadata=facts(
         "RINGBACK_ANSWER_SECONDS", kind="seconds",
         about="How long a waiting call gives the worker before it gets the fallback.",
     ))  # fmt: skip
-    handler_seconds: float = field(default=5.0, metadata=_facts(
+    handler_seconds: float = field(default=5.0, metadata=facts(
         "RINGBACK_HANDLER_SECONDS", kind="seconds",
         about="How long one handler of a plugin may take.",
     ))  # fmt: skip
-    host_memory: int = field(default=512, metadata=_facts(
+    host_memory: int = field(default=512, metadata=facts(
         "RINGBACK_HOST_MEMORY", kind="count",
         about="How many MB a process that runs code of plugins may take beyond its start.",
     ))  # fmt: skip
-    fallback_twiml: str = field(default=FALLBACK_TWIML, metadata=_facts(
+    fallback_twiml: str = field(default=FALLBACK_TWIML, metadata=facts(
         "RINGBACK_FALLBACK_TWIML", kind="twiml",
         about="What a caller hears when no answer is ready in time, or its rule fails.",
     ))  # fmt: skip
-    trusted_proxies: tuple[str, ...] = field(default=(), metadata=_facts(
+    trusted_proxies: tuple[str, ...] = field(default=(), metadata=facts(
         "RINGBACK_TRUSTED_PROXIES", kind="networks",
         about="Addresses or networks whose X-Forwarded-* headers are believed.",
     ))  # fmt: skip
-    outbound_allow: tuple[str, ...] = field(default=(), metadata=_facts(
+    outbound_allow: tuple[str, ...] = field(default=(), metadata=facts(
         "RINGBACK_OUTBOUND_ALLOW", kind="list",
         about="Private or plain http hosts (name, name:port) that notices and http steps may call.",
     ))  # fmt: skip
-    notify: bool = field(default=True, metadata=_facts(
+    notify: bool = field(default=True, metadata=facts(
         "RINGBACK_NOTIFY", kind="flag",
         about="Whether notices and http steps go out; false only shows them in the log.",
     ))  # fmt: skip
-    entry_points: tuple[str, ...] = field(default=(), metadata=_facts(
+    entry_points: tuple[str, ...] = field(default=(), metadata=facts(
         "RINGBACK_ENTRY_POINTS", kind="list",
         about="Packaged plugins to load, by entry point name; no others that are installed load.",
     ))  # fmt: skip
-    keep_bodies_days: int = field(default=0, metadata=_facts(
+    keep_bodies_days: int = field(default=0, metadata=facts(
         "RINGBACK_KEEP_BODIES_DAYS", kind="count",
         about="After so many days what people said is blanked in log and journal; 0 keeps it.",
     ))  # fmt: skip
-    keep_rows_days: int = field(default=0, metadata=_facts(
+    keep_rows_days: int = field(default=0, metadata=facts(
         "RINGBACK_KEEP_ROWS_DAYS", kind="count",
         about="After so many days events that are done are deleted; 0 keeps them.",
     ))  # fmt: skip
-    log_format: str = field(default="text", metadata=_facts(
+    log_format: str = field(default="text", metadata=facts(
         "RINGBACK_LOG_FORMAT", kind="text|json", about="What the log lines look like.",
     ))  # fmt: skip
-    price_reads: bool = field(default=True, metadata=_facts(
+    price_reads: bool = field(default=True, metadata=facts(
         "RINGBACK_PRICE_READS", kind="flag",
         about="Whether Twilio is asked, behind all else, for the price of what has ended.",
     ))  # fmt: skip
-    simulated: bool = field(default=False, metadata=_facts(
+    simulated: bool = field(default=False, metadata=facts(
         "RINGBACK_SIMULATED", kind="flag",
         about="Set by `ringback dev`: the other side is the simulator. Loopback only.",
     ))  # fmt: skip
-    plugin_config: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+    plugin_config: Mapping[str, Any] = field(default_factory=_nothing, metadata=facts(
         kind="tables",
         about='[plugins.NAME] tables; {"$env" = "NAME"} takes a value from the environment.',
     ))  # fmt: skip
-    channels: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+    channels: Mapping[str, Any] = field(default_factory=_nothing, metadata=facts(
         kind="tables",
         about="[channels.NAME] tables: how notices reach a person; see the page on channels.",
     ))  # fmt: skip
-    escalations: Mapping[str, Any] = field(default_factory=_nothing, metadata=_facts(
+    escalations: Mapping[str, Any] = field(default_factory=_nothing, metadata=facts(
         kind="tables",
         about="[escalations.NAME] tables: whom incidents are told, and who is next.",
     ))  # fmt: skip
@@ -322,10 +312,10 @@ class Settings:
     def shown(self) -> list[Shown]:
         """Every setting with its value as text and its source; secrets are masked."""
         lines = []
-        for name, facts in _FACTS.items():
-            value = as_text(getattr(self, name), masked=facts["secret"])
+        for name, known in _FACTS.items():
+            value = as_text(getattr(self, name), masked=known["secret"])
             source = self.sources.get(name, "default")
-            lines.append(Shown(name, facts["env"], value, source, facts["about"]))
+            lines.append(Shown(name, known["env"], value, source, known["about"]))
         return lines
 
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -336,18 +326,18 @@ class Settings:
         FIXED: that stays as it is here.
         """
         child = dict(environ)
-        for name, facts in _FACTS.items():
+        for name, known in _FACTS.items():
             layer, _, variable = self.sources.get(name, "given").partition(" ")
             kept = layer in ("default", "ringback.toml")
-            if not facts["env"] or (kept and name not in FIXED):
+            if not known["env"] or (kept and name not in FIXED):
                 continue
-            for each in facts["env"]:
+            for each in known["env"]:
                 child.pop(each, None)
                 child.pop(f"{each}_FILE", None)
             if layer == "environment":
                 child[variable] = self.environ[variable]
             elif layer != ".env" or name in FIXED:
-                child[facts["env"][0]] = as_text(getattr(self, name), masked=False)
+                child[known["env"][0]] = as_text(getattr(self, name), masked=False)
         return child
 
     def account_for(self, account_sid: str) -> str:
@@ -371,11 +361,14 @@ class Settings:
         return f"Settings(project={str(self.project)!r}, {inner})"
 
 
+_SHARED = {item.name for item in fields(ConsoleSettings)}
 _FACTS: dict[str, Mapping[str, Any]] = {
-    item.name: item.metadata for item in fields(Settings) if item.metadata
+    item.name: item.metadata
+    for item in sorted(fields(Settings), key=lambda item: item.name in _SHARED)
+    if item.metadata
 }
 SETTING_NAMES: tuple[str, ...] = tuple(_FACTS)
-VARIABLES: dict[str, str] = {env: name for name, facts in _FACTS.items() for env in facts["env"]}
+VARIABLES: dict[str, str] = {env: name for name, known in _FACTS.items() for env in known["env"]}
 """Environment variable -> setting name; of two for one setting the first wins."""
 _TOML_KEYS = {
     "plugins" if name == "plugin_config" else name: name for name in _FACTS if name != "simulated"

@@ -73,7 +73,10 @@ def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
         ({"TWILIO_AUTH_TOKEN": f"{TOKEN},"}, "blank item"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
-        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "console is not part of this version"),
+        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "RINGBACK_CONSOLE_PASSWORD is too short"),
+        ({"RINGBACK_API_TOKEN": "canary"}, "RINGBACK_API_TOKEN is too short"),
+        ({"RINGBACK_CONSOLE_USER_HEADER": "X-User"}, "RINGBACK_TRUSTED_PROXIES"),
+        ({"RINGBACK_CONSOLE_PORT": "8080"}, "console_port is the port of the node"),
     ],
 )
 def test_unsafe_settings(tmp_path: Path, change: dict[str, str], part: str) -> None:

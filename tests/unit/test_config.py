@@ -237,8 +237,8 @@ def test_serving_needs_proof_address_and_credentials(tmp_path: Path) -> None:
         ({"RINGBACK_SIMULATED": "1", "RINGBACK_HOST": "0.0.0.0"}, "loopback only"),
         ({"RINGBACK_PUBLIC_URL": ""}, "public_url is not set"),
         ({"RINGBACK_PRICE_PER_DAY": "5"}, "set RINGBACK_SEGMENT_PRICE"),
-        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "unset RINGBACK_CONSOLE_PASSWORD"),
-        ({"RINGBACK_API_TOKEN": "canary"}, "unset RINGBACK_API_TOKEN"),
+        ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "RINGBACK_CONSOLE_PASSWORD is too short"),
+        ({"RINGBACK_API_TOKEN": "canary"}, "RINGBACK_API_TOKEN is too short"),
     ],
 )
 def test_serving_refuses(tmp_path: Path, change: dict[str, str], wrong: str) -> None:

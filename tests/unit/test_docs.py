@@ -17,6 +17,7 @@ from ringback.config import SETTING_NAMES, VARIABLES, Settings
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.plugins import hookspecs
 from ringback.project import Project
+from ringback.store.console.access import Access
 from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.store.sqlite import connect_reader
@@ -127,8 +128,9 @@ async def test_every_table_and_column_is_explained(tmp_path: Path) -> None:
     """tables.md has a heading for each table of a fresh node, and a row for each column."""
     Log.open(tmp_path / "log.db").close()
     open_store(tmp_path, threaded=False).close()
+    Access(tmp_path).close()
     text = page("tables.md")
-    for file in ("log.db", "journal.db"):
+    for file in ("log.db", "journal.db", "access.db"):
         connection = connect_reader(tmp_path / file)
         tables = connection.execute("select name from sqlite_master where type = 'table'")
         names = [row[0] for row in tables if not row[0].startswith(("_", "sqlite_"))]

@@ -38,14 +38,14 @@ def backup(folder: Path, as_json: bool) -> None:
     data = here().data()
     _expect_some(data, "back up")
     _expect_readable(data)
-    taken = [name for name in backup.FILES if (folder / name).exists()]
+    taken = [name for name in backup.COPIES if (folder / name).exists()]
     try:
         with progress("copying") as told:
             copied = list(backup.backup(data, folder, told))
         with progress("reading the copy") as told:
             problems = backup.check(folder, told=told)
     except BaseException:
-        for name in set(backup.FILES) - set(taken):  # half a copy would pass for a whole one
+        for name in set(backup.COPIES) - set(taken):  # half a copy would pass for a whole one
             (folder / name).unlink(missing_ok=True)
         raise
     for name, size in copied:

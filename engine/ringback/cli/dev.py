@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -64,6 +65,7 @@ class _Dev:
         self._note = self._data / "dev.json"
         self._clock = self._data / "clock"
         self._stop = asyncio.Event()
+        self._key = secrets.token_urlsafe(24)
 
     async def run(self) -> int:
         """Start both processes, stay until a signal or one of them ends, stop both."""
@@ -122,6 +124,8 @@ class _Dev:
             "control_url": str(facts["control_url"]),
             "sender": str(facts["numbers"][0]),
             "notify": str(self._notify),
+            "console_mask": "none",
+            **dict.fromkeys(("console_port", "console_url", "console_user_header"), ""),
             **dict.fromkeys(HIDDEN, ""),
         }
         settings = Settings.load(self._settings.project, os.environ, flags)
@@ -203,6 +207,7 @@ class _Dev:
             "pid": os.getpid(),
             "node_url": address,
             "clock": str(self._clock),
+            "console_key": self._key,
             **{key: facts[key] for key in ("base_url", "account_sid", "auth_token", "numbers")},
         }
         fresh = self._note.with_suffix(".new")
@@ -228,6 +233,7 @@ class _Dev:
         click.echo(
             f"""
 {style("ringback dev", "green")} is up: node {address}, simulated Twilio {facts["base_url"]}
+The console: {address}/console/in#{self._key}
 Our numbers here: {numbers}. Nothing leaves this machine for a phone network{notices}.
 
 In another shell, in this folder:

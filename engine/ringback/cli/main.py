@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor:doctor", "What keeps this node from working, and the mend."),
     "pause": ("control:pause", "Hold every effect; webhooks are still recorded."),
     "resume": ("control:resume", "Let effects out again."),
+    "console": ("console:console", "Pages and the JSON API over the data, and who may use them."),
     "db": ("db:db", "Back up and check the data."),
     "config": ("config:config", "The settings in force, and where each comes from."),
     "docs": ("docs:docs", "The manual: its pages, or one of them."),

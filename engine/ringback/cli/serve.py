@@ -29,6 +29,7 @@ project_argument = click.argument(
 @click.option("--public-url", default=None, help="The address that Twilio calls.")
 @click.option("--data", default=None, type=click.Path(resolve_path=True), help="Data folder.")
 @click.option("--no-worker", is_flag=True, help="Receive and record only.")
+@click.option("--no-console", is_flag=True, help="Leave the console out.")
 def serve(
     project: Path | None,
     host: str | None,
@@ -36,6 +37,7 @@ def serve(
     public_url: str | None,
     data: str | None,
     no_worker: bool,
+    no_console: bool,
 ) -> int:
     """Run a node: receive webhooks, record them, react to them."""
     hold_signals()
@@ -49,7 +51,7 @@ def serve(
 
     set_up_logging(settings)
     try:
-        return run(settings, worker=not no_worker, again=again, begun=begun) or 0
+        return run(settings, worker=not no_worker, again=again, begun=begun, console=not no_console)
     finally:
         if begun is not None:
             begun.close()

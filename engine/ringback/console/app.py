@@ -1,41 +1,47 @@
 """ASGI application of the console: the guard around pages, the JSON API and static files."""
 
+import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
+from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
 from ringback.console.page import Console, Page, draw, environment
+from ringback.console.pages import signing_in
 from ringback.console.pages.listed import PAGES
 from ringback.console.problems import Problem, Refusal
 from ringback.console.reading import Reading
+from ringback.console.static_files import Static
 from ringback.console.surroundings import Surroundings
 
 API = "/api/v1"
-
-_logger = logging.getLogger("ringback.console")
 
 
 def create_console(
     settings: Settings,
     surroundings: Surroundings,
-    identify: Identify,
+    identify: Identify | None = None,
+    *,
     pages: tuple[Page, ...] = PAGES,
+    entry: Entry | None = None,
 ) -> Starlette:
-    """The console of a data folder. `identify` says who sent a request.
+    """The console of a data folder. People come in by the `entry`; without one `identify` says who
+    sent a request, and nothing else is checked, which tests of single pages use.
 
-    Its lifespan ends the threads that read. `state.console` is what pages and resources work with.
+    Its lifespan ends the threads that read. `state.console` is what pages and resources work with,
+    `state.stopping` is set by the process when it is asked to end.
     """
     reading = Reading(settings.data)
+    static = Static()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -44,20 +50,27 @@ def create_console(
         finally:
             reading.close()
 
-    routes: list[BaseRoute] = [route for page in pages for route in page.routes]
+    routes: list[BaseRoute] = [Route("/console", _front), static.route]
+    routes += signing_in.PAGE.routes
+    routes += [route for page in pages for route in page.routes]
     routes += [route for resource in RESOURCES for route in resource.routes]
+    who = entry.sessions.identify if entry is not None else identify
+    assert who is not None
+    guard = Middleware(
+        Guard, identify=who, answered=answer,
+        sessions=entry.sessions if entry else None, origins=entry.origins if entry else None,
+    )  # fmt: skip
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, identify=identify)],
-        exception_handlers={
-            Refusal: _refused,
-            HTTPException: _no_route,
-            Exception: _broken,
-        },
+        middleware=[guard],
+        exception_handlers={Refusal: _refused, HTTPException: _no_route},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.console = Console(settings, reading, surroundings, environment(), pages)
+    app.state.console = Console(
+        settings, reading, surroundings, environment(static.prefix), pages, entry
+    )
+    app.state.stopping = asyncio.Event()
     return app
 
 
@@ -73,6 +86,10 @@ def answer(request: Request, problem: Problem) -> Response:
     return page
 
 
+async def _front(_: Request) -> Response:
+    return RedirectResponse("/console/", 307)
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return answer(request, error.problem)
@@ -83,8 +100,3 @@ async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     slug = "method" if error.status_code == 405 else "missing"
     return answer(request, Problem(slug, headers=error.headers or {}))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    _logger.error("%s %s: %r", request.method, request.url.path, error)
-    return answer(request, Problem("broken"))

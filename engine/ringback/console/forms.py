@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from ringback.console.problems import refuse
 
-MEDIA = "application/x-www-form-urlencoded"
+FORM = "ringback.form"
+"""Where the guard puts a form in the scope of a request."""
 MOST_BYTES = 64 * 1024
 MOST_FIELDS = 200
 
@@ -28,12 +29,16 @@ async def body_of(request: Request, most: int = MOST_BYTES) -> bytes:
     return b"".join(parts)
 
 
+def media_of(request: Request) -> str:
+    """The type of a request's body, without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 async def form_of(request: Request) -> Mapping[str, str]:
-    """The fields of a form; of a name that stands twice the last one. Raises a Refusal."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != MEDIA:
-        raise refuse("media", f"A form is {MEDIA}.")
-    return parsed(await body_of(request))
+    """The fields of a form, which the guard has read and checked. Of a name that stands twice the
+    last one counts."""
+    form: Mapping[str, str] = request.scope.get(FORM) or {}
+    return form
 
 
 def parsed(body: bytes) -> Mapping[str, str]:

@@ -10,8 +10,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from ringback.config import Settings
+from ringback.console.entry import Entry
+from ringback.console.identity import SCOPE, may
+from ringback.console.problems import refuse
 from ringback.console.reading import Reading
 from ringback.console.surroundings import Surroundings
+from ringback.runtime import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Console:
     surroundings: Surroundings
     templates: jinja2.Environment
     pages: tuple[Page, ...] = ()
+    entry: Entry | None = None
 
 
 def console_of(request: HTTPConnection) -> Console:
@@ -47,18 +52,47 @@ def console_of(request: HTTPConnection) -> Console:
     return console
 
 
-def environment() -> jinja2.Environment:
-    """The templates: everything is escaped, and a name that is not there is an error."""
-    return jinja2.Environment(
+def access_of(request: HTTPConnection) -> Entry:
+    """Who may come in here. Raises a Refusal where nobody signs in."""
+    entry = console_of(request).entry
+    if entry is None:
+        raise refuse("missing")
+    return entry
+
+
+def environment(static: str) -> jinja2.Environment:
+    """The templates: everything is escaped, and a name that is not there is an error. `static` is
+    the path of the files that come along."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("ringback.console"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
+    made.globals |= {"static": static, "hidden": hidden, "may": may}
+    return made
+
+
+def hidden(request: Request, path: str) -> dict[str, str]:
+    """The hidden fields of a form that posts to this path: the id of its request, by which the same
+    form twice has one effect, and the token of the session."""
+    wanted = Runtime().uid("req").removeprefix("req_")
+    entry = console_of(request).entry
+    token = "" if entry is None else entry.sessions.token(request, path, wanted)
+    return {"request": wanted, "token": token}
 
 
 def draw(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
     """The answer that a template makes of these values."""
     console = console_of(request)
     text = console.templates.get_template(template).render(
-        {"request": request, "console": console, **values}
-    )
+        {
+            "request": request, "console": console, "identity": request.scope.get(SCOPE),
+            "here": request.url.path, "theme": _theme(request), **values,
+        }
+    )  # fmt: skip
     return HTMLResponse(text, status)
+
+
+def _theme(request: Request) -> str:
+    """What a person has chosen: light, dark, or what the system says."""
+    found = request.cookies.get("rb-theme", "")
+    return found if found in ("light", "dark") else ""

@@ -29,6 +29,7 @@ from ringback.receiver.metrics import exposition
 from ringback.receiver.node import Node, owned
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.responses import NO_LIFESPAN
+from ringback.receiver.tunnel import Tunnel
 
 ONE_PROCESS = (
     "; one process alone receives for a data folder: start the server with one worker process"
@@ -98,6 +99,10 @@ def routes_of(
         node = current()
         return None if node is None else node.intake
 
+    def console() -> Path | None:
+        node = current()
+        return None if node is None else node.console_place
+
     async def incident(request: Request) -> Response:
         return await incident_page.answer(current(), request)
 
@@ -126,12 +131,16 @@ def routes_of(
             node.intake.astray(path, dict(request.scope["headers"]))
         return PlainTextResponse("Not found\n", 404)
 
+    tunnel = Tunnel(console)
     app = Starlette(
         routes=[
             Route("/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/{prefix:path}/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
             Route("/{prefix:path}/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
+            Route("/console", tunnel),
+            Route("/console/{path:path}", tunnel),
+            Route("/api/v1/{path:path}", tunnel),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

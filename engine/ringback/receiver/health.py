@@ -31,10 +31,12 @@ class Health:
 
 
 def health_of(
-    problems: Mapping[str, str], worker: Mapping[str, Any], restarts: str = "", disk: str = ""
-) -> Health:
+    problems: Mapping[str, str], worker: Mapping[str, Any], restarts: str = "", disk: str = "",
+    console: str = "",
+) -> Health:  # fmt: skip
     """The health of a node by what its worker says (empty when it is away). `restarts` says that
-    the worker keeps ending, when it does, `disk` that little space is left."""
+    the worker keeps ending, when it does, `disk` that little space is left, `console`
+    that the console does."""
     degraded: dict[str, str] = {}
     notes: dict[str, str] = {}
     stopped = [f"{each['says']}; {each['mend']}" for each in worker.get("stopped", ())]
@@ -54,4 +56,6 @@ def health_of(
         degraded["worker"] = restarts
     if disk and "log" not in problems:
         degraded["disk"] = disk
+    if console:
+        notes["console"] = console
     return Health(problems, degraded, notes, worker)

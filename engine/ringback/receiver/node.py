@@ -9,16 +9,19 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ringback import heartbeat
 from ringback.config import FIXED, Settings
+from ringback.console_settings import ConsoleSettings
 from ringback.disk_space import free_bytes, nearly_full
 from ringback.errors import ConfigError, RingbackError, StorageError
 from ringback.ipc import Link, Message, WorkerAway, socket_path
 from ringback.ipc import serve as open_socket
 from ringback.receiver.append_socket import AppendSocket
+from ringback.receiver.companion import companion_of, is_wanted
 from ringback.receiver.health import Health, health_of
 from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import Counts
@@ -58,7 +61,8 @@ def owned(settings: Settings, *, worker: bool) -> Iterator[Log]:
 class Node:
     """A receiver without its server. `base_url` is the address that Twilio calls when the settings
     do not say it; `on_failed` is called once when this node can do no more: its log is broken, or
-    its worker cannot start. `begun` is its worker where that has begun already."""
+    its worker cannot start. `begun` is its worker where that has begun already. With `console` the
+    node has one when anybody may use it."""
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Node:
         base_url: str = "",
         on_failed: Callable[[], object] = lambda: None,
         begun: Begun | None = None,
+        console: bool = False,
     ) -> None:
         self.settings = settings
         self.log = log
@@ -84,6 +89,7 @@ class Node:
                 lambda: self.counts.add("worker_restarts"),
                 begun,
             )
+        self.companion = companion_of(settings) if console and is_wanted(settings) else None
         self._on_failed = on_failed
 
     @contextlib.asynccontextmanager
@@ -114,11 +120,20 @@ class Node:
                 task.cancel()
             self.intake.close()
             traced = asyncio.ensure_future(asyncio.to_thread(tracing.end))
+            if self.companion is not None:
+                await self.companion.stop()
             if self.supervisor is not None:
                 await self.supervisor.stop()
             await traced
             await socket.close()
             await self.link.close()
+
+    @property
+    def console_place(self) -> Path | None:
+        """The socket to which requests for the console go on; None when this port has none."""
+        if self.companion is None or self.settings.console_port:
+            return None
+        return socket_path(self.settings.data, "console")
 
     async def good(self) -> bool:
         """Wait until the worker has checked the rules. Whether this node can begin to receive."""
@@ -153,11 +168,16 @@ class Node:
             _logger.error("the new settings are wrong, the last good ones stay: %s", problems)
             return
         changed = fresh.differing(self.settings)
+        old = self.settings
         self.settings = fresh.keeping(self.settings)
         self.intake.reload(self.settings)
         if self.supervisor is not None:
             self.supervisor.environ = self.settings.child_environ(os.environ)
             self.supervisor.reload()
+        if self.companion is not None and any(
+            getattr(old, each.name) != getattr(fresh, each.name) for each in fields(ConsoleSettings)
+        ):
+            self.companion.renew(self.settings.child_environ(os.environ))
         for note in fresh.notes:
             _logger.warning("%s", note)
         live = ", ".join(name for name in changed if name not in FIXED)
@@ -185,7 +205,8 @@ class Node:
             worker = await self.link.ask({"op": "status"}, 1.0)
         except WorkerAway as error:
             problems["worker"] = self.failure or restarts or str(error)
-        return health_of(problems, worker, restarts, disk)
+        console = self.companion.trouble if self.companion is not None else ""
+        return health_of(problems, worker, restarts, disk, console)
 
     async def _watch(self) -> None:
         """Now and then: set the gauges, and say once when this node can do no more."""

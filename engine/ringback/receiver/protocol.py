@@ -264,7 +264,15 @@ class WebhookProtocol(HttpToolsProtocol):
             if not parsed.path or parsed.fragment:  # CONNECT, and targets that are no path
                 return responses.BAD_REQUEST
             self.url = parsed.path + (b"?" + parsed.query if parsed.query else b"")
+            if parsed.host:  # it counts, and not the header: RFC 9112, 3.2.2
+                self._name_host(parsed.host, parsed.port)
         return None
+
+    def _name_host(self, host: bytes, port: int | None) -> None:
+        named = b"[%b]" % host if b":" in host else host
+        value = named if port is None else b"%b:%d" % (named, port)
+        self.headers = [each for each in self.headers if each[0] != b"host"]
+        self.headers.append((b"host", value))
 
     def _pass_on(self, named: Headers) -> None:
         """Give a request that is no webhook to uvicorn and the ASGI application."""

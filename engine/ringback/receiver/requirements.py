@@ -21,8 +21,7 @@ def require_serving(settings: Settings) -> None:
             "public_url is not set: Twilio signs the public address, so it must be known; "
             "set RINGBACK_PUBLIC_URL to what Twilio calls, as https://hooks.your-company.com"
         )
-    given = (n.upper() for n in ("console_password", "api_token") if getattr(settings, n))
-    problems += (f"the console is not part of this version; unset RINGBACK_{n}" for n in given)
+    problems += _console_problems(settings)
     if settings.price_per_day and not settings.segment_price:
         problems.append("price_per_day needs the price of a segment: set RINGBACK_SEGMENT_PRICE")
     if problems:
@@ -63,3 +62,19 @@ def _gateway_problems(settings: Settings) -> Iterator[str]:
         )
     if not settings.account_sid and (settings.auth_tokens or settings.api_key):
         yield "TWILIO_ACCOUNT_SID is missing: the direct gateway needs it beside the token"
+
+
+def _console_problems(settings: Settings) -> Iterator[str]:
+    for name, secret, least in (
+        ("RINGBACK_CONSOLE_PASSWORD", settings.console_password, 12),
+        ("RINGBACK_API_TOKEN", settings.api_token, 24),
+    ):
+        if wrong := weak(secret, least) if secret else "":
+            yield f"{name} {wrong}"
+    if settings.console_user_header and not settings.trusted_proxies:
+        yield (
+            "console_user_header needs the proxy that sets it: name its address in "
+            "RINGBACK_TRUSTED_PROXIES"
+        )
+    if settings.console_port and settings.console_port == settings.port:
+        yield "console_port is the port of the node: leave it out, or choose another"

@@ -103,14 +103,15 @@ class Serving:
 
     def __init__(
         self, settings: Settings, log: Log, listener: socket.socket, *, worker: bool,
-        begun: Begun | None = None,
+        begun: Begun | None = None, console: bool = False,
     ) -> None:  # fmt: skip
         self.manager = ServiceManager.of(os.environ)  # before what the worker gets is copied
         host, port = listener.getsockname()[:2]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         self.node = Node(
-            settings, log, worker=worker, base_url=self.url, on_failed=self.stop, begun=begun
-        )
+            settings, log, worker=worker, base_url=self.url, on_failed=self.stop, begun=begun,
+            console=console,
+        )  # fmt: skip
         self._listener = listener
         self._stopped = asyncio.Event()
         config = uvicorn.Config(
@@ -138,6 +139,8 @@ class Serving:
                 while not self._server.started and not serving.done():
                     await asyncio.sleep(0.005)
                 if self._server.started:
+                    if self.node.companion is not None:
+                        self.node.companion.start()
                     on_ready()
                 await serving
             finally:
@@ -159,6 +162,8 @@ class Serving:
         """Stop accepting, finish the requests that have begun, then let the worker finish."""
         self._stopped.set()
         self.manager.tell("STOPPING=1")
+        if self.node.companion is not None:
+            self.node.companion.leave()
         self._server.leave()
 
     async def _sweep(self) -> None:
@@ -176,13 +181,15 @@ class Serving:
 
 
 @contextlib.contextmanager
-def _opened(settings: Settings, *, worker: bool, begun: Begun | None = None) -> Iterator[Serving]:
+def _opened(
+    settings: Settings, *, worker: bool, begun: Begun | None = None, console: bool = False
+) -> Iterator[Serving]:
     """Take what a node owns, in order: the folder, the log, the port."""
     with (
         owned(settings, worker=worker) as log,
         contextlib.closing(listen(settings)) as listener,
     ):
-        yield Serving(settings, log, listener, worker=worker, begun=begun)
+        yield Serving(settings, log, listener, worker=worker, begun=begun, console=console)
 
 
 @contextlib.asynccontextmanager
@@ -210,18 +217,20 @@ def serve(
     worker: bool = True,
     again: Callable[[], Settings] | None = None,
     begun: Begun | None = None,
+    console: bool = False,
 ) -> int:
     """Run the receiver (and its worker) until SIGTERM or SIGINT; gives the exit code.
 
     SIGTERM finishes what has begun; a second one ends at once. On SIGHUP the settings are read
     once more by `again`, which raises ConfigError when they are wrong. The worker may have `begun`
-    already, and waits until this node owns what it needs. The exit code is 0 after an
+    already, and waits until this node owns what it needs. With `console` the console runs beside it
+    when anybody may use it. The exit code is 0 after an
     orderly stop, 74 or 65 when the log broke, the worker's own when it could not start. Raises
     ConfigError, HeldError, StorageError or DataError when this node cannot start.
     """
     require_serving(settings)
     _allow_connections()
-    with _opened(settings, worker=worker, begun=begun) as serving:
+    with _opened(settings, worker=worker, begun=begun, console=console) as serving:
         return _run(_main(serving, again or (lambda: settings)))
 
 

@@ -19,12 +19,14 @@ from ringback.store.upkeep.restore import COPIED
 JOURNAL = "journal.db"
 FILES = (JOURNAL, "log.db")
 """The journal first: it must not know of requests that the copy of the log lacks."""
+COPIES = (*FILES, "access.db")
+"""What a backup holds: with who may use the console, which follows from neither."""
 PROBES = 500
 """How many rows at each end of a table, and between them, a look at a large database reads."""
 
 
 def backup(data: Path, target: Path, told: Told = untold) -> Iterator[tuple[str, int]]:
-    """Copy both databases, consistent and without stopping the node; yields name and bytes.
+    """Copy the databases, consistent and without stopping the node; yields name and bytes.
 
     The copy of the journal says that it is one, so that a worker which is given it asks Twilio for
     what was sent since. Copies are for their owner alone, and so is a target folder that is made.
@@ -32,7 +34,7 @@ def backup(data: Path, target: Path, told: Told = untold) -> Iterator[tuple[str,
     """
     make_folder(target)
     began = iso(datetime.now(UTC))
-    sizes = {name: (data / name).stat().st_size for name in FILES if (data / name).exists()}
+    sizes = {name: (data / name).stat().st_size for name in COPIES if (data / name).exists()}
     before, total = 0, sum(sizes.values())
     for name, size in sizes.items():
         copy = target / name

@@ -1,0 +1,2 @@
+// The entry of all scripts of the console.
+import "./in.js";

@@ -6,9 +6,9 @@ from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
-from ringback.events import person
 from ringback.rules.language.numbers import counted
 from ringback.store.queries.delivery_groups import WAYS, counted_by
+from ringback.store.queries.failure_groups import narrowed
 
 READ = 50_000
 """So many texts of a span are counted at most, the newest of them."""
@@ -37,18 +37,13 @@ def deliveries(by: str, since: str, number: str, rule: str, wide: bool, as_json:
     ways = [] if by == ALL else [each.strip() for each in by.split(",") if each.strip()]
     if (not ways and by != ALL) or any(each not in WAYS for each in ways):
         raise UsageError(f"--by takes {', '.join(WAYS)}, with commas between, or {ALL}; not {by!r}")
-    who = person(here().number(number))
+    who = here().number(number)
     with questions() as asked:
         found = asked.sent_texts(moment(since), READ + 1)
     if len(found) > READ:
         oldest = short_time(found[READ - 1]["at"])
         click.echo(f"only the newest {READ:,} are counted, those since {oldest}", err=True)
-    rows = [
-        row
-        for row in found[:READ]
-        if (not rule or row["rule"] == rule)
-        and (not who or who in (person(row["sender"]), person(row["recipient"])))
-    ]
+    rows = narrowed(found[:READ], rule=rule, number=who)
     groups = counted_by(rows, ways)
     for group in () if as_json else groups:
         group |= {name: span(group[name]) for name in SPANS}

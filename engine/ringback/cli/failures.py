@@ -6,9 +6,8 @@ from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
-from ringback.events import person
 from ringback.rules.language.numbers import counted
-from ringback.store.queries.failure_groups import WAYS, grouped
+from ringback.store.queries.failure_groups import WAYS, grouped, narrowed
 
 READ = 50_000
 """So many failures of a span are counted at most, the newest of them."""
@@ -34,17 +33,11 @@ def failures(
     ways = [each.strip() for each in by.split(",") if each.strip()]
     if not ways or (wrong := [each for each in ways if each not in WAYS]):
         raise UsageError(f"--by takes {', '.join(WAYS)}, with commas between; not {wrong or by}")
-    who = person(here().number(number))
+    who = here().number(number)
     with questions() as asked:
         found = asked.failures(moment(since), READ + 1)
     cut = len(found) > READ
-    rows = [
-        row
-        for row in found[:READ]
-        if (not code or row["code"] == code)
-        and (not rule or row["rule"] == rule)
-        and (not who or who in (person(row["sender"]), person(row["recipient"])))
-    ]
+    rows = narrowed(found[:READ], code=code, rule=rule, number=who)
     if cut:
         oldest = short_time(found[READ - 1]["at"])
         click.echo(f"only the newest {READ:,} are counted, those since {oldest}", err=True)

@@ -1,7 +1,6 @@
 """The command `spend`: what left today, what it cost, and what is left of the budgets."""
 
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import click
 
@@ -26,26 +25,20 @@ def spend(by: str, since: str, wide: bool, as_json: bool) -> None:
     has told so far; segments that it has not told are estimated, as `about 4`.
     """
     settings = here().settings()
-    begin = datetime.fromisoformat(moment(since)) if since else midnight(here().now(), settings)
+    begin = (
+        datetime.fromisoformat(moment(since))
+        if since
+        else sums.midnight(here().now(), settings.quiet_zone)
+    )
     with questions() as asked:
         rows = asked.left_since(begin)
         hour = asked.left_since(here().now() - timedelta(hours=1))
     budgets = {} if since else _budgets(settings, rules=by == "rule")
-    tallies = sums.tallied(rows, sums.WAYS[by])
-    lines = []
-    for name in [sums.ALL, *sorted({*tallies, *budgets} - {sums.ALL})]:
-        tally = tallies.get(name, sums.Tally())
-        line = sums.line(tally) | {
-            by: name,
-            "left": sums.left(tally, budgets.get(name), settings.segment_price),
-        }
-        if name == sums.ALL and settings.total_per_hour and not since:
-            tried = sums.tallied(hour, sums.WAYS[by]).get(sums.ALL, sums.Tally())
-            line["left"]["per_hour"] = {
-                "of": settings.total_per_hour,
-                "left": max(0, settings.total_per_hour - tried.texts - tried.calls),
-            }
-        lines.append(line)
+    tried = sums.tallied(hour, sums.WAYS[by]).get(sums.ALL, sums.Tally())
+    lines = sums.lines(
+        sums.tallied(rows, sums.WAYS[by]), by, budgets, settings.segment_price,
+        None if since else (settings.total_per_hour, tried),
+    )  # fmt: skip
     for line in () if as_json else lines:
         line["left"] = "; ".join(
             f"{each['left']} of {each['of']} {word.replace('_', ' ')}"
@@ -63,12 +56,6 @@ def spend(by: str, since: str, wide: bool, as_json: bool) -> None:
         lines, columns, as_json=as_json, empty="", wide=wide,
         by_weight=(by, "texts", "price", "left", "segments", "calls", "unpriced", "notices"),
     )  # fmt: skip
-
-
-def midnight(now: datetime, settings: Settings) -> datetime:
-    """When the day of the budgets began."""
-    zone = ZoneInfo(settings.quiet_zone) if settings.quiet_zone else UTC
-    return now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _budgets(settings: Settings, *, rules: bool) -> dict[str, Budget]:

@@ -1,13 +1,116 @@
-"""Resource of the JSON API: its routes below `/api/v1`."""
+"""Resource of the JSON API: what it can be asked, and who may.
 
-from dataclasses import dataclass
+An endpoint is declared once. The declaration checks the parameters and the body of a request,
+says which role may send it, and makes its part of the OpenAPI document.
+"""
 
-from starlette.routing import BaseRoute
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+
+from ringback.console.api.answers import answered, problems_of
+from ringback.console.api.parameters import Parameter, body_values, path_values, query_values
+from ringback.console.identity import Identity, Role, identity_of, may
+from ringback.console.page import Console, console_of
+from ringback.console.problems import refuse
+
+PREFIX = "/api/v1"
+REQUEST_HEADER = "Idempotency-Key"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that was let through: its checked `values`, those of its `body`, the `key` of a
+    request that changes something, and where it came to."""
+
+    console: Console
+    identity: Identity
+    request: Request
+    values: Mapping[str, Any]
+    body: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+
+Handler = Callable[[Asked], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path.
+
+    `answer` is the name of a schema of `schemas`, empty for one that answers with a response of its
+    own. The handler's answer is a plain object, or a `Response`. `personal` says that numbers of
+    persons may stand in it. What is no GET needs the header `Idempotency-Key`, unless it is `safe`.
+    """
+
+    path: str
+    about: str
+    handler: Handler
+    answer: str = ""
+    method: str = "GET"
+    query: tuple[Parameter, ...] = ()
+    body: tuple[Parameter, ...] = ()
+    role: Role = "read"
+    personal: bool = True
+    safe: bool = False
+    status: int = 200
+    media: str = "application/json"
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name in the OpenAPI document."""
+        words = self.path.replace("{", "").replace("}", "").replace(".", "/").split("/")
+        return "_".join([self.method.lower(), *(word for word in words if word)])
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.method != "GET" and not self.safe
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource, with the routes that make it up."""
+    """A resource, with the endpoints that make it up."""
 
     name: str
-    routes: tuple[BaseRoute, ...]
+    about: str
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Its routes below `/api/v1`, one for each path."""
+        paths = dict.fromkeys(each.path for each in self.endpoints)
+        return tuple(self._route(path) for path in paths)
+
+    def _route(self, path: str) -> Route:
+        by_method = {each.method: each for each in self.endpoints if each.path == path}
+
+        async def serve(request: Request) -> Any:
+            method = "GET" if request.method == "HEAD" else request.method
+            return await _serve(by_method[method], request)
+
+        return Route(PREFIX + path, serve, methods=list(by_method))
+
+
+async def _serve(endpoint: Endpoint, request: Request) -> Any:
+    identity = identity_of(request)
+    if not may(identity, endpoint.role):
+        raise refuse("role", f"This needs the role {endpoint.role}; yours is {identity.role}.")
+    console = console_of(request)
+    values = path_values(request) | query_values(request, endpoint.query)
+    key = request.headers.get(REQUEST_HEADER, "")
+    if endpoint.writes and not key:
+        raise refuse(
+            "field", f"The header {REQUEST_HEADER} is missing.",
+            mend="Send a fresh ULID with each new request, and the same one when you repeat it.",
+            fields=((REQUEST_HEADER, "is required"),),
+        )  # fmt: skip
+    body = await body_values(request, endpoint.body) if endpoint.body else {}
+    asked = Asked(console, identity, request, values, body, key)
+    with problems_of(endpoint.query):
+        found = await endpoint.handler(asked)
+    return answered(request, console, identity, found, endpoint.status, personal=endpoint.personal)

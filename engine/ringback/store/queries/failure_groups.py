@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from ringback.error_codes import explain_error, facts
+from ringback.events import person
 
 _UNREPORTED = "no code was reported"
 
@@ -43,6 +44,21 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "hour": lambda row: f"{row['at'][:13]}:00Z",
 }
 """What failures may be counted by, and where a row has it."""
+
+
+def narrowed(
+    rows: Iterable[Mapping[str, Any]], *, code: int = 0, rule: str = "", number: str = ""
+) -> list[Mapping[str, Any]]:
+    """The rows with this error code, of this rule, with this number on either side; each is asked
+    for where it is not empty. The rows of texts have no code."""
+    who = person(number)
+    return [
+        row
+        for row in rows
+        if (not code or row["code"] == code)
+        and (not rule or row["rule"] == rule)
+        and (not who or who in (person(row["sender"]), person(row["recipient"])))
+    ]
 
 
 def grouped(rows: Iterable[Mapping[str, Any]], ways: Iterable[str]) -> list[dict[str, Any]]:

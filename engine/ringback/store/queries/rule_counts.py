@@ -2,7 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
+from ringback.rules.model import Budget
+from ringback.store.meta import GONE
 from ringback.store.queries.files import loads
 from ringback.store.queries.people import People
 from ringback.store.sqlite import first_since
@@ -37,3 +40,23 @@ class RuleActivity(People):
             for rule, verdict in loads(row["verdicts"], {}).items():
                 found.setdefault(rule, Counter())[verdict] += 1
         return found
+
+    def budgets(self) -> Mapping[str, Budget]:
+        """The budgets of the rules as they are now."""
+        found = {}
+        for row in self._all(
+            "select rule, rev, text from revisions "
+            "where id in (select max(id) from revisions group by rule)"
+        ):
+            said = loads(row["text"], {}) if row["rev"] != GONE else {}
+            if isinstance(said, dict) and isinstance(said.get("budget"), dict):
+                found[row["rule"]] = _budget(said["budget"])
+        return found
+
+
+def _budget(said: Mapping[str, Any]) -> Budget:
+    """A budget from what a file of rules says, where a number may stand as a text."""
+    return Budget(
+        int(said.get("per_day", 0)), int(said.get("segments_per_day", 0)),
+        float(said.get("price_per_day", 0.0)),
+    )  # fmt: skip

@@ -43,6 +43,15 @@ class RunLists(EventLists):
             rows = self._newest("actions", state, (WITHOUT_SUCCESS,), wanted, limit)
         return [with_params(row) for row in rows]
 
+    def run(self, uid: str) -> Row | None:
+        """One run by its uid."""
+        return self._one("select * from runs where uid = ?", (uid,))
+
+    def action(self, uid: str) -> Row | None:
+        """One action by its uid."""
+        row = self._one("select * from actions where uid = ?", (uid,))
+        return with_params(row) if row else None
+
     def _newest(
         self,
         table: str,

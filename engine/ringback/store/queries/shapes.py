@@ -71,6 +71,11 @@ def incident(row: Mapping[str, Any]) -> Row:
     return {**shown, "details": json.loads(row["details"]), "told": json.loads(row["told"])}
 
 
+def doing(row: Mapping[str, Any]) -> Row:
+    """What a person did. What they were answered is kept for whoever repeats the request."""
+    return {key: value for key, value in row.items() if key not in ("id", "answer")}
+
+
 def with_error(row: Mapping[str, Any]) -> Row:
     """An event or action, and what the catalogue says of its error."""
     code = row["error_code"]

@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ringback.rules.language.numbers import number_text
 from ringback.rules.model import Budget
@@ -90,6 +92,32 @@ def line(tally: Tally) -> dict[str, Any]:
         "unpriced": tally.unpriced,
         "price": {unit: str(amount) for unit, amount in tally.prices.items()},
     }  # fmt: skip
+
+
+def lines(
+    tallies: Mapping[str, Tally],
+    by: str,
+    budgets: Mapping[str, Budget],
+    segment_price: float,
+    hour: tuple[int, Tally] | None = None,
+) -> list[dict[str, Any]]:
+    """The sums with what is left of each budget, that of all first. `hour` is what may leave in an
+    hour, in all, and what did."""
+    found = []
+    for name in [ALL, *sorted({*tallies, *budgets} - {ALL})]:
+        tally = tallies.get(name, Tally())
+        shown = line(tally) | {by: name, "left": left(tally, budgets.get(name), segment_price)}
+        if name == ALL and hour and hour[0]:
+            used = hour[1].texts + hour[1].calls
+            shown["left"]["per_hour"] = {"of": hour[0], "left": max(0, hour[0] - used)}
+        found.append(shown)
+    return found
+
+
+def midnight(now: datetime, zone: str) -> datetime:
+    """When the day of the budgets began, in the zone of the quiet hours."""
+    there = now.astimezone(ZoneInfo(zone) if zone else UTC)
+    return there.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def left(tally: Tally, budget: Budget | None, segment_price: float) -> dict[str, Any]:

@@ -1,0 +1,68 @@
+"""Answers of the JSON API: JSON, masked as the role says, with an entity tag."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.console.api.parameters import Parameter
+from ringback.console.identity import Identity, may
+from ringback.console.masking import masked
+from ringback.console.page import Console
+from ringback.console.problems import refuse
+from ringback.errors import UsageError
+from ringback.printed_json import printed_json
+
+_PASSING = ("counted_to",)
+"""What differs from one moment to the next and is no other answer."""
+
+
+def answered(
+    request: Request,
+    console: Console,
+    identity: Identity,
+    found: Any,
+    status: int = 200,
+    *,
+    personal: bool,
+) -> Response:
+    """The response that holds what was found, or 304 when whoever asks has it already."""
+    if isinstance(found, Response):
+        return found
+    if personal and not whole(console, identity):
+        found = {**masked(found, texts=console.settings.console_mask == "all"), "masked": True}
+    headers = {"etag": _tag(found), "vary": "authorization, cookie"}
+    if status == 200 and request.method in ("GET", "HEAD") and _known(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(printed_json(found), status, headers, media_type="application/json")
+
+
+def whole(console: Console, identity: Identity) -> bool:
+    """Whether somebody is shown numbers as they are."""
+    if console.settings.console_mask == "none":
+        return True
+    return identity.unmasked and may(identity, "operate")
+
+
+def _tag(found: Mapping[str, Any]) -> str:
+    lasting = {name: value for name, value in found.items() if name not in _PASSING}
+    text = printed_json(lasting).encode("utf-8", "surrogatepass")
+    return f'W/"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
+
+
+def _known(request: Request, tag: str) -> bool:
+    """Whether whoever asks has it: https://www.rfc-editor.org/rfc/rfc9110#field.if-none-match."""
+    known = [each.strip() for each in request.headers.get("if-none-match", "").split(",")]
+    return "*" in known or tag.removeprefix("W/") in [each.removeprefix("W/") for each in known]
+
+
+@contextmanager
+def problems_of(parameters: Sequence[Parameter]) -> Iterator[None]:
+    """A mistake that the questions find in a value is one of a field."""
+    try:
+        yield
+    except UsageError as error:
+        raise refuse("field", str(error)) from None

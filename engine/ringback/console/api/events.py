@@ -1,0 +1,104 @@
+"""Events and traces in the JSON API."""
+
+from typing import Any
+
+from starlette.responses import Response
+
+from ringback.console.api.answers import whole
+from ringback.console.api.lists import PAGING, SPAN, given, part_of
+from ringback.console.api.parameters import Parameter
+from ringback.console.api.resource import Asked, Endpoint, Resource
+from ringback.console.problems import refuse
+from ringback.events import TRUST
+from ringback.store.queries import filters, shapes
+
+SOURCES = ("webhook", "repair", "replay", "internal")
+FILTERS = (
+    Parameter("type", "Only this type; `message.*` works too."),
+    Parameter("number", "Only with this number on either side."),
+    Parameter("sid", "Only about this message, call or recording."),
+    *SPAN,
+    Parameter("error", "Only with this error code of Twilio; 0: with any.", "integer"),
+    Parameter("trust", "Only those that were proven so.", choices=TRUST),
+    Parameter("source", "Only those that came so.", choices=SOURCES),
+    Parameter("rule", "Only those that this rule fired on, or came to another `verdict` on."),
+    Parameter(
+        "verdict", "`fired`, `silent`, a verdict, or its first word, as `if`; of `rule`, or of any."
+    ),
+    Parameter("own", "Only what the node itself made, or only what it did not.", "flag"),
+)
+
+
+def wanted(values: dict[str, Any]) -> filters.Events:
+    """The filters of a list of events from its parameters that were sent."""
+    code = values.pop("error", None)
+    return filters.Events(**values, error=code == 0, code=code or 0)
+
+
+async def many(asked: Asked) -> dict[str, Any]:
+    """The newest events that fit."""
+    chosen = wanted(given(asked, *(each.name for each in FILTERS)))
+    return await part_of(asked, lambda q, size, at: q.events_part(chosen, size, at), shapes.event)
+
+
+async def one(asked: Asked) -> dict[str, Any]:
+    """One event with every field that came."""
+    uid = asked.values["id"]
+    row = await asked.console.reading.ask(lambda q: q.event(uid))
+    if row is None:
+        raise refuse("missing", f"There is no event {uid[:40]}.")
+    return shapes.event(row)
+
+
+async def raw(asked: Asked) -> Response:
+    """The body of a webhook, byte for byte, for those who see numbers whole."""
+    if not whole(asked.console, asked.identity):
+        raise refuse("role", "Numbers are masked for you, and a raw body has them.")
+    uid = asked.values["id"]
+
+    def ask(questions: Any) -> bytes | None:
+        event = questions.event(uid)
+        row = questions.raw(event) if event else None
+        return bytes(row.body) if row else None
+
+    body = await asked.console.reading.ask(ask)
+    if body is None:
+        raise refuse("missing", f"There is no event {uid[:40]}, or none that a webhook brought.")
+    headers = {"content-disposition": 'attachment; filename="body.txt"'}
+    return Response(body, headers=headers, media_type="text/plain; charset=utf-8")
+
+
+async def trace(asked: Asked) -> dict[str, Any]:
+    """The whole life of the last event behind an id or a SID."""
+    what = asked.values["id"]
+
+    def ask(questions: Any) -> dict[str, Any] | None:
+        uids = questions.find(what, 1)
+        tree = questions.trace(uids[-1]) if uids else None
+        return shapes.trace(tree, {}) if tree else None
+
+    found = await asked.console.reading.ask(ask)
+    if found is None:
+        raise refuse("missing", f"Nothing is known about {what[:40]}.")
+    return found
+
+
+RESOURCES = (
+    Resource(
+        "events", "What came in: every webhook and every internal event.",
+        (
+            Endpoint("/events", "List events, the newest first.", many, "EventList",
+                     query=(*FILTERS, *PAGING), problems=("cursor",)),
+            Endpoint("/events/{id}", "Show one event.", one, "Event", problems=("missing",)),
+            Endpoint("/events/{id}/raw", "The body of its webhook, byte for byte.", raw,
+                     media="text/plain", problems=("missing",)),
+        ),
+    ),
+    Resource(
+        "traces", "Why something happened, or did not.",
+        (
+            Endpoint("/traces/{id}", "The whole life of an event, by an id of ours or a SID.",
+                     trace, "Trace", problems=("missing",)),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,242 @@
+"""Schemas of the objects of the JSON API, which its OpenAPI document holds.
+
+They describe what `ringback.store.queries.shapes` makes: a test holds answers against them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+NUMBER: Schema = {"type": "integer"}
+FIGURE: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+FREE: Schema = {}
+"""Whatever stands in a webhook or in a file of rules."""
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _each(schema: Schema, names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names.split(), schema)
+
+
+def _object(fields: Mapping[str, Schema], about: str = "", optional: str = "") -> Schema:
+    """An object with these fields and no others, all there but for the optional ones."""
+    left = optional.split()
+    found: Schema = {
+        "type": "object", "properties": dict(fields), "additionalProperties": False,
+        "required": [name for name in fields if name not in left],
+    }  # fmt: skip
+    return found | ({"description": about} if about else {})
+
+
+def _list(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def ref(name: str) -> Schema:
+    """The schema of this name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _part(name: str) -> Schema:
+    """A list of objects of this name, as every resource answers one."""
+    return _object(
+        {
+            "items": _list(ref(name)),
+            "next": {**_or_null(TEXT), "description": "The cursor of the next part."},
+            "looked_back_to": {
+                **_or_null(TIME),
+                "description": "The list was looked through to there, and goes on at `next`.",
+            },
+            "counted_to": TIME,
+        }
+    )
+
+
+_EVENT = {
+    **_each(TEXT, "uid type trust source account_sid subject_sid sender recipient conversation "
+            "status price_unit"),
+    **_each(TIME, "at received_at"),
+    **_each(NUMBER, "error_code depth"),
+    "log_id": _or_null(NUMBER),
+    "fields": FREE,
+    "price": _or_null(TEXT),
+}  # fmt: skip
+_RUN = {
+    **_each(TEXT, "uid event_uid rule rule_rev key state reason verdicts"),
+    **_each(_or_null(TIME), "due_at ended_at"),
+    "started_at": TIME,
+    "priority": NUMBER,
+}
+_ACTION = {
+    **_each(TEXT, "uid run_uid event_uid rule kind policy state reason remote_sid outcome "
+            "collision_key conversation effect account_sid behind price_unit to text cost"),
+    **_each(NUMBER, "ordinal error_code tries polls resends depth"),
+    **_each(_or_null(TIME), "settled_at due_at send_by free_at price_due"),
+    **_each(_or_null(NUMBER), "segments estimated_segments"),
+    "planned_at": TIME,
+    "params": FREE,
+    "price": _or_null(TEXT),
+    "error": ref("ErrorCode"),
+}  # fmt: skip
+_ATTEMPT = {
+    **_each(TEXT, "uid action_uid tag result request_id detail boot machine_start"),
+    **_each(NUMBER, "n http_status twilio_code"),
+    "started_at": TIME,
+    "ended_at": _or_null(TIME),
+    "uptime": _or_null(FIGURE),
+}
+_TURN = {
+    **_each(TEXT, "run event question at rule rule_rev began state reason"),
+    "due_at": _or_null(TIME),
+}
+_CALLBACK = {
+    **_each(TEXT, "uid type status trust source"),
+    **_each(TIME, "at received_at"),
+    "error_code": NUMBER,
+    "rules": _list(TEXT),
+}
+_TRACED_ACTION = _object(
+    _ACTION | {
+        "attempts": _list(ref("Attempt")), "callbacks": _list(_object(_CALLBACK)),
+        "duration": _or_null(NUMBER),
+    },
+    optional="error",
+)  # fmt: skip
+_FAILED = {
+    **_each(TEXT, "class sender rule country line_type hour meaning retry remedy example"),
+    **_each(NUMBER, "code failures"),
+    "last_at": TIME,
+    "error": {"anyOf": [ref("ErrorCode"), {"type": "null"}]},
+}
+_DELIVERED = {
+    **_each(TEXT, "sender country line_type rule hour day"),
+    **_each(NUMBER, "texts held pending failed delivered read"),
+    **_each(_or_null(FIGURE), "share p50 p90 p99"),
+}
+_SPENT = {
+    **_each(TEXT, "rule sender"),
+    **_each(NUMBER, "texts calls notices segments estimated_segments unpriced"),
+    "price": {"type": "object", "additionalProperties": TEXT},
+    "left": {"type": "object", "additionalProperties": {"type": "object"}},
+}
+_INCIDENT = {
+    **_each(TEXT, "uid key kind state text note acked_by policy"),
+    **_each(TIME, "opened_at last_at"),
+    **_each(NUMBER, "count step"),
+    **_each(_or_null(TIME), "resolved_at acked_at muted_until step_due"),
+    "details": FREE,
+    "told": _list(FREE),
+}
+_DOING = {
+    **_each(TEXT, "uid who role via peer op subject was became outcome reason"),
+    "at": TIME,
+    "request": _or_null(TEXT),
+    "wanted": FREE,
+}
+_ERROR_CODE = {
+    **_each(TEXT, "title class class_meaning unclassed fault affects phase level retryable retry "
+            "remedy url range"),
+    **_each(NUMBER, "code retry_after"),
+    **_each(FLAG, "twice charged listed"),
+    **_each(_list(TEXT), "instead steps"),
+    "nearest": _list(NUMBER),
+}  # fmt: skip
+
+SCHEMAS: Mapping[str, Schema] = {
+    "Problem": _object(
+        {
+            "type": {**TEXT, "pattern": "^urn:ringback:problem:[a-z-]+$"},
+            **_each(TEXT, "title detail mend"),
+            "status": NUMBER,
+            "fields": _list(_object(_each(TEXT, "name message"))),
+            "now": {"type": "object"},
+        },
+        "Why a request was refused, and the mend (RFC 9457).", "fields now",
+    ),
+    "ErrorCode": _object(
+        _ERROR_CODE, "What is known of an error code of Twilio.", "range nearest"
+    ),
+    "Event": _object(
+        _EVENT | {"verdicts": {"type": ["object", "null"], "additionalProperties": TEXT}},
+        "One thing that happened.",
+    ),
+    "Run": _object(_RUN, "One rule handling one event."),
+    "Action": _object(_ACTION, "One effect that a rule returned.", "error"),
+    "Attempt": _object(_ATTEMPT, "One request to Twilio for an action."),
+    "Trace": _object(
+        {
+            "event": _object(_EVENT | {"error": ref("ErrorCode")}, optional="error"),
+            "cause": {
+                "anyOf": [_object(_each(TEXT, "action event rule")), {"type": "null"}]
+            },
+            "replays": TEXT,
+            "replayed": _list(TEXT),
+            "answer": _or_null(TEXT),
+            "woke": _list(_object(_TURN | {"actions": _list(FREE)}, optional="actions")),
+            "rules": _list(
+                _object(
+                    {
+                        "rule": TEXT, "fired": FLAG, "verdict": TEXT,
+                        "override": {"type": ["object", "null"]},
+                        "lines": _list(_object({"if": TEXT, "held": FLAG})),
+                        "run": {
+                            "anyOf": [
+                                _object(
+                                    _RUN | {
+                                        "turns": _list(_object(_TURN)),
+                                        "actions": _list(_TRACED_ACTION),
+                                    }
+                                ),
+                                {"type": "null"},
+                            ]
+                        },
+                    }
+                )
+            ),
+        },
+        "The whole life of an event.",
+    ),
+    "FailureGroup": _object(
+        _FAILED, "Failed texts and calls that have something in common.",
+        "code class sender rule country line_type hour meaning retry remedy error",
+    ),
+    "FailureDetail": _object(
+        _FAILED | {
+            "looked_back_to": _or_null(TIME),
+            "split": {"type": "object", "additionalProperties": _list(ref("FailureGroup"))},
+        },
+        "One group of failures, and how it splits.", "class sender rule country line_type hour",
+    ),
+    "DeliveryGroup": _object(
+        _DELIVERED, "Texts that have something in common, by how far they came.",
+        "sender country line_type rule hour day",
+    ),
+    "Cost": _object(_SPENT, "What left, and what it cost.", "rule sender"),
+    "Incident": _object(_INCIDENT, "Something that is wrong, or was."),
+    "Doing": _object(_DOING, "Something that a person did, or was refused."),
+    "Me": _object(_each(TEXT, "name role via") | {"unmasked": FLAG}, "Who asks."),
+}  # fmt: skip
+
+LISTS = {
+    f"{name}List": _part(name)
+    for name in (
+        "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
+        "Doing",
+    )
+}  # fmt: skip
+
+
+def _whole(schema: Schema) -> Schema:
+    """A schema of an answer, which may say that numbers in it are masked."""
+    masked = {**FLAG, "description": "Whether the numbers of persons are masked."}
+    return {**schema, "properties": {**schema["properties"], "masked": masked}}
+
+
+ALL = {name: _whole(schema) for name, schema in {**SCHEMAS, **LISTS}.items()}

@@ -1,0 +1,118 @@
+"""Masking of phone numbers: `+1 202 ••• ••42 ·kfa` in place of a person's number.
+
+The three letters behind it tell two numbers apart. They follow from a key that this process has
+drawn, so they are good for nothing elsewhere. Our own numbers, the first of each conversation, stay
+as they are.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_KEY = secrets.token_bytes(16)
+_LETTERS = "abcdefghijkmnopqrstuvwxyz"
+_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_DIGITS = re.compile(r"\+?\d(?:[\s().\-/\u00a0]{0,3}\d){6,}")
+_MACHINE = re.compile(
+    r"[a-z]{3,4}_[0-9A-Za-z]+|[A-Z]{2}[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
+)
+"""Ids of ours, SIDs of Twilio and times: never a number of a person."""
+_ADDRESSES = frozenset({"sender", "recipient", "from", "to", "From", "To", "Caller", "Called"})
+_TEXTS = frozenset({
+    "text", "body", "Body", "Digits", "Text", "SpeechResult", "TranscriptionText", "question",
+})  # fmt: skip
+"""Fields with what people said, which are hidden too where the settings say `all`."""
+_WINDOW = 7
+
+
+def masked_number(number: str) -> str:
+    """A number with its country, its beginning and its last two digits."""
+    channel, _, plain = number.rpartition(":")
+    digits = re.sub(r"\D", "", plain)
+    head = f"{channel}:" if channel else ""
+    return f"{head}{_spelt(digits)} ·{_tag(digits)}"
+
+
+def masked(answer: Any, *, texts: bool = False) -> Any:
+    """An answer with the numbers of persons masked wherever they stand in it: in fields, in texts,
+    and in other spellings. With `texts` also what people said is hidden."""
+    ours = {each for each in _ours(answer) if each}
+    known = {each[-_WINDOW:] for each in _numbers(answer) if each not in ours}
+    return _walked(answer, frozenset(known), frozenset(ours), texts)
+
+
+def _spelt(digits: str) -> str:
+    from ringback.rules.language.phones import calling_code
+
+    code = calling_code(f"+{digits}") or digits[:1]
+    area = digits[len(code) : len(code) + 3] if len(digits) - len(code) >= 9 else ""
+    return " ".join(part for part in (f"+{code}", area, "•••", f"••{digits[-2:]}") if part)
+
+
+def _tag(digits: str) -> str:
+    drawn = hashlib.blake2b(digits.encode(), key=_KEY, digest_size=3).digest()
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn)
+
+
+def _ours(answer: Any) -> Iterator[str]:
+    """The digits of our own numbers: the first side of conversations."""
+    if isinstance(answer, Mapping):
+        pair = answer.get("conversation")
+        if isinstance(pair, str) and "/" in pair:
+            yield re.sub(r"\D", "", pair.partition("/")[0])
+        for value in answer.values():
+            yield from _ours(value)
+    elif isinstance(answer, list | tuple):
+        for value in answer:
+            yield from _ours(value)
+
+
+def _numbers(answer: Any) -> Iterator[str]:
+    """The digits of every number in an answer."""
+    if isinstance(answer, str):
+        if not _MACHINE.fullmatch(answer):
+            yield from (found[1:] for found in _E164.findall(answer))
+    elif isinstance(answer, Mapping):
+        for name, value in answer.items():
+            if name in _ADDRESSES and isinstance(value, str):
+                digits = re.sub(r"\D", "", value)
+                if len(digits) >= _WINDOW:
+                    yield digits
+            yield from _numbers(value)
+    elif isinstance(answer, list | tuple):
+        for value in answer:
+            yield from _numbers(value)
+
+
+def _walked(value: Any, known: frozenset[str], ours: frozenset[str], texts: bool) -> Any:
+    if isinstance(value, str):
+        return _text(value, known, ours)
+    if isinstance(value, Mapping):
+        return {
+            _text(str(name), known, ours): (
+                f"({len(each)} letters)"
+                if texts and name in _TEXTS and isinstance(each, str) and each
+                else _walked(each, known, ours, texts)
+            )
+            for name, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_walked(each, known, ours, texts) for each in value]
+    return value
+
+
+def _text(text: str, known: Iterable[str], ours: Iterable[str]) -> str:
+    if len(text) < _WINDOW or _MACHINE.fullmatch(text):
+        return text
+
+    def one(found: re.Match[str]) -> str:
+        digits = re.sub(r"\D", "", found.group())
+        if digits in ours:
+            return found.group()
+        windows = {digits[at : at + _WINDOW] for at in range(len(digits) - _WINDOW + 1)}
+        wanted = _E164.match(found.group()) or windows.intersection(known)
+        return f"{_spelt(digits)} ·{_tag(digits)}" if wanted else found.group()
+
+    return _DIGITS.sub(one, text)

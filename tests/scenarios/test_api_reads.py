@@ -1,0 +1,372 @@
+"""JSON API over a node that has lived: the rows that the shell prints, masked as the role says."""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import jsonschema
+import pytest
+
+from admission.node import Loaded, Node, settings_of
+from admission.stories import OURS, PEOPLE, status, text
+from ringback.cli.main import run
+from ringback.config import Settings
+from ringback.console.api.listed import RESOURCES
+from ringback.console.api.resource import PREFIX, Endpoint
+from ringback.console.api.schemas import ALL, SCHEMAS
+from ringback.console.app import create_console
+from ringback.console.identity import Identity, Role
+from ringback.console.surroundings import Surroundings
+from ringback.plugins.loader import PluginSet
+from ringback.testing.assembly import ruleset_of
+
+RULES = """version: 1
+rules:
+  - name: hours
+    on: message.received
+    if:
+      - event.body.keyword('hours')
+      - country(event.from) == 'GB'
+    budget: {per_day: 50, segments_per_day: 90}
+    do:
+      - remember: {asked_for: "${{ event.body }}"}
+      - reply: We are open from 9 to 5.
+  - name: asks
+    on: message.received
+    if: event.body.keyword('book')
+    do:
+      - reply: For which day?
+      - wait_for: {on: message.received, timeout: 7d}
+      - reply: Noted.
+  - name: broken
+    on: message.received
+    if: event.body.keyword('break')
+    do:
+      - reply: "${{ string(int(event.body)) }}"
+  - name: draft
+    state: draft
+    on: message.received
+    if: event.body.keyword('draft')
+    do:
+      - reply: May this go?
+"""
+EVER = "9000d"
+BODIES = ("hours", "hello", "draft", "break", f"call me at {PEOPLE[1]} or 020 7183 8751", "book")
+DIGITS = [who[3:] for who in PEOPLE]
+"""What no masked answer may hold, however it is spelt."""
+
+
+async def lived(folder: Path) -> None:
+    """Three people text a node; two texts arrive, one does not; one person leaves."""
+    (folder / "ringback.toml").write_text("total_per_day = 100\n")
+    (folder / "rules").mkdir()
+    (folder / "rules" / "all.yaml").write_text(RULES)
+    ruleset, problems = ruleset_of(PluginSet(), folder / "rules")
+    assert problems == []
+    node = Node(settings_of(folder, {}), Loaded(ruleset, PluginSet()))
+    await node.start({})
+    for who in PEOPLE:
+        for body in BODIES:
+            await node.happen(text(body, who))
+    for number, (word, code) in enumerate((("delivered", 0), ("delivered", 0), ("failed", 30003))):
+        news = status(word, PEOPLE[number], code)
+        sid = f"SM{1 + 2 * number:032x}"
+        await node.happen(replace(news, fields={**news.fields, "MessageSid": sid}))
+    await node.happen(text("STOP", PEOPLE[1]))
+    await node.close()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("api")
+    kept = dict(os.environ), Path.cwd()
+    for name in list(os.environ):
+        if name.startswith(("RINGBACK_", "TWILIO_", "MATON_")) or name == "PORT":
+            del os.environ[name]
+    os.chdir(folder)
+    asyncio.run(lived(folder))
+    yield folder
+    os.environ.update(kept[0])
+    os.chdir(kept[1])
+
+
+async def nobody(_: object) -> dict[str, Any]:
+    return {"error": "no worker"}
+
+
+class Api:
+    """The API as people of one role see it: another person for each request, since each may ask so
+    often and no more."""
+
+    def __init__(self, project: Path, role: Role, *, unmasked: bool) -> None:
+        who = (Identity(f"ada {n}", role, unmasked=unmasked) for n in count())
+        settings = Settings.load(project, {})
+        self.app = create_console(settings, Surroundings(nobody), lambda _: next(who))
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url=f"http://node{PREFIX}",
+        )
+
+    async def get(self, path: str, **query: Any) -> Any:
+        answer = await self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def close(self) -> None:
+        await self.client.aclose()
+        self.app.state.console.reading.close()
+
+
+@pytest.fixture
+async def api(project: Path) -> AsyncIterator[Api]:
+    found = Api(project, "admin", unmasked=True)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def reader(project: Path) -> AsyncIterator[Api]:
+    """One who may only read; what the session says of unmasking does not matter."""
+    found = Api(project, "read", unmasked=True)
+    yield found
+    await found.close()
+
+
+def printed(capsys: pytest.CaptureFixture[str], *command: str) -> list[dict[str, Any]]:
+    """What a command prints with `--json`."""
+    capsys.readouterr()
+    assert run([*command, "--json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+FOR_PEOPLE = {"id", "started", "due", "planned", "last"}
+"""Fields that the shell prints besides: the number of a row, and times of the local clock."""
+SAME: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+    ("/events", {}, ("events", "list")),
+    ("/events", {"type": "message.*", "error": 0}, ("events", "list", "--errors")),
+    ("/events", {"number": PEOPLE[1]}, ("events", "list", "--number", PEOPLE[1])),
+    ("/runs", {}, ("runs", "list")),
+    ("/runs", {"state": "waiting"}, ("runs", "list", "--state", "waiting")),
+    ("/runs", {"rule": "hours"}, ("runs", "list", "--rule", "hours")),
+    ("/actions", {}, ("actions", "list")),
+    ("/actions", {"state": "parked"}, ("actions", "list", "--state", "parked")),
+    ("/actions", {"code": 30003}, ("actions", "list", "--code", "30003")),
+    ("/actions", {"number": PEOPLE[2], "kind": "send_message"},
+     ("actions", "list", "--number", PEOPLE[2], "--kind", "send_message")),
+    ("/failures", {"since": EVER}, ("failures", "--since", EVER)),
+    ("/failures", {"since": EVER, "by": "sender,rule,country,line_type,hour"},
+     ("failures", "--since", EVER, "--by", "sender,rule,country,line_type,hour")),
+    ("/delivery", {"since": EVER}, ("deliveries", "--since", EVER)),
+    ("/delivery", {"since": EVER, "by": "rule", "grain": "hour"},
+     ("deliveries", "--since", EVER, "--by", "hour,rule")),
+    ("/delivery", {"since": EVER, "by": "all"}, ("deliveries", "--since", EVER, "--by", "all")),
+    ("/costs", {"since": EVER}, ("spend", "--since", EVER)),
+    ("/costs", {}, ("spend",)),
+    ("/costs", {"by": "sender"}, ("spend", "--by", "sender")),
+    ("/incidents", {"over": "true"}, ("incidents", "list", "--all")),
+    ("/doings", {}, ("doings",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "query", "command"), SAME)
+async def test_a_list_is_what_the_shell_prints(
+    api: Api,
+    capsys: pytest.CaptureFixture[str],
+    path: str,
+    query: dict[str, Any],
+    command: tuple[str, ...],
+) -> None:
+    """The same rows under the same names, the newest first."""
+    limited = path[1:] in ("events", "runs", "actions", "doings")
+    found = await api.get(path, **query, **({"limit": 200} if limited else {}))
+    rows = printed(capsys, *command, *(("--limit", "200") if limited else ()))
+    shown = [{k: v for k, v in row.items() if k not in FOR_PEOPLE} for row in rows]
+    assert found["items"] == (shown[::-1] if limited else shown)
+    assert shown or path in ("/incidents", "/doings")
+    assert "masked" not in found
+
+
+async def test_an_object_is_what_the_shell_prints(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for event in (await api.get("/events", limit=200))["items"]:
+        assert await api.get(f"/events/{event['uid']}") == event
+    for action in (await api.get("/actions", limit=200))["items"][:3]:
+        assert await api.get(f"/actions/{action['uid']}") == action
+        (tree,) = printed(capsys, "trace", action["uid"])
+        assert await api.get(f"/traces/{action['uid']}") == tree
+    for began in (await api.get("/runs"))["items"][:3]:
+        assert await api.get(f"/runs/{began['uid']}") == began
+    (event,) = printed(capsys, "events", "show", event["uid"])
+    assert await api.get(f"/events/{event['uid']}") == event
+
+
+def checked(answer: Any, endpoint: Endpoint) -> None:
+    """Hold an answer against what the OpenAPI document says of it."""
+    schema = {"$ref": f"#/components/schemas/{endpoint.answer}", "components": {"schemas": ALL}}
+    jsonschema.Draft202012Validator(schema).validate(answer)
+
+
+GETS = [
+    endpoint
+    for resource in RESOURCES
+    for endpoint in resource.endpoints
+    if endpoint.method == "GET" and endpoint.media == "application/json"
+]
+
+
+async def ids_of(api: Api) -> Mapping[str, list[str]]:
+    """Names that stand for the parts of paths, by the path."""
+    found = {
+        name: [each["uid"] for each in (await api.get(f"/{name}", limit=200))["items"]]
+        for name in ("events", "runs", "actions")
+    }
+    return {
+        "/events/{id}": found["events"], "/runs/{id}": found["runs"],
+        "/actions/{id}": found["actions"],
+        "/traces/{id}": [*found["events"], *found["runs"], *found["actions"]],
+        "/failures/{key}": ["30003"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("who", ["api", "reader"])
+async def test_every_answer_is_as_the_document_says(
+    who: str, request: pytest.FixtureRequest, api: Api, reader: Api
+) -> None:
+    """And what somebody who may only read is shown has no number of a person in it."""
+    one = {"api": api, "reader": reader}[who]
+    ids = await ids_of(api)
+    seen = 0
+    for endpoint in GETS:
+        wide = {"since": EVER} if "since" in {each.name for each in endpoint.query} else {}
+        for name in ids.get(endpoint.path, [""]):
+            path = endpoint.path.replace("{id}", name or "none").replace("{key}", name or "0")
+            answer = await one.client.get(path, params=wide)
+            if answer.status_code != 200:
+                assert (answer.status_code, name) == (404, "")
+                continue
+            seen += 1
+            if endpoint.answer:
+                checked(answer.json(), endpoint)
+            plain = "".join(each for each in answer.text if each.isdigit() or each.isalpha())
+            if one is reader:
+                assert not [digits for digits in DIGITS if digits in plain]
+                assert OURS in answer.text or endpoint.path != "/events"
+            assert answer.json().get("masked", False) == (one is reader and endpoint.personal)
+    assert seen > 60
+
+
+async def test_who_may_only_read_gets_no_raw_body(api: Api, reader: Api) -> None:
+    uid = (await api.get("/events"))["items"][-1]["uid"]
+    whole = await api.client.get(f"/events/{uid}/raw")
+    assert (whole.status_code, PEOPLE[0][1:] in whole.text) == (200, True)
+    refused = await reader.client.get(f"/events/{uid}/raw")
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:ringback:problem:role")
+
+
+async def test_a_list_goes_on_where_its_cursor_says(api: Api) -> None:
+    whole = (await api.get("/events", limit=200))["items"]
+    found: list[Any] = []
+    query: dict[str, Any] = {"limit": 7}
+    while True:
+        part = await api.get("/events", **query)
+        found += part["items"]
+        if part["next"] is None:
+            break
+        query["cursor"] = part["next"]
+    assert found == whole
+
+
+@pytest.mark.parametrize("spoilt", ["filters", "path", "text", "bytes"])
+async def test_a_cursor_is_good_for_its_list_alone(api: Api, spoilt: str) -> None:
+    """With other filters it would begin in the middle of another list."""
+    cursor = (await api.get("/events", limit=2))["next"]
+    ways: dict[str, tuple[str, dict[str, str]]] = {
+        "filters": ("/events", {"cursor": cursor, "type": "message.received"}),
+        "path": ("/runs", {"cursor": cursor}),
+        "text": ("/events", {"cursor": "é' or 1=1 --"}),
+        "bytes": ("/events", {"cursor": cursor[:-4] + "AAA="}),
+    }
+    path, query = ways[spoilt]
+    answer = await api.client.get(path, params=query)
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:ringback:problem:cursor")
+
+
+async def test_what_has_not_changed_is_not_sent_again(api: Api, reader: Api) -> None:
+    first = await api.client.get("/events", params={"limit": 3})
+    tag = {"if-none-match": first.headers["etag"]}
+    again = await api.client.get("/events", params={"limit": 3}, headers=tag)
+    assert (again.status_code, again.content) == (304, b"")
+    other = await api.client.get("/events", params={"limit": 4}, headers=tag)
+    masked = await reader.client.get("/events", params={"limit": 3}, headers=tag)
+    assert (other.status_code, masked.status_code) == (200, 200)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"tpye": "call.*"}, "Did you mean `type`?"),
+        ({"limit": "0"}, "between 1 and 200"),
+        ({"limit": "ten"}, "no whole number"),
+        ({"since": "yesterday"}, "no time"),
+        ({"trust": "sgned"}, "one of claimed, confirmed"),
+        ({"own": "maybe"}, "true or false"),
+        ({"number": "1" * 600}, "more than 512"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(api: Api, query: dict[str, str], message: str) -> None:
+    """Never ignored: a filter that is not one would show rows that it should have kept away."""
+    answer = await api.client.get("/events", params=query)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert message in f"{problem['detail']} {problem['mend']}"
+    assert problem["fields"][0]["name"] == next(iter(query))
+    twice = await api.client.get("/events?type=a&type=b")
+    assert twice.status_code == 400
+
+
+HOSTILE = (
+    "' or 1=1 --", '"; drop table events; --', "%", "_", "\x00", "*", "message.*'",
+    "../../etc/passwd", "${7*7}", "{{7*7}}", "<script>", "\u202e", "1e999", "-1", "9" * 30, "null",
+    "[]", "{}", "a,b", ",", "2026-13-45", "0001-01-01", "9999-12-31T23:59:59+14:00", "%00", "\\",
+    "99999d", "NaN", "\u0661\u0662", " ", "\n", "evt_", "rules.text'", "json_each(verdicts)",
+)  # fmt: skip
+
+
+PROBLEM = jsonschema.Draft202012Validator(SCHEMAS["Problem"])
+
+
+async def sent(api: Api, endpoint: Endpoint, name: str, hostile: str) -> None:
+    """Send a hostile text as one parameter, or in the path."""
+    path = endpoint.path.replace("{id}", "x").replace("{key}", "x")
+    if not name:
+        path = re.sub(r"\{\w+\}", quote(hostile, safe=""), endpoint.path)
+    answer = await api.client.get(path, params={name: hostile} if name else {})
+    assert answer.status_code in (200, 400, 404), (endpoint.path, name, hostile, answer.text)
+    assert "sqlite" not in answer.text.lower()
+    if answer.status_code != 200:
+        PROBLEM.validate(answer.json())
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
+async def test_no_text_is_more_than_a_value(api: Api, every: int) -> None:
+    """In a path, a filter, a cursor or a limit: 400, 404 or an empty list, and never an error."""
+    before = await api.get("/events", limit=1)
+    pairs = [
+        (endpoint, name, hostile)
+        for endpoint in GETS
+        for name in (*(each.name for each in endpoint.query), *([""] * ("{" in endpoint.path)))
+        for hostile in HOSTILE
+    ]
+    for endpoint, name, hostile in pairs[::every]:
+        await sent(api, endpoint, name, hostile)
+    assert (await api.get("/events", limit=1))["items"] == before["items"]

@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("control:pause", "Hold every effect; webhooks are still recorded."),
     "resume": ("control:resume", "Let effects out again."),
     "console": ("console:console", "Pages and the JSON API over the data, and who may use them."),
+    "api": ("api_schema:api", "The JSON API of the console, for programs."),
     "db": ("db:db", "Back up and check the data."),
     "config": ("config:config", "The settings in force, and where each comes from."),
     "docs": ("docs:docs", "The manual: its pages, or one of them."),

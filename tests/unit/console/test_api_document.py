@@ -3,9 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ringback.cli.main import run
 from ringback.console.api.listed import RESOURCES
+from ringback.console.api.manual import problems, tables
 from ringback.console.api.openapi import document
 from ringback.console.problems import KINDS
 
@@ -47,3 +52,17 @@ def test_every_kind_of_problem_has_a_status_and_a_title() -> None:
         assert re.fullmatch("[a-z-]+", slug)
         assert 400 <= kind.status < 600
         assert kind.title
+
+
+def test_the_manual_has_every_resource_parameter_and_problem() -> None:
+    """As `ringback api schema --markdown` prints them."""
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text("utf-8")
+    assert page.partition("## Resources\n\n")[2] == tables(RESOURCES)
+    assert problems() in page
+
+
+def test_the_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["api", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(document(RESOURCES)))
+    assert run(["api", "schema", "--markdown"]) == 0
+    assert capsys.readouterr().out == tables(RESOURCES)

@@ -41,10 +41,11 @@ def answered(
 
 
 def whole(console: Console, identity: Identity) -> bool:
-    """Whether somebody is shown numbers as they are."""
+    """Whether somebody is shown numbers as they are: where the settings mask nothing, a program
+    whose token says so, and a person who has unmasked them and may do more than read."""
     if console.settings.console_mask == "none":
         return True
-    return identity.unmasked and may(identity, "operate")
+    return identity.unmasked and (identity.via == "token" or may(identity, "operate"))
 
 
 def _tag(found: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
 from ringback.console.identity import Identity, may
-from ringback.console.masking import masked
 from ringback.console.page import Console
 from ringback.console.problems import refuse
 from ringback.errors import UsageError

@@ -1,4 +1,4 @@
-"""Masking of phone numbers: `+1 202 ••• ••42 ·kfa` in place of a person's number.
+"""Masking of phone numbers in answers: `+1 202 ••• ••42 ·kfa` in place of a person's number.
 
 The three letters behind it tell two numbers apart. They follow from a key that this process has
 drawn, so they are good for nothing elsewhere. Our own numbers, the first of each conversation, stay

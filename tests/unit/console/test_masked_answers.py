@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ringback.console.masking import masked, masked_number
+from ringback.console.api.masked_answers import masked, masked_number
 
 PERSON, OTHER, OURS = "+12025550142", "+442071838750", "+15550001111"
 UID, SID = "evt_01KJWWNHM0X8PTG8CZ69PFZ2NA", "SM" + "12025550142" + "a" * 21

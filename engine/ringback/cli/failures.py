@@ -37,7 +37,7 @@ def failures(
     with questions() as asked:
         found = asked.failures(moment(since), READ + 1)
     cut = len(found) > READ
-    rows = narrowed(found[:READ], code=code, rule=rule, number=who)
+    rows = narrowed(found[:READ], code=code or None, rule=rule, number=who)
     if cut:
         oldest = short_time(found[READ - 1]["at"])
         click.echo(f"only the newest {READ:,} are counted, those since {oldest}", err=True)

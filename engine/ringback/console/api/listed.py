@@ -1,9 +1,9 @@
 """List of the resources of the JSON API."""
 
-from ringback.console.api import events, figures, node, openapi, runs
+from ringback.console.api import counts, events, node, openapi, runs
 from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
-    *events.RESOURCES, *runs.RESOURCES, *figures.RESOURCES, *node.RESOURCES,
+    *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
     openapi.resource(lambda: RESOURCES),
 )  # fmt: skip

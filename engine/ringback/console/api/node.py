@@ -55,6 +55,21 @@ async def doings(asked: Asked) -> dict[str, Any]:
     return await part_of(asked, ask, shapes.doing)
 
 
+async def waiting(asked: Asked) -> dict[str, Any]:
+    """What waits, by when it comes due."""
+    limit = asked.values["limit"]
+    found = await asked.console.reading.ask(lambda q: q.waiting(limit))
+    return {
+        "runs": [shapes.run(row) for row in found.runs],
+        "actions": [shapes.action(row) for row in found.actions],
+        "schedules": [shapes.schedule(row) for row in found.schedules],
+        "counts": {
+            "runs": found.run_count, "actions": found.action_count,
+            "schedules": found.schedule_count,
+        },
+    }  # fmt: skip
+
+
 async def me(asked: Asked) -> dict[str, Any]:
     """Who asks, in which role."""
     one = asked.identity
@@ -79,6 +94,13 @@ RESOURCES = (
         (
             Endpoint("/doings", "List what people did, the latest first.", doings, "DoingList",
                      query=(*DOING_FILTERS, *PAGING), problems=("cursor",)),
+        ),
+    ),
+    Resource(
+        "waiting", "What will go on by itself, or with the next event that it waits for.",
+        (
+            Endpoint("/waiting", "Runs that wait, actions that were put off, schedules.", waiting,
+                     "Waiting", query=(_LIMIT,)),
         ),
     ),
     Resource(

@@ -221,6 +221,14 @@ SCHEMAS: Mapping[str, Schema] = {
     "Cost": _object(_SPENT, "What left, and what it cost.", "rule sender"),
     "Incident": _object(_INCIDENT, "Something that is wrong, or was."),
     "Doing": _object(_DOING, "Something that a person did, or was refused."),
+    "Waiting": _object(
+        {
+            "runs": _list(ref("Run")), "actions": _list(ref("Action")),
+            "schedules": _list(_object(_each(TEXT, "key kind rule schedule") | {"due_at": TIME})),
+            "counts": _object(_each(NUMBER, "runs actions schedules"), "10,000 at most."),
+        },
+        "What waits, by when it comes due.",
+    ),
     "Me": _object(_each(TEXT, "name role via") | {"unmasked": FLAG}, "Who asks."),
 }  # fmt: skip
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from ringback.store.meta import OPEN_STATES, RARE_SOURCES, WITHOUT_SUCCESS
 from ringback.store.queries import filters
-from ringback.store.queries.doing_lists import DoingLists
 from ringback.store.queries.files import Row
 from ringback.store.queries.filters import Clause
 from ringback.store.queries.run_lists import COMMON, with_params
+from ringback.store.queries.waits import Waits
 from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 LOOKED_AT = 5000
@@ -38,7 +38,7 @@ class Part:
     looked_back_to: str = ""
 
 
-class BoundedLists(DoingLists):
+class BoundedLists(Waits):
     """The same lists as those of the shell, in parts."""
 
     def events_part(self, wanted: filters.Events, limit: int, before: int = 0) -> Part:

@@ -47,16 +47,16 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def narrowed(
-    rows: Iterable[Mapping[str, Any]], *, code: int = 0, rule: str = "", number: str = ""
+    rows: Iterable[Mapping[str, Any]], *, number: str = "", **wanted: Any
 ) -> list[Mapping[str, Any]]:
-    """The rows with this error code, of this rule, with this number on either side; each is asked
-    for where it is not empty. The rows of texts have no code."""
+    """The rows with this number on either side and these values of `WAYS`; each is asked for where
+    it is not empty."""
     who = person(number)
+    asked = [(WAYS[way], value) for way, value in wanted.items() if value not in ("", None)]
     return [
         row
         for row in rows
-        if (not code or row["code"] == code)
-        and (not rule or row["rule"] == rule)
+        if all(way(row) == value for way, value in asked)
         and (not who or who in (person(row["sender"]), person(row["recipient"])))
     ]
 

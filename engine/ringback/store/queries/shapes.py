@@ -76,6 +76,15 @@ def doing(row: Mapping[str, Any]) -> Row:
     return {key: value for key, value in row.items() if key not in ("id", "answer")}
 
 
+def schedule(row: Mapping[str, Any]) -> Row:
+    """A timer, with the `rule` that it is for and the `schedule` that it was made from."""
+    rule = str(row["key"]).partition(":")[2]
+    return {
+        "key": row["key"], "kind": row["kind"], "rule": rule, "schedule": row["payload"],
+        "due_at": row["due_at"],
+    }  # fmt: skip
+
+
 def with_error(row: Mapping[str, Any]) -> Row:
     """An event or action, and what the catalogue says of its error."""
     code = row["error_code"]

@@ -1,0 +1,115 @@
+"""Figures in the JSON API: failures, deliveries and costs, by what they have in common."""
+
+from typing import Any
+
+from ringback.console import figures
+from ringback.console.api.lists import SPAN, given, listed
+from ringback.console.api.parameters import Parameter
+from ringback.console.api.resource import Asked, Endpoint, Resource
+from ringback.console.problems import refuse
+from ringback.store.queries import delivery_groups, failure_groups, spend_sums
+
+FACETS = ("rule", "sender", "country", "line_type")
+SPLIT = (*FACETS, "hour")
+ALL = "all"
+_SINCE = Parameter("since", "From then on: a time, or a span back from now; 24h without.", "time")
+_NUMBER = Parameter("number", "Only with this number on either side.")
+_FACETS = (
+    Parameter("rule", "Only of this rule."),
+    Parameter("sender", "Only from this number or messaging service."),
+    Parameter("country", "Only to this country, in two letters."),
+    Parameter("line_type", "Only to numbers of this line type, as mobile."),
+)  # fmt: skip
+_CODE = Parameter("code", "Only with this error code of Twilio.", "integer", least=1)
+FAILURE_QUERY = (
+    _SINCE, SPAN[1],
+    Parameter("by", "What they have in common: `code` without.", "list",
+              tuple(failure_groups.WAYS)),
+    _CODE, _NUMBER, *_FACETS,
+)  # fmt: skip
+DELIVERY_QUERY = (
+    _SINCE, SPAN[1],
+    Parameter("by", "What they have in common: `sender,country` without; `all`: one sum.", "list",
+              (*delivery_groups.WAYS, ALL)),
+    Parameter("grain", "By hour or by day besides.", choices=("hour", "day")),
+    _NUMBER, *_FACETS,
+)  # fmt: skip
+COST_QUERY = (
+    Parameter("since", "From then on; without, from the midnight at which budgets begin anew.",
+              "time"),
+    Parameter("by", "By rule or by sender.", choices=tuple(spend_sums.WAYS), default="rule"),
+)  # fmt: skip
+
+
+async def failures(asked: Asked) -> dict[str, Any]:
+    """Failed texts and calls, counted by what they have in common."""
+    found = await _failed(asked, "code", *FACETS)
+    groups = failure_groups.grouped(found.rows, asked.values["by"] or ["code"])
+    return listed(groups, looked_back_to=found.looked_back_to)
+
+
+async def failure(asked: Asked) -> dict[str, Any]:
+    """One group by code, with what its failures have in common besides."""
+    key = asked.values["key"]
+    if not (key.isascii() and key.isdecimal() and len(key) < 8):
+        raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
+    found = await _failed(asked, *FACETS, code=int(key))
+    groups = failure_groups.grouped(found.rows, ["code"])
+    if not groups:
+        raise refuse("missing", f"Nothing failed with {key} in this span.")
+    return {
+        **groups[0], "looked_back_to": found.looked_back_to or None,
+        "split": {way: failure_groups.grouped(found.rows, [way]) for way in SPLIT},
+    }  # fmt: skip
+
+
+async def _failed(asked: Asked, *names: str, **more: Any) -> figures.Counted:
+    since, until = asked.values["since"] or figures.a_day_ago(), asked.values["until"] or ""
+    wanted = given(asked, "number", *names) | more
+    return await figures.failed(asked.console.reading, since, until, wanted)
+
+
+async def deliveries(asked: Asked) -> dict[str, Any]:
+    """Texts of ours, counted by how far they came."""
+    by, grain = asked.values["by"] or ["sender", "country"], asked.values["grain"]
+    ways = ([grain] if grain else []) + [way for way in by if way not in (ALL, grain)]
+    since, until = asked.values["since"] or figures.a_day_ago(), asked.values["until"] or ""
+    wanted = given(asked, "number", *FACETS)
+    found = await figures.sent(asked.console.reading, since, until, wanted)
+    return listed(delivery_groups.counted_by(found.rows, ways), looked_back_to=found.looked_back_to)
+
+
+async def costs(asked: Asked) -> dict[str, Any]:
+    """What left and what it cost, and what is left of the budgets of today."""
+    console, values = asked.console, asked.values
+    return listed(
+        await figures.spent(console.reading, console.settings, values["since"], values["by"])
+    )
+
+
+RESOURCES = (
+    Resource(
+        "failures", "Texts and calls that failed, by what they have in common.",
+        (
+            Endpoint("/failures", "Count failures.", failures, "FailureGroupList",
+                     query=FAILURE_QUERY, personal=False),
+            Endpoint("/failures/{key}", "One group, by its error code; 0: without one.", failure,
+                     "FailureDetail", query=(_SINCE, SPAN[1], _NUMBER, *_FACETS), personal=False,
+                     problems=("missing",)),
+        ),
+    ),
+    Resource(
+        "delivery", "How far texts came, and how long that took.",
+        (
+            Endpoint("/delivery", "Count texts by how far they came.", deliveries,
+                     "DeliveryGroupList", query=DELIVERY_QUERY, personal=False),
+        ),
+    ),
+    Resource(
+        "costs", "What left, and what it cost.",
+        (
+            Endpoint("/costs", "Sum up what left, and what is left of the budgets.", costs,
+                     "CostList", query=COST_QUERY, personal=False),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,75 @@
+"""Figures of failures, deliveries and costs, for pages and for the JSON API alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.config import Settings
+from ringback.console.reading import Reading
+from ringback.rules.model import Budget
+from ringback.runtime import REAL, iso
+from ringback.store.queries import failure_groups, spend_sums
+from ringback.store.queries.files import Row
+from ringback.store.queries.questions import Questions
+
+READ = 50_000
+"""So many rows of a span are counted at most, the newest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The rows of a span that fit, newest first. `looked_back_to` is empty when all of the span
+    were looked at; else the time of the oldest that was."""
+
+    rows: list[Mapping[str, Any]]
+    looked_back_to: str = ""
+
+
+def a_day_ago() -> str:
+    """The beginning of the span where none is named."""
+    return iso(REAL.now() - timedelta(days=1))
+
+
+async def failed(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:
+    """The texts and calls that failed."""
+    return _counted(await reading.ask(lambda asked: asked.failures(since, READ + 1)), until, wanted)
+
+
+async def sent(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:
+    """The texts of ours."""
+    return _counted(
+        await reading.ask(lambda asked: asked.sent_texts(since, READ + 1)), until, wanted
+    )
+
+
+def _counted(rows: list[Row], until: str, wanted: Mapping[str, Any]) -> Counted:
+    within = [row for row in rows[:READ] if not until or row["at"] < until]
+    return Counted(
+        failure_groups.narrowed(within, **wanted),
+        str(rows[READ - 1]["at"]) if len(rows) > READ else "",
+    )
+
+
+async def spent(reading: Reading, settings: Settings, since: str, by: str) -> list[dict[str, Any]]:
+    """What left since then and what it cost; without a time today, with what is left of the
+    budgets."""
+    now = REAL.now()
+    today = spend_sums.midnight(now, settings.quiet_zone)
+    begin = datetime.fromisoformat(since) if since else today
+
+    def ask(asked: Questions) -> tuple[list[Row], list[Row], Mapping[str, Budget]]:
+        rules = asked.budgets() if by == "rule" and not since else {}
+        hour = [] if since else asked.left_since(now - timedelta(hours=1))
+        return asked.left_since(begin), hour, rules
+
+    rows, hour, budgets = await reading.ask(ask)
+    whole = Budget(settings.total_per_day, settings.segments_per_day, settings.price_per_day)
+    if not since and whole != Budget():
+        budgets = {spend_sums.ALL: whole, **budgets}
+    way = spend_sums.WAYS[by]
+    tried = spend_sums.tallied(hour, way).get(spend_sums.ALL, spend_sums.Tally())
+    return spend_sums.lines(
+        spend_sums.tallied(rows, way), by, budgets, settings.segment_price,
+        None if since else (settings.total_per_hour, tried),
+    )  # fmt: skip

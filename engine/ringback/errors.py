@@ -67,6 +67,18 @@ class Conflict(UsageError):
         self.now = dict(now)
 
 
+class Missing(UsageError):
+    """What the caller named is not there."""
+
+
+class RoleTooSmall(UsageError):
+    """Whoever asks may not do this: it wants the `role`."""
+
+    def __init__(self, message: str, role: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
 class HeldError(RingbackError):
     """Another process holds what this one needs to own alone. The message says who."""
 

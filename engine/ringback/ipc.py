@@ -20,7 +20,9 @@ from ringback.errors import (
     Conflict,
     DataError,
     HeldError,
+    Missing,
     RingbackError,
+    RoleTooSmall,
     StorageError,
     UsageError,
 )
@@ -128,10 +130,16 @@ async def serve(path: Path, handler: Handler) -> Server:
 
 
 def refusal(error: RingbackError) -> dict[str, Any]:
-    """An error as it is answered to the other side: in words, its exit code and, of a conflict,
-    what is true `now`."""
-    told = {"error": str(error), "exit_code": error.exit_code}
-    return {**told, "now": error.now} if isinstance(error, Conflict) else told
+    """An error as it is answered to the other side: words and exit code, and of a conflict what
+    is true `now`, of a `role` that is too small the one that is wanted; and what is `missing`."""
+    told: dict[str, Any] = {"error": str(error), "exit_code": error.exit_code}
+    if isinstance(error, Conflict):
+        told["now"] = error.now
+    if isinstance(error, RoleTooSmall):
+        told["role"] = error.role
+    if isinstance(error, Missing):
+        told["missing"] = True
+    return told
 
 
 def require_good(answer: Message) -> None:
@@ -142,6 +150,10 @@ def require_good(answer: Message) -> None:
     code = int(answer.get("exit_code", RingbackError.exit_code))
     if "now" in answer:
         raise Conflict(str(answer["error"]), answer["now"])
+    if "role" in answer:
+        raise RoleTooSmall(str(answer["error"]), str(answer["role"]))
+    if "missing" in answer:
+        raise Missing(str(answer["error"]))
     error = _KINDS.get(code, RingbackError)(str(answer["error"]))
     error.exit_code = code
     raise error

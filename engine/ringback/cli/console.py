@@ -13,6 +13,8 @@ from ringback.cli.project_context import here
 from ringback.cli.serve import set_up_logging
 
 _SECONDS = 15.0
+RELOAD_SECONDS = 55.0
+"""Within the minute that a request may take."""
 
 
 class WithProject(click.Group):
@@ -56,7 +58,8 @@ def console(
     link = Link(socket_path(settings.data))
 
     async def operate(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        return await link.ask(message, _SECONDS)
+        slow = message.get("op") == "reload"
+        return await link.ask(message, RELOAD_SECONDS if slow else _SECONDS)
 
     key = "" if supervised else secrets.token_urlsafe(24)
 

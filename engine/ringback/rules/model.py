@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ringback.rules.language.templates import Template
 
 STATES = ("off", "shadow", "draft", "live")
+WAITS_FOR_YES = "the rule is a draft: waits for a person's yes"
+"""The reason of an action of a rule in draft."""
 MODES = ("parallel", "single", "restart", "queued")
 DEFAULT_TRUST = frozenset({"signed", "confirmed", "simulated"})
 

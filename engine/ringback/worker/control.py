@@ -7,13 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from ringback.errors import Conflict, RingbackError, StorageError, UsageError
+from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message, refusal, require_good
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
+from ringback.worker.operations.forecast import Forecasts
 from ringback.worker.operations.rule_decisions import RuleDecisions
 from ringback.worker.operations.status import status_of
 from ringback.worker.operations.switches import Switches
@@ -44,6 +45,7 @@ class Control:
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
+            "forecast": Forecasts(engine).forecast,
         }  # fmt: skip
         self._changes: Mapping[str, Change] = {
             "pause": switches.pause, "resume": switches.resume,
@@ -128,7 +130,7 @@ class Control:
             note=str(message.get("note") or ""), doing=doing,
         )  # fmt: skip
         if not known:
-            raise UsageError(f"there is no incident {uid}; `ringback incidents list` names them")
+            raise Missing(f"there is no incident {uid}; `ringback incidents list` names them")
         return {}
 
     async def _incident_state(self, message: Message) -> dict[str, Any]:
@@ -144,7 +146,7 @@ class Control:
             await incidents.decide(uid, now, ack=True, by="link", doing=doing)
             found = await incidents.state(uid)
         if found is None:
-            raise UsageError(f"there is no incident {uid}; `ringback incidents list` names them")
+            raise Missing(f"there is no incident {uid}; `ringback incidents list` names them")
         return dict(found)
 
     async def _clock(self, message: Message) -> dict[str, Any]:
@@ -166,7 +168,7 @@ class Control:
         if not await runs.cancel([uid], "cancelled by a person", now, doing):
             why = f"run {uid!r} is not under way; `ringback runs list` shows those that are"
             known = await self._engine.journal.doings.now(doing)
-            raise Conflict(why, known) if known else UsageError(why)
+            raise Conflict(why, known) if known else Missing(why)
         await self._engine.resumer.cancelled(uid)
         return {"state": "cancelled"}
 
@@ -176,7 +178,7 @@ class Control:
         uid, name = str(message.get("uid") or ""), str(message.get("rule") or "")
         rule = self._engine.matcher.ruleset.get(name) if name else None
         if name and rule is None:
-            raise UsageError(f"the worker has no rule {name!r}")
+            raise Missing(f"the worker has no rule {name!r}")
         doubtful = await self._engine.journal.actions.undecided(uid)
         if doubtful and not message.get("may_duplicate"):
             names = ", ".join(f"{action} ({state})" for action, state in doubtful[:5])

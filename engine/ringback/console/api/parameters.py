@@ -90,10 +90,11 @@ def query_values(request: Request, declared: Sequence[Parameter]) -> dict[str, A
 async def body_values(request: Request, declared: Sequence[Parameter]) -> dict[str, Any]:
     """The checked members of a JSON body. Raises a Refusal."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json":
+    body = await body_of(request)
+    if media != "application/json" and (body or media):
         raise refuse("media", "The body is application/json.")
     try:
-        given = json.loads(await body_of(request))
+        given = json.loads(body or b"{}")
     except (ValueError, RecursionError):
         raise refuse("field", "The body is no JSON.") from None
     if not isinstance(given, dict):

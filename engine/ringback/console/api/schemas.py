@@ -229,6 +229,17 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "What waits, by when it comes due.",
     ),
+    "Done": _object(
+        {
+            **_each(TEXT, "state doing uid why file"),
+            "until": _or_null(TIME),
+            "verdicts": {"type": "object", "additionalProperties": TEXT},
+            "problems": _list(TEXT),
+            "rules": NUMBER,
+        },
+        "What an operation did: the state of its subject now, and its row in the audit trail.",
+        "state uid why file until verdicts problems rules",
+    ),
     "Me": _object(_each(TEXT, "name role via") | {"unmasked": FLAG}, "Who asks."),
 }  # fmt: skip
 

@@ -35,6 +35,13 @@ class DoingLists(RuleActivity):
             row["wanted"], row["answer"] = loads(row["wanted"], {}), loads(row["answer"], {})
         return rows
 
+    def doing(self, uid: str) -> Row | None:
+        """One of them."""
+        row = self._one("select * from doings where uid = ?", (uid,))
+        if row is not None:
+            row["wanted"], row["answer"] = loads(row["wanted"], {}), loads(row["answer"], {})
+        return row
+
     def switched(self) -> Row | None:
         """The last time that a person held every effect or let it out; None when nobody has."""
         rows = self._all(

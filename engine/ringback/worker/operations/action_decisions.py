@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from ringback.action_kinds import known_kind, lifetime
-from ringback.errors import Conflict, UsageError
+from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
@@ -56,7 +56,7 @@ class ActionDecisions:
             "`ringback actions list --state parked` shows those that wait"
         )
         if action is None:
-            raise UsageError(why)
+            raise Missing(why)
         raise Conflict(why, await self._engine.journal.doings.now(doing))
 
     async def retry(self, message: Message, doing: Doing) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class ActionDecisions:
         uid = str(message.get("uid") or "")
         action = await self._engine.journal.actions.get(uid)
         if action is None:
-            raise UsageError(f"there is no action {uid!r}; `ringback actions list` names them")
+            raise Missing(f"there is no action {uid!r}; `ringback actions list` names them")
         doubtful = action.state in _DOUBTFUL and not drafts.is_draft(action)
         if doubtful and not message.get("may_duplicate"):
             raise Conflict(
@@ -154,5 +154,5 @@ class ActionDecisions:
         now = await self._engine.journal.doings.now(doing)
         wants = f"this wants {' or '.join(expected)}"
         if not now:
-            return UsageError(f"action {doing.subject!r} does not exist; {wants}")
+            return Missing(f"action {doing.subject!r} does not exist; {wants}")
         return Conflict(f"action {doing.subject!r} is {now['state']}; {wants}", now)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ringback.errors import UsageError
+from ringback.errors import RoleTooSmall, UsageError
 from ringback.ipc import Message
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing
@@ -64,11 +64,12 @@ def doing_of(message: Message, runtime: Runtime) -> Doing:
 
 
 def require_role(doing: Doing, role: str) -> None:
-    """Raise UsageError unless whoever does it has at least this role."""
+    """Raise RoleTooSmall unless whoever does it has at least this role."""
     if ROLES.index(doing.by.role) < ROLES.index(role):
-        raise UsageError(
+        raise RoleTooSmall(
             f"{doing.op} wants the role {role}, and {doing.by.who or 'the caller'} has "
-            f"{doing.by.role}"
+            f"{doing.by.role}",
+            role,
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from ringback.errors import Conflict, UsageError
+from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
 from ringback.rules.model import STATES, Rule
 from ringback.runtime import Runtime, from_iso, iso
@@ -44,7 +44,9 @@ class RuleDecisions:
             )
         states, engine = self._engine.journal.rule_states, self._engine
         if wanted == FILE:
-            if not await states.take_back(rule.name, replace(doing, reason=reason)):
+            told = {"until": None, "file": rule.state}
+            done = replace(doing, reason=reason[:LONGEST_REASON], answer=told)
+            if not await states.take_back(rule.name, done):
                 known = await engine.journal.doings.now(doing)
                 raise Conflict(f"rule {rule.name!r} is as its file says: {rule.state}", known)
         else:
@@ -57,11 +59,13 @@ class RuleDecisions:
                 doing.by.who, reason[:LONGEST_REASON], iso(self._runtime.now()),
             )  # fmt: skip
             chosen = {**doing.wanted, "file": rule.state, "rev": rule.rev, "end": said.until}
-            await states.give(said, replace(doing, wanted=chosen, reason=said.reason))
+            told = {"until": said.until, "file": rule.state}
+            await states.give(said, replace(doing, wanted=chosen, reason=said.reason, answer=told))
         await engine.overrides.read()
         engine.restate()
         log.warning("rule %s: %s by %s: %s", rule.name, wanted, doing.by.who or "somebody", reason)
-        return dict(await engine.journal.doings.now(doing))
+        now = await engine.journal.doings.now(doing)
+        return {"state": now["state"], **told}
 
     async def release(self, message: Message, doing: Doing) -> dict[str, Any]:
         """Forget the strikes of a rule."""
@@ -74,7 +78,7 @@ class RuleDecisions:
     def _rule(self, name: str) -> Rule:
         rule = self._engine.loaded.ruleset.get(name)
         if rule is None:
-            raise UsageError(f"the worker has no rule {name!r}; `ringback rules list` names all")
+            raise Missing(f"the worker has no rule {name!r}; `ringback rules list` names all")
         return rule
 
     def _until(self, given: Any) -> str | None:

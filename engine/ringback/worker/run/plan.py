@@ -20,6 +20,7 @@ from ringback.gateway.channel_tables import CallTable, person
 from ringback.rules import addresses
 from ringback.rules.engine.admission import stop_reason
 from ringback.rules.language import phones
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import NewAction, written
 from ringback.store.attempts import WRITTEN
@@ -28,7 +29,7 @@ from ringback.twilio.rest import MAX_BODY
 from ringback.verbs import Hangup, Reject, Say
 
 TRIAL_PREFIX = "Sent from your Twilio trial account - "
-DRAFT = "the rule is a draft: waits for a person's yes"
+DRAFT = WAITS_FOR_YES
 UNHEARD = timedelta(seconds=10)
 """What stands behind an answer that leads the caller on waits for so long at most to hear that the
 caller got it."""

@@ -1,0 +1,205 @@
+"""Deeds on one action: what a person may do with it, the page that confirms, and what it did.
+
+What leaves for Twilio, or cannot be taken back, has a page of its own that shows what will go to
+whom. What can be taken back is done at once, and the line that says so offers the way back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ringback.console import operating
+from ringback.console.forms import form_of
+from ringback.console.identity import identity_of, may
+from ringback.console.page import Page, console_of, draw
+from ringback.console.problems import refuse
+from ringback.console.seen import as_seen
+from ringback.runtime import REAL, iso
+from ringback.store.queries.action_words import recipient, words
+
+PATH = "/console/actions/{uid}/{deed}"
+DECIDE = "/console/decide"
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing to do: the operation with its words, the label of its button, the states of an
+    action that it fits (a draft's is `draft`), and the deed that takes it back."""
+
+    op: str
+    label: str
+    states: tuple[str, ...]
+    wanted: Mapping[str, Any]
+    leaves: bool = False
+    confirm: bool = False
+    undo: str = ""
+
+
+DEEDS: Mapping[str, Deed] = {
+    "approve": Deed("approve", "Yes, send it", ("draft",), {}, leaves=True, confirm=True),
+    "decline": Deed("decline", "No", ("draft",), {}, undo="retry"),
+    "sent": Deed("resolve", "It was sent", ("parked", "unknown"), {"outcome": "sent"},
+                 confirm=True),
+    "not-sent": Deed("resolve", "It was not sent", ("parked", "unknown"),
+                     {"outcome": "not_sent"}, undo="retry"),
+    "again": Deed("retry", "Send it now, it may arrive twice", ("parked", "unknown"),
+                  {"may_duplicate": True}, leaves=True, confirm=True),
+    "retry": Deed("retry", "Retry", ("failed", "refused", "cancelled", "deferred"), {},
+                  leaves=True, confirm=True),
+    "cancel": Deed("cancel_action", "Cancel", ("planned", "deferred"), {}, undo="retry"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A deed that fits an action now."""
+
+    name: str
+    label: str
+    path: str
+    confirm: bool
+
+
+def offers(row: Mapping[str, Any]) -> list[Offer]:
+    """What a person may do with an action of `Questions.decidable`."""
+    state = "draft" if row["draft"] else row["state"]
+    return [
+        Offer(name, deed.label, path_of(row["uid"], name), deed.confirm)
+        for name, deed in DEEDS.items()
+        if state in deed.states
+    ]
+
+
+def path_of(uid: str, name: str) -> str:
+    """Where a deed on an action is confirmed and done."""
+    return PATH.format(uid=uid, deed=name)
+
+
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """An action as the pages of decisions show it."""
+    now = iso(REAL.now())
+    names = (
+        "uid", "kind", "rule", "state", "reason", "tries", "outcome", "remote_sid", "planned_at",
+        "send_by", "polls", "draft", "event_uid", "conversation",
+    )  # fmt: skip
+    return {name: row[name] for name in names} | {
+        "to": recipient(row), "text": words(row), "offers": offers(row),
+        "late": bool(row["send_by"]) and row["send_by"] < now,
+        "attempts": [
+            {name: each[name] for name in ("n", "started_at", "http_status", "result", "detail")}
+            for each in row["attempts"]
+        ],
+    }  # fmt: skip
+
+
+def button(row: Mapping[str, Any], name: str) -> str:
+    """What the button of a confirmation says: the deed, in full."""
+    if not DEEDS[name].leaves:
+        return DEEDS[name].label
+    known = {"message": "Send 1 text", "call": "Place 1 call"}
+    what = known.get(row["effect"], f"Do it: {row['kind'].replace('_', ' ')}")
+    return f"{what}, perhaps a second time" if name == "again" else what
+
+
+async def confirm(request: Request) -> Response:
+    """What will go to whom, and what the gate says of it."""
+    row, name = await _found(request)
+    console = console_of(request)
+    worker = await operating.worker(console.surroundings)
+    told: Mapping[str, Any] = {}
+    if DEEDS[name].leaves and not worker.away:
+        question = {"op": "forecast", "uids": [row["uid"]]}
+        told = await operating.ask(console.surroundings, question)
+    forecasts: Mapping[str, Any] = told.get("forecasts", {})
+    return draw(
+        request, "deed.html",
+        as_seen(request, {
+            "title": DEEDS[name].label, "item": shown(row), "name": name, "deed": DEEDS[name],
+            "button": button(row, name), "away": worker.away, "held": told.get("held", ""),
+            "forecast": forecasts.get(row["uid"]), "path": path_of(row["uid"], name),
+            "back": _back(request.query_params.get("back", "")),
+        }),
+    )  # fmt: skip
+
+
+async def do(request: Request) -> Response:
+    """Do it, then show the page that it concerns, as it is now."""
+    form, uid = await form_of(request), request.path_params["uid"]
+    deed = _deed(request)
+    if form.get("back", "") not in ("", "trace"):
+        raise refuse("field", "There is no way back of this name.", fields=(("back", "is odd"),))
+    if request.path_params["deed"] == "again" and form.get("count", "").strip() != "1":
+        why = "Type 1: so many may arrive twice."
+        raise refuse("field", why, fields=(("count", "has to be 1"),))
+    sid = {"sid": form["sid"].strip()} if form.get("sid", "").strip() else {}
+    answer = await operating.operate(
+        console_of(request).surroundings, identity_of(request), "console",
+        {"op": deed.op, "uid": uid, **deed.wanted, **sid},
+        request=form.get("request", ""), expect=expected(form),
+    )  # fmt: skip
+    where = await _where(request, form.get("back", ""), uid)
+    return RedirectResponse(f"{where}?did={answer.get('doing', '')}", 303)
+
+
+def expected(form: Mapping[str, str]) -> dict[str, Any]:
+    """What was true of an action when the page was made."""
+    found: dict[str, Any] = {"state": form["state"]} if form.get("state") else {}
+    tries = form.get("tries", "")
+    return found | ({"tries": int(tries)} if tries.isascii() and tries.isdecimal() else {})
+
+
+async def done(request: Request) -> Mapping[str, Any] | None:
+    """What the page before this one did, and the path that takes it back; None for nothing."""
+    uid = request.query_params.get("did", "")
+    if not uid.startswith("op_"):
+        return None
+    row = await console_of(request).reading.ask(lambda asked: asked.doing(uid))
+    if row is None:
+        return None
+    undo = ""
+    for deed in DEEDS.values():
+        same = all(row["wanted"].get(name) == value for name, value in deed.wanted.items())
+        if deed.op == row["op"] and same and deed.undo:
+            undo = path_of(row["subject"], deed.undo)
+    names = ("op", "subject", "was", "became", "outcome", "who", "at")
+    return {name: row[name] for name in names} | {"undo": undo}
+
+
+async def _found(request: Request) -> tuple[Mapping[str, Any], str]:
+    _deed(request)
+    if not may(identity_of(request), "operate"):
+        raise refuse("role", "Your role looks on; to decide wants the role `operate`.")
+    uid = request.path_params["uid"]
+    row = await console_of(request).reading.ask(lambda asked: asked.decidable(uid))
+    if row is None:
+        raise refuse("missing", "There is no action of this id.")
+    return row, request.path_params["deed"]
+
+
+def _deed(request: Request) -> Deed:
+    deed = DEEDS.get(request.path_params["deed"])
+    if deed is None:
+        raise refuse("missing")
+    return deed
+
+
+def _back(given: str) -> str:
+    return "trace" if given == "trace" else ""
+
+
+async def _where(request: Request, back: str, uid: str) -> str:
+    if back != "trace":
+        return DECIDE
+    row = await console_of(request).reading.ask(lambda asked: asked.decidable(uid))
+    return f"/console/t/{row['event_uid']}" if row else DECIDE
+
+
+ROUTES: Sequence[Route] = (
+    Route(PATH, confirm, methods=["GET"]),
+    Route(PATH, do, methods=["POST"]),
+)
+PAGE = Page(DECIDE, "Deed", tuple(ROUTES))

@@ -1,0 +1,326 @@
+"""Decisions in the console and by the JSON API, with the real worker behind both."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from admission.node import Loaded, Node, Twilio, settings_of
+from admission.stories import PEOPLE, text
+from ringback.config import Settings
+from ringback.console.api.listed import RESOURCES
+from ringback.console.api.resource import PREFIX
+from ringback.console.app import create_console
+from ringback.console.identity import Identity, Role
+from ringback.console.surroundings import Surroundings
+from ringback.errors import RingbackError
+from ringback.ipc import WorkerAway, refusal
+from ringback.plugins.loader import PluginSet
+from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.files.load import load_rules
+from ringback.runtime import REAL
+from ringback.store.sqlite import connect_writer
+from ringback.worker.control import Control
+
+RULES = """
+version: 1
+rules:
+  - name: drafted
+    on: message.received
+    if: event.body.startsWith('draft')
+    state: draft
+    do: [{reply: "Shall we say ${{ event.body }}?"}]
+  - name: later
+    on: message.received
+    if: event.body == 'later'
+    do: [{wait: 1h}, {reply: Now.}]
+"""
+ANN = PEOPLE[0]
+
+
+@dataclass
+class Desk:
+    """A console over a node that works, as one person sees it: another name for each request."""
+
+    node: Node
+    control: Control
+    twilio: Twilio
+    settings: Settings
+    away: bool = False
+    role: Role = "operate"
+    names: Any = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.app = create_console(self.settings, Surroundings(self.operate), self.who)
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://node",
+        )
+
+    def who(self, _: object) -> Identity:
+        return Identity(f"ada {next(self.names)}", self.role, peer="127.0.0.1")
+
+    async def operate(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The worker's socket."""
+        if self.away:
+            raise WorkerAway("none runs here")
+        try:
+            return await self.control.handle(message) or {}
+        except RingbackError as error:
+            return refusal(error)
+
+    async def post(self, path: str, key: str = "", method: str = "POST", **body: Any) -> Any:
+        """A change by the API."""
+        headers = {"Idempotency-Key": key or fresh()}
+        return await self.client.request(method, PREFIX + path, json=body, headers=headers)
+
+    async def press(self, path: str, action: str, **more: str) -> httpx.Response:
+        """Press the button of a form that stands on a page."""
+        page = (await self.client.get(path)).text
+        found = re.search(rf'<form[^>]*action="{re.escape(action)}".*?</form>', page, re.S)
+        assert found, f"{path} has no form for {action}: {page}"
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', found.group()))
+        return await self.client.post(action, data={**fields, **more})
+
+    def actions(self) -> list[tuple[str, str]]:
+        return [tuple(row) for row in self.node.reader.execute(
+            "select uid, state from actions order by id")]  # fmt: skip
+
+    def doings(self) -> list[tuple[str, str]]:
+        return [tuple(row) for row in self.node.reader.execute(
+            "select op, outcome from doings order by id")]  # fmt: skip
+
+
+def fresh() -> str:
+    """A ULID."""
+    return REAL.uid("x").partition("_")[2]
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    path = tmp_path / "rules.yaml"
+    path.write_text(RULES)
+    rules = load_rules(path)
+    assert rules.problems == []
+    loaded, twilio = Loaded(RuleSet(rules.rules, rules.language), PluginSet()), Twilio()
+    settings = settings_of(tmp_path, {})
+    node = Node(settings, loaded, twilio)
+    await node.start({})
+
+    async def reload() -> list[str]:
+        return []
+
+    found = Desk(node, Control(node.engine, node.engine._runtime, reload), twilio, settings)
+    yield found
+    await found.client.aclose()
+    found.app.state.console.reading.close()
+    await node.close()
+
+
+async def test_of_twenty_who_press_at_once_one_is_heard(desk: Desk) -> None:
+    """The others get 409 and what is true now; one text leaves."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    expect = {"state": "parked", "tries": 0}
+    answers = await asyncio.gather(
+        *(desk.post(f"/actions/{uid}/approve", expect=expect) for _ in range(20))
+    )
+    assert sorted(each.status_code for each in answers) == [202, *[409] * 19]
+    for each in answers:
+        if each.status_code == 409:
+            assert each.json()["type"] == "urn:ringback:problem:conflict"
+            assert each.json()["now"]["state"] != "parked"
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 1
+    assert sorted(desk.doings()) == [("approve", "done"), *[("approve", "refused")] * 19]
+
+
+async def test_the_same_key_twice_is_one_effect_and_one_answer(desk: Desk) -> None:
+    """And the same key for something else is refused."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    desk.names = iter(["ada"] * 9)
+    key = fresh()
+    first = await desk.post(f"/actions/{uid}/approve", key)
+    again = await desk.post(f"/actions/{uid}/approve", key)
+    assert first.status_code == again.status_code == 202
+    assert first.json() == again.json()
+    other = await desk.post(f"/actions/{uid}/decline", key)
+    assert other.status_code == 409
+    for wrong in ("7", "x" * 26):
+        assert (await desk.post(f"/actions/{uid}/approve", wrong)).status_code == 400
+    bare = await desk.client.post(f"{PREFIX}/actions/{uid}/approve", json={})
+    assert (bare.status_code, bare.json()["fields"][0]["name"]) == (400, "Idempotency-Key")
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 1
+
+
+WRITES = [endpoint for resource in RESOURCES for endpoint in resource.endpoints if endpoint.writes]
+
+
+async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
+    """By no write of the API and by no page of a deed."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    desk.role = "read"
+    assert len(WRITES) > 8
+    for endpoint in WRITES:
+        path = endpoint.path.replace("{id}", uid).replace("{name}", "drafted")
+        answer = await desk.post(path, method=endpoint.method)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:ringback:problem:role")
+    for deed in ("approve", "decline", "retry", "cancel"):
+        path = f"/console/actions/{uid}/{deed}"
+        assert (await desk.client.get(path)).status_code == 403
+        assert (await desk.client.post(path, data={"request": fresh()})).status_code == 403
+    page = await desk.client.get("/console/decide")
+    assert "Your role looks on" in page.text
+    assert "<form" not in page.text.partition("<main")[2]
+    assert ANN not in page.text
+    assert desk.doings() == []
+    assert desk.actions() == [(uid, "parked")]
+
+
+async def test_only_an_admin_does_more_than_the_file_says(desk: Desk) -> None:
+    """A draft goes live, and a hold ends unseen."""
+    live = {"state": "live", "reason": "it is good"}
+    answer = await desk.post("/rules/drafted/state", method="PUT", **live)
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:ringback:problem:role")
+    assert (await desk.post("/node/resume", may_duplicate=True)).status_code == 403
+    desk.role = "admin"
+    done = await desk.post("/rules/drafted/state", method="PUT", **live)
+    assert done.status_code == 202
+    assert (done.json()["state"], done.json()["file"]) == ("live", "draft")
+    await desk.node.happen(text("draft", ANN))
+    assert desk.twilio.taken == 1
+
+
+async def test_what_is_not_there_or_not_so_is_said(desk: Desk) -> None:
+    """404, 400 and 503, each as a problem."""
+    for path in ("/actions/act_0/retry", "/runs/run_0/cancel", "/rules/nobody/state"):
+        method = "PUT" if path.startswith("/rules") else "POST"
+        body = {"state": "off", "reason": "x"} if method == "PUT" else {}
+        answer = await desk.post(path, method=method, **body)
+        assert (answer.status_code, path) == (404, path)
+    assert (await desk.post("/events/evt_0/replay", send=False)).status_code == 400
+    assert (await desk.post("/node/pause", expect={"mood": "x"})).status_code == 400
+    assert (await desk.post("/node/pause", expect={"state": "paused"})).status_code == 409
+    desk.away = True
+    away = await desk.post("/node/pause")
+    assert (away.status_code, away.json()["type"]) == (503, "urn:ringback:problem:worker-away")
+
+
+async def test_a_run_an_event_and_the_switch_are_operated_too(desk: Desk) -> None:
+    """Each is on record once."""
+    await desk.node.happen(text("later", ANN))
+    ((run, event),) = desk.node.reader.execute("select uid, event_uid from runs").fetchall()
+    assert (await desk.post(f"/runs/{run}/cancel")).json()["state"] == "cancelled"
+    replayed = (await desk.post(f"/events/{event}/replay", send=True)).json()
+    assert replayed["verdicts"]["later"] == "fired"
+    assert (await desk.post("/node/pause")).json()["state"] == "paused"
+    assert (await desk.post("/node/resume")).json()["state"] == "running"
+    assert (await desk.post("/reload")).json()["problems"] == []
+    assert desk.doings() == [
+        (op, "done") for op in ("cancel_run", "replay", "pause", "resume", "reload")
+    ]
+
+
+async def test_a_draft_is_approved_by_two_pages_and_declined_by_one(desk: Desk) -> None:
+    """Yes sends, so it is confirmed; no can be taken back, so it is done at once."""
+    await desk.node.happen(text("draft one", ANN))
+    await desk.node.happen(text("draft two", PEOPLE[1]))
+    (one, _), (two, _) = desk.actions()
+    page = (await desk.client.get("/console/decide")).text
+    assert page.index(one) < page.index(two)
+    assert f'href="/console/actions/{one}/approve"' in page
+    assert ANN not in page
+    asks = (await desk.client.get(f"/console/actions/{one}/approve")).text
+    assert "Shall we say draft one?" in asks
+    assert "lets it out now" in asks
+    assert "Send 1 text" in asks
+    assert desk.twilio.taken == 0
+    done = await desk.press(f"/console/actions/{one}/approve", f"/console/actions/{one}/approve")
+    assert (done.status_code, done.headers["location"].partition("?")[0]) == (
+        303, "/console/decide",
+    )  # fmt: skip
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 1
+    no = await desk.press("/console/decide", f"/console/actions/{two}/decline")
+    after = (await desk.client.get(no.headers["location"])).text
+    assert f'href="/console/actions/{two}/retry"' in after
+    assert "Nothing waits for a person" in after
+    assert desk.doings() == [("approve", "done"), ("decline", "done")]
+
+
+async def test_a_page_of_before_hears_what_is_true_now(desk: Desk) -> None:
+    """Somebody else was quicker: 409, and nothing happens twice."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    path = f"/console/actions/{uid}/approve"
+    page = (await desk.client.get(path)).text
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', page))
+    await desk.post(f"/actions/{uid}/approve")
+    await desk.node.wait(1.0)
+    late = await desk.client.post(path, data=fields)
+    assert late.status_code == 409
+    assert "accepted" in late.text
+    assert desk.twilio.taken == 1
+
+
+async def test_what_may_arrive_twice_wants_its_number_typed(desk: Desk) -> None:
+    """Nobody knows of it: three ways out, and the evidence beside them."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    await desk.post(f"/actions/{uid}/approve")
+    await desk.node.wait(1.0)
+    with closing(connect_writer(desk.settings.data / "journal.db")) as journal:
+        journal.execute(
+            "update actions set state = 'unknown', reason = 'the answer was lost', remote_sid = ''"
+        )
+    page = (await desk.client.get("/console/decide")).text
+    for label in ("It was sent", "It was not sent", "Send it now, it may arrive twice"):
+        assert label in page
+    assert "Attempt 1 at" in page
+    again = f"/console/actions/{uid}/again"
+    for typed in ("", "2"):
+        assert (await desk.press(again, again, count=typed)).status_code == 400
+    assert desk.twilio.taken == 1
+    assert (await desk.press(again, again, count="1")).status_code == 303
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 2
+
+
+async def test_without_a_worker_reading_goes_on_and_buttons_are_off(desk: Desk) -> None:
+    """With the reason, and they come back by themselves."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    desk.away = True
+    page = (await desk.client.get("/console/decide")).text
+    assert uid in page
+    assert "No worker answers" in page
+    assert "<form" not in page.partition("<main")[2]
+    late = await desk.client.post(f"/console/actions/{uid}/decline", data={"request": fresh()})
+    assert late.status_code == 503
+    desk.away = False
+    page = (await desk.client.get("/console/decide")).text
+    assert f'action="/console/actions/{uid}/decline"' in page
+
+
+async def test_a_forecast_counts_against_no_budget(desk: Desk) -> None:
+    """However often somebody looks at the page."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    before = desk.node.engine.gate.budgets()
+    for _ in range(3):
+        told = await desk.control.handle({"op": "forecast", "uids": [uid, "act_0"]})
+        assert told is not None
+        assert list(told["forecasts"]) == [uid]
+        assert told["forecasts"][uid]["state"] == "planned"
+        assert told["forecasts"][uid]["segments"] == 1
+    assert desk.node.engine.gate.budgets() == before

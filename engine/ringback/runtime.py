@@ -152,6 +152,11 @@ class ClockFile:
         """Seconds between the wall clock and the node's."""
         return float(_AHEAD.unpack_from(self._map)[0])
 
+    def begin(self, seconds: float) -> None:
+        """Let the node's first moment be so many seconds ahead, behind when negative. Not once a
+        node has seen the clock."""
+        _AHEAD.pack_into(self._map, 0, seconds)
+
     def move(self, seconds: float) -> None:
         """Put the clock ahead by so much more; what has been cannot be undone, so never back."""
         _AHEAD.pack_into(self._map, 0, self.ahead + max(0.0, seconds))

@@ -95,8 +95,10 @@ class _Dev:
 
     async def _start_simulator(self) -> tuple[asyncio.subprocess.Process, dict[str, Any]]:
         session = os.urandom(6).hex()
+        # What stands in the node's journal must not lie in its future: a clock once moved stays so.
+        ahead = str(ClockFile(self._clock).ahead)
         process = await self._spawn(
-            ["simulator", "--port", "0", "--session", session],
+            ["simulator", "--port", "0", "--session", session, "--ahead", ahead],
             dict(os.environ),
             stdout=asyncio.subprocess.PIPE,
         )
@@ -200,8 +202,6 @@ class _Dev:
         }
         for number in facts["numbers"]:
             ask(base, f"/_sim/numbers/{number}", urls)
-        # What stands in the node's journal must not lie in its future: a clock once moved stays so.
-        ask(base, "/_sim/clock", {"advance": ClockFile(self._clock).ahead})
         ask(base, "/_sim/webhooks", {"debugger_url": f"{address}/twilio/debugger"})
         note = {
             "pid": os.getpid(),

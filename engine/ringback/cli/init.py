@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -44,6 +45,17 @@ def init(folder: Path, bare: bool) -> None:
 
     Editors complete rule files by rules/rules.schema.json, which it writes too.
     """
+    for path, wrote in write_project(folder, {}, bare=bare):
+        click.echo(f"{'wrote ' if wrote else 'kept  '} {path}")
+    where = "" if folder == Path() else f"cd {folder} && "
+    click.echo(f"\nTry it, no account needed: {where}ringback dev", err=True)
+
+
+def write_project(
+    folder: Path, more: Mapping[Path, str], *, bare: bool = False
+) -> list[tuple[Path, bool]]:
+    """Write the files of a new project, and `more`, below a folder. What is there stays as it is:
+    each file comes with whether it was written."""
     from ringback.rules.files.schema import json_schema
 
     texts = {
@@ -56,13 +68,12 @@ def init(folder: Path, bare: bool) -> None:
         for source in [] if bare else sorted((starter() / name).glob(pattern)):
             texts[Path(name, source.name)] = source.read_text("utf-8")
     texts[Path("rules", "rules.schema.json")] = json.dumps(json_schema(), indent=2) + "\n"
-    for path, text in texts.items():
+    written = []
+    for path, text in {**texts, **more}.items():
         target = folder / path
-        if target.exists():
-            click.echo(f"kept   {path}")
-            continue
-        target.touch(mode=0o600 if path.name == ".env" else 0o644)
-        target.write_text(text, "utf-8")
-        click.echo(f"wrote  {path}")
-    where = "" if folder == Path() else f"cd {folder} && "
-    click.echo(f"\nTry it, no account needed: {where}ringback dev", err=True)
+        missing = not target.exists()
+        if missing:
+            target.touch(mode=0o600 if path.name == ".env" else 0o644)
+            target.write_text(text, "utf-8")
+        written.append((path, missing))
+    return written

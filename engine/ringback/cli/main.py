@@ -18,6 +18,7 @@ from ringback.errors import ConfigError, RingbackError, RuleErrors
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init:init", "Make a project folder with starter rules and plugins."),
     "dev": ("dev:dev", "Run a node and a simulated Twilio here; needs no account."),
+    "demo": ("demo.command:demo", "Play a shop's week in the simulator, to look around in."),
     "serve": ("serve:serve", "Run a node: receive webhooks and react to them."),
     "worker": ("serve:worker", "Run the worker half alone."),
     "check": ("check:check", "Check rules, plugins and settings; name every problem."),

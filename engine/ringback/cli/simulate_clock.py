@@ -40,12 +40,16 @@ def clock(ahead: str, as_json: bool) -> None:
         )
     seconds = _seconds(ahead) if ahead else 0.0
     file = ClockFile(Path(str(dev["clock"])))
-    steps = _move(file, str(dev["base_url"]), seconds)
+    steps = move(file, str(dev["base_url"]), seconds)
     now = iso(from_iso(tell_worker({"op": "clock"})["now"]))
     if as_json:
         print_json({"now": now, "ahead": round(file.ahead, 3), "steps": steps})
         return
-    click.echo(f"it is {now}, {timedelta(seconds=round(file.ahead))} ahead of the wall clock")
+    apart, side = (
+        timedelta(seconds=abs(round(file.ahead))),
+        "behind" if file.ahead < 0 else "ahead of",
+    )
+    click.echo(f"it is {now}, {apart} {side} the wall clock")
 
 
 def _seconds(text: str) -> float:
@@ -61,7 +65,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _move(file: ClockFile, base: str, seconds: float) -> int:
+def move(file: ClockFile, base: str, seconds: float) -> int:
     """Move node and simulator together, to each due moment on the way. Gives the steps taken."""
     left, steps = seconds, 0
     shortest = seconds / MOST_STEPS

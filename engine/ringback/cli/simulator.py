@@ -17,6 +17,9 @@ from ringback.simulator.main import Start, run
 @click.option("--fault", multiple=True, help="One more fault: 'messages.create error rate=0.1'.")
 @click.option("--speed", type=float, help="Virtual seconds per real second.  [default: 1]")
 @click.option("--stepped", is_flag=True, help="Time moves only by POST /_sim/clock.")
+@click.option(
+    "--ahead", default=0.0, help="Seconds that its time is ahead of the clock; negative: behind."
+)
 @click.option("--ledger", type=click.Path(path_type=Path), help="Also write the ledger to a file.")
 @click.option("--cert", type=click.Path(path_type=Path), help="Certificate, to serve https.")
 @click.option("--key", type=click.Path(path_type=Path), help="Private key of the certificate.")
@@ -30,6 +33,7 @@ def simulator(
     fault: tuple[str, ...],
     speed: float | None,
     stepped: bool,
+    ahead: float,
     ledger: Path | None,
     cert: Path | None,
     key: Path | None,
@@ -43,7 +47,19 @@ def simulator(
     if speed is not None and speed <= 0:
         raise click.UsageError("--speed must be greater than 0")
     start = Start(
-        host, port, seed, session, speed, stepped, plan, ledger, hook_url, fault, cert, key
+        host,
+        port,
+        seed,
+        session,
+        speed,
+        stepped,
+        plan,
+        ledger,
+        hook_url,
+        fault,
+        cert,
+        key,
+        ahead,
     )
     try:
         run(start, lambda line: click.echo(line))

@@ -45,10 +45,10 @@ class _Piece(NamedTuple):
 class Clock:
     """Virtual time and the heap of events that fall due in it. Lives in one event loop."""
 
-    def __init__(self, *, speed: float = 1.0, stepped: bool = False) -> None:
+    def __init__(self, *, speed: float = 1.0, stepped: bool = False, ahead: float = 0.0) -> None:
         self.speed = speed
         self.stepped = stepped
-        self.start = STEPPED_START if stepped else time.time()
+        self.start = (STEPPED_START if stepped else time.time()) + ahead
         self.quiet: Callable[[], Awaitable[None]] | None = None
         self.broken: Callable[[str], None] = lambda _: None
         self.jumped: Callable[[], None] = lambda: None

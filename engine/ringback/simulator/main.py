@@ -28,6 +28,7 @@ class Start:
     faults: tuple[str, ...] = ()
     cert: Path | None = None
     key: Path | None = None
+    ahead: float = 0.0
 
 
 def options_of(start: Start) -> Options:
@@ -40,6 +41,7 @@ def options_of(start: Start) -> Options:
         session=start.session,
         speed=start.speed if start.speed is not None else float(plan.get("speed", 1.0)),
         stepped=start.stepped,
+        ahead=start.ahead,
         plan=plan,
         ledger_file=start.ledger,
     )

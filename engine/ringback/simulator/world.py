@@ -58,13 +58,15 @@ class Options:
     """How to start: the seed, the pace of time, and what the plan says.
 
     `session` is mixed into all that is drawn but who we are: another session has the same account,
-    token, key and numbers, and other SIDs.
+    token, key and numbers, and other SIDs. `ahead` is by how many seconds its time is ahead of the
+    wall clock at the start; a negative one begins in the past.
     """
 
     seed: int = 1
     session: str = ""
     speed: float = 1.0
     stepped: bool = False
+    ahead: float = 0.0
     plan: dict[str, Any] = field(default_factory=dict)
     ledger_file: Path | None = None
 
@@ -119,7 +121,7 @@ class World:
         self.options = options
         self.base_url = base_url
         self.identity = identity_of(options.seed)
-        self.clock = Clock(speed=options.speed, stepped=options.stepped)
+        self.clock = Clock(speed=options.speed, stepped=options.stepped, ahead=options.ahead)
         self.random = SeededRandom(options.seed, options.session)
         self.ledger = Ledger(self.clock.shown, options.ledger_file)
         self.plan = Plan(self.random, faults_from(options.plan.get("faults") or []))

@@ -172,14 +172,19 @@ class Lifecycle:
         leg.stop("timeout")
         self._connected(leg)
         self._progress(leg, "answered", "in-progress")
-        if leg.handset.talk_seconds is not None:
-            self.switch.later(leg, "talk", leg.handset.talk_seconds, lambda: self.hang_up(leg))
+        self._talks(leg, leg.handset)
         leg.answered()
+
+    def _talks(self, leg: Leg, handset: Handset) -> None:
+        """The person at this phone hangs up after a while, if it says so."""
+        if handset.talk_seconds is not None:
+            self.switch.later(leg, "talk", handset.talk_seconds, lambda: self.hang_up(leg))
 
     def pick_up(self, leg: Leg) -> None:
         """Our side answers an inbound call, if it still rings."""
         if leg.call.direction == "inbound" and leg.call.status == "ringing" and not leg.ended:
             self._connected(leg)
+            self._talks(leg, self.kernel.handset(leg.call.from_))
             leg.answered()
 
     def _connected(self, leg: Leg) -> None:

@@ -39,7 +39,9 @@ rules:
     do: [{reply: "Shall we say ${{ event.body }}?"}]
   - name: later
     on: message.received
-    if: event.body == 'later'
+    if:
+      - event.body.size() < 100
+      - event.body == 'later'
     do: [{wait: 1h}, {reply: Now.}]
 """
 ANN = PEOPLE[0]
@@ -92,6 +94,9 @@ class Desk:
     def actions(self) -> list[tuple[str, str]]:
         return [tuple(row) for row in self.node.reader.execute(
             "select uid, state from actions order by id")]  # fmt: skip
+
+    def count(self, table: str) -> int:
+        return int(self.node.reader.execute(f"select count(*) from {table}").fetchone()[0])
 
     def doings(self) -> list[tuple[str, str]]:
         return [tuple(row) for row in self.node.reader.execute(
@@ -324,3 +329,54 @@ async def test_a_forecast_counts_against_no_budget(desk: Desk) -> None:
         assert told["forecasts"][uid]["state"] == "planned"
         assert told["forecasts"][uid]["segments"] == 1
     assert desk.node.engine.gate.budgets() == before
+
+
+async def test_the_rules_are_shown_with_what_they_did_and_why_they_were_silent(desk: Desk) -> None:
+    """The line that said no, and how often; other roles are shown the same, without the form."""
+    assert "No rule has met an event yet" in (await desk.client.get("/console/rules")).text
+    for body in ("draft", "later", "hello", "hello again"):
+        await desk.node.happen(text(body, ANN))
+    page = (await desk.client.get("/console/rules")).text
+    cells = [re.sub(r"<[^>]+>", "", each) for each in re.findall(r"<t[hd].*?</t[hd]>", page, re.S)]
+    row = cells[cells.index("later") :][:9]
+    assert (row[1], row[3], row[4], row[6]) == ("live", "1", "3", "0")
+    never = (await desk.client.get("/console/rules?only=never")).text
+    assert "No rule is so" in never
+    assert (await desk.client.get("/console/rules?only=odd")).status_code == 400
+    one = (await desk.client.get("/console/rules/later")).text
+    lines = re.findall(r'<tr><td class="n">(\d)</td>.*?<td class="n">(\d+)</td>', one)
+    assert lines == [("1", "0"), ("2", "3")]
+    assert 'action="/console/rules/later/state"' in one
+    desk.role = "read"
+    assert "/state" not in (await desk.client.get("/console/rules/later")).text
+    assert (await desk.client.get("/console/rules/nobody")).status_code == 404
+
+
+async def test_a_rule_gets_another_state_on_its_page_and_back(desk: Desk) -> None:
+    """Until a time, with the reason; the page of before hears what is true now."""
+    await desk.node.happen(text("later", ANN))
+    page, action = "/console/rules/later", "/console/rules/later/state"
+    assert (await desk.press(page, action, state="off", reason="")).status_code == 400
+    soon = {"state": "off", "reason": "too <b>late</b>"}
+    assert (await desk.press(page, action, until="soon", **soon)).status_code == 400
+    done = await desk.press(page, action, **soon)
+    assert (done.status_code, done.headers["location"]) == (303, page)
+    late = await desk.client.post(action, data={"was": "live", "request": fresh(), **soon})
+    assert late.status_code == 409
+    await desk.node.happen(text("later", ANN))
+    assert desk.count("runs") == 1
+    for path in ("/console/rules", page, "/console/rules?only=overridden"):
+        shown = (await desk.client.get(path)).text
+        assert re.search("the file says live", shown, re.IGNORECASE)
+        assert "too &lt;b&gt;late&lt;/b&gt;" in shown
+    back = await desk.press(page, action, state="file", was="off")
+    assert back.status_code == 303
+    await desk.node.happen(text("later", ANN))
+    assert desk.count("runs") == 2
+    until = {"state": "off", "reason": "a while", "until": "2026-03-04T23:00Z"}
+    assert (await desk.press(page, action, **until)).status_code == 303
+    await desk.node.wait(7 * 3600.0)
+    await desk.node.engine.overrides.end(desk.node.engine.loaded.ruleset)
+    assert desk.count("rule_states") == 0
+    outcomes = [outcome for op, outcome in desk.doings() if op == "rule_state"]
+    assert outcomes == ["refused", "done", "refused", "done", "done"]

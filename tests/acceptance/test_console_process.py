@@ -170,3 +170,10 @@ def test_the_console_of_a_copy_is_read_by_a_key(node: Node, tmp_path: Path) -> N
             assert browser.get("/console/").status_code == 200
         process.terminate()
         assert process.wait(20) == 0
+
+
+def test_one_connection_asks_again_and_again(node: Node) -> None:
+    """As browsers do: an answer is over with its last byte, and the next request is another one."""
+    with httpx.Client(base_url=node.url) as browser:
+        for _ in range(150):
+            assert browser.get("/console/login").status_code == 200

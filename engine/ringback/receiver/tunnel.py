@@ -74,9 +74,14 @@ class Tunnel:
             status, headers = _read_head(head)
             await send({"type": "http.response.start", "status": status, "headers": headers})
             begun = True
-            while part := await reader.read(CHUNK):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            rest, more = _length(scope, status, headers), True
+            while more:
+                part = await reader.read(CHUNK) if rest else b""
+                rest -= len(part)
+                # The last part says so: whoever has it all may ask on at once, and would be taken
+                # for one who does not wait for answers.
+                more = bool(part) and rest != 0
+                await send({"type": "http.response.body", "body": part, "more_body": more})
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as why:
             if begun:
                 raise
@@ -133,6 +138,14 @@ def _read_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
         if name.lower() not in (*_HOP[:7], b"date"):
             headers.append((name.lower(), value.strip()))
     return int(first.split(b" ", 2)[1]), headers
+
+
+def _length(scope: Scope, status: int, headers: list[tuple[bytes, bytes]]) -> int:
+    """How many bytes of a body follow; less than 0 when only their end tells."""
+    if scope["method"] == "HEAD" or status in (204, 304):
+        return -1
+    said = dict(headers).get(b"content-length", b"")
+    return int(said) if said.isdigit() else -1
 
 
 def _plain(status: int, text: str) -> PlainTextResponse:

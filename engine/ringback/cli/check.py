@@ -90,8 +90,9 @@ def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
     from ringback.runtime import iso
     from ringback.store.queries.questions import Questions
 
+    own = settings.project == here().settings(None).project
     try:
-        with Questions(settings.data) as asked:
+        with Questions(here().data() if own else settings.data) as asked:
             states = asked.rule_states()
     except RingbackError:  # no node has run here yet
         return

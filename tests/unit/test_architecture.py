@@ -148,6 +148,7 @@ TWINS = {
     "events": "the type, its table, its maker in tests, the command that lists them",
     "explain": "why a webhook was refused, and the command that explains an error",
     "incidents": "an incident and its table",
+    "listed": "the list of the pages, and that of the resources of the API",
     "main": "the entry points of processes",
     "queues": "a resource of the REST API and what it shows",
     "records": "Twilio's records as they are written and as they are read",

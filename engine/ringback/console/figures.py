@@ -9,7 +9,7 @@ from ringback.config import Settings
 from ringback.console.reading import Reading
 from ringback.rules.model import Budget
 from ringback.runtime import REAL, iso
-from ringback.store.queries import failure_groups, spend_sums
+from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 from ringback.store.queries.files import Row
 from ringback.store.queries.questions import Questions
 
@@ -33,20 +33,22 @@ def a_day_ago() -> str:
 
 async def failed(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:
     """The texts and calls that failed."""
-    return _counted(await reading.ask(lambda asked: asked.failures(since, READ + 1)), until, wanted)
+    rows = await reading.ask(lambda asked: asked.failures(since, READ + 1))
+    return _counted(rows, until, failure_groups.WAYS, wanted)
 
 
 async def sent(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:
     """The texts of ours."""
-    return _counted(
-        await reading.ask(lambda asked: asked.sent_texts(since, READ + 1)), until, wanted
-    )
+    rows = await reading.ask(lambda asked: asked.sent_texts(since, READ + 1))
+    return _counted(rows, until, delivery_groups.WAYS, wanted)
 
 
-def _counted(rows: list[Row], until: str, wanted: Mapping[str, Any]) -> Counted:
+def _counted(
+    rows: list[Row], until: str, ways: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> Counted:
     within = [row for row in rows[:READ] if not until or row["at"] < until]
     return Counted(
-        failure_groups.narrowed(within, **wanted),
+        failure_groups.narrowed(within, ways, **wanted),
         str(rows[READ - 1]["at"]) if len(rows) > READ else "",
     )
 
@@ -54,22 +56,38 @@ def _counted(rows: list[Row], until: str, wanted: Mapping[str, Any]) -> Counted:
 async def spent(reading: Reading, settings: Settings, since: str, by: str) -> list[dict[str, Any]]:
     """What left since then and what it cost; without a time today, with what is left of the
     budgets."""
-    now = REAL.now()
-    today = spend_sums.midnight(now, settings.quiet_zone)
-    begin = datetime.fromisoformat(since) if since else today
+    return summed(settings, await left(reading, settings, since, by), by, today=not since)
 
-    def ask(asked: Questions) -> tuple[list[Row], list[Row], Mapping[str, Budget]]:
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What left in a span and in the last hour, and the budgets of rules."""
+
+    rows: list[Row]
+    hour: list[Row]
+    budgets: Mapping[str, Budget]
+
+
+async def left(reading: Reading, settings: Settings, since: str, by: str) -> Left:
+    """What left since then; without a time today."""
+    now = REAL.now()
+    begin = datetime.fromisoformat(since or iso(spend_sums.midnight(now, settings.quiet_zone)))
+
+    def ask(asked: Questions) -> Left:
         rules = asked.budgets() if by == "rule" and not since else {}
         hour = [] if since else asked.left_since(now - timedelta(hours=1))
-        return asked.left_since(begin), hour, rules
+        return Left(asked.left_since(begin), hour, rules)
 
-    rows, hour, budgets = await reading.ask(ask)
+    return await reading.ask(ask)
+
+
+def summed(settings: Settings, found: Left, by: str, *, today: bool) -> list[dict[str, Any]]:
+    """What left as sums, those of today with what is left of the budgets."""
     whole = Budget(settings.total_per_day, settings.segments_per_day, settings.price_per_day)
-    if not since and whole != Budget():
-        budgets = {spend_sums.ALL: whole, **budgets}
+    budgets = {spend_sums.ALL: whole, **found.budgets} if whole != Budget() else found.budgets
     way = spend_sums.WAYS[by]
-    tried = spend_sums.tallied(hour, way).get(spend_sums.ALL, spend_sums.Tally())
+    tried = spend_sums.tallied(found.hour, way).get(spend_sums.ALL, spend_sums.Tally())
     return spend_sums.lines(
-        spend_sums.tallied(rows, way), by, budgets, settings.segment_price,
-        None if since else (settings.total_per_hour, tried),
+        spend_sums.tallied(found.rows, way), by, budgets if today else {},
+        settings.segment_price, (settings.total_per_hour, tried) if today else None,
     )  # fmt: skip

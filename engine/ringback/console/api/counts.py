@@ -14,7 +14,7 @@ SPLIT = (*FACETS, "hour")
 ALL = "all"
 _SINCE = Parameter("since", "From then on: a time, or a span back from now; 24h without.", "time")
 _NUMBER = Parameter("number", "Only with this number on either side.")
-_FACETS = (
+FACET_PARAMETERS = (
     Parameter("rule", "Only of this rule."),
     Parameter("sender", "Only from this number or messaging service."),
     Parameter("country", "Only to this country, in two letters."),
@@ -25,14 +25,14 @@ FAILURE_QUERY = (
     _SINCE, SPAN[1],
     Parameter("by", "What they have in common: `code` without.", "list",
               tuple(failure_groups.WAYS)),
-    _CODE, _NUMBER, *_FACETS,
+    _CODE, _NUMBER, *FACET_PARAMETERS,
 )  # fmt: skip
 DELIVERY_QUERY = (
     _SINCE, SPAN[1],
     Parameter("by", "What they have in common: `sender,country` without; `all`: one sum.", "list",
               (*delivery_groups.WAYS, ALL)),
     Parameter("grain", "By hour or by day besides.", choices=("hour", "day")),
-    _NUMBER, *_FACETS,
+    _NUMBER, *FACET_PARAMETERS,
 )  # fmt: skip
 COST_QUERY = (
     Parameter("since", "From then on; without, from the midnight at which budgets begin anew.",
@@ -94,7 +94,8 @@ RESOURCES = (
             Endpoint("/failures", "Count failures.", failures, "FailureGroupList",
                      query=FAILURE_QUERY, personal=False),
             Endpoint("/failures/{key}", "One group, by its error code; 0: without one.", failure,
-                     "FailureDetail", query=(_SINCE, SPAN[1], _NUMBER, *_FACETS), personal=False,
+                     "FailureDetail", query=(_SINCE, SPAN[1], _NUMBER, *FACET_PARAMETERS),
+                     personal=False,
                      problems=("missing",)),
         ),
     ),

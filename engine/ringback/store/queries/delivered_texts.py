@@ -13,9 +13,9 @@ class DeliveredTexts(ActionSearch):
 
     def sent_texts(self, since: str, limit: int) -> list[Row]:
         """The texts since then (a stored time), the newest first, at most so many: `at`, `sender`,
-        `recipient`, `rule`, `state`, `outcome`, `sid`, and `left_at` and `delivered_at`, both None
-        where nobody knows. What a rule in shadow would have sent is not among them. Texts that no
-        action sent have no `rule`, and the state that their last report means.
+        `recipient`, `rule`, `state`, `outcome`, `sid`, `uid`, and `left_at` and `delivered_at`,
+        both None where nobody knows. What a rule in shadow would have sent is not among them. Texts
+        that no action sent have no `rule` and no `uid`, and the state that their last report means.
 
         Each table is read once, from that moment on, and they are joined here: a look-up for each
         text in a large file takes many times as long.
@@ -24,7 +24,7 @@ class DeliveredTexts(ActionSearch):
         found = self._of_actions(since, limit)
         ours = {row["sid"] for row in found}
         for row in found:
-            row["left_at"] = left.get(row.pop("uid"))
+            row["left_at"] = left.get(row["uid"])
             report = reports.get(row["sid"])
             row["delivered_at"] = report["delivered_at"] if report else None
         for sid, row in reports.items():
@@ -32,7 +32,7 @@ class DeliveredTexts(ActionSearch):
                 good, bad = row["outcome"] in MESSAGE.good, row["outcome"] in MESSAGE.bad
                 row["state"] = "settled" if good else "failed" if bad else "accepted"
                 # When it was asked for is known to those who sent it.
-                found.append(row | {"rule": "", "left_at": None, "delivered_at": None})
+                found.append(row | {"uid": "", "rule": "", "left_at": None, "delivered_at": None})
         return sorted(found, key=lambda row: str(row["at"]), reverse=True)[:limit]
 
     def _of_actions(self, since: str, limit: int) -> list[Row]:

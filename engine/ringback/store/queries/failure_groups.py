@@ -47,12 +47,16 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 
 
 def narrowed(
-    rows: Iterable[Mapping[str, Any]], *, number: str = "", **wanted: Any
+    rows: Iterable[Mapping[str, Any]],
+    ways: Mapping[str, Callable[[Mapping[str, Any]], Any]] = WAYS,
+    *,
+    number: str = "",
+    **wanted: Any,
 ) -> list[Mapping[str, Any]]:
-    """The rows with this number on either side and these values of `WAYS`; each is asked for where
+    """The rows with this number on either side and these values of `ways`; each is asked for where
     it is not empty."""
-    who = person(number)
-    asked = [(WAYS[way], value) for way, value in wanted.items() if value not in ("", None)]
+    who = person(number or "")
+    asked = [(ways[way], value) for way, value in wanted.items() if value not in ("", None)]
     return [
         row
         for row in rows

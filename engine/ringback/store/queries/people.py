@@ -103,11 +103,12 @@ class People(DeliveredTexts):
     def left_since(self, since: datetime) -> list[Row]:
         """Each request since then that was taken, or of which nobody knows, with the action that it
         was made for: `rule`, `kind`, `effect`, `params`, `conversation`, `segments`, `price` and
-        `price_unit`. Costs what left in that time."""
+        `price_unit`; and when it left (`at`). Costs what left in that time."""
         # Only the end of the table is read: no clock is set back by more than a day, as a rule.
         rows = self._all(
             "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
-            "a.price, a.price_unit from attempts t join actions a on a.uid = t.action_uid "
+            "a.price, a.price_unit, a.state, t.started_at as at "
+            "from attempts t join actions a on a.uid = t.action_uid "
             "where t.id > coalesce((select id from attempts where started_at < ? "
             "order by id desc limit 1), 0) and t.started_at >= ? "
             "and t.result in ('', 'accepted', 'unknown') order by t.id",

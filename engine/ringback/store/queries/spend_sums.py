@@ -114,6 +114,36 @@ def lines(
     return found
 
 
+def surprises(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Texts that take more segments than they would without a few letters that GSM-7 lacks and has
+    look-alikes of: for each set of those `letters` the `texts`, the segments that they take and
+    those that they would (`segments`, `plain`), and one of the `rules`; the dearest first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        letters = dear_letters(row)
+        if not letters:
+            continue
+        body = str(row["params"]["body"])
+        group = found.setdefault(
+            letters, {"letters": letters, "texts": 0, "segments": 0, "plain": 0, "rules": set()}
+        )
+        group["texts"] += 1
+        group["segments"] += _counted(body)
+        group["plain"] += _counted(segments.smart(body))
+        group["rules"].add(row["rule"])
+    dearest = sorted(found.values(), key=lambda each: each["plain"] - each["segments"])
+    return [each | {"rules": sorted(each["rules"])} for each in dearest]
+
+
+def dear_letters(row: Mapping[str, Any]) -> str:
+    """The letters for which a text takes more segments than with their look-alikes; else empty."""
+    body = str(row["params"].get("body") or "") if row["effect"] == "message" else ""
+    plain = segments.smart(body)
+    if segments.is_gsm(body) or not segments.is_gsm(plain) or _counted(body) <= _counted(plain):
+        return ""
+    return "".join(sorted({each for each in body if not segments.is_gsm(each)}))
+
+
 def midnight(now: datetime, zone: str) -> datetime:
     """When the day of the budgets began, in the zone of the quiet hours."""
     there = now.astimezone(ZoneInfo(zone) if zone else UTC)

@@ -1,143 +1,20 @@
 """JSON API over a node that has lived: the rows that the shell prints, masked as the role says."""
 
-import asyncio
 import json
-import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import replace
-from itertools import count
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import jsonschema
 import pytest
 
-from admission.node import Loaded, Node, settings_of
-from admission.stories import OURS, PEOPLE, status, text
+from admission.console import DIGITS, EVER, Api
+from admission.stories import OURS, PEOPLE
 from ringback.cli.main import run
-from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
-from ringback.console.api.resource import PREFIX, Endpoint
+from ringback.console.api.resource import Endpoint
 from ringback.console.api.schemas import ALL, SCHEMAS
-from ringback.console.app import create_console
-from ringback.console.identity import Identity, Role
-from ringback.console.surroundings import Surroundings
-from ringback.plugins.loader import PluginSet
-from ringback.testing.assembly import ruleset_of
-
-RULES = """version: 1
-rules:
-  - name: hours
-    on: message.received
-    if:
-      - event.body.keyword('hours')
-      - country(event.from) == 'GB'
-    budget: {per_day: 50, segments_per_day: 90}
-    do:
-      - remember: {asked_for: "${{ event.body }}"}
-      - reply: We are open from 9 to 5.
-  - name: asks
-    on: message.received
-    if: event.body.keyword('book')
-    do:
-      - reply: For which day?
-      - wait_for: {on: message.received, timeout: 7d}
-      - reply: Noted.
-  - name: broken
-    on: message.received
-    if: event.body.keyword('break')
-    do:
-      - reply: "${{ string(int(event.body)) }}"
-  - name: draft
-    state: draft
-    on: message.received
-    if: event.body.keyword('draft')
-    do:
-      - reply: May this go?
-"""
-EVER = "9000d"
-BODIES = ("hours", "hello", "draft", "break", f"call me at {PEOPLE[1]} or 020 7183 8751", "book")
-DIGITS = [who[3:] for who in PEOPLE]
-"""What no masked answer may hold, however it is spelt."""
-
-
-async def lived(folder: Path) -> None:
-    """Three people text a node; two texts arrive, one does not; one person leaves."""
-    (folder / "ringback.toml").write_text("total_per_day = 100\n")
-    (folder / "rules").mkdir()
-    (folder / "rules" / "all.yaml").write_text(RULES)
-    ruleset, problems = ruleset_of(PluginSet(), folder / "rules")
-    assert problems == []
-    node = Node(settings_of(folder, {}), Loaded(ruleset, PluginSet()))
-    await node.start({})
-    for who in PEOPLE:
-        for body in BODIES:
-            await node.happen(text(body, who))
-    for number, (word, code) in enumerate((("delivered", 0), ("delivered", 0), ("failed", 30003))):
-        news = status(word, PEOPLE[number], code)
-        sid = f"SM{1 + 2 * number:032x}"
-        await node.happen(replace(news, fields={**news.fields, "MessageSid": sid}))
-    await node.happen(text("STOP", PEOPLE[1]))
-    await node.close()
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("api")
-    kept = dict(os.environ), Path.cwd()
-    for name in list(os.environ):
-        if name.startswith(("RINGBACK_", "TWILIO_", "MATON_")) or name == "PORT":
-            del os.environ[name]
-    os.chdir(folder)
-    asyncio.run(lived(folder))
-    yield folder
-    os.environ.update(kept[0])
-    os.chdir(kept[1])
-
-
-async def nobody(_: object) -> dict[str, Any]:
-    return {"error": "no worker"}
-
-
-class Api:
-    """The API as people of one role see it: another person for each request, since each may ask so
-    often and no more."""
-
-    def __init__(self, project: Path, role: Role, *, unmasked: bool) -> None:
-        who = (Identity(f"ada {n}", role, unmasked=unmasked) for n in count())
-        settings = Settings.load(project, {})
-        self.app = create_console(settings, Surroundings(nobody), lambda _: next(who))
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
-            base_url=f"http://node{PREFIX}",
-        )
-
-    async def get(self, path: str, **query: Any) -> Any:
-        answer = await self.client.get(path, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def close(self) -> None:
-        await self.client.aclose()
-        self.app.state.console.reading.close()
-
-
-@pytest.fixture
-async def api(project: Path) -> AsyncIterator[Api]:
-    found = Api(project, "admin", unmasked=True)
-    yield found
-    await found.close()
-
-
-@pytest.fixture
-async def reader(project: Path) -> AsyncIterator[Api]:
-    """One who may only read; what the session says of unmasking does not matter."""
-    found = Api(project, "read", unmasked=True)
-    yield found
-    await found.close()
 
 
 def printed(capsys: pytest.CaptureFixture[str], *command: str) -> list[dict[str, Any]]:

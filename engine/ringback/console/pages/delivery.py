@@ -1,0 +1,170 @@
+"""Page of deliveries: how far our texts came, how long that took, and which texts they are."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringback.console import figures, spans
+from ringback.console.api.counts import FACET_PARAMETERS, FACETS
+from ringback.console.api.parameters import Parameter
+from ringback.console.page import Page, console_of, draw
+from ringback.console.pages.failures import shown_rows, turned
+from ringback.console.shares import share_of, told
+from ringback.runtime import iso
+from ringback.store.queries import delivery_groups
+from ringback.store.queries.delivery_groups import STEPS
+
+PATH = "/console/delivery"
+ROWS = 50
+BY = ("sender", "country", "line_type", "rule")
+WORDS = {
+    "texts": "planned", "out": "let out", "taken": "taken by Twilio", "delivered": "delivered",
+    "read": "read", "held": "held back", "failed": "failed", "pending": "no word yet",
+}  # fmt: skip
+"""The steps of a text in words."""
+_LIMITS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+_NAMES = ("1 s", "2 s", "5 s", "10 s", "30 s", "1 min", "5 min")
+QUERY = (
+    Parameter("by", "What they have in common.", choices=BY, default="sender"), *FACET_PARAMETERS,
+)  # fmt: skip
+ROW_QUERY = (
+    Parameter("step", "Only those that came so far.", choices=tuple(STEPS), default="texts"),
+    Parameter("hour", "Only those of this hour."), Parameter("day", "Only those of this day."),
+    Parameter("from", "The first row that is shown.", "integer", default=0), *FACET_PARAMETERS,
+)  # fmt: skip
+
+
+async def delivery(request: Request) -> Response:
+    """The texts of a span by how far they came."""
+    asked = spans.asked(request, QUERY)
+    found = await _sent(request, asked, asked.since)
+    by = asked.values["by"]
+    rows = found.rows
+    grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
+    total = next(iter(delivery_groups.counted_by(rows, [])), None)
+    return draw(
+        request, "delivery.html",
+        {
+            "title": "Delivery", "asked": asked, "looked_back_to": found.looked_back_to,
+            "total": total, "funnel": _funnel(asked, rows), "by": by,
+            "words": by.replace("_", " "), "ways": _ways(asked),
+            "share": _told(total) if total else "", "before": await _before(request, asked, total),
+            "groups": _grouped(asked, rows, by), "grain": grain,
+            "times": _grouped(asked, rows, grain), "took": _histogram(rows),
+            "json": asked.frozen("/api/v1/delivery", {"by": by}),
+        },
+    )  # fmt: skip
+
+
+async def texts(request: Request) -> Response:
+    """The texts that a figure counts."""
+    asked = spans.asked(request, ROW_QUERY)
+    more = {name: asked.values[name] for name in ("hour", "day")}
+    found = await _sent(request, asked, asked.since, **more)
+    rows = [row for row in found.rows if STEPS[asked.values["step"]](row)]
+    start = asked.values["from"]
+    return draw(
+        request, "texts.html",
+        {
+            "title": f"Texts: {WORDS[asked.values['step']]}", "asked": asked, "count": len(rows),
+            "looked_back_to": found.looked_back_to, "start": start,
+            "rows": shown_rows(request, rows[start : start + ROWS]),
+            "newer": turned(asked, start - ROWS) if start else "",
+            "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
+        },
+    )  # fmt: skip
+
+
+async def _sent(request: Request, asked: spans.Asked, since: str, **more: Any) -> figures.Counted:
+    wanted = {name: asked.values[name] for name in FACETS} | more
+    return await figures.sent(console_of(request).reading, since, asked.until, wanted)
+
+
+def _funnel(asked: spans.Asked, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How many came to each step, with the address of those."""
+    return [
+        {
+            "words": words, "count": sum(map(STEPS[step], rows)),
+            "link": asked.frozen(f"{PATH}/texts", {"step": step}), "all": len(rows),
+        }
+        for step, words in WORDS.items()
+    ]  # fmt: skip
+
+
+def _grouped(
+    asked: spans.Asked, rows: Sequence[Mapping[str, Any]], way: str
+) -> list[dict[str, Any]]:
+    found = delivery_groups.counted_by(rows, [way])
+    for group in found:
+        value = group[way]
+        group["name"], group["told"] = value, _told(group)
+        group["links"] = {
+            step: asked.frozen(f"{PATH}/texts", {"step": step, way: value})
+            for step in ("texts", "delivered", "failed", "pending", "held")
+        } if value else {}  # fmt: skip
+    return found
+
+
+def _told(group: Mapping[str, Any]) -> str:
+    ended = group["delivered"] + group["failed"]
+    return told(share_of(group["delivered"], ended), ended)
+
+
+async def _before(
+    request: Request, asked: spans.Asked, total: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """The span of the same length before this one; None where it cannot be compared."""
+    if total is None:
+        return None
+    begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
+    found = await _sent(request, asked, begin)
+    rows = [row for row in found.rows if row["at"] < asked.since]
+    if found.looked_back_to or not rows:
+        return None
+    (before,) = delivery_groups.counted_by(rows, [])
+    ended, ended_before = (each["delivered"] + each["failed"] for each in (total, before))
+    now, then = share_of(total["delivered"], ended), share_of(before["delivered"], ended_before)
+    fewer = min(ended, ended_before) >= 30 and now and then and now.high < then.low
+    return {
+        "texts": before["texts"], "told": _told(before), "dropped": bool(fewer),
+        "link": spans.address(f"{PATH}/texts", {"since": begin, "until": asked.since}),
+    }  # fmt: skip
+
+
+def _length(asked: spans.Asked) -> timedelta:
+    return datetime.fromisoformat(asked.until) - datetime.fromisoformat(asked.since)
+
+
+def _histogram(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How many texts were delivered within how long."""
+    took = delivery_groups.times(rows)
+    if not took:
+        return []
+    counts = [0] * (len(_LIMITS) + 1)
+    for seconds in took:
+        counts[sum(seconds > limit for limit in _LIMITS)] += 1
+    names = [f"up to {name}" for name in _NAMES] + [f"over {_NAMES[-1]}"]
+    return [
+        {"words": name, "count": count, "share": count / len(took)}
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def _ways(asked: spans.Asked) -> list[spans.Choice]:
+    return [
+        spans.Choice(
+            way.replace("_", " "), spans.address(PATH, {**asked.written, "by": way}),
+            asked.values["by"] == way,
+        )
+        for way in BY
+    ]  # fmt: skip
+
+
+PAGE = Page(
+    PATH, "Delivery", (Route(PATH, delivery), Route(f"{PATH}/texts", texts)),
+    nav="Delivery", key="v",
+)  # fmt: skip

@@ -1,0 +1,90 @@
+"""Pages of figures: every figure leads to as many rows, and what is empty is said to be so."""
+
+import html
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from admission.console import DIGITS, EVER, Api
+from admission.stories import OURS, PEOPLE
+
+PAGES = ("/console/failures", "/console/failures/30003", "/console/delivery", "/console/costs")
+LINK = re.compile(r'<td class="figure"><a href="([^"]+)">([\d,]+)</a>')
+ROW = re.compile(r"<tr>\s*<td><time")
+
+
+async def got(api: Api, path: str, status: int = 200, **query: Any) -> str:
+    answer = await api.client.get(httpx.URL(f"http://node{path}"), params=query or None)
+    assert answer.status_code == status, (path, answer.text)
+    return answer.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_figure_leads_to_as_many_rows(api: Api, path: str) -> None:
+    page = await got(api, path, since=EVER)
+    links = LINK.findall(page)
+    assert links
+    for link, figure in links:
+        rows = await got(api, html.unescape(link))
+        assert len(ROW.findall(rows)) == int(figure.replace(",", "")), link
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_who_may_only_read_sees_no_number_of_a_person(reader: Api, path: str) -> None:
+    page = await got(reader, path, since=EVER)
+    plain = "".join(each for each in page if each.isalnum())
+    assert not [digits for digits in DIGITS if digits in plain]
+    assert OURS[1:] in plain or path in ("/console/failures", "/console/costs")
+
+
+@pytest.mark.parametrize("path", PAGES[:3])
+async def test_nothing_found_is_said_with_the_span(api: Api, path: str) -> None:
+    """In the last hour nothing has happened here."""
+    page = await got(api, path, since="1h")
+    assert 'class="empty"' in page
+    assert "in the last 1 hour" in page
+    assert "<table" not in page
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/console/waiting"])
+async def test_a_wrong_filter_is_a_page_with_the_mend(api: Api, path: str) -> None:
+    page = await got(api, path, 400, sinec=EVER)
+    assert "sinec" in page
+    await got(api, path, 400, since="never")
+
+
+async def test_failures_say_what_to_do(api: Api) -> None:
+    """The code with its meaning, whose fault it is, and the steps."""
+    page = await got(api, "/console/failures", since=EVER)
+    assert "1 text or call failed" in page
+    assert "recipient" in page
+    assert "Handset is off" in page
+    page = await got(api, "/console/failures/30003", since=EVER)
+    assert "Try again after an hour" in page
+    assert PEOPLE[2] in page
+
+
+async def test_delivery_says_when_there_are_too_few_to_tell(api: Api) -> None:
+    page = await got(api, "/console/delivery", since=EVER)
+    assert "too few to tell" in page
+    assert re.search(r"<th scope=\"row\">delivered</th>\s*<td class=\"figure\"><a [^>]+>2<", page)
+
+
+async def test_costs_name_the_letters_that_make_a_text_dear(api: Api) -> None:
+    """A curly apostrophe makes two segments of one."""
+    page = await got(api, "/console/costs", since=EVER)
+    assert "because of <bdi>’</bdi>: 6 segments in place of 3" in page
+    assert "Nothing has left today" in await got(api, "/console/costs")
+
+
+async def test_what_waits_is_listed_with_its_time(api: Api, reader: Api) -> None:
+    page = await got(api, "/console/waiting")
+    waits = (await api.get("/waiting"))["runs"]
+    assert waits
+    for each in waits:
+        assert each["uid"] in page
+        assert each["due_at"][:10] in page
+    plain = "".join(each for each in await got(reader, "/console/waiting") if each.isalnum())
+    assert not [digits for digits in DIGITS if digits in plain]

@@ -1,14 +1,16 @@
 """Operations of people: done once, checked in the transaction that changes, and on record."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ringback.errors import Conflict, RingbackError, UsageError
-from ringback.runtime import encode_ulid
+from ringback.runtime import encode_ulid, iso
 from ringback.store.queries.questions import Questions
 from simulation.story import Story
+from simulation.twilio import OURS
 
 ANN = "+15550100044"
 RULES = """
@@ -19,6 +21,18 @@ rules:
     if: event.body == 'draft'
     state: draft
     do: [{reply: Shall we say so?}]
+  - name: hello
+    on: message.received
+    if: event.body == 'hello'
+    do: [{reply: Hello.}]
+  - name: promo
+    on: message.received
+    if: event.body == 'promo'
+    do: [{send: {to: "${{ event.from }}", body: Buy.}}]
+  - name: asks
+    on: message.received
+    if: event.body == 'ask'
+    do: [{reply: When?}, {wait_for: {on: message.received}}, {reply: Good.}]
   - name: slow
     on: message.received
     if: event.body == 'later'
@@ -251,3 +265,91 @@ def test_the_socket_tells_what_is_true_now() -> None:
     with pytest.raises(RingbackError) as plain:
         require_good(refusal(UsageError("no")))
     assert not isinstance(plain.value, Conflict)
+
+
+def test_a_run_that_waits_for_a_time_goes_on_when_a_person_says_so(begin: Begin) -> None:
+    """One that waits for an answer alone does not, nor one that is over."""
+    story = begin(rules=RULES)
+    say(story, "later")
+    run = only(story, "runs")
+    wake = {"op": "wake_run", "uid": run, "by": BOB}
+    (answer,) = asked(story, wake)
+    assert answer["state"] == "waiting"
+    story.run(story.clock.now + 30.0)
+    assert story.ask("select state from runs") == [("done",)]
+    assert len(story.twilio.records) == 1
+    (late,) = asked(story, wake)
+    assert isinstance(late, Conflict)
+    assert late.now["state"] == "done"
+    say(story, "ask")
+    ((waits,),) = story.ask("select uid from runs where rule = 'asks'")
+    (woken,) = asked(story, {**wake, "uid": waits})
+    assert woken["state"] == "waiting"
+    story.run(story.clock.now + 30.0)
+    assert story.ask("select state from runs where rule = 'asks'") == [("done",)]
+
+
+def test_what_quiet_hours_hold_is_put_off_further(begin: Begin) -> None:
+    """Not for longer than two days, and only what is held."""
+    story = begin(rules=RULES, quiet_hours="00:00-23:59", quiet_zone="UTC")
+    say(story, "promo")
+    assert story.life is not None
+    ((uid, state),) = story.ask("select uid, state from actions")
+    assert state == "deferred"
+    now = story.life.runtime.now()
+    postpone = {"op": "postpone", "uid": uid, "by": BOB}
+    far = {**postpone, "until": iso(now + timedelta(days=3))}
+    good = {**postpone, "until": iso(now + timedelta(hours=30))}
+    (refused, done) = asked(story, far, good)
+    assert isinstance(refused, UsageError)
+    assert done["state"] == "deferred"
+    assert story.ask("select due_at, send_by > due_at from actions") == [(good["until"], 1)]
+    asked(story, {"op": "cancel_action", "uid": uid, "by": BOB})
+    (late,) = asked(story, good)
+    assert isinstance(late, Conflict)
+    assert late.now["state"] == "cancelled"
+
+
+def consent(state: str, **more: Any) -> dict[str, Any]:
+    """A person says that Ann may be texted, or may not."""
+    return {
+        "op": "consent", "sender": OURS, "recipient": ANN, "state": state, "by": BOB,
+        "reason": "she called", **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["STOP", "end", "unsubscribe"])
+def test_nobody_says_in_for_who_has_left_by_a_word_of_their_own(begin: Begin, word: str) -> None:
+    """Not behind an `out` of a person either; their own START brings them back."""
+    story = begin(rules=RULES)
+    say(story, word)
+    states = "select distinct state from consents"
+    refused = asked(story, consent("in"), consent("out"), consent("in"))
+    assert [type(each) for each in refused] == [Conflict] * 3
+    assert "only their own START" in str(refused[2])
+    assert story.ask(states) == [("out",)]
+    say(story, "hello")
+    assert story.ask("select state from actions where rule = 'hello'") == [("refused",)]
+    say(story, "START")
+    assert story.ask(states) == [("in",)]
+
+
+def test_what_a_person_said_of_consent_a_person_takes_back(begin: Begin) -> None:
+    """Each on record, without a number in it."""
+    story = begin(rules=RULES)
+    (nobody,) = asked(story, consent("out", reason=""))
+    assert isinstance(nobody, UsageError)
+    (out,) = asked(story, consent("out"))
+    assert out["state"] == "out"
+    say(story, "hello")
+    assert story.ask("select state from actions") == [("refused",)]
+    (back,) = asked(story, consent("in"))
+    assert back["state"] == "in"
+    say(story, "hello")
+    assert len(story.twilio.records) == 1
+    rows = doings(story, op="consent")
+    assert [row["outcome"] for row in rows] == ["refused", "done", "done"]
+    assert len({row["subject"] for row in rows}) == 1
+    assert rows[0]["subject"].startswith("con_")
+    assert ANN[1:] not in str(rows)
+    assert story.ask("select source from consents") == [("a person: bob: she called",)]

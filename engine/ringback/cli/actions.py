@@ -123,6 +123,17 @@ def resolve(uid: str, sent: bool | None, sid: str) -> None:
     click.echo(f"{uid} is {answer.get('state', outcome)}")
 
 
+@actions.command()
+@click.argument("uid", shell_complete=completion.action_ids)
+@click.option("--until", required=True, help="Until then: 30m, 2h from now, or a time.")
+def postpone(uid: str, until: str) -> None:
+    """Put off an action that the gate has put off, for instance over quiet hours, to a time."""
+    from ringback.cli.rule_override import end_of
+
+    answer = tell_worker({"op": "postpone", "uid": uid, "until": end_of(until)})
+    click.echo(f"{uid} is {answer.get('state', 'deferred')}")
+
+
 _drafts = click.argument(
     "uids", nargs=-1, required=True, metavar="ACTION…", shell_complete=completion.drafts
 )

@@ -1,10 +1,12 @@
-"""The command `consents`: who may be texted, and who said what about it."""
+"""The command `consents`: who may be texted, who said what about it, and a word of our own."""
 
 import click
 
+from ringback.cli.control import tell_worker
 from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.cli.project_context import here
+from ringback.errors import UsageError
 
 COLUMNS = ("since", "recipient", "sender", "state", "said by", "event_uid")
 BY_WEIGHT = ("recipient", "state", "sender", "since", "said by", "event_uid")
@@ -42,3 +44,22 @@ def list_(
         rows, COLUMNS, as_json=as_json, empty=nothing("consents", state, number, sender, since),
         by_weight=BY_WEIGHT, wide=wide,
     )  # fmt: skip
+
+
+@consents.command("set")
+@click.argument("state", type=click.Choice(("in", "out")))
+@click.argument("number")
+@click.option("--sender", default="", help="Our number or service; default: that of the settings.")
+@click.option("--reason", default="", help="Why, for whoever looks at it next.")
+def set_(state: str, number: str, sender: str, reason: str) -> None:
+    """Say for a person that they may be texted, or may not: they said so by phone, say.
+
+    Who has left by a STOP of their own, or by a refusal that Twilio reported, comes back by their
+    own START alone.
+    """
+    ours = here().number(sender) or here().settings().sender
+    if not ours:
+        raise UsageError("say from which sender: --sender")
+    message = {"op": "consent", "sender": ours, "recipient": here().number(number)}
+    answer = tell_worker({**message, "state": state, "reason": reason})
+    click.echo(f"{number} is {answer['state']} with {ours}")

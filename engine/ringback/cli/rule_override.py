@@ -31,13 +31,13 @@ def state(name: str, state: str, until: str, reason: str) -> None:
     `replay` judge what the files say.
     """
     message = {"op": "rule_state", "rule": name, "state": state, "reason": reason}
-    answer = tell_worker({**message, "until": _end(until)})
+    answer = tell_worker({**message, "until": end_of(until)})
     end = f" until {short_time(answer['until'])}" if answer.get("until") else ""
     file = "" if state == "file" else f"; its file says {answer['file']}"
     click.echo(f"{name} is {answer['state']}{end}{file}")
 
 
-def _end(text: str) -> str:
+def end_of(text: str) -> str:
     """The end as it is stored; empty for none."""
     if not text:
         return ""

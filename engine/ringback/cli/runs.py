@@ -55,3 +55,18 @@ def cancel(uids: tuple[str, ...]) -> None:
     for uid in uids:
         tell_worker({"op": "cancel_run", "uid": uid})
         click.echo(f"{uid} cancelled")
+
+
+@runs.command()
+@click.argument(
+    "uids",
+    nargs=-1,
+    required=True,
+    metavar="RUN…",
+    shell_complete=completion.run_ids,
+)
+def wake(uids: tuple[str, ...]) -> None:
+    """Let runs that wait for a time go on now; a question of theirs gets no answer then."""
+    for uid in uids:
+        tell_worker({"op": "wake_run", "uid": uid})
+        click.echo(f"{uid} goes on")

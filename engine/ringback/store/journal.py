@@ -27,6 +27,7 @@ from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
 from ringback.store.operations.rule_states import RuleStates
 from ringback.store.runs import Runs
@@ -67,6 +68,7 @@ class DatabaseJournal:
         self.spending = Spending(database)
         self.doings = Doings(database)
         self.rule_states = RuleStates(database)
+        self.consent_words = ConsentWords(database)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

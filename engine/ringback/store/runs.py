@@ -174,6 +174,10 @@ class Runs:
         """End runs that have not ended yet, perhaps as somebody's doing; how many those were."""
         return await self._database.write(carry_out, doing, _cancel, uids, reason, now)
 
+    async def hurry(self, uid: str, now: str, doing: Doing | None = None) -> bool:
+        """Let the time come that a run waits for. False when it waits for none."""
+        return await self._database.write(carry_out, doing, _hurry, uid, now)
+
     async def answer(self, event_uid: str) -> str | None:
         """The TwiML that this event's call was given, so that a repeated request gets the same."""
         row = await self._database.one(
@@ -363,6 +367,16 @@ def record_done(c: Connection, run: NewRun, actions: Sequence[NewAction], now: s
         return
     insert_runs(c, [run])
     _finish(c, step, now)
+
+
+def _hurry(connection: Connection, uid: str, now: str) -> bool:
+    return bool(
+        connection.execute(
+            f"update runs set due_at = ? where uid = ? and {IS_OPEN} and state = 'waiting' "
+            "and memory is not null and due_at > ?",
+            (now, uid, now),
+        ).rowcount
+    )
 
 
 def _cancel(connection: Connection, uids: Sequence[str], reason: str, now: str) -> int:

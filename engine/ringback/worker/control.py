@@ -18,6 +18,7 @@ from ringback.worker.operations.forecast import Forecasts
 from ringback.worker.operations.rule_decisions import RuleDecisions
 from ringback.worker.operations.status import status_of
 from ringback.worker.operations.switches import Switches
+from ringback.worker.operations.waits_and_consent import WaitDecisions
 
 Change = Callable[[Message, Doing], Awaitable[dict[str, Any]]]
 _DECISIONS = ("approve", "decline", "retry", "cancel_action", "resolve", "rule_state")
@@ -41,7 +42,7 @@ class Control:
         self._reload = reload
         self._hosts = hosts
         self._decisions = asyncio.Lock()
-        self._rules = RuleDecisions(engine, runtime)
+        self._rules, self._waits = RuleDecisions(engine, runtime), WaitDecisions(engine, runtime)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
@@ -54,6 +55,8 @@ class Control:
             "cancel_run": self._cancel_run, "replay": self._replay, "incident": self._incident,
             "reload": self._reload_rules, "release": self._rules.release,
             "rule_state": self._rules.state,
+            "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
+            "consent": self._waits.consent,
         }  # fmt: skip
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
@@ -70,6 +73,7 @@ class Control:
             raise UsageError(f"the worker knows no operation {operation!r}")
         doing = doing_of(message, self._runtime)
         doing = self._rules.based(doing) if doing.kind == "rule" else doing
+        doing = await self._waits.named(message, doing) if doing.kind == "consent" else doing
         turn = self._decisions if operation in _DECISIONS else nullcontext()
         async with turn:
             try:

@@ -1,0 +1,94 @@
+"""Decisions of people about waits and consent: go on now, leave later, may be texted or not."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ringback.action_kinds import lifetime
+from ringback.errors import Conflict, Missing, UsageError
+from ringback.events import conversation_of
+from ringback.ipc import Message
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.actions import Decision
+from ringback.store.operations.consent_words import BY_PERSON, ConsentWord
+from ringback.store.operations.doings import Doing
+from ringback.worker.engine import Engine
+
+FARTHEST = timedelta(days=2)
+"""What is put off for longer is taken for the work of a clock that was wrong."""
+LONGEST_REASON = 200
+
+
+class WaitDecisions:
+    """Carries out what a person decides about what waits, and about consent."""
+
+    def __init__(self, engine: Engine, runtime: Runtime) -> None:
+        self._engine = engine
+        self._runtime = runtime
+
+    async def wake_run(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Let a run that waits for a time go on now; a question gets no answer then."""
+        now = iso(self._runtime.now())
+        if not await self._engine.journal.runs.hurry(doing.subject, now, doing):
+            known = await self._engine.journal.doings.now(doing)
+            if not known:
+                raise Missing(f"there is no run {doing.subject!r}; `ringback runs list` names them")
+            raise Conflict(f"run {doing.subject!r} does not wait for a time to come", known)
+        self._engine.look_again()
+        return {"state": "waiting"}
+
+    async def postpone(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Put off an action that is deferred, to a time."""
+        until = self._time(message.get("until"))
+        action = await self._engine.journal.actions.get(doing.subject)
+        if action is None:
+            raise Missing(f"there is no action {doing.subject!r}")
+        wanted = getattr(action.action, "send_by", "")
+        send_by = None if wanted else iso(until + timedelta(seconds=lifetime(action.action)))
+        why = f"put off by {doing.by.who or 'a person'} until {iso(until)}"
+        decision = Decision(("deferred",), "deferred", why, iso(until), send_by)
+        now = iso(self._runtime.now())
+        if not await self._engine.journal.actions.decide(doing.subject, decision, now, doing):
+            known = await self._engine.journal.doings.now(doing)
+            raise Conflict(
+                f"action {doing.subject!r} is {known.get('state')}; this wants deferred", known
+            )
+        self._engine.look_again()
+        return {"state": "deferred"}
+
+    async def consent(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Say that somebody may be texted from a sender of ours, or may not. Who has left by a word
+        of their own comes back by one."""
+        sender, recipient, state, reason = (
+            str(message.get(name) or "").strip()
+            for name in ("sender", "recipient", "state", "reason")
+        )
+        if state not in ("in", "out") or not sender or not recipient:
+            raise UsageError("consent wants a sender, a recipient, and `in` or `out`")
+        if not reason:
+            raise UsageError("say why, for whoever looks at it next: the reason is empty")
+        words = self._engine.journal.consent_words
+        source = f"{BY_PERSON}{doing.by.who or 'somebody'}: {reason}"[:LONGEST_REASON]
+        word = ConsentWord(sender, recipient, state, source, iso(self._runtime.now()))
+        await words.say(word, replace(doing, answer={"state": state}))
+        return {"state": state}
+
+    async def named(self, message: Message, doing: Doing) -> Doing:
+        """The doing about a conversation, which is named without a number."""
+        pair = str(message.get("sender") or ""), str(message.get("recipient") or "")
+        if not all(pair) or "/" not in conversation_of(*pair):
+            return doing
+        name = await self._engine.journal.consent_words.conversation(*pair)
+        return replace(doing, subject=name)
+
+    def _time(self, given: Any) -> datetime:
+        try:
+            end = from_iso(str(given or ""))
+        except ValueError:
+            raise UsageError(
+                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
+            ) from None
+        now = self._runtime.now()
+        if not now < end < now + FARTHEST:
+            raise UsageError(f"until: {given} is not within the next {FARTHEST.days} days")
+        return end

@@ -161,6 +161,7 @@ def ask_everything(data: Path) -> None:
                              filters.Attempts(event="evt_1", code=20003)):  # fmt: skip
             ask.attempts_part(each_attempt, 5)
         ask.waiting(5)
+        ask.in_state("parked")
         newest = ask.events(limit=1)
         ids = [row["uid"] for row in (*newest, *ask.runs(limit=1), *ask.actions(limit=1))]
         for text in (*ids, "att_1", "SM1", "+14155550123"):

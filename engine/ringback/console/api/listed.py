@@ -1,10 +1,19 @@
 """List of the resources of the JSON API."""
 
-from ringback.console.api import counts, events, node, openapi, operations, runs
+from ringback.console.api import (
+    counts,
+    events,
+    members,
+    node,
+    openapi,
+    operations,
+    rule_reads,
+    runs,
+)
 from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
-    *operations.RESOURCES,
+    *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES,
     openapi.resource(lambda: RESOURCES),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ringback.console import operating
 from ringback.console.api.answers import whole
 from ringback.console.api.lists import PAGING, SPAN, given, listed, part_of
 from ringback.console.api.parameters import Parameter
@@ -11,6 +12,7 @@ from ringback.events import INCIDENT_KINDS
 from ringback.store.queries import shapes
 from ringback.store.queries.bounded_lists import Part
 from ringback.store.queries.questions import Questions
+from ringback.version import own_version
 
 _LIMIT = Parameter("limit", "So many items at most.", "integer", least=1, most=200, default=50)
 INCIDENT_QUERY = (
@@ -70,6 +72,33 @@ async def waiting(asked: Asked) -> dict[str, Any]:
     }  # fmt: skip
 
 
+async def state(asked: Asked) -> dict[str, Any]:
+    """The node: its worker, and how much waits for a person."""
+    console = asked.console
+
+    def ask(questions: Questions) -> dict[str, Any]:
+        paused, last = questions.meta("paused"), questions.switched()
+        return {
+            "paused": bool(paused),
+            "paused_by": last["who"] if paused and last else None,
+            "paused_at": last["at"] if paused and last else None,
+            "open": {
+                "decide": questions.undecided_count(),
+                **{name: questions.in_state(name) for name in ("parked", "unknown")},
+                "quarantined": len(questions.in_quarantine()),
+                "incidents": len(questions.open_incidents()),
+            },
+        }  # fmt: skip
+
+    found = await console.reading.ask(ask)
+    worker = await operating.worker(console.surroundings)
+    return {
+        "version": own_version(), "project": console.settings.project.name,
+        "simulated": console.settings.simulated, **found,
+        "worker": None if worker.away else dict(worker.status),
+    }  # fmt: skip
+
+
 async def me(asked: Asked) -> dict[str, Any]:
     """Who asks, in which role."""
     one = asked.identity
@@ -101,6 +130,12 @@ RESOURCES = (
         (
             Endpoint("/waiting", "Runs that wait, actions that were put off, schedules.", waiting,
                      "Waiting", query=(_LIMIT,)),
+        ),
+    ),
+    Resource(
+        "node", "The node and its worker.",
+        (
+            Endpoint("/node", "How the node is, and how much waits for a person.", state, "Node"),
         ),
     ),
     Resource(

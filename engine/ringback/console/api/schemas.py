@@ -240,6 +240,42 @@ SCHEMAS: Mapping[str, Schema] = {
         "What an operation did: the state of its subject now, and its row in the audit trail.",
         "state uid why file until verdicts problems rules",
     ),
+    "Rule": _object(
+        {
+            **_each(TEXT, "name rev file state"), "since": TIME, "last": _or_null(TIME),
+            "override": {"type": ["object", "null"]}, "says": {"type": "object"},
+            "lines": _list(TEXT), **_each(NUMBER, "fired failed held strikes"),
+            "verdicts": {"type": "object", "additionalProperties": NUMBER},
+            "quarantine": {"type": ["object", "null"]},
+        },
+        "A rule as it is in use, and what it did.",
+    ),
+    "Revision": _object(
+        {
+            **_each(TEXT, "rule rev"), "at": TIME, "lines": _list(TEXT),
+            "says": {"type": "object"},
+        },
+        "What a rule said, from a moment on.",
+    ),
+    "Setting": _object(_each(TEXT, "setting value source variable about"), "A setting."),
+    "Person": _object(_each(TEXT, "name role made_at"), "Somebody who may sign in."),
+    "Session": _object(
+        _each(TEXT, "id name role made_at seen_at ends_at peer agent"), "Somebody signed in."
+    ),
+    "Token": _object(
+        _each(TEXT, "id name role scope made_at used_at ends_at peer"), "A token of a program."
+    ),
+    "Look": _object(_each(TEXT, "at who what subject peer"), "A sign-in, or a look."),
+    "Node": _object(
+        {
+            **_each(TEXT, "version project"), "simulated": FLAG, "paused": FLAG,
+            "paused_by": _or_null(TEXT), "paused_at": _or_null(TIME),
+            "worker": {"type": ["object", "null"], "description": "What the worker says of itself; "
+                       "null while none answers."},
+            "open": _object(_each(NUMBER, "decide parked unknown quarantined incidents")),
+        },
+        "The node, and what waits for a person.",
+    ),
     "Me": _object(_each(TEXT, "name role via") | {"unmasked": FLAG}, "Who asks."),
 }  # fmt: skip
 
@@ -247,7 +283,7 @@ LISTS = {
     f"{name}List": _part(name)
     for name in (
         "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
-        "Doing",
+        "Doing", "Rule", "Revision", "Setting", "Person", "Session", "Token", "Look",
     )
 }  # fmt: skip
 

@@ -44,6 +44,11 @@ class Waits(DoingLists):
             self._count("actions where state = 'deferred'"), self._count("timers"),
         )  # fmt: skip
 
-    def _count(self, of: str) -> int:
-        row = self._one(f"select count(*) as n from (select 1 from {of} limit ?)", (COUNTED,))
+    def in_state(self, state: str) -> int:
+        """How many actions are in a state that few are in, `COUNTED` at most."""
+        return self._count("actions where state = ?", state)
+
+    def _count(self, of: str, *values: str) -> int:
+        counted = f"select count(*) as n from (select 1 from {of} limit ?)"
+        row = self._one(counted, (*values, COUNTED))
         return int(row["n"]) if row else 0

@@ -1,0 +1,87 @@
+"""Rules in the JSON API: what each says, what it did in 24 hours, and what it said to events."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from ringback.console.api.lists import listed
+from ringback.console.api.parameters import Parameter
+from ringback.console.api.resource import Asked, Endpoint, Resource
+from ringback.console.problems import refuse
+from ringback.runtime import REAL, iso
+from ringback.store.queries.questions import Questions
+
+_STATE = Parameter("state", "Only in this state, whoever gave it.",
+                   choices=("live", "draft", "shadow", "off"))  # fmt: skip
+
+
+async def rules(asked: Asked) -> dict[str, Any]:
+    """The rules that a worker has read, by name."""
+    found = await asked.console.reading.ask(_all)
+    wanted = asked.values["state"]
+    return listed([each for each in found if not wanted or each["state"] == wanted])
+
+
+async def rule(asked: Asked) -> dict[str, Any]:
+    """One rule."""
+    name = asked.values["name"]
+    for each in await asked.console.reading.ask(_all):
+        if each["name"] == name:
+            return each
+    raise refuse("missing", f"No rule {name[:40]} is in use.")
+
+
+async def revisions(asked: Asked) -> dict[str, Any]:
+    """What a rule said, the newest first; the 20 last ones."""
+    name = asked.values["name"]
+    rows = await asked.console.reading.ask(lambda questions: questions.revisions(name))
+    if not rows:
+        raise refuse("missing", f"No rule {name[:40]} was ever in use.")
+    return listed(rows)
+
+
+def _all(asked: Questions) -> list[dict[str, Any]]:
+    now = REAL.now()
+    since = iso(now - timedelta(days=1))
+    states, silence = asked.rule_states(), asked.silence()
+    runs, held = asked.rule_runs(since), asked.held_by_gate(since)
+    strikes = {row["rule"]: row for row in asked.strikes()}
+    found = []
+    for name, row in sorted(asked.rules_in_use().items()):
+        given, did = states.get(name), runs.get(name, {"fired": 0, "failed": 0})
+        over = asdict(given) if given is not None and given.holds(row["rev"], iso(now)) else None
+        of_file = str(row["says"].get("state") or "live")
+        said = silence.verdicts.get(name, Counter[str]())
+        strike = strikes.get(name)
+        found.append({
+            "name": name, "rev": row["rev"], "since": row["at"], "file": of_file,
+            "state": over["state"] if over else of_file, "override": over,
+            "says": row["says"], "lines": row["lines"], "fired": did["fired"],
+            "failed": did["failed"], "held": held.get(name, 0),
+            "last": asked.last_run(name) or None, "verdicts": dict(said.most_common()),
+            "strikes": strike["count"] if strike else 0, "quarantine": _quarantine(strike),
+        })  # fmt: skip
+    return found
+
+
+def _quarantine(strike: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not strike or not strike["quarantined_at"]:
+        return None
+    return {"since": strike["quarantined_at"], "reason": strike["reason"]}
+
+
+RESOURCES = (
+    Resource(
+        "rules", "What rules say and what they did.",
+        (
+            Endpoint("/rules", "List the rules in use: their runs of 24 hours (`fired`, `failed`), "
+                     "what the gate `held`, and their `verdicts` on the newest 2,000 events.",
+                     rules, "RuleList", query=(_STATE,)),
+            Endpoint("/rules/{name}", "Show one rule.", rule, "Rule", problems=("missing",)),
+            Endpoint("/rules/{name}/revisions", "What it said, the newest first.", revisions,
+                     "RevisionList", problems=("missing",)),
+        ),
+    ),
+)  # fmt: skip

@@ -109,7 +109,8 @@ async def _serve(endpoint: Endpoint, request: Request) -> Any:
             mend="Send a fresh ULID with each new request, and the same one when you repeat it.",
             fields=((REQUEST_HEADER, "is required"),),
         )  # fmt: skip
-    body = await body_values(request, endpoint.body) if endpoint.body else {}
+    reads = endpoint.body or endpoint.writes
+    body = await body_values(request, endpoint.body) if reads else {}
     asked = Asked(console, identity, request, values, body, key)
     with problems_of(endpoint.query):
         found = await endpoint.handler(asked)

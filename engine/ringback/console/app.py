@@ -1,6 +1,5 @@
 """ASGI application of the console: the guard around pages, the JSON API and static files."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -15,10 +14,12 @@ from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
 from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
+from ringback.console.listeners import Live
 from ringback.console.page import Console, Page, draw, environment
 from ringback.console.pages import signing_in
 from ringback.console.pages.listed import PAGES
 from ringback.console.problems import Problem, Refusal
+from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
 from ringback.console.static_files import Static
 from ringback.console.surroundings import Surroundings
@@ -40,7 +41,9 @@ def create_console(
     Its lifespan ends the threads that read. `state.console` is what pages and resources work with,
     `state.stopping` is set by the process when it is asked to end.
     """
-    reading = Reading(settings.data)
+    reading, watching = Reading(settings.data), Reading(settings.data, threads=1)
+    pulse = Pulse(reading, surroundings)
+    live = Live(watching, pulse)
     static = Static()
 
     @contextlib.asynccontextmanager
@@ -48,6 +51,8 @@ def create_console(
         try:
             yield
         finally:
+            live.close()
+            watching.close()
             reading.close()
 
     routes: list[BaseRoute] = [Route("/console", _front), static.route]
@@ -59,6 +64,7 @@ def create_console(
     guard = Middleware(
         Guard, identify=who, answered=answer,
         sessions=entry.sessions if entry else None, origins=entry.origins if entry else None,
+        pulse=pulse,
     )  # fmt: skip
     app = Starlette(
         routes=routes,
@@ -68,9 +74,9 @@ def create_console(
     )
     app.router.redirect_slashes = False
     app.state.console = Console(
-        settings, reading, surroundings, environment(static.prefix), pages, entry
+        settings, reading, surroundings, environment(static.prefix), pulse, live, pages, entry
     )
-    app.state.stopping = asyncio.Event()
+    app.state.stopping = live.ended
     return app
 
 

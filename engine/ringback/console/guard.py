@@ -19,6 +19,7 @@ from ringback.console.identity import SCOPE, Identity, may
 from ringback.console.limits import Window
 from ringback.console.origins import Origins, came_from_us
 from ringback.console.problems import Problem, Refusal, refuse
+from ringback.console.pulse import Pulse
 from ringback.console.sessions import Sessions
 from ringback.page_headers import HEADERS, NO_STORE
 
@@ -26,8 +27,12 @@ Identify = Callable[[Request], Identity | None]
 Answered = Callable[[Request, Problem], Response]
 
 OPEN = ("/console/login", "/console/in")
+HARMLESS = ("/console/logout", "/console/look", "/console/find")
+"""What anybody may post: it changes nothing but what they see themselves."""
 STATIC = "/console/static/"
 STREAM = "/api/v1/stream"
+BEAT = "ringback.beat"
+"""Where it puts how things are in the scope of a request for a page."""
 SAFE = ("GET", "HEAD", "OPTIONS")
 LONGEST_SECONDS = 60.0
 QUESTIONS, CHANGES = 20, 5
@@ -47,12 +52,14 @@ class Guard:
     def __init__(
         self, app: ASGIApp, identify: Identify, answered: Answered,
         sessions: Sessions | None = None, origins: Origins | None = None,
+        pulse: Pulse | None = None,
     ) -> None:  # fmt: skip
         self._app = app
         self._identify = identify
         self._answered = answered
         self._sessions = sessions
         self._origins = origins
+        self._pulse = pulse
         self._questions = Window(2 * QUESTIONS, 2.0)
         self._changes = Window(2 * CHANGES, 2.0)
 
@@ -117,6 +124,8 @@ class Guard:
             return self._nobody(request)
         request.scope[SCOPE] = identity
         self._count(request, identity)
+        if self._pulse is not None and path.startswith("/console"):
+            request.scope[BEAT] = await self._pulse.beat()
         if request.method not in SAFE:
             await self._check_change(request, identity, origin)
         return None
@@ -143,7 +152,7 @@ class Guard:
         await _read_form(request)
 
     async def _check_change(self, request: Request, identity: Identity, origin: str) -> None:
-        if not may(identity, "operate") and request.url.path != "/console/logout":
+        if not may(identity, "operate") and request.url.path not in HARMLESS:
             raise refuse("role", "The role `read` changes nothing.")
         api = request.url.path.startswith("/api/")
         if not api:

@@ -62,12 +62,17 @@ def is_safe(origin: str) -> bool:
 def came_from_us(request: HTTPConnection, origin: str) -> bool:
     """Whether a browser says that a page of ours sent this. Of two headers one may be missing.
 
+    Our pages send no referrer, so the origin of a form of theirs is `null`: then the other header
+    has to say that it came from the same origin, which no page can write itself.
+
     https://fetch.spec.whatwg.org/#origin-header https://www.w3.org/TR/fetch-metadata/
     """
     site = request.headers.get("sec-fetch-site")
     named = request.headers.get("origin")
     if site is None and named is None:
         return False
+    if named == "null":
+        return site == "same-origin"
     return site in (None, "same-origin") and named in (None, origin)
 
 

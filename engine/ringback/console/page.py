@@ -2,20 +2,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
 from ringback.config import Settings
+from ringback.console import text, times, tones
 from ringback.console.entry import Entry
-from ringback.console.identity import SCOPE, may
+from ringback.console.identity import SCOPE, Identity, may
+from ringback.console.listeners import Live
 from ringback.console.problems import refuse
+from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
 from ringback.console.surroundings import Surroundings
 from ringback.runtime import Runtime
+
+THEME = "rb-theme"
+"""The cookie that says which look a person has chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,8 @@ class Console:
     reading: Reading
     surroundings: Surroundings
     templates: jinja2.Environment
+    pulse: Pulse
+    live: Live
     pages: tuple[Page, ...] = ()
     entry: Entry | None = None
 
@@ -82,17 +92,45 @@ def hidden(request: Request, path: str) -> dict[str, str]:
 
 def draw(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
     """The answer that a template makes of these values."""
+    return HTMLResponse(rendered(request, template, values), status)
+
+
+def rendered(request: Request, template: str, values: Mapping[str, Any]) -> str:
+    """What a template makes of these values, with what every page shows and what `reader` gives."""
     console = console_of(request)
-    text = console.templates.get_template(template).render(
+    return console.templates.get_template(template).render(
         {
-            "request": request, "console": console, "identity": request.scope.get(SCOPE),
-            "here": request.url.path, "theme": _theme(request), **values,
+            "request": request, "console": console, "here": request.url.path,
+            "theme": _theme(request), "beat": request.scope.get("ringback.beat"),
+            **reader_of(request), **values,
         }
     )  # fmt: skip
-    return HTMLResponse(text, status)
+
+
+def reader_of(request: HTTPConnection) -> dict[str, Any]:
+    """How one reader sees numbers, texts and times."""
+    identity: Identity | None = request.scope.get(SCOPE)
+    return reader(identity, times.zone_of(request))
+
+
+def reader(identity: Identity | None, zone: tuple[str, tzinfo]) -> dict[str, Any]:
+    """The words of templates: `said` is for every text that a stranger, a carrier or a plugin
+    wrote, `number` for a number, `clock` and `date` for times in the zone of whoever reads. What
+    stands in the values was masked before, where they may not see it."""
+    name, place = zone
+
+    def clock(at: str, *, day: bool = False) -> Markup:
+        shown = times.clock(at, place, day=day)
+        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(at, at[:-1], shown)
+
+    return {
+        "identity": identity, "zone": name, "zone_short": times.short_name(place),
+        "said": text.said, "number": text.number, "clock": clock,
+        "date": lambda at: times.date(at, place), "span": times.span, "shape": tones.SHAPES.get,
+    }  # fmt: skip
 
 
 def _theme(request: Request) -> str:
     """What a person has chosen: light, dark, or what the system says."""
-    found = request.cookies.get("rb-theme", "")
+    found = request.cookies.get(THEME, "")
     return found if found in ("light", "dark") else ""

@@ -34,10 +34,12 @@ class Slow(Refusal):
 class Reading:
     """The questions of the console to one data folder. `close` ends its threads."""
 
-    def __init__(self, data: Path, *, seconds: float = LONGEST_SECONDS) -> None:
+    def __init__(
+        self, data: Path, *, seconds: float = LONGEST_SECONDS, threads: int = THREADS
+    ) -> None:
         self._data = data
         self._seconds = seconds
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="questions")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="questions")
         self._own = threading.local()
         self._opened: set[Questions] = set()
 

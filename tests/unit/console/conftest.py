@@ -17,6 +17,8 @@ from ringback.console.surroundings import Surroundings
 from ringback.ipc import WorkerAway
 from ringback.store.console import passwords
 from ringback.store.console.access import Access
+from ringback.store.journal import open_store
+from ringback.store.log import Log
 
 BASE = "http://127.0.0.1:8080"
 OWNER = "correct horse battery"
@@ -59,8 +61,16 @@ def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_COST", 5)
 
 
+def begin(data: Path) -> None:
+    """Files as a node makes them."""
+    Log.open(data / "log.db").close()
+    open_store(data, threaded=False).close()
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "data").mkdir()
+    begin(tmp_path / "data")
     return Settings(
         tmp_path, data=tmp_path / "data", console_password=OWNER, api_token=TOKEN,
         trusted_proxies=("10.9.0.0/16",),

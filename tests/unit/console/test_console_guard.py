@@ -15,7 +15,7 @@ from ringback.console.surroundings import Surroundings
 from ringback.page_headers import HEADERS
 from ringback.runtime import iso
 from ringback.store.console.access import Access
-from unit.console.conftest import BASE, OWNER, SAME, TOKEN, Board
+from unit.console.conftest import BASE, OWNER, SAME, TOKEN, Board, away
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -100,6 +100,7 @@ CROSS_SITE = {
     "form": {"origin": "https://evil.example", "sec-fetch-site": "cross-site"},
     "sibling": {"origin": "http://127.0.0.1:9999", "sec-fetch-site": "same-site"},
     "null": {"origin": "null"},
+    "sandbox": {"origin": "null", "sec-fetch-site": "cross-site"},
     "neither": {},
     "fetch": {"sec-fetch-site": "cross-site"},
     "origin": {"origin": "http://127.0.0.1:8080.evil.example", "sec-fetch-site": "same-origin"},
@@ -227,7 +228,7 @@ async def test_plain_http_from_elsewhere_signs_nobody_in(settings: Settings) -> 
     ):  # fmt: skip
         with Access(settings.data) as access:
             given = replace(settings, console_url=url)
-            app = create_console(given, Surroundings(None), entry=entry_of(given, access))  # type: ignore[arg-type]
+            app = create_console(given, Surroundings(away), entry=entry_of(given, access))
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://192.0.2.1:8080"
@@ -257,7 +258,7 @@ async def test_a_proxy_may_say_who_is_signed_in(settings: Settings) -> None:
     given = replace(settings, console_user_header="X-Remote-User")
     with Access(settings.data) as access:
         access.put_person("rita", "read", "scrypt$x", "2026-01-01")
-        app = create_console(given, Surroundings(None), entry=entry_of(given, access))  # type: ignore[arg-type]
+        app = create_console(given, Surroundings(away), entry=entry_of(given, access))
         for peer, name, status in (
             ("10.9.3.4", "rita", 200), ("10.9.3.4", "mallory", 403), ("10.9.3.4", "", 403),
             ("192.0.2.9", "rita", 403), ("127.0.0.1", "rita", 403),

@@ -9,11 +9,13 @@ from ringback.console.api import (
     operations,
     rule_reads,
     runs,
+    stream,
 )
 from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
     *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES,
+    stream.RESOURCE,
     openapi.resource(lambda: RESOURCES),
 )  # fmt: skip

@@ -6,13 +6,16 @@ from ringback.console.pages import (
     decide,
     deeds,
     delivery,
+    event,
     failures,
-    front,
+    find,
+    live,
     rules,
+    trace,
     waiting,
 )
 
 PAGES: tuple[Page, ...] = (
-    front.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, costs.PAGE,
-    deeds.PAGE,
+    live.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, costs.PAGE,
+    deeds.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from ringback.console.forms import form_of
 from ringback.console.identity import identity_of
 from ringback.console.origins import is_safe
-from ringback.console.page import Page, access_of, draw
+from ringback.console.page import THEME, Page, access_of, draw
 from ringback.console.problems import Problem, Refusal, refuse
 from ringback.console.sessions import DEV_DAYS
 from ringback.runtime import iso
@@ -87,6 +87,18 @@ async def unmask(request: Request) -> Response:
     return RedirectResponse(_inside((await form_of(request)).get("next", "")), 303)
 
 
+async def look(request: Request) -> Response:
+    """Choose light, dark, or what the system says."""
+    form = await form_of(request)
+    answer = RedirectResponse(_inside(form.get("next", "")), 303)
+    theme = form.get("theme", "")
+    if theme in ("light", "dark"):
+        answer.set_cookie(THEME, theme, max_age=31_536_000, samesite="lax", httponly=True)
+    else:
+        answer.delete_cookie(THEME)
+    return answer
+
+
 def _form(request: Request, problem: Problem | None = None, following: str = "") -> Response:
     safe = is_safe(access_of(request).origins.origin(request))
     values = {
@@ -112,6 +124,7 @@ PAGE = Page(
         Route("/console/in", show_key, methods=["GET"]),
         Route("/console/in", sign_in_by_key, methods=["POST"]),
         Route("/console/logout", sign_out, methods=["POST"]),
+        Route("/console/look", look, methods=["POST"]),
         Route("/console/unmask", unmask, methods=["POST"]),
     ),
 )

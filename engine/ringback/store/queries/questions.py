@@ -9,11 +9,11 @@ from ringback.store.consents import OptOuts, opt_outs
 from ringback.store.incidents import OPEN
 from ringback.store.meta import get_meta
 from ringback.store.queries.files import Row
-from ringback.store.queries.rule_figures import RuleFigures
+from ringback.store.queries.live_figures import LiveFigures
 from ringback.store.sqlite import translated
 
 
-class Questions(RuleFigures):
+class Questions(LiveFigures):
     """The questions to one data folder. Raises StorageError when no node of this program has run
     on it, and DataError for the journal of a newer one."""
 

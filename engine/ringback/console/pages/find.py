@@ -1,0 +1,74 @@
+"""Search: whatever is pasted, to where it belongs.
+
+It is posted and answered with a redirect, so that no number stands in an address or a log.
+"""
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ringback.console.forms import form_of
+from ringback.console.page import Page, console_of, draw
+from ringback.console.rows import row_of
+from ringback.console.seen import as_seen
+from ringback.error_codes import explain_error
+from ringback.rules.language.phones import home, plain
+from ringback.store.queries import filters
+from ringback.store.queries.questions import Questions
+
+PATH = "/console/find"
+MOST = 50
+IDS = ("evt_", "run_", "act_", "att_")
+
+
+async def find(request: Request) -> Response:
+    """Lead to the one hit, or list several."""
+    wanted = (await form_of(request)).get("what", "").strip()[:200]
+    if not wanted:
+        return RedirectResponse("/console/", 303)
+    if wanted.isdecimal() and len(wanted) == 5:
+        return RedirectResponse(f"/console/?error={wanted}", 303)
+    settings = console_of(request).settings
+    number = plain(wanted, home(settings.sender)) if wanted[:1] in "+(0123456789" else ""
+    found = await console_of(request).reading.ask(lambda asked: _ask(asked, wanted, number))
+    if found["one"]:
+        return RedirectResponse(f"/console/t/{found['one']}", 303)
+    if found["rule"]:
+        return RedirectResponse(f"/console/?rule={quote(wanted)}", 303)
+    masked = as_seen(request, {"rows": found["rows"]})["rows"]
+    rows = [row_of(each, found["came"].get(each["uid"], [])) for each in masked]
+    code = explain_error(int(wanted)) if wanted.isdecimal() and len(wanted) < 7 else None
+    values = {"title": "Search", "rows": rows, "wanted": wanted, "number": number, "code": code}
+    return draw(request, "found.html", {**values, "is_number": bool(number)})
+
+
+def _ask(asked: Questions, wanted: str, number: str) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"one": "", "rule": False, "rows": [], "came": {}}
+    if wanted[:4] in IDS or (len(wanted) == 34 and wanted[:2].isalpha()):
+        uids = asked.find(wanted, 1)
+        return {**nothing, "one": uids[-1] if uids else ""}
+    if number:
+        rows = asked.events_part(filters.Events(number=number), MOST).rows
+        one = rows[0]["uid"] if len(rows) == 1 else ""
+        return {
+            **nothing,
+            "one": one,
+            "rows": rows,
+            "came": asked.came_of([r["uid"] for r in rows]),
+        }
+    rows = asked.events_part(filters.Events(rule=wanted), 1).rows
+    return {**nothing, "rule": bool(rows)}
+
+
+async def show(_: Request) -> Response:
+    """The page is reached by its form alone."""
+    return RedirectResponse("/console/", 303)
+
+
+PAGE = Page(
+    PATH, "Search",
+    (Route(PATH, find, methods=["POST"]), Route(PATH, show, methods=["GET"])),
+)  # fmt: skip

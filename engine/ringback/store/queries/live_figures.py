@@ -1,0 +1,79 @@
+"""Figures of what goes on now: what came since, what became of it, what waits for a person."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from ringback.runtime import iso
+from ringback.store.meta import WITHOUT_SUCCESS
+from ringback.store.queries.files import Row
+from ringback.store.queries.rule_figures import RuleFigures
+from ringback.store.sqlite import first_at, one_of
+
+MOST_COUNTED = 1000
+"""More of them is said as this many; nobody needs the exact number then."""
+
+
+class LiveFigures(RuleFigures):
+    """What a page that stays open asks again and again; each a few rows of an index."""
+
+    def version(self) -> int:
+        """A number that changes with each commit to the journal by the worker."""
+        return int(self._all("pragma data_version")[0]["data_version"])
+
+    def newest(self) -> Row:
+        """The last row of events, runs and actions; they move when something happens."""
+        return self._all(
+            "select (select coalesce(max(id), 0) from events) as events, "
+            "(select coalesce(max(id), 0) from runs) as runs, "
+            "(select coalesce(max(id), 0) from actions) as actions"
+        )[0]
+
+    def came_of(self, events: Sequence[str]) -> dict[str, list[Row]]:
+        """The actions of each of these events, in short."""
+        found: dict[str, list[Row]] = {}
+        for row in self._all(
+            "select event_uid, rule, kind, state, outcome, error_code, settled_at from actions "
+            "where event_uid in (select value from json_each(?)) order by event_uid, rule, ordinal",
+            (json.dumps(list(events)),),
+        ):
+            found.setdefault(row["event_uid"], []).append(row)
+        return found
+
+    def by_minute(self, now: datetime, minutes: int) -> list[int]:
+        """How many events were recorded in each of the last minutes, the oldest first. Found by
+        halving, so a busy hour costs as much as a quiet one; about, where some overtook others."""
+        start = now.replace(second=0, microsecond=0).astimezone(UTC)
+        moments = [iso(start - timedelta(minutes=back)) for back in range(minutes - 1, -1, -1)]
+        ids = [first_at(self._connection, "events", "received_at", each) for each in moments]
+        return [after - before for before, after in zip(ids, [*ids[1:], self._next()], strict=True)]
+
+    def _next(self) -> int:
+        return self.last_event_id() + 1
+
+    def waiting_for_people(self) -> dict[str, int]:
+        """How many actions are parked or unknown, and how many incidents are open. Parked ones are
+        those whose outcome nobody knows, and drafts, which wait for a yes."""
+        parked = self._few("actions", "state = 'parked'")
+        drafts = self._few("actions", "state = 'parked' and reason like 'the rule is a draft%'")
+        return {
+            "parked": parked - drafts,
+            "draft": drafts,
+            "unknown": self._few("actions", "state = 'unknown'"),
+            "incidents": self._few("incidents", "state = 'open'"),
+            "planned": self._few("actions", "state = 'planned'"),
+            "failed": self._failed_today(),
+        }
+
+    def _failed_today(self) -> int:
+        since = iso(datetime.now(UTC) - timedelta(days=1))
+        first = first_at(self._connection, "actions", "planned_at", since)
+        return self._few(
+            "actions", f"{one_of(WITHOUT_SUCCESS)} and state = 'failed' and id >= {first}"
+        )
+
+    def _few(self, table: str, where: str) -> int:
+        rows = self._all(
+            f"select count(*) as n from (select 1 from {table} where {where} limit {MOST_COUNTED})"
+        )
+        return int(rows[0]["n"])

@@ -24,6 +24,7 @@ from ringback.runtime import REAL, from_iso, iso
 from ringback.store.facts import JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
+from ringback.store.queries import filters
 from ringback.store.queries.questions import Questions
 
 Ask = Callable[[], object]
@@ -115,9 +116,30 @@ def _of_people(ask: Questions) -> Iterator[tuple[str, Ask]]:
     yield "trace of a number", lambda: [ask.trace(uid) for uid in ask.find(person(300))]
     yield "trace of a SID", lambda: [ask.trace(uid) for uid in ask.find(f"SM{3:031x}f")]
     yield "failures of an hour", lambda: ask.failures(iso(now - timedelta(hours=1)), 1000)
+    yield from _parts(ask, now)
+    yield "waiting", lambda: ask.waiting(100)
     yield "plugin trouble", ask.plugin_trouble
     yield "opt-outs", lambda: ask.opt_outs("")
     yield "incidents", ask.open_incidents
+
+
+def _parts(ask: Questions, now: datetime) -> Iterator[tuple[str, Ask]]:
+    """The lists of the console and of the API, by filters with and without an index."""
+    day = timedelta(days=1)
+    for name, wanted in {
+        "newest": filters.Events(), "type": filters.Events(type="message.*"),
+        "code": filters.Events(code=30003), "source": filters.Events(source="repair"),
+        "number": filters.Events(number=person(300)), "rule": filters.Events(rule="after-hours"),
+        "silent rule": filters.Events(rule="after-hours", verdict="silent"),
+        "verdict, none": filters.Events(verdict="nothing"),
+        "a day, 3 days ago": filters.Events(since=iso(now - 3 * day), until=iso(now - 2 * day)),
+    }.items():  # fmt: skip
+        yield f"part of events: {name}", lambda wanted=wanted: ask.events_part(wanted, 50)
+    runs, actions = filters.Runs(state="waiting"), filters.Actions(code=30003)
+    yield "part of runs: waiting", lambda: ask.runs_part(runs, 50)
+    yield "part of actions: code", lambda: ask.actions_part(actions, 50)
+    attempts = filters.Attempts(result="failed")
+    yield "part of attempts: failed", lambda: ask.attempts_part(attempts, 50)
 
 
 def timed(ask: Ask, rounds: int = 7) -> float:

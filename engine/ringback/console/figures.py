@@ -13,8 +13,9 @@ from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 from ringback.store.queries.files import Row
 from ringback.store.queries.questions import Questions
 
-READ = 50_000
-"""So many rows of a span are counted at most, the newest of them."""
+READ = 20_000
+"""So many rows of a span are counted at most, the newest of them: read in half a second, where a
+question may take two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +54,15 @@ def _counted(
     )
 
 
-async def spent(reading: Reading, settings: Settings, since: str, by: str) -> list[dict[str, Any]]:
-    """What left since then and what it cost; without a time today, with what is left of the
-    budgets."""
-    return summed(settings, await left(reading, settings, since, by), by, today=not since)
-
-
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What left in a span and in the last hour, and the budgets of rules."""
+    """What left in a span and in the last hour, and the budgets of rules; and how far was looked,
+    when that is not all."""
 
     rows: list[Row]
     hour: list[Row]
     budgets: Mapping[str, Budget]
+    looked_back_to: str = ""
 
 
 async def left(reading: Reading, settings: Settings, since: str, by: str) -> Left:
@@ -75,8 +72,10 @@ async def left(reading: Reading, settings: Settings, since: str, by: str) -> Lef
 
     def ask(asked: Questions) -> Left:
         rules = asked.budgets() if by == "rule" and not since else {}
-        hour = [] if since else asked.left_since(now - timedelta(hours=1))
-        return Left(asked.left_since(begin), hour, rules)
+        hour = [] if since else asked.left_since(now - timedelta(hours=1), READ)
+        rows = asked.left_since(begin, READ + 1)
+        cut = str(rows[1]["at"]) if len(rows) > READ else ""
+        return Left(rows[len(rows) > READ :], hour, rules, cut)
 
     return await reading.ask(ask)
 

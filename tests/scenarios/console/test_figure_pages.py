@@ -9,6 +9,7 @@ import pytest
 
 from admission.console import DIGITS, EVER, Api
 from admission.stories import OURS, PEOPLE
+from ringback.console import figures
 
 PAGES = ("/console/failures", "/console/failures/30003", "/console/delivery", "/console/costs")
 LINK = re.compile(r'<td class="figure"><a href="([^"]+)">([\d,]+)</a>')
@@ -88,3 +89,19 @@ async def test_what_waits_is_listed_with_its_time(api: Api, reader: Api) -> None
         assert each["due_at"][:10] in page
     plain = "".join(each for each in await got(reader, "/console/waiting") if each.isalnum())
     assert not [digits for digits in DIGITS if digits in plain]
+
+
+@pytest.mark.parametrize("path", ["failures", "delivery", "costs"])
+async def test_a_page_and_the_api_say_where_they_stopped_counting(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Of a long span of a busy node not all can be counted in time."""
+    whole = await api.get(f"/{path}", since=EVER)
+    assert whole["looked_back_to"] is None
+    monkeypatch.setattr(figures, "READ", 0 if path == "failures" else 2)
+    some = await api.get(f"/{path}", since=EVER)
+    assert some["looked_back_to"]
+    assert some["items"] != whole["items"]
+    page = await got(api, f"/console/{path}", since=EVER)
+    assert "Only the newest" in page
+    assert some["looked_back_to"][:10] in page

@@ -81,10 +81,10 @@ async def deliveries(asked: Asked) -> dict[str, Any]:
 
 async def costs(asked: Asked) -> dict[str, Any]:
     """What left and what it cost, and what is left of the budgets of today."""
-    console, values = asked.console, asked.values
-    return listed(
-        await figures.spent(console.reading, console.settings, values["since"], values["by"])
-    )
+    console, since, by = asked.console, asked.values["since"] or "", asked.values["by"]
+    found = await figures.left(console.reading, console.settings, since, by)
+    lines = figures.summed(console.settings, found, by, today=not since)
+    return listed(lines, looked_back_to=found.looked_back_to)
 
 
 RESOURCES = (

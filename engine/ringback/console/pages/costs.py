@@ -60,6 +60,7 @@ async def costs(request: Request) -> Response:
                 for way in spend_sums.WAYS
             ],
             "priced": console.settings.segment_price, "empty": len(rows) == 0,
+            "looked_back_to": found.looked_back_to,
             "json": spans.address(
                 "/api/v1/costs", {"by": by, **({"since": since} if since else {})}
             ),
@@ -83,6 +84,7 @@ async def sent(request: Request) -> Response:
         {
             "title": f"What left: {words}", "asked": asked, "count": len(rows), "start": start,
             "rows": _shown(request, rows[start : start + ROWS]),
+            "looked_back_to": found.looked_back_to,
             "newer": turned(asked, start - ROWS) if start else "",
             "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
         },

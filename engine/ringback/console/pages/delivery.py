@@ -41,18 +41,22 @@ ROW_QUERY = (
 async def delivery(request: Request) -> Response:
     """The texts of a span by how far they came."""
     asked = spans.asked(request, QUERY)
-    found = await _sent(request, asked, asked.since)
+    begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
+    found = await _sent(request, asked, begin)
+    rows = [row for row in found.rows if row["at"] >= asked.since]
+    earlier = [row for row in found.rows if row["at"] < asked.since]
+    cut = found.looked_back_to if found.looked_back_to >= asked.since else ""
     by = asked.values["by"]
-    rows = found.rows
     grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
     total = next(iter(delivery_groups.counted_by(rows, [])), None)
+    before = None if found.looked_back_to else _before(asked, total, earlier, begin)
     return draw(
         request, "delivery.html",
         {
-            "title": "Delivery", "asked": asked, "looked_back_to": found.looked_back_to,
+            "title": "Delivery", "asked": asked, "looked_back_to": cut,
             "total": total, "funnel": _funnel(asked, rows), "by": by,
             "words": by.replace("_", " "), "ways": _ways(asked),
-            "share": _told(total) if total else "", "before": await _before(request, asked, total),
+            "share": _told(total) if total else "", "before": before,
             "groups": _grouped(asked, rows, by), "grain": grain,
             "times": _grouped(asked, rows, grain), "took": _histogram(rows),
             "json": asked.frozen("/api/v1/delivery", {"by": by}),
@@ -114,16 +118,14 @@ def _told(group: Mapping[str, Any]) -> str:
     return told(share_of(group["delivered"], ended), ended)
 
 
-async def _before(
-    request: Request, asked: spans.Asked, total: Mapping[str, Any] | None
+def _before(
+    asked: spans.Asked,
+    total: Mapping[str, Any] | None,
+    rows: Sequence[Mapping[str, Any]],
+    begin: str,
 ) -> dict[str, Any] | None:
     """The span of the same length before this one; None where it cannot be compared."""
-    if total is None:
-        return None
-    begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
-    found = await _sent(request, asked, begin)
-    rows = [row for row in found.rows if row["at"] < asked.since]
-    if found.looked_back_to or not rows:
+    if total is None or not rows:
         return None
     (before,) = delivery_groups.counted_by(rows, [])
     ended, ended_before = (each["delivered"] + each["failed"] for each in (total, before))

@@ -25,6 +25,14 @@ _TIMES = {
     "events": "received_at", "runs": "started_at", "actions": "planned_at",
     "attempts": "started_at",
 }  # fmt: skip
+_COLUMNS = {
+    "events": ("received_at", "type", "error_code", "subject_sid", "trust", "source", "verdicts"),
+    "runs": ("started_at", "state", "rule", "event_uid"),
+    "actions": ("planned_at", "state", "rule", "kind", "error_code", "event_uid", "run_uid",
+                "remote_sid", "outcome", "conversation"),
+    "attempts": ("started_at", "action_uid", "result", "twilio_code"),
+}  # fmt: skip
+"""What filters ask of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +161,8 @@ class BoundedLists(Waits):
         where = f"where {inner}" if inner else ""
         asked = f"where {rest[0]}" if rest[0] else ""
         rows = self._all(
-            f"select id from (select * from {table} {where} order by id desc limit ?) {asked} "
-            "limit ?",
+            f"select id from (select {_asked_of(table, rest)} from {table} {where} "
+            f"order by id desc limit ?) {asked} limit ?",
             [*values, *bound, most, *rest[1], limit],
         )
         ids = [int(row["id"]) for row in rows]
@@ -184,32 +192,37 @@ class BoundedLists(Waits):
         """The events that a rule began runs on, in the order of the runs: those are found by an
         index, and events that a rule fired on by none. `before` is a row of the runs."""
         first, last = self._bounds("runs", filters.Span(since=wanted.since), before)
-        bounds = [number for number in (first, last) if number]
-        limits = (" and id >= ?" if first else "") + (" and id < ?" if last else "")
-        runs = self._all(
-            f"select id, event_uid, started_at from runs where rule = ?{limits} "
-            "order by id desc limit ?",
-            [wanted.rule, *bounds, LOOKED_AT],
-        )
         found: list[Row] = []
-        shown = 0
-        for start in range(0, len(runs), _CHUNK):
-            chunk = runs[start : start + _CHUNK]
-            fitting = {
-                row["uid"]: row
-                for row in self._all(
-                    "select * from events where uid in (select value from json_each(?))"
-                    + (f" and {rest[0]}" if rest[0] else ""),
-                    [json.dumps([row["event_uid"] for row in chunk]), *rest[1]],
-                )
-            }
+        looked, at = 0, ""
+        while looked < LOOKED_AT:
+            limits = (" and id >= ?" if first else "") + (" and id < ?" if last else "")
+            chunk = self._all(
+                f"select id, event_uid, started_at from runs where rule = ?{limits} "
+                "order by id desc limit ?",
+                [wanted.rule, *(number for number in (first, last) if number), _CHUNK],
+            )
+            fitting = self._fitting([row["event_uid"] for row in chunk], rest)
             for run in chunk:
-                if run["event_uid"] not in fitting:
-                    continue
-                if len(found) == limit:
-                    return Part(found, shown)
-                found.append(fitting[run["event_uid"]])
-                shown = int(run["id"])
-        if len(runs) < LOOKED_AT:
-            return Part(found)
-        return Part(found, int(runs[-1]["id"]), str(runs[-1]["started_at"]))
+                if run["event_uid"] in fitting:
+                    if len(found) == limit:
+                        return Part(found, last)
+                    found.append(fitting[run["event_uid"]])
+                last, at = int(run["id"]), str(run["started_at"])
+            looked += len(chunk)
+            if len(chunk) < _CHUNK:
+                return Part(found)
+        return Part(found, last, at)
+
+    def _fitting(self, uids: list[str], rest: Clause) -> dict[str, Row]:
+        """Those of these events that are like the rest, by their uids."""
+        rows = self._all(
+            "select * from events where uid in (select value from json_each(?))"
+            + (f" and {rest[0]}" if rest[0] else ""),
+            [json.dumps(uids), *rest[1]],
+        )
+        return {row["uid"]: row for row in rows}
+
+
+def _asked_of(table: str, rest: Clause) -> str:
+    """The columns of a table that a condition asks, and its id: to copy a whole row costs most."""
+    return ", ".join(["id", *(name for name in _COLUMNS[table] if name in rest[0])])

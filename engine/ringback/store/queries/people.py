@@ -100,10 +100,11 @@ class People(DeliveredTexts):
             for row in rows
         ]
 
-    def left_since(self, since: datetime) -> list[Row]:
+    def left_since(self, since: datetime, limit: int = -1) -> list[Row]:
         """Each request since then that was taken, or of which nobody knows, with the action that it
         was made for: `rule`, `kind`, `effect`, `params`, `conversation`, `segments`, `price` and
-        `price_unit`; and when it left (`at`). Costs what left in that time."""
+        `price_unit`; and when it left (`at`). The newest of them, where a limit is given. Costs
+        what left in that time."""
         # Only the end of the table is read: no clock is set back by more than a day, as a rule.
         rows = self._all(
             "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
@@ -111,7 +112,7 @@ class People(DeliveredTexts):
             "from attempts t join actions a on a.uid = t.action_uid "
             "where t.id > coalesce((select id from attempts where started_at < ? "
             "order by id desc limit 1), 0) and t.started_at >= ? "
-            "and t.result in ('', 'accepted', 'unknown') order by t.id",
-            (iso(since), iso(since)),
-        )
+            "and t.result in ('', 'accepted', 'unknown') order by t.id desc limit ?",
+            (iso(since), iso(since), limit),
+        )[::-1]
         return [row | {"params": loads(row["params"], {})} for row in rows]

@@ -16,6 +16,7 @@ from admission.stories import PEOPLE, status, text
 from ringback.cli import (
     actions,
     backtest,
+    bulk_commands,
     config,
     consent_list,
     contacts,
@@ -65,6 +66,7 @@ LISTINGS = {
     ("runs", "list"): ("uid", "state", "rule"),
     ("consents", "list"): consent_list.COLUMNS,
     ("doings",): doing_list.COLUMNS,
+    ("bulks", "list"): bulk_commands.COLUMNS,
     ("conversation", PEOPLE[0]): contacts.COLUMNS,
     ("deliveries", "--since", "9000d"): deliveries.COUNTS,
     ("spend", "--since", "9000d", "--by", "sender"): ("sender", "texts"),

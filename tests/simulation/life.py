@@ -182,7 +182,7 @@ class Life:
 
     async def _work(self) -> None:
         self.engine.sender.paused = bool(await self._journal.meta.get(PAUSED))
-        await self.engine.run(self._stop, self.engine.watch.run)
+        await self.engine.run(self._stop, self.engine.watch.run, self.control.bulks.run)
 
     @property
     def ended(self) -> BaseException | str | None:

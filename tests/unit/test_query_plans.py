@@ -177,6 +177,8 @@ def ask_everything(data: Path) -> None:
         ask.undecided_count()
         ask.made_twice()
         ask.claimed(5)
+        ask.bulks()
+        ask.bulk("blk_1")
         ask.rules_in_use()
         ask.revisions("one")
         ask.rule_runs(since)

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "spend": ("spend:spend", "What left today, what it cost, what is left of the budgets."),
     "approve": ("actions:approve", "Say yes to actions of a rule in draft."),
     "decline": ("actions:decline", "Say no to actions of a rule in draft."),
+    "bulks": ("bulk_commands:bulks", "One decision about many actions or runs."),
     "doings": ("doing_list:doings", "What people did here, and what was refused to them."),
     "rules": ("rules:rules", "The rules of this project."),
     "eval": ("eval:evaluate", "What an expression of rules says of an event."),

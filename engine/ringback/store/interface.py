@@ -25,6 +25,7 @@ from ringback.store.log import Entry, LogRow
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
 from ringback.store.operations.rule_states import RuleStates
@@ -103,6 +104,7 @@ class Journal(Protocol):
     spending: Spending
     doings: Doings
     rule_states: RuleStates
+    bulks: Bulks
     consent_words: ConsentWords
 
     async def read(

@@ -27,6 +27,7 @@ from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
 from ringback.store.operations.rule_states import RuleStates
@@ -68,6 +69,7 @@ class DatabaseJournal:
         self.spending = Spending(database)
         self.doings = Doings(database)
         self.rule_states = RuleStates(database)
+        self.bulks = Bulks(database)
         self.consent_words = ConsentWords(database)
 
     async def read(

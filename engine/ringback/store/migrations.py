@@ -17,15 +17,18 @@ from ringback.store.upkeep.event_counts import CHANGED, ENDED, MADE, recount
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
 from ringback.store.upkeep.later_shapes import (
     BILLED,
+    BULKS,
     CONSENTS,
     COSTS,
     ESCALATIONS,
+    FREE,
     INCIDENTS,
     LISTS,
     OPERATIONS,
     REMEMBERED,
     SOUGHT,
     SPENT,
+    STEADY,
     TEXTS,
     WORDS,
 )
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="d850187b8d2264f6")
+journal_migrations = MigrationList("ringback.journal", today="73d69888cfe7b284")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -60,15 +63,6 @@ drop index actions_claim;
 create unique index actions_claim on actions (remote_sid) where remote_sid <> '' and effect <> ''
 """
 """What an action makes at Twilio stands beside its kind, so that no query has to know the kinds."""
-
-_STEADY = """
-alter table attempts add column uptime real;
-alter table attempts add column machine_start text not null default ''
-"""
-"""When an attempt left, by the one clock that nobody can set."""
-
-_FREE = "alter table actions add column free_at text"
-"""Since when an action may leave, when that is not since it was planned."""
 
 _WENT = """
 create trigger actions_made after update of remote_sid on actions
@@ -167,12 +161,12 @@ def _journal_effect(db: "Database") -> None:
 
 @journal_migrations(name="0003_steady_clock")
 def _journal_steady(db: "Database") -> None:
-    _run(db.conn, _STEADY)
+    _run(db.conn, STEADY)
 
 
 @journal_migrations(name="0004_free_at")
 def _journal_free(db: "Database") -> None:
-    _run(db.conn, _FREE)
+    _run(db.conn, FREE)
 
 
 @journal_migrations(name="0005_texts_that_went")
@@ -268,6 +262,11 @@ def _journal_operations(db: "Database") -> None:
 @journal_migrations(name="0022_sought_rows")
 def _journal_sought(db: "Database") -> None:
     _run(db.conn, SOUGHT)
+
+
+@journal_migrations(name="0023_bulks")
+def _journal_bulks(db: "Database") -> None:
+    _run(db.conn, BULKS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

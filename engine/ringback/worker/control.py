@@ -13,6 +13,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
+from ringback.worker.operations.bulk_work import BulkWork
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
 from ringback.worker.operations.forecast import Forecasts
 from ringback.worker.operations.rule_decisions import RuleDecisions
@@ -43,10 +44,12 @@ class Control:
         self._hosts = hosts
         self._decisions = asyncio.Lock()
         self._rules, self._waits = RuleDecisions(engine, runtime), WaitDecisions(engine, runtime)
+        forecasts = Forecasts(engine)
+        self.bulks = BulkWork(engine, runtime, forecasts, self._carry)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
-            "forecast": Forecasts(engine).forecast,
+            "forecast": forecasts.forecast,
         }  # fmt: skip
         self._changes: Mapping[str, Change] = {
             "pause": switches.pause, "resume": switches.resume,
@@ -56,7 +59,8 @@ class Control:
             "reload": self._reload_rules, "release": self._rules.release,
             "rule_state": self._rules.state,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
-            "consent": self._waits.consent,
+            "consent": self._waits.consent, "bulk": self.bulks.preview,
+            "bulk_start": self.bulks.start, "bulk_stop": self.bulks.stop,
         }  # fmt: skip
 
     async def handle(self, message: Message) -> dict[str, Any] | None:
@@ -74,13 +78,17 @@ class Control:
         doing = doing_of(message, self._runtime)
         doing = self._rules.based(doing) if doing.kind == "rule" else doing
         doing = await self._waits.named(message, doing) if doing.kind == "consent" else doing
-        turn = self._decisions if operation in _DECISIONS else nullcontext()
+        return {"ok": True, **await self._carry(message, doing)}
+
+    async def _carry(self, message: Message, doing: Doing) -> Mapping[str, Any]:
+        """Carry out a doing; for a request that was made before what was answered then."""
+        turn = self._decisions if doing.op in _DECISIONS else nullcontext()
         async with turn:
             try:
-                return {"ok": True, **await self._change(message, doing)}
+                return await self._change(message, doing)
             except Repeated as repeated:
                 require_good(repeated.answer)
-                return {"ok": True, **repeated.answer}
+                return repeated.answer
 
     async def _change(self, message: Message, doing: Doing) -> Mapping[str, Any]:
         """Carry out an operation that changes something, once, and note what was refused. Raises

@@ -1,6 +1,7 @@
 """List of the resources of the JSON API."""
 
 from ringback.console.api import (
+    bulk_decisions,
     counts,
     events,
     members,
@@ -15,7 +16,7 @@ from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
-    *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES,
+    *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
     stream.RESOURCE,
     openapi.resource(lambda: RESOURCES),
 )  # fmt: skip

@@ -229,6 +229,24 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "What waits, by when it comes due.",
     ),
+    "Bulk": _object(
+        {
+            **_each(TEXT, "uid op state by"), "wanted": FREE,
+            **_each(NUMBER, "until_id total done refused skipped"),
+            **_each(_or_null(TIME), "began_at ended_at"),
+            "left": _list(_object(_each(TEXT, "uid was state reason"))),
+        },
+        "One decision about many things, and how far it is.", "left",
+    ),
+    "BulkPreview": _object(
+        {
+            **_each(TEXT, "uid bulk state doing"), **_each(NUMBER, "total asked segments"),
+            "more": FLAG, "price": FIGURE, "says": {"type": "object"}, "why": _list(FREE),
+            "first": _list(FREE),
+        },
+        "What a bulk would be about, and what the gate says of it now.",
+        "doing asked segments price says why first",
+    ),
     "Done": _object(
         {
             **_each(TEXT, "state doing uid why file"),
@@ -283,7 +301,7 @@ LISTS = {
     f"{name}List": _part(name)
     for name in (
         "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
-        "Doing", "Rule", "Revision", "Setting", "Person", "Session", "Token", "Look",
+        "Doing", "Bulk", "Rule", "Revision", "Setting", "Person", "Session", "Token", "Look",
     )
 }  # fmt: skip
 

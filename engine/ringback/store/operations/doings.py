@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 PAUSED = "paused"
 """The fact in `meta` by which a person holds every effect: "yes", else empty."""
-NOUNS = {"action": "action", "run": "run", "incident": "incident", "rule": "rule", "switch": "node"}
+NOUNS = {"action": "action", "run": "run", "incident": "incident", "rule": "rule", "switch": "node",
+         "bulk": "bulk"}  # fmt: skip
 """What an operation may be about, and how a person calls it."""
 
 
@@ -174,6 +175,7 @@ def truth(connection: Connection, doing: Doing) -> dict[str, Any]:
 _TRUTH = {
     "action": "select state, tries, outcome, reason from actions where uid = ?",
     "run": "select state, reason from runs where uid = ?",
+    "bulk": "select state, total, done, refused, skipped from bulks where uid = ?",
     "switch": "select case when exists (select 1 from meta where key = ? and value <> '') "
     "then 'paused' else 'running' end as state",
     "incident": "select state, acked_at, muted_until from incidents where uid = ?",

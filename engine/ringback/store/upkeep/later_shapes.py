@@ -1,5 +1,14 @@
 """Indexes and columns that later migrations of the journal add: see `ringback.store.migrations`."""
 
+STEADY = """
+alter table attempts add column uptime real;
+alter table attempts add column machine_start text not null default ''
+"""
+"""When an attempt left, by the one clock that nobody can set."""
+
+FREE = "alter table actions add column free_at text"
+"""Since when an action may leave, when that is not since it was planned."""
+
 LISTS = """
 create index runs_rule on runs (rule);
 create index runs_open_key on runs (rule, key) where state in ('pending', 'running', 'waiting');
@@ -157,3 +166,33 @@ create index events_source on events (source)
 create index actions_error on actions (error_code) where error_code > 0
 """
 """What lists in parts are asked for and few rows are: each row that is neither costs nothing."""
+
+BULKS = """
+create table bulks (
+    id integer primary key,
+    uid text not null unique,
+    op text not null,
+    wanted text not null default '{}',
+    until_id integer not null,
+    state text not null,
+    total integer not null,
+    done integer not null,
+    refused integer not null,
+    skipped integer not null,
+    by text not null,
+    began_at text,
+    ended_at text
+);
+create index bulks_open on bulks (state, began_at);
+create table bulk_items (
+    bulk integer not null,
+    n integer not null,
+    uid text not null,
+    was text not null,
+    state text not null default '',
+    reason text not null default '',
+    primary key (bulk, n)
+) without rowid;
+create index bulk_items_state on bulk_items (bulk, state, n)
+"""
+"""One decision about many things, and what each of these is and became."""

@@ -44,6 +44,9 @@ SORTS: Mapping[str, Sort] = {
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),
     "rule_state": Sort("rule", "rule", ("state", "until")),
+    "bulk": Sort("", "", ("bulk",)),
+    "bulk_start": Sort("bulk", "uid"),
+    "bulk_stop": Sort("bulk", "uid"),
     "release": Sort("", "rule"),
     "reload": Sort(),
 }

@@ -20,7 +20,7 @@ from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 LOOKED_AT = 5000
 """So many rows are looked at, at most, for one part of a list."""
-_CHUNK = 200
+_CHUNK = 50
 _TIMES = {
     "events": "received_at", "runs": "started_at", "actions": "planned_at",
     "attempts": "started_at",
@@ -194,12 +194,13 @@ class BoundedLists(Waits):
         first, last = self._bounds("runs", filters.Span(since=wanted.since), before)
         found: list[Row] = []
         looked, at = 0, ""
+        size = max(limit + 1, _CHUNK)
         while looked < LOOKED_AT:
             limits = (" and id >= ?" if first else "") + (" and id < ?" if last else "")
             chunk = self._all(
                 f"select id, event_uid, started_at from runs where rule = ?{limits} "
                 "order by id desc limit ?",
-                [wanted.rule, *(number for number in (first, last) if number), _CHUNK],
+                [wanted.rule, *(number for number in (first, last) if number), size],
             )
             fitting = self._fitting([row["event_uid"] for row in chunk], rest)
             for run in chunk:
@@ -209,7 +210,7 @@ class BoundedLists(Waits):
                     found.append(fitting[run["event_uid"]])
                 last, at = int(run["id"]), str(run["started_at"])
             looked += len(chunk)
-            if len(chunk) < _CHUNK:
+            if len(chunk) < size:
                 return Part(found)
         return Part(found, last, at)
 

@@ -58,7 +58,7 @@ async def delivery(request: Request) -> Response:
             "words": by.replace("_", " "), "ways": _ways(asked),
             "share": _told(total) if total else "", "before": before,
             "groups": _grouped(asked, rows, by), "grain": grain,
-            "times": _grouped(asked, rows, grain), "took": _histogram(rows),
+            "times": _grouped(asked, rows, grain), "within": _histogram(rows),
             "json": asked.frozen("/api/v1/delivery", {"by": by}),
         },
     )  # fmt: skip

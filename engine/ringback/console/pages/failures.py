@@ -18,6 +18,7 @@ from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
 from ringback.console.identity import identity_of
 from ringback.console.page import Page, console_of, draw
+from ringback.console.plot import sparkline
 from ringback.console.problems import refuse
 from ringback.error_codes import FAULTS, explain_error
 from ringback.store.queries import failure_profiles
@@ -35,7 +36,8 @@ async def groups(request: Request) -> Response:
     profiles = failure_profiles.profiles(found.rows, asked.since, asked.until)
     for group in profiles:
         group["link"] = asked.frozen(f"{PATH}/{group['code']}")
-        group["fault_words"] = FAULTS.get(group["fault"], "")
+        counted = ", ".join(map(str, group["trend"]))
+        group["spark"] = sparkline(group["trend"], f"Failures in 24 parts of the span: {counted}")
     people = {row["recipient"] for row in found.rows}
     return draw(
         request, "failures.html",

@@ -11,7 +11,7 @@ import pytest
 from ringback.store.upkeep.backup import backup
 from ringback.twilio.rest import Request
 from ringback.worker.send import settle
-from ringback.worker.send.launch import PLACES
+from ringback.worker.send.launch import FEW
 from simulation.checker import judge
 from simulation.faults import Faults, calm
 from simulation.story import Story
@@ -246,7 +246,7 @@ def test_a_death_at_a_gateway_that_does_not_answer_leaves_few_in_doubt(begin: Be
     story.start()
     story.run(story.clock.now + 30.0)
     counts = dict(story.ask("select state, count(*) from actions group by state"))
-    assert counts["unknown"] <= PLACES
+    assert counts["unknown"] <= FEW
     assert counts["unknown"] + counts["settled"] == 200
     story.run(story.clock.now + 300.0)
     assert story.ask("select state, count(*) from actions group by state") == [("settled", 200)]

@@ -3,6 +3,7 @@
 The attempt is on disk when this begins, and its verdict is when this ends.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
 from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
-from ringback.gateway.limits import Admission, Limits
+from ringback.gateway.limits import BACKOFF_CAP, Admission, Limits
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Opening, Verdict
@@ -24,11 +25,13 @@ from ringback.worker.outgoing import outline, whole
 from ringback.worker.send import classify
 from ringback.worker.send.launch import Launch
 from ringback.worker.send.server_clock import ServerClock
-from ringback.worker.send.stoppages import Stoppages
+from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
 from ringback.worker.traces import worker_spans as traces
 
 log = logging.getLogger(__name__)
 
+LONG_SECONDS = 5.0
+"""What would wait for the rates for longer than this is put back."""
 GUARD_SECONDS = 5.0
 """An attempt that waited longer than this between its commit and its first byte is not made."""
 
@@ -62,6 +65,41 @@ class Carrier:
         """What the rates say to this request of an action."""
         sender, size = self._load(action)
         return self._limits.admit(request, sender=sender, segments=size)
+
+    async def admitted(self, action: StoredAction, launch: Launch) -> tuple[str, str] | None:
+        """Wait for the rates; what would wait long is put back, with the reason and the time."""
+        request = outline(action, self._settings)
+        if request is None:
+            return None
+        if self._gateway is None:
+            due = self._runtime.now() + timedelta(seconds=classify.CONFIG_RETRY_SECONDS)
+            mend = REASONS["unconfigured"]
+            return f"{HELD}{action.planned_at}: no gateway is configured; {mend}", iso(due)
+        while True:
+            await launch.begin()
+            admission = self.asked(action, request)
+            if admission.granted:
+                return None
+            if admission.wait > LONG_SECONDS or self.held():
+                # What is due later than that passes for put off by a clock that was wrong.
+                due = self._runtime.now() + timedelta(seconds=min(admission.wait, BACKOFF_CAP))
+                why = f"waits for {admission.why}"
+                return self._stoppages.held(request, why), iso(due)
+            launch.left()
+            await asyncio.sleep(admission.wait)
+
+    def admitted_now(self, action: StoredAction, launch: Launch) -> bool:
+        """Take a place and a share of the rates, if neither has to be waited for."""
+        if self._gateway is None or not launch.begin_now():
+            return False
+        try:
+            request = outline(action, self._settings)
+            if request is not None and self.asked(action, request).granted:
+                return True
+        except (ValueError, TypeError, LookupError):  # it is damaged: its task says so
+            pass
+        launch.left()
+        return False
 
     def unused(self, action: StoredAction) -> None:
         """What the rates have granted does not leave after all."""
@@ -137,7 +175,7 @@ class Carrier:
         request = whole(action, self._settings, tag, self._runtime.now())
         number = self._stoppages.begins(request)
         try:
-            reply = await self._gateway.perform(request, leaving=launch.left)
+            reply = await self._gateway.perform(request, leaving=launch.connected)
         except GatewayError as error:
             self._stoppages.ends(number, error)
             opened = self._limits.record(request, error)

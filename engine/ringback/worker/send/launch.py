@@ -3,9 +3,12 @@
 An attempt is committed before a byte leaves. When the worker dies before there is a connection, the
 attempt is in doubt all the same, for some minutes. So no more attempts are opened than connections
 come about: at a gateway that does not answer, a death leaves a few in doubt and not all that wait.
+While connections do come about there are more of them, so that many attempts share one commit.
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -13,26 +16,96 @@ from typing import Self
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Opening
 
-PLACES = 8
+FEW = 8
+"""So many places are there until connections come about: one more for each that does."""
+STALE_SECONDS = 1.0
+"""So long after the last connection there are few again."""
+
+
+class Places:
+    """How many attempts may be without a connection at once; who waits is served in turn."""
+
+    def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
+        self._limit, self._most = most, FEW
+        self._monotonic = monotonic
+        self._connected_at = monotonic()
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def full(self) -> bool:
+        """Whether an action would have to wait."""
+        return bool(self._waiting) or self._taken >= self._most
+
+    def take_now(self) -> bool:
+        """Take a place if one is free."""
+        if self._monotonic() - self._connected_at > STALE_SECONDS:
+            self._most = FEW
+        if self.full:
+            return False
+        self._taken += 1
+        return True
+
+    async def take(self) -> None:
+        """Wait for a place."""
+        if self.take_now():
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.free()
+            raise
+
+    def free(self) -> None:
+        """A place is not needed any more."""
+        self._taken -= 1
+        self._serve()
+
+    def connected(self) -> None:
+        """An attempt has got its connection."""
+        self._connected_at = self._monotonic()
+        self._most = min(self._limit, self._most + 1)
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting and self._taken < self._most:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._taken += 1
+                waiter.set_result(None)
 
 
 class Launch:
     """The place of one action, from `begin` to `left`, or to the end of its context."""
 
-    def __init__(self, places: asyncio.Semaphore) -> None:
+    def __init__(self, places: Places) -> None:
         self._places = places
         self._begun = False
 
     async def begin(self) -> None:
         """Wait for a place."""
-        await self._places.acquire()
+        await self._places.take()
         self._begun = True
 
+    def begin_now(self) -> bool:
+        """Take a place if one is free."""
+        self._begun = self._places.take_now()
+        return self._begun
+
+    def connected(self) -> None:
+        """There is a connection."""
+        if self._begun:
+            self._places.connected()
+            self.left()
+
     def left(self) -> None:
-        """The place is free: there is a connection, or nothing leaves now."""
+        """The place is free: nothing leaves now."""
         if self._begun:
             self._begun = False
-            self._places.release()
+            self._places.free()
 
     async def __aenter__(self) -> Self:
         return self

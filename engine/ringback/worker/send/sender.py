@@ -26,13 +26,12 @@ from ringback.store.interface import Journal
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
 from ringback.twilio.rest import Request
 from ringback.worker.outgoing import outline
-from ringback.worker.send import classify
 from ringback.worker.send.attempt import Carrier
 from ringback.worker.send.decisions import LATE, Decisions, Gate
-from ringback.worker.send.launch import PLACES, Boarded, Launch, Leaving
+from ringback.worker.send.launch import Boarded, Launch, Leaving, Places
 from ringback.worker.send.rounds import Rounds, place_of
 from ringback.worker.send.server_clock import ServerClock
-from ringback.worker.send.stoppages import HELD, REASONS, Stoppages
+from ringback.worker.send.stoppages import Stoppages
 from ringback.worker.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ SHARE = CONCURRENCY * 3 // 4
 READY_LIMIT = 10_000
 PAGE = 1000
 COLLISION_SECONDS = 2.0
-LONG_SECONDS = 5.0
 BEHIND = "waits until the text before it, of the same run to the same person, is taken"
 
 
@@ -93,7 +91,7 @@ class Sender:
         self._coming: Counter[str] = Counter()
         self._boarded = 0
         self._more = False
-        self._launches = asyncio.Semaphore(PLACES)
+        self._launches = Places(CONCURRENCY, runtime.monotonic)
         self.paused = False
         self.held = False
         self.stopping = False
@@ -185,7 +183,7 @@ class Sender:
     def _at_once(self, action: StoredAction) -> Request | None:
         """The request of an action that has to wait for nothing in memory, else None."""
         kind = known_kind(action.kind)
-        busy = len(self._tasks) + self._boarded >= CONCURRENCY or self._launches.locked()
+        busy = len(self._tasks) + self._boarded >= CONCURRENCY or self._launches.full
         if busy or self.held or self._more or self._held() or self._gateway is None:
             return None
         if kind is None or not self._ready.idle(action) or self._decisions.expired(action):
@@ -245,7 +243,9 @@ class Sender:
                 if action is None:
                     break
                 launch = Launch(self._launches)
-                work = partial(self._send, action, rounds, launch)
+                if admitted := self._admitted_at_once(action, launch):
+                    rounds.entered(action)
+                work = partial(self._send, action, rounds, launch, admitted=admitted)
                 self._start(self._drive(action, rounds, launch, work))
         if self._more and not self._known and not self._held():
             self._more = False
@@ -295,25 +295,17 @@ class Sender:
         except RingbackError as worse:
             log.error("action %s: %s", action.uid, worse)
 
-    async def _send(self, action: StoredAction, rounds: Rounds, launch: Launch) -> None:
-        def entered() -> None:
-            rounds.entered(action)
-            self._pump()
+    def _admitted_at_once(self, action: StoredAction, launch: Launch) -> bool:
+        """Whether an action waits for nothing: then the next of its rule need not wait until its
+        task has begun."""
+        if known_kind(action.kind) is None or self._decisions.expired(action):
+            return False
+        return self._carrier.admitted_now(action, launch)
 
-        if known_kind(action.kind) is None:
-            entered()
-            reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
-            await self._decisions.one(action, "failed", reason)
-            return
-        if self._decisions.expired(action):
-            entered()
-            late = ("failed", LATE, None)
-            await self._decisions.lot(action, late, rounds, self._known.discard)
-            return
-        held = await self._admitted(action, launch)
-        entered()
-        if held:
-            await self._decisions.one(action, "planned", held[0], held[1])
+    async def _send(
+        self, action: StoredAction, rounds: Rounds, launch: Launch, *, admitted: bool
+    ) -> None:
+        if not admitted and not await self._enter(action, rounds, launch):
             return
         look = await self._decisions.look(action)
         if look[0] != "planned":
@@ -323,6 +315,31 @@ class Sender:
         opening, at = self._opening(), self._runtime.monotonic()
         refused = await self._journal.attempts.open(action, opening)
         await self._opened(action, opening, at, launch, refused)
+
+    async def _enter(self, action: StoredAction, rounds: Rounds, launch: Launch) -> bool:
+        """Wait for what an action has to wait for, until the next of its rule may follow; whether
+        it goes out."""
+
+        def entered() -> None:
+            rounds.entered(action)
+            self._pump()
+
+        if known_kind(action.kind) is None:
+            entered()
+            reason = f"nothing here knows the kind {action.kind!r}: its plugin is gone"
+            await self._decisions.one(action, "failed", reason)
+            return False
+        if self._decisions.expired(action):
+            entered()
+            late = ("failed", LATE, None)
+            await self._decisions.lot(action, late, rounds, self._known.discard)
+            return False
+        held = await self._carrier.admitted(action, launch)
+        entered()
+        if held:
+            await self._decisions.one(action, "planned", held[0], held[1])
+            return False
+        return True
 
     def _opening(self) -> Opening:
         runtime = self._runtime
@@ -358,28 +375,6 @@ class Sender:
             self.passed(action.uid)
         if verdict.due_at or state == "unknown":
             self._signals.due(verdict.due_at or iso(self._runtime.now()))
-
-    async def _admitted(self, action: StoredAction, launch: Launch) -> tuple[str, str] | None:
-        """Wait for the rates; what would wait long is put back, with the reason and the time."""
-        request = outline(action, self._settings)
-        if request is None:
-            return None
-        if self._gateway is None:
-            due = self._runtime.now() + timedelta(seconds=classify.CONFIG_RETRY_SECONDS)
-            mend = REASONS["unconfigured"]
-            return f"{HELD}{action.planned_at}: no gateway is configured; {mend}", iso(due)
-        while True:
-            await launch.begin()
-            admission = self._carrier.asked(action, request)
-            if admission.granted:
-                return None
-            if admission.wait > LONG_SECONDS or self._held():
-                # What is due later than that passes for put off by a clock that was wrong.
-                due = self._runtime.now() + timedelta(seconds=min(admission.wait, BACKOFF_CAP))
-                why = f"waits for {admission.why}"
-                return self._stoppages.held(request, why), iso(due)
-            launch.left()
-            await asyncio.sleep(admission.wait)
 
 
 def _beside(action: StoredAction) -> bool:

@@ -13,6 +13,7 @@ nox.options.error_on_missing_interpreters = True
 CONSTRAINTS = "constraints.txt"
 CODE = ("engine", "plugins", "tests", "benchmarks", "noxfile.py")
 UNIT = ("tests/unit", "tests/plugins")
+BROWSER = ("tests/browser",)
 DOCS = ("tests/unit", "-k", "docs or guide or architecture or questions")
 
 
@@ -56,6 +57,14 @@ def slow(session: nox.Session) -> None:
         *session.posargs,
         success_codes=[0, 5],  # 5: there was none to run
     )
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The tests of the console in a real browser, which is Chromium of this machine."""
+    if session.virtualenv.is_sandboxed:
+        session.install("-e", ".[test,browser]", "-c", CONSTRAINTS)
+    session.run("pytest", "-m", "browser", "-n", "0", "--durations=10", *BROWSER, *session.posargs)
 
 
 @nox.session

@@ -60,8 +60,10 @@ def time_picture(bars: Sequence[Bar]) -> Markup:
     end = max(end, 1.0)
     high = TOP + ROW * len(bars) + 6
     parts = [
-        Markup('<svg class="when" viewBox="0 0 {} {}" role="img">').format(WIDE, high),
-        Markup("<title>When it happened, from the first moment on</title>"),
+        Markup(
+            '<svg class="when" viewBox="0 0 {} {}" role="group" '
+            'aria-label="When it happened, from the first moment on">'
+        ).format(WIDE, high),
         *_axis(end, high),
         *(_bar(bar, row, end) for row, bar in enumerate(bars)),
         Markup("</svg>"),

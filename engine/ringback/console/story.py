@@ -33,10 +33,10 @@ class Sentence(NamedTuple):
 
 Trace = Mapping[str, Any]
 _VERBS = {
-    "place_call": "called", "answer_call": "answered the call", "end_call": "ended the call",
-    "enqueue_call": "put the caller into a queue", "dequeue_call": "took the caller out of a queue",
-    "notify": "sent a notice", "http_request": "made a request", "remember": "kept a note",
+    "place_call": "called", "answer_call": "answered the call", "notify": "sent a notice",
+    "enqueue_call": "put the caller into a queue",
 }  # fmt: skip
+"""What the usual kinds are in a sentence; the others go by their names."""
 
 
 def sentence(trace: Trace, zone: tzinfo, *, matched: bool = True) -> Sentence:

@@ -1,0 +1,113 @@
+"""First sight: what comes in as it comes, and why it was answered, or not."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from browser.conftest import Dev, until
+
+pytestmark = pytest.mark.browser
+
+
+def row(page: Any, text: str) -> Any:
+    """The row of Live with this text."""
+    return page.locator("#rows tr", has_text=text).first
+
+
+def test_a_text_shows_its_row_and_why_it_was_answered(dev: Dev, browse: Callable[..., Any]) -> None:
+    """A1: without a reload within two seconds, its outcome follows in place, and one click leads to
+    the trace, which names the rule and ends with the phone."""
+    page = browse("/console/")
+    page.locator("#pause").wait_for()
+    dev.text("Your hours on a Sunday?", "+12025550150")
+    found = row(page, "Your hours on a Sunday?")
+    found.wait_for(timeout=5_000)
+    assert found.locator(".chip").inner_text() == "hours"
+    found.locator("td.came", has_text="delivered").wait_for()
+    row(page, "Your hours on a Sunday?").locator("a").first.click()
+    sentence = page.locator(".sentence").inner_text()
+    assert re.search(r"hours answered within \d+ m?s; Twilio took it", sentence)
+    page.locator(".sentence", has_text="the phone has it").wait_for()
+    stations = page.locator(".station h2").all_inner_texts()
+    names = ("Came in", "Rules looked", "Run", "Action", "Twilio", "Phone")
+    assert all(name in station for name, station in zip(names, stations, strict=True))
+    assert page.locator("svg.when").count() == 1
+
+
+SITUATIONS = {
+    "What are your hours?": r"● ?hours answered within .*; Twilio took it .*; the phone has it",
+    "Hello there": r"Nobody answered: 3 rules looked, gold came closest: line 2 does not hold",
+    "I want a refund": r"◆ ?refund has written a draft, which waits for a person's yes",
+    "your hours": r"■ ?hours answered .*; it did not arrive: error 30003: Handset is off",
+    "hours?": r"▲ ?Not sent: .*opted out",
+}
+
+
+@pytest.mark.parametrize("text", SITUATIONS)
+def test_the_sentence_says_what_happened(browse: Callable[..., Any], text: str) -> None:
+    """A2: one sentence for each situation, from the row in Live."""
+    page = browse("/console/?type=message.received")
+    cell = page.locator("#rows td.text", has_text=re.compile(f"^{re.escape(text)}$")).first
+    cell.locator("xpath=..").locator("a").first.click()
+
+    def says() -> bool:
+        words = " ".join(page.locator(".sentence").inner_text().split())
+        if re.search(SITUATIONS[text], words):
+            return True
+        page.wait_for_timeout(200)
+        return False
+
+    until(says, 20)
+
+
+def test_a_search_leads_there(dev: Dev, browse: Callable[..., Any]) -> None:
+    """A SID leads to its trace, a number to its events, an error to those with it; no number stands
+    in an address."""
+    sid = dev.text("find me", "+12025550151")
+    page = browse("/console/")
+    row(page, "find me").wait_for()
+    for wanted, path in (
+        (sid, r"/console/t/evt_"), ("(202) 555-0151", r"/console/(find|t/evt_)"),
+        ("30003", r"/console/\?error=30003"), ("hours", r"/console/\?rule=hours"),
+    ):  # fmt: skip
+        page.keyboard.press("Escape")
+        page.locator("body").press("/")
+        page.keyboard.type(wanted)
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile(path))
+        assert "0151" not in page.url
+
+
+def test_the_keyboard_leads_through_the_pages(browse: Callable[..., Any]) -> None:
+    """D2: rows by j and k, one opens by Enter, a page by g; a field keeps its letters."""
+    page = browse("/console/?type=message.received")
+    page.locator("body").press("j")
+    page.locator("body").press("j")
+    focused = page.evaluate("document.activeElement.closest('tr').id")
+    assert focused == page.locator("#rows tr[id]").nth(1).get_attribute("id")
+    assert page.locator("#pause").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/console/t/{focused}")
+    page.locator("body").press("g")
+    page.locator("body").press("d")
+    page.wait_for_url("**/console/decide")
+    page.locator("body").press("/")
+    page.keyboard.type("gj")
+    assert page.locator(".find input[type=search]").input_value() == "gj"
+
+
+def test_live_goes_on_when_the_console_was_started_anew(
+    dev: Dev, browse: Callable[..., Any]
+) -> None:
+    """The stream comes back by itself, and what came meanwhile is not missed."""
+    page = browse("/console/")
+    page.wait_for_timeout(300)
+    lock = dev.project / "data" / "dev" / "console.lock"
+    os.kill(int(json.loads(lock.read_text())["pid"]), signal.SIGKILL)
+    dev.text("said meanwhile", "+12025550152")
+    row(page, "said meanwhile").wait_for(timeout=20_000)

@@ -380,3 +380,65 @@ async def test_a_rule_gets_another_state_on_its_page_and_back(desk: Desk) -> Non
     assert desk.count("rule_states") == 0
     outcomes = [outcome for op, outcome in desk.doings() if op == "rule_state"]
     assert outcomes == ["refused", "done", "refused", "done", "done"]
+
+
+async def test_the_trace_has_the_buttons_that_fit_and_shows_what_they_did(desk: Desk) -> None:
+    """Whoever may only read has none of them."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    (event,) = desk.node.reader.execute("select uid from events").fetchone()
+    page = f"/console/t/{event}"
+    shown = (await desk.client.get(page)).text
+    assert f'href="/console/actions/{uid}/approve?back=trace"' in shown
+    assert f"/console/actions/{uid}/retry" not in shown
+    no = await desk.press(page, f"/console/actions/{uid}/decline")
+    assert no.headers["location"].startswith(f"{page}?did=op_")
+    after = (await desk.client.get(no.headers["location"])).text
+    assert "is cancelled, by" in after
+    retry = f"/console/actions/{uid}/retry?back=trace"
+    assert f'href="{retry}"' in after
+    asks = (await desk.client.get(retry)).text
+    assert 'name="back" value="trace"' in asks
+    sent = await desk.press(retry, f"/console/actions/{uid}/retry")
+    assert sent.headers["location"].startswith(page)
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 1
+    desk.role = "read"
+    assert "/console/actions/" not in (await desk.client.get(page)).text
+
+
+async def test_a_run_goes_on_or_ends_from_its_page(desk: Desk) -> None:
+    """Both are confirmed: one may send, the other cannot be taken back."""
+    for who in PEOPLE[:2]:
+        await desk.node.happen(text("later", who))
+    runs = desk.node.reader.execute("select uid, event_uid from runs order by id").fetchall()
+    (one, event), (two, _) = runs
+    waits = (await desk.client.get("/console/waiting")).text
+    for path in (f"/console/runs/{one}/wake", f"/console/runs/{two}/end"):
+        assert f'href="{path}"' in waits
+        assert (await desk.press(path, path)).status_code == 303
+    await desk.node.wait(1.0)
+    assert "/console/runs/" not in (await desk.client.get("/console/waiting")).text
+    states = desk.node.reader.execute("select state from runs order by id").fetchall()
+    assert [row[0] for row in states] == ["done", "cancelled"]
+    assert desk.twilio.taken == 1
+    assert (await desk.client.get(f"/console/t/{event}")).status_code == 200
+    again = f"/console/runs/{one}/wake"
+    assert (await desk.press(again, again)).status_code == 409
+    assert (await desk.client.get("/console/runs/run_0/end")).status_code == 404
+    assert (await desk.client.get(f"/console/runs/{one}/erase")).status_code == 404
+
+
+async def test_sending_is_held_and_let_out_from_any_page(desk: Desk) -> None:
+    """It goes back to that page, and to no other site."""
+    for op, paused in (("pause", True), ("resume", False)):
+        path = f"/console/node/{op}"
+        data = {"request": fresh(), "next": "/console/rules"}
+        done = await desk.client.post(path, data=data)
+        assert (done.status_code, done.headers["location"]) == (303, "/console/rules")
+        assert desk.node.engine.sender.paused is paused
+    for following in ("https://evil.example", "//evil.example", "/console/\\evil", ""):
+        data = {"request": fresh(), "next": following}
+        done = await desk.client.post("/console/node/pause", data=data)
+        assert done.headers["location"] == "/console/"
+    assert (await desk.client.post("/console/node/explode", data=data)).status_code == 404

@@ -1,4 +1,4 @@
-"""Deeds on one action: what a person may do with it, the page that confirms, and what it did.
+"""Deeds on one action or run: what a person may do, the page that confirms, and what it did.
 
 What leaves for Twilio, or cannot be taken back, has a page of its own that shows what will go to
 whom. What can be taken back is done at once, and the line that says so offers the way back.
@@ -18,10 +18,12 @@ from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import REAL, iso
 from ringback.store.queries.action_words import recipient, words
 
 PATH = "/console/actions/{uid}/{deed}"
+RUN_PATH = "/console/runs/{uid}/{deed}"
 DECIDE = "/console/decide"
 
 
@@ -54,6 +56,12 @@ DEEDS: Mapping[str, Deed] = {
 }  # fmt: skip
 
 
+RUN_DEEDS: Mapping[str, Deed] = {
+    "wake": Deed("wake_run", "Go on now", ("waiting",), {}, confirm=True),
+    "end": Deed("cancel_run", "End it", ("pending", "waiting"), {}, confirm=True),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A deed that fits an action now."""
@@ -65,12 +73,22 @@ class Offer:
 
 
 def offers(row: Mapping[str, Any]) -> list[Offer]:
-    """What a person may do with an action of `Questions.decidable`."""
-    state = "draft" if row["draft"] else row["state"]
+    """What a person may do with an action."""
+    draft = row["state"] == "parked" and row["reason"] == WAITS_FOR_YES
+    state = "draft" if draft else row["state"]
     return [
         Offer(name, deed.label, path_of(row["uid"], name), deed.confirm)
         for name, deed in DEEDS.items()
         if state in deed.states
+    ]
+
+
+def run_offers(row: Mapping[str, Any]) -> list[Offer]:
+    """What a person may do with a run."""
+    return [
+        Offer(name, deed.label, RUN_PATH.format(uid=row["uid"], deed=name), deed.confirm)
+        for name, deed in RUN_DEEDS.items()
+        if row["state"] in deed.states and (name != "wake" or row["due_at"])
     ]
 
 
@@ -126,6 +144,55 @@ async def confirm(request: Request) -> Response:
     )  # fmt: skip
 
 
+async def confirm_run(request: Request) -> Response:
+    """What a run waits for, before it goes on or ends."""
+    deed = RUN_DEEDS.get(request.path_params["deed"])
+    if deed is None:
+        raise refuse("missing")
+    require_operate(request)
+    uid, console = request.path_params["uid"], console_of(request)
+    row = await console.reading.ask(lambda asked: asked.run(uid))
+    if row is None:
+        raise refuse("missing", "There is no run of this id.")
+    worker = await operating.worker(console.surroundings)
+    names = ("uid", "rule", "state", "reason", "due_at", "started_at", "event_uid")
+    return draw(
+        request, "run_deed.html",
+        {
+            "title": deed.label, "deed": deed, "away": worker.away,
+            "run": as_seen(request, {name: row[name] for name in names}),
+            "path": RUN_PATH.format(uid=uid, deed=request.path_params["deed"]),
+        },
+    )  # fmt: skip
+
+
+async def do_run(request: Request) -> Response:
+    """Do it, then show the trace of the run."""
+    form, deed = await form_of(request), RUN_DEEDS.get(request.path_params["deed"])
+    if deed is None:
+        raise refuse("missing")
+    uid, console = request.path_params["uid"], console_of(request)
+    answer = await operating.operate(
+        console.surroundings, identity_of(request), "console", {"op": deed.op, "uid": uid},
+        request=form.get("request", ""), expect=expected(form),
+    )  # fmt: skip
+    return RedirectResponse(f"/console/t/{uid}?did={answer.get('doing', '')}", 303)
+
+
+async def switch(request: Request) -> Response:
+    """Hold every effect, or let effects out again; then the page that it was said on."""
+    form, op = await form_of(request), request.path_params["op"]
+    if op not in ("pause", "resume"):
+        raise refuse("missing")
+    await operating.operate(
+        console_of(request).surroundings, identity_of(request), "console", {"op": op},
+        request=form.get("request", ""),
+    )  # fmt: skip
+    following = form.get("next", "")
+    ours = following.startswith("/console/") and following.isascii() and "\\" not in following
+    return RedirectResponse(following if ours else "/console/", 303)
+
+
 async def do(request: Request) -> Response:
     """Do it, then show the page that it concerns, as it is now."""
     form, uid = await form_of(request), request.path_params["uid"]
@@ -171,13 +238,18 @@ async def done(request: Request) -> Mapping[str, Any] | None:
 
 async def _found(request: Request) -> tuple[Mapping[str, Any], str]:
     _deed(request)
-    if not may(identity_of(request), "operate"):
-        raise refuse("role", "Your role looks on; to decide wants the role `operate`.")
+    require_operate(request)
     uid = request.path_params["uid"]
     row = await console_of(request).reading.ask(lambda asked: asked.decidable(uid))
     if row is None:
         raise refuse("missing", "There is no action of this id.")
     return row, request.path_params["deed"]
+
+
+def require_operate(request: Request) -> None:
+    """Raise a Refusal unless whoever asks may decide."""
+    if not may(identity_of(request), "operate"):
+        raise refuse("role", "Your role looks on; to decide wants the role `operate`.")
 
 
 def _deed(request: Request) -> Deed:
@@ -201,5 +273,8 @@ async def _where(request: Request, back: str, uid: str) -> str:
 ROUTES: Sequence[Route] = (
     Route(PATH, confirm, methods=["GET"]),
     Route(PATH, do, methods=["POST"]),
+    Route(RUN_PATH, confirm_run, methods=["GET"]),
+    Route(RUN_PATH, do_run, methods=["POST"]),
+    Route("/console/node/{op}", switch, methods=["POST"]),
 )
 PAGE = Page(DECIDE, "Deed", tuple(ROUTES))

@@ -6,8 +6,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback.console import plot, stations, story, tones
+from ringback.console import operating, plot, stations, story, tones
+from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
+from ringback.console.pages import deeds
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 from ringback.console.times import between, span, zone_of
@@ -39,6 +41,8 @@ async def trace(request: Request) -> Response:
     lanes = stations.lanes_of(found)
     start = event["received_at"]
 
+    beat = request.scope.get("ringback.beat")
+
     def after(at: str | None) -> str:
         return f"+{span(max(between(start, at), 0.0))}" if at else ""
 
@@ -56,6 +60,9 @@ async def trace(request: Request) -> Response:
         "when": plot.time_picture(bars) if (bars := stations.bars_of(found)) else "",
         "bars": bars, "after": after, "tones": tones, "is_late": stations.is_late,
         "explain": explain_error, "did": lambda action: story.did(found, action),
+        "decides": may(identity_of(request), "operate"), "done": await deeds.done(request),
+        "offered": deeds.offers, "run_offered": deeds.run_offers,
+        "away": "" if beat is None or not beat.away else operating.AWAY,
         "open": not matched or any(
             lane.action and lane.action["state"] in
             ("planned", "deferred", "sending", "unknown", "accepted") for lane in lanes

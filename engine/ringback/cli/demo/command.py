@@ -64,7 +64,7 @@ def demo(folder: Path, days: int, port: str | None, end: bool) -> int:
         if not played.exists():
             _play(week(began, days), facts, began)
             played.touch()
-        click.echo(_WHERE.format(node=facts["node_url"], folder=folder))
+        click.echo(_WHERE.format(**facts, folder=folder))
         return 0 if end else node.wait()
     except KeyboardInterrupt:
         return 0
@@ -73,7 +73,9 @@ def demo(folder: Path, days: int, port: str | None, end: bool) -> int:
 
 
 _WHERE = """
-The shop is open: {node}. Look around in another shell:
+The shop is open. Look around in a browser:
+  {node_url}/console/in#{console_key}
+and in another shell:
   cd {folder}
   ringback events list                  what came in
   ringback trace +12125550112           why this person got what they got

@@ -46,6 +46,7 @@ def week(now: datetime, days: int) -> Sequence[Act]:
         for ago in range(days, -1, -1)
         for act in _day(days - ago, today - timedelta(days=ago), random.Random(ago))
     ]
+    acts += _lately(now)
     return sorted((act for act in acts if act.at < now), key=lambda act: act.at)
 
 
@@ -73,6 +74,18 @@ def _day(number: int, day: date, draw: random.Random) -> Iterator[Act]:
         yield Act(moment, "/_sim/calls", call)
     yield from _appointment(draw, at)
     yield from _troubles(number, at)
+
+
+def _lately(now: datetime) -> Iterator[Act]:
+    """The last hours, whatever time of the day it is: a draft, a failure, and a question that waits
+    for its answer."""
+    for minutes, person, body in (
+        (170, CUSTOMERS[14], "You broke my lamp, this is a complaint"),
+        (95, CUSTOMERS[7], "How much is a new tire?"),
+        (50, CUSTOMERS[15], "May I book an appointment"),
+        (20, CUSTOMERS[3], "Prices for a bell?"),
+    ):
+        yield _text(now - timedelta(minutes=minutes), person, body)
 
 
 def _phones(at: datetime) -> Iterator[Act]:

@@ -21,8 +21,8 @@ class DoingLists(RuleActivity):
         clauses = [f"{'+' if place else ''}{name} = ?" for place, name in enumerate(wanted)]
         values: list[object] = list(wanted.values())
         if since:
-            clauses.append("id >= ?")
-            values.append(first_since(self._connection, "doings", "at", since))
+            clauses += ["id >= ?", "at >= ?"]
+            values += [first_since(self._connection, "doings", "at", since), since]
         if before:
             clauses.append("id < ?")
             values.append(before)

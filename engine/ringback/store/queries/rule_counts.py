@@ -24,8 +24,9 @@ class RuleActivity(People):
         last one ever did; empty when none is kept."""
         first = first_since(self._connection, "runs", "started_at", since)
         count = self._one(
-            "select count(*) as runs from (select 1 from runs where rule = ? and id >= ? limit ?)",
-            (rule, first, MOST),
+            "select count(*) as runs from (select 1 from runs where rule = ? and id >= ? "
+            "and started_at >= ? limit ?)",
+            (rule, first, since, MOST),
         )
         last = self._one(
             "select started_at from runs where rule = ? order by id desc limit 1", (rule,)

@@ -53,8 +53,9 @@ class RuleFigures(Undecided):
         first = first_since(self._connection, "runs", "started_at", since)
         rows = self._all(
             "select rule, count(*) as fired, sum(state = 'failed') as failed from (select rule, "
-            "state from runs where id >= ? order by id desc limit ?) group by rule",
-            (first, MOST_RUNS),
+            "state from runs where id >= ? and started_at >= ? order by id desc limit ?) "
+            "group by rule",
+            (first, since, MOST_RUNS),
         )
         return {row["rule"]: row for row in rows}
 
@@ -64,8 +65,9 @@ class RuleFigures(Undecided):
         first = first_since(self._connection, "actions", "planned_at", since)
         rows = self._all(
             "select rule, count(*) as n from (select rule, state from actions where id >= ? "
-            "order by id desc limit ?) where state in ('refused', 'deferred') group by rule",
-            (first, MOST_RUNS),
+            "and planned_at >= ? order by id desc limit ?) where state in ('refused', 'deferred') "
+            "group by rule",
+            (first, since, MOST_RUNS),
         )
         return {row["rule"]: row["n"] for row in rows}
 

@@ -11,6 +11,8 @@ from ringback.console.pages.listed import PAGES
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
 LISTED = [page.path for page in PAGES if page.nav]
+FIGURES = ["/console/failures/30003", "/console/delivery/texts", "/console/costs/sent"]
+"""Pages that figures lead to."""
 
 
 def paths(page: Any) -> list[str]:
@@ -20,7 +22,8 @@ def paths(page: Any) -> list[str]:
     )
     traces = [f"/console/t/{uid}" for uid in events]
     few = [traces[0], *traces[-3:]]
-    return [*LISTED, *few, f"/console/events/{events[-1]}", "/console/nowhere", "/console/?type=x"]
+    others = [f"/console/events/{events[-1]}", "/console/nowhere", "/console/?type=x"]
+    return [*LISTED, *FIGURES, *few, *others]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -62,7 +62,8 @@ def test_a_bulk_is_about_what_was_previewed(begin: Begin) -> None:
     story = begin(rules=RULES)
     people(story, 12)
     people(story, 3, "other", 50)
-    told = ask(story, "bulk", bulk="approve", filter={"rule": "drafted"})
+    preview: dict[str, Any] = {"bulk": "approve", "request": encode_ulid(1_790_000_000_000, 7)}
+    told = ask(story, "bulk", filter={"rule": "drafted"}, **preview)
     assert (told["total"], told["says"], told["segments"]) == (12, {"planned": 12}, 12)
     assert len(told["first"]) == 5
     assert states(story) == [("parked", 15)]

@@ -117,6 +117,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     loaded, twilio = Loaded(RuleSet(rules.rules, rules.language), PluginSet()), Twilio()
     settings = settings_of(tmp_path, {})
     node = Node(settings, loaded, twilio)
+    node.time = REAL.now().timestamp()
     await node.start({})
 
     async def reload() -> list[str]:
@@ -373,7 +374,7 @@ async def test_a_rule_gets_another_state_on_its_page_and_back(desk: Desk) -> Non
     assert back.status_code == 303
     await desk.node.happen(text("later", ANN))
     assert desk.count("runs") == 2
-    until = {"state": "off", "reason": "a while", "until": "2026-03-04T23:00Z"}
+    until = {"state": "off", "reason": "a while", "until": "6h"}
     assert (await desk.press(page, action, **until)).status_code == 303
     await desk.node.wait(7 * 3600.0)
     await desk.node.engine.overrides.end(desk.node.engine.loaded.ruleset)
@@ -442,3 +443,63 @@ async def test_sending_is_held_and_let_out_from_any_page(desk: Desk) -> None:
         done = await desk.client.post("/console/node/pause", data=data)
         assert done.headers["location"] == "/console/"
     assert (await desk.client.post("/console/node/explode", data=data)).status_code == 404
+
+
+async def test_all_drafts_are_decided_about_at_once_and_are_counted(desk: Desk) -> None:
+    """What it is about is shown before; of more than 20 the number is typed."""
+    for number in range(22):
+        await desk.node.happen(text("draft", f"+1202555{number:04d}"))
+    asks = await desk.press("/console/decide", "/console/bulks", op="approve")
+    assert asks.status_code == 200
+    assert "lets out 22 of the 22" in asks.text
+    assert "Send 22" in asks.text
+    assert "+12025550001" not in asks.text
+    assert desk.twilio.taken == 0
+    (path,) = re.findall(r'action="(/console/bulks/blk_\w+/start)"', asks.text)
+    for typed in ("", "21"):
+        wrong = await desk.client.post(path, data={"request": fresh(), "count": typed})
+        assert wrong.status_code == 400
+    begun = await desk.client.post(path, data={"request": fresh(), "count": "22"})
+    page = path.removesuffix("/start")
+    assert (begun.status_code, begun.headers["location"]) == (303, page)
+    assert "it begins at" in (await desk.client.get(page)).text
+    first, *_ = desk.actions()
+    await desk.post(f"/actions/{first[0]}/decline")
+    desk.node.time += 11.0
+    working = asyncio.create_task(desk.control.bulks.run())
+    async with asyncio.timeout(20.0):
+        while "Send: 21 of 22" not in (shown := (await desk.client.get(page)).text):
+            await asyncio.sleep(0.05)
+            await desk.node.wait(0.0)
+    working.cancel()
+    assert "1 skipped" in shown
+    assert first[0] in shown
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 21
+    assert "Send" in (await desk.client.get("/console/bulks")).text
+    desk.role = "read"
+    denied = await desk.client.post("/console/bulks", data={"op": "approve", "request": fresh()})
+    assert denied.status_code == 403
+    assert (await desk.client.get("/console/bulks/blk_0")).status_code == 404
+
+
+async def test_a_bulk_by_the_api_is_previewed_begun_and_stopped(desk: Desk) -> None:
+    """Or begun at once, where a program does not want to look."""
+    for who in PEOPLE[:2]:
+        await desk.node.happen(text("draft", who))
+    told = await desk.post("/bulks", op="approve", filter={"rule": "drafted"})
+    assert (told.status_code, told.json()["total"]) == (202, 2)
+    assert told.json()["says"] == {"planned": 2}
+    assert ANN not in told.text
+    uid = told.json()["uid"]
+    assert (await desk.post(f"/bulks/{uid}/start")).json()["state"] == "waiting"
+    assert (await desk.post(f"/bulks/{uid}/stop")).json()["state"] == "stopped"
+    assert (await desk.post(f"/bulks/{uid}/stop")).status_code == 409
+    begun = await desk.post("/bulks", op="decline", filter={}, dry=False)
+    assert (begun.status_code, begun.json()["state"]) == (202, "waiting")
+    listed = (await desk.client.get(f"{PREFIX}/bulks")).json()["items"]
+    assert [each["state"] for each in listed] == ["waiting", "stopped"]
+    one = (await desk.client.get(f"{PREFIX}/bulks/{uid}")).json()
+    assert (one["total"], one["done"], one["left"]) == (2, 0, [])
+    assert (await desk.post("/bulks", op="retry", filter={"mood": "x"})).status_code == 400
+    assert (await desk.post("/bulks/blk_0/start")).status_code == 404

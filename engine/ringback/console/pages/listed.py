@@ -2,6 +2,7 @@
 
 from ringback.console.page import Page
 from ringback.console.pages import (
+    bulk_pages,
     costs,
     decide,
     deeds,
@@ -17,5 +18,5 @@ from ringback.console.pages import (
 
 PAGES: tuple[Page, ...] = (
     live.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, costs.PAGE,
-    deeds.PAGE, event.PAGE, trace.PAGE, find.PAGE,
+    deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

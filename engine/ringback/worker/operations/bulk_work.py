@@ -61,7 +61,6 @@ class BulkWork:
             "state": bulk.state,
         }
         forecast = await self._forecast(bulk) if op in _LEAVING else {}
-        await self._engine.journal.doings.done(replace(doing, subject=bulk.uid, answer=found), "")
         return {**found, **forecast}
 
     async def start(self, message: Message, doing: Doing) -> dict[str, Any]:

@@ -106,15 +106,35 @@ def test_one_signs_in_through_the_port_of_the_node(node: Node) -> None:
         assert "immutable" in kept.headers["cache-control"]
         large = b"x" * 100_000
         assert browser.post("/console/logout", content=large, headers=own).status_code == 413
-    for token, status in ((TOKEN, 404), ("made-up", 401)):
-        headers = {"authorization": f"Bearer {token}"}
-        assert node.http.get(f"{node.url}/api/v1/x", headers=headers).status_code == status
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    wrong = {"authorization": "Bearer made-up"}
+    assert node.http.get(f"{node.url}/api/v1/events", headers=wrong).status_code == 401
+    for number in range(3):
+        assert node.post("/twilio/message", message(number)).status_code < 300
+    events = f"{node.url}/api/v1/events?type=message.received"
+    node.until(lambda: len(node.http.get(events, headers=bearer).json()["items"]) == 3)
+    told = follow(node, {**bearer, "last-event-id": "1"})
+    assert "event: events" in told
+    assert [told.count(f'"text {number}"') for number in range(3)] == [0, 1, 1]
     for host in ("evil.example:80", f"127.0.0.1.nip.io:{port}", f"evil.example:{port}"):
         assert " 421 " in raw(node, f"GET /console/ HTTP/1.1\r\nHost: {host}")
         absolute = f"GET http://{host}/console/ HTTP/1.1\r\nHost: 127.0.0.1:{port}"
         assert " 421 " in raw(node, absolute)
     said = "Host: evil\r\nX-Ringback-Place: evil 80\r\nX-Ringback-Peer: 10.0.0.1"
     assert " 421 " in raw(node, f"GET /console/ HTTP/1.1\r\n{said}")
+
+
+def follow(node: Node, headers: dict[str, str]) -> str:
+    """What a stream tells first, through the port of the node."""
+    url = f"{node.url}/api/v1/stream?topics=events"
+    with node.http.stream("GET", url, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        told = ""
+        for part in answer.iter_text():
+            told += part
+            if told.endswith("\n\n") and "data:" in told:
+                return told
+    raise AssertionError(told)
 
 
 @pytest.mark.slow

@@ -75,9 +75,12 @@ def environment(static: str) -> jinja2.Environment:
     the path of the files that come along."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("ringback.console"), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False,
+        undefined=jinja2.StrictUndefined, finalize=text.tamed, trim_blocks=True,
+        lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.globals |= {"static": static, "hidden": hidden, "may": may}
+    made.globals |= {"said": text.said, "number": text.number}
+    made.filters["as_is"] = text.AsIs
     return made
 
 
@@ -114,9 +117,8 @@ def reader_of(request: HTTPConnection) -> dict[str, Any]:
 
 
 def reader(identity: Identity | None, zone: tuple[str, tzinfo]) -> dict[str, Any]:
-    """The words of templates: `said` is for every text that a stranger, a carrier or a plugin
-    wrote, `number` for a number, `clock` and `date` for times in the zone of whoever reads. What
-    stands in the values was masked before, where they may not see it."""
+    """The words of templates that depend on who reads: `clock` and `date` are times in their zone.
+    What stands in the values was masked before, where they may not see it."""
     name, place = zone
 
     def clock(at: str, *, day: bool = False) -> Markup:
@@ -125,7 +127,7 @@ def reader(identity: Identity | None, zone: tuple[str, tzinfo]) -> dict[str, Any
 
     return {
         "identity": identity, "zone": name, "zone_short": times.short_name(place),
-        "said": text.said, "number": text.number, "clock": clock,
+        "clock": clock,
         "date": lambda at: times.date(at, place), "span": times.span, "shape": tones.SHAPES.get,
     }  # fmt: skip
 

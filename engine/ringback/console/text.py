@@ -9,6 +9,7 @@ a name of a host that only looks like another has its true spelling beside it. T
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -50,6 +51,31 @@ def plain(text: object) -> str:
     return "".join(
         letter if unicodedata.category(letter) not in _ODD else "\ufffd" for letter in str(text)
     )
+
+
+class AsIs(str):
+    """A text that a template writes as it is, but escaped: what a form sends back unchanged."""
+
+    __slots__ = ()
+
+
+def tamed(value: Any) -> Any:
+    """What a template writes in place of a value, also in an attribute: of a plain text each letter
+    that cannot be seen, or that turns the text around, as its code in brackets, and no tower of
+    accents. It is for what was not given to `said`, which boxes them."""
+    if type(value) is not str or (value.isascii() and value.isprintable()):
+        return value
+    shown, marks, before = [], 0, ""
+    for letter in value:
+        category = unicodedata.category(letter)
+        marks = marks + 1 if category in ("Mn", "Me") else 0
+        odd = category in _ODD and letter not in "\n\r\t"
+        if odd and not (letter in _JOINERS and _is_picture(before)):
+            shown.append(f"[U+{ord(letter):04X}]")
+        elif marks <= MOST_MARKS:
+            shown.append(letter)
+        before = letter
+    return "".join(shown)
 
 
 def _words(text: str, one_line: bool) -> Iterator[Markup]:

@@ -6,6 +6,7 @@ import unicodedata
 
 import pytest
 
+from ringback.console.page import environment
 from ringback.console.text import IN_LISTS, number, said
 
 HOSTILE = [
@@ -64,3 +65,24 @@ def test_numbers_are_written_in_groups() -> None:
         ("+1 415 ••• ••18 ·kfa", "+1 415 ••• ••18 ·kfa"), ("client:joe", "client:joe"), ("", ""),
     ):  # fmt: skip
         assert re.sub(r"<[^>]*>", "", str(number(given))) == shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_no_template_thought_of_is_harmless_too(text: str) -> None:
+    """Any text that a template writes, in the page or in an attribute."""
+    made = environment("/x").from_string('<p title="{{ text }}">{{ text }}</p>').render(text=text)
+    page = re.fullmatch(r'<p title="([^"<>]*)">([^<>]*)</p>', made, re.S)
+    assert page, made
+    assert page[1] == page[2]
+    shown = html.unescape(page[1])
+    odd = {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn", "Cs")}
+    assert odd <= {"\n"}
+    assert not re.search(r"[\u0300-\u036f\u0e49]{4}", shown)
+
+
+def test_what_a_form_sends_back_is_not_changed() -> None:
+    """`as_is` escapes, and changes nothing else."""
+    text = 'a\u202e"<b>\u200f'
+    made = environment("/x").from_string("{{ text|as_is }}").render(text=text)
+    assert html.unescape(made) == text
+    assert '"' not in made

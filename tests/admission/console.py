@@ -113,6 +113,5 @@ class Api:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def close(self) -> None:
-        await self.client.aclose()
+    def close(self) -> None:
         self.app.state.console.reading.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +24,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(kept[1])
 
 
-@pytest.fixture
-async def api(project: Path) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+def api(project: Path) -> Iterator[Api]:
+    """One who sees all."""
     found = Api(project, "admin", unmasked=True)
     yield found
-    await found.close()
+    found.close()
 
 
-@pytest.fixture
-async def reader(project: Path) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+def reader(project: Path) -> Iterator[Api]:
     """One who may only read; what the session says of unmasking does not matter."""
     found = Api(project, "read", unmasked=True)
     yield found
-    await found.close()
+    found.close()

@@ -75,7 +75,7 @@ async def test_a_list_is_what_the_shell_prints(
 async def test_an_object_is_what_the_shell_prints(
     api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for event in (await api.get("/events", limit=200))["items"]:
+    for event in (await api.get("/events"))["items"][:5]:
         assert await api.get(f"/events/{event['uid']}") == event
     for action in (await api.get("/actions", limit=200))["items"][:3]:
         assert await api.get(f"/actions/{action['uid']}") == action
@@ -104,7 +104,7 @@ GETS = [
 async def ids_of(api: Api) -> Mapping[str, list[str]]:
     """Names that stand for the parts of paths, by the path."""
     found = {
-        name: [each["uid"] for each in (await api.get(f"/{name}", limit=200))["items"]]
+        name: [each["uid"] for each in (await api.get(f"/{name}", limit=200))["items"]][:6]
         for name in ("events", "runs", "actions")
     }
     return {
@@ -140,7 +140,7 @@ async def test_every_answer_is_as_the_document_says(
                 assert not [digits for digits in DIGITS if digits in plain]
                 assert OURS in answer.text or endpoint.path != "/events"
             assert answer.json().get("masked", False) == (one is reader and endpoint.personal)
-    assert seen > 60
+    assert seen > 35
 
 
 async def test_who_may_only_read_gets_no_raw_body(api: Api, reader: Api) -> None:
@@ -249,3 +249,26 @@ async def test_no_text_is_more_than_a_value(api: Api, every: int) -> None:
     for endpoint, name, hostile in pairs[::every]:
         await sent(api, endpoint, name, hostile)
     assert (await api.get("/events", limit=1))["items"] == before["items"]
+
+
+FOUND = jsonschema.Draft202012Validator(
+    {"$ref": "#/components/schemas/Found", "components": {"schemas": ALL}}
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        (f"{PEOPLE[1][:3]} (0)20 {PEOPLE[1][5:9]} {PEOPLE[1][9:]}", "number"),
+        ("SM" + "1".zfill(32), "sid"), ("hours", "rule"), ("30003", "code"), ("nothing", ""),
+    ],
+)  # fmt: skip
+async def test_what_is_at_hand_is_found(api: Api, what: str, found: str) -> None:
+    """By what it is; the body of a request holds it, so that no number is in an address."""
+    answer = (await api.client.post("/find", json={"what": what})).json()
+    FOUND.validate(answer)
+    assert bool(answer["events"]) == (found in ("number", "sid"))
+    if found == "number":
+        assert {each["sender"] for each in answer["events"]} <= {PEOPLE[1], OURS}
+    assert (answer["rule"] == "hours") == (found == "rule")
+    assert ((answer["error"] or {}).get("code") == 30003) == (found == "code")

@@ -9,10 +9,15 @@ from ringback.console.api.lists import PAGING, SPAN, given, part_of
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.error_codes import explain_error, facts
 from ringback.events import TRUST
+from ringback.rules.language.phones import home, plain
 from ringback.store.queries import filters, shapes
+from ringback.store.queries.questions import Questions
 
 SOURCES = ("webhook", "repair", "replay", "internal")
+_FOUND = 20
+_WHAT = Parameter("what", "An id, a SID, a number, an error code, a rule.", required=True)
 FILTERS = (
     Parameter("type", "Only this type; `message.*` works too."),
     Parameter("number", "Only with this number on either side."),
@@ -83,6 +88,25 @@ async def trace(asked: Asked) -> dict[str, Any]:
     return found
 
 
+async def find(asked: Asked) -> dict[str, Any]:
+    """What an id, a SID, a number in any spelling, an error code or the name of a rule leads to."""
+    what = asked.body["what"].strip()
+    looks_like_one = what[:1] in "+(0123456789"
+    number = plain(what, home(asked.console.settings.sender)) if looks_like_one else what
+    code = int(what) if what.isascii() and what.isdecimal() and 4 < len(what) < 7 else 0
+
+    def ask(questions: Questions) -> dict[str, Any]:
+        rows = [questions.event(uid) for uid in questions.find(number, _FOUND)] if what else []
+        rule = questions.rules_in_use().get(what)
+        return {
+            "events": [shapes.event(row) for row in rows if row],
+            "rule": what if rule else None,
+            "error": facts(explain_error(code)) if code else None,
+        }  # fmt: skip
+
+    return await asked.console.reading.ask(ask)
+
+
 RESOURCES = (
     Resource(
         "events", "What came in: every webhook and every internal event.",
@@ -92,6 +116,14 @@ RESOURCES = (
             Endpoint("/events/{id}", "Show one event.", one, "Event", problems=("missing",)),
             Endpoint("/events/{id}/raw", "The body of its webhook, byte for byte.", raw,
                      media="text/plain", problems=("missing",)),
+        ),
+    ),
+    Resource(
+        "find", "Whatever is at hand, found.",
+        (
+            Endpoint("/find", "The events behind an id of ours, a SID or a number in any spelling, "
+                     "20 at most; a rule of that name; an error code.", find, "Found",
+                     method="POST", body=(_WHAT,), role="operate", safe=True),
         ),
     ),
     Resource(

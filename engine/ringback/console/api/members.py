@@ -40,7 +40,7 @@ RESOURCES = (
         "settings", "What is set, and where each value comes from.",
         (
             Endpoint("/settings", "List the settings; secrets are masked.", settings,
-                     "SettingList", role="operate", personal=False),
+                     "SettingList", role="operate"),
         ),
     ),
     Resource(

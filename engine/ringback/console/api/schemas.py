@@ -294,6 +294,13 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "The node, and what waits for a person.",
     ),
+    "Found": _object(
+        {
+            "events": _list(ref("Event")), "rule": _or_null(TEXT),
+            "error": {"anyOf": [ref("ErrorCode"), {"type": "null"}]},
+        },
+        "What something leads to.",
+    ),
     "Me": _object(_each(TEXT, "name role via") | {"unmasked": FLAG}, "Who asks."),
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ringback.errors import Conflict, UsageError
-from ringback.runtime import encode_ulid
+from ringback.runtime import encode_ulid, iso
 from ringback.store.queries.questions import Questions
 from simulation.story import Story
 
@@ -117,6 +117,19 @@ def test_a_bulk_survives_the_death_of_the_worker(begin: Begin, deaths: tuple[flo
     ) == [(70, 70)]
 
 
+def test_a_bulk_is_about_those_since_a_time(begin: Begin) -> None:
+    """What failed long ago is wanted no more."""
+    story = begin(rules=RULES)
+    people(story, 3)
+    assert story.life is not None
+    since = iso(story.life.runtime.now())
+    people(story, 2, first=10)
+    for op, count in (("approve", 2), ("decline", 2)):
+        assert ask(story, "bulk", bulk=op, filter={"since": since})["total"] == count
+    assert ask(story, "bulk", bulk="approve", filter={})["total"] == 5
+    assert ask(story, "bulk", bulk="cancel_run", filter={"since": since})["total"] == 0
+
+
 def test_a_bulk_is_stopped(begin: Begin) -> None:
     """Within its ten seconds, nothing is done."""
     story = begin(rules=RULES)
@@ -135,10 +148,11 @@ def test_a_bulk_is_stopped(begin: Begin) -> None:
     ("more", "why"),
     [
         ({"bulk": "erase"}, "a bulk is one of"),
-        ({"bulk": "retry", "filter": {"mood": "x"}}, "knows state, rule, kind, code"),
+        ({"bulk": "retry", "filter": {"mood": "x"}}, "knows state, rule, kind, code, since"),
         ({"bulk": "retry", "filter": {"state": "settled"}}, "is for the states"),
         ({"bulk": "retry", "filter": {"may_duplicate": True}}, "knows state"),
         ({"bulk": "resolve", "filter": {}}, "wants the outcome"),
+        ({"bulk": "retry", "filter": {"since": "soon"}}, "is no time"),
     ],
 )
 def test_what_no_bulk_may_do_is_said(begin: Begin, more: dict[str, Any], why: str) -> None:

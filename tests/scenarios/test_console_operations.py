@@ -503,3 +503,24 @@ async def test_a_bulk_by_the_api_is_previewed_begun_and_stopped(desk: Desk) -> N
     assert (one["total"], one["done"], one["left"]) == (2, 0, [])
     assert (await desk.post("/bulks", op="retry", filter={"mood": "x"})).status_code == 400
     assert (await desk.post("/bulks/blk_0/start")).status_code == 404
+
+
+async def test_what_failed_by_a_code_is_sent_again_from_its_page(desk: Desk) -> None:
+    """Where the class of the error allows it, and only what failed in the span that is shown."""
+    for who in PEOPLE[:2]:
+        await desk.node.happen(text("draft", who))
+    with closing(connect_writer(desk.settings.data / "journal.db")) as journal:
+        journal.execute("update actions set state = 'failed', reason = '', error_code = 30003")
+        journal.execute(
+            "update actions set planned_at = '2026-01-01T00:00:00.000Z' "
+            "where id = (select min(id) from actions)"
+        )
+    asks = await desk.press("/console/failures/30003", "/console/bulks")
+    assert asks.status_code == 200
+    assert "Send again 1" in asks.text
+    assert "Send those of our rules again" not in (
+        await desk.client.get("/console/failures/21610")
+    ).text  # fmt: skip
+    desk.role = "read"
+    page = (await desk.client.get("/console/failures/30003")).text
+    assert "Send those of our rules again" not in page

@@ -7,7 +7,7 @@ import click
 
 from ringback.cli import completion
 from ringback.cli.control import tell_worker
-from ringback.cli.events import questions
+from ringback.cli.events import moment, questions
 from ringback.cli.output import (
     json_option,
     nothing,
@@ -36,18 +36,27 @@ def bulks() -> None:
 @click.option("--rule", default="", help="Only of this rule.", shell_complete=completion.rule_names)
 @click.option("--kind", default="", help="Only of this kind, as send_message.")
 @click.option("--code", default=0, help="Only with this error code of Twilio.")
+@click.option("--since", default="", help="Only those planned or begun since then.")
 @click.option(
     "--outcome", type=click.Choice(("sent", "not_sent")), help="For resolve: which it was."
 )
 @json_option
 def preview(
-    op: str, state: str, rule: str, kind: str, code: int, outcome: str | None, as_json: bool
-) -> None:
+    op: str, state: str, rule: str, kind: str, code: int, since: str, outcome: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """List what a bulk would be about and what the gate says of it now. Nothing is done.
 
     What arrives afterwards is not in it. `ringback bulks start` begins it.
     """
-    given = {"state": state, "rule": rule, "kind": kind, "code": code, "outcome": outcome}
+    given: dict[str, Any] = {
+        "state": state,
+        "rule": rule,
+        "kind": kind,
+        "code": code,
+        "outcome": outcome,
+    }
+    given["since"] = moment(since) if since else ""
     chosen = {name: value for name, value in given.items() if value}
     message = {"op": "bulk", "bulk": op, "filter": chosen}
     answer = tell_worker(message, seconds=PREVIEW_SECONDS)

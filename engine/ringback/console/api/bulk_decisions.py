@@ -72,8 +72,8 @@ RESOURCES = (
                 "/bulks", "Preview a bulk, or begin it.", preview, "BulkPreview", method="POST",
                 body=(
                     Parameter("op", "The operation.", choices=tuple(OPS), required=True),
-                    Parameter("filter", "Only those with this `state`, `rule`, `kind` or `code`; "
-                              "for resolve its `outcome`.", "object"),
+                    Parameter("filter", "Only those with this `state`, `rule`, `kind` or `code`, "
+                              "or `since` a time; for resolve its `outcome`.", "object"),
                     Parameter("dry", "Only a preview.", "flag", default=True),
                 ),
                 role="operate", status=202, problems=("missing",),

@@ -26,8 +26,12 @@ OPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cancel_run": ("runs", ("waiting", "pending")),
 }
 """What a bulk may do: to rows of which table, in which states."""
-FILTERS = {"actions": ("state", "rule", "kind", "code"), "runs": ("state", "rule")}
-_COLUMNS = {"code": "error_code"}
+FILTERS = {
+    "actions": ("state", "rule", "kind", "code", "since"), "runs": ("state", "rule", "since"),
+}  # fmt: skip
+_CLAUSES = {"code": "+error_code = ?", "rule": "+rule = ?", "kind": "+kind = ?",
+            "state": "state = ?"}  # fmt: skip
+_BEGAN = {"actions": "+planned_at >= ?", "runs": "+started_at >= ?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def _preview(connection: Connection, bulk: Bulk, now: str) -> tuple[Bulk, bool]:
     clauses, values = [f"state in ({','.join('?' * len(states))})"], list[Any](states)
     for name in FILTERS[table]:
         if bulk.wanted.get(name) not in (None, ""):
-            clauses.append(f"+{_COLUMNS.get(name, name)} = ?")
+            clauses.append(_BEGAN[table] if name == "since" else _CLAUSES[name])
             values.append(bulk.wanted[name])
     if bulk.op in ("approve", "decline"):
         clauses.append("+reason = ?")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, encode_ulid, iso
+from ringback.runtime import Runtime, encode_ulid, from_iso, iso
 from ringback.store.operations.bulks import FILTERS, OPS, Bulk, Item
 from ringback.store.operations.doings import Doing
 from ringback.worker.engine import Engine
@@ -148,7 +148,7 @@ class BulkWork:
             raise UsageError(f"{op} is for the states {', '.join(OPS[op][1])}; not {state!r}")
         if op == "resolve" and given.get("outcome") not in ("sent", "not_sent"):
             raise UsageError("a bulk of resolve wants the outcome `sent` or `not_sent`")
-        return dict(given)
+        return dict(given) | ({"since": _moment(given["since"])} if given.get("since") else {})
 
     async def _forecast(self, bulk: Bulk) -> dict[str, Any]:
         """What the gate would say: how many go out, are refused or put off and why; what they take;
@@ -177,6 +177,14 @@ class BulkWork:
                 for each in first if each is not None
             ],
         }  # fmt: skip
+
+
+def _moment(given: Any) -> str:
+    """A stored time."""
+    try:
+        return iso(from_iso(str(given)))
+    except ValueError:
+        raise UsageError(f"since: {given!r} is no time; write it like 2026-03-04T17:00Z") from None
 
 
 def _request(bulk: str, item: str) -> str:

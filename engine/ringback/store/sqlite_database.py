@@ -1,6 +1,6 @@
 """The journal's database as one SQLite file, in the process that owns it."""
 
-from asyncio import Event, Future
+from asyncio import Event, Future, get_running_loop
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ class SqliteDatabase:
         except BaseException:
             self._writer.close()
             raise
+        self._closed = False
         self._failing = Event()
         self._refused: StorageError | None = None
 
@@ -56,9 +57,22 @@ class SqliteDatabase:
     ) -> T:
         """See `Database.read`."""
         try:
+            self._hold()
             return work(self._reader, *args, **kwargs)
         except Error as error:
             raise translate(error, self.path) from error
+
+    def _hold(self) -> None:
+        """Let the reads of one turn of the loop see the same commit: each one alone costs the locks
+        of a transaction, and after a commit every page anew. A commit of this turn is told of in a
+        later one, behind `_let_go`: who has waited for it sees it."""
+        if not self._reader.in_transaction:
+            self._reader.execute("BEGIN")
+            get_running_loop().call_soon(self._let_go)
+
+    def _let_go(self) -> None:
+        if not self._closed and self._reader.in_transaction:
+            self._reader.execute("COMMIT")
 
     async def write(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -89,6 +103,7 @@ class SqliteDatabase:
         return self._reader
 
     def _submit(self, work: Work) -> Future[Any]:
+        self._let_go()  # without a thread the commit is done, and told of, at once
         return self._writer.submit(work)
 
     def _apply(self, connection: Connection, work: Work) -> Any:
@@ -107,6 +122,7 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """See `Database.close`."""
+        self._closed = True
         self._reader.close()
         self._writer.close()
 

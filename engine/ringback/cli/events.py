@@ -23,6 +23,7 @@ from ringback.cli.output import (
 from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
+from ringback.events import TRUST
 from ringback.printed_json import printed_json
 from ringback.runtime import iso
 from ringback.store.queries import shapes
@@ -30,6 +31,9 @@ from ringback.store.queries import shapes
 COLUMNS = ("at", "uid", "type", "from", "to", "trust", "error", "text")
 BY_WEIGHT = ("uid", "type", "from", "text", "at", "error", "to", "trust")
 """The columns as they give way, the last one first, where there is little room."""
+PARTS = 10
+"""So many parts of the list are looked through for those that fit, 5,000 events each."""
+SOURCES = ("webhook", "repair", "replay", "internal")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -91,30 +95,54 @@ def events() -> None:
 @click.option("--sid", default="", help="Only about this message or call.")
 @click.option("--since", default="", help="Only since then: 30m, 2h, 7d, or a time.")
 @click.option("--errors", is_flag=True, help="Only those with an error code.")
+@click.option("--code", default=0, help="Only with this error code of Twilio.")
+@click.option("--until", default="", help="Only before then.")
+@click.option("--trust", type=click.Choice(TRUST), help="Only those that were proven so.")
+@click.option("--source", type=click.Choice(SOURCES), help="Only those that came so.")
+@click.option("--rule", default="", help="Only those that this rule fired on, or the --verdict.",
+              shell_complete=completion.rule_names)  # fmt: skip
+@click.option("--verdict", default="", help="fired, silent, a verdict or its first word, as if.")
 @click.option("--limit", default=30, show_default=True, type=click.IntRange(1, 100_000))
 @wide_option
 @json_option
 def list_(
-    type_: str,
-    number: str,
-    sid: str,
-    since: str,
-    errors: bool,
-    limit: int,
-    wide: bool,
-    as_json: bool,
+    type_: str, sid: str, errors: bool, limit: int, wide: bool, as_json: bool, **given: Any
 ) -> None:
     """List the newest events, oldest of them first."""
+    from ringback.store.queries.filters import Events
+
+    given["number"] = here().number(given["number"])
+    for name in ("since", "until"):
+        given[name] = moment(given[name]) if given[name] else ""
+    wanted = Events(type=type_, sid=sid, error=errors, **_said_of(given))
     with questions() as asked:
-        found = asked.events(
-            type=type_, number=here().number(number), sid=sid, error=errors, limit=limit,
-            since=moment(since) if since else "",
-        )[::-1]  # fmt: skip
+        found, cut = _found(asked, wanted, limit)
+    if cut:
+        click.echo(f"looked back to {short_time(cut)}; --until goes on from there", err=True)
+    found.reverse()
     rows = [shapes.event(event) if as_json else listed(event, wide=wide) for event in found]
-    empty = nothing("events", type_, number, sid, since, errors)
+    empty = nothing("events", type_, sid, errors, *given.values())
     print_rows(
         rows, COLUMNS, as_json=as_json, empty=empty, by_weight=BY_WEIGHT, wide=wide,
     )  # fmt: skip
+
+
+def _said_of(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in given.items() if value}
+
+
+def _found(asked: Any, wanted: Any, limit: int) -> tuple[list[dict[str, Any]], str]:
+    """The newest events that fit, and how far was looked where that is not to the end."""
+    found: list[dict[str, Any]] = []
+    before = 0
+    for _ in range(PARTS):
+        part = asked.events_part(wanted, limit - len(found), before)
+        found += part.rows
+        before = part.before
+        if not before or len(found) == limit:
+            return found, ""
+    return found, part.looked_back_to
 
 
 @events.command()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from ringback.cli.output import json_option, print_rows
+from ringback.cli.output import json_option, print_rows, wide_option
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
 from ringback.runtime import iso
@@ -52,11 +52,15 @@ def add_user(name: str, role: str, password: str) -> None:
 
 
 @users.command("list")
+@wide_option
 @json_option
-def list_users(as_json: bool) -> None:
+def list_users(wide: bool, as_json: bool) -> None:
     """List who may sign in."""
     with closing(_access()) as access:
-        print_rows(access.people(), ("name", "role", "made_at"), as_json=as_json, empty="nobody")
+        columns = ("name", "role", "made_at")
+        print_rows(
+            access.people(), columns, as_json=as_json, empty="nobody", by_weight=columns, wide=wide
+        )
 
 
 @users.command("remove")
@@ -92,12 +96,16 @@ def add_token(name: str, role: str, days: int, whole: bool) -> None:
 
 
 @tokens.command("list")
+@wide_option
 @json_option
-def list_tokens(as_json: bool) -> None:
+def list_tokens(wide: bool, as_json: bool) -> None:
     """List the tokens, without their secrets."""
     columns = ("id", "name", "role", "scope", "made_at", "used_at", "ends_at", "peer")
     with closing(_access()) as access:
-        print_rows(access.tokens(), columns, as_json=as_json, empty="no tokens")
+        print_rows(
+            access.tokens(), columns, as_json=as_json, empty="no tokens", by_weight=columns,
+            wide=wide,
+        )  # fmt: skip
 
 
 @tokens.command("remove")
@@ -115,12 +123,16 @@ def sessions() -> None:
 
 
 @sessions.command("list")
+@wide_option
 @json_option
-def list_sessions(as_json: bool) -> None:
+def list_sessions(wide: bool, as_json: bool) -> None:
     """List who is signed in, and since when."""
     columns = ("name", "role", "made_at", "seen_at", "ends_at", "peer", "agent")
     with closing(_access()) as access:
-        print_rows(access.sessions(), columns, as_json=as_json, empty="nobody is signed in")
+        print_rows(
+            access.sessions(), columns, as_json=as_json, empty="nobody is signed in",
+            by_weight=columns, wide=wide,
+        )  # fmt: skip
 
 
 @sessions.command("end")

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,7 @@ def is_alive(pid: int) -> bool:
 
 
 def test_one_signs_in_through_the_port_of_the_node(node: Node) -> None:
-    """With the password of the settings; programs with its token; others with nothing. A host that
-    is not ours gets 421, in the target too."""
+    """With the password of the settings; programs with its token; others with nothing."""
     port = node.url.rpartition(":")[2]
     with httpx.Client(base_url=node.url, timeout=30) as browser:
         assert browser.get("/console/").status_code == 303
@@ -116,6 +116,17 @@ def test_one_signs_in_through_the_port_of_the_node(node: Node) -> None:
     told = follow(node, {**bearer, "last-event-id": "1"})
     assert "event: events" in told
     assert [told.count(f'"text {number}"') for number in range(3)] == [0, 1, 1]
+    with node.http.stream("GET", f"{node.url}/api/v1/stream", headers=bearer) as kept:
+        assert kept.status_code == 200
+        check_hosts(node, port)
+        begun = time.monotonic()
+        assert node.stop() == 0  # an open stream holds up nobody
+        assert time.monotonic() - begun < 4.5
+        assert kept.read()
+
+
+def check_hosts(node: Node, port: str) -> None:
+    """A host that is not ours gets 421, in the target too, and whatever a header says."""
     for host in ("evil.example:80", f"127.0.0.1.nip.io:{port}", f"evil.example:{port}"):
         assert " 421 " in raw(node, f"GET /console/ HTTP/1.1\r\nHost: {host}")
         absolute = f"GET http://{host}/console/ HTTP/1.1\r\nHost: 127.0.0.1:{port}"

@@ -32,7 +32,22 @@ PEER, PLACE = b"x-ringback-peer", b"x-ringback-place"
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handling."""
+    """uvicorn without its signal handling, and with an end that waits for what happens: its own
+    looks ten times a second whether it should."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaving = asyncio.Event()
+
+    def leave(self) -> None:
+        """Stop accepting, and finish what has begun."""
+        self.should_exit = True
+        self._leaving.set()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):  # writes the date of the answers anew, once a second
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), 1.0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -99,7 +114,7 @@ async def _main(
 
     def stop() -> None:
         stopping.set()
-        server.should_exit = True
+        server.leave()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop)

@@ -105,3 +105,20 @@ async def test_a_page_and_the_api_say_where_they_stopped_counting(
     page = await got(api, f"/console/{path}", since=EVER)
     assert "Only the newest" in page
     assert some["looked_back_to"][:10] in page
+
+
+async def test_page_and_api_say_the_same(api: Api) -> None:
+    """The same question, so the same figures."""
+    failed = await api.get("/failures", since=EVER)
+    page = await got(api, "/console/failures", since=EVER)
+    figures_ = [int(figure) for _, figure in LINK.findall(page)]
+    assert figures_ == [group["failures"] for group in failed["items"]]
+    sent = await api.get("/delivery", since=EVER, by="rule")
+    page = await got(api, "/console/delivery", since=EVER, by="rule")
+    for group in sent["items"]:
+        row = re.search(rf"<tr>\s*<th scope=\"row\">[^\n]*{group['rule']}.*?</tr>", page, re.S)
+        assert row
+        assert f">{group['texts']}</a>" in row.group()
+    spent = await api.get("/costs", since=EVER)
+    page = await got(api, "/console/costs", since=EVER)
+    assert f">{spent['items'][0]['texts']}</a>" in page

@@ -24,6 +24,7 @@ The packages, in the order in which a webhook meets them:
                 of it; written by the worker). All SQL is there.
     tracing     OpenTelemetry: what a webhook led to, as spans, for whom asks for them.
     simulator   a simulated Twilio, so that all of this can be tried without an account.
+    console     pages and the JSON API, in a process of their own, for those who run a node.
     cli testing the shell, and the kit for tests of rules and plugins without a network.
 
 Five terms, all of them immutable values: an Event is a fact from outside. A Rule says what to do

@@ -66,3 +66,15 @@ def test_the_command_prints_the_document(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(document(RESOURCES)))
     assert run(["api", "schema", "--markdown"]) == 0
     assert capsys.readouterr().out == tables(RESOURCES)
+
+
+@pytest.mark.slow
+def test_the_document_is_openapi() -> None:
+    """Held against the schema of OpenAPI 3.1, which comes with schemathesis."""
+    import schemathesis
+
+    found = json.loads(json.dumps(document(RESOURCES)))
+    schemathesis.openapi.from_dict(found).validate()
+    del found["paths"]["/events"]["get"]["parameters"][0]["in"]
+    with pytest.raises(Exception, match="parameters"):
+        schemathesis.openapi.from_dict(found).validate()

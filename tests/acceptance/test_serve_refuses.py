@@ -76,7 +76,10 @@ def test_wrong_settings_of_every_layer(tmp_path: Path) -> None:
         ({"RINGBACK_CONSOLE_PASSWORD": "canary"}, "RINGBACK_CONSOLE_PASSWORD is too short"),
         ({"RINGBACK_API_TOKEN": "canary"}, "RINGBACK_API_TOKEN is too short"),
         ({"RINGBACK_CONSOLE_USER_HEADER": "X-User"}, "RINGBACK_TRUSTED_PROXIES"),
-        ({"RINGBACK_CONSOLE_PORT": "8080"}, "console_port is the port of the node"),
+        (
+            {"RINGBACK_PORT": "8391", "RINGBACK_CONSOLE_PORT": "8391"},
+            "console_port is the port of the node",
+        ),
     ],
 )
 def test_unsafe_settings(tmp_path: Path, change: dict[str, str], part: str) -> None:

@@ -45,7 +45,8 @@ DRAIN_SECONDS = 15.0
     is_flag=True,
     help="Let notices and http steps go out for real; without it they are shown.",
 )
-def dev(project: Path | None, port: str | None, notify: bool) -> int:
+@click.option("--no-open", is_flag=True, help="Open no browser; the address is printed.")
+def dev(project: Path | None, port: str | None, notify: bool, no_open: bool) -> int:
     """Run a node and a simulated Twilio here; needs no account and no settings.
 
     Edit rules and plugins while it runs: they are loaded again at once. Ctrl-C ends everything.
@@ -54,17 +55,19 @@ def dev(project: Path | None, port: str | None, notify: bool) -> int:
     other = live_dev(settings.data)
     if other:
         raise HeldError(f"`ringback dev` runs here already, with pid {other['pid']}")
-    return asyncio.run(_Dev(settings, notify).run())
+    return asyncio.run(_Dev(settings, notify, opens=not no_open).run())
 
 
 class _Dev:
-    def __init__(self, settings: Settings, notify: bool) -> None:
+    def __init__(self, settings: Settings, notify: bool, *, opens: bool) -> None:
         self._settings = settings
         self._notify = notify
         self._data = settings.data / DEV_FOLDER
         self._note = self._data / "dev.json"
         self._clock = self._data / "clock"
         self._stop = asyncio.Event()
+        self._opens = opens
+        self._page = self._data / "console.html"
         self._key = secrets.token_urlsafe(24)
 
     async def run(self) -> int:
@@ -84,11 +87,16 @@ class _Dev:
             await asyncio.to_thread(self._wire, facts, address)
             await self._worker_answers(node)
             self._announce(facts, address)
+            if self._opens:
+                from ringback.cli.browser import open_browser
+
+                open_browser(f"{address}/console/in#{self._key}", self._page)
             return await self._stay(simulator, node)
         except _Stopped:
             return 0
         finally:
             self._note.unlink(missing_ok=True)
+            self._page.unlink(missing_ok=True)
             for process in (node, simulator):
                 if process is not None:
                     await _end(process)

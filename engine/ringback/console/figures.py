@@ -1,9 +1,10 @@
 """Figures of failures, deliveries and costs, for pages and for the JSON API alike."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from ringback.config import Settings
 from ringback.console.reading import Reading
@@ -16,6 +17,9 @@ from ringback.store.queries.questions import Questions
 READ = 20_000
 """So many rows of a span are counted at most, the newest of them: read in half a second, where a
 question may take two."""
+SAMPLE = 5_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,17 @@ async def failed(reading: Reading, since: str, until: str, wanted: Mapping[str, 
 async def sent(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:
     """The texts of ours."""
     rows = await reading.ask(lambda asked: asked.sent_texts(since, READ + 1))
-    return _counted(rows, until, delivery_groups.WAYS, wanted)
+    return await apart(_counted, rows, until, delivery_groups.WAYS, wanted)
+
+
+async def usual(reading: Reading, since: str) -> list[Row]:
+    """The newest texts of a span, `SAMPLE` at most, to compare those that failed with."""
+    return await reading.ask(lambda asked: asked.sent_texts(since, SAMPLE))
+
+
+async def apart(work: Callable[..., T], *given: Any) -> T:
+    """What takes a while, such as the countries of many numbers, outside of the loop of events."""
+    return await asyncio.to_thread(work, *given)
 
 
 def _counted(

@@ -44,7 +44,8 @@ COST_QUERY = (
 async def failures(asked: Asked) -> dict[str, Any]:
     """Failed texts and calls, counted by what they have in common."""
     found = await _failed(asked, "code", *FACETS)
-    groups = failure_groups.grouped(found.rows, asked.values["by"] or ["code"])
+    by = asked.values["by"] or ["code"]
+    groups = await figures.apart(failure_groups.grouped, found.rows, by)
     return listed(groups, looked_back_to=found.looked_back_to)
 
 

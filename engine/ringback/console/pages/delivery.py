@@ -43,25 +43,26 @@ async def delivery(request: Request) -> Response:
     asked = spans.asked(request, QUERY)
     begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
     found = await _sent(request, asked, begin)
+    values = await figures.apart(_view, asked, found, begin)
+    return draw(request, "delivery.html", values)
+
+
+def _view(asked: spans.Asked, found: figures.Counted, begin: str) -> dict[str, Any]:
     rows = [row for row in found.rows if row["at"] >= asked.since]
     earlier = [row for row in found.rows if row["at"] < asked.since]
-    cut = found.looked_back_to if found.looked_back_to >= asked.since else ""
     by = asked.values["by"]
     grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
     total = next(iter(delivery_groups.counted_by(rows, [])), None)
     before = None if found.looked_back_to else _before(asked, total, earlier, begin)
-    return draw(
-        request, "delivery.html",
-        {
-            "title": "Delivery", "asked": asked, "looked_back_to": cut,
-            "total": total, "funnel": _funnel(asked, rows), "by": by,
-            "words": by.replace("_", " "), "ways": _ways(asked),
-            "share": _told(total) if total else "", "before": before,
-            "groups": _grouped(asked, rows, by), "grain": grain,
-            "times": _grouped(asked, rows, grain), "within": _histogram(rows),
-            "json": asked.frozen("/api/v1/delivery", {"by": by}),
-        },
-    )  # fmt: skip
+    return {
+        "title": "Delivery", "asked": asked, "total": total, "funnel": _funnel(asked, rows),
+        "looked_back_to": found.looked_back_to if found.looked_back_to >= asked.since else "",
+        "by": by, "words": by.replace("_", " "), "ways": _ways(asked),
+        "share": _told(total) if total else "", "before": before,
+        "groups": _grouped(asked, rows, by), "grain": grain,
+        "times": _grouped(asked, rows, grain), "within": _histogram(rows),
+        "json": asked.frozen("/api/v1/delivery", {"by": by}),
+    }  # fmt: skip
 
 
 async def texts(request: Request) -> Response:

@@ -33,7 +33,7 @@ async def groups(request: Request) -> Response:
     """The failures of a span by code."""
     asked = spans.asked(request, QUERY)
     found = await _failed(request, asked, code=asked.values["code"])
-    profiles = failure_profiles.profiles(found.rows, asked.since, asked.until)
+    profiles = await figures.apart(failure_profiles.profiles, found.rows, asked.since, asked.until)
     for group in profiles:
         group["link"] = asked.frozen(f"{PATH}/{group['code']}")
         counted = ", ".join(map(str, group["trend"]))
@@ -56,7 +56,8 @@ async def group(request: Request) -> Response:
     known = explain_error(key)
     found = await _failed(request, asked, code=key)
     reading = console_of(request).reading
-    sent = await figures.sent(reading, asked.since, asked.until, {})
+    usual = await figures.usual(reading, asked.since) if found.rows else []
+    splits = await figures.apart(_splits, asked, found, usual)
     if not found.rows and not key and not asked.written:
         raise refuse("missing")
     start = asked.values["from"]
@@ -66,7 +67,7 @@ async def group(request: Request) -> Response:
             "title": f"Failures: {key} {known.title}" if key else "Failures without a code",
             "asked": asked, "key": key, "known": known if key else None,
             "fault": FAULTS.get(known.fault, ""), "count": len(found.rows),
-            "looked_back_to": found.looked_back_to, "splits": _splits(asked, found, sent),
+            "looked_back_to": found.looked_back_to, "splits": splits, "sample": len(usual),
             "rows": shown_rows(request, found.rows[start : start + ROWS]), "start": start,
             "newer": turned(asked, start - ROWS) if start else "",
             "older": turned(asked, start + ROWS) if start + ROWS < len(found.rows) else "",
@@ -81,14 +82,14 @@ async def _failed(request: Request, asked: spans.Asked, **more: Any) -> figures.
 
 
 def _splits(
-    asked: spans.Asked, found: figures.Counted, sent: figures.Counted
+    asked: spans.Asked, found: figures.Counted, usual: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The facets that are not filters yet, each value with the address of its failures."""
     splits = []
     for way in failure_profiles.FACETS:
         if asked.written.get(way):
             continue
-        values = failure_profiles.split(found.rows, sent.rows, way)
+        values = failure_profiles.split(found.rows, usual, way)
         for each in values:
             each["link"] = asked.frozen("", {way: each["value"]}) if each["value"] else ""
         splits.append({"name": way.replace("_", " "), "values": values[:8], "all": len(values)})

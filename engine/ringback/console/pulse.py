@@ -44,7 +44,7 @@ class Beat:
     def badge(self, name: str) -> int:
         """How many open ones a page has, by the name of its badge."""
         counts = self.open or {}
-        kinds = {"decide": ("parked", "draft", "unknown"), "failures": ("failed",)}
+        kinds = {"decide": ("parked", "draft", "unknown")}
         return sum(counts.get(kind, 0) for kind in kinds.get(name, (name,)))
 
     def shown(self) -> dict[str, Any]:

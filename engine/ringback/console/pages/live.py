@@ -1,6 +1,5 @@
 """Live: what comes in, one row for each event, the newest first."""
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from ringback.console.problems import refuse
 from ringback.console.rows import row_of
 from ringback.console.seen import as_seen
 from ringback.events import EVENT_TYPES, TRUST
+from ringback.runtime import REAL
 from ringback.store.queries import filters
 from ringback.store.queries.questions import Questions
 
@@ -55,7 +55,7 @@ def _ask(asked: Questions, chosen: dict[str, str], before: str) -> dict[str, Any
     return {
         "part": part,
         "came": asked.came_of([row["uid"] for row in part.rows]),
-        "minutes": asked.by_minute(datetime.now(UTC), MINUTES),
+        "minutes": asked.by_minute(REAL.now(), MINUTES),
         "last": asked.last_event_id(),
     }
 

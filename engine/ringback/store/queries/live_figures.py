@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import iso
-from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.queries.files import Row
 from ringback.store.queries.rule_figures import RuleFigures
-from ringback.store.sqlite import first_at, one_of
+from ringback.store.sqlite import first_at
 
 MOST_COUNTED = 1000
 """More of them is said as this many; nobody needs the exact number then."""
@@ -55,25 +55,18 @@ class LiveFigures(RuleFigures):
         """How many actions are parked or unknown, and how many incidents are open. Parked ones are
         those whose outcome nobody knows, and drafts, which wait for a yes."""
         parked = self._few("actions", "state = 'parked'")
-        drafts = self._few("actions", "state = 'parked' and reason like 'the rule is a draft%'")
+        drafts = self._few("actions", "state = 'parked' and reason = ?", WAITS_FOR_YES)
         return {
             "parked": parked - drafts,
             "draft": drafts,
             "unknown": self._few("actions", "state = 'unknown'"),
             "incidents": self._few("incidents", "state = 'open'"),
             "planned": self._few("actions", "state = 'planned'"),
-            "failed": self._failed_today(),
         }
 
-    def _failed_today(self) -> int:
-        since = iso(datetime.now(UTC) - timedelta(days=1))
-        first = first_at(self._connection, "actions", "planned_at", since)
-        return self._few(
-            "actions", f"{one_of(WITHOUT_SUCCESS)} and state = 'failed' and id >= {first}"
-        )
-
-    def _few(self, table: str, where: str) -> int:
+    def _few(self, table: str, where: str, *values: object) -> int:
         rows = self._all(
-            f"select count(*) as n from (select 1 from {table} where {where} limit {MOST_COUNTED})"
+            f"select count(*) as n from (select 1 from {table} where {where} limit ?)",
+            (*values, MOST_COUNTED),
         )
         return int(rows[0]["n"])

@@ -23,6 +23,7 @@ The packages, in the order in which a webhook meets them:
     store       SQLite: the log (what came in; written by the receiver) and the journal (what became
                 of it; written by the worker). All SQL is there.
     tracing     OpenTelemetry: what a webhook led to, as spans, for whom asks for them.
+    console     pages for a browser and the JSON API, in a process of its own beside the node.
     simulator   a simulated Twilio, so that all of this can be tried without an account.
     console     pages and the JSON API, in a process of their own, for those who run a node.
     cli testing the shell, and the kit for tests of rules and plugins without a network.

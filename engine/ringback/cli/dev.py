@@ -174,7 +174,7 @@ class _Dev:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ringback.cli.main", *arguments,
             env=environ, stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=end_with_parent if sys.platform == "linux" else None,
             stdout=stdout, stderr=stderr,
         )  # fmt: skip
 
@@ -354,7 +354,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """In the child: ask Linux for a SIGTERM should we die without a chance to clean up."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 

@@ -101,6 +101,9 @@ def draw(request: Request, template: str, values: Mapping[str, Any], status: int
 def rendered(request: Request, template: str, values: Mapping[str, Any]) -> str:
     """What a template makes of these values, with what every page shows and what `reader` gives."""
     console = console_of(request)
+    hidden_words = console.templates.globals.keys() & values.keys()
+    if hidden_words:  # a value of that name would stand for a word of every template
+        raise ValueError(f"{template} is given {', '.join(sorted(hidden_words))}")
     return console.templates.get_template(template).render(
         {
             "request": request, "console": console, "here": request.url.path,

@@ -122,3 +122,17 @@ async def test_page_and_api_say_the_same(api: Api) -> None:
     spent = await api.get("/costs", since=EVER)
     page = await got(api, "/console/costs", since=EVER)
     assert f">{spent['items'][0]['texts']}</a>" in page
+
+
+async def test_a_search_for_a_number_lists_what_it_wrote_and_got(api: Api) -> None:
+    answer = await api.client.post("http://node/console/find", data={"what": PEOPLE[0]})
+    assert answer.status_code == 200, answer.text
+    assert "newest events with this number" in answer.text
+    assert len(re.findall(r'<tr id="evt_', answer.text)) > 1
+
+
+@pytest.mark.parametrize("what", ["+1 212 555 9999", "no-such-rule", "99999999", "(", "+", "evt_"])
+async def test_a_search_without_a_hit_says_so(api: Api, what: str) -> None:
+    answer = await api.client.post("http://node/console/find", data={"what": what})
+    assert answer.status_code == 200, answer.text
+    assert "Nothing found" in answer.text

@@ -18,7 +18,7 @@ import click
 
 from ringback.cli.control import tell_worker
 from ringback.cli.demo.week import Act, first_moment, week
-from ringback.cli.dev import START_SECONDS
+from ringback.cli.dev import START_SECONDS, end_with_parent
 from ringback.cli.http import ask
 from ringback.cli.init import write_project
 from ringback.cli.progress_bar import progress
@@ -30,7 +30,9 @@ from ringback.private_files import make_file, make_folder
 from ringback.runtime import ClockFile, from_iso
 
 DAYS = 7
-_FILES = {"rules/shop.yaml": "shop.yaml", "plugins/points.py": "points.py"}
+LOG = "demo.log"
+"""What the node says, in the project's folder."""
+_FILES = {"rules/shop.yaml": "shop.yaml", "plugins/points.py": "points.txt"}
 
 
 @click.command()
@@ -60,7 +62,7 @@ def demo(folder: Path, days: int, port: str | None, end: bool) -> int:
         _set_back(data / DEV_FOLDER, (first_moment(began, days) - began).total_seconds())
     node = _started(project, port, quiet=not played.exists())
     try:
-        facts = _ready(node, data)
+        facts = _ready(node, project, data)
         if not played.exists():
             _play(week(began, days), facts, began)
             played.touch()
@@ -106,13 +108,14 @@ def _started(project: Path, port: str | None, quiet: bool) -> "subprocess.Popen[
     """`ringback dev` of the project. What it says while the week is played goes to a file."""
     command = [sys.executable, "-m", "ringback.cli.main", "dev", str(project)]
     command += ["--port", port] if port else []
-    with (project / "demo.log").open("ab") as log:
+    with (project / LOG).open("ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log if quiet else None, stderr=log,
+            preexec_fn=end_with_parent if sys.platform == "linux" else None,
         )  # fmt: skip
 
 
-def _ready(node: "subprocess.Popen[bytes]", data: Path) -> dict[str, Any]:
+def _ready(node: "subprocess.Popen[bytes]", project: Path, data: Path) -> dict[str, Any]:
     """What the node says of itself once it is up."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and node.poll() is None:
@@ -120,7 +123,8 @@ def _ready(node: "subprocess.Popen[bytes]", data: Path) -> dict[str, Any]:
         if facts and "node_url" in facts and _answers():
             return facts
         time.sleep(0.1)
-    raise RingbackError("the node did not start; demo.log of the project says why")
+    said = (project / LOG).read_text("utf-8", "replace").strip().rpartition("\n")[2]
+    raise RingbackError(f"the node did not start: {said or 'it said nothing'}")
 
 
 def _answers() -> bool:

@@ -81,7 +81,7 @@ def _lately(now: datetime) -> Iterator[Act]:
     for its answer."""
     for minutes, person, body in (
         (170, CUSTOMERS[14], "You broke my lamp, this is a complaint"),
-        (95, CUSTOMERS[7], "How much is a new tire?"),
+        (95, CUSTOMERS[21], "How much is a new tire?"),
         (50, CUSTOMERS[15], "May I book an appointment"),
         (20, CUSTOMERS[3], "Prices for a bell?"),
     ):
@@ -96,6 +96,7 @@ def _phones(at: datetime) -> Iterator[Act]:
         (CUSTOMERS[4], "undelivered:30005"),
         (CUSTOMERS[7], "undelivered:30003"),
         (CUSTOMERS[12], "read"),
+        (CUSTOMERS[21], "undelivered:30003"),
         (CUSTOMERS[20], "sent"),
     ):
         yield Act(at, f"/_sim/handsets/{number}", {"messages": way})

@@ -41,7 +41,7 @@ async def find(request: Request) -> Response:
     masked = as_seen(request, {"rows": found["rows"]})["rows"]
     rows = [row_of(each, found["came"].get(each["uid"], [])) for each in masked]
     code = explain_error(int(wanted)) if wanted.isdecimal() and len(wanted) < 7 else None
-    values = {"title": "Search", "rows": rows, "wanted": wanted, "number": number, "code": code}
+    values = {"title": "Search", "rows": rows, "wanted": wanted, "code": code}
     return draw(request, "found.html", {**values, "is_number": bool(number)})
 
 

@@ -1,5 +1,6 @@
 """A node on real files and a stepped clock, driven stage by stage until nothing is left to do."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -148,6 +149,7 @@ class Node:
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, stopping at each moment at which something is due."""
+        await asyncio.sleep(0)  # what another connection wrote is seen in the next turn
         end = self.time + seconds
         while (moment := await self._next_due()) is not None and moment <= end:
             self.time = max(self.time, moment)
@@ -172,6 +174,7 @@ class Node:
         return min((from_iso(due).timestamp() for due in dues if due), default=None)
 
     async def _work(self) -> None:
+        await asyncio.sleep(0)  # as in `wait`
         while True:
             await self.engine.resumer.due()
             while await self.engine._match():

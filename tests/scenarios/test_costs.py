@@ -345,6 +345,7 @@ async def test_nothing_is_asked_for_while_there_is_something_else_to_do(
                 with closing(connect_writer(it.settings.data / "journal.db")) as other:
                     other.execute("update actions set state = 'unknown' where id = 1")
                     other.commit()
+                await asyncio.sleep(0)  # what another connection wrote is seen in the next turn
             case "pause":
                 sender.paused = True
             case "held":

@@ -131,6 +131,7 @@ async def test_many_that_are_planned_hold_up_none_that_was_put_off(tmp_path: Pat
             "where uid in ('act_21', 'act_22')"
         )
         connection.close()
+        await asyncio.sleep(0)  # what another connection wrote is seen in the next turn
         found = await it.journal.actions.sendable(iso(it.now), 10, far="2100")
         uids = [action.uid for action in found]
         assert len(uids) == 10

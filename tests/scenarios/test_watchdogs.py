@@ -3,6 +3,7 @@
 A real worker on real files; the clock is stepped, and the watchdogs are asked at its moments.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
@@ -206,6 +207,7 @@ async def come(it: Node, moments: Iterable[float]) -> None:
     at = [iso(datetime.fromtimestamp(NOON.timestamp() + each, UTC)) for each in moments]
     with closing(connect_writer(it.settings.data / "journal.db")) as connection:
         connection.executemany(COMES, [{"uid": f"evt_{each}", "at": each} for each in at])
+    await asyncio.sleep(0)  # what another connection wrote is seen in the next turn
 
 
 async def suddenly(it: Node, *moments: float) -> list[float]:

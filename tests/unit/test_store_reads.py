@@ -8,6 +8,7 @@ from sqlite3 import Connection
 
 import pytest
 
+from ringback.store.sqlite import connect_writer
 from ringback.store.sqlite_database import SqliteDatabase
 
 COUNT = "select count(*) from meta where key like 'test:%'"
@@ -59,8 +60,8 @@ async def test_a_commit_of_another_process_is_seen_in_the_next_turn(
     database: SqliteDatabase,
 ) -> None:
     await count(database)
-    with closing(SqliteDatabase(database.path, threaded=False)) as other:
-        await other.write(add, "theirs")
+    with closing(connect_writer(database.path)) as other:
+        add(other, "theirs")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert await count(database) == 1

@@ -19,7 +19,6 @@ from acceptance.conftest import RINGBACK, Node
 
 pytestmark = pytest.mark.slow
 
-
 PASSWORD = "correct horse battery"
 TOKEN = "own-token-4711-of-the-settings"
 RULES = {

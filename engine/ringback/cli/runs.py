@@ -42,14 +42,13 @@ def list_(state: str | None, rule: str, limit: int, wide: bool, as_json: bool) -
     )  # fmt: skip
 
 
-@runs.command()
-@click.argument(
-    "uids",
-    nargs=-1,
-    required=True,
-    metavar="RUN…",
-    shell_complete=completion.run_ids,
+_uids = click.argument(
+    "uids", nargs=-1, required=True, metavar="RUN…", shell_complete=completion.run_ids
 )
+
+
+@runs.command()
+@_uids
 def cancel(uids: tuple[str, ...]) -> None:
     """End runs that are not done yet, for instance those that wait."""
     for uid in uids:
@@ -58,13 +57,7 @@ def cancel(uids: tuple[str, ...]) -> None:
 
 
 @runs.command()
-@click.argument(
-    "uids",
-    nargs=-1,
-    required=True,
-    metavar="RUN…",
-    shell_complete=completion.run_ids,
-)
+@_uids
 def wake(uids: tuple[str, ...]) -> None:
     """Let runs that wait for a time go on now; a question of theirs gets no answer then."""
     for uid in uids:

@@ -101,7 +101,7 @@ def test_each_text_counts_once_by_how_far_it_came(asked: Callable[..., Rows]) ->
     [(1, 50, 1), (2, 50, 1), (4, 90, 4), (10, 90, 9), (100, 99, 99), (101, 99, 100), (0, 50, None)],
 )
 def test_a_percentile_is_one_of_the_values(number: int, percent: int, expected: int | None) -> None:
-    assert percentile(range(1, number + 1), percent) == expected
+    assert percentile([(each, 1) for each in range(1, number + 1)], percent) == expected
 
 
 def test_a_span_is_written_in_its_own_unit() -> None:

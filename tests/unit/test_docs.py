@@ -18,6 +18,7 @@ from ringback.events import EVENT_TYPES, TRUST
 from ringback.plugins import hookspecs
 from ringback.project import Project
 from ringback.store.console.access import Access
+from ringback.store.digests.digest import Digest
 from ringback.store.journal import open_store
 from ringback.store.log import Log
 from ringback.store.sqlite import connect_reader
@@ -129,8 +130,9 @@ async def test_every_table_and_column_is_explained(tmp_path: Path) -> None:
     Log.open(tmp_path / "log.db").close()
     open_store(tmp_path, threaded=False).close()
     Access(tmp_path).close()
+    Digest(tmp_path, "").close()
     text = page("tables.md")
-    for file in ("log.db", "journal.db", "access.db"):
+    for file in ("log.db", "journal.db", "access.db", "digest.db"):
         connection = connect_reader(tmp_path / file)
         tables = connection.execute("select name from sqlite_master where type = 'table'")
         names = [row[0] for row in tables if not row[0].startswith(("_", "sqlite_"))]

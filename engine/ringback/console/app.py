@@ -1,5 +1,6 @@
 """ASGI application of the console: the guard around pages, the JSON API and static files."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
+from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
 from ringback.console.listeners import Live
@@ -34,9 +36,11 @@ def create_console(
     *,
     pages: tuple[Page, ...] = PAGES,
     entry: Entry | None = None,
+    counting: Counting | None = None,
 ) -> Starlette:
     """The console of a data folder. People come in by the `entry`; without one `identify` says who
-    sent a request, and nothing else is checked, which tests of single pages use.
+    sent a request, and nothing else is checked, which tests of single pages use. Sums of
+    long spans are asked of what `counting` keeps.
 
     Its lifespan ends the threads that read. `state.console` is what pages and resources work with,
     `state.stopping` is set by the process when it is asked to end.
@@ -49,8 +53,12 @@ def create_console(
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         try:
+            if counting is not None:
+                counting.start()
             yield
         finally:
+            if counting is not None:
+                await asyncio.to_thread(counting.close)
             live.close()
             watching.close()
             reading.close()
@@ -74,7 +82,15 @@ def create_console(
     )
     app.router.redirect_slashes = False
     app.state.console = Console(
-        settings, reading, surroundings, environment(static.prefix), pulse, live, pages, entry
+        settings,
+        reading,
+        surroundings,
+        environment(static.prefix),
+        pulse,
+        live,
+        pages,
+        counting,
+        entry,
     )
     app.state.stopping = live.ended
     return app

@@ -1,13 +1,16 @@
 """Figures of failures, deliveries and costs, for pages and for the JSON API alike."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ringback.config import Settings
+from ringback.console.counting import Counting
 from ringback.console.reading import Reading
+from ringback.console.sums import FEW, Wanted
+from ringback.console.sums import summed as in_all
 from ringback.rules.model import Budget
 from ringback.runtime import REAL, iso
 from ringback.store.queries import delivery_groups, failure_groups, spend_sums
@@ -24,16 +27,49 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The rows of a span that fit, newest first. `looked_back_to` is empty when all of the span
-    were looked at; else the time of the oldest that was."""
+    """The rows of a span that fit, newest first, or sums of them. `looked_back_to` is empty when
+    all of the span were looked at; else the time of the oldest that was."""
 
     rows: list[Mapping[str, Any]]
     looked_back_to: str = ""
+    samples: list[Mapping[str, Any]] | None = None
+    """The newest rows, where `rows` are sums; else None."""
 
 
 def a_day_ago() -> str:
     """The beginning of the span where none is named."""
     return iso(REAL.now() - timedelta(days=1))
+
+
+TEXT_WORDS = ("state", "outcome", "sid", "took")
+"""What steps and times are made of."""
+
+
+async def failure_sums(
+    reading: Reading, counting: Counting | None, since: str, until: str,
+    facets: Mapping[str, Any], split: Sequence[str], *, hourly: bool = False,
+) -> Counted:  # fmt: skip
+    """The failures of a span, or, where there are many, sums of them by the words of `split`, by
+    hour or day, with the newest as `samples`."""
+    wanted = Wanted("failures", since, until or iso(REAL.now()), facets, split, True, hourly)
+    sums = await in_all(reading, counting, wanted)
+    if sums is None:
+        return await failed(reading, since, until, facets)
+    rows = await reading.ask(lambda asked: asked.failures(since, FEW))
+    samples = _counted(rows, until, failure_groups.WAYS, facets).rows
+    return Counted(sorted(sums, key=lambda row: str(row["at"]), reverse=True), samples=samples)
+
+
+async def text_sums(
+    reading: Reading, counting: Counting | None, since: str, until: str,
+    facets: Mapping[str, Any], split: Sequence[str], *, timed: bool = False, hourly: bool = False,
+) -> Counted | None:  # fmt: skip
+    """Sums of the texts of a span by the words of `split` and `TEXT_WORDS`; None where the rows are
+    to be read."""
+    words = (*split, *TEXT_WORDS)
+    wanted = Wanted("texts", since, until or iso(REAL.now()), facets, words, timed, hourly)
+    sums = await in_all(reading, counting, wanted)
+    return None if sums is None else Counted([*sums], samples=[])
 
 
 async def failed(reading: Reading, since: str, until: str, wanted: Mapping[str, Any]) -> Counted:

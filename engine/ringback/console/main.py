@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ringback.config import Settings
 from ringback.console.app import create_console
+from ringback.console.counting import Counting
 from ringback.console.entry import entry_of
 from ringback.console.surroundings import Surroundings
 from ringback.errors import HeldError, StorageError
@@ -91,7 +92,12 @@ def serve(
         if settings.console_port or not supervised:
             listeners.append(stack.enter_context(_tcp(settings)))
         access = stack.enter_context(Access(settings.data))
-        app = create_console(settings, surroundings, entry=entry_of(settings, access, key))
+        app = create_console(
+            settings,
+            surroundings,
+            entry=entry_of(settings, access, key),
+            counting=Counting(settings.data),
+        )
         config = uvicorn.Config(
             Passed(app), http="h11", h11_max_incomplete_event_size=HEAD_BYTES, ws="none",
             lifespan="on", log_config=None, access_log=False, server_header=False,

@@ -14,7 +14,13 @@ from starlette.requests import Request
 from ringback.console.api.parameters import Parameter, query_values
 from ringback.runtime import REAL, iso
 
-CHOICES = (("1h", "1 hour"), ("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"))
+CHOICES = (
+    ("1h", "1 hour"),
+    ("24h", "24 hours"),
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("90d", "90 days"),
+)
 SINCE = Parameter("since", "From then on.", "time", default="24h")
 UNTIL = Parameter("until", "Before then.", "time")
 

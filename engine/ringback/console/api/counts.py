@@ -12,6 +12,7 @@ from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 FACETS = ("rule", "sender", "country", "line_type")
 SPLIT = (*FACETS, "hour")
 ALL = "all"
+_TIMES = ("hour", "day")
 _SINCE = Parameter("since", "From then on: a time, or a span back from now; 24h without.", "time")
 _NUMBER = Parameter("number", "Only with this number on either side.")
 FACET_PARAMETERS = (
@@ -43,9 +44,9 @@ COST_QUERY = (
 
 async def failures(asked: Asked) -> dict[str, Any]:
     """Failed texts and calls, counted by what they have in common."""
-    found = await _failed(asked, "code", *FACETS)
     by = asked.values["by"] or ["code"]
-    groups = await figures.apart(failure_groups.grouped, found.rows, by)
+    found = await _failed(asked, "code", *FACETS)
+    groups = await figures.apart(failure_groups.grouped, found.rows, by, found.samples)
     return listed(groups, looked_back_to=found.looked_back_to)
 
 
@@ -55,19 +56,22 @@ async def failure(asked: Asked) -> dict[str, Any]:
     if not (key.isascii() and key.isdecimal() and len(key) < 8):
         raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
     found = await _failed(asked, *FACETS, code=int(key))
-    groups = failure_groups.grouped(found.rows, ["code"])
+    groups = failure_groups.grouped(found.rows, ["code"], found.samples)
     if not groups:
         raise refuse("missing", f"Nothing failed with {key} in this span.")
     return {
         **groups[0], "looked_back_to": found.looked_back_to or None,
-        "split": {way: failure_groups.grouped(found.rows, [way]) for way in SPLIT},
+        "split": {way: failure_groups.grouped(found.rows, [way], found.samples) for way in SPLIT},
     }  # fmt: skip
 
 
 async def _failed(asked: Asked, *names: str, **more: Any) -> figures.Counted:
     since, until = asked.values["since"] or figures.a_day_ago(), asked.values["until"] or ""
     wanted = given(asked, "number", *names) | more
-    return await figures.failed(asked.console.reading, since, until, wanted)
+    console, split = asked.console, ("code", *FACETS)
+    return await figures.failure_sums(
+        console.reading, console.counting, since, until, wanted, split, hourly=True
+    )
 
 
 async def deliveries(asked: Asked) -> dict[str, Any]:
@@ -76,7 +80,11 @@ async def deliveries(asked: Asked) -> dict[str, Any]:
     ways = ([grain] if grain else []) + [way for way in by if way not in (ALL, grain)]
     since, until = asked.values["since"] or figures.a_day_ago(), asked.values["until"] or ""
     wanted = given(asked, "number", *FACETS)
-    found = await figures.sent(asked.console.reading, since, until, wanted)
+    reading, counting = asked.console.reading, asked.console.counting
+    split, timed = [way for way in ways if way not in _TIMES], bool({*_TIMES} & {*ways})
+    found = await figures.text_sums(
+        reading, counting, since, until, wanted, split, timed=timed, hourly="hour" in ways
+    ) or await figures.sent(reading, since, until, wanted)
     return listed(delivery_groups.counted_by(found.rows, ways), looked_back_to=found.looked_back_to)
 
 

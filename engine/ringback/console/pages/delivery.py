@@ -1,6 +1,7 @@
 """Page of deliveries: how far our texts came, how long that took, and which texts they are."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,16 +43,51 @@ async def delivery(request: Request) -> Response:
     """The texts of a span by how far they came."""
     asked = spans.asked(request, QUERY)
     begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
-    found = await _sent(request, asked, begin)
-    values = await figures.apart(_view, asked, found, begin)
+    grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
+    sums = await _sums(request, asked, begin)
+    if sums is None:
+        found = await _sent(request, asked, begin)
+        rows = [row for row in found.rows if row["at"] >= asked.since]
+        earlier = [row for row in found.rows if row["at"] < asked.since]
+        sums = Sums(rows, rows, earlier, found.looked_back_to)
+    values = await figures.apart(_view, asked, sums, begin, grain)
     return draw(request, "delivery.html", values)
 
 
-def _view(asked: spans.Asked, found: figures.Counted, begin: str) -> dict[str, Any]:
-    rows = [row for row in found.rows if row["at"] >= asked.since]
-    earlier = [row for row in found.rows if row["at"] < asked.since]
-    by = asked.values["by"]
-    grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The texts of a span, or sums of them: by the chosen facet, by time, and those before."""
+
+    rows: list[Mapping[str, Any]]
+    timed: list[Mapping[str, Any]]
+    earlier: list[Mapping[str, Any]]
+    looked_back_to: str = ""
+
+
+async def _sums(request: Request, asked: spans.Asked, begin: str) -> Sums | None:
+    """The sums of a span with many texts; None for one with few."""
+    console = console_of(request)
+    wanted = {name: asked.values[name] for name in FACETS}
+    found = []
+    for since, until, split, timed in (
+        (asked.since, asked.until, (asked.values["by"],), False),
+        (asked.since, asked.until, (), True),
+        (begin, asked.since, (), False),
+    ):
+        sums = await figures.text_sums(
+            console.reading, console.counting, since, until, wanted, split, timed=timed
+        )
+        if sums is None and until == asked.since and since != until:  # few, or none, before
+            sums = await figures.sent(console.reading, since, until, wanted)
+        if sums is None:
+            return None
+        found.append(sums.rows)
+    rows, by_time, earlier = found
+    return Sums(rows, by_time, earlier)
+
+
+def _view(asked: spans.Asked, found: Sums, begin: str, grain: str) -> dict[str, Any]:
+    rows, earlier, by = found.rows, found.earlier, asked.values["by"]
     total = next(iter(delivery_groups.counted_by(rows, [])), None)
     before = None if found.looked_back_to else _before(asked, total, earlier, begin)
     return {
@@ -60,7 +96,7 @@ def _view(asked: spans.Asked, found: figures.Counted, begin: str) -> dict[str, A
         "by": by, "words": by.replace("_", " "), "ways": _ways(asked),
         "share": _told(total) if total else "", "before": before,
         "groups": _grouped(asked, rows, by), "grain": grain,
-        "times": _grouped(asked, rows, grain), "within": _histogram(rows),
+        "times": _grouped(asked, found.timed, grain), "within": _histogram(rows),
         "json": asked.frozen("/api/v1/delivery", {"by": by}),
     }  # fmt: skip
 
@@ -71,11 +107,19 @@ async def texts(request: Request) -> Response:
     more = {name: asked.values[name] for name in ("hour", "day")}
     found = await _sent(request, asked, asked.since, **more)
     rows = [row for row in found.rows if STEPS[asked.values["step"]](row)]
+    all_ = len(rows)
+    if found.looked_back_to and not any(more.values()):
+        console, wanted = console_of(request), {name: asked.values[name] for name in FACETS}
+        sums = await figures.text_sums(
+            console.reading, console.counting, asked.since, asked.until, wanted, ()
+        )
+        all_ = delivery_groups.counted(sums.rows, asked.values["step"]) if sums else all_
     start = asked.values["from"]
     return draw(
         request, "texts.html",
         {
-            "title": f"Texts: {WORDS[asked.values['step']]}", "asked": asked, "count": len(rows),
+            "title": f"Texts: {WORDS[asked.values['step']]}", "asked": asked,
+            "count": all_, "listed": len(rows),
             "looked_back_to": found.looked_back_to, "start": start,
             "rows": shown_rows(request, rows[start : start + ROWS]),
             "newer": turned(asked, start - ROWS) if start else "",
@@ -91,10 +135,11 @@ async def _sent(request: Request, asked: spans.Asked, since: str, **more: Any) -
 
 def _funnel(asked: spans.Asked, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """How many came to each step, with the address of those."""
+    all_ = delivery_groups.counted(rows)
     return [
         {
-            "words": words, "count": sum(map(STEPS[step], rows)),
-            "link": asked.frozen(f"{PATH}/texts", {"step": step}), "all": len(rows),
+            "words": words, "count": delivery_groups.counted(rows, step),
+            "link": asked.frozen(f"{PATH}/texts", {"step": step}), "all": all_,
         }
         for step, words in WORDS.items()
     ]  # fmt: skip
@@ -148,11 +193,11 @@ def _histogram(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if not took:
         return []
     counts = [0] * (len(_LIMITS) + 1)
-    for seconds in took:
-        counts[sum(seconds > limit for limit in _LIMITS)] += 1
+    for seconds, n in took:
+        counts[sum(seconds > limit for limit in _LIMITS)] += n
     names = [f"up to {name}" for name in _NAMES] + [f"over {_NAMES[-1]}"]
     return [
-        {"words": name, "count": count, "share": count / len(took)}
+        {"words": name, "count": count, "share": count / sum(counts)}
         for name, count in zip(names, counts, strict=True)
     ]
 

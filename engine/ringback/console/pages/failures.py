@@ -21,7 +21,7 @@ from ringback.console.page import Page, console_of, draw
 from ringback.console.plot import sparkline
 from ringback.console.problems import refuse
 from ringback.error_codes import FAULTS, explain_error
-from ringback.store.queries import failure_profiles
+from ringback.store.queries import failure_groups, failure_profiles
 
 PATH = "/console/failures"
 ROWS = 50
@@ -33,17 +33,21 @@ async def groups(request: Request) -> Response:
     """The failures of a span by code."""
     asked = spans.asked(request, QUERY)
     found = await _failed(request, asked, code=asked.values["code"])
-    profiles = await figures.apart(failure_profiles.profiles, found.rows, asked.since, asked.until)
+    profiles = await figures.apart(
+        failure_profiles.profiles, found.rows, asked.since, asked.until, found.samples
+    )
     for group in profiles:
         group["link"] = asked.frozen(f"{PATH}/{group['code']}")
         counted = ", ".join(map(str, group["trend"]))
         group["spark"] = sparkline(group["trend"], f"Failures in 24 parts of the span: {counted}")
-    people = {row["recipient"] for row in found.rows}
+    known = found.rows if found.samples is None else found.samples
+    people = {row["recipient"] for row in known}
     return draw(
         request, "failures.html",
         {
-            "title": "Failures", "asked": asked, "groups": profiles, "count": len(found.rows),
-            "people": len(people), "looked_back_to": found.looked_back_to,
+            "title": "Failures", "asked": asked, "groups": profiles,
+            "count": failure_groups.counted(found.rows), "looked_back_to": found.looked_back_to,
+            "people": len(people), "sampled": found.samples is not None,
             "json": asked.frozen("/api/v1/failures"),
         },
     )  # fmt: skip
@@ -60,17 +64,19 @@ async def group(request: Request) -> Response:
     splits = await figures.apart(_splits, asked, found, usual)
     if not found.rows and not key and not asked.written:
         raise refuse("missing")
+    rows = found.rows if found.samples is None else found.samples
     start = asked.values["from"]
     return draw(
         request, "failure.html",
         {
             "title": f"Failures: {key} {known.title}" if key else "Failures without a code",
             "asked": asked, "key": key, "known": known if key else None,
-            "fault": FAULTS.get(known.fault, ""), "count": len(found.rows),
+            "fault": FAULTS.get(known.fault, ""), "count": failure_groups.counted(found.rows),
+            "listed": len(rows) if found.samples is not None else 0,
             "looked_back_to": found.looked_back_to, "splits": splits, "sample": len(usual),
-            "rows": shown_rows(request, found.rows[start : start + ROWS]), "start": start,
+            "rows": shown_rows(request, rows[start : start + ROWS]), "start": start,
             "newer": turned(asked, start - ROWS) if start else "",
-            "older": turned(asked, start + ROWS) if start + ROWS < len(found.rows) else "",
+            "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
             "json": asked.frozen(f"/api/v1/failures/{key}"),
         },
     )  # fmt: skip
@@ -78,7 +84,10 @@ async def group(request: Request) -> Response:
 
 async def _failed(request: Request, asked: spans.Asked, **more: Any) -> figures.Counted:
     wanted = {name: asked.values[name] for name in FACETS} | more
-    return await figures.failed(console_of(request).reading, asked.since, asked.until, wanted)
+    console, split = console_of(request), ("code", *FACETS)
+    return await figures.failure_sums(
+        console.reading, console.counting, asked.since, asked.until, wanted, split
+    )
 
 
 def _splits(

@@ -16,6 +16,7 @@ WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
 }
 """What texts may be counted by, and where a row has it."""
 _ARRIVED = ("delivered", "read")
+_SHOWN = ("texts", "held", "pending", "failed", "delivered", "read")
 
 
 def _held(row: Mapping[str, Any]) -> bool:
@@ -44,8 +45,9 @@ STEPS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
 
 
 def counted_by(rows: Iterable[Mapping[str, Any]], ways: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows by what they have in common, the most first; by hour or day in order of time. A
-    share or time that nothing stands for is None; times are seconds."""
+    """The rows by what they have in common, the most first; by hour or day in order of time. A row
+    with an `n` counts as so many texts. A share or time that nothing stands for is None; times are
+    seconds."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(WAYS[way](row) for way in ways), []).append(row)
@@ -55,36 +57,53 @@ def counted_by(rows: Iterable[Mapping[str, Any]], ways: Sequence[str]) -> list[d
     return sorted(found, key=lambda each: ([each[way] for way in times], -each["texts"]))
 
 
+def counted(rows: Iterable[Mapping[str, Any]], step: str = "texts") -> int:
+    """How many texts came to a step."""
+    return sum(row.get("n", 1) for row in rows if STEPS[step](row))
+
+
 def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    arrived = [row for row in rows if _arrived(row)]
-    held = sum(map(_held, rows))
-    failed = sum(map(_failed, rows))
-    ended = len(arrived) + failed
+    count = {step: counted(rows, step) for step in STEPS}
+    ended = count["delivered"] + count["failed"]
     took = times(rows)
     return {
-        "texts": len(rows), "held": held, "pending": len(rows) - held - ended, "failed": failed,
-        "delivered": len(arrived), "read": sum(row["outcome"] == "read" for row in arrived),
-        "share": round(len(arrived) / ended, 4) if ended else None,
+        **{name: count[name] for name in _SHOWN},
+        "share": round(count["delivered"] / ended, 4) if ended else None,
         "p50": percentile(took, 50), "p90": percentile(took, 90), "p99": percentile(took, 99),
     }  # fmt: skip
 
 
-def times(rows: Iterable[Mapping[str, Any]]) -> list[float]:
-    """How many seconds each text took from the request to its delivery, in order, where both are
-    known."""
+def times(rows: Iterable[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    """How many seconds texts took from the request to their delivery, in order, where both are
+    known, and how many took so long."""
     return sorted(
-        seconds
+        (seconds, row.get("n", 1))
         for row in rows
-        if _arrived(row) and row["left_at"] and row["delivered_at"]
-        if (seconds := _between(row["left_at"], row["delivered_at"])) >= 0
+        if _arrived(row)
+        if (seconds := took(row)) is not None and seconds >= 0
     )
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float | None:
+def took(row: Mapping[str, Any]) -> float | None:
+    """How many seconds a text took; of counted texts, how many they took at most."""
+    if "took" in row:
+        return None if row["took"] is None else float(row["took"])
+    return between(row["left_at"], row["delivered_at"])
+
+
+def percentile(ordered: Sequence[tuple[float, int]], percent: int) -> float | None:
     """The value that so many percent do not exceed (nearest rank); None of nothing."""
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None
+    rank = -(-sum(n for _, n in ordered) * percent // 100)
+    for value, n in ordered:
+        rank -= n
+        if rank <= 0:
+            return value
+    return None
 
 
-def _between(first: str, last: str) -> float:
+def between(first: str | None, last: str | None) -> float | None:
+    """The seconds between two stored times; None where one of them is not known."""
+    if not first or not last:
+        return None
     passed = datetime.fromisoformat(last) - datetime.fromisoformat(first)
     return round(passed.total_seconds(), 3)

@@ -12,7 +12,7 @@ _UNREPORTED = "no code was reported"
 
 def country(row: Mapping[str, Any]) -> str:
     """The country of a row's recipient in two letters; a question mark for one without."""
-    return _country(row["recipient"])
+    return str(row["country"]) if "country" in row else _country(row["recipient"])
 
 
 @cache
@@ -24,7 +24,7 @@ def _country(number: str) -> str:
 
 def line_type(row: Mapping[str, Any]) -> str:
     """The line type of a row's recipient; a question mark for one without."""
-    return _line_type(row["recipient"])
+    return str(row["line_type"]) if "line_type" in row else _line_type(row["recipient"])
 
 
 @cache
@@ -65,8 +65,17 @@ def narrowed(
     ]
 
 
-def grouped(rows: Iterable[Mapping[str, Any]], ways: Iterable[str]) -> list[dict[str, Any]]:
-    """The rows by what they have in common, the most first; by hour in order of time.
+def counted(rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many failures there are; a row with an `n` counts as so many."""
+    return sum(row.get("n", 1) for row in rows)
+
+
+def grouped(
+    rows: Iterable[Mapping[str, Any]], ways: Iterable[str],
+    samples: Iterable[Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The rows by what they have in common, the most first; by hour in order of time. Where the
+    rows are sums, the `samples` are the newest failures, which tell the last one of a group.
 
     Each group has its values, how many `failures`, when the last was (`last_at`) and an `example`
     (a SID or an id to trace); by code also what the catalogue knows of it.
@@ -79,13 +88,20 @@ def grouped(rows: Iterable[Mapping[str, Any]], ways: Iterable[str]) -> list[dict
             key,
             {
                 **dict(zip(by, key, strict=True)), "failures": 0, "last_at": row["at"],
-                "example": row["sid"] or row["uid"],
+                "example": _name(row),
             },
         )  # fmt: skip
-        group["failures"] += 1
+        group["failures"] += row.get("n", 1)
+    for row in reversed([*(samples or ())]):
+        group = found.get(tuple(WAYS[way](row) for way in by), {})
+        group |= {"last_at": row["at"], "example": _name(row)}
     groups = [each | (_said(each["code"]) if "code" in by else {}) for each in found.values()]
     groups.sort(key=lambda each: [str(each[way]) for way in by])
     return sorted(groups, key=lambda each: (each.get("hour", ""), -each["failures"]))
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return str(row.get("sid") or row.get("uid") or "")
 
 
 def _said(code: int) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Sums of a span with too many rows to be read: whole hours from the digest, its ends from the
+journal.
+
+What is summed looks like the rows of the journal, with how many there are of each (`n`), so that
+the same functions count both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ringback.console.counting import HOUR, Counting, chunks, span
+from ringback.console.reading import Reading
+from ringback.runtime import iso
+from ringback.store.digests.cohorts import failure_key, text_key
+from ringback.store.digests.digest import MEASURES, Digest
+from ringback.store.queries import delivery_groups, failure_groups
+from ringback.store.queries.files import Row
+from ringback.store.queries.questions import Questions
+
+FEW = 2000
+"""So many rows are read and not summed: then all of each is known."""
+EDGE = 5000
+"""An hour at an end of the span that holds more is taken whole."""
+_KEYS = {"texts": text_key, "failures": failure_key}
+_WAYS = {"texts": delivery_groups.WAYS, "failures": failure_groups.WAYS}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: texts or failures (`measure`) of a span, with these values of facets, by
+    these words of a key (`split`); with `timed` also by hour or day."""
+
+    measure: str
+    since: str
+    until: str
+    facets: Mapping[str, Any]
+    split: Sequence[str]
+    timed: bool = False
+    hourly: bool = False
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row, or a key, has the values."""
+        ways = _WAYS[self.measure]
+        return all(
+            ways[way](row) == value for way, value in self.facets.items() if value not in (None, "")
+        )
+
+
+async def summed(reading: Reading, counting: Counting | None, wanted: Wanted) -> list[Row] | None:
+    """The sums; None where the rows themselves have to be read: they are few, they are asked for by
+    a number, or the digest is not ready."""
+    digest = counting.digest if counting is not None else None
+    if digest is None or wanted.facets.get("number"):
+        return None
+    return await reading.ask(lambda asked: _summed(asked, digest, wanted))
+
+
+def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | None:
+    begin, end = _hour(wanted.since, up=True), _hour(wanted.until, up=False)
+    if begin >= end or digest.total(wanted.measure, begin, end) <= FEW:
+        return None
+    edges = []
+    first, last = _hour(wanted.since, up=False), _hour(wanted.until, up=True)
+    if first < begin:
+        if digest.total(wanted.measure, first, begin) > EDGE:
+            begin = first
+        else:
+            edges.append((wanted.since, span(begin)[0]))
+    if last > end:
+        if digest.total(wanted.measure, end, last) > EDGE:
+            end = last
+        else:
+            edges.append((span(end)[0], wanted.until))
+    rows = digest.rows(
+        wanted.measure, begin, end, wanted.fits, wanted.split, timed=wanted.timed,
+        hourly=wanted.hourly,
+    )  # fmt: skip
+    for edge in edges:
+        rows += _edge(asked, wanted, *edge)
+    return rows
+
+
+def _edge(asked: Questions, wanted: Wanted, begin: str, end: str) -> list[Row]:
+    """What lies between the end of a span and the next whole hour."""
+    words, key = MEASURES[wanted.measure], _KEYS[wanted.measure]
+    found = []
+    for row in (row for chunk in chunks(asked, wanted.measure, begin, end) for row in chunk):
+        known = dict(zip(words, key(row), strict=True))
+        if wanted.fits(known):
+            at = row["at"] if wanted.timed else ""
+            found.append({word: known[word] for word in wanted.split} | {"at": at, "n": 1})
+    return found
+
+
+def _hour(at: str, *, up: bool) -> str:
+    """The hour (`2026-03-04T17`) that a stored time is in, or the one that follows unless it is its
+    beginning."""
+    moment = datetime.fromisoformat(at)
+    whole = moment.replace(minute=0, second=0, microsecond=0)
+    return iso(whole + HOUR if up and whole < moment else whole)[:13]

@@ -1,0 +1,190 @@
+"""Cohorts: the texts that were planned in a span and what failed in one, for counting.
+
+A text belongs to the moment at which it was planned, one of others to its first report, and a
+failure to its first report. So each is in one span alone, and the sums of hours are the sums of
+days. A span is read in chunks: each is a short statement, however much is in it.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ringback.outcomes import MESSAGE
+from ringback.store.meta import WITHOUT_SUCCESS
+from ringback.store.queries.bulk_lists import BulkLists
+from ringback.store.queries.delivery_groups import between
+from ringback.store.queries.failed_texts import FAILED
+from ringback.store.queries.failure_groups import country, line_type
+from ringback.store.queries.files import Row
+from ringback.store.sqlite import OVERTAKING, first_at, one_of
+
+CHUNK = 500
+WAITS = 3
+"""Days after its planning within which a send that was never taken has failed."""
+TOOK = (
+    0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0,
+    120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0, 86400.0, 999999.0,
+)  # fmt: skip
+"""Seconds by which delivery times are kept: each text has the next of them that is not smaller."""
+TEXT = ("sender", "rule", "country", "line_type", "state", "outcome", "sid", "took")
+FAILURE = ("code", "sender", "rule", "country", "line_type")
+_STATUSES = tuple(f"message.{status}" for status in MESSAGE.order)
+_BELIEVED = "{0}.trust <> 'claimed' and {0}.source not in ('replay', 'internal')"
+
+Counts = Counter[tuple[Any, ...]]
+"""How many texts or failures have the values of `TEXT` or `FAILURE`."""
+
+
+class Cohorts(BulkLists):
+    """What a span holds, to be counted once and kept."""
+
+    def texts_between(self, begin: str, end: str) -> Iterator[list[Row]]:
+        """The texts of ours that were planned in a span of stored times, in chunks, each text with
+        the words of `TEXT`. Those of others come last."""
+        first, last = self._id_span("actions", "planned_at", begin, end)
+        while first <= last:
+            # Rows are found by their id alone: the plus keeps SQLite from the index of states.
+            rows = self._all(
+                "select id, uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
+                "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
+                "nullif(json_extract(params, '$.sender'), ''), "
+                "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "
+                "coalesce(json_extract(params, '$.to'), '') as recipient from actions "
+                "where id >= ? and id < ? and planned_at >= ? and planned_at < ? "
+                "and +effect = 'message' and +state <> 'captured'",
+                (first, first + CHUNK, begin, end),
+            )
+            first += CHUNK
+            yield self._known(rows)
+        yield from self._of_others(begin, end)
+
+    def failures_between(self, begin: str, end: str) -> Iterator[list[Row]]:
+        """The texts and calls that failed in a span, each with the words of `FAILURE`, `at`, `uid`
+        and `sid`."""
+        first, last = self._id_span("events", "received_at", begin, end)
+        for kind in FAILED:
+            rows = self._all(
+                "select e.uid, e.subject_sid as sid, e.received_at as at, e.error_code as code, "
+                "e.sender, e.recipient, e.conversation, coalesce(a.rule, '') as rule from events e "
+                "left join actions a on a.remote_sid = e.subject_sid and a.remote_sid <> '' "
+                "and a.effect <> '' where e.type = ? and e.id >= ? and e.id <= ? "
+                f"and e.received_at >= ? and e.received_at < ? and {_BELIEVED.format('e')} "
+                "and not exists (select 1 from events f where f.subject_sid = e.subject_sid "
+                f"and f.id < e.id and {one_of(FAILED, '+f.type')} and {_BELIEVED.format('f')})",
+                (kind, first, last, begin, end),
+            )
+            for row in rows:
+                if kind == "call.failed" and not row["rule"]:  # a caller is no sender of ours
+                    row["sender"] = row["conversation"].partition("/")[0]
+            yield _placed(rows)
+        yield _placed(self._not_taken(begin, end))
+
+    def _id_span(self, table: str, column: str, begin: str, end: str) -> tuple[int, int]:
+        """Between which ids the rows of a span are."""
+        first, last = (first_at(self._connection, table, column, at) for at in (begin, end))
+        return max(first - OVERTAKING, 1), last + OVERTAKING
+
+    def _not_taken(self, begin: str, end: str) -> list[Row]:
+        since = self._one(
+            "select strftime('%Y-%m-%dT%H:%M:%fZ', ?, ?) as at", (begin, f"-{WAITS} days")
+        )
+        first, last = self._id_span("actions", "planned_at", str(since and since["at"]), end)
+        return self._all(
+            "select uid, '' as sid, coalesce(settled_at, planned_at) as at, error_code as code, "
+            "coalesce(json_extract(params, '$.sender'), '') as sender, "
+            "coalesce(json_extract(params, '$.to'), '') as recipient, rule from actions "
+            f"where {one_of(WITHOUT_SUCCESS)} and state = 'failed' and id >= ? and id <= ? "
+            "and remote_sid = '' and effect <> '' "
+            "and coalesce(settled_at, planned_at) >= ? and coalesce(settled_at, planned_at) < ?",
+            (first, last, begin, end),
+        )
+
+    def _known(self, rows: list[Row]) -> list[Row]:
+        """Texts of ours with how long each took."""
+        left = self._by(
+            "select action_uid as name, max(started_at) as at from attempts "
+            "where action_uid in ({}) group by action_uid",
+            [row["uid"] for row in rows],
+        )
+        arrived = self._by(
+            "select e.subject_sid as name, min(e.at) as at from events e "
+            "where e.subject_sid in ({}) and (+e.type = 'message.delivered' or +e.type = "
+            f"'message.read') and {_BELIEVED.format('e')} group by e.subject_sid",
+            [row["sid"] for row in rows if row["sid"]],
+        )
+        for row in rows:
+            row["left_at"], row["delivered_at"] = left.get(row["uid"]), arrived.get(row["sid"])
+        return _placed(rows)
+
+    def _by(self, sql: str, names: Sequence[str]) -> dict[str, str]:
+        if not names:
+            return {}
+        rows = self._all(sql.format(",".join("?" * len(names))), names)
+        return {row["name"]: row["at"] for row in rows}
+
+    def _of_others(self, begin: str, end: str) -> Iterator[list[Row]]:
+        """Texts that no action sent, each by its first report; with how far it came by now."""
+        first, last = self._id_span("events", "received_at", begin, end)
+        while first <= last:
+            rows = self._all(
+                "select '' as uid, e.subject_sid as sid, e.received_at as at, '' as rule, "
+                "e.sender, e.recipient from events e where e.id >= ? and e.id < ? "
+                "and e.received_at >= ? and e.received_at < ? "
+                f"and {one_of(_STATUSES, '+e.type')} and {_BELIEVED.format('e')} "
+                "and not exists (select 1 from actions a where a.remote_sid = e.subject_sid "
+                "and a.remote_sid <> '') "
+                "and not exists (select 1 from events f where f.subject_sid = e.subject_sid "
+                f"and f.id < e.id and {one_of(_STATUSES, '+f.type')} and {_BELIEVED.format('f')})",
+                (first, first + CHUNK, begin, end),
+            )
+            first += CHUNK
+            if rows:
+                yield self._how_far(rows)
+
+    def _how_far(self, rows: list[Row]) -> list[Row]:
+        marks = ",".join("?" * len(rows))
+        told = self._all(
+            "select e.subject_sid as sid, e.status from events e "
+            f"where e.subject_sid in ({marks}) and {_BELIEVED.format('e')}",
+            [row["sid"] for row in rows],
+        )
+        furthest: dict[str, str] = {}
+        for each in told:
+            known, said = furthest.get(each["sid"], ""), each["status"]
+            if MESSAGE.ranks.get(said, 0) > MESSAGE.ranks.get(known, 0):
+                furthest[each["sid"]] = said
+        for row in rows:
+            row["outcome"] = outcome = furthest.get(row["sid"], "")
+            good, bad = outcome in MESSAGE.good, outcome in MESSAGE.bad
+            row["state"] = "settled" if good else "failed" if bad else "accepted"
+            row["left_at"] = row["delivered_at"] = None
+        return _placed(rows)
+
+
+def _placed(rows: list[Row]) -> list[Row]:
+    """Rows with the country and the line type of their recipient."""
+    for row in rows:
+        row["country"], row["line_type"] = country(row), line_type(row)
+    return rows
+
+
+def text_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a text is counted as, in the order of `TEXT`."""
+    arrived = row["outcome"] in MESSAGE.good
+    took = between(row["left_at"], row["delivered_at"]) if arrived else None
+    state = (
+        row["state"]
+        if row["state"] in ("refused", "failed")
+        else ("refused" if row["state"] == "cancelled" else "accepted")
+    )
+    return (
+        row["sender"], row["rule"], row["country"], row["line_type"], state,
+        row["outcome"] if arrived else "", 1 if row["sid"] else 0,
+        TOOK[bisect_left(TOOK, min(took, TOOK[-1]))] if took is not None and took >= 0 else None,
+    )  # fmt: skip
+
+
+def failure_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a failure is counted as, in the order of `FAILURE`."""
+    return tuple(row[word] for word in FAILURE)

@@ -1,0 +1,72 @@
+"""Sums of long spans: kept by the hour, they are those of the rows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from admission.console import EVER, Api
+from ringback.console import sums
+from ringback.console.counting import Counting
+
+EXACT = {"since": EVER, "until": "2999-01-01T00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def counting(project: Path) -> Iterator[Counting]:
+    found = Counting(project / "data", every=0.01, rest=0)
+    found.start()
+    assert found.ready.wait(20)
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def summing(project: Path, counting: Counting) -> Iterator[Api]:
+    found = Api(project, "admin", unmasked=True)
+    found.app.state.console = replace(found.app.state.console, counting=counting)
+    yield found
+    found.close()
+
+
+def _plain(groups: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Without times of delivery, which are kept by steps, and the order of equals."""
+    left = ("p50", "p90", "p99")
+    rows = [{k: v for k, v in each.items() if k not in left} for each in groups]
+    return sorted(rows, key=str)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"by": "all"}, {"by": "sender,country"}, {"by": "line_type", "grain": "day"},
+        {"by": "sender", "grain": "hour"}, {"by": "rule", "country": "GB"}, {"rule": "hours"},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_sums_of_texts_are_those_of_the_rows(
+    api: Api, summing: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
+) -> None:
+    rows = (await api.get("/delivery", **EXACT, **query))["items"]
+    monkeypatch.setattr(sums, "FEW", 0)
+    found = (await summing.get("/delivery", **EXACT, **query))["items"]
+    assert rows
+    assert _plain(found) == _plain(rows)
+    for each, row in zip(sorted(found, key=str), sorted(rows, key=str), strict=True):
+        assert (each["p99"] is None) == (row["p99"] is None)
+        assert row["p99"] is None or row["p99"] <= each["p99"]
+
+
+@pytest.mark.parametrize("by", ["code", "class", "code,country", "sender,rule", "hour"])
+async def test_sums_of_failures_are_those_of_the_rows(
+    api: Api, summing: Api, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    rows = (await api.get("/failures", **EXACT, by=by))["items"]
+    monkeypatch.setattr(sums, "FEW", 0)
+    assert rows
+    assert (await summing.get("/failures", **EXACT, by=by))["items"] == rows
+    page = await summing.client.get("http://node/console/failures/30003", params=EXACT)
+    assert '<h2 id="rows">1 failure</h2>' in page.text
+    for path in ("/console/failures", "/console/delivery", "/console/delivery/texts"):
+        assert (await summing.client.get(f"http://node{path}", params=EXACT)).status_code == 200

@@ -318,6 +318,14 @@ class Settings(ConsoleSettings):
             lines.append(Shown(name, known["env"], value, source, known["about"]))
         return lines
 
+    def secrets(self) -> list[str]:
+        """The values that are shown to nobody."""
+        found: list[str] = []
+        for name, known in _FACTS.items():
+            if known["secret"]:
+                found += _texts(getattr(self, name))
+        return found
+
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment for a child process that must see these same settings.
 
@@ -378,3 +386,11 @@ _KEYS = {name: key for key, name in _TOML_KEYS.items()}
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k.removesuffix("_FILE") not in VARIABLES}
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts in a value, whatever holds them."""
+    if isinstance(value, str):
+        return [value] if value else []
+    parts = value.values() if isinstance(value, Mapping) else value
+    return [text for part in parts for text in _texts(part)]

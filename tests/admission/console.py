@@ -1,5 +1,7 @@
 """A node that has lived, and its console as people of one role see it."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import httpx
 
 from admission.node import Loaded, Node, settings_of
-from admission.stories import PEOPLE, status, text
+from admission.stories import OURS, PEOPLE, status, text
 from ringback.config import Settings
 from ringback.console.api.resource import PREFIX
 from ringback.console.app import create_console
@@ -91,8 +93,20 @@ async def lived(folder: Path) -> None:
     await node.close()
 
 
-async def nobody(_: object) -> dict[str, Any]:
+async def nobody(message: Mapping[str, Any]) -> dict[str, Any]:
+    """No worker, but for what is asked about plugins."""
+    if message["op"] == "plugins":
+        return {"plugins": [{"name": "menu", "state": "good", "rules": "menu", "path": "menu.py"}]}
     return {"error": "no worker"}
+
+
+async def printed(words: Sequence[str]) -> tuple[int, str]:
+    """What the commands print that the console runs."""
+    rows: dict[str, dict[str, Any]] = {
+        "doctor": {"check": "node", "state": "ok", "says": "runs", "mend": ""},
+        "connect": {"sid": "PN1", "name": OURS, "account": "", "changes": []},
+    }
+    return 0, json.dumps(rows[words[0]])
 
 
 class Api:
@@ -102,7 +116,9 @@ class Api:
     def __init__(self, project: Path, role: Role, *, unmasked: bool) -> None:
         who = (Identity(f"ada {n}", role, unmasked=unmasked) for n in count())
         settings = Settings.load(project, {})
-        self.app = create_console(settings, Surroundings(nobody), lambda _: next(who))
+        self.app = create_console(
+            settings, Surroundings(nobody, nobody, printed), lambda _: next(who)
+        )
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url=f"http://node{PREFIX}",

@@ -11,7 +11,13 @@ from ringback.console.pages.listed import PAGES
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]
 LISTED = [page.path for page in PAGES if page.nav]
-FIGURES = ["/console/failures/30003", "/console/delivery/texts", "/console/costs/sent"]
+FIGURES = [
+    "/console/failures/30003",
+    "/console/delivery/texts",
+    "/console/costs/sent",
+    "/console/health/logs",
+    "/console/health/doctor",
+]
 """Pages that figures lead to."""
 
 

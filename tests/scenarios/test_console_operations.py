@@ -524,3 +524,29 @@ async def test_what_failed_by_a_code_is_sent_again_from_its_page(desk: Desk) -> 
     desk.role = "read"
     page = (await desk.client.get("/console/failures/30003")).text
     assert "Send those of our rules again" not in page
+
+
+async def test_an_incident_is_seen_muted_and_noted_from_its_page(desk: Desk) -> None:
+    """Each is on record once; who may only read sees no button."""
+    uid, now = REAL.uid("inc"), REAL.now()
+    incidents = desk.node.engine.journal.incidents
+    await incidents.open(uid, "disk:full", "disk", f"{ANN} is <b>full</b>", now)
+    one = f"/console/health/incidents/{uid}"
+    page = (await desk.client.get("/console/health")).text
+    assert "&lt;b&gt;full" in page
+    assert ANN not in page
+    assert (await desk.press("/console/health", one)).headers["location"] == "/console/health"
+    await desk.press(one, one, **{"do": "mute", "for": "2h"})
+    await desk.press(one, one, do="note", note="the disk man comes at noon")
+    page = (await desk.client.get(one)).text
+    assert "the disk man comes at noon" in page
+    assert "nobody else is told" not in page
+    answer = await desk.post(f"/incidents/{uid}/seen", note="twice")
+    assert answer.status_code == 202
+    assert (await desk.post("/incidents/inc_0/seen")).status_code == 404
+    assert desk.doings()[:4] == [("incident", "done")] * 4
+    desk.role = "read"
+    page = (await desk.client.get(one)).text
+    assert "<form" not in page.partition("<main")[2]
+    for path in ("logs", "doctor"):
+        assert (await desk.client.get(f"/console/health/{path}")).status_code == 403

@@ -1,20 +1,15 @@
 """The command `console`: pages and the JSON API over the data, and who may use them."""
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ringback.cli.console_access import sessions, tokens, users
+from ringback.cli.console_surroundings import surroundings_of
 from ringback.cli.project_context import here
 from ringback.cli.serve import set_up_logging
-
-_SECONDS = 15.0
-RELOAD_SECONDS = 55.0
-"""Within the minute that a request may take."""
 
 
 class WithProject(click.Group):
@@ -51,23 +46,17 @@ def console(
     if not supervised and not project:
         settings = replace(settings, data=here().data())
     from ringback.console.main import serve
-    from ringback.console.surroundings import Surroundings
-    from ringback.ipc import Link, socket_path
 
     set_up_logging(settings)
-    link = Link(socket_path(settings.data))
-
-    async def operate(message: Mapping[str, Any]) -> Mapping[str, Any]:
-        slow = message.get("op") == "reload"
-        return await link.ask(message, RELOAD_SECONDS if slow else _SECONDS)
-
     key = "" if supervised else secrets.token_urlsafe(24)
 
     def ready(url: str) -> None:
         if not supervised:
             click.echo(f"ringback: the console is at {url}/console/in#{key}")
 
-    return serve(settings, Surroundings(operate), supervised=supervised, key=key, on_ready=ready)
+    return serve(
+        settings, surroundings_of(settings), supervised=supervised, key=key, on_ready=ready
+    )
 
 
 for _command in (users, tokens, sessions):

@@ -5,14 +5,13 @@ Also the commands that plugins add to the shell.
 
 import inspect
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.packages import unlisted_packages
 from ringback.cli.project_context import here
-from ringback.errors import ConfigError, PluginError, Problem, RuleErrors, StorageError, UsageError
+from ringback.errors import ConfigError, PluginError, RuleErrors, StorageError, UsageError
 
 COLUMNS = ("name", "origin", "state", "rules", "hooks", "about")
 BY_WEIGHT = ("name", "state", "about", "rules", "origin", "hooks")
@@ -30,12 +29,10 @@ def plugins() -> None:
 def list_(wide: bool, as_json: bool) -> None:
     """List the plugins with what each adds, how it fares, and those that did not load."""
     from ringback.cli.hosted import described
+    from ringback.plugins.plugin_rows import rows_of
 
     project = described(here().settings())
-    trouble = _trouble()
-    rows = [_row(plugin, trouble) for plugin in project.plugins.plugins]
-    rows += _left_out(project.plugin_problems)
-    rows += [{"name": name, "state": "off"} for name in project.plugins.disabled]
+    rows = rows_of(project.plugins, project.plugin_problems, _trouble())
     print_rows(
         rows, COLUMNS, as_json=as_json, empty="no plugins; `ringback plugins new NAME`",
         by_weight=BY_WEIGHT, wide=wide,
@@ -44,34 +41,6 @@ def list_(wide: bool, as_json: bool) -> None:
         click.echo(f"({line})", err=True)
     if project.plugin_problems:
         raise RuleErrors(project.plugin_problems)
-
-
-def _row(plugin: Any, trouble: dict[str, str]) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "origin": plugin.origin,
-        "version": plugin.version,
-        "state": trouble.get(plugin.name, "good"),
-        "rules": ", ".join(rule.removeprefix(f"{plugin.name}.") for rule in plugin.rules),
-        "hooks": ", ".join(plugin.hooks),
-        "functions": ", ".join(plugin.functions),
-        "steps": ", ".join(plugin.steps),
-        "about": plugin.doc,
-        "path": str(plugin.path),
-    }
-
-
-def _left_out(problems: list[Problem]) -> list[dict[str, Any]]:
-    """A row for each plugin that did not load, with its first problem."""
-    rows: dict[str, dict[str, Any]] = {}
-    for each in problems:
-        path = Path(each.file)
-        if path.suffix == ".py":
-            name = path.parent.name if path.name == "__init__.py" else path.stem
-            rows.setdefault(
-                name, {"name": name, "state": f"left out: {each.message}", "path": each.file}
-            )
-    return list(rows.values())
 
 
 def _trouble() -> dict[str, str]:

@@ -13,6 +13,7 @@ from ringback.cli.held_signals import hold_signals
 from ringback.cli.project_context import here
 from ringback.config import Settings
 from ringback.errors import ConfigError
+from ringback.log_lines import KEPT, line_of
 from ringback.printed_json import printed_json
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.supervisor import Begun
@@ -117,16 +118,10 @@ def set_up_logging(settings: Settings) -> None:
         handler.setFormatter(JsonLines())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    KEPT.hide(settings.secrets())
+    logging.basicConfig(level=logging.INFO, handlers=[handler, KEPT], force=True)
     for chatty in ("httpx", "uvicorn.error"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-
-
-_FIELDS = (
-    "action", "event_uid", "rule", "kind", "state", "outcome", "code", "error_class", "sid",
-    "seconds", "key",
-)  # fmt: skip
-"""What a line about an action or a notice says besides its words."""
 
 
 class JsonLines(logging.Formatter):
@@ -134,17 +129,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object per line."""
-        from datetime import UTC, datetime
-
-        from ringback.runtime import iso
-
-        row = {
-            "at": iso(datetime.fromtimestamp(record.created, UTC)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        row |= {name: value for name in _FIELDS if (value := getattr(record, name, None))}
+        row = line_of(record)
         if record.exc_info:
             row["error"] = self.formatException(record.exc_info)
         return printed_json(row)

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
+from ringback.console.children import Children
 from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
@@ -82,16 +83,9 @@ def create_console(
     )
     app.router.redirect_slashes = False
     app.state.console = Console(
-        settings,
-        reading,
-        surroundings,
-        environment(static.prefix),
-        pulse,
-        live,
-        pages,
-        counting,
-        entry,
-    )
+        settings, reading, surroundings, environment(static.prefix), pulse, live,
+        Children(surroundings), pages, counting, entry,
+    )  # fmt: skip
     app.state.stopping = live.ended
     return app
 

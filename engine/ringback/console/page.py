@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from ringback.config import Settings
 from ringback.console import text, times, tones
+from ringback.console.children import Children
 from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.identity import SCOPE, Identity, may
@@ -53,6 +54,7 @@ class Console:
     templates: jinja2.Environment
     pulse: Pulse
     live: Live
+    children: Children
     pages: tuple[Page, ...] = ()
     counting: Counting | None = None
     entry: Entry | None = None

@@ -7,7 +7,6 @@ from typing import Any
 Answer = Mapping[str, Any]
 Operate = Callable[[Mapping[str, Any]], Awaitable[Answer]]
 RunChild = Callable[[Sequence[str]], Awaitable[tuple[int, str]]]
-Ask = Callable[[], Awaitable[Answer]]
 Phone = Callable[[str, str, Mapping[str, Any] | None], Awaitable[Answer]]
 
 
@@ -16,13 +15,14 @@ class Surroundings:
     """What the command around the console does for it.
 
     `operate` sends one operation to the worker and gives its answer, which holds `error` when it
-    was refused; it raises WorkerAway when no worker answers. `run_child` runs a command of
-    `ringback` and gives its exit code and its output. `phone` asks the simulated Twilio of a
-    `ringback dev`: method, path, JSON body. `doctor` gives the findings of `ringback doctor`.
-    Without one of the last three the console lacks what needs it.
+    was refused; it raises WorkerAway when no worker answers. `receiver` does the same with the
+    receiver. `run_child` runs a command of `ringback` and gives its exit code and its output; it
+    raises TimeoutError for one that takes too long. `phone` asks the simulated Twilio of a
+    `ringback dev`: method, path, JSON body. Without one of the last three the console lacks what
+    needs it.
     """
 
     operate: Operate
+    receiver: Operate | None = None
     run_child: RunChild | None = None
     phone: Phone | None = None
-    doctor: Ask | None = None

@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ringback import heartbeat
+from ringback import heartbeat, log_lines
 from ringback.config import FIXED, Settings
 from ringback.console_settings import ConsoleSettings
 from ringback.disk_space import free_bytes, nearly_full
@@ -33,6 +33,7 @@ from ringback.store.migrations import refuse_unfit
 from ringback.store.upkeep.locks import hold
 from ringback.store.upkeep.restore import has_begun
 from ringback.tracing import spans as tracing
+from ringback.version import own_version
 
 MOST_CONNECTIONS = 1024
 WATCH_SECONDS = 0.5
@@ -100,6 +101,10 @@ class Node:
         append = AppendSocket(self.log, self.intake.wake).handle
 
         async def heard(message: Message) -> Message | None:
+            if message.get("op") == "logs":
+                return log_lines.told(message)
+            if message.get("op") == "health":
+                return await self._shown()
             if message.get("op") != "checked":
                 return await append(message)
             if self.supervisor is not None:
@@ -207,6 +212,14 @@ class Node:
             problems["worker"] = self.failure or restarts or str(error)
         console = self.companion.trouble if self.companion is not None else ""
         return health_of(problems, worker, restarts, disk, console)
+
+    async def _shown(self) -> dict[str, Any]:
+        """The health as the console shows it, with how it stands with the disk."""
+        writer = self.log.writer
+        return {
+            **(await self.health()).shown(), "version": own_version(),
+            "in_flight": writer.in_flight, "commit_seconds": writer.commit_seconds,
+        }  # fmt: skip
 
     async def _watch(self) -> None:
         """Now and then: set the gauges, and say once when this node can do no more."""

@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from ringback import log_lines
 from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message, refusal, require_good
+from ringback.plugins.plugin_rows import rows_of
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
@@ -49,7 +51,7 @@ class Control:
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
-            "forecast": forecasts.forecast,
+            "forecast": forecasts.forecast, "logs": self._logs, "plugins": self._plugins,
         }  # fmt: skip
         self._changes: Mapping[str, Change] = {
             "pause": switches.pause, "resume": switches.resume,
@@ -160,6 +162,14 @@ class Control:
         if found is None:
             raise Missing(f"there is no incident {uid}; `ringback incidents list` names them")
         return dict(found)
+
+    async def _logs(self, message: Message) -> dict[str, Any]:
+        return log_lines.told(message)
+
+    async def _plugins(self, message: Message) -> dict[str, Any]:
+        """The plugins in use, and those that did not load."""
+        loaded = self._engine.loaded
+        return {"plugins": rows_of(loaded.plugins, loaded.plugins.problems)}
 
     async def _clock(self, message: Message) -> dict[str, Any]:
         """The clock of `ringback dev` was moved: do what is due, and say when more will be."""

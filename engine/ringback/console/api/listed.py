@@ -6,6 +6,7 @@ from ringback.console.api import (
     events,
     members,
     node,
+    node_health,
     openapi,
     operations,
     rule_reads,
@@ -16,6 +17,7 @@ from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
+    *node_health.RESOURCES,
     *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
     stream.RESOURCE,
     openapi.resource(lambda: RESOURCES),

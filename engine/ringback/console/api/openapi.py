@@ -9,7 +9,8 @@ from typing import Any
 
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import PREFIX, REQUEST_HEADER, Asked, Endpoint, Resource
-from ringback.console.api.schemas import ALL, ref
+from ringback.console.api.schema_words import ref
+from ringback.console.api.schemas import ALL
 from ringback.console.problems import KINDS
 from ringback.version import own_version
 

@@ -4,60 +4,14 @@ They describe what `ringback.store.queries.shapes` makes: a test holds answers a
 """
 
 from collections.abc import Mapping
-from typing import Any
 
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-TIME: Schema = {"type": "string", "format": "date-time"}
-NUMBER: Schema = {"type": "integer"}
-FIGURE: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
-FREE: Schema = {}
-"""Whatever stands in a webhook or in a file of rules."""
-
-
-def _or_null(schema: Schema) -> Schema:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def _each(schema: Schema, names: str) -> dict[str, Schema]:
-    return dict.fromkeys(names.split(), schema)
-
-
-def _object(fields: Mapping[str, Schema], about: str = "", optional: str = "") -> Schema:
-    """An object with these fields and no others, all there but for the optional ones."""
-    left = optional.split()
-    found: Schema = {
-        "type": "object", "properties": dict(fields), "additionalProperties": False,
-        "required": [name for name in fields if name not in left],
-    }  # fmt: skip
-    return found | ({"description": about} if about else {})
-
-
-def _list(schema: Schema) -> Schema:
-    return {"type": "array", "items": schema}
-
-
-def ref(name: str) -> Schema:
-    """The schema of this name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _part(name: str) -> Schema:
-    """A list of objects of this name, as every resource answers one."""
-    return _object(
-        {
-            "items": _list(ref(name)),
-            "next": {**_or_null(TEXT), "description": "The cursor of the next part."},
-            "looked_back_to": {
-                **_or_null(TIME),
-                "description": "The list was looked through to there, and goes on at `next`.",
-            },
-            "counted_to": TIME,
-        }
-    )
-
+from ringback.console.api.node_schemas import NODE_LISTS, NODE_SCHEMAS
+from ringback.console.api.schema_words import FIGURE, FLAG, FREE, NUMBER, TEXT, TIME, Schema, ref
+from ringback.console.api.schema_words import each_of as _each
+from ringback.console.api.schema_words import list_of as _list
+from ringback.console.api.schema_words import object_of as _object
+from ringback.console.api.schema_words import or_null as _or_null
+from ringback.console.api.schema_words import part as _part
 
 _EVENT = {
     **_each(TEXT, "uid type trust source account_sid subject_sid sender recipient conversation "
@@ -319,4 +273,7 @@ def _whole(schema: Schema) -> Schema:
     return {**schema, "properties": {**schema["properties"], "masked": masked}}
 
 
-ALL = {name: _whole(schema) for name, schema in {**SCHEMAS, **LISTS}.items()}
+ALL = {
+    name: _whole(schema)
+    for name, schema in {**SCHEMAS, **NODE_SCHEMAS, **LISTS, **NODE_LISTS}.items()
+}

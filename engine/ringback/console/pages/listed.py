@@ -10,6 +10,7 @@ from ringback.console.pages import (
     event,
     failures,
     find,
+    health,
     live,
     rules,
     trace,
@@ -17,6 +18,7 @@ from ringback.console.pages import (
 )
 
 PAGES: tuple[Page, ...] = (
-    live.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, costs.PAGE,
+    live.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, health.PAGE,
+    costs.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

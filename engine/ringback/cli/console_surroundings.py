@@ -1,0 +1,61 @@
+"""Surroundings of a console: the sockets of its node, and commands of the shell as children."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ringback.config import Settings
+
+if TYPE_CHECKING:
+    from ringback.console.surroundings import Surroundings
+
+_SECONDS = 15.0
+_RECEIVER_SECONDS = 3.0
+RELOAD_SECONDS = 55.0
+"""Within the minute that a request may take."""
+CHILD_SECONDS = 50.0
+MOST_BYTES = 4 << 20
+
+
+def surroundings_of(settings: Settings) -> "Surroundings":
+    """What the console of this data folder may ask for."""
+    from ringback.console.surroundings import Surroundings
+    from ringback.ipc import Link, socket_path
+
+    worker, receiver = (
+        Link(socket_path(settings.data)),
+        Link(socket_path(settings.data, "receiver")),
+    )
+
+    async def operate(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        slow = message.get("op") == "reload"
+        return await worker.ask(message, RELOAD_SECONDS if slow else _SECONDS)
+
+    async def ask_receiver(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await receiver.ask(message, _RECEIVER_SECONDS)
+
+    async def run(words: Sequence[str]) -> tuple[int, str]:
+        return await run_child(settings, words)
+
+    return Surroundings(operate, ask_receiver, run)
+
+
+async def run_child(settings: Settings, words: Sequence[str]) -> tuple[int, str]:
+    """Run a command of ringback with these settings; its exit code, and what it printed, complaints
+    too. Raises TimeoutError when it takes too long. It ends with whoever waits for it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ringback.cli.main", "-C", str(settings.project), *words,
+        env=settings.child_environ(os.environ), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(CHILD_SECONDS):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    return process.returncode, printed[:MOST_BYTES].decode("utf-8", "replace")

@@ -1,0 +1,27 @@
+"""Health of a real node in the browser: what its processes say of themselves, and the doctor."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from browser.conftest import Dev
+
+pytestmark = pytest.mark.browser
+
+
+def test_the_parts_the_lines_and_the_doctor_of_a_node(dev: Dev, browse: Callable[..., Any]) -> None:
+    """Its parts are good, each process has lines, the doctor finds it."""
+    page = browse("/console/health")
+    rows = page.locator("main table").first.locator("tbody tr").all_inner_texts()
+    parts = {row.split()[0]: row.split()[1] for row in rows}
+    assert {"Receiver", "Worker", "Sending", "Rules", "Disk"} <= set(parts)
+    assert set(parts.values()) == {"●"}
+    page.click("text=Log lines")
+    assert page.locator("main tbody tr").count() > 3
+    processes = page.locator("main tbody td:nth-child(3)").all_inner_texts()
+    assert "worker" in {each.split()[0] for each in processes}
+    assert page.locator(".banner").count() == 0
+    page.goto(f"{dev.url}/console/health/doctor")
+    looks = page.locator("main tbody th").all_inner_texts()
+    assert {"node", "gateway"} <= set(looks)

@@ -130,4 +130,5 @@ class Api:
         return answer.json()
 
     def close(self) -> None:
+        self.app.state.console.conversations.close()
         self.app.state.console.reading.close()

@@ -126,6 +126,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     found = Desk(node, Control(node.engine, node.engine._runtime, reload), twilio, settings)
     yield found
     await found.client.aclose()
+    found.app.state.console.conversations.close()
     found.app.state.console.reading.close()
     await node.close()
 

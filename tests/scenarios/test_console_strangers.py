@@ -61,6 +61,7 @@ async def guarded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     with Access(desk.settings.data) as access:
         found = Guarded(desk, access, uid)
         yield found
+        found.app.state.console.conversations.close()
         found.app.state.console.reading.close()
 
 

@@ -143,6 +143,10 @@ def ask_everything(data: Path) -> None:
             *(Wanted(rule="one", kind="notify", state=state) for state in ("", *ACTION_STATES)),
         ):  # fmt: skip
             ask.search_actions(each, 5)
+        pair = f"{OURS}/+14155550123"
+        for before in (0, 1_900_000_000_000):
+            ask.chat(pair, 5, before)
+        ask.standing(pair), ask.contact(pair), ask.muted(pair, since)
         for wanted in EVENT_FILTERS:
             for before in (0, 9):
                 ask.events_part(filters.Events(**wanted), 5, before)

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
 from ringback.console.children import Children
+from ringback.console.conversing import Conversations
 from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
@@ -47,6 +48,7 @@ def create_console(
     `state.stopping` is set by the process when it is asked to end.
     """
     reading, watching = Reading(settings.data), Reading(settings.data, threads=1)
+    conversations = Conversations(settings.data, reading)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)
     static = Static()
@@ -61,6 +63,7 @@ def create_console(
             if counting is not None:
                 await asyncio.to_thread(counting.close)
             live.close()
+            conversations.close()
             watching.close()
             reading.close()
 
@@ -84,7 +87,7 @@ def create_console(
     app.router.redirect_slashes = False
     app.state.console = Console(
         settings, reading, surroundings, environment(static.prefix), pulse, live,
-        Children(surroundings), pages, counting, entry,
+        Children(surroundings), conversations, pages, counting, entry,
     )  # fmt: skip
     app.state.stopping = live.ended
     return app

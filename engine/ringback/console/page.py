@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from ringback.config import Settings
 from ringback.console import text, times, tones
 from ringback.console.children import Children
+from ringback.console.conversing import Conversations
 from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.identity import SCOPE, Identity, may
@@ -55,6 +56,7 @@ class Console:
     pulse: Pulse
     live: Live
     children: Children
+    conversations: Conversations
     pages: tuple[Page, ...] = ()
     counting: Counting | None = None
     entry: Entry | None = None

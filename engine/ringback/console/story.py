@@ -98,6 +98,9 @@ def _silent(trace: Trace) -> Sentence:
         return Sentence([*told, Part(".")], tones.of_event(event["type"]))
     if not rules:
         return Sentence([Part(f"No rule listens to {event['type']}.")], "none")
+    if rules[0]["verdict"].startswith("muted: "):
+        left = [Part("Left to a person: "), Part(rules[0]["verdict"].partition(": ")[2], "said")]
+        return Sentence([*left, Part(".")], "person")
     closest = by_nearness(rules)[0]
     heads = "One rule looked" if len(rules) == 1 else f"{len(rules)} rules looked"
     verb = "Nobody answered" if event["type"].endswith(".received") else "No rule acted"

@@ -28,7 +28,9 @@ from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.rule_states import RuleStates
+from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.timers import Timers
@@ -106,6 +108,8 @@ class Journal(Protocol):
     rule_states: RuleStates
     bulks: Bulks
     consent_words: ConsentWords
+    mutes: Mutes
+    written: Written
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

@@ -30,7 +30,9 @@ from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.rule_states import RuleStates
+from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
 from ringback.store.sqlite_database import SqliteDatabase
@@ -71,6 +73,8 @@ class DatabaseJournal:
         self.rule_states = RuleStates(database)
         self.bulks = Bulks(database)
         self.consent_words = ConsentWords(database)
+        self.mutes = Mutes(database)
+        self.written = Written(database)
 
     async def read(
         self, work: Callable[Concatenate[ReadSession, P], T], *args: P.args, **kwargs: P.kwargs

@@ -20,16 +20,22 @@ from ringback.store.upkeep.later_shapes import (
     BULKS,
     CONSENTS,
     COSTS,
+    COUNTED,
+    EFFECT,
     ESCALATIONS,
     FREE,
     INCIDENTS,
     LISTS,
+    MUTES,
     OPERATIONS,
+    PORTIONS,
     REMEMBERED,
     SOUGHT,
     SPENT,
     STEADY,
     TEXTS,
+    UNMADE,
+    WENT,
     WORDS,
 )
 from ringback.store.upkeep.migration_list import MigrationList
@@ -42,7 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="73d69888cfe7b284")
+journal_migrations = MigrationList("ringback.journal", today="262ef7bba3d42fae")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -54,48 +60,6 @@ begin
 end
 """
 """What rules listen to is noted with the change itself, whoever makes it. Its event may be late."""
-
-_EFFECT = """
-alter table actions add column effect text not null default '';
-update actions set effect = 'message' where kind = 'send_message';
-update actions set effect = 'call' where kind = 'place_call';
-drop index actions_claim;
-create unique index actions_claim on actions (remote_sid) where remote_sid <> '' and effect <> ''
-"""
-"""What an action makes at Twilio stands beside its kind, so that no query has to know the kinds."""
-
-_WENT = """
-create trigger actions_made after update of remote_sid on actions
-when new.effect = 'message' and new.conversation <> ''
-    and old.remote_sid = '' and new.remote_sid <> ''
-begin
-    insert into contacts (conversation, first_at, last_outbound_at, outbound)
-    select new.conversation, made.at, made.at, 1 from (
-        select coalesce(max(started_at), new.planned_at) as at
-        from attempts where action_uid = new.uid
-    ) as made where true
-    on conflict (conversation) do update set outbound = outbound + 1,
-        last_outbound_at = max(coalesce(last_outbound_at, ''), excluded.last_outbound_at);
-end
-"""
-_UNMADE = """
-create trigger actions_unmade after update of remote_sid on actions
-when new.effect = 'message' and old.remote_sid <> '' and new.remote_sid = ''
-begin
-    update contacts set outbound = outbound - 1 where conversation = new.conversation;
-end
-"""
-_COUNTED = """
-update contacts set outbound = max(outbound, (
-    select count(*) from actions a where a.conversation = contacts.conversation
-    and a.effect = 'message' and a.remote_sid <> ''
-))
-"""
-"""Which texts went is counted with the change itself: the API's answer, a callback that comes
-before it, or Twilio's list may be what tells."""
-
-_PORTIONS = "create table portions (run_uid text, n integer, body text, primary key (run_uid, n))"
-"""A long answer of a rule, from when it is given until all of its actions are planned."""
 
 _IDENTITY = """
 update or ignore events set dedupe_key = {word} || subject_sid || ':' || status || ':'
@@ -156,7 +120,7 @@ def _journal_first(db: "Database") -> None:
 
 @journal_migrations(name="0002_effect")
 def _journal_effect(db: "Database") -> None:
-    _run(db.conn, _EFFECT)
+    _run(db.conn, EFFECT)
 
 
 @journal_migrations(name="0003_steady_clock")
@@ -171,7 +135,7 @@ def _journal_free(db: "Database") -> None:
 
 @journal_migrations(name="0005_texts_that_went")
 def _journal_went(db: "Database") -> None:
-    for statement in (_WENT, _UNMADE, _COUNTED):
+    for statement in (WENT, UNMADE, COUNTED):
         db.conn.execute(statement)
 
 
@@ -188,7 +152,7 @@ def _journal_turns(db: "Database") -> None:
 
 @journal_migrations(name="0008_portions")
 def _journal_portions(db: "Database") -> None:
-    db.conn.execute(_PORTIONS)
+    db.conn.execute(PORTIONS)
 
 
 @journal_migrations(name="0009_accounts_and_order")
@@ -267,6 +231,11 @@ def _journal_sought(db: "Database") -> None:
 @journal_migrations(name="0023_bulks")
 def _journal_bulks(db: "Database") -> None:
     _run(db.conn, BULKS)
+
+
+@journal_migrations(name="0025_mutes")
+def _journal_mutes(db: "Database") -> None:
+    _run(db.conn, MUTES)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -17,6 +17,7 @@ from ringback.store.events import KnownEvents
 from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import IS_OPEN, OPEN_STATES, in_account
+from ringback.store.operations.mutes import Mute, mute_of
 from ringback.store.sqlite import one_of
 from ringback.store.upkeep.blanking import key_digest
 
@@ -99,6 +100,10 @@ class ReadSession:
     def told_to(self, channels: Collection[str]) -> list[Escalation]:
         """The open incidents that one of these channels was told of, the newest first."""
         return told_to(self._connection, channels)
+
+    def mute(self, conversation: str, now: str) -> Mute | None:
+        """The mute of a conversation that holds at this moment."""
+        return mute_of(self._connection, conversation, now)
 
     def verdicts(self, event_uid: str) -> dict[str, str]:
         """The verdict of each rule on an event."""

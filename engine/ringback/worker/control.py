@@ -16,6 +16,7 @@ from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.bulk_work import BulkWork
+from ringback.worker.operations.conversation_decisions import ConversationDecisions
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
 from ringback.worker.operations.forecast import Forecasts
 from ringback.worker.operations.rule_decisions import RuleDecisions
@@ -46,12 +47,14 @@ class Control:
         self._hosts = hosts
         self._decisions = asyncio.Lock()
         self._rules, self._waits = RuleDecisions(engine, runtime), WaitDecisions(engine, runtime)
-        forecasts = Forecasts(engine)
+        self._conversations = ConversationDecisions(engine, runtime)
+        forecasts = Forecasts(engine, self._conversations)
         self.bulks = BulkWork(engine, runtime, forecasts, self._carry)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
             "forecast": forecasts.forecast, "logs": self._logs, "plugins": self._plugins,
+            "forecast_text": forecasts.text,
         }  # fmt: skip
         self._changes: Mapping[str, Change] = {
             "pause": switches.pause, "resume": switches.resume,
@@ -61,7 +64,8 @@ class Control:
             "reload": self._reload_rules, "release": self._rules.release,
             "rule_state": self._rules.state,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
-            "consent": self._waits.consent, "bulk": self.bulks.preview,
+            "consent": self._waits.consent, "write": self._conversations.write,
+            "mute": self._conversations.mute, "bulk": self.bulks.preview,
             "bulk_start": self.bulks.start, "bulk_stop": self.bulks.stop,
         }  # fmt: skip
 
@@ -79,7 +83,8 @@ class Control:
             raise UsageError(f"the worker knows no operation {operation!r}")
         doing = doing_of(message, self._runtime)
         doing = self._rules.based(doing) if doing.kind == "rule" else doing
-        doing = await self._waits.named(message, doing) if doing.kind == "consent" else doing
+        if doing.kind in ("consent", "conversation", "mute"):
+            doing = await self._conversations.named(message, doing)
         return {"ok": True, **await self._carry(message, doing)}
 
     async def _carry(self, message: Message, doing: Doing) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from ringback.worker.match.confirm import LATER, Confirmer
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
 from ringback.worker.match.turns import Turns
+from ringback.worker.operations.handovers import Handovers
 from ringback.worker.questions import Questions
 from ringback.worker.recovery.channel_watch import ChannelWatch
 from ringback.worker.recovery.incidents import Incidents
@@ -119,7 +120,7 @@ def build(around: Around, ruleset: RuleSet) -> Parts:
     matcher = Matcher(journal, ruleset, waits, runtime, questions, signals.news, Turns(queue.busy))
     queue.on_done = matcher.done
     acknowledgements = Acknowledgements(settings)
-    matcher.taken = acknowledgements.takes
+    matcher.taken = Handovers(acknowledgements.takes, runtime).takes
     matcher.claims = bool(settings.hook_secret)
     runner = Runner(
         journal=journal, settings=settings, runtime=runtime, questions=questions,

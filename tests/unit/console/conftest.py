@@ -88,4 +88,5 @@ async def board(settings: Settings) -> AsyncIterator[Board]:
         transport = httpx.ASGITransport(app, client=("10.9.0.1", 4711))
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             yield Board(app, client, entry)
+        app.state.console.conversations.close()
         app.state.console.reading.close()

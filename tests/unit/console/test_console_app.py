@@ -28,6 +28,7 @@ def client(tmp_path: Path) -> Iterator[httpx.AsyncClient]:
     yield httpx.AsyncClient(
         transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://t"
     )
+    app.state.console.conversations.close()
     app.state.console.reading.close()
 
 

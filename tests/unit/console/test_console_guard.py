@@ -237,6 +237,7 @@ async def test_plain_http_from_elsewhere_signs_nobody_in(settings: Settings) -> 
                 headers = {"host": host, "origin": origin}
                 data = {"name": "console", "password": OWNER}
                 got = await client.post("/console/login", data=data, headers=headers)
+            app.state.console.conversations.close()
             app.state.console.reading.close()
             assert got.status_code == status
             cookies = got.headers.get_list("set-cookie")
@@ -267,6 +268,7 @@ async def test_a_proxy_may_say_who_is_signed_in(settings: Settings) -> None:
             async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
                 got = await client.get("/console/", headers={"x-remote-user": name})
             assert got.status_code == status, (peer, name)
+        app.state.console.conversations.close()
         app.state.console.reading.close()
 
 

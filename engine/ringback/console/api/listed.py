@@ -2,6 +2,7 @@
 
 from ringback.console.api import (
     bulk_decisions,
+    conversation_resource,
     counts,
     events,
     members,
@@ -16,8 +17,8 @@ from ringback.console.api import (
 from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
-    *events.RESOURCES, *runs.RESOURCES, *counts.RESOURCES, *node.RESOURCES,
-    *node_health.RESOURCES,
+    *events.RESOURCES, *runs.RESOURCES, *conversation_resource.RESOURCES, *counts.RESOURCES,
+    *node.RESOURCES, *node_health.RESOURCES,
     *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
     stream.RESOURCE,
     openapi.resource(lambda: RESOURCES),

@@ -19,11 +19,13 @@ from ringback.console.problems import Refusal, refuse
 from ringback.runtime import REAL, iso
 
 LONGEST = 512
-"""No value has more letters."""
+"""No value has more letters, but for a text that is to be sent."""
+LONGEST_TEXT = 1600
 _SPAN = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "string", "maxLength": LONGEST},
+    "long": {"type": "string", "maxLength": LONGEST_TEXT},
     "integer": {"type": "integer"},
     "flag": {"type": "boolean"},
     "time": {"type": "string", "maxLength": 40, "examples": ["24h", "2026-05-01T12:00:00Z"]},
@@ -36,8 +38,9 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
 class Parameter:
     """A parameter of a path or query, or a member of a JSON body.
 
-    `kind` is `text`, `integer` (`least` to `most`), `flag`, `time` (a moment, or a span back from
-    now), `list` (several of `choices` with commas between), or `object`, in a body alone.
+    `kind` is `text`, `long` (what people write), `integer` (`least` to `most`), `flag`, `time` (a
+    moment, or a span back from now), `list` (several of `choices` with commas between), or
+    `object`, in a body alone.
     """
 
     name: str
@@ -128,8 +131,9 @@ def _member(parameter: Parameter, value: Any) -> Any:
 
 def read(parameter: Parameter, text: str) -> Any:
     """A value from its text. Raises a Refusal that names the parameter."""
-    if len(text) > LONGEST:
-        raise _wrong(parameter.name, f"has more than {LONGEST} letters")
+    longest = LONGEST_TEXT if parameter.kind == "long" else LONGEST
+    if len(text) > longest:
+        raise _wrong(parameter.name, f"has more than {longest} letters")
     if parameter.kind == "integer":
         if not (text.isascii() and text.isdecimal() and len(text) < 12):
             raise _wrong(parameter.name, f"is no whole number: {_shown(text)}")

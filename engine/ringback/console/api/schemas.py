@@ -80,6 +80,15 @@ _SPENT = {
     "price": {"type": "object", "additionalProperties": TEXT},
     "left": {"type": "object", "additionalProperties": {"type": "object"}},
 }
+_CHAT_ITEM = {
+    **_each(TEXT, "uid event_uid sid side kind text rule state reason outcome"),
+    "at": TIME,
+    **_each(_or_null(TIME), "left_at due_at"),
+    **_each(NUMBER, "media error_code"),
+    "fired": _list(TEXT),
+    "silent": {"type": "object", "additionalProperties": TEXT},
+}
+_PAIR = {**_each(TEXT, "uid conversation sender recipient"), **_each(TIME, "first_at last_at")}
 _INCIDENT = {
     **_each(TEXT, "uid key kind state text note acked_by policy"),
     **_each(TIME, "opened_at last_at"),
@@ -183,6 +192,31 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "What waits, by when it comes due.",
     ),
+    "ConversationRow": _object(
+        _PAIR | {
+            **_each(TEXT, "heard_at wrote_at"), **_each(FLAG, "out failing unanswered"),
+            "last": {"anyOf": [ref("ChatItem"), {"type": "null"}]},
+        },
+        "A conversation in short.",
+    ),
+    "Conversation": _object(
+        _PAIR | {
+            "memory": {"type": "object"}, "mute": {"type": ["object", "null"]},
+            "waits": _list(
+                _object(_each(TEXT, "uid rule state reason") | {"due_at": _or_null(TIME)})
+            ),
+            "consents": _list(_object(_each(TEXT, "sender recipient state source at"))),
+        },
+        "A conversation, with what is known of the person.",
+    ),
+    "ChatItem": _object(_CHAT_ITEM, "One thing of a conversation."),
+    "Forecast": _object(
+        {
+            **_each(TEXT, "state reason encoding held"), "until": _or_null(TIME),
+            "segments": _or_null(NUMBER), "price": _or_null(FIGURE),
+        },
+        "What the gate says of a text now, and what it would take.", "encoding",
+    ),
     "Bulk": _object(
         {
             **_each(TEXT, "uid op state by"), "wanted": FREE,
@@ -262,9 +296,10 @@ LISTS = {
     f"{name}List": _part(name)
     for name in (
         "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
-        "Doing", "Bulk", "Rule", "Revision", "Setting", "Person", "Session", "Token", "Look",
+        "Doing", "Bulk", "Rule", "Revision", "ChatItem", "Setting", "Person", "Session", "Token",
+        "Look",
     )
-}  # fmt: skip
+} | {"ConversationList": _part("ConversationRow")}  # fmt: skip
 
 
 def _whole(schema: Schema) -> Schema:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from ringback.console.forms import form_of
 from ringback.console.page import Page, console_of, draw
+from ringback.console.pages.conversation_deeds import PATH as CONVERSATIONS
 from ringback.console.rows import row_of
 from ringback.console.seen import as_seen
 from ringback.error_codes import explain_error
@@ -21,6 +22,8 @@ from ringback.store.queries.questions import Questions
 
 PATH = "/console/find"
 MOST = 50
+LAST = 4
+"""So many digits are the end of a number."""
 IDS = ("evt_", "run_", "act_", "att_")
 
 
@@ -32,6 +35,11 @@ async def find(request: Request) -> Response:
     if wanted.isdecimal() and len(wanted) == 5:
         return RedirectResponse(f"/console/?error={wanted}", 303)
     settings = console_of(request).settings
+    if wanted.startswith("con_"):
+        pair = await console_of(request).conversations.named(wanted)
+        return RedirectResponse(f"{CONVERSATIONS}/{pair.uid}", 303)
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) == LAST:
+        return await _ending(request, wanted)
     number = plain(wanted, home(settings.sender)) if wanted[:1] in "+(0123456789" else ""
     found = await console_of(request).reading.ask(lambda asked: _ask(asked, wanted, number))
     if found["one"]:
@@ -43,6 +51,15 @@ async def find(request: Request) -> Response:
     code = explain_error(int(wanted)) if wanted.isdecimal() and len(wanted) < 7 else None
     values = {"title": "Search", "rows": rows, "wanted": wanted, "code": code}
     return draw(request, "found.html", {**values, "is_number": bool(number)})
+
+
+async def _ending(request: Request, digits: str) -> Response:
+    """The conversations with a number that ends so."""
+    rows = await console_of(request).conversations.ending(digits, MOST)
+    if len(rows) == 1:
+        return RedirectResponse(f"{CONVERSATIONS}/{rows[0]['uid']}", 303)
+    seen = as_seen(request, {"rows": rows})
+    return draw(request, "ending.html", {"title": "Search", "digits": digits, **seen})
 
 
 def _ask(asked: Questions, wanted: str, number: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from ringback.console.page import Page
 from ringback.console.pages import (
     bulk_pages,
+    conversations,
     costs,
     decide,
     deeds,
@@ -18,7 +19,7 @@ from ringback.console.pages import (
 )
 
 PAGES: tuple[Page, ...] = (
-    live.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE, waiting.PAGE, health.PAGE,
-    costs.PAGE,
+    live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
+    waiting.PAGE, health.PAGE, costs.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

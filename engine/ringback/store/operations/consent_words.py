@@ -15,7 +15,8 @@ from ringback.store.operations.doings import Doing, carry_out
 
 BY_PERSON = "a person: "
 """What the source of such a word begins with."""
-_KEY = "conversation_key"
+KEY = "conversation_key"
+"""The fact of the journal that the names of its conversations are made with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,18 @@ class ConsentWords:
         await self._database.write(carry_out, doing, _say, word)
 
 
+def name_of(key: str, conversation: str) -> str:
+    """The name of a conversation, made with a key of the journal (hex)."""
+    drawn = blake2b(conversation.encode(), key=bytes.fromhex(key), digest_size=15).digest()
+    return f"con_{b32encode(drawn).decode().lower()}"
+
+
 def _conversation(connection: Connection, sender: str, recipient: str) -> str:
-    key = get_meta(connection, _KEY)
+    key = get_meta(connection, KEY)
     if not key:
         key = secrets.token_hex(16)
-        set_meta(connection, _KEY, key)
-    pair = conversation_of(sender, recipient).encode()
-    drawn = blake2b(pair, key=bytes.fromhex(key), digest_size=15).digest()
-    return f"con_{b32encode(drawn).decode().lower()}"
+        set_meta(connection, KEY, key)
+    return name_of(key, conversation_of(sender, recipient))
 
 
 def _say(connection: Connection, word: ConsentWord) -> None:

@@ -49,16 +49,20 @@ class People(DeliveredTexts):
         found = []
         for conversation in self.conversations(number):
             row = self._one("select * from contacts where conversation = ?", (conversation,))
-            contact = row or {"conversation": conversation}
-            contact["memory"] = loads(contact.get("memory"), {})
-            contact["waits"] = self._waits(conversation)
-            found.append(contact)
+            found.append(self.completed(row or {"conversation": conversation}))
         consents = self.consents(number=who, limit=LOOKED_AT)
         for contact in found:
             ours, _, theirs = contact["conversation"].partition("/")
             contact["sender"], contact["recipient"] = ours, theirs
             contact["consents"] = [each for each in consents if each["recipient"] == theirs]
         return found
+
+    def completed(self, contact: Row) -> Row:
+        """A contact with its `memory` read, and what `waits` for it."""
+        return contact | {
+            "memory": loads(contact.get("memory"), {}),
+            "waits": self._waits(contact["conversation"]),
+        }
 
     def _waits(self, conversation: str) -> list[Row]:
         return self._all(

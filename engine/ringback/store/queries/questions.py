@@ -6,14 +6,14 @@ what it returns, and not what lies in the files: `tests/unit/test_query_plans.py
 """
 
 from ringback.store.consents import OptOuts, opt_outs
-from ringback.store.digests.changed_hours import ChangedHours
+from ringback.store.console.chats import Chats
 from ringback.store.incidents import OPEN
 from ringback.store.meta import get_meta
 from ringback.store.queries.files import Row
 from ringback.store.sqlite import translated
 
 
-class Questions(ChangedHours):
+class Questions(Chats):
     """The questions to one data folder. Raises StorageError when no node of this program has run
     on it, and DataError for the journal of a newer one."""
 

@@ -160,3 +160,47 @@ def asked_lines(
         return []
     held = [(text, True) for text in texts[: int(number) - 1]]
     return [*held, (texts[int(number) - 1], False)]
+
+
+def conversation(pair: Mapping[str, Any], last: Mapping[str, Any] | None) -> Row:
+    """A conversation as a list shows it: its two sides, how it stands, and what was said last."""
+    sender, _, recipient = str(pair["conversation"]).partition("/")
+    names = ("uid", "conversation", "first_at", "last_at", "heard_at", "wrote_at", "out", "failing")
+    return {name: pair[name] for name in names} | {
+        "sender": sender, "recipient": recipient,
+        "unanswered": bool(pair["heard_at"]) and pair["heard_at"] > pair["wrote_at"],
+        "last": chat_item(last) if last else None,
+    }  # fmt: skip
+
+
+def chat_item(row: Mapping[str, Any]) -> Row:
+    """One thing of a conversation: a text or call of `theirs` with what the rules made of it, or
+    one of `ours` with what became of it."""
+    theirs = row["side"] == "theirs"
+    fields = row["fields"] if theirs and isinstance(row["fields"], dict) else {}
+    known = row["verdicts"] if theirs and isinstance(row["verdicts"], dict) else {}
+    call = row["type"].startswith("call.") if theirs else row["effect"] == "call"
+    return {
+        "side": row["side"], "kind": "call" if call else "text", "at": row["at"],
+        "uid": row["uid"], "event_uid": row["uid"] if theirs else row["event_uid"],
+        "sid": row["subject_sid"] if theirs else row["remote_sid"],
+        "text": said(fields) if theirs else words(row),
+        "media": _count(fields.get("NumMedia")) if theirs else _media(row),
+        "rule": "" if theirs else row["rule"],
+        "state": row["status"] if theirs else row["state"],
+        "reason": "" if theirs else row["reason"], "outcome": "" if theirs else row["outcome"],
+        "error_code": row["error_code"], "left_at": None if theirs else row["left_at"],
+        "due_at": None if theirs else row["due_at"],
+        "fired": [name for name, verdict in known.items() if verdict == "fired"],
+        "silent": {name: verdict for name, verdict in known.items() if verdict != "fired"},
+    }  # fmt: skip
+
+
+def _count(given: Any) -> int:
+    text = str(given or "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+
+
+def _media(row: Mapping[str, Any]) -> int:
+    params = row["params"] if isinstance(row["params"], dict) else {}
+    return len(params.get("media") or ())

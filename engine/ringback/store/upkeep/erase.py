@@ -122,6 +122,8 @@ def erase(data: Path, number: str, since: str, told: Told = untold) -> Erased:
                 f"{path} was put aside by `ringback db rebuild`, and nobody can be erased from it "
                 f"({error}): delete it and erase again"
             ) from error
+    for made in data.glob("pairs.db*"):  # the console makes it anew from what is left
+        made.unlink()
     events, contacts, incidents, consents = found or (0, 0, 0, 0)
     return Erased(rows, events, contacts, incidents, consents)
 
@@ -226,12 +228,14 @@ def _from_journal(
     told = "select uid, key || ' ' || text from incidents"
     incidents = [uid for uid, text in connection.execute(told) if person.is_in(text)]
     for table, column, gone in (
-        ("contacts", "conversation", contacts), ("incidents", "uid", incidents)
+        ("contacts", "conversation", contacts), ("incidents", "uid", incidents),
+        ("mutes", "conversation", person.find(connection, "mutes", "conversation", (),
+                                              ("conversation",))),
     ):  # fmt: skip
         connection.executemany(
             f"delete from {table} where {column} = ?", [(each,) for each in gone]
         )
-    for table, key in (("doings", "uid"), ("rule_states", "name")):
+    for table, key in (("doings", "uid"), ("rule_states", "name"), ("mutes", "uid")):
         said = connection.execute(f"select {key}, reason from {table} where reason <> ''")
         words = [(WORDS, found) for found, reason in said.fetchall() if person.is_in(reason)]
         connection.executemany(f"update {table} set reason = ? where {key} = ?", words)

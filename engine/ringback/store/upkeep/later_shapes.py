@@ -1,5 +1,47 @@
 """Indexes and columns that later migrations of the journal add: see `ringback.store.migrations`."""
 
+EFFECT = """
+alter table actions add column effect text not null default '';
+update actions set effect = 'message' where kind = 'send_message';
+update actions set effect = 'call' where kind = 'place_call';
+drop index actions_claim;
+create unique index actions_claim on actions (remote_sid) where remote_sid <> '' and effect <> ''
+"""
+"""What an action makes at Twilio stands beside its kind, so that no query has to know the kinds."""
+
+WENT = """
+create trigger actions_made after update of remote_sid on actions
+when new.effect = 'message' and new.conversation <> ''
+    and old.remote_sid = '' and new.remote_sid <> ''
+begin
+    insert into contacts (conversation, first_at, last_outbound_at, outbound)
+    select new.conversation, made.at, made.at, 1 from (
+        select coalesce(max(started_at), new.planned_at) as at
+        from attempts where action_uid = new.uid
+    ) as made where true
+    on conflict (conversation) do update set outbound = outbound + 1,
+        last_outbound_at = max(coalesce(last_outbound_at, ''), excluded.last_outbound_at);
+end
+"""
+UNMADE = """
+create trigger actions_unmade after update of remote_sid on actions
+when new.effect = 'message' and old.remote_sid <> '' and new.remote_sid = ''
+begin
+    update contacts set outbound = outbound - 1 where conversation = new.conversation;
+end
+"""
+COUNTED = """
+update contacts set outbound = max(outbound, (
+    select count(*) from actions a where a.conversation = contacts.conversation
+    and a.effect = 'message' and a.remote_sid <> ''
+))
+"""
+"""Which texts went is counted with the change itself: the API's answer, a callback that comes
+before it, or Twilio's list may be what tells."""
+
+PORTIONS = "create table portions (run_uid text, n integer, body text, primary key (run_uid, n))"
+"""A long answer of a rule, from when it is given until all of its actions are planned."""
+
 STEADY = """
 alter table attempts add column uptime real;
 alter table attempts add column machine_start text not null default ''
@@ -196,3 +238,18 @@ create table bulk_items (
 create index bulk_items_state on bulk_items (bulk, state, n)
 """
 """One decision about many things, and what each of these is and became."""
+
+MUTES = """
+create table mutes (
+    conversation text primary key,
+    uid text not null unique,
+    until text not null,
+    by text not null,
+    reason text not null default '',
+    at text not null
+) without rowid;
+create index mutes_until on mutes (until);
+insert or ignore into meta (key, value)
+    values ('conversation_key', lower(hex(randomblob(16))))
+"""
+"""Conversations that a person has taken over, and the key of the names of conversations."""

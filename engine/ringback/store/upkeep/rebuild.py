@@ -30,7 +30,7 @@ PAGE = 500
 KEPT = (
     "runs", "wakes", "turns", "revisions", "actions", "attempts", "answers", "incidents", "timers",
     "strikes", "contacts", "consents", "meta", "text_counts", "pending_texts",
-    "spend_counts", "doings", "rule_states", "bulks", "bulk_items",
+    "spend_counts", "doings", "rule_states", "bulks", "bulk_items", "mutes",
 )  # fmt: skip
 """Tables that the old journal knows better than the log. They replace what reading the log gave."""
 

@@ -4,7 +4,7 @@ What stands earlier in the batch is not in the journal yet and counts as the pas
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -33,8 +33,9 @@ ACKNOWLEDGED = {"escalation:reply": "fired"}
 """The verdict on a text by which somebody on call says that they know of an incident."""
 
 
-Taken = Callable[[ReadSession, Event], bool]
-"""Says which texts no rule is offered."""
+Taken = Callable[[ReadSession, Event], Mapping[str, str]]
+"""The verdict that stands in place of all others on a text that no rule is offered, by the name
+under which it is noted; empty for a text like any other."""
 
 
 class BatchFacts(DeliveryFacts):
@@ -249,9 +250,9 @@ class Judgement:
     unsettled: Collection[str] = ()
 
 
-def no_answer(_: ReadSession, __: Event) -> bool:
-    """Nobody is on call."""
-    return False
+def no_answer(_: ReadSession, __: Event) -> Mapping[str, str]:
+    """Nobody is on call, and nobody has taken over a conversation."""
+    return {}
 
 
 class Judge:
@@ -281,8 +282,9 @@ class Judge:
         """What becomes of one event. One that is `past` starts, ends and wakes nothing."""
         if event.source != REPLAY:  # it happened once, and is in the past already
             self._facts.add(event)
-        if not past and self._taken(self._session, event):
-            return Judgement(Admission(dict(ACKNOWLEDGED)), ())
+        taken = {} if past else self._taken(self._session, event)
+        if taken:
+            return Judgement(Admission(dict(taken)), ())
         self._under_way.met.clear()
         found = admit(
             self._ruleset, event, self._facts, self._under_way, now=self._now,

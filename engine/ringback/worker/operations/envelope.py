@@ -41,6 +41,8 @@ SORTS: Mapping[str, Sort] = {
     "wake_run": Sort("run", "uid"),
     "postpone": Sort("action", "uid", ("until",)),
     "consent": Sort("consent", "", ("state",)),
+    "write": Sort("conversation"),
+    "mute": Sort("mute", "", ("until",)),
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),
     "rule_state": Sort("rule", "rule", ("state", "until")),

@@ -10,8 +10,10 @@ from ringback.errors import RingbackError, UsageError
 from ringback.ipc import Message
 from ringback.store.actions import StoredAction
 from ringback.store.session import ReadSession
+from ringback.twilio import segments
 from ringback.twilio.costs import estimated_segments
 from ringback.worker.engine import Engine
+from ringback.worker.operations.conversation_decisions import ConversationDecisions
 
 MOST = 50
 """So many actions are looked at for one question."""
@@ -20,8 +22,9 @@ MOST = 50
 class Forecasts:
     """Answers the operation `forecast`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, conversations: ConversationDecisions) -> None:
         self._engine = engine
+        self._conversations = conversations
         self._settings: Settings = engine.settings
 
     async def forecast(self, message: Message) -> dict[str, Any]:
@@ -36,6 +39,13 @@ class Forecasts:
             each.uid: await self._engine.journal.read(self._look, each) for each in actions if each
         }
         return {"forecasts": found, "held": await self._held()}
+
+    async def text(self, message: Message) -> dict[str, Any]:
+        """The same for a text (`body`) that a person has not sent yet, and its encoding."""
+        _, (action,) = await self._conversations.text(message)
+        found = await self._engine.journal.read(self._look, action.stored())
+        encoding = "GSM-7" if segments.is_gsm(str(message.get("body") or "")) else "UCS-2"
+        return {"forecast": {**found, "encoding": encoding}, "held": await self._held()}
 
     async def _held(self) -> str:
         if self._engine.sender.paused:

@@ -6,7 +6,6 @@ from typing import Any
 
 from ringback.action_kinds import lifetime
 from ringback.errors import Conflict, Missing, UsageError
-from ringback.events import conversation_of
 from ringback.ipc import Message
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.actions import Decision
@@ -72,14 +71,6 @@ class WaitDecisions:
         word = ConsentWord(sender, recipient, state, source, iso(self._runtime.now()))
         await words.say(word, replace(doing, answer={"state": state}))
         return {"state": state}
-
-    async def named(self, message: Message, doing: Doing) -> Doing:
-        """The doing about a conversation, which is named without a number."""
-        pair = str(message.get("sender") or ""), str(message.get("recipient") or "")
-        if not all(pair) or "/" not in conversation_of(*pair):
-            return doing
-        name = await self._engine.journal.consent_words.conversation(*pair)
-        return replace(doing, subject=name)
 
     def _time(self, given: Any) -> datetime:
         try:

@@ -1,0 +1,43 @@
+"""Written texts: those that a person writes into a conversation, each with a run of its own."""
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+
+from ringback.store.actions import NewAction
+from ringback.store.database import Database
+from ringback.store.matching import NewRun
+from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.runs import record_done
+
+
+class Written:
+    """What persons write by themselves."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def about(self, conversation: str) -> str:
+        """The event that a text of now hangs on: the last one of the conversation, else the one
+        that our last text was for; empty when none of them is kept."""
+        return await self._database.read(_about, conversation)
+
+    async def write(
+        self, run: NewRun, actions: Sequence[NewAction], now: str, doing: Doing
+    ) -> None:
+        """Write a run that is over, with its actions, as somebody's doing."""
+        await self._database.write(carry_out, doing, record_done, run, actions, now)
+
+
+def _about(connection: Connection, conversation: str) -> str:
+    row = connection.execute(
+        "select uid from events where conversation = ? and trust <> 'claimed' "
+        "order by id desc limit 1",
+        (conversation,),
+    ).fetchone()
+    if row is None:
+        row = connection.execute(
+            "select e.uid from (select event_uid from actions where conversation = ? "
+            "order by planned_at desc limit 1) a join events e on e.uid = a.event_uid",
+            (conversation,),
+        ).fetchone()
+    return str(row[0]) if row else ""

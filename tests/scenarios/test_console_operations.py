@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from admission.node import Loaded, Node, Twilio, settings_of
-from admission.stories import PEOPLE, text
+from admission.stories import PEOPLE, status, text
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
 from ringback.console.api.resource import PREFIX
@@ -180,6 +180,7 @@ async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
     assert len(WRITES) > 8
     for endpoint in WRITES:
         path = endpoint.path.replace("{id}", uid).replace("{name}", "drafted")
+        path = path.replace("{key}", "30003")
         answer = await desk.post(path, method=endpoint.method)
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:ringback:problem:role")
     for deed in ("approve", "decline", "retry", "cancel"):
@@ -551,3 +552,50 @@ async def test_an_incident_is_seen_muted_and_noted_from_its_page(desk: Desk) -> 
     assert "<form" not in page.partition("<main")[2]
     for path in ("logs", "doctor"):
         assert (await desk.client.get(f"/console/health/{path}")).status_code == 403
+
+
+async def test_a_group_of_failures_stands_as_people_say(desk: Desk) -> None:
+    """Muted up to a number, then open; resolved, then back with the next failure, which is said
+    with its time; of two who say so at once the later one is told."""
+
+    async def fails(times: int = 1) -> None:
+        for _ in range(times):
+            await desk.node.happen(status("failed", ANN, 30003))
+
+    async def stands() -> str:
+        found = (await desk.client.get(f"{PREFIX}/failures")).json()["items"]
+        (group,) = [each for each in found if each["code"] == 30003]
+        return "open" if group["problem"] is None else str(group["problem"]["state"])
+
+    where, button = "/console/failures/30003", "/console/failures/30003/state"
+    await fails()
+    assert await stands() == "open"
+    pressed = await desk.press(where, button, state="muted", above="1", note="they know")
+    assert (pressed.status_code, pressed.headers["location"]) == (303, where)
+    assert await stands() == "muted"
+    assert "they know" in (await desk.client.get(where)).text
+    await fails()
+    assert await stands() == "open"
+    late = await desk.post("/failures/30003/state", method="PUT", state="seen",
+                           expect={"state": "open"})  # fmt: skip
+    assert (late.status_code, late.json()["now"]) == (409, {"state": "muted"})
+    done = await desk.post("/failures/30003/state", method="PUT", state="resolved")
+    assert done.status_code == 202
+    assert await stands() == "resolved"
+    desk.node.time += 7200
+    await fails()
+    assert await stands() == "came back"
+    page = (await desk.client.get(f"{where}?until=2999-01-01T00:00Z")).text
+    assert "The next failure came 2.0 h later." in page
+    for only, many in (("came back", 1), ("muted", 0)):
+        path = f"{PREFIX}/failures?state={only}"
+        assert len((await desk.client.get(path)).json()["items"]) == many
+    page = (await desk.client.get("/console/failures?state=came+back&until=2999-01-01T00:00Z")).text
+    assert page.count("30003<") == 1
+    for wrong in (
+        {"state": "gone"}, {"state": "seen", "above": 3}, {"state": "muted", "until": "yesterday"},
+        {"state": "muted", "until": "2001-01-01T00:00Z"}, {"state": "muted", "above": 0},
+    ):  # fmt: skip
+        answer = await desk.post("/failures/30003/state", method="PUT", **wrong)
+        assert answer.status_code == 400, wrong
+    assert await stands() == "came back"

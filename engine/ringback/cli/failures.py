@@ -7,6 +7,7 @@ from ringback.cli.output import json_option, nothing, print_rows, short_time, wi
 from ringback.cli.project_context import here
 from ringback.errors import UsageError
 from ringback.rules.language.numbers import counted
+from ringback.runtime import REAL
 from ringback.store.queries.failure_groups import WAYS, grouped, narrowed
 
 READ = 50_000
@@ -36,12 +37,15 @@ def failures(
     who = here().number(number)
     with questions() as asked:
         found = asked.failures(moment(since), READ + 1)
+        rows = narrowed(found[:READ], code=code or None, rule=rule, number=who)
+        groups = grouped(rows, ways)
+        if ways == ["code"]:
+            groups = asked.with_problems(groups, REAL.now())
     cut = len(found) > READ
-    rows = narrowed(found[:READ], code=code or None, rule=rule, number=who)
     if cut:
         oldest = short_time(found[READ - 1]["at"])
         click.echo(f"only the newest {READ:,} are counted, those since {oldest}", err=True)
-    groups = [each | {"last": short_time(each["last_at"])} for each in grouped(rows, ways)]
+    groups = [each | {"last": short_time(each["last_at"])} for each in groups]
     columns = [*ways, "failures", "last"]
     columns += ["meaning", "retry", "remedy"] if "code" in ways else []
     print_rows(

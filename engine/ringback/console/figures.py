@@ -60,6 +60,11 @@ async def failure_sums(
     return Counted(sorted(sums, key=lambda row: str(row["at"]), reverse=True), samples=samples)
 
 
+async def with_problems(reading: Reading, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups by code, with what people said to each."""
+    return await reading.ask(lambda asked: asked.with_problems(groups, REAL.now()))
+
+
 async def text_sums(
     reading: Reading, counting: Counting | None, since: str, until: str,
     facets: Mapping[str, Any], split: Sequence[str], *, timed: bool = False, hourly: bool = False,

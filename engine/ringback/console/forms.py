@@ -5,11 +5,14 @@ sends a file.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from ringback.console.problems import refuse
+from ringback.rules.timing.durations import parse_duration
+from ringback.runtime import REAL, from_iso, iso
 
 FORM = "ringback.form"
 """Where the guard puts a form in the scope of a request."""
@@ -51,3 +54,17 @@ def parsed(body: bytes) -> Mapping[str, str]:
     except ValueError as error:
         raise refuse("field", f"This is no form: {error}.") from None
     return dict(pairs)
+
+
+def until_of(text: str) -> str:
+    """A stored time, from a span (`2h`) or a time; empty for none. Raises a Refusal."""
+    if not text.strip():
+        return ""
+    try:
+        return iso(REAL.now() + timedelta(seconds=parse_duration(text)))
+    except ValueError as span:
+        try:
+            return iso(from_iso(text.strip().replace("Z", "+00:00")))
+        except ValueError:
+            why = f"until: {span}; or a time like 2026-03-04T17:00Z"
+            raise refuse("field", why, fields=(("until", "is no span and no time"),)) from None

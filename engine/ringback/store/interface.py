@@ -29,6 +29,7 @@ from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
 from ringback.store.operations.mutes import Mutes
+from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
 from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
@@ -106,6 +107,7 @@ class Journal(Protocol):
     spending: Spending
     doings: Doings
     rule_states: RuleStates
+    problems: Problems
     bulks: Bulks
     consent_words: ConsentWords
     mutes: Mutes

@@ -31,6 +31,7 @@ from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
 from ringback.store.operations.mutes import Mutes
+from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
 from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
@@ -71,6 +72,7 @@ class DatabaseJournal:
         self.spending = Spending(database)
         self.doings = Doings(database)
         self.rule_states = RuleStates(database)
+        self.problems = Problems(database)
         self.bulks = Bulks(database)
         self.consent_words = ConsentWords(database)
         self.mutes = Mutes(database)

@@ -16,6 +16,7 @@ from ringback.store.sqlite import connect_reader, translated
 from ringback.store.upkeep.event_counts import CHANGED, ENDED, MADE, recount
 from ringback.store.upkeep.first_shape import JOURNAL, LOG
 from ringback.store.upkeep.later_shapes import (
+    ACCOUNTS,
     BILLED,
     BULKS,
     CONSENTS,
@@ -29,11 +30,13 @@ from ringback.store.upkeep.later_shapes import (
     MUTES,
     OPERATIONS,
     PORTIONS,
+    PROBLEMS,
     REMEMBERED,
     SOUGHT,
     SPENT,
     STEADY,
     TEXTS,
+    TURNS,
     UNMADE,
     WENT,
     WORDS,
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="262ef7bba3d42fae")
+journal_migrations = MigrationList("ringback.journal", today="5aa7d1a3d99b8b4c")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -67,37 +70,6 @@ where dedupe_key >= {word} and dedupe_key < substr({word}, 1, 2) || ';' and sour
 """
 """A status is reported once, whatever its error code or its number in the order of the call. Of
 two that are on record as two events, one keeps the identity that it had."""
-
-_TURNS = """
-create table turns (
-    id integer primary key,
-    run_uid text not null,
-    event_uid text not null,
-    question text not null,
-    ordinal integer not null,
-    at text not null
-);
-create index turns_run on turns (run_uid);
-create index turns_event on turns (event_uid);
-create table revisions (
-    id integer primary key,
-    rule text not null,
-    rev text not null,
-    lines text not null,
-    text text not null,
-    since integer not null,
-    at text not null
-);
-create index revisions_rule on revisions (rule)
-"""
-"""The events that runs took after they had waited, and what each rule said at which time."""
-_ACCOUNTS = """
-alter table actions add column account_sid text not null default '';
-alter table actions add column behind text not null default '';
-create index actions_behind on actions (behind) where behind <> ''
-"""
-"""The account that an action is done in, when it is not the configured one; and the text before it
-that must be taken first."""
 
 
 @log_migrations(name="0001_log")
@@ -147,7 +119,7 @@ def _journal_identity(db: "Database") -> None:
 
 @journal_migrations(name="0007_turns_and_revisions")
 def _journal_turns(db: "Database") -> None:
-    _run(db.conn, _TURNS)
+    _run(db.conn, TURNS)
 
 
 @journal_migrations(name="0008_portions")
@@ -157,7 +129,7 @@ def _journal_portions(db: "Database") -> None:
 
 @journal_migrations(name="0009_accounts_and_order")
 def _journal_accounts(db: "Database") -> None:
-    _run(db.conn, _ACCOUNTS)
+    _run(db.conn, ACCOUNTS)
 
 
 @journal_migrations(name="0010_lists")
@@ -236,6 +208,11 @@ def _journal_bulks(db: "Database") -> None:
 @journal_migrations(name="0025_mutes")
 def _journal_mutes(db: "Database") -> None:
     _run(db.conn, MUTES)
+
+
+@journal_migrations(name="0026_problems")
+def _journal_problems(db: "Database") -> None:
+    _run(db.conn, PROBLEMS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -18,6 +18,7 @@ from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.bulk_work import BulkWork
 from ringback.worker.operations.conversation_decisions import ConversationDecisions
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
+from ringback.worker.operations.failure_decisions import FailureDecisions
 from ringback.worker.operations.forecast import Forecasts
 from ringback.worker.operations.rule_decisions import RuleDecisions
 from ringback.worker.operations.status import status_of
@@ -66,6 +67,7 @@ class Control:
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
             "consent": self._waits.consent, "write": self._conversations.write,
             "mute": self._conversations.mute, "bulk": self.bulks.preview,
+            "problem": FailureDecisions(engine, runtime).problem,
             "bulk_start": self.bulks.start, "bulk_stop": self.bulks.stop,
         }  # fmt: skip
 

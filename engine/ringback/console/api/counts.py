@@ -1,5 +1,6 @@
 """Figures in the JSON API: failures, deliveries and costs, by what they have in common."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ringback.console import figures
@@ -7,6 +8,7 @@ from ringback.console.api.lists import SPAN, given, listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.store.operations.problems import BACK, STATES
 from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 
 FACETS = ("rule", "sender", "country", "line_type")
@@ -26,6 +28,7 @@ FAILURE_QUERY = (
     _SINCE, SPAN[1],
     Parameter("by", "What they have in common: `code` without.", "list",
               tuple(failure_groups.WAYS)),
+    Parameter("state", "Only groups by code that stand so.", choices=(*STATES, BACK)),
     _CODE, _NUMBER, *FACET_PARAMETERS,
 )  # fmt: skip
 DELIVERY_QUERY = (
@@ -47,7 +50,18 @@ async def failures(asked: Asked) -> dict[str, Any]:
     by = asked.values["by"] or ["code"]
     found = await _failed(asked, "code", *FACETS)
     groups = await figures.apart(failure_groups.grouped, found.rows, by, found.samples)
+    if by == ["code"]:
+        state = asked.values["state"]
+        groups = await figures.with_problems(asked.console.reading, groups)
+        groups = [each for each in groups if not state or _state(each) == state]
+    elif asked.values["state"]:
+        why = "state goes with groups by code."
+        raise refuse("field", why, fields=(("state", "wants by=code"),))
     return listed(groups, looked_back_to=found.looked_back_to)
+
+
+def _state(group: Mapping[str, Any]) -> str:
+    return str(group["problem"]["state"]) if group["problem"] else "open"
 
 
 async def failure(asked: Asked) -> dict[str, Any]:
@@ -57,6 +71,7 @@ async def failure(asked: Asked) -> dict[str, Any]:
         raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
     found = await _failed(asked, *FACETS, code=int(key))
     groups = failure_groups.grouped(found.rows, ["code"], found.samples)
+    groups = await figures.with_problems(asked.console.reading, groups)
     if not groups:
         raise refuse("missing", f"Nothing failed with {key} in this span.")
     return {

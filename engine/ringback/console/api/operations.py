@@ -8,6 +8,7 @@ from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Handler, Resource
 from ringback.console.problems import refuse
 from ringback.rules.model import STATES
+from ringback.store.operations.problems import STATES as PROBLEM_STATES
 
 _EXPECT = Parameter(
     "expect", "What is true of it, as `state` and `tries`: else 409 with what is.", "object"
@@ -30,7 +31,7 @@ def _does(op: str, subject: str, *words: str) -> Does:
     return do
 
 
-_PARTS = {"uid": "id", "rule": "name"}
+_PARTS = {"uid": "id", "rule": "name", "key": "key"}
 _replayed = _does("replay", "uid", "rule", "may_duplicate")
 
 
@@ -87,6 +88,20 @@ _OF_RULES = (
           _does("release", "rule")),
     _post("/reload", "Read rules and plugins again.", _does("reload", "")),
 )  # fmt: skip
+_OF_FAILURES = (
+    Endpoint(
+        "/failures/{key}/state", "Say how a group of failures stands, by its error code.",
+        _does("problem", "key", "state", "until", "above", "note"), "Done", method="PUT",
+        body=(
+            Parameter("state", "How it stands.", choices=PROBLEM_STATES, required=True),
+            Parameter("until", "Muted until then: a time with its zone."),
+            Parameter("above", "Muted while no more than so many fail in 24 hours.", "integer",
+                      least=1, most=1_000_000),
+            Parameter("note", "What others should know."), _EXPECT,
+        ),
+        role="operate", status=202, problems=_PROBLEMS,
+    ),
+)  # fmt: skip
 _OF_NODE = (
     _post("/node/pause", "Hold every effect.", _does("pause", ""), _EXPECT),
     _post("/node/resume", "Let effects out again.", _does("resume", "", "may_duplicate"),
@@ -110,7 +125,7 @@ RESOURCES = (
             _post("/events/{id}/replay", "Let a stored event happen again, for real.", replay,
                   Parameter("send", "That it is meant.", "flag", required=True),
                   Parameter("rule", "Through this rule alone."), _TWICE),
-            *_OF_RULES, *_OF_NODE,
+            *_OF_RULES, *_OF_FAILURES, *_OF_NODE,
         ),
     ),
 )  # fmt: skip

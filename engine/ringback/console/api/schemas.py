@@ -63,7 +63,14 @@ _TRACED_ACTION = _object(
     },
     optional="error",
 )  # fmt: skip
+_SAID_OF = {
+    **_each(TEXT, "state said note by"),
+    "at": TIME,
+    "until": _or_null(TIME),
+    "above": _or_null(NUMBER),
+}
 _FAILED = {
+    "problem": {"anyOf": [_object(_SAID_OF, "What a person said of it."), {"type": "null"}]},
     **_each(TEXT, "class sender rule country line_type hour meaning retry remedy example"),
     **_each(NUMBER, "code failures"),
     "last_at": TIME,
@@ -168,7 +175,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "FailureGroup": _object(
         _FAILED, "Failed texts and calls that have something in common.",
-        "code class sender rule country line_type hour meaning retry remedy error",
+        "code class sender rule country line_type hour meaning retry remedy error problem",
     ),
     "FailureDetail": _object(
         _FAILED | {

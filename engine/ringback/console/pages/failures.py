@@ -8,25 +8,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringback.console import figures, spans
+from ringback.console import figures, operating, spans
 from ringback.console.api.answers import whole
 from ringback.console.api.counts import FACET_PARAMETERS, FACETS
 from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
-from ringback.console.identity import identity_of
+from ringback.console.forms import form_of, until_of
+from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.plot import sparkline
 from ringback.console.problems import refuse
+from ringback.console.seen import as_seen
+from ringback.console.times import between
 from ringback.error_codes import FAULTS, explain_error
+from ringback.store.operations.problems import BACK, STATES
 from ringback.store.queries import failure_groups, failure_profiles
 
 PATH = "/console/failures"
 ROWS = 50
+TONES = {"open": "bad", "seen": "way", "resolved": "good", "muted": "held", BACK: "person"}
+"""Of each state of a group the tone that it is shown in."""
 _FROM = Parameter("from", "The first row that is shown.", "integer", default=0)
-QUERY = (Parameter("code", "Only with this code.", "integer"), *FACET_PARAMETERS)
+QUERY = (
+    Parameter("code", "Only with this code.", "integer"),
+    Parameter("state", "Only those that stand so.", choices=(*STATES, BACK)), *FACET_PARAMETERS,
+)  # fmt: skip
 
 
 async def groups(request: Request) -> Response:
@@ -36,7 +45,12 @@ async def groups(request: Request) -> Response:
     profiles = await figures.apart(
         failure_profiles.profiles, found.rows, asked.since, asked.until, found.samples
     )
+    profiles = await figures.with_problems(console_of(request).reading, profiles)
+    state = asked.values["state"]
+    if state:
+        profiles = [each for each in profiles if _state(each) == state]
     for group in profiles:
+        group["state"], group["tone"] = _state(group), TONES[_state(group)]
         group["link"] = asked.frozen(f"{PATH}/{group['code']}")
         counted = ", ".join(map(str, group["trend"]))
         group["spark"] = sparkline(group["trend"], f"Failures in 24 parts of the span: {counted}")
@@ -53,6 +67,30 @@ async def groups(request: Request) -> Response:
     )  # fmt: skip
 
 
+def _state(group: Mapping[str, Any]) -> str:
+    return str(group["problem"]["state"]) if group["problem"] else "open"
+
+
+async def say(request: Request) -> Response:
+    """Say how a group stands; then its page."""
+    form, key = await form_of(request), request.path_params["code"]
+    operation: dict[str, Any] = {
+        "op": "problem", "key": str(key), "state": form.get("state", ""),
+        "until": until_of(form.get("until", "")), "note": form.get("note", "").strip(),
+    }  # fmt: skip
+    above = form.get("above", "").strip()
+    if above:
+        if not (above.isascii() and above.isdecimal()):
+            raise refuse("field", "above is a number.", fields=(("above", "is no number"),))
+        operation["above"] = int(above)
+    await operating.operate(
+        console_of(request).surroundings, identity_of(request), "console", operation,
+        request=form.get("request", ""),
+        expect={"state": form["was"]} if form.get("was") else None,
+    )  # fmt: skip
+    return RedirectResponse(f"{PATH}/{key}", 303)
+
+
 async def group(request: Request) -> Response:
     """One code: what to do, how its failures split, and the texts and calls themselves."""
     key = request.path_params["code"]
@@ -61,6 +99,16 @@ async def group(request: Request) -> Response:
     found = await _failed(request, asked, code=key)
     reading = console_of(request).reading
     usual = await figures.usual(reading, asked.since) if found.rows else []
+    (known_group,) = failure_groups.grouped(found.rows, ["code"], found.samples) or [
+        {"code": key, "last_at": ""}
+    ]
+    (stands,) = await figures.with_problems(reading, [known_group])
+    back_after = None
+    if _state(stands) == BACK:
+        since = stands["problem"]["at"]
+        first = await reading.ask(lambda asked: asked.first_failure(key, since))
+        back_after = between(since, first or stands["last_at"])
+    worker = await operating.worker(console_of(request).surroundings)
     splits = await figures.apart(_splits, asked, found, usual)
     if not found.rows and not key and not asked.written:
         raise refuse("missing")
@@ -74,12 +122,20 @@ async def group(request: Request) -> Response:
             "fault": FAULTS.get(known.fault, ""), "count": failure_groups.counted(found.rows),
             "listed": len(rows) if found.samples is not None else 0,
             "looked_back_to": found.looked_back_to, "splits": splits, "sample": len(usual),
+            "stands": _state(stands), "problem": _seen(request, stands["problem"]),
+            "tone": TONES[_state(stands)], "back_after": back_after, "states": STATES,
+            "away": worker.away,
+            "decides": may(identity_of(request), "operate"), "path": f"{PATH}/{key}/state",
             "rows": shown_rows(request, rows[start : start + ROWS]), "start": start,
             "newer": turned(asked, start - ROWS) if start else "",
             "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
             "json": asked.frozen(f"/api/v1/failures/{key}"),
         },
     )  # fmt: skip
+
+
+def _seen(request: Request, problem: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return as_seen(request, problem) if problem else None
 
 
 async def _failed(request: Request, asked: spans.Asked, **more: Any) -> figures.Counted:
@@ -123,6 +179,9 @@ def turned(asked: spans.Asked, start: int) -> str:
 
 PAGE = Page(
     PATH, "Failures",
-    (Route(PATH, groups), Route(f"{PATH}/{{code:int}}", group)),
+    (
+        Route(PATH, groups), Route(f"{PATH}/{{code:int}}", group),
+        Route(f"{PATH}/{{code:int}}/state", say, methods=["POST"]),
+    ),
     nav="Failures", key="f",
 )  # fmt: skip

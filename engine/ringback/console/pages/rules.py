@@ -14,14 +14,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.console import operating
-from ringback.console.forms import form_of
+from ringback.console.forms import form_of, until_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 from ringback.rules.model import STATES
-from ringback.rules.timing.durations import parse_duration
-from ringback.runtime import REAL, from_iso, iso
+from ringback.runtime import REAL, iso
 from ringback.store.operations.rule_states import RuleState
 from ringback.store.queries.questions import Questions
 
@@ -74,7 +73,7 @@ async def set_state(request: Request) -> Response:
         console_of(request).surroundings, identity_of(request), "console",
         {
             "op": "rule_state", "rule": name, "state": form.get("state", ""),
-            "until": _until(form.get("until", "")), "reason": form.get("reason", "").strip(),
+            "until": until_of(form.get("until", "")), "reason": form.get("reason", "").strip(),
         },
         request=form.get("request", ""),
         expect={"state": form["was"]} if form.get("was") else None,
@@ -85,20 +84,6 @@ async def set_state(request: Request) -> Response:
 def state_path(name: str) -> str:
     """Where the state of a rule is set, as a form names it."""
     return f"{PATH}/{quote(name)}/state"
-
-
-def _until(text: str) -> str:
-    """A stored time, from a span (`2h`) or a time; empty for none. Raises a Refusal."""
-    if not text.strip():
-        return ""
-    try:
-        return iso(REAL.now() + timedelta(seconds=parse_duration(text)))
-    except ValueError as span:
-        try:
-            return iso(from_iso(text.strip().replace("Z", "+00:00")))
-        except ValueError:
-            why = f"until: {span}; or a time like 2026-03-04T17:00Z"
-            raise refuse("field", why, fields=(("until", "is no span and no time"),)) from None
 
 
 def _all(asked: Questions, since: str) -> Mapping[str, Any]:

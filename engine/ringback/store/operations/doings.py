@@ -19,7 +19,7 @@ T = TypeVar("T")
 PAUSED = "paused"
 """The fact in `meta` by which a person holds every effect: "yes", else empty."""
 NOUNS = {"action": "action", "run": "run", "incident": "incident", "rule": "rule", "switch": "node",
-         "bulk": "bulk", "mute": "conversation"}  # fmt: skip
+         "bulk": "bulk", "mute": "conversation", "problem": "group of failures"}  # fmt: skip
 """What an operation may be about, and how a person calls it."""
 
 
@@ -179,6 +179,7 @@ _TRUTH = {
     "switch": "select case when exists (select 1 from meta where key = ? and value <> '') "
     "then 'paused' else 'running' end as state",
     "mute": "select 'muted' as state, until from mutes where uid = ?",
+    "problem": "select coalesce((select state from problems where key = ?), 'open') as state",
     "incident": "select state, acked_at, muted_until from incidents where uid = ?",
 }
 

@@ -1,10 +1,19 @@
 """Texts and calls of ours that failed, each once, for counting."""
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from ringback.runtime import iso
 from ringback.store.meta import WITHOUT_SUCCESS
+from ringback.store.operations.problems import ALL as PROBLEMS
+from ringback.store.operations.problems import Said, with_problems
 from ringback.store.queries.files import Row
 from ringback.store.queries.traces import Traces
 from ringback.store.sqlite import first_since, one_of
 
+COUNTED = 20_000
+"""So many failures of a day are counted for groups that are muted up to a number."""
 FAILED = ("message.failed", "message.undelivered", "call.failed")
 """The reports that a text or call has ended badly."""
 
@@ -23,6 +32,27 @@ class FailedTexts(Traces):
         for row in self._reported(since, limit) + self._refused(since, limit):
             found.setdefault(row["sid"] or row["uid"], row)
         return sorted(found.values(), key=lambda row: str(row["at"]), reverse=True)[:limit]
+
+    def with_problems(self, groups: Sequence[Row], now: datetime) -> list[Row]:
+        """Groups of failures by `code`, each with its `problem`: how it stands (`state`), and what
+        was `said` to it; None for a group that nobody has said anything to."""
+        said = {row["key"]: Said(**row) for row in self._all(PROBLEMS)}
+        today: Counter[int] = Counter()
+        if any(each.above is not None for each in said.values()):
+            day = iso(now - timedelta(days=1))
+            today.update(row["code"] for row in self.failures(day, COUNTED))
+        return with_problems(groups, said, iso(now), today)
+
+    def first_failure(self, code: int, since: str) -> str:
+        """When the first text or call was reported to have failed with a code after then; empty
+        when none was."""
+        first = first_since(self._connection, "events", "received_at", since)
+        row = self._one(
+            "select received_at as at from events where error_code = ? and error_code > 0 "
+            f"and {one_of(FAILED, '+type')} and id >= ? and received_at > ? order by id limit 1",
+            (code, first, since),
+        )
+        return str(row["at"]) if row else ""
 
     def _reported(self, since: str, limit: int) -> list[Row]:
         first = first_since(self._connection, "events", "received_at", since)

@@ -48,6 +48,38 @@ alter table attempts add column machine_start text not null default ''
 """
 """When an attempt left, by the one clock that nobody can set."""
 
+TURNS = """
+create table turns (
+    id integer primary key,
+    run_uid text not null,
+    event_uid text not null,
+    question text not null,
+    ordinal integer not null,
+    at text not null
+);
+create index turns_run on turns (run_uid);
+create index turns_event on turns (event_uid);
+create table revisions (
+    id integer primary key,
+    rule text not null,
+    rev text not null,
+    lines text not null,
+    text text not null,
+    since integer not null,
+    at text not null
+);
+create index revisions_rule on revisions (rule)
+"""
+"""The events that runs took after they had waited, and what each rule said at which time."""
+
+ACCOUNTS = """
+alter table actions add column account_sid text not null default '';
+alter table actions add column behind text not null default '';
+create index actions_behind on actions (behind) where behind <> ''
+"""
+"""The account that an action is done in, when it is not the configured one; and the text before it
+that must be taken first."""
+
 FREE = "alter table actions add column free_at text"
 """Since when an action may leave, when that is not since it was planned."""
 
@@ -208,6 +240,19 @@ create index events_source on events (source)
 create index actions_error on actions (error_code) where error_code > 0
 """
 """What lists in parts are asked for and few rows are: each row that is neither costs nothing."""
+
+PROBLEMS = """
+create table problems (
+    key text primary key,
+    state text not null,
+    until text,
+    above integer,
+    note text not null,
+    by text not null,
+    at text not null
+) without rowid
+"""
+"""What people said to groups of failures."""
 
 BULKS = """
 create table bulks (

@@ -46,6 +46,7 @@ SORTS: Mapping[str, Sort] = {
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),
     "rule_state": Sort("rule", "rule", ("state", "until")),
+    "problem": Sort("problem", "key", ("state", "until", "above")),
     "bulk": Sort("", "", ("bulk",)),
     "bulk_start": Sort("bulk", "uid"),
     "bulk_stop": Sort("bulk", "uid"),

@@ -1,0 +1,84 @@
+"""Problems: what people said to groups of failures, by error code.
+
+What is muted is open again after its time, or on a day with more failures than were named; what was
+resolved comes back with the next failure. Nothing is written then: it follows from what was said
+and what has happened.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass, fields
+from sqlite3 import Connection
+from typing import Any
+
+from ringback.store.database import Database
+from ringback.store.operations.doings import Doing, carry_out
+
+STATES = ("open", "seen", "resolved", "muted")
+"""What a person may say of a group."""
+BACK = "came back"
+"""A group that was resolved and has failed since."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person said to a group (`key`: the error code, 0 for failures without one). `until`
+    and `above` end a mute: at a time, and with more failures in 24 hours."""
+
+    key: str
+    state: str
+    until: str | None
+    above: int | None
+    note: str
+    by: str
+    at: str
+
+
+_NAMES = tuple(field.name for field in fields(Said))
+ALL = f"select {', '.join(_NAMES)} from problems"
+
+
+class Problems:
+    """What people said to groups of failures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def say(self, said: Said, doing: Doing | None = None) -> None:
+        """Write it in place of what was said before."""
+        await self._database.write(carry_out, doing, _say, said)
+
+
+def _say(connection: Connection, said: Said) -> None:
+    connection.execute(
+        f"insert or replace into problems ({', '.join(_NAMES)}) "
+        f"values ({', '.join('?' * len(_NAMES))})",
+        astuple(said),
+    )
+
+
+def state_of(said: Said, now: str, last_at: str, today: int) -> str:
+    """How a group stands: `last_at` is its last failure, `today` how many it had in 24 hours."""
+    if said.state == "resolved" and last_at > said.at:
+        return BACK
+    over = (said.until is not None and said.until <= now) or (
+        said.above is not None and today > said.above
+    )
+    return "open" if said.state == "muted" and over else said.state
+
+
+def with_problems(
+    groups: Iterable[Mapping[str, Any]], said: Mapping[str, Said], now: str,
+    today: Mapping[int, int],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Groups by code, each with its `problem`: how it stands (`state`), and what was said to it;
+    None for a group that nobody has said anything to."""
+    found = []
+    for group in groups:
+        known = said.get(str(group["code"]))
+        told = None
+        if known is not None:
+            state = state_of(known, now, group["last_at"], today.get(group["code"], 0))
+            told = {**asdict(known), "said": known.state, "state": state}
+            del told["key"]
+        found.append({**group, "problem": told})
+    return found

@@ -1,0 +1,64 @@
+"""Decisions of people about failures: seen, resolved, muted, or open again, with a note."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from ringback.errors import UsageError
+from ringback.ipc import Message
+from ringback.runtime import Runtime, from_iso, iso
+from ringback.store.operations.doings import Doing
+from ringback.store.operations.problems import STATES, Said
+from ringback.worker.engine import Engine
+
+LONGEST = timedelta(days=400)
+LONGEST_NOTE = 500
+MOST = 1_000_000
+
+
+class FailureDecisions:
+    """Carries out what a person says to a group of failures. Their counts stay as they are."""
+
+    def __init__(self, engine: Engine, runtime: Runtime) -> None:
+        self._engine = engine
+        self._runtime = runtime
+
+    async def problem(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Say how a group of failures stands."""
+        key, state = doing.subject, str(message.get("state") or "")
+        if not (key.isascii() and key.isdecimal() and len(key) < 8):
+            raise UsageError(f"a group of failures is named by its error code, not {key[:40]!r}")
+        if state not in STATES:
+            raise UsageError(f"a group of failures is {', '.join(STATES)}; not {state!r}")
+        until, above = self._until(message.get("until")), _above(message.get("above"))
+        if state != "muted" and (until is not None or above is not None):
+            raise UsageError("`until` and `above` are for a group that is muted")
+        note = str(message.get("note") or "").strip()[:LONGEST_NOTE]
+        by, at = doing.by.who, iso(self._runtime.now())
+        said = Said(str(int(key)), state, until, above, note, by, at)
+        done = replace(doing, subject=said.key, reason=note, answer={"state": state})
+        await self._engine.journal.problems.say(said, done)
+        return {"state": state}
+
+    def _until(self, given: Any) -> str | None:
+        """The end as it is stored. Raises UsageError for none that lies ahead."""
+        if given in (None, ""):
+            return None
+        try:
+            end = from_iso(str(given))
+        except ValueError:
+            raise UsageError(
+                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
+            ) from None
+        now = self._runtime.now()
+        if not now < end <= now + LONGEST:
+            raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
+        return iso(end)
+
+
+def _above(given: Any) -> int | None:
+    if given in (None, ""):
+        return None
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 < given <= MOST:
+        raise UsageError(f"above: {given!r} is no number from 1 to {MOST:,}")
+    return given

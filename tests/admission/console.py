@@ -106,7 +106,7 @@ async def printed(words: Sequence[str]) -> tuple[int, str]:
         "doctor": {"check": "node", "state": "ok", "says": "runs", "mend": ""},
         "connect": {"sid": "PN1", "name": OURS, "account": "", "changes": []},
     }
-    return 0, json.dumps(rows[words[0]])
+    return 0, json.dumps(rows.get(words[0], {}))
 
 
 class Api:

@@ -17,6 +17,7 @@ FIGURES = [
     "/console/costs/sent",
     "/console/health/logs",
     "/console/health/doctor",
+    *(f"/console/settings/{name}" for name in ("plugins", "numbers", "people", "audit")),
 ]
 """Pages that figures lead to."""
 
@@ -44,7 +45,9 @@ def test_axe_finds_nothing(
     found: list[str] = []
     for path in paths(page):
         page.goto(dev.url + path)
-        page.locator("details").evaluate_all("all => all.forEach(each => { each.open = true; })")
+        # The menu of the person lies over what is below: it is open on one page alone.
+        folded = "details" if path == LISTED[0] else "main details"
+        page.locator(folded).evaluate_all("all => all.forEach(each => { each.open = true; })")
         options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
         for each in axe.run(page, options=options).response["violations"]:
             where = each["nodes"][0]["target"], each["nodes"][0]["html"][:120]

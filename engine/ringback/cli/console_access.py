@@ -7,10 +7,9 @@ import click
 
 from ringback.cli.output import json_option, print_rows, wide_option
 from ringback.cli.project_context import here
-from ringback.errors import UsageError
 from ringback.runtime import iso
 from ringback.store.console import passwords
-from ringback.store.console.access import Access
+from ringback.store.console.access import Access, require_person
 
 ROLES = ("read", "operate", "admin")
 role_option = click.option(
@@ -39,10 +38,7 @@ def users() -> None:
 @click.password_option(help="Their password; it is asked for when it is not given.")
 def add_user(name: str, role: str, password: str) -> None:
     """Add a person, or give one another role and password."""
-    if len(password) < passwords.LEAST_LETTERS:
-        raise UsageError(f"a password has at least {passwords.LEAST_LETTERS} letters")
-    if not name.isprintable() or not 1 <= len(name.strip()) <= 80 or name == "console":
-        raise UsageError(f"{name!r} is no name: 1 to 80 printable letters, and not `console`")
+    require_person(name, password)
     with closing(_access()) as access:
         first = not access.people()
         access.put_person(name, role, passwords.kept(password), iso(_now()))
@@ -87,7 +83,7 @@ def add_token(name: str, role: str, days: int, whole: bool) -> None:
     now = _now()
     with closing(_access()) as access:
         first = not access.tokens()
-        secret = access.make_token(
+        _, secret = access.new_token(
             name, role, "pii" if whole else "", iso(now), iso(now + timedelta(days=days))
         )
     click.echo(secret)

@@ -19,6 +19,7 @@ from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
 from ringback.console.listeners import Live
+from ringback.console.once import Once
 from ringback.console.page import Console, Page, draw, environment
 from ringback.console.pages import signing_in
 from ringback.console.pages.listed import PAGES
@@ -87,7 +88,7 @@ def create_console(
     app.router.redirect_slashes = False
     app.state.console = Console(
         settings, reading, surroundings, environment(static.prefix), pulse, live,
-        Children(surroundings), conversations, pages, counting, entry,
+        Children(surroundings), conversations, Once(), pages, counting, entry,
     )  # fmt: skip
     app.state.stopping = live.ended
     return app

@@ -51,6 +51,10 @@ class Children:
             } | {key: (now, task)}  # fmt: skip
         return await asyncio.shield(task)
 
+    async def run(self, words: Sequence[str]) -> Printed:
+        """What `ringback WORDS` prints with `--json`, run for this alone. Raises the same."""
+        return await self._run(tuple(words))
+
     async def _run(self, words: tuple[str, ...]) -> Printed:
         run = self._surroundings.run_child
         if run is None:

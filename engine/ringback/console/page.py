@@ -19,6 +19,7 @@ from ringback.console.counting import Counting
 from ringback.console.entry import Entry
 from ringback.console.identity import SCOPE, Identity, may
 from ringback.console.listeners import Live
+from ringback.console.once import Once
 from ringback.console.problems import refuse
 from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
@@ -57,6 +58,7 @@ class Console:
     live: Live
     children: Children
     conversations: Conversations
+    once: Once
     pages: tuple[Page, ...] = ()
     counting: Counting | None = None
     entry: Entry | None = None

@@ -136,3 +136,16 @@ async def test_a_search_without_a_hit_says_so(api: Api, what: str) -> None:
     answer = await api.client.post("http://node/console/find", data={"what": what})
     assert answer.status_code == 200, answer.text
     assert "Nothing found" in answer.text
+
+
+async def test_settings_have_their_sources_and_no_secret(api: Api) -> None:
+    """What the command `config show` prints, and the plugins, the numbers and the audit trail."""
+    page = await got(api, "/console/settings")
+    for each in (await api.get("/settings"))["items"]:
+        assert f"<code>{each['setting']}</code>" in page
+    assert ">ringback.toml" in page
+    assert ">menu</bdi></a>" in await got(api, "/console/settings/plugins")
+    assert "come here" in await got(api, "/console/settings/numbers")
+    assert "Nobody has done anything yet" in await got(api, "/console/settings/audit")
+    await got(api, "/console/settings/audit", 400, whom="ada")
+    await got(api, "/console/settings/channels/nobody/test", 404)

@@ -36,7 +36,7 @@ def journal(tmp_path: Path) -> None:
 def token(board: Board, role: str, *, name: str = "t", days: int = 1) -> dict[str, str]:
     now = datetime.now(UTC)
     ends = iso(now + timedelta(days=days))
-    secret = board.entry.access.make_token(name, role, "", iso(now), ends)
+    secret = board.entry.access.new_token(name, role, "", iso(now), ends)[1]
     return {"authorization": f"Bearer {secret}"}
 
 

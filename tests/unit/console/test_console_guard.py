@@ -199,8 +199,8 @@ async def test_every_answer_carries_the_headers(board: Board) -> None:
 async def test_tokens_are_for_the_json_api_alone(board: Board) -> None:
     """That of the settings may operate; one that has ended, and a made-up one, get 401."""
     access = board.entry.access
-    ended = access.make_token("old", "admin", "", "2026-01-01", "2026-01-02")
-    good = access.make_token("new", "read", "", "2026-01-01", "9999")
+    ended = access.new_token("old", "admin", "", "2026-01-01", "2026-01-02")[1]
+    good = access.new_token("new", "read", "", "2026-01-01", "9999")[1]
 
     async def status(token: str, path: str = "/api/v1/nowhere", scheme: str = "Bearer") -> int:
         headers = {"authorization": f"{scheme} {token}"}

@@ -41,6 +41,10 @@ NODE_SCHEMAS: Mapping[str, Schema] = {
         "A number of the account, and what would have to change for its webhooks to come here.",
         "messaging_service",
     ),
+    "NewToken": object_of(
+        {**each_of(TEXT, "id name role scope secret"), "ends_at": TIME}, "A token, this once.",
+    ),
+    "Removed": object_of({"removed": TEXT}, "What is no longer let in."),
 }  # fmt: skip
 
 NODE_LISTS: Mapping[str, Schema] = {

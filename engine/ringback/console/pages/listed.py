@@ -2,6 +2,7 @@
 
 from ringback.console.page import Page
 from ringback.console.pages import (
+    audit,
     bulk_pages,
     conversations,
     costs,
@@ -13,13 +14,15 @@ from ringback.console.pages import (
     find,
     health,
     live,
+    member_pages,
     rules,
+    settings,
     trace,
     waiting,
 )
 
 PAGES: tuple[Page, ...] = (
     live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
-    waiting.PAGE, health.PAGE, costs.PAGE,
+    waiting.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

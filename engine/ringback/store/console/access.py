@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from ringback.errors import DataError, UsageError
 from ringback.private_files import make_file, make_folder
+from ringback.store.console import passwords
 from ringback.store.sqlite import BUSY_SECONDS, translated
 
 NAME = "access.db"
@@ -82,6 +83,14 @@ class Token:
 def hashed(secret: str) -> str:
     """What is kept of a secret of 128 bits or more."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def require_person(name: str, password: str) -> None:
+    """Raise UsageError for a name that nobody can have, and for a password that is too short."""
+    if len(password) < passwords.LEAST_LETTERS:
+        raise UsageError(f"a password has at least {passwords.LEAST_LETTERS} letters")
+    if not name.isprintable() or not 1 <= len(name.strip()) <= 80 or name == "console":
+        raise UsageError(f"{name!r} is no name: 1 to 80 printable letters, and not `console`")
 
 
 def has_access(data: Path) -> bool:
@@ -230,25 +239,35 @@ class Access:
             done = connection.execute("delete from sessions where ? in ('', name)", (name,))
             return done.rowcount
 
+    def end_session_of(self, short: str) -> None:
+        """Forget the session of this short id. Raises UsageError when there is none."""
+        with self._change() as connection:
+            done = connection.execute(
+                "delete from sessions where substr(hash, 1, ?) = ?", (_SHORT, short)
+            )
+            if not done.rowcount:
+                raise UsageError(f"no session {short!r}; `ringback console sessions list`")
+
     def sessions(self) -> list[dict[str, Any]]:
         """Who is signed in, the latest first."""
         return self._rows(
-            "select substr(hash, 1, 8) as id, name, role, made_at, seen_at, ends_at, peer, agent "
-            "from sessions order by seen_at desc"
+            "select substr(hash, 1, ?) as id, name, role, made_at, seen_at, ends_at, peer, agent "
+            "from sessions order by seen_at desc",
+            _SHORT,
         )
 
     # --- tokens ---
 
-    def make_token(self, name: str, role: str, scope: str, at: str, ends_at: str) -> str:
-        """A new token of the JSON API; nobody can read it later."""
-        secret = TOKEN + secrets.token_urlsafe(32)
+    def new_token(self, name: str, role: str, scope: str, at: str, ends_at: str) -> tuple[str, str]:
+        """A new token of the JSON API: its id, and its secret, which nobody can read later."""
+        uid, secret = f"tok_{secrets.token_hex(4)}", TOKEN + secrets.token_urlsafe(32)
         with self._change() as connection:
             connection.execute(
                 "insert into tokens (id, name, hash, role, scope, made_at, ends_at) "
                 "values (?, ?, ?, ?, ?, ?, ?)",
-                (f"tok_{secrets.token_hex(4)}", name, hashed(secret), role, scope, at, ends_at),
+                (uid, name, hashed(secret), role, scope, at, ends_at),
             )
-        return secret
+        return uid, secret
 
     def token(self, secret: str) -> Token | None:
         """The token of this secret, None when there is none."""
@@ -282,13 +301,17 @@ class Access:
                 (at, who, what, subject, peer),
             )
 
-    def looks(self, limit: int = 50) -> list[dict[str, Any]]:
-        """What was noted, the latest first."""
+    def looks(self, limit: int = 50, *, before: int = 0) -> list[dict[str, Any]]:
+        """What was noted, the latest first; in rows before that one."""
         return self._rows(
-            "select at, who, what, subject, peer from looks order by id desc limit ?", limit
-        )
+            "select id, at, who, what, subject, peer from looks where id < ? order by id desc "
+            "limit ?",
+            before or 1 << 62, limit,
+        )  # fmt: skip
 
 
+_SHORT = 8
+"""So many letters of what is kept of a session tell it from others in lists."""
 _TOKEN = "id, name, role, scope, made_at, used_at, ends_at, peer"
 
 

@@ -24,6 +24,11 @@ _LOOKED_AT = 1000
 class EventLists(Files):
     """Events by what people look for."""
 
+    def oldest_event(self) -> str:
+        """When the oldest event came that is kept; empty when there is none."""
+        row = self._one("select received_at from events order by id limit 1", ())
+        return str(row["received_at"]) if row else ""
+
     def events(
         self,
         *,

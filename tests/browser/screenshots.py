@@ -89,6 +89,7 @@ def addresses(browser: Browser, state: Any, node: str) -> dict[str, str]:
             found[path.removeprefix("/console/")] = path
     for name, start, link in (
         ("trace", "/console/?type=message.received", "#rows a[href^='/console/t/']"),
+        ("conversation", "/console/conversations", "main th a"),
         ("rule", "/console/rules", "main a[href^='/console/rules/']"),
         ("failure", "/console/failures?since=7d", "main a[href^='/console/failures/']"),
     ):

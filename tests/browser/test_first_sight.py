@@ -39,6 +39,30 @@ def test_a_text_shows_its_row_and_why_it_was_answered(dev: Dev, browse: Callable
     assert page.locator("svg.when").count() == 1
 
 
+def test_a_text_typed_into_the_phone_is_answered_there(browse: Callable[..., Any]) -> None:
+    """A1: its reply stands in the phone without a reload, and its trace, a click away, names the
+    rule. What is being typed meanwhile stays."""
+    page = browse("/console/phone")
+    page.locator("#from").fill("+12025550160")
+    page.locator("#body").fill("What are your hours today?")
+    page.get_by_role("button", name="Send").first.click()
+    phone = page.get_by_role("region", name="Handset +12025550160")
+    phone.locator("input[name=body]").fill("and tomo")
+    phone.locator(".theirs", has_text="We are open from 9 to 5.").wait_for(timeout=5_000)
+    assert phone.locator("input[name=body]").input_value() == "and tomo"
+    phone.get_by_role("link", name="Trace").first.click()
+    assert "hours answered" in page.locator(".sentence").inner_text()
+
+
+def test_a_caller_hears_the_rules_as_text(browse: Callable[..., Any]) -> None:
+    """And presses keys while the call goes on."""
+    page = browse("/console/phone")
+    page.locator("#caller").fill("+12025550161")
+    page.get_by_role("button", name="Call", exact=True).click()
+    phone = page.get_by_role("region", name="Handset +12025550161")
+    phone.locator(".call li", has_text="say: Hello.").wait_for(timeout=5_000)
+
+
 SITUATIONS = {
     "What are your hours?": r"● ?hours answered within .*; Twilio took it .*; the phone has it",
     "Hello there": r"Nobody answered: 3 rules looked, gold came closest: line 2 does not hold",

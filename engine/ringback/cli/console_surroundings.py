@@ -21,6 +21,7 @@ MOST_BYTES = 4 << 20
 
 def surroundings_of(settings: Settings) -> "Surroundings":
     """What the console of this data folder may ask for."""
+    from ringback.cli.http import ask
     from ringback.console.surroundings import Surroundings
     from ringback.ipc import Link, socket_path
 
@@ -39,7 +40,11 @@ def surroundings_of(settings: Settings) -> "Surroundings":
     async def run(words: Sequence[str]) -> tuple[int, str]:
         return await run_child(settings, words)
 
-    return Surroundings(operate, ask_receiver, run)
+    async def phone(method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        return await asyncio.to_thread(ask, settings.gateway_url, path, body, method)
+
+    simulated = settings.simulated and settings.gateway_url
+    return Surroundings(operate, ask_receiver, run, phone=phone if simulated else None)
 
 
 async def run_child(settings: Settings, words: Sequence[str]) -> tuple[int, str]:

@@ -26,8 +26,8 @@ class Unanswered(RingbackError):
     exit_code = 74
 
 
-def ask(base: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """Ask a control page of the simulator; POST when there is a body.
+def ask(base: str, path: str, body: Mapping[str, Any] | None = None, method: str = "") -> Any:
+    """Ask a control page of the simulator; POST when there is a body and no other `method`.
 
     Raises UsageError with the simulator's own words, Unanswered when it does not answer.
     """
@@ -36,7 +36,7 @@ def ask(base: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         base + quote(path, safe="/?&=:+@,;~%"),
         data,
         {"Content-Type": "application/json"},
-        method="POST" if data else "GET",
+        method=method or ("POST" if data else "GET"),
     )
     try:
         with _DIRECT.open(request, timeout=10) as answer:

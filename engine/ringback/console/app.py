@@ -50,6 +50,7 @@ def create_console(
     """
     reading, watching = Reading(settings.data), Reading(settings.data, threads=1)
     conversations = Conversations(settings.data, reading)
+    pages = tuple(each for each in pages if surroundings.phone or not each.simulated)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)
     static = Static()

@@ -36,6 +36,7 @@ class Page:
 
     `nav` is its name in the navigation, empty for one that is reached from others. `key` is the
     letter behind `g` that leads there. `badge` names the open ones that are counted beside it.
+    One that is `simulated` is there only where a simulated Twilio is.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Page:
     nav: str = ""
     key: str = ""
     badge: str = ""
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

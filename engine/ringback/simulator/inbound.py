@@ -61,7 +61,13 @@ def receive(world: World, text: Text) -> Message:
     for source in text.media:
         attach(world, message, source)
     world.handset(text.sender).sent.append(
-        {"sid": message.sid, "to": text.recipient, "body": text.body, "media": list(text.media)}
+        {
+            "sid": message.sid,
+            "to": text.recipient,
+            "body": text.body,
+            "media": list(text.media),
+            "at": world.clock.shown().isoformat(),
+        }
     )
     world.clock.after(0.0, lambda: _arrive(world, message, route))
     return message

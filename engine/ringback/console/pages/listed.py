@@ -15,6 +15,7 @@ from ringback.console.pages import (
     health,
     live,
     member_pages,
+    phone,
     rules,
     settings,
     trace,
@@ -24,5 +25,6 @@ from ringback.console.pages import (
 PAGES: tuple[Page, ...] = (
     live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
     waiting.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
+    phone.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
 )  # fmt: skip

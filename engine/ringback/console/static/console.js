@@ -4,3 +4,4 @@ import "./time.js";
 import "./keys.js";
 import "./live.js";
 import "./again.js";
+import "./phone.js";

@@ -1,0 +1,41 @@
+"""Phone of the console: the handsets in their order, and what can be made to go wrong."""
+
+from typing import Any
+
+from ringback.console.handsets import SHOWN, handsets
+from ringback.console.pages.phone import FAULTS, OUTCOMES
+from ringback.simulator.handset import Handset
+from ringback.simulator.plan import check_fault
+
+
+def handset(number: str, *texts: tuple[str, str], calls: tuple[str, ...] = ()) -> dict[str, Any]:
+    kept: dict[str, list[dict[str, Any]]] = {"sent": [], "inbox": []}
+    for place, (where, at) in enumerate(texts):
+        kept[where].append({"sid": f"SM{place}", "body": str(place), "at": at, "media": []})
+    return {"number": number, "messages": "delivered", "calls": "answer",
+            "calls_made": list(calls), **kept}  # fmt: skip
+
+
+def test_who_did_something_last_stands_first_and_calls_before_texts() -> None:
+    """Texts of both ways stand in their order; a phone that rings can be answered."""
+    call: dict[str, Any] = {
+        "sid": "CA1", "from": "+1", "to": "+3", "state": "ringing", "status": "ringing",
+        "heard": [], "waiting_for": None, "queue": None, "duration": 0,
+    }  # fmt: skip
+    given = [
+        handset("+1", ("inbox", "09:02"), ("sent", "09:01")), handset("+2", ("sent", "09:03")),
+        handset("+3", calls=("CA1", "CA0")), *(handset(f"+4{n}") for n in range(SHOWN)),
+    ]  # fmt: skip
+    found = handsets(given, [call])
+    assert [each["number"] for each in found[:3]] == ["+3", "+2", "+1"]
+    assert len(found) == SHOWN
+    assert [each["body"] for each in found[2]["texts"]] == ["1", "0"]
+    assert [(each["rings"], each["going"]) for each in found[0]["going"]] == [(True, True)]
+
+
+def test_the_simulator_knows_all_that_can_be_set() -> None:
+    for _, fault in FAULTS.values():
+        check_fault(fault)
+    phone = Handset("+12025550142")
+    for outcome in OUTCOMES:
+        phone.set({"messages": outcome})

@@ -54,7 +54,7 @@ def backtest(
     settings = here().settings()
     if price is None:
         price = settings.segment_price or None
-    ruleset, plugins = _rules(new)
+    ruleset, plugins = rules_of(new)
     test = Backtest(ruleset, plugins, settings)
     with contextlib.closing(LogReader(data / "log.db")) as log, progress("replaying") as told:
         for event in recorded(log, start, told):
@@ -69,7 +69,7 @@ def backtest(
     _print(report, difference, price, examples, wide=wide)
 
 
-def _rules(new: Path | None) -> tuple[Any, Any]:
+def rules_of(new: Path | None) -> tuple[Any, Any]:
     """The rules to try, and the plugins. Raises RuleErrors when anything is wrong with them."""
     from ringback.cli.checked_import import import_checked
     from ringback.testing.assembly import ruleset_of

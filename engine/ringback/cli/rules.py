@@ -11,6 +11,7 @@ from ringback.cli.events import moment
 from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.project_context import here
 from ringback.cli.rule_override import in_force, override, said, state
+from ringback.cli.rule_trial import try_
 from ringback.errors import RuleErrors, StorageError, UsageError
 from ringback.printed_json import printed_json
 from ringback.rules.language.numbers import number_text
@@ -190,6 +191,7 @@ def release(name: str) -> None:
 
 
 rules.add_command(state)
+rules.add_command(try_)
 
 
 def _known() -> Known:

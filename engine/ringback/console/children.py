@@ -23,11 +23,12 @@ Rows = list[dict[str, Any]]
 @dataclass(frozen=True, slots=True)
 class Printed:
     """What a command has printed as JSON lines, the code that it ended with, and the last line of
-    what it said besides."""
+    what it said besides, with all of these lines."""
 
     code: int
     rows: Rows
     said: str = ""
+    complaints: tuple[str, ...] = ()
 
 
 class Children:
@@ -67,7 +68,9 @@ class Children:
         lines = text.splitlines()
         others = [line for line in lines if line.strip() and not line.startswith("{")]
         rows = [_row(line) for line in lines if line.startswith("{")]
-        return Printed(code, [row for row in rows if row], others[-1] if others else "")
+        return Printed(
+            code, [row for row in rows if row], others[-1] if others else "", tuple(others)
+        )
 
 
 def _row(line: str) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def regression(asked: Questions, uid: str) -> str:
         raise UsageError(f"no event {uid}; `ringback events list` names them")
     event = trace["event"]
     steps = [*_earlier(asked, event), event]
-    played = [step for step in (_played(asked, each) for each in steps) if step]
-    if not played or not _played(asked, event):
+    played = [step for step in (form_of(asked, each) for each in steps) if step]
+    if not played or not form_of(asked, event):
         raise UsageError(f"{event['type']} {uid} did not come as a form: only such can be exported")
     who = f"{event['sender']} to {event['recipient']}".strip(" to")
     what = f"{event['type']} from {who}, {event['received_at']}."
@@ -103,7 +103,7 @@ def _earlier(asked: Questions, event: Mapping[str, Any]) -> list[dict[str, Any]]
 Played = tuple[str, str, str, dict[str, str]]
 
 
-def _played(asked: Questions, event: Mapping[str, Any]) -> Played | None:
+def form_of(asked: Questions, event: Mapping[str, Any]) -> Played | None:
     """Route, moment, trust and fields: what the kit's `webhook` makes the event of again."""
     row = asked.raw(event)
     fields = event["fields"]

@@ -21,11 +21,13 @@ from ringback.runtime import REAL, iso
 LONGEST = 512
 """No value has more letters, but for a text that is to be sent."""
 LONGEST_TEXT = 1600
+LONGEST_FILE = 20_000
 _SPAN = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _KINDS: Mapping[str, Mapping[str, Any]] = {
     "text": {"type": "string", "maxLength": LONGEST},
     "long": {"type": "string", "maxLength": LONGEST_TEXT},
+    "file": {"type": "string", "maxLength": LONGEST_FILE},
     "integer": {"type": "integer"},
     "flag": {"type": "boolean"},
     "time": {"type": "string", "maxLength": 40, "examples": ["24h", "2026-05-01T12:00:00Z"]},
@@ -38,9 +40,9 @@ _KINDS: Mapping[str, Mapping[str, Any]] = {
 class Parameter:
     """A parameter of a path or query, or a member of a JSON body.
 
-    `kind` is `text`, `long` (what people write), `integer` (`least` to `most`), `flag`, `time` (a
-    moment, or a span back from now), `list` (several of `choices` with commas between), or
-    `object`, in a body alone.
+    `kind` is `text`, `long` (what people write), `file`, `integer` (`least` to `most`),
+    `flag`, `time` (a moment, or a span back from now), `list` (several of `choices` with commas
+    between), or `object`, in a body alone.
     """
 
     name: str
@@ -131,7 +133,7 @@ def _member(parameter: Parameter, value: Any) -> Any:
 
 def read(parameter: Parameter, text: str) -> Any:
     """A value from its text. Raises a Refusal that names the parameter."""
-    longest = LONGEST_TEXT if parameter.kind == "long" else LONGEST
+    longest = {"long": LONGEST_TEXT, "file": LONGEST_FILE}.get(parameter.kind, LONGEST)
     if len(text) > longest:
         raise _wrong(parameter.name, f"has more than {longest} letters")
     if parameter.kind == "integer":

@@ -10,6 +10,7 @@ from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.console.trials import ROUTES, Trial, tried
 from ringback.runtime import REAL, iso
 from ringback.store.queries.questions import Questions
 
@@ -72,6 +73,21 @@ def _quarantine(strike: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"since": strike["quarantined_at"], "reason": strike["reason"]}
 
 
+async def try_(asked: Asked) -> dict[str, Any]:
+    """One event through the rules, in a process of its own."""
+    given = {name: value for name, value in asked.body.items() if value is not None}
+    fields = {str(name): str(value) for name, value in given.pop("fields", {}).items()}
+    return await tried(asked.console, Trial(**given, fields=fields))
+
+
+_TRY = (
+    Parameter("event", "A stored event, by its id or SID; without, one that is typed."),
+    Parameter("route", "What is typed.", choices=ROUTES, default="message"),
+    Parameter("fields", "Fields of the webhook by Twilio's names, as Body.", "object"),
+    Parameter("rule", "Only what this rule says."),
+    Parameter("text", "A rule file to try in place of those of the project.", "file"),
+)  # fmt: skip
+
 RESOURCES = (
     Resource(
         "rules", "What rules say and what they did.",
@@ -82,6 +98,9 @@ RESOURCES = (
             Endpoint("/rules/{name}", "Show one rule.", rule, "Rule", problems=("missing",)),
             Endpoint("/rules/{name}/revisions", "What it said, the newest first.", revisions,
                      "RevisionList", problems=("missing",)),
+            Endpoint("/rules/try", "What each rule says to an event; nothing is done.",
+                     try_, "Trial", method="POST", body=_TRY, role="operate", safe=True,
+                     problems=("missing", "slow")),
         ),
     ),
 )  # fmt: skip

@@ -263,6 +263,17 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "A rule as it is in use, and what it did.",
     ),
+    "Trial": _object(
+        {
+            "event": _object(_each(TEXT, "event type sender recipient") | {"fields": FREE}),
+            "rules": _list(_object({
+                **_each(TEXT, "rule state verdict failed"), "fired": FLAG,
+                "lines": _list(_object({"if": TEXT, "held": _or_null(FLAG), "read": FREE})),
+                "actions": _list(_object(_each(TEXT, "kind to words says reason"))),
+            })),
+        },
+        "What rules say to an event.",
+    ),
     "Revision": _object(
         {
             **_each(TEXT, "rule rev"), "at": TIME, "lines": _list(TEXT),

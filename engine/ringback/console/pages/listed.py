@@ -19,6 +19,7 @@ from ringback.console.pages import (
     rules,
     settings,
     trace,
+    trying,
     waiting,
 )
 
@@ -26,5 +27,5 @@ PAGES: tuple[Page, ...] = (
     live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
     waiting.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
     phone.PAGE,
-    deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE,
+    deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE, trying.PAGE,
 )  # fmt: skip

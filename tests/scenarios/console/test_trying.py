@@ -1,0 +1,114 @@
+"""Trying rules: by the command, by the API and on the page, over a node that has lived."""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from admission.console import DIGITS, RULES, Api
+from ringback.cli.main import run
+from ringback.console.children import Children
+
+DRAFT = RULES.replace("country(event.from) == 'GB'", "country(event.from) == 'FR'")
+
+
+def ringback(*words: str) -> tuple[int, str]:
+    """The command in this process, with what it complains of behind what it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        code = run(["-C", str(Path.cwd()), *words])
+    return code, printed.getvalue()
+
+
+async def child(words: Sequence[str]) -> tuple[int, str]:
+    return ringback(*words)
+
+
+@pytest.fixture
+def trying(project: Path) -> Iterator[Api]:
+    found = _able(Api(project, "operate", unmasked=False))
+    yield found
+    found.close()
+
+
+def _able(api: Api) -> Api:
+    console = api.app.state.console
+    surroundings = replace(console.surroundings, run_child=child)
+    api.app.state.console = replace(
+        console, surroundings=surroundings, children=Children(surroundings)
+    )
+    return api
+
+
+def by_rule(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {row["rule"]: row for row in rows}
+
+
+def test_the_command_shows_each_line_and_what_the_gate_says(project: Path) -> None:
+    words = ["rules", "try", "--field", "From=+442071838750", "--json", "--field"]
+    code, printed = ringback(*words, "Body=hours")
+    event, *rows = map(json.loads, printed.splitlines())
+    assert (code, event["type"]) == (0, "message.received")
+    rules = by_rule(rows)
+    hours = rules["hours"]
+    assert [line["held"] for line in hours["lines"]] == [True, True]
+    assert [each["kind"] for each in hours["actions"]] == ["remember", "send_message"]
+    assert hours["actions"][1]["says"] == "let out"
+    assert rules["asks"]["lines"][0]["held"] is False
+    assert rules["asks"]["lines"][0]["read"]["event.body"] == "hours"
+    (draft,) = by_rule(map(json.loads, ringback(*words, "Body=draft")[1].splitlines()[1:]))[
+        "draft"
+    ]["actions"]
+    assert draft["says"] == "draft"
+    broken = by_rule(map(json.loads, ringback(*words, "Body=break")[1].splitlines()[1:]))["broken"]
+    assert broken["fired"]
+    assert "int" in broken["failed"]
+    code, printed = ringback("rules", "try", "--field", "Body")
+    assert (code, "NAME=VALUE" in printed) == (2, True)
+
+
+async def test_a_stored_event_is_tried_with_another_text_and_other_rules(trying: Api) -> None:
+    """With the events before it; wrong rules are refused with their place; numbers are masked."""
+    items = (await trying.get("/events", type="message.received", limit=200))["items"]
+    uid = next(each["uid"] for each in items if each["fields"]["Body"] == "hello")
+
+    async def tried(**body: Any) -> Any:
+        answer = await trying.client.post("/rules/try", json={"event": uid, **body})
+        return answer.status_code, answer.json()
+
+    code, found = await tried(fields={"Body": "hours"})
+    assert code == 200
+    assert by_rule(found["rules"])["hours"]["fired"]
+    assert not [digits for digits in DIGITS if digits in json.dumps(found)]
+    _, found = await tried(fields={"Body": "hours"}, rule="hours", text=DRAFT)
+    (row,) = found["rules"]
+    assert (row["verdict"], [line["held"] for line in row["lines"]]) == ("if:2", [True, False])
+    code, found = await tried(text=DRAFT.replace("keyword", "keywrod"))
+    assert code == 400
+    assert "rules.yaml:6:" in found["detail"]
+    assert "/tmp" not in found["detail"]
+    assert (await tried(event="SM7"))[0] == 400
+    assert (await tried(event="--help"))[0] == 400
+
+
+async def test_the_page_tries_and_shows_what_was_typed_again(trying: Api, reader: Api) -> None:
+    def page(answer: Any, status: int = 200) -> str:
+        assert answer.status_code == status, answer.text
+        return str(answer.text)
+
+    where = "http://node/console/try"
+    assert "<textarea" in page(await trying.client.get(where, params={"rule": "hours"}))
+    form = {"route": "message", "Body": "hours <b>", "From": "+442071838750", "text": ""}
+    found = page(await trying.client.post(where, data=form))
+    assert "hours &lt;b&gt;</textarea>" in found
+    assert "fires" in found
+    assert "The gate:" in found
+    wrong = page(await trying.client.post(where, data={**form, "text": "rules: 7"}), 400)
+    assert "rules.yaml" in wrong
+    assert page(await trying.client.post(where, data={**form, "more": "nonsense"}), 400)
+    page(await _able(reader).client.get(where), 403)

@@ -14,7 +14,7 @@ from ringback.config import Settings
 from ringback.console.problems import refuse
 
 _DIGEST = 8
-_NOT_FILTERS = ("limit", "cursor")
+_NOT_FILTERS = ("limit", "cursor", "format")
 
 
 def cursor(settings: Settings, request: Request, before: int) -> str | None:

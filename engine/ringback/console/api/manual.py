@@ -28,7 +28,7 @@ def _lines(resource: Resource) -> Iterator[str]:
     found: dict[str, Parameter] = {}
     for endpoint in resource.endpoints:
         yield f"| `{endpoint.method} {endpoint.path}` | `{endpoint.role}` | {endpoint.about} |"
-        for each in (*endpoint.query, *endpoint.body):
+        for each in (*endpoint.parameters, *endpoint.body):
             found.setdefault(each.name, each)
     shown = [each for name, each in found.items() if name not in _PAGING]
     if shown:

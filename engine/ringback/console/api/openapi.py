@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ringback.console.api.exports import MEDIA
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import PREFIX, REQUEST_HEADER, Asked, Endpoint, Resource
 from ringback.console.api.schema_words import ref
@@ -53,7 +54,7 @@ def _operation(resource: Resource, endpoint: Endpoint) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"\{(\w+)\}", endpoint.path)
     ]
-    parameters += [_parameter(each) for each in endpoint.query]
+    parameters += [_parameter(each) for each in endpoint.parameters]
     if endpoint.writes:
         parameters.append({
             "name": REQUEST_HEADER, "in": "header", "required": True,
@@ -92,6 +93,9 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
             "content": {endpoint.media: {"schema": schema}},
         }
     }
+    if endpoint.lists:
+        files = {media: {"schema": {"type": "string"}} for media in MEDIA.values()}
+        found[str(endpoint.status)]["content"] |= files
     if endpoint.method == "GET":
         found["304"] = {"description": "Nothing has changed since the `ETag` that was sent."}
     slugs = dict.fromkeys(

@@ -5,13 +5,14 @@ says which role may send it, and makes its part of the OpenAPI document.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
 from ringback.console.api.answers import answered, problems_of
+from ringback.console.api.exports import FORMAT, Export, exported, limit_of
 from ringback.console.api.parameters import Parameter, body_values, path_values, query_values
 from ringback.console.identity import Identity, Role, identity_of, may
 from ringback.console.page import Console, console_of
@@ -67,6 +68,16 @@ class Endpoint:
         return "_".join([self.method.lower(), *(word for word in words if word)])
 
     @property
+    def lists(self) -> bool:
+        """Whether it answers with a list, which can be had as a file too."""
+        return self.answer.endswith("List") and self.method == "GET"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters of its query."""
+        return (*self.query, FORMAT) if self.lists else self.query
+
+    @property
     def writes(self) -> bool:
         """Whether it changes something."""
         return self.method != "GET" and not self.safe
@@ -96,12 +107,28 @@ class Resource:
         return Route(PREFIX + path, serve, methods=list(by_method))
 
 
+def _export(endpoint: Endpoint, asked: Asked) -> Export:
+    """All of a list as a file, part by part from its own handler."""
+    values = {**asked.values, **limit_of(asked.values)}
+
+    async def ask(request: Request) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = await endpoint.handler(
+            replace(asked, request=request, values=values)
+        )
+        return found
+
+    return Export(
+        endpoint.path, endpoint.answer, endpoint.personal, str(values[FORMAT.name]),
+        asked.console, asked.identity, asked.request, ask,
+    )  # fmt: skip
+
+
 async def _serve(endpoint: Endpoint, request: Request) -> Any:
     identity = identity_of(request)
     if not may(identity, endpoint.role):
         raise refuse("role", f"This needs the role {endpoint.role}; yours is {identity.role}.")
     console = console_of(request)
-    values = path_values(request) | query_values(request, endpoint.query)
+    values = path_values(request) | query_values(request, endpoint.parameters)
     key = request.headers.get(REQUEST_HEADER, "")
     if endpoint.writes and not key:
         raise refuse(
@@ -113,5 +140,7 @@ async def _serve(endpoint: Endpoint, request: Request) -> Any:
     body = await body_values(request, endpoint.body) if reads else {}
     asked = Asked(console, identity, request, values, body, key)
     with problems_of(endpoint.query):
+        if endpoint.lists and values[FORMAT.name]:
+            return await exported(_export(endpoint, asked))
         found = await endpoint.handler(asked)
     return answered(request, console, identity, found, endpoint.status, personal=endpoint.personal)

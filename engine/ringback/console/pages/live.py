@@ -1,5 +1,7 @@
 """Live: what comes in, one row for each event, the newest first."""
 
+import shlex
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +14,7 @@ from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
 from ringback.console.rows import row_of
 from ringback.console.seen import as_seen
+from ringback.console.spans import address
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.runtime import REAL
 from ringback.store.queries import filters
@@ -90,11 +93,29 @@ def _values(
             name: "/console/?" + urlencode({k: v for k, v in given.items() if k != name})
             for name in given
         },
-        "query": urlencode(given), "before": before, "last": found["last"],
+        "query": urlencode(given), "json": address("/api/v1/events", _for_api(given)),
+        "command": _command(given), "before": before, "last": found["last"],
         "older": part.before, "looked_back_to": part.looked_back_to,
         "spark": plot.sparkline(minutes, f"{total} events in the last hour, minute by minute"),
         "rate": minutes[-2] / 60 if len(minutes) > 1 else 0.0, "hour": total,
     }  # fmt: skip
+
+
+def _for_api(given: Mapping[str, str]) -> dict[str, str]:
+    """The same filters as the JSON API has them."""
+    words = {("own", "no"): "false", ("error", "any"): "0"}
+    return {name: words.get((name, value), value) for name, value in given.items()}
+
+
+def _command(given: Mapping[str, str]) -> str:
+    """The command that prints the same rows."""
+    words = ["ringback", "events", "list"]
+    for name, value in given.items():
+        if name == "error":
+            words += ["--errors"] if value == "any" else ["--code", value]
+        elif name != "own":  # the command has no such option
+            words += [f"--{name}", value]
+    return shlex.join(words)
 
 
 PAGE = Page(

@@ -101,9 +101,9 @@ def test_two_stories_hold() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_three_hundred_stories_hold() -> None:
-    """The number that a change must survive before it lands."""
-    held(300)
+def test_a_hundred_stories_hold() -> None:
+    """What CI has time for; a change of sending survives more, by `python tests/simulation`."""
+    held(100)
 
 
 @pytest.mark.slow

@@ -209,4 +209,4 @@ def test_a_broken_promise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(1800)
 def test_no_long_order_of_events_breaks_a_promise() -> None:
     """More and longer ones. To shorten one that fails takes longer than the whole suite."""
-    explore(400, 50, shrink=False)
+    explore(120, 50, shrink=False)

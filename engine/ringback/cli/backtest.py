@@ -11,7 +11,15 @@ import click
 
 from ringback.actions import to_params
 from ringback.cli.events import moment
-from ringback.cli.output import cell, json_option, print_json, print_rows, style, wide_option
+from ringback.cli.output import (
+    cell,
+    echo_tree,
+    json_option,
+    print_json,
+    print_rows,
+    style,
+    wide_option,
+)
 from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import here
 from ringback.errors import RuleErrors
@@ -170,7 +178,7 @@ def _print(report: Any, difference: Any, price: float | None, examples: int, *, 
 def _example(word: str, colour: str, rule: str, kind: str, params: dict[str, Any]) -> None:
     text = params.get("body") or params.get("text") or ""
     to = f" to {params['to']}" if params.get("to") else ""
-    click.echo(f"  {style(word, colour)}  {rule}  {kind}{to}  {cell(text)[:70]}".rstrip())
+    echo_tree(f"  {style(word, colour)}  {rule}  {kind}{to}  {cell(text)[:70]}".rstrip())
 
 
 def _reasons(counts: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 
 COLUMNS = ("when", "who", "via", "op", "subject", "was", "became", "outcome", "reason", "uid")
-BY_WEIGHT = ("op", "subject", "who", "outcome", "reason", "when", "became", "was", "via", "uid")
+BY_WEIGHT = ("op", "subject", "outcome", "when", "who", "reason", "became", "was", "via", "uid")
 """The columns as they give way, the last one first, where there is little room."""
 OUTCOMES = ("done", "refused", "failed")
 

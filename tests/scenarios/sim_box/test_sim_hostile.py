@@ -160,7 +160,7 @@ def test_no_request_makes_the_box_fail(stepped: Any, operations: Any, data: Any)
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@fuzz(5000)
+@fuzz(1500)
 @given(data=st.data())
 def test_no_request_of_thousands_makes_the_box_fail(
     stepped: Any, operations: Any, data: Any

@@ -44,6 +44,16 @@ def test_a_sub_account_has_its_own_token_and_its_own_records(box: Any, client: A
     assert (foreign.status_code, foreign.json()["code"]) == (404, 20404)
 
 
+def test_a_blank_word_leaves_a_number_as_it_is(box: Any, client: Client) -> None:
+    """A URL can be taken away; a mode cannot be none, and the document has no null for it."""
+    number = client.incoming_phone_numbers.list()[0].update(
+        voice_receive_mode="fax", emergency_status="Active", sms_url=URL
+    )
+    changed = number.update(voice_receive_mode="", emergency_status="", sms_url="")
+    assert (changed.voice_receive_mode, changed.emergency_status) == ("fax", "Active")
+    assert not changed.sms_url
+
+
 @pytest.mark.parametrize("auth", [None, ("AC" + "0" * 32, "x"), ("bad", "bad")])
 def test_wrong_credentials_are_401(box: Any, auth: Any) -> None:
     answer = box.http.get(f"{box.account}/Messages.json", auth=auth)

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-EXAMPLES = 25
+EXAMPLES = 8
 """Cases of the fuzzing phase for each of the 72 operations; the coverage phase has its own."""
 
 CHECKS = [

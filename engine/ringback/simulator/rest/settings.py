@@ -18,7 +18,8 @@ def snake(name: str) -> str:
 
 
 def changes(form: Form, kinds: Mapping[str, str]) -> dict[str, Any]:
-    """The fields that a request sets. A parameter that is there but blank clears its field.
+    """The fields that a request sets. A parameter that is there but blank clears its field, unless
+    only certain words may stand in it: the document knows no null there, so it stays as it is.
 
     `kinds` names each parameter and how it is read: url, method, flag, sid, name, text, or a list
     of words separated by `|`.
@@ -43,7 +44,8 @@ def changes(form: Form, kinds: Mapping[str, str]) -> dict[str, Any]:
                 raise invalid(20002, f"{name} may have {LONGEST_NAME} characters")
             found[field] = value
         elif "|" in kind:
-            found[field] = form.choice(name, tuple(kind.split("|")), "") or None
+            if word := form.choice(name, tuple(kind.split("|")), ""):
+                found[field] = word
         else:
             found[field] = value
     return found

@@ -107,7 +107,10 @@ def _lines(report: Any, difference: Any, price: float | None) -> Iterator[dict[s
     for origin in difference.added if difference else report.done:
         yield {"line": "only now" if difference else "now", **_origin(origin)}
     for done in difference.missing if difference else ():
-        yield {"line": "only then", "rule": done.rule, "kind": done.kind, "params": done.params}
+        yield {
+            "line": "only then", "rule": done.rule, "kind": done.kind, "event": done.event,
+            "params": done.params,
+        }  # fmt: skip
 
 
 def _summary(report: Any, difference: Any, price: float | None) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def _summary(report: Any, difference: Any, price: float | None) -> dict[str, Any
 def _origin(origin: Any) -> dict[str, Any]:
     return {
         "at": iso(origin.at), "rule": origin.rule, "kind": origin.action.kind,
-        "params": to_params(origin.action),
+        "event": origin.event, "params": to_params(origin.action),
     }  # fmt: skip
 
 

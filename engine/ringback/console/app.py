@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
+from ringback.console.backtests import Backtests
 from ringback.console.children import Children
 from ringback.console.conversing import Conversations
 from ringback.console.counting import Counting
@@ -53,7 +54,7 @@ def create_console(
     pages = tuple(each for each in pages if surroundings.phone or not each.simulated)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)
-    static = Static()
+    static, backtests = Static(), Backtests(surroundings.run_long)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -64,6 +65,7 @@ def create_console(
         finally:
             if counting is not None:
                 await asyncio.to_thread(counting.close)
+            await backtests.close()
             live.close()
             conversations.close()
             watching.close()
@@ -89,7 +91,7 @@ def create_console(
     app.router.redirect_slashes = False
     app.state.console = Console(
         settings, reading, surroundings, environment(static.prefix), pulse, live,
-        Children(surroundings), conversations, Once(), pages, counting, entry,
+        Children(surroundings), conversations, Once(), pages, counting, backtests, entry,
     )  # fmt: skip
     app.state.stopping = live.ended
     return app

@@ -1,7 +1,7 @@
 """Page of the console: its address, its place in the navigation, and how it is drawn."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 
 from ringback.config import Settings
 from ringback.console import text, times, tones
+from ringback.console.backtests import Backtests
 from ringback.console.children import Children
 from ringback.console.conversing import Conversations
 from ringback.console.counting import Counting
@@ -63,6 +64,7 @@ class Console:
     once: Once
     pages: tuple[Page, ...] = ()
     counting: Counting | None = None
+    backtests: Backtests = field(default_factory=lambda: Backtests(None))
     entry: Entry | None = None
 
 

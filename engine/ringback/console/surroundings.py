@@ -18,11 +18,12 @@ class Surroundings:
     was refused; it raises WorkerAway when no worker answers. `receiver` does the same with the
     receiver. `run_child` runs a command of `ringback` and gives its exit code and its output; it
     raises TimeoutError for one that takes too long. `phone` asks the simulated Twilio of a
-    `ringback dev`: method, path, JSON body. Without one of the last three the console lacks what
-    needs it.
+    `ringback dev`: method, path, JSON body. `run_long` runs a command that may take an hour, at the
+    lowest priority. Without one of the last four the console lacks what needs it.
     """
 
     operate: Operate
     receiver: Operate | None = None
     run_child: RunChild | None = None
     phone: Phone | None = None
+    run_long: RunChild | None = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ringback.console.page import Console
+from ringback.console.children import Children
 from ringback.console.problems import refuse
 
 ROUTES = ("message", "message/status", "call", "call/status")
@@ -41,7 +41,7 @@ def written(files: Mapping[str, str]) -> Iterator[Path]:
         yield Path(folder)
 
 
-async def tried(console: Console, trial: Trial) -> dict[str, Any]:
+async def tried(children: Children, trial: Trial) -> dict[str, Any]:
     """The `event`, and what each rule says to it (`rules`). Raises a Refusal with the words of the
     command: a wrong rule has its file, line and column."""
     if trial.event.startswith("-") or trial.rule.startswith("-"):
@@ -56,7 +56,7 @@ async def tried(console: Console, trial: Trial) -> dict[str, Any]:
         words += ["--route", trial.route, "--fields", str(folder / "fields.json")]
         words += ["--rules", str(folder / "rules.yaml")] if "rules.yaml" in files else []
         words += ["--rule", trial.rule] if trial.rule else []
-        printed = await console.children.rows(words)
+        printed = await children.rows(words)
         if not printed.rows or "type" not in printed.rows[0]:
             said = "\n".join(printed.complaints).replace(f"{folder}/", "")
             raise refuse(

@@ -1,10 +1,11 @@
-"""Trying rules: by the command, by the API and on the page, over a node that has lived."""
+"""Trying rules, and backtests: by command, API and page, over a node that has lived."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from admission.console import DIGITS, RULES, Api
 from ringback.cli.main import run
+from ringback.console.backtests import Backtests
 from ringback.console.children import Children
 
 DRAFT = RULES.replace("country(event.from) == 'GB'", "country(event.from) == 'FR'")
@@ -43,6 +45,17 @@ def _able(api: Api) -> Api:
         console, surroundings=surroundings, children=Children(surroundings)
     )
     return api
+
+
+@dataclass
+class Long:
+    """What runs a backtest: the command, once it may."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, words: Sequence[str]) -> tuple[int, str]:
+        await self.go.wait()
+        return ringback(*words)
 
 
 def by_rule(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -112,3 +125,42 @@ async def test_the_page_tries_and_shows_what_was_typed_again(trying: Api, reader
     assert "rules.yaml" in wrong
     assert page(await trying.client.post(where, data={**form, "more": "nonsense"}), 400)
     page(await _able(reader).client.get(where), 403)
+
+
+async def test_a_backtest_of_other_rules_tells_the_difference(trying: Api, reader: Api) -> None:
+    """One at a time; it can be stopped; what other rules did is no difference."""
+    run, state = Long(), trying.app.state
+    state.console = replace(state.console, backtests=Backtests(run))
+    api, where = trying.client, "http://node/console/backtests"
+    form = (await api.get(where, params={"rule": "hours"})).text
+    assert "keyword(&#39;hours&#39;)" in form
+    body = {"since": "400d", "text": DRAFT}
+    begun = await api.post("/backtests", json=body)
+    assert (begun.status_code, begun.json()["state"]) == (202, "running")
+    second = await api.post("/backtests", json=body)
+    assert (second.status_code, second.json()["type"]) == (503, "urn:ringback:problem:busy")
+    first = f"/backtests/{begun.json()['uid']}"
+    assert (await api.post(f"{first}/stop")).json()["state"] == "stopped"
+    run.go.set()
+    only = DRAFT[: DRAFT.index("  - name: asks")]
+    pressed = await api.post(where, data={"since": "400d", "text": only})
+    assert pressed.status_code == 303
+    console = state.console
+    await console.backtests._task
+    found = console.backtests.all()[0].shown()
+    assert found["state"] == "done", found["said"]
+    assert found["rules"][0]["why_not"]["if:2"] == 3
+    assert {each["rule"] for each in found["only_then"]} == {"hours"}
+    assert found["counts"]["of_others"] > 0
+    page = (await api.get(f"http://node{pressed.headers['location']}")).text
+    assert "Only then" in page
+    assert f"/console/t/{found['only_then'][0]['sid']}" in page
+    assert not [digits for digits in DIGITS if digits in "".join(filter(str.isalnum, page))]
+    wrong = await api.post("/backtests", json={"since": "1d", "text": "rules: 7"})
+    await console.backtests._task
+    bad = (await api.get(f"/backtests/{wrong.json()['uid']}")).json()
+    assert (bad["state"], "rules.yaml" in bad["said"]) == ("failed", True)
+    assert (await api.post("/backtests", json={"since": "--help"})).status_code == 400
+    assert len((await api.get("/backtests")).json()["items"]) == 3
+    assert (await reader.client.get("/backtests")).status_code == 403
+    assert (await reader.client.get(where)).status_code == 403

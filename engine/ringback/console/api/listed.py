@@ -1,6 +1,7 @@
 """List of the resources of the JSON API."""
 
 from ringback.console.api import (
+    backtest_jobs,
     bulk_decisions,
     conversation_resource,
     counts,
@@ -19,7 +20,8 @@ from ringback.console.api.resource import Resource
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *conversation_resource.RESOURCES, *counts.RESOURCES,
     *node.RESOURCES, *node_health.RESOURCES,
-    *rule_reads.RESOURCES, *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
+    *rule_reads.RESOURCES, *backtest_jobs.RESOURCES,
+    *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
     stream.RESOURCE,
     openapi.resource(lambda: RESOURCES),
 )  # fmt: skip

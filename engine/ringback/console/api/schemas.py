@@ -274,6 +274,14 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "What rules say to an event.",
     ),
+    "Backtest": _object(
+        {
+            **_each(TEXT, "uid by since state said text"), "began_at": TIME,
+            "ended_at": _or_null(TIME), "summary": FREE, "counts": FREE,
+            **_each(_list(FREE), "rules only_now only_then"),
+        },
+        "A backtest, and what came of it.",
+    ),
     "Revision": _object(
         {
             **_each(TEXT, "rule rev"), "at": TIME, "lines": _list(TEXT),
@@ -314,8 +322,8 @@ LISTS = {
     f"{name}List": _part(name)
     for name in (
         "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
-        "Doing", "Bulk", "Rule", "Revision", "ChatItem", "Setting", "Person", "Session", "Token",
-        "Look",
+        "Doing", "Bulk", "Rule", "Revision", "Backtest", "ChatItem", "Setting", "Person", "Session",
+        "Token", "Look",
     )
 } | {"ConversationList": _part("ConversationRow")}  # fmt: skip
 

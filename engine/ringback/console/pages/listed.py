@@ -3,6 +3,7 @@
 from ringback.console.page import Page
 from ringback.console.pages import (
     audit,
+    backtest_pages,
     bulk_pages,
     conversations,
     costs,
@@ -28,4 +29,5 @@ PAGES: tuple[Page, ...] = (
     waiting.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
     phone.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE, trying.PAGE,
+    backtest_pages.PAGE,
 )  # fmt: skip

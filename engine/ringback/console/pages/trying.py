@@ -47,7 +47,7 @@ async def try_it(request: Request) -> Response:
     if trial.route not in trials.ROUTES:
         raise refuse("field", f"route is one of {', '.join(trials.ROUTES)}.")
     try:
-        found = await trials.tried(console_of(request), trial)
+        found = await trials.tried(console_of(request).children, trial)
     except Refusal as refusal:
         if refusal.problem.slug != "field":
             raise

@@ -146,6 +146,7 @@ def ask_everything(data: Path) -> None:
         pair = f"{OURS}/+14155550123"
         for before in (0, 1_900_000_000_000):
             ask.chat(pair, 5, before)
+        ask.calls_going(datetime.now(UTC)), ask.waited(since), ask.call_over("CA1")
         ask.standing(pair), ask.contact(pair), ask.muted(pair, since)
         for wanted in EVENT_FILTERS:
             for before in (0, 9):

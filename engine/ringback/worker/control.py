@@ -16,6 +16,7 @@ from ringback.store.operations.doings import By, Doing, Repeated, require
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.bulk_work import BulkWork
+from ringback.worker.operations.call_decisions import CallDecisions
 from ringback.worker.operations.conversation_decisions import ConversationDecisions
 from ringback.worker.operations.envelope import SORTS, doing_of, require_role
 from ringback.worker.operations.failure_decisions import FailureDecisions
@@ -49,6 +50,7 @@ class Control:
         self._decisions = asyncio.Lock()
         self._rules, self._waits = RuleDecisions(engine, runtime), WaitDecisions(engine, runtime)
         self._conversations = ConversationDecisions(engine, runtime)
+        calls = CallDecisions(engine, runtime)
         forecasts = Forecasts(engine, self._conversations)
         self.bulks = BulkWork(engine, runtime, forecasts, self._carry)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
@@ -66,7 +68,8 @@ class Control:
             "rule_state": self._rules.state,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
             "consent": self._waits.consent, "write": self._conversations.write,
-            "mute": self._conversations.mute, "bulk": self.bulks.preview,
+            "mute": self._conversations.mute, "hang_up": calls.hang_up, "dequeue": calls.dequeue,
+            "bulk": self.bulks.preview,
             "problem": FailureDecisions(engine, runtime).problem,
             "bulk_start": self.bulks.start, "bulk_stop": self.bulks.stop,
         }  # fmt: skip

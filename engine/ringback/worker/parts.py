@@ -21,10 +21,10 @@ from ringback.twilio.costs import Told
 from ringback.worker.gate.gate import Gatekeeper
 from ringback.worker.immediate import Immediate
 from ringback.worker.match.confirm import LATER, Confirmer
+from ringback.worker.match.handovers import Handovers
 from ringback.worker.match.matcher import Matcher
 from ringback.worker.match.schedules import Schedules
 from ringback.worker.match.turns import Turns
-from ringback.worker.operations.handovers import Handovers
 from ringback.worker.questions import Questions
 from ringback.worker.recovery.channel_watch import ChannelWatch
 from ringback.worker.recovery.incidents import Incidents

@@ -3,6 +3,7 @@
 from ringback.console.api import (
     backtest_jobs,
     bulk_decisions,
+    call_resource,
     conversation_resource,
     counts,
     events,
@@ -19,7 +20,7 @@ from ringback.console.api.resource import Resource
 
 RESOURCES: tuple[Resource, ...] = (
     *events.RESOURCES, *runs.RESOURCES, *conversation_resource.RESOURCES, *counts.RESOURCES,
-    *node.RESOURCES, *node_health.RESOURCES,
+    *call_resource.RESOURCES, *node.RESOURCES, *node_health.RESOURCES,
     *rule_reads.RESOURCES, *backtest_jobs.RESOURCES,
     *members.RESOURCES, *operations.RESOURCES, *bulk_decisions.RESOURCES,
     stream.RESOURCE,

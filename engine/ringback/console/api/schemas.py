@@ -92,7 +92,7 @@ _CHAT_ITEM = {
     "at": TIME,
     **_each(_or_null(TIME), "left_at due_at"),
     **_each(NUMBER, "media error_code"),
-    "fired": _list(TEXT),
+    **_each(_list(TEXT), "fired taken"),
     "silent": {"type": "object", "additionalProperties": TEXT},
 }
 _PAIR = {**_each(TEXT, "uid conversation sender recipient"), **_each(TIME, "first_at last_at")}
@@ -217,6 +217,23 @@ SCHEMAS: Mapping[str, Schema] = {
         "A conversation, with what is known of the person.",
     ),
     "ChatItem": _object(_CHAT_ITEM, "One thing of a conversation."),
+    "Call": _object(
+        {
+            **_each(TEXT, "sid event_uid sender recipient conversation last status"),
+            **_each(TIME, "since last_at"), "inbound": FLAG, "heard": _list(TEXT),
+            "queue": {"anyOf": [
+                _object({"sid": TEXT, **_each(NUMBER, "position waited size")}), {"type": "null"}
+            ]},
+        },
+        "A call that goes on.",
+    ),
+    "Queue": _object(
+        {
+            "sid": TEXT, **_each(NUMBER, "waiting longest left_today"),
+            "average_today": _or_null(NUMBER), "calls": _list(TEXT),
+        },
+        "A queue, its times in seconds.",
+    ),
     "Forecast": _object(
         {
             **_each(TEXT, "state reason encoding held"), "until": _or_null(TIME),
@@ -323,7 +340,7 @@ LISTS = {
     for name in (
         "Event", "Run", "Action", "Attempt", "FailureGroup", "DeliveryGroup", "Cost", "Incident",
         "Doing", "Bulk", "Rule", "Revision", "Backtest", "ChatItem", "Setting", "Person", "Session",
-        "Token", "Look",
+        "Token", "Look", "Call", "Queue",
     )
 } | {"ConversationList": _part("ConversationRow")}  # fmt: skip
 

@@ -5,6 +5,7 @@ from ringback.console.pages import (
     audit,
     backtest_pages,
     bulk_pages,
+    calls,
     conversations,
     costs,
     decide,
@@ -26,7 +27,7 @@ from ringback.console.pages import (
 
 PAGES: tuple[Page, ...] = (
     live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
-    waiting.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
+    waiting.PAGE, calls.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
     phone.PAGE,
     deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE, trying.PAGE,
     backtest_pages.PAGE,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from ringback.events import person
 from ringback.runtime import iso
 from ringback.store.consents import SERVICE_OF
-from ringback.store.digests.changed_hours import ChangedHours
+from ringback.store.console.call_lists import CallLists
 from ringback.store.meta import get_meta
 from ringback.store.operations.mutes import OF
 from ringback.store.queries.files import Row
@@ -18,7 +18,7 @@ _SAID = "(+type = 'message.received' or +type = 'call.received')"
 _BAD = ("failed", "undelivered")
 
 
-class Chats(ChangedHours):
+class Chats(CallLists):
     """What the journal knows of one conversation (`ours/theirs`)."""
 
     def chat(self, conversation: str, limit: int, before: int = 0) -> tuple[list[Row], int]:
@@ -50,8 +50,19 @@ class Chats(ChangedHours):
             (conversation, *bound, LOOKED_AT, limit),
         )
         return [
-            self._with_fields(row) | {"side": "theirs", "at": row["received_at"]} for row in rows
+            self._with_fields(row)
+            | {"side": "theirs", "at": row["received_at"], "taken": self._taken(row["uid"])}
+            for row in rows
         ]
+
+    def _taken(self, event_uid: str) -> list[str]:
+        """The rules of runs that had waited for this text."""
+        rows = self._all(
+            "select r.rule from turns t join runs r on r.uid = t.run_uid where t.event_uid = ? "
+            "and r.event_uid <> t.event_uid limit 9",
+            (event_uid,),
+        )
+        return list(dict.fromkeys(row["rule"] for row in rows))
 
     def _ours_before(self, conversation: str, limit: int, until: str) -> list[Row]:
         rows = self._all(

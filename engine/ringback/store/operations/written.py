@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from sqlite3 import Connection
 
+from ringback.events import CALL_OVER
 from ringback.store.actions import NewAction
 from ringback.store.database import Database
 from ringback.store.matching import NewRun
@@ -20,6 +21,11 @@ class Written:
         """The event that a text of now hangs on: the last one of the conversation, else the one
         that our last text was for; empty when none of them is kept."""
         return await self._database.read(_about, conversation)
+
+    async def call(self, sid: str) -> tuple[str, str, bool]:
+        """The event that a call began with, the type of the last one, and whether it is over;
+        empty when nothing is known of it."""
+        return await self._database.read(_call, sid)
 
     async def write(
         self, run: NewRun, actions: Sequence[NewAction], now: str, doing: Doing
@@ -41,3 +47,13 @@ def _about(connection: Connection, conversation: str) -> str:
             (conversation,),
         ).fetchone()
     return str(row[0]) if row else ""
+
+
+def _call(connection: Connection, sid: str) -> tuple[str, str, bool]:
+    rows = connection.execute(
+        "select uid, type from events where subject_sid = ? and trust <> 'claimed' order by id",
+        (sid,),
+    ).fetchall()
+    if not rows:
+        return "", "", False
+    return str(rows[0][0]), str(rows[-1][1]), any(row[1] in CALL_OVER for row in rows)

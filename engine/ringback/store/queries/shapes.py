@@ -193,6 +193,7 @@ def chat_item(row: Mapping[str, Any]) -> Row:
         "due_at": None if theirs else row["due_at"],
         "fired": [name for name, verdict in known.items() if verdict == "fired"],
         "silent": {name: verdict for name, verdict in known.items() if verdict != "fired"},
+        "taken": row["taken"] if theirs else [],
     }  # fmt: skip
 
 

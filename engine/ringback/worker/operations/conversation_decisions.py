@@ -16,7 +16,7 @@ from ringback.store.operations.doings import Doing
 from ringback.store.operations.mutes import Mute
 from ringback.twilio.rest import MAX_BODY
 from ringback.worker.engine import Engine
-from ringback.worker.operations.handovers import PERSON
+from ringback.worker.match.handovers import PERSON
 from ringback.worker.run.plan import Origin, plan
 
 LONGEST = timedelta(days=30)

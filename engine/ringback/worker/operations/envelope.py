@@ -42,6 +42,8 @@ SORTS: Mapping[str, Sort] = {
     "postpone": Sort("action", "uid", ("until",)),
     "consent": Sort("consent", "", ("state",)),
     "write": Sort("conversation"),
+    "hang_up": Sort("call", "call"),
+    "dequeue": Sort("call", "call"),
     "mute": Sort("mute", "", ("until",)),
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),

@@ -17,6 +17,8 @@ FIGURES = [
     "/console/costs/sent",
     "/console/health/logs",
     "/console/health/doctor",
+    "/console/help/console",
+    "/console/help/rules",
     *(f"/console/settings/{name}" for name in ("plugins", "numbers", "people", "audit")),
 ]
 """Pages that figures lead to."""

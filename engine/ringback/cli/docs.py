@@ -11,12 +11,7 @@ import click
 
 from ringback.cli.output import fancy, json_option, print_rows
 from ringback.errors import RingbackError
-
-
-def manual() -> Path:
-    """The folder of the pages: `ringback/manual` in a wheel, `docs` at the root of a checkout."""
-    packaged = Path(__file__).parents[1] / "manual"
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "docs"
+from ringback.manual_folder import manual
 
 
 @click.command()

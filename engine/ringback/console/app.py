@@ -22,7 +22,7 @@ from ringback.console.guard import Guard, Identify
 from ringback.console.listeners import Live
 from ringback.console.once import Once
 from ringback.console.page import Console, Page, draw, environment
-from ringback.console.pages import signing_in
+from ringback.console.pages import help_pages, signing_in
 from ringback.console.pages.listed import PAGES
 from ringback.console.problems import Problem, Refusal
 from ringback.console.pulse import Pulse
@@ -89,8 +89,10 @@ def create_console(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    templates = environment(static.prefix)
+    templates.globals["help_about"] = help_pages.about
     app.state.console = Console(
-        settings, reading, surroundings, environment(static.prefix), pulse, live,
+        settings, reading, surroundings, templates, pulse, live,
         Children(surroundings), conversations, Once(), pages, counting, backtests, entry,
     )  # fmt: skip
     app.state.stopping = live.ended

@@ -27,7 +27,7 @@ Identify = Callable[[Request], Identity | None]
 Answered = Callable[[Request, Problem], Response]
 
 OPEN = ("/console/login", "/console/in")
-HARMLESS = ("/console/logout", "/console/look", "/console/find")
+HARMLESS = ("/console/logout", "/console/look", "/console/find", "/console/views")
 """What anybody may post: it changes nothing but what they see themselves."""
 STATIC = "/console/static/"
 STREAM = "/api/v1/stream"

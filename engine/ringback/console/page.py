@@ -25,10 +25,11 @@ from ringback.console.problems import refuse
 from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
 from ringback.console.surroundings import Surroundings
+from ringback.errors import StorageError
 from ringback.runtime import Runtime
 
-THEME = "rb-theme"
-"""The cookie that says which look a person has chosen."""
+LOOKS = {"theme": ("light", "dark"), "density": ("close",), "keys": ("off",)}
+"""What a person may choose of the look, each in a cookie `rb-NAME`; the first is what there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def rendered(request: Request, template: str, values: Mapping[str, Any]) -> str:
     return console.templates.get_template(template).render(
         {
             "request": request, "console": console, "here": request.url.path,
-            "theme": _theme(request), "beat": request.scope.get("ringback.beat"),
+            **{name: _chosen(request, name) for name in LOOKS}, "views": _views(request),
+            "beat": request.scope.get("ringback.beat"),
             **reader_of(request), **values,
         }
     )  # fmt: skip
@@ -147,7 +149,19 @@ def reader(identity: Identity | None, zone: tuple[str, tzinfo]) -> dict[str, Any
     }  # fmt: skip
 
 
-def _theme(request: Request) -> str:
-    """What a person has chosen: light, dark, or what the system says."""
-    found = request.cookies.get(THEME, "")
-    return found if found in ("light", "dark") else ""
+def _chosen(request: Request, name: str) -> str:
+    """What a person has chosen of the look; empty for what there is by itself."""
+    found = request.cookies.get(f"rb-{name}", "")
+    return found if found in LOOKS[name] else ""
+
+
+def _views(request: Request) -> list[dict[str, Any]]:
+    """The addresses that whoever asks has kept."""
+    identity: Identity | None = request.scope.get(SCOPE)
+    entry = console_of(request).entry
+    if identity is None or entry is None:
+        return []
+    try:
+        return entry.access.views(identity.name)
+    except StorageError:  # the page itself can be read all the same
+        return []

@@ -15,6 +15,7 @@ from ringback.console.pages import (
     failures,
     find,
     health,
+    help_pages,
     live,
     member_pages,
     phone,
@@ -29,6 +30,6 @@ PAGES: tuple[Page, ...] = (
     live.PAGE, conversations.PAGE, failures.PAGE, decide.PAGE, delivery.PAGE, rules.PAGE,
     waiting.PAGE, calls.PAGE, health.PAGE, costs.PAGE, settings.PAGE, member_pages.PAGE, audit.PAGE,
     phone.PAGE,
-    deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE, trying.PAGE,
+    deeds.PAGE, bulk_pages.PAGE, event.PAGE, trace.PAGE, find.PAGE, help_pages.PAGE, trying.PAGE,
     backtest_pages.PAGE,
 )  # fmt: skip

@@ -11,11 +11,12 @@ from starlette.routing import Route
 from ringback.console.forms import form_of
 from ringback.console.identity import identity_of
 from ringback.console.origins import is_safe
-from ringback.console.page import THEME, Page, access_of, draw
+from ringback.console.page import LOOKS, Page, access_of, draw
 from ringback.console.problems import Problem, Refusal, refuse
 from ringback.console.sessions import DEV_DAYS
 from ringback.runtime import iso
 
+LONGEST_VIEW = 500
 PLAIN = (
     "This page came over plain http, where others can read a password. Put a proxy with TLS in "
     "front and name its address in RINGBACK_CONSOLE_URL, or come through a tunnel: "
@@ -88,15 +89,32 @@ async def unmask(request: Request) -> Response:
 
 
 async def look(request: Request) -> Response:
-    """Choose light, dark, or what the system says."""
+    """Choose light or dark, wide or close rows, keys or none; or what there is by itself."""
     form = await form_of(request)
     answer = RedirectResponse(_inside(form.get("next", "")), 303)
-    theme = form.get("theme", "")
-    if theme in ("light", "dark"):
-        answer.set_cookie(THEME, theme, max_age=31_536_000, samesite="lax", httponly=True)
-    else:
-        answer.delete_cookie(THEME)
+    for name, values in LOOKS.items():
+        if form.get(name) in values:
+            answer.set_cookie(
+                f"rb-{name}", form[name], max_age=31_536_000, samesite="lax", httponly=True
+            )
+        elif name in form:
+            answer.delete_cookie(f"rb-{name}")
     return answer
+
+
+async def save_view(request: Request) -> Response:
+    """Keep the address of a page under a name, or forget it again."""
+    form, identity = await form_of(request), identity_of(request)
+    access, name = access_of(request).access, form.get("name", "").strip()
+    where = _inside(form.get("where", ""))
+    if form.get("do") == "forget":
+        access.drop_view(identity.name, name)
+    elif not (name.isprintable() and 1 <= len(name) <= 60) or len(where) > LONGEST_VIEW:
+        raise refuse("field", "A view has a name of 1 to 60 printable letters.",
+                     fields=(("name", "is no name"),))  # fmt: skip
+    else:
+        access.save_view(identity.name, name, where)
+    return RedirectResponse(where, 303)
 
 
 def _form(request: Request, problem: Problem | None = None, following: str = "") -> Response:
@@ -125,6 +143,7 @@ PAGE = Page(
         Route("/console/in", sign_in_by_key, methods=["POST"]),
         Route("/console/logout", sign_out, methods=["POST"]),
         Route("/console/look", look, methods=["POST"]),
+        Route("/console/views", save_view, methods=["POST"]),
         Route("/console/unmask", unmask, methods=["POST"]),
     ),
 )

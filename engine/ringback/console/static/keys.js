@@ -1,5 +1,6 @@
 // Single letters: / search, g and a letter for a page, j k rows, Enter or o open, p pause, y copy the id,
-// Esc back. None acts while a field has the focus, and Enter never sends anything.
+// . newest, f filters, u held: whole numbers, [ ] the one before or behind in the list that one came from,
+// Esc back to it, ? help. None acts while a field has the focus, and Enter never sends anything.
 let went = 0;
 let at = -1;
 
@@ -23,6 +24,53 @@ function copy() {
   }
 }
 
+// The list that a trace was opened from, with its filter: kept in this tab alone.
+const LIST = "rb-list";
+const isTrace = (path) => path.startsWith("/console/t/");
+const say = (text) => { document.getElementById("status").textContent = text; };
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("main a[href^='/console/t/']");
+  if (!link || isTrace(location.pathname)) return;
+  const links = [...document.querySelectorAll("main a[href^='/console/t/']")].map((each) => each.pathname);
+  sessionStorage.setItem(LIST, JSON.stringify({ from: location.pathname + location.search, links: [...new Set(links)] }));
+});
+
+function walk(step) {
+  const list = JSON.parse(sessionStorage.getItem(LIST) || "null");
+  const place = list ? list.links.indexOf(location.pathname) : -1;
+  if (place < 0) return say("No list leads here.");
+  const next = list.links[place + step];
+  if (next) location.assign(next);
+  else say("The list ends here; Escape leads back to it.");
+}
+
+function back() {
+  const list = JSON.parse(sessionStorage.getItem(LIST) || "null");
+  if (list && isTrace(location.pathname)) location.assign(list.from);
+}
+
+function newest() {
+  const fresh = document.querySelector("#new:not([hidden]) a");
+  const link = fresh || [...document.querySelectorAll(".paging a")].find((each) => each.textContent === "Newest");
+  if (link) link.click();
+  else scrollTo(0, 0);
+}
+
+function filters() {
+  const filter = document.querySelector("details.filter");
+  if (filter) filter.open = true;
+  filter?.querySelector("input, select")?.focus();
+}
+
+let unmasking = false;
+function unmask(event) {
+  const form = document.querySelector("form[action='/console/unmask']");
+  if (!event.repeat || unmasking || !form) return;
+  unmasking = true;
+  form.requestSubmit();
+}
+
 const deeds = {
   "/": () => document.querySelector(".find input[type=search]")?.focus(),
   j: () => move(1),
@@ -30,6 +78,13 @@ const deeds = {
   o: () => rows()[at]?.querySelector("a")?.click(),
   p: () => document.getElementById("pause")?.click(),
   y: copy,
+  ".": newest,
+  f: filters,
+  u: unmask,
+  "[": () => walk(-1),
+  "]": () => walk(1),
+  Escape: back,
+  "?": () => location.assign("/console/help/console#keys"),
 };
 
 if (document.body.hasAttribute("data-keys")) {
@@ -51,7 +106,7 @@ if (document.body.hasAttribute("data-keys")) {
     const deed = deeds[event.key];
     if (deed) {
       event.preventDefault();
-      deed();
+      deed(event);
     }
   });
 }

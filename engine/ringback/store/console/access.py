@@ -291,6 +291,31 @@ class Access:
             if not connection.execute("delete from tokens where id = ?", (token,)).rowcount:
                 raise UsageError(f"no token {token!r}; `ringback console tokens list` names them")
 
+    # --- views ---
+
+    def views(self, who: str) -> list[dict[str, Any]]:
+        """The addresses that somebody has kept, by their names."""
+        return self._rows("select name, query from views where who = ? order by name", who)
+
+    def save_view(self, who: str, name: str, query: str) -> None:
+        """Keep an address under a name; of the oldest of too many no more is kept."""
+        with self._change() as connection:
+            connection.execute(
+                "insert into views (name, who, query) values (?, ?, ?) "
+                "on conflict (name, who) do update set query = excluded.query",
+                (name, who, query),
+            )
+            connection.execute(
+                "delete from views where who = ? and rowid not in "
+                "(select rowid from views where who = ? order by rowid desc limit ?)",
+                (who, who, _VIEWS),
+            )
+
+    def drop_view(self, who: str, name: str) -> None:
+        """Forget an address that was kept."""
+        with self._change() as connection:
+            connection.execute("delete from views where who = ? and name = ?", (who, name))
+
     # --- who looked at what ---
 
     def look(self, at: str, who: str, what: str, subject: str, peer: str) -> None:
@@ -310,6 +335,7 @@ class Access:
         )  # fmt: skip
 
 
+_VIEWS = 50
 _SHORT = 8
 """So many letters of what is kept of a session tell it from others in lists."""
 _TOKEN = "id, name, role, scope, made_at, used_at, ends_at, peer"

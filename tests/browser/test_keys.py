@@ -1,0 +1,45 @@
+"""Keys of the console: through a list and back, to help, to the filters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_brackets_walk_the_list_that_one_came_from(browse: Callable[..., Any]) -> None:
+    """A5: with its filter, to its ends, and Escape leads back."""
+    page = browse("/console/?type=message.received")
+    links = page.eval_on_selector_all(
+        "#rows tr[id] a[href^='/console/t/']", "all => all.map(each => each.pathname)"
+    )
+    assert len(links) >= 4
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    page.wait_for_url(f"**{links[1]}")
+    for key, place in (("]", 2), ("]", 3), ("[", 2), ("[", 1), ("[", 0)):
+        page.keyboard.press(key)
+        page.wait_for_url(f"**{links[place]}")
+    page.keyboard.press("[")
+    page.wait_for_function("document.getElementById('status').textContent.includes('ends here')")
+    assert page.url.endswith(links[0])
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/console/?type=message.received")
+
+
+def test_letters_open_filters_and_help_and_can_be_switched_off(browse: Callable[..., Any]) -> None:
+    page = browse("/console/")
+    page.keyboard.press("f")
+    assert page.evaluate("document.activeElement.name") == "type"
+    page.keyboard.type("?]")  # in a field they are letters
+    assert page.input_value("input[name=type]") == "?]"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_url("**/console/help/console#keys")
+    assert page.locator("#keys").is_visible()
+    page.click(".person summary")
+    page.click("button[name=keys][value=off]")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.tagName") != "INPUT"

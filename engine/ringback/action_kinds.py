@@ -240,10 +240,15 @@ def has_other_side(action: Action) -> bool:
     return not whom or bool(getattr(action, whom))
 
 
+DRAFTED = "drafted"
+"""Among the parameters of a text: what it said before a person changed it and said yes."""
+
+
 def from_params(kind: str, params: Mapping[str, Any], policy: str = "") -> Action:
     """The action that `to_params` wrote. Raises UsageError for an unknown kind or field."""
     cls = kind_named(kind).cls
     given = {name: tuple(v) if type(v) is list else v for name, v in params.items()}
+    given.pop(DRAFTED, None)
     if "verbs" in given:
         given["verbs"] = tuple(map(verb_from_params, given["verbs"]))
     if policy:

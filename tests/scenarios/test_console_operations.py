@@ -27,6 +27,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.runtime import REAL
 from ringback.store.sqlite import connect_writer
+from ringback.store.upkeep.log_retention import without_content
 from ringback.worker.control import Control
 
 RULES = """
@@ -167,6 +168,36 @@ async def test_the_same_key_twice_is_one_effect_and_one_answer(desk: Desk) -> No
     assert (bare.status_code, bare.json()["fields"][0]["name"]) == (400, "Idempotency-Key")
     await desk.node.wait(1.0)
     assert desk.twilio.taken == 1
+
+
+async def test_a_draft_goes_out_in_the_words_of_whoever_says_yes(desk: Desk) -> None:
+    """On the page as by the API; what it said before stays, and is forgotten with the text."""
+    await desk.node.happen(text("draft", ANN))
+    await desk.node.happen(text("draft", PEOPLE[1]))
+    (first, _), (second, _) = desk.actions()
+    path = f"/console/actions/{first}/approve"
+    assert "Shall we say draft?" in (await desk.client.get(path)).text
+    done = await desk.press(path, path, body="Shall we say\r\nfour?")
+    assert done.status_code == 303, done.text
+    long = await desk.post(f"/actions/{second}/approve", text="x" * 1601)
+    empty = await desk.post(f"/actions/{second}/approve", text=" ")
+    assert (long.status_code, empty.status_code) == (400, 400)
+    assert (await desk.post(f"/actions/{second}/approve")).status_code == 202
+    await desk.node.wait(1.0)
+    assert desk.twilio.taken == 2
+    rows = desk.node.reader.execute(
+        "select json_extract(params, '$.body'), json_extract(params, '$.drafted') from actions"
+    ).fetchall()
+    assert [tuple(row) for row in rows] == [
+        ("Shall we say\nfour?", "Shall we say draft?"), ("Shall we say draft?", None)
+    ]  # fmt: skip
+    (trace,) = (await desk.client.get(f"{PREFIX}/traces/{first}")).json()["rules"][:1]
+    params = trace["run"]["actions"][0]["params"]
+    assert "A person changed it" in (await desk.client.get(f"/console/t/{first}")).text
+    assert without_content(params)["drafted"] == without_content(params)["body"] == ""
+    assert {row[0] for row in desk.node.reader.execute("select wanted from doings")} == {
+        '{"edited": true}', "{}"
+    }  # fmt: skip
 
 
 WRITES = [endpoint for resource in RESOURCES for endpoint in resource.endpoints if endpoint.writes]

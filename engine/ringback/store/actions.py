@@ -15,6 +15,7 @@ from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.events import copies
 from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.operations.waiting_actions import Waiting, waiting
 from ringback.store.sqlite import one_of
 
 
@@ -58,8 +59,6 @@ def read_action(kind: str, params: str, policy: str) -> Action:
     return from_params(kind, json.loads(params), policy)
 
 
-_LOOKED_AT = 2000
-COUNTED = 20_000  # no more actions that wait are counted than so many
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -126,7 +125,8 @@ class Decision:
     """Another state for an action, with the reason, when it is in one of the `expected` states.
 
     `due_at` is when to look at it again; `send_by`, when it is given, a new time until which it is
-    wanted.
+    wanted. `body`, when it is given, is what a text says from now on, under this `collision_key`;
+    what it said before stays beside it as `drafted`.
     """
 
     expected: tuple[str, ...]
@@ -134,19 +134,8 @@ class Decision:
     reason: str
     due_at: str | None = None
     send_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many actions wait to leave, or for their answer, or for news of what became of them, and
-    since when the oldest of them has been free to leave. `planned` is that of those that wait to
-    leave alone, `parked` when the last request ended for one that a person has to decide about.
-    None when there is none."""
-
-    count: int
-    oldest: str | None
-    planned: str | None
-    parked: str | None
+    body: str | None = None
+    collision_key: str | None = None
 
 
 class Actions:
@@ -186,7 +175,7 @@ class Actions:
 
     async def waiting(self, besides: Sequence[str]) -> Waiting:
         """What waits at present, but for those of the kinds `besides`, which leave another way."""
-        return await self._database.read(_waiting, tuple(besides))
+        return await self._database.read(waiting, tuple(besides))
 
     async def let_go(self, reason: str, now: str) -> None:
         """Let what was put off for a reason that begins so be tried from now on."""
@@ -283,39 +272,6 @@ def _sendable(connection: Connection, now: str, limit: int, far: str) -> list[St
     return sorted(found, key=lambda one: one.due_at or one.planned_at)[:limit]
 
 
-def _waiting(connection: Connection, besides: tuple[str, ...]) -> Waiting:
-    """Of many, the count is of all kinds, up to a bound, and the oldest one of those that were
-    planned first or are due first: to read them all would hold up the others."""
-    marks = ",".join("?" * len(besides))
-    sample = (
-        f"select case when kind not in ({marks}) then coalesce(free_at, planned_at) end as free "
-        "from actions where state = ? and due_at is {} order by due_at, id limit ?"
-    )
-
-    def look(state: str) -> tuple[int, str | None]:
-        seen, count, oldest = connection.execute(
-            f"select count(*), count(free), min(free) from (select * from ({sample.format('null')})"
-            f" union all select * from ({sample.format('not null')}))",
-            (*besides, state, _LOOKED_AT) * 2,
-        ).fetchone()
-        if seen < _LOOKED_AT:
-            return count, oldest
-        total = connection.execute(
-            "select count(*) from (select 1 from actions where state = ? limit ?)",
-            (state, COUNTED),
-        ).fetchone()[0]
-        return total, oldest
-
-    looks = [look(state) for state in ("planned", "sending", "unknown")]
-    parked = connection.execute(
-        "select max(ended_at) from attempts where action_uid in "
-        "(select uid from actions where state = 'parked' order by due_at, id desc limit 100)"
-    ).fetchone()[0]
-    found = [moment for _, moment in looks if moment]
-    count = sum(count for count, _ in looks)
-    return Waiting(count, min(found, default=None), looks[0][1], parked)
-
-
 def _let_go(connection: Connection, reason: str, now: str) -> None:
     connection.execute(
         "update actions set due_at = ? where state = 'planned' and due_at > ? "
@@ -340,6 +296,12 @@ def _look_again(connection: Connection, uid: str, due_at: str) -> None:
     )
 
 
+_EDITED = (
+    "case when ? is null then params else "
+    "json_set(params, '$.drafted', json_extract(params, '$.body'), '$.body', ?) end"
+)
+
+
 def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> bool:
     state, expected = decision.state, decision.expected
     settled = now if state in ("settled", "failed", "refused", "cancelled", "captured") else None
@@ -348,11 +310,12 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
     free_at = decision.due_at if state == "deferred" else now if asked else None
     found = connection.execute(
         "update actions set state = ?, reason = ?, due_at = ?, settled_at = ?, "
-        "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at) "
+        "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at), "
+        f"params = {_EDITED}, collision_key = coalesce(?, collision_key) "
         f"where uid = ? and state in ({','.join('?' * len(expected))}) "
         "returning kind, params, policy",
-        (state, decision.reason, decision.due_at, settled, decision.send_by, free_at, uid,
-         *expected),
+        (state, decision.reason, decision.due_at, settled, decision.send_by, free_at,
+         decision.body, decision.body, decision.collision_key, uid, *expected),
     ).fetchone()  # fmt: skip
     if found and state == "settled" and found[0] == Remember.kind:
         noted: Any = read_action(*found)

@@ -44,6 +44,12 @@ async def _done(asked: Asked, operation: Mapping[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
 
 
+async def approve(asked: Asked) -> dict[str, Any]:
+    """Yes to a draft, perhaps in other words."""
+    body = {"body": asked.body["text"]} if asked.body["text"] is not None else {}
+    return await _done(asked, {"op": "approve", "uid": asked.values["id"], **body})
+
+
 async def replay(asked: Asked) -> dict[str, Any]:
     """A stored event through the rules of today, for real."""
     if not asked.body["send"]:
@@ -64,7 +70,8 @@ _OF_ACTIONS = (
           _does("retry", "uid", "may_duplicate"), _TWICE, _EXPECT),
     _post("/actions/{id}/cancel", "Give up an action that has not been sent.",
           _does("cancel_action", "uid"), _EXPECT),
-    _post("/actions/{id}/approve", "Say yes to a draft.", _does("approve", "uid"), _EXPECT),
+    _post("/actions/{id}/approve", "Say yes to a draft.", approve,
+          Parameter("text", "What it says in place of its words.", "long"), _EXPECT),
     _post("/actions/{id}/decline", "Say no to a draft.", _does("decline", "uid"), _EXPECT),
     _post("/actions/{id}/resolve", "Say what became of an action that nobody knows of.",
           _does("resolve", "uid", "outcome", "sid"),

@@ -133,15 +133,24 @@ async def confirm(request: Request) -> Response:
         question = {"op": "forecast", "uids": [row["uid"]]}
         told = await operating.ask(console.surroundings, question)
     forecasts: Mapping[str, Any] = told.get("forecasts", {})
+    editable = _editable(request, row) if name == "approve" else ""
     return draw(
         request, "deed.html",
         as_seen(request, {
             "title": DEEDS[name].label, "item": shown(row), "name": name, "deed": DEEDS[name],
+            "editable": editable,
             "button": button(row, name), "away": worker.away, "held": told.get("held", ""),
             "forecast": forecasts.get(row["uid"]), "path": path_of(row["uid"], name),
             "back": _back(request.query_params.get("back", "")),
         }),
     )  # fmt: skip
+
+
+def _editable(request: Request, row: Mapping[str, Any]) -> str:
+    """The text of a draft that may be changed by who sees all of it; empty for any other action."""
+    params = row["params"] if isinstance(row["params"], dict) else {}
+    body = str(params.get("body") or "") if row["kind"] == "send_message" else ""
+    return body if as_seen(request, {"body": body})["body"] == body else ""
 
 
 async def confirm_run(request: Request) -> Response:
@@ -205,11 +214,22 @@ async def do(request: Request) -> Response:
     sid = {"sid": form["sid"].strip()} if form.get("sid", "").strip() else {}
     answer = await operating.operate(
         console_of(request).surroundings, identity_of(request), "console",
-        {"op": deed.op, "uid": uid, **deed.wanted, **sid},
+        {"op": deed.op, "uid": uid, **deed.wanted, **sid, **await _changed(request, form)},
         request=form.get("request", ""), expect=expected(form),
     )  # fmt: skip
     where = await _where(request, form.get("back", ""), uid)
     return RedirectResponse(f"{where}?did={answer.get('doing', '')}", 303)
+
+
+async def _changed(request: Request, form: Mapping[str, str]) -> dict[str, str]:
+    """The words of a draft, when the form has others than it had."""
+    if request.path_params["deed"] != "approve" or "body" not in form:
+        return {}
+    uid = request.path_params["uid"]
+    row = await console_of(request).reading.ask(lambda asked: asked.decidable(uid))
+    body = form["body"].replace("\r\n", "\n").strip()
+    known = str(row["params"].get("body") or "").strip() if row else body
+    return {} if body == known else {"body": body}
 
 
 def expected(form: Mapping[str, str]) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from ringback.rules.delivery_rates import (
 )
 from ringback.rules.retry_policy import FailedText
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import COUNTED, read_action
+from ringback.store.actions import read_action
 from ringback.store.deliveries.ended_texts import counted_end
 from ringback.store.deliveries.spend_counts import SEGMENTS, span_of
+from ringback.store.operations.waiting_actions import COUNTED
 
 
 class JournalDeliveries(DeliveryFacts):

@@ -8,7 +8,7 @@ import re
 
 CONTENT_FIELDS = frozenset(
     {
-        "body", "digits", "speechresult", "unstablespeechresult", "stablespeechresult",
+        "body", "drafted", "digits", "speechresult", "unstablespeechresult", "stablespeechresult",
         "transcriptiontext", "transcriptiondata", "transcriptionurl", "recordingurl",
         "profilename", "channelmetadata", "callername", "fromcity", "fromzip", "fromstate",
         "callercity", "callerzip", "callerstate", "buttontext", "buttonpayload", "listtitle",

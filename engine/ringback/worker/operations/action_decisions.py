@@ -1,18 +1,21 @@
 """Decisions of people about actions: again, no more, yes or no to a draft, what became of one."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from ringback.action_kinds import known_kind, lifetime
+from ringback.actions import SendMessage
 from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
 from ringback.outcomes import EFFECTS
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import Decision, StoredAction
 from ringback.store.operations.doings import Doing
-from ringback.twilio.rest import is_sid
+from ringback.twilio.rest import MAX_BODY, is_sid
 from ringback.worker.engine import Engine
 from ringback.worker.run import drafts
+from ringback.worker.run.plan import collision_key
 
 _UNDECIDED = ("planned", "deferred", "parked")
 _DOUBTFUL = ("parked", "unknown")
@@ -35,9 +38,11 @@ class ActionDecisions:
         return {"state": "cancelled"}
 
     async def approve(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """A person says yes to a draft."""
+        """A person says yes to a draft, perhaps in other words (`body`)."""
         await self._draft(doing)
-        return await self.retry(message, doing)
+        body = message.get("body")
+        edited = doing if body in (None, "") else replace(doing, wanted={"edited": True})
+        return await self.retry(message, edited)
 
     async def decline(self, message: Message, doing: Doing) -> dict[str, Any]:
         """A person says no to a draft."""
@@ -73,6 +78,9 @@ class ActionDecisions:
                 "say --may-duplicate to send it all the same",
                 await self._engine.journal.doings.now(doing),
             )
+        body, key = None, None
+        if doing.wanted.get("edited"):
+            body, key = self._edited(action, message.get("body"))
         if drafts.is_draft(action):
             await self._engine.resumer.approved(action)
         kind = known_kind(action.kind)
@@ -81,10 +89,27 @@ class ActionDecisions:
             self._engine.hooks.on_end(uid, "settled", self._engine.wake)
             return {"state": "settled"}
         await self._decide(
-            doing, _AGAIN, "planned", "sent again by a person", send_by=self._wanted(action)
+            doing,
+            _AGAIN,
+            "planned",
+            "sent again by a person",
+            send_by=self._wanted(action),
+            body=body,
+            key=key,
         )
         await self._engine.sender.refill()
         return {"state": "planned"}
+
+    def _edited(self, action: StoredAction, given: Any) -> tuple[str, str]:
+        """A draft in other words, and the key of its send. Raises UsageError."""
+        wish, body = action.action, str(given).strip()
+        if not isinstance(wish, SendMessage):
+            raise UsageError(f"a {action.kind} has no text that could be changed")
+        if not body or len(body) > MAX_BODY:
+            raise UsageError(f"a text has 1 to {MAX_BODY} letters; this one has {len(body)}")
+        settings = self._engine.settings
+        account = action.account_sid or settings.account_sid
+        return body, collision_key(replace(wish, body=body), account, settings.sender)
 
     def _wanted(self, action: StoredAction) -> str | None:
         """Until when an action is wanted that a person sends again: from now on for as long as at
@@ -144,8 +169,12 @@ class ActionDecisions:
         reason: str,
         *,
         send_by: str | None = None,
+        body: str | None = None,
+        key: str | None = None,
     ) -> None:
-        decision = Decision(expected, state, reason, send_by=send_by)
+        decision = Decision(
+            expected, state, reason, send_by=send_by, body=body, collision_key=key
+        )  # fmt: skip
         now = iso(self._runtime.now())
         if not await self._engine.journal.actions.decide(doing.subject, decision, now, doing):
             raise await self._elsewhere(doing, expected)

@@ -15,8 +15,8 @@ from ringback.action_kinds import kinds
 from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.runtime import Runtime, from_iso, iso
-from ringback.store.actions import COUNTED, Waiting
 from ringback.store.interface import Journal
+from ringback.store.operations.waiting_actions import COUNTED, Waiting
 from ringback.worker.recovery.incidents import Incidents
 from ringback.worker.send.stoppages import REASONS, Stoppage, Stoppages
 

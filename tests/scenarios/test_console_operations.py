@@ -630,3 +630,26 @@ async def test_a_group_of_failures_stands_as_people_say(desk: Desk) -> None:
         answer = await desk.post("/failures/30003/state", method="PUT", **wrong)
         assert answer.status_code == 400, wrong
     assert await stands() == "came back"
+
+
+async def test_a_change_may_name_the_tag_of_what_was_read(desk: Desk) -> None:
+    """409 with what is true when it is not that any more; a repeated request gets its answer."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    desk.names = iter(["ada"] * 20)
+    tag = (await desk.client.get(f"{PREFIX}/actions/{uid}")).headers["etag"]
+
+    async def sent(path: str, tag: str, key: str = "") -> httpx.Response:
+        headers = {"idempotency-key": key or fresh(), "if-match": tag}
+        return await desk.client.post(PREFIX + path, json={}, headers=headers)
+
+    key = fresh()
+    other = await sent(f"/actions/{uid}/decline", '"of-another"')
+    assert (other.status_code, other.json()["now"]["state"]) == (409, "parked")
+    first = await sent(f"/actions/{uid}/decline", tag, key)
+    assert (first.status_code, first.json()["state"]) == (202, "cancelled")
+    assert (await sent(f"/actions/{uid}/decline", tag, key)).json() == first.json()
+    late = await sent(f"/actions/{uid}/retry", tag)
+    assert (late.status_code, late.json()["now"]["state"]) == (409, "cancelled")
+    assert (await sent("/reload", tag)).json()["fields"][0]["name"] == "If-Match"
+    assert (await sent("/actions/act_0/retry", tag)).status_code == 404

@@ -89,6 +89,10 @@ def create_console(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.readers = {
+        each.path: each for resource in RESOURCES for each in resource.endpoints
+        if each.method == "GET" and each.answer and not each.lists
+    }  # fmt: skip
     templates = environment(static.prefix)
     templates.globals["help_about"] = help_pages.about
     app.state.console = Console(

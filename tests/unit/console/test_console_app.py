@@ -45,18 +45,21 @@ async def test_the_front_page_answers(client: httpx.AsyncClient) -> None:
     assert "No event yet" not in given.text
 
 
+@pytest.mark.parametrize("spoilt", ["missing", "damaged"])
 async def test_a_journal_that_cannot_be_read_is_no_empty_page(
-    client: httpx.AsyncClient, tmp_path: Path
+    client: httpx.AsyncClient, tmp_path: Path, spoilt: str
 ) -> None:
-    """Each page that shows data answers with 503 and why, and not with an empty list."""
+    """B1: each page that shows data answers with 503 and why, and not with an empty list."""
     for path in tmp_path.glob("journal.db*"):
         path.unlink()
+    if spoilt == "damaged":
+        (tmp_path / "journal.db").write_bytes(b"no database" * 500)
     for page in PAGES:
         if page.nav and not page.simulated:
             answer = await client.get(page.path)
             assert answer.status_code == 503, page.path
             assert "journal.db" in answer.text
-            assert "No event yet" not in answer.text
+            assert 'class="empty"' not in answer.text
     assert (await client.get("/console/t/evt_x")).status_code == 503
 
 

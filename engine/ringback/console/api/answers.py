@@ -32,12 +32,20 @@ def answered(
     """The response that holds what was found, or 304 when whoever asks has it already."""
     if isinstance(found, Response):
         return found
-    if personal and not whole(console, identity):
-        found = {**masked(found, texts=console.settings.console_mask == "all"), "masked": True}
-    headers = {"etag": _tag(found), "vary": "authorization, cookie"}
+    found = shown_to(console, identity, found, personal=personal)
+    headers = {"etag": tag_of(found), "vary": "authorization, cookie"}
     if status == 200 and request.method in ("GET", "HEAD") and _known(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(printed_json(found), status, headers, media_type="application/json")
+
+
+def shown_to(
+    console: Console, identity: Identity, found: Mapping[str, Any], *, personal: bool
+) -> Mapping[str, Any]:
+    """What somebody sees of what was found."""
+    if personal and not whole(console, identity):
+        return {**masked(found, texts=console.settings.console_mask == "all"), "masked": True}
+    return found
 
 
 def whole(console: Console, identity: Identity) -> bool:
@@ -48,7 +56,8 @@ def whole(console: Console, identity: Identity) -> bool:
     return identity.unmasked and (identity.via == "token" or may(identity, "operate"))
 
 
-def _tag(found: Mapping[str, Any]) -> str:
+def tag_of(found: Mapping[str, Any]) -> str:
+    """The entity tag of an answer."""
     lasting = {name: value for name, value in found.items() if name not in _PASSING}
     text = printed_json(lasting).encode("utf-8", "surrogatepass")
     return f'W/"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'

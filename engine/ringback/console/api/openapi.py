@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ringback.console.api.exports import MEDIA
+from ringback.console.api.matching_tags import EXPECT, HEADER
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import PREFIX, REQUEST_HEADER, Asked, Endpoint, Resource
 from ringback.console.api.schema_words import ref
@@ -59,6 +60,12 @@ def _operation(resource: Resource, endpoint: Endpoint) -> dict[str, Any]:
         parameters.append({
             "name": REQUEST_HEADER, "in": "header", "required": True,
             "description": "A ULID, the same when the request is repeated.",
+            "schema": {"type": "string"},
+        })  # fmt: skip
+    if EXPECT in {each.name for each in endpoint.body}:
+        parameters.append({
+            "name": HEADER, "in": "header", "required": False,
+            "description": "The `ETag` of the object as it was read: else 409 with what is true.",
             "schema": {"type": "string"},
         })  # fmt: skip
     found: dict[str, Any] = {

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.console.api.answers import answered, problems_of
 from ringback.console.api.exports import FORMAT, Export, exported, limit_of
+from ringback.console.api.matching_tags import EXPECT, HEADER, expected, not_here, of_object
 from ringback.console.api.parameters import Parameter, body_values, path_values, query_values
 from ringback.console.identity import Identity, Role, identity_of, may
 from ringback.console.page import Console, console_of
@@ -123,6 +124,19 @@ def _export(endpoint: Endpoint, asked: Asked) -> Export:
     )  # fmt: skip
 
 
+async def _expected(endpoint: Endpoint, asked: Asked) -> Mapping[str, Any]:
+    """What has to be true for a change whose request names a tag. Raises a Refusal."""
+    readers: Mapping[str, Endpoint] = asked.request.app.state.readers
+    reader = readers.get(of_object(endpoint.path))
+    if reader is None or EXPECT not in {each.name for each in endpoint.body}:
+        raise not_here()
+    defaults = {each.name: each.default for each in reader.query}
+    found = await reader.handler(replace(asked, values={**defaults, **asked.values}, body={}))
+    return expected(
+        asked.request, asked.console, asked.identity, found, personal=reader.personal
+    )  # fmt: skip
+
+
 async def _serve(endpoint: Endpoint, request: Request) -> Any:
     identity = identity_of(request)
     if not may(identity, endpoint.role):
@@ -139,6 +153,8 @@ async def _serve(endpoint: Endpoint, request: Request) -> Any:
     reads = endpoint.body or endpoint.writes
     body = await body_values(request, endpoint.body) if reads else {}
     asked = Asked(console, identity, request, values, body, key)
+    if endpoint.writes and HEADER in request.headers:
+        asked = replace(asked, body={**body, EXPECT: await _expected(endpoint, asked)})
     with problems_of(endpoint.query):
         if endpoint.lists and values[FORMAT.name]:
             return await exported(_export(endpoint, asked))

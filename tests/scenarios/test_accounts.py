@@ -233,9 +233,17 @@ def test_what_was_missed_is_fetched_back_from_each_account(begin: Begin) -> None
     ("error", "bodies"),
     [
         (BadRequest("none", http_status=400, code=20001, origin="twilio"), ["picture", "STOP"]),
-        (NotFound("none", http_status=404, code=20404, origin="twilio"), ["picture", "STOP"]),
+        pytest.param(
+            NotFound("none", http_status=404, code=20404, origin="twilio"),
+            ["picture", "STOP"],
+            marks=pytest.mark.slow,
+        ),
         (ServerError("not now", http_status=503), ["STOP", "picture"]),
-        (Unreadable("odd", http_status=200, wrote=True), ["STOP", "picture"]),
+        pytest.param(
+            Unreadable("odd", http_status=200, wrote=True),
+            ["STOP", "picture"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_picture_that_cannot_be_listed_keeps_no_other_text_away(

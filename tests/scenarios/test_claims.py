@@ -146,7 +146,13 @@ async def test_more_claims_than_memory_holds_are_all_looked_up(
     assert trusts == ["confirmed"] * 1000
 
 
-@pytest.mark.parametrize(("late", "verdict"), [(600.0, "fired"), (3600.0, "stale: proven 60 min")])
+@pytest.mark.parametrize(
+    ("late", "verdict"),
+    [
+        (600.0, "fired"),
+        pytest.param(3600.0, "stale: proven 60 min", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_proven_late_counts_and_is_not_answered(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, late: float, verdict: str
 ) -> None:

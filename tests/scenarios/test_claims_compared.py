@@ -68,7 +68,7 @@ def said(story: Story) -> list[str]:
     return [record.body for record in story.twilio.records.values()]
 
 
-@pytest.mark.parametrize("seconds", [8.0, 100.0, 700.0])
+@pytest.mark.parametrize("seconds", [8.0, 100.0, pytest.param(700.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_record_that_exists_late_confirms_its_text(
     begin: Begin, seconds: float, killed: bool

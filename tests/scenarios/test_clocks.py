@@ -101,6 +101,7 @@ def test_a_first_send_by_a_wrong_clock_is_found_by_a_later_process(
     assert judge(story, drained=False).problems == []
 
 
+@pytest.mark.slow
 def test_a_look_back_that_a_wrong_clock_has_noted_for_tomorrow_is_not_believed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

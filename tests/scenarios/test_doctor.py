@@ -197,7 +197,13 @@ def test_a_good_set_up_is_called_good(doctor: Doctor, twilio: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("route", "meant", "says", "mend"),
     [
-        ("call", "message", "texts to +15550001111 are posted to /twilio/call", "messaging URL"),
+        pytest.param(
+            "call",
+            "message",
+            "texts to +15550001111 are posted to /twilio/call",
+            "messaging URL",
+            marks=pytest.mark.slow,
+        ),
         ("message", "call", "calls to +15550001111 are posted to /twilio/message", "voice URL"),
     ],
 )
@@ -224,6 +230,7 @@ def test_what_comes_to_a_wrong_address_is_told_and_is_no_refusal(
     assert not [row for row in rows if row["check"] == "refusals"]
 
 
+@pytest.mark.slow
 def test_it_sends_nothing_that_is_recorded(doctor: Doctor) -> None:
     from ringback.store.log import LogReader
 
@@ -368,6 +375,7 @@ def test_a_damaged_database(alone: Doctor) -> None:
     assert "log.db" in bad(alone(), "database")["says"]
 
 
+@pytest.mark.slow
 def test_a_data_folder_that_cannot_be_written(alone: Doctor) -> None:
     (alone.folder / "data").write_text("a file where the folder should be")
     assert "cannot be written" in bad(alone(), "disk")["says"]
@@ -381,6 +389,7 @@ def test_it_makes_no_data_folder(alone: Doctor) -> None:
     assert not (alone.folder / "data").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_another_user_than_its_folder(alone: Doctor) -> None:
     data = alone.folder / "data"

@@ -127,7 +127,7 @@ def test_a_log_that_waited_for_its_first_journal_is_answered(begin: Begin) -> No
     assert incidents(story) == []
 
 
-@pytest.mark.parametrize("rows", [0, 2, 9])
+@pytest.mark.parametrize("rows", [0, 2, pytest.param(9, marks=pytest.mark.slow)])
 def test_a_journal_without_its_log_reads_the_new_one_whole(story: Story, rows: int) -> None:
     """Also when the new log has as many rows by the start as were read of the old one."""
     for number in range(4):

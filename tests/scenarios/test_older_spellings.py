@@ -89,7 +89,7 @@ def respelt(journal: sqlite3.Connection, one: str, other: str) -> None:
             journal.execute(f"update {table} set {column} = replace({column}, ?, ?)", (one, other))
 
 
-@pytest.mark.parametrize("channel", ["", "whatsapp:"])
+@pytest.mark.parametrize("channel", ["", pytest.param("whatsapp:", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("first", "second"), TWINS)
 def test_what_an_older_journal_kept_of_a_person_is_found(
     begin: Begin, first: str, second: str, channel: str
@@ -169,7 +169,7 @@ def test_a_start_that_is_cut_short_is_taken_up_by_the_next(
     assert story.ask("select distinct conversation from events") == [(f"{OURS}/{one}",)]
 
 
-@pytest.mark.parametrize("channel", ["", "whatsapp:"])
+@pytest.mark.parametrize("channel", ["", pytest.param("whatsapp:", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("first", "second"), TWINS)
 def test_a_yes_to_a_draft_that_names_an_older_spelling_is_about_the_same_person(
     begin: Begin, first: str, second: str, channel: str

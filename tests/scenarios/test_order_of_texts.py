@@ -45,7 +45,15 @@ def played(begin: Begin, steps: str, faults: list[str], words: str = "") -> Stor
     [(TWO, ["1", "2"]), (THREE, ["1", "2", "3"]), (LATER, ["1", "2"]), (FROM_TWO, ["1", "2"])],
 )
 @pytest.mark.parametrize(
-    "faults", [["429"], ["429", "429", "429"], ["refused"], ["500_before"], ["timeout_after"], []]
+    "faults",
+    [
+        ["429"],
+        pytest.param(["429", "429", "429"], marks=pytest.mark.slow),
+        pytest.param(["refused"], marks=pytest.mark.slow),
+        pytest.param(["500_before"], marks=pytest.mark.slow),
+        ["timeout_after"],
+        [],
+    ],
 )
 def test_the_second_text_waits_for_the_first(
     begin: Begin, steps: str, wanted: list[str], faults: list[str]

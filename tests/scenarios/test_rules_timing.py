@@ -368,7 +368,7 @@ async def test_a_story_goes_the_same_way_however_often_the_worker_ends(
     assert actions == modelled(ruleset, STORY)
 
 
-@pytest.mark.parametrize("plan", [".", "rc"])
+@pytest.mark.parametrize("plan", [".", pytest.param("rc", marks=pytest.mark.slow)])
 async def test_a_story_goes_the_same_way_on_a_database_that_is_far(
     tmp_path: Path, ruleset: RuleSet, plan: str
 ) -> None:

@@ -180,7 +180,7 @@ def with_way_out(text: str) -> str:
 
 
 @pytest.mark.parametrize("change", [cut, with_way_out])
-@pytest.mark.parametrize("restored", [False, True])
+@pytest.mark.parametrize("restored", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_record_that_differs_a_little_is_not_taken_for_an_absence(
     begin: Begin, change: Callable[[str], str], restored: bool
 ) -> None:

@@ -73,14 +73,14 @@ def near(text: str, moment: datetime) -> bool:
     ("create", "read", "reason", "within"),
     [
         ("401", "401", "credentials", 10.0),
-        ("suspended", "", "account", 10.0),
-        ("unconnected", "unconnected", "connection", 30.0),
+        pytest.param("suspended", "", "account", 10.0, marks=pytest.mark.slow),
+        pytest.param("unconnected", "unconnected", "connection", 30.0, marks=pytest.mark.slow),
         ("expired", "expired", "connection", 30.0),
-        ("refused", "refused", "unreachable", 30.0),
+        pytest.param("refused", "refused", "unreachable", 30.0, marks=pytest.mark.slow),
         ("reset_before", "reset", "unreachable", 30.0),
-        ("timeout_before", "timeout", "unreachable", 30.0),
+        pytest.param("timeout_before", "timeout", "unreachable", 30.0, marks=pytest.mark.slow),
         ("500_before", "", "failing", 30.0),
-        ("500_before", "500", "failing", 30.0),
+        pytest.param("500_before", "500", "failing", 30.0, marks=pytest.mark.slow),
         pytest.param("429", "429", "throttled", 90.0, marks=pytest.mark.slow),
         ("429_wait", "", "throttled", 90.0),
     ],
@@ -136,6 +136,7 @@ def test_what_is_held_says_why_and_since_when(begin: Begin) -> None:
             assert "the credentials were refused" in reason
 
 
+@pytest.mark.slow
 def test_a_look_at_twilio_that_is_held_says_since_when(begin: Begin) -> None:
     """What waits for evidence, too: the breaker keeps the looks back."""
     story = begin(rules=RULES)
@@ -251,6 +252,7 @@ def test_texts_that_wait_for_their_turn_for_too_long_are_an_incident(begin: Begi
     assert story.notices == ["incident.opened sending", "incident.resolved sending"]
 
 
+@pytest.mark.slow
 def test_what_leaves_by_and_by_after_a_stoppage_is_no_second_incident(begin: Begin) -> None:
     """Forty texts that were held leave at one in five seconds; the bound is a minute."""
     story = begin(rules=RULES, sender_rate=0.2, late_seconds=60)

@@ -44,6 +44,7 @@ async def book(convo: Conversation):
     convo.tell(f"Noted {day}.")
 """
 YAML, PYTHON = "book", "shop.book"
+RULES_OF_BOTH = [YAML, pytest.param(PYTHON, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +102,7 @@ def shell(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("rule", [YAML, PYTHON])
+@pytest.mark.parametrize("rule", RULES_OF_BOTH)
 def test_the_trace_of_an_answer_names_run_and_question(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
 ) -> None:
@@ -116,7 +117,7 @@ def test_the_trace_of_an_answer_names_run_and_question(
     assert f"✗ rest  backstop: {rule} took it" in shown
 
 
-@pytest.mark.parametrize("rule", [YAML, PYTHON])
+@pytest.mark.parametrize("rule", RULES_OF_BOTH)
 def test_the_trace_of_a_run_names_the_texts_that_woke_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
 ) -> None:
@@ -176,7 +177,7 @@ def exported(folder: Path, uid: str) -> str:
     return source
 
 
-@pytest.mark.parametrize("rule", [YAML, PYTHON])
+@pytest.mark.parametrize("rule", RULES_OF_BOTH)
 @pytest.mark.parametrize("which", [0, 1])
 def test_an_answer_becomes_a_test_that_says_what_happened(
     tmp_path: Path, rule: str, which: int
@@ -237,7 +238,7 @@ async def test_what_rules_say_is_kept_once(tmp_path: Path) -> None:
     assert dict(counted) == {"book": 1, "night": 1, "rest": 1}
 
 
-@pytest.mark.parametrize("rule", [YAML, PYTHON])
+@pytest.mark.parametrize("rule", RULES_OF_BOTH)
 def test_a_stop_is_not_shown_as_the_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str
 ) -> None:

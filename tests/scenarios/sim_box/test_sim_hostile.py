@@ -151,7 +151,7 @@ def fuzz(examples: int) -> Any:
     )
 
 
-@fuzz(150)
+@fuzz(80)
 @given(data=st.data())
 def test_no_request_makes_the_box_fail(stepped: Any, operations: Any, data: Any) -> None:
     """What schemathesis would ask: no 5xx, and no good answer outside the document."""

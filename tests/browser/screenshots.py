@@ -87,6 +87,9 @@ def addresses(browser: Browser, state: Any, node: str) -> dict[str, str]:
         path = str(link.get_attribute("href"))
         if path.startswith("/console/") and "?" not in path and path != "/console/":
             found[path.removeprefix("/console/")] = path
+    for name in ("health/logs", "health/doctor", "settings/plugins", "settings/numbers",
+                 "settings/people", "settings/audit", "help/console"):  # fmt: skip
+        found[name.replace("/", "-")] = f"/console/{name}"
     for name, start, link in (
         ("trace", "/console/?type=message.received", "#rows a[href^='/console/t/']"),
         ("conversation", "/console/conversations", "main th a"),

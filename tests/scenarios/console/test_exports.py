@@ -79,7 +79,8 @@ PAGES = (
     "/console/?error=any&own=no", "/console/?type=message.received", "/console/decide",
     f"/console/failures?since={EVER}", f"/console/delivery?since={EVER}", "/console/costs",
     "/console/rules", "/console/waiting", "/console/health", "/console/settings",
-    "/console/settings/audit",
+    "/console/settings/audit", "/console/conversations?unanswered=true", "/console/bulks",
+    "/console/calls",
 )  # fmt: skip
 
 

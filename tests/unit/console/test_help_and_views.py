@@ -39,6 +39,24 @@ def test_every_page_of_the_console_has_its_help() -> None:
     assert about("/console/settings/channels/x/test") == f"{HELP}/channels"
 
 
+def test_the_manual_names_every_page_and_every_key() -> None:
+    """F3: by their titles, and in the table of the keys."""
+    root = Path(__file__).parents[3]
+    text = (root / "docs" / "console.md").read_text("utf-8")
+    table = text.partition("## Keys\n")[2].partition("\n## ")[0]
+    for page in PAGES:
+        if page.nav:
+            assert page.path == "/console/" or page.path in text, page.nav
+            assert f"`{page.key}` " in table, page.nav
+    script = (root / "engine/ringback/console/static/keys.js").read_text("utf-8")
+    deeds = script.partition("const deeds = {")[2].partition("};")[0]
+    names = {"Escape": "Esc"}
+    keys = [key.strip('"') for key in re.findall(r"^  (\w+|\".\"):? ?[:,]", deeds, re.M)]
+    assert len(keys) > 10
+    for key in keys:
+        assert f"`{names.get(key, key)}`" in table, key
+
+
 @pytest.mark.parametrize("name", ["../pyproject", "Index", "nothing", ".", "a/b"])
 def test_nothing_else_is_shown(name: str) -> None:
     assert manual_pages.page(name) is None

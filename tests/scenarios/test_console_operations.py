@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ringback.ipc import WorkerAway, refusal
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
-from ringback.runtime import REAL
+from ringback.runtime import REAL, iso
 from ringback.store.sqlite import connect_writer
 from ringback.store.upkeep.log_retention import without_content
 from ringback.worker.control import Control
@@ -368,8 +369,13 @@ async def test_a_forecast_counts_against_no_budget(desk: Desk) -> None:
 async def test_the_rules_are_shown_with_what_they_did_and_why_they_were_silent(desk: Desk) -> None:
     """The line that said no, and how often; other roles are shown the same, without the form."""
     assert "No rule has met an event yet" in (await desk.client.get("/console/rules")).text
-    for body in ("draft", "later", "hello", "hello again"):
+    for body in ("hello", "hello again"):
         await desk.node.happen(text(body, ANN))
+    silent = (await desk.client.get("/console/rules?only=line")).text
+    assert re.findall(r"always line \d", silent) == ["always line 1", "always line 2"]
+    for body in ("draft", "later"):
+        await desk.node.happen(text(body, ANN))
+    assert "No rule is so" in (await desk.client.get("/console/rules?only=line")).text
     page = (await desk.client.get("/console/rules")).text
     cells = [re.sub(r"<[^>]+>", "", each) for each in re.findall(r"<t[hd].*?</t[hd]>", page, re.S)]
     row = cells[cells.index("later") :][:9]
@@ -448,6 +454,11 @@ async def test_a_run_goes_on_or_ends_from_its_page(desk: Desk) -> None:
     runs = desk.node.reader.execute("select uid, event_uid from runs order by id").fetchall()
     (one, event), (two, _) = runs
     waits = (await desk.client.get("/console/waiting")).text
+    later = f"/console/runs/{one}/later"
+    assert (await desk.press(later, later, until="yesterday")).status_code == 400
+    assert (await desk.press(later, later, until="5d")).status_code == 303
+    (due,) = desk.node.reader.execute("select due_at from runs where uid = ?", (one,)).fetchone()
+    assert due > iso(REAL.now() + timedelta(days=4))
     for path in (f"/console/runs/{one}/wake", f"/console/runs/{two}/end"):
         assert f'href="{path}"' in waits
         assert (await desk.press(path, path)).status_code == 303

@@ -289,6 +289,26 @@ def test_a_run_that_waits_for_a_time_goes_on_when_a_person_says_so(begin: Begin)
     assert story.ask("select state from runs where rule = 'asks'") == [("done",)]
 
 
+def test_a_run_that_waits_for_a_time_is_put_off(begin: Begin) -> None:
+    """It goes on then, and not before; no longer than 60 days, and none that is over."""
+    story = begin(rules=RULES)
+    say(story, "later")
+    run = only(story, "runs")
+    assert story.life is not None
+    until = story.life.runtime.now() + timedelta(minutes=2)
+    postpone = {"op": "postpone", "uid": run, "by": BOB}
+    far = {**postpone, "until": iso(until + timedelta(days=61))}
+    refused, done = asked(story, far, {**postpone, "until": iso(until)})
+    assert isinstance(refused, UsageError)
+    assert done["state"] == "waiting"
+    story.run(story.clock.now + 60.0)
+    assert story.ask("select state from runs") == [("waiting",)]
+    story.run(story.clock.now + 90.0)
+    assert story.ask("select state from runs") == [("done",)]
+    (late,) = asked(story, {**postpone, "until": iso(until + timedelta(hours=5))})
+    assert isinstance(late, Conflict)
+
+
 def test_what_quiet_hours_hold_is_put_off_further(begin: Begin) -> None:
     """Not for longer than two days, and only what is held."""
     story = begin(rules=RULES, quiet_hours="00:00-23:59", quiet_zone="UTC")

@@ -127,7 +127,7 @@ def why_not(rule: Mapping[str, Any]) -> str:
     kind, _, rest = rule["verdict"].partition(":")
     rest = rest.strip()
     if kind == "if":
-        lines = [line for line in rule["lines"] if not line["held"]]
+        lines = [line for line in rule["lines"] if line["held"] is False]
         text = " ".join(lines[-1]["if"].split()) if lines else ""
         return f"line {rest} does not hold{f': {text}' if text else ''}"
     known = {

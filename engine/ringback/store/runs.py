@@ -174,9 +174,12 @@ class Runs:
         """End runs that have not ended yet, perhaps as somebody's doing; how many those were."""
         return await self._database.write(carry_out, doing, _cancel, uids, reason, now)
 
-    async def hurry(self, uid: str, now: str, doing: Doing | None = None) -> bool:
-        """Let the time come that a run waits for. False when it waits for none."""
-        return await self._database.write(carry_out, doing, _hurry, uid, now)
+    async def hurry(
+        self, uid: str, now: str, doing: Doing | None = None, *, until: str = ""
+    ) -> bool:
+        """Let the time come that a run waits for, now or `until` then. False when it waits for
+        none."""
+        return await self._database.write(carry_out, doing, _hurry, uid, now, until or now)
 
     async def answer(self, event_uid: str) -> str | None:
         """The TwiML that this event's call was given, so that a repeated request gets the same."""
@@ -369,12 +372,12 @@ def record_done(c: Connection, run: NewRun, actions: Sequence[NewAction], now: s
     _finish(c, step, now)
 
 
-def _hurry(connection: Connection, uid: str, now: str) -> bool:
+def _hurry(connection: Connection, uid: str, now: str, until: str) -> bool:
     return bool(
         connection.execute(
             f"update runs set due_at = ? where uid = ? and {IS_OPEN} and state = 'waiting' "
             "and memory is not null and due_at > ?",
-            (now, uid, now),
+            (until, uid, now),
         ).rowcount
     )
 

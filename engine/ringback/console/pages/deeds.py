@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.console import operating
-from ringback.console.forms import form_of
+from ringback.console.forms import form_of, until_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
@@ -52,12 +52,14 @@ DEEDS: Mapping[str, Deed] = {
                   {"may_duplicate": True}, leaves=True, confirm=True),
     "retry": Deed("retry", "Retry", ("failed", "refused", "cancelled", "deferred"), {},
                   leaves=True, confirm=True),
+    "later": Deed("postpone", "Put it off", ("deferred",), {}, confirm=True),
     "cancel": Deed("cancel_action", "Cancel", ("planned", "deferred"), {}, undo="retry"),
 }  # fmt: skip
 
 
 RUN_DEEDS: Mapping[str, Deed] = {
     "wake": Deed("wake_run", "Go on now", ("waiting",), {}, confirm=True),
+    "later": Deed("postpone", "Put it off", ("waiting",), {}, confirm=True),
     "end": Deed("cancel_run", "End it", ("pending", "waiting"), {}, confirm=True),
 }
 
@@ -88,7 +90,7 @@ def run_offers(row: Mapping[str, Any]) -> list[Offer]:
     return [
         Offer(name, deed.label, RUN_PATH.format(uid=row["uid"], deed=name), deed.confirm)
         for name, deed in RUN_DEEDS.items()
-        if row["state"] in deed.states and (name != "wake" or row["due_at"])
+        if row["state"] in deed.states and (name not in ("wake", "later") or row["due_at"])
     ]
 
 
@@ -182,7 +184,8 @@ async def do_run(request: Request) -> Response:
         raise refuse("missing")
     uid, console = request.path_params["uid"], console_of(request)
     answer = await operating.operate(
-        console.surroundings, identity_of(request), "console", {"op": deed.op, "uid": uid},
+        console.surroundings, identity_of(request), "console",
+        {"op": deed.op, "uid": uid, **_until(deed, form)},
         request=form.get("request", ""), expect=expected(form),
     )  # fmt: skip
     return RedirectResponse(f"/console/t/{uid}?did={answer.get('doing', '')}", 303)
@@ -214,7 +217,10 @@ async def do(request: Request) -> Response:
     sid = {"sid": form["sid"].strip()} if form.get("sid", "").strip() else {}
     answer = await operating.operate(
         console_of(request).surroundings, identity_of(request), "console",
-        {"op": deed.op, "uid": uid, **deed.wanted, **sid, **await _changed(request, form)},
+        {
+            "op": deed.op, "uid": uid, **deed.wanted, **sid, **_until(deed, form),
+            **await _changed(request, form),
+        },
         request=form.get("request", ""), expect=expected(form),
     )  # fmt: skip
     where = await _where(request, form.get("back", ""), uid)
@@ -230,6 +236,16 @@ async def _changed(request: Request, form: Mapping[str, str]) -> dict[str, str]:
     body = form["body"].replace("\r\n", "\n").strip()
     known = str(row["params"].get("body") or "").strip() if row else body
     return {} if body == known else {"body": body}
+
+
+def _until(deed: Deed, form: Mapping[str, str]) -> dict[str, str]:
+    """Until when something is put off. Raises a Refusal."""
+    if deed.op != "postpone":
+        return {}
+    until = until_of(form.get("until", ""))
+    if not until:
+        raise refuse("field", "Say until when.", fields=(("until", "is required"),))
+    return {"until": until}
 
 
 def expected(form: Mapping[str, str]) -> dict[str, Any]:

@@ -29,7 +29,9 @@ ONE = "/console/rules/{name:path}"
 STATE = "/console/rules/{name:path}/state"
 FILTERS = {
     "overridden": "another state than in the file", "silent": "did not fire in 24 h",
-    "never": "no run is kept", "failing": "failed in 24 h", "quarantined": "in quarantine",
+    "month": "did not fire in 30 days", "never": "no run is kept",
+    "line": "always silent for one line", "failing": "failed in 24 h",
+    "quarantined": "in quarantine",
 }  # fmt: skip
 RUNS, DOINGS = 20, 20
 DAY = timedelta(days=1)
@@ -91,7 +93,7 @@ def _all(asked: Questions, since: str) -> Mapping[str, Any]:
     runs, held = asked.rule_runs(since), asked.held_by_gate(since)
     struck = {row["rule"]: row for row in asked.strikes()}
     now = iso(REAL.now())
-    rows = []
+    rows, month = [], iso(REAL.now() - 30 * DAY)
     for name, row in sorted(known.items()):
         said, last = silence.verdicts.get(name, Counter()), asked.last_run(name)
         did, strike = runs.get(name, {"fired": 0, "failed": 0}), struck.get(name)
@@ -105,7 +107,7 @@ def _all(asked: Questions, since: str) -> Mapping[str, Any]:
                 "strikes": strike["count"] if strike else 0,
                 "quarantined": bool(strike and strike["quarantined_at"]),
                 "overridden": over is not None, "silent": not did["fired"], "never": not last,
-                "failing": bool(did["failed"]),
+                "failing": bool(did["failed"]), "month": last < month, "line": _same_line(said),
             }
         )  # fmt: skip
     return {"rows": rows, "count": len(rows), "events": silence.events, "since": silence.since}
@@ -159,6 +161,16 @@ def _lines(lines: list[str], said: Counter[str]) -> list[dict[str, Any]]:
             word = "no" if kind == "if" else "failed"
             line[word] = int(str(line[word])) + count
     return found
+
+
+def _same_line(said: Counter[str]) -> int:
+    """The line of `if` that alone has kept a rule silent on all of the newest events that it looked
+    at; 0 when there is none."""
+    found = {verdict.partition(":")[2].partition(":")[0].strip() for verdict in said}
+    if not said or any(not verdict.startswith("if:") for verdict in said) or len(found) > 1:
+        return 0
+    (number,) = found
+    return int(number) if number.isdecimal() else 0
 
 
 def _others(said: Counter[str]) -> list[tuple[str, int]]:

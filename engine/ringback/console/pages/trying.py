@@ -12,6 +12,7 @@ from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.deeds import require_operate
 from ringback.console.problems import Refusal, refuse
 from ringback.console.seen import as_seen
+from ringback.console.story import why_not
 
 PATH = "/console/try"
 LONGEST = 200
@@ -59,7 +60,8 @@ async def _page(
     request: Request, trial: trials.Trial, found: dict[str, Any] | None, wrong: str, more: str = ""
 ) -> Response:
     names = await console_of(request).reading.ask(lambda asked: sorted(asked.rules_in_use()))
-    seen = as_seen(request, found) if found else None
+    rules = [{**rule, "why": why_not(rule)} for rule in found["rules"]] if found else []
+    seen = as_seen(request, {**found, "rules": rules}) if found else None
     return draw(
         request, "try.html",
         {

@@ -63,15 +63,21 @@ def doing_of(message: Message, runtime: Runtime) -> Doing:
     socket is its owner's. Raises UsageError for an envelope that cannot be read."""
     operation = str(message.get("op") or "")
     sort = SORTS[operation]
+    subject = str(message.get(sort.subject) or "") if sort.subject else ""
     wanted = {name: message[name] for name in sort.words if message.get(name) not in (None, "")}
     if "note" in message:
         wanted["note"] = bool(message["note"])
     return Doing(
         uid=runtime.uid("op"), at=iso(runtime.now()), by=_by(message.get("by")), op=operation,
-        kind=sort.kind, subject=str(message.get(sort.subject) or "") if sort.subject else "",
+        kind=_kind(operation, subject, sort), subject=subject,
         wanted=wanted, request=_request(message.get("request")),
         expect=_expect(message.get("expect")),
     )  # fmt: skip
+
+
+def _kind(operation: str, subject: str, sort: Sort) -> str:
+    """What the operation is about: a wait is put off as an action is."""
+    return "run" if operation == "postpone" and subject.startswith("run_") else sort.kind
 
 
 def require_role(doing: Doing, role: str) -> None:

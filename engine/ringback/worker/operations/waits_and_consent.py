@@ -15,6 +15,8 @@ from ringback.worker.engine import Engine
 
 FARTHEST = timedelta(days=2)
 """What is put off for longer is taken for the work of a clock that was wrong."""
+LONGEST_WAIT = timedelta(days=60)
+"""A run waits no longer for a person who has put it off."""
 LONGEST_REASON = 200
 
 
@@ -37,8 +39,10 @@ class WaitDecisions:
         return {"state": "waiting"}
 
     async def postpone(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """Put off an action that is deferred, to a time."""
-        until = self._time(message.get("until"))
+        """Put off an action that is deferred, or a run that waits for a time, to a time."""
+        if doing.kind == "run":
+            return await self._postpone_run(message, doing)
+        until = self._time(message.get("until"), FARTHEST)
         action = await self._engine.journal.actions.get(doing.subject)
         if action is None:
             raise Missing(f"there is no action {doing.subject!r}")
@@ -54,6 +58,17 @@ class WaitDecisions:
             )
         self._engine.look_again()
         return {"state": "deferred"}
+
+    async def _postpone_run(self, message: Message, doing: Doing) -> dict[str, Any]:
+        now = iso(self._runtime.now())
+        until = iso(self._time(message.get("until"), LONGEST_WAIT))
+        if not await self._engine.journal.runs.hurry(doing.subject, now, doing, until=until):
+            known = await self._engine.journal.doings.now(doing)
+            if not known:
+                raise Missing(f"there is no run {doing.subject!r}; `ringback runs list` names them")
+            raise Conflict(f"run {doing.subject!r} does not wait for a time to come", known)
+        self._engine.look_again()
+        return {"state": "waiting"}
 
     async def consent(self, message: Message, doing: Doing) -> dict[str, Any]:
         """Say that somebody may be texted from a sender of ours, or may not. Who has left by a word
@@ -72,7 +87,7 @@ class WaitDecisions:
         await words.say(word, replace(doing, answer={"state": state}))
         return {"state": state}
 
-    def _time(self, given: Any) -> datetime:
+    def _time(self, given: Any, farthest: timedelta) -> datetime:
         try:
             end = from_iso(str(given or ""))
         except ValueError:
@@ -80,6 +95,6 @@ class WaitDecisions:
                 f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
             ) from None
         now = self._runtime.now()
-        if not now < end < now + FARTHEST:
-            raise UsageError(f"until: {given} is not within the next {FARTHEST.days} days")
+        if not now < end < now + farthest:
+            raise UsageError(f"until: {given} is not within the next {farthest.days} days")
         return end

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from browser.conftest import Dev, until
+
 pytestmark = pytest.mark.browser
 
 
@@ -27,6 +29,27 @@ def test_brackets_walk_the_list_that_one_came_from(browse: Callable[..., Any]) -
     assert page.url.endswith(links[0])
     page.keyboard.press("Escape")
     page.wait_for_url("**/console/?type=message.received")
+
+
+def test_drafts_are_marked_by_letters(dev: Dev, browse: Callable[..., Any]) -> None:
+    """x one, X up to here, a leads to the buttons; nothing is sent."""
+    dev.text("A refund, please", "+12025550146")
+    page = browse("/console/decide")
+
+    def both() -> bool:
+        page.reload()
+        return bool(page.locator("input[form=marked]").count() > 1)
+
+    until(both)
+    boxes = page.locator("input[form=marked]")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    assert boxes.first.is_checked()
+    page.keyboard.press("j")
+    page.keyboard.press("X")
+    assert boxes.nth(1).is_checked()
+    page.keyboard.press("a")
+    assert "Yes to those marked" in page.evaluate("document.activeElement.innerText")
 
 
 def test_letters_open_filters_and_help_and_can_be_switched_off(browse: Callable[..., Any]) -> None:

@@ -664,3 +664,24 @@ async def test_a_change_may_name_the_tag_of_what_was_read(desk: Desk) -> None:
     assert (late.status_code, late.json()["now"]["state"]) == (409, "cancelled")
     assert (await sent("/reload", tag)).json()["fields"][0]["name"] == "If-Match"
     assert (await sent("/actions/act_0/retry", tag)).status_code == 404
+
+
+async def test_those_that_are_marked_are_decided_about_and_no_others(desk: Desk) -> None:
+    """Two of three drafts, by the page; by the API with their ids."""
+    for number, who in enumerate(PEOPLE):
+        await desk.node.happen(text(f"draft {number}", who))
+    (one, _), (two, _), (three, _) = desk.actions()
+    page = (await desk.client.get("/console/decide")).text
+    assert page.count('form="marked"') == 3
+    form = page.partition('id="marked"')[2].partition("</form>")[0]
+    fields = {**dict(re.findall(r'name="(\w+)" value="([^"]*)"', form)), "op": "decline"}
+    none = await desk.client.post("/console/bulks", data=fields)
+    assert (none.status_code, "Mark some of them first" in none.text) == (400, True)
+    marks = {f"mark-{uid}": "yes" for uid in (one, three, "act_0")}
+    asks = (await desk.client.post("/console/bulks", data={**fields, **marks})).text
+    assert "<h1>Decline 2</h1>" in asks
+    found = await desk.post("/bulks", op="approve", filter={"uids": [two]}, dry=True)
+    assert (found.json()["total"], desk.twilio.taken) == (1, 0)
+    for wrong in ("act_1", [1], ["x"] * 201):
+        answer = await desk.post("/bulks", op="approve", filter={"uids": wrong})
+        assert answer.status_code == 400

@@ -73,7 +73,8 @@ RESOURCES = (
                 body=(
                     Parameter("op", "The operation.", choices=tuple(OPS), required=True),
                     Parameter("filter", "Only those with this `state`, `rule`, `kind` or `code`, "
-                              "or `since` a time; for resolve its `outcome`.", "object"),
+                              "or `since` a time, or these `uids`; for resolve its `outcome`.",
+                              "object"),
                     Parameter("dry", "Only a preview.", "flag", default=True),
                 ),
                 role="operate", status=202, problems=("missing",),

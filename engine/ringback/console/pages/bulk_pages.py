@@ -20,6 +20,11 @@ from ringback.store.queries.action_words import recipient, words
 PATH = "/console/bulks"
 ONE = "/console/bulks/{uid}"
 ROWS = 50
+MARK = "mark-"
+"""How the names of boxes begin that stand for one action or run each."""
+NARROWED = {
+    table: tuple(name for name in names if name != "uids") for table, names in FILTERS.items()
+}  # fmt: skip
 TYPED = 20
 """Of more than so many the number has to be typed."""
 WORDS = {
@@ -41,8 +46,15 @@ async def preview(request: Request) -> Response:
     op = form.get("op", "")
     if op not in OPS:
         raise refuse("field", f"op is one of {', '.join(OPS)}.")
-    names = (*FILTERS[OPS[op][0]], *(("outcome",) if op == "resolve" else ()))
+    names = (*NARROWED[OPS[op][0]], *(("outcome",) if op == "resolve" else ()))
     chosen: dict[str, Any] = {name: form[name] for name in names if form.get(name)}
+    if form.get("marked"):
+        chosen["uids"] = [
+            name.removeprefix(MARK) for name, on in form.items() if name.startswith(MARK) and on
+        ]
+        if not chosen["uids"]:
+            why = "Mark some of them first; a bulk of none does nothing."
+            raise refuse("field", why, fields=(("marked", "there are none"),))
     if "code" in chosen:
         if not (chosen["code"].isascii() and chosen["code"].isdecimal()):
             raise refuse("field", "code is a number.", fields=(("code", "is no number"),))

@@ -1,10 +1,10 @@
 // Single letters: / search, g and a letter for a page, j k rows, Enter or o open, p pause, y copy the id,
 // . newest, f filters, u held: whole numbers, [ ] the one before or behind in the list that one came from,
-// Esc back to it, ? help. None acts while a field has the focus, and Enter never sends anything.
+// x X a marks for a bulk, Esc back to the list, ? help. None acts while a field has the focus, and Enter never sends anything.
 let went = 0;
 let at = -1;
 
-const rows = () => [...document.querySelectorAll("#rows > tr[id]")];
+const rows = () => [...document.querySelectorAll("#rows > tr[id], .decisions > li[id]")];
 
 function move(step) {
   const all = rows();
@@ -63,6 +63,22 @@ function filters() {
   filter?.querySelector("input, select")?.focus();
 }
 
+// Marks for a bulk: x this row, X all rows from the last one that was marked, a to the buttons.
+let marked = -1;
+const box = (row) => row?.querySelector("input[form=marked]");
+function mark() {
+  if (!box(rows()[at])) return;
+  box(rows()[at]).checked = !box(rows()[at]).checked;
+  marked = at;
+}
+
+function markUpTo() {
+  if (marked < 0) return mark();
+  for (const row of rows().slice(Math.min(marked, at), Math.max(marked, at) + 1)) {
+    if (box(row)) box(row).checked = true;
+  }
+}
+
 let unmasking = false;
 function unmask(event) {
   const form = document.querySelector("form[action='/console/unmask']");
@@ -81,6 +97,9 @@ const deeds = {
   ".": newest,
   f: filters,
   u: unmask,
+  x: mark,
+  X: markUpTo,
+  a: () => document.querySelector("#marked button")?.focus(),
   "[": () => walk(-1),
   "]": () => walk(1),
   Escape: back,

@@ -16,6 +16,8 @@ from ringback.store.operations.doings import By, Doing, carry_out
 
 MOST = 10_000
 """A bulk is about so many things at most."""
+NAMED = 200
+"""So many can be named one by one."""
 OPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "retry": ("actions", ("failed", "refused", "cancelled")),
     "cancel_action": ("actions", ("planned", "deferred")),
@@ -27,10 +29,11 @@ OPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """What a bulk may do: to rows of which table, in which states."""
 FILTERS = {
-    "actions": ("state", "rule", "kind", "code", "since"), "runs": ("state", "rule", "since"),
+    "actions": ("state", "rule", "kind", "code", "since", "uids"),
+    "runs": ("state", "rule", "since", "uids"),
 }  # fmt: skip
 _CLAUSES = {"code": "+error_code = ?", "rule": "+rule = ?", "kind": "+kind = ?",
-            "state": "state = ?"}  # fmt: skip
+            "state": "state = ?", "uids": "uid in (select value from json_each(?))"}  # fmt: skip
 _BEGAN = {"actions": "+planned_at >= ?", "runs": "+started_at >= ?"}
 
 
@@ -121,11 +124,13 @@ def _preview(connection: Connection, bulk: Bulk, now: str) -> tuple[Bulk, bool]:
     )
     connection.execute("delete from bulks where state = 'previewed' and began_at < ?", (now[:10],))
     table, states = OPS[bulk.op]
-    clauses, values = [f"state in ({','.join('?' * len(states))})"], list[Any](states)
+    one = "+" if bulk.wanted.get("uids") else ""  # found by their names, not by their states
+    clauses, values = [f"{one}state in ({','.join('?' * len(states))})"], list[Any](states)
     for name in FILTERS[table]:
         if bulk.wanted.get(name) not in (None, ""):
             clauses.append(_BEGAN[table] if name == "since" else _CLAUSES[name])
-            values.append(bulk.wanted[name])
+            given = bulk.wanted[name]
+            values.append(json.dumps(given) if name == "uids" else given)
     if bulk.op in ("approve", "decline"):
         clauses.append("+reason = ?")
         values.append(WAITS_FOR_YES)

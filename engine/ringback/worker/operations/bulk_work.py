@@ -12,7 +12,7 @@ from typing import Any
 from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message
 from ringback.runtime import Runtime, encode_ulid, from_iso, iso
-from ringback.store.operations.bulks import FILTERS, OPS, Bulk, Item
+from ringback.store.operations.bulks import FILTERS, NAMED, OPS, Bulk, Item
 from ringback.store.operations.doings import Doing
 from ringback.worker.engine import Engine
 from ringback.worker.operations.envelope import SORTS, require_role
@@ -146,6 +146,12 @@ class BulkWork:
         state = given.get("state")
         if state and state not in OPS[op][1]:
             raise UsageError(f"{op} is for the states {', '.join(OPS[op][1])}; not {state!r}")
+        uids = given.get("uids")
+        if uids is not None and not (
+            isinstance(uids, list) and len(uids) <= NAMED
+            and all(isinstance(each, str) for each in uids)
+        ):  # fmt: skip
+            raise UsageError(f"uids is a list of at most {NAMED} ids")
         if op == "resolve" and given.get("outcome") not in ("sent", "not_sent"):
             raise UsageError("a bulk of resolve wants the outcome `sent` or `not_sent`")
         return dict(given) | ({"since": _moment(given["since"])} if given.get("since") else {})

@@ -31,6 +31,10 @@ def paths(page: Any) -> list[str]:
     )
     traces = [f"/console/t/{uid}" for uid in events]
     few = [traces[0], *traces[-3:]]
+    con = page.evaluate(
+        "fetch('/console/conversations').then(r => r.text()).then(t => t.match(/con_[a-z2-7]+/)[0])"
+    )
+    few.append(f"/console/conversations/{con}")
     others = [f"/console/events/{events[-1]}", "/console/nowhere", "/console/?type=x"]
     return [*LISTED, *FIGURES, *few, *others]
 

@@ -43,10 +43,10 @@ def test_a_text_typed_into_the_phone_is_answered_there(browse: Callable[..., Any
     """A1: its reply stands in the phone without a reload, and its trace, a click away, names the
     rule. What is being typed meanwhile stays."""
     page = browse("/console/phone")
-    page.locator("#from").fill("+12025550160")
+    page.locator("#from").fill("+12025550170")
     page.locator("#body").fill("What are your hours today?")
     page.get_by_role("button", name="Send").first.click()
-    phone = page.get_by_role("region", name="Handset +12025550160")
+    phone = page.get_by_role("region", name="Handset +12025550170")
     phone.locator("input[name=body]").fill("and tomo")
     phone.locator(".theirs", has_text="We are open from 9 to 5.").wait_for(timeout=5_000)
     assert phone.locator("input[name=body]").input_value() == "and tomo"
@@ -57,9 +57,9 @@ def test_a_text_typed_into_the_phone_is_answered_there(browse: Callable[..., Any
 def test_a_caller_hears_the_rules_as_text(browse: Callable[..., Any]) -> None:
     """And presses keys while the call goes on."""
     page = browse("/console/phone")
-    page.locator("#caller").fill("+12025550161")
+    page.locator("#caller").fill("+12025550171")
     page.get_by_role("button", name="Call", exact=True).click()
-    phone = page.get_by_role("region", name="Handset +12025550161")
+    phone = page.get_by_role("region", name="Handset +12025550171")
     phone.locator(".call li", has_text="say: Hello.").wait_for(timeout=5_000)
 
 

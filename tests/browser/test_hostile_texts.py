@@ -59,6 +59,18 @@ def test_hostile_texts_change_no_page(dev: Dev, browse: Callable[..., Any]) -> N
         for path in (f"/console/t/{uid}", f"/console/events/{uid}"):
             page.goto(dev.url + path)
             assert shape(page) == harmless, path
+    page.goto(f"{dev.url}/console/conversations")
+    assert shape(page) == harmless
+    page.get_by_role("link", name="+1 202 555 0160").first.click()
+    page.locator(".chat").wait_for()
+    assert shape(page) == harmless
+    page.locator("#body").fill(HOSTILE[2])
+    page.get_by_role("button", name="Look at it").click()
+    page.wait_for_url("**/write")
+    assert page.locator("#body").input_value() == HOSTILE[2]
+    assert shape(page) == harmless
+    page.goto(f"{dev.url}/console/phone")
+    assert shape(page) == harmless
     page.fill(".find input[type=search]", HOSTILE[3])
     page.press(".find input[type=search]", "Enter")
     page.wait_for_url("**/console/find")

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from admission.stories import OURS, PEOPLE, text
+from admission.stories import OTHER, OURS, PEOPLE, text
 from ringback.console.api.resource import PREFIX
 from ringback.runtime import REAL, iso
 from scenarios.test_console_operations import Desk, desk, fresh
@@ -86,6 +86,22 @@ async def test_who_has_taken_over_keeps_the_rules_away(desk: Desk) -> None:
     assert desk.count("actions") == 3
 
 
+async def test_stop_is_heard_by_the_rules_of_a_conversation_that_is_taken_over(
+    desk: Desk,
+) -> None:
+    """Its verdicts are those of the rules, and consent is written."""
+    await desk.node.happen(text("hello", ANN))
+    (ann,) = await listed(desk)
+    until = iso(desk.node.engine._runtime.now() + timedelta(minutes=30))
+    await desk.post(f"/conversations/{ann['uid']}/mute", method="PUT", until=until)
+    await desk.node.happen(text("more", ANN), text("STOP", ANN))
+    newest, before, _ = (await items(desk, ann["uid"]))["items"]
+    assert [*newest["silent"]] == ["drafted", "later"]
+    assert [*before["silent"]] == ["person:handover"]
+    (now,) = await listed(desk)
+    assert now["out"]
+
+
 async def test_what_they_agreed_to_is_noted_and_their_own_stop_stays(desk: Desk) -> None:
     await desk.node.happen(text("hello", ANN), text("STOP", BOB))
     (bob, ann) = await listed(desk)
@@ -122,6 +138,21 @@ async def test_who_only_reads_sees_no_number_of_a_stranger(desk: Desk) -> None:
         answer = await desk.client.post(f"/console/conversations/{bob['uid']}/{word}", data=posted)
         assert answer.status_code == 403
     assert desk.doings() == []
+
+
+async def test_the_search_finds_a_name_and_the_end_of_a_number(desk: Desk) -> None:
+    """One hit leads there; of several each is listed; no number stands in an address."""
+    await desk.node.happen(text("hello", ANN), text("hello", BOB), text("hello", ANN, to=OTHER))
+    found = await listed(desk)
+    for what, where in (
+        (found[1]["uid"], found[1]["uid"]), (BOB[-4:], found[1]["uid"]), ("con_0", "")
+    ):  # fmt: skip
+        answer = await desk.client.post("/console/find", data={"what": what})
+        assert answer.headers.get("location", "").rpartition("/")[2] == where
+    several = await desk.client.post("/console/find", data={"what": ANN[-4:]})
+    assert "2 conversations with a number that ends in 8750" in several.text
+    none = await desk.client.post("/console/find", data={"what": "0000"})
+    assert (none.status_code, "Nobody whose number" in none.text) == (200, True)
 
 
 async def test_a_long_conversation_comes_in_parts_that_lack_nothing(desk: Desk) -> None:

@@ -1,11 +1,19 @@
 """Phone of the console: the handsets in their order, and what can be made to go wrong."""
 
+from functools import partial
 from typing import Any
 
+import httpx
+
+from ringback.config import Settings
+from ringback.console.app import create_console
 from ringback.console.handsets import SHOWN, handsets
+from ringback.console.identity import Identity
 from ringback.console.pages.phone import FAULTS, OUTCOMES
+from ringback.console.surroundings import Surroundings
 from ringback.simulator.handset import Handset
 from ringback.simulator.plan import check_fault
+from unit.console.conftest import away
 
 
 def handset(number: str, *texts: tuple[str, str], calls: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -31,6 +39,32 @@ def test_who_did_something_last_stands_first_and_calls_before_texts() -> None:
     assert len(found) == SHOWN
     assert [each["body"] for each in found[2]["texts"]] == ["1", "0"]
     assert [(each["rings"], each["going"]) for each in found[0]["going"]] == [(True, True)]
+
+
+async def test_the_phone_is_for_those_who_see_whole_numbers(settings: Settings) -> None:
+    """Where there is a simulated Twilio at all; it is not asked for anybody else."""
+
+    def who(identity: Identity, _: object) -> Identity:
+        return identity
+
+    async def ask(*_: object) -> dict[str, Any]:
+        raise AssertionError("the simulator was asked")
+
+    for phone, identity, status in (
+        (None, Identity("ada", "admin", unmasked=True), 404),
+        (ask, Identity("ada", "read", unmasked=True), 403), (ask, Identity("ada", "operate"), 403),
+    ):  # fmt: skip
+        app = create_console(settings, Surroundings(away, phone=phone), partial(who, identity))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            for answer in (
+                await client.get("/console/phone"),
+                await client.post("/console/phone/text", data={"from": "+12025550142"}),
+            ):
+                assert answer.status_code == status
+                assert "+12025550142" not in answer.text
+        app.state.console.conversations.close()
+        app.state.console.reading.close()
 
 
 def test_the_simulator_knows_all_that_can_be_set() -> None:

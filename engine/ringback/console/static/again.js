@@ -1,14 +1,15 @@
-// A trace that is not over is asked for again when something has changed, and keeps what was unfolded.
+// What is not over (a trace, a conversation, calls) is asked for again when something has changed, and
+// keeps what was unfolded.
 import { page } from "./dom.js";
 
-let open = document.querySelector(".trace[data-again]");
+let open = document.querySelector("#again[data-again]");
 let source;
 let later;
 
 async function renew() {
-  if (document.activeElement?.closest("form")) return;
+  if (open.contains(document.activeElement?.closest("form"))) return;
   try {
-    const fresh = (await page(location.pathname)).querySelector(".trace");
+    const fresh = (await page(location.pathname)).querySelector("#again");
     if (!fresh) return;
     const folds = [...open.querySelectorAll("details")].map((each) => each.open);
     fresh.querySelectorAll("details").forEach((each, number) => {

@@ -32,11 +32,18 @@ class Chats(CallLists):
         ]
         found.sort(key=lambda row: (row["at"], row["side"] == "ours"), reverse=True)
         if len(found) <= limit:
-            return found, 0
+            return [self._complete(row) for row in found], 0
         # The part ends between two moments, so that the next one begins behind it and lacks none.
         cut = found[limit]["at"]
         shown = [row for row in found[:limit] if row["at"] > cut] or found[:limit]
-        return shown, _milliseconds(cut) + 1 if shown[-1]["at"] > cut else _milliseconds(cut)
+        older = _milliseconds(cut) + (1 if shown[-1]["at"] > cut else 0)
+        return [self._complete(row) for row in shown], older
+
+    def _complete(self, row: Row) -> Row:
+        """A row with all that is shown of it: bodies are read of those alone that are."""
+        if row["side"] == "ours":
+            return with_params(row)
+        return self._with_fields(row) | {"taken": self._taken(row["uid"])}
 
     def _theirs_before(self, conversation: str, limit: int, until: str) -> list[Row]:
         bound: tuple[object, ...] = ()
@@ -47,13 +54,9 @@ class Chats(CallLists):
             "select * from (select * from events where conversation = ? and trust <> 'claimed' "
             f"{'and id < ? and received_at < ? ' if bound else ''}order by id desc limit ?) "
             f"where {_SAID} and source not in ('replay', 'internal') order by id desc limit ?",
-            (conversation, *bound, LOOKED_AT, limit),
+            (conversation, *bound, _looked(limit), limit),
         )
-        return [
-            self._with_fields(row)
-            | {"side": "theirs", "at": row["received_at"], "taken": self._taken(row["uid"])}
-            for row in rows
-        ]
+        return [row | {"side": "theirs", "at": row["received_at"]} for row in rows]
 
     def _taken(self, event_uid: str) -> list[str]:
         """The rules of runs that had waited for this text."""
@@ -70,9 +73,9 @@ class Chats(CallLists):
             "as left_at from (select * from actions where conversation = ? "
             f"{'and planned_at < ? ' if until else ''}order by planned_at desc, id desc limit ?) "
             "last where effect <> '' and state <> 'captured' limit ?",
-            (conversation, *([until] if until else []), LOOKED_AT, limit),
+            (conversation, *([until] if until else []), _looked(limit), limit),
         )
-        return [with_params(row) | {"side": "ours", "at": row["planned_at"]} for row in rows]
+        return [row | {"side": "ours", "at": row["planned_at"]} for row in rows]
 
     def standing(self, conversation: str) -> Row:
         """How a conversation stands: when they wrote last (`heard_at`) and we did (`wrote_at`),
@@ -114,6 +117,11 @@ class Chats(CallLists):
         """What is known of a person in this conversation; see `contacts`."""
         row = self._one("select * from contacts where conversation = ?", (conversation,))
         return self.completed(row or {"conversation": conversation})
+
+
+def _looked(limit: int) -> int:
+    """So many rows are looked at for so many: between two texts stand their reports."""
+    return min(LOOKED_AT, 50 + 25 * limit)
 
 
 def _milliseconds(at: str) -> int:

@@ -56,15 +56,26 @@ class Children:
         """What `ringback WORDS` prints with `--json`, run for this alone. Raises the same."""
         return await self._run(tuple(words))
 
-    async def _run(self, words: tuple[str, ...]) -> Printed:
+    async def text(self, words: Sequence[str]) -> str:
+        """What `ringback WORDS` prints as a text. Raises a Refusal, with its last line where it
+        ended badly."""
+        code, text = await self._child(words)
+        if code:
+            raise refuse("field", (text.strip().splitlines() or ["It ended badly."])[-1])
+        return text
+
+    async def _child(self, words: Sequence[str]) -> tuple[int, str]:
         run = self._surroundings.run_child
         if run is None:
             raise refuse("missing", "No command of the shell can be run from here.")
         async with self._turn:
             try:
-                code, text = await run([*words, "--json"])
+                return await run(words)
             except TimeoutError:
                 raise refuse("slow", f"`ringback {' '.join(words)}` took too long.") from None
+
+    async def _run(self, words: tuple[str, ...]) -> Printed:
+        code, text = await self._child([*words, "--json"])
         lines = text.splitlines()
         others = [line for line in lines if line.strip() and not line.startswith("{")]
         rows = [_row(line) for line in lines if line.startswith("{")]

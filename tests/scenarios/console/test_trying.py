@@ -164,3 +164,16 @@ async def test_a_backtest_of_other_rules_tells_the_difference(trying: Api, reade
     assert len((await api.get("/backtests")).json()["items"]) == 3
     assert (await reader.client.get("/backtests")).status_code == 403
     assert (await reader.client.get(where)).status_code == 403
+
+
+async def test_an_event_is_a_test_for_who_sees_whole_numbers(project: Path, trying: Api) -> None:
+    whole = _able(Api(project, "operate", unmasked=True))
+    (event, *_) = (await whole.get("/events", type="message.received"))["items"]
+    path = f"/traces/{event['uid']}"
+    test = await whole.client.get(path, params={"format": "pytest"})
+    whole.close()
+    assert test.headers["content-disposition"].endswith('.py"')
+    compile(test.text, "test", "exec")
+    assert event["sender"] in test.text
+    refused = await trying.client.get(path, params={"format": "pytest"})
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:ringback:problem:role")

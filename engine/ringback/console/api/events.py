@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from ringback.console.api.answers import whole
 from ringback.console.api.lists import PAGING, SPAN, given, part_of
@@ -88,6 +88,26 @@ async def trace(asked: Asked) -> dict[str, Any]:
     return found
 
 
+async def traced(asked: Asked) -> Any:
+    """The whole life of an event, or the test that plays it again."""
+    if asked.values["format"] != "pytest":
+        return await trace(asked)
+    if not whole(asked.console, asked.identity):
+        raise refuse("role", "A test holds whole numbers and texts: unmask them first.")
+    what = asked.values["id"]
+
+    def ask(questions: Questions) -> str:
+        return next(iter(questions.find(what, 1)), "")
+
+    uid = await asked.console.reading.ask(ask)
+    if not uid:
+        raise refuse("missing", f"Nothing is known about {what[:40]}.")
+    return PlainTextResponse(
+        await asked.console.children.text(["trace", uid, "--pytest"]),
+        headers={"content-disposition": f'attachment; filename="test_{uid[-6:].lower()}.py"'},
+    )
+
+
 async def find(asked: Asked) -> dict[str, Any]:
     """What an id, a SID, a number in any spelling, an error code or the name of a rule leads to."""
     what = asked.body["what"].strip()
@@ -106,6 +126,9 @@ async def find(asked: Asked) -> dict[str, Any]:
 
     return await asked.console.reading.ask(ask)
 
+
+_FORMAT = Parameter("format", "`pytest`: as a test that plays it again, with whole numbers.",
+                    choices=("json", "pytest"), default="json")  # fmt: skip
 
 RESOURCES = (
     Resource(
@@ -130,7 +153,8 @@ RESOURCES = (
         "traces", "Why something happened, or did not.",
         (
             Endpoint("/traces/{id}", "The whole life of an event, by an id of ours or a SID.",
-                     trace, "Trace", problems=("missing",)),
+                     traced, "Trace", query=(_FORMAT,), also="text/plain",
+                     problems=("missing", "slow")),
         ),
     ),
 )  # fmt: skip

@@ -103,6 +103,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.lists:
         files = {media: {"schema": {"type": "string"}} for media in MEDIA.values()}
         found[str(endpoint.status)]["content"] |= files
+    if endpoint.also:
+        found[str(endpoint.status)]["content"][endpoint.also] = {"schema": {"type": "string"}}
     if endpoint.method == "GET":
         found["304"] = {"description": "Nothing has changed since the `ETag` that was sent."}
     slugs = dict.fromkeys(

@@ -45,7 +45,8 @@ class Endpoint:
 
     `answer` is the name of a schema of `schemas`, empty for one that answers with a response of its
     own. The handler's answer is a plain object, or a `Response`. `personal` says that numbers of
-    persons may stand in it. What is no GET needs the header `Idempotency-Key`, unless it is `safe`.
+    persons may stand in it. `also` is a second type of content that it may answer with. What is no
+    GET needs the header `Idempotency-Key`, unless it is `safe`.
     """
 
     path: str
@@ -60,6 +61,7 @@ class Endpoint:
     safe: bool = False
     status: int = 200
     media: str = "application/json"
+    also: str = ""
     problems: tuple[str, ...] = ()
 
     @property

@@ -44,7 +44,9 @@ class ChangedHours(Cohorts):
     def oldest(self) -> str:
         """When the oldest row that is kept was written; empty of an empty journal."""
         times = [
-            self._one(f"select {column} as at from {table} order by id limit 1")
+            self._one(
+                f"select {column} as at from {table} where id = (select min(id) from {table})"
+            )
             for table, column in (("events", "received_at"), ("actions", "planned_at"))
         ]
         return min((str(row["at"]) for row in times if row), default="")

@@ -193,6 +193,7 @@ def ask_everything(data: Path) -> None:
         ask.rule_runs(since)
         ask.held_by_gate(since)
         ask.last_run("one")
+        ask.beside("one")
         ask.silence()
         ask.plugin_trouble()
         ask.opt_outs(since)

@@ -10,6 +10,7 @@ from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.console.shadows import compared
 from ringback.console.trials import ROUTES, Trial, tried
 from ringback.runtime import REAL, iso
 from ringback.store.queries.questions import Questions
@@ -73,6 +74,20 @@ def _quarantine(strike: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"since": strike["quarantined_at"], "reason": strike["reason"]}
 
 
+async def shadow(asked: Asked) -> dict[str, Any]:
+    """What a rule in shadow would have done, beside what others did."""
+    name = asked.values["name"]
+
+    def ask(questions: Questions) -> dict[str, Any] | None:
+        known = name in questions.rules_in_use()
+        return compared(questions.beside(name)) if known else None
+
+    found = await asked.console.reading.ask(ask)
+    if found is None:
+        raise refuse("missing", f"No rule {name[:40]} is in use.")
+    return found
+
+
 async def try_(asked: Asked) -> dict[str, Any]:
     """One event through the rules, in a process of its own."""
     given = {name: value for name, value in asked.body.items() if value is not None}
@@ -98,6 +113,9 @@ RESOURCES = (
             Endpoint("/rules/{name}", "Show one rule.", rule, "Rule", problems=("missing",)),
             Endpoint("/rules/{name}/revisions", "What it said, the newest first.", revisions,
                      "RevisionList", problems=("missing",)),
+            Endpoint("/rules/{name}/shadow", "What it would have done in shadow, the newest 500, "
+                     "and what others did on the same events.", shadow, "ShadowFigures",
+                     problems=("missing",)),
             Endpoint("/rules/try", "What each rule says to an event; nothing is done.",
                      try_, "Trial", method="POST", body=_TRY, role="operate", safe=True,
                      problems=("missing", "slow")),

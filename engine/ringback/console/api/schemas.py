@@ -291,6 +291,17 @@ SCHEMAS: Mapping[str, Schema] = {
         },
         "What rules say to an event.",
     ),
+    "ShadowFigures": _object(
+        {
+            **_each(NUMBER, "actions same other alone"),
+            "examples": _list(_object({
+                **_each(TEXT, "is event"), "at": TIME,
+                "would": _object(_each(TEXT, "rule kind to words state")),
+                "did": _list(_object(_each(TEXT, "rule kind to words state"))),
+            })),
+        },
+        "What a rule in shadow would have done, beside what others did.",
+    ),
     "Backtest": _object(
         {
             **_each(TEXT, "uid by since state said text"), "began_at": TIME,

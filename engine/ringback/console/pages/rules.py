@@ -19,6 +19,7 @@ from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
+from ringback.console.shadows import KINDS, compared
 from ringback.rules.model import STATES
 from ringback.runtime import REAL, iso
 from ringback.store.operations.rule_states import RuleState
@@ -133,6 +134,7 @@ def _one(asked: Questions, name: str, since: str) -> Mapping[str, Any] | None:
             {key: run[key] for key in ("uid", "event_uid", "state", "reason", "started_at")}
             for run in asked.runs(rule=name, limit=RUNS)
         ],
+        "shadow": compared(asked.beside(name)), "kinds": KINDS,
         "doings": asked.doings(subject=name, limit=DOINGS),
     }  # fmt: skip
 

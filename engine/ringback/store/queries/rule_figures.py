@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ringback.store.meta import GONE
 from ringback.store.queries.files import Row, loads
+from ringback.store.queries.run_lists import with_params
 from ringback.store.queries.undecided import Undecided
 from ringback.store.sqlite import first_since
 
@@ -14,6 +15,8 @@ MOST_RUNS = 100_000
 MOST_EVENTS = 2000
 """So many of the newest events are asked what kept rules silent."""
 REVISIONS = 20
+MOST_SHADOWS = 500
+"""So many of the newest actions of a rule in shadow are compared."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,27 @@ class RuleFigures(Undecided):
             "select started_at from runs where rule = ? order by id desc limit 1", (rule,)
         )
         return str(row["started_at"]) if row else ""
+
+    def beside(self, rule: str) -> list[tuple[Row, list[Row]]]:
+        """What a rule in shadow would have done, the newest `MOST_SHADOWS`, each with what others
+        did on the same event."""
+        shadows = self._all(
+            "select * from actions where rule = ? and +state = 'captured' order by id desc limit ?",
+            (rule, MOST_SHADOWS),
+        )
+        if not shadows:
+            return []
+        events = list(dict.fromkeys(row["event_uid"] for row in shadows))
+        marks = ",".join("?" * len(events))
+        others = self._all(
+            f"select * from actions where event_uid in ({marks}) and rule <> ? "
+            "and +state not in ('captured', 'cancelled')",
+            (*events, rule),
+        )
+        by_event: dict[str, list[Row]] = {}
+        for row in sorted(others, key=lambda each: int(each["id"])):
+            by_event.setdefault(row["event_uid"], []).append(with_params(row))
+        return [(with_params(row), by_event.get(row["event_uid"], [])) for row in shadows]
 
     def silence(self) -> Silence:
         """What the rules said to the newest events."""

@@ -34,7 +34,7 @@ STREAM = "/api/v1/stream"
 BEAT = "ringback.beat"
 """Where it puts how things are in the scope of a request for a page."""
 SAFE = ("GET", "HEAD", "OPTIONS")
-LONGEST_SECONDS = 60.0
+LONGEST_SECONDS, EXPORT_SECONDS = 60.0, 600.0
 QUESTIONS, CHANGES = 20, 5
 """What one person may ask and change in a second; for two seconds twice as much at once."""
 HSTS = ("strict-transport-security", "max-age=31536000")
@@ -87,16 +87,15 @@ class Guard:
             await self._say(request, error)(scope, receive, sent)
 
     async def _within_time(self, request: Request, receive: Receive, send: Send) -> None:
-        limit = None if request.url.path == STREAM else LONGEST_SECONDS
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(_longest(request)):
                 early = await self._judge(request)
                 if early is not None:
                     await early(request.scope, receive, send)
                     return
                 await self._app(request.scope, receive, send)
         except TimeoutError:
-            raise refuse("busy", "This took longer than a minute.") from None
+            raise refuse("busy", "This took longer than it may.") from None
 
     def _say(self, request: Request, error: Exception) -> Response:
         if isinstance(error, Refusal):
@@ -169,6 +168,14 @@ class Guard:
             return
         if not self._sessions.is_token(request, form.get("token", ""), form.get("request", "")):
             raise refuse("csrf", "The form is not of this session.")
+
+
+def _longest(request: Request) -> float | None:
+    """How many seconds an answer may take: a file of a list takes longer than a page, and a stream
+    does not end."""
+    if request.url.path == STREAM:
+        return None
+    return EXPORT_SECONDS if "format" in request.query_params else LONGEST_SECONDS
 
 
 async def _read_form(request: Request) -> Mapping[str, str]:

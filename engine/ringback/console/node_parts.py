@@ -32,16 +32,18 @@ class Part:
 
 def parts_of(
     receiver: Mapping[str, Any], receiver_away: str, worker: Mapping[str, Any], worker_away: str,
-    data: Path, version: str,
+    data: Path, version: str, *, counted: bool | None = None,
 ) -> list[Part]:  # fmt: skip
     """The parts, in the order in which a webhook meets them. `receiver` and `worker` are what they
-    say of themselves; empty, with the reason, when they are away."""
+    say of themselves; empty, with the reason, when they are away. `counted`: whether the counts by
+    the hour are made; None where nobody makes them."""
     return [
         *_receiver(receiver, receiver_away, version),
         _worker(worker, worker_away, receiver),
         *(_sending(worker) if not worker_away else ()),
         *(_rules(worker) if not worker_away else ()),
         *_disk(data),
+        *_counts(counted),
         *_notes(receiver),
     ]
 
@@ -134,6 +136,14 @@ def _disk(data: Path) -> Iterator[Part]:
     sizes = ", ".join(f"{name} {_size(size)}" for name in FILES if (size := _bytes(data / name)))
     word = "nearly full" if little else "has room"
     yield Part("Disk", "bad" if little else "good", word, f"{_size(free)} free; {sizes}")
+
+
+def _counts(counted: bool | None) -> Iterator[Part]:
+    if counted:
+        yield Part("Counts", "good", "follow", "counts by the hour, of which long spans are made")
+    elif counted is not None:
+        says = "the hours of the past are being counted; until then the newest 20,000 are shown"
+        yield Part("Counts", "way", "under way", says)
 
 
 def _notes(receiver: Mapping[str, Any]) -> Iterator[Part]:

@@ -67,6 +67,14 @@ def test_each_trouble_is_a_part(
     assert found[name] == tone
 
 
+@pytest.mark.parametrize(("counted", "tone"), [(None, None), (True, "good"), (False, "way")])
+def test_counts_are_a_part_where_somebody_makes_them(
+    counted: bool | None, tone: str | None, tmp_path: Path
+) -> None:
+    parts = parts_of(GOOD_RECEIVER, "", GOOD_WORKER, "", tmp_path, "1", counted=counted)
+    assert {each.name: each.tone for each in parts}.get("Counts") == tone
+
+
 def test_a_rule_in_quarantine_leads_to_its_page(tmp_path: Path) -> None:
     worker = {**GOOD_WORKER, "quarantined": {"a": "x"}}
     part = parts_of(GOOD_RECEIVER, "", worker, "", tmp_path, "1")[3]

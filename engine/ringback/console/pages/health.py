@@ -49,7 +49,7 @@ async def health(request: Request) -> Response:
     )  # fmt: skip
     parts = parts_of(
         receiver, away, beat.worker or {}, "" if beat.worker else beat.away or operating.AWAY,
-        console.settings.data, own_version(),
+        console.settings.data, own_version(), counted=_counted(console),
     )  # fmt: skip
     incidents = as_seen(request, {"rows": [shapes.incident(row) for row in rows]})["rows"]
     return draw(
@@ -156,6 +156,11 @@ async def doctor(request: Request) -> Response:
             "warned": sum(row.get("state") == "warn" for row in printed.rows),
         },
     )  # fmt: skip
+
+
+def _counted(console: Console) -> bool | None:
+    """Whether the counts by the hour are made; None where nobody makes them."""
+    return None if console.counting is None else console.counting.digest is not None
 
 
 def _seconds(text: str) -> float:

@@ -54,6 +54,18 @@ def test_a_text_typed_into_the_phone_is_answered_there(browse: Callable[..., Any
     assert "hours answered" in page.locator(".sentence").inner_text()
 
 
+def test_the_forecast_follows_what_is_written(browse: Callable[..., Any]) -> None:
+    """Without a reload: segments, encoding, and the gate's word; the text goes out after a page."""
+    page = browse("/console/conversations")
+    page.get_by_role("link", name="+1 202 555 0142").first.click()
+    page.locator("#body").fill("We’re open, “as ever”.")
+    page.locator("#forecast", has_text="1 segment in UCS-2").wait_for()
+    assert "the gate lets it out now" in page.locator("#forecast").inner_text()
+    page.get_by_role("button", name="Look at it").click()
+    page.get_by_role("button", name="Send 1 text").click()
+    page.locator(".chat .ours", has_text="as ever").locator("text=delivered").wait_for()
+
+
 def test_a_caller_hears_the_rules_as_text(browse: Callable[..., Any]) -> None:
     """And presses keys while the call goes on."""
     page = browse("/console/phone")

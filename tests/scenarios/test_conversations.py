@@ -31,6 +31,10 @@ async def test_a_person_writes_and_the_text_goes_through_the_gate(desk: Desk) ->
     (bob, ann) = await listed(desk)
     assert (ann["unanswered"], bob["out"]) == (True, True)
     path = f"/console/conversations/{ann['uid']}"
+    page = (await desk.client.get(path)).text
+    assert "would go out" in page
+    assert re.search(r"it is likely \d\d:\d\d\.", page)
+    assert "opted out" in (await desk.client.get(f"/console/conversations/{bob['uid']}")).text
     shown = (await desk.press(path, f"{path}/write", body="Good morning, we’re open.")).text
     assert "lets it out now" in shown
     assert "1 segment in UCS-2" in shown

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.worker.gate.quiet_hours import Quiet, zones_of
+from ringback.worker.gate.quiet_hours import Quiet, local_times, zones_of
 
 BERLIN, CHATHAM = "+4930123456", "+6433050100"
 SOME_US, SOME_RUSSIAN = "+15550100100", "+79161234567"  # of no area: all zones of the country
@@ -114,3 +114,13 @@ def test_numbers_that_tell_no_zone_go_by_the_setting() -> None:
     assert Quiet("21:00-08:00").until("72000", night) == night.replace(hour=8)
     assert Quiet("21:00-08:00", "Asia/Tokyo").until("72000", night) is None
     assert Quiet("").until("72000", night) is None
+
+
+def test_the_time_where_somebody_is_may_be_several() -> None:
+    """Of an area one; of a country with several zones the earliest and the latest; of a short code
+    none."""
+    now = datetime(2026, 1, 15, 18, 0, tzinfo=UTC)
+    assert local_times("+442071838750", now) == ["18:00"]
+    first, last = local_times("+18005550100", now)
+    assert first < "12:00" < last
+    assert local_times("12345", now) == []

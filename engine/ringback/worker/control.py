@@ -51,7 +51,7 @@ class Control:
         self._rules, self._waits = RuleDecisions(engine, runtime), WaitDecisions(engine, runtime)
         self._conversations = ConversationDecisions(engine, runtime)
         calls = CallDecisions(engine, runtime)
-        forecasts = Forecasts(engine, self._conversations)
+        forecasts = Forecasts(engine, self._conversations, runtime)
         self.bulks = BulkWork(engine, runtime, forecasts, self._carry)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {

@@ -237,9 +237,10 @@ SCHEMAS: Mapping[str, Schema] = {
     "Forecast": _object(
         {
             **_each(TEXT, "state reason encoding held"), "until": _or_null(TIME),
-            "segments": _or_null(NUMBER), "price": _or_null(FIGURE),
+            "segments": _or_null(NUMBER), "price": _or_null(FIGURE), "local": _list(TEXT),
         },
-        "What the gate says of a text now, and what it would take.", "encoding",
+        "What the gate says of a text now, what it would take, and the time where its recipient "
+        "likely is: of several zones the earliest and the latest.", "encoding local",
     ),
     "Bulk": _object(
         {

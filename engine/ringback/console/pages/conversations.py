@@ -1,5 +1,6 @@
 """Conversations: who wrote or called last, and one as a chat with what the rules made of it."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -9,12 +10,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback.console import operating, tones
-from ringback.console.conversing import WAYS
+from ringback.console.conversing import WAYS, sides
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages import conversation_deeds
 from ringback.console.pages.conversation_deeds import ONE, PATH
-from ringback.console.problems import refuse
+from ringback.console.problems import Refusal, refuse
 from ringback.console.seen import as_seen
 from ringback.console.story import why_not
 from ringback.error_codes import explain_error
@@ -67,7 +68,7 @@ async def conversation(request: Request) -> Response:
         raise refuse("cursor", "This is no place in the conversation.")
     decides = may(identity_of(request), "operate")
     found = await console.reading.ask(lambda asked: _ask(asked, pair, int(before or 0)))
-    seen = as_seen(request, found)
+    seen = as_seen(request, {**found, "now": await _forecast(request, pair)})
     beat = request.scope.get("ringback.beat")
     paths = {
         name: f"{PATH}/{pair.uid}/{name}" for name in ("write", "messages", "consent", "mute")
@@ -79,9 +80,22 @@ async def conversation(request: Request) -> Response:
             "ticks": TICKS, "explain": explain_error, "why": _why, "before": before,
             "decides": decides, "done": await conversation_deeds.done(request),
             "away": "" if beat is None or not beat.away else operating.AWAY,
-            "hours": conversation_deeds.HOURS, "draft": "",
+            "hours": conversation_deeds.HOURS,
         },
     )  # fmt: skip
+
+
+async def _forecast(request: Request, pair: Pair) -> Mapping[str, Any]:
+    """What the gate would say of a text to them now; nothing when nobody answers."""
+    beat = request.scope.get("ringback.beat")
+    if beat is not None and beat.away:
+        return {}
+    question = {"op": "forecast_text", "body": "Hello", **sides(pair)}
+    try:
+        async with asyncio.timeout(operating.STATUS_SECONDS):
+            return await operating.ask(console_of(request).surroundings, question)
+    except (Refusal, TimeoutError):
+        return {}
 
 
 def _ask(asked: Questions, pair: Pair, before: int) -> dict[str, Any]:

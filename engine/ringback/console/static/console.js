@@ -5,3 +5,4 @@ import "./keys.js";
 import "./live.js";
 import "./again.js";
 import "./phone.js";
+import "./forecast.js";

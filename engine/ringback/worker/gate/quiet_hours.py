@@ -93,6 +93,16 @@ def zones_of(recipient: str) -> tuple[str, ...]:
     return _zones_by_country().get(region, ())
 
 
+def local_times(recipient: str, now: datetime) -> list[str]:
+    """The time where a number belongs, as 14:05; where that may be several, the earliest and the
+    latest. Empty where a number does not tell."""
+    there = sorted(
+        (now.astimezone(ZoneInfo(name)).replace(tzinfo=None) for name in zones_of(recipient)),
+    )
+    shown = [f"{moment:%H:%M}" for moment in there]
+    return shown[:1] if shown[:1] == shown[-1:] else [shown[0], shown[-1]]
+
+
 def _zones_of_area(number: phonenumbers.PhoneNumber) -> tuple[str, ...]:
     """The zones of an area code; empty when they are unknown, to it or to this machine."""
     from phonenumbers.timezone import time_zones_for_geographical_number  # 2 MB, only for this

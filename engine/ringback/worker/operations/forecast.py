@@ -8,11 +8,13 @@ from typing import Any
 from ringback.config import Settings
 from ringback.errors import RingbackError, UsageError
 from ringback.ipc import Message
+from ringback.runtime import Runtime
 from ringback.store.actions import StoredAction
 from ringback.store.session import ReadSession
 from ringback.twilio import segments
 from ringback.twilio.costs import estimated_segments
 from ringback.worker.engine import Engine
+from ringback.worker.gate.quiet_hours import local_times
 from ringback.worker.operations.conversation_decisions import ConversationDecisions
 
 MOST = 50
@@ -22,8 +24,11 @@ MOST = 50
 class Forecasts:
     """Answers the operation `forecast`."""
 
-    def __init__(self, engine: Engine, conversations: ConversationDecisions) -> None:
+    def __init__(
+        self, engine: Engine, conversations: ConversationDecisions, runtime: Runtime
+    ) -> None:
         self._engine = engine
+        self._runtime = runtime
         self._conversations = conversations
         self._settings: Settings = engine.settings
 
@@ -41,11 +46,14 @@ class Forecasts:
         return {"forecasts": found, "held": await self._held()}
 
     async def text(self, message: Message) -> dict[str, Any]:
-        """The same for a text (`body`) that a person has not sent yet, and its encoding."""
+        """The same for a text (`body`) that a person has not sent yet, its encoding, and the time
+        where its recipient likely is (`local`): of several zones the earliest and the latest."""
         _, (action,) = await self._conversations.text(message)
         found = await self._engine.journal.read(self._look, action.stored())
         encoding = "GSM-7" if segments.is_gsm(str(message.get("body") or "")) else "UCS-2"
-        return {"forecast": {**found, "encoding": encoding}, "held": await self._held()}
+        local = local_times(str(message.get("recipient") or ""), self._runtime.now())
+        found |= {"encoding": encoding, "local": local}
+        return {"forecast": found, "held": await self._held()}
 
     async def _held(self) -> str:
         if self._engine.sender.paused:

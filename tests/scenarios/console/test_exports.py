@@ -12,6 +12,7 @@ import pytest
 from admission.console import DIGITS, EVER, Api
 from admission.stories import PEOPLE
 from ringback.console.api import exports
+from ringback.console.problems import refuse
 
 LISTS = ("/events", "/runs", "/actions", "/attempts", "/failures", "/delivery", "/rules")
 
@@ -39,6 +40,33 @@ async def test_a_file_has_the_rows_of_the_list(
     assert len(rows) == len(items)
     uids = [row.get("uid") for row in rows]
     assert uids == [each.get("uid") for each in items]
+
+
+@pytest.mark.parametrize("trouble", ["many", "slow"])
+async def test_a_file_that_is_not_whole_says_so(
+    api: Api, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """Too many rows, or a question on the way that takes too long."""
+    monkeypatch.setattr(exports, "CHUNK", 3)
+    part, asked = exports._part, list[str]()
+    if trouble == "many":
+        monkeypatch.setattr(exports, "MOST", 5)
+    else:
+
+        async def breaking(export: exports.Export, cursor: str) -> Any:
+            asked.append(cursor)
+            if len(asked) == 2:
+                raise refuse("slow")
+            return await part(export, cursor)
+
+        monkeypatch.setattr(exports, "_part", breaking)
+    lines = (await got(api, "/events", "jsonl")).splitlines()
+    assert len(lines) == (6 if trouble == "many" else 4)
+    assert "is not whole" in json.loads(lines[-1])["not_whole"]
+    asked.clear()
+    rows = list(csv.reader(io.StringIO(await got(api, "/events", "csv"))))
+    assert len(rows) == (7 if trouble == "many" else 5)
+    assert "is not whole" in rows[-1][0]
 
 
 async def test_a_file_is_masked_as_the_role_says(reader: Api) -> None:

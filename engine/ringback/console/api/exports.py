@@ -22,6 +22,7 @@ from ringback.console.api.parameters import Parameter
 from ringback.console.api.schemas import ALL
 from ringback.console.identity import Identity
 from ringback.console.page import Console
+from ringback.console.problems import Refusal
 from ringback.printed_json import printed_json
 from ringback.runtime import REAL, iso
 
@@ -80,9 +81,24 @@ async def _sent(export: Export, first: Mapping[str, Any]) -> AsyncIterator[bytes
         rows = found["items"][: MOST - sent]
         sent += len(rows)
         yield await asyncio.to_thread(_written, export, rows)
-        if not found["next"] or sent >= MOST:
+        if not found["next"]:
             return
-        found = await _part(export, found["next"])
+        if sent >= MOST:
+            yield _not_whole(export, f"there are more than {MOST:,} rows")
+            return
+        try:
+            found = await _part(export, found["next"])
+        except Refusal as refusal:
+            yield _not_whole(export, refusal.problem.kind.title)
+            return
+
+
+def _not_whole(export: Export, why: str) -> bytes:
+    """The last line of a file that lacks rows: the answer has begun, and has no status any more."""
+    says = f"this file is not whole: {why}"
+    if export.form == "csv":
+        return csv_line([says])
+    return f"{printed_json({'not_whole': says})}\n".encode()
 
 
 def _written(export: Export, rows: list[dict[str, Any]]) -> bytes:

@@ -202,7 +202,7 @@ def ask_everything(data: Path) -> None:
         ask.first_failure(30003, since)
         hour = newest[0]["received_at"][:13] if newest else "2026-03-04T17"
         span = (f"{hour}:00:00.000Z", f"{hour}:59:59.999Z")
-        _ = [*ask.texts_between(*span), *ask.failures_between(*span)]
+        _ = [*ask.texts_between(*span), *ask.failures_between(*span), *ask.left_between(*span)]
         ask.changed({})
         ask.oldest()
         ask.newest_ids()

@@ -17,7 +17,7 @@ from pathlib import Path
 from ringback.errors import RingbackError
 from ringback.runtime import REAL, iso
 from ringback.store.digests.changed_hours import TABLES
-from ringback.store.digests.cohorts import Counts, failure_key, text_key
+from ringback.store.digests.cohorts import COUNTED, Counts
 from ringback.store.digests.digest import DAYS, MEASURES, Digest
 from ringback.store.queries.questions import Questions
 from ringback.store.upkeep.file_identity import file_identity
@@ -31,7 +31,8 @@ LONG = 0.2
 """An hour that took so many seconds is not counted again at once."""
 KEPT = timedelta(days=8)
 """Hours that are older are not counted again: their rows may be gone."""
-AGES = (timedelta(), timedelta(hours=24), timedelta(hours=96))
+AGES = tuple(timedelta(hours=hours) for hours in (0, 1, 3, 24, 96))
+"""How old an hour is when it is counted again: prices come later than what they are for."""
 HOUR = timedelta(hours=1)
 
 
@@ -112,13 +113,13 @@ class Counting:
             return
         whole, now = time.monotonic(), iso(REAL.now())
         found = {hour: Counts() for hour in hours}
-        key = text_key if measure == "texts" else failure_key
+        counts = COUNTED[measure]
         began = time.monotonic()
         for rows in chunks(asked, measure, span(hours[0])[0], span(hours[-1])[1]):
             for row in rows:
                 hour = str(row["at"])[:13]
                 if hour in found:
-                    found[hour][key(row)] += 1
+                    found[hour].update(counts(row))
             self._pause(began)
             if self._ended.is_set():
                 return
@@ -136,7 +137,11 @@ def chunks(
     asked: Questions, measure: str, begin: str, end: str
 ) -> Iterator[list[dict[str, object]]]:
     """The rows of a span, in chunks."""
-    return (asked.texts_between if measure == "texts" else asked.failures_between)(begin, end)
+    between = {
+        "texts": asked.texts_between, "failures": asked.failures_between,
+        "left": asked.left_between,
+    }  # fmt: skip
+    return between[measure](begin, end)
 
 
 def span(hour: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from ringback.console.sums import FEW, Wanted
 from ringback.console.sums import summed as in_all
 from ringback.rules.model import Budget
 from ringback.runtime import REAL, iso
+from ringback.store.digests.cohorts import tallies_of
 from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 from ringback.store.queries.files import Row
 from ringback.store.queries.questions import Questions
@@ -118,6 +119,19 @@ class Left:
     hour: list[Row]
     budgets: Mapping[str, Budget]
     looked_back_to: str = ""
+    tallies: Mapping[str, spend_sums.Tally] | None = None
+    """The sums of all that left, where `rows` are its newest alone."""
+
+
+async def left_in_all(
+    reading: Reading, counting: Counting | None, found: Left, span: tuple[str, str], by: str
+) -> Left:
+    """The same with the sums of the whole span, where not all of it was read."""
+    if not found.looked_back_to:
+        return found
+    wanted = Wanted("left", *span, {}, (by, "figure", "unit"))
+    sums = await in_all(reading, counting, wanted)
+    return found if sums is None else replace(found, tallies=tallies_of(sums, by))
 
 
 async def left(reading: Reading, settings: Settings, since: str, by: str) -> Left:
@@ -142,6 +156,6 @@ def summed(settings: Settings, found: Left, by: str, *, today: bool) -> list[dic
     way = spend_sums.WAYS[by]
     tried = spend_sums.tallied(found.hour, way).get(spend_sums.ALL, spend_sums.Tally())
     return spend_sums.lines(
-        spend_sums.tallied(found.rows, way), by, budgets if today else {},
+        found.tallies or spend_sums.tallied(found.rows, way), by, budgets if today else {},
         settings.segment_price, (settings.total_per_hour, tried) if today else None,
     )  # fmt: skip

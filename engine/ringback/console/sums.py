@@ -13,7 +13,7 @@ from typing import Any
 from ringback.console.counting import HOUR, Counting, chunks, span
 from ringback.console.reading import Reading
 from ringback.runtime import iso
-from ringback.store.digests.cohorts import failure_key, text_key
+from ringback.store.digests.cohorts import COUNTED
 from ringback.store.digests.digest import MEASURES, Digest
 from ringback.store.queries import delivery_groups, failure_groups
 from ringback.store.queries.files import Row
@@ -23,8 +23,9 @@ FEW = 2000
 """So many rows are read and not summed: then all of each is known."""
 EDGE = 5000
 """An hour at an end of the span that holds more is taken whole."""
-_KEYS = {"texts": text_key, "failures": failure_key}
-_WAYS = {"texts": delivery_groups.WAYS, "failures": failure_groups.WAYS}
+_WAYS: Mapping[str, Mapping[str, Any]] = {
+    "texts": delivery_groups.WAYS, "failures": failure_groups.WAYS, "left": {},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,14 @@ def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | Non
 
 def _edge(asked: Questions, wanted: Wanted, begin: str, end: str) -> list[Row]:
     """What lies between the end of a span and the next whole hour."""
-    words, key = MEASURES[wanted.measure], _KEYS[wanted.measure]
+    words, counts = MEASURES[wanted.measure], COUNTED[wanted.measure]
     found = []
     for row in (row for chunk in chunks(asked, wanted.measure, begin, end) for row in chunk):
-        known = dict(zip(words, key(row), strict=True))
-        if wanted.fits(known):
-            at = row["at"] if wanted.timed else ""
-            found.append({word: known[word] for word in wanted.split} | {"at": at, "n": 1})
+        for key, n in counts(row).items():
+            known = dict(zip(words, key, strict=True))
+            if wanted.fits(known):
+                at = row["at"] if wanted.timed else ""
+                found.append({word: known[word] for word in wanted.split} | {"at": at, "n": n})
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from admission.console import EVER, Api
-from ringback.console import sums
+from ringback.console import figures, sums
 from ringback.console.counting import Counting
 
 EXACT = {"since": EVER, "until": "2999-01-01T00:00Z"}
@@ -70,3 +70,18 @@ async def test_sums_of_failures_are_those_of_the_rows(
     assert '<h2 id="rows">1 failure</h2>' in page.text
     for path in ("/console/failures", "/console/delivery", "/console/delivery/texts"):
         assert (await summing.client.get(f"http://node{path}", params=EXACT)).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["rule", "sender"])
+async def test_sums_of_costs_are_those_of_the_rows(
+    api: Api, summing: Api, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    rows = await api.get("/costs", since=EVER, by=by)
+    assert len(rows["items"]) > 1
+    monkeypatch.setattr(sums, "FEW", 0)
+    monkeypatch.setattr(figures, "READ", 2)
+    found = await summing.get("/costs", since=EVER, by=by)
+    assert (found["items"], found["looked_back_to"]) == (rows["items"], None)
+    assert (await api.get("/costs", since=EVER, by=by))["items"] != rows["items"]
+    page = await summing.client.get("http://node/console/costs", params={"since": EVER})
+    assert "Only the newest" not in page.text

@@ -8,6 +8,7 @@ from ringback.console.api.lists import SPAN, given, listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.runtime import REAL, iso
 from ringback.store.operations.problems import BACK, STATES
 from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 
@@ -107,8 +108,12 @@ async def costs(asked: Asked) -> dict[str, Any]:
     """What left and what it cost, and what is left of the budgets of today."""
     console, since, by = asked.console, asked.values["since"] or "", asked.values["by"]
     found = await figures.left(console.reading, console.settings, since, by)
+    begin = since or iso(spend_sums.midnight(REAL.now(), console.settings.quiet_zone))
+    found = await figures.left_in_all(
+        console.reading, console.counting, found, (begin, iso(REAL.now())), by
+    )
     lines = figures.summed(console.settings, found, by, today=not since)
-    return listed(lines, looked_back_to=found.looked_back_to)
+    return listed(lines, looked_back_to="" if found.tallies else found.looked_back_to)
 
 
 RESOURCES = (

@@ -1,6 +1,7 @@
 """Page of costs: what left and what it cost, what is left of budgets, and what makes texts dear."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -38,9 +39,10 @@ async def costs(request: Request) -> Response:
     asked = spans.Asked(PATH, written, values, begin, values["until"] or iso(REAL.now()))
     found = await figures.left(console.reading, console.settings, since, by)
     rows = [row for row in found.rows if row["at"] < asked.until]
-    lines = figures.summed(
-        console.settings, figures.Left(rows, found.hour, found.budgets), by, today=not since
+    found = await figures.left_in_all(
+        console.reading, console.counting, replace(found, rows=rows), (begin, asked.until), by
     )
+    lines = figures.summed(console.settings, found, by, today=not since)
     for line in lines:
         named = {} if line[by] == spend_sums.ALL else {by: line[by]}
         line["name"] = line[by]
@@ -60,7 +62,7 @@ async def costs(request: Request) -> Response:
                 for way in spend_sums.WAYS
             ],
             "priced": console.settings.segment_price, "empty": len(rows) == 0,
-            "looked_back_to": found.looked_back_to,
+            "looked_back_to": found.looked_back_to, "whole": found.tallies is not None,
             "json": spans.address(
                 "/api/v1/costs", {"by": by, **({"since": since} if since else {})}
             ),

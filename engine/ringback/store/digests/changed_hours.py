@@ -86,9 +86,16 @@ _TOLD: dict[str, tuple[tuple[str, str], ...]] = {
             "where t.id > ? and t.id <= ? and +t.effect = 'message'",
         ),
     ),
-    "attempts": tuple(
-        (measure, f"select distinct {sql.format('attempts t', 't.action_uid')}{_SPAN}")
-        for measure, sql in (("texts", _OF_ACTION), ("failures", _ENDED))
+    "attempts": (
+        (
+            "left",
+            "select distinct substr(t.started_at, 1, 13) as hour from attempts t "
+            "where t.id > ? and t.id <= ?",
+        ),
+        *(
+            (measure, f"select distinct {sql.format('attempts t', 't.action_uid')}{_SPAN}")
+            for measure, sql in (("texts", _OF_ACTION), ("failures", _ENDED))
+        ),
     ),
     "doings": tuple(
         (measure, f"select distinct {sql.format('doings t', 't.subject')}{_SPAN}")

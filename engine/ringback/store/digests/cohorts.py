@@ -6,8 +6,9 @@ days. A span is read in chunks: each is a short statement, however much is in it
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from ringback.outcomes import MESSAGE
@@ -16,7 +17,8 @@ from ringback.store.queries.bulk_lists import BulkLists
 from ringback.store.queries.delivery_groups import between
 from ringback.store.queries.failed_texts import FAILED
 from ringback.store.queries.failure_groups import country, line_type
-from ringback.store.queries.files import Row
+from ringback.store.queries.files import Row, loads
+from ringback.store.queries.spend_sums import ALL, WAYS, Tally, tally_of
 from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 CHUNK = 500
@@ -29,7 +31,12 @@ TOOK = (
 """Seconds by which delivery times are kept: each text has the next of them that is not smaller."""
 TEXT = ("sender", "rule", "country", "line_type", "state", "outcome", "sid", "took")
 FAILURE = ("code", "sender", "rule", "country", "line_type")
+LEFT = ("rule", "sender", "figure", "unit")
+PRICE = "price"
+PARTS = 100_000
+"""Prices are counted in so many parts of their unit."""
 _STATUSES = tuple(f"message.{status}" for status in MESSAGE.order)
+_WENT = ("", "accepted", "unknown")
 _BELIEVED = "{0}.trust <> 'claimed' and {0}.source not in ('replay', 'internal')"
 
 Counts = Counter[tuple[Any, ...]]
@@ -58,6 +65,24 @@ class Cohorts(BulkLists):
             first += CHUNK
             yield self._known(rows)
         yield from self._of_others(begin, end)
+
+    def left_between(self, begin: str, end: str) -> Iterator[list[Row]]:
+        """What left in a span, in chunks: as `left_since`, and whether its action had left before
+        (`again`)."""
+        first, last = self._id_span("attempts", "started_at", begin, end)
+        while first <= last:
+            rows = self._all(
+                "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
+                "a.price, a.price_unit, t.started_at as at, exists (select 1 from attempts b "
+                "where b.action_uid = t.action_uid and b.id < t.id and "
+                f"{one_of(_WENT, 'b.result')}) as again "
+                "from attempts t join actions a on a.uid = t.action_uid "
+                "where t.id >= ? and t.id < ? and t.started_at >= ? and t.started_at < ? "
+                f"and {one_of(_WENT, 't.result')}",
+                (first, first + CHUNK, begin, end),
+            )
+            first += CHUNK
+            yield [row | {"params": loads(row["params"], {})} for row in rows]
 
     def failures_between(self, begin: str, end: str) -> Iterator[list[Row]]:
         """The texts and calls that failed in a span, each with the words of `FAILURE`, `at`, `uid`
@@ -188,3 +213,36 @@ def text_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def failure_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a failure is counted as, in the order of `FAILURE`."""
     return tuple(row[word] for word in FAILURE)
+
+
+def left_counts(row: Mapping[str, Any]) -> dict[tuple[Any, ...], int]:
+    """What a request counts for, by keys in the order of `LEFT`."""
+    tally = tally_of(row, again=bool(row["again"]))
+    rule, sender = (way(row) for way in (WAYS["rule"], WAYS["sender"]))
+    found = {
+        (rule, sender, name, ""): int(getattr(tally, name))
+        for name in ("texts", "calls", "notices", "counted", "segments", "estimated", "unpriced")
+    }
+    found |= {
+        (rule, sender, PRICE, unit): round(amount * PARTS) for unit, amount in tally.prices.items()
+    }
+    return {key: n for key, n in found.items() if n}
+
+
+def tallies_of(rows: Iterable[Mapping[str, Any]], way: str) -> dict[str, Tally]:
+    """What was counted, in all and by rule or sender."""
+    found: dict[str, Tally] = defaultdict(Tally)
+    for row in rows:
+        for tally in (found[ALL], found[row[way]]):
+            if row["figure"] == PRICE:
+                tally.prices[row["unit"]] += Decimal(row["n"]) / PARTS
+            else:
+                setattr(tally, row["figure"], getattr(tally, row["figure"]) + row["n"])
+    return dict(found)
+
+
+COUNTED: Mapping[str, Callable[[Mapping[str, Any]], Mapping[tuple[Any, ...], int]]] = {
+    "texts": lambda row: {text_key(row): 1}, "failures": lambda row: {failure_key(row): 1},
+    "left": left_counts,
+}  # fmt: skip
+"""What a row counts for, by measure."""

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from ringback.private_files import make_file, make_folder
-from ringback.store.digests.cohorts import FAILURE, TEXT, Counts
+from ringback.store.digests.cohorts import FAILURE, LEFT, TEXT, Counts
 from ringback.store.sqlite import BUSY_SECONDS, translated
 
 NAME = "digest.db"
-SHAPE = 1
-MEASURES: Mapping[str, tuple[str, ...]] = {"texts": TEXT, "failures": FAILURE}
+SHAPE = 2
+MEASURES: Mapping[str, tuple[str, ...]] = {"texts": TEXT, "failures": FAILURE, "left": LEFT}
 """What is counted, and by what."""
 DAYS = 400
 """How long hours are kept."""

@@ -61,6 +61,13 @@ def tallied(
     return dict(found)
 
 
+def tally_of(row: Mapping[str, Any], *, again: bool) -> Tally:
+    """What one request took; one that was made `again` for its action is not priced again."""
+    tally = Tally()
+    _add(tally, row, again=again)
+    return tally
+
+
 @lru_cache(maxsize=4096)
 def _counted(body: str) -> int:
     return segments.count(body)

@@ -113,9 +113,9 @@ class Api:
     """The API as people of one role see it: another person for each request, since each may ask so
     often and no more."""
 
-    def __init__(self, project: Path, role: Role, *, unmasked: bool) -> None:
+    def __init__(self, project: Path | Settings, role: Role, *, unmasked: bool) -> None:
         who = (Identity(f"ada {n}", role, unmasked=unmasked) for n in count())
-        settings = Settings.load(project, {})
+        settings = Settings.load(project, {}) if isinstance(project, Path) else project
         self.app = create_console(
             settings, Surroundings(nobody, nobody, printed), lambda _: next(who)
         )

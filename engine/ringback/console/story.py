@@ -4,6 +4,7 @@ A sentence is a list of parts: plain words of ours, names of rules, and what oth
 pages show as text of strangers.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
@@ -37,6 +38,8 @@ _VERBS = {
     "enqueue_call": "put the caller into a queue",
 }  # fmt: skip
 """What the usual kinds are in a sentence; the others go by their names."""
+_TIME = re.compile(r" until \d{4}-\d\d-\d\dT[\d:.]+Z")
+"""A time within a reason, which stands in the reader's zone before it."""
 
 
 def sentence(trace: Trace, zone: tzinfo, *, matched: bool = True) -> Sentence:
@@ -52,6 +55,9 @@ def sentence(trace: Trace, zone: tzinfo, *, matched: bool = True) -> Sentence:
         parts = [*_action(trace, rule, worst, zone)]
         if len(actions) > 1:
             parts.append(Part(_all([each for _, each in actions])))
+        for rule in fired:
+            if rule["run"] and rule["run"]["state"] == "waiting":
+                parts += [Part(" "), *_waits(rule, zone)]
         return Sentence(parts, tones.of_action(worst))
     if fired:
         return _run(fired[0], zone)
@@ -71,9 +77,7 @@ def _run(rule: Mapping[str, Any], zone: tzinfo) -> Sentence:
     if run is None:
         return Sentence([name, Part(" fired.")], "none")
     if run["state"] == "waiting":
-        until = f" until {clock(run['due_at'], zone, day=True)}" if run["due_at"] else ""
-        reason = run["reason"].partition(" until ")[0]
-        return Sentence([name, Part(f" waits{until}: "), Part(reason, "said"), Part(".")], "held")
+        return Sentence(list(_waits(rule, zone)), "held")
     if run["state"] == "failed":
         return Sentence([name, Part(" failed: "), Part(run["reason"], "said"), Part(".")], "bad")
     if run["state"] in ("skipped", "cancelled"):
@@ -82,6 +86,15 @@ def _run(rule: Mapping[str, Any], zone: tzinfo) -> Sentence:
     if run["state"] in ("pending", "running"):
         return Sentence([name, Part(" is at work.")], "way")
     return Sentence([name, Part(" fired, and asked for nothing.")], "good")
+
+
+def _waits(rule: Mapping[str, Any], zone: tzinfo) -> Iterator[Part]:
+    """What a run waits for, and how long."""
+    due, reason = rule["run"]["due_at"], rule["run"]["reason"].partition(" until ")[0]
+    until = f" until {clock(due, zone, day=True)}" if due else ""
+    joint = " " if reason.startswith("waits ") else ": "
+    yield from (Part(rule["rule"], "rule"), Part(f" waits{until}{joint}"))
+    yield from (Part(reason.removeprefix("waits "), "said"), Part("."))
 
 
 def _silent(trace: Trace) -> Sentence:
@@ -156,7 +169,8 @@ def _action(
         yield from (Part("Not sent: "), *reason)
     elif state == "deferred":
         due = f" until {clock(action['due_at'], zone, day=True)}" if action["due_at"] else ""
-        yield from (Part(f"Held{due}: "), *reason)
+        why = _TIME.sub("", action["reason"]) if due else action["reason"]
+        yield from (Part(f"Held{due}: "), Part(why, "said"), Part("."))
     elif state == "parked" and action["reason"] == WAITS_FOR_YES:
         yield from (name, Part(" has written a draft, which waits for a person's yes."))
     elif state == "parked":
@@ -181,7 +195,11 @@ def _action(
 def _sent(trace: Trace, action: Mapping[str, Any]) -> Iterator[Part]:
     event, attempts = trace["event"], action["attempts"]
     began = attempts[-1]["started_at"] if attempts else action["planned_at"]
-    yield Part(f" {did(trace, action)} within {span(between(event['received_at'], began))}")
+    within = span(between(event["received_at"], began))
+    if action["kind"] == "answer_call" and attempts:  # Twilio had asked, and had to be told later
+        yield Part(f" answered only after {within}; until then the caller heard the fallback")
+    else:
+        yield Part(f" {did(trace, action)} within {within}")
     ended = attempts[-1]["ended_at"] if attempts else None
     bad = tones.of_action(action) == "bad"
     error = action.get("error")
@@ -191,7 +209,10 @@ def _sent(trace: Trace, action: Mapping[str, Any]) -> Iterator[Part]:
         return
     if ended and action["effect"]:
         took = between(began, ended)
-        yield Part("; Twilio took it " + ("at once" if took < 0.5 else f"after {span(took)}"))
+        if attempts[-1]["result"] == "unknown":
+            yield Part("; Twilio's answer got lost, but Twilio has it")
+        else:
+            yield Part("; Twilio took it " + ("at once" if took < 0.5 else f"after {span(took)}"))
     if bad:
         yield Part(f"; it did not arrive: {title or action['outcome']}.")
     elif action["state"] == "accepted":

@@ -28,10 +28,11 @@ def short_name(zone: tzinfo) -> str:
 
 
 def clock(at: str, zone: tzinfo, *, day: bool = False) -> str:
-    """A stored time as a clock shows it, with the date when that is wanted."""
+    """A stored time as a clock shows it: to the millisecond, or to the second with its date."""
     moment = from_iso(at).astimezone(zone)
-    form = "%d %b %Y %H:%M:%S" if day else "%H:%M:%S"
-    return f"{moment.strftime(form)}.{moment.microsecond // 1000:03d}"
+    if day:
+        return moment.strftime("%d %b %Y %H:%M:%S")
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d}"
 
 
 def date(at: str, zone: tzinfo) -> str:

@@ -13,6 +13,7 @@ from ringback.actions import SendMessage
 from ringback.cli.main import run
 from ringback.runtime import REAL, iso
 from ringback.store.actions import NewAction
+from ringback.store.console.pairs import Pairs
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.matching import CURSOR, Matched, NewRun
@@ -194,15 +195,26 @@ async def test_erase_forgets_a_person(tmp_path: Path, capsys: pytest.CaptureFixt
         [(OURS, "+12025550101", "out", "text 'STOP please'", day(1)),
          (OURS, "+12025550100", "out", "text 'STOP'", day(1))],
     )  # fmt: skip
+    connection.executemany(
+        "insert into mutes (conversation, uid, until, by, reason, at) values (?, ?, ?, '', ?, ?)",
+        [(f"{OURS}/+12025550101", "con_a", day(9), "mad at us", day(1)),
+         (f"{OURS}/+12025550100", "con_b", day(9), "a friend of +12025550101", day(1))],
+    )  # fmt: skip
     connection.execute("commit")
     connection.close()
+    with closing(Pairs(data)) as pairs:
+        assert pairs.follow(1.0)
+        assert len(pairs.newest(9)) == 2
+    assert holds(data, "mad at us")
     assert holds(data, "secret+number+1")
     assert holds(data, "answer 1")
     assert holds(data, "STOP please")
     assert run(["db", "erase", "+12025550101", "--yes", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert (row["log_rows"], row["events"], row["contacts"], row["consents"]) == (3, 3, 1, 1)
-    for text in ("secret+number+1", "answer 1", "answer 5", "STOP please"):
+    assert not (data / "pairs.db").exists()
+    gone = ("secret+number+1", "answer 1", "answer 5", "STOP please", "mad at us", "a friend of")
+    for text in gone:
         assert holds(data, text) == [], text
     assert holds(data, "secret+number+4") == ["log.db"]
     with Questions(data) as asked:

@@ -67,6 +67,26 @@ def test_a_claim_counts_when_it_is_proven(data: Path) -> None:
         assert len(pairs.newest(9)) == 1
 
 
+def test_whom_the_journal_keeps_no_more_is_forgotten(data: Path) -> None:
+    """But not who is among the contacts."""
+    came(data, "+442071838750", "+442071838751")
+    came(data, "+442071838752", second=9)
+    with closing(sqlite3.connect(data / "journal.db")) as connection, connection:
+        connection.execute("delete from contacts")
+        connection.execute(
+            "insert into contacts (conversation, first_at) values (?, ?)",
+            (f"{OURS}/+442071838751", AT.format(0)),
+        )
+    with closing(Pairs(data)) as pairs:
+        assert pairs.follow(1.0)
+        assert len(pairs.newest(9)) == 3
+    with closing(sqlite3.connect(data / "journal.db")) as connection, connection:
+        connection.execute("delete from events where id < 3")
+    with closing(Pairs(data)) as pairs:
+        assert pairs.follow(1.0)
+        assert [each.conversation[-1] for each in pairs.newest(9)] == ["2", "1"]
+
+
 @pytest.mark.parametrize("change", ["another journal", "rows are gone", "the file is gone"])
 def test_it_is_made_anew_when_it_does_not_fit(data: Path, change: str) -> None:
     """Nobody stays in it who is not in the journal."""

@@ -21,6 +21,7 @@ from ringback.store.sqlite import BUSY_SECONDS, translated
 NAME = "pairs.db"
 SHAPE = 1
 STEP = 5000
+FORGET_SECONDS = 600.0
 CLAIMS = 200
 """So many of the newest claims are looked at again: somebody may have proven them."""
 _TABLES = """
@@ -58,6 +59,7 @@ class Pairs:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._path = data / NAME
+        self._forgets_at = 0.0
         self._opened: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
 
     def close(self) -> None:
@@ -76,6 +78,7 @@ class Pairs:
             while True:
                 steps = [self._step(own, journal, *each) for each in _SOURCES]
                 if not any(steps):
+                    self._forget(own, journal)
                     return True
                 if time.monotonic() > end:
                     return False
@@ -178,6 +181,24 @@ class Pairs:
         _note(own, table, f"{rows[-1][0]} {rows[-1][1]}")
         own.execute("commit")
         return len(rows) == STEP
+
+    def _forget(self, own: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+        """Forget, now and then, those that were active last who are kept in the journal no more."""
+        now = time.monotonic()
+        if now < self._forgets_at:
+            return
+        self._forgets_at = now + FORGET_SECONDS
+        oldest = journal.execute("select received_at from events order by id limit 1").fetchone()
+        rows = own.execute(
+            "select conversation, last_at from pairs order by turn limit ?", (STEP,)
+        ).fetchall()
+        find = "select 1 from contacts where conversation = ?"
+        gone = [
+            (pair,)
+            for pair, last_at in rows
+            if oldest and last_at < oldest[0] and not journal.execute(find, (pair,)).fetchone()
+        ]
+        own.executemany("delete from pairs where conversation = ?", gone)
 
     def _put(self, own: sqlite3.Connection, found: dict[str, tuple[str, str]]) -> None:
         key = _mark(own, "key")

@@ -155,6 +155,12 @@ async def test_the_search_finds_a_name_and_the_end_of_a_number(desk: Desk) -> No
         assert answer.headers.get("location", "").rpartition("/")[2] == where
     several = await desk.client.post("/console/find", data={"what": ANN[-4:]})
     assert "2 conversations with a number that ends in 8750" in several.text
+    number = await desk.client.post("/console/find", data={"what": ANN})
+    traced = await desk.client.get(
+        f"/console/t/{(await items(desk, found[1]['uid']))['items'][0]['uid']}"
+    )
+    assert f"/console/conversations/{found[1]['uid']}" in traced.text
+    assert number.text.count("/console/conversations/con_") == 2
     none = await desk.client.post("/console/find", data={"what": "0000"})
     assert (none.status_code, "Nobody whose number" in none.text) == (200, True)
 

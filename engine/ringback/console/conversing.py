@@ -96,7 +96,9 @@ class Conversations:
         return await self._shown(await self._reading.ask(lambda asked: _stands(asked, pairs)))
 
     async def of(self, conversation: str) -> Pair | None:
-        """The conversation of these two sides (`ours/theirs`)."""
+        """The conversation of these two sides (`ours/theirs`); None for one that is not known."""
+        if not conversation:
+            return None
         await self._followed()
         return next(iter(await self._asked(lambda: self._pairs.of([conversation]))), None)
 

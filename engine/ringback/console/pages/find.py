@@ -11,8 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.console.forms import form_of
+from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.conversation_deeds import PATH as CONVERSATIONS
+from ringback.console.problems import refuse
 from ringback.console.rows import row_of
 from ringback.console.seen import as_seen
 from ringback.error_codes import explain_error
@@ -46,15 +48,23 @@ async def find(request: Request) -> Response:
         return RedirectResponse(f"/console/t/{found['one']}", 303)
     if found["rule"]:
         return RedirectResponse(f"/console/?rule={quote(wanted)}", 303)
+    digits = "".join(letter for letter in number if letter.isdecimal())
+    chats = await console_of(request).conversations.ending(digits, MOST) if digits else []
     masked = as_seen(request, {"rows": found["rows"]})["rows"]
     rows = [row_of(each, found["came"].get(each["uid"], [])) for each in masked]
     code = explain_error(int(wanted)) if wanted.isdecimal() and len(wanted) < 7 else None
     values = {"title": "Search", "rows": rows, "wanted": wanted, "code": code}
-    return draw(request, "found.html", {**values, "is_number": bool(number)})
+    return draw(
+        request,
+        "found.html",
+        {**values, "is_number": bool(number), **as_seen(request, {"chats": chats})},
+    )
 
 
 async def _ending(request: Request, digits: str) -> Response:
-    """The conversations with a number that ends so."""
+    """The conversations with a number that ends so, for those who may see whole numbers."""
+    if not may(identity_of(request), "operate"):
+        raise refuse("role", "Ends of numbers are looked up by the role `operate`.")
     rows = await console_of(request).conversations.ending(digits, MOST)
     if len(rows) == 1:
         return RedirectResponse(f"{CONVERSATIONS}/{rows[0]['uid']}", 303)

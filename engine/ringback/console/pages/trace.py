@@ -42,12 +42,13 @@ async def trace(request: Request) -> Response:
     start = event["received_at"]
 
     beat = request.scope.get("ringback.beat")
+    pair = await console_of(request).conversations.of(whole["event"]["conversation"])
 
     def after(at: str | None) -> str:
         return f"+{span(max(between(start, at), 0.0))}" if at else ""
 
     values = {
-        "title": event["type"], "trace": found, "event": event,
+        "title": event["type"], "con": pair.uid if pair else "", "trace": found, "event": event,
         "text": shapes.said(event["fields"]) if isinstance(event["fields"], dict) else "",
         "ours": event["conversation"].partition("/")[0],
         "sentence": story.sentence(found, zone_of(request)[1], matched=matched),

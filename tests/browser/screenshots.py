@@ -90,6 +90,7 @@ def addresses(browser: Browser, state: Any, node: str) -> dict[str, str]:
     for name in ("health/logs", "health/doctor", "settings/plugins", "settings/numbers",
                  "settings/people", "settings/audit", "help/console"):  # fmt: skip
         found[name.replace("/", "-")] = f"/console/{name}"
+    found |= {"try": "/console/try", "backtests": "/console/backtests"}
     for name, start, link in (
         ("trace", "/console/?type=message.received", "#rows a[href^='/console/t/']"),
         ("conversation", "/console/conversations", "main th a"),

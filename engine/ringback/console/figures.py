@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ringback.config import Settings
 from ringback.console.counting import Counting
 from ringback.console.reading import Reading
-from ringback.console.sums import FEW, Wanted
+from ringback.console.sums import Wanted
 from ringback.console.sums import summed as in_all
 from ringback.rules.model import Budget
 from ringback.runtime import REAL, iso
@@ -22,6 +22,8 @@ READ = 20_000
 """So many rows of a span are counted at most, the newest of them: read in half a second, where a
 question may take two."""
 SAMPLE = 5_000
+SAMPLES = 300
+"""So many of the newest failures are read beside their sums, for the last one of each group."""
 
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ TEXT_WORDS = ("state", "outcome", "sid", "took")
 async def failure_sums(
     reading: Reading, counting: Counting | None, since: str, until: str,
     facets: Mapping[str, Any], split: Sequence[str], *, hourly: bool = False,
+    samples: int = SAMPLES,
 ) -> Counted:  # fmt: skip
     """The failures of a span, or, where there are many, sums of them by the words of `split`, by
     hour or day, with the newest as `samples`."""
@@ -56,9 +59,9 @@ async def failure_sums(
     sums = await in_all(reading, counting, wanted)
     if sums is None:
         return await failed(reading, since, until, facets)
-    rows = await reading.ask(lambda asked: asked.failures(since, FEW))
-    samples = _counted(rows, until, failure_groups.WAYS, facets).rows
-    return Counted(sorted(sums, key=lambda row: str(row["at"]), reverse=True), samples=samples)
+    rows = await reading.ask(lambda asked: asked.failures(since, samples))
+    newest = _counted(rows, until, failure_groups.WAYS, facets).rows
+    return Counted(sorted(sums, key=lambda row: str(row["at"]), reverse=True), samples=newest)
 
 
 async def with_problems(reading: Reading, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:

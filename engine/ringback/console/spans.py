@@ -21,6 +21,7 @@ CHOICES = (
     ("30d", "30 days"),
     ("90d", "90 days"),
 )
+_LONG = ("7d", "30d", "90d")
 SINCE = Parameter("since", "From then on.", "time", default="24h")
 UNTIL = Parameter("until", "Before then.", "time")
 
@@ -103,6 +104,8 @@ def asked(request: Request, declared: tuple[Parameter, ...]) -> Asked:
     since = values["since"]
     if "since" not in written:
         since = query_value("24h")
+    elif written["since"] in _LONG:  # from a whole hour on: hours are what is counted once and kept
+        since = f"{since[:13]}:00:00.000Z"
     return Asked(request.url.path, written, values, since, values["until"] or iso(REAL.now()))
 
 

@@ -7,12 +7,12 @@ the same functions count both.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.console.counting import HOUR, Counting, chunks, span
 from ringback.console.reading import Reading
-from ringback.runtime import iso
+from ringback.runtime import REAL, iso
 from ringback.store.digests.cohorts import COUNTED
 from ringback.store.digests.digest import MEASURES, Digest
 from ringback.store.queries import delivery_groups, failure_groups
@@ -21,6 +21,8 @@ from ringback.store.queries.questions import Questions
 
 FEW = 2000
 """So many rows are read and not summed: then all of each is known."""
+NOW = timedelta(minutes=1)
+"""A span that ends so lately ends now."""
 EDGE = 5000
 """An hour at an end of the span that holds more is taken whole."""
 _WAYS: Mapping[str, Mapping[str, Any]] = {
@@ -60,7 +62,7 @@ async def summed(reading: Reading, counting: Counting | None, wanted: Wanted) ->
 
 def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | None:
     begin, end = _hour(wanted.since, up=True), _hour(wanted.until, up=False)
-    if begin >= end or digest.total(wanted.measure, begin, end) <= FEW:
+    if begin > end or digest.total(wanted.measure, begin, end) <= FEW:
         return None
     edges = []
     first, last = _hour(wanted.since, up=False), _hour(wanted.until, up=True)
@@ -69,7 +71,9 @@ def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | Non
             begin = first
         else:
             edges.append((wanted.since, span(begin)[0]))
-    if last > end:
+    if last > end and wanted.until >= iso(REAL.now() - NOW):
+        end = last  # the hour that goes on: what is in it is counted every few seconds
+    elif last > end:
         if digest.total(wanted.measure, end, last) > EDGE:
             end = last
         else:

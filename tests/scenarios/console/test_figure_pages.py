@@ -149,3 +149,9 @@ async def test_settings_have_their_sources_and_no_secret(api: Api) -> None:
     assert "Nobody has done anything yet" in await got(api, "/console/settings/audit")
     await got(api, "/console/settings/audit", 400, whom="ada")
     await got(api, "/console/settings/channels/nobody/test", 404)
+
+
+async def test_a_long_span_begins_at_a_whole_hour(api: Api) -> None:
+    """Hours are what is counted once and kept; the address of its lists says so."""
+    page = await got(api, "/console/delivery", since="7d")
+    assert re.search(r"since=\d{4}-\d\d-\d\dT\d\d%3A00%3A00\.000Z&", html.unescape(page))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ringback.console import figures, operating, spans
+from ringback.console import figures, operating, spans, sums
 from ringback.console.api.answers import whole
 from ringback.console.api.counts import FACET_PARAMETERS, FACETS
 from ringback.console.api.masked_answers import masked
@@ -96,7 +96,7 @@ async def group(request: Request) -> Response:
     key = request.path_params["code"]
     asked = spans.asked(request, (*FACET_PARAMETERS, _FROM))
     known = explain_error(key)
-    found = await _failed(request, asked, code=key)
+    found = await _failed(request, asked, sums.FEW, code=key)
     reading = console_of(request).reading
     usual = await figures.usual(reading, asked.since) if found.rows else []
     (known_group,) = failure_groups.grouped(found.rows, ["code"], found.samples) or [
@@ -138,11 +138,19 @@ def _seen(request: Request, problem: Mapping[str, Any] | None) -> Mapping[str, A
     return as_seen(request, problem) if problem else None
 
 
-async def _failed(request: Request, asked: spans.Asked, **more: Any) -> figures.Counted:
+async def _failed(
+    request: Request, asked: spans.Asked, samples: int = figures.SAMPLES, **more: Any
+) -> figures.Counted:
     wanted = {name: asked.values[name] for name in FACETS} | more
     console, split = console_of(request), ("code", *FACETS)
     return await figures.failure_sums(
-        console.reading, console.counting, asked.since, asked.until, wanted, split
+        console.reading,
+        console.counting,
+        asked.since,
+        asked.until,
+        wanted,
+        split,
+        samples=samples,
     )
 
 

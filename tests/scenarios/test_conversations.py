@@ -163,6 +163,9 @@ async def test_the_search_finds_a_name_and_the_end_of_a_number(desk: Desk) -> No
     assert number.text.count("/console/conversations/con_") == 2
     none = await desk.client.post("/console/find", data={"what": "0000"})
     assert (none.status_code, "Nobody whose number" in none.text) == (200, True)
+    desk.role = "read"
+    digits = await desk.client.post("/console/find", data={"what": ANN[-4:]})
+    assert (digits.status_code, ANN[-4:] in digits.text) == (403, False)
 
 
 async def test_a_long_conversation_comes_in_parts_that_lack_nothing(desk: Desk) -> None:

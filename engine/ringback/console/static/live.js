@@ -3,6 +3,7 @@ import { nodes, page } from "./dom.js";
 
 const MOST = 120;
 const SPOKEN = 10000;
+const FEW = 5;
 
 class Live extends HTMLElement {
   connectedCallback() {
@@ -76,7 +77,7 @@ class Live extends HTMLElement {
     for (const { id, html } of rows) {
       document.getElementById(id)?.remove();
       const row = nodes(html).querySelector("tr");
-      row.classList.add("fresh");
+      if (rows.length <= FEW) row.classList.add("fresh"); // many at once move the page enough
       made.prepend(row);
     }
     const day = this.rows.querySelector(".day");

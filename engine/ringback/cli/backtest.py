@@ -30,6 +30,7 @@ COLUMNS = ("rule", "fired", "would do", "held back", "failed", "why not")
 BY_WEIGHT = ("rule", "fired", "would do", "failed", "held back", "why not")
 """The columns as they give way, the last one first, where there is little room."""
 _TOP_REASONS = 4
+BESIDE = "Keep the rules of the project beside those of --rules, but for rules of the same names."
 
 
 @click.command()
@@ -38,6 +39,7 @@ _TOP_REASONS = 4
     "--rules", "new", type=click.Path(exists=True, path_type=Path),
     help="Rules to try instead: a rule file, a folder of them, or a project folder.",
 )  # fmt: skip
+@click.option("--beside", is_flag=True, help=BESIDE)
 @click.option(
     "--price", type=float,
     help="What one segment of a text costs, for the sum; RINGBACK_SEGMENT_PRICE if not given.",
@@ -46,8 +48,9 @@ _TOP_REASONS = 4
 @wide_option
 @json_option
 def backtest(
-    since: str, new: Path | None, price: float | None, examples: int, wide: bool, as_json: bool
-) -> None:
+    since: str, new: Path | None, beside: bool, price: float | None, examples: int, wide: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Run the recorded events through the rules, and perform nothing.
 
     Shows what each rule would have done, why it did not fire, what the texts would have cost, and
@@ -62,7 +65,7 @@ def backtest(
     settings = here().settings()
     if price is None:
         price = settings.segment_price or None
-    ruleset, plugins = rules_of(new)
+    ruleset, plugins = rules_of(new, beside=beside)
     test = Backtest(ruleset, plugins, settings)
     with contextlib.closing(LogReader(data / "log.db")) as log, progress("replaying") as told:
         for event in recorded(log, start, told):
@@ -77,8 +80,9 @@ def backtest(
     _print(report, difference, price, examples, wide=wide)
 
 
-def rules_of(new: Path | None) -> tuple[Any, Any]:
-    """The rules to try, and the plugins. Raises RuleErrors when anything is wrong with them."""
+def rules_of(new: Path | None, *, beside: bool = False) -> tuple[Any, Any]:
+    """The rules to try, and the plugins; with `beside` those of the project too, but for rules of
+    the same names. Raises RuleErrors when anything is wrong with them."""
     from ringback.cli.checked_import import import_checked
     from ringback.testing.assembly import ruleset_of
 
@@ -90,10 +94,37 @@ def rules_of(new: Path | None) -> tuple[Any, Any]:
         if project.problems:
             raise RuleErrors(project.problems)
         return project.ruleset, project.plugins
-    ruleset, problems = ruleset_of(project.plugins, new)
+    if not beside:
+        ruleset, problems = ruleset_of(project.plugins, new)
+    elif project.problems:
+        raise RuleErrors(project.problems)
+    else:
+        files = _rule_files(new)
+        ruleset, problems = ruleset_of(
+            project.plugins, [*files, *_rule_files(settings.project / "rules")]
+        )
+        # Of two rules of one name the first is taken, and the project's own is complained of.
+        problems = [each for each in problems if each.file in map(str, files)]
+        ruleset = _in_order(ruleset, project.ruleset)
     if problems:
         raise RuleErrors(problems)
     return ruleset, project.plugins
+
+
+def _rule_files(where: Path) -> list[Path]:
+    if where.is_file():
+        return [where]
+    names = (path for path in where.rglob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    return sorted(path for path in names if not path.name.startswith("."))
+
+
+def _in_order(ruleset: Any, old: Any) -> Any:
+    """The rules in the order of the project, which decides between equals; new ones last."""
+    from ringback.rules.engine.ruleset import RuleSet
+
+    places = {rule.name: place for place, rule in enumerate(old.rules)}
+    rules = sorted(ruleset.rules, key=lambda rule: places.get(rule.name, len(places)))
+    return RuleSet(rules, ruleset.language)
 
 
 def _lines(report: Any, difference: Any, price: float | None) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ringback.cli import completion
+from ringback.cli.backtest import BESIDE, rules_of
 from ringback.cli.output import cell, echo_tree, json_option, print_json, style
 from ringback.cli.project_context import here
 from ringback.errors import StorageError, UsageError
@@ -38,24 +39,24 @@ ROUTES = ("message", "message/status", "call", "call/status")
     "--rules", "new", type=click.Path(exists=True, path_type=Path),
     help="Rules to try instead: a rule file, a folder of them, or a project folder.",
 )  # fmt: skip
+@click.option("--beside", is_flag=True, help=BESIDE)
 @click.option("--rule", default="", help="Show this rule alone.")
 @json_option
 def try_(
     what: str | None, fields: tuple[str, ...], form: Path | None, route: str, new: Path | None,
-    rule: str, as_json: bool,
+    beside: bool, rule: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Let one event happen on a bench, and show what each rule says to it, line by line.
 
     It is a stored event, in which fields may be changed, or one that is typed. Nothing is sent and
     nothing is stored.
     """
-    from ringback.cli.backtest import rules_of
     from ringback.store.queries.questions import Questions
     from ringback.testing.trial import tried
 
     given = (_form(form) if form else {}) | dict(_pair(each) for each in fields)
     settings = here().settings()
-    ruleset, plugins = rules_of(new)
+    ruleset, plugins = rules_of(new, beside=beside)
     event, before = _stored(what, given) if what else (_typed(route, given), [])
     quarantined: Mapping[str, str] = {}
     try:

@@ -107,7 +107,7 @@ class Backtests:
         try:
             with written(files) as folder:
                 words = ["backtest", "--since", found.since, "--json"]
-                words += ["--rules", str(folder / "rules.yaml")] if files else []
+                words += ["--rules", str(folder / "rules.yaml"), "--beside"] if files else []
                 code, printed = await run(words)
                 lines = printed.replace(f"{folder}/", "").splitlines()
             rows = [row for line in lines if line.startswith("{") and (row := _row(line))]
@@ -128,21 +128,16 @@ class Backtests:
 
 
 def _take(found: Backtest, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what a backtest printed. With rules of a text, what others did then is no difference."""
+    """Keep what a backtest printed."""
     kinds: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         kinds.setdefault(str(row.get("line")), []).append(_plain(row))
     found.summary = next(iter(kinds.get("summary", [])), {})
     found.rules = kinds.get("rule", [])
-    names = {each["rule"] for each in found.rules}
     now, then = kinds.get("only now", []), kinds.get("only then", [])
-    mine = [each for each in then if not found.text or each["rule"] in names]
-    found.only_now, found.only_then = now[:EXAMPLES], mine[:EXAMPLES]
-    found.counts = {
-        "same": int(found.summary.get("same", 0)),
-        "only_now": int(found.summary.get("only_now", len(now))), "only_then": len(mine),
-        "of_others": len(then) - len(mine),
-    }  # fmt: skip
+    found.only_now, found.only_then = now[:EXAMPLES], then[:EXAMPLES]
+    summary = {"same": 0, "only_now": len(now), "only_then": len(then), **found.summary}
+    found.counts = {name: int(summary[name]) for name in ("same", "only_now", "only_then")}
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

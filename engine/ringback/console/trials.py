@@ -54,7 +54,9 @@ async def tried(children: Children, trial: Trial) -> dict[str, Any]:
     with written(files) as folder:
         words = ["rules", "try", *([trial.event] if trial.event else [])]
         words += ["--route", trial.route, "--fields", str(folder / "fields.json")]
-        words += ["--rules", str(folder / "rules.yaml")] if "rules.yaml" in files else []
+        words += (
+            ["--rules", str(folder / "rules.yaml"), "--beside"] if "rules.yaml" in files else []
+        )
         words += ["--rule", trial.rule] if trial.rule else []
         printed = await children.rows(words)
         if not printed.rows or "type" not in printed.rows[0]:

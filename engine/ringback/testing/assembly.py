@@ -1,7 +1,7 @@
 """Assembly: rules and plugins of a folder put together for a bench, as a node would have them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,9 @@ def plugins_of(
 
 
 def ruleset_of(
-    plugins: PluginSet, files: Path, seconds: float = STEP_SECONDS
+    plugins: PluginSet, files: Path | Iterable[Path], seconds: float = STEP_SECONDS
 ) -> tuple[RuleSet, list[Problem]]:
-    """The rules of a folder or file together with those of plugins, and what is wrong with them.
+    """The rules of a folder, a file or several with those of plugins, and what is wrong with them.
 
     `seconds` is what a step of a plugin may take.
     """

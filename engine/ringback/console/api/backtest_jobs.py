@@ -8,7 +8,7 @@ from ringback.console.api.resource import Asked, Endpoint, Resource
 
 _BODY = (
     Parameter("since", "Of which span: 24h, 30d, or a time in UTC.", required=True),
-    Parameter("text", "A rule file to try in place of those of the project.", "file"),
+    Parameter("text", "A rule file: its rules are tried, not those of the same names.", "file"),
 )
 
 

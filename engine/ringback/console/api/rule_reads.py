@@ -100,7 +100,7 @@ _TRY = (
     Parameter("route", "What is typed.", choices=ROUTES, default="message"),
     Parameter("fields", "Fields of the webhook by Twilio's names, as Body.", "object"),
     Parameter("rule", "Only what this rule says."),
-    Parameter("text", "A rule file to try in place of those of the project.", "file"),
+    Parameter("text", "A rule file: its rules are tried, not those of the same names.", "file"),
 )  # fmt: skip
 
 RESOURCES = (

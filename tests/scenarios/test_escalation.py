@@ -11,6 +11,7 @@ import pytest
 
 from ringback.cli.main import run
 from ringback.incident_links import KEY
+from ringback.worker.match.judge import ACKNOWLEDGED
 from simulation.story import Story
 
 Begin = Callable[..., Story]
@@ -182,7 +183,7 @@ def test_an_answer_outlives_a_crash_between_it_and_what_it_does(
     happen(story, "open", "trial", "trial", "little space is left")
     assert story.life is not None
     story.life.engine.escalator.acknowledgements.people = {}  # this life does nothing about it
-    monkeypatch.setattr(story.life.engine.matcher, "taken", lambda *_: True)
+    monkeypatch.setattr(story.life.engine.matcher, "taken", lambda *_: ACKNOWLEDGED)
     reply(story, ANNA, "ok")
     assert story.ask(STATE) == [("trial", "")]
     story.kill()

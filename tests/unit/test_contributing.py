@@ -130,8 +130,14 @@ MEMBERS: dict[str, tuple[str, set[str], set[str]]] = {
     ),
     "A verb": (
         r"\bDial\b|^### .dial",
-        # What the simulator plays, the verb `dial` of conferences, the texts of Twilio's errors.
-        {"docs/simulator.md", f"{CLI}/gateway.py", *ERRORS},
+        # What the simulator plays, the verb `dial` of conferences, texts of Twilio's errors, and
+        # the call by which a person connects a caller.
+        {
+            "docs/simulator.md",
+            f"{CLI}/gateway.py",
+            *ERRORS,
+            "engine/ringback/worker/operations/call_decisions.py",
+        },
         set(),
     ),
     "A setting": (

@@ -15,6 +15,8 @@ FIGURES = [
     "/console/failures/30003",
     "/console/delivery/texts",
     "/console/costs/sent",
+    "/console/try?rule=hours",
+    "/console/backtests",
     "/console/health/logs",
     "/console/health/doctor",
     "/console/help/console",

@@ -44,6 +44,7 @@ class Counting:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="digest", daemon=True)
         self._took: dict[tuple[str, str], tuple[float, float]] = {}
+        self._looked = ""
         self.digest: Digest | None = None
         """None until all of the past are counted; then it answers."""
         self.ready = threading.Event()
@@ -70,17 +71,20 @@ class Counting:
                         self._keep(asked, digest, journal)
             except RingbackError as error:
                 log.warning("the digest is not kept: %s", error)
-            self.digest = None
             self._ended.wait(self._every)
 
     def _keep(self, asked: Questions, digest: Digest, journal: str) -> None:
         if not digest.mark("events"):
             digest.follow({name: str(at) for name, at in asked.newest_ids().items()}, ())
-        while not self._ended.is_set() and file_identity(self._data / "journal.db") == journal:
-            self._turn(asked, digest)
-            self.digest = digest
-            self.ready.set()
-            self._ended.wait(self._every)
+        self._looked = ""
+        try:
+            while not self._ended.is_set() and file_identity(self._data / "journal.db") == journal:
+                self._turn(asked, digest)
+                self.digest = digest
+                self.ready.set()
+                self._ended.wait(self._every)
+        finally:
+            self.digest = None  # before it is closed
 
     def _turn(self, asked: Questions, digest: Digest) -> None:
         """Count what is not counted yet, and what has changed."""
@@ -95,11 +99,15 @@ class Counting:
         if not oldest:
             return
         now = REAL.now()
-        for measure, hours in _lacking(digest, oldest, now):
-            if not self._ended.is_set():
+        if iso(now)[:13] != self._looked:  # what is lacking changes with the hour
+            for measure, hours in _lacking(digest, oldest, now):
+                if self._ended.is_set():
+                    return
                 self._count(asked, digest, measure, hours)
-        known = {measure: digest.counted(measure) for measure in MEASURES}
-        for measure, hour in digest.due():
+            self._looked = iso(now)[:13]
+        due = digest.due()
+        known = {measure: digest.counted(measure) for measure, _ in due}
+        for measure, hour in due:
             if not self._ended.is_set() and (
                 hour >= iso(now - KEPT)[:13] or hour not in known[measure]
             ):

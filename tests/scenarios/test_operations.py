@@ -369,7 +369,24 @@ def test_what_a_person_said_of_consent_a_person_takes_back(begin: Begin) -> None
     assert len(story.twilio.records) == 1
     rows = doings(story, op="consent")
     assert [row["outcome"] for row in rows] == ["refused", "done", "done"]
+    assert [(row["was"], row["became"]) for row in rows] == [("", ""), ("", "out"), ("out", "in")]
+    assert [row["reason"] for row in rows[1:]] == ["she called"] * 2
     assert len({row["subject"] for row in rows}) == 1
     assert rows[0]["subject"].startswith("con_")
     assert ANN[1:] not in str(rows)
     assert story.ask("select source from consents") == [("a person: bob: she called",)]
+
+
+def test_what_a_person_writes_and_ends_is_on_record_by_its_action(begin: Begin) -> None:
+    """Never by its words; the same request again gets the first answer."""
+    story = begin(rules=RULES)
+    say(story, "nothing")
+    write = {
+        "op": "write", "sender": OURS, "recipient": ANN, "body": "See you.", "by": BOB,
+        "request": request(1),
+    }  # fmt: skip
+    first, again = asked(story, write)[0], asked(story, write)[0]
+    assert first["uid"] == again["uid"] == only(story)
+    (row,) = doings(story, op="write")
+    assert row["wanted"] == {"action": first["uid"]}
+    assert "See you." not in str(row)

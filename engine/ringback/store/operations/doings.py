@@ -11,6 +11,7 @@ from sqlite3 import Connection
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ringback.errors import Conflict, RingbackError
+from ringback.events import person
 from ringback.store.database import Database
 
 P = ParamSpec("P")
@@ -164,6 +165,8 @@ def truth(connection: Connection, doing: Doing) -> dict[str, Any]:
     ask = _TRUTH.get(doing.kind)
     if doing.kind == "rule":
         return _of_rule(connection, doing)
+    if doing.kind == "consent":
+        return _of_consent(connection, doing)
     if ask is None:
         return {}
     found = connection.execute(ask, (PAUSED if doing.kind == "switch" else doing.subject,))
@@ -182,6 +185,18 @@ _TRUTH = {
     "problem": "select coalesce((select state from problems where key = ?), 'open') as state",
     "incident": "select state, acked_at, muted_until from incidents where uid = ?",
 }
+
+
+def _of_consent(connection: Connection, doing: Doing) -> dict[str, Any]:
+    """The last word about consent between two sides, also to the messaging service that ours is
+    in (see `consents.SERVICE_OF`); empty when nobody has said one."""
+    row = connection.execute(
+        "select state from consents where recipient = :theirs and sender in "
+        "(:ours, (select value from meta where key = 'service of ' || :ours)) "
+        "order by at desc, sender limit 1",
+        {side: person(str(doing.base.get(side, ""))) for side in ("ours", "theirs")},
+    ).fetchone()
+    return {"state": row[0] if row else ""}
 
 
 def _of_rule(connection: Connection, doing: Doing) -> dict[str, Any]:

@@ -53,7 +53,8 @@ class CallDecisions:
             settings=self._engine.settings, waiting_call="",
         ).actions  # fmt: skip
         told = {"state": planned.state, "uid": planned.uid}
-        await self._engine.journal.written.write(run, [planned], now, replace(doing, answer=told))
+        done = replace(doing, wanted={"action": planned.uid}, answer=told)
+        await self._engine.journal.written.write(run, [planned], now, done)
         if planned.state == "planned":
             self._engine.sender.offer([planned.stored()])
         return told

@@ -36,14 +36,15 @@ class ConversationDecisions:
         if not all(pair) or "/" not in conversation_of(*pair):
             return doing
         name = await self._engine.journal.consent_words.conversation(*pair)
-        return replace(doing, subject=name)
+        return replace(doing, subject=name, base={"ours": pair[0], "theirs": pair[1]})
 
     async def write(self, message: Message, doing: Doing) -> dict[str, Any]:
         """Let a text of a person go out, through the gate as any other."""
         run, (action,) = await self.text(message)
         now = iso(self._runtime.now())
         told = {"state": action.state, "uid": action.uid}
-        await self._engine.journal.written.write(run, [action], now, replace(doing, answer=told))
+        done = replace(doing, wanted={"action": action.uid}, answer=told)
+        await self._engine.journal.written.write(run, [action], now, done)
         if action.state == "planned":
             self._engine.sender.offer([action.stored()])
         return told

@@ -84,7 +84,8 @@ class WaitDecisions:
         words = self._engine.journal.consent_words
         source = f"{BY_PERSON}{doing.by.who or 'somebody'}: {reason}"[:LONGEST_REASON]
         word = ConsentWord(sender, recipient, state, source, iso(self._runtime.now()))
-        await words.say(word, replace(doing, answer={"state": state}))
+        said = replace(doing, reason=reason[:LONGEST_REASON], answer={"state": state})
+        await words.say(word, said)
         return {"state": state}
 
     def _time(self, given: Any, farthest: timedelta) -> datetime:

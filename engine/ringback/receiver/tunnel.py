@@ -141,9 +141,10 @@ def _read_head(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
 
 
 def _length(scope: Scope, status: int, headers: list[tuple[bytes, bytes]]) -> int:
-    """How many bytes of a body follow; less than 0 when only their end tells."""
+    """How many bytes of a body follow; less than 0 when only their end tells. After HEAD, and with
+    some states, none do: the head is all, and whoever has it may ask on at once."""
     if scope["method"] == "HEAD" or status in (204, 304):
-        return -1
+        return 0
     said = dict(headers).get(b"content-length", b"")
     return int(said) if said.isdigit() else -1
 

@@ -105,7 +105,9 @@ def create_console(
 
 def answer(request: Request, problem: Problem) -> Response:
     """A problem, as JSON below the API and as a page elsewhere."""
-    headers = dict(problem.headers)
+    headers, entry = dict(problem.headers), request.app.state.console.entry
+    if entry is not None:
+        entry.refusals.note(request, problem)
     if request.url.path.startswith(API):
         return JSONResponse(
             problem.shown(), problem.status, headers, media_type="application/problem+json"

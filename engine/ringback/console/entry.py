@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ringback.config import Settings
 from ringback.console.limits import Window
 from ringback.console.origins import Origins
+from ringback.console.refusals import Refusals
 from ringback.console.sessions import Sessions
 from ringback.console.signin import SignIn
 from ringback.store.console.access import Access
@@ -21,6 +22,7 @@ class Entry:
     sessions: Sessions
     signin: SignIn
     tries: Window
+    refusals: Refusals
 
 
 def entry_of(settings: Settings, access: Access, key: str = "") -> Entry:
@@ -29,5 +31,6 @@ def entry_of(settings: Settings, access: Access, key: str = "") -> Entry:
     origins = Origins(settings.console_url, settings.trusted_proxies)
     sessions = Sessions(settings, access, origins, key=key)
     return Entry(
-        access, origins, sessions, SignIn(settings, access), Window(TRIES_OF_KEY, 60.0)
+        access, origins, sessions, SignIn(settings, access), Window(TRIES_OF_KEY, 60.0),
+        Refusals(access),
     )  # fmt: skip

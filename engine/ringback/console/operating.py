@@ -43,7 +43,7 @@ async def operate(
     if "now" in answer:
         raise refuse("conflict", said, now=shown["now"])
     if "role" in answer:
-        raise refuse("role", said)
+        raise refuse("role", said, on_record=True)
     if "missing" in answer:
         raise refuse("missing", said)
     if answer.get("exit_code") == StorageError.exit_code:

@@ -64,7 +64,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One refusal. `fields` names the fields that are wrong, each with a message; `now` is what is
-    true, where it is not what the request expected."""
+    true, where it is not what the request expected; `on_record` that the worker has noted it."""
 
     slug: str
     detail: str = ""
@@ -72,6 +72,7 @@ class Problem:
     fields: Sequence[tuple[str, str]] = ()
     now: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    on_record: bool = False
 
     @property
     def kind(self) -> Kind:

@@ -279,3 +279,41 @@ async def test_one_person_asks_only_so_much(board: Board) -> None:
     assert {each.status_code for each in seen[:30]} == {404}
     assert seen[-1].status_code == 429
     assert seen[-1].headers["retry-after"] == "1" or int(seen[-1].headers["retry-after"]) <= 3
+
+
+async def test_what_is_refused_for_the_role_is_noted(board: Board) -> None:
+    """By pages and by the API, only so often; and nothing of what is refused for another reason."""
+    access = board.entry.access
+    tokens = {
+        role: access.new_token(role, role, "", "2026-01-01", "9999")[1]
+        for role in ("read", "operate")
+    }
+
+    async def status(role: str, method: str, path: str) -> int:
+        headers = {"authorization": f"Bearer {tokens[role]}", "idempotency-key": "x"}
+        url = f"/api/v1{path}"
+        return (await board.client.request(method, url, json={}, headers=headers)).status_code
+
+    def refused() -> list[tuple[str, str, str]]:
+        rows = access.looks(200)[::-1]
+        return [
+            (each["who"], each["subject"], each["peer"])
+            for each in rows if each["what"] == "refused"
+        ]  # fmt: skip
+
+    assert await status("read", "POST", "/node/pause") == 403
+    assert await status("read", "PUT", "/failures/30003/state") == 403
+    assert await status("operate", "GET", "/looks") == 403
+    assert await status("operate", "POST", "/node/pause") == 503  # no worker
+    assert await status("read", "GET", "/events/evt_x") == 404
+    await board.sign_in("rita", "a long password")
+    assert (await board.client.get("/console/settings/people")).status_code == 403
+    assert refused() == [
+        ("read", "POST /api/v1/node/pause", "10.9.0.1"),
+        ("read", "PUT /api/v1/failures/30003/state", "10.9.0.1"),
+        ("operate", "GET /api/v1/looks", "10.9.0.1"),
+        ("rita", "GET /console/settings/people", "10.9.0.1"),
+    ]
+    for _ in range(12):
+        await status("operate", "GET", "/looks")
+    assert len(refused()) == 4 + 9

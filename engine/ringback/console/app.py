@@ -54,7 +54,7 @@ def create_console(
     pages = tuple(each for each in pages if surroundings.phone or not each.simulated)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)
-    static, backtests = Static(), Backtests(surroundings.run_long)
+    static, backtests = Static(), Backtests(surroundings.run_long, entry.note if entry else None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:

@@ -8,14 +8,18 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ringback.console.identity import Identity
 from ringback.console.problems import refuse
 from ringback.console.surroundings import RunChild
 from ringback.console.trials import MOST_LETTERS, written
 from ringback.runtime import REAL, iso
+
+Note = Callable[[Identity, str, str], None]
+"""What keeps on record who did what, to what."""
 
 KEPT = 5
 EXAMPLES = 50
@@ -53,10 +57,11 @@ class Backtest:
 
 
 class Backtests:
-    """The backtests of one console."""
+    """The backtests of one console. Who begins and stops them is noted."""
 
-    def __init__(self, run: RunChild | None) -> None:
+    def __init__(self, run: RunChild | None, note: Note | None = None) -> None:
         self._run = run
+        self._note = note
         self._kept: list[Backtest] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -71,8 +76,8 @@ class Backtests:
                 return each
         raise refuse("missing", f"The last {KEPT} backtests are kept until the console ends.")
 
-    def begin(self, by: str, since: str, text: str) -> Backtest:
-        """Begin one. Raises a Refusal while another runs."""
+    def begin(self, who: Identity, since: str, text: str) -> Backtest:
+        """Begin one, and note it. Raises a Refusal while another runs."""
         if self._run is None:
             raise refuse("missing", "No command of the shell can be run from here.")
         if not _SINCE.fullmatch(since):
@@ -81,14 +86,18 @@ class Backtests:
             raise refuse("field", f"The rules have more than {MOST_LETTERS:,} letters.")
         if self._task is not None and not self._task.done():
             raise refuse("busy", "A backtest runs; one at a time. Stop it, or wait for its end.")
-        found = Backtest(REAL.uid("bkt"), by, since, text.strip(), iso(REAL.now()))
+        found = Backtest(REAL.uid("bkt"), who.name, since, text.strip(), iso(REAL.now()))
+        rules = "rules that are not saved" if found.text else "the rules of now"
+        self._noted(who, "backtest begun", f"{found.uid}, {since}, {rules}")
         self._kept = [*self._kept[1 - KEPT :], found]
         self._task = asyncio.create_task(self._play(self._run, found))
         return found
 
-    async def stop(self, uid: str) -> Backtest:
-        """Stop one, if it runs."""
+    async def stop(self, uid: str, who: Identity | None = None) -> Backtest:
+        """Stop one, if it runs, and note it when somebody did."""
         found = self.one(uid)
+        if found.state == "running" and who is not None:
+            self._noted(who, "backtest stopped", uid)
         if found.state == "running" and self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -96,6 +105,10 @@ class Backtests:
             if found.state == "running":  # it had not even begun
                 found.state, found.ended_at = "stopped", iso(REAL.now())
         return found
+
+    def _noted(self, who: Identity, what: str, subject: str) -> None:
+        if self._note is not None:
+            self._note(who, what, subject)
 
     async def close(self) -> None:
         """Stop what runs."""

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from ringback.config import Settings
+from ringback.console.identity import Identity
 from ringback.console.limits import Window
 from ringback.console.origins import Origins
-from ringback.console.refusals import Refusals
+from ringback.console.refusals import LONGEST, Refusals
 from ringback.console.sessions import Sessions
 from ringback.console.signin import SignIn
+from ringback.runtime import REAL, iso
 from ringback.store.console.access import Access
 
 TRIES_OF_KEY = 10
@@ -23,6 +25,10 @@ class Entry:
     signin: SignIn
     tries: Window
     refusals: Refusals
+
+    def note(self, who: Identity, what: str, subject: str) -> None:
+        """Note among the looks what somebody did to what."""
+        self.access.look(iso(REAL.now()), who.name, what, subject[:LONGEST], who.peer)
 
 
 def entry_of(settings: Settings, access: Access, key: str = "") -> Entry:

@@ -24,13 +24,13 @@ async def backtest(asked: Asked) -> dict[str, Any]:
 
 async def begin(asked: Asked) -> dict[str, Any]:
     """Begin one."""
-    body, name = asked.body, asked.identity.name
-    return asked.console.backtests.begin(name, body["since"], body["text"] or "").shown()
+    since, text = asked.body["since"], asked.body["text"] or ""
+    return asked.console.backtests.begin(asked.identity, since, text).shown()
 
 
 async def stop(asked: Asked) -> dict[str, Any]:
     """Stop one."""
-    return (await asked.console.backtests.stop(asked.values["id"])).shown()
+    return (await asked.console.backtests.stop(asked.values["id"], asked.identity)).shown()
 
 
 RESOURCES = (

@@ -39,7 +39,7 @@ async def backtests(request: Request) -> Response:
 async def begin(request: Request) -> Response:
     """Begin one; then its page."""
     require_operate(request)
-    form, who = await form_of(request), identity_of(request).name
+    form, who = await form_of(request), identity_of(request)
     found = console_of(request).backtests.begin(
         who, form.get("since", "").strip(), form.get("text", "")
     )
@@ -60,7 +60,9 @@ async def backtest(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Stop one."""
     require_operate(request)
-    found = await console_of(request).backtests.stop(request.path_params["uid"])
+    found = await console_of(request).backtests.stop(
+        request.path_params["uid"], identity_of(request)
+    )
     return RedirectResponse(f"{PATH}/{quote(found.uid)}", 303)
 
 

@@ -1,6 +1,9 @@
 """Calls in the console: who waits, hang up, connect; with the real worker behind."""
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from admission.stories import OURS, PEOPLE, Happens
 from ringback.console.api.resource import PREFIX
@@ -63,3 +66,26 @@ async def test_who_only_reads_sees_no_number_of_a_caller(desk: Desk) -> None:
         assert "••" in shown
         assert ANN[3:] not in "".join(shown.split())
         assert "hang_up" not in shown
+
+
+@pytest.mark.parametrize(
+    ("deed", "said", "state"), [("hang_up", {}, "ending"), ("dequeue", {"to": ZOE}, "connecting")]
+)
+async def test_the_same_at_once_is_taken_once(
+    desk: Desk, deed: str, said: dict[str, str], state: str
+) -> None:
+    """The others hear what is under way."""
+    await desk.node.happen(called(CallStatus="ringing"))
+    await desk.node.happen(called("call/step", QueueSid=QUEUE, QueuePosition="1", QueueTime="42",
+                                  AvgQueueTime="42", CurrentQueueSize="1"))  # fmt: skip
+    path = f"/calls/{SID}/{deed}"
+    answers = await asyncio.gather(*(desk.post(path, **said) for _ in range(3)))
+    assert sorted(each.status_code for each in answers) == [202, 409, 409]
+    ((uid, _),) = desk.actions()
+    for each in answers:
+        if each.status_code == 409:
+            assert each.json()["now"] == {"state": state, "action": uid}
+    await desk.node.wait(1.0)
+    late = await desk.post(f"/calls/{SID}/hang_up")
+    assert late.status_code == (409 if deed == "hang_up" else 202)
+    assert len(desk.actions()) == (1 if deed == "hang_up" else 2)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from sqlite3 import Connection
 
+from ringback.actions import AnswerCall, EndCall
+from ringback.errors import Conflict
 from ringback.events import CALL_OVER
-from ringback.store.actions import NewAction
+from ringback.store.actions import OPEN, NewAction
 from ringback.store.database import Database
 from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing, carry_out
@@ -30,8 +32,36 @@ class Written:
     async def write(
         self, run: NewRun, actions: Sequence[NewAction], now: str, doing: Doing
     ) -> None:
-        """Write a run that is over, with its actions, as somebody's doing."""
-        await self._database.write(carry_out, doing, record_done, run, actions, now)
+        """Write a run that is over, with its actions, as somebody's doing. Raises Conflict for what
+        is done to a call while the same, or its end, is under way."""
+        await self._database.write(carry_out, doing, _record, run, actions, now)
+
+
+def _record(connection: Connection, run: NewRun, actions: Sequence[NewAction], now: str) -> None:
+    for each in actions:
+        if isinstance(each.action, EndCall | AnswerCall):
+            _require_free(connection, each.action, run.rule)
+    record_done(connection, run, actions, now)
+
+
+def _require_free(connection: Connection, action: EndCall | AnswerCall, rule: str) -> None:
+    """Raise Conflict while a call is being ended, or this rule does the same to it already. What
+    hangs up leaves nothing to do, also before Twilio has told that the call is over."""
+    row = connection.execute(
+        "select a.uid, a.kind, a.state from events e join actions a on a.event_uid = e.uid "
+        "where e.subject_sid = :call and json_extract(a.params, '$.call_sid') = :call and "
+        f"(a.kind = :end and (a.state = 'settled' or a.state in {OPEN}) "
+        f"or a.kind = :kind and a.rule = :rule and a.state in {OPEN}) limit 1",
+        {"call": action.call_sid, "end": EndCall.kind, "kind": action.kind, "rule": rule},
+    ).fetchone()
+    if row is None:
+        return
+    uid, kind, state = row
+    what = "hung up" if kind == EndCall.kind else "connected"
+    raise Conflict(
+        f"the call is being {what} already ({uid}, {state})",
+        {"state": "ending" if kind == EndCall.kind else "connecting", "action": uid},
+    )
 
 
 def _about(connection: Connection, conversation: str) -> str:

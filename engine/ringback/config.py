@@ -24,6 +24,7 @@ from ringback.settings_values import (
     place_of,
     read,
     read_file,
+    texts_in,
 )
 
 FALLBACK_TWIML = (
@@ -323,7 +324,7 @@ class Settings(ConsoleSettings):
         found: list[str] = []
         for name, known in _FACTS.items():
             if known["secret"]:
-                found += _texts(getattr(self, name))
+                found += texts_in(getattr(self, name))
         return found
 
     def child_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -386,11 +387,3 @@ _KEYS = {name: key for key, name in _TOML_KEYS.items()}
 
 def _foreign(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if k.removesuffix("_FILE") not in VARIABLES}
-
-
-def _texts(value: Any) -> list[str]:
-    """The texts in a value, whatever holds them."""
-    if isinstance(value, str):
-        return [value] if value else []
-    parts = value.values() if isinstance(value, Mapping) else value
-    return [text for part in parts for text in _texts(part)]

@@ -372,3 +372,11 @@ def place_of(source: str, key: str | None, root: Path) -> str:
         lines = [n for n, line in enumerate(text.splitlines(), 1) if starts.match(line)]
         return f"{file}:{lines[-1]} {variable}" if lines else source
     return f"{file}:{line_of(text, (key or '',))}" if text else source
+
+
+def texts_in(value: Any) -> list[str]:
+    """The texts in a value, whatever holds them."""
+    if isinstance(value, str):
+        return [value] if value else []
+    parts = value.values() if isinstance(value, Mapping) else value
+    return [text for part in parts for text in texts_in(part)]

@@ -76,6 +76,8 @@ async def test_who_has_taken_over_keeps_the_rules_away(desk: Desk) -> None:
     assert "no rule is offered their texts" in page
     assert "muted: ada" in page
     assert (await desk.press(path, f"{path}/mute")).status_code == 303
+    again = await desk.client.get(path)
+    assert (again.status_code, "gave it back to the rules" in again.text) == (200, True)
     await desk.node.happen(text("draft", ANN))
     assert desk.count("actions") == 2
     soon = iso(REAL.now().replace(year=REAL.now().year + 1))
@@ -189,3 +191,14 @@ async def test_a_long_conversation_comes_in_parts_that_lack_nothing(desk: Desk) 
     assert await listed(desk, "?failing=true") == []
     assert await listed(desk, "?unanswered=true") == []
     assert rest[0]["sender"] == OURS
+
+
+async def test_a_page_that_was_posted_to_leads_back_to_one_that_is_there(desk: Desk) -> None:
+    """Its forms of the look, of pausing and of views name the page above it."""
+    await desk.node.happen(text("hello", ANN))
+    (ann,) = await listed(desk)
+    path = f"/console/conversations/{ann['uid']}"
+    shown = await desk.press(path, f"{path}/write", body="Yes.")
+    targets = re.findall(r'name="(?:next|where)" value="([^"]+)"', shown.text)
+    assert set(targets) == {path}
+    assert (await desk.client.get(targets[0])).status_code == 200

@@ -111,6 +111,12 @@ def draw(request: Request, template: str, values: Mapping[str, Any], status: int
     return HTMLResponse(rendered(request, template, values), status)
 
 
+def _here(request: Request) -> str:
+    """Where a form leads back to: the page, or of one that was posted to, the page above it."""
+    path = request.url.path
+    return path if request.method in ("GET", "HEAD") else path.rpartition("/")[0]
+
+
 def rendered(request: Request, template: str, values: Mapping[str, Any]) -> str:
     """What a template makes of these values, with what every page shows and what `reader` gives."""
     console = console_of(request)
@@ -119,7 +125,7 @@ def rendered(request: Request, template: str, values: Mapping[str, Any]) -> str:
         raise ValueError(f"{template} is given {', '.join(sorted(hidden_words))}")
     return console.templates.get_template(template).render(
         {
-            "request": request, "console": console, "here": request.url.path,
+            "request": request, "console": console, "here": _here(request),
             **{name: _chosen(request, name) for name in LOOKS}, "views": _views(request),
             "beat": request.scope.get("ringback.beat"),
             **reader_of(request), **values,

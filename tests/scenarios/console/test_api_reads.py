@@ -202,6 +202,8 @@ async def test_what_has_not_changed_is_not_sent_again(api: Api, reader: Api) -> 
         ({"limit": "0"}, "between 1 and 200"),
         ({"limit": "ten"}, "no whole number"),
         ({"since": "yesterday"}, "no time"),
+        ({"since": "9999-12-31T23:59:59Z"}, "after all times"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "no time"),
         ({"trust": "sgned"}, "one of claimed, confirmed"),
         ({"own": "maybe"}, "true or false"),
         ({"number": "1" * 600}, "more than 512"),

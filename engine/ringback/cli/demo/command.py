@@ -83,7 +83,7 @@ and in another shell:
   ringback trace +12125550112           why this person got what they got
   ringback failures                     what failed, and what to do
   ringback actions list --state parked  what waits for a person
-  ringback incidents                    what is wrong, or was
+  ringback incidents list               what is wrong, or was
 """
 
 

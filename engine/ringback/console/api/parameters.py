@@ -22,6 +22,8 @@ LONGEST = 512
 """No value has more letters, but for a text that is to be sent."""
 LONGEST_TEXT = 1600
 LONGEST_FILE = 20_000
+LAST_YEAR = 9990
+"""What is later leaves no room for an hour after it."""
 _SPAN = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -177,6 +179,8 @@ def _moment(parameter: Parameter, text: str) -> str:
             raise _wrong(parameter.name, "is before all times") from None
     try:
         found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+        if found.year >= LAST_YEAR:
+            raise _wrong(parameter.name, "is after all times")
         return iso(found.replace(tzinfo=found.tzinfo or UTC))
     except (ValueError, OverflowError):
         raise _wrong(

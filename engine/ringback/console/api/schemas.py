@@ -254,7 +254,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "BulkPreview": _object(
         {
             **_each(TEXT, "uid bulk state doing"), **_each(NUMBER, "total asked segments"),
-            "more": FLAG, "price": FIGURE, "says": {"type": "object"}, "why": _list(FREE),
+            "more": FLAG, "price": _or_null(FIGURE), "says": {"type": "object"}, "why": _list(FREE),
             "first": _list(FREE),
         },
         "What a bulk would be about, and what the gate says of it now.",

@@ -162,7 +162,7 @@ class BulkWork:
         uids = await self._engine.journal.bulks.items(bulk)
         says: Counter[str] = Counter()
         why: Counter[tuple[str, str]] = Counter()
-        segments, price = 0, 0.0
+        segments, prices = 0, list[float]()
         for start in range(0, min(len(uids), FORECAST), STEP):
             told = await self._forecasts.forecast({"uids": uids[start : start + STEP]})
             for each in told["forecasts"].values():
@@ -171,12 +171,12 @@ class BulkWork:
                     why[each["state"], each["reason"]] += 1
                 else:
                     segments += each["segments"] or 0
-                    price += each["price"] or 0.0
+                    prices += [] if each["price"] is None else [each["price"]]
             await asyncio.sleep(0)
         first = [await self._engine.journal.actions.get(uid) for uid in uids[:FIRST]]
         return {
             "asked": min(len(uids), FORECAST), "says": dict(says), "segments": segments,
-            "price": round(price, 4),
+            "price": round(sum(prices), 4) if prices else None,
             "why": [{"state": s, "reason": r, "count": n} for (s, r), n in why.most_common(20)],
             "first": [
                 {"uid": each.uid, "kind": each.kind, "params": json.loads(each.params)}

@@ -40,6 +40,20 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return cores + (cores + 1) // 2
 
 
+LONG = 1800
+"""Tests that may take so many seconds begin first, so that none is left alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first, the others in their order."""
+    items.sort(key=lambda item: not _is_long(item))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    limit = item.get_closest_marker("timeout")
+    return limit is not None and bool(limit.args) and limit.args[0] >= LONG
+
+
 @pytest.fixture(autouse=True)
 def logs_are_loud() -> None:
     """A simulated story turns the program's log down, also in a fixture that a module shares; this

@@ -51,7 +51,7 @@ def test_a_text_that_is_not_there_once_is_named(find: str, problem: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_every_planted_fault_is_noticed() -> None:
     """Each in a copy of the tree, two at a time; without any fault the same tests pass."""
     done = subprocess.run(

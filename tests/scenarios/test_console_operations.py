@@ -1,6 +1,7 @@
 """Decisions in the console and by the JSON API, with the real worker behind both."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import closing
@@ -685,3 +686,23 @@ async def test_those_that_are_marked_are_decided_about_and_no_others(desk: Desk)
     for wrong in ("act_1", [1], ["x"] * 201):
         answer = await desk.post("/bulks", op="approve", filter={"uids": wrong})
         assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("letter", ["\0", "\x1b", "\x85", "\x0b", "\ud800"])
+async def test_no_control_character_is_written_to_anybody(desk: Desk, letter: str) -> None:
+    """Not into a conversation, not in other words for a draft; newline and tab are none."""
+    await desk.node.happen(text("draft", ANN))
+    ((uid, _),) = desk.actions()
+    (found,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    for path in (f"/conversations/{found['uid']}/messages", f"/actions/{uid}/approve"):
+        wrong = await desk.client.post(
+            PREFIX + path, content=json.dumps({"text": f"Well{letter} then"}),
+            headers={"Idempotency-Key": fresh(), "Content-Type": "application/json"},
+        )  # fmt: skip
+        assert wrong.status_code == 400, wrong.text
+        (field,) = wrong.json()["fields"]
+        assert field["name"] == "text"
+        assert f"letter 5 is the control character U+{ord(letter):04X}" in field["message"]
+    assert desk.actions() == [(uid, "parked")]
+    fine = await desk.post(f"/conversations/{found['uid']}/messages", text="Well\r\n\tthen 👩‍🚒")
+    assert fine.status_code == 202

@@ -7,7 +7,7 @@ from typing import Any
 
 from ringback.console.api.masked_answers import masked
 from ringback.console.identity import Identity
-from ringback.console.problems import refuse
+from ringback.console.problems import Refusal, refuse
 from ringback.console.surroundings import Surroundings
 from ringback.errors import StorageError
 from ringback.ipc import WorkerAway
@@ -48,14 +48,21 @@ async def operate(
         raise refuse("missing", said)
     if answer.get("exit_code") == StorageError.exit_code:
         raise refuse("data", said)
-    raise refuse("field", said)
+    raise _of_field(said)
+
+
+def _of_field(said: str) -> Refusal:
+    """The refusal of a field; which one stands in front of the worker's words, where it knows."""
+    name, colon, message = said.partition(": ")
+    named = bool(colon) and name.isascii() and name.isidentifier()
+    return refuse("field", said, fields=((name, message),) if named else ())
 
 
 async def ask(surroundings: Surroundings, question: Mapping[str, Any]) -> Mapping[str, Any]:
     """The answer of the worker to a question that changes nothing. Raises a Refusal."""
     answer = await _asked(surroundings, question)
     if "error" in answer:
-        raise refuse("field", str(answer["error"]))
+        raise _of_field(str(answer["error"]))
     return answer
 
 

@@ -14,6 +14,7 @@ from ringback.store.actions import Decision, StoredAction
 from ringback.store.operations.doings import Doing
 from ringback.twilio.rest import MAX_BODY, is_sid
 from ringback.worker.engine import Engine
+from ringback.worker.operations.conversation_decisions import typed
 from ringback.worker.run import drafts
 from ringback.worker.run.plan import collision_key
 
@@ -102,7 +103,7 @@ class ActionDecisions:
 
     def _edited(self, action: StoredAction, given: Any) -> tuple[str, str]:
         """A draft in other words, and the key of its send. Raises UsageError."""
-        wish, body = action.action, str(given).strip()
+        wish, body = action.action, typed(given)
         if not isinstance(wish, SendMessage):
             raise UsageError(f"a {action.kind} has no text that could be changed")
         if not body or len(body) > MAX_BODY:

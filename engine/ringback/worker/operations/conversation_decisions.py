@@ -1,5 +1,6 @@
 """Decisions of people about one conversation: write into it, take it over from the rules."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -52,7 +53,7 @@ class ConversationDecisions:
     async def text(self, message: Message) -> tuple[NewRun, tuple[NewAction, ...]]:
         """The run and the action that a text would become. Raises UsageError."""
         sender, recipient = _pair(message)
-        body = str(message.get("body") or "").strip()
+        body = typed(message.get("body") or "")
         if not body:
             raise UsageError("the text is empty")
         if len(body) > MAX_BODY:
@@ -105,6 +106,18 @@ class ConversationDecisions:
         if not now < end <= now + LONGEST:
             raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
         return iso(end)
+
+
+def typed(given: Any) -> str:
+    """A text that a person has typed, without what surrounds it. Raises UsageError for letters that
+    no phone shows: control characters besides newline and tab, and halves of letters."""
+    text = str(given).replace("\r\n", "\n")
+    for place, letter in enumerate(text, 1):
+        if letter not in "\n\t" and unicodedata.category(letter) in ("Cc", "Cs"):
+            raise UsageError(
+                f"text: letter {place} is the control character U+{ord(letter):04X}; leave it away"
+            )
+    return text.strip()
 
 
 def _pair(message: Mapping[str, Any]) -> tuple[str, str]:

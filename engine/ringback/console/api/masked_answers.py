@@ -1,24 +1,21 @@
 """Masking of phone numbers in answers: `+1 202 ••• ••42 ·kfa` in place of a person's number.
 
-The three letters behind it tell two numbers apart. They follow from a key that this process has
-drawn, so they are good for nothing elsewhere. Our own numbers, the first of each conversation, stay
-as they are.
+A number that was typed without its country is `••• ••66 ·kfa`. The three letters behind it tell two
+numbers apart. They follow from a key that this process has drawn, so they are good for nothing
+elsewhere. Our own numbers, the first of each conversation, stay as they are.
 """
 
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from ringback.console.api.number_runs import Run, runs
 
 _KEY = secrets.token_bytes(16)
 _LETTERS = "abcdefghijkmnopqrstuvwxyz"
 _E164 = re.compile(r"\+[1-9]\d{6,14}")
-_DIGITS = re.compile(r"\+?\d(?:[\s().\-/\u00a0]{0,3}\d){6,}")
-_MACHINE = re.compile(
-    r"[a-z]{3,4}_[0-9A-Za-z]+|[A-Z]{2}[0-9a-f]{32}|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"
-)
-"""Ids of ours, SIDs of Twilio and times: never a number of a person."""
 _ADDRESSES = frozenset({"sender", "recipient", "from", "to", "From", "To", "Caller", "Called"})
 _TEXTS = frozenset({
     "text", "body", "Body", "Digits", "Text", "SpeechResult", "TranscriptionText", "question",
@@ -72,8 +69,7 @@ def _ours(answer: Any) -> Iterator[str]:
 def _numbers(answer: Any) -> Iterator[str]:
     """The digits of every number in an answer."""
     if isinstance(answer, str):
-        if not _MACHINE.fullmatch(answer):
-            yield from (found[1:] for found in _E164.findall(answer))
+        yield from (found[1:] for found in _E164.findall(answer))
     elif isinstance(answer, Mapping):
         for name, value in answer.items():
             if name in _ADDRESSES and isinstance(value, str):
@@ -103,16 +99,29 @@ def _walked(value: Any, known: frozenset[str], ours: frozenset[str], texts: bool
     return value
 
 
-def _text(text: str, known: Iterable[str], ours: Iterable[str]) -> str:
-    if len(text) < _WINDOW or _MACHINE.fullmatch(text):
+def _text(text: str, known: frozenset[str], ours: frozenset[str]) -> str:
+    if len(text) < _WINDOW:
         return text
+    parts, at = [], 0
+    for run in runs(text):
+        shown = _shown(text[run.begin : run.end], run, known, ours)
+        parts += [text[at : run.begin], shown]
+        at = run.end
+    return "".join([*parts, text[at:]]) if parts else text
 
-    def one(found: re.Match[str]) -> str:
-        digits = re.sub(r"\D", "", found.group())
-        if digits in ours:
-            return found.group()
-        windows = {digits[at : at + _WINDOW] for at in range(len(digits) - _WINDOW + 1)}
-        wanted = _E164.match(found.group()) or windows.intersection(known)
-        return f"{_spelt(digits)} ·{_tag(digits)}" if wanted else found.group()
 
-    return _DIGITS.sub(one, text)
+def _shown(written: str, run: Run, known: frozenset[str], ours: frozenset[str]) -> str:
+    """A run of digits as it is shown. One without its country does not say where it begins."""
+    digits = run.digits
+    if _is_ours(digits, ours):
+        return written
+    windows = {digits[at : at + _WINDOW] for at in range(len(digits) - _WINDOW + 1)}
+    if not windows.isdisjoint(known) or written.startswith("+"):
+        return f"{_spelt(digits)} ·{_tag(digits)}"
+    return f"••• ••{digits[-2:]} ·{_tag(digits)}" if run.is_number else written
+
+
+def _is_ours(digits: str, ours: frozenset[str]) -> bool:
+    """Whether this is one of our own numbers, also as it is written at home."""
+    home = digits.lstrip("0")
+    return digits in ours or (len(home) > 8 and any(each.endswith(home) for each in ours))

@@ -706,3 +706,29 @@ async def test_no_control_character_is_written_to_anybody(desk: Desk, letter: st
     assert desk.actions() == [(uid, "parked")]
     fine = await desk.post(f"/conversations/{found['uid']}/messages", text="Well\r\n\tthen 👩‍🚒")
     assert fine.status_code == 202
+
+
+async def test_the_mute_of_a_conversation_is_told_as_it_is(desk: Desk) -> None:
+    """Also where nobody has muted it, and where what somebody has read is not true any more."""
+    await desk.node.happen(text("nothing", ANN))
+    (found,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    path, until = f"/conversations/{found['uid']}/mute", iso(REAL.now() + timedelta(hours=1))
+
+    async def put(state: str, until: str | None) -> tuple[int, Any]:
+        answer = await desk.post(path, method="PUT", until=until, expect={"state": state})
+        return answer.status_code, answer.json()
+
+    status, said = await put("zzz", until)
+    assert (status, said["now"]) == (409, {"state": "not muted", "until": None})
+    assert "its state is 'not muted' now, not 'zzz'" in said["detail"]
+    headers = {"Idempotency-Key": fresh(), "If-Match": '"bogus"'}
+    stale = await desk.client.put(PREFIX + path, json={"until": until}, headers=headers)
+    assert (stale.status_code, stale.json()["now"]["state"]) == (409, "not muted")
+    status, said = await put("not muted", until)
+    assert (status, said["state"]) == (202, "muted")
+    status, said = await put("not muted", None)
+    assert (status, said["now"]["state"]) == (409, "muted")
+    status, said = await put("muted", None)
+    assert (status, said["state"]) == (202, "not muted")
+    rows = desk.node.reader.execute("select was, became from doings where outcome = 'done'")
+    assert [tuple(row) for row in rows] == [("not muted", "muted"), ("muted", "not muted")]

@@ -141,8 +141,8 @@ RESOURCES = (
                          Parameter("until", "Until then, a time with its zone; without, the rules "
                                    "have it again."),
                          Parameter("reason", "Why."),
-                         Parameter("expect", "What is true of it, as `state`: else 409 with what "
-                                   "is.", "object"),
+                         Parameter("expect", "What is true of it, as `state` (`muted`, `not "
+                                   "muted`): else 409 with what is.", "object"),
                      ),
                      role="operate", status=202, problems=_PROBLEMS),
         ),

@@ -167,6 +167,8 @@ def truth(connection: Connection, doing: Doing) -> dict[str, Any]:
         return _of_rule(connection, doing)
     if doing.kind == "consent":
         return _of_consent(connection, doing)
+    if doing.kind == "mute":
+        return _of_mute(connection, doing)
     if ask is None:
         return {}
     found = connection.execute(ask, (PAUSED if doing.kind == "switch" else doing.subject,))
@@ -181,7 +183,6 @@ _TRUTH = {
     "bulk": "select state, total, done, refused, skipped from bulks where uid = ?",
     "switch": "select case when exists (select 1 from meta where key = ? and value <> '') "
     "then 'paused' else 'running' end as state",
-    "mute": "select 'muted' as state, until from mutes where uid = ?",
     "problem": "select coalesce((select state from problems where key = ?), 'open') as state",
     "incident": "select state, acked_at, muted_until from incidents where uid = ?",
 }
@@ -197,6 +198,14 @@ def _of_consent(connection: Connection, doing: Doing) -> dict[str, Any]:
         {side: person(str(doing.base.get(side, ""))) for side in ("ours", "theirs")},
     ).fetchone()
     return {"state": row[0] if row else ""}
+
+
+def _of_mute(connection: Connection, doing: Doing) -> dict[str, Any]:
+    """Whether a person has taken a conversation over, and until when. It always is in a state."""
+    row = connection.execute(
+        "select until from mutes where uid = ? and until > ?", (doing.subject, doing.at)
+    ).fetchone()
+    return {"state": "muted" if row else "not muted", "until": row[0] if row else None}
 
 
 def _of_rule(connection: Connection, doing: Doing) -> dict[str, Any]:

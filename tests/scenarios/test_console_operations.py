@@ -732,3 +732,15 @@ async def test_the_mute_of_a_conversation_is_told_as_it_is(desk: Desk) -> None:
     assert (status, said["state"]) == (202, "not muted")
     rows = desk.node.reader.execute("select was, became from doings where outcome = 'done'")
     assert [tuple(row) for row in rows] == [("not muted", "muted"), ("muted", "not muted")]
+
+
+async def test_one_conversation_knows_what_came_last(desk: Desk) -> None:
+    """Also when nobody has looked at the list since."""
+    await desk.node.happen(text("one", ANN))
+    (found,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    desk.node.time += 60.0
+    await desk.node.happen(text("two", ANN))
+    one = (await desk.client.get(f"{PREFIX}/conversations/{found['uid']}")).json()
+    assert one["last_at"] > found["last_at"]
+    (listed,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    assert one["last_at"] == listed["last_at"]

@@ -80,11 +80,9 @@ class Conversations:
         return await self._reading.ask(lambda asked: _stands(asked, pairs))
 
     async def named(self, uid: str) -> Pair:
-        """The conversation of this name. Raises a Refusal when there is none."""
+        """The conversation of this name, as it is now. Raises a Refusal when there is none."""
+        await self._followed()
         found = await self._asked(lambda: self._pairs.named(uid))
-        if found is None:
-            await self._followed()
-            found = await self._asked(lambda: self._pairs.named(uid))
         if found is None:
             raise refuse("missing", "There is no conversation of this name.")
         return found

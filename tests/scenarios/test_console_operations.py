@@ -744,3 +744,20 @@ async def test_one_conversation_knows_what_came_last(desk: Desk) -> None:
     assert one["last_at"] > found["last_at"]
     (listed,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
     assert one["last_at"] == listed["last_at"]
+
+
+async def test_unanswered_is_the_same_in_a_row_and_as_a_filter(desk: Desk) -> None:
+    """Nobody has answered their last text for ten minutes; the page says it in these words."""
+    now, said = desk.node.time, {}
+    for who, minutes in zip(PEOPLE, (11, 9, 0), strict=False):
+        desk.node.time = now - 60.0 * minutes
+        await desk.node.happen(text("nothing", who))
+        said[who] = minutes == 11
+    rows = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    assert sorted(row["unanswered"] for row in rows) == sorted(said.values())
+    only = (await desk.client.get(f"{PREFIX}/conversations?unanswered=true")).json()["items"]
+    assert only == [row for row in rows if row["unanswered"]]
+    page = (await desk.client.get("/console/conversations")).text
+    listed = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert listed.count("unanswered for 10 minutes") == 1
+    assert "not answered" not in listed

@@ -136,11 +136,10 @@ def sides(pair: Pair) -> dict[str, str]:
 
 
 def _stands(asked: Questions, pairs: list[Pair]) -> list[dict[str, Any]]:
-    return [asdict(pair) | asked.standing(pair.conversation) for pair in pairs]
+    late = iso(REAL.now() - SILENCE)
+    rows = [asdict(pair) | asked.standing(pair.conversation) for pair in pairs]
+    return [row | {"unanswered": row["wrote_at"] < row["heard_at"] <= late} for row in rows]
 
 
 def _holds(row: Mapping[str, Any], way: str) -> bool:
-    if way == "unanswered":
-        late = iso(REAL.now() - SILENCE)
-        return bool(row["wrote_at"] < row["heard_at"] <= late)
-    return bool(row["out" if way == "optedout" else "failing"])
+    return bool(row["out" if way == "optedout" else way])

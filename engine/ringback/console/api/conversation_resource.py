@@ -104,7 +104,8 @@ _TEXT = Parameter("text", "What it says.", "long", required=True)
 _ONE = "/conversations/{id}"
 RESOURCES = (
     Resource(
-        "conversations", "What was said with a person. One is named `con_…`, without a number.",
+        "conversations", "What was said with a person. One is named `con_…`, without a number. It "
+        "is `unanswered` when nobody has answered their last text for 10 minutes.",
         (
             Endpoint(
                 "/conversations", "List conversations, those that were active last first.",

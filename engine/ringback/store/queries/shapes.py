@@ -165,10 +165,10 @@ def asked_lines(
 def conversation(pair: Mapping[str, Any], last: Mapping[str, Any] | None) -> Row:
     """A conversation as a list shows it: its two sides, how it stands, and what was said last."""
     sender, _, recipient = str(pair["conversation"]).partition("/")
-    names = ("uid", "conversation", "first_at", "last_at", "heard_at", "wrote_at", "out", "failing")
+    names = ("uid", "conversation", "first_at", "last_at", "heard_at", "wrote_at", "out", "failing",
+             "unanswered")  # fmt: skip
     return {name: pair[name] for name in names} | {
         "sender": sender, "recipient": recipient,
-        "unanswered": bool(pair["heard_at"]) and pair["heard_at"] > pair["wrote_at"],
         "last": chat_item(last) if last else None,
     }  # fmt: skip
 

@@ -597,6 +597,23 @@ async def test_an_incident_is_seen_muted_and_noted_from_its_page(desk: Desk) -> 
         assert (await desk.client.get(f"/console/health/{path}")).status_code == 403
 
 
+async def test_numbers_in_a_note_are_masked_wherever_it_is_shown(desk: Desk) -> None:
+    """As people type them; on pages, in files and by the API."""
+    where, typed = "/failures/30003", ("9175550166", "917-555-0177", "020 7183 8751")
+    await desk.node.happen(status("failed", ANN, 30003))
+    note = f"30003 of {', '.join(typed)} since 2026-03-04"
+    done = await desk.post(f"{where}/state", method="PUT", state="seen", note=note)
+    assert done.status_code == 202
+    for path in (
+        f"{PREFIX}/failures", f"{PREFIX}/failures?format=csv", PREFIX + where, f"{PREFIX}/doings",
+        f"{PREFIX}/doings?format=csv", f"/console{where}", "/console/settings/audit",
+    ):  # fmt: skip
+        shown = (await desk.client.get(path)).text
+        assert not [each for each in typed if each in shown], path
+        assert "••• ••66 ·" in shown.replace("\\u2022", "•").replace("\\u00b7", "·"), path
+        assert "since 2026-03-04" in shown, path
+
+
 async def test_a_group_of_failures_stands_as_people_say(desk: Desk) -> None:
     """Muted up to a number, then open; resolved, then back with the next failure, which is said
     with its time; of two who say so at once the later one is told."""

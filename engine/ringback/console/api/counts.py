@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.console import figures
+from ringback.console.api.answers import whole
 from ringback.console.api.lists import SPAN, given, listed
+from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
@@ -53,12 +55,21 @@ async def failures(asked: Asked) -> dict[str, Any]:
     groups = await figures.apart(failure_groups.grouped, found.rows, by, found.samples)
     if by == ["code"]:
         state = asked.values["state"]
-        groups = await figures.with_problems(asked.console.reading, groups)
+        groups = await _with_problems(asked, groups)
         groups = [each for each in groups if not state or _state(each) == state]
     elif asked.values["state"]:
         why = "state goes with groups by code."
         raise refuse("field", why, fields=(("state", "wants by=code"),))
     return listed(groups, looked_back_to=found.looked_back_to)
+
+
+async def _with_problems(asked: Asked, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Groups with what people said to each, as whoever asks may see it. The groups themselves name
+    no person."""
+    found = await figures.with_problems(asked.console.reading, groups)
+    if whole(asked.console, asked.identity):
+        return found
+    return [each | {"problem": masked(each["problem"])} for each in found]
 
 
 def _state(group: Mapping[str, Any]) -> str:
@@ -72,7 +83,7 @@ async def failure(asked: Asked) -> dict[str, Any]:
         raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
     found = await _failed(asked, *FACETS, code=int(key))
     groups = failure_groups.grouped(found.rows, ["code"], found.samples)
-    groups = await figures.with_problems(asked.console.reading, groups)
+    groups = await _with_problems(asked, groups)
     if not groups:
         raise refuse("missing", f"Nothing failed with {key} in this span.")
     return {

@@ -110,7 +110,8 @@ RESOURCES = (
             Endpoint("/tokens", "List the tokens, without their secrets.",
                      _of_access(lambda access, _: access.tokens()), "TokenList", role="admin",
                      personal=False, problems=("missing",)),
-            Endpoint("/looks", "List sign-ins, good and bad, and looks at whole numbers.",
+            Endpoint("/looks", "List who signed in, looked at whole numbers, or was "
+                     "refused for the role.",
                      _of_access(_looks),
                      "LookList", role="admin", query=(_LIMIT,), personal=False,
                      problems=("missing",)),

@@ -119,7 +119,8 @@ RESOURCES = (
         ),
     ),
     Resource(
-        "doings", "What people did here, and what was refused to them.",
+        "doings", "What people did here, and what the worker refused. What is refused for the role "
+        "is among the looks, as `refused`.",
         (
             Endpoint("/doings", "List what people did, the latest first.", doings, "DoingList",
                      query=(*DOING_FILTERS, *PAGING), problems=("cursor",)),

@@ -17,6 +17,7 @@ def main() -> int:
         description="Plant faults in copies of the product; a test must fail for each.",
     )
     parser.add_argument("--only", action="append", default=[], help="only faults with this in it")
+    parser.add_argument("--third", type=int, choices=(0, 1, 2), help="only this third of them")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
         "--no-control", action="store_true", help="do not run the tests without a fault first"
@@ -26,6 +27,8 @@ def main() -> int:
         fault for fault in faults()
         if not given.only or any(word in fault.name for word in given.only)
     ]  # fmt: skip
+    if given.third is not None:
+        chosen = chosen[given.third :: 3]
     wrong = 0
     for result in trials(chosen, given.processes, controlled=not given.no_control):
         wrong += bool(result.problem)

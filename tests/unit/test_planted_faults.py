@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,14 @@ def test_a_text_that_is_not_there_once_is_named(find: str, problem: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_every_planted_fault_is_noticed() -> None:
-    """Each in a copy of the tree, two at a time; without any fault the same tests pass."""
+@pytest.mark.timeout(1800)
+def test_planted_faults_are_noticed() -> None:
+    """A third of them each day, each in a copy of the tree, two at a time: all of them take a
+    quarter of an hour. Without any fault the same tests pass."""
+    third = datetime.now(UTC).toordinal() % 3
     done = subprocess.run(
-        [sys.executable, str(Path("tests") / "planted"), "--processes", "2"], cwd=ROOT,
+        [sys.executable, str(Path("tests") / "planted"), "--third", str(third)], cwd=ROOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(FAULTS)} faults, 0 wrong" in done.stdout
+    assert f"{len(FAULTS[third::3])} faults, 0 wrong" in done.stdout

@@ -1,6 +1,7 @@
 """Conversations as the console finds them: by last activity, by name, by their last digits."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -48,8 +49,9 @@ class Conversations:
         self._rest: asyncio.Task[None] | None = None
 
     def close(self) -> None:
-        """Wait for what is being asked, then end."""
-        self._pool.submit(self._pairs.close)
+        """Wait for what is being asked, then end. A second time it is void."""
+        with contextlib.suppress(RuntimeError):  # what has ended takes nothing more
+            self._pool.submit(self._pairs.close)
         self._pool.shutdown()
 
     async def part(self, wanted: Mapping[str, bool], since: str, limit: int, before: int) -> Part:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ringback.console.conversing import Conversations
 from ringback.console.problems import Refusal
 from ringback.console.reading import Reading, Slow
 from ringback.store.journal import open_store
@@ -68,3 +69,12 @@ def test_what_cannot_be_read_is_no_empty_answer(tmp_path: Path, reading: Reading
         path.unlink()
     begin(tmp_path, "two")
     assert fact() == "two"
+
+
+def test_conversations_end_once_however_often_it_is_said(tmp_path: Path) -> None:
+    """The application ends them, and so may whoever has made it."""
+    reading = Reading(tmp_path)
+    conversations = Conversations(tmp_path, reading)
+    conversations.close()
+    conversations.close()
+    reading.close()

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -137,6 +137,15 @@ def test_an_interrupt_leaves_no_half_backup(project: Path) -> None:
     assert list((project / "copy").iterdir()) == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also in a job of the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_statement(project: Path) -> None:
     """Ctrl-C while SQLite reads every page: the check ends, and nothing has changed."""
     with closing(sqlite3.connect(":memory:")) as connection:

@@ -29,7 +29,7 @@ async def test_a_person_writes_and_the_text_goes_through_the_gate(desk: Desk) ->
     it answers; to whom has left it is refused."""
     await desk.node.happen(text("hello", ANN), text("STOP", BOB))
     (bob, ann) = await listed(desk)
-    assert (ann["unanswered"], bob["out"]) == (True, True)
+    assert (ann["unanswered"], bob["out"]) == (False, True)
     path = f"/console/conversations/{ann['uid']}"
     page = (await desk.client.get(path)).text
     assert "would go out" in page

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ringback.console.api.number_runs import Run, runs
+from ringback.console.api.number_runs import Run, number_runs
 
 _KEY = secrets.token_bytes(16)
 _LETTERS = "abcdefghijkmnopqrstuvwxyz"
@@ -103,7 +103,7 @@ def _text(text: str, known: frozenset[str], ours: frozenset[str]) -> str:
     if len(text) < _WINDOW:
         return text
     parts, at = [], 0
-    for run in runs(text):
+    for run in number_runs(text):
         shown = _shown(text[run.begin : run.end], run, known, ours)
         parts += [text[at : run.begin], shown]
         at = run.end

@@ -62,7 +62,7 @@ class Run:
     is_number: bool
 
 
-def runs(text: str) -> Iterator[Run]:
+def number_runs(text: str) -> Iterator[Run]:
     """The runs of a text that may be numbers, in order."""
     if not RUN.search(text) or _ALONE.fullmatch(text):
         return

@@ -11,17 +11,15 @@ import re
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from console import PASSWORD, PEOPLE, add_people
-from nodes import Node, environment, pace, ready, start_node
+from console import PASSWORD, PEOPLE, watched
+from nodes import Node, environment, pace
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-from servers import Bench, request_of
+from servers import request_of
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 PAINTED = """() => new Promise((done) => new PerformanceObserver((list) => {
@@ -122,13 +120,7 @@ def main() -> int:
         print("needs Chromium, as the Debian package `chromium`")
         return 1
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-")))
-        project = folder / "watched"
-        (project / "rules").mkdir(parents=True)
-        add_people(project, project / "data")
-        environ = {"RINGBACK_CONSOLE_PASSWORD": PASSWORD}
-        node = start_node(Bench(stack, folder, None), "watched", environ=environ)
-        ready(node.port, request_of(0))
+        node = watched(stack)
         asyncio.run(pace(node.port, 200, 2, request_of, 10))
         time.sleep(3)
         playwright = stack.enter_context(sync_playwright())

@@ -71,6 +71,18 @@ def add_people(project: Path, data: Path) -> None:
         subprocess.run([*command, *words], capture_output=True, check=True)
 
 
+def watched(stack: ExitStack) -> Node:
+    """A node of its own with a console and five people who may come in."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-")))
+    project = folder / "watched"
+    (project / "rules").mkdir(parents=True)
+    add_people(project, project / "data")
+    environ = {"RINGBACK_CONSOLE_PASSWORD": PASSWORD}
+    node = start_node(Bench(stack, folder, None), "watched", environ=environ)
+    ready(node.port, request_of(0))
+    return node
+
+
 def sign_in(node: Node) -> list[str]:
     """Sign each of them in; their cookies."""
     base, found = f"http://127.0.0.1:{node.port}", []
@@ -200,13 +212,7 @@ def main() -> int:
     if options.crowd:
         return _crowd(options)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ringback-bench-")))
-        project = folder / "watched"
-        (project / "rules").mkdir(parents=True)
-        add_people(project, project / "data")
-        environ = {"RINGBACK_CONSOLE_PASSWORD": PASSWORD}
-        node = start_node(Bench(stack, folder, None), "watched", environ=environ)
-        ready(node.port, request_of(0))
+        node = watched(stack)
         people = sign_in(node)
         time.sleep(5)
         pid = console_of(node)

@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from ringback.console.api.number_runs import Run, number_runs
@@ -22,6 +23,7 @@ _TEXTS = frozenset({
 })  # fmt: skip
 """Fields with what people said, which are hidden too where the settings say `all`."""
 _WINDOW = 7
+_SHORT = 200
 
 
 def masked_number(number: str) -> str:
@@ -103,11 +105,17 @@ def _text(text: str, known: frozenset[str], ours: frozenset[str]) -> str:
     if len(text) < _WINDOW:
         return text
     parts, at = [], 0
-    for run in number_runs(text):
+    for run in _runs(text) if len(text) <= _SHORT else number_runs(text):
         shown = _shown(text[run.begin : run.end], run, known, ours)
         parts += [text[at : run.begin], shown]
         at = run.end
     return "".join([*parts, text[at:]]) if parts else text
+
+
+@lru_cache(maxsize=8192)
+def _runs(text: str) -> tuple[Run, ...]:
+    """The runs of a short text: ids, times and names are the same from one page to the next."""
+    return tuple(number_runs(text))
 
 
 def _shown(written: str, run: Run, known: frozenset[str], ours: frozenset[str]) -> str:

@@ -103,14 +103,14 @@ async def _changed(
     identity = identity_of(request)
     if not may(identity, "admin"):
         raise refuse("role", "Who may come in is decided by the role `admin`.")
-    access = access_of(request).access
+    entry = access_of(request)
 
     async def work() -> Any:
         try:
-            found = change(access)
+            found = change(entry.access)
         except UsageError as error:
             raise refuse("missing", str(error)) from None
-        access.look(iso(REAL.now()), identity.name, what, subject[:80], identity.peer)
+        entry.note(identity, what, subject)
         return found
 
     once = console_of(request).once

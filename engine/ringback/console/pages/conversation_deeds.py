@@ -16,7 +16,7 @@ from ringback.console.conversing import sides
 from ringback.console.forms import form_of
 from ringback.console.identity import identity_of
 from ringback.console.page import console_of, draw
-from ringback.console.pages.deeds import require_operate
+from ringback.console.pages.deeds import doing_before, require_operate
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 from ringback.runtime import REAL, iso
@@ -82,10 +82,7 @@ async def mute(request: Request) -> Response:
 
 async def done(request: Request) -> Mapping[str, Any] | None:
     """What the page before this one did, in a word."""
-    uid = request.query_params.get("did", "")
-    if not uid.startswith("op_"):
-        return None
-    row = await console_of(request).reading.ask(lambda asked: asked.doing(uid))
+    row = await doing_before(request)
     if row is None:
         return None
     return {name: row[name] for name in ("op", "who", "at", "wanted")} | {

@@ -255,12 +255,17 @@ def expected(form: Mapping[str, str]) -> dict[str, Any]:
     return found | ({"tries": int(tries)} if tries.isascii() and tries.isdecimal() else {})
 
 
-async def done(request: Request) -> Mapping[str, Any] | None:
-    """What the page before this one did, and the path that takes it back; None for nothing."""
+async def doing_before(request: Request) -> Mapping[str, Any] | None:
+    """The row of what the page before this one did; None for nothing."""
     uid = request.query_params.get("did", "")
     if not uid.startswith("op_"):
         return None
-    row = await console_of(request).reading.ask(lambda asked: asked.doing(uid))
+    return await console_of(request).reading.ask(lambda asked: asked.doing(uid))
+
+
+async def done(request: Request) -> Mapping[str, Any] | None:
+    """What the page before this one did, and the path that takes it back; None for nothing."""
+    row = await doing_before(request)
     if row is None:
         return None
     undo = ""

@@ -10,7 +10,7 @@ from ringback.actions import SendMessage
 from ringback.errors import Conflict, Missing, UsageError
 from ringback.events import Event, conversation_of
 from ringback.ipc import Message
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction
 from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing
@@ -18,6 +18,7 @@ from ringback.store.operations.mutes import Mute
 from ringback.twilio.rest import MAX_BODY
 from ringback.worker.engine import Engine
 from ringback.worker.match.handovers import PERSON
+from ringback.worker.operations.envelope import until_of
 from ringback.worker.run.plan import Origin, plan
 
 LONGEST = timedelta(days=30)
@@ -75,12 +76,12 @@ class ConversationDecisions:
         sender, recipient = _pair(message)
         conversation, now = conversation_of(sender, recipient), iso(self._runtime.now())
         mutes = self._engine.journal.mutes
-        if not message.get("until"):
+        until = until_of(message.get("until"), self._runtime.now(), LONGEST)
+        if until is None:
             done = replace(doing, answer={"until": None})
             if not await mutes.end(conversation, now, done):
                 raise Conflict("the rules have this conversation already", {"until": None})
             return {"until": None}
-        until = self._until(message["until"])
         reason = str(message.get("reason") or "").strip()[:LONGEST_REASON]
         mute = Mute(conversation, doing.subject, until, doing.by.who, reason, now)
         await mutes.give(mute, replace(doing, reason=reason, answer={"until": until}))
@@ -94,18 +95,6 @@ class ConversationDecisions:
         if event is None:
             raise Missing("nothing of this conversation is kept: there is nothing to answer")
         return replace(event, depth=0)
-
-    def _until(self, given: Any) -> str:
-        try:
-            end = from_iso(str(given))
-        except ValueError:
-            raise UsageError(
-                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
-            ) from None
-        now = self._runtime.now()
-        if not now < end <= now + LONGEST:
-            raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
-        return iso(end)
 
 
 def typed(given: Any) -> str:

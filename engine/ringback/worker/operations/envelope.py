@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.errors import RoleTooSmall, UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, iso
+from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.operations.doings import By, Doing
 
 ROLES = ("read", "operate", "admin")
@@ -118,3 +119,17 @@ def _expect(given: Any) -> Mapping[str, Any]:
     if not isinstance(given, Mapping) or set(given) - set(EXPECTED):
         raise UsageError(f"`expect` wants some of the words {', '.join(EXPECTED)}")
     return dict(given)
+
+
+def until_of(given: Any, now: datetime, longest: timedelta) -> str | None:
+    """The end of what is said for a while, as it is stored; None where none is given. Raises
+    UsageError for one that does not lie ahead, or too far."""
+    if given in (None, ""):
+        return None
+    try:
+        end = from_iso(str(given))
+    except ValueError:
+        raise UsageError(f"until: {given!r} is no time; write it like 2026-03-04T17:00Z") from None
+    if not now < end <= now + longest:
+        raise UsageError(f"until: {given} is not within the next {longest.days} days")
+    return iso(end)

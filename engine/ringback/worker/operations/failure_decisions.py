@@ -6,10 +6,11 @@ from typing import Any
 
 from ringback.errors import UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import Doing
 from ringback.store.operations.problems import STATES, Said
 from ringback.worker.engine import Engine
+from ringback.worker.operations.envelope import until_of
 
 LONGEST = timedelta(days=400)
 LONGEST_NOTE = 500
@@ -30,7 +31,8 @@ class FailureDecisions:
             raise UsageError(f"a group of failures is named by its error code, not {key[:40]!r}")
         if state not in STATES:
             raise UsageError(f"a group of failures is {', '.join(STATES)}; not {state!r}")
-        until, above = self._until(message.get("until")), _above(message.get("above"))
+        until = until_of(message.get("until"), self._runtime.now(), LONGEST)
+        above = _above(message.get("above"))
         if state != "muted" and (until is not None or above is not None):
             raise UsageError("`until` and `above` are for a group that is muted")
         note = str(message.get("note") or "").strip()[:LONGEST_NOTE]
@@ -39,21 +41,6 @@ class FailureDecisions:
         done = replace(doing, subject=said.key, reason=note, answer={"state": state})
         await self._engine.journal.problems.say(said, done)
         return {"state": state}
-
-    def _until(self, given: Any) -> str | None:
-        """The end as it is stored. Raises UsageError for none that lies ahead."""
-        if given in (None, ""):
-            return None
-        try:
-            end = from_iso(str(given))
-        except ValueError:
-            raise UsageError(
-                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
-            ) from None
-        now = self._runtime.now()
-        if not now < end <= now + LONGEST:
-            raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
-        return iso(end)
 
 
 def _above(given: Any) -> int | None:

@@ -8,11 +8,11 @@ from typing import Any
 from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
 from ringback.rules.model import STATES, Rule
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import Doing
 from ringback.store.operations.rule_states import RuleState
 from ringback.worker.engine import Engine
-from ringback.worker.operations.envelope import require_role
+from ringback.worker.operations.envelope import require_role, until_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ class RuleDecisions:
             if not reason:
                 raise UsageError("say why, for whoever looks at the rule next: the reason is empty")
             said = RuleState(
-                rule.name, wanted, rule.state, rule.rev, self._until(message.get("until")),
+                rule.name, wanted, rule.state, rule.rev,
+                until_of(message.get("until"), self._runtime.now(), LONGEST),
                 doing.by.who, reason[:LONGEST_REASON], iso(self._runtime.now()),
             )  # fmt: skip
             chosen = {**doing.wanted, "file": rule.state, "rev": rule.rev, "end": said.until}
@@ -80,18 +81,3 @@ class RuleDecisions:
         if rule is None:
             raise Missing(f"the worker has no rule {name!r}; `ringback rules list` names all")
         return rule
-
-    def _until(self, given: Any) -> str | None:
-        """The end as it is stored. Raises UsageError for none that lies ahead."""
-        if given in (None, ""):
-            return None
-        try:
-            end = from_iso(str(given))
-        except ValueError:
-            raise UsageError(
-                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
-            ) from None
-        now = self._runtime.now()
-        if not now < end <= now + LONGEST:
-            raise UsageError(f"until: {given} is not within the next {LONGEST.days} days")
-        return iso(end)

@@ -61,12 +61,12 @@ class Dev:
             time.sleep(0.05)
         raise AssertionError(f"{otherwise}\n{''.join(self.lines)}")
 
-    def shell(self, *words: str, code: int = 0) -> str:
+    def shell(self, *words: str, code: int = 0, **environ: str) -> str:
         """Run a command in another shell, in the same folder; what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "ringback.cli.main", *words],
-            cwd=self.project, env=self.environ, capture_output=True, text=True, check=False,
-            timeout=60,
+            cwd=self.project, env=self.environ | environ, capture_output=True, text=True,
+            check=False, timeout=60,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr + "".join(self.lines)
         return done.stdout
@@ -122,6 +122,20 @@ def test_the_first_screen_names_no_fault_where_there_is_none(dev: Dev) -> None:
     screen = "".join(dev.lines)
     for word in ("WARNING", "ERROR", "is not used", "simulated mode"):
         assert word not in screen
+
+
+@pytest.mark.slow
+def test_its_numbers_are_connected_as_they_should_be(dev: Dev) -> None:
+    """Nothing is to be changed on them, in the words of the command that would change it."""
+    note = dev.note()
+    rows = dev.shell(
+        "connect", "--all", "--dry-run", "--json", MATON_API_KEY="",
+        TWILIO_ACCOUNT_SID=note["account_sid"], TWILIO_AUTH_TOKEN=note["auth_token"],
+        RINGBACK_GATEWAY_URL=note["base_url"], RINGBACK_PUBLIC_URL=note["node_url"],
+    )  # fmt: skip
+    found = {row["name"]: row["changes"] for row in map(json.loads, rows.splitlines())}
+    assert sorted(found) == sorted(note["numbers"])
+    assert not any(found.values()), found
 
 
 @pytest.mark.slow

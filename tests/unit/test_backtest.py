@@ -1,9 +1,11 @@
 """Backtest: a recorded log through rules, with every effect counted and none performed."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
@@ -13,6 +15,7 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
+from ringback.action_kinds import DRAFTED
 from ringback.actions import SendMessage, to_params
 from ringback.cli.backtest import backtest as command
 from ringback.cli.project_context import Place
@@ -238,6 +241,52 @@ def test_the_difference_to_what_was_done() -> None:
         ("e1", "b"), ("e2", "a"), ("e3", "a"),
     ]  # fmt: skip
     assert [each.event for each in difference.missing] == ["e3", "e4"]
+
+
+def test_what_people_did_is_left_out_and_counted_apart() -> None:
+    """A text that one wrote; a draft that is one still, also in other words. A draft that the rule
+    does not make any more, and a text of a rule that has become a draft, are missing."""
+    made = (
+        replace(origin("e2", "a"), held="draft"),
+        replace(origin("e3", "a"), held="draft"),
+        replace(origin("e4", "a"), held="draft"),
+    )
+    in_other_words = done("e3", "A!")
+    in_other_words.params[DRAFTED] = "a"
+    before = [
+        replace(done("e1", "hello"), written=True),
+        replace(done("e2", "a"), approved=True),
+        replace(in_other_words, approved=True),
+        done("e4", "a"),
+        replace(done("e5", "a"), approved=True),
+    ]
+    difference = compare(Report(5, START, START, {}, made, 0), before)
+    assert sorted(each.event for each in difference.by_people) == ["e1", "e2", "e3"]
+    assert [each.event for each in difference.missing] == ["e4", "e5"]
+
+
+def test_who_asked_for_an_action_is_read_from_the_journal(tmp_path: Path) -> None:
+    """A rule that is called `person` is a rule."""
+    path = tmp_path / "journal.db"
+    journal(path, [(key, "accepted", n, "person") for n, key in enumerate("abc", 1)])
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        for n, rev in enumerate(("", "1f2e3d4c", "1f2e3d4c")):
+            connection.execute(
+                "INSERT INTO runs (uid, event_uid, rule, rule_rev, key, state, priority,"
+                " started_at) VALUES (?, ?, 'person', ?, '', 'done', 0, ?)",
+                (f"run_{n}", f"evt_{n}", rev, iso(START)),
+            )
+            connection.execute(
+                "UPDATE actions SET run_uid = ? WHERE uid = ?", (f"run_{n}", f"act_{n}")
+            )
+        connection.execute(
+            "INSERT INTO doings (uid, at, who, role, via, peer, op, subject, wanted, was, became,"
+            " outcome, reason, answer) VALUES ('op_1', ?, 'ann', 'operate', 'api', '', 'approve',"
+            " 'act_2', '{}', 'parked', 'planned', 'done', '', '{}')",
+            (iso(START),),
+        )
+    found = [(each.event, each.written, each.approved) for each in performed(tmp_path)]
+    assert found == [("a", True, False), ("b", False, False), ("c", False, True)]
 
 
 def journal(path: Path, states: Iterable[tuple[str, str, int | None, str]]) -> None:

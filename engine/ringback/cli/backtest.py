@@ -160,6 +160,7 @@ def _summary(report: Any, difference: Any, price: float | None) -> dict[str, Any
             "same": difference.same,
             "only_now": len(difference.added),
             "only_then": len(difference.missing),
+            "by_people": len(difference.by_people),
         }
     return found
 
@@ -203,6 +204,8 @@ def _print(report: Any, difference: Any, price: float | None, examples: int, *, 
         f"against what was done then: {difference.same:,} the same, {len(difference.added):,} only "
         f"now, {len(difference.missing):,} only then"
     )
+    if difference.by_people:
+        click.echo(f"left out, as people did it and not rules: {len(difference.by_people):,}")
     for origin in difference.added[:examples]:
         _example("only now", "green", origin.rule, origin.action.kind, to_params(origin.action))
     for done in difference.missing[:examples]:

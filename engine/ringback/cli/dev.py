@@ -201,15 +201,14 @@ class _Dev:
                 task.cancel()
 
     def _wire(self, facts: dict[str, Any], address: str) -> None:
-        """Point the simulated numbers at the node, and tell other shells where everything is."""
+        """Point the simulated numbers at the node as `ringback connect` would, and tell other
+        shells where everything is."""
+        from ringback.gateway.webhook_setup import Target, values_for, wanted
+
         base = str(facts["base_url"])
-        urls = {
-            "sms_url": f"{address}/twilio/message",
-            "voice_url": f"{address}/twilio/call",
-            "status_callback": f"{address}/twilio/call/status",
-        }
+        urls = wanted(address, tail=self._settings.callback_tail)
         for number in facts["numbers"]:
-            ask(base, f"/_sim/numbers/{number}", urls)
+            ask(base, f"/_sim/numbers/{number}", values_for(Target("PN", number), urls))
         ask(base, "/_sim/webhooks", {"debugger_url": f"{address}/twilio/debugger"})
         note = {
             "pid": os.getpid(),

@@ -149,8 +149,8 @@ def _take(found: Backtest, rows: Sequence[Mapping[str, Any]]) -> None:
     found.rules = kinds.get("rule", [])
     now, then = kinds.get("only now", []), kinds.get("only then", [])
     found.only_now, found.only_then = now[:EXAMPLES], then[:EXAMPLES]
-    summary = {"same": 0, "only_now": len(now), "only_then": len(then), **found.summary}
-    found.counts = {name: int(summary[name]) for name in ("same", "only_now", "only_then")}
+    summary = {"same": 0, "only_now": len(now), "only_then": len(then), "by_people": 0}
+    found.counts = {name: int(found.summary.get(name, n)) for name, n in summary.items()}
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

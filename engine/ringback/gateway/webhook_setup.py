@@ -9,13 +9,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringback.errors import ConfigError, DataError, GatewayError, NotFound
-from ringback.gateway.client import Gateway
 from ringback.gateway.records import Application, Number
 from ringback.private_files import make_file, make_folder
 from ringback.twilio.callback_tails import PATIENT, QUICK
+
+if TYPE_CHECKING:  # a client takes long to import, and the names of settings need none
+    from ringback.gateway.client import Gateway
 
 FILE = "wiring.json"
 LAST_TEXTS = 20
@@ -122,7 +124,7 @@ def target_of(record: Number | Application, account: str = "") -> Target:
     return Target(record.sid, record.friendly_name, values, account=account)
 
 
-async def look(gateway: Gateway, sid: str, account: str = "") -> Target:
+async def look(gateway: "Gateway", sid: str, account: str = "") -> Target:
     """A target as it is now, by the SID of a number or an application. Raises NotFound."""
     there = gateway.of(account)
     if sid.startswith("AP"):
@@ -130,7 +132,7 @@ async def look(gateway: Gateway, sid: str, account: str = "") -> Target:
     return target_of(await there.numbers.fetch(sid), account)
 
 
-async def service_of(gateway: Gateway, target: Target) -> str:
+async def service_of(gateway: "Gateway", target: Target) -> str:
     """The Messaging Service that the last text to a number came through; empty when it came
     through none, or no text came yet. One read.
 
@@ -151,7 +153,7 @@ async def service_of(gateway: Gateway, target: Target) -> str:
     return ""
 
 
-async def set_on(gateway: Gateway, sid: str, values: Mapping[str, str]) -> None:
+async def set_on(gateway: "Gateway", sid: str, values: Mapping[str, str]) -> None:
     """Write settings; an empty value clears one. Writing the same again does no harm."""
     # A method can be changed but not cleared.
     values = {k: v for k, v in values.items() if v or not k.endswith("_method")}
@@ -161,7 +163,7 @@ async def set_on(gateway: Gateway, sid: str, values: Mapping[str, str]) -> None:
         await gateway.numbers.update(sid, **values)
 
 
-async def drifted(gateway: Gateway, data: Path) -> list[str]:
+async def drifted(gateway: "Gateway", data: Path) -> list[str]:
     """What somebody changed on connected numbers since we set it: one line for each target.
 
     Costs one read for each remembered target; a target that was deleted is a line too. Raises the

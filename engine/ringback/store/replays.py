@@ -12,6 +12,7 @@ from ringback.events import REPLAY, Event
 from ringback.store import events
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
+from ringback.store.operations.written import PERSON
 from ringback.store.sqlite import translated
 from ringback.store.upkeep.log_retention import BLANKED
 
@@ -47,12 +48,15 @@ NOT_DONE = ("captured", "refused", "cancelled", "deferred")
 
 @dataclass(frozen=True, slots=True)
 class Performed:
-    """One action of the journal, under the identity of the event whose run asked for it."""
+    """One action of the journal, under the identity of the event whose run asked for it. `written`
+    says that a person asked for it and no rule, `approved` that a person let a draft go out."""
 
     event: str
     rule: str
     kind: str
     params: dict[str, Any]
+    written: bool = False
+    approved: bool = False
 
 
 class Recorded:
@@ -139,14 +143,19 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
     connection = connect_journal(path)
     holes = ", ".join("?" * len(NOT_DONE))
     query = (
-        "SELECT events.dedupe_key, rule, kind, params FROM actions"
+        "SELECT events.dedupe_key, actions.rule, kind, params,"
+        f" actions.rule = '{PERSON}' AND EXISTS"
+        " (SELECT 1 FROM runs WHERE runs.uid = run_uid AND rule_rev = ''),"
+        " EXISTS (SELECT 1 FROM doings WHERE subject = actions.uid AND outcome = 'done'"
+        " AND op IN ('approve', 'retry', 'resolve')) FROM actions"
         " JOIN events ON events.uid = actions.event_uid"
-        f" WHERE events.received_at >= ? AND events.log_id IS NOT NULL AND state NOT IN ({holes})"
-        " AND rule NOT LIKE '%.on_settled' ORDER BY actions.id"
+        " WHERE events.received_at >= ? AND events.log_id IS NOT NULL"
+        f" AND actions.state NOT IN ({holes}) AND actions.rule NOT LIKE '%.on_settled'"
+        " ORDER BY actions.id"
     )
     try:
         with translated(path):
-            for key, rule, kind, params in connection.execute(query, (since, *NOT_DONE)):
-                yield Performed(key, rule, kind, json.loads(params))
+            for key, rule, kind, params, *by in connection.execute(query, (since, *NOT_DONE)):
+                yield Performed(key, rule, kind, json.loads(params), *map(bool, by))
     finally:
         connection.close()

@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any
 
-from ringback.action_kinds import is_message
+from ringback.action_kinds import DRAFTED, is_message
 from ringback.actions import Action, to_params
 from ringback.config import Settings
 from ringback.events import Event
@@ -99,11 +99,13 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How that differs from what was really done: in both, only now, only then."""
+    """How that differs from what was really done: in both, only now, only then. `by_people` is what
+    was done then and no rule can repeat: written by a person, or a draft that one said yes to."""
 
     same: int
     added: tuple[Origin, ...]
     missing: tuple[Performed, ...]
+    by_people: tuple[Performed, ...] = ()
 
 
 class Backtest:
@@ -232,6 +234,8 @@ def recorded(log: LogReader, since: str = "", told: Told = untold) -> Iterator[E
 def compare(report: Report, before: Iterable[Performed]) -> Difference:
     """What would be done now against what was done then."""
     then = list(before)
+    by_people = [each for each in then if each.written]
+    then = [each for each in then if not each.written]
     left = Counter(identity(each.event, each.kind, each.params) for each in then)
     added: list[Origin] = []
     same = 0
@@ -241,19 +245,26 @@ def compare(report: Report, before: Iterable[Performed]) -> Difference:
             same += 1
         else:
             added.append(now)
+    drafts = Counter(each.identity for each in report.made if each.held == _SILENT["parked"])
     missing: list[Performed] = []
     for each in reversed(then):  # the later ones of several are those that are missing now
         key = identity(each.event, each.kind, each.params)
-        if left[key]:
-            left[key] -= 1
+        if not left[key]:
+            continue
+        left[key] -= 1
+        if each.approved and drafts[key]:
+            drafts[key] -= 1
+            by_people.append(each)
+        else:
             missing.append(each)
-    return Difference(same, tuple(added), tuple(reversed(missing)))
+    return Difference(same, tuple(added), tuple(reversed(missing)), tuple(by_people))
 
 
 def identity(event: str, kind: str, params: dict[str, Any]) -> Identity:
-    """The identity of an action given as the journal keeps it."""
-    said = params.get("body") or params.get("text") or _spoken(params.get("verbs") or ())
-    return event, kind, _to(params), str(said)
+    """The identity of an action given as the journal keeps it; a draft that a person has put in
+    other words goes by its own."""
+    said = params.get(DRAFTED) or params.get("body") or params.get("text")
+    return event, kind, _to(params), str(said or _spoken(params.get("verbs") or ()))
 
 
 def _spoken(verbs: Iterable[dict[str, Any]]) -> str:

@@ -12,6 +12,9 @@ from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing, carry_out
 from ringback.store.runs import record_done
 
+PERSON = "person"
+"""The name under which stands what a person does in a conversation, as that of a rule."""
+
 
 class Written:
     """What persons write by themselves."""

@@ -8,8 +8,6 @@ from ringback.store.session import ReadSession
 from ringback.twilio.consent import tells_consent
 from ringback.worker.match.judge import ACKNOWLEDGED
 
-PERSON = "person"
-"""The name under which stands what a person does in a conversation, as that of a rule."""
 HANDED = "person:handover"
 """The name under which stands that a text was left to a person; no rule can have it."""
 

@@ -12,10 +12,10 @@ from ringback.rules.language import phones
 from ringback.runtime import Runtime, iso
 from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing
+from ringback.store.operations.written import PERSON
 from ringback.twilio.rest import is_sid
 from ringback.verbs import Dial
 from ringback.worker.engine import Engine
-from ringback.worker.match.handovers import PERSON
 from ringback.worker.run.plan import Origin, plan
 
 _NUMBER = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)

@@ -15,9 +15,9 @@ from ringback.store.actions import NewAction
 from ringback.store.matching import NewRun
 from ringback.store.operations.doings import Doing
 from ringback.store.operations.mutes import Mute
+from ringback.store.operations.written import PERSON
 from ringback.twilio.rest import MAX_BODY
 from ringback.worker.engine import Engine
-from ringback.worker.match.handovers import PERSON
 from ringback.worker.operations.envelope import until_of
 from ringback.worker.run.plan import Origin, plan
 

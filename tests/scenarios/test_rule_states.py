@@ -234,8 +234,8 @@ def test_it_is_seen_where_rules_are_shown(begin: Begin) -> None:
 
     rows = [json.loads(line) for line in shown("rules", "list", "--json").splitlines()]
     (row,) = [each for each in rows if each["name"] == "hello"]
-    assert (row["state"], row["override"]["state"], row["override"]["by"]) == (
-        "live", "shadow", "bob",
+    assert (row["state"], row["file"], row["override"]["state"], row["override"]["by"]) == (
+        "shadow", "live", "shadow", "bob",
     )  # fmt: skip
     assert "shadow (file: live)" in shown("rules", "list")
     assert "shadow, says bob: a test" in shown("rules", "show", "hello")

@@ -58,11 +58,12 @@ def blocks(path: Path, language: str) -> list[str]:
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command that is not a group, with its whole name."""
+    """Every command that does something by itself, with its whole name."""
 
     def walk(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-        if not isinstance(command, click.Group):
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             yield name, command
+        if not isinstance(command, click.Group):
             return
         context = click.Context(command)
         for inner in command.list_commands(context):

@@ -85,10 +85,11 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
 
 def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
     """Print which rules a person has put into other states than their files say."""
-    from ringback.cli.rule_override import override, said
+    from ringback.cli.rule_override import said
     from ringback.errors import RingbackError
     from ringback.runtime import iso
     from ringback.store.queries.questions import Questions
+    from ringback.store.queries.shapes import override
 
     own = settings.project == here().settings(None).project
     try:

@@ -27,8 +27,8 @@ class WithProject(click.Group):
 
 @click.group(cls=WithProject, invoke_without_command=True)
 @click.argument("project", required=False)
-@click.option("--host", default=None, help="Address to listen on.")
-@click.option("--port", default=None, help="Port to listen on; default: a free one.")
+@click.option("--host", default=None, help="Address to listen on; default: console_host.")
+@click.option("--port", default=None, help="Port; default: console_port, else a free one.")
 @click.option("--supervised", is_flag=True, hidden=True)
 @click.pass_context
 def console(

@@ -18,23 +18,27 @@ Line = dict[str, Any]
 
 def with_activity(rows: Iterable[tuple[Rule, Line]], since: str) -> list[Line]:
     """The rows of a listing with what their rules did since then (a stored time): how often each
-    `fired`, when it did `last`, the `next` time of its schedule, and what kept it `silent` most
-    often on the newest events, if it was; None where nothing is known."""
+    `fired`, how many of these runs `failed`, how many actions the gate `held`, when it did `last`,
+    the `next` time of its schedule, and what kept it `silent` most often on the newest events, if
+    it was; None where nothing is known."""
     rows = list(rows)
     now = here().now()
     try:
         with questions() as asked:
             counts = {rule.name: asked.fired(rule.name, since) for rule, _ in rows}
             verdicts = asked.verdicts()
+            failed = {name: row["failed"] for name, row in asked.rule_runs(since).items()}
+            held = asked.held_by_gate(since)
     except StorageError:  # no node has run here yet
-        counts, verdicts = {}, {}
+        counts, verdicts, failed, held = {}, {}, {}, {}
     found = []
     for rule, row in rows:
         fired, last = counts.get(rule.name, (0, ""))
         found.append(
             row
             | {
-                "fired": fired, "last": last or None, "next": _next(rule, now),
+                "fired": fired, "failed": failed.get(rule.name, 0),
+                "held": held.get(rule.name, 0), "last": last or None, "next": _next(rule, now),
                 "silent": None if fired else _silent(rule, verdicts.get(rule.name, Counter())),
             }
         )  # fmt: skip

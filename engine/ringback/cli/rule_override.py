@@ -1,7 +1,6 @@
 """The command `rules state`, and states that people gave to rules in listings."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from ringback.errors import UsageError
 from ringback.rules.model import STATES
 from ringback.rules.timing.durations import parse_duration
 from ringback.runtime import from_iso, iso
-from ringback.store.operations.rule_states import RuleState
 
 
 @click.command()
@@ -51,15 +49,9 @@ def end_of(text: str) -> str:
         return iso(moment)
 
 
-def override(given: RuleState) -> dict[str, Any]:
-    """What a person made of a rule, as a field of its row."""
-    return {key: value for key, value in asdict(given).items() if key not in ("name", "rev")}
-
-
 def in_force(row: Mapping[str, Any]) -> str:
     """The state of a rule in a listing: that in force, and that of the file where it is another."""
-    given = row["override"]
-    return f"{given['state']} (file: {row['state']})" if given else str(row["state"])
+    return f"{row['state']} (file: {row['file']})" if row["override"] else str(row["state"])
 
 
 def said(given: Mapping[str, Any] | None) -> str:

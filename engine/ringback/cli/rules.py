@@ -10,13 +10,14 @@ from ringback.cli.control import tell_worker
 from ringback.cli.events import moment
 from ringback.cli.output import json_option, print_json, print_rows, wide_option
 from ringback.cli.project_context import here
-from ringback.cli.rule_override import in_force, override, said, state
+from ringback.cli.rule_override import in_force, said, state
 from ringback.cli.rule_trial import try_
 from ringback.errors import RuleErrors, StorageError, UsageError
 from ringback.printed_json import printed_json
 from ringback.rules.language.numbers import number_text
 from ringback.runtime import iso
 from ringback.store.operations.rule_states import RuleState
+from ringback.store.queries import shapes
 
 COLUMNS = (
     "name", "on", "state", "fired", "last", "silent", "next", "priority", "place", "note",
@@ -37,7 +38,7 @@ def rules() -> None:
 
 
 @rules.command("list")
-@click.option("--since", default="7d", show_default=True, help="Count since then: 2h, 7d, a time.")
+@click.option("--since", default="24h", show_default=True, help="Count since then: 2h, 7d, a time.")
 @wide_option
 @json_option
 def list_(since: str, wide: bool, as_json: bool) -> None:
@@ -208,14 +209,16 @@ def _known() -> Known:
 def _row(rule: Any, known: Known) -> dict[str, Any]:
     strikes, states, now = known
     strike, given = strikes.get(rule.name), states.get(rule.name)
+    over = shapes.override(given) if given is not None and given.holds(rule.rev, now) else None
     note = ""
     if strike and strike["quarantined_at"]:
         note = f"quarantined: {strike['reason']}"
     return {
         "name": rule.name,
         "on": ", ".join(rule.on),
-        "state": rule.state,
-        "override": override(given) if given is not None and given.holds(rule.rev, now) else None,
+        "state": over["state"] if over else rule.state,
+        "file": rule.state,
+        "override": over,
         "priority": rule.priority,
         "place": f"{rule.file.removeprefix(f'{here().project}/')}:{rule.line}",
         "plugin": rule.plugin,

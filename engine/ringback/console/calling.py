@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import unescape
 from typing import Any
 
-from ringback.runtime import REAL, iso
+from ringback.runtime import iso
 from ringback.store.queries.questions import Questions
 from ringback.store.queries.spend_sums import midnight
 
@@ -15,9 +16,8 @@ _VERB = re.compile(r"<([A-Z]\w*)[^>]*?>([^<]*)")
 Call = Mapping[str, Any]
 
 
-def asked(questions: Questions, zone: str) -> dict[str, Any]:
+def asked(questions: Questions, zone: str, now: datetime) -> dict[str, Any]:
     """The calls that go on and the queues with those who wait in them; averages are of today."""
-    now = REAL.now()
     calls = questions.calls_going(now)
     return {
         "calls": [shown(each) for each in calls],

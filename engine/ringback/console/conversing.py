@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from ringback.store.queries import shapes
 from ringback.store.queries.questions import Questions
 
 T = TypeVar("T")
+Now = Callable[[], datetime]
 
 FOLLOW_SECONDS = 0.5
 LOOKED_AT = 1000
@@ -40,11 +41,15 @@ class Part:
 
 
 class Conversations:
-    """The conversations of one data folder. `close` ends its thread."""
+    """The conversations of one data folder. `close` ends its thread. What `pairs.db` lacks is taken
+    over into it; with `kept` false into memory alone."""
 
-    def __init__(self, data: Path, reading: Reading) -> None:
+    def __init__(
+        self, data: Path, reading: Reading, *, kept: bool = True, now: Now = REAL.now
+    ) -> None:
+        self._now = now
         self._reading = reading
-        self._pairs = Pairs(data)
+        self._pairs = Pairs(data, kept=kept)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="pairs")
         self._rest: asyncio.Task[None] | None = None
 
@@ -79,7 +84,7 @@ class Conversations:
     async def _stand(self, limit: int, before: int) -> list[dict[str, Any]]:
         """The conversations behind this turn, each with how it stands."""
         pairs = await self._asked(lambda: self._pairs.newest(limit, before))
-        return await self._reading.ask(lambda asked: _stands(asked, pairs))
+        return await self._reading.ask(lambda asked: _stands(asked, pairs, self._now()))
 
     async def named(self, uid: str) -> Pair:
         """The conversation of this name, as it is now. Raises a Refusal when there is none."""
@@ -93,7 +98,8 @@ class Conversations:
         """The conversations with a number that ends so."""
         await self._followed()
         pairs = await self._asked(lambda: self._pairs.ending(digits, limit))
-        return await self._shown(await self._reading.ask(lambda asked: _stands(asked, pairs)))
+        rows = await self._reading.ask(lambda asked: _stands(asked, pairs, self._now()))
+        return await self._shown(rows)
 
     async def of(self, conversation: str) -> Pair | None:
         """The conversation of these two sides (`ours/theirs`); None for one that is not known."""
@@ -110,6 +116,11 @@ class Conversations:
             ]
 
         return await self._reading.ask(ask)
+
+    async def caught_up(self) -> None:
+        """Wait until all that the journal holds is taken over."""
+        while not await self._followed():
+            await asyncio.sleep(0.01)
 
     async def _followed(self) -> bool:
         """Take over what has come. What takes longer goes on behind the answer."""
@@ -137,8 +148,25 @@ def sides(pair: Pair) -> dict[str, str]:
     return {"sender": ours, "recipient": theirs}
 
 
-def _stands(asked: Questions, pairs: list[Pair]) -> list[dict[str, Any]]:
-    late = iso(REAL.now() - SILENCE)
+def one(asked: Questions, pair: Pair, now: datetime) -> dict[str, Any]:
+    """A conversation with what is known of the person: consent, memory, what waits, who has taken
+    it over."""
+    contact, muted = asked.contact(pair.conversation), asked.muted(pair.conversation, iso(now))
+    names = ("uid", "rule", "state", "reason", "due_at")
+    words = ("sender", "recipient", "state", "source", "at")
+    return {
+        "uid": pair.uid, "conversation": pair.conversation, **sides(pair),
+        "first_at": pair.first_at, "last_at": pair.last_at, "memory": contact["memory"],
+        "waits": [{name: run[name] for name in names} for run in contact["waits"]],
+        "consents": [
+            {name: word[name] for name in words} for word in asked.words(*sides(pair).values())
+        ],
+        "mute": {name: muted[name] for name in ("until", "by", "reason", "at")} if muted else None,
+    }  # fmt: skip
+
+
+def _stands(asked: Questions, pairs: list[Pair], now: datetime) -> list[dict[str, Any]]:
+    late = iso(now - SILENCE)
     rows = [asdict(pair) | asked.standing(pair.conversation) for pair in pairs]
     return [row | {"unanswered": row["wrote_at"] < row["heard_at"] <= late} for row in rows]
 

@@ -6,6 +6,7 @@ from ringback.console import calling, operating
 from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
+from ringback.runtime import REAL
 
 _PROBLEMS = ("missing",)
 
@@ -32,7 +33,9 @@ async def dequeue(asked: Asked) -> dict[str, Any]:
 
 async def _found(asked: Asked) -> dict[str, Any]:
     zone = asked.console.settings.quiet_zone
-    return await asked.console.reading.ask(lambda questions: calling.asked(questions, zone))
+    return await asked.console.reading.ask(
+        lambda questions: calling.asked(questions, zone, REAL.now())
+    )
 
 
 async def _done(asked: Asked, operation: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from ringback.console.api.cursors import cursor, place_of
 from ringback.console.api.lists import PAGING, listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
-from ringback.console.conversing import WAYS, sides
-from ringback.runtime import REAL, iso
+from ringback.console.conversing import WAYS, one, sides
+from ringback.runtime import REAL
 from ringback.store.queries import shapes
-from ringback.store.queries.questions import Questions
 
 _PROBLEMS = ("missing",)
 
@@ -30,25 +29,7 @@ async def conversations(asked: Asked) -> dict[str, Any]:
 async def conversation(asked: Asked) -> dict[str, Any]:
     """One, with what is known of the person."""
     pair = await asked.console.conversations.named(asked.values["id"])
-
-    def ask(questions: Questions) -> dict[str, Any]:
-        contact, now = questions.contact(pair.conversation), iso(REAL.now())
-        muted = questions.muted(pair.conversation, now)
-        names = ("uid", "rule", "state", "reason", "due_at")
-        words = ("sender", "recipient", "state", "source", "at")
-        return {
-            "uid": pair.uid, "conversation": pair.conversation, **sides(pair),
-            "first_at": pair.first_at, "last_at": pair.last_at, "memory": contact["memory"],
-            "waits": [{name: run[name] for name in names} for run in contact["waits"]],
-            "consents": [
-                {name: word[name] for name in words}
-                for word in questions.words(*sides(pair).values())
-            ],
-            "mute": {name: muted[name] for name in ("until", "by", "reason", "at")}
-            if muted else None,
-        }  # fmt: skip
-
-    return await asked.console.reading.ask(ask)
+    return await asked.console.reading.ask(lambda questions: one(questions, pair, REAL.now()))
 
 
 async def items(asked: Asked) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -13,23 +12,27 @@ from ringback.console.problems import refuse
 from ringback.console.shadows import compared
 from ringback.console.trials import ROUTES, Trial, tried
 from ringback.runtime import REAL, iso
+from ringback.store.queries import shapes
 from ringback.store.queries.questions import Questions
 
+_SINCE = Parameter("since", "Count since then: a time, or a span back from now; 24h without.",
+                   "time")  # fmt: skip
 _STATE = Parameter("state", "Only in this state, whoever gave it.",
                    choices=("live", "draft", "shadow", "off"))  # fmt: skip
 
 
 async def rules(asked: Asked) -> dict[str, Any]:
     """The rules that a worker has read, by name."""
-    found = await asked.console.reading.ask(_all)
-    wanted = asked.values["state"]
+    since, wanted = asked.values["since"], asked.values["state"]
+    found = await asked.console.reading.ask(lambda questions: _all(questions, since))
     return listed([each for each in found if not wanted or each["state"] == wanted])
 
 
 async def rule(asked: Asked) -> dict[str, Any]:
     """One rule."""
     name = asked.values["name"]
-    for each in await asked.console.reading.ask(_all):
+    since = asked.values["since"]
+    for each in await asked.console.reading.ask(lambda questions: _all(questions, since)):
         if each["name"] == name:
             return each
     raise refuse("missing", f"No rule {name[:40]} is in use.")
@@ -44,16 +47,17 @@ async def revisions(asked: Asked) -> dict[str, Any]:
     return listed(rows)
 
 
-def _all(asked: Questions) -> list[dict[str, Any]]:
+def _all(asked: Questions, counted_since: str | None) -> list[dict[str, Any]]:
     now = REAL.now()
-    since = iso(now - timedelta(days=1))
+    since = counted_since or iso(now - timedelta(days=1))
     states, silence = asked.rule_states(), asked.silence()
     runs, held = asked.rule_runs(since), asked.held_by_gate(since)
     strikes = {row["rule"]: row for row in asked.strikes()}
     found = []
     for name, row in sorted(asked.rules_in_use().items()):
         given, did = states.get(name), runs.get(name, {"fired": 0, "failed": 0})
-        over = asdict(given) if given is not None and given.holds(row["rev"], iso(now)) else None
+        holds = given is not None and given.holds(row["rev"], iso(now))
+        over = shapes.override(given) if given is not None and holds else None
         of_file = str(row["says"].get("state") or "live")
         said = silence.verdicts.get(name, Counter[str]())
         strike = strikes.get(name)
@@ -107,10 +111,12 @@ RESOURCES = (
     Resource(
         "rules", "What rules say and what they did.",
         (
-            Endpoint("/rules", "List the rules in use: their runs of 24 hours (`fired`, `failed`), "
-                     "what the gate `held`, and their `verdicts` on the newest 2,000 events.",
-                     rules, "RuleList", query=(_STATE,)),
-            Endpoint("/rules/{name}", "Show one rule.", rule, "Rule", problems=("missing",)),
+            Endpoint("/rules", "List the rules in use: how many runs of each began in 24 hours, or "
+                     "`since` (`fired`), how many of these `failed`, what the gate `held`, and "
+                     "their `verdicts` on the newest 2,000 events.",
+                     rules, "RuleList", query=(_SINCE, _STATE)),
+            Endpoint("/rules/{name}", "Show one rule.", rule, "Rule", query=(_SINCE,),
+                     problems=("missing",)),
             Endpoint("/rules/{name}/revisions", "What it said, the newest first.", revisions,
                      "RevisionList", problems=("missing",)),
             Endpoint("/rules/{name}/shadow", "What it would have done in shadow, the newest 500, "

@@ -13,6 +13,7 @@ from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.deeds import require_operate
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
+from ringback.runtime import REAL
 from ringback.store.queries import filters
 from ringback.store.queries.questions import Questions
 
@@ -42,7 +43,7 @@ def _ask(asked: Questions, zone: str) -> dict[str, Any]:
     recorded = asked.events_part(filters.Events(type="call.recorded"), RECORDINGS).rows
     names = ("uid", "received_at", "sender", "recipient", "conversation", "subject_sid")
     return {
-        **calling.asked(asked, zone),
+        **calling.asked(asked, zone, REAL.now()),
         "recorded": [{name: row[name] for name in names} for row in recorded],
     }
 

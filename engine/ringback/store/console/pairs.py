@@ -54,10 +54,12 @@ class Pair:
 
 class Pairs:
     """The conversations of a data folder, for one thread, which opens the files when it first asks.
+    With `kept` false the file is copied into memory and left as it is: its writer is the console.
     Raises StorageError and DataError."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *, kept: bool = True) -> None:
         self._data = data
+        self._kept = kept
         self._path = data / NAME
         self._forgets_at = 0.0
         self._opened: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
@@ -116,19 +118,25 @@ class Pairs:
 
     def _files(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         """This file and the journal; anew when another journal lies in its place."""
-        if self._opened is not None and self._path.exists():
+        if self._opened is not None and (self._path.exists() or not self._kept):
             return self._opened
         self.close()
         with contextlib.ExitStack() as stack:
             journal = stack.enter_context(
                 contextlib.closing(connect_journal(self._data / "journal.db"))
             )
-            make_file(self._path)
+            if self._kept:
+                make_file(self._path)
             own = stack.enter_context(
                 contextlib.closing(
-                    sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
+                    sqlite3.connect(
+                        self._path if self._kept else ":memory:", timeout=BUSY_SECONDS,
+                        isolation_level=None,
+                    )
                 )
-            )
+            )  # fmt: skip
+            if not self._kept:
+                _copy(self._path, own)
             own.execute("pragma synchronous = off")  # whatever is lost is made anew
             if own.execute("pragma user_version").fetchone()[0] != SHAPE:
                 _empty(own)
@@ -237,6 +245,14 @@ _SOURCES = (
     ("actions", "planned_at, effect <> '' and state <> 'captured', 0"),
 )  # fmt: skip
 """What is followed: texts and calls of theirs, and of ours."""
+
+
+def _copy(path: Path, own: sqlite3.Connection) -> None:
+    """Take over what the file holds, as far as it can be read."""
+    with contextlib.suppress(sqlite3.Error):  # it is made of the journal all the same
+        there = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", BUSY_SECONDS, uri=True)
+        with contextlib.closing(there):
+            there.backup(own)
 
 
 def _empty(own: sqlite3.Connection) -> None:

@@ -7,9 +7,11 @@ action, what the catalogue knows of an error, the price of what came in. Rows ar
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ringback.error_codes import explain_error, facts
+from ringback.store.operations.rule_states import RuleState
 from ringback.store.queries.action_words import cost, recipient, words
 from ringback.store.queries.files import Row
 
@@ -74,6 +76,11 @@ def incident(row: Mapping[str, Any]) -> Row:
 def doing(row: Mapping[str, Any]) -> Row:
     """What a person did. What they were answered is kept for whoever repeats the request."""
     return {key: value for key, value in row.items() if key not in ("id", "answer")}
+
+
+def override(given: RuleState) -> Row:
+    """What a person made of a rule, as a field of its row."""
+    return {key: value for key, value in asdict(given).items() if key not in ("name", "rev")}
 
 
 def schedule(row: Mapping[str, Any]) -> Row:

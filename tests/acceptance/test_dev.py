@@ -116,6 +116,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     running.stop(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_the_first_screen_names_no_fault_where_there_is_none(dev: Dev) -> None:
     """Nor that a real account is left alone, which is what dev is for."""
     dev.until(lambda: dev.said("Ctrl-C ends"), "dev did not say how it ends")

@@ -82,6 +82,7 @@ def node_with(make_node: Callable[..., Any], site: Site, wait: str) -> Any:
     return make_node(files, RINGBACK_OUTBOUND_ALLOW=host).start()
 
 
+@pytest.mark.slow
 def test_the_button_behind_the_link_acknowledges(
     make_node: Callable[..., Any], box: Any, site: Site
 ) -> None:

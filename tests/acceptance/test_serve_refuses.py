@@ -194,8 +194,16 @@ def test_check_names_every_mistake_of_every_file(tmp_path: Path) -> None:
         assert all(each["line"] > 0 for each in ours), ours
     (plugin,) = [each for each in problems if each["file"].startswith("plugins/")]
     assert (plugin["line"], "division by zero" in plugin["message"]) == (3, True)
-    text = ringback(tmp_path, "check").stdout
-    assert len(re.findall(r"^\S+:\d+:\d+: \w+: ", text, re.M)) == len(problems)
+
+
+@pytest.mark.slow
+def test_check_names_as_many_in_each_form(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for name, (text, _) in BROKEN.items():
+        (tmp_path / "rules" / name).write_text(text)
+    problems = json.loads(ringback(tmp_path, "check", "--format", "json").stdout)
+    shown = ringback(tmp_path, "check").stdout
+    assert len(re.findall(r"^\S+:\d+:\d+: \w+: ", shown, re.M)) == len(problems) > 0
     github = ringback(tmp_path, "check", "--format", "github").stdout
     assert github.count("::error file=") == len(problems)
 

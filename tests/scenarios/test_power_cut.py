@@ -22,7 +22,7 @@ import pytest
 FOLDER = Path(__file__).with_name("power")
 FILES = ("log.db", "journal.db")
 CUTS = pytest.mark.parametrize(
-    "cuts", [200, pytest.param(1000, marks=pytest.mark.slow)], ids="{} cuts".format
+    "cuts", [80, pytest.param(1000, marks=pytest.mark.slow)], ids="{} cuts".format
 )
 ENTRIES = 1200
 SECTOR = 512

@@ -393,7 +393,7 @@ STEP = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(st.lists(STEP, min_size=1, max_size=14), st.text("...rc", min_size=1, max_size=14))
 def test_the_worker_does_what_the_model_does(
     ruleset: RuleSet, steps: list[tuple[str, str, int]], plan: str

@@ -185,7 +185,7 @@ def explore(examples: int, steps: int, *, shrink: bool = True) -> None:
 @pytest.mark.timeout(300)
 def test_no_order_of_events_breaks_a_promise() -> None:
     """Short stories, a few seconds of them."""
-    explore(4, 20)
+    explore(3, 14)
 
 
 @pytest.mark.slow

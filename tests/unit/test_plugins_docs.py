@@ -57,6 +57,7 @@ def run_pytest(folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_test_of_the_manual_passes(project: Path) -> None:
     """In a process of its own, from the project's folder, as an author would run them."""
     done = run_pytest(project)

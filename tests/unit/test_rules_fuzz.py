@@ -22,7 +22,7 @@ SEEDS = [
         *sorted((ROOT / "tests" / "data" / "good_rules").glob("*.yaml")),
     ]
 ]
-ROUNDS = int(os.environ.get("RINGBACK_FUZZ", "400"))
+ROUNDS = int(os.environ.get("RINGBACK_FUZZ", "200"))
 BITS = [
     "'",
     '"',

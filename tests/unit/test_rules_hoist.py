@@ -116,7 +116,7 @@ EXPRESSION = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(EXPRESSION)
 def test_the_value_is_what_the_library_gives(source: str) -> None:
     program = LANGUAGE.compile(source)

@@ -85,17 +85,20 @@ def _project(settings: Settings) -> tuple[list[Problem], str]:
 
 def _say_overrides(rules: "Sequence[Rule]", settings: Settings) -> None:
     """Print which rules a person has put into other states than their files say."""
+    own = settings.project == here().settings(None).project
+    data = here().data() if own else settings.data
+    if not (data / "journal.db").exists():  # no node has run here yet: the questions are not loaded
+        return
     from ringback.cli.rule_override import said
     from ringback.errors import RingbackError
     from ringback.runtime import iso
     from ringback.store.queries.questions import Questions
     from ringback.store.queries.shapes import override
 
-    own = settings.project == here().settings(None).project
     try:
-        with Questions(here().data() if own else settings.data) as asked:
+        with Questions(data) as asked:
             states = asked.rule_states()
-    except RingbackError:  # no node has run here yet
+    except RingbackError:  # it cannot be read; `doctor` says why
         return
     now = iso(here().now())
     for rule in rules:

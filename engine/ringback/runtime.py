@@ -88,6 +88,20 @@ def from_iso(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def from_person(text: str) -> datetime:
+    """Read a moment that a person wrote. Raises ValueError, in words, for one without a zone too:
+    theirs may be another than that of the machine."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no time; write it like 2026-03-04T17:00Z") from None
+    raise ValueError(
+        f"{text!r} has no zone; write it like 2026-03-04T17:00Z, or 2026-03-04T17:00+01:00"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The world as the engine sees it.

@@ -655,6 +655,7 @@ async def test_a_group_of_failures_stands_as_people_say(desk: Desk) -> None:
     for wrong in (
         {"state": "gone"}, {"state": "seen", "above": 3}, {"state": "muted", "until": "yesterday"},
         {"state": "muted", "until": "2001-01-01T00:00Z"}, {"state": "muted", "above": 0},
+        {"state": "muted", "until": "2999-01-01T00:00"}, {"state": "muted", "above": 2},
     ):  # fmt: skip
         answer = await desk.post("/failures/30003/state", method="PUT", **wrong)
         assert answer.status_code == 400, wrong

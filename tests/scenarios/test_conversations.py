@@ -26,7 +26,7 @@ async def items(desk: Desk, con: str, query: str = "") -> Any:
 
 async def test_a_person_writes_and_the_text_goes_through_the_gate(desk: Desk) -> None:
     """It is shown with a forecast before, leaves once for its key, and stands in the trace of what
-    it answers; to whom has left it is refused."""
+    it answers; to whom has left it is refused at once, with the reason."""
     await desk.node.happen(text("hello", ANN), text("STOP", BOB))
     (bob, ann) = await listed(desk)
     assert (ann["unanswered"], bob["out"]) == (False, True)
@@ -57,10 +57,12 @@ async def test_a_person_writes_and_the_text_goes_through_the_gate(desk: Desk) ->
     told = await desk.post(f"/conversations/{bob['uid']}/forecast", text="Are you there?")
     assert told.json()["state"] == "refused"
     sent = await desk.post(f"/conversations/{bob['uid']}/messages", text="Are you there?")
-    assert sent.status_code == 202
+    assert (sent.status_code, sent.json()["now"]["state"]) == (409, "refused")
+    assert "opted out" in sent.json()["detail"]
+    assert BOB not in sent.text
     await desk.node.wait(1.0)
-    assert (desk.twilio.taken, desk.actions()[-1][1]) == (1, "refused")
-    assert desk.doings() == [("write", "done"), ("write", "done")]
+    assert (desk.twilio.taken, desk.count("actions")) == (1, 1)
+    assert desk.doings() == [("write", "done"), ("write", "refused")]
 
 
 async def test_who_has_taken_over_keeps_the_rules_away(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from ringback.cli.project_context import here
 from ringback.errors import UsageError
 from ringback.rules.model import STATES
 from ringback.rules.timing.durations import parse_duration
-from ringback.runtime import from_iso, iso
+from ringback.runtime import from_person, iso
 
 
 @click.command()
@@ -40,13 +40,14 @@ def end_of(text: str) -> str:
     if not text:
         return ""
     try:
-        return iso(here().now() + timedelta(seconds=parse_duration(text)))
+        seconds = parse_duration(text)
     except ValueError as span:
         try:
-            moment = from_iso(text.strip().replace("Z", "+00:00"))
-        except ValueError:
-            raise UsageError(f"--until: {span}; or a time like 2026-03-04T17:00Z") from None
-        return iso(moment)
+            return iso(from_person(text))
+        except ValueError as time:
+            why = time if text.strip()[4:5] == "-" else f"{span}; or a time: {time}"
+            raise UsageError(f"--until: {why}") from None
+    return iso(here().now() + timedelta(seconds=seconds))
 
 
 def in_force(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from ringback.console.problems import refuse
 from ringback.rules.timing.durations import parse_duration
-from ringback.runtime import REAL, from_iso, iso
+from ringback.runtime import REAL, from_person, iso
 
 FORM = "ringback.form"
 """Where the guard puts a form in the scope of a request."""
@@ -64,7 +64,7 @@ def until_of(text: str) -> str:
         return iso(REAL.now() + timedelta(seconds=parse_duration(text)))
     except ValueError as span:
         try:
-            return iso(from_iso(text.strip().replace("Z", "+00:00")))
-        except ValueError:
-            why = f"until: {span}; or a time like 2026-03-04T17:00Z"
-            raise refuse("field", why, fields=(("until", "is no span and no time"),)) from None
+            return iso(from_person(text))
+        except ValueError as time:
+            why = str(time) if text.strip()[4:5] == "-" else f"{span}; or a time: {time}"
+            raise refuse("field", f"until: {why}", fields=(("until", why),)) from None

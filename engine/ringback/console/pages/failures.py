@@ -80,7 +80,7 @@ async def say(request: Request) -> Response:
     }  # fmt: skip
     above = form.get("above", "").strip()
     if above:
-        if not (above.isascii() and above.isdecimal()):
+        if not (above.isascii() and above.isdecimal() and len(above) < 10):
             raise refuse("field", "above is a number.", fields=(("above", "is no number"),))
         operation["above"] = int(above)
     await operating.operate(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ringback.store.digests.cohorts import Cohorts
-from ringback.store.queries.failed_texts import FAILED
+from ringback.store.operations.problems import FAILED
 
 STEP = 5000
 """So many rows of each table are looked at, at most."""

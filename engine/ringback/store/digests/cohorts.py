@@ -13,9 +13,9 @@ from typing import Any
 
 from ringback.outcomes import MESSAGE
 from ringback.store.meta import WITHOUT_SUCCESS
+from ringback.store.operations.problems import FAILED
 from ringback.store.queries.bulk_lists import BulkLists
 from ringback.store.queries.delivery_groups import between
-from ringback.store.queries.failed_texts import FAILED
 from ringback.store.queries.failure_groups import country, line_type
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.spend_sums import ALL, WAYS, Tally, tally_of

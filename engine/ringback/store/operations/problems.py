@@ -11,8 +11,12 @@ from sqlite3 import Connection
 from typing import Any
 
 from ringback.store.database import Database
+from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.sqlite import first_since, one_of
 
+FAILED = ("message.failed", "message.undelivered", "call.failed")
+"""The reports that a text or call has ended badly."""
 STATES = ("open", "seen", "resolved", "muted")
 """What a person may say of a group."""
 BACK = "came back"
@@ -47,6 +51,10 @@ class Problems:
         """Write it in place of what was said before."""
         await self._database.write(carry_out, doing, _say, said)
 
+    async def failed_since(self, code: int, since: str) -> int:
+        """How many texts and calls failed with a code since then (a stored time)."""
+        return await self._database.read(_failed_since, code, since)
+
 
 def _say(connection: Connection, said: Said) -> None:
     connection.execute(
@@ -54,6 +62,27 @@ def _say(connection: Connection, said: Said) -> None:
         f"values ({', '.join('?' * len(_NAMES))})",
         astuple(said),
     )
+
+
+def _failed_since(connection: Connection, code: int, since: str) -> int:
+    """Each text or call once: those reported as failed, and those that were not accepted."""
+    first = first_since(connection, "events", "received_at", since)
+    found: set[str] = set()
+    for kind in FAILED:
+        rows = connection.execute(
+            "select uid, subject_sid from events where type = ? and id >= ? and received_at >= ? "
+            "and error_code = ? and trust <> 'claimed' and source not in ('replay', 'internal')",
+            (kind, first, since, code),
+        )
+        found.update(row[1] or row[0] for row in rows)
+    first = first_since(connection, "actions", "planned_at", since)
+    rows = connection.execute(
+        f"select uid from actions where {one_of(WITHOUT_SUCCESS)} and state = 'failed' "
+        "and id >= ? and planned_at >= ? and error_code = ? and remote_sid = '' and effect <> ''",
+        (first, since, code),
+    )
+    found.update(row[0] for row in rows)
+    return len(found)
 
 
 def state_of(said: Said, now: str, last_at: str, today: int) -> str:

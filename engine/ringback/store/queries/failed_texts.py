@@ -7,15 +7,13 @@ from datetime import datetime, timedelta
 from ringback.runtime import iso
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import ALL as PROBLEMS
-from ringback.store.operations.problems import Said, with_problems
+from ringback.store.operations.problems import FAILED, Said, with_problems
 from ringback.store.queries.files import Row
 from ringback.store.queries.traces import Traces
 from ringback.store.sqlite import first_since, one_of
 
 COUNTED = 20_000
 """So many failures of a day are counted for groups that are muted up to a number."""
-FAILED = ("message.failed", "message.undelivered", "call.failed")
-"""The reports that a text or call has ended badly."""
 
 
 class FailedTexts(Traces):

@@ -41,8 +41,14 @@ class ConversationDecisions:
         return replace(doing, subject=name, base={"ours": pair[0], "theirs": pair[1]})
 
     async def write(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """Let a text of a person go out, through the gate as any other."""
+        """Let a text of a person go out, through the gate as any other. What the gate would refuse
+        now is refused at once, with its reason: it looks again before the text leaves."""
         run, (action,) = await self.text(message)
+        state, why, _ = await self._engine.journal.read(
+            lambda session: self._engine.gate.ask(action.stored(), session.gate)
+        )
+        if state == "refused":
+            raise Conflict(f"it would not be sent: {why}", {"state": state, "reason": why})
         now = iso(self._runtime.now())
         told = {"state": action.state, "uid": action.uid}
         done = replace(doing, wanted={"action": action.uid}, answer=told)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ringback.errors import RoleTooSmall, UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, from_person, iso
 from ringback.store.operations.doings import By, Doing
 
 ROLES = ("read", "operate", "admin")
@@ -126,10 +126,17 @@ def until_of(given: Any, now: datetime, longest: timedelta) -> str | None:
     UsageError for one that does not lie ahead, or too far."""
     if given in (None, ""):
         return None
+    return iso(time_of(given, now, longest))
+
+
+def time_of(given: Any, now: datetime, longest: timedelta) -> datetime:
+    """A time to come. Raises UsageError for one without a zone, in the past, or too far."""
     try:
-        end = from_iso(str(given))
-    except ValueError:
-        raise UsageError(f"until: {given!r} is no time; write it like 2026-03-04T17:00Z") from None
-    if not now < end <= now + longest:
+        end = from_person(str(given or ""))
+    except ValueError as error:
+        raise UsageError(f"until: {error}") from None
+    if end <= now:
+        raise UsageError(f"until: {given} is in the past; it is {iso(now)} now")
+    if end > now + longest:
         raise UsageError(f"until: {given} is not within the next {longest.days} days")
-    return iso(end)
+    return end

@@ -35,12 +35,24 @@ class FailureDecisions:
         above = _above(message.get("above"))
         if state != "muted" and (until is not None or above is not None):
             raise UsageError("`until` and `above` are for a group that is muted")
+        if above is not None:
+            await self._require_room(int(key), above)
         note = str(message.get("note") or "").strip()[:LONGEST_NOTE]
         by, at = doing.by.who, iso(self._runtime.now())
         said = Said(str(int(key)), state, until, above, note, by, at)
         done = replace(doing, subject=said.key, reason=note, answer={"state": state})
         await self._engine.journal.problems.say(said, done)
         return {"state": state}
+
+    async def _require_room(self, code: int, above: int) -> None:
+        """Raise UsageError for a mute that would be over at once."""
+        day = iso(self._runtime.now() - timedelta(days=1))
+        failed = await self._engine.journal.problems.failed_since(code, day)
+        if failed > above:
+            raise UsageError(
+                f"above: {failed:,} have failed with {code} in 24 hours already, so that a mute up "
+                f"to {above:,} would be over at once; name {failed:,} or more"
+            )
 
 
 def _above(given: Any) -> int | None:

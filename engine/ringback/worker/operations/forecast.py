@@ -62,14 +62,11 @@ class Forecasts:
         return await self._engine.hold.why() or (stopped[0]["says"] if stopped else "")
 
     def _look(self, session: ReadSession, action: StoredAction) -> dict[str, Any]:
-        gate = self._engine.gate
         try:
-            state, reason, until = gate.look(action, session.gate)
+            state, reason, until = self._engine.gate.ask(action, session.gate)
         except (RingbackError, ValueError, TypeError, LookupError) as error:  # it is damaged
             return {"state": "failed", "reason": str(error), "until": None, "segments": None,
                     "price": None}  # fmt: skip
-        if state == "planned":
-            gate.back(action, tried=False)
         return {"state": state, "reason": reason, "until": until, **self._costs(action)}
 
     def _costs(self, action: StoredAction) -> dict[str, Any]:

@@ -1,17 +1,18 @@
 """Decisions of people about waits and consent: go on now, leave later, may be texted or not."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ringback.action_kinds import lifetime
 from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, from_iso, iso
+from ringback.runtime import Runtime, iso
 from ringback.store.actions import Decision
 from ringback.store.operations.consent_words import BY_PERSON, ConsentWord
 from ringback.store.operations.doings import Doing
 from ringback.worker.engine import Engine
+from ringback.worker.operations.envelope import time_of
 
 FARTHEST = timedelta(days=2)
 """What is put off for longer is taken for the work of a clock that was wrong."""
@@ -42,7 +43,7 @@ class WaitDecisions:
         """Put off an action that is deferred, or a run that waits for a time, to a time."""
         if doing.kind == "run":
             return await self._postpone_run(message, doing)
-        until = self._time(message.get("until"), FARTHEST)
+        until = time_of(message.get("until"), self._runtime.now(), FARTHEST)
         action = await self._engine.journal.actions.get(doing.subject)
         if action is None:
             raise Missing(f"there is no action {doing.subject!r}")
@@ -61,7 +62,7 @@ class WaitDecisions:
 
     async def _postpone_run(self, message: Message, doing: Doing) -> dict[str, Any]:
         now = iso(self._runtime.now())
-        until = iso(self._time(message.get("until"), LONGEST_WAIT))
+        until = iso(time_of(message.get("until"), self._runtime.now(), LONGEST_WAIT))
         if not await self._engine.journal.runs.hurry(doing.subject, now, doing, until=until):
             known = await self._engine.journal.doings.now(doing)
             if not known:
@@ -87,15 +88,3 @@ class WaitDecisions:
         said = replace(doing, reason=reason[:LONGEST_REASON], answer={"state": state})
         await words.say(word, said)
         return {"state": state}
-
-    def _time(self, given: Any, farthest: timedelta) -> datetime:
-        try:
-            end = from_iso(str(given or ""))
-        except ValueError:
-            raise UsageError(
-                f"until: {given!r} is no time; write it like 2026-03-04T17:00Z"
-            ) from None
-        now = self._runtime.now()
-        if not now < end < now + farthest:
-            raise UsageError(f"until: {given} is not within the next {farthest.days} days")
-        return end

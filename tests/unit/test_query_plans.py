@@ -197,12 +197,14 @@ def ask_everything(data: Path) -> None:
         ask.silence()
         ask.plugin_trouble()
         ask.opt_outs(since)
-        ask.failures(since, 100)
+        for code in (None, 0, 30003):
+            ask.failures(since, 100, iso(datetime.now(UTC)), code)
         ask.with_problems([{"code": 30003, "last_at": since}], datetime.now(UTC))
         ask.first_failure(30003, since)
         hour = newest[0]["received_at"][:13] if newest else "2026-03-04T17"
         span = (f"{hour}:00:00.000Z", f"{hour}:59:59.999Z")
         _ = [*ask.texts_between(*span), *ask.failures_between(*span), *ask.left_between(*span)]
+        _ = [*ask.newest_texts(*span, timed=True), *ask.newest_left(*span)]
         ask.changed({})
         ask.oldest()
         ask.newest_ids()

@@ -6,6 +6,7 @@ moments, and not the span, which would have moved on.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,7 +22,7 @@ CHOICES = (
     ("30d", "30 days"),
     ("90d", "90 days"),
 )
-_LONG = ("7d", "30d", "90d")
+_LONG = ("24h", "7d", "30d", "90d")
 SINCE = Parameter("since", "From then on.", "time", default="24h")
 UNTIL = Parameter("until", "Before then.", "time")
 
@@ -77,19 +78,28 @@ class Asked:
 
     def frozen(self, path: str = "", more: Mapping[str, Any] | None = None) -> str:
         """The address of a page about the same rows, narrowed by more filters."""
-        kept = {
+        kept = {"since": self.since, "until": self.until} | {
             name: text for name, text in self.written.items()
             if name not in (*_OF_A_SPAN, "from", "by")
         }  # fmt: skip
         given = {
             name: str(value) for name, value in (more or {}).items() if value not in (None, "")
         }
-        return address(
-            path or self.path, {"since": self.since, "until": self.until, **kept, **given}
-        )
+        if kept.keys().isdisjoint(given):  # as for each figure of a page: its beginning is known
+            return f"{path or self.path}?{_written(*kept.items())}{_more(given)}"
+        return address(path or self.path, kept | given)
 
 
 _OF_A_SPAN = ("since", "until")
+
+
+@lru_cache(maxsize=64)
+def _written(*query: tuple[str, str]) -> str:
+    return urlencode(query)
+
+
+def _more(query: Mapping[str, str]) -> str:
+    return f"&{urlencode(query)}" if query else ""
 
 
 def address(path: str, query: Mapping[str, str]) -> str:
@@ -104,9 +114,14 @@ def asked(request: Request, declared: tuple[Parameter, ...]) -> Asked:
     since = values["since"]
     if "since" not in written:
         since = query_value("24h")
-    elif written["since"] in _LONG:  # from a whole hour on: hours are what is counted once and kept
-        since = f"{since[:13]}:00:00.000Z"
+    since = whole(written.get("since", "24h"), since)
     return Asked(request.url.path, written, values, since, values["until"] or iso(REAL.now()))
+
+
+def whole(span: str, since: str) -> str:
+    """When a span begins that is written so: the long ones at a whole hour, for hours are what is
+    counted once and kept."""
+    return f"{since[:13]}:00:00.000Z" if span in _LONG else since
 
 
 def query_value(span: str) -> str:

@@ -8,32 +8,35 @@ the same functions count both.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from ringback.console.counting import HOUR, Counting, chunks, span
 from ringback.console.reading import Reading
 from ringback.runtime import REAL, iso
-from ringback.store.digests.cohorts import COUNTED
+from ringback.store.digests.cohorts import COUNTED, LEFT, LEFT_FIGURES
 from ringback.store.digests.digest import MEASURES, Digest
 from ringback.store.queries import delivery_groups, failure_groups
 from ringback.store.queries.files import Row
 from ringback.store.queries.questions import Questions
 
-FEW = 2000
+FEW: Mapping[str, int] = {"texts": 500, "failures": 1000, "left": 2000}
 """So many rows are read and not summed: then all of each is known."""
 NOW = timedelta(minutes=1)
 """A span that ends so lately ends now."""
 EDGE = 5000
 """An hour at an end of the span that holds more is taken whole."""
 _WAYS: Mapping[str, Mapping[str, Any]] = {
-    "texts": delivery_groups.WAYS, "failures": failure_groups.WAYS, "left": {},
+    "texts": delivery_groups.WAYS, "failures": failure_groups.WAYS,
+    "left": {word: itemgetter(word) for word in LEFT},
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is asked for: texts or failures (`measure`) of a span, with these values of facets, by
-    these words of a key (`split`); with `timed` also by hour or day."""
+    these words of a key (`split`); with `timed` also by hour or day. With `always` they are summed
+    however few there are."""
 
     measure: str
     since: str
@@ -42,6 +45,7 @@ class Wanted:
     split: Sequence[str]
     timed: bool = False
     hourly: bool = False
+    always: bool = False
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row, or a key, has the values."""
@@ -62,10 +66,10 @@ async def summed(reading: Reading, counting: Counting | None, wanted: Wanted) ->
 
 def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | None:
     begin, end = _hour(wanted.since, up=True), _hour(wanted.until, up=False)
-    if begin > end or digest.total(wanted.measure, begin, end) <= FEW:
+    first, last = _hour(wanted.since, up=False), _hour(wanted.until, up=True)
+    if begin > end or not (wanted.always or _many(digest, wanted.measure, first, last)):
         return None
     edges = []
-    first, last = _hour(wanted.since, up=False), _hour(wanted.until, up=True)
     if first < begin:
         if digest.total(wanted.measure, first, begin) > EDGE:
             begin = first
@@ -85,6 +89,14 @@ def _summed(asked: Questions, digest: Digest, wanted: Wanted) -> list[Row] | Non
     for edge in edges:
         rows += _edge(asked, wanted, *edge)
     return rows
+
+
+def _many(digest: Digest, measure: str, begin: str, end: str) -> bool:
+    """Whether there are too many in whole hours to be read."""
+    if measure != "left":
+        return digest.total(measure, begin, end) > FEW[measure]
+    rows = digest.rows(measure, begin, end, lambda key: key["figure"] in LEFT_FIGURES, ())
+    return sum(int(row["n"]) for row in rows) > FEW[measure]
 
 
 def _edge(asked: Questions, wanted: Wanted, begin: str, end: str) -> list[Row]:

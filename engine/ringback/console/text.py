@@ -30,6 +30,10 @@ def said(text: object, most: int = ON_PAGES) -> Markup:
     in lists, which show few, it stays on one line."""
     given = str(text)
     shown = given[:most]
+    if shown.isascii() and shown.isprintable() and len(given) == len(shown):
+        return Markup(
+            f'<bdi class="said">{escape(shown)}</bdi>'
+        )  # as most are: nothing to look for
     parts = [Markup('<bdi class="said">'), *_words(shown, most <= IN_LISTS)]
     if len(given) > len(shown):
         parts.append(_box(f"… {len(given):,} letters", "rest"))

@@ -9,6 +9,7 @@ import pytest
 from admission.console import EVER, Api
 from ringback.console import figures, sums
 from ringback.console.counting import Counting
+from ringback.store.queries.questions import Questions
 
 EXACT = {"since": EVER, "until": "2999-01-01T00:00Z"}
 
@@ -49,7 +50,7 @@ async def test_sums_of_texts_are_those_of_the_rows(
     api: Api, summing: Api, monkeypatch: pytest.MonkeyPatch, query: dict[str, str]
 ) -> None:
     rows = (await api.get("/delivery", **EXACT, **query))["items"]
-    monkeypatch.setattr(sums, "FEW", 0)
+    monkeypatch.setattr(sums, "FEW", dict.fromkeys(sums.FEW, 0))
     found = (await summing.get("/delivery", **EXACT, **query))["items"]
     assert rows
     assert _plain(found) == _plain(rows)
@@ -63,7 +64,7 @@ async def test_sums_of_failures_are_those_of_the_rows(
     api: Api, summing: Api, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
     rows = (await api.get("/failures", **EXACT, by=by))["items"]
-    monkeypatch.setattr(sums, "FEW", 0)
+    monkeypatch.setattr(sums, "FEW", dict.fromkeys(sums.FEW, 0))
     assert rows
     assert (await summing.get("/failures", **EXACT, by=by))["items"] == rows
     page = await summing.client.get("http://node/console/failures/30003", params=EXACT)
@@ -78,10 +79,56 @@ async def test_sums_of_costs_are_those_of_the_rows(
 ) -> None:
     rows = await api.get("/costs", since=EVER, by=by)
     assert len(rows["items"]) > 1
-    monkeypatch.setattr(sums, "FEW", 0)
+    monkeypatch.setattr(sums, "FEW", dict.fromkeys(sums.FEW, 0))
     monkeypatch.setattr(figures, "READ", 2)
     found = await summing.get("/costs", since=EVER, by=by)
     assert (found["items"], found["looked_back_to"]) == (rows["items"], None)
     assert (await api.get("/costs", since=EVER, by=by))["items"] != rows["items"]
     page = await summing.client.get("http://node/console/costs", params={"since": EVER})
     assert "Only the newest" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/console/delivery", "/console/failures/30003", "/console/costs"])
+async def test_no_rows_are_read_where_the_digest_has_the_answer(
+    summing: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """But for a sample, and for a list no more than it shows."""
+    limits: list[int] = []
+
+    def noted(name: str) -> None:
+        real = getattr(Questions, name)
+
+        def read(asked: Questions, since: object, limit: int, *more: object) -> object:
+            limits.append(limit)
+            return real(asked, since, limit, *more)
+
+        monkeypatch.setattr(Questions, name, read)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("texts are read one by one")
+
+    noted("failures")
+    noted("left_since")
+    monkeypatch.setattr(Questions, "newest_texts", never)
+    monkeypatch.setattr(sums, "FEW", dict.fromkeys(sums.FEW, 0))
+    page = await summing.client.get(f"http://node{path}", params={"since": EVER})
+    assert page.status_code == 200, page.text
+    assert all(limit <= figures.SAMPLE + 1 for limit in limits)
+
+
+async def test_a_list_of_an_hour_or_a_day_is_read_from_there(
+    summing: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much came later: of the newest rows none is of that hour."""
+    monkeypatch.setattr(figures, "READ", 3)
+    hours = (await summing.get("/delivery", **EXACT, by="all", grain="hour"))["items"]
+    for word, text in (("hour", hours[0]["hour"]), ("day", hours[0]["hour"][:10])):
+        query = {**EXACT, "step": "delivered", word: text}
+        page = await summing.client.get("http://node/console/delivery/texts", params=query)
+        assert f'<p class="lead">{hours[0]["delivered"]} text' in page.text
+        query[word] = "1999-01-01" + ("T00:00Z" if word == "hour" else "")
+        page = await summing.client.get("http://node/console/delivery/texts", params=query)
+        assert "No text fits" in page.text
+        query[word] = "noon"
+        page = await summing.client.get("http://node/console/delivery/texts", params=query)
+        assert page.status_code == 400

@@ -10,7 +10,6 @@ from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
-from ringback.runtime import REAL, iso
 from ringback.store.operations.problems import BACK, STATES
 from ringback.store.queries import delivery_groups, failure_groups, spend_sums
 
@@ -108,9 +107,10 @@ async def deliveries(asked: Asked) -> dict[str, Any]:
     since, until = asked.values["since"] or figures.a_day_ago(), asked.values["until"] or ""
     wanted = given(asked, "number", *FACETS)
     reading, counting = asked.console.reading, asked.console.counting
-    split, timed = [way for way in ways if way not in _TIMES], bool({*_TIMES} & {*ways})
+    split = [way for way in ways if way not in _TIMES]
+    times = "hour" if "hour" in ways else "day" if "day" in ways else ""
     found = await figures.text_sums(
-        reading, counting, since, until, wanted, split, timed=timed, hourly="hour" in ways
+        reading, counting, since, until, wanted, split, grain=times
     ) or await figures.sent(reading, since, until, wanted)
     return listed(delivery_groups.counted_by(found.rows, ways), looked_back_to=found.looked_back_to)
 
@@ -118,11 +118,7 @@ async def deliveries(asked: Asked) -> dict[str, Any]:
 async def costs(asked: Asked) -> dict[str, Any]:
     """What left and what it cost, and what is left of the budgets of today."""
     console, since, by = asked.console, asked.values["since"] or "", asked.values["by"]
-    found = await figures.left(console.reading, console.settings, since, by)
-    begin = since or iso(spend_sums.midnight(REAL.now(), console.settings.quiet_zone))
-    found = await figures.left_in_all(
-        console.reading, console.counting, found, (begin, iso(REAL.now())), by
-    )
+    found = await figures.left(console.reading, console.counting, console.settings, since, by)
     lines = figures.summed(console.settings, found, by, today=not since)
     return listed(lines, looked_back_to="" if found.tallies else found.looked_back_to)
 

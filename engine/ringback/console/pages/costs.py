@@ -1,7 +1,6 @@
 """Page of costs: what left and what it cost, what is left of budgets, and what makes texts dear."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -35,12 +34,11 @@ async def costs(request: Request) -> Response:
     values = query_values(request, QUERY)
     written = {name: text for name, text in request.query_params.items() if text}
     since, by = (values["since"] if "since" in written else ""), values["by"]
+    since = since and spans.whole(written["since"], since)
     begin = since or iso(spend_sums.midnight(REAL.now(), console.settings.quiet_zone))
     asked = spans.Asked(PATH, written, values, begin, values["until"] or iso(REAL.now()))
-    found = await figures.left(console.reading, console.settings, since, by)
-    rows = [row for row in found.rows if row["at"] < asked.until]
-    found = await figures.left_in_all(
-        console.reading, console.counting, replace(found, rows=rows), (begin, asked.until), by
+    found = await figures.left(
+        console.reading, console.counting, console.settings, since, by, asked.until
     )
     lines = figures.summed(console.settings, found, by, today=not since)
     for line in lines:
@@ -49,7 +47,7 @@ async def costs(request: Request) -> Response:
         line["links"] = {
             kind: asked.frozen(f"{PATH}/sent", {"kind": kind, **named}) for kind in WORDS
         }
-    surprises = spend_sums.surprises(rows)
+    surprises = spend_sums.surprises(found.rows)
     for each in surprises:
         each["link"] = asked.frozen(f"{PATH}/sent", {"letters": each["letters"]})
     return draw(
@@ -61,7 +59,7 @@ async def costs(request: Request) -> Response:
                 spans.Choice(way, spans.address(PATH, {**written, "by": way}), way == by)
                 for way in spend_sums.WAYS
             ],
-            "priced": console.settings.segment_price, "empty": len(rows) == 0,
+            "priced": console.settings.segment_price, "empty": not found.rows,
             "looked_back_to": found.looked_back_to, "whole": found.tallies is not None,
             "json": spans.address(
                 "/api/v1/costs", {"by": by, **({"since": since} if since else {})}
@@ -74,19 +72,22 @@ async def sent(request: Request) -> Response:
     """What a figure counts."""
     asked = spans.asked(request, ROW_QUERY)
     console = console_of(request)
-    found = await figures.left(console.reading, console.settings, asked.since, "sender")
-    rows = [row for row in found.rows if row["at"] < asked.until and _fits(row, asked.values)]
-    if asked.values["kind"] == "unpriced":
-        rows = list({row["uid"]: row for row in rows}.values())
-    rows.reverse()
     start = asked.values["from"]
-    words = WORDS[asked.values["kind"]]
+    kind, words = asked.values["kind"], WORDS[asked.values["kind"]]
+    found = await figures.leaving(
+        console.reading, console.counting, (asked.since, asked.until),
+        "" if asked.values["letters"] else kind,
+        {way: asked.values[way] for way in spend_sums.WAYS},
+        lambda row: _fits(row, asked.values), start + ROWS + 1,
+    )  # fmt: skip
+    rows, count = found.found.rows, found.count
     return draw(
         request, "sent.html",
         {
-            "title": f"What left: {words}", "asked": asked, "count": len(rows), "start": start,
+            "title": f"What left: {words}", "asked": asked, "start": start,
+            "count": len(rows) if count is None else count, "listed": len(rows),
             "rows": _shown(request, rows[start : start + ROWS]),
-            "looked_back_to": found.looked_back_to,
+            "looked_back_to": found.found.looked_back_to, "most": found.most,
             "newer": turned(asked, start - ROWS) if start else "",
             "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
         },
@@ -96,7 +97,7 @@ async def sent(request: Request) -> Response:
 def _fits(row: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
     kind = values["kind"]
     if kind == "unpriced":
-        good = bool(row["effect"]) and row["price"] is None
+        good = bool(row["effect"]) and row["price"] is None and not row["again"]
     elif kind == "notices":
         good = not row["effect"] and row["kind"] in ("notify", "http")
     else:

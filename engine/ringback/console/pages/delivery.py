@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -12,8 +12,10 @@ from starlette.routing import Route
 from ringback.console import figures, spans
 from ringback.console.api.counts import FACET_PARAMETERS, FACETS
 from ringback.console.api.parameters import Parameter
+from ringback.console.counting import HOUR
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.failures import shown_rows, turned
+from ringback.console.problems import refuse
 from ringback.console.shares import share_of, told
 from ringback.runtime import iso
 from ringback.store.queries import delivery_groups
@@ -42,57 +44,59 @@ ROW_QUERY = (
 async def delivery(request: Request) -> Response:
     """The texts of a span by how far they came."""
     asked = spans.asked(request, QUERY)
-    begin = iso(datetime.fromisoformat(asked.since) - _length(asked))
+    begin = _begin_before(asked)
     grain = "hour" if _length(asked) <= timedelta(days=2) else "day"
-    sums = await _sums(request, asked, begin)
+    sums = await _sums(request, asked)
     if sums is None:
-        found = await _sent(request, asked, begin)
-        rows = [row for row in found.rows if row["at"] >= asked.since]
-        earlier = [row for row in found.rows if row["at"] < asked.since]
-        sums = Sums(rows, rows, earlier, found.looked_back_to)
-    values = await figures.apart(_view, asked, sums, begin, grain)
+        found = await _sent(request, asked, asked.since, asked.until)
+        sums = Sums(found.rows, found.rows, found.looked_back_to)
+    earlier = await _earlier(request, asked, begin)
+    values = await figures.apart(_view, asked, sums, earlier, begin, grain)
     return draw(request, "delivery.html", values)
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The texts of a span, or sums of them: by the chosen facet, by time, and those before."""
+    """The texts of a span, or sums of them: by the chosen facet, and by time."""
 
     rows: list[Mapping[str, Any]]
     timed: list[Mapping[str, Any]]
-    earlier: list[Mapping[str, Any]]
     looked_back_to: str = ""
 
 
-async def _sums(request: Request, asked: spans.Asked, begin: str) -> Sums | None:
+async def _sums(request: Request, asked: spans.Asked) -> Sums | None:
     """The sums of a span with many texts; None for one with few."""
-    console = console_of(request)
-    wanted = {name: asked.values[name] for name in FACETS}
+    console, wanted = console_of(request), _facets(asked)
     found = []
-    for since, until, split, timed in (
-        (asked.since, asked.until, (asked.values["by"],), False),
-        (asked.since, asked.until, (), True),
-        (begin, asked.since, (), False),
-    ):
+    for split, grain in (((asked.values["by"],), ""), ((), "day")):
         sums = await figures.text_sums(
-            console.reading, console.counting, since, until, wanted, split, timed=timed
+            console.reading, console.counting, asked.since, asked.until, wanted, split, grain=grain
         )
-        if sums is None and until == asked.since and since != until:  # few, or none, before
-            sums = await figures.sent(console.reading, since, until, wanted)
         if sums is None:
             return None
         found.append(sums.rows)
-    rows, by_time, earlier = found
-    return Sums(rows, by_time, earlier)
+    return Sums(found[0], found[1])
 
 
-def _view(asked: spans.Asked, found: Sums, begin: str, grain: str) -> dict[str, Any]:
-    rows, earlier, by = found.rows, found.earlier, asked.values["by"]
+async def _earlier(request: Request, asked: spans.Asked, begin: str) -> figures.Counted:
+    """The texts of the span before, summed where the digest is there."""
+    console, wanted = console_of(request), _facets(asked)
+    sums = await figures.text_sums(
+        console.reading, console.counting, begin, asked.since, wanted, (), always=True
+    )
+    return sums or await _sent(request, asked, begin, asked.since)
+
+
+def _view(
+    asked: spans.Asked, found: Sums, earlier: figures.Counted, begin: str, grain: str
+) -> dict[str, Any]:
+    rows, by = found.rows, asked.values["by"]
     total = next(iter(delivery_groups.counted_by(rows, [])), None)
-    before = None if found.looked_back_to else _before(asked, total, earlier, begin)
+    cut = found.looked_back_to or earlier.looked_back_to
+    before = None if cut else _before(asked, total, earlier.rows, begin)
     return {
         "title": "Delivery", "asked": asked, "total": total, "funnel": _funnel(asked, rows),
-        "looked_back_to": found.looked_back_to if found.looked_back_to >= asked.since else "",
+        "looked_back_to": found.looked_back_to,
         "by": by, "words": by.replace("_", " "), "ways": _ways(asked),
         "share": _told(total) if total else "", "before": before,
         "groups": _grouped(asked, rows, by), "grain": grain,
@@ -104,42 +108,62 @@ def _view(asked: spans.Asked, found: Sums, begin: str, grain: str) -> dict[str, 
 async def texts(request: Request) -> Response:
     """The texts that a figure counts."""
     asked = spans.asked(request, ROW_QUERY)
-    more = {name: asked.values[name] for name in ("hour", "day")}
-    found = await _sent(request, asked, asked.since, **more)
-    rows = [row for row in found.rows if STEPS[asked.values["step"]](row)]
-    all_ = len(rows)
-    if found.looked_back_to and not any(more.values()):
-        console, wanted = console_of(request), {name: asked.values[name] for name in FACETS}
-        sums = await figures.text_sums(
-            console.reading, console.counting, asked.since, asked.until, wanted, ()
-        )
-        all_ = delivery_groups.counted(sums.rows, asked.values["step"]) if sums else all_
-    start = asked.values["from"]
+    step, start, console = asked.values["step"], asked.values["from"], console_of(request)
+    since, until = _narrowed(asked)
+    sums = await figures.text_sums(
+        console.reading, console.counting, since, until, _facets(asked), ()
+    )
+    enough = 0 if sums is None else start + ROWS + 1
+    found = await _sent(request, asked, since, until, step, enough)
+    count = len(found.rows) if sums is None else delivery_groups.counted(sums.rows, step)
     return draw(
         request, "texts.html",
         {
-            "title": f"Texts: {WORDS[asked.values['step']]}", "asked": asked,
-            "count": all_, "listed": len(rows),
+            "title": f"Texts: {WORDS[step]}", "asked": asked,
+            "count": count, "listed": len(found.rows),
             "looked_back_to": found.looked_back_to, "start": start,
-            "rows": shown_rows(request, rows[start : start + ROWS]),
+            "rows": shown_rows(request, found.rows[start : start + ROWS]),
             "newer": turned(asked, start - ROWS) if start else "",
-            "older": turned(asked, start + ROWS) if start + ROWS < len(rows) else "",
+            "older": turned(asked, start + ROWS) if start + ROWS < len(found.rows) else "",
         },
     )  # fmt: skip
 
 
-async def _sent(request: Request, asked: spans.Asked, since: str, **more: Any) -> figures.Counted:
-    wanted = {name: asked.values[name] for name in FACETS} | more
-    return await figures.sent(console_of(request).reading, since, asked.until, wanted)
+def _facets(asked: spans.Asked) -> dict[str, Any]:
+    return {name: asked.values[name] for name in FACETS}
+
+
+def _narrowed(asked: spans.Asked) -> tuple[str, str]:
+    """The span of a list, which may be of one hour or one day alone. Raises a Refusal."""
+    since, until = asked.since, asked.until
+    for name, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1))):
+        text = asked.values[name]
+        if text:
+            try:
+                begin = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+                last = iso(begin + length)
+            except (ValueError, OverflowError) as error:
+                why = f"{name} is one as 2026-03-04{'T17:00Z' if name == 'hour' else ''}."
+                raise refuse("field", why, fields=((name, "is no time"),)) from error
+            since, until = max(since, iso(begin)), min(until, last)
+    return since, until
+
+
+async def _sent(
+    request: Request, asked: spans.Asked, since: str, until: str, step: str = "texts",
+    enough: int = 0,
+) -> figures.Counted:  # fmt: skip
+    reading = console_of(request).reading
+    return await figures.sent(reading, since, until, _facets(asked), step, enough)
 
 
 def _funnel(asked: spans.Asked, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """How many came to each step, with the address of those."""
-    all_ = delivery_groups.counted(rows)
+    count = delivery_groups.steps(rows)
     return [
         {
-            "words": words, "count": delivery_groups.counted(rows, step),
-            "link": asked.frozen(f"{PATH}/texts", {"step": step}), "all": all_,
+            "words": words, "count": count[step],
+            "link": asked.frozen(f"{PATH}/texts", {"step": step}), "all": count["texts"],
         }
         for step, words in WORDS.items()
     ]  # fmt: skip
@@ -181,6 +205,15 @@ def _before(
         "texts": before["texts"], "told": _told(before), "dropped": bool(fewer),
         "link": spans.address(f"{PATH}/texts", {"since": begin, "until": asked.since}),
     }  # fmt: skip
+
+
+def _begin_before(asked: spans.Asked) -> str:
+    """When the span of the same length before this one begins; where this one begins at a whole
+    hour, in whole hours, which are what is counted and kept."""
+    since, length = datetime.fromisoformat(asked.since), _length(asked)
+    if asked.since[14:] == "00:00.000Z" and length > HOUR:
+        length = length // HOUR * HOUR
+    return iso(since - length)
 
 
 def _length(asked: spans.Asked) -> timedelta:

@@ -41,7 +41,7 @@ QUERY = (
 async def groups(request: Request) -> Response:
     """The failures of a span by code."""
     asked = spans.asked(request, QUERY)
-    found = await _failed(request, asked, code=asked.values["code"])
+    found = await _failed(request, asked, (), code=asked.values["code"])
     profiles = await figures.apart(
         failure_profiles.profiles, found.rows, asked.since, asked.until, found.samples
     )
@@ -96,9 +96,12 @@ async def group(request: Request) -> Response:
     key = request.path_params["code"]
     asked = spans.asked(request, (*FACET_PARAMETERS, _FROM))
     known = explain_error(key)
-    found = await _failed(request, asked, sums.FEW, code=key)
-    reading = console_of(request).reading
-    usual = await figures.usual(reading, asked.since) if found.rows else []
+    start = asked.values["from"]
+    narrow = any(asked.values[name] for name in FACETS)  # of the newest those that fit are listed
+    most = max(start + ROWS + 1, sums.FEW["failures"] if narrow else 0)
+    found = await _failed(request, asked, FACETS, min(most, figures.READ), code=key)
+    reading, counting = console_of(request).reading, console_of(request).counting
+    usual, all_ = await figures.usual(reading, counting, asked.since, asked.until)
     (known_group,) = failure_groups.grouped(found.rows, ["code"], found.samples) or [
         {"code": key, "last_at": ""}
     ]
@@ -113,15 +116,15 @@ async def group(request: Request) -> Response:
     if not found.rows and not key and not asked.written:
         raise refuse("missing")
     rows = found.rows if found.samples is None else found.samples
-    start = asked.values["from"]
     return draw(
         request, "failure.html",
         {
             "title": f"Failures: {key} {known.title}" if key else "Failures without a code",
             "asked": asked, "key": key, "known": known if key else None,
             "fault": FAULTS.get(known.fault, ""), "count": failure_groups.counted(found.rows),
-            "listed": len(rows) if found.samples is not None else 0,
-            "looked_back_to": found.looked_back_to, "splits": splits, "sample": len(usual),
+            "listed": len(rows) if found.samples is not None and narrow else 0,
+            "looked_back_to": found.looked_back_to, "splits": splits,
+            "sample": failure_groups.counted(usual), "of_all": all_,
             "stands": _state(stands), "problem": _seen(request, stands["problem"]),
             "tone": TONES[_state(stands)], "back_after": back_after, "states": STATES,
             "away": worker.away,
@@ -139,17 +142,21 @@ def _seen(request: Request, problem: Mapping[str, Any] | None) -> Mapping[str, A
 
 
 async def _failed(
-    request: Request, asked: spans.Asked, samples: int = figures.SAMPLES, **more: Any
+    request: Request,
+    asked: spans.Asked,
+    split: Sequence[str],
+    samples: int = figures.SAMPLES,
+    **more: Any,
 ) -> figures.Counted:
     wanted = {name: asked.values[name] for name in FACETS} | more
-    console, split = console_of(request), ("code", *FACETS)
+    console = console_of(request)
     return await figures.failure_sums(
         console.reading,
         console.counting,
         asked.since,
         asked.until,
         wanted,
-        split,
+        ("code", *split),
         samples=samples,
     )
 

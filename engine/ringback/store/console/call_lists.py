@@ -5,7 +5,7 @@ from typing import Any
 
 from ringback.events import CALL_OVER
 from ringback.runtime import iso
-from ringback.store.digests.changed_hours import ChangedHours
+from ringback.store.digests.newest_rows import NewestRows
 from ringback.store.queries.files import Row
 
 LONGEST = timedelta(hours=4)
@@ -16,7 +16,7 @@ _BEGAN = ("call.received", "call.initiated")
 _MARKS = ", ".join("?" * len(CALL_OVER))
 
 
-class CallLists(ChangedHours):
+class CallLists(NewestRows):
     """Calls by how far they are."""
 
     def calls_going(self, now: datetime) -> list[Row]:

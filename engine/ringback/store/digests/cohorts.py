@@ -16,14 +16,13 @@ from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import FAILED
 from ringback.store.queries.bulk_lists import BulkLists
 from ringback.store.queries.delivery_groups import between
+from ringback.store.queries.failed_texts import WAITS
 from ringback.store.queries.failure_groups import country, line_type
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.spend_sums import ALL, WAYS, Tally, tally_of
 from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 CHUNK = 500
-WAITS = 3
-"""Days after its planning within which a send that was never taken has failed."""
 TOOK = (
     0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0,
     120.0, 180.0, 300.0, 600.0, 1800.0, 3600.0, 86400.0, 999999.0,
@@ -32,6 +31,8 @@ TOOK = (
 TEXT = ("sender", "rule", "country", "line_type", "state", "outcome", "sid", "took")
 FAILURE = ("code", "sender", "rule", "country", "line_type")
 LEFT = ("rule", "sender", "figure", "unit")
+LEFT_FIGURES = ("texts", "calls", "notices")
+"""The figures that count requests."""
 PRICE = "price"
 PARTS = 100_000
 """Prices are counted in so many parts of their unit."""
@@ -50,39 +51,30 @@ class Cohorts(BulkLists):
         """The texts of ours that were planned in a span of stored times, in chunks, each text with
         the words of `TEXT`. Those of others come last."""
         first, last = self._id_span("actions", "planned_at", begin, end)
-        while first <= last:
-            # Rows are found by their id alone: the plus keeps SQLite from the index of states.
-            rows = self._all(
-                "select id, uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
-                "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
-                "nullif(json_extract(params, '$.sender'), ''), "
-                "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "
-                "coalesce(json_extract(params, '$.to'), '') as recipient from actions "
-                "where id >= ? and id < ? and planned_at >= ? and planned_at < ? "
-                "and +effect = 'message' and +state <> 'captured'",
-                (first, first + CHUNK, begin, end),
-            )
-            first += CHUNK
-            yield self._known(rows)
+        for start in range(first, last + 1, CHUNK):
+            yield self._known(self._texts_of(start, start + CHUNK, begin, end))
         yield from self._of_others(begin, end)
 
     def left_between(self, begin: str, end: str) -> Iterator[list[Row]]:
         """What left in a span, in chunks: as `left_since`, and whether its action had left before
         (`again`)."""
         first, last = self._id_span("attempts", "started_at", begin, end)
-        while first <= last:
-            rows = self._all(
-                "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
-                "a.price, a.price_unit, t.started_at as at, exists (select 1 from attempts b "
-                "where b.action_uid = t.action_uid and b.id < t.id and "
-                f"{one_of(_WENT, 'b.result')}) as again "
-                "from attempts t join actions a on a.uid = t.action_uid "
-                "where t.id >= ? and t.id < ? and t.started_at >= ? and t.started_at < ? "
-                f"and {one_of(_WENT, 't.result')}",
-                (first, first + CHUNK, begin, end),
-            )
-            first += CHUNK
-            yield [row | {"params": loads(row["params"], {})} for row in rows]
+        for start in range(first, last + 1, CHUNK):
+            yield self._requests(start, start + CHUNK, begin, end)
+
+    def _requests(self, first: int, last: int, begin: str, end: str) -> list[Row]:
+        """What left, of attempts with ids from one up to another."""
+        rows = self._all(
+            "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
+            "a.price, a.price_unit, t.started_at as at, exists (select 1 from attempts b "
+            "where b.action_uid = t.action_uid and b.id < t.id and "
+            f"{one_of(_WENT, 'b.result')}) as again "
+            "from attempts t join actions a on a.uid = t.action_uid "
+            "where t.id >= ? and t.id < ? and t.started_at >= ? and t.started_at < ? "
+            f"and {one_of(_WENT, 't.result')}",
+            (first, last, begin, end),
+        )
+        return [row | {"params": loads(row["params"], {})} for row in rows]
 
     def failures_between(self, begin: str, end: str) -> Iterator[list[Row]]:
         """The texts and calls that failed in a span, each with the words of `FAILURE`, `at`, `uid`
@@ -104,6 +96,20 @@ class Cohorts(BulkLists):
                     row["sender"] = row["conversation"].partition("/")[0]
             yield _placed(rows)
         yield _placed(self._not_taken(begin, end))
+
+    def _texts_of(self, first: int, last: int, begin: str, end: str) -> list[Row]:
+        """Texts of ours with ids from one up to another."""
+        # Rows are found by their id alone: the plus keeps SQLite from the index of states.
+        return self._all(
+            "select id, uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
+            "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
+            "nullif(json_extract(params, '$.sender'), ''), "
+            "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "
+            "coalesce(json_extract(params, '$.to'), '') as recipient from actions "
+            "where id >= ? and id < ? and planned_at >= ? and planned_at < ? "
+            "and +effect = 'message' and +state <> 'captured'",
+            (first, last, begin, end),
+        )
 
     def _id_span(self, table: str, column: str, begin: str, end: str) -> tuple[int, int]:
         """Between which ids the rows of a span are."""
@@ -140,6 +146,7 @@ class Cohorts(BulkLists):
         )
         for row in rows:
             row["left_at"], row["delivered_at"] = left.get(row["uid"]), arrived.get(row["sid"])
+            row["took"] = between(row["left_at"], row["delivered_at"])
         return _placed(rows)
 
     def _by(self, sql: str, names: Sequence[str]) -> dict[str, str]:
@@ -151,21 +158,25 @@ class Cohorts(BulkLists):
     def _of_others(self, begin: str, end: str) -> Iterator[list[Row]]:
         """Texts that no action sent, each by its first report; with how far it came by now."""
         first, last = self._id_span("events", "received_at", begin, end)
-        while first <= last:
-            rows = self._all(
-                "select '' as uid, e.subject_sid as sid, e.received_at as at, '' as rule, "
-                "e.sender, e.recipient from events e where e.id >= ? and e.id < ? "
-                "and e.received_at >= ? and e.received_at < ? "
-                f"and {one_of(_STATUSES, '+e.type')} and {_BELIEVED.format('e')} "
-                "and not exists (select 1 from actions a where a.remote_sid = e.subject_sid "
-                "and a.remote_sid <> '') "
-                "and not exists (select 1 from events f where f.subject_sid = e.subject_sid "
-                f"and f.id < e.id and {one_of(_STATUSES, '+f.type')} and {_BELIEVED.format('f')})",
-                (first, first + CHUNK, begin, end),
-            )
-            first += CHUNK
+        for start in range(first, last + 1, CHUNK):
+            rows = self._others_of(start, start + CHUNK, begin, end)
             if rows:
-                yield self._how_far(rows)
+                yield rows
+
+    def _others_of(self, first: int, last: int, begin: str, end: str) -> list[Row]:
+        """Texts of others, of events with ids from one up to another."""
+        rows = self._all(
+            "select '' as uid, e.subject_sid as sid, e.received_at as at, '' as rule, "
+            "e.sender, e.recipient from events e where e.id >= ? and e.id < ? "
+            "and e.received_at >= ? and e.received_at < ? "
+            f"and {one_of(_STATUSES, '+e.type')} and {_BELIEVED.format('e')} "
+            "and not exists (select 1 from actions a where a.remote_sid = e.subject_sid "
+            "and a.remote_sid <> '') "
+            "and not exists (select 1 from events f where f.subject_sid = e.subject_sid "
+            f"and f.id < e.id and {one_of(_STATUSES, '+f.type')} and {_BELIEVED.format('f')})",
+            (first, last, begin, end),
+        )
+        return self._how_far(rows) if rows else []
 
     def _how_far(self, rows: list[Row]) -> list[Row]:
         marks = ",".join("?" * len(rows))
@@ -183,7 +194,7 @@ class Cohorts(BulkLists):
             row["outcome"] = outcome = furthest.get(row["sid"], "")
             good, bad = outcome in MESSAGE.good, outcome in MESSAGE.bad
             row["state"] = "settled" if good else "failed" if bad else "accepted"
-            row["left_at"] = row["delivered_at"] = None
+            row["left_at"] = row["delivered_at"] = row["took"] = None
         return _placed(rows)
 
 
@@ -197,7 +208,7 @@ def _placed(rows: list[Row]) -> list[Row]:
 def text_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a text is counted as, in the order of `TEXT`."""
     arrived = row["outcome"] in MESSAGE.good
-    took = between(row["left_at"], row["delivered_at"]) if arrived else None
+    took = row["took"] if arrived else None
     state = (
         row["state"]
         if row["state"] in ("refused", "failed")

@@ -8,6 +8,7 @@ rules, countries and counts.
 import json
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -148,11 +149,10 @@ class Digest:
 
     def total(self, measure: str, begin: str, end: str) -> int:
         """How many there are in whole hours, from one up to another."""
-        where, values = _within(measure, begin, end)
-        rows: list[tuple[int]] = self._rows(
-            f"select coalesce(sum(n), 0) from counts where {where}", values
+        return sum(
+            self._rows(f"select coalesce(sum(n), 0) from counts where {_WHERE}", part)[0][0]
+            for part in _parts(measure, begin, end)
         )
-        return rows[0][0]
 
     def rows(
         self, measure: str, begin: str, end: str, wanted: Callable[[Mapping[str, Any]], bool],
@@ -169,7 +169,7 @@ class Digest:
             if wanted(key):
                 part = tuple(key[word] for word in split)
                 chosen.append((number, parts.setdefault(part, len(parts))))
-        where, values = _within(measure, begin, end, hourly=hourly)
+        spans = [(measure, "h", begin, end)] if hourly else _parts(measure, begin, end)
         at = "at" if timed else "''"
         with self._lock, translated(self._path):
             connection = self._connection
@@ -178,15 +178,19 @@ class Digest:
             )
             connection.execute("delete from chosen")
             connection.executemany("insert into chosen values (?, ?)", chosen)
-            found = connection.execute(
-                f"select {at}, part, sum(n) from counts join chosen using (key) where {where} "
-                "group by 1, 2",
-                values,
-            ).fetchall()
+            counted: Counter[tuple[str, int]] = Counter()
+            for span in spans:
+                found = connection.execute(
+                    f"select {at}, part, sum(n) from counts join chosen using (key) "
+                    f"where {_WHERE} group by 1, 2",
+                    span,
+                )
+                for when, part, n in found:
+                    counted[when, part] += n
         named = list(parts)
         return [
             {**dict(zip(split, named[part], strict=True)), "at": when, "n": n}
-            for when, part, n in found
+            for (when, part), n in counted.items()
         ]
 
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
@@ -205,19 +209,18 @@ class Digest:
         self.close()
 
 
-def _within(
-    measure: str, begin: str, end: str, *, hourly: bool = False
-) -> tuple[str, tuple[str, ...]]:
-    """The rows of a span: whole days in its middle, and hours before and after."""
+_WHERE = "measure = ? and grain = ? and at >= ? and at < ?"
+
+
+def _parts(measure: str, begin: str, end: str) -> list[tuple[str, str, str, str]]:
+    """The values of `_WHERE` for a span: whole days in its middle, and hours before and after. Each
+    is asked for by itself, for with `or` SQLite reads all of a measure."""
     first = begin[:10] if begin[11:13] == "00" else _following(begin[:10])
     last = end[:10]
-    if first >= last or hourly:
-        return "measure = ? and grain = 'h' and at >= ? and at < ?", (measure, begin, end)
-    where = (
-        "measure = ? and ((grain = 'd' and at >= ? and at < ?) "
-        "or (grain = 'h' and at >= ? and at < ?) or (grain = 'h' and at >= ? and at < ?))"
-    )
-    return where, (measure, first, last, begin, f"{first}T00", f"{last}T00", end)
+    if first >= last:
+        return [(measure, "h", begin, end)]
+    days = (measure, "d", first, last)
+    return [days, (measure, "h", begin, f"{first}T00"), (measure, "h", f"{last}T00", end)]
 
 
 def _following(day: str) -> str:

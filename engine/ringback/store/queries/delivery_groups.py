@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from ringback.store.queries.failure_groups import country, line_type
@@ -57,13 +58,30 @@ def counted_by(rows: Iterable[Mapping[str, Any]], ways: Sequence[str]) -> list[d
     return sorted(found, key=lambda each: ([each[way] for way in times], -each["texts"]))
 
 
+@cache
+def _steps(state: str, outcome: str, sid: bool) -> tuple[str, ...]:
+    """The steps that a text came to."""
+    row = {"state": state, "outcome": outcome, "sid": sid}
+    return tuple(step for step, has in STEPS.items() if has(row))
+
+
+def steps(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many texts came to each step."""
+    count = dict.fromkeys(STEPS, 0)
+    for row in rows:
+        n = row.get("n", 1)
+        for step in _steps(row["state"], row["outcome"], bool(row["sid"])):
+            count[step] += n
+    return count
+
+
 def counted(rows: Iterable[Mapping[str, Any]], step: str = "texts") -> int:
     """How many texts came to a step."""
     return sum(row.get("n", 1) for row in rows if STEPS[step](row))
 
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    count = {step: counted(rows, step) for step in STEPS}
+    count = steps(rows)
     ended = count["delivered"] + count["failed"]
     took = times(rows)
     return {

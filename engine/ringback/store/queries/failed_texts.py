@@ -10,24 +10,33 @@ from ringback.store.operations.problems import ALL as PROBLEMS
 from ringback.store.operations.problems import FAILED, Said, with_problems
 from ringback.store.queries.files import Row
 from ringback.store.queries.traces import Traces
-from ringback.store.sqlite import first_since, one_of
+from ringback.store.sqlite import OVERTAKING, first_at, first_since, one_of
 
 COUNTED = 20_000
 """So many failures of a day are counted for groups that are muted up to a number."""
+WAITS = 3
+"""Days after its planning within which a send that was never taken has failed."""
+LATEST = "9999"
+"""Later than every stored time."""
 
 
 class FailedTexts(Traces):
     """Failures of a span, by what people count."""
 
-    def failures(self, since: str, limit: int) -> list[Row]:
+    def failures(
+        self, since: str, limit: int, until: str = "", code: int | None = None
+    ) -> list[Row]:
         """The texts and calls that failed since then (a stored time), the newest first: those that
         Twilio reported as failed or undelivered, whoever sent them, and those that it did not even
-        accept. Each is there once, with its `rule` when an action of ours made it.
+        accept. Each is there once, with its `rule` when an action of ours made it. With `until`
+        those before then, with `code` those of one error code (0: without one).
 
-        Costs what it returns: rows are found by their type or state, from that moment on.
+        Costs what it returns: rows are found by their type, state or code, from that moment on.
         """
         found: dict[str, Row] = {}
-        for row in self._reported(since, limit) + self._refused(since, limit):
+        until = until or LATEST
+        reported = self._reported(since, until, limit, code)
+        for row in reported + self._refused(since, until, limit, code):
             found.setdefault(row["sid"] or row["uid"], row)
         return sorted(found.values(), key=lambda row: str(row["at"]), reverse=True)[:limit]
 
@@ -52,31 +61,44 @@ class FailedTexts(Traces):
         )
         return str(row["at"]) if row else ""
 
-    def _reported(self, since: str, limit: int) -> list[Row]:
+    def _reported(self, since: str, until: str, limit: int, code: int | None) -> list[Row]:
         first = first_since(self._connection, "events", "received_at", since)
+        last = first_at(self._connection, "events", "received_at", until) + OVERTAKING
+        places = (first, last, since, until, limit)
+        if code:  # they are found by their code
+            of_code = f"e.error_code = ? and e.error_code > 0 and {one_of(FAILED, '+e.type')}"
+            return self._all(_REPORTED.format(of_code), (code, *places))
+        of_kind = "e.type = ?" if code is None else "e.type = ? and +e.error_code = 0"
         return [
-            row
-            for kind in FAILED
-            for row in self._all(
-                "select e.uid, e.subject_sid as sid, e.received_at as at, e.error_code as code, "
-                "e.sender, e.recipient, coalesce(a.rule, '') as rule from events e "
-                "left join actions a on a.remote_sid = e.subject_sid and a.remote_sid <> '' "
-                "and a.effect <> '' "
-                "where e.type = ? and e.id >= ? and e.received_at >= ? "
-                "and e.trust <> 'claimed' and e.source not in ('replay', 'internal') "
-                "order by e.id desc limit ?",
-                (kind, first, since, limit),
-            )
+            row for kind in FAILED for row in self._all(_REPORTED.format(of_kind), (kind, *places))
         ]
 
-    def _refused(self, since: str, limit: int) -> list[Row]:
-        first = first_since(self._connection, "actions", "planned_at", since)
+    def _refused(self, since: str, until: str, limit: int, code: int | None) -> list[Row]:
+        planned = iso(datetime.fromisoformat(since) - timedelta(days=WAITS))
+        first = first_since(self._connection, "actions", "planned_at", planned)
+        last = first_at(self._connection, "actions", "planned_at", until) + OVERTAKING
+        found_by = f"{one_of(WITHOUT_SUCCESS)} and state = 'failed'"
+        if code:
+            found_by = f"error_code = {int(code)} and error_code > 0 and +state = 'failed'"
+        elif code is not None:
+            found_by += " and +error_code = 0"
         return self._all(
             "select uid, '' as sid, coalesce(settled_at, planned_at) as at, error_code as code, "
             "coalesce(json_extract(params, '$.sender'), '') as sender, "
             "coalesce(json_extract(params, '$.to'), '') as recipient, rule from actions "
-            f"where {one_of(WITHOUT_SUCCESS)} and state = 'failed' "
-            "and id >= ? and planned_at >= ? and remote_sid = '' "
-            "and effect <> '' order by id desc limit ?",
-            (first, since, limit),
+            f"where {found_by} and id >= ? and id <= ? and coalesce(settled_at, planned_at) >= ? "
+            "and coalesce(settled_at, planned_at) < ? and remote_sid = '' and effect <> '' "
+            "order by id desc limit ?",
+            (first, last, since, until, limit),
         )
+
+
+_REPORTED = (
+    "select e.uid, e.subject_sid as sid, e.received_at as at, e.error_code as code, "
+    "e.sender, e.recipient, coalesce(a.rule, '') as rule from events e "
+    "left join actions a on a.remote_sid = e.subject_sid and a.remote_sid <> '' "
+    "and a.effect <> '' "
+    "where {} and e.id >= ? and e.id <= ? and e.received_at >= ? and e.received_at < ? "
+    "and e.trust <> 'claimed' and e.source not in ('replay', 'internal') "
+    "order by e.id desc limit ?"
+)

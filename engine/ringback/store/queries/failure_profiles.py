@@ -65,12 +65,12 @@ def split(
     of = WAYS[way]
     usual: dict[Any, int] = {}
     for row in sent:
-        usual[of(row)] = usual.get(of(row), 0) + 1
-    all_ = counted(failed)
+        usual[of(row)] = usual.get(of(row), 0) + row.get("n", 1)
+    all_, texts = counted(failed), counted(sent)
     found = []
     for group in grouped(failed, [way]):
         share = group["failures"] / all_
-        expected = usual.get(group[way], 0) / len(sent) if sent else None
+        expected = usual.get(group[way], 0) / texts if texts else None
         found.append({
             "value": group[way], "failures": group["failures"], "share": share, "usual": expected,
             "lift": share / expected if expected and group["failures"] >= _FEWEST else 0.0,

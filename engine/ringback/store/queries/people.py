@@ -9,6 +9,7 @@ from ringback.store.queries.action_search import READ
 from ringback.store.queries.delivered_texts import DeliveredTexts
 from ringback.store.queries.files import Row, loads
 from ringback.store.queries.run_lists import with_params
+from ringback.store.sqlite import first_since
 
 LOOKED_AT = 1000
 """So many events of a conversation are looked at for runs that still wait."""
@@ -109,14 +110,13 @@ class People(DeliveredTexts):
         was made for: `rule`, `kind`, `effect`, `params`, `conversation`, `segments`, `price` and
         `price_unit`; and when it left (`at`). The newest of them, where a limit is given. Costs
         what left in that time."""
-        # Only the end of the table is read: no clock is set back by more than a day, as a rule.
+        first = first_since(self._connection, "attempts", "started_at", iso(since))
         rows = self._all(
             "select a.uid, a.rule, a.kind, a.effect, a.params, a.conversation, a.segments, "
             "a.price, a.price_unit, a.state, t.started_at as at "
             "from attempts t join actions a on a.uid = t.action_uid "
-            "where t.id > coalesce((select id from attempts where started_at < ? "
-            "order by id desc limit 1), 0) and t.started_at >= ? "
+            "where t.id >= ? and t.started_at >= ? "
             "and t.result in ('', 'accepted', 'unknown') order by t.id desc limit ?",
-            (iso(since), iso(since), limit),
+            (first, iso(since), limit),
         )[::-1]
         return [row | {"params": loads(row["params"], {})} for row in rows]

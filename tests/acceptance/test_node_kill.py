@@ -140,3 +140,16 @@ def test_a_worker_that_hangs_when_its_receiver_is_killed_does_not_keep_the_next_
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(hung, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_leaves_an_incident(make_node: Callable[..., Any]) -> None:
+    """It is killed after 15 s without a sign of life; the next one tells since when it stood."""
+    node = make_node({"rules/all.yaml": RULES}).start()
+    node.wait_ready()
+    os.kill(node.worker_pid(), signal.SIGSTOP)
+    told = "select text, opened_at, state from incidents where kind = 'worker'"
+    ((text, opened, _),) = node.until(lambda: node.ask(told), 40.0)
+    assert "the worker hung (it has not moved for 15." in text
+    assert opened
+    node.until(lambda: node.ask(told)[0][2] == "resolved", 40.0)

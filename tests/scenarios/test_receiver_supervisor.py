@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,10 @@ with open({notes!r}, "a") as notes:
 time.sleep(60)
 """
 HANGS = """
-import pathlib, time
+import os, pathlib, time
 from ringback.heartbeat import Heartbeat
 with open({notes!r}, "a") as notes:
-    print("up", flush=True, file=notes)
+    print(os.environ.get("RINGBACK_WORKER_TROUBLE", "-"), flush=True, file=notes)
 Heartbeat.create(pathlib.Path({heartbeat!r}))
 time.sleep(60)
 """
@@ -186,9 +188,15 @@ async def test_a_worker_that_will_not_end_is_killed_after_its_time(stage: Stage)
 async def test_a_worker_that_freezes_is_killed(
     stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The next one is told of it, so that it can open an incident."""
     monkeypatch.setattr(supervisor, "FROZEN_SECONDS", 0.3)
+    before = time.time()
     kept = await stage.start(HANGS)
-    await stage.lines(2)
+    first, second, *_ = await stage.lines(2)
+    assert first == "-"
+    since, _, words = second.partition(" ")
+    assert before - 1 < float(since) < time.time()
+    assert re.search(r"the worker hung \(it has not moved for \d", words)
     await until(lambda: kept.pid is not None)
     assert stage.restarts >= 1
     assert "it has not moved for " in caplog.text

@@ -34,8 +34,8 @@ DRAIN_SECONDS = 40.0
 ORDERLY_SECONDS = 0.5
 
 TROUBLE = "RINGBACK_WORKER_TROUBLE"
-"""The variable that says to a worker that those before it kept ending: since when (seconds), and in
-words."""
+"""The variable that says to a worker that those before it kept ending, or that the last one hung:
+since when (seconds), and in words."""
 DISK_REFUSES = 74
 CHECKING = ("--checking",)
 """What is added to the command of a worker that checks the rules before this node listens."""
@@ -114,6 +114,7 @@ class Supervisor:
         self._ends = 0
         self._first_end = 0.0
         self._last_end = ""
+        self._hung: tuple[float, str] | None = None
         self.refused: int | None = None
         self._checked = asyncio.Event()
         self._checked.set()
@@ -187,8 +188,14 @@ class Supervisor:
 
     async def _spawn(self) -> None:
         environ = {name: self.environ[name] for name in self.environ if name != TROUBLE}
-        if self._ends > 1:
-            environ[TROUBLE] = f"{self._first_end} {self.restarts}"
+        since, trouble = (self._first_end, self.restarts) if self._ends > 1 else (0.0, "")
+        if self._hung is not None:
+            still, reason = self._hung
+            words = f"the worker hung ({reason}) and was killed; another was started"
+            since, trouble = since or still, "; ".join(filter(None, (trouble, words)))
+            self._hung = None
+        if trouble:
+            environ[TROUBLE] = f"{since} {trouble}"
         self._started = time.monotonic()
         checking = not self._checked.is_set()
         if self._begun is not None and checking:
@@ -254,6 +261,8 @@ class Supervisor:
             reason = self._verdict(time.monotonic())
             if reason:
                 _logger.error("killing the worker (pid %d): %s", process.pid, reason)
+                still = time.monotonic() - max(Heartbeat.read(self._heartbeat), self._started)
+                self._hung = time.time() - still, reason
                 _send(process, signal.SIGKILL)
                 return
 

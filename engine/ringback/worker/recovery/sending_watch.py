@@ -29,7 +29,7 @@ KIND = "sending"
 STOPPED = "sending"
 BACKLOG = "sending:backlog"
 WORKER = "worker"
-"""The kind and the key of the incident that workers kept ending."""
+"""The kind and the key of the incident that workers kept ending, or that one hung."""
 STEADY_SECONDS = 10.0
 """A worker that has lived for so long has come up."""
 
@@ -64,7 +64,7 @@ class SendingWatch:
         self._began = runtime.monotonic()
         self._came_up = False
         self.trouble: tuple[datetime, str] | None = None
-        """Workers before this one kept ending: since when, and in words."""
+        """Workers before this one kept ending, or the last one hung: since when, and in words."""
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -108,7 +108,7 @@ class SendingWatch:
         await self._settle(BACKLOG, self._backlog())
 
     async def _come_up(self) -> None:
-        """Tell that workers kept ending, which none of them may have been able to, and that it is
+        """Tell that workers kept ending or hung, which none of them could tell, and that it is
         over when this one has lived for a while."""
         if self.trouble is not None:
             (since, text), self.trouble = self.trouble, None

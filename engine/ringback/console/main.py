@@ -18,6 +18,7 @@ from ringback.console.app import create_console
 from ringback.console.counting import Counting
 from ringback.console.entry import entry_of
 from ringback.console.surroundings import Surroundings
+from ringback.console.wire import ConsoleProtocol
 from ringback.errors import HeldError, StorageError
 from ringback.ipc import socket_path
 from ringback.private_files import FILE
@@ -99,7 +100,7 @@ def serve(
             counting=Counting(settings.data),
         )
         config = uvicorn.Config(
-            Passed(app), http="h11", h11_max_incomplete_event_size=HEAD_BYTES, ws="none",
+            Passed(app), http=ConsoleProtocol, h11_max_incomplete_event_size=HEAD_BYTES, ws="none",
             lifespan="on", log_config=None, access_log=False, server_header=False,
             proxy_headers=False, limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=20,
             timeout_graceful_shutdown=GRACE_SECONDS,

@@ -28,7 +28,7 @@ from ringback.receiver.intake import Intake
 from ringback.receiver.metrics import exposition
 from ringback.receiver.node import Node, owned
 from ringback.receiver.requirements import require_serving
-from ringback.receiver.responses import NO_LIFESPAN
+from ringback.receiver.responses import API, MEDIA, NO_LIFESPAN, problem
 from ringback.receiver.tunnel import Tunnel
 
 ONE_PROCESS = (
@@ -129,6 +129,8 @@ def routes_of(
         if node is not None:
             path = request.scope.get("raw_path") or request.scope["path"].encode()
             node.intake.astray(path, dict(request.scope["headers"]))
+        if request.url.path.startswith(API):
+            return Response(problem(404, "There is no such path here."), 404, media_type=MEDIA)
         return PlainTextResponse("Not found\n", 404)
 
     tunnel = Tunnel(console)

@@ -352,6 +352,7 @@ class WebhookProtocol(HttpToolsProtocol):
         other side may finish reading it before the connection is closed."""
         if self.transport.is_closing():
             return
+        answer = responses.worded(getattr(self, "url", b""), answer)
         close = part or not self._stays
         if answer is responses.DONE and not close:
             self.transport.write(self._done())

@@ -1,5 +1,10 @@
-"""HTTP responses of the receiver, as data: every answer that a webhook can get."""
+"""HTTP responses of the receiver, as data: every answer that a webhook can get.
 
+What the port of a node refuses below `/api/` by itself, before the console sees it, is
+`application/problem+json` in the words of the JSON API. https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+import json
 from typing import NamedTuple
 
 from ringback.twilio.twiml import EMPTY
@@ -7,6 +12,19 @@ from ringback.twilio.twiml import EMPTY
 RETRY_SECONDS = 15
 _TEXT = b"text/plain; charset=utf-8"
 _XML = b"text/xml; charset=utf-8"
+
+API = "/api/"
+MEDIA = "application/problem+json"
+_KINDS = {
+    400: ("field", "A field is wrong", "Correct what is named."),
+    404: ("missing", "There is nothing here", "See `GET /api/v1/openapi.json` for what there is."),
+    408: ("busy", "Too much is going on", "Try again in a moment."),
+    413: ("large", "This is too large", "Send less."),
+    431: ("large", "This is too large", "Send less."),
+    502: ("busy", "Too much is going on", "Try again in a moment."),
+    503: ("busy", "Too much is going on", "Try again in a moment."),
+}
+"""For each status its slug, title and mend, as the table of the console has them."""
 
 
 class Answer(NamedTuple):
@@ -56,3 +74,25 @@ def malformed(reason: str) -> Answer:
 def wrong_method(allowed: frozenset[bytes]) -> Answer:
     """A 405 with the methods that the route has."""
     return _text(405, "Method not allowed", (b"allow", b", ".join(sorted(allowed))))
+
+
+def problem(status: int, detail: str) -> bytes:
+    """The body of an answer with this status."""
+    slug, title, mend = _KINDS[status]
+    said = {
+        "type": f"urn:ringback:problem:{slug}", "title": title, "status": status,
+        "detail": detail, "mend": mend,
+    }  # fmt: skip
+    return json.dumps(said).encode()
+
+
+def worded(url: bytes, answer: Answer) -> Answer:
+    """An answer in the words of the API, if it is a refusal of something below `/api/`."""
+    if answer.status not in _KINDS or not url.startswith(API.encode()):
+        return answer
+    headers = [each for each in answer.headers if each[0] != b"content-type"]
+    detail = answer.body.decode().strip()
+    return Answer(
+        answer.status, problem(answer.status, f"{detail}."),
+        ((b"content-type", MEDIA.encode()), *headers),
+    )  # fmt: skip

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from ringback.page_headers import HEADERS, NO_STORE
+from ringback.receiver.responses import API, MEDIA, problem
 
 MOST_OPEN = 64
 MOST_BYTES = 64 * 1024
@@ -25,7 +26,7 @@ _HOP = (
     b"proxy-connection", b"content-length", b"expect", b"x-ringback-peer", b"x-ringback-place",
 )  # fmt: skip
 """What is of one connection, and what nobody outside may say."""
-_AWAY = "The console does not answer just now. The node goes on; try again in a moment.\n"
+_AWAY = "The console does not answer just now. The node goes on; try again in a moment."
 
 _logger = logging.getLogger("ringback.receiver")
 
@@ -44,13 +45,13 @@ class Tunnel:
         if place is None:
             raise HTTPException(404)
         if self._open >= MOST_OPEN:
-            await _plain(503, "Too many connections to the console.\n")(scope, receive, send)
+            await _said(scope, 503, "Too many connections to the console.")(scope, receive, send)
             return
         self._open += 1
         try:
             body = await _body(receive)
             if body is None:
-                await _plain(413, "The body is too large.\n")(scope, receive, send)
+                await _said(scope, 413, "The body is too large.")(scope, receive, send)
                 return
             await self._pass(place, scope, body, receive, send)
         finally:
@@ -63,7 +64,7 @@ class Tunnel:
         try:
             reader, writer = await asyncio.open_unix_connection(place, limit=CHUNK)
         except OSError:
-            await _plain(502, _AWAY)(scope, receive, send)
+            await _said(scope, 502, _AWAY)(scope, receive, send)
             return
         left = asyncio.ensure_future(_until_left(receive, writer))
         try:
@@ -86,7 +87,7 @@ class Tunnel:
             if begun:
                 raise
             _logger.info("the console gave no answer: %r", why)
-            await _plain(502, _AWAY)(scope, receive, send)
+            await _said(scope, 502, _AWAY)(scope, receive, send)
         finally:
             left.cancel()
             writer.close()
@@ -149,6 +150,10 @@ def _length(scope: Scope, status: int, headers: list[tuple[bytes, bytes]]) -> in
     return int(said) if said.isdigit() else -1
 
 
-def _plain(status: int, text: str) -> PlainTextResponse:
+def _said(scope: Scope, status: int, text: str) -> Response:
+    """An answer of the tunnel itself; to programs in the words of the API."""
     again = {"retry-after": "5"} if status in (502, 503) else {}
-    return PlainTextResponse(text, status, headers={**dict((*HEADERS, NO_STORE)), **again})
+    headers = {**dict((*HEADERS, NO_STORE)), **again}
+    if str(scope["path"]).startswith(API):
+        return Response(problem(status, text), status, headers=headers, media_type=MEDIA)
+    return PlainTextResponse(f"{text}\n", status, headers=headers)

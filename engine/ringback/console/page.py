@@ -6,7 +6,7 @@ from datetime import tzinfo
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
@@ -93,6 +93,7 @@ def environment(static: str) -> jinja2.Environment:
     )  # fmt: skip
     made.globals |= {"static": static, "hidden": hidden, "may": may}
     made.globals |= {"said": text.said, "number": text.number}
+    made.globals |= {"span": times.span, "shape": tones.SHAPES.get}
     made.filters["as_is"] = text.AsIs
     return made
 
@@ -145,13 +146,13 @@ def reader(identity: Identity | None, zone: tuple[str, tzinfo]) -> dict[str, Any
     name, place = zone
 
     def clock(at: str, *, day: bool = False) -> Markup:
-        shown = times.clock(at, place, day=day)
-        return Markup('<time datetime="{}" title="{} UTC">{}</time>').format(at, at[:-1], shown)
+        shown, moment = times.clock(at, place, day=day), escape(at)
+        return Markup(f'<time datetime="{moment}" title="{moment[:-1]} UTC">{shown}</time>')
 
     return {
         "identity": identity, "zone": name, "zone_short": times.short_name(place),
         "clock": clock,
-        "date": lambda at: times.date(at, place), "span": times.span, "shape": tones.SHAPES.get,
+        "date": lambda at: times.date(at, place),
     }  # fmt: skip
 
 

@@ -36,12 +36,13 @@ def sparkline(counts: Sequence[int], title: str) -> Markup:
     """How many there were in each of the last steps, as small columns."""
     most = max([*counts, 1])
     step = SPARK_WIDE / max(len(counts), 1)
-    columns = Markup("").join(
-        Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>').format(
-            at * step, SPARK_HIGH - high, max(step - 0.6, 0.6), high
+    columns = Markup(
+        "".join(
+            f'<rect x="{at * step:.1f}" y="{SPARK_HIGH - high:.1f}" '
+            f'width="{max(step - 0.6, 0.6):.1f}" height="{high:.1f}"/>'
+            for at, count in enumerate(counts)
+            if (high := (SPARK_HIGH - 2) * count / most + (1.5 if count else 0))
         )
-        for at, count in enumerate(counts)
-        if (high := (SPARK_HIGH - 2) * count / most + (1.5 if count else 0))
     )
     return Markup(
         '<svg class="spark" viewBox="0 0 {} {}" width="{}" height="{}" role="img">'

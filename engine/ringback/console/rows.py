@@ -1,7 +1,7 @@
 """Rows of Live: an event in short, with the rules that fired and what became of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringback.console import tones
@@ -33,6 +33,15 @@ class EventRow:
     is_open: bool
     source: str
     trust: str
+
+
+SAID = ("sender", "recipient", "text", "error", "fired")
+"""The parts of a row that may hold a number of a person, or what one said."""
+
+
+def hidden(row: EventRow, shown: Mapping[str, Any]) -> EventRow:
+    """A row with these parts as whoever asks may see them."""
+    return replace(row, **{**shown, "fired": tuple(shown["fired"])})
 
 
 def row_of(event: Mapping[str, Any], actions: Sequence[Mapping[str, Any]]) -> EventRow:

@@ -9,6 +9,7 @@ a name of a host that only looks like another has its true spelling beside it. T
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -40,6 +41,7 @@ def said(text: object, most: int = ON_PAGES) -> Markup:
     return Markup("").join([*parts, Markup("</bdi>")])
 
 
+@lru_cache(maxsize=4096)
 def number(text: str) -> Markup:
     """A number in groups, as `+1 415 555 0118`; anything else as a text."""
     if not _E164.fullmatch(text):

@@ -155,3 +155,13 @@ async def test_a_long_span_begins_at_a_whole_hour(api: Api) -> None:
     """Hours are what is counted once and kept; the address of its lists says so."""
     page = await got(api, "/console/delivery", since="7d")
     assert re.search(r"since=\d{4}-\d\d-\d\dT\d\d%3A00%3A00\.000Z&", html.unescape(page))
+
+
+@pytest.mark.parametrize("seen", ["admin", "read"])
+async def test_rows_of_live_hold_what_the_role_may_see(api: Api, reader: Api, seen: str) -> None:
+    """Also of a number that stands in what somebody else said."""
+    page = await got(api if seen == "admin" else reader, "/console/")
+    plain = "".join(each for each in re.sub(r"<[^>]+>", "", page) if each.isalnum())
+    assert "call me at" in page
+    assert ("02071838751" in plain) == (seen == "admin")
+    assert (PEOPLE[1][1:] in plain) == (seen == "admin")

@@ -34,11 +34,13 @@ def masked_number(number: str) -> str:
     return f"{head}{_spelt(digits)} ·{_tag(digits)}"
 
 
-def masked(answer: Any, *, texts: bool = False) -> Any:
+def masked(answer: Any, *, texts: bool = False, beside: Any = None) -> Any:
     """An answer with the numbers of persons masked wherever they stand in it: in fields, in texts,
-    and in other spellings. With `texts` also what people said is hidden."""
-    ours = {each for each in _ours(answer) if each}
-    known = {each[-_WINDOW:] for each in _numbers(answer) if each not in ours}
+    and in other spellings. With `texts` also what people said is hidden. Of a part of an answer,
+    the whole `beside` it says which numbers are ours and which a person's."""
+    told = answer if beside is None else beside
+    ours = {each for each in _ours(told) if each}
+    known = {each[-_WINDOW:] for each in _numbers(told) if each not in ours}
     return _walked(answer, frozenset(known), frozenset(ours), texts)
 
 
@@ -71,7 +73,8 @@ def _ours(answer: Any) -> Iterator[str]:
 def _numbers(answer: Any) -> Iterator[str]:
     """The digits of every number in an answer."""
     if isinstance(answer, str):
-        yield from (found[1:] for found in _E164.findall(answer))
+        if "+" in answer:
+            yield from (found[1:] for found in _E164.findall(answer))
     elif isinstance(answer, Mapping):
         for name, value in answer.items():
             if name in _ADDRESSES and isinstance(value, str):

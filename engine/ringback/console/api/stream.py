@@ -16,7 +16,7 @@ from ringback.console.listeners import Listener, Live, Push
 from ringback.console.page import rendered
 from ringback.console.problems import refuse
 from ringback.console.rows import EventRow, row_of
-from ringback.console.seen import as_seen
+from ringback.console.seen import as_seen, rows_seen
 from ringback.printed_json import printed_json
 from ringback.store.queries import shapes
 
@@ -118,9 +118,7 @@ def _objects(request: Request, push: Push, fits: Callable[[EventRow], bool]) -> 
 
 def _rows(request: Request, push: Push, fits: Callable[[EventRow], bool]) -> dict[str, Any]:
     """The events of a push as rows of the page."""
-    came = push.came
-    masked = as_seen(request, {"items": list(push.events)})["items"]
-    rows = [row_of(each, came.get(each["uid"], [])) for each in masked]
+    rows = rows_seen(request, push.events, push.came)
     shown = [row for row in rows if fits(row)]
     html = [{"id": row.uid, "html": rendered(request, "row.html", {"row": row})} for row in shown]
     return {"rows": html, "dropped": push.dropped, "count": len(rows) + push.dropped}

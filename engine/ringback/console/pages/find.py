@@ -15,8 +15,7 @@ from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.conversation_deeds import PATH as CONVERSATIONS
 from ringback.console.problems import refuse
-from ringback.console.rows import row_of
-from ringback.console.seen import as_seen
+from ringback.console.seen import as_seen, rows_seen
 from ringback.error_codes import explain_error
 from ringback.rules.language.phones import home, plain
 from ringback.store.queries import filters
@@ -50,8 +49,7 @@ async def find(request: Request) -> Response:
         return RedirectResponse(f"/console/?rule={quote(wanted)}", 303)
     digits = "".join(letter for letter in number if letter.isdecimal())
     chats = await console_of(request).conversations.ending(digits, MOST) if digits else []
-    masked = as_seen(request, {"rows": found["rows"]})["rows"]
-    rows = [row_of(each, found["came"].get(each["uid"], [])) for each in masked]
+    rows = rows_seen(request, found["rows"], found["came"])
     code = explain_error(int(wanted)) if wanted.isdecimal() and len(wanted) < 7 else None
     values = {"title": "Search", "rows": rows, "wanted": wanted, "code": code}
     return draw(

@@ -12,8 +12,7 @@ from starlette.routing import Route
 from ringback.console import plot
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
-from ringback.console.rows import row_of
-from ringback.console.seen import as_seen
+from ringback.console.seen import rows_seen
 from ringback.console.spans import address
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.runtime import REAL
@@ -47,9 +46,7 @@ async def again(request: Request) -> Response:
         return events, asked.came_of(uids)
 
     events, came = await console_of(request).reading.ask(ask)
-    rows = [
-        row_of(each, came.get(each["uid"], [])) for each in as_seen(request, {"a": events})["a"]
-    ]
+    rows = rows_seen(request, events, came)
     return draw(request, "rows.html", {"rows": rows, "days": False})
 
 
@@ -82,11 +79,10 @@ def _values(
 ) -> dict[str, Any]:
     part, came, minutes = found["part"], found["came"], found["minutes"]
     given = {name: value for name, value in chosen.items() if value}
-    masked = as_seen(request, {"rows": part.rows})["rows"]
     total = sum(minutes)
     return {
         "title": "Live",
-        "rows": [row_of(each, came.get(each["uid"], [])) for each in masked],
+        "rows": rows_seen(request, part.rows, came),
         "chosen": chosen, "given": given, "types": EVENT_TYPES, "trusts": TRUST,
         "sources": SOURCES, "verdicts": VERDICTS,
         "without": {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import iso
@@ -14,8 +15,16 @@ MOST_COUNTED = 1000
 """More of them is said as this many; nobody needs the exact number then."""
 
 
+MOST_MINUTES = 200
+"""The beginnings of so many minutes are kept."""
+
+
 class LiveFigures(RuleFigures):
     """What a page that stays open asks again and again; each a few rows of an index."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__(data)
+        self._minutes: dict[str, int] = {}
 
     def version(self) -> int:
         """A number that changes with each commit to the journal by the worker."""
@@ -45,11 +54,18 @@ class LiveFigures(RuleFigures):
         halving, so a busy hour costs as much as a quiet one; about, where some overtook others."""
         start = now.replace(second=0, microsecond=0).astimezone(UTC)
         moments = [iso(start - timedelta(minutes=back)) for back in range(minutes - 1, -1, -1)]
-        ids = [first_at(self._connection, "events", "received_at", each) for each in moments]
-        return [after - before for before, after in zip(ids, [*ids[1:], self._next()], strict=True)]
+        last = self._one("select id, received_at as at from events order by id desc limit 1")
+        newest, end = (last["at"], last["id"] + 1) if last else ("", 1)
+        ids = [self._began(each) if each <= newest else end for each in moments]
+        return [after - before for before, after in zip(ids, [*ids[1:], end], strict=True)]
 
-    def _next(self) -> int:
-        return self.last_event_id() + 1
+    def _began(self, minute: str) -> int:
+        """Around which id a minute began, which does not change once something has come since."""
+        if minute not in self._minutes:
+            if len(self._minutes) > MOST_MINUTES:
+                self._minutes.clear()
+            self._minutes[minute] = first_at(self._connection, "events", "received_at", minute)
+        return self._minutes[minute]
 
     def waiting_for_people(self) -> dict[str, int]:
         """How many actions are parked or unknown, and how many incidents are open. Parked ones are

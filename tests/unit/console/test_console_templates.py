@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import ringback.console
+from ringback.console.static_files import ENTRY, joined
 
 ROOT = Path(ringback.console.__file__).parent
 TEMPLATES = sorted((ROOT / "templates").glob("*.html"))
@@ -36,3 +37,13 @@ def test_static_files_stay_small() -> None:
     """24 kB of style, 30 kB of scripts, as they are."""
     assert sum(len(path.read_bytes()) for path in ROOT.glob("static/*.css")) <= 24_000
     assert sum(len(path.read_bytes()) for path in SCRIPTS) <= 30_000
+
+
+def test_the_script_that_is_served_holds_every_module_once() -> None:
+    """None is left out, and nothing is asked for by itself."""
+    served = joined({path.name: path.read_bytes() for path in SCRIPTS}).decode()
+    assert not re.search(r"^(import|export)\b", served, re.MULTILINE)
+    for path in SCRIPTS:
+        if path.name != ENTRY:
+            line = max(path.read_text("utf-8").splitlines(), key=len)
+            assert served.count(line.removeprefix("export ")) == 1, path.name

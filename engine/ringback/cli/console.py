@@ -10,19 +10,38 @@ from ringback.cli.console_access import sessions, tokens, users
 from ringback.cli.console_surroundings import surroundings_of
 from ringback.cli.project_context import here
 from ringback.cli.serve import set_up_logging
+from ringback.errors import ConfigError, HeldError, UsageError
+
+VALUED = ("--host", "--port")
+"""Its options that have a value."""
+WILD = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+ELSEWHERE = (
+    "to reach it from another machine, set RINGBACK_CONSOLE_URL to the address that people type"
+)
+BESIDE = "; that of `ringback serve` and `ringback dev` is below /console/ of the node"
 
 
 class WithProject(click.Group):
     """A group whose first argument may be a folder in place of a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read a command line; before a command no folder is named."""
-        for place, word in enumerate(args):
+        """Read a command line: before a command no folder is named, and options may stand behind
+        a folder too."""
+        options: list[str] = []
+        folder = ""
+        rest = list(args)
+        while rest:
+            word = rest.pop(0)
             if word in self.commands:
-                return super().parse_args(ctx, [*args[:place], "", *args[place:]])
-            if not word.startswith("-"):
+                return super().parse_args(ctx, [*options, folder, word, *rest])
+            if word.startswith("-"):
+                options += [word, *([rest.pop(0)] if word in VALUED and rest else [])]
+            elif folder:
+                rest = [word, *rest]
                 break
-        return super().parse_args(ctx, args)
+            else:
+                folder = word
+        return super().parse_args(ctx, [*options, *([folder] if folder else []), *rest])
 
 
 @click.group(cls=WithProject, invoke_without_command=True)
@@ -40,9 +59,19 @@ def console(
     beside the node by themselves.
     """
     if ctx.invoked_subcommand:
+        if host or port or project:
+            raise UsageError(
+                f"--host, --port and PROJECT say how the console runs; `console "
+                f"{ctx.invoked_subcommand}` goes without (another project: `ringback -C FOLDER …`)"
+            )
         return 0
     flags = {"console_host": host, "console_port": port}
-    settings = here().settings(Path(project) if project else None, **flags)
+    try:
+        settings = here().settings(Path(project) if project else None, **flags)
+    except ConfigError as error:  # it knows them by the names of the settings
+        raise ConfigError(
+            [str(problem).replace("--console-", "--") for problem in error.problems]
+        ) from None
     if not supervised and not project:
         settings = replace(settings, data=here().data())
     from ringback.console.main import serve
@@ -51,12 +80,21 @@ def console(
     key = "" if supervised else secrets.token_urlsafe(24)
 
     def ready(url: str) -> None:
-        if not supervised:
-            click.echo(f"ringback: the console is at {url}/console/in#{key}")
+        if supervised:
+            return
+        wild = next((each for each in WILD if url.startswith(f"http://{each}:")), "")
+        click.echo(f"ringback: the console is at {url.replace(wild, WILD.get(wild, ''), 1)}"
+                   f"/console/in#{key}")  # fmt: skip
+        if wild and not settings.console_url:
+            click.echo(f"ringback: {ELSEWHERE}", err=True)
 
-    return serve(
-        settings, surroundings_of(settings), supervised=supervised, key=key, on_ready=ready
-    )
+    try:
+        return serve(
+            settings, surroundings_of(settings), supervised=supervised, key=key, on_ready=ready
+        )
+    except HeldError as error:
+        beside = BESIDE if "console with pid" in str(error) else ""
+        raise HeldError(f"{error}{beside}") from None
 
 
 for _command in (users, tokens, sessions):

@@ -1,12 +1,13 @@
 """The commands `console users`, `tokens` and `sessions`: who may use the console."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from ringback.cli.output import json_option, print_rows, wide_option
-from ringback.cli.project_context import here
+from ringback.cli.project_context import here, live_dev
 from ringback.runtime import iso
 from ringback.store.console import passwords
 from ringback.store.console.access import Access, require_person
@@ -21,6 +22,14 @@ TURNED_ON = "a running `ringback serve` shows its console from its next start on
 
 def _access() -> Access:
     return Access(here().data())
+
+
+def _was_off() -> bool:
+    """Whether nobody could use a console of this project so far: no running node shows one then."""
+    from ringback.receiver.companion import is_wanted
+
+    settings = here().settings()
+    return live_dev(settings.data) is None and not is_wanted(replace(settings, data=here().data()))
 
 
 def _now() -> datetime:
@@ -39,8 +48,8 @@ def users() -> None:
 def add_user(name: str, role: str, password: str) -> None:
     """Add a person, or give one another role and password."""
     require_person(name, password)
+    first = _was_off()
     with closing(_access()) as access:
-        first = not access.people()
         access.put_person(name, role, passwords.kept(password), iso(_now()))
     click.echo(f"{name} may sign in, with the role {role}")
     if first:
@@ -80,13 +89,16 @@ def tokens() -> None:
 @click.option("--whole", is_flag=True, help="Numbers and texts are not masked for it.")
 def add_token(name: str, role: str, days: int, whole: bool) -> None:
     """Make a token; it is shown once."""
-    now = _now()
+    now, first = _now(), _was_off()
+    ends = iso(now + timedelta(days=days))
     with closing(_access()) as access:
-        first = not access.tokens()
-        _, secret = access.new_token(
-            name, role, "pii" if whole else "", iso(now), iso(now + timedelta(days=days))
-        )
+        uid, secret = access.new_token(name, role, "pii" if whole else "", iso(now), ends)
     click.echo(secret)
+    click.echo(
+        f"{uid} of {name}, with the role {role}, ends {ends[:10]}; it is shown this once. Send it "
+        "as `Authorization: Bearer …` to /api/v1 at the address of the node",
+        err=True,
+    )
     if first:
         click.echo(TURNED_ON, err=True)
 

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
+from ringback.console.api.parameters import require_known
 from ringback.console.backtests import Backtests
 from ringback.console.children import Children
 from ringback.console.conversing import Conversations
@@ -73,7 +74,7 @@ def create_console(
 
     routes: list[BaseRoute] = [Route("/console", _front), static.route]
     routes += signing_in.PAGE.routes
-    routes += [route for page in pages for route in page.routes]
+    routes += [_checked(route, page) for page in pages for route in page.routes]
     routes += [route for resource in RESOURCES for route in resource.routes]
     who = entry.sessions.identify if entry is not None else identify
     assert who is not None
@@ -115,6 +116,21 @@ def answer(request: Request, problem: Problem) -> Response:
     page = draw(request, "problem.html", {"problem": problem.shown()}, problem.status)
     page.headers.update(headers)
     return page
+
+
+def _checked(route: BaseRoute, page: Page) -> BaseRoute:
+    """A route that refuses parameters which its page does not take."""
+    methods = (route.methods or ()) if isinstance(route, Route) else ()
+    if not isinstance(route, Route) or route.name not in page.takes or "GET" not in methods:
+        return route
+    serve, names = route.endpoint, page.takes[route.name]
+
+    async def checked(request: Request) -> Response:
+        require_known(request, names)
+        answer: Response = await serve(request)
+        return answer
+
+    return Route(route.path, checked, methods=list(methods), name=route.name)
 
 
 async def _front(_: Request) -> Response:

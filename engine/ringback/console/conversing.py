@@ -101,6 +101,14 @@ class Conversations:
         rows = await self._reading.ask(lambda asked: _stands(asked, pairs, self._now()))
         return await self._shown(rows)
 
+    async def found(self, name: str) -> list[dict[str, Any]]:
+        """The conversation of this name (`con_…`), as a list shows it; none without one."""
+        await self._followed()
+        pair = await self._asked(lambda: self._pairs.named(name))
+        pairs = [pair] if pair else []
+        rows = await self._reading.ask(lambda asked: _stands(asked, pairs, self._now()))
+        return await self._shown(rows)
+
     async def of(self, conversation: str) -> Pair | None:
         """The conversation of these two sides (`ours/theirs`); None for one that is not known."""
         if not conversation:

@@ -1,10 +1,20 @@
-"""Handsets of the simulated Twilio as a page shows them: texts and calls, the latest last."""
+"""Handsets of the simulated Twilio as a page shows them: texts and calls, the latest last; and what
+may be typed into them."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ringback.console.problems import Refusal, refuse
+from ringback.rules.language.phones import plain
+
 SHOWN, TEXTS, CALLS = 6, 12, 3
 """So many handsets are shown, with so many texts and calls of each."""
+LONGEST, LONGEST_ADDRESS = 1600, 2000
+_NUMBER = re.compile(r"(?:whatsapp:)?\+[1-9]\d{6,14}|\d{3,8}", re.ASCII)
+_KEYS = re.compile(r"[0-9A-D*#wW]{1,200}", re.ASCII)
+_ADDRESS = re.compile(r"https?://[!-~]+", re.ASCII)
 
 
 def handsets(given: Sequence[Mapping[str, Any]], calls: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -44,3 +54,45 @@ def _call(given: Mapping[str, Any], number: str) -> dict[str, Any]:
         "heard": given["heard"], "waits": given["waiting_for"] or "", "queue": given["queue"] or "",
         "duration": given["duration"],
     }  # fmt: skip
+
+
+def number(form: Mapping[str, str], name: str, country: str) -> str:
+    """A number of a form, in any spelling. Raises a Refusal that names the field."""
+    written = form.get(name, "").strip()
+    found = plain(written, country) if len(written) <= 40 else ""
+    if not _NUMBER.fullmatch(found):
+        raise _wrong(name, f"{written[:40]!r} is no number; write it like +12025550142")
+    return found
+
+
+def words(form: Mapping[str, str], name: str, *, empty: bool = False) -> str:
+    """A text of a form, as a phone would send or say it. Raises a Refusal."""
+    text = form.get(name, "").replace("\r\n", "\n")
+    if not text.strip() and not empty:
+        raise _wrong(name, "is empty")
+    if len(text) > LONGEST:
+        raise _wrong(name, f"has {len(text):,} letters; {LONGEST:,} is the most")
+    for letter in text:
+        if letter not in "\n\t" and unicodedata.category(letter) in ("Cc", "Cs"):
+            raise _wrong(name, f"no phone sends the control character U+{ord(letter):04X}")
+    return text
+
+
+def digits(form: Mapping[str, str]) -> str:
+    """The keys that are pressed. Raises a Refusal."""
+    keys = form.get("digits", "").strip()
+    if not _KEYS.fullmatch(keys):
+        raise _wrong("digits", "are 0 to 9, * and #, and w for half a second, 200 at most")
+    return keys
+
+
+def media(form: Mapping[str, str]) -> list[str]:
+    """The address of a picture, if there is one. Raises a Refusal."""
+    address = form.get("media", "").strip()
+    if address and not (_ADDRESS.fullmatch(address) and len(address) <= LONGEST_ADDRESS):
+        raise _wrong("media", "is an address that begins with http:// or https://")
+    return [address] if address else []
+
+
+def _wrong(name: str, message: str) -> Refusal:
+    return refuse("field", f"{name}: {message}.", fields=((name, message),))

@@ -38,7 +38,8 @@ class Page:
 
     `nav` is its name in the navigation, empty for one that is reached from others. `key` is the
     letter behind `g` that leads there. `badge` names the open ones that are counted beside it.
-    One that is `simulated` is there only where a simulated Twilio is.
+    One that is `simulated` is there only where a simulated Twilio is. `takes` names the parameters
+    of those handlers that read the query as it is: any other is refused, as by those that check.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Page:
     key: str = ""
     badge: str = ""
     simulated: bool = False
+    takes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

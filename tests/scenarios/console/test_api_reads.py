@@ -263,12 +263,20 @@ FOUND = jsonschema.Draft202012Validator(
     [
         (f"{PEOPLE[1][:3]} (0)20 {PEOPLE[1][5:9]} {PEOPLE[1][9:]}", "number"),
         ("SM" + "1".zfill(32), "sid"), ("hours", "rule"), ("30003", "code"), ("nothing", ""),
+        (PEOPLE[1][-4:], "end"), ("con_", "name"), ("con_nobody", ""), ("0000", ""),
     ],
 )  # fmt: skip
 async def test_what_is_at_hand_is_found(api: Api, what: str, found: str) -> None:
     """By what it is; the body of a request holds it, so that no number is in an address."""
+    if found == "name":
+        what = (await api.get("/conversations"))["items"][0]["uid"]
     answer = (await api.client.post("/find", json={"what": what})).json()
     FOUND.validate(answer)
+    chats = answer["conversations"]
+    assert bool(chats) == (found in ("number", "end", "name"))
+    assert {each["recipient"] for each in chats} <= {PEOPLE[1]} or [what] == [
+        each["uid"] for each in chats
+    ]
     assert bool(answer["events"]) == (found in ("number", "sid"))
     if found == "number":
         assert {each["sender"] for each in answer["events"]} <= {PEOPLE[1], OURS}

@@ -38,6 +38,18 @@ async def known(api: Api) -> dict[str, list[str]]:
     }  # fmt: skip
 
 
+async def test_no_page_drops_a_parameter_silently(api: Api) -> None:
+    """It is named, with the nearest that there is; the pages of signing in have none to take."""
+    names = await known(api)
+    for path in PATHS:
+        filled = path
+        for part in re.findall(r"{(\w+)(?::path)?}", path):
+            filled = re.sub(rf"{{{part}(:path)?}}", names.get(part, ["x"])[0], filled)
+        answer = await api.client.get(f"http://node{filled}", params={"beforee": "1"})
+        assert answer.status_code in (400, 404), filled
+        assert "beforee" in answer.text or answer.status_code == 404, filled
+
+
 async def test_who_may_only_read_gets_no_number_by_any_page(api: Api, reader: Api) -> None:
     """E10, with all parts of paths that this node knows."""
     names, seen, leaks = await known(api), 0, []

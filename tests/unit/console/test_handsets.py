@@ -4,10 +4,11 @@ from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 
 from ringback.config import Settings
 from ringback.console.app import create_console
-from ringback.console.handsets import SHOWN, handsets
+from ringback.console.handsets import SHOWN, handsets, number
 from ringback.console.identity import Identity
 from ringback.console.pages.phone import FAULTS, OUTCOMES
 from ringback.console.surroundings import Surroundings
@@ -65,6 +66,48 @@ async def test_the_phone_is_for_those_who_see_whole_numbers(settings: Settings) 
                 assert "+12025550142" not in answer.text
         app.state.console.conversations.close()
         app.state.console.reading.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "wrong"),
+    [
+        ("text", {"from": "bob", "to": "+12025550100", "body": "a"}, "from"),
+        ("text", {"from": "+12025550142", "to": "'; --", "body": "a"}, "to"),
+        ("text", {"from": "+12025550142", "to": "+12025550100", "body": " "}, "body"),
+        ("text", {"from": "+12025550142", "to": "+12025550100", "body": "a\x00b"}, "body"),
+        ("text", {"from": "+12025550142", "to": "+12025550100", "body": "a" * 1601}, "body"),
+        ("text", {"from": "+12025550142", "to": "+12025550100", "media": "file:///etc"}, "media"),
+        ("call", {"from": "", "to": "+12025550100"}, "from"),
+        ("behave", {"number": "../plan", "messages": "read"}, "number"),
+        ("call/keys", {"sid": "CA" + "0" * 32, "digits": "12x"}, "digits"),
+        ("call/say", {"sid": "CA" + "0" * 32, "text": ""}, "text"),
+    ],
+)
+async def test_what_no_phone_can_do_is_refused_with_the_field(
+    settings: Settings, path: str, form: dict[str, str], wrong: str
+) -> None:
+    """Before the simulator hears of it."""
+
+    async def ask(*_: object) -> dict[str, Any]:
+        raise AssertionError("the simulator was asked")
+
+    def who(_: object) -> Identity:
+        return Identity("ada", "operate", unmasked=True)
+
+    app = create_console(settings, Surroundings(away, phone=ask), who)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://node"
+    ) as client:
+        answer = await client.post(f"/console/phone/{path}", data=form)
+    assert (answer.status_code, f"{wrong}: " in answer.text) == (400, True), answer.text
+    app.state.console.conversations.close()
+    app.state.console.reading.close()
+
+
+def test_a_number_of_a_handset_is_written_in_any_spelling() -> None:
+    assert number({"from": "(202) 555-0142"}, "from", "US") == "+12025550142"
+    assert number({"from": "whatsapp:+12025550142"}, "from", "US") == "whatsapp:+12025550142"
+    assert number({"from": "12345"}, "from", "US") == "12345"
 
 
 def test_the_simulator_knows_all_that_can_be_set() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -42,6 +43,25 @@ async def test_a_person_is_added_signs_in_and_is_removed(board: Board) -> None:
     assert ("person added, operate", "zoe") in noted
     assert ("person removed", "zoe") in noted
     assert WORD not in str(board.entry.access.looks())
+
+
+@pytest.mark.parametrize("name", ["a/b", "a?b", "a#b", "a%b", "a\\b", "..", "."])
+async def test_a_name_stays_as_it_is_in_an_address(board: Board, name: str) -> None:
+    """One that would not is refused; one of before is removed percent-encoded."""
+    await board.sign_in()
+    headers = {**SAME, "X-Ringback": "1", "Idempotency-Key": REAL.uid("x")[2:]}
+    given = {"name": name, "role": "read", "password": WORD}
+    made = await board.client.post("/api/v1/people", json=given, headers=headers)
+    assert (made.status_code, "name" in made.json()["detail"]) == (400, True)
+    if name in (".", ".."):
+        return
+    board.entry.access.put_person(name, "read", "kept", "2026-01-01T00:00:00.000Z")
+    path = f"/api/v1/people/{quote(name, safe='')}"
+    gone = await board.client.request(
+        "DELETE", path, headers={**headers, "Idempotency-Key": REAL.uid("x")[2:]}
+    )
+    assert (gone.status_code, gone.json()) == (200, {"removed": name})
+    assert name not in {row["name"] for row in board.entry.access.people()}
 
 
 async def test_a_token_is_shown_once_and_made_once(board: Board) -> None:

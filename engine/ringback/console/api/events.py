@@ -17,7 +17,11 @@ from ringback.store.queries.questions import Questions
 
 SOURCES = ("webhook", "repair", "replay", "internal")
 _FOUND = 20
-_WHAT = Parameter("what", "An id, a SID, a number, an error code, a rule.", required=True)
+LAST, _CODE = 4, 6
+"""So many digits are the end of a number; so many at most an error code."""
+_WHAT = Parameter(
+    "what", "An id, a SID, a number or its last four digits, an error code, a rule.", required=True
+)
 FILTERS = (
     Parameter("type", "Only this type; `message.*` works too."),
     Parameter("number", "Only with this number on either side."),
@@ -115,8 +119,11 @@ async def find(asked: Asked) -> dict[str, Any]:
     number = plain(what, home(asked.console.settings.sender)) if looks_like_one else what
     code = int(what) if what.isascii() and what.isdecimal() and 4 < len(what) < 7 else 0
 
+    end = what.isascii() and what.isdecimal() and len(what) == LAST
+
     def ask(questions: Questions) -> dict[str, Any]:
-        rows = [questions.event(uid) for uid in questions.find(number, _FOUND)] if what else []
+        uids = questions.find(number, _FOUND) if what and not end else []
+        rows = [questions.event(uid) for uid in uids]
         rule = questions.rules_in_use().get(what)
         return {
             "events": [shapes.event(row) for row in rows if row],
@@ -124,7 +131,13 @@ async def find(asked: Asked) -> dict[str, Any]:
             "error": facts(explain_error(code)) if code else None,
         }  # fmt: skip
 
-    return await asked.console.reading.ask(ask)
+    chats = asked.console.conversations
+    digits = "".join(letter for letter in number if letter.isdecimal()) if looks_like_one else ""
+    if what.startswith("con_"):
+        found = await chats.found(what)
+    else:
+        found = await chats.ending(digits, _FOUND) if end or len(digits) > _CODE else []
+    return {**await asked.console.reading.ask(ask), "conversations": found}
 
 
 _FORMAT = Parameter("format", "`pytest`: as a test that plays it again, with whole numbers.",
@@ -145,8 +158,9 @@ RESOURCES = (
         "find", "Whatever is at hand, found.",
         (
             Endpoint("/find", "The events behind an id of ours, a SID or a number in any spelling, "
-                     "20 at most; a rule of that name; an error code.", find, "Found",
-                     method="POST", body=(_WHAT,), role="operate", safe=True),
+                     "and the conversations with a number, with its last four digits or of a name "
+                     "`con_…`, 20 at most of each; a rule of that name; an error code.", find,
+                     "Found", method="POST", body=(_WHAT,), role="operate", safe=True),
         ),
     ),
     Resource(

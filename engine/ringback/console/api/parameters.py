@@ -78,6 +78,17 @@ def path_values(request: Request) -> dict[str, Any]:
     return dict(request.path_params)
 
 
+def require_known(request: Request, names: Sequence[str]) -> None:
+    """Raise a Refusal for a parameter of the query that is none of these, or stands there twice."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in names:
+            raise _unknown(name, {each: Parameter(each, "") for each in names})
+        if name in seen:
+            raise _wrong(name, "is there twice")
+        seen.add(name)
+
+
 def query_values(request: Request, declared: Sequence[Parameter]) -> dict[str, Any]:
     """The checked values of a query by their names, with those that have defaults."""
     known = {each.name: each for each in declared}

@@ -21,6 +21,8 @@ from ringback.console.problems import refuse
 
 PREFIX = "/api/v1"
 REQUEST_HEADER = "Idempotency-Key"
+WITH_SLASHES = ("/people/{name}",)
+"""Paths that end in a name which may hold slashes, percent-encoded: it was given by people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ class Resource:
             method = "GET" if request.method == "HEAD" else request.method
             return await _serve(by_method[method], request)
 
-        return Route(PREFIX + path, serve, methods=list(by_method))
+        place = path.replace("{name}", "{name:path}") if path in WITH_SLASHES else path
+        return Route(PREFIX + place, serve, methods=list(by_method))
 
 
 def _export(endpoint: Endpoint, asked: Asked) -> Export:

@@ -339,7 +339,8 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Found": _object(
         {
-            "events": _list(ref("Event")), "rule": _or_null(TEXT),
+            "events": _list(ref("Event")), "conversations": _list(ref("ConversationRow")),
+            "rule": _or_null(TEXT),
             "error": {"anyOf": [ref("ErrorCode"), {"type": "null"}]},
         },
         "What something leads to.",

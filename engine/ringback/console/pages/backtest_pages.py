@@ -12,6 +12,7 @@ from ringback.console.forms import form_of
 from ringback.console.identity import identity_of
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.deeds import require_operate
+from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 
 PATH = "/console/backtests"
@@ -23,6 +24,8 @@ async def backtests(request: Request) -> Response:
     require_operate(request)
     console, name = console_of(request), request.query_params.get("rule", "")[:200]
     row = await console.reading.ask(lambda asked: asked.rules_in_use().get(name)) if name else None
+    if name and row is None:
+        raise refuse("missing", f"No rule {name[:40]} is in use.")
     text = ""
     if row is not None and "do" in row["says"]:
         says = {"name": name, **row["says"]}
@@ -72,4 +75,5 @@ PAGE = Page(
         Route(PATH, backtests, methods=["GET"]), Route(PATH, begin, methods=["POST"]),
         Route(ONE, backtest, methods=["GET"]), Route(ONE + "/stop", stop, methods=["POST"]),
     ),
+    takes={"backtests": ("rule",), "backtest": ()},
 )  # fmt: skip

@@ -126,4 +126,5 @@ PAGE = Page(
         Route(ONE, bulk, methods=["GET"]), Route(ONE + "/start", start, methods=["POST"]),
         Route(ONE + "/stop", stop, methods=["POST"]),
     ),
+    takes={"bulks": (), "bulk": ()},
 )  # fmt: skip

@@ -91,5 +91,5 @@ def _did(request: Request) -> str:
 PAGE = Page(
     PATH, "Calls",
     (Route(PATH, calls), Route(DEED, confirm), Route(DEED, do, methods=["POST"])),
-    nav="Calls", key="k",
+    nav="Calls", key="k", takes={"calls": ("did",), "confirm": ()},
 )  # fmt: skip

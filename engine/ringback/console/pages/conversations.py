@@ -37,6 +37,9 @@ TICKS = {"accepted": "✓", "queued": "✓", "sending": "✓", "sent": "✓", "d
 
 async def conversations(request: Request) -> Response:
     """The list, the latest first."""
+    wrong = [name for name in WAYS if request.query_params.get(name, "") not in ("", "true")]
+    if wrong:
+        raise refuse("field", f"{wrong[0]} is true, or left away.", fields=((wrong[0], "is odd"),))
     chosen = {name: request.query_params.get(name) == "true" for name in WAYS}
     before = request.query_params.get("before", "")
     if before and not (before.isdecimal() and len(before) < 16):
@@ -134,4 +137,5 @@ PAGE = Page(
     PATH, "Conversations",
     (Route(PATH, conversations), *conversation_deeds.ROUTES, Route(ONE, conversation)),
     nav="Conversations", key="c",
+    takes={"conversations": (*WAYS, "before"), "conversation": ("before", "did")},
 )  # fmt: skip

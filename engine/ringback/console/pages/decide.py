@@ -12,6 +12,7 @@ from ringback.console.forms import form_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
 from ringback.console.pages.deeds import DECIDE, done, shown
+from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 from ringback.store.queries.questions import Questions
 
@@ -23,6 +24,8 @@ RELEASE = "/console/rules/{rule:path}/release"
 async def decide(request: Request) -> Response:
     """Drafts, sends of which nobody knows, rules in quarantine, doubles, claims."""
     after = request.query_params.get("after", "")
+    if after and not (after.startswith("act_") and after[4:].isalnum() and len(after) < 40):
+        raise refuse("cursor", "This is no place in the list.", fields=(("after", "is no action"),))
     console = console_of(request)
     found = await console.reading.ask(lambda asked: _waiting(asked, after))
     worker = await operating.worker(console.surroundings)
@@ -60,5 +63,5 @@ async def release(request: Request) -> Response:
 PAGE = Page(
     DECIDE, "Decide",
     (Route(DECIDE, decide), Route(RELEASE, release, methods=["POST"])),
-    nav="Decide", key="d", badge="decide",
+    nav="Decide", key="d", badge="decide", takes={"decide": ("after", "did")},
 )  # fmt: skip

@@ -319,4 +319,4 @@ ROUTES: Sequence[Route] = (
     Route(RUN_PATH, do_run, methods=["POST"]),
     Route("/console/node/{op}", switch, methods=["POST"]),
 )
-PAGE = Page(DECIDE, "Deed", tuple(ROUTES))
+PAGE = Page(DECIDE, "Deed", tuple(ROUTES), takes={"confirm": ("back",), "confirm_run": ("back",)})

@@ -93,5 +93,6 @@ def _raw(body: bytes) -> dict[str, Any]:
 
 
 PAGE = Page(
-    "/console/events/", "Event", (Route("/console/events/{uid}", event, methods=["GET"]),)
+    "/console/events/", "Event", (Route("/console/events/{uid}", event, methods=["GET"]),),
+    takes={"event": ()},
 )  # fmt: skip

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ringback.console.api.events import LAST
 from ringback.console.forms import form_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
@@ -23,8 +24,6 @@ from ringback.store.queries.questions import Questions
 
 PATH = "/console/find"
 MOST = 50
-LAST = 4
-"""So many digits are the end of a number."""
 IDS = ("evt_", "run_", "act_", "att_")
 
 
@@ -96,4 +95,5 @@ async def show(_: Request) -> Response:
 PAGE = Page(
     PATH, "Search",
     (Route(PATH, find, methods=["POST"]), Route(PATH, show, methods=["GET"])),
+    takes={"show": ()},
 )  # fmt: skip

@@ -185,5 +185,5 @@ PAGE = Page(
         Route(DOCTOR, doctor, methods=["GET"]), Route(ONE, incident, methods=["GET"]),
         Route(ONE, decide, methods=["POST"]),
     ),
-    nav="Health", key="h", badge="incidents",
+    nav="Health", key="h", badge="incidents", takes={"incident": (), "doctor": ()},
 )  # fmt: skip

@@ -49,4 +49,5 @@ async def index(_: Request) -> Response:
 PAGE = Page(
     HELP, "Help",
     (Route(HELP, index, methods=["GET"]), Route(f"{HELP}/{{name}}", help_page, methods=["GET"])),
+    takes={"index": (), "help_page": ()},
 )  # fmt: skip

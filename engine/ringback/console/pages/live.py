@@ -64,7 +64,7 @@ def _wanted(chosen: dict[str, str]) -> filters.Events:
     code = chosen["error"]
     if code and code != "any" and not (code.isdecimal() and len(code) <= 6):
         raise refuse("field", "An error is a number of five digits, or `any`.")
-    for name, known in (("trust", TRUST), ("source", SOURCES)):
+    for name, known in (("trust", TRUST), ("source", SOURCES), ("own", ("no",))):
         if chosen[name] and chosen[name] not in known:
             raise refuse("field", f"{name} is one of {', '.join(known)}.")
     return filters.Events(
@@ -117,5 +117,5 @@ def _command(given: Mapping[str, str]) -> str:
 PAGE = Page(
     "/console/", "Live",
     (Route("/console/", live, methods=["GET"]), Route("/console/rows", again, methods=["GET"])),
-    nav="Live", key="l",
+    nav="Live", key="l", takes={"live": (*NAMES, "before"), "again": ("ids",)},
 )  # fmt: skip

@@ -22,6 +22,7 @@ from ringback.console.problems import refuse
 from ringback.console.rows import row_of
 from ringback.console.times import zone_of
 from ringback.errors import RingbackError, UsageError
+from ringback.rules.language.phones import home
 from ringback.store.queries import filters, shapes
 from ringback.store.queries.questions import Questions
 
@@ -84,37 +85,44 @@ def _done(asked: Questions) -> dict[str, Any]:
 
 async def text(request: Request) -> Response:
     """A handset texts us."""
+    _let_in(request)
     form = await form_of(request)
-    media = [form["media"].strip()] if form.get("media", "").strip() else []
-    body = form.get("body", "").replace("\r\n", "\n")
-    return await _post(
-        request, "/_sim/messages", {**_sides(form), "body": body, "media": media}
-    )  # fmt: skip
+    media = handsets.media(form)
+    body = handsets.words(form, "body", empty=bool(media))
+    sides = _sides(form, console_of(request).settings.sender)
+    return await _post(request, "/_sim/messages", {**sides, "body": body, "media": media})
 
 
 async def call(request: Request) -> Response:
     """A handset calls us."""
-    return await _post(request, "/_sim/calls", _sides(await form_of(request)))
+    _let_in(request)
+    sides = _sides(await form_of(request), console_of(request).settings.sender)
+    return await _post(request, "/_sim/calls", sides)
 
 
 async def during(request: Request) -> Response:
     """What the person at the phone does in a call."""
+    _let_in(request)
     form, deed = await form_of(request), request.path_params["deed"]
     sid = form.get("sid", "")
     if deed not in _CALL_DEEDS or not _SID.fullmatch(sid):
         raise refuse("missing")
     word = _CALL_DEEDS[deed]
-    given = {word: form.get(word, "")} if word else {}
+    given: dict[str, str] = {}
+    if word:
+        given = {word: handsets.digits(form) if word == "digits" else handsets.words(form, word)}
     return await _post(request, f"/_sim/calls/{sid}/{deed}", given)
 
 
 async def behave(request: Request) -> Response:
     """How texts to a handset end from now on."""
+    _let_in(request)
     form = await form_of(request)
     outcome = form.get("messages", "")
     if outcome not in OUTCOMES:
         raise refuse("field", f"Texts end as one of {', '.join(OUTCOMES)}.")
-    path = f"/_sim/handsets/{quote(form.get('number', ''), safe='+')}"
+    number = handsets.number(form, "number", home(console_of(request).settings.sender))
+    path = f"/_sim/handsets/{quote(number, safe='+')}"
     return await _post(request, path, {"messages": outcome})
 
 
@@ -128,8 +136,8 @@ async def fault(request: Request) -> Response:
     return await _post(request, "/_sim/faults", FAULTS[name][1])
 
 
-def _sides(form: Mapping[str, str]) -> dict[str, str]:
-    return {name: form.get(name, "").strip() for name in ("from", "to")}
+def _sides(form: Mapping[str, str], sender: str) -> dict[str, str]:
+    return {name: handsets.number(form, name, home(sender)) for name in ("from", "to")}
 
 
 async def _post(
@@ -172,5 +180,5 @@ PAGE = Page(
         Route(PATH + "/behave", behave, methods=["POST"]),
         Route(PATH + "/fault", fault, methods=["POST"]),
     ),
-    nav="Phone", key="p", simulated=True,
+    nav="Phone", key="p", simulated=True, takes={"phone": ()},
 )  # fmt: skip

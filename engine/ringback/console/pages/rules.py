@@ -210,5 +210,5 @@ def _changes(revisions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 PAGE = Page(
     PATH, "Rules",
     (Route(PATH, rules), Route(STATE, set_state, methods=["POST"]), Route(ONE, rule)),
-    nav="Rules", key="r",
+    nav="Rules", key="r", takes={"rules": ("only",), "rule": ()},
 )  # fmt: skip

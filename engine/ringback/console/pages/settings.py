@@ -160,5 +160,5 @@ PAGE = Page(
         Route(CHANNELS, channels, methods=["GET"]), Route(TEST, confirm_test, methods=["GET"]),
         Route(TEST, send_test, methods=["POST"]),
     ),
-    nav="Settings", key="s",
+    nav="Settings", key="s", takes={"to_values": (), "confirm_test": ()},
 )  # fmt: skip

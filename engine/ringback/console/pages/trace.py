@@ -72,4 +72,9 @@ async def trace(request: Request) -> Response:
     return draw(request, "trace.html", values)
 
 
-PAGE = Page("/console/t/", "Trace", (Route("/console/t/{what}", trace, methods=["GET"]),))
+PAGE = Page(
+    "/console/t/",
+    "Trace",
+    (Route("/console/t/{what}", trace, methods=["GET"]),),
+    takes={"trace": ("did",)},
+)

@@ -21,6 +21,8 @@ from ringback.store.console import passwords
 from ringback.store.sqlite import BUSY_SECONDS, translated
 
 NAME = "access.db"
+OF_ADDRESSES, WORDS = "/\\?#%", (".", "..")
+"""What a name of a person may not hold, and not be: it would not stay as it is in an address."""
 SHAPE = 1
 _APPLICATION = 0x52424B32
 TOKEN = "rbt_"
@@ -89,8 +91,14 @@ def require_person(name: str, password: str) -> None:
     """Raise UsageError for a name that nobody can have, and for a password that is too short."""
     if len(password) < passwords.LEAST_LETTERS:
         raise UsageError(f"a password has at least {passwords.LEAST_LETTERS} letters")
-    if not name.isprintable() or not 1 <= len(name.strip()) <= 80 or name == "console":
+    if not name.isprintable() or not 1 <= len(name.strip()) <= 80 or name in (*WORDS, "console"):
         raise UsageError(f"{name!r} is no name: 1 to 80 printable letters, and not `console`")
+    for letter in name:
+        if letter in OF_ADDRESSES:
+            raise UsageError(
+                f"{name!r} is no name here: {letter!r} means something in an address; take a name "
+                f"without any of {' '.join(OF_ADDRESSES)}"
+            )
 
 
 def has_access(data: Path) -> bool:

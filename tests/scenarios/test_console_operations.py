@@ -540,8 +540,17 @@ async def test_a_bulk_by_the_api_is_previewed_begun_and_stopped(desk: Desk) -> N
     assert (await desk.post(f"/bulks/{uid}/start")).json()["state"] == "waiting"
     assert (await desk.post(f"/bulks/{uid}/stop")).json()["state"] == "stopped"
     assert (await desk.post(f"/bulks/{uid}/stop")).status_code == 409
-    begun = await desk.post("/bulks", op="decline", filter={}, dry=False)
+    key, desk.names = fresh(), iter(["ada"] * 9)
+    begun = await desk.post("/bulks", key, op="decline", filter={}, dry=False)
     assert (begun.status_code, begun.json()["state"]) == (202, "waiting")
+    again = await desk.post("/bulks", key, op="decline", filter={}, dry=False)
+    assert again.json() == begun.json()
+    desk.app.state.console.once._done.clear()  # as of a console that was started again
+    again = await desk.post("/bulks", key, op="decline", filter={}, dry=False)
+    assert [again.json()[each] for each in ("uid", "doing")] == [
+        begun.json()[each] for each in ("uid", "doing")
+    ]
+    desk.names = count(100)
     listed = (await desk.client.get(f"{PREFIX}/bulks")).json()["items"]
     assert [each["state"] for each in listed] == ["waiting", "stopped"]
     one = (await desk.client.get(f"{PREFIX}/bulks/{uid}")).json()

@@ -134,7 +134,7 @@ class _Dev:
             "control_url": str(facts["control_url"]),
             "sender": str(facts["numbers"][0]),
             "notify": str(self._notify),
-            "console_mask": "none",
+            "console_mask": self._mask(),
             **dict.fromkeys(("console_port", "console_url", "console_user_header"), ""),
             **dict.fromkeys(HIDDEN, ""),
         }
@@ -161,6 +161,11 @@ class _Dev:
             await forwarding
             raise
         return process, settings.public_url
+
+    def _mask(self) -> str:
+        """Nothing is masked of simulated people, unless somebody has said what is."""
+        said = self._settings.sources.get("console_mask", "default") != "default"
+        return self._settings.console_mask if said else "none"
 
     async def _spawn(
         self,

@@ -1,5 +1,6 @@
 """Bulks in the JSON API: one decision about many things."""
 
+import hashlib
 from typing import Any
 
 from ringback.console import operating
@@ -7,6 +8,7 @@ from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
+from ringback.runtime import encode_ulid
 from ringback.store.operations.bulks import OPS
 
 
@@ -31,9 +33,20 @@ async def preview(asked: Asked) -> dict[str, Any]:
     operation = {"op": "bulk", "bulk": asked.body["op"], "filter": asked.body["filter"] or {}}
     if asked.body["dry"]:
         return await _done(asked, operation, asked.key)
-    found = await _done(asked, operation, "")
-    started = await _done(asked, {"op": "bulk_start", "uid": found["uid"]}, asked.key)
-    return {**found, **started}
+
+    async def begin() -> dict[str, Any]:
+        found = await _done(asked, operation, _beside(asked.key))
+        started = await _done(asked, {"op": "bulk_start", "uid": found["uid"]}, asked.key)
+        return {**found, **started}
+
+    once, who = asked.console.once, asked.identity.name
+    return dict(await once.do(who, asked.request.url.path, asked.key, begin))
+
+
+def _beside(key: str) -> str:
+    """The request of the preview of a bulk that is begun at once: the same for the same key."""
+    drawn = int.from_bytes(hashlib.blake2b(f"preview {key}".encode(), digest_size=16).digest())
+    return encode_ulid(drawn >> 82, drawn & ((1 << 80) - 1))
 
 
 async def start(asked: Asked) -> dict[str, Any]:
@@ -75,7 +88,9 @@ RESOURCES = (
                     Parameter("filter", "Only those with this `state`, `rule`, `kind` or `code`, "
                               "or `since` a time, or these `uids`; for resolve its `outcome`.",
                               "object"),
-                    Parameter("dry", "Only a preview.", "flag", default=True),
+                    Parameter("dry", "Only a preview, the default; `POST /bulks/{id}/start` begins "
+                              "it. With false it begins at once, in ten seconds.", "flag",
+                              default=True),
                 ),
                 role="operate", status=202, problems=("missing",),
             ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Any
 
+from ringback.errors import Conflict
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.store.database import Database
 from ringback.store.operations.doings import By, Doing, carry_out
@@ -117,6 +118,11 @@ class Bulks:
 
 
 def _preview(connection: Connection, bulk: Bulk, now: str) -> tuple[Bulk, bool]:
+    known = _get(connection, bulk.uid)
+    if known is not None:  # the same request again
+        if (known.op, known.wanted, known.by.who) != (bulk.op, dict(bulk.wanted), bulk.by.who):
+            raise Conflict(f"{bulk.uid} was another bulk already; make a new request", {})
+        return known, known.total == MOST
     connection.execute(
         "delete from bulk_items where bulk in (select id from bulks where state = 'previewed' "
         "and began_at < ?)",

@@ -45,13 +45,15 @@ class BulkWork:
         self._news = asyncio.Event()
 
     async def preview(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """List what a bulk would be about, and what the gate says of it now. Nothing is done."""
+        """List what a bulk would be about, and what the gate says of it now. Nothing is done. The
+        same request again is about the same bulk."""
         op, given = str(message.get("bulk") or ""), message.get("filter") or {}
         if op not in OPS:
             raise UsageError(f"a bulk is one of {', '.join(OPS)}; not {op!r}")
         wanted = self._wanted(op, given)
         now = iso(self._runtime.now())
-        fresh = Bulk(0, self._runtime.uid("blk"), op, wanted, 0, "", 0, 0, 0, 0, doing.by, None)
+        uid = f"blk_{doing.request}" if doing.request else self._runtime.uid("blk")
+        fresh = Bulk(0, uid, op, wanted, 0, "", 0, 0, 0, 0, doing.by, None)
         bulk, more = await self._engine.journal.bulks.preview(fresh, now)
         found = {
             "uid": bulk.uid,

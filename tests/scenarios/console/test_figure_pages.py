@@ -165,3 +165,30 @@ async def test_rows_of_live_hold_what_the_role_may_see(api: Api, reader: Api, se
     assert "call me at" in page
     assert ("02071838751" in plain) == (seen == "admin")
     assert (PEOPLE[1][1:] in plain) == (seen == "admin")
+
+
+@pytest.mark.parametrize("what", ["runs", "failed", "held"])
+async def test_lists_of_a_rule_have_its_runs_and_what_the_gate_held(api: Api, what: str) -> None:
+    """As many as the JSON API has; narrowed by time, none."""
+    rule = "broken" if what == "failed" else "hours"
+    if what == "held":
+        states = [
+            await api.get("/actions", rule=rule, state=each) for each in ("refused", "deferred")
+        ]
+        wanted = sum(len(each["items"]) for each in states)
+    else:
+        state = {"state": "failed"} if what == "failed" else {}
+        wanted = len((await api.get("/runs", rule=rule, **state))["items"])
+    page = await got(api, f"/console/rules/{rule}/{what}")
+    assert len(ROW.findall(page)) == wanted
+    assert wanted or "There is none" in page
+    assert "There is none" in await got(api, f"/console/rules/{rule}/{what}", since="1h")
+    await got(api, f"/console/rules/{rule}/{what}", 400, since="never")
+
+
+async def test_silences_of_a_rule_lead_to_the_events(api: Api) -> None:
+    page = await got(api, "/console/rules")
+    found = re.search(r'<a href="(/console/\?rule=hours[^"]+)">(\d+)</a>', page)
+    assert found
+    rows = await got(api, html.unescape(found[1]))
+    assert len(re.findall(r'<tr id="evt_', rows)) == int(found[2]) > 0

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ringback.console import plot
+from ringback.console.api.parameters import read
 from ringback.console.page import Page, console_of, draw
 from ringback.console.problems import refuse
 from ringback.console.seen import rows_seen
-from ringback.console.spans import address
+from ringback.console.spans import SINCE, address
 from ringback.events import EVENT_TYPES, TRUST
 from ringback.runtime import REAL
 from ringback.store.queries import filters
@@ -24,7 +25,7 @@ MINUTES = 60
 MOST_AGAIN = 40
 VERDICTS = ("fired", "silent")
 SOURCES = ("webhook", "repair", "replay", "internal")
-NAMES = ("type", "rule", "verdict", "error", "trust", "source", "own")
+NAMES = ("type", "rule", "verdict", "error", "trust", "source", "own", "since")
 
 
 async def live(request: Request) -> Response:
@@ -67,8 +68,9 @@ def _wanted(chosen: dict[str, str]) -> filters.Events:
     for name, known in (("trust", TRUST), ("source", SOURCES), ("own", ("no",))):
         if chosen[name] and chosen[name] not in known:
             raise refuse("field", f"{name} is one of {', '.join(known)}.")
+    since = str(read(SINCE, chosen["since"])) if chosen["since"] else ""
     return filters.Events(
-        type=chosen["type"], rule=chosen["rule"], verdict=chosen["verdict"],
+        since=since, type=chosen["type"], rule=chosen["rule"], verdict=chosen["verdict"],
         error=code == "any", code=int(code) if code.isdecimal() else 0, trust=chosen["trust"],
         source=chosen["source"], own=False if chosen["own"] == "no" else None,
     )  # fmt: skip

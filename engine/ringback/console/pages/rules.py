@@ -17,6 +17,7 @@ from ringback.console import operating
 from ringback.console.forms import form_of, until_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw
+from ringback.console.pages import rule_rows
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
 from ringback.console.shadows import KINDS, compared
@@ -108,6 +109,10 @@ def _all(asked: Questions, since: str) -> Mapping[str, Any]:
                 "strikes": strike["count"] if strike else 0,
                 "quarantined": bool(strike and strike["quarantined_at"]),
                 "overridden": over is not None, "silent": not did["fired"], "never": not last,
+                "links": {
+                    "silences": rule_rows.silent(name, silence.since),
+                    **{what: rule_rows.link(name, what, since) for what in rule_rows.WORDS},
+                },
                 "failing": bool(did["failed"]), "month": last < month, "line": _same_line(said),
             }
         )  # fmt: skip
@@ -209,6 +214,9 @@ def _changes(revisions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 PAGE = Page(
     PATH, "Rules",
-    (Route(PATH, rules), Route(STATE, set_state, methods=["POST"]), Route(ONE, rule)),
+    (
+        Route(PATH, rules), Route(STATE, set_state, methods=["POST"]), *rule_rows.ROUTES,
+        Route(ONE, rule),
+    ),
     nav="Rules", key="r", takes={"rules": ("only",), "rule": ()},
 )  # fmt: skip

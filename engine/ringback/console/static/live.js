@@ -28,7 +28,7 @@ class Live extends HTMLElement {
   open() {
     if (this.source) return;
     const query = new URLSearchParams(this.dataset.query);
-    for (const name of ["verdict", "trust", "source"]) query.delete(name);
+    for (const name of ["verdict", "trust", "source", "since"]) query.delete(name);
     if (query.get("own") === "no") query.set("own", "false");
     if (query.has("error")) query.set("error", "true");
     query.set("rows", "html");

@@ -4,6 +4,7 @@ There is no multipart anywhere: its parsers are the largest part of a form libra
 sends a file.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -56,12 +57,24 @@ def parsed(body: bytes) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def until_of(text: str) -> str:
-    """A stored time, from a span (`2h`) or a time; empty for none. Raises a Refusal."""
+_meant: OrderedDict[tuple[str, str], str] = OrderedDict()
+_MOST_MEANT = 256
+
+
+def until_of(text: str, request: str = "") -> str:
+    """A stored time, from a span (`2h`) or a time; empty for none. A span that comes again with the
+    same `request` ends when it did the first time. Raises a Refusal."""
     if not text.strip():
         return ""
+    known = _meant.get((request, text)) if request else None
+    if known is not None:
+        return known
     try:
-        return iso(REAL.now() + timedelta(seconds=parse_duration(text)))
+        found = iso(REAL.now() + timedelta(seconds=parse_duration(text)))
+        _meant[request, text] = found
+        while len(_meant) > _MOST_MEANT:
+            _meant.popitem(last=False)
+        return found
     except ValueError as span:
         try:
             return iso(from_person(text))

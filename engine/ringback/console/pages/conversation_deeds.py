@@ -4,7 +4,6 @@ A text that is to go out has a page before that shows what the gate says of it, 
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -13,13 +12,12 @@ from starlette.routing import Route
 
 from ringback.console import operating
 from ringback.console.conversing import sides
-from ringback.console.forms import form_of
+from ringback.console.forms import form_of, until_of
 from ringback.console.identity import identity_of
 from ringback.console.page import console_of, draw
 from ringback.console.pages.deeds import doing_before, require_operate
 from ringback.console.problems import refuse
 from ringback.console.seen import as_seen
-from ringback.runtime import REAL, iso
 from ringback.store.console.pairs import Pair
 
 PATH = "/console/conversations"
@@ -75,7 +73,7 @@ async def mute(request: Request) -> Response:
     hours = form.get("hours", "")
     if hours and hours not in HOURS:
         raise refuse("field", f"hours is one of {', '.join(HOURS)}.", fields=(("hours", "is odd"),))
-    until = iso(REAL.now() + timedelta(hours=int(hours))) if hours else None
+    until = until_of(f"{hours}h", form.get("request", "")) if hours else None
     wanted = {"op": "mute", "until": until, "reason": form.get("reason", "")}
     return await _do(request, pair, form, wanted)
 

@@ -242,7 +242,7 @@ def _until(deed: Deed, form: Mapping[str, str]) -> dict[str, str]:
     """Until when something is put off. Raises a Refusal."""
     if deed.op != "postpone":
         return {}
-    until = until_of(form.get("until", ""))
+    until = until_of(form.get("until", ""), form.get("request", ""))
     if not until:
         raise refuse("field", "Say until when.", fields=(("until", "is required"),))
     return {"until": until}

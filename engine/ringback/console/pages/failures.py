@@ -76,7 +76,8 @@ async def say(request: Request) -> Response:
     form, key = await form_of(request), request.path_params["code"]
     operation: dict[str, Any] = {
         "op": "problem", "key": str(key), "state": form.get("state", ""),
-        "until": until_of(form.get("until", "")), "note": form.get("note", "").strip(),
+        "until": until_of(form.get("until", ""), form.get("request", "")),
+        "note": form.get("note", "").strip(),
     }  # fmt: skip
     above = form.get("above", "").strip()
     if above:

@@ -77,7 +77,8 @@ async def set_state(request: Request) -> Response:
         console_of(request).surroundings, identity_of(request), "console",
         {
             "op": "rule_state", "rule": name, "state": form.get("state", ""),
-            "until": until_of(form.get("until", "")), "reason": form.get("reason", "").strip(),
+            "until": until_of(form.get("until", ""), form.get("request", "")),
+            "reason": form.get("reason", "").strip(),
         },
         request=form.get("request", ""),
         expect={"state": form["was"]} if form.get("was") else None,

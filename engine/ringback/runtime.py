@@ -25,17 +25,22 @@ _TAG_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
 
 def encode_ulid(milliseconds: int, entropy: int) -> str:
     """Write 48 bits of time and 80 of entropy as a ULID: 26 letters, https://github.com/ulid/spec."""
-    number = (milliseconds << 80) | entropy
+    high, low = entropy >> 40, entropy & 0xFF_FFFF_FFFF  # shifting short numbers takes half as long
     return "".join(
         (
-            _PAIRS[number >> 120 & 1023], _PAIRS[number >> 110 & 1023],
-            _PAIRS[number >> 100 & 1023], _PAIRS[number >> 90 & 1023],
-            _PAIRS[number >> 80 & 1023], _PAIRS[number >> 70 & 1023],
-            _PAIRS[number >> 60 & 1023], _PAIRS[number >> 50 & 1023],
-            _PAIRS[number >> 40 & 1023], _PAIRS[number >> 30 & 1023],
-            _PAIRS[number >> 20 & 1023], _PAIRS[number >> 10 & 1023], _PAIRS[number & 1023],
+            _letters_of(milliseconds),
+            _PAIRS[high >> 30], _PAIRS[high >> 20 & 1023],
+            _PAIRS[high >> 10 & 1023], _PAIRS[high & 1023],
+            _PAIRS[low >> 30], _PAIRS[low >> 20 & 1023],
+            _PAIRS[low >> 10 & 1023], _PAIRS[low & 1023],
         )
     )  # fmt: skip
+
+
+@lru_cache(16)
+def _letters_of(milliseconds: int) -> str:
+    # Many ids are made within a millisecond.
+    return "".join(_PAIRS[milliseconds >> shift & 1023] for shift in (40, 30, 20, 10, 0))
 
 
 def iso(moment: datetime) -> str:

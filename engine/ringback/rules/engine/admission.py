@@ -102,7 +102,8 @@ def admit(
     """Decide about one event. `quarantined` names the rules that may not run, with the reason.
     An event that is `past` came in before the journal was begun anew: it is over."""
     match = ruleset.match(event, facts)
-    found, woken = Admission(match.looked_at, elsewhere=match.elsewhere), list[Woken]()
+    found = Admission(match.looked_at, elsewhere=match.elsewhere)
+    woken: list[Woken] = []
     if past:
         found.verdicts.update(dict.fromkeys((rule.name for rule in match.fired), PAST))
         return found

@@ -112,7 +112,8 @@ class RuleSet:
         trust = OWN if event.source == "internal" else event.trust
         index = self._indexes.get((event.type, trust)) or self._index(event.type, trust)
         found = index.addressed(event)
-        verdicts, fired = dict(index.otherwise), list[Rule]()
+        verdicts = dict(index.otherwise)
+        fired: list[Rule] = []  # `list[Rule]()` takes a microsecond more
         searches = index.searches(found)
         if found or index.open or searches:
             scope = self.scope(event, facts)

@@ -2,8 +2,8 @@
 
 The whole node under 200 signed status callbacks a second, one in twenty of them a duplicate. Once a
 minute: latency, memory that the processes have taken, open files, the size of the write-ahead logs.
-The memory's slope is fitted from the tenth minute on, in short runs from the third; more than 0.1 MB a
-minute ends with exit code 1.
+The memory's slope is fitted from the tenth minute on, in short runs from the third; more than 0.1
+MB a minute ends with exit code 1.
 """
 
 import argparse

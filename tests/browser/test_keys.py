@@ -66,3 +66,48 @@ def test_letters_open_filters_and_help_and_can_be_switched_off(browse: Callable[
     page.click("button[name=keys][value=off]")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.tagName") != "INPUT"
+
+
+SEEN = """() => {
+  const at = document.activeElement, box = at.getBoundingClientRect(), looks = getComputedStyle(at);
+  return at !== document.body && at.matches(":focus-visible") && box.width > 0 && box.height > 0
+    && (looks.outlineStyle !== "none" && parseFloat(looks.outlineWidth) > 0
+        || looks.boxShadow !== "none");
+}"""
+"""Whether what has the focus shows that it has."""
+
+
+def to(page: Any, words: str, most: int = 150) -> None:
+    """Press Tab until the focus is on a link or button that is called so; it is seen at each step
+    on the way."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        assert page.evaluate(SEEN), page.evaluate("document.activeElement.outerHTML")
+        said = page.evaluate("document.activeElement.closest('a, button')?.innerText || ''")
+        if words in " ".join(said.split()):
+            return
+    raise AssertionError(f"Tab does not lead to {words}")
+
+
+def test_what_failed_is_sent_again_by_the_keyboard_alone(browse: Callable[..., Any]) -> None:
+    """D2: from the front page to a bulk that has begun, and to its stop; the focus is seen."""
+    page = browse("/console/")
+    page.keyboard.press("g")
+    page.keyboard.press("f")
+    page.wait_for_url("**/console/failures")
+    link = page.get_by_role("link", name="30003")
+    until(lambda: link.count() or (page.reload() and link.count()))
+    to(page, "30003")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/failures/30003*")
+    to(page, "Send those of our rules again")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("button.go")
+    assert page.locator("h1").inner_text().startswith("Send again ")
+    to(page, "Send again ")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/bulks/blk_*")
+    assert "waiting" in page.inner_text("main")
+    to(page, "Stop")
+    page.keyboard.press("Enter")
+    until(lambda: "stopped" in page.inner_text("main"))

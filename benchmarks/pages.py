@@ -7,18 +7,20 @@ while events come at `--rate`. `--folder` keeps the journal and its digest, for 
 
 import argparse
 import asyncio
+import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
-from filled import fill
+from filled import _group, _write, fill
 from nodes import environment
 
 from ringback.config import Settings
@@ -27,8 +29,10 @@ from ringback.console.counting import Counting
 from ringback.console.identity import Identity
 from ringback.console.page import Console
 from ringback.console.surroundings import Surroundings
+from ringback.runtime import iso
 from ringback.store.digests.digest import NAME
 from ringback.store.queries.questions import Questions
+from ringback.store.sqlite import connect_writer
 
 MOST = 40.0
 """Milliseconds of processor time that a page may take."""
@@ -78,6 +82,34 @@ def digested(data: Path) -> Counting:
     return counting
 
 
+def followed(data: Path, rate: int, seconds: float) -> None:
+    """Write events at a rate and let the digest follow them as it does in a console; prints what it
+    took and how far behind it was. The journal has those events afterwards."""
+    counting, written, late = Counting(data), 0, list[int]()
+    with closing(counting):
+        counting.start()
+        counting.ready.wait()
+        log, journal = connect_writer(data / "log.db"), connect_writer(data / "journal.db")
+        rng, first = random.Random(7), 3 * 10**12
+        began, used, own = time.perf_counter(), time.process_time(), time.thread_time()
+        while (passed := time.perf_counter() - began) < seconds:
+            groups = range(first + written, first + int(rate * passed), 3)
+            now = datetime.now(UTC)
+            _write(log, journal, [row for at in groups for row in _group(at, now, rng)])
+            written += 3 * len(groups)
+            digest, hour = counting.digest, iso(now)[:13]
+            assert digest is not None
+            told = digest.total("texts", hour, f"{hour}~")
+            late.append(written // 3 - told)
+            time.sleep(0.2)
+        spent = time.process_time() - used - (time.thread_time() - own)
+        journal.close(), log.close()
+    print(
+        f"following {rate} events a second: {spent / seconds:.2f} of a core (at most 0.25), "
+        f"texts not counted yet: at most {max(late)} of {written // 3}, at the end {late[-1]}"
+    )
+
+
 async def drawn(console: Console, client: httpx.AsyncClient, options: argparse.Namespace) -> bool:
     """Time each page; whether all of them are quick."""
     with Questions(console.settings.data) as asked:
@@ -121,6 +153,8 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only pages with this in their path")
     parser.add_argument("--masked", action="store_true", help="as one who may not see numbers")
     parser.add_argument("--kept", action="store_true", help="use the digest that is there")
+    parser.add_argument("--follow", type=float, default=0, help="seconds in which events come")
+    parser.add_argument("--rate", type=int, default=2000, help="of those, a second")
     parser.add_argument("--folder", type=Path, help="where a filled journal is, or is put")
     options = parser.parse_args()
     with ExitStack() as stack:
@@ -135,6 +169,10 @@ def main() -> int:
             counting.ready.wait()
         else:
             counting = digested(data)
+        if options.follow:
+            counting.close()
+            followed(data, options.rate, options.follow)
+            return 0
         with closing(counting):
             return 0 if asyncio.run(pages(data, options, counting)) else 1
 

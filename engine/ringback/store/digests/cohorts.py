@@ -7,8 +7,9 @@ days. A span is read in chunks: each is a short statement, however much is in it
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from ringback.outcomes import MESSAGE
@@ -19,7 +20,7 @@ from ringback.store.queries.delivery_groups import between
 from ringback.store.queries.failed_texts import WAITS
 from ringback.store.queries.failure_groups import country, line_type
 from ringback.store.queries.files import Row, loads
-from ringback.store.queries.spend_sums import ALL, WAYS, Tally, tally_of
+from ringback.store.queries.spend_sums import ALL, Tally, tally_of
 from ringback.store.sqlite import OVERTAKING, first_at, one_of
 
 CHUNK = 500
@@ -40,6 +41,32 @@ _STATUSES = tuple(f"message.{status}" for status in MESSAGE.order)
 _WENT = ("", "accepted", "unknown")
 _BELIEVED = "{0}.trust <> 'claimed' and {0}.source not in ('replay', 'internal')"
 
+_TIMES = (
+    ", (select max(t.started_at) from attempts t where t.action_uid = actions.uid) as left_at, "
+    "case when remote_sid <> '' and (outcome = 'delivered' or outcome = 'read') then "
+    "(select min(e.at) from events e where e.subject_sid = actions.remote_sid "
+    "and (+e.type = 'message.delivered' or +e.type = 'message.read') "
+    f"and {_BELIEVED.format('e')}) end as delivered_at"
+)
+"""When a text left, and when it arrived."""
+
+_COUNTS = ("texts", "calls", "notices", "counted", "segments", "estimated", "unpriced")
+_TAKEN = (
+    "select a.rule, a.kind, a.effect, json_remove(a.params, "
+    "'$.to', '$.sender', '$.messaging_service_sid') as params, "
+    "coalesce(nullif(json_extract(a.params, '$.messaging_service_sid'), ''), "
+    "nullif(json_extract(a.params, '$.sender'), ''), "
+    "substr(a.conversation, 1, instr(a.conversation, '/') - 1)) as sender, "
+    "a.segments, a.price, a.price_unit, substr(t.started_at, 1, 13) as at, "
+    "exists (select 1 from attempts b where b.action_uid = t.action_uid and b.id < t.id and "
+    f"{one_of(_WENT, 'b.result')}) as again, "
+    "json_extract(a.params, '$.to') like '%:%' or json_extract(a.params, '$.sender') like '%:%' "
+    "as elsewhere, count(*) as n "
+    "from attempts t join actions a on a.uid = t.action_uid "
+    "where t.id >= ? and t.id < ? and t.started_at >= ? and t.started_at < ? "
+    f"and {one_of(_WENT, 't.result')} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+)
+
 Counts = Counter[tuple[Any, ...]]
 """How many texts or failures have the values of `TEXT` or `FAILURE`."""
 
@@ -52,15 +79,15 @@ class Cohorts(BulkLists):
         the words of `TEXT`. Those of others come last."""
         first, last = self._id_span("actions", "planned_at", begin, end)
         for start in range(first, last + 1, CHUNK):
-            yield self._known(self._texts_of(start, start + CHUNK, begin, end))
+            yield self._texts_of(start, start + CHUNK, begin, end, timed=True)
         yield from self._of_others(begin, end)
 
     def left_between(self, begin: str, end: str) -> Iterator[list[Row]]:
-        """What left in a span, in chunks: as `left_since`, and whether its action had left before
-        (`again`)."""
+        """What left in a span, in chunks, those alike together: `n` requests of a rule in an hour
+        (`at`), with all that `left_counts` asks. `again`: its action had left before."""
         first, last = self._id_span("attempts", "started_at", begin, end)
         for start in range(first, last + 1, CHUNK):
-            yield self._requests(start, start + CHUNK, begin, end)
+            yield self._all(_TAKEN, (start, start + CHUNK, begin, end))
 
     def _requests(self, first: int, last: int, begin: str, end: str) -> list[Row]:
         """What left, of attempts with ids from one up to another."""
@@ -97,19 +124,24 @@ class Cohorts(BulkLists):
             yield _placed(rows)
         yield _placed(self._not_taken(begin, end))
 
-    def _texts_of(self, first: int, last: int, begin: str, end: str) -> list[Row]:
-        """Texts of ours with ids from one up to another."""
+    def _texts_of(self, first: int, last: int, begin: str, end: str, *, timed: bool) -> list[Row]:
+        """Texts of ours with ids from one up to another; `timed`: with how long each took."""
         # Rows are found by their id alone: the plus keeps SQLite from the index of states.
-        return self._all(
+        rows = self._all(
             "select id, uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
             "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
             "nullif(json_extract(params, '$.sender'), ''), "
             "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "
-            "coalesce(json_extract(params, '$.to'), '') as recipient from actions "
-            "where id >= ? and id < ? and planned_at >= ? and planned_at < ? "
+            f"coalesce(json_extract(params, '$.to'), '') as recipient{_TIMES if timed else ''} "
+            "from actions where id >= ? and id < ? and planned_at >= ? and planned_at < ? "
             "and +effect = 'message' and +state <> 'captured'",
             (first, last, begin, end),
         )
+        if not timed:
+            return rows
+        for row in rows:
+            row["took"] = between(row["left_at"], row["delivered_at"])
+        return _placed(rows)
 
     def _id_span(self, table: str, column: str, begin: str, end: str) -> tuple[int, int]:
         """Between which ids the rows of a span are."""
@@ -130,30 +162,6 @@ class Cohorts(BulkLists):
             "and coalesce(settled_at, planned_at) >= ? and coalesce(settled_at, planned_at) < ?",
             (first, last, begin, end),
         )
-
-    def _known(self, rows: list[Row]) -> list[Row]:
-        """Texts of ours with how long each took."""
-        left = self._by(
-            "select action_uid as name, max(started_at) as at from attempts "
-            "where action_uid in ({}) group by action_uid",
-            [row["uid"] for row in rows],
-        )
-        arrived = self._by(
-            "select e.subject_sid as name, min(e.at) as at from events e "
-            "where e.subject_sid in ({}) and (+e.type = 'message.delivered' or +e.type = "
-            f"'message.read') and {_BELIEVED.format('e')} group by e.subject_sid",
-            [row["sid"] for row in rows if row["sid"]],
-        )
-        for row in rows:
-            row["left_at"], row["delivered_at"] = left.get(row["uid"]), arrived.get(row["sid"])
-            row["took"] = between(row["left_at"], row["delivered_at"])
-        return _placed(rows)
-
-    def _by(self, sql: str, names: Sequence[str]) -> dict[str, str]:
-        if not names:
-            return {}
-        rows = self._all(sql.format(",".join("?" * len(names))), names)
-        return {row["name"]: row["at"] for row in rows}
 
     def _of_others(self, begin: str, end: str) -> Iterator[list[Row]]:
         """Texts that no action sent, each by its first report; with how far it came by now."""
@@ -227,17 +235,42 @@ def failure_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def left_counts(row: Mapping[str, Any]) -> dict[tuple[Any, ...], int]:
-    """What a request counts for, by keys in the order of `LEFT`."""
-    tally = tally_of(row, again=bool(row["again"]))
-    rule, sender = (way(row) for way in (WAYS["rule"], WAYS["sender"]))
-    found = {
-        (rule, sender, name, ""): int(getattr(tally, name))
-        for name in ("texts", "calls", "notices", "counted", "segments", "estimated", "unpriced")
+    """What requests that are alike count for, by keys in the order of `LEFT`."""
+    rule, sender, unit = row["rule"], row["sender"], row["price_unit"]
+    return {
+        (rule, sender, name, unit if name == PRICE else ""): n * row["n"]
+        for name, n in _figures_of(
+            row["effect"],
+            row["kind"],
+            row["params"],
+            row["elsewhere"],
+            row["segments"],
+            row["price"],
+            row["again"],
+        )
     }
-    found |= {
-        (rule, sender, PRICE, unit): round(amount * PARTS) for unit, amount in tally.prices.items()
-    }
-    return {key: n for key, n in found.items() if n}
+
+
+@lru_cache(maxsize=4096)
+def _figures_of(
+    effect: str,
+    kind: str,
+    params: str,
+    elsewhere: int | None,
+    segments: int | None,
+    price: str | None,
+    again: int,
+) -> tuple[tuple[str, int], ...]:
+    """What one request counts for, of an action with these words."""
+    words = loads(params, {}) | ({"to": ":"} if elsewhere else {})  # on another channel
+    row = {
+        "effect": effect, "kind": kind, "params": words, "segments": segments,
+        "price": price, "price_unit": "",
+    }  # fmt: skip
+    tally = tally_of(row, again=bool(again))
+    found = {name: int(getattr(tally, name)) for name in _COUNTS}
+    found[PRICE] = round(sum(tally.prices.values(), Decimal()) * PARTS)
+    return tuple((name, n) for name, n in found.items() if n)
 
 
 def tallies_of(rows: Iterable[Mapping[str, Any]], way: str) -> dict[str, Tally]:

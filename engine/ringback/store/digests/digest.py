@@ -24,6 +24,8 @@ MEASURES: Mapping[str, tuple[str, ...]] = {"texts": TEXT, "failures": FAILURE, "
 """What is counted, and by what."""
 DAYS = 400
 """How long hours are kept."""
+MOST_KEYS = 5000
+"""So many numbers of keys are kept in memory."""
 _TABLES = """
 create table marks (name text primary key, value text not null) without rowid;
 create table keys (id integer primary key, measure text not null, key text not null,
@@ -45,6 +47,7 @@ class Digest:
     def __init__(self, data: Path, journal: str) -> None:
         self._path = data / NAME
         self._lock = threading.Lock()
+        self._keys: dict[tuple[str, tuple[Any, ...]], int] = {}
         make_folder(data)
         make_file(self._path)
         with translated(self._path):
@@ -117,6 +120,14 @@ class Digest:
             )
 
     def _key(self, measure: str, key: tuple[Any, ...]) -> int:
+        known = self._keys.get((measure, key))
+        if known is None:
+            if len(self._keys) >= MOST_KEYS:
+                self._keys.clear()
+            known = self._keys[measure, key] = self._written(measure, key)
+        return known
+
+    def _written(self, measure: str, key: tuple[Any, ...]) -> int:
         text = json.dumps(key, ensure_ascii=False)
         self._connection.execute(
             "insert or ignore into keys (measure, key) values (?, ?)", (measure, text)

@@ -21,11 +21,11 @@ class NewestRows(ChangedHours):
         """The texts of a span of stored times; when each left and arrived only with `timed`."""
         first, last = self._id_span("actions", "planned_at", begin, end)
         for start, stop in _parts(first, last):
-            ours = self._texts_of(start, stop, begin, end)
+            ours = self._texts_of(start, stop, begin, end, timed=timed)
             # Those of others are looked for as far back as those of ours: they may be none.
             floor = begin if start == first else self._planned(start, end)
             yield from merge(
-                sorted(self._known(ours) if timed else ours, key=_AT, reverse=True),
+                sorted(ours, key=_AT, reverse=True),
                 self._others_back(max(begin, floor), end),
                 key=_AT,
                 reverse=True,

@@ -123,5 +123,7 @@ def between(first: str | None, last: str | None) -> float | None:
     """The seconds between two stored times; None where one of them is not known."""
     if not first or not last:
         return None
+    if first[:17] == last[:17]:  # in one minute, as most are
+        return round(float(last[17:23]) - float(first[17:23]), 3)
     passed = datetime.fromisoformat(last) - datetime.fromisoformat(first)
     return round(passed.total_seconds(), 3)

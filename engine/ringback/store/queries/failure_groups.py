@@ -1,7 +1,7 @@
 """Failed texts and calls, counted by what they have in common."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from ringback.error_codes import explain_error, facts
@@ -15,7 +15,7 @@ def country(row: Mapping[str, Any]) -> str:
     return str(row["country"]) if "country" in row else _country(row["recipient"])
 
 
-@cache
+@lru_cache(maxsize=16_384)
 def _country(number: str) -> str:
     from ringback.rules.language import phones
 
@@ -27,7 +27,7 @@ def line_type(row: Mapping[str, Any]) -> str:
     return str(row["line_type"]) if "line_type" in row else _line_type(row["recipient"])
 
 
-@cache
+@lru_cache(maxsize=16_384)
 def _line_type(number: str) -> str:
     from ringback.rules.language import phones
 

@@ -160,4 +160,4 @@ def _asked(ask: "Callable[[Conversations, Reading], Awaitable[T]]") -> T:
         problem = refusal.problem
         mend = "`ringback conversations list` names them" if problem.slug == "missing" else ""
         kind = UsageError if problem.slug == "missing" else StorageError
-        raise kind("; ".join(filter(None, (problem.detail, mend)))) from None
+        raise kind("; ".join(filter(None, (problem.detail.rstrip("."), mend)))) from None

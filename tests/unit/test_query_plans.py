@@ -201,6 +201,7 @@ def ask_everything(data: Path) -> None:
             ask.failures(since, 100, iso(datetime.now(UTC)), code)
         ask.with_problems([{"code": 30003, "last_at": since}], datetime.now(UTC))
         ask.first_failure(30003, since)
+        ask.open_failures(datetime.now(UTC))
         hour = newest[0]["received_at"][:13] if newest else "2026-03-04T17"
         span = (f"{hour}:00:00.000Z", f"{hour}:59:59.999Z")
         _ = [*ask.texts_between(*span), *ask.failures_between(*span), *ask.left_between(*span)]

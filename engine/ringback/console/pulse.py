@@ -13,7 +13,10 @@ from ringback.console.problems import Refusal
 from ringback.console.reading import Reading
 from ringback.console.surroundings import Surroundings
 from ringback.errors import RingbackError
+from ringback.runtime import REAL
 
+FAILING_SECONDS = 15.0
+"""Groups of failures are looked through no more often."""
 FRESH_SECONDS = 1.0
 PATIENCE_SECONDS = 1.5
 
@@ -63,7 +66,8 @@ class Pulse:
         self._reading = reading
         self._surroundings = surroundings
         self._beat = Beat()
-        self._at = float("-inf")
+        self._at = self._failed_at = float("-inf")
+        self._failing = 0
         self._asking: asyncio.Task[Beat] | None = None
 
     async def beat(self) -> Beat:
@@ -73,6 +77,10 @@ class Pulse:
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         return await asyncio.shield(self._asking)
+
+    def look_again(self) -> None:
+        """Look through the failures anew when next asked: somebody has said something to them."""
+        self._at = self._failed_at = float("-inf")
 
     async def _ask(self) -> Beat:
         (counts, newest, trouble), (worker, away) = await asyncio.gather(
@@ -87,7 +95,12 @@ class Pulse:
             found, newest = await self._reading.ask(
                 lambda asked: (asked.waiting_for_people(), asked.newest())
             )
-            return found, newest, ""
+            if time.monotonic() - self._failed_at > FAILING_SECONDS:
+                self._failing = await self._reading.ask(
+                    lambda asked: asked.open_failures(REAL.now())
+                )
+                self._failed_at = time.monotonic()
+            return found | {"failures": self._failing}, newest, ""
         except Refusal as error:
             return None, None, error.problem.detail or error.problem.kind.title
 

@@ -89,6 +89,7 @@ async def say(request: Request) -> Response:
         request=form.get("request", ""),
         expect={"state": form["was"]} if form.get("was") else None,
     )  # fmt: skip
+    console_of(request).pulse.look_again()
     return RedirectResponse(f"{PATH}/{key}", 303)
 
 
@@ -199,5 +200,5 @@ PAGE = Page(
         Route(PATH, groups), Route(f"{PATH}/{{code:int}}", group),
         Route(f"{PATH}/{{code:int}}/state", say, methods=["POST"]),
     ),
-    nav="Failures", key="f",
+    nav="Failures", key="f", badge="failures",
 )  # fmt: skip

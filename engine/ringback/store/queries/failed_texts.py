@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from ringback.runtime import iso
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import ALL as PROBLEMS
-from ringback.store.operations.problems import FAILED, Said, with_problems
+from ringback.store.operations.problems import BACK, FAILED, Said, with_problems
 from ringback.store.queries.files import Row
 from ringback.store.queries.traces import Traces
 from ringback.store.sqlite import OVERTAKING, first_at, first_since, one_of
 
 COUNTED = 20_000
 """So many failures of a day are counted for groups that are muted up to a number."""
+LOOKED = 2000
+"""So many failures of a day are looked at for the groups that wait for a person."""
 WAITS = 3
 """Days after its planning within which a send that was never taken has failed."""
 LATEST = "9999"
@@ -49,6 +51,16 @@ class FailedTexts(Traces):
             day = iso(now - timedelta(days=1))
             today.update(row["code"] for row in self.failures(day, COUNTED))
         return with_problems(groups, said, iso(now), today)
+
+    def open_failures(self, now: datetime) -> int:
+        """How many groups of failures of the last 24 hours wait for a person: nobody has said
+        anything to them, or they have come back. Told by the newest `LOOKED` failures."""
+        last: dict[int, str] = {}
+        for row in self.failures(iso(now - timedelta(days=1)), LOOKED):
+            last.setdefault(row["code"], row["at"])
+        groups = [{"code": code, "last_at": at} for code, at in last.items()]
+        stands = [each["problem"] for each in self.with_problems(groups, now)]
+        return sum(each is None or each["state"] in ("open", BACK) for each in stands)
 
     def first_failure(self, code: int, since: str) -> str:
         """When the first text or call was reported to have failed with a code after then; empty

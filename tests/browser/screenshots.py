@@ -19,7 +19,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-SIZES = {"desktop": (1280, 800), "phone": (390, 844), "readme": (1100, 680)}
+SIZES = {"desktop": (1280, 800), "phone": (390, 844), "readme": (1280, 780)}
 SCHEMES = ("light", "dark")
 README = {
     "live": "/console/?type=message.*", "trace": "trace", "failures": "/console/failures?since=7d",

@@ -1,5 +1,6 @@
 """Pages for everybody: axe on all of them, a narrow screen, no scripts, forced colours."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -71,13 +72,35 @@ def test_axe_finds_nothing(
 def test_nothing_is_wider_than_a_narrow_screen(dev: Dev, browse: Callable[..., Any]) -> None:
     """D3: 320 px, which is also a desktop at 400 %: only tables and pictures scroll sideways."""
     page = browse("/console/", viewport={"width": 320, "height": 640})
-    wide = []
+    wide, named_twice = [], []
     for path in paths(page):
         page.goto(dev.url + path)
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > 320:
             wide.append((path, width))
+        names = page.evaluate("[...document.querySelectorAll('[id]')].map((each) => each.id)")
+        named_twice += [(path, name) for name, count in Counter(names).items() if count > 1]
     assert wide == []
+    assert named_twice == []
+
+
+def test_every_page_is_reached_on_a_phone_without_scripts(
+    dev: Dev, browse: Callable[..., Any]
+) -> None:
+    """Four stand in the bar, the others behind More."""
+    size = dict(zip(("width", "height"), PHONE, strict=True))
+    page = browse("/console/", viewport=size, java_script_enabled=False)
+    bar = page.locator("nav.pages")
+    assert not bar.get_by_text("Health", exact=True).is_visible()
+    bar.get_by_text("More", exact=True).click()
+    bar.get_by_text("Fewer", exact=True).click()
+    assert not bar.get_by_text("Health", exact=True).is_visible()
+    bar.get_by_text("More", exact=True).click()
+    bar.get_by_text("Health", exact=True).click()
+    assert page.url.endswith("/console/health")
+    shown = [link.bounding_box() for link in bar.locator("> a").all()]
+    assert len(shown) == 5
+    assert all(box is not None and box["x"] + box["width"] <= PHONE[0] for box in shown)
 
 
 def test_all_but_what_comes_live_works_without_scripts(chromium: Any, dev: Dev) -> None:

@@ -5,6 +5,7 @@ are their descriptions: what is served is the manual alone.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,9 +60,12 @@ def _made(path: Path) -> ManualPage:
 def _changed(tokens: "list[Token]") -> list[str]:
     """Give headings their ids, and change what the pages of the console must not hold."""
     ids: list[str] = []
+    seen: Counter[str] = Counter()
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
-            ids.append(slug(tokens[place + 1].content))
+            name = slug(tokens[place + 1].content)
+            ids.append(f"{name}-{seen[name]}" if seen[name] else name)  # as GitHub tells them apart
+            seen[name] += 1
             token.attrSet("id", ids[-1])
         if token.type in ("th_open", "td_open") and token.attrGet("style"):
             token.attrs.pop("style")

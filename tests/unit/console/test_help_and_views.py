@@ -19,6 +19,7 @@ def test_every_page_of_the_manual_is_shown_without_what_the_policy_refuses(name:
     """No style, no script, no picture; every link inside leads to a page and a heading."""
     found = manual_pages.page(name)
     assert found is not None
+    assert len(set(found.ids)) == len(found.ids)
     assert not re.search(r"<[^>]*\s(style|on\w+)=|<(script|img|style|iframe)\b", found.html)
     for target in re.findall(r'href="([^"]+)"', found.html):
         if target.startswith("http"):

@@ -9,6 +9,7 @@ import pytest
 from ringback.store.console.pairs import NAME, STEP, Pairs
 from ringback.store.journal import open_store
 from ringback.store.log import Log
+from ringback.store.queries.questions import Questions
 
 OURS = "+12025550100"
 AT = "2026-05-01T12:00:{:02d}.000Z"
@@ -115,3 +116,27 @@ def test_many_are_followed_in_steps(data: Path) -> None:
         assert len(pairs.newest(STEP + 99)) == STEP
         assert pairs.follow(0.0)
         assert len(pairs.newest(STEP + 99)) == STEP + 10
+
+
+@pytest.mark.parametrize(("sid", "wrote"), [("SM1", 7), ("", 1)])
+def test_an_answer_is_newer_than_its_text_whatever_twilios_clock_says(
+    data: Path, sid: str, wrote: int
+) -> None:
+    """When we wrote is told by when it was planned, by the clock that dates what they write; of a
+    text that never left, by the one before it."""
+    came(data, "+442071838750", second=6)
+    with closing(sqlite3.connect(data / "journal.db")) as connection, connection:
+        connection.execute(
+            "insert into actions (uid, run_uid, event_uid, rule, ordinal, kind, params, policy, "
+            "state, planned_at, conversation, effect, remote_sid) values ('act_1', 'run_1', "
+            "'evt_1', 'hours', 0, 'send_message', '{}', 'checked', 'accepted', ?, ?, 'message', ?)",
+            (AT.format(7), f"{OURS}/+442071838750", sid),
+        )
+        connection.execute(
+            "insert or replace into contacts (conversation, first_at, last_inbound_at, "
+            "last_outbound_at) values (?, ?, ?, ?)",
+            (f"{OURS}/+442071838750", *map(AT.format, (0, 6, 1))),
+        )
+    with Questions(data) as asked:
+        stands = asked.standing(f"{OURS}/+442071838750")
+    assert (stands["heard_at"], stands["wrote_at"]) == (AT.format(6), AT.format(wrote))

@@ -86,14 +86,17 @@ class Chats(CallLists):
             (conversation,),
         )
         last = self._one(
-            "select state, outcome from actions where conversation = ? and effect = 'message' "
-            "order by planned_at desc limit 1",
+            "select state, outcome, planned_at, remote_sid from actions where conversation = ? "
+            "and effect = 'message' order by planned_at desc limit 1",
             (conversation,),
         )
         word = next(iter(self.words(ours, theirs)), None)
+        wrote = (contact and contact["last_outbound_at"]) or ""
+        if last and last["remote_sid"]:  # the contact's time is of Twilio's clock, heard_at of ours
+            wrote = max(wrote, last["planned_at"])
         return {
             "heard_at": (contact and contact["last_inbound_at"]) or "",
-            "wrote_at": (contact and contact["last_outbound_at"]) or "",
+            "wrote_at": wrote,
             "out": bool(word and word["state"] == "out"),
             "failing": bool(last and (last["state"] == "failed" or last["outcome"] in _BAD)),
         }

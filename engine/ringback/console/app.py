@@ -22,6 +22,7 @@ from ringback.console.entry import Entry
 from ringback.console.guard import Guard, Identify
 from ringback.console.listeners import Live
 from ringback.console.once import Once
+from ringback.console.outside import Outside
 from ringback.console.page import Console, Page, draw, environment
 from ringback.console.pages import help_pages, signing_in
 from ringback.console.pages.listed import PAGES
@@ -55,6 +56,8 @@ def create_console(
     pages = tuple(each for each in pages if surroundings.phone or not each.simulated)
     pulse = Pulse(reading, surroundings)
     live = Live(watching, pulse)
+    children = Children(surroundings)
+    outside = Outside(settings, children)
     static, backtests = Static(), Backtests(surroundings.run_long, entry.note if entry else None)
 
     @contextlib.asynccontextmanager
@@ -66,6 +69,7 @@ def create_console(
         finally:
             if counting is not None:
                 await asyncio.to_thread(counting.close)
+            outside.close()
             await backtests.close()
             live.close()
             conversations.close()
@@ -98,7 +102,7 @@ def create_console(
     templates.globals["help_about"] = help_pages.about
     app.state.console = Console(
         settings, reading, surroundings, templates, pulse, live,
-        Children(surroundings), conversations, Once(), pages, counting, backtests, entry,
+        children, conversations, Once(), outside, pages, counting, backtests, entry,
     )  # fmt: skip
     app.state.stopping = live.ended
     return app

@@ -15,6 +15,8 @@ from ringback.console.problems import refuse
 from ringback.console.surroundings import Surroundings
 
 FRESH_SECONDS = 15.0
+NUMBERS = ("connect", "--all", "--dry-run")
+"""The command that says of each number what would have to change for its webhooks to come here."""
 MOST = 2
 
 Rows = list[dict[str, Any]]

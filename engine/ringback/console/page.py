@@ -21,6 +21,7 @@ from ringback.console.entry import Entry
 from ringback.console.identity import SCOPE, Identity, may
 from ringback.console.listeners import Live
 from ringback.console.once import Once
+from ringback.console.outside import Outside
 from ringback.console.problems import refuse
 from ringback.console.pulse import Pulse
 from ringback.console.reading import Reading
@@ -65,6 +66,7 @@ class Console:
     children: Children
     conversations: Conversations
     once: Once
+    outside: Outside
     pages: tuple[Page, ...] = ()
     counting: Counting | None = None
     backtests: Backtests = field(default_factory=lambda: Backtests(None))

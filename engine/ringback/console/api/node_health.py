@@ -7,13 +7,12 @@ from ringback.console import operating
 from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Handler, Resource
+from ringback.console.children import NUMBERS
 from ringback.console.node_lines import LINE_FILTERS, lines_of
 from ringback.console.page import Console
 from ringback.console.problems import refuse
 
 _LIMIT = Parameter("limit", "So many items at most.", "integer", least=1, most=200, default=50)
-NUMBERS = ("connect", "--all", "--dry-run")
-"""The command that says of each number what would have to change for its webhooks to come here."""
 
 
 async def logs(asked: Asked) -> dict[str, Any]:

@@ -51,6 +51,7 @@ async def health(request: Request) -> Response:
         receiver, away, beat.worker or {}, "" if beat.worker else beat.away or operating.AWAY,
         console.settings.data, own_version(), counted=_counted(console),
     )  # fmt: skip
+    parts += console.outside.parts()
     incidents = as_seen(request, {"rows": [shapes.incident(row) for row in rows]})["rows"]
     return draw(
         request, "health.html",

@@ -9,8 +9,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ringback.config import FIXED
-from ringback.console.api.node_health import NUMBERS, plugin_rows, printed_rows
+from ringback.console.api.node_health import plugin_rows, printed_rows
 from ringback.console.api.parameters import query_values
+from ringback.console.children import NUMBERS
 from ringback.console.forms import form_of
 from ringback.console.identity import identity_of, may
 from ringback.console.page import Page, console_of, draw

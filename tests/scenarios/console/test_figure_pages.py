@@ -2,6 +2,8 @@
 
 import html
 import re
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,10 +12,11 @@ import pytest
 from admission.console import DIGITS, EVER, Api
 from admission.stories import OURS, PEOPLE
 from ringback.console import figures
+from ringback.store.sqlite import connect_writer
 
 PAGES = ("/console/failures", "/console/failures/30003", "/console/delivery", "/console/costs")
 LINK = re.compile(r'<td class="figure"><a href="([^"]+)">([\d,]+)</a>')
-ROW = re.compile(r"<tr>\s*<td><time")
+ROW = re.compile(r"<tr[^>]*>\s*<td>(?:<input[^>]*> )?<time")
 
 
 async def got(api: Api, path: str, status: int = 200, **query: Any) -> str:
@@ -192,3 +195,24 @@ async def test_silences_of_a_rule_lead_to_the_events(api: Api) -> None:
     assert found
     rows = await got(api, html.unescape(found[1]))
     assert len(re.findall(r'<tr id="evt_', rows)) == int(found[2]) > 0
+
+
+@pytest.mark.parametrize("who", ["admin", "read"])
+async def test_what_was_put_off_is_listed_with_whom_it_is_for(
+    project: Path, api: Api, reader: Api, who: str
+) -> None:
+    """Its number as the role may see it, and its time."""
+    journal = project / "data" / "journal.db"
+    with closing(connect_writer(journal)) as connection:
+        find = "select uid, state, due_at from actions where kind = 'send_message'"
+        uid, *was = connection.execute(find).fetchone()
+        change = "update actions set state = ?, due_at = ? where uid = ?"
+        connection.execute(change, ("deferred", "2031-03-04T08:00:00.000Z", uid))
+        try:
+            page = await got(api if who == "admin" else reader, "/console/waiting")
+        finally:
+            connection.execute(change, (*was, uid))
+    assert uid in page
+    assert "04 Mar 2031 08:00:00" in page
+    assert ("•••" in page) == (who == "read")
+    assert (f'name="mark-{uid}"' in page) == (who == "admin")

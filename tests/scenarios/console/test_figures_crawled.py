@@ -19,7 +19,8 @@ from ringback.console.counting import Counting
 
 NUMBER = re.compile(r"[\d,]+")
 ROW = re.compile(
-    r'<tr>\s*<td><time|<tr id="evt_|<li class="card" id="act_|<h3>[^\n]*/health/incidents/'
+    r'<tr[^>]*>\s*<td>(?:<input[^>]*> )?<time|<tr id="evt_|<li class="card" id="act_|'
+    r"<h3>[^\n]*/health/incidents/"
 )
 NAMES = re.compile(r"(evt|act|run|con|inc|att|blk|op)_\w+|(?<=/t/)[A-Z]{2}\w+|(?<=/rules/)[\w.-]+")
 OF_A_KIND = 4

@@ -4,7 +4,7 @@
 let went = 0;
 let at = -1;
 
-const rows = () => [...document.querySelectorAll("#rows > tr[id], .decisions > li[id]")];
+const rows = () => [...document.querySelectorAll("#rows > tr[id], .decisions > li[id], .markable > tr[id]")];
 
 function move(step) {
   const all = rows();

@@ -97,17 +97,18 @@ class FailedTexts(Traces):
         return self._all(
             "select uid, '' as sid, coalesce(settled_at, planned_at) as at, error_code as code, "
             "coalesce(json_extract(params, '$.sender'), '') as sender, "
-            "coalesce(json_extract(params, '$.to'), '') as recipient, rule from actions "
-            f"where {found_by} and id >= ? and id <= ? and coalesce(settled_at, planned_at) >= ? "
-            "and coalesce(settled_at, planned_at) < ? and remote_sid = '' and effect <> '' "
-            "order by id desc limit ?",
+            "coalesce(json_extract(params, '$.to'), '') as recipient, rule, uid as action "
+            f"from actions where {found_by} and id >= ? and id <= ? "
+            "and coalesce(settled_at, planned_at) >= ? and coalesce(settled_at, planned_at) < ? "
+            "and remote_sid = '' and effect <> '' order by id desc limit ?",
             (first, last, since, until, limit),
         )
 
 
 _REPORTED = (
     "select e.uid, e.subject_sid as sid, e.received_at as at, e.error_code as code, "
-    "e.sender, e.recipient, coalesce(a.rule, '') as rule from events e "
+    "e.sender, e.recipient, coalesce(a.rule, '') as rule, coalesce(a.uid, '') as action "
+    "from events e "
     "left join actions a on a.remote_sid = e.subject_sid and a.remote_sid <> '' "
     "and a.effect <> '' "
     "where {} and e.id >= ? and e.id <= ? and e.received_at >= ? and e.received_at < ? "

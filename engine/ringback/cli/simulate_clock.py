@@ -33,7 +33,8 @@ def clock(ahead: str, as_json: bool) -> None:
     Waits, time-outs and schedules that are due meanwhile happen, one after the other. A clock that
     was moved stays so; it begins anew when the folder dev of the data is deleted.
     """
-    dev = live_dev(here().settings().data)
+    data = here().settings().data
+    dev = live_dev(data) or live_dev(data.parent)  # the console of dev names the folder of its node
     if dev is None or not dev.get("clock"):
         raise UsageError(
             "only the clock of `ringback dev` can be moved: start `ringback dev` first"

@@ -1,5 +1,6 @@
 """Phone of the console: the handsets in their order, and what can be made to go wrong."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,7 @@ async def test_the_phone_is_for_those_who_see_whole_numbers(settings: Settings) 
         ("text", {"from": "+12025550142", "to": "+12025550100", "media": "file:///etc"}, "media"),
         ("call", {"from": "", "to": "+12025550100"}, "from"),
         ("behave", {"number": "../plan", "messages": "read"}, "number"),
+        ("clock", {"ahead": "-1h"}, "ahead"),
         ("call/keys", {"sid": "CA" + "0" * 32, "digits": "12x"}, "digits"),
         ("call/say", {"sid": "CA" + "0" * 32, "text": ""}, "text"),
     ],
@@ -116,3 +118,24 @@ def test_the_simulator_knows_all_that_can_be_set() -> None:
     phone = Handset("+12025550142")
     for outcome in OUTCOMES:
         phone.set({"messages": outcome})
+
+
+async def test_the_clock_is_moved_by_the_command(settings: Settings) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def run(words: Sequence[str]) -> tuple[int, str]:
+        asked.append(tuple(words))
+        return 0, "it is 2026-03-04T17:00:00.000Z"
+
+    async def phone(*_: object) -> dict[str, Any]:
+        return {}
+
+    around = Surroundings(away, run_child=run, phone=phone)
+    ada = Identity("ada", "admin", unmasked=True)
+    app = create_console(settings, around, lambda _: ada)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        answer = await client.post("/console/phone/clock", data={"ahead": "1h"})
+    assert (answer.status_code, asked) == (303, [("simulate", "clock", "+1h")])
+    app.state.console.conversations.close()
+    app.state.console.reading.close()

@@ -30,6 +30,8 @@ PATH = "/console/phone"
 USUAL = "+12025550142"
 DONE = 6
 OUTCOMES = ("delivered", "read", "sent", "undelivered:30003", "failed:30007", "silent")
+AHEAD = {"1m": "a minute", "1h": "an hour", "9h": "9 hours", "1d": "a day"}
+"""How far the clock can be moved, in words."""
 FAULTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "lost": ("Lose the next callback", {"on": "callback", "do": "lose", "times": 1}),
     "doubled": ("Double the next callback", {"on": "callback", "do": "duplicate", "times": 1}),
@@ -56,7 +58,8 @@ async def phone(request: Request) -> Response:
         request, "phone.html",
         {
             "title": "Phone", "handsets": shown, "numbers": world["numbers"], "usual": USUAL,
-            "outcomes": OUTCOMES, "faults": {name: words for name, (words, _) in FAULTS.items()},
+            "ahead": AHEAD, "outcomes": OUTCOMES,
+            "faults": {name: words for name, (words, _) in FAULTS.items()},
             "planned": len(plan["faults"]),
             "going": any(call["going"] for each in shown for call in each["going"]),
             "rows": [row_of(row, found["came"].get(row["uid"], [])) for row in found["rows"]],
@@ -136,6 +139,17 @@ async def fault(request: Request) -> Response:
     return await _post(request, "/_sim/faults", FAULTS[name][1])
 
 
+async def clock(request: Request) -> Response:
+    """The clock of node and carrier moves ahead; what is due meanwhile happens."""
+    _let_in(request)
+    ahead = (await form_of(request)).get("ahead", "")
+    if ahead not in AHEAD:
+        why = f"ahead: the clock moves by one of {', '.join(AHEAD)}."
+        raise refuse("field", why, fields=(("ahead", "is none of these"),))
+    await console_of(request).children.text(["simulate", "clock", f"+{ahead}"])
+    return RedirectResponse(PATH, 303)
+
+
 def _sides(form: Mapping[str, str], sender: str) -> dict[str, str]:
     return {name: handsets.number(form, name, home(sender)) for name in ("from", "to")}
 
@@ -179,6 +193,7 @@ PAGE = Page(
         Route(PATH + "/call/{deed}", during, methods=["POST"]),
         Route(PATH + "/behave", behave, methods=["POST"]),
         Route(PATH + "/fault", fault, methods=["POST"]),
+        Route(PATH + "/clock", clock, methods=["POST"]),
     ),
     nav="Phone", key="p", simulated=True, takes={"phone": ()},
 )  # fmt: skip

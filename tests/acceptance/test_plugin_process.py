@@ -45,6 +45,7 @@ def noted(project: Path) -> dict[str, Any]:
     return facts
 
 
+@pytest.mark.slow
 def test_a_command_forks_it_once_the_engine_is_imported(project: Path) -> None:
     main = [sys.executable, "-m", "ringback.cli.main", "-C", str(project)]
     done = subprocess.run(

@@ -235,7 +235,7 @@ def test_what_nginx_did_is_named(
     ("public", "path", "known_url", "expected"),
     [
         ("https", "/twilio/message", False, "scheme"),
-        ("", "/prefix/twilio/message", True, "prefix"),
+        pytest.param("", "/prefix/twilio/message", True, "prefix", marks=pytest.mark.slow),
     ],
 )
 def test_a_node_behind_nginx_says_why_it_refuses(

@@ -180,6 +180,7 @@ async def test_dot_env_names_the_proxy_and_no_proxy_goes_around_it(
     assert len(proxy.heads) == 1
 
 
+@pytest.mark.slow
 async def test_the_doctor_names_the_proxy(
     proxy: Line, gateway: Line, certificate: Path, tmp_path: Path
 ) -> None:
@@ -192,6 +193,7 @@ async def test_the_doctor_names_the_proxy(
     assert PASSWORD not in said
 
 
+@pytest.mark.slow
 async def test_a_proxy_that_refuses_is_named(
     gateway: Line, certificate: Path, tmp_path: Path
 ) -> None:

@@ -149,7 +149,7 @@ def each(*more: tuple[str, ...]) -> list[Any]:
 
 
 @pytest.mark.parametrize("width", [pytest.param(60, marks=pytest.mark.slow), 80])
-@pytest.mark.parametrize("listing", each(("rules", "list"), ("plugins", "list")))
+@pytest.mark.parametrize("listing", each())
 def test_a_listing_fits_into_a_narrow_terminal(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -116,6 +116,7 @@ def test_the_same_seed_is_the_same_story() -> None:
     assert len(traces) == 2
 
 
+@pytest.mark.slow
 def test_a_calm_world_settles_everything() -> None:
     """Without faults nothing fails, nothing is parked, and each action is one record."""
     verdict, _ = run_story(1, INTENTS, faults=calm())

@@ -268,7 +268,11 @@ def test_what_authors_import_is_light(package: str) -> None:
         ("ringback.store.facts", ("sqlite_utils", "pydantic")),
         ("ringback.worker.hosts.process.forkserver", ("sqlite_utils", "aiohttp", "starlette")),
         # What only traces need, which are off unless a variable asks for them.
-        ("ringback.worker.service, ringback.receiver.server", ("opentelemetry", "requests")),
+        pytest.param(
+            "ringback.worker.service, ringback.receiver.server",
+            ("opentelemetry", "requests"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_start_imports_what_it_needs(module: str, absent: tuple[str, ...]) -> None:

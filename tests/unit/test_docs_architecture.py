@@ -70,6 +70,7 @@ def test_the_states_are_those_of_the_program() -> None:
     assert set(re.findall(r"`([a-z]+)`", runs)) >= set(RUN_STATES)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # killed lives
 def test_the_worker_moves_actions_as_the_table_says(tmp_path: Path) -> None:
     """Every change of state in stories full of faults, kills, pauses and clocks is in the table."""

@@ -65,9 +65,9 @@ def used(pid: int) -> float:
 
 def add_people(project: Path, data: Path) -> None:
     """Give five people a name and a password."""
-    command = [sys.executable, "-m", "ringback.cli.main", "--data", str(data), "console"]
+    command = [sys.executable, "-m", "ringback.cli.main", "-C", str(project), "--data", str(data)]
     for name in PEOPLE:
-        words = [str(project), "users", "add", name, "--role", "operate", "--password", PASSWORD]
+        words = ["console", "users", "add", name, "--role", "operate", "--password", PASSWORD]
         subprocess.run([*command, *words], capture_output=True, check=True)
 
 

@@ -23,7 +23,7 @@ from ringback.store.queries.questions import Questions
 READ = 20_000
 """So many rows of a span are counted at most, the newest of them: read in half a second, where a
 question may take two."""
-SAMPLE = 2_000
+SAMPLE = 1_000
 """So many of the newest texts of a span are looked at where all of them are summed."""
 SAMPLES = 300
 """So many of the newest failures are read beside their sums, for the last one of each group."""

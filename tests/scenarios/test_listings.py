@@ -137,12 +137,11 @@ QUICK = (("events", "list"), ("actions", "list"), ("runs", "list"), ("config", "
 """Those that load no rules and plugins: a second each beside other work."""
 
 
-def each(*more: tuple[str, ...]) -> list[Any]:
-    """The listings, but for the quick ones and some more among the slow tests."""
-    slow = [listing for listing in LISTINGS if listing not in (*QUICK, *more)]
+def each() -> list[Any]:
+    """The listings, but for the quick ones among the slow tests."""
     return [
         pytest.param(
-            listing, id=" ".join(listing), marks=[pytest.mark.slow] if listing in slow else []
+            listing, id=" ".join(listing), marks=[] if listing in QUICK else [pytest.mark.slow]
         )
         for listing in LISTINGS
     ]

@@ -483,6 +483,8 @@ async def test_sending_is_held_and_let_out_from_any_page(desk: Desk) -> None:
         done = await desk.client.post(path, data=data)
         assert (done.status_code, done.headers["location"]) == (303, "/console/rules")
         assert desk.node.engine.sender.paused is paused
+        page = await desk.client.get(done.headers["location"])
+        assert ("nothing is sent until somebody resumes" in page.text) is paused  # at once
     for following in ("https://evil.example", "//evil.example", "/console/\\evil", ""):
         data = {"request": fresh(), "next": following}
         done = await desk.client.post("/console/node/pause", data=data)

@@ -94,6 +94,8 @@ class Guard:
                     await early(request.scope, receive, send)
                     return
                 await self._app(request.scope, receive, send)
+                if self._pulse is not None and request.method not in SAFE:
+                    self._pulse.changed()
         except TimeoutError:
             raise refuse("busy", "This took longer than it may.") from None
 

@@ -78,6 +78,10 @@ class Pulse:
             self._asking = asyncio.create_task(self._ask())
         return await asyncio.shield(self._asking)
 
+    def changed(self) -> None:
+        """Ask anew for the next page: somebody has changed something, and is to see it so."""
+        self._at, self._asking = float("-inf"), None
+
     def look_again(self) -> None:
         """Look through the failures anew when next asked: somebody has said something to them."""
         self._at = self._failed_at = float("-inf")

@@ -29,6 +29,7 @@ LISTS = 60
 WITHOUT_LIST = {
     ("/console/", "Rules"): "how many rules stayed silent: the trace of the row names them",
     ("/console/", "Text"): "what somebody said",
+    ("/console/calls", "Left today"): "of one queue: no list is narrowed by a queue",
     ("/console/waiting", "Schedule"): "a cron line",
     ("/console/settings", "Value"): "a setting",
     ("/console/delivery", "Delivered"): "by how long they took: no list is narrowed by that",

@@ -12,6 +12,8 @@ import pytest
 from admission.console import DIGITS, EVER, Api
 from admission.stories import PEOPLE
 from ringback.console.api import exports
+from ringback.console.api.listed import RESOURCES
+from ringback.console.api.schemas import ALL
 from ringback.console.problems import refuse
 
 LISTS = ("/events", "/runs", "/actions", "/attempts", "/failures", "/delivery", "/rules")
@@ -40,6 +42,28 @@ async def test_a_file_has_the_rows_of_the_list(
     assert len(rows) == len(items)
     uids = [row.get("uid") for row in rows]
     assert uids == [each.get("uid") for each in items]
+
+
+async def test_each_file_has_the_fields_of_the_rows_of_its_list(api: Api) -> None:
+    """Those that the list has by itself, such as a conversation in short, are columns too."""
+    endpoints = [each for resource in RESOURCES for each in resource.endpoints if each.lists]
+    (one, *_) = (await api.get("/conversations"))["items"]
+    with_rows = set()
+    for endpoint in endpoints:
+        path = endpoint.path.replace("{name}", "hours").replace("{id}", one["uid"])
+        query = {"since": EVER} if "since" in {each.name for each in endpoint.query} else {}
+        answer = await api.client.get(path, params=query)
+        if answer.status_code == 404:  # nobody signs in here
+            assert endpoint.role == "admin", answer.text
+            continue
+        items = answer.json()["items"]
+        header, *lines = csv.reader(io.StringIO(await got(api, path, "csv", **query)))
+        row = ALL[endpoint.answer]["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
+        assert set(header) == set(ALL[row]["properties"]) - {"masked"}, path
+        assert not set().union(*items) - set(header), path
+        assert len(lines) >= len(items), path
+        with_rows |= {endpoint.path} if items else set()
+    assert with_rows >= {"/conversations", "/conversations/{id}/items", "/events", "/rules"}
 
 
 @pytest.mark.parametrize("trouble", ["many", "slow"])

@@ -51,8 +51,9 @@ class Export:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the columns."""
-        fields = ALL[self.answer.removesuffix("List")]["properties"]
+        """The names of the columns: the fields of a row of this list."""
+        row = ALL[self.answer]["properties"]["items"]["items"]["$ref"].rpartition("/")[2]
+        fields = ALL[row]["properties"]
         return tuple(name for name in fields if name != "masked")
 
 

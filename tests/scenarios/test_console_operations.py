@@ -565,6 +565,7 @@ async def test_what_failed_by_a_code_is_sent_again_from_its_page(desk: Desk) -> 
     """Where the class of the error allows it, and only what failed in the span that is shown."""
     for who in PEOPLE[:2]:
         await desk.node.happen(text("draft", who))
+    await desk.node.happen(status("failed", PEOPLE[2], 21610))
     with closing(connect_writer(desk.settings.data / "journal.db")) as journal:
         journal.execute("update actions set state = 'failed', reason = '', error_code = 30003")
         journal.execute(
@@ -790,3 +791,43 @@ async def test_unanswered_is_the_same_in_a_row_and_as_a_filter(desk: Desk) -> No
     listed = page[page.index("<tbody>") : page.index("</tbody>")]
     assert listed.count("unanswered for 10 minutes") == 1
     assert "not answered" not in listed
+
+
+async def test_the_tag_of_a_group_is_that_of_its_state_in_every_span(desk: Desk) -> None:
+    """More failures, or another span, are no other state; what a person said is one, and told."""
+    await desk.node.happen(status("failed", ANN, 30003))
+    path = f"{PREFIX}/failures/30003"
+
+    async def tag(since: str) -> str:
+        return str((await desk.client.get(path, params={"since": since})).headers["etag"])
+
+    async def put(state: str, tag: str) -> httpx.Response:
+        headers = {"Idempotency-Key": fresh(), "If-Match": tag}
+        return await desk.client.put(f"{path}/state", json={"state": state}, headers=headers)
+
+    first = await tag("7d")
+    await desk.node.happen(status("failed", PEOPLE[1], 30003))
+    assert await tag("7d") != first  # another answer, which is no 304
+    assert (await put("seen", first)).status_code == 202
+    for stale in (first, '"bogus"', "garbage"):
+        answer = (await put("resolved", stale)).json()
+        assert (answer["status"], answer["now"]) == (409, {"state": "seen"})
+        assert "is not what If-Match names: its state is 'seen' now;" in answer["detail"]
+    for since, state in (("7d", "resolved"), ("1h", "seen"), ("30d", "open")):
+        assert (await put(state, await tag(since))).status_code == 202
+    desk.node.time -= 40 * 86400
+    await desk.node.happen(status("failed", ANN, 30005))
+    old = (await desk.client.get(f"{PREFIX}/failures/30005?since=60d")).headers["etag"]
+    path = f"{PREFIX}/failures/30005"
+    assert (await put("seen", old)).status_code == 202
+
+
+async def test_what_never_failed_is_no_group(desk: Desk) -> None:
+    """By the API, and on the page: 404, also without a code; a quiet span is none of that."""
+    await desk.node.happen(status("failed", ANN, 30003))
+    for code, there in (("99", False), ("0", False), ("30003", True)):
+        page = await desk.client.get(f"/console/failures/{code}?until=2020-01-01")
+        assert page.status_code == (200 if there else 404), page.text
+        put = await desk.post(f"/failures/{code}/state", method="PUT", state="seen")
+        assert put.status_code == (202 if there else 404), put.text
+    assert desk.doings() == [("problem", "done")]

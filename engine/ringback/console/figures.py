@@ -20,6 +20,7 @@ from ringback.store.queries.failed_texts import LATEST
 from ringback.store.queries.files import Row
 from ringback.store.queries.questions import Questions
 
+_EVER = timedelta(days=9000)
 READ = 20_000
 """So many rows of a span are counted at most, the newest of them: read in half a second, where a
 question may take two."""
@@ -72,6 +73,14 @@ async def failure_sums(
 async def with_problems(reading: Reading, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Groups by code, with what people said to each."""
     return await reading.ask(lambda asked: asked.with_problems(groups, REAL.now()))
+
+
+async def has_failed(reading: Reading, counting: Counting | None, code: int) -> bool:
+    """Whether anything ever failed with a code, as far as rows and counts are kept."""
+    since = iso(REAL.now() - _EVER)
+    if await reading.ask(lambda asked: asked.failures(since, 1, "", code)):
+        return True
+    return bool((await failure_sums(reading, counting, since, "", {"code": code}, ("code",))).rows)
 
 
 async def text_sums(

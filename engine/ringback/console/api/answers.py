@@ -18,6 +18,12 @@ from ringback.printed_json import printed_json
 
 _PASSING = ("counted_to",)
 """What differs from one moment to the next and is no other answer."""
+_STANDING = ("state", "tries", "paused")
+_SAID: Mapping[str, tuple[str, ...]] = {
+    "override": ("state", "until"), "mute": ("until", "at"),
+    "problem": ("said", "until", "above", "at"),
+}  # fmt: skip
+"""What people change of objects, and of what they said the words that tell one from another."""
 
 
 def answered(
@@ -32,8 +38,9 @@ def answered(
     """The response that holds what was found, or 304 when whoever asks has it already."""
     if isinstance(found, Response):
         return found
+    stands = standing(found)
     found = shown_to(console, identity, found, personal=personal)
-    headers = {"etag": tag_of(found), "vary": "authorization, cookie"}
+    headers = {"etag": tag_of(stands, found), "vary": "authorization, cookie"}
     if status == 200 and request.method in ("GET", "HEAD") and _known(request, headers["etag"]):
         return Response(status_code=304, headers=headers)
     return Response(printed_json(found), status, headers, media_type="application/json")
@@ -56,11 +63,30 @@ def whole(console: Console, identity: Identity) -> bool:
     return identity.unmasked and (identity.via == "token" or may(identity, "operate"))
 
 
-def tag_of(found: Mapping[str, Any]) -> str:
-    """The entity tag of an answer."""
-    lasting = {name: value for name, value in found.items() if name not in _PASSING}
-    text = printed_json(lasting).encode("utf-8", "surrogatepass")
-    return f'W/"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
+def standing(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How an object stands: what people change of it, without what is counted beside it."""
+    stands: dict[str, Any] = {name: found[name] for name in _STANDING if name in found}
+    for name, words in _SAID.items():
+        said = found.get(name)
+        known = isinstance(said, Mapping) and said
+        stands[name] = {word: said.get(word) for word in words} if known else None
+    return stands
+
+
+def tag_of(stands: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
+    """The entity tag of an answer: how the object stands, and after a dot all that is shown."""
+    lasting = {name: value for name, value in shown.items() if name not in _PASSING}
+    return f'W/"{tag_of_state(stands)}.{_digest(lasting)}"'
+
+
+def tag_of_state(stands: Mapping[str, Any]) -> str:
+    """The part of an entity tag that says how an object stands."""
+    return _digest(stands)
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    text = printed_json(value).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
 def _known(request: Request, tag: str) -> bool:

@@ -77,9 +77,7 @@ def _state(group: Mapping[str, Any]) -> str:
 
 async def failure(asked: Asked) -> dict[str, Any]:
     """One group by code, with what its failures have in common besides."""
-    key = asked.values["key"]
-    if not (key.isascii() and key.isdecimal() and len(key) < 8):
-        raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
+    key = _code(asked)
     found = await _failed(asked, *FACETS, code=int(key))
     groups = failure_groups.grouped(found.rows, ["code"], found.samples)
     groups = await _with_problems(asked, groups)
@@ -89,6 +87,29 @@ async def failure(asked: Asked) -> dict[str, Any]:
         **groups[0], "looked_back_to": found.looked_back_to or None,
         "split": {way: failure_groups.grouped(found.rows, [way], found.samples) for way in SPLIT},
     }  # fmt: skip
+
+
+async def standing(asked: Asked) -> dict[str, Any]:
+    """What people said to a group by code, whenever its texts and calls failed."""
+    group = {"code": int(_code(asked)), "last_at": ""}
+    (found,) = await figures.with_problems(asked.console.reading, [group])
+    return found
+
+
+async def require_group(asked: Asked) -> None:
+    """Raise a Refusal for a code with which nothing ever failed, and of which nobody said a thing."""
+    console, code = asked.console, int(_code(asked))
+    said = (await standing(asked))["problem"] is not None
+    if not said and not await figures.has_failed(console.reading, console.counting, code):
+        raise refuse("missing", f"Nothing ever failed with {code}.")
+
+
+def _code(asked: Asked) -> str:
+    """The error code that the path names. Raises a Refusal."""
+    key = str(asked.values["key"])
+    if not (key.isascii() and key.isdecimal() and len(key) < 8):
+        raise refuse("missing", f"There is no group {key[:40]}; a group is named by its code.")
+    return key
 
 
 async def _failed(asked: Asked, *names: str, **more: Any) -> figures.Counted:

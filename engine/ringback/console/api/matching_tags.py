@@ -9,14 +9,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from ringback.console.api.answers import shown_to, tag_of
-from ringback.console.identity import Identity
-from ringback.console.page import Console
+from ringback.console.api.answers import standing, tag_of_state
 from ringback.console.problems import refuse
+from ringback.store.operations.doings import TAG
 
-HEADER = "If-Match"
+HEADER = TAG
 EXPECT = "expect"
-_CHANGED = "as it was read"
 _TRUE = ("state", "tries")
 
 
@@ -25,17 +23,25 @@ def of_object(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def expected(
-    request: Request, console: Console, identity: Identity, found: Mapping[str, Any], *,
-    personal: bool,
-) -> dict[str, Any]:  # fmt: skip
+def expected(request: Request, found: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be true of an object for the change: what is true now when the request names its
-    tag, else something that is not."""
-    known = [each.strip() for each in request.headers.get(HEADER, "").split(",")]
-    tag = tag_of(shown_to(console, identity, found, personal=personal))
-    if "*" in known or tag.removeprefix("W/") in [each.removeprefix("W/") for each in known]:
-        return {name: found[name] for name in _TRUE if name in found}
-    return {"state": _CHANGED}
+    tag, else that the tag is another. What is counted beside it may be other than it was."""
+    given = request.headers.get(HEADER, "")
+    known = [each.strip().removeprefix("W/").strip('"') for each in given.split(",")]
+    if "*" in known or tag_of_state(standing(found)) in [each.split(".")[0] for each in known]:
+        return _true(found)
+    return {TAG: given}
+
+
+def _true(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the worker compares again, in its words."""
+    if "problem" in found:
+        return {"state": found["problem"]["said"] if found["problem"] else "open"}
+    if "mute" in found:
+        return {"state": "muted" if found["mute"] else "not muted"}
+    if "paused" in found:
+        return {"state": "paused" if found["paused"] else "running"}
+    return {name: found[name] for name in _TRUE if name in found}
 
 
 def not_here() -> Exception:

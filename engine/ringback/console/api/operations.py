@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from ringback.console import operating
+from ringback.console.api import counts
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Handler, Resource
 from ringback.console.problems import refuse
@@ -33,6 +34,7 @@ def _does(op: str, subject: str, *words: str) -> Does:
 
 _PARTS = {"uid": "id", "rule": "name", "key": "key"}
 _replayed = _does("replay", "uid", "rule", "may_duplicate")
+_said = _does("problem", "key", "state", "until", "above", "note")
 
 
 async def _done(asked: Asked, operation: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +50,12 @@ async def approve(asked: Asked) -> dict[str, Any]:
     """Yes to a draft, perhaps in other words."""
     body = {"body": asked.body["text"]} if asked.body["text"] is not None else {}
     return await _done(asked, {"op": "approve", "uid": asked.values["id"], **body})
+
+
+async def problem(asked: Asked) -> dict[str, Any]:
+    """What a person says to a group of failures that there is."""
+    await counts.require_group(asked)
+    return await _said(asked)
 
 
 async def replay(asked: Asked) -> dict[str, Any]:
@@ -98,7 +106,7 @@ _OF_RULES = (
 _OF_FAILURES = (
     Endpoint(
         "/failures/{key}/state", "Say how a group of failures stands, by its error code.",
-        _does("problem", "key", "state", "until", "above", "note"), "Done", method="PUT",
+        problem, "Done", method="PUT",
         body=(
             Parameter("state", "How it stands.", choices=PROBLEM_STATES, required=True),
             Parameter("until", "Muted until then: a time with its zone."),
@@ -106,7 +114,7 @@ _OF_FAILURES = (
                       least=1, most=1_000_000),
             Parameter("note", "What others should know."), _EXPECT,
         ),
-        role="operate", status=202, problems=_PROBLEMS,
+        role="operate", status=202, problems=_PROBLEMS, standing=counts.standing,
     ),
 )  # fmt: skip
 _OF_NODE = (

@@ -47,7 +47,8 @@ class Endpoint:
 
     `answer` is the name of a schema of `schemas`, empty for one that answers with a response of its
     own. The handler's answer is a plain object, or a `Response`. `personal` says that numbers of
-    persons may stand in it. `also` is a second type of content that it may answer with. What is no
+    persons may stand in it. `standing` tells how the object of a change stands, where the GET of its
+    path depends on a span. `also` is a second type of content that it may answer with. What is no
     GET needs the header `Idempotency-Key`, unless it is `safe`.
     """
 
@@ -65,6 +66,7 @@ class Endpoint:
     media: str = "application/json"
     also: str = ""
     problems: tuple[str, ...] = ()
+    standing: Handler | None = None
 
     @property
     def name(self) -> str:
@@ -136,10 +138,10 @@ async def _expected(endpoint: Endpoint, asked: Asked) -> Mapping[str, Any]:
     if reader is None or EXPECT not in {each.name for each in endpoint.body}:
         raise not_here()
     defaults = {each.name: each.default for each in reader.query}
-    found = await reader.handler(replace(asked, values={**defaults, **asked.values}, body={}))
-    return expected(
-        asked.request, asked.console, asked.identity, found, personal=reader.personal
-    )  # fmt: skip
+    found = await (endpoint.standing or reader.handler)(
+        replace(asked, values={**defaults, **asked.values}, body={})
+    )
+    return expected(asked.request, found)
 
 
 async def _serve(endpoint: Endpoint, request: Request) -> Any:

@@ -108,6 +108,9 @@ async def group(request: Request) -> Response:
         {"code": key, "last_at": ""}
     ]
     (stands,) = await figures.with_problems(reading, [known_group])
+    if not found.rows and stands["problem"] is None:
+        if not await figures.has_failed(reading, counting, key):
+            raise refuse("missing", f"Nothing ever failed with {key}.")
     back_after = None
     if _state(stands) == BACK:
         since = stands["problem"]["at"]
@@ -115,8 +118,6 @@ async def group(request: Request) -> Response:
         back_after = between(since, first or stands["last_at"])
     worker = await operating.worker(console_of(request).surroundings)
     splits = await figures.apart(_splits, asked, found, usual)
-    if not found.rows and not key and not asked.written:
-        raise refuse("missing")
     rows = found.rows if found.samples is None else found.samples
     return draw(
         request, "failure.html",

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 PAUSED = "paused"
 """The fact in `meta` by which a person holds every effect: "yes", else empty."""
+TAG = "If-Match"
+"""The word of what is expected that names an entity tag which is not that of what is true."""
 NOUNS = {"action": "action", "run": "run", "incident": "incident", "rule": "rule", "switch": "node",
          "bulk": "bulk", "mute": "conversation", "problem": "group of failures"}  # fmt: skip
 """What an operation may be about, and how a person calls it."""
@@ -134,11 +136,12 @@ def require(doing: Doing, truth: Mapping[str, Any]) -> None:
     if not truth:
         raise Conflict(f"{noun} {doing.subject!r} is not there any more", {})
     name, value = next(iter(wrong.items()))
-    raise Conflict(
-        f"{' '.join(filter(None, (noun, doing.subject)))} has changed: its {name} is "
-        f"{truth.get(name)!r} now, not {value!r}; look at it again, then decide",
-        truth,
-    )
+    subject = " ".join(filter(None, (noun, doing.subject)))
+    if name == TAG:
+        says = f"is not what {TAG} names: its state is {truth.get('state')!r} now"
+    else:
+        says = f"has changed: its {name} is {truth.get(name)!r} now, not {value!r}"
+    raise Conflict(f"{subject} {says}; look at it again, then decide", truth)
 
 
 def first_answer(connection: Connection, doing: Doing) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 from ringback.errors import RoleTooSmall, UsageError
 from ringback.ipc import Message
 from ringback.runtime import Runtime, from_person, iso
-from ringback.store.operations.doings import By, Doing
+from ringback.store.operations.doings import TAG, By, Doing
 
 ROLES = ("read", "operate", "admin")
 """What a person may: look, decide, and everything; each may what those before it may."""
@@ -116,7 +116,7 @@ def _request(given: Any) -> str:
 def _expect(given: Any) -> Mapping[str, Any]:
     if given is None:
         return {}
-    if not isinstance(given, Mapping) or set(given) - set(EXPECTED):
+    if not isinstance(given, Mapping) or set(given) - {*EXPECTED, TAG}:
         raise UsageError(f"`expect` wants some of the words {', '.join(EXPECTED)}")
     return dict(given)
 

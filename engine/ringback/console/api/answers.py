@@ -68,8 +68,8 @@ def standing(found: Mapping[str, Any]) -> dict[str, Any]:
     stands: dict[str, Any] = {name: found[name] for name in _STANDING if name in found}
     for name, words in _SAID.items():
         said = found.get(name)
-        known = isinstance(said, Mapping) and said
-        stands[name] = {word: said.get(word) for word in words} if known else None
+        known = said if isinstance(said, Mapping) else {}
+        stands[name] = {word: known.get(word) for word in words} if known else None
     return stands
 
 

@@ -97,7 +97,7 @@ async def standing(asked: Asked) -> dict[str, Any]:
 
 
 async def require_group(asked: Asked) -> None:
-    """Raise a Refusal for a code with which nothing ever failed, and of which nobody said a thing."""
+    """Raise a Refusal for a code with which nothing failed, and of which nobody said a thing."""
     console, code = asked.console, int(_code(asked))
     said = (await standing(asked))["problem"] is not None
     if not said and not await figures.has_failed(console.reading, console.counting, code):

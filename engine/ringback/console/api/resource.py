@@ -47,8 +47,8 @@ class Endpoint:
 
     `answer` is the name of a schema of `schemas`, empty for one that answers with a response of its
     own. The handler's answer is a plain object, or a `Response`. `personal` says that numbers of
-    persons may stand in it. `standing` tells how the object of a change stands, where the GET of its
-    path depends on a span. `also` is a second type of content that it may answer with. What is no
+    persons may stand in it. `standing` tells how the object of a change stands, where its GET
+    depends on a span. `also` is a second type of content that it may answer with. What is no
     GET needs the header `Idempotency-Key`, unless it is `safe`.
     """
 

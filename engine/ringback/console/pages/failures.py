@@ -108,9 +108,9 @@ async def group(request: Request) -> Response:
         {"code": key, "last_at": ""}
     ]
     (stands,) = await figures.with_problems(reading, [known_group])
-    if not found.rows and stands["problem"] is None:
-        if not await figures.has_failed(reading, counting, key):
-            raise refuse("missing", f"Nothing ever failed with {key}.")
+    there = found.rows or stands["problem"] is not None
+    if not there and not await figures.has_failed(reading, counting, key):
+        raise refuse("missing", f"Nothing ever failed with {key}.")
     back_after = None
     if _state(stands) == BACK:
         since = stands["problem"]["at"]

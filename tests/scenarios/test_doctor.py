@@ -248,6 +248,7 @@ def test_no_proof_and_no_credentials(alone: Doctor, monkeypatch: pytest.MonkeyPa
     assert "MATON_API_KEY" in says
 
 
+@pytest.mark.slow
 def test_a_wrong_token(doctor: Doctor) -> None:
     rows = doctor(TWILIO_AUTH_TOKEN="0123456789abcdeffedcba9876543210")
     assert "401" in bad(rows, "gateway")["says"]
@@ -277,6 +278,7 @@ def test_maton_set_ups(doctor: Doctor, twilio: dict[str, Any]) -> None:
     assert "another account" in other["says"]
 
 
+@pytest.mark.slow
 def test_a_grant_that_has_run_out(doctor: Doctor, twilio: dict[str, Any]) -> None:
     path = f"/_sim/connections/{twilio['connection_id']}"
     post(twilio, path, {"status": "EXPIRED"})

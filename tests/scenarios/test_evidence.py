@@ -238,6 +238,7 @@ def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -
     assert story.ask(f"select source from events where subject_sid = '{sid}'") == [("repair",)]
 
 
+@pytest.mark.slow
 def test_a_burst_beyond_memory_is_sent_without_a_pause(
     begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +338,7 @@ def test_what_was_erased_is_not_fetched_back(begin: Begin) -> None:
     assert [record.to for record in story.twilio.records.values()] == [ANN, BEN]
 
 
+@pytest.mark.slow
 def test_pictures_without_words_do_not_take_each_other_s_evidence(begin: Begin) -> None:
     """Twilio's list tells of pictures only how many there are: two such messages are twins."""
     rules = """

@@ -370,6 +370,7 @@ def test_what_waited_until_they_wrote_the_same_is_no_echo(begin: Begin) -> None:
     assert set(ends(story, "menu")) == {"sent"}
 
 
+@pytest.mark.slow
 def test_what_another_person_was_sent_or_long_ago_is_no_echo(begin: Begin) -> None:
     story = begin(rules=RULES)
     says(story, "hello")

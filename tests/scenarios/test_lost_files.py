@@ -101,6 +101,7 @@ def test_a_log_without_its_journal_is_the_past(story: Story, mark: str) -> None:
     assert (PEOPLE[4], "out") in story.ask("select recipient, state from consents")
 
 
+@pytest.mark.slow
 def test_a_node_that_lost_everything_but_its_mark_is_held(story: Story) -> None:
     """What is fetched back from Twilio's list is looked for there."""
     story.receive(story.text("echo 1", PEOPLE[0]))
@@ -150,6 +151,7 @@ def test_a_journal_without_its_log_reads_the_new_one_whole(story: Story, rows: i
     assert incidents(story) == []
 
 
+@pytest.mark.slow
 def test_a_copy_of_both_files_with_their_mark_is_known_by_its_file(story: Story) -> None:
     """A plain copy of the folder, minutes old, is put back as a whole."""
     place = story.folder / "copy"

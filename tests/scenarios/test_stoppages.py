@@ -236,6 +236,7 @@ def test_a_text_about_the_incident_waits_with_the_others(begin: Begin) -> None:
     assert story.ask("select count(*) from actions where rule = 'by-text' and remote_sid <> ''")
 
 
+@pytest.mark.slow
 def test_texts_that_wait_for_their_turn_for_too_long_are_an_incident(begin: Begin) -> None:
     """Forty texts at one in five seconds; the bound is a minute."""
     story = begin(rules=RULES, sender_rate=0.2, late_seconds=60)

@@ -490,6 +490,7 @@ async def talk(event, convo):
 """
 
 
+@pytest.mark.slow
 async def test_every_kind_of_request_has_its_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

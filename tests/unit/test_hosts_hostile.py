@@ -113,6 +113,7 @@ async def beside(folder: Path, lines: dict[str, str]) -> dict[str, str | PluginE
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [("that_it_is_ready_again", "no_kind_of_answer"), pytest.param(WRITES, marks=pytest.mark.slow)],
@@ -128,6 +129,7 @@ async def test_who_writes_to_the_connection_of_its_process_is_blamed(
         assert re.search("wrote to the connection of its process", str(error)), (name, error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
     [("a_timer_of_its_time", "a_limit_of_depth"), pytest.param(LEAVES, marks=pytest.mark.slow)],
@@ -161,6 +163,7 @@ def waits(event):
 """
 
 
+@pytest.mark.slow
 async def test_a_process_that_ends_through_what_another_left_is_no_proof(tmp_path: Path) -> None:
     """What no look finds, here a timer of C that ends the process later (SIGALRM): the call that is
     under way then is made again, in a process of its own."""

@@ -61,6 +61,7 @@ async def test_a_spare_takes_the_place_of_a_forkserver_that_is_killed(tmp_path: 
     assert not any(lives(pid) for pid in (spare, last))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turns", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_forkserver_has_ended_when_the_loop_has(tmp_path: Path, turns: int) -> None:
     """Nobody waits for the end of one that a reload has replaced. A loop that ended meanwhile left
@@ -149,6 +150,7 @@ async def test_a_host_has_temporary_files_of_its_own(tmp_path: Path) -> None:
     assert not folder.parent.exists()
 
 
+@pytest.mark.slow
 async def test_plugins_run_where_no_temporary_folder_can_be_made(tmp_path: Path) -> None:
     """As on a full disk: the forkserver goes on."""
     async with pool_of(tmp_path, files=FILES, good=GOOD) as (pool, _):

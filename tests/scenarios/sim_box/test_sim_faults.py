@@ -218,6 +218,7 @@ def test_the_callback_may_come_before_the_answer(box: Any, site: Any) -> None:
     assert answer.json()["status"] == "queued"
 
 
+@pytest.mark.slow
 def test_the_callback_may_come_before_the_answer_in_real_time(make_box: Any, site: Any) -> None:
     box = make_box("--speed", "50")
     box.fault("messages.create", "callback_first")
@@ -375,6 +376,7 @@ async def test_faults_strike_one_request_and_leave_the_others(box: Any) -> None:
     assert created(box) == 4
 
 
+@pytest.mark.slow
 def test_a_fault_may_be_a_flag(make_box: Any) -> None:
     box = make_box("--stepped", "--fault", "messages.create error status=503 nth=2")
     assert [send(box).status_code for _ in range(3)] == [201, 503, 201]

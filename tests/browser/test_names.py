@@ -16,7 +16,7 @@ FRAME = """
   - navigation "Pages":
     - link "Live"
     - link "Conversations"
-    - link "Failures"
+    - link /Failures( \\d+)?/
     - link /Decide( \\d+)?/
   - search:
     - searchbox /Search. number, SID, id, error code or rule/

@@ -69,7 +69,8 @@ def list_(
 
     rows = _asked(ask)
     print_rows(
-        rows if as_json else map(_shown, rows), COLUMNS, as_json=as_json,
+        rows if as_json else [_shown(row, whole=wide or not fancy()) for row in rows],
+        COLUMNS, as_json=as_json,
         empty=nothing("conversations", since, *wanted.values()), by_weight=BY_WEIGHT, wide=wide,
     )  # fmt: skip
 
@@ -124,11 +125,13 @@ def items(uid: str, limit: int, wide: bool, as_json: bool) -> None:
     )  # fmt: skip
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    last = row["last"] or {"text": ""}
+def _shown(row: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    last = row["last"] or {"text": "", "side": "theirs"}
+    unsent = last["side"] == "ours" and not last["left_at"] and not last["sid"]
+    said = f"({last['state']}) {last['text']}" if unsent else last["text"]
     return {
         "last": short_time(row["last_at"]), "uid": row["uid"], "from": row["sender"],
-        "with": row["recipient"], "said": shortened(last["text"]),
+        "with": row["recipient"], "said": said if whole else shortened(said),
         "note": ", ".join(words for name, words in NOTES.items() if row[name]),
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ from ringback.cli.events import moment, questions
 from ringback.cli.output import json_option, nothing, print_rows, short_time, wide_option
 from ringback.errors import UsageError
 from ringback.printed_json import printed_json
+from ringback.rules.language.numbers import counted
 from ringback.rules.timing.durations import parse_duration
 from ringback.runtime import REAL, iso
 from ringback.store.queries import shapes
@@ -69,7 +70,7 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("since", short_time(row["opened_at"])),
         ("over", short_time(row["resolved_at"]) if row["resolved_at"] else ""),
-        ("seen", f"{row['count']} times, the last at {short_time(row['last_at'])}"),
+        ("seen", f"{counted(row['count'], 'time')}, the last at {short_time(row['last_at'])}"),
         ("texts", f"{failed} of {ended}" if ended else failed),
         ("fault", details.get("Fault", "")),
         ("code", details.get("Code", "").strip("0")),

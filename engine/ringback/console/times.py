@@ -53,7 +53,7 @@ def span(seconds: float) -> str:
         return f"{seconds:.1f} s"
     if seconds < 5400:
         minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{round(seconds / 60)} min"
     if seconds < 48 * 3600:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.0f} days"

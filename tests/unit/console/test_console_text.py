@@ -6,6 +6,7 @@ import unicodedata
 
 import pytest
 
+from ringback.console import times
 from ringback.console.page import environment
 from ringback.console.text import IN_LISTS, number, said
 
@@ -86,3 +87,12 @@ def test_what_a_form_sends_back_is_not_changed() -> None:
     made = environment("/x").from_string("{{ text|as_is }}").render(text=text)
     assert html.unescape(made) == text
     assert '"' not in made
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0412, "41 ms"), (59.94, "59.9 s"), (119.6, "2 min"), (574.0, "9 min 34 s"),
+     (886.7, "15 min"), (957.8, "16 min"), (7200.0, "2.0 h")],
+)  # fmt: skip
+def test_a_span_is_rounded_in_each_of_its_units(seconds: float, words: str) -> None:
+    assert times.span(seconds) == words

@@ -10,9 +10,10 @@ import pytest
 from ringback.console import counting
 from ringback.console.counting import Counting
 from ringback.runtime import REAL, iso
-from ringback.store.digests.cohorts import Counts
+from ringback.store.digests.cohorts import TEXT, Counts
 from ringback.store.digests.digest import Digest
 from ringback.store.migrations import migrate_journal
+from ringback.store.queries import delivery_groups
 from ringback.store.queries.questions import Questions
 from ringback.store.sqlite import connect_writer
 
@@ -72,6 +73,23 @@ def test_what_comes_later_is_counted_with_its_hour(tmp_path: Path, journal: Conn
         assert _counted(digest, "failures", "code") == {30003: 1}  # it failed once
         assert digest.total("texts", BEGIN, END) == 3
         assert digest.due() == []
+
+
+def test_what_waits_for_a_yes_is_held_back_and_no_text_without_news(
+    tmp_path: Path, journal: Connection
+) -> None:
+    """Until it was tried: what is parked behind an attempt may have left."""
+    _plan(journal, 1, state="parked")
+    for tries, held in ((0, 1), (1, 0)):
+        journal.execute("update actions set tries = ?", (tries,))
+        with closing(Questions(tmp_path)) as asked, closing(Digest(tmp_path, "one")) as digest:
+            rows = asked.sent_texts(iso(NOW - 40 * counting.HOUR), 9)
+            found = delivery_groups.steps(rows)
+            assert (found["held"], found["out"], found["pending"]) == (held, 1 - held, 1 - held)
+            Counting(tmp_path, rest=0)._turn(asked, digest)
+            found = delivery_groups.steps(digest.rows("texts", BEGIN, END, lambda _: True, TEXT))
+            assert (found["held"], found["out"], found["pending"]) == (held, 1 - held, 1 - held)
+        (tmp_path / "digest.db").unlink()
 
 
 def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ async def conversations(request: Request) -> Response:
         {
             "title": "Conversations", "chosen": chosen, "words": WORDS, "others": others,
             **as_seen(request, {"rows": part.rows}), "query": urlencode(given),
-            "older": part.before, "before": before, "looked_back_to": part.looked_back_to,
-            "behind": part.behind, "tones": tones,
+            "flags": "".join(f" --{name}" for name in given), "older": part.before,
+            "before": before, "looked_back_to": part.looked_back_to, "behind": part.behind,
+            "tones": tones,
         },
     )  # fmt: skip
 

@@ -151,7 +151,10 @@ def _override(given: RuleState | None, rev: str, now: str) -> dict[str, Any] | N
 
 def _on(says: Mapping[str, Any]) -> str:
     on = says.get("on") or ""
-    return ", ".join(on) if isinstance(on, list) else str(on or f"at {says.get('schedule', '')}")
+    if isinstance(on, list):
+        return ", ".join(on)
+    schedule = says.get("schedule") or {}
+    return str(on) or f"at {' '.join(map(str, schedule.values()))}"
 
 
 def _file(says: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ringback.outcomes import MESSAGE
 from ringback.store.meta import WITHOUT_SUCCESS
 from ringback.store.operations.problems import FAILED
 from ringback.store.queries.bulk_lists import BulkLists
-from ringback.store.queries.delivery_groups import between
+from ringback.store.queries.delivery_groups import STATE, between
 from ringback.store.queries.failed_texts import WAITS
 from ringback.store.queries.failure_groups import country, line_type
 from ringback.store.queries.files import Row, loads
@@ -128,7 +128,7 @@ class Cohorts(BulkLists):
         """Texts of ours with ids from one up to another; `timed`: with how long each took."""
         # Rows are found by their id alone: the plus keeps SQLite from the index of states.
         rows = self._all(
-            "select id, uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
+            f"select id, uid, planned_at as at, rule, {STATE}, outcome, remote_sid as sid, "
             "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
             "nullif(json_extract(params, '$.sender'), ''), "
             "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "
@@ -220,7 +220,7 @@ def text_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     state = (
         row["state"]
         if row["state"] in ("refused", "failed")
-        else ("refused" if row["state"] == "cancelled" else "accepted")
+        else ("refused" if row["state"] in ("cancelled", "draft") else "accepted")
     )
     return (
         row["sender"], row["rule"], row["country"], row["line_type"], state,

@@ -19,7 +19,7 @@ from ringback.store.digests.cohorts import FAILURE, LEFT, TEXT, Counts
 from ringback.store.sqlite import BUSY_SECONDS, translated
 
 NAME = "digest.db"
-SHAPE = 2
+SHAPE = 3
 MEASURES: Mapping[str, tuple[str, ...]] = {"texts": TEXT, "failures": FAILURE, "left": LEFT}
 """What is counted, and by what."""
 DAYS = 400

@@ -2,6 +2,7 @@
 
 from ringback.outcomes import MESSAGE
 from ringback.store.queries.action_search import ActionSearch
+from ringback.store.queries.delivery_groups import STATE
 from ringback.store.queries.files import Row
 from ringback.store.sqlite import first_since
 
@@ -39,7 +40,7 @@ class DeliveredTexts(ActionSearch):
         first = first_since(self._connection, "actions", "planned_at", since)
         # Rows are found by their id alone: the plus keeps SQLite from the index of states.
         return self._all(
-            "select uid, planned_at as at, rule, state, outcome, remote_sid as sid, "
+            f"select uid, planned_at as at, rule, {STATE}, outcome, remote_sid as sid, "
             "coalesce(nullif(json_extract(params, '$.messaging_service_sid'), ''), "
             "nullif(json_extract(params, '$.sender'), ''), "
             "substr(conversation, 1, instr(conversation, '/') - 1)) as sender, "

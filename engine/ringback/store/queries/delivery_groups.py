@@ -20,8 +20,12 @@ _ARRIVED = ("delivered", "read")
 _SHOWN = ("texts", "held", "pending", "failed", "delivered", "read")
 
 
+STATE = "case when state = 'parked' and tries = 0 then 'draft' else state end as state"
+"""The state of an action as it is counted: what waits for a yes has not been let out."""
+
+
 def _held(row: Mapping[str, Any]) -> bool:
-    return row["state"] in ("refused", "cancelled")
+    return row["state"] in ("refused", "cancelled", "draft")
 
 
 def _arrived(row: Mapping[str, Any]) -> bool:

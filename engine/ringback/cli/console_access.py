@@ -1,5 +1,6 @@
 """The commands `console users`, `tokens` and `sessions`: who may use the console."""
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,12 @@ from ringback.cli.output import json_option, print_rows, wide_option
 from ringback.cli.project_context import here, live_dev
 from ringback.runtime import iso
 from ringback.store.console import passwords
-from ringback.store.console.access import Access, require_person
+from ringback.store.console.access import (
+    Access,
+    require_name,
+    require_password,
+    require_token_name,
+)
 
 ROLES = ("read", "operate", "admin")
 role_option = click.option(
@@ -36,18 +42,23 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _named(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str], str]:
+    """The check of a name, before anything else is asked for."""
+    return lambda _context, _parameter, name: check(name)
+
+
 @click.group()
 def users() -> None:
     """People who may sign in to the console."""
 
 
 @users.command("add")
-@click.argument("name")
+@click.argument("name", callback=_named(require_name), is_eager=True)
 @role_option
 @click.password_option(help="Their password; it is asked for when it is not given.")
 def add_user(name: str, role: str, password: str) -> None:
     """Add a person, or give one another role and password."""
-    require_person(name, password)
+    require_password(password)
     first = _was_off()
     with closing(_access()) as access:
         access.put_person(name, role, passwords.kept(password), iso(_now()))
@@ -83,7 +94,7 @@ def tokens() -> None:
 
 
 @tokens.command("add")
-@click.argument("name")
+@click.argument("name", callback=_named(require_token_name), is_eager=True)
 @role_option
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 3650))
 @click.option("--whole", is_flag=True, help="Numbers and texts are not masked for it.")
@@ -92,6 +103,7 @@ def add_token(name: str, role: str, days: int, whole: bool) -> None:
     now, first = _now(), _was_off()
     ends = iso(now + timedelta(days=days))
     with closing(_access()) as access:
+        others = access.tokens_of(name)
         uid, secret = access.new_token(name, role, "pii" if whole else "", iso(now), ends)
     click.echo(secret)
     click.echo(
@@ -99,6 +111,10 @@ def add_token(name: str, role: str, days: int, whole: bool) -> None:
         "as `Authorization: Bearer …` to /api/v1 at the address of the node",
         err=True,
     )
+    if others:
+        known = ", ".join(others)
+        click.echo(f"{known} of the same name stays; `ringback console tokens remove ID` ends it",
+                   err=True)  # fmt: skip
     if first:
         click.echo(TURNED_ON, err=True)
 

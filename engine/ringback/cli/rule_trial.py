@@ -12,9 +12,10 @@ import click
 from ringback.cli import completion
 from ringback.cli.backtest import BESIDE, rules_of
 from ringback.cli.output import cell, echo_tree, json_option, print_json, style
-from ringback.cli.project_context import here
+from ringback.cli.project_context import here, live_dev
 from ringback.errors import StorageError, UsageError
 from ringback.events import Event
+from ringback.settings_mistakes import nearest
 
 EARLIER = 50
 ROUTES = ("message", "message/status", "call", "call/status")
@@ -67,6 +68,7 @@ def try_(
             raise
     rows = tried(ruleset, plugins, settings, event, before, quarantined)
     if rule:
+        _require_rule(rule, {each.name for each in ruleset.rules} | {each["rule"] for each in rows})
         rows = [each for each in rows if each["rule"] == rule]
     rows.sort(key=lambda each: not each["fired"])
     if as_json:
@@ -83,6 +85,13 @@ def try_(
     for row in rows:
         _print(row)
     return 0
+
+
+def _require_rule(name: str, known: set[str]) -> None:
+    """Raise UsageError for a rule that is not there: it would seem to be silent."""
+    if name not in known:
+        hint = nearest(name, sorted(known)) or "; `ringback rules list` names all"
+        raise UsageError(f"rule: there is no rule {name!r}{hint}")
 
 
 def _print(row: Mapping[str, Any]) -> None:
@@ -139,10 +148,13 @@ def _typed(route: str, given: Mapping[str, str]) -> Event:
 
 
 def _our_number() -> str:
+    """Our number of this project: as it is set, else the first one of its running `dev`, whose
+    console asks with that."""
     from ringback.testing import events
 
     settings = here().settings()
-    return str(getattr(settings, "sender", "") or events.OURS)
+    dev = live_dev(settings.data)
+    return settings.sender or (str(dev["numbers"][0]) if dev else events.OURS)
 
 
 def _stored(what: str, given: Mapping[str, str]) -> tuple[Event, Sequence[Event]]:

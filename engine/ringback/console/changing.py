@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -14,7 +14,14 @@ from ringback.console.problems import refuse
 from ringback.errors import UsageError
 from ringback.runtime import REAL, iso
 from ringback.store.console import passwords
-from ringback.store.console.access import Access, require_person
+from ringback.store.console.access import (
+    Access,
+    require_name,
+    require_password,
+    require_token_name,
+)
+
+T = TypeVar("T")
 
 DAYS = 365
 MOST_DAYS = 3650
@@ -22,7 +29,8 @@ MOST_DAYS = 3650
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token that was just made. Nobody can read its secret later."""
+    """A token that was just made. Nobody can read its secret later. `others` are the ids of those
+    that had its name before."""
 
     id: str
     name: str
@@ -30,8 +38,9 @@ class NewToken:
     scope: str
     ends_at: str
     secret: str
+    others: tuple[str, ...] = ()
 
-    def shown(self) -> dict[str, str]:
+    def shown(self) -> dict[str, Any]:
         """The same as JSON."""
         return {each: getattr(self, each) for each in self.__slots__}
 
@@ -40,11 +49,8 @@ async def put_person(
     request: Request, key: str, name: str, role: str, password: str
 ) -> dict[str, Any]:
     """Add a person, or give one another role and password."""
-    name = name.strip()
-    try:
-        require_person(name, password)
-    except UsageError as error:
-        raise refuse("field", str(error)) from None
+    name = _checked("name", require_name, name)
+    _checked("password", require_password, password)
     kept = await asyncio.to_thread(passwords.kept, password)
     at = iso(REAL.now())
 
@@ -67,16 +73,14 @@ async def make_token(
     request: Request, key: str, name: str, role: str, days: int, *, whole: bool
 ) -> NewToken:
     """A token of the JSON API."""
-    name = name.strip()
-    if not (name.isprintable() and 1 <= len(name) <= 80):
-        raise refuse("field", "A token has a name of 1 to 80 printable letters.",
-                     fields=(("name", "is no name"),))  # fmt: skip
+    name = _checked("name", require_token_name, name)
     now = REAL.now()
     ends, scope = iso(now + timedelta(days=days)), "pii" if whole else ""
 
     def change(access: Access) -> NewToken:
+        others = access.tokens_of(name)
         uid, secret = access.new_token(name, role, scope, iso(now), ends)
-        return NewToken(uid, name, role, scope, ends, secret)
+        return NewToken(uid, name, role, scope, ends, secret, others)
 
     found = await _changed(request, key, f"token made, {role}{' ' if scope else ''}{scope}", name,
                            change)  # fmt: skip
@@ -94,6 +98,14 @@ async def end_session(request: Request, key: str, short: str) -> None:
     await _changed(
         request, key, "session ended", short, lambda access: access.end_session_of(short)
     )
+
+
+def _checked(field: str, check: Callable[[str], T], given: str) -> T:
+    """A value that was checked as the shell does it. Raises a Refusal with the same words."""
+    try:
+        return check(given)
+    except UsageError as error:
+        raise refuse("field", str(error), fields=((field, str(error)),)) from None
 
 
 async def _changed(

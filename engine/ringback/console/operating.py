@@ -48,11 +48,14 @@ async def operate(
         raise refuse("missing", said)
     if answer.get("exit_code") == StorageError.exit_code:
         raise refuse("data", said)
-    raise _of_field(said)
+    raise of_field(said)
 
 
-def _of_field(said: str) -> Refusal:
-    """The refusal of a field; which one stands in front of the worker's words, where it knows."""
+def of_field(words: str) -> Refusal:
+    """The refusal of a field; which one stands in front of the words of the worker, or of a command
+    of the shell, where it knows."""
+    lines = [line.removeprefix("ringback: ") for line in words.splitlines()]
+    said = "\n".join(lines) or "The command said nothing."
     name, colon, message = said.partition(": ")
     named = bool(colon) and name.isascii() and name.isidentifier()
     return refuse("field", said, fields=((name, message),) if named else ())
@@ -62,7 +65,7 @@ async def ask(surroundings: Surroundings, question: Mapping[str, Any]) -> Mappin
     """The answer of the worker to a question that changes nothing. Raises a Refusal."""
     answer = await _asked(surroundings, question)
     if "error" in answer:
-        raise _of_field(str(answer["error"]))
+        raise of_field(str(answer["error"]))
     return answer
 
 

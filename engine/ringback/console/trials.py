@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ringback.console.children import Children
+from ringback.console.operating import of_field
 from ringback.console.problems import refuse
+from ringback.console.reading import Reading
 
 ROUTES = ("message", "message/status", "call", "call/status")
 """What may be typed, by the routes of webhooks."""
@@ -41,13 +43,15 @@ def written(files: Mapping[str, str]) -> Iterator[Path]:
         yield Path(folder)
 
 
-async def tried(children: Children, trial: Trial) -> dict[str, Any]:
+async def tried(children: Children, reading: Reading, trial: Trial) -> dict[str, Any]:
     """The `event`, and what each rule says to it (`rules`). Raises a Refusal with the words of the
-    command: a wrong rule has its file, line and column."""
+    command: a wrong rule has its file, line and column. An event that is not there is `missing`."""
     if trial.event.startswith("-") or trial.rule.startswith("-"):
         raise refuse("field", "An event or a rule does not begin with a dash.")
     if len(trial.text) > MOST_LETTERS:
         raise refuse("field", f"The rules have more than {MOST_LETTERS:,} letters.")
+    if trial.event and not await reading.ask(lambda asked: asked.find(trial.event, 1)):
+        raise refuse("missing", f"Nothing is known about {trial.event[:40]}.")
     files = {"fields.json": json.dumps(dict(trial.fields))}
     if trial.text.strip():
         files["rules.yaml"] = trial.text
@@ -60,9 +64,6 @@ async def tried(children: Children, trial: Trial) -> dict[str, Any]:
         words += ["--rule", trial.rule] if trial.rule else []
         printed = await children.rows(words)
         if not printed.rows or "type" not in printed.rows[0]:
-            said = "\n".join(printed.complaints).replace(f"{folder}/", "")
-            raise refuse(
-                "field", said or "The command said nothing.", mend="Correct what is named."
-            )
+            raise of_field("\n".join(printed.complaints).replace(f"{folder}/", ""))
         event, *rules = printed.rows
         return {"event": event, "rules": rules}

@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -105,8 +107,48 @@ async def test_a_stored_event_is_tried_with_another_text_and_other_rules(trying:
     assert code == 400
     assert "rules.yaml:6:" in found["detail"]
     assert "/tmp" not in found["detail"]
-    assert (await tried(event="SM7"))[0] == 400
+    for event in ("SM7", "evt_7"):
+        code, found = await tried(event=event)
+        assert (code, found["detail"]) == (404, f"Nothing is known about {event}.")
     assert (await tried(event="--help"))[0] == 400
+
+
+async def test_a_rule_that_is_not_there_is_not_silent(trying: Api) -> None:
+    """By the command, the API and the page; the nearest name is said. One that is, is silent."""
+    says = "rule: there is no rule 'huors'; did you mean 'hours'?"
+    assert ringback("rules", "try", "--rule", "huors") == (2, f"ringback: {says}\n")
+    answer = await trying.client.post("/rules/try", json={"rule": "huors"})
+    (wrong,) = answer.json()["fields"]
+    assert (answer.status_code, answer.json()["detail"], wrong["name"]) == (400, says, "rule")
+    form = {"route": "message", "Body": "hello", "rule": "huors"}
+    assert (await trying.client.post("http://node/console/try", data=form)).status_code == 400
+    code, _ = ringback("rules", "try", "--route", "call", "--rule", "hours")
+    assert code == 0
+    assert ringback("rules", "try", "--rule", "zzz")[1].endswith(
+        "`ringback rules list` names all\n"
+    )
+
+
+def test_an_event_is_typed_to_our_number_of_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is set, which the console of `dev` asks with; else that of a running `dev`."""
+    ours, dev = "+14155550100", project / "data" / "dev"
+
+    def recipient() -> Any:
+        lines = ringback("rules", "try", "--json")[1].splitlines()
+        return json.loads(next(line for line in lines if line.startswith("{")))["recipient"]
+
+    assert recipient() != ours
+    with monkeypatch.context() as patch:
+        patch.setenv("RINGBACK_SENDER", ours)
+        assert recipient() == ours
+    dev.mkdir()
+    (dev / "dev.json").write_text(json.dumps({"pid": os.getpid(), "numbers": [ours]}))
+    try:
+        assert recipient() == ours
+    finally:
+        shutil.rmtree(dev)
 
 
 async def test_the_page_tries_and_shows_what_was_typed_again(trying: Api, reader: Api) -> None:

@@ -57,3 +57,24 @@ def test_a_token_is_told_with_what_it_is_for(
         assert "role read" in said
         told.append(NEXT in said)
     assert told == [not password, False]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 81, "a\x1b[1mb"])
+def test_what_is_no_name_is_refused_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """With code 2, of tokens and of people, with no password given."""
+    for words in (["tokens", "add", name], ["users", "add", name]):
+        assert run(["console", *words]) == 2
+        assert f"{name!r} is no name" in capsys.readouterr().err
+    assert run(["console", "tokens", "list", "--json"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("project")
+def test_a_second_token_of_a_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also when it has spaces around it, which are left away."""
+    for name, others in (("wall", False), ("hall", False), (" wall", True)):
+        assert run(["console", "tokens", "add", name]) == 0
+        assert ("of the same name stays" in capsys.readouterr().err) == others

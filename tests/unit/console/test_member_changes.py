@@ -8,7 +8,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from ringback.errors import UsageError
 from ringback.runtime import REAL
+from ringback.store.console.access import require_token_name
 from unit.console.conftest import BASE, SAME, Board
 
 PEOPLE = "/console/settings/people"
@@ -125,3 +127,25 @@ async def test_others_see_no_people_and_no_looks(board: Board, name: str) -> Non
     assert "for ever" in page
     assert ("RINGBACK_PORT" in page) == (name == "ole")
     assert (await board.client.get("/console/settings/channels")).status_code in (403, 404)
+
+
+async def test_a_token_has_a_name_and_others_of_it_are_told(board: Board) -> None:
+    """The words of a refusal are those of the shell."""
+    await board.sign_in()
+
+    async def made(name: str) -> httpx.Response:
+        headers = {**SAME, "X-Ringback": "1", "Idempotency-Key": REAL.uid("x")[2:]}
+        given = {"name": name, "role": "read"}
+        return await board.client.post("/api/v1/tokens", json=given, headers=headers)
+
+    for wrong in (" ", "a\nb"):
+        with pytest.raises(UsageError) as shell:
+            require_token_name(wrong)
+        said = (await made(wrong)).json()
+        assert (said["status"], said["detail"]) == (400, str(shell.value))
+        assert said["fields"][0]["name"] == "name"
+    first = (await made("wall")).json()
+    assert first["others"] == []
+    assert (await made("wall ")).json()["others"] == [first["id"]]
+    page = await pressed(board, f"{PEOPLE}/tokens", name="wall", role="read")
+    assert f"Of the same name stays {first['id']}" in page.text

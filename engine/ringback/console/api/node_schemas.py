@@ -42,7 +42,11 @@ NODE_SCHEMAS: Mapping[str, Schema] = {
         "messaging_service",
     ),
     "NewToken": object_of(
-        {**each_of(TEXT, "id name role scope secret"), "ends_at": TIME}, "A token, this once.",
+        {
+            **each_of(TEXT, "id name role scope secret"), "ends_at": TIME,
+            "others": list_of(TEXT),
+        },
+        "A token, this once, and the ids of the others of its name.",
     ),
     "Removed": object_of({"removed": TEXT}, "What is no longer let in."),
 }  # fmt: skip

@@ -96,7 +96,8 @@ async def try_(asked: Asked) -> dict[str, Any]:
     """One event through the rules, in a process of its own."""
     given = {name: value for name, value in asked.body.items() if value is not None}
     fields = {str(name): str(value) for name, value in given.pop("fields", {}).items()}
-    return await tried(asked.console.children, Trial(**given, fields=fields))
+    console, trial = asked.console, Trial(**given, fields=fields)
+    return await tried(console.children, console.reading, trial)
 
 
 _TRY = (

@@ -48,9 +48,10 @@ async def try_it(request: Request) -> Response:
     if trial.route not in trials.ROUTES:
         raise refuse("field", f"route is one of {', '.join(trials.ROUTES)}.")
     try:
-        found = await trials.tried(console_of(request).children, trial)
+        console = console_of(request)
+        found = await trials.tried(console.children, console.reading, trial)
     except Refusal as refusal:
-        if refusal.problem.slug != "field":
+        if refusal.problem.slug not in ("field", "missing"):
             raise
         return await _page(request, trial, None, refusal.problem.detail, given.get("more", ""))
     return await _page(request, trial, found, "", given.get("more", ""))

@@ -87,18 +87,33 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def require_person(name: str, password: str) -> None:
-    """Raise UsageError for a name that nobody can have, and for a password that is too short."""
-    if len(password) < passwords.LEAST_LETTERS:
-        raise UsageError(f"a password has at least {passwords.LEAST_LETTERS} letters")
-    if not name.isprintable() or not 1 <= len(name.strip()) <= 80 or name in (*WORDS, "console"):
+def require_name(name: str) -> str:
+    """The name of a person, without spaces around it. Raises UsageError for one that nobody can
+    have."""
+    found = name.strip()
+    if not found.isprintable() or not 1 <= len(found) <= 80 or found in (*WORDS, "console"):
         raise UsageError(f"{name!r} is no name: 1 to 80 printable letters, and not `console`")
-    for letter in name:
+    for letter in found:
         if letter in OF_ADDRESSES:
             raise UsageError(
                 f"{name!r} is no name here: {letter!r} means something in an address; take a name "
                 f"without any of {' '.join(OF_ADDRESSES)}"
             )
+    return found
+
+
+def require_password(password: str) -> None:
+    """Raise UsageError for a password that is too short."""
+    if len(password) < passwords.LEAST_LETTERS:
+        raise UsageError(f"a password has at least {passwords.LEAST_LETTERS} letters")
+
+
+def require_token_name(name: str) -> str:
+    """The name of a token, without spaces around it. Raises UsageError for one that is none."""
+    found = name.strip()
+    if not found.isprintable() or not 1 <= len(found) <= 80:
+        raise UsageError(f"{name!r} is no name of a token: 1 to 80 printable letters")
+    return found
 
 
 def has_access(data: Path) -> bool:
@@ -285,6 +300,11 @@ class Access:
     def tokens(self) -> list[dict[str, Any]]:
         """The tokens, without their secrets."""
         return self._rows(f"select {_TOKEN} from tokens order by made_at")
+
+    def tokens_of(self, name: str) -> tuple[str, ...]:
+        """The ids of the tokens of a name, the oldest first."""
+        rows = self._rows("select id from tokens where name = ? order by made_at", name)
+        return tuple(row["id"] for row in rows)
 
     def used(self, token: str, at: str, peer: str) -> None:
         """Note the use of a token."""

@@ -289,6 +289,15 @@ def test_who_asked_for_an_action_is_read_from_the_journal(tmp_path: Path) -> Non
     assert found == [("a", True, False), ("b", False, False), ("c", False, True)]
 
 
+def test_a_draft_that_waits_was_not_done(tmp_path: Path) -> None:
+    """What is parked behind an attempt may have been."""
+    path = tmp_path / "journal.db"
+    journal(path, [("a", "parked", 1, "hours"), ("b", "parked", 2, "hours")])
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE actions SET tries = 1 WHERE uid = 'act_1'")
+    assert [each.event for each in performed(tmp_path)] == ["b"]
+
+
 def journal(path: Path, states: Iterable[tuple[str, str, int | None, str]]) -> None:
     """A journal with one action for each (event, state, log row, rule)."""
     path.parent.mkdir(exist_ok=True)

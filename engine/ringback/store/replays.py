@@ -151,6 +151,7 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
         " JOIN events ON events.uid = actions.event_uid"
         " WHERE events.received_at >= ? AND events.log_id IS NOT NULL"
         f" AND actions.state NOT IN ({holes}) AND actions.rule NOT LIKE '%.on_settled'"
+        " AND NOT (actions.state = 'parked' AND actions.tries = 0)"  # a draft that waits for a yes
         " ORDER BY actions.id"
     )
     try:

@@ -15,14 +15,14 @@ import httpx
 import pytest
 
 from admission.node import Loaded, Node, Twilio, settings_of
-from admission.stories import PEOPLE, status, text
+from admission.stories import OURS, PEOPLE, status, text
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
 from ringback.console.api.resource import PREFIX
 from ringback.console.app import create_console
 from ringback.console.identity import Identity, Role
 from ringback.console.surroundings import Surroundings
-from ringback.errors import RingbackError
+from ringback.errors import RingbackError, UsageError
 from ringback.ipc import WorkerAway, refusal
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
@@ -60,9 +60,11 @@ class Desk:
     settings: Settings
     away: bool = False
     role: Role = "operate"
+    unmasked: bool = False
     names: Any = field(default_factory=count)
 
     def __post_init__(self) -> None:
+        self.last = ""
         self.app = create_console(self.settings, Surroundings(self.operate), self.who)
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
@@ -70,7 +72,8 @@ class Desk:
         )
 
     def who(self, _: object) -> Identity:
-        return Identity(f"ada {next(self.names)}", self.role, peer="127.0.0.1")
+        self.last = f"ada {next(self.names)}"
+        return Identity(self.last, self.role, "session", "127.0.0.1", unmasked=self.unmasked)
 
     async def operate(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
         """The worker's socket."""
@@ -831,3 +834,55 @@ async def test_what_never_failed_is_no_group(desk: Desk) -> None:
         put = await desk.post(f"/failures/{code}/state", method="PUT", state="seen")
         assert put.status_code == (202 if there else 404), put.text
     assert desk.doings() == [("problem", "done")]
+
+
+async def test_a_refusal_shows_numbers_as_the_reader_may_see_them(desk: Desk) -> None:
+    """Theirs masked or whole, as in other answers; ours are never masked."""
+    await desk.node.happen(text("draft", ANN), text("STOP", ANN))
+    ((draft, _),) = desk.actions()
+    (found,) = (await desk.client.get(f"{PREFIX}/conversations")).json()["items"]
+    one = f"/conversations/{found['uid']}"
+    for unmasked in (False, True):
+        desk.unmasked = unmasked
+        refused = await desk.post(f"{one}/messages", text="Hello?")
+        said = await desk.post(f"{one}/forecast", text="Hello?")
+        assert (refused.status_code, said.json()["state"]) == (409, "refused")
+        assert refused.json()["title"] == "This cannot be done as things are now"
+        assert refused.json()["detail"].endswith(said.json()["reason"])
+        for words in (refused.json()["detail"], refused.json()["now"]["reason"]):
+            assert (ANN in words, OURS in words) == (unmasked, True), words
+        assert said.json().get("masked", False) != unmasked
+        await desk.post(f"/actions/{draft}/approve")
+        await desk.node.wait(1.0)
+        late = (await desk.post(f"/actions/{draft}/decline")).json()
+        assert (late["status"], late["now"]["state"]) == (409, "refused")
+        assert (ANN in late["now"]["reason"], OURS in late["now"]["reason"]) == (unmasked, True)
+
+
+async def test_what_is_wrong_is_said_with_what_it_may_be(desk: Desk) -> None:
+    """Each names the field as whoever asks knows it."""
+    await desk.node.happen(status("failed", ANN, 30003))
+
+    async def wrong(path: str, key: str = "", **body: Any) -> tuple[int, str, str]:
+        answer = (await desk.post(path, key, method="PUT", **body)).json()
+        (field,) = answer.get("fields") or [{"name": ""}]
+        return answer["status"], field["name"], answer["detail"]
+
+    code, name, said = await wrong("/failures/30003/state", state="came back")
+    assert (code, name) == (400, "state")
+    assert "'came back' by itself; choose open, seen, resolved, muted" in said
+    with pytest.raises(UsageError, match="'came back' is set by itself"):
+        await desk.control.handle({"op": "problem", "key": "30003", "state": "came back"})
+    for key in ("7", "x" * 26, "01KP2T3SNM0H3NJVHKXABYVEFZ0"):
+        code, name, said = await wrong("/failures/30003/state", key, state="seen")
+        assert (code, name, "form" in said) == (400, "Idempotency-Key", False)
+    assert await wrong("/rules/drafted/state", state="live", reason="go") == (
+        403, "", f"to set a rule beyond its file wants the role admin, and {desk.last} has operate"
+    )  # fmt: skip
+    page = await desk.client.get("/console/conversations?unanswered=maybe")
+    assert page.status_code == 400
+    assert "unanswered is true or left away, not maybe" in page.text
+    ahead = await desk.client.post(
+        f"{PREFIX}/backtests", json={"since": "2999-01-01T00:00:00Z"}
+    )  # fmt: skip
+    assert (ahead.status_code, ahead.json()["fields"][0]["message"]) == (400, "lies ahead")

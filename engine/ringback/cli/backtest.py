@@ -22,7 +22,7 @@ from ringback.cli.output import (
 )
 from ringback.cli.progress_bar import progress
 from ringback.cli.project_context import here
-from ringback.errors import RuleErrors
+from ringback.errors import RuleErrors, UsageError
 from ringback.rules.language.numbers import counted, number_text
 from ringback.runtime import iso
 
@@ -61,6 +61,8 @@ def backtest(
     from ringback.testing.backtest import Backtest, compare, recorded
 
     start = moment(since) if since else ""
+    if start > iso(here().now()):
+        raise UsageError(f"--since {since} lies ahead; it is {iso(here().now())} now")
     data = here().data()
     settings = here().settings()
     if price is None:

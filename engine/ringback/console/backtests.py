@@ -78,12 +78,15 @@ class Backtests:
 
     def begin(self, who: Identity, since: str, text: str) -> Backtest:
         """Begin one, and note it. Raises a Refusal while another runs."""
-        if self._run is None:
-            raise refuse("missing", "No command of the shell can be run from here.")
         if not _SINCE.fullmatch(since):
             raise refuse("field", "since is a span back from now, as 24h or 30d, or a time in UTC.")
+        if "T" in since and since > iso(now := REAL.now()):
+            raise refuse("field", f"since lies ahead: it is {iso(now)} now.",
+                         fields=(("since", "lies ahead"),))  # fmt: skip
         if len(text) > MOST_LETTERS:
             raise refuse("field", f"The rules have more than {MOST_LETTERS:,} letters.")
+        if self._run is None:
+            raise refuse("missing", "No command of the shell can be run from here.")
         if self._task is not None and not self._task.done():
             raise refuse("busy", "A backtest runs; one at a time. Stop it, or wait for its end.")
         found = Backtest(REAL.uid("bkt"), who.name, since, text.strip(), iso(REAL.now()))

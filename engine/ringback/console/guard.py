@@ -27,8 +27,10 @@ Identify = Callable[[Request], Identity | None]
 Answered = Callable[[Request, Problem], Response]
 
 OPEN = ("/console/login", "/console/in")
-HARMLESS = ("/console/logout", "/console/look", "/console/find", "/console/views")
+HARMLESS = ("/console/logout", "/console/look", "/console/views")
 """What anybody may post: it changes nothing but what they see themselves."""
+FINDS = ("/console/find", "/api/v1/find")
+"""What is posted and only asks, as a number stands in it: it counts as a question."""
 STATIC = "/console/static/"
 STREAM = "/api/v1/stream"
 BEAT = "ringback.beat"
@@ -139,7 +141,8 @@ class Guard:
         raise refuse("login")
 
     def _count(self, request: Request, identity: Identity) -> None:
-        window = self._questions if request.method in SAFE else self._changes
+        asks = request.method in SAFE or request.url.path in FINDS
+        window = self._questions if asks else self._changes
         wait = window.wait(identity.name)
         if wait:
             raise refuse("limit", headers={"retry-after": str(int(wait) + 1)})
@@ -153,7 +156,7 @@ class Guard:
         await _read_form(request)
 
     async def _check_change(self, request: Request, identity: Identity, origin: str) -> None:
-        if not may(identity, "operate") and request.url.path not in HARMLESS:
+        if not may(identity, "operate") and request.url.path not in (*HARMLESS, *FINDS):
             raise refuse("role", "The role `read` changes nothing.")
         api = request.url.path.startswith("/api/")
         if not api:

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ringback.console.api.answers import whole
 from ringback.console.api.masked_answers import masked
 from ringback.console.identity import Identity
-from ringback.console.problems import Refusal, refuse
+from ringback.console.page import Console
+from ringback.console.problems import of_field, refuse
 from ringback.console.surroundings import Surroundings
 from ringback.errors import StorageError
 from ringback.ipc import WorkerAway
@@ -25,7 +27,7 @@ class Worker:
 
 
 async def operate(
-    surroundings: Surroundings, identity: Identity, via: str, operation: Mapping[str, Any],
+    console: Console, identity: Identity, via: str, operation: Mapping[str, Any],
     *, request: str, expect: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:  # fmt: skip
     """The answer of the worker to an operation, for a `request` that is done once.
@@ -35,10 +37,11 @@ async def operate(
     """
     by = {"who": identity.name, "role": identity.role, "via": via, "peer": identity.peer}
     message = {**operation, "by": by, "request": request, **({"expect": expect} if expect else {})}
-    answer = await _asked(surroundings, message)
+    answer = await _asked(console.surroundings, message)
     if "error" not in answer:
         return {name: value for name, value in answer.items() if name != "ok"}
-    shown = masked({"said": str(answer["error"]), "now": answer.get("now")})
+    told: dict[str, Any] = {"said": str(answer["error"]), "now": answer.get("now")}
+    shown = told if whole(console, identity) else await _masked(console, operation, told)
     said = shown["said"]
     if "now" in answer:
         raise refuse("conflict", said, now=shown["now"])
@@ -51,14 +54,17 @@ async def operate(
     raise of_field(said)
 
 
-def of_field(words: str) -> Refusal:
-    """The refusal of a field; which one stands in front of the words of the worker, or of a command
-    of the shell, where it knows."""
-    lines = [line.removeprefix("ringback: ") for line in words.splitlines()]
-    said = "\n".join(lines) or "The command said nothing."
-    name, colon, message = said.partition(": ")
-    named = bool(colon) and name.isascii() and name.isidentifier()
-    return refuse("field", said, fields=((name, message),) if named else ())
+async def _masked(
+    console: Console, operation: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A refusal with the numbers of persons masked; not ours, which the operation or its action
+    names."""
+    uid, pair = str(operation.get("uid") or ""), f"{operation.get('sender', '')}/"
+    if uid.startswith("act_"):
+        row = await console.reading.ask(lambda asked: asked.action(uid))
+        pair = str(row["conversation"]) if row else pair
+    beside = [told, {"conversation": pair}, {"conversation": f"{console.settings.sender}/"}]
+    return dict(masked(told, beside=beside))
 
 
 async def ask(surroundings: Surroundings, question: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,7 +37,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType({
     "method": Kind(405, "This cannot be done here", "Use one of the methods that `Allow` names."),
     "gone": Kind(410, "This is no longer kept", "Rows older than the retention are deleted."),
     "conflict": Kind(
-        409, "It has changed meanwhile",
+        409, "This cannot be done as things are now",
         "Look at what is true now, then decide anew.",
     ),
     "worker-away": Kind(
@@ -111,3 +111,13 @@ class Refusal(Exception):
 def refuse(slug: str, detail: str = "", **more: Any) -> Refusal:
     """The refusal of this kind, to be raised."""
     return Refusal(Problem(slug, detail, **more))
+
+
+def of_field(words: str) -> Refusal:
+    """The refusal of a field; which one stands in front of the words of the worker, or of a command
+    of the shell, where it knows."""
+    lines = [line.removeprefix("ringback: ") for line in words.splitlines()]
+    said = "\n".join(lines) or "The command said nothing."
+    name, colon, message = said.partition(": ")
+    named = bool(colon) and name.isascii() and name.isidentifier()
+    return refuse("field", said, fields=((name, message),) if named else ())

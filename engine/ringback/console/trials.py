@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ringback.console.children import Children
-from ringback.console.operating import of_field
-from ringback.console.problems import refuse
+from ringback.console.problems import of_field, refuse
 from ringback.console.reading import Reading
 
 ROUTES = ("message", "message/status", "call", "call/status")

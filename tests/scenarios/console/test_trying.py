@@ -87,6 +87,11 @@ def test_the_command_shows_each_line_and_what_the_gate_says(project: Path) -> No
     assert (code, "NAME=VALUE" in printed) == (2, True)
 
 
+def test_a_backtest_of_a_time_to_come_is_refused(project: Path) -> None:
+    code, printed = ringback("backtest", "--since", "2999-01-01")
+    assert (code, "--since 2999-01-01 lies ahead; it is " in printed) == (2, True)
+
+
 async def test_a_stored_event_is_tried_with_another_text_and_other_rules(trying: Api) -> None:
     """With the events before it; wrong rules are refused with their place; numbers are masked."""
     items = (await trying.get("/events", type="message.received", limit=200))["items"]

@@ -42,7 +42,7 @@ def token(board: Board, role: str, *, name: str = "t", days: int = 1) -> dict[st
 
 async def ask(board: Board, endpoint: Endpoint, headers: dict[str, str]) -> tuple[int, Any]:
     path = PREFIX + re.sub(r"\{\w+\}", "x", endpoint.path)
-    sent = {**headers, REQUEST_HEADER: "01K"}
+    sent = {**headers, REQUEST_HEADER: "0" * 26}
     answer = await board.client.request(endpoint.method, path, headers=sent)
     return answer.status_code, answer.json()
 

@@ -281,6 +281,15 @@ async def test_one_person_asks_only_so_much(board: Board) -> None:
     assert seen[-1].headers["retry-after"] == "1" or int(seen[-1].headers["retry-after"]) <= 3
 
 
+async def test_whoever_may_only_read_may_find(board: Board) -> None:
+    """It is posted, as a number stands in it, and counts as a question: 20 at once are answered."""
+    secret = board.entry.access.new_token("read", "read", "", "2026-01-01", "9999")[1]
+    headers = {"authorization": f"Bearer {secret}"}
+    for _ in range(20):
+        sent = await board.client.post("/api/v1/find", json={"what": "x"}, headers=headers)
+        assert sent.status_code not in (401, 403, 429), sent.text
+
+
 async def test_what_is_refused_for_the_role_is_noted(board: Board) -> None:
     """By pages and by the API, only so often; and nothing of what is refused for another reason."""
     access = board.entry.access
@@ -290,7 +299,7 @@ async def test_what_is_refused_for_the_role_is_noted(board: Board) -> None:
     }
 
     async def status(role: str, method: str, path: str) -> int:
-        headers = {"authorization": f"Bearer {tokens[role]}", "idempotency-key": "x"}
+        headers = {"authorization": f"Bearer {tokens[role]}", "idempotency-key": "0" * 26}
         url = f"/api/v1{path}"
         return (await board.client.request(method, url, json={}, headers=headers)).status_code
 

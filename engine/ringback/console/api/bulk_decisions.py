@@ -61,7 +61,7 @@ async def stop(asked: Asked) -> dict[str, Any]:
 
 async def _done(asked: Asked, operation: dict[str, Any], request: str) -> dict[str, Any]:
     found = await operating.operate(
-        asked.console.surroundings, asked.identity, "api", operation, request=request
+        asked.console, asked.identity, "api", operation, request=request
     )
     return dict(found)
 

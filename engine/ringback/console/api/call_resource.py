@@ -41,7 +41,7 @@ async def _found(asked: Asked) -> dict[str, Any]:
 async def _done(asked: Asked, operation: dict[str, Any]) -> dict[str, Any]:
     return dict(
         await operating.operate(
-            asked.console.surroundings, asked.identity, "api",
+            asked.console, asked.identity, "api",
             {**operation, "call": asked.values["id"]}, request=asked.key,
         )
     )  # fmt: skip

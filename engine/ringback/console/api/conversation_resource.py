@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ringback.console import operating
+from ringback.console.api.answers import whole
 from ringback.console.api.cursors import cursor, place_of
 from ringback.console.api.lists import PAGING, listed
+from ringback.console.api.masked_answers import masked
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.conversing import WAYS, one, sides
@@ -56,7 +58,10 @@ async def forecast(asked: Asked) -> dict[str, Any]:
         asked.console.surroundings,
         {"op": "forecast_text", "body": asked.body["text"], **sides(pair)},
     )
-    return {**told["forecast"], "held": told["held"]}
+    found = {**told["forecast"], "held": told["held"]}
+    if whole(asked.console, asked.identity):
+        return found
+    return {**masked(found, beside=[found, {"conversation": pair.conversation}]), "masked": True}
 
 
 async def consent(asked: Asked) -> dict[str, Any]:
@@ -75,7 +80,7 @@ async def _done(asked: Asked, operation: Mapping[str, Any]) -> dict[str, Any]:
     pair = await asked.console.conversations.named(asked.values["id"])
     return dict(
         await operating.operate(
-            asked.console.surroundings, asked.identity, "api", {**operation, **sides(pair)},
+            asked.console, asked.identity, "api", {**operation, **sides(pair)},
             request=asked.key, expect=asked.body.get("expect"),
         )
     )  # fmt: skip
@@ -106,7 +111,7 @@ RESOURCES = (
                      "ChatItemList", query=PAGING, problems=("cursor", "missing")),
             Endpoint(_ONE + "/forecast", "What the gate would say of a text, and what it would "
                      "take. Nothing is sent.", forecast, "Forecast", method="POST", body=(_TEXT,),
-                     role="operate", safe=True, problems=_PROBLEMS),
+                     role="operate", safe=True, personal=False, problems=_PROBLEMS),
             Endpoint(_ONE + "/messages", "Send a text of a person, through the gate.", write,
                      "Done", method="POST", body=(_TEXT,), role="operate", status=202,
                      problems=_PROBLEMS),

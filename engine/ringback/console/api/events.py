@@ -160,7 +160,7 @@ RESOURCES = (
             Endpoint("/find", "The events behind an id of ours, a SID or a number in any spelling, "
                      "and the conversations with a number, with its last four digits or of a name "
                      "`con_…`, 20 at most of each; a rule of that name; an error code.", find,
-                     "Found", method="POST", body=(_WHAT,), role="operate", safe=True),
+                     "Found", method="POST", body=(_WHAT,), safe=True),
         ),
     ),
     Resource(

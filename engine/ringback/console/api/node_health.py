@@ -62,7 +62,7 @@ async def seen(asked: Asked) -> dict[str, Any]:
               if asked.body[name] is not None}  # fmt: skip
     return dict(
         await operating.operate(
-            asked.console.surroundings, asked.identity, "api",
+            asked.console, asked.identity, "api",
             {"op": "incident", "uid": asked.values["id"], **wanted}, request=asked.key,
         )
     )  # fmt: skip

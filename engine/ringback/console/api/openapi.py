@@ -10,7 +10,7 @@ from typing import Any
 from ringback.console.api.exports import MEDIA
 from ringback.console.api.matching_tags import EXPECT, HEADER
 from ringback.console.api.parameters import Parameter
-from ringback.console.api.resource import PREFIX, REQUEST_HEADER, Asked, Endpoint, Resource
+from ringback.console.api.resource import PREFIX, REQUEST, REQUEST_HEADER, Asked, Endpoint, Resource
 from ringback.console.api.schema_words import ref
 from ringback.console.api.schemas import ALL
 from ringback.console.problems import KINDS
@@ -60,7 +60,7 @@ def _operation(resource: Resource, endpoint: Endpoint) -> dict[str, Any]:
         parameters.append({
             "name": REQUEST_HEADER, "in": "header", "required": True,
             "description": "A ULID, the same when the request is repeated.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "pattern": f"^{REQUEST.pattern}$"},
         })  # fmt: skip
     if EXPECT in {each.name for each in endpoint.body}:
         parameters.append({

@@ -9,6 +9,7 @@ from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Handler, Resource
 from ringback.console.problems import refuse
 from ringback.rules.model import STATES
+from ringback.store.operations.problems import BACK
 from ringback.store.operations.problems import STATES as PROBLEM_STATES
 
 _EXPECT = Parameter(
@@ -40,7 +41,7 @@ _said = _does("problem", "key", "state", "until", "above", "note")
 async def _done(asked: Asked, operation: Mapping[str, Any]) -> dict[str, Any]:
     return dict(
         await operating.operate(
-            asked.console.surroundings, asked.identity, "api", operation,
+            asked.console, asked.identity, "api", operation,
             request=asked.key, expect=asked.body.get("expect"),
         )
     )  # fmt: skip
@@ -108,7 +109,8 @@ _OF_FAILURES = (
         "/failures/{key}/state", "Say how a group of failures stands, by its error code.",
         problem, "Done", method="PUT",
         body=(
-            Parameter("state", "How it stands.", choices=PROBLEM_STATES, required=True),
+            Parameter("state", "How it stands.", choices=PROBLEM_STATES, required=True,
+                      itself=BACK),
             Parameter("until", "Muted until then: a time with its zone."),
             Parameter("above", "Muted while no more than so many fail in 24 hours.", "integer",
                       least=1, most=1_000_000),

@@ -44,7 +44,7 @@ class Parameter:
 
     `kind` is `text`, `long` (what people write), `file`, `integer` (`least` to `most`),
     `flag`, `time` (a moment, or a span back from now), `list` (several of `choices` with commas
-    between), or `object`, in a body alone.
+    between), or `object`, in a body alone. `itself` is a value that comes about by itself.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Parameter:
     most: int = 999_999_999
     default: Any = None
     required: bool = False
+    itself: str = ""
 
     def schema(self) -> dict[str, Any]:
         """Its JSON schema."""
@@ -174,6 +175,10 @@ def _within(parameter: Parameter, value: Any) -> Any:
 
 
 def _chosen(parameter: Parameter, text: str) -> str:
+    if parameter.itself and text == parameter.itself:
+        raise _wrong(
+            parameter.name, f"is set to {text!r} by itself; choose {', '.join(parameter.choices)}"
+        )
     if parameter.choices and text not in parameter.choices:
         raise _wrong(
             parameter.name, f"is one of {', '.join(parameter.choices)}, not {_shown(text)}"

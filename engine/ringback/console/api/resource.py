@@ -4,6 +4,7 @@ An endpoint is declared once. The declaration checks the parameters and the body
 says which role may send it, and makes its part of the OpenAPI document.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +22,7 @@ from ringback.console.problems import refuse
 
 PREFIX = "/api/v1"
 REQUEST_HEADER = "Idempotency-Key"
+REQUEST = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
 WITH_SLASHES = ("/people/{name}",)
 """Paths that end in a name which may hold slashes, percent-encoded: it was given by people."""
 
@@ -156,6 +158,12 @@ async def _serve(endpoint: Endpoint, request: Request) -> Any:
             "field", f"The header {REQUEST_HEADER} is missing.",
             mend="Send a fresh ULID with each new request, and the same one when you repeat it.",
             fields=((REQUEST_HEADER, "is required"),),
+        )  # fmt: skip
+    if endpoint.writes and not REQUEST.fullmatch(key):
+        raise refuse(
+            "field", f"The header {REQUEST_HEADER} is no ULID: {key[:40]}.",
+            mend="Send 26 letters and digits, made anew for each request.",
+            fields=((REQUEST_HEADER, "is no ULID"),),
         )  # fmt: skip
     reads = endpoint.body or endpoint.writes
     body = await body_values(request, endpoint.body) if reads else {}

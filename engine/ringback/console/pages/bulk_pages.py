@@ -60,7 +60,7 @@ async def preview(request: Request) -> Response:
             raise refuse("field", "code is a number.", fields=(("code", "is no number"),))
         chosen["code"] = int(chosen["code"])
     found = await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {"op": "bulk", "bulk": op, "filter": chosen}, request=form.get("request", ""),
     )  # fmt: skip
     first = [
@@ -113,7 +113,7 @@ async def stop(request: Request) -> Response:
 async def _done(request: Request, form: Mapping[str, str], op: str) -> Response:
     uid = request.path_params["uid"]
     await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {"op": op, "uid": uid}, request=form.get("request", ""),
     )  # fmt: skip
     return RedirectResponse(f"{PATH}/{uid}", 303)

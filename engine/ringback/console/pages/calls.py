@@ -76,7 +76,7 @@ async def do(request: Request) -> Response:
     if deed not in DEEDS:
         raise refuse("missing")
     answer = await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {"op": deed, "call": request.path_params["sid"], "to": form.get("to", "")},
         request=form.get("request", ""),
     )  # fmt: skip

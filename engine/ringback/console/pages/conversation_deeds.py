@@ -72,7 +72,8 @@ async def mute(request: Request) -> Response:
     form, pair = await form_of(request), await _pair(request)
     hours = form.get("hours", "")
     if hours and hours not in HOURS:
-        raise refuse("field", f"hours is one of {', '.join(HOURS)}.", fields=(("hours", "is odd"),))
+        says = f"is one of {', '.join(HOURS)}, not {hours[:40]}"
+        raise refuse("field", f"hours {says}.", fields=(("hours", says),))
     until = until_of(f"{hours}h", form.get("request", "")) if hours else None
     wanted = {"op": "mute", "until": until, "reason": form.get("reason", "")}
     return await _do(request, pair, form, wanted)
@@ -92,7 +93,7 @@ async def _do(
     request: Request, pair: Pair, form: Mapping[str, str], operation: Mapping[str, Any]
 ) -> Response:
     answer = await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {**operation, **sides(pair)}, request=form.get("request", ""),
     )  # fmt: skip
     return RedirectResponse(f"{PATH}/{pair.uid}?did={answer.get('doing', '')}", 303)

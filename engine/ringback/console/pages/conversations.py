@@ -39,7 +39,8 @@ async def conversations(request: Request) -> Response:
     """The list, the latest first."""
     wrong = [name for name in WAYS if request.query_params.get(name, "") not in ("", "true")]
     if wrong:
-        raise refuse("field", f"{wrong[0]} is true, or left away.", fields=((wrong[0], "is odd"),))
+        says = f"is true or left away, not {request.query_params[wrong[0]][:40]}"
+        raise refuse("field", f"{wrong[0]} {says}.", fields=((wrong[0], says),))
     chosen = {name: request.query_params.get(name) == "true" for name in WAYS}
     before = request.query_params.get("before", "")
     if before and not (before.isdecimal() and len(before) < 16):

@@ -54,7 +54,7 @@ async def release(request: Request) -> Response:
     """End the quarantine of a rule."""
     form = await form_of(request)
     answer = await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {"op": "release", "rule": request.path_params["rule"]}, request=form.get("request", ""),
     )  # fmt: skip
     return RedirectResponse(f"{DECIDE}?did={answer.get('doing', '')}", 303)

@@ -184,7 +184,7 @@ async def do_run(request: Request) -> Response:
         raise refuse("missing")
     uid, console = request.path_params["uid"], console_of(request)
     answer = await operating.operate(
-        console.surroundings, identity_of(request), "console",
+        console, identity_of(request), "console",
         {"op": deed.op, "uid": uid, **_until(deed, form)},
         request=form.get("request", ""), expect=expected(form),
     )  # fmt: skip
@@ -197,7 +197,7 @@ async def switch(request: Request) -> Response:
     if op not in ("pause", "resume"):
         raise refuse("missing")
     await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console", {"op": op},
+        console_of(request), identity_of(request), "console", {"op": op},
         request=form.get("request", ""),
     )  # fmt: skip
     following = form.get("next", "")
@@ -210,13 +210,17 @@ async def do(request: Request) -> Response:
     form, uid = await form_of(request), request.path_params["uid"]
     deed = _deed(request)
     if form.get("back", "") not in ("", "trace"):
-        raise refuse("field", "There is no way back of this name.", fields=(("back", "is odd"),))
+        raise refuse(
+            "field",
+            "There is no way back of this name.",
+            fields=(("back", "is trace or left away"),),
+        )
     if request.path_params["deed"] == "again" and form.get("count", "").strip() != "1":
         why = "Type 1: so many may arrive twice."
         raise refuse("field", why, fields=(("count", "has to be 1"),))
     sid = {"sid": form["sid"].strip()} if form.get("sid", "").strip() else {}
     answer = await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {
             "op": deed.op, "uid": uid, **deed.wanted, **sid, **_until(deed, form),
             **await _changed(request, form),

@@ -85,7 +85,7 @@ async def say(request: Request) -> Response:
             raise refuse("field", "above is a number.", fields=(("above", "is no number"),))
         operation["above"] = int(above)
     await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console", operation,
+        console_of(request), identity_of(request), "console", operation,
         request=form.get("request", ""),
         expect={"state": form["was"]} if form.get("was") else None,
     )  # fmt: skip

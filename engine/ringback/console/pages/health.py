@@ -116,7 +116,7 @@ async def decide(request: Request) -> Response:
     else:
         raise refuse("field", "Say `seen`, `mute` or a note.", fields=(("do", "says nothing"),))
     await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {"op": "incident", "uid": uid, **wanted}, request=form.get("request", ""),
     )  # fmt: skip
     return RedirectResponse(PATH if form.get("back") == "health" else ONE.format(uid=uid), 303)

@@ -77,7 +77,7 @@ def _role(form: Any) -> str:
     role = str(form.get("role", ""))
     if role not in ROLES:
         raise refuse("field", f"A role is one of {', '.join(ROLES)}.",
-                     fields=(("role", "is none"),))  # fmt: skip
+                     fields=(("role", f"is one of {', '.join(ROLES)}"),))  # fmt: skip
     return role
 
 

@@ -74,7 +74,7 @@ async def set_state(request: Request) -> Response:
     """Give the rule another state, or that of its file."""
     form, name = await form_of(request), request.path_params["name"]
     await operating.operate(
-        console_of(request).surroundings, identity_of(request), "console",
+        console_of(request), identity_of(request), "console",
         {
             "op": "rule_state", "rule": name, "state": form.get("state", ""),
             "until": until_of(form.get("until", ""), form.get("request", "")),

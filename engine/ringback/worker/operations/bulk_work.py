@@ -69,7 +69,7 @@ class BulkWork:
         """Let a bulk begin, in ten seconds."""
         bulk = await self._bulk(doing)
         if bulk.total > LARGE:
-            require_role(doing, "admin")
+            require_role(doing, "admin", f"to start a bulk of more than {LARGE:,}")
         begins = iso(self._runtime.now() + timedelta(seconds=PAUSE_SECONDS))
         done = replace(doing, answer={"state": "waiting"})
         if not await self._engine.journal.bulks.start(bulk.uid, begins, done):

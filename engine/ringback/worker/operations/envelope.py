@@ -81,14 +81,13 @@ def _kind(operation: str, subject: str, sort: Sort) -> str:
     return "run" if operation == "postpone" and subject.startswith("run_") else sort.kind
 
 
-def require_role(doing: Doing, role: str) -> None:
-    """Raise RoleTooSmall unless whoever does it has at least this role."""
+def require_role(doing: Doing, role: str, what: str = "") -> None:
+    """Raise RoleTooSmall unless whoever does it has at least this role; `what` says what it wants
+    that role for, where the operation as such wants less."""
     if ROLES.index(doing.by.role) < ROLES.index(role):
-        raise RoleTooSmall(
-            f"{doing.op} wants the role {role}, and {doing.by.who or 'the caller'} has "
-            f"{doing.by.role}",
-            role,
-        )
+        who = doing.by.who or "the caller"
+        wish = what or doing.op.replace("_", " ")
+        raise RoleTooSmall(f"{wish} wants the role {role}, and {who} has {doing.by.role}", role)
 
 
 def _by(given: Any) -> By:

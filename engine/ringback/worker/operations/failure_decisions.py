@@ -8,7 +8,7 @@ from ringback.errors import UsageError
 from ringback.ipc import Message
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import Doing
-from ringback.store.operations.problems import STATES, Said
+from ringback.store.operations.problems import BACK, STATES, Said
 from ringback.worker.engine import Engine
 from ringback.worker.operations.envelope import until_of
 
@@ -29,6 +29,11 @@ class FailureDecisions:
         key, state = doing.subject, str(message.get("state") or "")
         if not (key.isascii() and key.isdecimal() and len(key) < 8):
             raise UsageError(f"a group of failures is named by its error code, not {key[:40]!r}")
+        if state == BACK:
+            raise UsageError(
+                f"state: {BACK!r} is set by itself, when what was resolved fails again; say "
+                f"{', '.join(STATES)}"
+            )
         if state not in STATES:
             raise UsageError(f"a group of failures is {', '.join(STATES)}; not {state!r}")
         until = until_of(message.get("until"), self._runtime.now(), LONGEST)

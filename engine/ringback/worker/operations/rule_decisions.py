@@ -51,7 +51,7 @@ class RuleDecisions:
                 raise Conflict(f"rule {rule.name!r} is as its file says: {rule.state}", known)
         else:
             if STATES.index(wanted) > STATES.index(rule.state):
-                require_role(doing, "admin")
+                require_role(doing, "admin", "to set a rule beyond its file")
             if not reason:
                 raise UsageError("say why, for whoever looks at the rule next: the reason is empty")
             said = RuleState(

@@ -39,7 +39,7 @@ class Switches:
         made already: that wants an explicit `may_duplicate`. Raises StorageError when it cannot be
         noted; a pause then stays as it is, and so does one that was said meanwhile."""
         if message.get("may_duplicate"):
-            require_role(doing, "admin")
+            require_role(doing, "admin", "to send what may have been sent already")
         pauses = self._pauses
         try:
             await self._note_switch("", doing)

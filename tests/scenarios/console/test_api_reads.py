@@ -238,6 +238,16 @@ async def sent(api: Api, endpoint: Endpoint, name: str, hostile: str) -> None:
         PROBLEM.validate(answer.json())
 
 
+async def test_the_first_day_of_all_is_a_time(api: Api) -> None:
+    """No list looks further back than there are times; on pages too."""
+    for endpoint in GETS:
+        if "since" in {each.name for each in endpoint.query} and "{" not in endpoint.path:
+            await api.get(endpoint.path, since="0001-01-01")
+    for page in ("failures", "delivery", "costs", ""):
+        found = await api.client.get(f"http://node/console/{page}", params={"since": "0001-01-01"})
+        assert found.status_code == 200, found.text
+
+
 @pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 29])
 async def test_no_text_is_more_than_a_value(api: Api, every: int) -> None:
     """In a path, a filter, a cursor or a limit: 400, 404 or an empty list, and never an error."""

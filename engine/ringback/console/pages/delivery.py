@@ -40,6 +40,9 @@ ROW_QUERY = (
     Parameter("from", "The first row that is shown.", "integer", default=0), *FACET_PARAMETERS,
 )  # fmt: skip
 
+FIRST = datetime.min.replace(tzinfo=UTC)
+"""No span begins before it."""
+
 
 async def delivery(request: Request) -> Response:
     """The texts of a span by how far they came."""
@@ -213,7 +216,7 @@ def _begin_before(asked: spans.Asked) -> str:
     since, length = datetime.fromisoformat(asked.since), _length(asked)
     if asked.since[14:] == "00:00.000Z" and length > HOUR:
         length = length // HOUR * HOUR
-    return iso(since - length)
+    return iso(since - min(length, since - FIRST))
 
 
 def _length(asked: spans.Asked) -> timedelta:

@@ -86,8 +86,7 @@ class FailedTexts(Traces):
         ]
 
     def _refused(self, since: str, until: str, limit: int, code: int | None) -> list[Row]:
-        planned = iso(datetime.fromisoformat(since) - timedelta(days=WAITS))
-        first = first_since(self._connection, "actions", "planned_at", planned)
+        first = first_since(self._connection, "actions", "planned_at", _planned(since))
         last = first_at(self._connection, "actions", "planned_at", until) + OVERTAKING
         found_by = f"{one_of(WITHOUT_SUCCESS)} and state = 'failed'"
         if code:
@@ -103,6 +102,14 @@ class FailedTexts(Traces):
             "and remote_sid = '' and effect <> '' order by id desc limit ?",
             (first, last, since, until, limit),
         )
+
+
+def _planned(since: str) -> str:
+    """From when on what failed since a time may have been planned; empty before all times."""
+    try:
+        return iso(datetime.fromisoformat(since) - timedelta(days=WAITS))
+    except OverflowError:
+        return ""
 
 
 _REPORTED = (

@@ -16,6 +16,7 @@ import pytest
 
 from admission.node import Loaded, Node, Twilio, settings_of
 from admission.stories import OURS, PEOPLE, status, text
+from ringback.cli.main import run
 from ringback.config import Settings
 from ringback.console.api.listed import RESOURCES
 from ringback.console.api.resource import PREFIX
@@ -825,15 +826,24 @@ async def test_the_tag_of_a_group_is_that_of_its_state_in_every_span(desk: Desk)
     assert (await put("seen", old)).status_code == 202
 
 
-async def test_what_never_failed_is_no_group(desk: Desk) -> None:
-    """By the API, and on the page: 404, also without a code; a quiet span is none of that."""
+async def test_what_never_failed_is_no_group(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the API, on the page and by the shell, also without a code; a quiet span is none of
+    that."""
     await desk.node.happen(status("failed", ANN, 30003))
     for code, there in (("99", False), ("0", False), ("30003", True)):
         page = await desk.client.get(f"/console/failures/{code}?until=2020-01-01")
         assert page.status_code == (200 if there else 404), page.text
+        pressed = await desk.client.post(f"/console/failures/{code}/state", data={"state": "seen"})
+        assert pressed.status_code == (303 if there else 404), pressed.text
         put = await desk.post(f"/failures/{code}/state", method="PUT", state="seen")
         assert put.status_code == (202 if there else 404), put.text
-    assert desk.doings() == [("problem", "done")]
+        if not there:
+            words = ["-C", str(desk.settings.project), "failures", "state", code, "seen"]
+            assert await asyncio.to_thread(run, words) == 2
+            assert f"nothing ever failed with {code}" in capsys.readouterr().err
+    assert desk.doings() == [("problem", "done")] * 2
 
 
 async def test_a_refusal_shows_numbers_as_the_reader_may_see_them(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from ringback.rules.language.numbers import counted
 from ringback.store.operations.problems import STATES
 from ringback.store.queries.failure_groups import WAYS, grouped, narrowed
 
+EVER = "2000-01-01T00:00:00.000Z"
 READ = 50_000
 """So many failures of a span are counted at most, the newest of them."""
 
@@ -90,6 +91,16 @@ def state(code: int, state: str, until: str, above: int | None, note: str) -> No
 
     What is resolved comes back with the next failure.
     """
+    _require_group(code)
     message = {"op": "problem", "key": str(code), "state": state, "note": note}
     answer = tell_worker({**message, "until": end_of(until), "above": above})
     click.echo(f"{code} is {answer['state']}")
+
+
+def _require_group(code: int) -> None:
+    """Raise UsageError for a code with which nothing failed that is kept, and of which nobody said
+    a thing."""
+    with questions() as asked:
+        (group,) = asked.with_problems([{"code": code, "last_at": ""}], here().now())
+        if group["problem"] is None and not asked.failures(EVER, 1, "", code):
+            raise UsageError(f"nothing ever failed with {code}; `ringback failures` lists what did")

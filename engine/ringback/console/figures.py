@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ringback.config import Settings
 from ringback.console.counting import Counting
+from ringback.console.problems import refuse
 from ringback.console.reading import Reading
 from ringback.console.sums import Wanted
 from ringback.console.sums import summed as in_all
@@ -75,8 +76,15 @@ async def with_problems(reading: Reading, groups: list[dict[str, Any]]) -> list[
     return await reading.ask(lambda asked: asked.with_problems(groups, REAL.now()))
 
 
-async def has_failed(reading: Reading, counting: Counting | None, code: int) -> bool:
-    """Whether anything ever failed with a code, as far as rows and counts are kept."""
+async def require_group(reading: Reading, counting: Counting | None, code: int) -> None:
+    """Raise a Refusal for a code with which nothing ever failed, as far as rows and counts are
+    kept, and of which nobody said a thing."""
+    (group,) = await with_problems(reading, [{"code": code, "last_at": ""}])
+    if group["problem"] is None and not await _has_failed(reading, counting, code):
+        raise refuse("missing", f"Nothing ever failed with {code}.")
+
+
+async def _has_failed(reading: Reading, counting: Counting | None, code: int) -> bool:
     since = iso(REAL.now() - _EVER)
     if await reading.ask(lambda asked: asked.failures(since, 1, "", code)):
         return True

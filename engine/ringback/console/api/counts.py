@@ -97,11 +97,9 @@ async def standing(asked: Asked) -> dict[str, Any]:
 
 
 async def require_group(asked: Asked) -> None:
-    """Raise a Refusal for a code with which nothing failed, and of which nobody said a thing."""
-    console, code = asked.console, int(_code(asked))
-    said = (await standing(asked))["problem"] is not None
-    if not said and not await figures.has_failed(console.reading, console.counting, code):
-        raise refuse("missing", f"Nothing ever failed with {code}.")
+    """Raise a Refusal for a group by code that there never was."""
+    console = asked.console
+    await figures.require_group(console.reading, console.counting, int(_code(asked)))
 
 
 def _code(asked: Asked) -> str:

@@ -74,6 +74,7 @@ def _state(group: Mapping[str, Any]) -> str:
 async def say(request: Request) -> Response:
     """Say how a group stands; then its page."""
     form, key = await form_of(request), request.path_params["code"]
+    await figures.require_group(console_of(request).reading, console_of(request).counting, key)
     operation: dict[str, Any] = {
         "op": "problem", "key": str(key), "state": form.get("state", ""),
         "until": until_of(form.get("until", ""), form.get("request", "")),
@@ -108,9 +109,8 @@ async def group(request: Request) -> Response:
         {"code": key, "last_at": ""}
     ]
     (stands,) = await figures.with_problems(reading, [known_group])
-    there = found.rows or stands["problem"] is not None
-    if not there and not await figures.has_failed(reading, counting, key):
-        raise refuse("missing", f"Nothing ever failed with {key}.")
+    if not found.rows:
+        await figures.require_group(reading, counting, key)
     back_after = None
     if _state(stands) == BACK:
         since = stands["problem"]["at"]

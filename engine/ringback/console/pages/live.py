@@ -21,6 +21,9 @@ from ringback.store.queries import filters
 from ringback.store.queries.questions import Questions
 
 ROWS = 50
+FIRST = 20
+"""So many rows has the feed when it is opened, which are more than a screen shows: each makes the
+first paint later, and it grows by itself."""
 MINUTES = 60
 MOST_AGAIN = 40
 VERDICTS = ("fired", "silent")
@@ -52,7 +55,8 @@ async def again(request: Request) -> Response:
 
 
 def _ask(asked: Questions, chosen: dict[str, str], before: str) -> dict[str, Any]:
-    part = asked.events_part(_wanted(chosen), ROWS, int(before or 0))
+    rows = ROWS if before or any(chosen.values()) else FIRST
+    part = asked.events_part(_wanted(chosen), rows, int(before or 0))
     return {
         "part": part,
         "came": asked.came_of([row["uid"] for row in part.rows]),

@@ -48,7 +48,7 @@ def test_hostile_texts_change_no_page(dev: Dev, browse: Callable[..., Any]) -> N
     page.locator("#rows tr", has_text="the last one").wait_for(timeout=20_000)
     assert shape(page) == harmless
     assert page.evaluate("window.broken") == []
-    page.reload()
+    page.goto(f"{dev.url}/console/?type=message.received")
     rows = page.locator("#rows tr.in", has_text="+1 202 555 0160")
     uids = rows.evaluate_all("all => all.map(each => each.id)")
     assert len(uids) >= len(HOSTILE)

@@ -5,6 +5,7 @@ runs unchanged under a stepped clock and a seeded generator. In a node of `ringb
 clock is ahead by what a file says, which all its processes read.
 """
 
+import hashlib
 import os
 import random
 import struct
@@ -35,6 +36,13 @@ def encode_ulid(milliseconds: int, entropy: int) -> str:
             _PAIRS[low >> 10 & 1023], _PAIRS[low & 1023],
         )
     )  # fmt: skip
+
+
+def ulid_from(words: str) -> str:
+    """A ULID that is drawn from words: the same for the same ones, so that what is tried twice is
+    done once. Its time means nothing."""
+    drawn = int.from_bytes(hashlib.blake2b(words.encode(), digest_size=16).digest())
+    return encode_ulid(drawn >> 82, drawn & ((1 << 80) - 1))
 
 
 @lru_cache(16)

@@ -19,6 +19,7 @@ from ringback.action_kinds import DRAFTED
 from ringback.actions import SendMessage, to_params
 from ringback.cli.backtest import backtest as command
 from ringback.cli.project_context import Place
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import iso
 from ringback.store.log import Entry, Log, LogReader
 from ringback.store.migrations import migrate_journal
@@ -290,11 +291,11 @@ def test_who_asked_for_an_action_is_read_from_the_journal(tmp_path: Path) -> Non
 
 
 def test_a_draft_that_waits_was_not_done(tmp_path: Path) -> None:
-    """What is parked behind an attempt may have been."""
+    """What is parked for another reason may have been."""
     path = tmp_path / "journal.db"
     journal(path, [("a", "parked", 1, "hours"), ("b", "parked", 2, "hours")])
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE actions SET tries = 1 WHERE uid = 'act_1'")
+        connection.execute("UPDATE actions SET reason = ? WHERE uid = 'act_0'", (WAITS_FOR_YES,))
     assert [each.event for each in performed(tmp_path)] == ["b"]
 
 

@@ -11,8 +11,8 @@ from ringback.cli.project_context import here
 
 COLUMNS = ("since", "sid", "from", "to", "last", "queue", "heard")
 BY_WEIGHT = ("sid", "from", "to", "last", "since", "queue", "heard")
-QUEUES = ("sid", "waiting", "longest", "left_today", "average_today")
 """The columns as they give way, the last one first, where there is little room."""
+QUEUES = ("sid", "waiting", "longest", "left_today", "average_today")
 
 
 @click.command()

@@ -29,7 +29,7 @@ REST = 3.0
 """It rests so many times as long as it worked."""
 LONG = 0.2
 """An hour that took so many seconds is not counted again at once, but after `WAITS` times as long:
-so a busy hour takes a twentieth of a core, and its figures are some minutes old at 300 a second."""
+so a busy hour takes a sixth of a core at most, and its figures are as old as that."""
 WAITS = 5
 KEPT = timedelta(days=8)
 """Hours that are older are not counted again: their rows may be gone."""

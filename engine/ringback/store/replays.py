@@ -9,6 +9,7 @@ from typing import Any
 
 from ringback.errors import UsageError
 from ringback.events import REPLAY, Event
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.store import events
 from ringback.store.log import LogReader
 from ringback.store.migrations import connect_journal
@@ -151,12 +152,13 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
         " JOIN events ON events.uid = actions.event_uid"
         " WHERE events.received_at >= ? AND events.log_id IS NOT NULL"
         f" AND actions.state NOT IN ({holes}) AND actions.rule NOT LIKE '%.on_settled'"
-        " AND NOT (actions.state = 'parked' AND actions.tries = 0)"  # a draft that waits for a yes
+        " AND NOT (actions.state = 'parked' AND actions.reason = ?)"
         " ORDER BY actions.id"
     )
     try:
         with translated(path):
-            for key, rule, kind, params, *by in connection.execute(query, (since, *NOT_DONE)):
+            found = connection.execute(query, (since, *NOT_DONE, WAITS_FOR_YES))
+            for key, rule, kind, params, *by in found:
                 yield Performed(key, rule, kind, json.loads(params), *map(bool, by))
     finally:
         connection.close()

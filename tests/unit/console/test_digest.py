@@ -9,6 +9,7 @@ import pytest
 
 from ringback.console import counting
 from ringback.console.counting import Counting
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.runtime import REAL, iso
 from ringback.store.digests.cohorts import TEXT, Counts
 from ringback.store.digests.digest import Digest
@@ -78,10 +79,10 @@ def test_what_comes_later_is_counted_with_its_hour(tmp_path: Path, journal: Conn
 def test_what_waits_for_a_yes_is_held_back_and_no_text_without_news(
     tmp_path: Path, journal: Connection
 ) -> None:
-    """Until it was tried: what is parked behind an attempt may have left."""
+    """What is parked for another reason may have left."""
     _plan(journal, 1, state="parked")
-    for tries, held in ((0, 1), (1, 0)):
-        journal.execute("update actions set tries = ?", (tries,))
+    for reason, held in ((WAITS_FOR_YES, 1), ("nobody knows", 0)):
+        journal.execute("update actions set reason = ?", (reason,))
         with closing(Questions(tmp_path)) as asked, closing(Digest(tmp_path, "one")) as digest:
             rows = asked.sent_texts(iso(NOW - 40 * counting.HOUR), 9)
             found = delivery_groups.steps(rows)

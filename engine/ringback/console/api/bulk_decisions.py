@@ -1,6 +1,5 @@
 """Bulks in the JSON API: one decision about many things."""
 
-import hashlib
 from typing import Any
 
 from ringback.console import operating
@@ -8,7 +7,7 @@ from ringback.console.api.lists import listed
 from ringback.console.api.parameters import Parameter
 from ringback.console.api.resource import Asked, Endpoint, Resource
 from ringback.console.problems import refuse
-from ringback.runtime import encode_ulid
+from ringback.runtime import ulid_from
 from ringback.store.operations.bulks import OPS
 
 
@@ -45,8 +44,7 @@ async def preview(asked: Asked) -> dict[str, Any]:
 
 def _beside(key: str) -> str:
     """The request of the preview of a bulk that is begun at once: the same for the same key."""
-    drawn = int.from_bytes(hashlib.blake2b(f"preview {key}".encode(), digest_size=16).digest())
-    return encode_ulid(drawn >> 82, drawn & ((1 << 80) - 1))
+    return ulid_from(f"preview {key}")
 
 
 async def start(asked: Asked) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from ringback.rules.model import WAITS_FOR_YES
 from ringback.store.queries.failure_groups import country, line_type
 
 WAYS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -20,7 +21,8 @@ _ARRIVED = ("delivered", "read")
 _SHOWN = ("texts", "held", "pending", "failed", "delivered", "read")
 
 
-STATE = "case when state = 'parked' and tries = 0 then 'draft' else state end as state"
+_YES = WAITS_FOR_YES.replace("'", "''")
+STATE = f"case when state = 'parked' and reason = '{_YES}' then 'draft' else state end as state"
 """The state of an action as it is counted: what waits for a yes has not been let out."""
 
 

@@ -1,7 +1,6 @@
 """Work of bulks: preview with a forecast, start, stop, and steps behind all that is newer."""
 
 import asyncio
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message
-from ringback.runtime import Runtime, encode_ulid, from_iso, iso
+from ringback.runtime import Runtime, from_iso, iso, ulid_from
 from ringback.store.operations.bulks import FILTERS, NAMED, OPS, Bulk, Item
 from ringback.store.operations.doings import Doing
 from ringback.worker.engine import Engine
@@ -197,5 +196,4 @@ def _moment(given: Any) -> str:
 
 def _request(bulk: str, item: str) -> str:
     """The ULID of one thing of a bulk: the same whenever it is tried."""
-    drawn = int.from_bytes(hashlib.blake2b(f"{bulk} {item}".encode(), digest_size=16).digest())
-    return encode_ulid(drawn >> 82, drawn & ((1 << 80) - 1))
+    return ulid_from(f"{bulk} {item}")

@@ -10,9 +10,9 @@ import pytest
 
 from ringback.errors import BadRequest, GatewayError, NotFound, Unreadable
 from ringback.plugins.loader import load_plugins
-from ringback.rules.engine import interpreter
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.interpreter import machine as interpreter
 from ringback.rules.model import Rule
 from ringback.store.upkeep.erase import erase
 from ringback.twilio.rest import Request

@@ -169,7 +169,7 @@ def test_every_hook_is_explained() -> None:
 def test_every_step_function_and_field_of_the_rule_language_is_explained() -> None:
     """rules.md names each step, each function that conditions may call, and each word of a rule."""
     from ringback.rules.files.schema import RuleModel
-    from ringback.rules.language.functions import BUILTINS
+    from ringback.rules.functions.builtins import BUILTINS
     from ringback.rules.steps.kinds import STEPS
 
     text = page("rules.md")

@@ -10,14 +10,14 @@ from ringback.actions import SendMessage
 from ringback.error_codes import CLASSES
 from ringback.events import EVENT_TYPES, Event
 from ringback.rules.delivery_rates import Ended
-from ringback.rules.engine.interpreter import begin
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.rules.files.schema import RULE_KEYS, FileModel
+from ringback.rules.functions.builtins import BUILTINS
+from ringback.rules.functions.function import Builtin
+from ringback.rules.interpreter.machine import begin
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import CEL_FUNCTIONS
-from ringback.rules.language.function import Builtin
-from ringback.rules.language.functions import BUILTINS
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.model import MODES, STATES
 from ringback.rules.retry_policy import FailedText

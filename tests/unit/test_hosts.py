@@ -24,7 +24,7 @@ from ringback.config import Settings
 from ringback.errors import PluginBlocked, PluginError
 from ringback.plugins.manifest import Manifest
 from ringback.plugins.requests import FunctionCalls, HandlerCall, HookCall, StepCall
-from ringback.rules.engine.interpreter import Wake
+from ringback.rules.interpreter.machine import Wake
 from ringback.testing import sms
 from ringback.worker.hosts.pool import Pool
 from ringback.worker.hosts.server_link import command_for

@@ -9,7 +9,7 @@ import pytest
 from ringback import actions as a
 from ringback.errors import PluginError
 from ringback.plugins.requests import HandlerCall, HookCall, StepCall
-from ringback.rules.engine.interpreter import Progress
+from ringback.rules.interpreter.machine import Progress
 from ringback.testing import sms
 from ringback.verbs import Say
 from ringback.worker.hosts import wire

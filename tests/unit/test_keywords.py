@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.keywords import folded, opt_out_word, words
-from ringback.rules.language.functions import begins_with, has_all, is_phrase, keyword
+from ringback.rules.functions.builtins import begins_with, has_all, is_phrase, keyword
 
 SAME = {
     "one character and two": ("caf\u00e9", "cafe\u0301"),

@@ -7,7 +7,7 @@ import pytest
 
 from ringback.cli.main import main
 from ringback.plugins.loader import load_plugins
-from ringback.rules.language.functions import BUILTINS
+from ringback.rules.functions.builtins import BUILTINS
 
 ROOT = Path(__file__).parents[2]
 BROUGHT = load_plugins(ROOT / "plugins").functions

@@ -25,7 +25,7 @@ from ringback.plugins.conversation import (
 )
 from ringback.plugins.conversation_replay import LISTENS, MOST_QUESTIONS, begin, resume
 from ringback.plugins.loader import load_plugins
-from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.interpreter.machine import Progress, Wake
 from ringback.rules.language.scope import NoFacts
 from ringback.testing import NOON, Bench, incoming_call, message_status, sms
 from ringback.testing.memory import SteppedClock

@@ -16,7 +16,7 @@ from ringback.plugins.context import SettledAction
 from ringback.plugins.perform import describe, perform, perform_async
 from ringback.plugins.requests import FunctionCalls, HandlerCall, HookCall, StepCall
 from ringback.project import Project
-from ringback.rules.engine.interpreter import Wake
+from ringback.rules.interpreter.machine import Wake
 from ringback.rules.language.scope import NoFacts
 from ringback.runtime import REAL
 from ringback.testing import sms

@@ -10,12 +10,12 @@ import pytest
 
 from ringback.actions import AnswerCall, PlaceCall
 from ringback.events import Event
-from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files import load
 from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.functions.function import Function
+from ringback.rules.interpreter.machine import Progress, Wake, begin, resume
 from ringback.rules.language.cel import Fault, Language, Program
-from ringback.rules.language.function import Function
 from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.language.templates import as_text
 from ringback.rules.model import Rule, RuleSpec

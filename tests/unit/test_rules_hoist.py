@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.events import Event
+from ringback.rules.functions.function import Function
 from ringback.rules.language.cel import Fault, Language, Program
-from ringback.rules.language.function import Function
 from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.timing.calendar import Hours, parse_open
 

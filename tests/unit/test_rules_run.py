@@ -25,8 +25,8 @@ from ringback.actions import (
     notify,
 )
 from ringback.events import Event
-from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.files.load import compile_rule, load_rules
+from ringback.rules.interpreter.machine import Progress, Wake, begin, resume
 from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import Rule, RuleSpec, StepKind
 from ringback.verbs import Dial, Enqueue, Gather, Hangup, Pause, Play, Record, Redirect, Reject, Say

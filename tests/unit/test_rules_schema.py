@@ -15,11 +15,11 @@ from ringback.actions import AnswerCall, Notify, PlaceCall, SendMessage
 from ringback.error_codes import explain_error
 from ringback.errors import Problem
 from ringback.events import Event
-from ringback.rules.engine.interpreter import begin
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
 from ringback.rules.files.report import render
 from ringback.rules.files.schema import json_schema
+from ringback.rules.interpreter.machine import begin
 from ringback.rules.language.scope import NoFacts
 from ringback.rules.model import StepKind
 from ringback.verbs import Enqueue, Say

@@ -9,8 +9,8 @@ import pytest
 from ringback.errors import BadRequest
 from ringback.events import Event
 from ringback.gateway.safe_http import Outbound
-from ringback.rules.engine.interpreter import begin
 from ringback.rules.files.load import load_rules
+from ringback.rules.interpreter.machine import begin
 from ringback.rules.language.scope import NoFacts
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)

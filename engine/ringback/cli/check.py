@@ -138,7 +138,7 @@ def _loops(rules: "Sequence[Rule]", root: Path) -> Iterator[Problem]:
     """Rules that cause themselves. Of those that only can, a line is printed: it may be meant, and
     a node ends what goes on without end. So is one of rules that look at the wrong event, and
     one of counts that cannot be what was meant."""
-    from ringback.rules.delivery_functions import misread
+    from ringback.rules.functions.delivery import misread
     from ringback.rules.self_causing import circles
 
     for rule in rules:

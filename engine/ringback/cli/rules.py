@@ -105,7 +105,7 @@ def show(name: str, as_json: bool) -> None:
 def functions(wide: bool, as_json: bool) -> None:
     """List the functions that conditions and texts may call, with those of plugins."""
     from ringback.cli.hosted import described
-    from ringback.rules.language.functions import BUILTINS
+    from ringback.rules.functions.builtins import BUILTINS
 
     rows = [
         {"function": each.signature, "gives": each.returns, "of": "", "about": each.doc,

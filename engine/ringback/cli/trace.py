@@ -16,7 +16,7 @@ from ringback.cli.output import cell, echo_tree, json_option, print_json, short_
 from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
-from ringback.rules.engine import answers
+from ringback.rules.interpreter import answers
 from ringback.store.queries import shapes
 from ringback.store.queries.action_words import cost, detail
 

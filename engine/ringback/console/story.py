@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from ringback.console import tones
 from ringback.console.times import between, clock, span
-from ringback.rules.engine import answers
+from ringback.rules.interpreter import answers
 from ringback.rules.model import WAITS_FOR_YES
 
 Kind = Literal["words", "rule", "said"]

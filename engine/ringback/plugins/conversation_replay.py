@@ -25,9 +25,9 @@ from ringback.plugins.conversation import (
     TurnClock,
 )
 from ringback.plugins.invoke import actions_of, bind, parameters
-from ringback.rules.engine.answers import asks_help, leaves
-from ringback.rules.engine.interpreter import Progress, Wait, Wake
-from ringback.rules.engine.saved_event import event_from, event_to
+from ringback.rules.interpreter.answers import asks_help, leaves
+from ringback.rules.interpreter.machine import Progress, Wait, Wake
+from ringback.rules.interpreter.saved_event import event_from, event_to
 from ringback.runtime import from_iso, iso
 
 MOST_QUESTIONS = 100

@@ -41,7 +41,7 @@ from ringback.plugins.invoke import bind
 from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
 from ringback.plugins.settings import config_of
 from ringback.plugins.source_location import problem_from, problem_in
-from ringback.rules.language.function import Function
+from ringback.rules.functions.function import Function
 from ringback.rules.model import RuleSpec, StepKind
 from ringback.verbs import VERBS
 

@@ -16,7 +16,7 @@ from ringback.errors import PluginError, Problem
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers
 from ringback.plugins.memo import ask_function, ask_step
 from ringback.rules.files.decorated import code_of
-from ringback.rules.language.function import Function
+from ringback.rules.functions.function import Function
 from ringback.rules.model import RuleSpec, StepKind
 
 

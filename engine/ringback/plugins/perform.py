@@ -24,8 +24,8 @@ from ringback.plugins.requests import (
     StepCall,
     Values,
 )
-from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.interpreter.machine import Progress, Wake
 from ringback.rules.language.scope import Facts
 
 LONGEST_REASON = 500

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.errors import PluginError
 from ringback.plugins.invoke import actions_of, bind
-from ringback.rules.language.function import Function
+from ringback.rules.functions.function import Function
 from ringback.rules.model import StepKind
 
 if TYPE_CHECKING:

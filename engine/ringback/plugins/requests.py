@@ -12,7 +12,7 @@ from typing import Any, Protocol, overload
 from ringback.actions import Action
 from ringback.events import Event
 from ringback.plugins.context import SettledAction
-from ringback.rules.engine.interpreter import Progress, Wake
+from ringback.rules.interpreter.machine import Progress, Wake
 
 Subject = Event | SettledAction
 Values = tuple[tuple[bool, Any], ...]

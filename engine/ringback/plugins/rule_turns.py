@@ -9,8 +9,8 @@ from typing import Any
 
 from ringback.events import Event
 from ringback.plugins.requests import HandlerCall
-from ringback.rules.engine.interpreter import Progress, Wake
-from ringback.rules.engine.progress import CLOSED
+from ringback.rules.interpreter.machine import Progress, Wake
+from ringback.rules.interpreter.progress import CLOSED
 from ringback.rules.model import Rule
 
 _TIMED = ("unless", "collect", CLOSED)

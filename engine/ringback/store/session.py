@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 
 from ringback.events import Event
-from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
+from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
 from ringback.runtime import Runtime
 from ringback.store import events, replays
 from ringback.store.deliveries.escalations import Escalation, told_to

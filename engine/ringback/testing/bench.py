@@ -31,9 +31,9 @@ from ringback.rules.engine.admission import (
     stop_reason,
     stopped,
 )
-from ringback.rules.engine.answers import asked
-from ringback.rules.engine.interpreter import Progress, Wake, begin, resume
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.interpreter.answers import asked
+from ringback.rules.interpreter.machine import Progress, Wake, begin, resume
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing.assembly import STEP_SECONDS, no_plugin, plugins_of, ruleset_of, settings_of
 from ringback.testing.course import Course

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ringback.rules.engine.answers import taken
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.interpreter.answers import taken
 from ringback.testing.expectations import plain_steps, shown
 from ringback.testing.reaction import Reaction
 

@@ -11,7 +11,7 @@ from pprint import pformat
 from typing import Any
 
 from ringback.errors import UsageError
-from ringback.rules.engine.answers import ended, taken
+from ringback.rules.interpreter.answers import ended, taken
 from ringback.store.queries.questions import Questions
 
 EARLIER = 50

@@ -25,7 +25,7 @@ from ringback.errors import PluginBlocked, PluginError
 from ringback.plugins.loader import PluginSet
 from ringback.plugins.perform import describe
 from ringback.plugins.requests import FunctionCalls, Request, StepCall
-from ringback.rules.language.function import Function
+from ringback.rules.functions.function import Function
 from ringback.rules.model import StepKind
 from ringback.worker.questions import FUNCTION_SECONDS
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from ringback.events import Event
 from ringback.rules.engine.admission import Start, Woken, was_idle
-from ringback.rules.engine.answers import heeds
-from ringback.rules.engine.interpreter import Wait
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home
+from ringback.rules.interpreter.answers import heeds
+from ringback.rules.interpreter.machine import Wait
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.worker.run import drafts

@@ -15,9 +15,9 @@ from ringback.config import Settings
 from ringback.errors import RingbackError
 from ringback.events import Event
 from ringback.plugins.memo import Memo
-from ringback.rules.engine import interpreter
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
+from ringback.rules.interpreter import machine as interpreter
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso

@@ -1,1 +1,1 @@
-"""The rule engine: which rules match an event, and what their steps do."""
+"""The rule engine: which rules match an event, and which runs it starts, ends and wakes."""

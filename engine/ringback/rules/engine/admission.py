@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 
 from ringback.actions import Stop
 from ringback.events import DEEPEST, REPLAY, Event
-from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 

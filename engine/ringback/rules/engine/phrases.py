@@ -7,8 +7,8 @@ rules cost what a few do. It answers exactly what the functions `keyword`, `begi
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
+from ringback.rules.functions.builtins import LOOKING, needed, said
 from ringback.rules.language.cel import Program
-from ringback.rules.language.functions import LOOKING, needed, said
 from ringback.rules.language.hoist import MAPS, Argument, Hoisted
 from ringback.rules.language.scope import NEVER, NoFacts, Scope
 from ringback.rules.language.tokens import Token, tokens

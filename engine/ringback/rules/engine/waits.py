@@ -7,8 +7,8 @@ from typing import Any
 
 from ringback.events import CALL_OVER, Event, matches_type
 from ringback.rules.engine.admission import Woken
-from ringback.rules.engine.answers import TEXT, answers, heeds
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.interpreter.answers import TEXT, answers, heeds
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule, Trigger
 

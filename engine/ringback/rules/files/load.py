@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from ringback.errors import Problem
-from ringback.rules.delivery_functions import unknown_rule
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.decorated import code_of, node_of, source_of
 from ringback.rules.files.link import Run, link, reached, unnamed
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.rule import RuleReader
-from ringback.rules.files.shared import read_shared
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node, parse, read_source
+from ringback.rules.functions.delivery import unknown_rule
+from ringback.rules.functions.function import Function
 from ringback.rules.language.cel import Language, check_function
 from ringback.rules.language.complaints import Complaint, did_you_mean
-from ringback.rules.language.function import Function
 from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind
+from ringback.rules.sections.shared import read_shared
 from ringback.rules.steps.kinds import STEPS
 
 MAX_RULES = 5000

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from ringback.errors import Problem
 from ringback.events import EVENT_TYPES, NAMED, known_type
-from ringback.rules.delivery_functions import counted
 from ringback.rules.files.source_map import Source, locate
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.functions.delivery import counted
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
 from ringback.rules.language.templates import Template, compile_template

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from ringback.events import TRUST
 from ringback.rules.addresses import bad_number
-from ringback.rules.delivery_functions import wrong_side
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.functions.delivery import wrong_side
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.literals import bad_zone

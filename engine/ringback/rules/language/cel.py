@@ -14,6 +14,8 @@ from typing import Any
 
 from ringback.errors import ConfigError
 from ringback.events import spellings
+from ringback.rules.functions.builtins import BUILTINS
+from ringback.rules.functions.function import Function
 from ringback.rules.language.complaints import (
     CEL_FUNCTIONS,
     Complaint,
@@ -21,8 +23,6 @@ from ringback.rules.language.complaints import (
     complaints,
     did_you_mean,
 )
-from ringback.rules.language.function import Function
-from ringback.rules.language.functions import BUILTINS
 from ringback.rules.language.hoist import EVERY, MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.language.literals import check_literals
 from ringback.rules.language.numbers import number_text

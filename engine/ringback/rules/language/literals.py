@@ -19,7 +19,7 @@ from ringback.events import (
     known_type,
 )
 from ringback.rules.addresses import bad_number
-from ringback.rules.delivery_functions import wrong_arguments
+from ringback.rules.functions.delivery import wrong_arguments
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
 from ringback.rules.language.patterns import keep

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from typing import Any
 from urllib.parse import urlsplit
 
-from ringback.rules.engine.progress import CAME_IN_TIME, TOO_FEW
+from ringback.rules.interpreter.progress import CAME_IN_TIME, TOO_FEW
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.upkeep.log_retention import bare_fields, without_content
 

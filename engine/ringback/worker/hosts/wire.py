@@ -30,7 +30,7 @@ from ringback.plugins.requests import (
     Request,
     StepCall,
 )
-from ringback.rules.engine.interpreter import Progress, Wait
+from ringback.rules.interpreter.machine import Progress, Wait
 from ringback.runtime import from_iso
 
 HEADER = struct.Struct("=IBQ")

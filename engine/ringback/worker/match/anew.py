@@ -11,9 +11,9 @@ from typing import Any
 
 from ringback.events import Event
 from ringback.rules.engine.admission import Admission, Woken, answer_after_all, cancelled_by
-from ringback.rules.engine.answers import answers, awaited, heeds, watches
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
+from ringback.rules.interpreter.answers import answers, awaited, heeds, watches
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime

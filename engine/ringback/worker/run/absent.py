@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from ringback.rules.engine.interpreter import Wait
+from ringback.rules.interpreter.machine import Wait
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.store.runs import StoredRun

@@ -10,7 +10,7 @@ from typing import Any
 
 from ringback.actions import Action
 from ringback.config import Settings
-from ringback.rules.engine.interpreter import Progress
+from ringback.rules.interpreter.machine import Progress
 from ringback.runtime import Runtime
 from ringback.verbs import Twiml, spelt
 

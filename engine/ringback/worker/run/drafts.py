@@ -13,7 +13,7 @@ from typing import Any
 from ringback.action_kinds import is_message
 from ringback.actions import Action
 from ringback.events import CALL_OVER
-from ringback.rules.engine.progress import Progress, Wait
+from ringback.rules.interpreter.progress import Progress, Wait
 from ringback.runtime import iso
 from ringback.store.actions import StoredAction
 from ringback.store.runs import StoredRun

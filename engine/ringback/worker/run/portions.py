@@ -17,7 +17,7 @@ from ringback.action_kinds import from_params
 from ringback.actions import Action, Stop
 from ringback.errors import UsageError
 from ringback.rules.engine.admission import stop_reason
-from ringback.rules.engine.interpreter import Progress, Wait
+from ringback.rules.interpreter.machine import Progress, Wait
 from ringback.worker.hosts.turns import Turns
 from ringback.worker.run.plan import answers, checked, joined
 

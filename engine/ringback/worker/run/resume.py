@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import partial
 
 from ringback.events import CALL_OVER, Event
-from ringback.rules.engine.interpreter import Progress, Wake
-from ringback.rules.engine.progress import CLOSED
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home, turn_of
+from ringback.rules.interpreter.machine import Progress, Wake
+from ringback.rules.interpreter.progress import CLOSED
 from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction

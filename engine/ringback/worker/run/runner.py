@@ -20,12 +20,12 @@ from ringback.errors import PluginBlocked, RingbackError
 from ringback.events import Event
 from ringback.plugins.perform import describe
 from ringback.plugins.rule_turns import handler_call, is_timed
-from ringback.rules.engine import interpreter
 from ringback.rules.engine.admission import ranks, stopped
-from ringback.rules.engine.answers import asked
-from ringback.rules.engine.interpreter import Progress, Wake
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home, turn_of
+from ringback.rules.interpreter import machine as interpreter
+from ringback.rules.interpreter.answers import asked
+from ringback.rules.interpreter.machine import Progress, Wake
 from ringback.rules.model import Rule
 from ringback.rules.timing.calendar import Hours
 from ringback.runtime import Runtime, iso

@@ -9,12 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import has_other_side
-from ringback.actions import Action, AnswerCall, Stop
+from ringback.actions import Action, AnswerCall
 from ringback.errors import PluginError
 from ringback.events import CALL_OVER, REPLAY, Event
-from ringback.rules.engine import collect
-from ringback.rules.engine.answers import asked_in, asks_help, leaves
-from ringback.rules.engine.continuation import (
+from ringback.rules.engine.ruleset import triggered
+from ringback.rules.interpreter import collect
+from ringback.rules.interpreter.answers import asked_in, asks_help, leaves
+from ringback.rules.interpreter.continuation import (
     branch,
     kept,
     patience,
@@ -22,14 +23,13 @@ from ringback.rules.engine.continuation import (
     scope_of,
     step_at,
 )
-from ringback.rules.engine.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
-from ringback.rules.engine.render import render, render_call
-from ringback.rules.engine.ruleset import holds, triggered
-from ringback.rules.engine.saved_event import event_from, event_to
+from ringback.rules.interpreter.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
+from ringback.rules.interpreter.render import render
+from ringback.rules.interpreter.saved_event import event_from, event_to
+from ringback.rules.interpreter.steering import STEERING
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step, Trigger, waits
-from ringback.rules.retry_policy import step_try
 from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.calendar import Hours
 from ringback.verbs import Verb, VoiceVerb
@@ -44,6 +44,7 @@ HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
+_WAITING = ("wait", "wait_for", "gather", "record", "dial")
 _LEADING = ("enqueue", "redirect", "dial", "gather", "record")
 """Steps that lead a caller on: what stands behind them means nothing once the call is over."""
 
@@ -57,7 +58,7 @@ def begin(
     places: Mapping[str, Hours] | None = None,
 ) -> Progress:
     """Start a rule's steps for an event that it wants."""
-    return _Machine(rule, event, facts, now, places or {}, {"at": [0]}).start()
+    return Machine(rule, event, facts, now, places or {}, {"at": [0]}).start()
 
 
 def resume(
@@ -74,10 +75,12 @@ def resume(
 
     An event that is not the awaited one gives the same wait again.
     """
-    return _Machine(rule, event, facts, now, places or {}, dict(state)).wake(wake)
+    return Machine(rule, event, facts, now, places or {}, dict(state)).wake(wake)
 
 
-class _Machine:
+class Machine:
+    """One run under way: the event it began with, its state, and what it has planned so far."""
+
     def __init__(
         self, rule: Rule, event: Event, facts: Facts, now: datetime, places: Mapping[str, Hours],
         state: dict[str, Any],
@@ -163,9 +166,9 @@ class _Machine:
 
     def do(self, step: Step) -> Progress | None:
         """Do one step. None means: go on with the next."""
-        special = _SPECIAL.get(step.kind)
-        if special is not None:
-            return special(self, step)
+        steers = STEERING.get(step.kind)
+        if steers is not None:
+            return steers(self, step)
         given = render(step, self.scope())
         if isinstance(given, Fault):
             return self.fail(step, given.message)
@@ -318,83 +321,3 @@ class _Machine:
             self.actions.insert(self.verbs_at, answer)
             self.verbs = []
         return tuple(self.actions)
-
-    # -- the steps that steer
-
-    def do_wait(self, step: Step) -> Progress | None:
-        name = step.params["until_open"]
-        if not name:
-            return self.pause(self.now + timedelta(seconds=step.params["for"]), ())
-        opens = self.places[name].next_open(self.now) if name in self.places else None
-        if opens is None:
-            return self.fail(step, f"{name!r} does not open within 400 days")
-        return self.pause(opens, ())
-
-    def do_wait_for(self, step: Step) -> Progress | None:
-        given = render(step, self.scope())
-        if isinstance(given, Fault):
-            return self.fail(step, given.message)
-        due = self.now + timedelta(seconds=step.params["timeout"])
-        return self.pause(due, tuple(step.params["on"]), given["key"])
-
-    def do_choose(self, step: Step) -> Progress | None:
-        scope = self.scope()
-        for index, conditions in enumerate(step.params["options"]):
-            verdict = holds(conditions, scope)
-            if verdict.startswith("error"):
-                self.note(step, f"option {index + 1} does not hold: {verdict}")
-            if not verdict:
-                self.enter(f"option:{index}")
-                return None
-        if "else" in step.branches:
-            self.enter("else")
-        else:
-            self.next()
-        return None
-
-    def do_run(self, step: Step) -> Progress | None:
-        self.enter("run")
-        return None
-
-    def do_stop(self, step: Step) -> Progress | None:
-        given = render(step, self.scope())
-        if isinstance(given, Fault):
-            return self.fail(step, given.message)
-        self.actions.append(Stop(given["reason"]))
-        if given["others"]:
-            self.next()
-            return None
-        return self.finish(f"stopped: {given['reason'] or 'by a stop step'}")
-
-    def do_call(self, step: Step) -> Progress | None:
-        given, at = render_call(step, self.scope())
-        if isinstance(given, Fault):
-            return self.fail(at, given.message)
-        return self.perform(step, given)
-
-    def do_retry(self, step: Step) -> Progress | None:
-        given = render(step, self.scope())
-        if isinstance(given, Fault):
-            return self.fail(step, given.message)
-        found = step_try(self.rule.name, self.event, given, self.facts, self.now)
-        if isinstance(found, str):
-            return self.finish(f"stopped: {found}")
-        self.note(step, found.why)
-        if found.action is None:
-            self.enter("else")
-        else:
-            self.actions.append(found.action)
-            self.next()
-        return None
-
-
-_SPECIAL = {
-    "wait": _Machine.do_wait,
-    "wait_for": _Machine.do_wait_for,
-    "choose": _Machine.do_choose,
-    "run": _Machine.do_run,
-    "stop": _Machine.do_stop,
-    "call": _Machine.do_call,
-    "retry": _Machine.do_retry,
-}
-_WAITING = ("wait", "wait_for", "gather", "record", "dial")

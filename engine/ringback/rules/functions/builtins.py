@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from ringback.keywords import words
-from ringback.rules import delivery_functions
+from ringback.rules.functions import delivery
+from ringback.rules.functions.function import Builtin
 from ringback.rules.language import phones, scope
-from ringback.rules.language.function import Builtin
 from ringback.rules.language.numbers import has_number, number
 from ringback.rules.timing.calendar import WEEKDAYS, zone
 from ringback.rules.timing.durations import parse_duration
@@ -301,7 +301,7 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("rate", ("string", "string", "string"), "double", False, rate,
        "The share of one type of event among another within the span, 0.0 to 1.0.",
        "rate('message.failed', 'message.*', '15m') <= 1.0"),
-    *delivery_functions.ROWS,
+    *delivery.ROWS,
 )  # fmt: skip
 
 _PLACES = {"keyword": "anywhere", "begins_with": "beginning", "is_phrase": "whole"}

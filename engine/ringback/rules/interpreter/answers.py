@@ -7,8 +7,8 @@ from typing import Any
 from ringback.actions import Action
 from ringback.events import Event, matches_type
 from ringback.keywords import consent_word, is_stop
-from ringback.rules.engine.continuation import scope_of, step_at
 from ringback.rules.engine.ruleset import triggered
+from ringback.rules.interpreter.continuation import scope_of, step_at
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Condition, Rule, Trigger
 from ringback.rules.timing.calendar import Hours

@@ -18,9 +18,9 @@ from ringback.rules.delivery_rates import (
     seconds_of,
     wrong_value,
 )
+from ringback.rules.functions.function import Builtin
 from ringback.rules.language import scope
 from ringback.rules.language.complaints import Complaint, did_you_mean
-from ringback.rules.language.function import Builtin
 from ringback.rules.language.tokens import Call, calls, literal
 
 _WORDS = {

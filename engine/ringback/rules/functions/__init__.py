@@ -1,0 +1,1 @@
+"""Functions that conditions and texts call, beside those of CEL itself."""

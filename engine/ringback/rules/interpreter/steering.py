@@ -1,0 +1,112 @@
+"""Steps that steer a run: each decides where it goes on, or that it waits or ends.
+
+A function takes the machine and its step. None means that the run goes on; a `Progress` is a wait
+or the end of it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ringback.actions import Stop
+from ringback.rules.engine.ruleset import holds
+from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.render import render, render_call
+from ringback.rules.language.cel import Fault
+from ringback.rules.model import Step
+from ringback.rules.retry_policy import step_try
+
+if TYPE_CHECKING:
+    from ringback.rules.interpreter.machine import Machine
+
+
+def wait(run: "Machine", step: Step) -> Progress | None:
+    """Let time pass, or until a place opens."""
+    name = step.params["until_open"]
+    if not name:
+        return run.pause(run.now + timedelta(seconds=step.params["for"]), ())
+    opens = run.places[name].next_open(run.now) if name in run.places else None
+    if opens is None:
+        return run.fail(step, f"{name!r} does not open within 400 days")
+    return run.pause(opens, ())
+
+
+def wait_for(run: "Machine", step: Step) -> Progress | None:
+    """Wait for an event of this conversation, or of a key."""
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    due = run.now + timedelta(seconds=step.params["timeout"])
+    return run.pause(due, tuple(step.params["on"]), given["key"])
+
+
+def choose(run: "Machine", step: Step) -> Progress | None:
+    """Go into the first option that holds."""
+    scope = run.scope()
+    for index, conditions in enumerate(step.params["options"]):
+        verdict = holds(conditions, scope)
+        if verdict.startswith("error"):
+            run.note(step, f"option {index + 1} does not hold: {verdict}")
+        if not verdict:
+            run.enter(f"option:{index}")
+            return None
+    if "else" in step.branches:
+        run.enter("else")
+    else:
+        run.next()
+    return None
+
+
+def run_rule(run: "Machine", step: Step) -> Progress | None:
+    """Do the steps of another rule."""
+    run.enter("run")
+    return None
+
+
+def stop(run: "Machine", step: Step) -> Progress | None:
+    """End here, or keep the rules of lower priority away."""
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    run.actions.append(Stop(given["reason"]))
+    if given["others"]:
+        run.next()
+        return None
+    return run.finish(f"stopped: {given['reason'] or 'by a stop step'}")
+
+
+def call(run: "Machine", step: Step) -> Progress | None:
+    """Place a call, or plan what a call under way hears."""
+    given, at = render_call(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(at, given.message)
+    return run.perform(step, given)
+
+
+def retry(run: "Machine", step: Step) -> Progress | None:
+    """Try a failed text again where that can help."""
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    found = step_try(run.rule.name, run.event, given, run.facts, run.now)
+    if isinstance(found, str):
+        return run.finish(f"stopped: {found}")
+    run.note(step, found.why)
+    if found.action is None:
+        run.enter("else")
+    else:
+        run.actions.append(found.action)
+        run.next()
+    return None
+
+
+STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
+    "wait": wait,
+    "wait_for": wait_for,
+    "choose": choose,
+    "run": run_rule,
+    "stop": stop,
+    "call": call,
+    "retry": retry,
+}
+"""The steps that steer, by their word. Every other step is planned and performed."""

@@ -5,6 +5,7 @@ in every combination that a rule file allows.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -74,8 +75,9 @@ def story(seed: int) -> Story:
 def in_bursts(told: Story) -> Story:
     """The same story where what happens without a pause comes in one batch.
 
-    Left apart is what a batch does not keep in order: an opt-out is heard before all else; and a
-    rule that counts the texts of everybody counts those of the whole batch.
+    Left apart is what a batch does not keep in order: an opt-out is heard before all else; a rule
+    that counts the texts of everybody counts those of the whole batch; and of two runs that have
+    asked somebody elsewhere, either may take the answer first.
     """
     steps: list[Step] = []
     for step in told.steps:
@@ -88,6 +90,7 @@ def in_bursts(told: Story) -> Story:
         else:
             steps.append(burst)
     rules = told.rules.replace(_COUNT, "message_count()")
+    rules = re.sub(r'("ask": {[^{}]*?),\s*"to": [^,]*,\s*"from": "[^"]*"', r"\1", rules)
     return replace(told, rules=rules, steps=tuple(steps), numbered=False)
 
 
@@ -175,10 +178,10 @@ def _rule(rng: Random, name: str) -> dict[str, Any]:
 
 
 def _do(rng: Random, depth: int) -> list[Any]:
-    kinds = [_reply, _notify, _reply, _send, _wait, _wait_for, _stop, _remember, _choose]
+    kinds = [_reply, _notify, _reply, _send, _wait, _wait_for, _stop, _remember, _choose, _ask]
     steps = [rng.choice(kinds[: 5 if depth else None])(rng) for _ in range(rng.randint(1, 4))]
     if not depth and rng.random() < 0.6:
-        steps.insert(rng.randint(0, 1), rng.choice([_wait, _wait_for])(rng))
+        steps.insert(rng.randint(0, 1), rng.choice([_wait, _wait_for, _ask])(rng))
     return steps
 
 
@@ -206,6 +209,22 @@ def _wait_for(rng: Random) -> Any:
         "timeout": rng.choice(["10s", "1m"]), "as": "w",
         "do": _do(rng, 1), "else": _do(rng, 1),
     }}  # fmt: skip
+
+
+def _ask(rng: Random) -> Any:
+    asked: dict[str, Any] = {
+        "text": rng.choice(["Q", "Q ${{ event.body }}"]), "timeout": rng.choice(["10s", "1m"]),
+        "tries": rng.randint(1, 3), "as": "w",
+    }  # fmt: skip
+    if rng.random() < 0.7:
+        asked["if"] = rng.choice(["reply.body in ['x', 'y']", "reply.body.number() > 1.0"])
+    if rng.random() < 0.5:
+        asked["again"] = "A ${{ reply.body }}"
+    if rng.random() < 0.3:
+        asked |= {"to": rng.choice(PEOPLE), "from": rng.choice([OURS, OTHER])}
+    if rng.random() < 0.7:
+        asked["else"] = _do(rng, 1)
+    return {"ask": asked}
 
 
 def _stop(rng: Random) -> Any:

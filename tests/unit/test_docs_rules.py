@@ -23,6 +23,7 @@ from ringback.rules.model import MODES, STATES
 from ringback.rules.retry_policy import FailedText
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.kinds import STEPS
+from ringback.testing.cases import run_cases
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -181,6 +182,14 @@ def test_each_example_loads_without_a_problem_and_its_steps_run(block: str, tmp_
         progress = begin(rule, event, Past(), TEN, places=places)
         assert not progress.end.startswith("failed"), progress.end
         assert progress.actions or progress.wait is not None, rule.name
+
+
+@pytest.mark.parametrize("block", [each for each in BLOCKS if "\ncases:" in each])
+def test_the_cases_of_an_example_hold(block: str, tmp_path: Path) -> None:
+    (tmp_path / "example.yaml").write_text(block)
+    results = run_cases(tmp_path / "example.yaml")
+    assert results
+    assert [str(result.problem) for result in results if not result.good] == []
 
 
 def test_the_examples_in_the_code_of_the_steps_load(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from ringback.plugins.conversation import (
     Undelivered,
     conversation,
 )
-from ringback.plugins.conversation_replay import LISTENS, MOST_QUESTIONS, begin, resume
+from ringback.plugins.conversation_replay import MOST_QUESTIONS, begin, resume
 from ringback.plugins.loader import load_plugins
+from ringback.rules.interpreter.answers import LISTENS
 from ringback.rules.interpreter.machine import Progress, Wake
 from ringback.rules.language.scope import NoFacts
 from ringback.testing import NOON, Bench, incoming_call, message_status, sms

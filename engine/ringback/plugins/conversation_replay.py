@@ -25,15 +25,13 @@ from ringback.plugins.conversation import (
     TurnClock,
 )
 from ringback.plugins.invoke import actions_of, bind, parameters
-from ringback.rules.interpreter.answers import asks_help, leaves
+from ringback.rules.interpreter.answers import LISTENS, asks_help, leaves
 from ringback.rules.interpreter.machine import Progress, Wait, Wake
 from ringback.rules.interpreter.saved_event import event_from, event_to
 from ringback.runtime import from_iso, iso
 
 MOST_QUESTIONS = 100
 """So many questions are asked in one conversation at most; more is a loop."""
-
-LISTENS = ("message.received", "message.failed", "message.undelivered")
 
 
 def begin(handler: Callable[..., Any], event: Event, ctx: Context, last: str = "") -> Progress:

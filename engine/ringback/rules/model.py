@@ -192,7 +192,7 @@ def waits(step: Step) -> bool:
     """Whether a run stops at this step until its time has come, or what it asks for."""
     if step.kind == "dial":
         return bool(step.branches.get("answered") or step.branches.get("else"))
-    return step.kind in ("wait", "wait_for", "gather", "record")
+    return step.kind in ("wait", "wait_for", "ask", "gather", "record")
 
 
 def every_step(steps: Iterable[Step]) -> Iterator[Step]:

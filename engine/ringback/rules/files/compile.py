@@ -121,6 +121,12 @@ class Steps:
         if model.step == "wait_for" and "on" in words and "call." in repr(words["on"].plain()):
             self.starts = ()
         known = bool(self.starts) and all(map(known_type, self.starts))
+        if model.step == "ask" and nobody:
+            self._nobody_asked(words, place)
+        if model.step == "ask" and self.starts and _LIVE.issuperset(self.starts):
+            text = "'ask' asks by text, and here a caller listens"
+            hint = "ask them with `gather`; write `reply` and `wait_for` to text them"
+            self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
         alone = model.step == "wait_for" and "key" not in words
         if nobody and (model.needs == "contact" or alone):
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
@@ -140,6 +146,16 @@ class Steps:
         text = f"{model.step!r} needs a call, and this rule is on {', '.join(self.starts)}"
         hint = "to call somebody write `call: {to: …, say: …}`"
         self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
+
+    def _nobody_asked(self, words: Mapping[str, Node], place: tuple[int, int]) -> None:
+        """Refuse a question that leads nowhere, as a schedule has neither them nor a number."""
+        for word in ("to", "from"):
+            if word not in words:
+                text = f"'ask' needs `{word}` here, as a schedule has no conversation"
+                hint = "write `ask: {to: …, from: …, text: …}`"
+                problem = self.reader.source.problem(*place, "schema", text, hint)
+                self.reader.problems.append(problem)
+                return
 
     def _fields(
         self, model: type[BaseModel], checked: BaseModel, node: Node
@@ -293,6 +309,8 @@ class Steps:
         return _marked(self.reader.json(node), GIVEN)
 
 
+_LIVE = frozenset({"call.received", "call.answered", "call.gathered"})
+"""Events of a call in which somebody listens."""
 _FAILURES = {"action.failed", "action.*"}
 
 GIVEN = Mark("json", DATA_CAP, whole=True)

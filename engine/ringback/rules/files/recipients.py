@@ -9,6 +9,7 @@ from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
 from ringback.rules.steps.flow import Retry
 from ringback.rules.steps.messages import Send
+from ringback.rules.steps.questions import Ask
 from ringback.rules.steps.voice import DialStep
 
 _MADE = "${{"
@@ -27,10 +28,11 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         own = [("senders", each) for each in step.senders]
         own += [("numbers", str(each)) for each in step.numbers.values()]
         return next((each for each in map(_our_number, own) if each[1]), ("", ""))
-    if not isinstance(step, Send | Call):
+    if not isinstance(step, Send | Call | Ask) or not step.to:
         return "", ""
     ours = "" if _MADE in step.from_ else step.from_
-    written = [to for to in step.to if _MADE not in to]
+    given = [step.to] if isinstance(step.to, str) else step.to
+    written = [to for to in given if _MADE not in to]
     if not all(map(str.strip, written)):
         return "to", "is empty; write +15551234567 or whatsapp:+…"
     home = phones.home(ours)

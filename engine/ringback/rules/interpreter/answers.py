@@ -16,6 +16,8 @@ from ringback.verbs import Verb
 
 TEXT = "message.received"
 _ANSWERS = (TEXT, "call.gathered", "call.recorded", "call.transcribed")
+LISTENS = (TEXT, "message.failed", "message.undelivered")
+"""What may come of a question by text: an answer, or the word that it was not delivered."""
 _NONE = ("call.continued", "call.completed", "call.canceled", "call.failed")
 """What comes to a call whose question was not answered: it goes on, or it is over."""
 
@@ -58,8 +60,8 @@ def awaited(
     facts: Facts,
     places: Mapping[str, Hours],
 ) -> bool:
-    """Whether this is an event that a run waits for with `wait_for`, or with a question in
-    Python. A text by which a person leaves ends a wait for texts."""
+    """Whether this is an event that a run waits for with `wait_for`, or with a question. A text by
+    which a person leaves ends a wait for texts."""
     if not state.get("wait", {}).get("types"):
         return False
     if rule.handler is not None:
@@ -69,7 +71,12 @@ def awaited(
         step = step_at(rule, list(state.get("at", ())))
     except (LookupError, TypeError):  # the rule has changed under the run
         return False
-    if state.get("phase", "steps") != "steps" or step is None or step.kind != "wait_for":
+    if state.get("phase", "steps") != "steps" or step is None:
+        return False
+    if step.kind == "ask":  # what does not fit is an answer as well: it is asked once more
+        helps = not leaves(event) and asks_help(event, step.params["if"])
+        return event.type in LISTENS and not helps
+    if step.kind != "wait_for":
         return False
     types, conditions = step.params["on"], step.params["if"]
     if not any(matches_type(name, event.type) for name in types):

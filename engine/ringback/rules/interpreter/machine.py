@@ -13,7 +13,7 @@ from ringback.actions import Action, AnswerCall
 from ringback.errors import PluginError
 from ringback.events import CALL_OVER, REPLAY, Event
 from ringback.rules.engine.ruleset import triggered
-from ringback.rules.interpreter import collect
+from ringback.rules.interpreter import asking, collect
 from ringback.rules.interpreter.answers import asked_in, asks_help, leaves
 from ringback.rules.interpreter.continuation import (
     branch,
@@ -44,7 +44,7 @@ HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
-_WAITING = ("wait", "wait_for", "gather", "record", "dial")
+_WAITING = ("wait", "wait_for", "ask", "gather", "record", "dial")
 _LEADING = ("enqueue", "redirect", "dial", "gather", "record")
 """Steps that lead a caller on: what stands behind them means nothing once the call is over."""
 
@@ -260,13 +260,12 @@ class Machine:
 
     def answered(self, wake: Wake) -> Progress:
         """Go on behind the step that waited."""
-        try:
-            step = step_at(self.rule, self.state["at"])
-        except (KeyError, IndexError, TypeError):
-            step = None
-        if step is None or step.kind not in _WAITING:
+        step = self.waits_at()
+        if step is None:
             return self.finish("failed: the rule changed while this run waited")
         event = wake.event
+        if step.kind == "ask":
+            return asking.answered(self, step, event)
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in CALL_OVER:
                 return self.hung_up(step)
@@ -281,6 +280,10 @@ class Machine:
             return self.finish(f"stopped: the caller {'hung up' if over else 'did not answer'}")
         self.state.pop("wait", None)
         self.state.pop("over", None)
+        if event is not None and step.kind == "gather":
+            put = asking.put_again(self, step, event)
+            if put is not None:
+                return put
         if event is not None:
             self.state["reply"] = event_to(event)
             if step.params.get("as"):
@@ -291,6 +294,14 @@ class Machine:
         else:
             self.next()
         return self.run()
+
+    def waits_at(self) -> Step | None:
+        """The step that the run waits at; None when the rule has changed under it."""
+        try:
+            step = step_at(self.rule, self.state["at"])
+        except (KeyError, IndexError, TypeError):
+            return None
+        return step if step is not None and step.kind in _WAITING else None
 
     def is_reply(self, step: Step, event: Event) -> bool:
         if asks_help(event, step.params["if"]):

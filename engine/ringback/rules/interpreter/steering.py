@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.actions import Stop
 from ringback.rules.engine.ruleset import holds
+from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
 from ringback.rules.language.cel import Fault
@@ -103,6 +104,8 @@ def retry(run: "Machine", step: Step) -> Progress | None:
 STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "wait": wait,
     "wait_for": wait_for,
+    "ask": ask,
+    "gather": gather,
     "choose": choose,
     "run": run_rule,
     "stop": stop,

@@ -152,7 +152,8 @@ class HangupStep(VoiceModel):
 class GatherStep(VoiceModel):
     """Ask for keys or speech and wait for the answer, which is then `reply.digits` or `reply.body`.
 
-    `choices` has the steps for each answer, `else` those for any other and for none.
+    `choices` has the steps for each answer, `else` those for any other and for none. With `again`
+    or `tries` the question is put once more before that, up to `tries` times in all.
     """
 
     step: ClassVar[str] = "gather"
@@ -171,6 +172,8 @@ class GatherStep(VoiceModel):
     finish_on: One = "#"
     language: One = ""
     hints: Text = ""
+    again: Text = ""
+    tries: Annotated[int, Field(ge=1, le=10)] = 0
     as_: MaybeWord = Field("", alias="as")
     choices: Branches = Field(default_factory=dict)
     else_: Steps = Field(default_factory=list, alias="else")
@@ -199,6 +202,8 @@ class GatherStep(VoiceModel):
     def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """The question, and a way on for a caller who gives no answer."""
         prompts: tuple[Say | Play, ...] = ()
+        if given["again"]:
+            prompts += (Say(given["again"], language=given["language"]),)
         if given["say"]:
             prompts += (Say(given["say"], language=given["language"]),)
         if given["play"]:

@@ -1,0 +1,132 @@
+"""Questions to a person, by text (`ask`) or in a call (`gather`), and once more where none fits.
+
+How often a question was asked is `tried` in the state of the run, as long as it is open.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ringback.actions import SendMessage, reply
+from ringback.events import Event, conversation_of
+from ringback.rules.addresses import is_service, spelt
+from ringback.rules.engine.ruleset import triggered
+from ringback.rules.interpreter.answers import LISTENS, TEXT, asks_help, leaves
+from ringback.rules.interpreter.continuation import branch, kept
+from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.render import render
+from ringback.rules.interpreter.saved_event import event_to
+from ringback.rules.language.cel import Fault
+from ringback.rules.model import Step, Trigger
+
+if TYPE_CHECKING:
+    from ringback.rules.interpreter.machine import Machine
+
+TRIES = 3
+"""How often the question of a `gather` is put that says `again`."""
+
+
+def ask(run: "Machine", step: Step) -> Progress:
+    """Send the question, and wait for a text of that person."""
+    return _send(run, step, "text")
+
+
+def gather(run: "Machine", step: Step) -> Progress | None:
+    """Put the question to a caller."""
+    return _say(run, step, {"again"})
+
+
+def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+    """Go on behind an `ask`: with the answer, with the question once more, or without one."""
+    asked = f"“{run.question}”"
+    if event is None:
+        return _open(run, step, f"no answer to {asked}")
+    if leaves(event):
+        if event.conversation == run.event.conversation:
+            return run.finish("stopped: they sent STOP")
+        return _open(run, step, f"no answer to {asked}: they sent STOP")
+    if event.type not in LISTENS or asks_help(event, step.params["if"]):
+        return run.again()
+    if event.type != TEXT:
+        run.state["reply"] = event_to(event)
+        return _open(run, step, f"{asked} was not delivered (error {event.error_code})")
+    verdict = triggered(Trigger((TEXT,), tuple(step.params["if"])), run.scope(event))
+    run.state["reply"] = event_to(event)
+    if verdict:
+        return _unfit(run, step, verdict)
+    _close(run)
+    if step.params["as"]:
+        run.state.setdefault("vars", {})[step.params["as"]] = kept(step, event)
+    run.next()
+    return run.run()
+
+
+def put_again(run: "Machine", step: Step, event: Event) -> Progress | None:
+    """The question of a `gather` once more, when the caller has given none of its answers and is to
+    be asked again; None when the run goes on."""
+    tries = step.params["tries"] or (TRIES if step.params["again"] else 1)
+    tried = run.state.get("tried", 1)
+    if branch(step, event) != "else" or tried >= tries:
+        run.state.pop("tried", None)
+        return None
+    run.state["tried"] = tried + 1
+    run.state["reply"] = event_to(event)
+    return _say(run, step, ())
+
+
+def _unfit(run: "Machine", step: Step, verdict: str) -> Progress:
+    """An answer that does not fit. Why is noted for the trace, without a word of it."""
+    tried, tries = run.state.get("tried", 1), step.params["tries"]
+    run.note(step, f"answer {tried} of {tries} does not fit: {verdict}")
+    if tried >= tries:
+        said = f"none of {tries} answers fits" if tries > 1 else "the answer does not fit"
+        return _open(run, step, f"{said}: “{run.question}”")
+    run.state["tried"] = tried + 1
+    return _send(run, step, "again" if step.params["again"] else "text")
+
+
+def _open(run: "Machine", step: Step, why: str) -> Progress:
+    """No answer: the steps of `else`. Without any the run ends, as what stands behind needs one."""
+    _close(run)
+    if not step.branches["else"]:
+        return run.finish(f"stopped: {why}")
+    run.note(step, why)
+    run.enter("else")
+    return run.run()
+
+
+def _close(run: "Machine") -> None:
+    run.state.pop("wait", None)
+    run.state.pop("tried", None)
+
+
+def _send(run: "Machine", step: Step, word: str) -> Progress:
+    left_out = {"text", "again"} - {word}
+    given = render(_without(step, left_out), run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    event, due = run.event, run.now + timedelta(seconds=step.params["timeout"])
+    if not given["to"]:
+        if not event.theirs:
+            return run.fail(step, "there is nobody on the other side of this event")
+        run.actions.append(reply(event, given[word]))
+        return run.pause(due, LISTENS)
+    sender, to = spelt(given["from"] or event.ours, given["to"], event.ours)
+    if not sender or is_service(sender):
+        return run.fail(step, "needs `from`, a number of ours: the answer comes to it")
+    run.actions.append(SendMessage(to, given[word], sender))
+    return run.pause(due, LISTENS, conversation_of(sender, to))
+
+
+def _say(run: "Machine", step: Step, left_out: Collection[str]) -> Progress | None:
+    given: dict[str, Any] | Fault = render(_without(step, left_out), run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    return run.perform(step, {**dict.fromkeys(left_out, ""), **given})
+
+
+def _without(step: Step, names: Collection[str]) -> Step:
+    """The step without texts that are not said now: they may be about an answer yet to come."""
+    params = {name: value for name, value in step.params.items() if name not in names}
+    return replace(step, params=params)

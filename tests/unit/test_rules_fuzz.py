@@ -64,6 +64,7 @@ BITS = [
     ")",
     "matches('(')",
     "on",
+    "include: ../shared/*.yaml\n",
     "if",
     "do",
     "reply",

@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from ringback.rules.sections.shared_folders import folders
+
 Stamps = dict[Path, tuple[int, int]]
 
 
@@ -20,5 +22,8 @@ def stamps(root: Path) -> Stamps:
 def _watched(root: Path) -> Iterable[Path]:
     yield from (root / "rules").rglob("*.yaml")
     yield from (root / "rules").rglob("*.yml")
+    for folder in folders(root):  # of what rule files include
+        yield from folder.glob("*.yaml")
+        yield from folder.glob("*.yml")
     yield from (root / "plugins").rglob("*.py")
     yield from (root / "ringback.toml", root / ".env")

@@ -15,13 +15,14 @@ from ringback.rules.files.link import Run, link, reached, unnamed
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.rule import RuleReader
 from ringback.rules.files.source_map import Source
-from ringback.rules.files.yaml_tree import Node, parse, read_source
+from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import unknown_rule
 from ringback.rules.functions.function import Function
 from ringback.rules.language.cel import Language, check_function
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind
+from ringback.rules.sections.include import included, read_file
 from ringback.rules.sections.shared import read_shared
 from ringback.rules.steps.kinds import STEPS
 
@@ -58,19 +59,11 @@ def load_rules(
     problems: list[Problem] = []
     good = [each for each in functions if not _refused(each, problems)]
     kinds = {each.name: each for each in steps if not _taken(each, problems)}
-    trees: list[tuple[Source, Node]] = []
     files = list(_files(where))
-    for path, shown in files:
-        source = read_source(path, shown)
-        if isinstance(source, Problem):
-            problems.append(source)
-            continue
-        tree = parse(source)
-        if isinstance(tree, Node):
-            trees.append((source, tree))
-        else:
-            problems += tree
-    lists, hours = read_shared(trees, problems)
+    read = [each for path, shown in files if (each := read_file(path, shown, problems))]
+    shared = included(read, problems)
+    trees = [(each.source, each.tree) for each in read]
+    lists, hours = read_shared([(each.source, each.tree) for each in (*read, *shared)], problems)
     language = Language(lists=lists, hours=hours, functions=good)
     named: dict[str, str] = {}
     rules = _rules(trees, language, kinds, problems, named)

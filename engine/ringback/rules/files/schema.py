@@ -101,6 +101,7 @@ class FileModel(BaseModel):
     model_config = _STRICT
 
     version: Literal["1"] = "1"
+    include: Types = Field(default_factory=list)
     lists: dict[str, list[str]] = Field(default_factory=dict)
     hours: dict[str, HoursModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)

@@ -20,6 +20,7 @@ from ringback.actions import (
     PlaceCall,
     Remember,
     SendMessage,
+    SetMember,
     Stop,
 )
 from ringback.errors import UsageError
@@ -144,6 +145,10 @@ OURS = (
     ActionKind(
         "remember", Remember, whom="conversation", at_once="noted", step="remember",
         trace="{name} = “{value}”",
+    ),
+    ActionKind(
+        "set_member", SetMember, whom="who", at_once="noted", step="join",
+        trace="{group}: {who} is a member: {member}",
     ),
     ActionKind("stop", Stop, step="stop", trace="{reason}"),
 )  # fmt: skip

@@ -150,6 +150,17 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMember:
+    """Put somebody into a group, or take them out of it."""
+
+    kind: ClassVar[str] = "set_member"
+    group: str
+    who: str
+    member: bool = True
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End this event's evaluation: rules of lower priority do not run."""
 
@@ -167,6 +178,7 @@ Action = (
     | Notify
     | HttpRequest
     | Remember
+    | SetMember
     | Stop
 )
 

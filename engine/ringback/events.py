@@ -346,6 +346,13 @@ def person(address: str) -> str:
     return spellings(address)[0] if address.startswith(_COUNTRIES) else address
 
 
+def telephone(address: str) -> str:
+    """The number of whoever has this address, on whatever channel, in its one spelling; an address
+    without a number is its own. What is known of a person, and their groups, go by it."""
+    _, _, number = address.rpartition(":")
+    return person(number) if number.startswith("+") else address
+
+
 def matches_type(pattern: str, type_: str) -> bool:
     """Whether an event type fits what a rule wrote after `on`: the type itself, or `message.*`."""
     if pattern.endswith(".*"):

@@ -15,6 +15,7 @@ OURS, OTHER = "+12025550100", "+12025550177"
 PEOPLE = ("+442071838750", "+442071838751", "+442071838752")
 """In one time zone, which is UTC in March, when stories begin."""
 BODIES = ("a", "b", "c", "x", "y")
+_GROUPS = "groups: {g: {}}\n"
 _COUNT = "count('message.received', '1m')"
 _SPANS = (1.0, 2.0, 5.0, 9.0, 10.0, 31.0, 60.0, 61.0, 300.0, 3600.0, 90_000.0)
 
@@ -64,12 +65,11 @@ def story(seed: int) -> Story:
     """The story of a seed, always the same."""
     rng = Random(seed)
     rules = [_rule(rng, f"r{number}") for number in range(rng.randint(1, 4))]
-    _with_values(Random(f"values {seed}"), rules)
     quarantined = {rules[0]["name"]: "it blocked the worker"} if rng.random() < 0.08 else {}
     steps, settings = _steps(rng), _settings(rng)
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
         steps = _apart(steps)
-    text_of_rules = "version: 1\nrules: " + json.dumps(rules, indent=1)
+    text_of_rules = f"version: 1\n{_GROUPS}rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
 
 
@@ -112,7 +112,7 @@ def crowded(seed: int) -> Story:
         size = rng.randint(2, 7)
         steps.append(tuple(text(rng.choice(BODIES), rng.choice(PEOPLE)) for _ in range(size)))
         steps.append(rng.choice(_SPANS))
-    written = "version: 1\nrules: " + json.dumps(rules, indent=1)
+    written = f"version: 1\n{_GROUPS}rules: " + json.dumps(rules, indent=1)
     return Story(written.replace(_COUNT, "message_count()"), tuple(steps), numbered=False)
 
 
@@ -178,24 +178,9 @@ def _rule(rng: Random, name: str) -> dict[str, Any]:
     return rule
 
 
-def _with_values(rng: Random, rules: list[dict[str, Any]]) -> None:
-    """Let some of the rules name values, ask for them, and change them between waits."""
-    for rule in rules:
-        if rng.random() < 0.3:
-            rule["let"] = {
-                "n": "${{ size(event.body) }}", "at": "${{ event.at }}",
-                "said": ["${{ event.body }}", "!"], "half": 0.5,
-            }  # fmt: skip
-            lines = rule.get("if", [])
-            asked = rng.choice(["n < 2", "said[0] != 'c'", "half < 1.0"])
-            rule["if"] = [*(lines if isinstance(lines, list) else [lines]), asked]
-            step = {"let": {"n": "${{ n + 10 }}", "old": "${{ now - at > duration('5s') }}"}}
-            told = "V ${{ n }} ${{ vars.old }} ${{ said.join('') }} ${{ half * 3.0 }}"
-            rule["do"] = [step, *rule["do"], step, {"notify": told}]
-
-
 def _do(rng: Random, depth: int) -> list[Any]:
     kinds = [_reply, _notify, _reply, _send, _wait, _wait_for, _stop, _remember, _choose, _ask]
+    kinds.append(_member)
     steps = [rng.choice(kinds[: 5 if depth else None])(rng) for _ in range(rng.randint(1, 4))]
     if not depth and rng.random() < 0.6:
         steps.insert(rng.randint(0, 1), rng.choice([_wait, _wait_for, _ask])(rng))
@@ -252,6 +237,11 @@ def _remember(rng: Random) -> Any:
     return {"remember": {"w": "${{ event.body }}"}}
 
 
+def _member(rng: Random) -> Any:
+    whom = rng.choice(["g", {"group": "g", "who": PEOPLE[0]}])
+    return {rng.choice(["join", "join", "leave"]): whom}
+
+
 def _choose(rng: Random) -> Any:
     return {"choose": [{"if": rng.choice(_CONDITIONS), "do": _do(rng, 1)}, {"else": _do(rng, 1)}]}
 
@@ -259,7 +249,8 @@ def _choose(rng: Random) -> Any:
 _CONDITIONS = (
     "event.body in ['a', 'b']", "event.body == 'a'", "event.body != 'x'",
     "message_count() % 2 == 1", "count('message.received', '1m') >= 2", "!replied_within('1m')",
-    "heard_within('1m')", "remembered('w') == ''", "event.body.number() > 1.0",
+    "heard_within('1m')", "remembered('w') == ''", "event.from in groups.g",
+    "!(event.from in groups.g)", "event.body.number() > 1.0",
 )  # fmt: skip
 _TRIGGERS: tuple[Any, ...] = (
     {"on": "message.received", "if": "reply.body == 'x'"},

@@ -28,6 +28,7 @@ from ringback.testing.cases import run_cases
 PAGE = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 WORDS = """
+groups: {news: {}}
 lists:
   oncall: [+15550100001, +15550100002]
 hours:
@@ -75,7 +76,10 @@ class Past(NoFacts):
         return {"message.failed": 2, "message.received": 3}.get(type_pattern, 10)
 
     def remembered(self, conversation: str, name: str) -> str:
-        return {"name": "Ada"}.get(name, "")
+        return {"name": "Ada", "city": "London"}.get(name, "")
+
+    def is_member(self, group: str, number: str) -> bool:
+        return (group, number) == ("news", "+15550001111")
 
     def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
         return {
@@ -171,10 +175,13 @@ def as_rules(block: str) -> str:
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_each_example_loads_without_a_problem_and_its_steps_run(block: str, tmp_path: Path) -> None:
     (tmp_path / "example.yaml").write_text(as_rules(block))
-    if "hours:" not in block and "lists:" not in block:
+    if not any(word in block for word in ("hours:", "lists:", "groups:")):
         (tmp_path / "words.yaml").write_text(WORDS)
     loaded = load_rules(tmp_path)
     assert [str(problem) for problem in loaded.problems] == []
+    if "\ncases:" in block:
+        results = run_cases(tmp_path / "example.yaml")
+        assert [str(each.problem) for each in results if not each.good] == []
     places = RuleSet(loaded.rules, loaded.language).places
     for rule in loaded.rules:
         event = CALL if any(type_.startswith("call.") for type_ in rule.on) else TEXT

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ringback.rules.sections.shared_folders import folders
+from ringback.rules.sections.shared_folders import CONTACTS, folders
 
 Stamps = dict[Path, tuple[int, int]]
 
@@ -25,5 +25,6 @@ def _watched(root: Path) -> Iterable[Path]:
     for folder in folders(root):  # of what rule files include
         yield from folder.glob("*.yaml")
         yield from folder.glob("*.yml")
+    yield from (root / CONTACTS).rglob("*.csv")
     yield from (root / "plugins").rglob("*.py")
     yield from (root / "ringback.toml", root / ".env")

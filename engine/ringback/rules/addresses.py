@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ringback.events import person
+from ringback.events import person, spellings
 from ringback.rules.language import phones
 
 WHATSAPP = "whatsapp"
@@ -96,6 +96,11 @@ def unreachable(
         f"write from: {theirs}:…, a sender of ours there" if theirs else "write from: +…, a number"
     )
     return f"{sender} cannot reach {recipient} on {theirs or 'the telephone'}; {mend}"
+
+
+def every_spelling(addresses: Iterable[str]) -> list[str]:
+    """The same addresses in every spelling; texts that are none are as they are."""
+    return [each for address in addresses for each in spellings(address)]
 
 
 def nobodys(number: str) -> str:

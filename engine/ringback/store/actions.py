@@ -6,15 +6,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from sqlite3 import Connection
-from typing import Any
 
 from ringback.action_kinds import from_params, kind_of
-from ringback.actions import Action, AnswerCall, Remember, to_params
+from ringback.actions import Action, AnswerCall, to_params
 from ringback.runtime import from_iso, iso
-from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.events import copies
 from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.operations.groups import NOTED, note
 from ringback.store.operations.waiting_actions import Waiting, waiting
 from ringback.store.sqlite import one_of
 
@@ -313,13 +312,12 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
         "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at), "
         f"params = {_EDITED}, collision_key = coalesce(?, collision_key) "
         f"where uid = ? and state in ({','.join('?' * len(expected))}) "
-        "returning kind, params, policy",
+        "returning kind, params, policy, rule",
         (state, decision.reason, decision.due_at, settled, decision.send_by, free_at,
          decision.body, decision.body, decision.collision_key, uid, *expected),
     ).fetchone()  # fmt: skip
-    if found and state == "settled" and found[0] == Remember.kind:
-        noted: Any = read_action(*found)
-        remember(connection, noted.conversation, noted.name, noted.value, now)
+    if found and state == "settled" and found[0] in NOTED:
+        note(connection, read_action(*found[:3]), found[3], now)
     return found is not None
 
 

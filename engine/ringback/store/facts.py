@@ -8,9 +8,9 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple, Protocol
 
-from ringback.actions import Remember
+from ringback.actions import Remember, SetMember
 from ringback.error_codes import error_class as class_of
-from ringback.events import CALL_OVER, person
+from ringback.events import CALL_OVER, person, spellings, telephone
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.consents import SERVICE_OF
 from ringback.store.deliveries.causes import Caused, Causes
@@ -18,6 +18,7 @@ from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.deliveries.retried_texts import RetriedTexts
 from ringback.store.events import event
 from ringback.store.log import LogReader
+from ringback.store.operations.groups import card_field, is_member
 from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
 from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 
@@ -123,7 +124,21 @@ class JournalFacts(JournalDeliveries):
         row = self._connection.execute(
             "select memory from contacts where conversation = ?", (conversation,)
         ).fetchone()
-        return str(json.loads(row[0]).get(name, "")) if row else ""
+        memory = json.loads(row[0]) if row else {}
+        if name in memory:
+            return str(memory[name])
+        return card_field(self._connection, telephone(conversation.partition("/")[2]), name)
+
+    def is_member(self, group: str, number: str) -> bool:
+        """Whether somebody is in a group."""
+        if self._shadow:
+            places = {"group": group, "rule": self._shadow}
+            for address in spellings(number):
+                for place in (address, f"whatsapp:{address}"):
+                    last = self._connection.execute(_OWN_MEMBER, places | {"who": place}).fetchone()
+                    if last is not None and last[0] == "captured":
+                        return bool(last[1])
+        return is_member(self._connection, group, number)
 
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""
@@ -163,18 +178,24 @@ def open_facts(data: Path, runtime: Runtime) -> JournalFacts:
     return JournalFacts(connect_reader(data / "journal.db"), runtime)
 
 
-_OWN = f"""
-select state, json_extract(params, '$.value') from actions
-where conversation = :conversation and kind = '{Remember.kind}'
-and json_extract(params, '$.name') = :name
-and (state = 'settled' or state = 'captured' and rule = :rule and planned_at > coalesce((
+_LAST = """
+(state = 'settled' or state = 'captured' and rule = :rule and planned_at > coalesce((
     select max(at) from revisions where rule = :rule
     and case when json_valid(text) then coalesce(json_extract(text, '$.state'), 'live') end
         in ('live', 'draft')
 ), ''))
 order by id desc limit 1
 """
+_OWN = f"""
+select state, json_extract(params, '$.value') from actions
+where conversation = :conversation and kind = '{Remember.kind}'
+and json_extract(params, '$.name') = :name and {_LAST}
+"""
 """The last that was remembered, or would have been by a rule in shadow since it was live last."""
+_OWN_MEMBER = f"""
+select state, json_extract(params, '$.member') from actions where kind = '{SetMember.kind}'
+and json_extract(params, '$.group') = :group and json_extract(params, '$.who') = :who and {_LAST}
+"""
 
 
 class Heard(NamedTuple):

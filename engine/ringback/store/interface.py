@@ -28,6 +28,7 @@ from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.groups import Groups
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
@@ -111,6 +112,7 @@ class Journal(Protocol):
     bulks: Bulks
     consent_words: ConsentWords
     mutes: Mutes
+    groups: Groups
     written: Written
 
     async def read(

@@ -30,6 +30,7 @@ from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.groups import Groups
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
@@ -76,6 +77,7 @@ class DatabaseJournal:
         self.bulks = Bulks(database)
         self.consent_words = ConsentWords(database)
         self.mutes = Mutes(database)
+        self.groups = Groups(database)
         self.written = Written(database)
 
     async def read(

@@ -25,6 +25,7 @@ from ringback.store.upkeep.later_shapes import (
     EFFECT,
     ESCALATIONS,
     FREE,
+    GROUPS,
     INCIDENTS,
     LISTS,
     MUTES,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="5aa7d1a3d99b8b4c")
+journal_migrations = MigrationList("ringback.journal", today="7b422563979e0cfe")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -213,6 +214,11 @@ def _journal_mutes(db: "Database") -> None:
 @journal_migrations(name="0026_problems")
 def _journal_problems(db: "Database") -> None:
     _run(db.conn, PROBLEMS)
+
+
+@journal_migrations(name="0027_groups")
+def _journal_groups(db: "Database") -> None:
+    _run(db.conn, GROUPS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

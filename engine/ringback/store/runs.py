@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Connection
 
-from ringback.actions import Remember
 from ringback.events import Event
 from ringback.store.actions import NewAction, StoredAction, insert_actions, next_ordinal
 from ringback.store.attempts import Opening, open_attempt
-from ringback.store.consents import remember
 from ringback.store.database import Database
 from ringback.store.log import LogReader
 from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, record, wake
 from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
 from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.operations.groups import note
 from ringback.store.operations.rule_strikes import note_fault, release, strike
 
 
@@ -340,9 +339,8 @@ def _heard(connection: Connection, step: RunStep) -> str:
 def _write(connection: Connection, step: RunStep, now: str, heard: str = "") -> None:
     insert_actions(connection, step.actions)
     for item in step.actions:
-        if isinstance(item.action, Remember) and item.state == "settled":
-            kept = item.action
-            remember(connection, kept.conversation, kept.name, kept.value, now)
+        if item.state == "settled":
+            note(connection, item.action, item.rule, now)
     if step.twiml is not None and step.actions:
         connection.execute(
             "insert into answers (event_uid, twiml, at) values (?, ?, ?) "

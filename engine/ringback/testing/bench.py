@@ -5,7 +5,7 @@ bench holds in memory what a node has in its journal, and takes turns as the wor
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -171,6 +171,10 @@ class Bench:
     def remembered(self, event: Event, name: str) -> str:
         """What rules remembered about the other side of this event, empty when nothing."""
         return self.past.remembered(event.conversation, name)
+
+    def know(self, number: str, *, groups: Sequence[str] = (), **fields: str) -> None:
+        """Know somebody from before: fields of the contact, and the groups that they are in."""
+        self.past.know(number, fields, groups)
 
     # -- events and time
 

@@ -33,7 +33,7 @@ from ringback.testing.bench import Bench
 from ringback.testing.case_failures import Sent, Wished, can_fail, outgoing, wished
 from ringback.testing.case_story import said, story_of
 from ringback.testing.expectations import plain_steps, shown, unlike
-from ringback.testing.given import Given
+from ringback.testing.given import Given, Known
 from ringback.testing.reaction import Reaction
 
 
@@ -175,6 +175,9 @@ class _Case:
                 continue
             try:
                 happens = self.given.happens(item, bench.clock.now(), self.sent)
+                if isinstance(happens, Known):
+                    bench.past.know(happens.number, happens.fields, happens.groups)
+                    continue
                 reactions = (
                     [bench.wait(happens)]
                     if isinstance(happens, float)

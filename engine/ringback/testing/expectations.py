@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from ringback.action_kinds import kind_of
-from ringback.actions import Action, Remember
+from ringback.actions import Action, Remember, SetMember
 from ringback.events import Event
 from ringback.rules.language.templates import as_text
 from ringback.rules.steps.kinds import STEPS
@@ -24,6 +24,8 @@ def plain_steps(action: Action, event: Event | None) -> list[Said]:
         if action.value is None:
             return [{"forget": {"names": action.name}}]
         return [{"remember": {action.name: action.value}}]
+    if isinstance(action, SetMember):
+        return [{"join" if action.member else "leave": {"group": action.group, "who": action.who}}]
     kind = kind_of(action)
     verbs: Sequence[Verb] = getattr(action, "verbs", ())
     if verbs and not kind.step:

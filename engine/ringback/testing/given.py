@@ -5,14 +5,15 @@ A line is one word and its value: `text: Hello`, `message: {status: failed, erro
 event that every rule overlooks.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.language.templates import as_text
 from ringback.rules.model import Rule
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
@@ -20,6 +21,15 @@ from ringback.testing.case_failures import Sent, error_code, failure
 
 DIALED = ("completed", "answered", "busy", "no-answer", "failed", "canceled")
 """What Twilio says of a call that `dial` made: https://www.twilio.com/docs/voice/twiml/dial#action"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of somebody from before: their fields, and the groups that they are in."""
+
+    number: str
+    fields: Mapping[str, str]
+    groups: Sequence[str]
 
 
 class Given:
@@ -31,22 +41,34 @@ class Given:
         self.call: Event | None = None
         self.placed = events.sid("CA")
 
-    def happens(self, node: Node, now: datetime, sent: Sequence[Sent]) -> list[Event] | float:
-        """What a line means: events, or seconds that pass. `sent` can fail. Raises ValueError."""
+    def happens(
+        self, node: Node, now: datetime, sent: Sequence[Sent]
+    ) -> list[Event] | float | Known:
+        """What a line means: events, seconds that pass, or what was known before. `sent` can fail.
+        Raises ValueError."""
         if not isinstance(node.value, dict) or len(node.value) != 1:
             raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
         ((word, value),) = node.value.items()
         given = value.plain()
         if word == "wait":
             return parse_duration(str(given))
+        if word == "contact":
+            return self.known(given)
         if word == "fails":
             return [replace(each, at=now, received_at=now) for each in failure(given, sent)]
         maker = _MAKERS.get(word)
         if maker is None:
-            hint = did_you_mean(word, [*_MAKERS, "wait", "fails"])
+            hint = did_you_mean(word, [*_MAKERS, "contact", "wait", "fails"])
             raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
         made: Event = getattr(self, maker)(given)
         return [replace(made, at=now, received_at=now)]
+
+    def known(self, given: Any) -> Known:
+        words = _words(given, "name", "contact: {name: Ada, groups: [news]}")
+        groups = words.pop("groups", [])
+        number = str(words.pop("number", self.theirs))
+        fields = {name: as_text(value) for name, value in words.items()}
+        return Known(number, fields, groups if isinstance(groups, list) else [str(groups)])
 
     def text(self, given: Any) -> Event:
         words = _words(given, "body", "text: Hello")
@@ -134,7 +156,7 @@ _MAKERS = {
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
     "dialed": "dialed", "schedule": "schedule",
 }  # fmt: skip
-_KNOWN = ", ".join([*_MAKERS, "wait", "fails"])
+_KNOWN = ", ".join([*_MAKERS, "contact", "wait", "fails"])
 
 
 def _words(given: Any, field: str, example: str) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ringback.action_kinds import OutgoingMessage, is_message
-from ringback.actions import Action, Remember, SendMessage
-from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type
+from ringback.actions import Action, Remember, SendMessage, SetMember
+from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type, telephone
 from ringback.keywords import opt_out_word
 from ringback.rules.delivery_rates import DeliveryFacts, Ended, first_minute
+from ringback.rules.language import phones
+from ringback.rules.language.scope import member_place
 from ringback.rules.retry_policy import FailedText
 from ringback.testing.sent_texts import SentTexts
 from ringback.twilio import segments
@@ -43,14 +46,17 @@ class Past(DeliveryFacts):
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
     past answers as quickly as a short one. `kept` holds what was remembered, `shadows` what each
-    rule in shadow would have, empty for what it forgot; `shadow` is the one that asks. `failed` are
-    the texts that can fail in a case, by their actions.
+    rule in shadow would have, empty for what it forgot; `shadow` is the one that asks. `cards` are
+    fields of persons by their numbers, `members` pairs of group and number. `failed` are the texts
+    that can fail in a case, by their actions.
     """
 
     clock: SteppedClock
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
     shadows: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     shadow: str = ""
+    cards: dict[str, dict[str, str]] = field(default_factory=dict)
+    members: set[tuple[str, str]] = field(default_factory=set)
     failed: dict[str, FailedText] = field(default_factory=dict)
     _came: dict[_Where, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     _heard: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
@@ -92,14 +98,39 @@ class Past(DeliveryFacts):
                 own.pop(place, None)
             if action.value is None:
                 self.kept.pop(place, None)
+                self.cards.get(telephone(place[0].partition("/")[2]), {}).pop(action.name, None)
             else:
                 self.kept[place] = action.value
+        elif isinstance(action, SetMember):
+            self._set_member(action)
 
     def would(self, rule: str, action: Action) -> None:
         """Note what a rule in shadow would remember, for it alone."""
         if isinstance(action, Remember):
             own = self.shadows.setdefault(rule, {})
             own[action.conversation, action.name] = action.value or ""
+        elif isinstance(action, SetMember):
+            own = self.shadows.setdefault(rule, {})
+            own[member_place(action.group), telephone(action.who)] = "in" if action.member else ""
+
+    def know(
+        self, number: str, fields: Mapping[str, str] | None = None, groups: Iterable[str] = ()
+    ) -> None:
+        """Know somebody from before, as an import would have it."""
+        key = telephone(phones.plain(number))
+        self.cards.setdefault(key, {}).update(fields or {})
+        self.members |= {(group, key) for group in groups}
+
+    def _set_member(self, action: SetMember) -> None:
+        place = (action.group, telephone(action.who))
+        for own in self.shadows.values():
+            own.pop((member_place(action.group), place[1]), None)
+        (self.members.add if action.member else self.members.discard)(place)
+
+    def is_member(self, group: str, number: str) -> bool:
+        """Whether somebody is in a group."""
+        own = self.shadows.get(self.shadow, {}).get((member_place(group), number))
+        return (group, number) in self.members if own is None else bool(own)
 
     def of_shadow(self, rule: str) -> "Past":
         """The past as this rule sees it, which is in shadow."""
@@ -144,7 +175,10 @@ class Past(DeliveryFacts):
         """What was remembered about this contact, empty when nothing."""
         place = (conversation, name)
         own = self.shadows.get(self.shadow, {})
-        return own[place] if place in own else self.kept.get(place, "")
+        if place in own:
+            return own[place]
+        card = self.cards.get(telephone(conversation.partition("/")[2]), {})
+        return self.kept.get(place, card.get(name, ""))
 
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""

@@ -13,6 +13,7 @@ from ringback.ipc import Message, refusal, require_good
 from ringback.plugins.plugin_rows import rows_of
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing, Repeated, require
+from ringback.worker.contacts.card_decisions import CardDecisions
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
 from ringback.worker.operations.bulk_work import BulkWork
@@ -68,6 +69,7 @@ class Control:
             "rule_state": self._rules.state,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
             "consent": self._waits.consent, "write": self._conversations.write,
+            "cards": CardDecisions(engine, runtime).cards,
             "mute": self._conversations.mute, "hang_up": calls.hang_up, "dequeue": calls.dequeue,
             "bulk": self.bulks.preview,
             "problem": FailureDecisions(engine, runtime).problem,

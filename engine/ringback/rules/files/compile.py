@@ -16,7 +16,6 @@ from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
-from ringback.rules.sections.let import read_let
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
 from ringback.rules.steps.kinds import CALL_STEPS, STEPS
@@ -89,7 +88,7 @@ class Steps:
         inner = folded(node, model)
         self._call_or_not(model, inner, place)
         if isinstance(inner.value, dict) and "as" in inner.value:
-            self._keep(inner.value["as"])
+            self.kept.add(str(inner.value["as"].value))
         if checked is None:
             self._look_inside(model, inner)
             return None
@@ -115,12 +114,6 @@ class Steps:
             self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
 
-    def _keep(self, node: Node) -> None:
-        """The name of `as`, known to the steps behind."""
-        self.kept.add(str(node.value))
-        if isinstance(node.value, str) and node.value:
-            self.reader.know(node.value, {"": "string"}, node)
-
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
         """Refuse a voice step where there is never a call. `starts` are the types of the rule."""
         words = node.value if isinstance(node.value, dict) else {}
@@ -135,7 +128,8 @@ class Steps:
             hint = "ask them with `gather`; write `reply` and `wait_for` to text them"
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
         alone = model.step == "wait_for" and "key" not in words
-        if nobody and (model.needs == "contact" or alone):
+        alone |= model.needs == "contact" and "who" not in words
+        if nobody and alone:
             text = f"{model.step!r} needs somebody on the other side, and a schedule has nobody"
             hint = "write `send: {to: …, body: …}`" if model.step == "reply" else ""
             self.reader.problems.append(self.reader.source.problem(*place, "schema", text, hint))
@@ -186,17 +180,15 @@ class Steps:
                 branches |= more
             elif mark.kind == "if":
                 params[key] = self.reader.conditions(child, running=True)
-            elif mark.kind == "let":
-                params[key] = marked(read_let(self.reader, child), mark)
             elif child is None or mark.kind == "plain":
                 params[key] = getattr(checked, name)
             elif mark.kind == "texts":
                 items = child.value if isinstance(child.value, list) else [child]
-                params[key] = [marked(self._entry(key, item), mark) for item in items]
+                params[key] = [_marked(self._entry(key, item), mark) for item in items]
                 self._count(key, child, params[key], most_entries(model)[key])
             else:
                 data = self.reader.json(child, typed=mark.kind == "data")
-                params[key] = marked(data, mark)
+                params[key] = _marked(data, mark)
                 if mark.one:
                     self._single(child, repr(key), data)
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
@@ -204,6 +196,8 @@ class Steps:
                     self.reader.fail(child, "limit", text)
         if model is STEPS["wait_for"] and "on" in children:
             self.reader.types(children["on"])
+        if model in (STEPS["join"], STEPS["leave"]):
+            self._group(checked.group, children["group"])  # type: ignore[attr-defined]
         if model is STEPS["wait"] and checked.until_open:  # type: ignore[attr-defined]
             self._place(checked.until_open, children["until_open"])  # type: ignore[attr-defined]
         return params, branches
@@ -245,6 +239,16 @@ class Steps:
         if name not in hours:
             hint = did_you_mean(name, hours) or "add it under `hours`"
             self.reader.fail(node, "hours", f"no hours are named {name!r}", hint)
+
+    def _group(self, name: str, node: Node) -> None:
+        """Refuse a group that is not there, or whose members a file says."""
+        groups = self.reader.language.groups
+        if name not in groups:
+            hint = did_you_mean(name, groups) or f"add it under `groups`: `{name}: {{}}`"
+            self.reader.fail(node, "name", f"no group is named {name!r}", hint)
+        elif groups[name].members is not None:
+            text = f"the members of {name!r} are those of {groups[name].file}"
+            self.reader.fail(node, "name", text, "change that file, or leave `from` away")
 
     def _options(self, node: Node | None) -> tuple[list[Any], dict[str, tuple[Step, ...]]]:
         options: list[Any] = []
@@ -314,8 +318,8 @@ class Steps:
         field = kind.model.model_fields.get(key)
         listed = field is not None and get_origin(field.annotation) in (list, tuple)
         if listed and isinstance(node.value, str) and "${{" in node.value:
-            return [marked(self.reader.text(node), GIVEN)]
-        return marked(self.reader.json(node), GIVEN)
+            return [_marked(self.reader.text(node), GIVEN)]
+        return _marked(self.reader.json(node), GIVEN)
 
 
 _LIVE = frozenset({"call.received", "call.answered", "call.gathered"})
@@ -337,12 +341,12 @@ def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
     return found
 
 
-def marked(value: Any, mark: Mark) -> Any:
+def _marked(value: Any, mark: Mark) -> Any:
     """A text, or a tree of them, that is rendered as its field says."""
     if isinstance(value, dict):
-        return {name: marked(item, mark) for name, item in value.items()}
+        return {name: _marked(item, mark) for name, item in value.items()}
     if isinstance(value, list):
-        return [marked(item, mark) for item in value]
+        return [_marked(item, mark) for item in value]
     if isinstance(value, Template):
         return replace(value, cap=mark.cap, url=mark.url, whole=mark.whole)
     return value

@@ -16,13 +16,13 @@ from ringback.rules.files.reader import Reader
 from ringback.rules.files.rule import RuleReader
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
-from ringback.rules.functions.declared import check_function
 from ringback.rules.functions.delivery import unknown_rule
 from ringback.rules.functions.function import Function
-from ringback.rules.language.cel import Language
+from ringback.rules.language.cel import Language, check_function
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind
+from ringback.rules.sections.groups import files_of, read_groups
 from ringback.rules.sections.include import included, read_file
 from ringback.rules.sections.shared import read_shared
 from ringback.rules.steps.kinds import STEPS
@@ -65,13 +65,14 @@ def load_rules(
     shared = included(read, problems)
     trees = [(each.source, each.tree) for each in read]
     lists, hours = read_shared([(each.source, each.tree) for each in (*read, *shared)], problems)
-    language = Language(lists=lists, hours=hours, functions=good)
+    groups = read_groups(trees, {shown: path for path, shown in files}, problems)
+    language = Language(lists=lists, hours=hours, functions=good, groups=groups)
     named: dict[str, str] = {}
     rules = _rules(trees, language, kinds, problems, named)
     left_out = named.keys() - {rule.name for rule in rules}
     problems.sort(key=lambda each: (each.file, each.line, each.column))
     return Loaded(
-        tuple(rules), problems, language, tuple(path for path, _ in files),
+        tuple(rules), problems, language, (*(path for path, _ in files), *files_of(groups)),
         {name: named[name] for name in named if name in left_out}, tuple(steps),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from ringback.rules.language import phones
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
 from ringback.rules.steps.flow import Retry
+from ringback.rules.steps.groups import JoinStep, LeaveStep
 from ringback.rules.steps.messages import Send
 from ringback.rules.steps.questions import Ask
 from ringback.rules.steps.voice import DialStep
@@ -28,6 +29,8 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
         own = [("senders", each) for each in step.senders]
         own += [("numbers", str(each)) for each in step.numbers.values()]
         return next((each for each in map(_our_number, own) if each[1]), ("", ""))
+    if isinstance(step, JoinStep | LeaveStep):
+        return "who", "" if _MADE in step.who or not step.who else bad_number(step.who)
     if not isinstance(step, Send | Call | Ask) or not step.to:
         return "", ""
     ours = "" if _MADE in step.from_ else step.from_

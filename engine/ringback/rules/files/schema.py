@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringback.events import CLOUD_EVENTS, EVENT_TYPES, FAMILIES, TRUST
 from ringback.rules.model import StepKind
-from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types, Values
+from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types
 from ringback.rules.steps.kinds import STEPS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
@@ -64,7 +64,6 @@ class RuleModel(BaseModel):
     from_: Addresses = Field(default_factory=list, alias="from")
     to: Addresses = Field(default_factory=list)
     trust: Addresses = Field(default_factory=list)
-    let: Values = Field(default_factory=dict)
     key: Text = ""
     once_within: MaybeSpan = 0.0
     once_after: MaybeSpan = 0.0
@@ -96,6 +95,14 @@ class HoursModel(BaseModel):
     holidays: Annotated[list[str], BeforeValidator(_listed)] = Field(default_factory=list)
 
 
+class GroupModel(BaseModel):
+    """A group of people: kept in the journal, or read from a file (`from`)."""
+
+    model_config = _STRICT
+
+    from_: str = Field("", alias="from")
+
+
 class FileModel(BaseModel):
     """One rule file."""
 
@@ -105,6 +112,7 @@ class FileModel(BaseModel):
     include: Types = Field(default_factory=list)
     lists: dict[str, list[str]] = Field(default_factory=dict)
     hours: dict[str, HoursModel] = Field(default_factory=dict)
+    groups: dict[str, GroupModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
     cases: list[Any] = Field(default_factory=list)
 
@@ -124,7 +132,7 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
-    for inner in (HoursModel, TriggerModel, ScheduleModel, BudgetModel):
+    for inner in (HoursModel, GroupModel, TriggerModel, ScheduleModel, BudgetModel):
         defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []

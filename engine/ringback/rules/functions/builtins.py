@@ -271,8 +271,12 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("reply.field", ("string",), "string", False, _reply_field,
        "The same of the event that a step waited for.",
        "reply.field('RecordingDuration') == '7'"),
+    _B("contact.field", ("string",), "string", False, _remembered,
+       "What is known of them under this name: what `remember` kept in this conversation, else "
+       "what was imported; empty when nothing is.",
+       "contact.field('city') == 'London'"),
     _B("remembered", ("string",), "string", False, _remembered,
-       "What a `remember` step kept for this contact; empty when nothing is.",
+       "The same as `contact.field`.",
        "remembered('name') == 'Ada'"),
     _B("message_count", (), "int", False, lambda: scope.current().message_count(),
        "How many texts came in this conversation, this one included.", "message_count() == 3"),

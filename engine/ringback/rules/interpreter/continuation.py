@@ -5,10 +5,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from ringback.actions import Action, Remember
-from ringback.events import Event
-from ringback.rules.interpreter.values import kept_values
-from ringback.rules.language.scope import Facts, Scope
+from ringback.actions import Action, Remember, SetMember
+from ringback.events import Event, telephone
+from ringback.rules.language.scope import Facts, Scope, member_place
 from ringback.rules.model import Rule, Step
 from ringback.rules.timing.calendar import Hours
 from ringback.verbs import Pause, Verb
@@ -33,7 +32,7 @@ def scope_of(
         now=now,
         places=places,
         reply=reply,
-        names={**dict.fromkeys(kept_names(rule), ""), **kept_values(state)},
+        names={**dict.fromkeys(kept_names(rule), ""), **state.get("vars", {})},
         burst=[item["text"] for item in state.get("burst", ())],
         kept=remembered(state, actions),
     )
@@ -42,12 +41,15 @@ def scope_of(
 
 
 def remembered(state: Mapping[str, Any], actions: Iterable[Action]) -> dict[tuple[str, str], str]:
-    """What a run has remembered, by conversation and name, that the journal does not tell yet: in
-    the step that it is at, and when its rule is not live in all steps before."""
+    """What a run has remembered, by conversation and name, and whom it put into a group, by group
+    and number, that the journal does not tell yet: in the step that it is at, and when its rule is
+    not live in all steps before."""
     found = {(place, name): value for place, name, value in state.get("kept", ())}
     for each in actions:
         if isinstance(each, Remember):
             found[each.conversation, each.name] = each.value or ""
+        elif isinstance(each, SetMember):
+            found[member_place(each.group), telephone(each.who)] = "in" if each.member else ""
     return found
 
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from ringback.rules.language.membership import CALL, SPACE, is_asked
 from ringback.rules.language.tokens import Token, tokens
 
+_SUMS = ("+", "-", "*", "/", "%", "!", ".")
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _PYTHON: dict[str, tuple[type, ...]] = {
     "bool": (bool,), "string": (str,), "int": (int,), "double": (float, int),
@@ -97,12 +99,6 @@ class Hoister:
         self._find = find
         self._keys: dict[str, str] = {}
 
-    def finding(self, find: Find) -> "Hoister":
-        """The same with other arguments; calls keep their keys."""
-        other = Hoister(self._overloads, find, self.lists)
-        other._keys = self._keys
-        return other
-
     def rewrite(self, source: str) -> tuple[str, tuple[Hoisted, ...]]:
         """The expression with its calls taken out, and the calls."""
         made: dict[str, Hoisted] = {}
@@ -149,11 +145,30 @@ class _Rewriting:
         at = start
         while index < end:
             parts.append(self.source[at : self.words[index].start])
+            first = index
             index, text = self.chain(index, end)
+            index, text = self.member(first, index, end) or (index, text)
             parts.append(text)
             at = self.words[index - 1].end
         parts.append(self.source[at:stop])
         return "".join(parts)
+
+    def member(self, first: int, index: int, end: int) -> tuple[int, str] | None:
+        """`… in groups.NAME` as a call, when that stands behind the value from `first` on, which is
+        no part of a sum; else None."""
+        words = self.words
+        texts = [word.text for word in words[index : min(index + 4, end)]]
+        if texts[:3] != ["in", SPACE, "."] or len(texts) < 4 or not is_asked(words, index + 1):
+            return None
+        if first and words[first - 1].text in _SUMS:
+            return None
+        value = self.source[words[first].start : words[index - 1].end]
+        hoisted = self.hoister.call(CALL, [value, repr(texts[3])], False)
+        if hoisted is None:
+            return None
+        self.made[hoisted.key] = hoisted
+        self.among = False
+        return index + 4, f"{MAPS['bool']}.{hoisted.key}"
 
     def chain(self, index: int, end: int) -> tuple[int, str]:
         """One value with all that is selected from it and called on it."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from ringback.error_codes import AFFECTS, FAULTS, RETRIES
-from ringback.events import Event, conversation_of
+from ringback.events import Event, conversation_of, telephone
 from ringback.rules.addresses import spelt
 from ringback.rules.delivery_rates import DeliveryFacts, Ended
 from ringback.rules.reactions import NONE, Reaction, parse, to_ours
@@ -37,7 +37,10 @@ class Facts(DeliveryFacts, Protocol):
         """How many events of a type there were in the last seconds; empty words mean any."""
 
     def remembered(self, conversation: str, name: str) -> str:
-        """What a `remember` step kept, empty when nothing."""
+        """What a `remember` step kept, or their card says; empty when nothing."""
+
+    def is_member(self, group: str, number: str) -> bool:
+        """Whether whoever has this number is in a group."""
 
     def written(self, conversation: str) -> Sequence[tuple[str, bool]]:
         """Our last texts in this conversation, the newest first, and whether each had pictures."""
@@ -73,6 +76,10 @@ class NoFacts(DeliveryFacts):
     def remembered(self, conversation: str, name: str) -> str:
         """Nothing."""
         return ""
+
+    def is_member(self, group: str, number: str) -> bool:
+        """No."""
+        return False
 
     def written(self, conversation: str) -> Sequence[tuple[str, bool]]:
         """Nothing."""
@@ -211,6 +218,14 @@ FIELDS: dict[str, Field] = {
     "contact.last_outbound": Field(
         "timestamp", lambda s: s.last_outbound(), "when we wrote last; 1970 when never"
     ),
+    **{
+        f"contact.{name}": Field("string", lambda s, name=name: s.remembered(name), doc)  # type: ignore[misc]
+        for name, doc in (
+            ("name", "their name, as it was remembered or imported; empty when it is not known"),
+            ("zone", "their time zone, in the same way"),
+            ("lang", "their language, in the same way"),
+        )
+    },
     "now": Field("timestamp", lambda s: s.now, "the moment of this evaluation"),
 }
 """What a condition of a rule may name, by its full dotted name."""
@@ -255,8 +270,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_values", "burst", "event", "facts", "kept", "named", "now", "places", "reply", "unkept",
-        "vars",
+        "_values", "burst", "event", "facts", "kept", "now", "places", "reply", "unkept", "vars",
     )  # fmt: skip
 
     def __init__(
@@ -267,7 +281,7 @@ class Scope:
         now: datetime | None = None,
         places: Mapping[str, Hours] | None = None,
         reply: Event | None = None,
-        names: Mapping[str, Any] | None = None,
+        names: Mapping[str, str] | None = None,
         burst: Sequence[str] = (),
         kept: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
@@ -276,8 +290,7 @@ class Scope:
         self.now = now or event.received_at
         self.places = places or {}
         self.reply = reply or NEVER
-        self.named = dict(names or {})
-        self.vars = {key: each for key, each in self.named.items() if isinstance(each, str)}
+        self.vars = dict(names or {})
         self.burst = tuple(burst)
         self.unkept = 0
         """How many events were joined whose texts are not kept."""
@@ -334,6 +347,12 @@ class Scope:
         place = (self.event.conversation, name)
         return self.kept[place] if place in self.kept else self.facts.remembered(*place)
 
+    def is_member(self, group: str, address: str) -> bool:
+        """Whether somebody is in a group, or was put into it by a step whose run is not written."""
+        number = telephone(spelt(self.event.ours, address).recipient)
+        place = (member_place(group), number)
+        return bool(self.kept[place]) if place in self.kept else self.facts.is_member(group, number)
+
     def reaction(self, event: Event) -> Reaction:
         """The reaction to a text of ours that this event is, if it is one. What left through a
         messaging service is in a conversation of its own."""
@@ -361,6 +380,11 @@ class Scope:
         """When we wrote to the contact last."""
         last = self.once("#out", lambda s: s.facts.last_outbound(s.event.conversation, s.now))
         return last or EPOCH
+
+
+def member_place(group: str) -> str:
+    """Under which word, among what a run keeps, its changes of a group stand."""
+    return f"groups.{group}"
 
 
 def current() -> Scope:

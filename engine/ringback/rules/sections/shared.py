@@ -58,6 +58,7 @@ def _without_rules(tree: Node) -> Node:
         key: item
         for key, item in tree.value.items()
         if not (key == "rules" and isinstance(item.value, list))
+        and not (key == "groups" and isinstance(item.value, dict))
         and not (key == "hours" and isinstance(item.value, dict))
     }
     return replace(tree, value=kept)

@@ -1,8 +1,10 @@
-"""Shared folders: where the files lie that rule files of one project, or of several, include."""
+"""Folders that rule files read from: of what several of them include, and of contacts."""
 
 from pathlib import Path
 
 FOLDER = "shared"
+CONTACTS = "contacts"
+"""In the project, for the files of groups."""
 
 
 def folders(root: Path) -> tuple[Path, Path]:

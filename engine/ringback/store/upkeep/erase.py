@@ -219,7 +219,7 @@ def _from_journal(
     _note(connection, uids, sids, since)
     for run_uid in _heard_by(connection, uids):
         _forget_words(connection, run_uid)
-    to = ("json_extract(params, '$.to')",)
+    to = ("json_extract(params, '$.to')", "json_extract(params, '$.who')")
     for uid in person.find(connection, "actions", "uid", to, ("conversation",)):
         connection.execute("delete from attempts where action_uid = ?", (uid,))
         connection.execute("delete from actions where uid = ?", (uid,))
@@ -231,6 +231,9 @@ def _from_journal(
         ("contacts", "conversation", contacts), ("incidents", "uid", incidents),
         ("mutes", "conversation", person.find(connection, "mutes", "conversation", (),
                                               ("conversation",))),
+        ("cards", "number", person.find(connection, "cards", "number", ("number",), ())),
+        ("group_members", "id", person.find(connection, "group_members", "id",
+                                            ("number", "address"), ())),
     ):  # fmt: skip
         connection.executemany(
             f"delete from {table} where {column} = ?", [(each,) for each in gone]

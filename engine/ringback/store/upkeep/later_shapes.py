@@ -241,6 +241,27 @@ create index actions_error on actions (error_code) where error_code > 0
 """
 """What lists in parts are asked for and few rows are: each row that is neither costs nothing."""
 
+GROUPS = """
+create table cards (
+    number text primary key,
+    fields text not null default '{}',
+    at text not null
+) without rowid;
+create table group_members (
+    id integer primary key,
+    name text not null,
+    number text not null,
+    address text not null,
+    at text not null,
+    by text not null default '',
+    unique (name, number)
+);
+create index group_members_of on group_members (number);
+create index actions_members on actions
+    (json_extract(params, '$.group'), json_extract(params, '$.who'), id) where kind = 'set_member'
+"""
+"""What is known of persons whatever number of ours they write to, and the groups they are in."""
+
 PROBLEMS = """
 create table problems (
     key text primary key,

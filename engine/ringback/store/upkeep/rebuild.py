@@ -31,6 +31,7 @@ KEPT = (
     "runs", "wakes", "turns", "revisions", "actions", "attempts", "answers", "incidents", "timers",
     "strikes", "contacts", "consents", "meta", "text_counts", "pending_texts",
     "spend_counts", "doings", "rule_states", "bulks", "bulk_items", "mutes",
+    "cards", "group_members",
 )  # fmt: skip
 """Tables that the old journal knows better than the log. They replace what reading the log gave."""
 

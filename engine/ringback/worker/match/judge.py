@@ -118,6 +118,10 @@ class BatchFacts(DeliveryFacts):
         """What was remembered about this contact."""
         return self._past.remembered(conversation, name)
 
+    def is_member(self, group: str, number: str) -> bool:
+        """Whether somebody is in a group."""
+        return self._past.is_member(group, number)
+
     def written(self, conversation: str) -> list[tuple[str, bool]]:
         """Our last texts."""
         return self._past.written(conversation)

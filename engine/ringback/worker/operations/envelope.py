@@ -45,6 +45,7 @@ SORTS: Mapping[str, Sort] = {
     "write": Sort("conversation"),
     "hang_up": Sort("call", "call"),
     "dequeue": Sort("call", "call"),
+    "cards": Sort("contacts"),
     "mute": Sort("mute", "", ("until",)),
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),

@@ -8,6 +8,7 @@ else. https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ EFFECTS = {each.name: each for each in (MESSAGE, CALL)}
 _NONE = Effect("", "", (), (), frozenset(), frozenset())
 
 
+@lru_cache(256)
 def normal_status(status: str) -> str:
     """Twilio's status in the spelling of our events: `in-progress` is `answered`."""
     lowered = status.strip().lower()

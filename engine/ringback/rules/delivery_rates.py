@@ -13,9 +13,10 @@ from typing import NamedTuple, Protocol
 
 from ringback.error_codes import CLASSES, error_class
 from ringback.events import Event, person
-from ringback.outcomes import MESSAGE, normal_status, state_for
+from ringback.outcomes import MESSAGE, normal_status
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.number_blocks import country_of, line_type_of
 from ringback.rules.retry_policy import FailedText
 from ringback.rules.timing.durations import parse_duration
 from ringback.runtime import iso
@@ -27,17 +28,8 @@ LATEST_PENDING = 86_400.0
 """A text that has no final state by then will not get one: some networks report none."""
 NO_CODE = "unknown"
 """The class of a failure without a code."""
-_AREA, _BEGINNING = 5, 7
-"""So much of a number says its country, with the `+`: in North America the code of the area, and
-elsewhere those of islands that share the code of a larger country."""
-_ANY_LINE = "2345678"
-"""A line that every area of North America may have."""
-_COUNTRIES: dict[str, str] = {}
-_LINES: dict[str, str] = {}
-_WHOLE_AREAS = ("landline_or_mobile", "toll_free")
-_OF_A_BLOCK = 3
-"""So many last digits are given out together: a numbering plan has all of them for one thing."""
-_MOST = 50_000
+_OVER = MESSAGE.good | MESSAGE.bad
+_ENDS = _OVER - {"canceled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +139,27 @@ def is_news(event: Event) -> bool:
 
 def is_over(event: Event) -> bool:
     """Whether nothing more is to be expected of the text that an event is about."""
-    return state_for("message", normal_status(event.status)) != "accepted"
+    return normal_status(event.status) in _OVER
+
+
+def likeness(event: Event, rule: str) -> tuple[object, ...] | None:
+    """What ends that events report have in common where they are counted alike; None for an event
+    that reports none. Making each end would cost three times as much as counting it."""
+    status = normal_status(event.status)
+    if status not in _ENDS:
+        return None
+    get, theirs = event.fields.get, event.recipient
+    return (
+        minute_of(event.received_at), status, event.error_code, event.sender,
+        get("MessagingServiceSid", ""), rule, country_of(theirs), line_type_of(theirs),
+    )  # fmt: skip
 
 
 def end_of(event: Event, rule: str = "") -> TextEnd | None:
     """The end that a status callback reports; None when it reports none. What was cancelled before
     it was sent has no end: nobody tried to deliver it."""
     status = normal_status(event.status)
-    if not is_news(event) or not is_over(event) or status == "canceled":
+    if status not in _ENDS or not is_news(event):
         return None
     service = event.fields.get("MessagingServiceSid", "")
     return text_end(
@@ -177,44 +182,6 @@ def text_end(
         sid, at, delivered, named, person(ours), service, rule,
         country_of(theirs), line_type_of(theirs),
     )  # fmt: skip
-
-
-def country_of(address: str) -> str:
-    """The country of an address, from its first digits: numbers are many, countries are few."""
-    number = address.rpartition(":")[2]
-    by_area = number.startswith("+1") and len(number) == _AREA + len(_ANY_LINE)
-    beginning = number[: _AREA if by_area else _BEGINNING]
-    found = _COUNTRIES.get(beginning)
-    if found is None and number[:1] == "+":
-        found = phones.country(beginning + _ANY_LINE if by_area else number)
-        if len(_COUNTRIES) >= _MOST:
-            _COUNTRIES.clear()
-        if found or by_area:  # elsewhere the next number that begins so may have one
-            _COUNTRIES[beginning] = found
-    return found or ""
-
-
-def line_type_of(address: str) -> str:
-    """The line type of an address, by its block of numbers: reading each would cost as much as all
-    of counting. In North America all lines of an area are of one type, but for some islands."""
-    number = address.rpartition(":")[2]
-    if number[:1] != "+":
-        return ""
-    if number.startswith("+1") and len(number) == _AREA + len(_ANY_LINE):
-        area = _line_type(number[:_AREA], number[:_AREA] + _ANY_LINE)
-        if area in _WHOLE_AREAS:
-            return area
-    return _line_type(f"{number[:-_OF_A_BLOCK]}/{len(number)}", number)
-
-
-def _line_type(block: str, number: str) -> str:
-    found = _LINES.get(block)
-    if found is None:
-        found = phones.line_type(number)
-        if len(_LINES) >= _MOST:
-            _LINES.clear()
-        _LINES[block] = found
-    return found
 
 
 class Counts:

@@ -17,13 +17,14 @@ from ringback.rules.delivery_rates import (
     Ended,
     TextEnd,
     changes,
-    country_of,
     end_of,
     held,
     is_news,
     is_over,
+    likeness,
     text_end,
 )
+from ringback.rules.number_blocks import country_of
 from ringback.runtime import from_iso, iso
 from ringback.store.actions import StoredAction
 from ringback.store.deliveries.spend_counts import (
@@ -56,27 +57,27 @@ def count_texts(connection: Connection, events: Sequence[Event], *, anew: bool =
     known, asked = _known(connection, over), asked_for(connection, over)
     found: list[Change] = []
     spent: list[tuple[str, int, Asked]] = []
-    alike: dict[tuple[object, ...], tuple[TextEnd, int]] = {}
+    alike: dict[tuple[object, ...], list[tuple[Event, str]]] = {}
     for event in news:
         ours = asked.get(event.subject_sid)
-        end = end_of(event, ours.rule if ours else "")
-        if end is None:
+        rule = ours.rule if ours else ""
+        same = likeness(event, rule)
+        if same is None:
             continue
         told = known.get(event.subject_sid)
         if told:
-            found += changes(end, _before(told, event, end, anew=anew))
+            end = end_of(event, rule)
+            if end is not None:
+                found += changes(end, _before(told, event, end, anew=anew))
             continue
         if ours is not None and normal_status(event.status) != "failed":
             spent.append((SEGMENTS, ours.segments, ours))
-        same = (
-            end.minute, end.delivered, end.error_class, end.sender, end.service, end.rule,
-            end.country, end.line_type,
-        )  # fmt: skip
-        alike[same] = (end, alike[same][1] + 1 if same in alike else 1)
-    for end, many in alike.values():
+        alike.setdefault(same, []).append((event, rule))
+    for events_alike in alike.values():
+        end, many = end_of(*events_alike[0]), len(events_alike)
         found += [
             each._replace(ended=Ended(each.ended.delivered * many, each.ended.failed * many))
-            for each in changes(end)
+            for each in (changes(end) if end is not None else ())
         ]
     _write(connection, found)
     add_spent(connection, spent)

@@ -13,7 +13,7 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from ringback.events import Event
-from ringback.rules.delivery_rates import country_of
+from ringback.rules.number_blocks import country_of
 from ringback.store.database import Database
 from ringback.twilio import segments
 

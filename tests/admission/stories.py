@@ -65,6 +65,7 @@ def story(seed: int) -> Story:
     """The story of a seed, always the same."""
     rng = Random(seed)
     rules = [_rule(rng, f"r{number}") for number in range(rng.randint(1, 4))]
+    _with_values(Random(f"values {seed}"), rules)
     quarantined = {rules[0]["name"]: "it blocked the worker"} if rng.random() < 0.08 else {}
     steps, settings = _steps(rng), _settings(rng)
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
@@ -176,6 +177,22 @@ def _rule(rng: Random, name: str) -> dict[str, Any]:
     else:
         rule["do"] = _do(rng, 0)
     return rule
+
+
+def _with_values(rng: Random, rules: list[dict[str, Any]]) -> None:
+    """Let some of the rules name values, ask for them, and change them between waits."""
+    for rule in rules:
+        if rng.random() < 0.3:
+            rule["let"] = {
+                "n": "${{ size(event.body) }}", "at": "${{ event.at }}",
+                "said": ["${{ event.body }}", "!"], "half": 0.5,
+            }  # fmt: skip
+            lines = rule.get("if", [])
+            asked = rng.choice(["n < 2", "said[0] != 'c'", "half < 1.0"])
+            rule["if"] = [*(lines if isinstance(lines, list) else [lines]), asked]
+            step = {"let": {"n": "${{ n + 10 }}", "old": "${{ now - at > duration('5s') }}"}}
+            told = "V ${{ n }} ${{ vars.old }} ${{ said.join('') }} ${{ half * 3.0 }}"
+            rule["do"] = [step, *rule["do"], step, {"notify": told}]
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ringback.events import Event
 from ringback.rules.functions.builtins import WIDEST
+from ringback.rules.functions.declared import check_function
 from ringback.rules.functions.function import Function
-from ringback.rules.language.cel import Fault, Language, Program, check_function
+from ringback.rules.language.cel import Fault, Language, Program
 from ringback.rules.language.complaints import Complaint
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, NoFacts, Scope
 from ringback.rules.language.templates import Template, compile_template, split_template

@@ -134,6 +134,7 @@ class Rule:
     trust: frozenset[str] = DEFAULT_TRUST
     from_: tuple[str, ...] = ()
     to: tuple[str, ...] = ()
+    let: tuple[tuple[str, Any], ...] = ()
     key: "Template | None" = None
     once_within: float = 0.0
     once_after: float = 0.0

@@ -16,6 +16,7 @@ from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
+from ringback.rules.sections.let import read_let
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
 from ringback.rules.steps.kinds import CALL_STEPS, STEPS
@@ -88,7 +89,7 @@ class Steps:
         inner = folded(node, model)
         self._call_or_not(model, inner, place)
         if isinstance(inner.value, dict) and "as" in inner.value:
-            self.kept.add(str(inner.value["as"].value))
+            self._keep(inner.value["as"])
         if checked is None:
             self._look_inside(model, inner)
             return None
@@ -113,6 +114,12 @@ class Steps:
         if model.step == "call":
             self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
+
+    def _keep(self, node: Node) -> None:
+        """The name of `as`, known to the steps behind."""
+        self.kept.add(str(node.value))
+        if isinstance(node.value, str) and node.value:
+            self.reader.know(node.value, {"": "string"}, node)
 
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
         """Refuse a voice step where there is never a call. `starts` are the types of the rule."""
@@ -180,15 +187,17 @@ class Steps:
                 branches |= more
             elif mark.kind == "if":
                 params[key] = self.reader.conditions(child, running=True)
+            elif mark.kind == "let":
+                params[key] = marked(read_let(self.reader, child), mark)
             elif child is None or mark.kind == "plain":
                 params[key] = getattr(checked, name)
             elif mark.kind == "texts":
                 items = child.value if isinstance(child.value, list) else [child]
-                params[key] = [_marked(self._entry(key, item), mark) for item in items]
+                params[key] = [marked(self._entry(key, item), mark) for item in items]
                 self._count(key, child, params[key], most_entries(model)[key])
             else:
                 data = self.reader.json(child, typed=mark.kind == "data")
-                params[key] = _marked(data, mark)
+                params[key] = marked(data, mark)
                 if mark.one:
                     self._single(child, repr(key), data)
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
@@ -318,8 +327,8 @@ class Steps:
         field = kind.model.model_fields.get(key)
         listed = field is not None and get_origin(field.annotation) in (list, tuple)
         if listed and isinstance(node.value, str) and "${{" in node.value:
-            return [_marked(self.reader.text(node), GIVEN)]
-        return _marked(self.reader.json(node), GIVEN)
+            return [marked(self.reader.text(node), GIVEN)]
+        return marked(self.reader.json(node), GIVEN)
 
 
 _LIVE = frozenset({"call.received", "call.answered", "call.gathered"})
@@ -341,12 +350,12 @@ def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
     return found
 
 
-def _marked(value: Any, mark: Mark) -> Any:
+def marked(value: Any, mark: Mark) -> Any:
     """A text, or a tree of them, that is rendered as its field says."""
     if isinstance(value, dict):
-        return {name: _marked(item, mark) for name, item in value.items()}
+        return {name: marked(item, mark) for name, item in value.items()}
     if isinstance(value, list):
-        return [_marked(item, mark) for item in value]
+        return [marked(item, mark) for item in value]
     if isinstance(value, Template):
         return replace(value, cap=mark.cap, url=mark.url, whole=mark.whole)
     return value

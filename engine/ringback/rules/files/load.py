@@ -16,9 +16,10 @@ from ringback.rules.files.reader import Reader
 from ringback.rules.files.rule import RuleReader
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.functions.declared import check_function
 from ringback.rules.functions.delivery import unknown_rule
 from ringback.rules.functions.function import Function
-from ringback.rules.language.cel import Language, check_function
+from ringback.rules.language.cel import Language
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind

@@ -15,6 +15,7 @@ from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import counted
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
+from ringback.rules.language.named_values import Names
 from ringback.rules.language.templates import Template, compile_template
 from ringback.rules.language.tokens import Call, names
 from ringback.rules.model import Condition
@@ -25,6 +26,9 @@ _JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 
 class Reader:
     """Reads the nodes of one file. `problems` grows; a part that is wrong is given as None.
+
+    `named` are the values of the rule that is read, with their types, `put_in` the expressions for
+    those of its own `let`, `changed` those that steps give another value.
 
     `used` gathers the names under `vars` that texts and conditions use, each with its place;
     `counts` the calls in them that count texts, each with the place of its expression.
@@ -37,6 +41,30 @@ class Reader:
         self.used: list[tuple[str, Node, int]] = []
         self.counts: list[tuple[Call, Node, int]] = []
         self._seen: dict[tuple[int, int], int] = {}
+        self.named: dict[str, str] = {}
+        self.put_in: dict[str, str] = {}
+        self.changed: set[str] = set()
+        self._known: dict[str, tuple[Mapping[str, str], int]] = {}
+
+    def forget(self) -> None:
+        """Begin another rule: it knows no names yet."""
+        self.named, self.put_in, self.changed, self._known = {}, {}, set(), {}
+
+    def know(self, name: str, types: Mapping[str, str], node: Node) -> None:
+        """From here on the rule keeps a value of this name; `types` are those of its parts, with ""
+        for a value that is one."""
+        if name in self._known:
+            self.changed.add(name)
+        was, line = self._known.setdefault(name, (types, node.line))
+        if was != types:
+            text = f"{name!r} is {_type(types)} here, and {_type(was)} in line {line}"
+            self.fail(node, "type", text, "take another name")
+            return
+        self.named |= {f"{name}.{part}".rstrip("."): type_ for part, type_ in types.items()}
+
+    def names(self, running: bool, kept: bool = False) -> Names:
+        """The names that an expression may use. `kept` says that the values are there already."""
+        return Names(self.named, None if running or kept else self.put_in)
 
     def fail(self, node: Node, kind: str, message: str, hint: str = "") -> None:
         """Note a problem at the start of a node, once, however many look at the node."""
@@ -105,7 +133,9 @@ class Reader:
             text = f"{key!r}{joint} {message}" if key else message
             self.fail(place, "schema", text, hint)
 
-    def text(self, node: Node, *, running: bool = True, typed: bool = False) -> Template | str:
+    def text(
+        self, node: Node, *, running: bool = True, typed: bool = False, kept: bool = False
+    ) -> Template | str:
         """A text, compiled when there is an expression in it."""
         value = node.value
         if not isinstance(value, str):
@@ -113,7 +143,8 @@ class Reader:
             return ""
         if "${{" not in value:
             return value
-        template = compile_template(value, self.language, running=running, typed=typed)
+        names = self.names(running, kept)
+        template = compile_template(value, self.language, running=running, typed=typed, names=names)
         if isinstance(template, Template):
             for part in template.parts:
                 if isinstance(part, Program):
@@ -122,19 +153,27 @@ class Reader:
         self.fail_inside(node, template)
         return ""
 
-    def json(self, node: Node, *, typed: bool = False) -> Any:
+    def json(
+        self, node: Node, *, typed: bool = False, running: bool = True, kept: bool = False
+    ) -> Any:
         """A tree of texts, each compiled. In a `typed` one a value that is one expression keeps its
         type, and what is written without quotes as JSON writes a number or a word of its own is
         one."""
         if isinstance(node.value, dict):
-            return {key: self.json(item, typed=typed) for key, item in node.value.items()}
+            inside = node.value.items()
+            return {
+                key: self.json(item, typed=typed, running=running, kept=kept)
+                for key, item in inside
+            }
         if isinstance(node.value, list):
-            return [self.json(item, typed=typed) for item in node.value]
+            return [self.json(each, typed=typed, running=running, kept=kept) for each in node.value]
         if typed and not node.style and _JSON_WORD.fullmatch(node.value):
             return json.loads(node.value)
-        return self.text(node, typed=typed)
+        return self.text(node, typed=typed, running=running, kept=kept)
 
-    def conditions(self, node: Node | None, *, running: bool = False) -> tuple[Condition, ...]:
+    def conditions(
+        self, node: Node | None, *, running: bool = False, names: Names | None = None
+    ) -> tuple[Condition, ...]:
         """The lines of an `if`, each compiled to a condition."""
         if node is None:
             return ()
@@ -143,7 +182,8 @@ class Reader:
             if not isinstance(item.value, str):
                 self.fail(item, "schema", "needs a text")
                 continue
-            program = self.language.compile(item.value, running=running)
+            known = names or self.names(running)
+            program = self.language.compile(item.value, running=running, names=known)
             if isinstance(program, Program):
                 self._uses(item, program, 0)
                 found.append(Condition(item.value.strip(), program, item.line))
@@ -154,7 +194,7 @@ class Reader:
     def _uses(self, node: Node, program: Program, offset: int) -> None:
         for name in names(program.source):
             space, _, rest = name.text.partition(".")
-            if space == "vars" and rest:
+            if space == "vars" and rest and rest.partition(".")[0] not in self._known:
                 place = offset + name.start + len("vars.")
                 self.used.append((rest.partition(".")[0], node, place))
         self.counts += [(call, node, offset) for call in counted(program.source)]
@@ -172,6 +212,10 @@ class Reader:
                 hint = f"did you mean {slip!r}?" if slip else did_you_mean(item.value, EVENT_TYPES)
                 self.fail(item, "schema", f"unknown event type {item.value!r}", hint)
         return tuple(dict.fromkeys(item.value for item in items if isinstance(item.value, str)))
+
+
+def _type(types: Mapping[str, str]) -> str:
+    return types.get("", "answer")
 
 
 def folded(node: Node, model: type[Any]) -> Node:

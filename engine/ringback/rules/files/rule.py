@@ -1,10 +1,11 @@
 """Compiler of one rule: its words checked together."""
 
 from dataclasses import replace
+from typing import Any
 
 from ringback.events import TRUST
 from ringback.rules.addresses import bad_number
-from ringback.rules.files.compile import Steps
+from ringback.rules.files.compile import Steps, marked
 from ringback.rules.files.reader import Reader, folded
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
@@ -12,8 +13,11 @@ from ringback.rules.functions.delivery import wrong_side
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.literals import bad_zone
-from ringback.rules.language.templates import Template
+from ringback.rules.language.named_values import Names
+from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import DEFAULT_TRUST, Budget, Rule, Schedule, Trigger
+from ringback.rules.sections.let import read_let, texts_of
+from ringback.rules.steps.base import Mark
 from ringback.rules.timing.cron import bad_cron
 
 _LEVELS = {
@@ -23,6 +27,7 @@ _LEVELS = {
     "simulated": frozenset({"simulated"}),
 }
 TIMER = "timer.due"
+VALUE = Mark("let", DATA_CAP, whole=True)
 
 
 class RuleReader:
@@ -41,11 +46,12 @@ class RuleReader:
         children = node.value
         shape = _plain_parts(node)
         model = self.reader.model(shape, RuleModel)
+        values = self._values(children)
         conditions = self.reader.conditions(children.get("if"))
+        key = self.reader.text(children["key"], running=False) if "key" in children else ""
         types = self.reader.types(children.get("on"))
         self.steps.starts = (TIMER,) if "schedule" in children else types
         steps = self.steps.many(children.get("do"))
-        key = self.reader.text(children["key"], running=False) if "key" in children else ""
         if model is not None:
             self._together(node, model, python)
         schedule, unless, cancel_on = self._parts(children)
@@ -66,6 +72,7 @@ class RuleReader:
             trust=trust,
             from_=addresses["from"],
             to=addresses["to"],
+            let=tuple(values.items()),
             key=key if isinstance(key, Template) else Template(key, (key,)) if key else None,
             once_within=model.once_within,
             once_after=model.once_after,
@@ -90,6 +97,16 @@ class RuleReader:
             language=self.reader.language,
         )
 
+    def _values(self, children: dict[str, Node]) -> dict[str, Any]:
+        """The values of the rule. Its conditions are asked before they are worked out, and so have
+        the expressions in their place."""
+        reader = self.reader
+        reader.forget()
+        collects = "once_after" in children or "accumulate_within" in children
+        values = read_let(reader, children.get("let"), running=collects)
+        reader.put_in = texts_of(values, reader.named)
+        return {name: marked(value, VALUE) for name, value in values.items()}
+
     def _together(self, node: Node, model: RuleModel, python: bool) -> None:
         """What is wrong with words that are right alone."""
         reader = self.reader
@@ -99,6 +116,8 @@ class RuleReader:
             reader.fail(node, "schema", "'on' is missing")
         if not model.do and not python:
             reader.fail(node, "schema", "'do' is missing")
+        if model.let and python:
+            reader.fail_key(node, "let", "schema", "a rule in Python names values in its function")
         if model.do and python:
             reader.fail_key(node, "do", "schema", "a rule in Python has no `do`")
         if model.max_wait and not model.once_after:
@@ -137,6 +156,9 @@ class RuleReader:
         if "schedule" in children:
             schedule = self._schedule(folded(children["schedule"], ScheduleModel))
         triggers: list[Trigger | None] = []
+        kept, changed = self.reader.put_in.items(), self.reader.changed
+        fixed = {name: text for name, text in kept if name not in changed}
+        names = Names(self.reader.named, fixed)
         for word in ("unless", "cancel_on"):
             node = folded(children[word], TriggerModel) if word in children else None
             parts = node.value if node is not None and isinstance(node.value, dict) else None
@@ -144,7 +166,8 @@ class RuleReader:
                 triggers.append(None)
                 continue
             types = self.reader.types(parts.get("on"))
-            triggers.append(Trigger(types, self.reader.conditions(parts.get("if"), running=True)))
+            lines = self.reader.conditions(parts.get("if"), running=True, names=names)
+            triggers.append(Trigger(types, lines))
         return schedule, triggers[0], triggers[1]
 
     def _schedule(self, node: Node) -> Schedule | None:

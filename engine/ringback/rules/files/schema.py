@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ringback.events import CLOUD_EVENTS, EVENT_TYPES, FAMILIES, TRUST
 from ringback.rules.model import StepKind
-from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types
+from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types, Values
 from ringback.rules.steps.kinds import STEPS
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
@@ -64,6 +64,7 @@ class RuleModel(BaseModel):
     from_: Addresses = Field(default_factory=list, alias="from")
     to: Addresses = Field(default_factory=list)
     trust: Addresses = Field(default_factory=list)
+    let: Values = Field(default_factory=dict)
     key: Text = ""
     once_within: MaybeSpan = 0.0
     once_after: MaybeSpan = 0.0

@@ -7,6 +7,7 @@ from typing import Any
 
 from ringback.actions import Action, Remember, SetMember
 from ringback.events import Event, telephone
+from ringback.rules.interpreter.values import kept_values
 from ringback.rules.language.scope import Facts, Scope, member_place
 from ringback.rules.model import Rule, Step
 from ringback.rules.timing.calendar import Hours
@@ -32,7 +33,7 @@ def scope_of(
         now=now,
         places=places,
         reply=reply,
-        names={**dict.fromkeys(kept_names(rule), ""), **state.get("vars", {})},
+        names={**dict.fromkeys(kept_names(rule), ""), **kept_values(state)},
         burst=[item["text"] for item in state.get("burst", ())],
         kept=remembered(state, actions),
     )

@@ -27,6 +27,7 @@ from ringback.rules.interpreter.progress import CAME_IN_TIME, CLOSED, TOO_FEW, P
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_from, event_to
 from ringback.rules.interpreter.steering import STEERING
+from ringback.rules.interpreter.values import keep
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
 from ringback.rules.model import Rule, Step, Trigger, waits
@@ -114,7 +115,7 @@ class Machine:
             return self.pause(due, self.rule.unless.types)
         if self.rule.collects:
             return self.collected(self.event)
-        return self.run()
+        return self.first()
 
     def wake(self, wake: Wake) -> Progress:
         phase = self.state.get("phase", "steps")
@@ -129,7 +130,7 @@ class Machine:
         elif phase != CLOSED:
             return self.answered(wake)
         self.state["phase"] = "steps"
-        return self.run()
+        return self.first()
 
     def collected(self, event: Event | None) -> Progress:
         """One more event of a burst, or the moment at which its window ends. What comes from then
@@ -151,6 +152,11 @@ class Machine:
         return Progress((), Wait.of(self.state["wait"]), self.state)
 
     # -- the loop
+
+    def first(self) -> Progress:
+        """Work out the values that the rule names, and begin with its steps."""
+        wrong = keep(self, self.rule.let)
+        return self.finish(f"failed: `let`: {wrong}") if wrong else self.run()
 
     def run(self) -> Progress:
         if self.rule.handler is not None:

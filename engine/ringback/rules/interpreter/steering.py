@@ -13,6 +13,7 @@ from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
+from ringback.rules.interpreter.values import let
 from ringback.rules.language.cel import Fault
 from ringback.rules.model import Step
 from ringback.rules.retry_policy import step_try
@@ -107,6 +108,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "ask": ask,
     "gather": gather,
     "choose": choose,
+    "let": let,
     "run": run_rule,
     "stop": stop,
     "call": call,

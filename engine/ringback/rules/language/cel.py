@@ -8,56 +8,33 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from ringback.errors import ConfigError
 from ringback.rules.addresses import every_spelling
 from ringback.rules.functions.builtins import BUILTINS
+from ringback.rules.functions.declared import TYPES, cel, cel_type, declarations, plain_type
 from ringback.rules.functions.function import Function
+from ringback.rules.functions.overloads import overloads
 from ringback.rules.language.complaints import (
     CEL_FUNCTIONS,
     Complaint,
     Vocabulary,
     complaints,
-    did_you_mean,
+    hidden,
 )
 from ringback.rules.language.hoist import EVERY, MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.language.literals import check_literals
 from ringback.rules.language.membership import CALL, SPACE, Group, Membership
-from ringback.rules.language.numbers import number_text
-from ringback.rules.language.patterns import matches
+from ringback.rules.language.named_values import NO_NAMES, Names, fields_of
 from ringback.rules.language.scope import FIELDS, NEVER, RUN_FIELDS, Field, NoFacts, Scope
 from ringback.rules.language.tokens import names
 from ringback.rules.timing.calendar import Hours
 
-try:
-    from cel_expr_python import cel
-except ImportError as missing:
-    raise ConfigError(
-        [
-            f"the package cel-expr-python, which reads conditions, cannot be loaded ({missing}): "
-            "it has wheels for Linux with glibc and for macOS, for Python 3.11 to 3.14. On musl "
-            "(Alpine Linux) there is none: use another system, such as the image python:3.13-slim"
-        ]
-    ) from missing
-
 LONGEST_EXPRESSION = 4000
 """The longest expression, in letters."""
-
-_TYPES: dict[str, Any] = {
-    "string": cel.Type.STRING,
-    "int": cel.Type.INT,
-    "double": cel.Type.DOUBLE,
-    "bool": cel.Type.BOOL,
-    "timestamp": cel.Type.TIMESTAMP,
-    "duration": cel.Type.DURATION,
-    "list(string)": cel.Type.List(cel.Type.STRING),
-    "map(string, string)": cel.Type.Map(cel.Type.STRING, cel.Type.STRING),
-}
-TYPE_WORDS = tuple(word for word in _TYPES if not word.startswith("map"))
-"""The types that a function of a plugin may take and give."""
 
 _WRAPPED = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _ERROR = cel.Type.ERROR
@@ -189,16 +166,11 @@ class Language:
         twins = {name: values for name, values in twins.items() if values != self.lists[name]}
         for name, values in twins.items():
             self._fields[f"{EVERY}.{name}"] = Field("list(string)", _constant(values), "")
-        variables = {name: _TYPES[item.type] for name, item in self._fields.items()}
-        for word, name in MAPS.items():
-            variables[name] = cel.Type.Map(cel.Type.STRING, _TYPES[word])
         ask = Overload(("string", "string"), "bool", False, self._membership.ask)
-        overloads = {**_overloads(self.functions), CALL: [ask]}
-        self._hoister = Hoister(overloads, self._argument, twins)
-        self._env = cel.NewEnv(
-            variables=variables,
-            functions=_declarations(self.functions),
-        )
+        ours = {**overloads(self.functions), CALL: [ask]}
+        self._hoister = Hoister(ours, self._argument, twins)
+        self._env = self._environment()
+        self._with_names: dict[frozenset[tuple[str, str]], Language] = {}
         signatures: dict[str, tuple[str, ...]] = dict(CEL_FUNCTIONS)
         for item in BUILTINS:
             short = item.name.rpartition(".")[2]
@@ -209,11 +181,17 @@ class Language:
         self._run_words = Vocabulary(known, signatures)
 
     def compile(
-        self, source: str, *, want: Sequence[str] = ("bool",), running: bool = False
+        self,
+        source: str,
+        *,
+        want: Sequence[str] = ("bool",),
+        running: bool = False,
+        names: Names = NO_NAMES,
     ) -> Program | list[Complaint]:
         """Compile an expression whose result must be of one of these types (empty: any).
 
-        `running` allows the names that only steps know (`reply.*`, `vars.*`, `burst.*`).
+        `running` allows the names that only steps know (`reply.*`, `vars.*`, `burst.*`); `names`
+        are those of the rule's own values.
         """
         words = self._run_words if running else self._rule_words
         if not source.strip():
@@ -222,10 +200,12 @@ class Language:
             text = f"the expression is longer than {LONGEST_EXPRESSION} letters"
             return [Complaint(0, "limit", text)]
         try:
-            code = self._env.compile(source)
+            knowing = self._knowing(names.used(source))
+            code = knowing._env.compile(source)
         except Exception as error:
-            return complaints(str(error), source, words)
-        found = _hidden(source) + ([] if running else _too_early(source))
+            more = Vocabulary(words.fields | names.spelt, words.functions)
+            return complaints(str(error), source, more)
+        found = hidden(source) + ([] if running else names.early(source))
         found += check_literals(source, self.hours, self.lists)
         type_ = plain_type(code.return_type())
         if want and type_ not in want:
@@ -234,8 +214,41 @@ class Language:
             found.append(Complaint(0, "type", f"expected {wanted}, got {type_}", hint))
         if found:
             return found
-        program = self._program(source, type_, code)
+        text = names.inlined(source)
+        if text == source:
+            return self._placed(source, knowing._program(source, type_, code))
+        if len(text) > LONGEST_EXPRESSION:
+            wrong = f"with the values of `let` it is longer than {LONGEST_EXPRESSION} letters"
+            return [Complaint(0, "limit", wrong)]
+        try:
+            knowing = self._knowing(names.used(text))
+            program = knowing._program(text, type_, knowing._env.compile(text))
+            return self._placed(source, replace(program, source=source))
+        except Exception as error:
+            wrong = f"a value of `let` cannot stand here: {_clean(str(error))}"
+            return [Complaint(0, "type", wrong, "call what runs over a list by another name")]
+
+    def _placed(self, source: str, program: Program) -> Program | list[Complaint]:
         return self._membership.misplaced(source, program.running) or program
+
+    def _knowing(self, used: Mapping[str, str]) -> "Language":
+        """The same with a rule's own values, by their dotted names with their types."""
+        if not used:
+            return self
+        key = frozenset(used.items())
+        if key not in self._with_names:
+            other = copy(self)
+            other._fields = {**self._fields, **fields_of(used)}
+            other._hoister = self._hoister.finding(other._argument)
+            other._env = other._environment()
+            self._with_names[key] = other
+        return self._with_names[key]
+
+    def _environment(self) -> Any:
+        variables = {name: cel_type(item.type) for name, item in self._fields.items()}
+        for word, name in MAPS.items():
+            variables[name] = cel.Type.Map(cel.Type.STRING, TYPES[word])
+        return cel.NewEnv(variables=variables, functions=declarations(self.functions))
 
     def _program(self, source: str, type_: str, code: Any) -> Program:
         try:
@@ -304,96 +317,7 @@ def _constant(values: Any) -> Callable[[Any], Any]:
     return lambda _scope: values
 
 
-def plain_type(type_: Any) -> str:
-    """The library's type in the spelling of the language: `LIST<STRING>` is `list(string)`."""
-    return str(type_).lower().replace("<", "(").replace(">", ")")
-
-
-def _hidden(source: str) -> list[Complaint]:
-    return [
-        Complaint(name.start, "type", f"unknown name {name.text!r}")
-        for name in names(source)
-        if name.text.partition(".")[0] in (EVERY, *MAPS.values())
-    ]
-
-
-def _too_early(source: str) -> list[Complaint]:
-    spaces = {"reply": "wait_for or gather", "vars": "a step with `as`", "burst": "once_after"}
-    return [
-        Complaint(
-            name.start, "type", f"{name.text!r} is not known yet",
-            f"only steps can use it, after {spaces[space]}",
-        )
-        for name in names(source)
-        if (space := name.text.partition(".")[0]) in spaces
-    ]  # fmt: skip
-
-
-def _overloads(functions: Sequence[Function]) -> dict[str, list[Overload]]:
-    """Our functions that take arguments, by name."""
-    found: dict[str, list[Overload]] = {}
-    pattern = ("string", "string")
-    for member in (True, False):
-        found.setdefault("matches", []).append(Overload(pattern, "bool", member, matches))
-    # CEL's own writes powers of ten from a million on.
-    found.setdefault("string", []).append(Overload(("double",), "string", False, number_text))
-    for item in BUILTINS:
-        if item.args:
-            overload = Overload(item.args, item.returns, item.member, item.call)
-            found.setdefault(item.name, []).append(overload)
-    for function in functions:
-        for member in (True, False) if function.args else ():
-            overload = Overload(function.args, function.returns, member, function.call)
-            found.setdefault(function.name, []).append(overload)
-    return found
-
-
-Declared = tuple[str, Sequence[str], str, bool, Any]
-"""A function: name, types of arguments, type of the result, whether it is a member, the call."""
-
-
-def _declarations(functions: Sequence[Function]) -> list[Any]:
-    own = [(f.name, f.args, f.returns, False, f.call) for f in functions]
-    own += [(f.name, f.args, f.returns, True, f.call) for f in functions if f.args]
-    return [*_builtins(), *_declared(own)]
-
-
-@functools.cache
-def _builtins() -> list[Any]:
-    return _declared([(f.name, f.args, f.returns, f.member, f.call) for f in BUILTINS])
-
-
-def _declared(functions: Iterable[Declared]) -> list[Any]:
-    overloads: dict[str, list[Any]] = {}
-    for name, args, returns, member, call in functions:
-        known = overloads.setdefault(name, [])
-        known.append(
-            cel.Overload(
-                id=f"{name}_{len(known)}_{'_'.join(args)}".replace("(", "_").replace(")", ""),
-                return_type=_TYPES[returns],
-                parameters=[_TYPES[word] for word in args],
-                is_member=member,
-                impl=call,
-            )
-        )
-    return [cel.FunctionDecl(name, list(items)) for name, items in overloads.items()]
-
-
 @functools.cache
 def plain_language() -> Language:
     """The language of a project without lists, hours and functions of its own."""
     return Language()
-
-
-def check_function(function: Function) -> str:
-    """What is wrong with a plugin's function, empty when it can be used."""
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", function.name):
-        return f"{function.name!r} is no name for a function: use small letters, digits and _"
-    taken = {item.name.rpartition(".")[2] for item in BUILTINS} | set(CEL_FUNCTIONS)
-    if function.name in taken:
-        return f"{function.name!r} is a function of the language already"
-    for word in (*function.args, function.returns):
-        if word not in TYPE_WORDS:
-            hint = did_you_mean(word, TYPE_WORDS) or "known: " + ", ".join(TYPE_WORDS)
-            return f"unknown type {word!r}; {hint}"
-    return ""

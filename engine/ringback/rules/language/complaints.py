@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from ringback.rules.language.tokens import Token, tokens
+from ringback.rules.language.tokens import Token, names, tokens
 
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?=\n \||\nERROR:|\Z)", re.DOTALL)
 _OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '(.*)'")
@@ -267,3 +267,27 @@ def _split(types: str) -> list[str]:
         else:
             parts[-1] += letter
     return [part.strip() for part in parts]
+
+
+def hidden(source: str) -> list[Complaint]:
+    """Names that only the program itself gives."""
+    return [
+        Complaint(name.start, "type", f"unknown name {name.text!r}")
+        for name in names(source)
+        if name.text.partition(".")[0].endswith("__")
+    ]
+
+
+def too_early(source: str, own: Iterable[str]) -> list[Complaint]:
+    """Names that only steps know, where none has run; `own` are those of values that are there."""
+    spaces = {"reply": "wait_for or gather", "vars": "a step with `as`", "burst": "once_after"}
+    there = frozenset(own)
+    return [
+        Complaint(
+            name.start, "type", f"{name.text!r} is not known yet",
+            f"only steps can use it, after {spaces[space]}",
+        )
+        for name in names(source)
+        if (space := name.text.partition(".")[0]) in spaces
+        and not (space == "vars" and name.text.split(".")[1:2] and name.text.split(".")[1] in there)
+    ]  # fmt: skip

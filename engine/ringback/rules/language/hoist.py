@@ -99,6 +99,12 @@ class Hoister:
         self._find = find
         self._keys: dict[str, str] = {}
 
+    def finding(self, find: Find) -> "Hoister":
+        """The same with other arguments; calls keep their keys."""
+        other = Hoister(self._overloads, find, self.lists)
+        other._keys = self._keys
+        return other
+
     def rewrite(self, source: str) -> tuple[str, tuple[Hoisted, ...]]:
         """The expression with its calls taken out, and the calls."""
         made: dict[str, Hoisted] = {}

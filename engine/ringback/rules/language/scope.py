@@ -270,7 +270,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_values", "burst", "event", "facts", "kept", "now", "places", "reply", "unkept", "vars",
+        "_values", "burst", "event", "facts", "kept", "named", "now", "places", "reply", "unkept",
+        "vars",
     )  # fmt: skip
 
     def __init__(
@@ -281,7 +282,7 @@ class Scope:
         now: datetime | None = None,
         places: Mapping[str, Hours] | None = None,
         reply: Event | None = None,
-        names: Mapping[str, str] | None = None,
+        names: Mapping[str, Any] | None = None,
         burst: Sequence[str] = (),
         kept: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
@@ -290,7 +291,8 @@ class Scope:
         self.now = now or event.received_at
         self.places = places or {}
         self.reply = reply or NEVER
-        self.vars = dict(names or {})
+        self.named = dict(names or {})
+        self.vars = {key: each for key, each in self.named.items() if isinstance(each, str)}
         self.burst = tuple(burst)
         self.unkept = 0
         """How many events were joined whose texts are not kept."""

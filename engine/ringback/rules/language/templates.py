@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ringback.rules.language.cel import Fault, Language, Program
 from ringback.rules.language.complaints import Complaint
+from ringback.rules.language.named_values import NO_NAMES, Names
 from ringback.rules.language.numbers import number_text
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.tokens import tokens
@@ -26,6 +27,7 @@ DATA_CAP = 16384
 
 PRINTABLE = (
     "string", "int", "uint", "double", "bool", "timestamp", "duration", "list(string)", "dyn",
+    "list(int)", "list(double)", "list(dyn)",
 )  # fmt: skip
 
 
@@ -76,6 +78,13 @@ class Template:
         """The expression, when the text is nothing else."""
         first = self.parts[0] if len(self.parts) == 1 else None
         return first if isinstance(first, Program) else None
+
+    def kept_value(self, scope: Scope) -> Any:
+        """The value as it is, with its type; of several parts the text."""
+        if self.alone is None:
+            return self.render(scope)
+        value = self.alone.evaluate(scope)
+        return _blamed(self.alone, value) if isinstance(value, Fault) else value
 
     def render_value(self, scope: Scope) -> Any:
         """The text, or of a typed one the value as JSON data: a whole number has no fraction, and
@@ -215,7 +224,12 @@ def _closing(source: str, start: int) -> int:
 
 
 def compile_template(
-    source: str, language: Language, *, running: bool = True, typed: bool = False
+    source: str,
+    language: Language,
+    *,
+    running: bool = True,
+    typed: bool = False,
+    names: Names = NO_NAMES,
 ) -> Template | list[Complaint]:
     """Compile a text, with every complaint about every expression in it. A `typed` one that is a
     single expression may have a value of any type."""
@@ -229,7 +243,7 @@ def compile_template(
         if not is_expression:
             parts.append(text)
             continue
-        program = language.compile(text, want=want, running=running)
+        program = language.compile(text, want=want, running=running, names=names)
         if isinstance(program, Program):
             parts.append(program)
         else:

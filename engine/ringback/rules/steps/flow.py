@@ -20,6 +20,7 @@ from ringback.rules.steps.base import (
     Text,
     Texts,
     Types,
+    Values,
     listed,
     one_of,
 )
@@ -61,6 +62,19 @@ class WaitFor(StepModel):
     as_: MaybeWord = Field("", alias="as")
     do: Steps = Field(default_factory=list)
     else_: Steps = Field(default_factory=list, alias="else")
+
+
+class Let(StepModel):
+    """Give names to values, each with its type, for the steps behind: `vars.NAME`, or NAME alone.
+
+    They are worked out one after the other, and kept while the run lasts.
+    """
+
+    step: ClassVar[str] = "let"
+    whole: ClassVar[str] = "values"
+    example: ClassVar[str] = "- let: {total: '${{ event.body.number() * 1.2 }}'}"
+
+    values: Values = Field(min_length=1)
 
 
 class Choose(StepModel):

@@ -1,0 +1,67 @@
+"""Values that a run keeps under names, in its state: those of `let`, with their types."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ringback.rules.interpreter.progress import Progress
+from ringback.rules.language.cel import Fault
+from ringback.rules.language.named_values import restored, saved, size_of
+from ringback.rules.language.scope import Scope
+from ringback.rules.language.templates import DATA_CAP, Template
+from ringback.rules.model import Step
+
+if TYPE_CHECKING:
+    from ringback.rules.interpreter.machine import Machine
+
+MOST_KEPT = 65_536
+"""How many letters all values of a run may take together, as JSON."""
+
+
+def let(run: "Machine", step: Step) -> Progress | None:
+    """Give names to values."""
+    wrong = keep(run, step.params["values"].items())
+    if wrong:
+        return run.fail(step, wrong)
+    run.next()
+    return None
+
+
+def keep(run: "Machine", values: Iterable[tuple[str, Any]]) -> str:
+    """Work out values one after the other and keep them; what is wrong with the first that cannot
+    be kept."""
+    for name, value in values:
+        try:
+            put(run.state, name, _worked_out(value, run.scope()))
+        except ValueError as error:
+            return f"{name}: {error}"
+    return ""
+
+
+def put(state: dict[str, Any], name: str, value: Any) -> None:
+    """Keep a value in the state of a run. Raises ValueError for one that is none, or too large."""
+    data = saved(value)
+    size = size_of(data)
+    if size > DATA_CAP:
+        raise ValueError(f"the value has {size} letters as JSON, {DATA_CAP} at most")
+    kept = {**state.get("vars", {}), name: data}
+    if size_of(kept) > MOST_KEPT:
+        raise ValueError(f"all values of this run have more than {MOST_KEPT} letters as JSON")
+    state["vars"] = kept
+
+
+def kept_values(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in the state of a run, by their names."""
+    return {name: restored(value) for name, value in state.get("vars", {}).items()}
+
+
+def _worked_out(value: Any, scope: Scope) -> Any:
+    if isinstance(value, Template):
+        found = value.kept_value(scope)
+        if isinstance(found, Fault):
+            raise ValueError(found.message)
+        return found
+    if isinstance(value, list):
+        return [_worked_out(item, scope) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _worked_out(item, scope) for key, item in value.items()}
+    return value

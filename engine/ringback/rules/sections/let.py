@@ -1,0 +1,112 @@
+"""Compiler of `let`: values under names, each typed by what it is worked out from."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ringback.rules.files.reader import Reader
+from ringback.rules.files.yaml_tree import Node
+from ringback.rules.language.cel import Program
+from ringback.rules.language.named_values import RESERVED, Names, joint_type, keepable
+from ringback.rules.language.templates import Template
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}(?<!__)")
+_WHOLE = 2**63
+"""Whole numbers of conditions are smaller than this."""
+
+
+def read_let(reader: Reader, node: Node | None, *, running: bool = True) -> dict[str, Any]:
+    """The values of a `let`, compiled, in their order. Each is known to the lines behind it."""
+    items = node.value if node is not None and isinstance(node.value, dict) else {}
+    found: dict[str, Any] = {}
+    for name, item in items.items():
+        before = len(reader.problems)
+        value = _evened(reader.json(item, typed=True, running=running, kept=True))
+        if len(reader.problems) > before and name in reader.named:
+            continue
+        type_ = type_of(value) if len(reader.problems) == before else "dyn"
+        _check(reader, node, name, item, type_)
+        reader.know(name, {"": type_}, item)
+        found[name] = value
+    return found
+
+
+def _evened(value: Any) -> Any:
+    """The same with the numbers of a list or map of one type, when any of them has a fraction: in
+    conditions 2 and 2.5 do not add."""
+    if not isinstance(value, Mapping | list):
+        return value
+    inside = list(value.values() if isinstance(value, Mapping) else value)
+    literals = all(type(each) in (int, float) for each in inside)
+    exact = literals and any(type(each) is float for each in inside)
+    even = [float(each) if exact else _evened(each) for each in inside]
+    return dict(zip(value, even, strict=True)) if isinstance(value, Mapping) else even
+
+
+def _check(reader: Reader, node: Node | None, name: str, item: Node, type_: str) -> None:
+    assert node is not None
+    if not _NAME.fullmatch(name):
+        hint = "use small letters, digits and _ in it, a letter first"
+        reader.fail_key(node, name, "name", f"{name!r} is no name for a value", hint)
+    elif name in RESERVED:
+        text = f"{name!r} is a word of the language already"
+        reader.fail_key(node, name, "name", text, "take another name")
+    elif not keepable(type_):
+        hints = {"null_type": "leave it out: a value is '' or 0 until it is kept", "uint": "int(…)"}
+        hint = hints.get(type_, "lists and maps hold texts, numbers, true and false")
+        reader.fail(item, "type", f"{name!r} cannot keep a {type_}", hint)
+
+
+def type_of(value: Any) -> str:
+    """The type of a value that was read with its types."""
+    if isinstance(value, Template):
+        return value.alone.type if value.alone is not None else "string"
+    if isinstance(value, Mapping):
+        return f"map(string, {joint_type(map(type_of, value.values()))})"
+    if isinstance(value, list):
+        return f"list({joint_type(map(type_of, value))})"
+    if value is None:
+        return "null_type"
+    plain = {bool: "bool", int: "int", float: "double"}
+    small = type(value) is not int or abs(value) < _WHOLE
+    return plain.get(type(value), "string") if small else "number of more than 18 figures"
+
+
+def texts_of(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, str]:
+    """The expressions that stand for the values of a rule in its conditions, without those that are
+    texts put together of what no expression joins."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        text = _text(value, Names(types, found))
+        if text is not None:
+            found[name] = text
+    return found
+
+
+def _text(value: Any, names: Names) -> str | None:
+    if isinstance(value, Mapping):
+        pairs = [(_quoted(key), _text(each, names)) for key, each in value.items()]
+        good = all(text is not None for _, text in pairs)
+        return f"{{{', '.join(f'{key}: {text}' for key, text in pairs)}}}" if good else None
+    if isinstance(value, list):
+        texts = [_text(each, names) for each in value]
+        return f"[{', '.join(map(str, texts))}]" if None not in texts else None
+    if not isinstance(value, Template):
+        return _quoted(value)
+    parts = [_part(part, names, value.alone is not None) for part in value.parts]
+    return " + ".join(map(str, parts)) if None not in parts else None
+
+
+def _part(part: str | Program, names: Names, alone: bool) -> str | None:
+    if isinstance(part, str):
+        return _quoted(part)
+    if names.early(part.source):
+        return None
+    text = names.inlined(part.source)
+    made = {"string": f"({text})", "int": f"string({text})"}
+    return text if alone else made.get(part.type)
+
+
+def _quoted(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

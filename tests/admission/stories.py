@@ -70,7 +70,9 @@ def story(seed: int) -> Story:
     steps, settings = _steps(rng), _settings(rng)
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
         steps = _apart(steps)
-    text_of_rules = f"version: 1\n{_GROUPS}rules: " + json.dumps(rules, indent=1)
+    _with_blocks(Random(f"blocks {seed}"), rules)
+    text_of_rules = f"version: 1\n{_GROUPS}blocks: {json.dumps(_BLOCKS)}\n"
+    text_of_rules += "rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
 
 
@@ -193,6 +195,41 @@ def _with_values(rng: Random, rules: list[dict[str, Any]]) -> None:
             step = {"let": {"n": "${{ n + 10 }}", "old": "${{ now - at > duration('5s') }}"}}
             told = "V ${{ n }} ${{ vars.old }} ${{ said.join('') }} ${{ half * 3.0 }}"
             rule["do"] = [step, *rule["do"], step, {"notify": told}]
+
+
+_BLOCKS: dict[str, Any] = {
+    "asked": {
+        "needs": ["q", "n"],
+        "do": [
+            {"ask": {"text": "${{ q }} ${{ n }}?", "if": "reply.body in ['x', 'y']", "as": "said",
+                     "timeout": "1m", "tries": 2, "else": [{"notify": "none, ${{ q }}"}]}},
+            {"let": {"n": "${{ n + 1 }}"}},
+        ],
+        "gives": "${{ said + string(n) }}",
+    },
+    "twice": {
+        "needs": ["q"],
+        "do": [
+            {"run": {"block": "asked", "q": "${{ q }}", "n": 1, "as": "one"}},
+            {"choose": [{"if": "one != '2'", "do": [{"wait": "5s"}]}]},
+            {"run": {"block": "asked", "q": "again", "n": 7, "as": "two"}},
+        ],
+        "gives": ["${{ one }}", "${{ two }}"],
+    },
+}  # fmt: skip
+
+
+def _with_blocks(rng: Random, rules: list[dict[str, Any]]) -> None:
+    """Let some of the rules run blocks, with values and for one."""
+    for rule in rules:
+        if rng.random() < 0.25:
+            block = rng.choice(["asked", "twice"])
+            given = {"block": block, "q": "${{ event.body }}", "as": "home"}
+            run = {"run": given | ({"n": 1} if block == "asked" else {})}
+            told = {"notify": "B ${{ home }}"}
+            rule["do"] = (
+                [run, told, *rule["do"]] if rng.random() < 0.5 else [*rule["do"], run, told]
+            )
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

@@ -1,7 +1,6 @@
 """Compiler of a rule's steps, with the branches inside them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any, get_origin
 
@@ -9,13 +8,15 @@ from pydantic import BaseModel
 
 from ringback.events import ON_CALLS, known_type
 from ringback.rules.addresses import nobodys
-from ringback.rules.files.reader import Reader, folded
+from ringback.rules.files.reader import Reader, folded, marked
 from ringback.rules.files.recipients import fewest, wrong_address
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
+from ringback.rules.sections.block_runs import is_block, run_block
+from ringback.rules.sections.blocks import Block, Blocks
 from ringback.rules.sections.let import read_let
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
@@ -26,16 +27,30 @@ class Steps:
     """Compiles lists of steps with one reader.
 
     `runs` gathers the `run` steps to be linked, `names` where else a step names a rule, `kept` the
-    names that steps keep values under.
+    names that steps keep values under, `uses` the blocks. `inside` are the blocks that these steps
+    are in, `depth` how deep those are that they run; `broken`: one of them is wrong.
     """
 
-    def __init__(self, reader: Reader, plugins: Mapping[str, StepKind]) -> None:
+    def __init__(
+        self, reader: Reader, plugins: Mapping[str, StepKind], blocks: Blocks | None = None
+    ) -> None:
         self.reader = reader
         self.plugins = plugins
-        self.runs: list[tuple[Step, Node]] = []
-        self.names: list[Node] = []
+        self.blocks = blocks or Blocks()
+        self.runs: list[tuple[Step, Node, Reader]] = []
+        self.names: list[tuple[Node, Reader]] = []
         self.kept: set[str] = set()
+        self.uses: dict[str, Block] = {}
         self.starts: tuple[str, ...] = ()
+        self.inside: tuple[str, ...] = ()
+        self.broken = False
+        self.depth = 0
+
+    def within(self, reader: Reader, block: str, starts: tuple[str, ...]) -> "Steps":
+        """The compiler of the steps of a block that stands here."""
+        inner = Steps(reader, self.plugins, self.blocks)
+        inner.starts, inner.inside = starts, (*self.inside, block)
+        return inner
 
     def many(self, node: Node | None) -> tuple[Step, ...]:
         """The steps of a list."""
@@ -89,7 +104,9 @@ class Steps:
         inner = folded(node, model)
         self._call_or_not(model, inner, place)
         if isinstance(inner.value, dict) and "as" in inner.value:
-            self._keep(inner.value["as"])
+            self._keep(inner.value["as"], known=model.step != "run")
+        if checked is not None and is_block(model, inner) and not checked.wrong()[1]:
+            return run_block(self, inner, place)
         if checked is None:
             self._look_inside(model, inner)
             return None
@@ -105,20 +122,23 @@ class Steps:
                 self.reader.problems.append(self.reader.source.problem(*place, "schema", text))
         params, branches = self._fields(model, checked, inner)
         step = Step(model.step, params, branches, place[0], most=most_entries(model))
-        if model.step == "run":
+        if model.step == "run" and not wrong:
             target = inner.value["rule"] if isinstance(inner.value, dict) else inner
-            self.runs.append((step, target))
+            self.runs.append((step, target, self.reader))
         if model.step == "retry" and isinstance(inner.value, dict) and "rules" in inner.value:
             rules: Node = inner.value["rules"]
-            self.names += rules.value if isinstance(rules.value, list) else [rules]
+            found = rules.value if isinstance(rules.value, list) else [rules]
+            self.names += [(each, self.reader) for each in found]
         if model.step == "call":
             self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
 
-    def _keep(self, node: Node) -> None:
-        """The name of `as`, known to the steps behind."""
+    def _keep(self, node: Node, known: bool) -> None:
+        """The name of `as`, known to the steps behind; as a text, where that is `known`."""
         self.kept.add(str(node.value))
-        if isinstance(node.value, str) and node.value:
+        if isinstance(node.value, str) and node.value and not known:
+            self.reader.named.setdefault(node.value, "dyn")
+        elif isinstance(node.value, str) and node.value:
             self.reader.know(node.value, {"": "string"}, node)
 
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
@@ -348,17 +368,6 @@ def most_entries(model: type[BaseModel]) -> Mapping[str, int]:
             sizes = [each.max_length for each in field.metadata if hasattr(each, "max_length")]
             found[field.alias or name] = sizes[0]
     return found
-
-
-def marked(value: Any, mark: Mark) -> Any:
-    """A text, or a tree of them, that is rendered as its field says."""
-    if isinstance(value, dict):
-        return {name: marked(item, mark) for name, item in value.items()}
-    if isinstance(value, list):
-        return [marked(item, mark) for item in value]
-    if isinstance(value, Template):
-        return replace(value, cap=mark.cap, url=mark.url, whole=mark.whole)
-    return value
 
 
 def _empty(node: Node) -> Node:

@@ -23,6 +23,8 @@ from ringback.rules.language.cel import Language
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.tokens import Call
 from ringback.rules.model import Rule, RuleSpec, StepKind
+from ringback.rules.sections.block_runs import check_blocks
+from ringback.rules.sections.blocks import Blocks, read_blocks
 from ringback.rules.sections.groups import files_of, read_groups
 from ringback.rules.sections.include import included, read_file
 from ringback.rules.sections.shared import read_shared
@@ -65,11 +67,14 @@ def load_rules(
     read = [each for path, shown in files if (each := read_file(path, shown, problems))]
     shared = included(read, problems)
     trees = [(each.source, each.tree) for each in read]
-    lists, hours = read_shared([(each.source, each.tree) for each in (*read, *shared)], problems)
+    everything = [(each.source, each.tree) for each in (*read, *shared)]
+    lists, hours = read_shared(everything, problems)
     groups = read_groups(trees, {shown: path for path, shown in files}, problems)
+    blocks = Blocks(read_blocks(everything, problems))
     language = Language(lists=lists, hours=hours, functions=good, groups=groups)
     named: dict[str, str] = {}
-    rules = _rules(trees, language, kinds, problems, named)
+    problems += check_blocks(Steps(Reader(Source("", ""), language), kinds, blocks))
+    rules = _rules(trees, language, kinds, blocks, problems, named)
     left_out = named.keys() - {rule.name for rule in rules}
     problems.sort(key=lambda each: (each.file, each.line, each.column))
     return Loaded(
@@ -134,12 +139,14 @@ def _rules(
     trees: list[tuple[Source, Node]],
     language: Language,
     kinds: Mapping[str, StepKind],
+    blocks: Blocks,
     problems: list[Problem],
     named: dict[str, str],
 ) -> list[Rule]:
     """The rules that are right. `named` gets all of them, each with its place."""
     rules: dict[str, Rule] = {}
     meanings: dict[str, Any] = {}
+    used: dict[str, list[Any]] = {}
     runs: list[Run] = []
     names: list[tuple[str, Reader, Node]] = []
     readers: list[Reader] = []
@@ -153,7 +160,7 @@ def _rules(
         for node in nodes.value if nodes is not None and isinstance(nodes.value, list) else ():
             if not isinstance(node, Node):
                 continue
-            steps = Steps(reader, kinds)
+            steps = Steps(reader, kinds, blocks)
             rule = RuleReader(reader, steps).rule(node)
             name = _name(node)
             if name in named:
@@ -162,8 +169,9 @@ def _rules(
                 continue
             if name:
                 named[name] = f"in {source.file}, line {node.line}"
-            runs += [Run(name, step, target, reader) for step, target in steps.runs]
-            names += [(name, reader, target) for target in steps.names]
+            runs += [Run(name, *each) for each in steps.runs]
+            names += [(name, its, target) for target, its in steps.names]
+            used[name] = [block.node.plain() for _, block in sorted(steps.uses.items())]
             kept |= steps.kept
             uses += [(name, reader, *use) for use in reader.used]
             counts += [(name, reader, *count) for count in reader.counts]
@@ -186,15 +194,18 @@ def _rules(
             rules.pop(name, None)
     unnamed(rules, named, names)
     link(rules, named, runs)
-    for reader in readers:
-        problems += reader.problems
+    for reader in (*readers, *blocks.readers):
+        problems += [each for each in reader.problems if each not in problems]
     wanted: dict[str, set[str]] = {}
     for run in runs:
         wanted.setdefault(run.rule, set()).add(run.other)
     return [
         replace(
             rule,
-            rev=_rev([meanings[each] for each in sorted(reached(wanted, name))]),
+            rev=_rev(
+                [meanings[each] for each in sorted(reached(wanted, name))]
+                + [block for each in sorted(reached(wanted, name)) for block in used[each]]
+            ),
             text=_text(meanings[name]),
         )
         for name, rule in rules.items()

@@ -16,9 +16,10 @@ from ringback.rules.functions.delivery import counted
 from ringback.rules.language.cel import Language, Program
 from ringback.rules.language.complaints import Complaint, did_you_mean, slip_of
 from ringback.rules.language.named_values import Names
-from ringback.rules.language.templates import Template, compile_template
+from ringback.rules.language.templates import DATA_CAP, Template, compile_template
 from ringback.rules.language.tokens import Call, names
 from ringback.rules.model import Condition
+from ringback.rules.steps.base import Mark
 
 M = TypeVar("M", bound=BaseModel)
 _JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
@@ -216,6 +217,21 @@ class Reader:
 
 def _type(types: Mapping[str, str]) -> str:
     return types.get("", "answer")
+
+
+VALUE = Mark("let", DATA_CAP, whole=True)
+"""How a value under a name is rendered."""
+
+
+def marked(value: Any, mark: Mark) -> Any:
+    """A text, or a tree of them, that is rendered as its field says."""
+    if isinstance(value, dict):
+        return {name: marked(item, mark) for name, item in value.items()}
+    if isinstance(value, list):
+        return [marked(item, mark) for item in value]
+    if isinstance(value, Template):
+        return replace(value, cap=mark.cap, url=mark.url, whole=mark.whole)
+    return value
 
 
 def folded(node: Node, model: type[Any]) -> Node:

@@ -5,8 +5,8 @@ from typing import Any
 
 from ringback.events import TRUST
 from ringback.rules.addresses import bad_number
-from ringback.rules.files.compile import Steps, marked
-from ringback.rules.files.reader import Reader, folded
+from ringback.rules.files.compile import Steps
+from ringback.rules.files.reader import VALUE, Reader, folded, marked
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import wrong_side
@@ -14,10 +14,9 @@ from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.language.named_values import Names
-from ringback.rules.language.templates import DATA_CAP, Template
+from ringback.rules.language.templates import Template
 from ringback.rules.model import DEFAULT_TRUST, Budget, Rule, Schedule, Trigger
 from ringback.rules.sections.let import read_let, texts_of
-from ringback.rules.steps.base import Mark
 from ringback.rules.timing.cron import bad_cron
 
 _LEVELS = {
@@ -27,7 +26,6 @@ _LEVELS = {
     "simulated": frozenset({"simulated"}),
 }
 TIMER = "timer.due"
-VALUE = Mark("let", DATA_CAP, whole=True)
 
 
 class RuleReader:
@@ -63,7 +61,7 @@ class RuleReader:
         trust = self._trust(children.get("trust"))
         if schedule is not None:
             types = (TIMER,)
-        if model is None or len(self.reader.problems) > before:
+        if model is None or len(self.reader.problems) > before or self.steps.broken:
             return None
         return Rule(
             name=model.name,

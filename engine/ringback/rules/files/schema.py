@@ -104,6 +104,16 @@ class GroupModel(BaseModel):
     from_: str = Field("", alias="from")
 
 
+class BlockModel(BaseModel):
+    """Steps with parameters: what it needs, what it does, and what it gives back."""
+
+    model_config = _STRICT
+
+    needs: Annotated[Types, Field(max_length=20)] = Field(default_factory=list)
+    do: Annotated[Steps, Field(min_length=1)]
+    gives: Any = None
+
+
 class FileModel(BaseModel):
     """One rule file."""
 
@@ -114,6 +124,7 @@ class FileModel(BaseModel):
     lists: dict[str, list[str]] = Field(default_factory=dict)
     hours: dict[str, HoursModel] = Field(default_factory=dict)
     groups: dict[str, GroupModel] = Field(default_factory=dict)
+    blocks: dict[str, BlockModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
     cases: list[Any] = Field(default_factory=list)
 
@@ -133,7 +144,7 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
-    for inner in (HoursModel, GroupModel, TriggerModel, ScheduleModel, BudgetModel):
+    for inner in (HoursModel, GroupModel, BlockModel, TriggerModel, ScheduleModel, BudgetModel):
         defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []

@@ -67,10 +67,7 @@ def awaited(
     if rule.handler is not None:
         wanted = state["wait"].get("help") or not asks_help(event)
         return "asked" in state and event.type == TEXT and wanted
-    try:
-        step = step_at(rule, list(state.get("at", ())))
-    except (LookupError, TypeError):  # the rule has changed under the run
-        return False
+    step = step_at(rule, state.get("at", ()))  # none where the rule has changed under the run
     if state.get("phase", "steps") != "steps" or step is None:
         return False
     if step.kind == "ask":  # what does not fit is an answer as well: it is asked once more

@@ -54,19 +54,16 @@ def remembered(state: Mapping[str, Any], actions: Iterable[Action]) -> dict[tupl
     return found
 
 
-def step_at(rule: Rule, at: list[Any]) -> Step | None:
-    """The step of a path such as `[2, "else", 0]`, moving it on past the ends of branches."""
-    while True:
-        steps: tuple[Step, ...] = rule.steps
+def step_at(rule: Rule, at: Sequence[Any]) -> Step | None:
+    """The step of a path such as `[2, "else", 0]`; None at the end of a branch, and where there is
+    no such path, as the rule has changed."""
+    steps: Sequence[Step] = rule.steps
+    try:
         for place in range(0, len(at) - 1, 2):
             steps = steps[at[place]].branches[at[place + 1]]
-        index: int = at[-1]
-        if index < len(steps):
-            return steps[index]
-        if len(at) == 1:
-            return None
-        del at[-2:]
-        at[-1] += 1
+        return steps[at[-1]] if at[-1] < len(steps) else None
+    except (LookupError, TypeError):
+        return None
 
 
 BEFORE = 600.0
@@ -117,12 +114,12 @@ def branch(step: Step, event: Event | None) -> str:
 
 @lru_cache(maxsize=1024)
 def kept_names(rule: Rule) -> frozenset[str]:
-    """The names that the steps of a rule keep values under (`as`)."""
+    """The names that the steps of a rule keep texts under (`as`)."""
     names: set[str] = set()
     open_ = list(rule.steps)
     while open_:
         step = open_.pop()
-        if step.params.get("as"):
+        if step.params.get("as") and step.params.get("type", "string") == "string":
             names.add(step.params["as"])
         for steps in step.branches.values():
             open_ += steps

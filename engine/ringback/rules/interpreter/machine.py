@@ -26,7 +26,7 @@ from ringback.rules.interpreter.continuation import (
 from ringback.rules.interpreter.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_from, event_to
-from ringback.rules.interpreter.steering import STEERING
+from ringback.rules.interpreter.steering import STEERING, behind
 from ringback.rules.interpreter.values import keep
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
@@ -41,6 +41,7 @@ MOST_STEPS = 500
 """How many steps one run may take between two waits."""
 MOST_NOTES = 3
 """How many mishaps a run that goes on remembers."""
+CHANGED = "failed: the rule changed while this run waited"
 HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
@@ -162,13 +163,26 @@ class Machine:
         if self.rule.handler is not None:
             return self.finish("call")
         for _ in range(MOST_STEPS):
-            found = step_at(self.rule, self.state["at"])
-            if found is None:
-                return self.finish("")
+            found = self.found()
+            if isinstance(found, Progress):
+                return found
             progress = self.do(found)
             if progress is not None:
                 return progress
         return self.finish(f"failed: more than {MOST_STEPS} steps without a wait")
+
+    def found(self) -> Step | Progress:
+        """The next step, behind the ends of branches; the end of the run when there is none."""
+        while (found := step_at(self.rule, self.state["at"])) is None:
+            at = self.state["at"]
+            if len(at) == 1:
+                return self.finish("")
+            self.state["at"] = at[:-2]
+            step = step_at(self.rule, at[:-2])
+            progress = behind(self, step) if step is not None else self.finish(CHANGED)
+            if progress is not None:
+                return progress
+        return found
 
     def do(self, step: Step) -> Progress | None:
         """Do one step. None means: go on with the next."""
@@ -268,7 +282,7 @@ class Machine:
         """Go on behind the step that waited."""
         step = self.waits_at()
         if step is None:
-            return self.finish("failed: the rule changed while this run waited")
+            return self.finish(CHANGED)
         event = wake.event
         if step.kind == "ask":
             return asking.answered(self, step, event)
@@ -303,10 +317,7 @@ class Machine:
 
     def waits_at(self) -> Step | None:
         """The step that the run waits at; None when the rule has changed under it."""
-        try:
-            step = step_at(self.rule, self.state["at"])
-        except (KeyError, IndexError, TypeError):
-            return None
+        step = step_at(self.rule, self.state["at"])
         return step if step is not None and step.kind in _WAITING else None
 
     def is_reply(self, step: Step, event: Event) -> bool:

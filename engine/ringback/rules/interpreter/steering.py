@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ringback.actions import Stop
 from ringback.rules.engine.ruleset import holds
+from ringback.rules.interpreter import blocks
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
@@ -60,7 +61,9 @@ def choose(run: "Machine", step: Step) -> Progress | None:
 
 
 def run_rule(run: "Machine", step: Step) -> Progress | None:
-    """Do the steps of another rule."""
+    """Do the steps of another rule, or of a block."""
+    if step.params["block"]:
+        return blocks.enter(run, step)
     run.enter("run")
     return None
 
@@ -115,3 +118,11 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "retry": retry,
 }
 """The steps that steer, by their word. Every other step is planned and performed."""
+
+
+def behind(run: "Machine", step: Step) -> Progress | None:
+    """Go on when the steps of a branch of this step are done."""
+    if step.kind == "run" and step.params["block"]:
+        return blocks.leave(run, step)
+    run.next()
+    return None

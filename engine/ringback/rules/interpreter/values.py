@@ -31,7 +31,7 @@ def keep(run: "Machine", values: Iterable[tuple[str, Any]]) -> str:
     be kept."""
     for name, value in values:
         try:
-            put(run.state, name, _worked_out(value, run.scope()))
+            put(run.state, name, worked_out(value, run.scope()))
         except ValueError as error:
             return f"{name}: {error}"
     return ""
@@ -54,14 +54,15 @@ def kept_values(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: restored(value) for name, value in state.get("vars", {}).items()}
 
 
-def _worked_out(value: Any, scope: Scope) -> Any:
+def worked_out(value: Any, scope: Scope) -> Any:
+    """A value of now. Raises ValueError with the reason when there is none."""
     if isinstance(value, Template):
         found = value.kept_value(scope)
         if isinstance(found, Fault):
             raise ValueError(found.message)
         return found
     if isinstance(value, list):
-        return [_worked_out(item, scope) for item in value]
+        return [worked_out(item, scope) for item in value]
     if isinstance(value, Mapping):
-        return {key: _worked_out(item, scope) for key, item in value.items()}
+        return {key: worked_out(item, scope) for key, item in value.items()}
     return value

@@ -22,14 +22,29 @@ def read_let(reader: Reader, node: Node | None, *, running: bool = True) -> dict
     found: dict[str, Any] = {}
     for name, item in items.items():
         before = len(reader.problems)
-        value = _evened(reader.json(item, typed=True, running=running, kept=True))
+        value, type_ = read_value(reader, item, running=running)
         if len(reader.problems) > before and name in reader.named:
             continue
-        type_ = type_of(value) if len(reader.problems) == before else "dyn"
         _check(reader, node, name, item, type_)
         reader.know(name, {"": type_}, item)
         found[name] = value
     return found
+
+
+def read_value(reader: Reader, node: Node, *, running: bool = True) -> tuple[Any, str]:
+    """A value, compiled, and its type; `dyn` for one that is wrong, which is noted."""
+    before = len(reader.problems)
+    value = _evened(reader.json(node, typed=True, running=running, kept=True))
+    return value, type_of(value) if len(reader.problems) == before else "dyn"
+
+
+def bad_name(name: str) -> tuple[str, str]:
+    """What is wrong with a name for a value, and the mend; empty when nothing is."""
+    if not _NAME.fullmatch(name):
+        return "is no name for a value", "use small letters, digits and _ in it, a letter first"
+    if name in RESERVED:
+        return "is a word of the language already", "take another name"
+    return "", ""
 
 
 def _evened(value: Any) -> Any:
@@ -46,12 +61,9 @@ def _evened(value: Any) -> Any:
 
 def _check(reader: Reader, node: Node | None, name: str, item: Node, type_: str) -> None:
     assert node is not None
-    if not _NAME.fullmatch(name):
-        hint = "use small letters, digits and _ in it, a letter first"
-        reader.fail_key(node, name, "name", f"{name!r} is no name for a value", hint)
-    elif name in RESERVED:
-        text = f"{name!r} is a word of the language already"
-        reader.fail_key(node, name, "name", text, "take another name")
+    wrong, hint = bad_name(name)
+    if wrong:
+        reader.fail_key(node, name, "name", f"{name!r} {wrong}", hint)
     elif not keepable(type_):
         hints = {"null_type": "leave it out: a value is '' or 0 until it is kept", "uint": "int(…)"}
         hint = hints.get(type_, "lists and maps hold texts, numbers, true and false")

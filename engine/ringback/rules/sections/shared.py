@@ -51,15 +51,14 @@ def read_shared(
 
 
 def _without_rules(tree: Node) -> Node:
-    """The file's tree without what is checked apart: its rules, and the inside of its hours."""
+    """The file's tree without what is checked apart: its rules, the inside of hours and blocks."""
     if not isinstance(tree.value, dict):
         return tree
     kept = {
         key: item
         for key, item in tree.value.items()
         if not (key == "rules" and isinstance(item.value, list))
-        and not (key == "groups" and isinstance(item.value, dict))
-        and not (key == "hours" and isinstance(item.value, dict))
+        and not (key in ("hours", "groups", "blocks") and isinstance(item.value, dict))
     }
     return replace(tree, value=kept)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from ringback.error_codes import CLASSES
 from ringback.rules.language.complaints import did_you_mean
@@ -129,13 +129,30 @@ class Retry(StepModel):
 
 
 class Run(StepModel):
-    """Do the steps of another rule, whatever that rule's own conditions are."""
+    """Do the steps of another rule, whatever that rule's own conditions are, or those of a block.
+
+    A block gets the values that stand beside `block`, each under a name that it needs. `as` keeps
+    what it gives.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True, defer_build=True)
 
     step: ClassVar[str] = "run"
     plain: ClassVar[str] = "rule"
     example: ClassVar[str] = "- run: support-line"
 
-    rule: str = Field(min_length=1)
+    rule: str = ""
+    block: str = ""
+    as_: MaybeWord = Field("", alias="as")
+
+    def wrong(self) -> tuple[str, str]:
+        """Neither a rule nor a block, or both; values for a rule."""
+        message = one_of(self, "rule", "block")
+        if not message and self.rule:
+            beside = ["as"] if self.as_ else [*(self.model_extra or {})]
+            if beside:
+                return beside[0], f"{beside[0]!r} belongs to a block, and this is a rule"
+        return ("rule", message) if message else ("", "")
 
 
 class StopStep(StepModel):

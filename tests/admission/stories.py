@@ -255,7 +255,8 @@ def _send(rng: Random) -> Any:
 
 
 def _wait(rng: Random) -> Any:
-    return {"wait": rng.choice(["5s", "10s", "1m", "1h"])}
+    until = {"until": "${{ event.at + duration('90s') }}"}
+    return {"wait": rng.choice(["5s", "10s", "1m", "1h", until])}
 
 
 def _wait_for(rng: Random) -> Any:
@@ -309,6 +310,7 @@ _CONDITIONS = (
 _TRIGGERS: tuple[Any, ...] = (
     {"on": "message.received", "if": "reply.body == 'x'"},
     {"on": "message.received", "if": "reply.body == event.body"},
+    {"on": "message.received", "key": "${{ reply.body }}"},
     "message.delivered",
 )
 _WORDS: tuple[tuple[str, float, Callable[[Random], Any]], ...] = (

@@ -68,6 +68,66 @@ async def test_a_key_reaches_across_conversations(tmp_path: Path, rules: str) ->
     assert told(await seen(tmp_path, rules, *steps)) == []
 
 
+THEIRS = {
+    "cancel_on": """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  key: ${{ event.body.word(1) }}
+  cancel_on:
+    on: message.received
+    if: reply.body.begins_with('we paid')
+    key: ${{ reply.body.word(3) }}
+  unless: {on: message.received, if: "reply.body == 'never'"}
+  within: 1h
+  do: [{reply: "Unpaid: ${{ event.body.word(1) }}"}]
+""",
+    "unless": """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  key: ${{ event.body.word(1) }}
+  cancel_on: {on: message.received, if: "reply.body == 'never'", key: "${{ reply.body }}"}
+  unless:
+    on: message.received
+    if: reply.body.begins_with('we paid')
+    key: ${{ reply.body.word(3) }}
+  within: 1h
+  do: [{reply: "Unpaid: ${{ event.body.word(1) }}"}]
+""",
+}
+
+
+@pytest.mark.parametrize("rules", THEIRS.values(), ids=list(THEIRS))
+async def test_a_key_may_stand_elsewhere_in_what_comes(tmp_path: Path, rules: str) -> None:
+    """The second word of one text, the fourth of the other, and of another person."""
+    paid = text("we paid no 7", BOB, OTHER)
+    steps = (text("invoice 7"), text("invoice no"), 9.0, paid, 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == ["no"]
+
+
+async def test_an_answer_that_came_first_has_its_own_key_too(tmp_path: Path) -> None:
+    """Both come in one batch: the run looks for what came before it waited."""
+    steps = ((text("invoice 7"), text("invoice no"), text("we paid no 7")), 3600.0)
+    for number, rules in enumerate(THEIRS.values()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert told(await seen(folder, rules, *steps)) == ["no"]
+
+
+async def test_a_key_of_theirs_may_be_the_conversation_of_the_run(tmp_path: Path) -> None:
+    """The rule itself has no key: its runs are counted by their conversation."""
+    rules = """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  cancel_on: {on: message.received, if: "reply.body == 'stop it'", key: "${{ reply.conversation }}"}
+  do: [{wait: 1h}, {reply: "Unpaid: ${{ event.body.word(1) }}"}]
+"""
+    steps = (text("invoice 7"), text("invoice 8", BOB), 9.0, text("stop it"), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == ["8"]
+
+
 async def test_without_a_key_the_conversation_counts(tmp_path: Path) -> None:
     steps = (text("invoice 7"), 9.0, text("paid 7", BOB), 3600.0)
     assert told(await seen(tmp_path, PLAIN, *steps)) == ["7"]

@@ -280,6 +280,52 @@ def test_wait_lets_time_pass(tmp_path: Path) -> None:
     assert (last.wait, last.end) == (None, "")
 
 
+@pytest.mark.parametrize(
+    ("written", "due"),
+    [
+        ("${{ event.at + duration('2h') }}", NOON + timedelta(hours=2)),
+        ("${{ event.body }}", datetime(2026, 11, 21, 8, 0, tzinfo=UTC)),
+        ("2026-11-21T03:00-05:00", datetime(2026, 11, 21, 8, 0, tzinfo=UTC)),
+        ("2026-11-21T${{ event.body.size() == 22 ? '08' : '09' }}:00Z",
+         datetime(2026, 11, 21, 8, 0, tzinfo=UTC)),
+    ],
+)  # fmt: skip
+def test_wait_until_a_moment(tmp_path: Path, written: str, due: datetime) -> None:
+    """An expression, a text of theirs, a text of the rule."""
+    rule = steps(tmp_path, f'wait: {{until: "{written}"}}\n      - reply: then')
+    event = text("2026-11-21T09:00+01:00")
+    first = start(rule, event)
+    assert first.wait is not None
+    assert first.wait.due_at == due
+    last = go_on(rule, event, first, None, due - NOON)
+    assert [each.body for each in last.actions if isinstance(each, SendMessage)] == ["then"]
+
+
+@pytest.mark.parametrize("written", ["2020-01-01T00:00Z", "${{ event.at }}"])
+def test_a_moment_that_is_over_is_not_waited_for(tmp_path: Path, written: str) -> None:
+    rule = steps(tmp_path, f'wait: {{until: "{written}"}}\n      - reply: then')
+    progress = start(rule, text())
+    assert (progress.wait, progress.end, len(progress.actions)) == (None, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("next tuesday", "'next tuesday' is no time; write it like 2026-03-04T17:00Z"),
+        ("2026-12-01T10:00", "has no zone"),
+        ("2031-01-01T00:00Z", "2031-01-01T00:00Z is more than 400 days away"),
+        ("9999-12-31T23:59-14:00", "is no time"),
+        ("", "'' is no time"),
+    ],
+)
+def test_a_text_that_names_no_moment_fails_the_run(tmp_path: Path, body: str, why: str) -> None:
+    rule = steps(tmp_path, 'wait: {until: "${{ event.body }}"}\n      - reply: then')
+    progress = start(rule, text(body))
+    assert progress.end.startswith("failed: step `wait` (line ")
+    assert why in progress.end
+    assert progress.actions == ()
+
+
 def test_wait_until_a_place_opens(tmp_path: Path) -> None:
     rule = steps(tmp_path, "wait: {until_open: office}\n      - notify: open")
     night = Event("e", "message.received", NOON, NOON)

@@ -71,10 +71,13 @@ def found_by(from_: object, to: object, schedule: object) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trigger:
-    """An event that something waits for: its types, and conditions on it (there called `reply`)."""
+    """An event that something waits for: its types, and conditions on it (there called `reply`).
+    `key` is how it says the key of the run that it is for, where it has that elsewhere than the
+    event of the run; in it the event that came is `reply`."""
 
     types: tuple[str, ...]
     conditions: tuple[Condition, ...] = ()
+    key: "Template | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,15 @@ class Rule:
     def foreign(self) -> bool:
         """Whether it runs the code of a plugin: a handler, or a step that a plugin brings."""
         return self.handler is not None or any(_foreign(step) for step in self.steps)
+
+    @property
+    def triggers(self) -> tuple[Trigger, ...]:
+        """What its runs look out for: `cancel_on` and `unless`."""
+        return tuple(each for each in (self.cancel_on, self.unless) if each is not None)
+
+    def finds_by_key(self, trigger: Trigger) -> bool:
+        """Whether an event is for those runs alone that have the key which it says."""
+        return self.key is not None or trigger.key is not None
 
     @property
     def in_shadow(self) -> bool:

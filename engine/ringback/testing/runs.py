@@ -84,7 +84,7 @@ class Runs:
         rule, ruleset, state = run.rule, self._waits.ruleset, run.state or {}
         if rule.cancel_on is None or drafts.is_held(state):
             return False
-        if rule.key is not None and ruleset.key_of(rule, event, self._facts) != run.key:
+        if not ruleset.is_own(rule, rule.cancel_on, event, self._facts, run.key):
             return False
         given = (rule.cancel_on, rule, run.event, state, event, self._facts, ruleset.places)
         return heeds(*given)

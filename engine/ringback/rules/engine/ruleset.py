@@ -48,7 +48,7 @@ class RuleSet:
         found = next((rule.language for rule in self.rules if rule.language), None)
         self.language: Language = language or found or plain_language()
         self.watching = tuple(
-            rule for rule in self.rules if rule.key is not None and (rule.cancel_on or rule.unless)
+            rule for rule in self.rules if any(map(rule.finds_by_key, rule.triggers))
         )
         self._indexes: dict[tuple[str, str], TypeIndex] = {}
         self._listening: dict[str, tuple[Rule, ...]] = {}
@@ -149,13 +149,22 @@ class RuleSet:
             self._indexes[type_, trust] = index
         return index
 
-    def key_of(self, rule: Rule, event: Event, facts: Facts) -> str:
-        """What the rule's timing and overlap count by: its `key`, else the conversation."""
-        if rule.key is not None:
-            key = rule.key.render(self.scope(event, facts, rule))
+    def key_of(self, rule: Rule, event: Event, facts: Facts, trigger: Trigger | None = None) -> str:
+        """What the rule's timing and overlap count by: its `key`, else the conversation. For an
+        event that a `trigger` of it names that may be a key of its own."""
+        template = trigger.key if trigger is not None and trigger.key is not None else rule.key
+        if template is not None:
+            scope = self.scope(event, facts, rule)
+            if trigger is not None and trigger.key is not None:
+                scope = Scope(event, scope.facts, places=scope.places, reply=event)
+            key = template.render(scope)
             if isinstance(key, str):
                 return key
         return event.conversation or event.subject_sid
+
+    def is_own(self, rule: Rule, trigger: Trigger, event: Event, facts: Facts, key: str) -> bool:
+        """Whether an event has the key of a run, where its rule or the trigger says one."""
+        return not rule.finds_by_key(trigger) or self.key_of(rule, event, facts, trigger) == key
 
 
 _NOTHING: frozenset[str] = frozenset()
@@ -163,14 +172,15 @@ _NOTHING: frozenset[str] = frozenset()
 
 def _counts_by_key(rule: Rule) -> bool:
     restrains = rule.once_within or rule.collects or rule.mode == "queued" or rule.lasts
-    return rule.key is not None and bool(restrains)
+    keyed = rule.key is not None or any(map(rule.finds_by_key, rule.triggers))
+    return keyed and bool(restrains)
 
 
 def _heard(rule: Rule) -> Iterator[str]:
     """The types of events that a rule looks out for, from any conversation."""
     yield from rule.on
-    for trigger in (rule.cancel_on, rule.unless):
-        yield from trigger.types if trigger is not None else ()
+    for trigger in rule.triggers:
+        yield from trigger.types
 
 
 def holds(

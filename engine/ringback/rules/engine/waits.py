@@ -137,11 +137,15 @@ class Waits:
         """The runs that this event wakes, in the order in which they began to wait."""
         if not self._by_key:
             return []
-        keys = self._keys(event, facts)
+        places, keys = self._places(event, facts), _keys(event)
         return [
             Woken(waiter.run_uid, waiter.rule, self._answers(waiter, event, facts, standing))
-            for waiter in self._near(keys)
-            if (waiter.place if self._by_place(waiter) else waiter.key) in keys
+            for waiter in self._near([*keys, *places.values()])
+            if (
+                places.get((waiter.rule, False)) == waiter.place
+                if self._by_place(waiter)
+                else waiter.key in keys
+            )
             and any(matches_type(name, event.type) for name in waiter.types)
             and waiter.in_time(event)
         ]
@@ -150,11 +154,11 @@ class Waits:
         """The runs that this event ends, because their rule says `cancel_on`."""
         if not self._by_key:
             return []
-        keys = self._keys(event, facts)
+        places = self._places(event, facts)
         return [
             waiter.run_uid
-            for waiter in self._near(keys)
-            if self._ends(waiter, event, keys, facts, standing)
+            for waiter in self._near([*_keys(event), *places.values()])
+            if self._ends(waiter, event, places, facts, standing)
         ]
 
     def _answers(self, waiter: Waiter, event: Event, facts: Facts, standing: Where) -> bool:
@@ -171,36 +175,49 @@ class Waits:
     def _by_place(self, waiter: Waiter) -> bool:
         """Whether the `unless` of this run is looked for by the key that its rule says."""
         rule = self.ruleset.by_name.get(waiter.rule)
-        return waiter.watches and rule is not None and rule.key is not None
+        unless = rule.unless if rule is not None and waiter.watches else None
+        return rule is not None and unless is not None and rule.finds_by_key(unless)
 
     def _ends(
-        self, waiter: Waiter, event: Event, keys: Collection[str], facts: Facts, standing: Where
+        self, waiter: Waiter, event: Event, places: "_Places", facts: Facts, standing: Where
     ) -> bool:
         rule = self.ruleset.by_name.get(waiter.rule)
         trigger = rule.cancel_on if rule is not None else None
         if rule is None or trigger is None or not _listens(trigger, event):
             return False
-        if rule.key is not None and waiter.place not in keys:
+        if rule.finds_by_key(trigger) and waiter.place != places.get((rule.name, True)):
             return False
         found = standing(waiter.run_uid) if trigger.conditions else None
         if found is None:
             return not trigger.conditions
         return heeds(trigger, rule, found.began, found.state, event, facts, self.ruleset.places)
 
-    def _keys(self, event: Event, facts: Facts) -> Collection[str]:
-        """What an event is found by: its conversation, call and subject, and for each rule with a
-        `key` whose runs look out for it the key that it has itself."""
-        keys = dict.fromkeys((event.conversation, event.call_sid, event.subject_sid))
-        for rule in self.ruleset.watching:
-            if _hears(rule, (event.type,)):
-                keys[place_of(rule.name, self.ruleset.key_of(rule, event, facts))] = None
-        return [key for key in keys if key]
+    def _places(self, event: Event, facts: Facts) -> "_Places":
+        """Where the runs are that look out for an event by its key, for each rule that has one."""
+        return {
+            (rule.name, trigger is rule.cancel_on): place_of(
+                rule.name, self.ruleset.key_of(rule, event, facts, trigger)
+            )
+            for rule in self.ruleset.watching
+            for trigger in rule.triggers
+            if rule.finds_by_key(trigger) and _listens(trigger, event)
+        }
 
     def _near(self, keys: Collection[str]) -> list[Waiter]:
         near: dict[str, Waiter] = {}
         for key in keys:
             near.update(self._by_key.get(key, {}))
         return list(near.values())
+
+
+_Places = Mapping[tuple[str, bool], str]
+"""By the name of a rule, and whether its `cancel_on` is meant or its `unless`."""
+
+
+def _keys(event: Event) -> list[str]:
+    """What an event is found by: its conversation, call and subject."""
+    keys = dict.fromkeys((event.conversation, event.call_sid, event.subject_sid))
+    return [key for key in keys if key]
 
 
 def place_of(rule: str, key: str) -> str:
@@ -210,7 +227,7 @@ def place_of(rule: str, key: str) -> str:
 
 def _hears(rule: Rule, types: Collection[str]) -> bool:
     """Whether the `cancel_on` or `unless` of a rule looks out for one of these types."""
-    names = [name for each in (rule.cancel_on, rule.unless) if each for name in each.types]
+    names = [name for each in rule.triggers for name in each.types]
     return any(matches_type(name, type_) for name in names for type_ in types)
 
 

@@ -223,13 +223,22 @@ class Steps:
                 if isinstance(child.value, str) and len(child.value) > mark.cap:
                     text = f"{key!r} is longer than {mark.cap} letters"
                     self.reader.fail(child, "limit", text)
+        self._named_things(model, checked, children, params)
+        return params, branches
+
+    def _named_things(
+        self, model: type[BaseModel], checked: Any, children: Mapping[str, Node],
+        params: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        """Refuse what a step names and is not there: types, groups, places, moments."""
         if model is STEPS["wait_for"] and "on" in children:
             self.reader.types(children["on"])
         if model in (STEPS["join"], STEPS["leave"]):
-            self._group(checked.group, children["group"])  # type: ignore[attr-defined]
-        if model is STEPS["wait"] and checked.until_open:  # type: ignore[attr-defined]
-            self._place(checked.until_open, children["until_open"])  # type: ignore[attr-defined]
-        return params, branches
+            self._group(checked.group, children["group"])
+        if model is STEPS["wait"] and "until" in children:
+            self._moment(children["until"], params["until"])
+        if model is STEPS["wait"] and checked.until_open:
+            self._place(checked.until_open, children["until_open"])
 
     def _entry(self, key: str, node: Node) -> Template | str:
         """A text that may stand for several, when it is one expression and nothing else."""
@@ -268,6 +277,17 @@ class Steps:
         if name not in hours:
             hint = did_you_mean(name, hours) or "add it under `hours`"
             self.reader.fail(node, "hours", f"no hours are named {name!r}", hint)
+
+    def _moment(self, node: Node, text: object) -> None:
+        """Refuse a value that is neither a moment nor a text that may name one."""
+        alone = text.alone if isinstance(text, Template) else None
+        if alone is None or alone.type.startswith("list("):  # a list is refused already
+            return
+        if alone.type not in ("timestamp", "string", "dyn"):
+            offset = str(node.value).find(alone.source) + 1
+            message = f"'until' takes a moment, and {alone.source.strip()} is of type {alone.type}"
+            hint = "write `${{ event.at + duration('2h') }}`, or a text such as 2026-03-04T17:00Z"
+            self.reader.fail_inside(node, [Complaint(offset, "type", message, hint)])
 
     def _group(self, name: str, node: Node) -> None:
         """Refuse a group that is not there, or whose members a file says."""

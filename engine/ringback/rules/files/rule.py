@@ -10,7 +10,8 @@ from ringback.rules.files.reader import VALUE, Reader, folded, marked
 from ringback.rules.files.schema import RuleModel, ScheduleModel, TriggerModel
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import wrong_side
-from ringback.rules.language import phones
+from ringback.rules.language import phones, tokens
+from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.language.named_values import Names
@@ -26,6 +27,7 @@ _LEVELS = {
     "simulated": frozenset({"simulated"}),
 }
 TIMER = "timer.due"
+_OF_THE_RUN = ("event", "contact", "vars", "burst")
 
 
 class RuleReader:
@@ -165,8 +167,20 @@ class RuleReader:
                 continue
             types = self.reader.types(parts.get("on"))
             lines = self.reader.conditions(parts.get("if"), running=True, names=names)
-            triggers.append(Trigger(types, lines))
+            triggers.append(Trigger(types, lines, self._their_key(parts.get("key"))))
         return schedule, triggers[0], triggers[1]
+
+    def _their_key(self, node: Node | None) -> Template | None:
+        """How an event that came says the key of a run: by itself alone, as `reply`."""
+        text = self.reader.text(node) if node is not None else ""
+        parts = text.parts if isinstance(text, Template) else ()
+        for part in parts:
+            for name in tokens.names(part.source) if isinstance(part, Program) else ():
+                space = name.text.partition(".")[0]
+                if node is not None and (space in _OF_THE_RUN or space in self.reader.named):
+                    message = f"this key is of the event that came, and there is no {space!r}"
+                    self.reader.fail(node, "name", message, "write `reply`: `${{ reply.body }}`")
+        return text if isinstance(text, Template) else Template(text, (text,)) if text else None
 
     def _schedule(self, node: Node) -> Schedule | None:
         parts = node.value if isinstance(node.value, dict) else {}

@@ -29,6 +29,7 @@ class TriggerModel(BaseModel):
 
     on: Types
     if_: Lines = Field(default_factory=list, alias="if")
+    key: Text = ""
 
 
 class ScheduleModel(BaseModel):

@@ -18,13 +18,20 @@ from ringback.rules.interpreter.values import let
 from ringback.rules.language.cel import Fault
 from ringback.rules.model import Step
 from ringback.rules.retry_policy import step_try
+from ringback.runtime import from_person
 
 if TYPE_CHECKING:
     from ringback.rules.interpreter.machine import Machine
 
 
+FURTHEST = timedelta(days=400)
+"""As the longest span: what is further away is a mistake."""
+
+
 def wait(run: "Machine", step: Step) -> Progress | None:
-    """Let time pass, or until a place opens."""
+    """Let time pass, until a moment, or until a place opens."""
+    if step.params["until"]:
+        return _wait_until(run, step)
     name = step.params["until_open"]
     if not name:
         return run.pause(run.now + timedelta(seconds=step.params["for"]), ())
@@ -32,6 +39,22 @@ def wait(run: "Machine", step: Step) -> Progress | None:
     if opens is None:
         return run.fail(step, f"{name!r} does not open within 400 days")
     return run.pause(opens, ())
+
+
+def _wait_until(run: "Machine", step: Step) -> Progress | None:
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    try:
+        moment = from_person(given["until"])
+    except ValueError as error:
+        return run.fail(step, str(error))
+    if moment > run.now + FURTHEST:
+        return run.fail(step, f"{given['until']} is more than {FURTHEST.days} days away")
+    if moment <= run.now:
+        run.next()
+        return None
+    return run.pause(moment, ())
 
 
 def wait_for(run: "Machine", step: Step) -> Progress | None:

@@ -24,22 +24,31 @@ from ringback.rules.steps.base import (
     listed,
     one_of,
 )
+from ringback.runtime import from_person
 
 
 class Wait(StepModel):
-    """Let time pass: a span, or until a place under `hours` is open. Survives restarts."""
+    """Let time pass: a span, until a moment, or until a place under `hours` is open. Survives
+    restarts. A moment that is over already is not waited for."""
 
     step: ClassVar[str] = "wait"
     plain: ClassVar[str] = "for_"
     example: ClassVar[str] = "- wait: 15m"
 
     for_: MaybeSpan = Field(0.0, alias="for")
+    until: One = ""
     until_open: str = ""
 
     def wrong(self) -> tuple[str, str]:
-        """No span and no place, or both."""
-        message = one_of(self, "for_", "until_open").replace("for_", "for")
-        return ("for", message) if message else ("", "")
+        """Not just one of a span, a moment and a place, or a moment that is none."""
+        message = one_of(self, "for_", "until", "until_open").replace("for_", "for")
+        if message or not self.until or "${{" in self.until:
+            return ("for", message) if message else ("", "")
+        try:
+            from_person(self.until)
+        except ValueError as error:
+            return "until", str(error)
+        return "", ""
 
 
 class WaitFor(StepModel):

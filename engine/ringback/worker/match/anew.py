@@ -7,7 +7,7 @@ the session that it reads in.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from ringback.events import Event
 from ringback.rules.engine.admission import Admission, Woken, answer_after_all, cancelled_by
@@ -15,7 +15,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
 from ringback.rules.interpreter.answers import answers, awaited, heeds, watches
 from ringback.rules.language.scope import Facts
-from ringback.rules.model import Rule
+from ringback.rules.model import Rule, Trigger
 from ringback.runtime import Runtime
 from ringback.store.matching import Matched
 from ringback.store.session import ReadSession
@@ -59,12 +59,15 @@ def early(
         event = session.event(uid)
         if event is None:
             continue
-        if _own(ruleset, asking, event, facts):
-            if rule.cancel_on and heeds(rule.cancel_on, rule, began, state, event, facts, places):
-                ended = Admission({}, cancels=[(asking.run, cancelled_by(event))])
-                return [_judged(event, Judgement(ended, ()), session.verdicts(uid))]
-            if watches(rule, began, state, event, facts, places):
-                return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name))
+        if _own(rule.cancel_on, ruleset, asking, event, facts) and heeds(
+            rule.cancel_on, rule, began, state, event, facts, places
+        ):
+            ended = Admission({}, cancels=[(asking.run, cancelled_by(event))])
+            return [_judged(event, Judgement(ended, ()), session.verdicts(uid))]
+        if _own(rule.unless, ruleset, asking, event, facts) and watches(
+            rule, began, state, event, facts, places
+        ):
+            return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name))
         here = ready or under in (event.conversation, event.call_sid, event.subject_sid)
         if here and awaited(rule, began, state, event, facts, places):
             answer = answers(rule, began, state, event, facts, places)
@@ -76,15 +79,18 @@ def _later(session: ReadSession, asking: Asking) -> list[str]:
     """What has come since the last step of a run and may concern it. A rule with a `key` looks
     for it everywhere."""
     rule, state = asking.rule, asking.state
-    anywhere = rule.key is not None and (rule.cancel_on or state.get("phase") == "unless")
+    open_ = (rule.cancel_on, rule.unless if state.get("phase") == "unless" else None)
+    anywhere = any(each is not None and rule.finds_by_key(each) for each in open_)
     keys = () if anywhere else {state["wait"]["key"], home(asking.began)}
     return session.later(keys, state.get("after", ""), state.get("from", ""))
 
 
-def _own(ruleset: RuleSet, asking: Asking, event: Event, facts: Facts) -> bool:
-    """Whether an event has the key that this run has, where its rule says one."""
+def _own(
+    trigger: Trigger | None, ruleset: RuleSet, asking: Asking, event: Event, facts: Facts
+) -> TypeGuard[Trigger]:
+    """Whether a trigger is there, and an event has the key that this run has, where one is said."""
     rule = asking.rule
-    return rule.key is None or ruleset.key_of(rule, event, facts) == asking.key
+    return trigger is not None and ruleset.is_own(rule, trigger, event, facts, asking.key)
 
 
 def _taken(

@@ -1,11 +1,16 @@
 """The commands `contacts` and `conversation`: what is known of a person, and what was said."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ringback.cli.contact_files import export_file, import_file
+from ringback.cli.control import tell_worker
 from ringback.cli.events import questions, shortened
+from ringback.cli.group_commands import fields_of, limit_option, print_cards, skip_option
 from ringback.cli.output import (
     cell,
     echo_tree,
@@ -20,7 +25,7 @@ from ringback.cli.output import (
 from ringback.cli.project_context import here
 from ringback.error_codes import explain_error
 from ringback.errors import UsageError
-from ringback.events import person
+from ringback.events import person, telephone
 from ringback.rules.language.numbers import counted
 from ringback.store.queries.action_words import words
 from ringback.store.queries.shapes import said
@@ -48,8 +53,15 @@ def show(number: str, as_json: bool) -> None:
         for contact in found:
             lines = asked.transcript([contact["conversation"]], LAST)
             contact["last"] = [_line(row) for row in lines]
-    if not found:
+        card = asked.contact_card(telephone(who))
+    if not found and not card["fields"] and not card["groups"]:
         raise _nobody(number)
+    if not found:
+        found = [{"conversation": "", "sender": "", "recipient": telephone(who), "memory": {},
+                  "consents": [], "waits": [], "last": []}]  # fmt: skip
+    for contact in found:
+        contact["groups"] = card["groups"]
+        contact["fields"] = card["fields"]
     for place, contact in enumerate(found):
         if as_json:
             print_json(contact)
@@ -58,6 +70,46 @@ def show(number: str, as_json: bool) -> None:
             click.echo()
         for line in _shown(contact):
             echo_tree(line)
+
+
+@contacts.command("list")
+@click.option("--group", default="", help="Only those in this group.")
+@limit_option
+@wide_option
+@json_option
+def list_(group: str, limit: int, wide: bool, as_json: bool) -> None:
+    """List whom we know by a field or a group, by number."""
+    with questions() as asked:
+        print_cards(list(islice(asked.contact_cards(group), limit)), as_json=as_json, wide=wide)
+
+
+@contacts.command("set")
+@click.argument("number")
+@click.argument("fields", nargs=-1, required=True, metavar="FIELD=VALUE…")
+def set_(number: str, fields: tuple[str, ...]) -> None:
+    """Keep what we know of a person, whatever number of ours they write to: name=Ada zone=UTC."""
+    card = {"address": here().number(number), "fields": fields_of(fields)}
+    changed = tell_worker({"op": "cards", "cards": [card]})["changed"]
+    click.echo("kept" if changed else "known already")
+
+
+@contacts.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--group", default="", help="Put all of them into this group.")
+@skip_option
+@json_option
+def import_(file: Path, group: str, skip_wrong: bool, as_json: bool) -> None:
+    """Keep what FILE, CSV with a column `number`, says of people in its other columns."""
+    import_file(file, [group] if group else [], skip_wrong=skip_wrong, as_json=as_json)
+
+
+@contacts.command()
+@click.argument("file", default="-")
+@click.option("--group", default="", help="Only those in this group.")
+@json_option
+def export(file: str, group: str, as_json: bool) -> None:
+    """Write all that is known of people as CSV, to FILE or to the standard output."""
+    export_file(file, group, as_json=as_json)
 
 
 @click.command()
@@ -128,6 +180,11 @@ def _shown(contact: Mapping[str, Any]) -> Iterator[str]:
         yield f"  consent  {line}"
     for name, value in contact["memory"].items():
         yield f"  memory   {cell(name)} = “{cell(value)}”"
+    for name, value in contact["fields"].items():
+        if name not in contact["memory"]:
+            yield f"  field    {cell(name)} = “{cell(value)}”"
+    if contact["groups"]:
+        yield f"  groups   {', '.join(contact['groups'])}"
     for run in contact["waits"]:
         due = f" until {short_time(run['due_at'])}" if run["due_at"] else ""
         yield f"  waits    rule {cell(run['rule'])} is {run['state']}{due}  {run['uid']}"
@@ -139,7 +196,7 @@ def _shown(contact: Mapping[str, Any]) -> Iterator[str]:
 
 def _texts(contact: Mapping[str, Any]) -> str:
     if "inbound" not in contact:
-        return "none, only calls"
+        return "none, only calls" if contact["conversation"] else "none"
     parts = []
     for word, count, last in (
         ("from them", contact["inbound"], contact["last_inbound_at"]),

@@ -12,8 +12,8 @@ from ringback.actions import Action, AnswerCall, to_params
 from ringback.runtime import from_iso, iso
 from ringback.store.database import Database
 from ringback.store.events import copies
+from ringback.store.operations.cards import NOTED, note
 from ringback.store.operations.doings import Doing, carry_out
-from ringback.store.operations.groups import NOTED, note
 from ringback.store.operations.waiting_actions import Waiting, waiting
 from ringback.store.sqlite import one_of
 

@@ -18,7 +18,7 @@ from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.deliveries.retried_texts import RetriedTexts
 from ringback.store.events import event
 from ringback.store.log import LogReader
-from ringback.store.operations.groups import card_field, is_member
+from ringback.store.operations.cards import card_field, is_member
 from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
 from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 

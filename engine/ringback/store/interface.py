@@ -26,9 +26,9 @@ from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
 from ringback.store.operations.bulks import Bulks
+from ringback.store.operations.cards import Groups
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
-from ringback.store.operations.groups import Groups
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates

@@ -11,8 +11,8 @@ from ringback.store.database import Database
 from ringback.store.log import LogReader
 from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, record, wake
 from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
+from ringback.store.operations.cards import note
 from ringback.store.operations.doings import Doing, carry_out
-from ringback.store.operations.groups import note
 from ringback.store.operations.rule_strikes import note_fault, release, strike
 
 

@@ -200,6 +200,7 @@ CASES: dict[str, Case] = {
     "release": Case(struck, ("rules", "release", "{}"), ("POST", "/rules/{}/release", {}),
                     ("/console/rules/{}/release", {})),
     "reload": Case(nothing, ("rules", "reload"), ("POST", "/reload", {})),
+    "cards": Case(nothing, ("contacts", "set", ZOE, "name=Zoe")),
     "mute": Case(conversation, None, ("PUT", "/conversations/{}/mute", {"until": SOON}),
                  ("/console/conversations/{}/mute", {"hours": "4"})),
 }  # fmt: skip

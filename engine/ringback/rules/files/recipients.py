@@ -8,7 +8,7 @@ from ringback.rules.language import phones
 from ringback.rules.steps.base import StepModel
 from ringback.rules.steps.calls import Call
 from ringback.rules.steps.flow import Retry
-from ringback.rules.steps.groups import JoinStep, LeaveStep
+from ringback.rules.steps.members import JoinStep, LeaveStep
 from ringback.rules.steps.messages import Send
 from ringback.rules.steps.questions import Ask
 from ringback.rules.steps.voice import DialStep

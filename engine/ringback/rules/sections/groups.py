@@ -11,7 +11,7 @@ from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import plain_language
 from ringback.rules.language.membership import Group
-from ringback.rules.sections.contact_files import read_contacts
+from ringback.rules.sections.contact_lines import read_contacts
 from ringback.rules.sections.shared_folders import CONTACTS
 
 MOST_GROUPS = 200

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from ringback.events import person
 from ringback.runtime import iso
 from ringback.store.consents import SERVICE_OF
-from ringback.store.console.call_lists import CallLists
+from ringback.store.console.contact_lists import ContactLists
 from ringback.store.meta import get_meta
 from ringback.store.operations.mutes import OF
 from ringback.store.queries.files import Row
@@ -18,7 +18,7 @@ _SAID = "(+type = 'message.received' or +type = 'call.received')"
 _BAD = ("failed", "undelivered")
 
 
-class Chats(CallLists):
+class Chats(ContactLists):
     """What the journal knows of one conversation (`ours/theirs`)."""
 
     def chat(self, conversation: str, limit: int, before: int = 0) -> tuple[list[Row], int]:

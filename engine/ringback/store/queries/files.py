@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -43,7 +43,7 @@ class Files:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+    def _all(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         with translated(self._path):
             return [dict(row) for row in self._connection.execute(sql, values)]
 

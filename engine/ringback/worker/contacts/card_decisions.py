@@ -9,10 +9,10 @@ from ringback.ipc import Message
 from ringback.rules.addresses import bad_number
 from ringback.rules.language import phones
 from ringback.rules.language.complaints import did_you_mean
-from ringback.rules.sections.contact_files import LONGEST, MOST_FIELDS, field_name
+from ringback.rules.sections.contact_lines import LONGEST, MOST_FIELDS, field_name
 from ringback.runtime import Runtime, iso
+from ringback.store.operations.cards import Card
 from ringback.store.operations.doings import Doing
-from ringback.store.operations.groups import Card
 from ringback.worker.engine import Engine
 
 MOST = 500
@@ -27,18 +27,20 @@ class CardDecisions:
         self._runtime = runtime
 
     async def cards(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """Take over what is said of persons. To say it twice is the same as once."""
+        """Take over what is said of persons. To say it twice is the same as once. `groups` are
+        those that further messages name: all of them are to be there, or nothing is done."""
         given = message.get("cards")
         if not isinstance(given, list) or not 0 < len(given) <= MOST:
             raise UsageError(f"cards wants a list of 1 to {MOST} persons")
         cards = [self._card(each) for each in given]
         groups = sorted({name for card in cards for name in (*card.joins, *card.leaves)})
-        for name in groups:
+        for name in {*groups, *map(str, message.get("groups") or ())}:
             self._require(name)
         wanted = {"persons": len(cards), **({"groups": groups} if groups else {})}
         changed = await self._engine.journal.groups.write(
             cards, doing.by.who, iso(self._runtime.now()), replace(doing, wanted=wanted)
         )
+        await self._engine.journal.doings.add(doing, {"changed": changed})
         return {"changed": changed}
 
     def _card(self, given: Any) -> Card:

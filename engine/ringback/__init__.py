@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from ringback.plugins.registry import FunctionRegistrar, StepRegistrar
     from ringback.plugins.retries import NextTry, RetryPolicy, next_try
     from ringback.rules.language.scope import Facts
+    from ringback.starting import start_rule
     from ringback.verbs import (
         Dial,
         Enqueue,
@@ -155,6 +156,7 @@ __all__ = [
     "rule",
     "say",
     "send",
+    "start_rule",
 ]
 
 _LATER = {
@@ -214,6 +216,7 @@ _LATER = {
     "rule": "ringback.plugins.decorator",
     "say": "ringback.actions",
     "send": "ringback.actions",
+    "start_rule": "ringback.starting",
 }
 """Where each name is. Nothing is loaded before it is asked for: the program `ringback` passes here
 before it can end quietly at an interrupt, and a plugin loads what it names."""

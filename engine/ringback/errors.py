@@ -59,6 +59,10 @@ class UsageError(RingbackError):
     exit_code = 2
 
 
+class Malformed(RingbackError):
+    """The body is not what is sent to this route. The message says what is wrong with it."""
+
+
 class Conflict(UsageError):
     """Something is not as the caller took it to be. `now` is what is true of it."""
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ringback.error_codes import ErrorCode, explain_error
+from ringback.json_data import JSON_FIELD, data_of
 
 MESSAGE_STATUSES = (
     "accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed",
@@ -28,7 +29,7 @@ EVENT_TYPES: tuple[str, ...] = (
     "recording.in-progress", "recording.absent", "recording.failed",
     "debugger.error", "debugger.warning",
     "action.settled", "action.failed", "action.unknown", "action.refused",
-    "timer.due",
+    "timer.due", "rule.started",
     "incident.opened", "incident.updated", "incident.resolved",
     "watch.silent", "watch.stuck",
 )  # fmt: skip
@@ -46,6 +47,15 @@ FAMILIES = (
     "conversation", "chat", "taskrouter", "room", "composition", "fax", "link", "webhook",
 )  # fmt: skip
 """Families of types of which Twilio has, or may have, more words than we name."""
+
+HOOK = "hook"
+"""The family of the events of other systems: `hook.shop` is what the hook `shop` of a rule file
+receives."""
+
+STARTED = "rule.started"
+"""The type of an event that starts one rule, which it names, by hand or by a program."""
+RULE_FIELD = "Rule"
+"""The field that names the rule which an event is for."""
 
 NAMED = (
     "conference.conference-start", "conference.conference-end", "conference.participant-join",
@@ -206,6 +216,12 @@ class Event:
         return Cause(**given)
 
     @property
+    def hook(self) -> Any:
+        """The JSON that another system sent, or that a rule was started with: an object, a list, a
+        text. An empty object where none came. It is read anew at each use."""
+        return data_of(self.fields.get(JSON_FIELD, ""))
+
+    @property
     def digits(self) -> str:
         """The keys that a caller pressed."""
         return self.fields.get("Digits", "")
@@ -363,6 +379,6 @@ def matches_type(pattern: str, type_: str) -> bool:
 def known_type(pattern: str) -> bool:
     """Whether a type, or a pattern like `message.*`, may name an event."""
     family, dot, word = pattern.partition(".")
-    if pattern.startswith(CLOUD_EVENTS) or (family in FAMILIES and dot):
+    if pattern.startswith(CLOUD_EVENTS) or (family in (*FAMILIES, HOOK) and dot):
         return bool(word) and not pattern.endswith(".")
     return any(matches_type(pattern, type_) for type_ in EVENT_TYPES)

@@ -18,7 +18,7 @@ _OTHERS = 0o077
 _PATTERNS = (
     "*.db", "*.db-wal", "*.db-shm", "*.db-journal", "journal.mark", "receiver.lock", "worker.lock",
     "console.lock", "*.sock", "worker.heartbeat", "refusals.json", "wiring.json", "dev.json",
-    "console.html", "*.jsonl", "links.key",
+    "console.html", "*.jsonl", "links.key", "hooks.json",
 )  # fmt: skip
 """The names of what a node writes; a data folder may hold other files, which are not its own."""
 

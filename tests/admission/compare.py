@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from admission.node import Loaded, Node, settings_of
-from admission.stories import Story
+from admission.stories import Happens, Story
 from ringback.actions import to_params
 from ringback.events import Event
 from ringback.plugins.loader import PluginSet
@@ -64,11 +64,14 @@ class OnBench:
     def react(self, event: Event) -> None:
         """Let an event happen."""
         self.names[event.uid] = event.dedupe_key
+        known = event.dedupe_key in self.seen.verdicts
         reaction = self.bench.react(event)
         verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
-        self.seen.verdicts[event.dedupe_key] = {
-            rule: "fired" if why.startswith("stopped: ") else why for rule, why in verdicts.items()
-        }
+        if not known:
+            self.seen.verdicts[event.dedupe_key] = {
+                rule: "fired" if why.startswith("stopped: ") else why
+                for rule, why in verdicts.items()
+            }
         self.note(reaction)
 
     def wait(self, seconds: float) -> None:
@@ -164,6 +167,8 @@ async def difference(story: Story, folder: Path, loaded: Loaded | None = None) -
             if isinstance(step, float):
                 await node.wait(step)
                 beside.wait(step)
+            elif isinstance(step, Happens) and step.route == "start":
+                beside.react(await node.begin(step))
             else:
                 for row in await node.happen(*(step if isinstance(step, tuple) else (step,))):
                     for event in events_from(row, partial("evt_{}".format, row.id)):

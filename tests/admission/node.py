@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,14 +13,17 @@ from urllib.parse import urlencode
 from admission.stories import OURS, Happens
 from ringback.config import Settings
 from ringback.errors import Problem
+from ringback.events import Event
 from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.safe_http import Outbound
 from ringback.gateway.transport import Reply
+from ringback.hooks.reading import ROUTE, Facts
 from ringback.ipc import Link
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
+from ringback.rules.starts import start_event, text_of
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.journal import open_store
 from ringback.store.log import Entry, Log, LogRow
@@ -94,6 +98,7 @@ class Node:
         self.settings = settings
         self.time = NOON.timestamp()
         runtime = Runtime(time=lambda: self.time, monotonic=lambda: self.time)
+        self.runtime = runtime
         self.log = Log.open(settings.data / "log.db")
         self.store = open_store(settings.data, threaded=False)
         self.journal = self.store.journal
@@ -130,12 +135,29 @@ class Node:
     async def record(self, what: Happens, tag: str = "") -> None:
         """Let a webhook come to the log, and the worker not hear of it yet."""
         self.rows += 1
+        if what.route.startswith(ROUTE):
+            phone = what.fields["phone"]
+            facts = Facts(str(what.fields["id"]), phone, OURS if phone else "")
+            sent = (facts.written(), "application/json", json.dumps(what.fields).encode())
+            await self.log.append(Entry(iso(self.now), what.route, "signed", "webhook", *sent))
+            return
         fields = {"AccountSid": ACCOUNT}
         if "CallSid" not in what.fields:
             fields["MessageSid"] = f"SM{0xFFFF0000 + self.rows:032x}"
         body = urlencode({**fields, **what.fields}).encode()
         entry = Entry(iso(self.now), what.route, what.trust, what.source, tag, FORM, body)
         await self.log.append(entry)
+
+    async def begin(self, what: Happens) -> Event:
+        """Let somebody start a rule, and all that follows from it now; the event."""
+        said = {name: value for name, value in what.fields.items() if name not in ("rule", "to")}
+        event = start_event(
+            what.fields["rule"], to=what.fields["to"], ours=OURS, given=text_of(said), at=self.now,
+            mint=self.runtime.uid,
+        )  # fmt: skip
+        await self.engine.start(event)
+        await self._work()
+        return event
 
     async def hears(self, route: str = "", tag: str = "", **fields: str) -> str:
         """The TwiML that a caller gets in answer to a call, or to a step of it; empty when the

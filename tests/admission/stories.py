@@ -19,7 +19,7 @@ _GROUPS = "groups: {g: {}}\n"
 _COUNT = "count('message.received', '1m')"
 _SPANS = (1.0, 2.0, 5.0, 9.0, 10.0, 31.0, 60.0, 61.0, 300.0, 3600.0, 90_000.0)
 
-Fields = Mapping[str, str]
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ def story(seed: int) -> Story:
     _with_values(Random(f"values {seed}"), rules)
     quarantined = {rules[0]["name"]: "it blocked the worker"} if rng.random() < 0.08 else {}
     steps, settings = _steps(rng), _settings(rng)
+    hooks = _with_others(Random(f"others {seed}"), rules, steps)
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
         steps = _apart(steps)
     _with_blocks(Random(f"blocks {seed}"), rules)
-    text_of_rules = f"version: 1\n{_GROUPS}blocks: {json.dumps(_BLOCKS)}\n"
+    text_of_rules = f"version: 1\n{_GROUPS}{hooks}blocks: {json.dumps(_BLOCKS)}\n"
     text_of_rules += "rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
 
@@ -85,7 +86,7 @@ def in_bursts(told: Story) -> Story:
     """
     steps: list[Step] = []
     for step in told.steps:
-        if isinstance(step, float) or _opts(step):
+        if isinstance(step, float) or _opts(step) or _starts(step):
             steps.append(step)
             continue
         burst, last = step if isinstance(step, tuple) else (step,), steps[-1] if steps else 0.0
@@ -122,6 +123,10 @@ def crowded(seed: int) -> Story:
 def _opts(step: Step) -> bool:
     fields = step.fields if isinstance(step, Happens) else {}
     return fields.get("Body") in ("STOP", "START") or fields.get("ErrorCode") == "21610"
+
+
+def _starts(step: Step) -> bool:
+    return isinstance(step, Happens) and step.route == "start"
 
 
 def _apart(steps: list[Step]) -> list[Step]:
@@ -230,6 +235,31 @@ def _with_blocks(rng: Random, rules: list[dict[str, Any]]) -> None:
             rule["do"] = (
                 [run, told, *rule["do"]] if rng.random() < 0.5 else [*rule["do"], run, told]
             )
+
+
+def _with_others(rng: Random, rules: list[dict[str, Any]], steps: list[Step]) -> str:
+    """Let another system deliver, some of it twice, and rules be started by hand; the section of
+    the rule file that it needs."""
+    if rng.random() < 0.6:
+        return ""
+    for number in range(rng.randint(1, 2)):
+        rule = _rule(rng, f"h{number}")
+        rule["on"] = rng.choice(["hook.shop", "hook.*", ["hook.shop", "rule.started"]])
+        if rng.random() < 0.7:
+            rule["if"] = rng.choice(["hook.n > 2", "has(hook.b) && hook.b", "hook.b"])
+        rule["do"].append({"notify": "H ${{ hook.n }} ${{ event.from }}"})
+        rules.append(rule)
+    for rule in rules:
+        if rng.random() < 0.2:
+            rule["cancel_on"] = {"on": "hook.shop", "if": "reply.hook.n > 2"}
+    for number in range(rng.randint(2, 5)):
+        who, rule = rng.choice(["", *PEOPLE[:2]]), rng.choice(rules)["name"]
+        said = {"n": rng.choice([1, 2, 3, 3.5]), **({"b": True} if rng.random() < 0.6 else {})}
+        fields = {"id": rng.randint(0, 3) + 10 * number * rng.randint(0, 1), "phone": who, **said}
+        happens = Happens("start", {"rule": rule, "to": who, **said})
+        at = rng.randint(0, len(steps))
+        steps.insert(at, happens if rng.random() < 0.4 else Happens("hook/shop", fields))
+    return "hooks: {shop: {secret: {$env: SHOP}, phone: phone, id: id}}\n"
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

@@ -42,7 +42,8 @@ def test_the_largest_body_is_that_of_the_node(heading: str, pattern: str) -> Non
 def test_caddy_passes_webhooks_and_links_on_and_nothing_else() -> None:
     """What is neither, /metrics above all, ends in a 404."""
     handled = re.findall(r"handle(?: (\S+))? \{\s*(\w+ \S+)", example("Caddy"))
-    assert re.findall(r"@node path ([^#\n]*\S) *#", example("Caddy")) == ["/twilio/* /incident/*"]
+    found = re.findall(r"@node path ([^#\n]*\S) *#", example("Caddy"))
+    assert found == ["/twilio/* /hook/* /incident/*"]
     assert handled == [("@node", "reverse_proxy 127.0.0.1:8080"), ("", "respond 404")]
 
 

@@ -1,5 +1,6 @@
 """The manual of the rule language: it names every word, and every example in it is run."""
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,14 @@ FAILURE = Event(
 RECORDING = Event(
     "evt_3", "call.recorded", TEN, TEN, subject_sid="CA1",
     fields={"CallSid": "CA1", "RecordingDuration": "7"},
+)  # fmt: skip
+
+
+ORDER = {"id": 17, "total": 120.5, "items": [{"name": "tent"}], "customer": {"name": "Ann"}}
+HOOKED = Event(
+    "evt_5", "hook.shop", TEN, TEN, sender="+442071838750", recipient="+12125550101",
+    conversation="+12125550101/+442071838750", subject_sid="17",
+    fields={"Json": json.dumps({"type": "order.paid", "data": ORDER, "when": "Monday"})},
 )  # fmt: skip
 
 
@@ -186,6 +195,7 @@ def test_each_example_loads_without_a_problem_and_its_steps_run(block: str, tmp_
     for rule in loaded.rules:
         event = CALL if any(type_.startswith("call.") for type_ in rule.on) else TEXT
         event = FAILURE if rule.on == ("action.failed",) else event
+        event = HOOKED if rule.on[0].startswith(("hook.", "rule.")) else event
         progress = begin(rule, event, Past(), TEN, places=places)
         assert not progress.end.startswith("failed"), progress.end
         assert progress.actions or progress.wait is not None, rule.name

@@ -86,7 +86,7 @@ def test_values(source: str, expected: object) -> None:
         ("is_open(event.body, event.at)", "no hours are named 'Hours, please?' (known: office)"),
         ("event.body.matches(event.body + '(')", "invalid regular expression"),
         ("event.at.getHours(event.body)", "Invalid timezone"),
-        ("{'a': 1}[event.body]", "Key not found in map"),
+        ("{'a': 1}[event.body]", "there is no"),
         ("replied_within(event.body)", "is not a span of time"),
     ],
 )

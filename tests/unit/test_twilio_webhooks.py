@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ringback.errors import Malformed
 from ringback.events import EVENT_TYPES, Event, known_type
-from ringback.twilio.kinds import Malformed, check_form, form_kind, waits
+from ringback.twilio.kinds import check_form, form_kind, waits
 from ringback.twilio.webhooks import FORM_ROUTES, events_from, parse_form, read_stream
 
 ACCOUNT = "AC" + "0" * 32

@@ -313,7 +313,7 @@ async def lately(settings: Settings, gateway: Gateway | None) -> AsyncIterator[F
     for says, mend in wirings.items():
         yield Finding("wiring", WARN, says, mend)
     for kind, cause in kinds.items():
-        forged = kind in ("unknown", "missing", "malformed")
+        forged = kind in ("unknown", "missing", "malformed", "hook")
         state = WARN if forged else BAD
         says = f"webhooks were refused lately: {cause.get('says')}"
         yield Finding("refusals", state, says, str(cause.get("mend")))

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Recorded events through the rules of today; nothing is performed.",
     ),
     "replay": ("replay:replay", "A stored event through the rules of today; dry without --send."),
+    "start": ("start_rule:start", "Start a rule now, for a person, with JSON."),
     "simulate": ("simulate:simulate", "Text or call the node as somebody outside would."),
     "simulator": ("simulator:simulator", "Run the simulated Twilio alone."),
     "events": ("events:events", "What came in."),

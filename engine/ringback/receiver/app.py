@@ -29,6 +29,7 @@ from ringback.receiver.metrics import exposition
 from ringback.receiver.node import Node, owned
 from ringback.receiver.requirements import require_serving
 from ringback.receiver.responses import API, MEDIA, NO_LIFESPAN, problem
+from ringback.receiver.routes import HOOK_PREFIX
 from ringback.receiver.tunnel import Tunnel
 
 ONE_PROCESS = (
@@ -138,6 +139,8 @@ def routes_of(
         routes=[
             Route("/twilio/{path:path}", WebhookEndpoint(intake)),
             Route("/{prefix:path}/twilio/{path:path}", WebhookEndpoint(intake)),
+            Route("/hook/{path:path}", WebhookEndpoint(intake, HOOK_PREFIX)),
+            Route("/{prefix:path}/hook/{path:path}", WebhookEndpoint(intake, HOOK_PREFIX)),
             Route("/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
             Route("/{prefix:path}/incident/{uid}/{signature}", incident, methods=["GET", "POST"]),
             Route("/console", tunnel),

@@ -30,11 +30,12 @@ _logger = logging.getLogger("ringback.receiver")
 
 
 class WebhookEndpoint:
-    """The endpoint of the route `/twilio/{path:path}`. `intake` gives None before the lifespan has
-    begun and after it has ended."""
+    """The endpoint of the route `/twilio/{path:path}`, or of another `prefix`. `intake` gives None
+    before the lifespan has begun and after it has ended."""
 
-    def __init__(self, intake: Callable[[], Intake | None]) -> None:
+    def __init__(self, intake: Callable[[], Intake | None], prefix: bytes = PREFIX) -> None:
         self._intake = intake
+        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         intake = self._intake()
@@ -42,7 +43,7 @@ class WebhookEndpoint:
             _logger.error("a webhook is refused: %s", responses.NO_LIFESPAN)
             await _send(responses.NOT_STARTED, scope, send)
             return
-        head = _head_of(scope, intake.prefix)
+        head = _head_of(scope, self._prefix, intake.prefix)
         if head is responses.NOT_FOUND:
             intake.astray(_raw_path(scope), dict(scope["headers"]))
         answer = head if isinstance(head, Answer) else intake.judge(head)
@@ -61,13 +62,13 @@ class WebhookEndpoint:
             await _send(answer, scope, send)
 
 
-def _head_of(scope: Scope, prefix: bytes) -> Head | Answer:
-    """The head of a request, its path as it came and as seen from the mount point. `prefix` is what
-    may stand before it all the same."""
+def _head_of(scope: Scope, root: bytes, prefix: bytes) -> Head | Answer:
+    """The head of a request, its path as it came and as seen from the mount point. `root` is how
+    the paths of its route begin, `prefix` what may stand before it all the same."""
     lines: list[tuple[bytes, bytes]] = list(scope["headers"])
     headers = dict(lines)
     query: bytes = scope.get("query_string") or b""
-    path = PREFIX + scope["path_params"]["path"].encode()
+    path = root + scope["path_params"]["path"].encode()
     raw = _raw_path(scope)
     size = len(raw) + len(query) + sum(len(name) + len(value) for name, value in lines)
     if len(lines) > HEAD_LINES or size > HEAD_BYTES:

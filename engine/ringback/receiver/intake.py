@@ -14,11 +14,12 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from ringback.config import LOOPBACK, Settings
-from ringback.errors import StorageError
+from ringback.errors import Malformed, StorageError
 from ringback.ipc import Link
 from ringback.receiver import responses
 from ringback.receiver.calls import Calls
 from ringback.receiver.dedupe import RecentKeys
+from ringback.receiver.hooks import HookProofs, Refused
 from ringback.receiver.metrics import Counts
 from ringback.receiver.received_spans import received
 from ringback.receiver.refusals import Refusals
@@ -35,7 +36,7 @@ from ringback.receiver.routes import (
 from ringback.runtime import REAL
 from ringback.store.log import Entry, Log
 from ringback.tracing import spans as tracing
-from ringback.twilio.kinds import Malformed, check_form, failed_document, misplaced, waits
+from ringback.twilio.kinds import check_form, failed_document, misplaced, waits
 from ringback.twilio.signature import Verifier
 from ringback.twilio.webhooks import parse_form, read_stream
 
@@ -67,6 +68,7 @@ class Intake:
         self._link = link
         self._calls = Calls(settings, log, link, self.wake, counts)
         self._refusals = Refusals(settings, base_url)
+        self._hooks = HookProofs(settings)
         self.reload(settings)
         self._known = RecentKeys(REMEMBERED)
         self._pending: dict[str, list[Reply]] = {}
@@ -105,6 +107,7 @@ class Intake:
         self._proxies = [ip_network(proxy, strict=False) for proxy in settings.trusted_proxies]
         self._calls.reload(settings)
         self._refusals.reload(settings)
+        self._hooks.reload(settings)
 
     def astray(self, path: bytes, headers: Headers) -> None:
         """A request has come to a path that is no route. One that Twilio has signed was meant for
@@ -118,15 +121,9 @@ class Intake:
         target = head.target
         if head.method not in target.methods:
             return responses.wrong_method(target.methods)
-        signed = SIGNATURE in head.headers
-        if target.secret is not None:
-            if not self._secret or not hmac.compare_digest(target.secret, self._secret):
-                return self._forbidden("secret")
-        elif not signed and self._verifier.can_prove:
-            self._refusals.note(head, None, b"", "")
-            return self._forbidden("unsigned")
-        elif not self._verifier.can_prove and not self._simulated:
-            return self._forbidden("unprovable")
+        unproven = self._no_hook(head) if target.is_hook else self._unproven(head)
+        if unproven is not None:
+            return unproven
         if head.doubled:
             return self._forbidden("doubled")
         content_type = head.headers.get(b"content-type", b"")
@@ -136,6 +133,22 @@ class Intake:
             return responses.WRONG_CODING
         if int(head.headers.get(b"content-length", b"0")) > target.most_bytes:
             return responses.TOO_LARGE
+        return None
+
+    def _no_hook(self, head: Head) -> Answer | None:
+        refused = self._hooks.judge(head)
+        return None if refused is None else self._refused(head, refused)
+
+    def _unproven(self, head: Head) -> Answer | None:
+        target, signed = head.target, SIGNATURE in head.headers
+        if target.secret is not None:
+            if not self._secret or not hmac.compare_digest(target.secret, self._secret):
+                return self._forbidden("secret")
+        elif not signed and self._verifier.can_prove:
+            self._refusals.note(head, None, b"", "")
+            return self._forbidden("unsigned")
+        elif not self._verifier.can_prove and not self._simulated:
+            return self._forbidden("unprovable")
         return None
 
     def take(self, head: Head, body: bytes, reply: Reply) -> None:
@@ -153,6 +166,8 @@ class Intake:
 
     def _take(self, head: Head, body: bytes, reply: Reply) -> Answer | None:
         target, begun = head.target, tracing.clock()
+        if target.is_hook:
+            return self._take_hook(head, body, reply, begun)
         route, failed, asks, done = target.route, None, False, responses.DONE
         if target.is_json:
             trust = self._proof(head, None, body, "")
@@ -188,42 +203,64 @@ class Intake:
             key = f"{account} {kind.key}" if asks else _delivery(route, target.tag, body)
         if trust == "claimed":
             key = "claimed " + key  # a claim must not hide the proven webhook that it foretells
-        entry = Entry(
-            self._now(),
-            route,
-            trust,
-            "webhook",
-            target.tag,
-            head.headers.get(b"content-type", b"").decode("latin-1"),
-            body,
-        )
+        entry = self._entry(head, trust, target.tag, body)
         reply = received(head, entry, begun, reply)
         if asks:
             self._calls.take(key, entry, lambda answer: self._answer(route, answer, reply), failed)
             return None
-        if key in self._known:
-            self.counts.add("duplicates", route)
-            return done
-        twins = self._pending.get(key)
-        if twins is not None:  # the same delivery is on its way to the disk
-            self.counts.add("duplicates", route)
-            twins.append(reply)
-            return None
+        return self._record((key,), entry, done, reply)
+
+    def _take_hook(self, head: Head, body: bytes, reply: Reply, begun: int) -> Answer | None:
+        """A delivery of another system."""
+        found = self._hooks.take(head, body)
+        if isinstance(found, Refused):
+            return self._refused(head, found)
+        entry = self._entry(head, found.trust, found.facts.written(), body)
+        return self._record(found.keys, entry, responses.DONE, received(head, entry, begun, reply))
+
+    def _refused(self, head: Head, refused: Refused) -> Answer:
+        """The answer to a delivery of another system that is not taken."""
+        self.counts.add("refused", refused.counted)
+        if refused.answer is not responses.NOT_FOUND:
+            self._refusals.note_hook(head.target.route, refused.why, refused.mend)
+        return refused.answer
+
+    def _entry(self, head: Head, trust: str, tag: str, body: bytes) -> Entry:
+        content_type = head.headers.get(b"content-type", b"").decode("latin-1")
+        route = head.target.route
+        return Entry(self._now(), route, trust, "webhook", tag, content_type, body)
+
+    def _record(
+        self, keys: tuple[str, ...], entry: Entry, done: Answer, reply: Reply
+    ) -> Answer | None:
+        """Put a request on disk, unless the same one is known by one of these keys."""
+        for key in keys:
+            if key in self._known:
+                self.counts.add("duplicates", entry.route)
+                return done
+            twins = self._pending.get(key)
+            if twins is not None:  # the same delivery is on its way to the disk
+                self.counts.add("duplicates", entry.route)
+                twins.append(reply)
+                return None
         try:
-            self.log.push(entry, lambda result: self._recorded(result, key, entry, done))
+            self.log.push(entry, lambda result: self._recorded(result, keys, entry, done))
         except StorageError:
             return responses.BUSY
-        self._pending[key] = [reply]
+        self._pending[keys[0]] = [reply]
         return None
 
-    def _recorded(self, result: int | Exception, key: str, entry: Entry, done: Answer) -> None:
+    def _recorded(
+        self, result: int | Exception, keys: tuple[str, ...], entry: Entry, done: Answer
+    ) -> None:
         answer = responses.BUSY
         if not isinstance(result, Exception):
             answer = done
-            self._known.add(key)
+            for key in keys:
+                self._known.add(key)
             self.counts.numbers["recorded", entry.route, entry.trust] += 1
             self.wake(result)
-        for reply in self._pending.pop(key):
+        for reply in self._pending.pop(keys[0]):
             self._answer(entry.route, answer, reply)
 
     def wake(self, log_id: int) -> None:

@@ -24,7 +24,7 @@ from ringback.receiver.routes import (
     HEAD_BYTES,
     HEAD_LINES,
     LARGE_BYTES,
-    PREFIX,
+    PREFIXES,
     RECEIVE_SECONDS,
     Head,
     Headers,
@@ -222,7 +222,7 @@ class WebhookProtocol(HttpToolsProtocol):
             self._unparsed = int(headers.get(b"content-length", b"0"))
         path, _, query = self.url.partition(b"?")
         inner = path.removeprefix(self.intake.prefix)
-        if not inner.startswith(PREFIX):
+        if not inner.startswith(PREFIXES):
             self._pass_on(headers)
             return
         target = resolve(inner)

@@ -41,12 +41,12 @@ def tell(head: Head, entry: Entry, begun: int, status: int) -> None:
     for event in events_from(entry, str):
         trace = tracing.event_trace(event)
         tracing.span(
-            f"receive /twilio/{entry.route}",
+            f"receive {head.target.address}",
             Place(trace, span_id(trace, "receive")),
             begun,
             {
                 "http.request.method": head.method.decode(),
-                "http.route": f"/twilio/{entry.route}",
+                "http.route": head.target.address,
                 "http.response.status_code": status,
                 "messaging.operation.type": "receive",
                 "ringback.event.type": event.type,

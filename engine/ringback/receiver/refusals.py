@@ -80,6 +80,11 @@ class Refusals:
             route = shown.removeprefix("/twilio/")
             self._begin(self._put_down(shown, route, (explain_path(shown, self._base_url),)))
 
+    def note_hook(self, route: str, why: str, mend: str) -> None:
+        """A delivery of another system failed its proof."""
+        if self._has_time():
+            self._begin(self._put_down(f"/{route}", route, (Cause("hook", why, mend),)))
+
     def note_wiring(self, route: str, meant: str, number: str) -> None:
         """A text or a call came to the address of something else, where it is taken as what it is:
         said once an hour of a number and an address."""

@@ -4,6 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ringback.hooks.definitions import NAME
+from ringback.hooks.proof import ALONE as OF_HOOKS
+from ringback.hooks.reading import MOST_BYTES, ROUTE
+
 FORM_TYPE = b"application/x-www-form-urlencoded"
 FORM_BYTES = 64 * 1024
 JSON_BYTES = 4 * 1024 * 1024
@@ -17,6 +21,8 @@ RECEIVE_SECONDS = 10.0
 """How long a request may take to arrive, from its first byte or from the connection on."""
 
 PREFIX = b"/twilio/"
+HOOK_PREFIX = b"/hook/"
+PREFIXES = (PREFIX, HOOK_PREFIX)
 
 _POST = frozenset({b"POST"})
 _BOTH = frozenset({b"POST", b"GET"})
@@ -33,6 +39,7 @@ _METHODS = {
 # Lower-case only: signed text has no separators, so a field that was moved into the path would
 # otherwise keep its signature. Every field of Twilio's begins with a capital letter.
 _LAST_PART = re.compile(rb"(message/status|call/status|call/step)/([a-z0-9-]{1,64})").fullmatch
+_HOOK = re.compile(rb"(?:~([!-~]{1,512})/)?(%b)" % NAME.encode()).fullmatch
 _EXACT = {name.encode(): name for name in _METHODS if name != "call/step"}
 
 
@@ -40,26 +47,35 @@ class Target(NamedTuple):
     """Where a request wants to go.
 
     `tag` is the last part of a status route or the nonce of a call step. `secret` is what stood
-    after `~`, None when the path has no such part.
+    after `~`, None when the path has no such part. Of another system `is_hook` is true, and its
+    name is in the route: `hook/shop`.
     """
 
     route: str
     tag: str = ""
     secret: bytes | None = None
+    is_hook: bool = False
+
+    @property
+    def address(self) -> str:
+        """The path without what is secret or differs from one request to the next."""
+        return f"/{self.route}" if self.is_hook else f"/twilio/{self.route}"
 
     @property
     def methods(self) -> frozenset[bytes]:
-        """The methods that Twilio may use here."""
-        return _METHODS[self.route]
+        """The methods that may be used here."""
+        return _POST if self.is_hook else _METHODS[self.route]
 
     @property
     def is_json(self) -> bool:
         """Whether the body is JSON and not a form."""
-        return self.route == "events"
+        return self.is_hook or self.route == "events"
 
     @property
     def most_bytes(self) -> int:
         """How large a body may be."""
+        if self.is_hook:
+            return MOST_BYTES
         return JSON_BYTES if self.route == "events" else FORM_BYTES
 
 
@@ -74,6 +90,9 @@ def resolve(path: bytes) -> Target | None:
     found = _PLAIN.get(path)
     if found is not None:
         return found
+    if path.startswith(HOOK_PREFIX):
+        named = _HOOK(path, len(HOOK_PREFIX))
+        return Target(ROUTE + named[2].decode(), "", named[1], True) if named else None
     rest = path.removeprefix(PREFIX)
     secret: bytes | None = None
     if rest.startswith(b"~"):
@@ -91,7 +110,8 @@ def takes_type(target: Target, content_type: bytes) -> bool:
     media = content_type.partition(b";")[0].strip().lower()
     if target.is_json:
         return media == b"application/json" or (
-            media.startswith(b"application/cloudevents") and media.endswith(b"+json")
+            media.startswith(b"application/" if target.is_hook else b"application/cloudevents")
+            and media.endswith(b"+json")
         )
     return media == FORM_TYPE
 
@@ -111,7 +131,7 @@ SIGNATURE = b"x-twilio-signature"
 SETTINGS = b"x-twilio-webhooks-signature-settings"
 ALONE = (
     SIGNATURE, SETTINGS, b"content-type", b"content-encoding", b"transfer-encoding",
-    b"x-forwarded-host", b"x-forwarded-proto",
+    b"x-forwarded-host", b"x-forwarded-proto", *OF_HOOKS,
 )  # fmt: skip
 """Headers of which a second one would make it unclear what was proven."""
 Headers = Mapping[bytes, bytes]

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         THEIRS,
         call_status,
         call_step,
+        hook,
         incoming_call,
         message_status,
         settled,
         sms,
+        started,
         webhook,
     )
     from ringback.testing.reaction import Reaction
@@ -43,11 +45,13 @@ __all__ = [
     "TwilioBox",
     "call_status",
     "call_step",
+    "hook",
     "incoming_call",
     "message_status",
     "running_box",
     "settled",
     "sms",
+    "started",
     "webhook",
 ]
 

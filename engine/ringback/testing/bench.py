@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ringback.actions import Action, Stop
 from ringback.config import Settings
 from ringback.errors import RingbackError, RuleErrors
-from ringback.events import Event
+from ringback.events import HOOK, Event
 from ringback.plugins.context import SettledAction, context_for
 from ringback.plugins.invoke import actions_of, finished
 from ringback.plugins.loader import Plugin, PluginSet, hook_callers, load_plugins
@@ -92,6 +92,7 @@ class Bench:
         self.clock = SteppedClock(now)
         self.past = Past(self.clock)
         self._runs = Runs(ruleset, self.past)
+        self._delivered = set[str]()
         self._outbox = Outbox(ruleset.rules, self.settings, self.clock, self.past)
         self._turns: deque[Callable[[], object]] = deque()
         self._course = Course()
@@ -141,9 +142,13 @@ class Bench:
         """Let an event happen: waiting rules wake, rules match and run, hooks see it.
 
         What a plugin raises comes through, so that a test shows where. Raises RunFailed when the
-        steps of a rule file fail.
+        steps of a rule file fail. What another system delivers again does nothing.
         """
         event = self._happen(event)
+        if event.type.startswith(f"{HOOK}."):
+            if event.dedupe_key in self._delivered:  # it was delivered before, as to a node
+                return self._reaction(event)
+            self._delivered.add(event.dedupe_key)
         found = admit(
             self.ruleset, event, self.past, self._runs, now=self.clock.now(),
             quarantined=self.quarantined,

@@ -150,7 +150,9 @@ class _Case:
         self.parts: dict[str, Node] = node.value if isinstance(node.value, dict) else {}
         self.model, self.rule_reader = model, reader
         self.project = bench
-        self.given = Given(model.from_, model.to, bench.ruleset.rules)
+        self.given = Given(
+            model.from_, model.to, bench.ruleset.rules, bench.ruleset.language.hooks or {}
+        )
         self.made: list[Wished] = []
         self.sent: list[Sent] = []
         self.story: list[str] = []

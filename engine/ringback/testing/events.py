@@ -1,15 +1,19 @@
 """Events for tests: what Twilio would post, read by the same code that reads the real thing."""
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from ringback.actions import Action, SendMessage
 from ringback.error_codes import error_class
 from ringback.events import Event, conversation_of
+from ringback.hooks.reading import Facts
 from ringback.plugins.context import SettledAction
+from ringback.rules.starts import start_event, text_of
 from ringback.runtime import encode_ulid, iso
 from ringback.twilio.webhooks import events_from
 
@@ -128,6 +132,32 @@ def call_step(
     (`call.queued`), `QueueResult="hangup"` (`call.dequeued`).
     """
     return webhook("call/step", _call(from_, to, "in-progress", "inbound") | fields, at=at)
+
+
+def hook(
+    name: str,
+    data: Any,
+    *,
+    from_: str = THEIRS,
+    to: str = OURS,
+    identity: str = "",
+    at: datetime = NOON,
+) -> Event:
+    """What another system sends (`hook.NAME`), as JSON. `from_` is the number that `phone` finds in
+    it, empty for none; `identity` what `id` finds, else each event is another one."""
+    facts = Facts(identity or f"test-{next(_count)}", from_, to if from_ else "")
+    body = json.dumps(data).encode()
+    row = _Row(
+        iso(at), f"hook/{name}", "simulated", "webhook", facts.written(), "application/json", body
+    )
+    return events_from(row, _uid)[0]
+
+
+def started(
+    rule: str, data: Any = None, *, to: str = "", ours: str = OURS, at: datetime = NOON
+) -> Event:
+    """A rule is started by hand or by a program (`rule.started`), for the person `to`."""
+    return start_event(rule, to=to, ours=ours, given=text_of(data), at=at, mint=_uid)
 
 
 def settled(

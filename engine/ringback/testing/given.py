@@ -5,13 +5,19 @@ A line is one word and its value: `text: Hello`, `message: {status: failed, erro
 event that every rule overlooks.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
+from ringback.hooks.definitions import Hook
+from ringback.hooks.reading import at
+from ringback.json_data import data_of
+from ringback.rules.files.reader import JSON_WORD
 from ringback.rules.files.yaml_tree import Node
+from ringback.rules.hook_contacts import facts_of
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.templates import as_text
 from ringback.rules.model import Rule
@@ -35,8 +41,13 @@ class Known:
 class Given:
     """What happens in one case: who texts or calls, us, and the call that goes on."""
 
-    def __init__(self, theirs: str, ours: str, rules: Iterable[Rule]) -> None:
+    def __init__(
+        self, theirs: str, ours: str, rules: Iterable[Rule], hooks: Mapping[str, Hook]
+    ) -> None:
         self.theirs, self.ours = theirs, ours
+        rules = tuple(rules)
+        self.rules = [rule.name for rule in rules]
+        self.hooks = hooks
         self.schedules = [rule.name for rule in rules if rule.schedule is not None]
         self.call: Event | None = None
         self.placed = events.sid("CA")
@@ -49,7 +60,7 @@ class Given:
         if not isinstance(node.value, dict) or len(node.value) != 1:
             raise ValueError("one line is one thing that happens, like `text: Hello` or `call: {}`")
         ((word, value),) = node.value.items()
-        given = value.plain()
+        given = typed(value) if word in ("hook", "start") else value.plain()
         if word == "wait":
             return parse_duration(str(given))
         if word == "contact":
@@ -133,6 +144,25 @@ class Given:
             fields={"Rule": str(given)},
         )  # fmt: skip
 
+    def hook(self, given: Any) -> Event:
+        name, data = _named(given, "hook: {shop: {data: {id: 17}}}")
+        _known(name, [*self.hooks], "a hook", "", is_="is not the name of")
+        found, value = self.hooks[name], data_of(data) if isinstance(data, str) else data
+        facts = facts_of(found, value, at(value, found.id), self.ours)
+        return events.hook(name, value, from_=facts.phone, to=facts.ours, identity=facts.id)
+
+    def start(self, given: Any) -> Event:
+        words = dict(given) if isinstance(given, dict) else {"rule": given}
+        rule, to, data = (
+            str(words.pop("rule", "")),
+            str(words.pop("to", "")),
+            words.pop("json", None),
+        )
+        if words:
+            raise ValueError(f"{next(iter(words))!r} is unknown here; known: rule, to, json")
+        _known(rule, self.rules, "a rule", "", is_="is not the name of")
+        return events.started(rule, data, to=to, ours=self.ours)
+
     def _step(self, field: str, given: Any, example: str) -> Event:
         """A call goes on: the call that rang last, or with `placed: true` one that we placed to
         `to`. Of a mapping each word is a field of the webhook."""
@@ -154,9 +184,28 @@ class Given:
 _MAKERS = {
     "text": "text", "message": "message", "call": "rings", "call_status": "call_ends",
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
-    "dialed": "dialed", "schedule": "schedule",
+    "dialed": "dialed", "schedule": "schedule", "hook": "hook", "start": "start",
 }  # fmt: skip
 _KNOWN = ", ".join([*_MAKERS, "contact", "wait", "fails"])
+
+
+def _named(given: Any, example: str) -> tuple[str, Any]:
+    """A name and what belongs to it."""
+    if not isinstance(given, dict) or len(given) != 1:
+        raise ValueError(f"{given!r} cannot be read here; write it like `{example}`")
+    return next(iter(given.items()))
+
+
+def typed(node: Node) -> Any:
+    """The value of a node as JSON has it: what is written without quotes as a number or a word of
+    JSON is one."""
+    if isinstance(node.value, dict):
+        return {name: typed(inner) for name, inner in node.value.items()}
+    if isinstance(node.value, list):
+        return [typed(each) for each in node.value]
+    if not node.style and JSON_WORD.fullmatch(node.value):
+        return json.loads(node.value)
+    return node.value
 
 
 def _words(given: Any, field: str, example: str) -> dict[str, Any]:

@@ -119,8 +119,8 @@ _SAYS = {
 @dataclass(frozen=True, slots=True)
 class Cause:
     """One thing that differs. `kind` is a key of this module's table or one of `missing`,
-    `malformed`, `shared-key`, `body-hash`, `account`, `route`, `wiring`, `unknown`; `says` and
-    `mend` are for people.
+    `malformed`, `shared-key`, `body-hash`, `account`, `route`, `wiring`, `hook`, `unknown`;
+    `says` and `mend` are for people.
     """
 
     kind: str

@@ -12,17 +12,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
-from ringback.errors import RingbackError
+from ringback.errors import Malformed
 from ringback.twilio import streams
 
 CALL_ROUTES = ("call", "call/step")
 """The routes on which what belongs to a call waits for TwiML."""
 
 Fields = Mapping[str, str]
-
-
-class Malformed(RingbackError):
-    """The body is not what Twilio sends to this route. The message says what is wrong with it."""
 
 
 class Kind(NamedTuple):

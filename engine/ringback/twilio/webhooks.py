@@ -15,10 +15,13 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from ringback.error_codes import error_class
+from ringback.errors import Malformed
 from ringback.events import Event, conversation_of
+from ringback.hooks.reading import ROUTE as HOOKS
+from ringback.hooks.reading import hook_event
 from ringback.runtime import from_iso
 from ringback.twilio import streams
-from ringback.twilio.kinds import Kind, Malformed, form_kind
+from ringback.twilio.kinds import Kind, form_kind
 
 FORM_ROUTES = (
     "message", "message/status", "call", "call/status", "call/step", "recording", "debugger",
@@ -91,11 +94,14 @@ def _decoded(text: str) -> str:
 
 
 def events_from(row: Row, mint: Callable[[], str]) -> list[Event]:
-    """The events of one logged request: one for a form, any number for Event Streams.
+    """The events of one logged request: one for a form and for a delivery of another system, any
+    number for Event Streams.
 
     `mint` gives each event its uid. Raises Malformed when the body cannot be read; the receiver
     checks before it records, so that happens to foreign or hand-made rows only.
     """
+    if row.route.startswith(HOOKS):
+        return [hook_event(row, mint())]
     if row.route in JSON_ROUTES:
         return [_event(row, fields, kind, mint()) for fields, kind in _streamed(row.body)]
     fields = parse_form(row.body)

@@ -66,7 +66,7 @@ class Control:
             "approve": actions.approve, "decline": actions.decline, "resolve": actions.resolve,
             "cancel_run": self._cancel_run, "replay": self._replay, "incident": self._incident,
             "reload": self._reload_rules, "release": self._rules.release,
-            "rule_state": self._rules.state,
+            "rule_state": self._rules.state, "start": self._rules.start,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
             "consent": self._waits.consent, "write": self._conversations.write,
             "cards": CardDecisions(engine, runtime).cards,

@@ -28,7 +28,7 @@ from ringback.store.meta import ACCOUNT
 from ringback.store.operations.doings import Doing
 from ringback.worker.match.anew import Asking
 from ringback.worker.match.look import Found
-from ringback.worker.match.step import Ahead, Step
+from ringback.worker.match.step import Ahead, Step, copy_of
 from ringback.worker.operations.rule_overrides import Overrides
 from ringback.worker.parts import Around, build
 from ringback.worker.run.call_answers import Waiting
@@ -225,8 +225,13 @@ class Engine:
 
     async def replay(self, uid: str, rule: Rule | None, doing: Doing | None = None) -> Found:
         """Let a stored event happen again under the rules of today, or under this rule alone."""
-        step = await self._alone(self.matcher.replay(uid, rule, doing), watched=rule is None)
+        copy = copy_of(uid, self._runtime)
+        step = await self._alone(self.matcher.made(copy, rule, doing), watched=rule is None)
         return step.found[0]
+
+    async def start(self, event: Event, doing: Doing | None = None) -> Found:
+        """Start the one rule that an event of ours names, now."""
+        return (await self._alone(self.matcher.made(lambda _: event, None, doing))).found[0]
 
     async def _match_row(self, log_id: int) -> None:
         await self._alone(self.matcher.only(log_id))

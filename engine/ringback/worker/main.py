@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ringback.config import Settings
 from ringback.errors import HeldError
 from ringback.heartbeat import NAME, Heartbeat
+from ringback.hooks import definitions_file
 from ringback.ipc import REFUSED, Link, socket_path
 from ringback.plugins.manifest import Manifest
 from ringback.rules.files.report import render
@@ -153,6 +154,8 @@ async def _good(
     if problems:
         print(render(problems, "text").rstrip("\n"), file=sys.stderr, flush=True)
         return False
+    hooks = project.ruleset.language.hooks or {}
+    await asyncio.to_thread(definitions_file.write, settings.data, hooks)
     link = Link(socket_path(settings.data, "receiver"))
     await link.ask({"op": "checked"}, 30.0)
     await link.close()

@@ -15,6 +15,7 @@ from ringback.config import Settings
 from ringback.errors import ConfigError, Problem, RingbackError
 from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
+from ringback.hooks import definitions_file
 from ringback.plugins.manifest import Manifest
 from ringback.worker.engine import Engine, Loaded
 from ringback.worker.hosts.pool import Pool
@@ -43,7 +44,9 @@ RECEPTION = frozenset({"shared_keys", "trusted_proxies"})
 
 
 async def tell(engine: Engine, loaded: Described) -> None:
-    """Name the plugins and rules that were left out: in the log, and each plugin as an incident."""
+    """Let the receiver know the hooks. Name the plugins and rules that were left out: in the log,
+    and each plugin as an incident."""
+    definitions_file.write(engine.settings.data, loaded.ruleset.language.hooks or {})
     for problem in loaded.problems:
         log.error("%s", problem)
     for rule, place in loaded.left_out.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ringback.events import Event, matches_type
+from ringback.events import RULE_FIELD, STARTED, Event, matches_type
 from ringback.rules.engine.type_index import FIRST_LINE, OWN, Row, TypeIndex
 from ringback.rules.language.cel import Fault, Language, plain_language
 from ringback.rules.language.scope import Facts, Scope
@@ -109,6 +109,8 @@ class RuleSet:
 
     def match(self, event: Event, facts: Facts) -> Match:
         """Which rules want this event. Timing, overlap and backstop are judged by the worker."""
+        if event.type == STARTED:
+            return self._started(event)
         trust = OWN if event.source == "internal" else event.trust
         index = self._indexes.get((event.type, trust)) or self._index(event.type, trust)
         found = index.addressed(event)
@@ -131,6 +133,13 @@ class RuleSet:
                     fired.append(row.rule)
         elsewhere = partial(index.elsewhere, found) if index.by_address else dict
         return Match(tuple(fired), verdicts, elsewhere)
+
+    def _started(self, event: Event) -> Match:
+        """Of a start: the one rule that it names, whatever that listens to and asks of an event."""
+        rule = self.by_name.get(event.fields.get(RULE_FIELD, ""))
+        fired = (rule,) if rule is not None and rule.state != "off" else ()
+        off = {rule.name: "off"} if rule is not None and not fired else {}
+        return Match(fired, off, dict)
 
     def _why_not(self, row: Row, scope: Scope, said: Set[str], known: dict[str, Any]) -> str:
         """The verdict on a rule that was found by an address or a word, or is in shadow."""

@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from ringback.events import Event, spellings
+from ringback.events import RULE_FIELD, Event, spellings
 from ringback.rules.engine.phrases import Phrases, guard, indexed
 from ringback.rules.language.cel import Fault, Language, Program
 from ringback.rules.language.scope import Scope
 from ringback.rules.model import Rule, found_by
-from ringback.rules.timing.cron import RULE_FIELD
 
 OWN = "own"
 """In place of the trust of an event: it is of our own making, and needs no proof."""

@@ -26,6 +26,7 @@ from ringback.rules.model import Rule, RuleSpec, StepKind
 from ringback.rules.sections.block_runs import check_blocks
 from ringback.rules.sections.blocks import Blocks, read_blocks
 from ringback.rules.sections.groups import files_of, read_groups
+from ringback.rules.sections.hooks import read_hooks
 from ringback.rules.sections.include import included, read_file
 from ringback.rules.sections.shared import read_shared
 from ringback.rules.steps.kinds import STEPS
@@ -71,7 +72,8 @@ def load_rules(
     lists, hours = read_shared(everything, problems)
     groups = read_groups(trees, {shown: path for path, shown in files}, problems)
     blocks = Blocks(read_blocks(everything, problems))
-    language = Language(lists=lists, hours=hours, functions=good, groups=groups)
+    hooks = read_hooks(trees, problems)
+    language = Language(lists=lists, hours=hours, functions=good, groups=groups, hooks=hooks)
     named: dict[str, str] = {}
     problems += check_blocks(Steps(Reader(Source("", ""), language), kinds, blocks))
     rules = _rules(trees, language, kinds, blocks, problems, named)

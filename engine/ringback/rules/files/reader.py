@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ringback.errors import Problem
-from ringback.events import EVENT_TYPES, NAMED, known_type
+from ringback.events import EVENT_TYPES, HOOK, NAMED, known_type
 from ringback.rules.files.source_map import Source, locate
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import counted
@@ -22,7 +22,7 @@ from ringback.rules.model import Condition
 from ringback.rules.steps.base import Mark
 
 M = TypeVar("M", bound=BaseModel)
-_JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+JSON_WORD = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 
 
 class Reader:
@@ -32,7 +32,8 @@ class Reader:
     those of its own `let`, `changed` those that steps give another value.
 
     `used` gathers the names under `vars` that texts and conditions use, each with its place;
-    `counts` the calls in them that count texts, each with the place of its expression.
+    `counts` the calls in them that count texts, each with the place of its expression; `hooked`
+    the places that ask for what another system sent.
     """
 
     def __init__(self, source: Source, language: Language) -> None:
@@ -41,6 +42,7 @@ class Reader:
         self.problems: list[Problem] = []
         self.used: list[tuple[str, Node, int]] = []
         self.counts: list[tuple[Call, Node, int]] = []
+        self.hooked: list[tuple[Node, int]] = []
         self._seen: dict[tuple[int, int], int] = {}
         self.named: dict[str, str] = {}
         self.put_in: dict[str, str] = {}
@@ -168,7 +170,7 @@ class Reader:
             }
         if isinstance(node.value, list):
             return [self.json(each, typed=typed, running=running, kept=kept) for each in node.value]
-        if typed and not node.style and _JSON_WORD.fullmatch(node.value):
+        if typed and not node.style and JSON_WORD.fullmatch(node.value):
             return json.loads(node.value)
         return self.text(node, typed=typed, running=running, kept=kept)
 
@@ -198,6 +200,8 @@ class Reader:
             if space == "vars" and rest and rest.partition(".")[0] not in self._known:
                 place = offset + name.start + len("vars.")
                 self.used.append((rest.partition(".")[0], node, place))
+            elif space == HOOK:
+                self.hooked.append((node, offset + name.start))
         self.counts += [(call, node, offset) for call in counted(program.source)]
 
     def types(self, node: Node | None) -> tuple[str, ...]:
@@ -209,10 +213,20 @@ class Reader:
             if not isinstance(item.value, str):
                 continue
             slip = slip_of(item.value, NAMED)
+            self._hook(item, item.value)
             if slip or not known_type(item.value):
                 hint = f"did you mean {slip!r}?" if slip else did_you_mean(item.value, EVENT_TYPES)
                 self.fail(item, "schema", f"unknown event type {item.value!r}", hint)
         return tuple(dict.fromkeys(item.value for item in items if isinstance(item.value, str)))
+
+    def _hook(self, node: Node, type_: str) -> None:
+        """Refuse an event of another system that no rule file describes."""
+        family, _, name = type_.partition(".")
+        known = self.language.hooks
+        if family == HOOK and name not in ("", "*") and known is not None and name not in known:
+            near = did_you_mean(name, known)
+            hint = near or f"describe it under `hooks:` of a file: {{{name}: {{secret: …}}}}"
+            self.fail(node, "name", f"no hook is named {name!r}", hint)
 
 
 def _type(types: Mapping[str, str]) -> str:

@@ -1,9 +1,10 @@
 """Compiler of one rule: its words checked together."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ringback.events import TRUST
+from ringback.events import HOOK, STARTED, TRUST
 from ringback.rules.addresses import bad_number
 from ringback.rules.files.compile import Steps
 from ringback.rules.files.reader import VALUE, Reader, folded, marked
@@ -12,7 +13,7 @@ from ringback.rules.files.yaml_tree import Node
 from ringback.rules.functions.delivery import wrong_side
 from ringback.rules.language import phones, tokens
 from ringback.rules.language.cel import Program
-from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.literals import bad_zone
 from ringback.rules.language.named_values import Names
 from ringback.rules.language.templates import Template
@@ -40,6 +41,7 @@ class RuleReader:
     def rule(self, node: Node, *, python: bool = False) -> Rule | None:
         """The rule of this node; None when something in it is wrong, which is then noted."""
         before, counts = len(self.reader.problems), len(self.reader.counts)
+        self.reader.hooked.clear()
         if not isinstance(node.value, dict):
             self.reader.fail(node, "schema", "a rule is a mapping", "begin with `- name: …`")
             return None
@@ -59,6 +61,7 @@ class RuleReader:
             wrong = wrong_side(call, types)
             moved = [replace(each, offset=each.offset + offset) for each in wrong]
             self.reader.fail_inside(place, moved)
+        self._hookless((TIMER,) if schedule is not None else types)
         addresses = {word: self._addresses(children.get(word)) for word in ("from", "to")}
         trust = self._trust(children.get("trust"))
         if schedule is not None:
@@ -106,6 +109,15 @@ class RuleReader:
         values = read_let(reader, children.get("let"), running=collects)
         reader.put_in = texts_of(values, reader.named)
         return {name: marked(value, VALUE) for name, value in values.items()}
+
+    def _hookless(self, types: Sequence[str]) -> None:
+        """Refuse `hook` in a rule on events that bring none."""
+        if not types or any(each == STARTED or each.startswith(f"{HOOK}.") for each in types):
+            return
+        text = f"`hook` is what another system sent, and this rule is on {', '.join(types)}"
+        hint = f"write `on: hook.NAME`, or `{STARTED}` if it is started with JSON"
+        for node, offset in self.reader.hooked:
+            self.reader.fail_inside(node, [Complaint(offset, "type", text, hint)])
 
     def _together(self, node: Node, model: RuleModel, python: bool) -> None:
         """What is wrong with words that are right alone."""

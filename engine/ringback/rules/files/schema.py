@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ringback.events import CLOUD_EVENTS, EVENT_TYPES, FAMILIES, TRUST
+from ringback.events import CLOUD_EVENTS, EVENT_TYPES, FAMILIES, HOOK, TRUST
+from ringback.hooks.definitions import SCHEMES, STANDARD
 from ringback.rules.model import StepKind
 from ringback.rules.steps.base import Lines, MaybeSpan, Steps, Text, Types, Values
 from ringback.rules.steps.kinds import STEPS
@@ -115,6 +116,26 @@ class BlockModel(BaseModel):
     gives: Any = None
 
 
+class SecretModel(BaseModel):
+    """The variable of the environment that holds a secret."""
+
+    model_config = _STRICT
+
+    env: str = Field(alias="$env", min_length=1)
+
+
+class HookModel(BaseModel):
+    """Another system whose webhooks come in: its proof, and what is where in its JSON."""
+
+    model_config = _STRICT
+
+    secret: Annotated[list[SecretModel], BeforeValidator(_listed), Field(min_length=1)]
+    scheme: str = Field(STANDARD, json_schema_extra={"enum": list(SCHEMES)})
+    phone: str = ""
+    id: str = ""
+    tolerance: MaybeSpan = 0.0
+
+
 class FileModel(BaseModel):
     """One rule file."""
 
@@ -126,6 +147,7 @@ class FileModel(BaseModel):
     hours: dict[str, HoursModel] = Field(default_factory=dict)
     groups: dict[str, GroupModel] = Field(default_factory=dict)
     blocks: dict[str, BlockModel] = Field(default_factory=dict)
+    hooks: dict[str, HookModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
     cases: list[Any] = Field(default_factory=list)
 
@@ -145,7 +167,10 @@ def json_schema(steps: Iterable[StepKind] = ()) -> dict[str, Any]:
     defs: dict[str, Any] = {}
     file = _part(FileModel, defs)
     rule = _part(RuleModel, defs)
-    for inner in (HoursModel, GroupModel, BlockModel, TriggerModel, ScheduleModel, BudgetModel):
+    for inner in (
+        HoursModel, GroupModel, BlockModel, SecretModel, HookModel, TriggerModel, ScheduleModel,
+        BudgetModel,
+    ):  # fmt: skip
         defs[inner.__name__] = _part(inner, {})
     options: list[dict[str, Any]] = []
     bare: list[str] = []
@@ -202,7 +227,7 @@ def _part(model: type[Any], defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _patterns() -> list[str]:
-    families = dict.fromkeys([*(type_.partition(".")[0] for type_ in EVENT_TYPES), *FAMILIES])
+    families = dict.fromkeys([*(type_.partition(".")[0] for type_ in EVENT_TYPES), *FAMILIES, HOOK])
     return [*EVENT_TYPES, *(f"{family}.*" for family in families), f"{CLOUD_EVENTS}*"]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from ringback.hooks.definitions import Hook
 from ringback.rules.addresses import every_spelling
 from ringback.rules.functions.builtins import BUILTINS
 from ringback.rules.functions.declared import TYPES, cel, cel_type, declarations, plain_type
@@ -24,6 +25,7 @@ from ringback.rules.language.complaints import (
     Vocabulary,
     complaints,
     hidden,
+    reason_of,
 )
 from ringback.rules.language.hoist import EVERY, MAPS, Argument, Hoisted, Hoister, Overload
 from ringback.rules.language.literals import check_literals
@@ -36,7 +38,6 @@ from ringback.rules.timing.calendar import Hours
 LONGEST_EXPRESSION = 4000
 """The longest expression, in letters."""
 
-_WRAPPED = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _ERROR = cel.Type.ERROR
 _MISSING = re.compile(r'Key not found in map : "(k\d+)"')
 _NOWHERE = Scope(NEVER, NoFacts())
@@ -87,7 +88,7 @@ class Program:
                 return Fault(_reason(str(result), failed))
             return result.plain_value()
         except Exception as error:
-            return Fault(_clean(str(error)) or type(error).__name__)
+            return Fault(reason_of(str(error)) or type(error).__name__)
 
     def value(self, scope: Scope) -> Any:
         """The same for an argument of a call. Raises ValueError with the reason of a fault."""
@@ -123,25 +124,19 @@ def _attempt(call: Hoisted, scope: Scope) -> Any:
     try:
         return call.make(scope)
     except Exception as error:
-        return Fault(_clean(str(error)) or type(error).__name__)
+        return Fault(reason_of(str(error)) or type(error).__name__)
 
 
 def _reason(message: str, failed: Mapping[str, str] | None) -> str:
     missing = _MISSING.search(message) if failed else None
     if failed and missing and missing[1] in failed:
         return failed[missing[1]]
-    return _clean(message)
-
-
-def _clean(message: str) -> str:
-    text = _WRAPPED.sub("", _WRAPPED.sub("", message.strip()))
-    if "Iteration budget" in text:
-        return "it takes too many steps"
-    return text[:300]
+    return reason_of(message)
 
 
 class Language:
-    """What the rules of one project can say: its lists, its hours, its plugins' functions."""
+    """What the rules of one project can say: its lists, its hours, its plugins' functions, and its
+    hooks; None where nobody knows those."""
 
     def __init__(
         self,
@@ -150,7 +145,9 @@ class Language:
         hours: Mapping[str, Hours] | None = None,
         functions: Iterable[Function] = (),
         groups: Mapping[str, Group] | None = None,
+        hooks: Mapping[str, Hook] | None = None,
     ) -> None:
+        self.hooks = hooks
         self.lists = {name: list(values) for name, values in (lists or {}).items()}
         self.hours = dict(hours or {})
         self.functions = tuple(functions)
@@ -208,7 +205,7 @@ class Language:
         found = hidden(source) + ([] if running else names.early(source))
         found += check_literals(source, self.hours, self.lists)
         type_ = plain_type(code.return_type())
-        if want and type_ not in want:
+        if want and type_ not in (*want, "dyn"):  # of that each value has a type of its own
             wanted = " or ".join(want) if len(want) < 4 else "text or a number"
             hint = "has() is only for maps; compare with '' or 0" if "has(" in source else ""
             found.append(Complaint(0, "type", f"expected {wanted}, got {type_}", hint))
@@ -225,7 +222,7 @@ class Language:
             program = knowing._program(text, type_, knowing._env.compile(text))
             return self._placed(source, replace(program, source=source))
         except Exception as error:
-            wrong = f"a value of `let` cannot stand here: {_clean(str(error))}"
+            wrong = f"a value of `let` cannot stand here: {reason_of(str(error))}"
             return [Complaint(0, "type", wrong, "call what runs over a list by another name")]
 
     def _placed(self, source: str, program: Program) -> Program | list[Complaint]:

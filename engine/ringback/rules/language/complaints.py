@@ -11,6 +11,8 @@ _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*?)(?=\n \||\nERROR:|\Z)
 _OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '(.*)'")
 _UNDECLARED = re.compile(r"undeclared reference to '(.+?)'")
 _SELECT = re.compile(r"expression of type '(.+?)' cannot be the operand of a select")
+_WRAPPED = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_NO_KEY = re.compile(r'Key not found in map : "(.*)"')
 _TAIL = re.compile(r"\s*\[[A-Z_]+\]\s*$")
 
 _COMPARE = {"_==_": "==", "_!=_": "!=", "_<_": "<", "_<=_": "<=", "_>_": ">", "_>=_": ">="}
@@ -64,6 +66,15 @@ CEL_FUNCTIONS: dict[str, tuple[str, ...]] = {
     },
 }  # fmt: skip
 """What CEL itself brings, with how it is written: https://github.com/google/cel-spec."""
+
+
+def reason_of(message: str) -> str:
+    """Why an evaluation has failed, in words."""
+    text = _WRAPPED.sub("", _WRAPPED.sub("", message.strip()))
+    if "Iteration budget" in text:
+        return "it takes too many steps"
+    missing = _NO_KEY.fullmatch(text)
+    return f"there is no {missing[1]!r}; has(…) asks for it" if missing else text[:300]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

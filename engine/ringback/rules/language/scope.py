@@ -227,6 +227,7 @@ FIELDS: dict[str, Field] = {
         )
     },
     "now": Field("timestamp", lambda s: s.now, "the moment of this evaluation"),
+    "hook": Field("dyn", lambda s: s.event.hook, "the JSON of another system, or of a start"),
 }
 """What a condition of a rule may name, by its full dotted name."""
 
@@ -249,6 +250,7 @@ RUN_FIELDS: dict[str, Field] = {
         lambda s: s.reaction(s.reply).text,
         "of the event that a step waited for: the text of ours that the phone reacted to",
     ),
+    "reply.hook": Field("dyn", lambda s: s.reply.hook, "the JSON of what a step waited for"),
     "vars": Field("map(string, string)", lambda s: s.vars, "what steps kept with `as`, by name"),
     "burst.texts": Field("list(string)", lambda s: list(s.burst), "the texts that were joined"),
     "burst.text": Field("string", lambda s: "\n".join(s.burst), "the same in one text, by lines"),

@@ -51,14 +51,14 @@ def read_shared(
 
 
 def _without_rules(tree: Node) -> Node:
-    """The file's tree without what is checked apart: its rules, the inside of hours and blocks."""
+    """The file's tree without what is checked apart: its rules, the inside of other sections."""
     if not isinstance(tree.value, dict):
         return tree
     kept = {
         key: item
         for key, item in tree.value.items()
         if not (key == "rules" and isinstance(item.value, list))
-        and not (key in ("hours", "groups", "blocks") and isinstance(item.value, dict))
+        and not (key in ("hours", "groups", "blocks", "hooks") and isinstance(item.value, dict))
     }
     return replace(tree, value=kept)
 

@@ -6,9 +6,6 @@ from cronsim import CronSim, CronSimError
 
 from ringback.rules.timing.calendar import zone
 
-RULE_FIELD = "Rule"
-"""The field of a `timer.due` event that names the rule whose schedule it is."""
-
 
 def bad_cron(line: str) -> str:
     """What is wrong with a cron line, empty when nothing is."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote_plus
 
 from ringback.errors import RingbackError, StorageError
 from ringback.events import Event, spellings
+from ringback.hooks.reading import ROUTE
 from ringback.runtime import iso
 from ringback.store.events import ERASED
 from ringback.store.log import LogReader, LogRow
@@ -188,7 +189,8 @@ def _about(row: LogRow, person: Person, sids: dict[str, str]) -> bool:
         events = events_from(row, lambda: "")
     except RingbackError:
         return person.is_in(unquote_plus(row.body.decode(errors="replace")))
-    if not any(_names(event, person) for event in events):
+    told = row.route.startswith(ROUTE) and person.is_in(row.body.decode(errors="replace"))
+    if not told and not any(_names(event, person) for event in events):
         return False
     sids.update((event.subject_sid, iso(event.received_at)) for event in events)
     return True

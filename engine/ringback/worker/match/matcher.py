@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ringback.events import REPLAY, Event
+from ringback.errors import Malformed
+from ringback.events import Event
 from ringback.plugins.memo import Known, Memo
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits, home
@@ -24,13 +25,12 @@ from ringback.store.matching import Recorded
 from ringback.store.meta import Revision
 from ringback.store.operations.doings import Doing
 from ringback.store.session import ReadSession
-from ringback.twilio.kinds import Malformed
 from ringback.twilio.webhooks import events_from
 from ringback.worker.match import anew
 from ringback.worker.match.aside import Aside, Entry, Line, in_order
 from ringback.worker.match.judge import Judge, Taken, no_answer
 from ringback.worker.match.look import Judged, Looked, Order, judged, look
-from ringback.worker.match.step import Ahead, Step, replayed
+from ringback.worker.match.step import Ahead, Step, answered
 from ringback.worker.match.turns import Turns
 from ringback.worker.questions import Answers, Questions
 
@@ -245,17 +245,22 @@ class Matcher:
 
         return self._ahead(look, finish)
 
-    def replay(self, uid: str, rule: Rule | None, doing: Doing | None = None) -> Ahead:
-        """Record a copy of a stored event and match it with the rules of today, or this one alone,
-        at once with the doing. What the original changed in contacts, consents and outcomes is not
-        changed again. Raises UsageError when it is not kept."""
+    def made(
+        self, make: Callable[[ReadSession], Event], rule: Rule | None, doing: Doing | None = None
+    ) -> Ahead:
+        """Record an event that is made now, as the copy of a stored one is, and match it with the
+        rules of today, or this one alone, at once with the doing. It changes nothing in contacts,
+        consents and outcomes."""
         ruleset = RuleSet([rule], self.ruleset.language) if rule else self.ruleset
 
+        def judge(session: ReadSession) -> Judged:
+            return self._judge(session, ruleset)(make(session), None)
+
         async def look(memo: Memo) -> Judged:
-            return await self._settled(memo, self._judge_copy, uid, ruleset)
+            return await self._settled(memo, judge)
 
         async def finish(item: Judged) -> Step:
-            await self._journal.matching.replay(item.matched, replayed(doing, item.matched))
+            await self._journal.matching.replay(item.matched, answered(doing, item.matched))
             return Step(1, (item.found(),))
 
         return self._ahead(look, finish)
@@ -367,15 +372,6 @@ class Matcher:
         except Malformed as error:
             log.error("row %d of the log starts nothing: %s", row.id, error)
             return []
-
-    def _judge_copy(self, session: ReadSession, uid: str, ruleset: RuleSet) -> Judged:
-        event = session.whole_event(uid)
-        number = len(session.copies(uid)) + 1
-        copy = replace(
-            event, uid=self._runtime.uid("evt"), received_at=self._runtime.now(), source=REPLAY,
-            tag="", dedupe_key=f"{REPLAY}:{uid}:{number}",
-        )  # fmt: skip
-        return self._judge(session, ruleset)(copy, None)
 
     def _judge_proven(self, session: ReadSession, uid: str, trust: str) -> Judged | None:
         event = session.event(uid)

@@ -3,10 +3,9 @@
 A time that passed while the node was down is made up for once, not once for each time missed.
 """
 
-from ringback.events import Event
+from ringback.events import RULE_FIELD, Event
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.model import Rule
-from ringback.rules.timing.cron import RULE_FIELD
 from ringback.runtime import Runtime, from_iso, iso
 from ringback.store.interface import Journal
 from ringback.store.timers import Timer

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from ringback.events import REPLAY, Event
+from ringback.runtime import Runtime
 from ringback.store.matching import Matched, Moved
 from ringback.store.operations.doings import Doing
+from ringback.store.session import ReadSession
 from ringback.worker.match.look import Found
 
 
@@ -31,9 +35,28 @@ class Ahead:
     match: Callable[[], Awaitable[Step]]
 
 
-def replayed(doing: Doing | None, copy: Matched) -> Doing | None:
-    """A doing with what is answered when it has made this copy of an event."""
-    if doing is None:
-        return None
-    verdicts = json.loads(copy.verdicts)
-    return replace(doing, answer={"state": "replayed", "uid": copy.event.uid, "verdicts": verdicts})
+def copy_of(uid: str, runtime: Runtime) -> Callable[[ReadSession], Event]:
+    """Makes the copy of a stored event. Raises UsageError when it is not kept."""
+
+    def copy(session: ReadSession) -> Event:
+        event = session.whole_event(uid)
+        number = len(session.copies(uid)) + 1
+        return replace(
+            event, uid=runtime.uid("evt"), received_at=runtime.now(), source=REPLAY,
+            tag="", dedupe_key=f"{REPLAY}:{uid}:{number}",
+        )  # fmt: skip
+
+    return copy
+
+
+def told(made: Matched) -> dict[str, Any]:
+    """What is answered when this event was made: its uid, the verdict of each rule, its runs."""
+    runs = [{"run": run.uid, "rule": run.rule} for run in made.runs]
+    verdicts = json.loads(made.verdicts)
+    state = "replayed" if made.event.source == REPLAY else "started" if runs else "not started"
+    return {"state": state, "uid": made.event.uid, "verdicts": verdicts, "runs": runs}
+
+
+def answered(doing: Doing | None, made: Matched) -> Doing | None:
+    """A doing with what is answered when it has made this event."""
+    return None if doing is None else replace(doing, answer=told(made))

@@ -54,6 +54,7 @@ SORTS: Mapping[str, Sort] = {
     "bulk": Sort("", "", ("bulk",)),
     "bulk_start": Sort("bulk", "uid"),
     "bulk_stop": Sort("bulk", "uid"),
+    "start": Sort("rule", "rule"),
     "release": Sort("", "rule"),
     "reload": Sort(),
 }

@@ -7,7 +7,10 @@ from typing import Any
 
 from ringback.errors import Conflict, Missing, UsageError
 from ringback.ipc import Message
-from ringback.rules.model import STATES, Rule
+from ringback.rules.language.complaints import did_you_mean
+from ringback.rules.model import STATES, Rule, Step
+from ringback.rules.starts import start_event
+from ringback.rules.steps.kinds import STEPS
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import Doing
 from ringback.store.operations.rule_states import RuleState
@@ -68,6 +71,30 @@ class RuleDecisions:
         now = await engine.journal.doings.now(doing)
         return {"state": now["state"], **told}
 
+    async def start(self, message: Message, doing: Doing) -> dict[str, Any]:
+        """Start a rule now, for a person perhaps, with JSON perhaps. What restrains its runs
+        (`mode`, `max`, `once_within`) does so here too."""
+        engine, name = self._engine, doing.subject
+        rule = engine.matcher.ruleset.get(name)
+        if rule is None:
+            hint = did_you_mean(name, engine.matcher.ruleset.by_name)
+            raise Missing(f"no rule is named {name!r}; {hint or '`ringback rules list` names all'}")
+        if rule.state == "off":
+            raise Conflict(f"rule {name!r} is off: `ringback rules live {name}`", {"state": "off"})
+        if why := engine.matcher.quarantined.get(name):
+            mend = f"`ringback rules release {name}` lets it run again"
+            raise Conflict(f"rule {name!r} is quarantined: {why}; {mend}", {"state": "quarantined"})
+        event = start_event(
+            name, to=str(message.get("to") or ""), ours=engine.settings.sender,
+            given=str(message.get("json") or ""), at=self._runtime.now(), mint=self._runtime.uid,
+        )  # fmt: skip
+        if not event.sender and any(map(_needs_somebody, rule.steps)):
+            raise UsageError(f"rule {name!r} writes to somebody: say whom with --to")
+        found = await engine.start(event, doing)
+        runs = [{"run": run.uid, "rule": run.rule} for _, run in found.runs]
+        state = "started" if runs else "not started"
+        return {"state": state, "uid": event.uid, "verdicts": found.verdicts, "runs": runs}
+
     async def release(self, message: Message, doing: Doing) -> dict[str, Any]:
         """Forget the strikes of a rule."""
         done = replace(doing, answer={"state": "released"})
@@ -81,3 +108,9 @@ class RuleDecisions:
         if rule is None:
             raise Missing(f"the worker has no rule {name!r}; `ringback rules list` names all")
         return rule
+
+
+def _needs_somebody(step: Step) -> bool:
+    """Whether a step that is done first of all has nothing to do without a person."""
+    model = STEPS.get(step.kind)
+    return model is not None and model.needs == "contact"

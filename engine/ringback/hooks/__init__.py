@@ -1,0 +1,1 @@
+"""Webhooks of other systems: their definitions, their proof, and their events."""

@@ -6,6 +6,7 @@ the rates, the request's callback, the verdicts and the trace read it here. Our 
 with `ringback.twilio.rest.build.register`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeGuard
@@ -235,6 +236,8 @@ def sender_of(action: Outgoing, default: str) -> str:
 
 def lifetime(action: Action) -> int:
     """For how many seconds an action stays good: as its author said, else as its kind does."""
+    if isinstance(action, HttpRequest) and action.answer:
+        return math.ceil(action.timeout)
     said = action.send_by if is_outgoing(action) else 0
     return said or kind_of(action).lifetime
 

@@ -128,7 +128,11 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """Call a web service. Private addresses are refused, redirects are not followed."""
+    """Call a web service. Private addresses are refused, redirects are not followed.
+
+    `answer` is where a run waits for what it answers (empty: nowhere), for `timeout` seconds in
+    all; `retries` is how often it is asked again then, when nothing or a passing fault came back.
+    """
 
     kind: ClassVar[str] = "http"
     url: str
@@ -136,6 +140,9 @@ class HttpRequest:
     json: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     policy: str = "natural"
+    answer: str = ""
+    timeout: float = 0.0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +215,7 @@ def to_params(action: Action) -> dict[str, Any]:
 
 
 _PARAMS: dict[type, tuple[str, ...]] = {}
-_SELDOM = ("not_before", "retries")
+_SELDOM = ("not_before", "retries", "answer", "timeout")
 """What is written where it says something."""
 
 

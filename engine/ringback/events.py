@@ -32,6 +32,7 @@ EVENT_TYPES: tuple[str, ...] = (
     "timer.due", "rule.started",
     "incident.opened", "incident.updated", "incident.resolved",
     "watch.silent", "watch.stuck",
+    "http.answered",
 )  # fmt: skip
 """The types whose every name is known. An unknown status becomes an event of that name, never an
 error."""
@@ -81,6 +82,9 @@ ON_CALLS = frozenset(
 
 CLOUD_EVENTS = "com.twilio."
 """How the types of Event Streams begin that have no counterpart among the webhooks."""
+
+ANSWERED = "http.answered"
+"""The type that tells a waiting run of the answer to its web request, or that none came."""
 
 CALL_OVER = ("call.completed", "call.busy", "call.failed", "call.no-answer", "call.canceled")
 """The types that tell of the end of a call."""

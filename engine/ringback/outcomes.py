@@ -12,6 +12,20 @@ from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What a web request came to that a run waits for: the status and text of the answer; without
+    an answer the status is 0, and `why` says what happened."""
+
+    status: int = 0
+    text: str = ""
+    why: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """The same as the fields of an event."""
+        return {"Status": str(self.status), "Body": self.text, "Reason": self.why}
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """One sort of record at Twilio.
 

@@ -18,6 +18,7 @@ from admission.node import Loaded, Node, settings_of
 from admission.stories import Happens, Story
 from ringback.actions import to_params
 from ringback.events import Event
+from ringback.outcomes import Answered
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
@@ -53,6 +54,7 @@ class OnBench:
             loaded.ruleset, loaded.plugins, watch=self, settings=settings,
             quarantined=story.quarantined,
         )  # fmt: skip
+        self.bench.http = lambda _request, _event: Answered(why="shown in the log, not sent")
 
     def dispatched(self, dispatch: Dispatch) -> None:
         """See `Watch`."""
@@ -107,7 +109,10 @@ def on_node(node: Node) -> Seen:
     keys = dict(reader.execute("select uid, dedupe_key from events").fetchall())
     seen = Seen()
     # A bench opens no incidents: that a budget is used up it says of each action.
-    heard = "select dedupe_key, verdicts from events where type not like 'incident.%'"
+    heard = (
+        "select dedupe_key, verdicts from events where type not like 'incident.%' "
+        "and type <> 'http.answered'"  # no step of a story
+    )
     for key, verdicts in reader.execute(heard):
         said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)
         seen.verdicts[key] = json.loads(said)

@@ -93,7 +93,13 @@ def settings_of(folder: Path, given: Mapping[str, Any]) -> Settings:
 class Node:
     """One worker, from its first event to the end of the story."""
 
-    def __init__(self, settings: Settings, loaded: Loaded, twilio: Twilio | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        twilio: Twilio | None = None,
+        outbound: Outbound | None = None,
+    ) -> None:
         settings.data.mkdir(exist_ok=True)
         self.settings = settings
         self.time = NOON.timestamp()
@@ -103,13 +109,13 @@ class Node:
         self.store = open_store(settings.data, threaded=False)
         self.journal = self.store.journal
         self.reader = connect_reader(settings.data / "journal.db")
-        self.outbound = Outbound()
+        self.outbound = outbound or Outbound()
         channels = Channels({}, self.outbound, environ={})
         self.engine = Engine(
             settings=settings, loaded=loaded, journal=self.journal,
             gateway=cast(Gateway, twilio or Twilio()), runtime=runtime,
             calls=Here(loaded, self.journal.facts(runtime), runtime),
-            notices=Notices(self.outbound, channels, runtime, going_out=False),
+            notices=Notices(self.outbound, channels, runtime, going_out=outbound is not None),
             receiver=cast(Link, Receiver(self.log, lambda: self.now)),
         )  # fmt: skip
         self.rows = 0
@@ -209,3 +215,5 @@ class Node:
         while self.engine.sender.busy:  # what was taken may let others go that wait behind it
             await self.engine.sender.idle()
             await self.engine.sender.refill()
+        if await self.journal.events.unmatched(1):  # what was answered to a request of a rule
+            await self._work()

@@ -66,6 +66,7 @@ def story(seed: int) -> Story:
     rng = Random(seed)
     rules = [_rule(rng, f"r{number}") for number in range(rng.randint(1, 4))]
     _with_values(Random(f"values {seed}"), rules)
+    _with_requests(Random(f"requests {seed}"), rules)
     quarantined = {rules[0]["name"]: "it blocked the worker"} if rng.random() < 0.08 else {}
     steps, settings = _steps(rng), _settings(rng)
     hooks = _with_others(Random(f"others {seed}"), rules, steps)
@@ -260,6 +261,15 @@ def _with_others(rng: Random, rules: list[dict[str, Any]], steps: list[Step]) ->
         at = rng.randint(0, len(steps))
         steps.insert(at, happens if rng.random() < 0.4 else Happens("hook/shop", fields))
     return "hooks: {shop: {secret: {$env: SHOP}, phone: phone, id: id}}\n"
+
+
+def _with_requests(rng: Random, rules: list[dict[str, Any]]) -> None:
+    """Let some of the rules wait for the answer to a web request, which does not come."""
+    for rule in rules:
+        if rng.random() < 0.2:
+            failed = [{"notify": "H ${{ order.status }} ${{ order.ok }}"}, *_do(rng, 1)]
+            ask = {"url": "https://e.org/${{ event.body }}", "as": "order", "else": failed}
+            rule["do"].insert(rng.randint(0, len(rule["do"])), {"http": ask})
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

@@ -68,8 +68,8 @@ async def test_a_matter_that_got_worse_is_told_once_for_each_step() -> None:
         notices = Notices(outbound, Channels({}, outbound), Runtime(time=Wall()))
         steps = ("warning", "critical", "critical", "warning", "error")
         said = [
-            (await notices.give(replace(NOTICE, severity=severity), "evt_1", f"act_{number}"))[:6]
-            for number, severity in enumerate(steps)
+            str(await notices.give(replace(NOTICE, severity=each), "evt_1", f"act_{number}"))[:6]
+            for number, each in enumerate(steps)
         ]
     assert said == ["sent", "sent", "joined", "joined", "joined"]
 
@@ -136,10 +136,10 @@ async def test_who_has_a_notice_is_not_told_again_because_another_was_refused(
         notices = Notices(outbound, Channels({"office": table}, outbound), Runtime(time=Wall()))
         with pytest.raises(GatewayError, match="1 others have it"):
             await notices.give(notice, "evt_1", "act_1")
-        assert (await notices.give(notice, "evt_2", "act_2"))[:6] == "joined"
+        assert str(await notices.give(notice, "evt_2", "act_2"))[:6] == "joined"
         if second_try is not None:
             assert await notices.give(notice, "evt_1", "act_1") == second_try
-            assert (await notices.give(notice, "evt_3", "act_3"))[:6] == "joined"
+            assert str(await notices.give(notice, "evt_3", "act_3"))[:6] == "joined"
         critical = replace(notice, severity="critical")
         with contextlib.suppress(GatewayError):
             await notices.give(critical, "evt_4", "act_4")

@@ -57,7 +57,7 @@ def backtest(
     how that differs from what was really done.
     """
     from ringback.store.log import LogReader
-    from ringback.store.replays import performed
+    from ringback.store.replays import answers, performed
     from ringback.testing.backtest import Backtest, compare, recorded
 
     start = moment(since) if since else ""
@@ -68,12 +68,14 @@ def backtest(
     if price is None:
         price = settings.segment_price or None
     ruleset, plugins = rules_of(new, beside=beside)
-    test = Backtest(ruleset, plugins, settings)
+    journal = (data / "journal.db").exists()
+    known = answers(data, start) if journal else None
+    test = Backtest(ruleset, plugins, settings, answers=known)
     with contextlib.closing(LogReader(data / "log.db")) as log, progress("replaying") as told:
         for event in recorded(log, start, told):
             test.feed(event)
     report = test.report()
-    done = performed(data, start) if (data / "journal.db").exists() else None
+    done = performed(data, start) if journal else None
     difference = compare(report, done) if done is not None else None
     if as_json:
         for line in _lines(report, difference, price):

@@ -114,6 +114,7 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
     from ringback.cli.checked_import import import_checked
     from ringback.rules.engine.ruleset import RuleSet
     from ringback.store.queries.questions import Questions
+    from ringback.store.replays import answers
     from ringback.testing.backtest import Backtest
 
     settings = here().settings()
@@ -128,7 +129,8 @@ def _dry(events: Sequence[Event], before: Iterable[Event], rule: str) -> Iterato
         ruleset = RuleSet([chosen], ruleset.language)
     with Questions(here().data()) as asked:
         quarantined = asked.quarantined()
-    test = Backtest(ruleset, project.plugins, settings, quarantined)
+    known = answers(here().data())
+    test = Backtest(ruleset, project.plugins, settings, quarantined, known)
     for event in before:
         test.feed(event)
     said = []

@@ -205,7 +205,14 @@ def waits(step: Step) -> bool:
     """Whether a run stops at this step until its time has come, or what it asks for."""
     if step.kind == "dial":
         return bool(step.branches.get("answered") or step.branches.get("else"))
+    if step.kind == "http":
+        return awaits_answer(step)
     return step.kind in ("wait", "wait_for", "ask", "gather", "record")
+
+
+def awaits_answer(step: Step) -> bool:
+    """Whether a web request is one whose answer the run waits for."""
+    return bool(step.params.get("as") or step.branches.get("else"))
 
 
 def every_step(steps: Iterable[Step]) -> Iterator[Step]:

@@ -11,13 +11,16 @@ from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
-from ringback.events import Event
+from ringback.actions import Action, HttpRequest
+from ringback.events import ANSWERED, Event
+from ringback.outcomes import Answered
 from ringback.runtime import from_iso
 from ringback.store.database import Database
 from ringback.store.events import record_internal
 from ringback.twilio.costs import NOTHING, Cost, Told, as_fields
 
 _CHUNK = 500
+_OVER = ("settled", "failed", "refused", "cancelled")
 
 
 class ActionEnds:
@@ -107,6 +110,30 @@ def _subscribe(connection: Connection, states: Iterable[str]) -> None:
 def _record(connection: Connection, event: Event, action_uid: str, state: str) -> bool:
     connection.execute("delete from ends where action_uid = ? and state = ?", (action_uid, state))
     return record_internal(connection, event)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A web request: the uid of its action, what it asks, and how deep in a chain it stands."""
+
+    uid: str
+    action: Action
+    depth: int
+
+
+def tell_run(connection: Connection, asked: Asked, state: str, answer: Answered, now: str) -> None:
+    """Tell the run that waits for the answer to a web request of what came of it, once it has come
+    to its end: as an event of our own, in the unit of work that ends it."""
+    waits = asked.action.answer if isinstance(asked.action, HttpRequest) else ""
+    if not waits or state not in _OVER:
+        return
+    moment = from_iso(now)
+    event = Event(
+        f"evt_{asked.uid.partition('_')[2]}", ANSWERED, moment, moment, trust="signed",
+        source="internal", subject_sid=waits, status=str(answer.status or ""),
+        dedupe_key=f"{ANSWERED}:{asked.uid}", depth=asked.depth, fields=answer.fields(),
+    )  # fmt: skip
+    record_internal(connection, event)
 
 
 def _due(connection: Connection, now: str, limit: int, far: str) -> list[Unpriced]:

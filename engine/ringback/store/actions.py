@@ -8,8 +8,10 @@ from functools import lru_cache
 from sqlite3 import Connection
 
 from ringback.action_kinds import from_params, kind_of
-from ringback.actions import Action, AnswerCall, to_params
+from ringback.actions import Action, AnswerCall, HttpRequest, to_params
+from ringback.outcomes import Answered
 from ringback.runtime import from_iso, iso
+from ringback.store.action_ends import Asked, tell_run
 from ringback.store.database import Database
 from ringback.store.events import copies
 from ringback.store.operations.cards import NOTED, note
@@ -312,12 +314,15 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
         "send_by = coalesce(?, send_by), free_at = coalesce(?, free_at), "
         f"params = {_EDITED}, collision_key = coalesce(?, collision_key) "
         f"where uid = ? and state in ({','.join('?' * len(expected))}) "
-        "returning kind, params, policy, rule",
+        "returning kind, params, policy, rule, depth",
         (state, decision.reason, decision.due_at, settled, decision.send_by, free_at,
          decision.body, decision.body, decision.collision_key, uid, *expected),
     ).fetchone()  # fmt: skip
     if found and state == "settled" and found[0] in NOTED:
         note(connection, read_action(*found[:3]), found[3], now)
+    if found and found[0] == HttpRequest.kind:
+        request = Asked(uid, read_action(*found[:3]), found[4])
+        tell_run(connection, request, state, Answered(why=decision.reason), now)
     return found is not None
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from sqlite3 import Connection, IntegrityError
 
-from ringback.actions import AnswerCall
-from ringback.outcomes import advance, normal_status, state_for
-from ringback.store.action_ends import learn_costs
+from ringback.actions import AnswerCall, HttpRequest
+from ringback.outcomes import Answered, advance, normal_status, state_for
+from ringback.store.action_ends import Asked, learn_costs, tell_run
 from ringback.store.actions import UNTAKEN, StoredAction
 from ringback.store.consents import refused
 from ringback.store.database import Database
@@ -26,7 +26,7 @@ class Verdict:
 
     `result` is the attempt's class (`accepted`, `rejected`, `unknown`, `not_sent`, `throttled`…),
     `state` the action's next state with its reason; `due_at` says when to look at it again. `cost`
-    is what the answer says of the cost.
+    is what the answer says of the cost; `answer` what a run waits for.
     """
 
     result: str
@@ -41,6 +41,7 @@ class Verdict:
     due_at: str | None = None
     spent: bool = True
     cost: Cost = NOTHING
+    answer: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,9 @@ def _close(
     connection: Connection, action: StoredAction, attempt_uid: str, verdict: Verdict, now: str
 ) -> str:
     state = _closed(connection, action, attempt_uid, verdict, now)
+    if action.kind == HttpRequest.kind:
+        asked = Asked(action.uid, action.action, action.depth)
+        tell_run(connection, asked, state, verdict.answer or Answered(why=verdict.reason), now)
     if state == "failed" and verdict.twilio_code == NOT_IN_PROGRESS:
         _end_led(connection, action, now)
     if verdict.cost.known:

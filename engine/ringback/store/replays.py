@@ -1,14 +1,16 @@
 """Recorded events as replay and backtest take them up, and what was really done for them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
 
+from ringback.actions import HttpRequest
 from ringback.errors import UsageError
-from ringback.events import REPLAY, Event
+from ringback.events import ANSWERED, REPLAY, Event
+from ringback.outcomes import Answered
 from ringback.rules.model import WAITS_FOR_YES
 from ringback.store import events
 from ringback.store.log import LogReader
@@ -162,3 +164,37 @@ def performed(data: Path, since: str = "") -> Iterator[Performed]:
                 yield Performed(key, rule, kind, json.loads(params), *map(bool, by))
     finally:
         connection.close()
+
+
+Question = tuple[str, str, str]
+"""What makes two web requests the same: the event, the address, and which one of its run it is."""
+
+
+def question(event: str, params: Mapping[str, Any]) -> Question:
+    """The identity of a web request that a run waits for, given as the journal keeps it."""
+    return event, str(params.get("url", "")), str(params.get("answer", "")).partition(" for ")[0]
+
+
+def answers(data: Path, since: str = "") -> dict[Question, Answered]:
+    """The answers to web requests on record, of events since then (ISO, empty: ever). Raises
+    StorageError when there is no journal."""
+    path, found = data / "journal.db", dict[Question, Answered]()
+    connection = connect_journal(path)
+    query = (
+        "select asked.dedupe_key, actions.params, told.fields from actions "
+        "join events asked on asked.uid = actions.event_uid "
+        "join events told on told.subject_sid = json_extract(actions.params, '$.answer') "
+        f"and told.type = '{ANSWERED}' where actions.kind = '{HttpRequest.kind}' "
+        "and asked.received_at >= ? order by actions.id"
+    )
+    try:
+        with translated(path):
+            for key, params, fields in connection.execute(query, (since,)):
+                told = json.loads(fields or "{}")
+                answer = Answered(
+                    int(told.get("Status") or 0), told.get("Body", ""), told.get("Reason", "")
+                )
+                found[question(key, json.loads(params))] = answer
+    finally:
+        connection.close()
+    return found

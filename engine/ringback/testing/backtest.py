@@ -16,14 +16,15 @@ from itertools import count
 from typing import Any
 
 from ringback.action_kinds import DRAFTED, is_message
-from ringback.actions import Action, to_params
+from ringback.actions import Action, HttpRequest, to_params
 from ringback.config import Settings
 from ringback.events import Event
+from ringback.outcomes import Answered
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.store.events import KnownEvents
 from ringback.store.log import LogReader
-from ringback.store.replays import Performed
+from ringback.store.replays import Performed, Question, question
 from ringback.store.upkeep.progress_reports import Told, untold
 from ringback.testing.bench import Bench
 from ringback.testing.outbox import Dispatch
@@ -112,7 +113,8 @@ class Backtest:
     """Feed it events in the order of their coming, then ask for the `report`.
 
     `settings` are those of the node whose gate is asked; without them it has the defaults.
-    `quarantined` names rules that may not run, with the reason.
+    `quarantined` names rules that may not run, with the reason. `answers` are those that web
+    requests were given then.
     """
 
     def __init__(
@@ -121,12 +123,14 @@ class Backtest:
         plugins: PluginSet | None = None,
         settings: Settings | None = None,
         quarantined: Mapping[str, str] | None = None,
+        answers: Mapping[Question, Answered] | None = None,
     ) -> None:
         self._ruleset = ruleset
         self._plugins = plugins
         self._settings = settings
         self._quarantined = quarantined
         self._bench: Bench | None = None
+        self._answers = answers
         self._events = 0
         self._first: datetime | None = None
         self._rules: defaultdict[str, Figures] = defaultdict(Figures)
@@ -146,6 +150,7 @@ class Backtest:
                 self._ruleset, self._plugins, now=self._first, watch=self,
                 settings=self._settings, quarantined=self._quarantined,
             )  # fmt: skip
+            self._bench.http = self._answer
         self._events += 1
         reaction = self._bench.react(event)
         for rule in reaction.fired:
@@ -153,6 +158,13 @@ class Backtest:
         for rule, why in reaction.verdicts.items():
             self._rules[rule].why_not[_short(why)] += 1
         return reaction
+
+    def _answer(self, request: HttpRequest, event: Event | None) -> Answered | None:
+        """What was answered to this request then; that there is no record of it when there is
+        none."""
+        key = event.dedupe_key if event is not None else ""
+        found = (self._answers or {}).get(question(key, to_params(request)))
+        return found or Answered(why="the record has no answer to this request")
 
     def report(self) -> Report:
         """What it has come to so far."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ringback.actions import Action, Stop
 from ringback.config import Settings
@@ -36,13 +36,14 @@ from ringback.rules.interpreter.answers import asked
 from ringback.rules.interpreter.machine import Progress, Wake, begin, resume
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing.assembly import STEP_SECONDS, no_plugin, plugins_of, ruleset_of, settings_of
-from ringback.testing.course import Course
+from ringback.testing.course import Course, Watch
 from ringback.testing.events import NOON
 from ringback.testing.limits import limited
 from ringback.testing.memory import Past, SteppedClock
 from ringback.testing.outbox import Dispatch, Outbox
 from ringback.testing.reaction import Reaction, RunEnd, RunTurn
 from ringback.testing.runs import Run, Runs
+from ringback.testing.service_answers import Answers, heard
 from ringback.worker.run import drafts
 from ringback.worker.run.runner import ANSWER_LIMIT
 
@@ -51,26 +52,14 @@ class RunFailed(RingbackError):
     """A rule's run failed on the bench, as it would have failed in the worker. Says why."""
 
 
-class Watch(Protocol):
-    """Somebody who follows a bench over many events, as a backtest does.
-
-    With one, what a rule raises is reported and not raised, and reactions leave out who waits.
-    """
-
-    def dispatched(self, dispatch: Dispatch) -> None:
-        """A rule or a hook made this action. What becomes of a deferred one is seen in it later."""
-
-    def failed(self, rule: str, why: str, event: Event | None) -> None:
-        """A rule or a hook failed."""
-
-
 class Bench:
     """The rules of a project, ready to react.
 
     What happens on the bench is remembered: counts, `once_within`, `remember` and waits work across
     events. `clock` stands still until `wait` moves it; an event happens now, unless it says that it
     happens later. `settings` are those of the gate (quiet hours, budgets, our sender), without them
-    the defaults; `quarantined` names rules that may not run, with the reason.
+    the defaults; `quarantined` names rules that may not run, with the reason. `http` says what web
+    services answer to requests that runs wait for; without it answers come by `http_answer`.
     """
 
     def __init__(
@@ -96,6 +85,7 @@ class Bench:
         self._outbox = Outbox(ruleset.rules, self.settings, self.clock, self.past)
         self._turns: deque[Callable[[], object]] = deque()
         self._course = Course()
+        self.http: Answers | None = None
 
     @classmethod
     def load(
@@ -295,6 +285,9 @@ class Bench:
             self._course.woke.append(RunTurn(name, event.uid, asked(run.state or {})))
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
+            for each in made:
+                if (answer := heard(each, self.http, self.clock.now())) is not None:
+                    self._turns.append(partial(self._hear, answer))
             first = run.inbox[0] if run.inbox else None  # what came for it before it waited
             if first is not None and self._runs.is_ended_by(run, first):
                 self._end(run, "cancelled", cancelled_by(first))
@@ -307,6 +300,11 @@ class Bench:
             self._end(run, state, reason)
         stops = [action for action in progress.actions if isinstance(action, Stop)]
         return stops[-1] if stops else None
+
+    def _hear(self, answer: Event) -> None:
+        """Let the answer to a web request come."""
+        self.past.happened(answer)
+        self._begin(answer, admit(self.ruleset, answer, self.past, self._runs, now=answer.at))
 
     def _progress(self, run: Run, wake: Wake | None) -> Progress:
         rule, event = run.rule, run.event

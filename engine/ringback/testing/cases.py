@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ringback.actions import HttpRequest
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
@@ -196,6 +197,9 @@ class _Case:
                     verdicts = {**reaction.verdicts, **dict.fromkeys(reaction.fired, "fired")}
                 fired += reaction.fired
                 self.made += wished(reaction, event)
+                self.given.asked += [
+                    each for each in reaction.sent if isinstance(each, HttpRequest) and each.answer
+                ]
                 left = outgoing(reaction, self.made)
                 bench.past.failed |= can_fail(left, bench.clock.now())
                 self.sent += left

@@ -2,11 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ringback.actions import Action
 from ringback.events import Event
 from ringback.testing.outbox import Dispatch
 from ringback.testing.reaction import Held, Reaction, RunEnd, RunTurn
+
+
+class Watch(Protocol):
+    """Somebody who follows a bench over many events, as a backtest does.
+
+    With one, what a rule raises is reported and not raised, and reactions leave out who waits.
+    """
+
+    def dispatched(self, dispatch: Dispatch) -> None:
+        """A rule or a hook made this action. What becomes of a deferred one is seen in it later."""
+
+    def failed(self, rule: str, why: str, event: Event | None) -> None:
+        """A rule or a hook failed."""
 
 
 @dataclass(slots=True)

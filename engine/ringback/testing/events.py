@@ -5,13 +5,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json import dumps
 from typing import Any
 from urllib.parse import urlencode
 
-from ringback.actions import Action, SendMessage
+from ringback.actions import Action, HttpRequest, SendMessage
 from ringback.error_codes import error_class
-from ringback.events import Event, conversation_of
+from ringback.events import ANSWERED, Event, conversation_of
 from ringback.hooks.reading import Facts
+from ringback.outcomes import Answered
 from ringback.plugins.context import SettledAction
 from ringback.rules.starts import start_event, text_of
 from ringback.runtime import encode_ulid, iso
@@ -183,6 +185,21 @@ def settled(
         error_code=error_code,
         error_class=error_class(error_code),
     )
+
+
+def http_answer(
+    request: Action, *, status: int = 200, json: Any = None, text: str = "", fails: str = ""
+) -> Event:
+    """The answer to a web request that a run waits for: `status` with `json` or `text`; with
+    `fails` none comes, for that reason. Raises ValueError for a request that nothing waits for."""
+    if not isinstance(request, HttpRequest) or not request.answer:
+        raise ValueError(f"nothing waits for an answer to {request!r:.80}; give its step `as:`")
+    body = text if json is None else dumps(json, ensure_ascii=False)
+    answer = Answered(why=fails) if fails else Answered(status, body)
+    return Event(
+        _uid("evt"), ANSWERED, NOON, NOON, source="internal", subject_sid=request.answer,
+        status=str(answer.status or ""), fields=answer.fields(),
+    )  # fmt: skip
 
 
 def sid(prefix: str) -> str:

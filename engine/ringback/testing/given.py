@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ringback.actions import HttpRequest
 from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
 from ringback.hooks.definitions import Hook
 from ringback.hooks.reading import at
@@ -24,6 +25,7 @@ from ringback.rules.model import Rule
 from ringback.rules.timing.durations import parse_duration
 from ringback.testing import events
 from ringback.testing.case_failures import Sent, error_code, failure
+from ringback.testing.service_answers import answer_of
 
 DIALED = ("completed", "answered", "busy", "no-answer", "failed", "canceled")
 """What Twilio says of a call that `dial` made: https://www.twilio.com/docs/voice/twiml/dial#action"""
@@ -51,6 +53,7 @@ class Given:
         self.schedules = [rule.name for rule in rules if rule.schedule is not None]
         self.call: Event | None = None
         self.placed = events.sid("CA")
+        self.asked: list[HttpRequest] = []
 
     def happens(
         self, node: Node, now: datetime, sent: Sequence[Sent]
@@ -65,11 +68,15 @@ class Given:
             return parse_duration(str(given))
         if word == "contact":
             return self.known(given)
+        if word == "http":
+            request, answer = answer_of(value, self.asked)
+            self.asked.remove(request)
+            return [replace(answer, at=now, received_at=now)]
         if word == "fails":
             return [replace(each, at=now, received_at=now) for each in failure(given, sent)]
         maker = _MAKERS.get(word)
         if maker is None:
-            hint = did_you_mean(word, [*_MAKERS, "contact", "wait", "fails"])
+            hint = did_you_mean(word, [*_MAKERS, "contact", "wait", "fails", "http"])
             raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
         made: Event = getattr(self, maker)(given)
         return [replace(made, at=now, received_at=now)]
@@ -186,7 +193,7 @@ _MAKERS = {
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
     "dialed": "dialed", "schedule": "schedule", "hook": "hook", "start": "start",
 }  # fmt: skip
-_KNOWN = ", ".join([*_MAKERS, "contact", "wait", "fails"])
+_KNOWN = ", ".join([*_MAKERS, "contact", "wait", "fails", "http"])
 
 
 def _named(given: Any, example: str) -> tuple[str, Any]:

@@ -12,6 +12,7 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.limits import Limits
 from ringback.incident_links import link
 from ringback.ipc import Link
+from ringback.outcomes import Answered
 from ringback.plugins.requests import PluginCalls
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Waits
@@ -68,7 +69,7 @@ class Around:
     runtime: Runtime
     boot: str
     calls: PluginCalls
-    notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]]
+    notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str | Answered]]
     receiver: Link
     match_row: Callable[[int], Awaitable[None]]
     on_proof: Callable[[str, str, str], Awaitable[None]]

@@ -17,7 +17,7 @@ from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.sections.block_runs import is_block, run_block
 from ringback.rules.sections.blocks import Block, Blocks
-from ringback.rules.sections.let import read_let
+from ringback.rules.sections.let import know_as, read_let
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
 from ringback.rules.steps.kinds import CALL_STEPS, STEPS
@@ -104,7 +104,7 @@ class Steps:
         inner = folded(node, model)
         self._call_or_not(model, inner, place)
         if isinstance(inner.value, dict) and "as" in inner.value:
-            self._keep(inner.value["as"], known=model.step != "run")
+            know_as(self.reader, self.kept, model, inner.value["as"])
         if checked is not None and is_block(model, inner) and not checked.wrong()[1]:
             return run_block(self, inner, place)
         if checked is None:
@@ -132,14 +132,6 @@ class Steps:
         if model.step == "call":
             self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
-
-    def _keep(self, node: Node, known: bool) -> None:
-        """The name of `as`, known to the steps behind; as a text, where that is `known`."""
-        self.kept.add(str(node.value))
-        if isinstance(node.value, str) and node.value and not known:
-            self.reader.named.setdefault(node.value, "dyn")
-        elif isinstance(node.value, str) and node.value:
-            self.reader.know(node.value, {"": "string"}, node)
 
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
         """Refuse a voice step where there is never a call. `starts` are the types of the rule."""

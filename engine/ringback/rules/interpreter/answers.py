@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ringback.actions import Action
-from ringback.events import Event, matches_type
+from ringback.events import ANSWERED, Event, matches_type
 from ringback.keywords import consent_word, is_stop
 from ringback.rules.engine.ruleset import triggered
 from ringback.rules.interpreter.continuation import scope_of, step_at
@@ -73,6 +73,8 @@ def awaited(
     if step.kind == "ask":  # what does not fit is an answer as well: it is asked once more
         helps = not leaves(event) and asks_help(event, step.params["if"])
         return event.type in LISTENS and not helps
+    if step.kind == "http":
+        return event.type == ANSWERED and event.subject_sid == state["wait"]["key"]
     if step.kind != "wait_for":
         return False
     types, conditions = step.params["on"], step.params["if"]

@@ -13,7 +13,7 @@ from ringback.actions import Action, AnswerCall
 from ringback.errors import PluginError
 from ringback.events import CALL_OVER, REPLAY, Event
 from ringback.rules.engine.ruleset import triggered
-from ringback.rules.interpreter import asking, collect
+from ringback.rules.interpreter import asking, collect, web_requests
 from ringback.rules.interpreter.answers import asked_in, asks_help, leaves
 from ringback.rules.interpreter.continuation import (
     branch,
@@ -46,7 +46,9 @@ HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
-_WAITING = ("wait", "wait_for", "ask", "gather", "record", "dial")
+_WAITING = ("wait", "wait_for", "ask", "http", "gather", "record", "dial")
+_OWN_ANSWERS = {"ask": asking.answered, "http": web_requests.answered}
+"""How those go on whose answers are told in modules of their own."""
 _LEADING = ("enqueue", "redirect", "dial", "gather", "record")
 """Steps that lead a caller on: what stands behind them means nothing once the call is over."""
 
@@ -92,6 +94,7 @@ class Machine:
         self.actions: list[Action] = []
         self.verbs: list[Verb] = []
         self.verbs_at = 0
+        self.woken: Event | None = None
 
     # -- the view that texts and conditions have
 
@@ -283,9 +286,9 @@ class Machine:
         step = self.waits_at()
         if step is None:
             return self.finish(CHANGED)
-        event = wake.event
-        if step.kind == "ask":
-            return asking.answered(self, step, event)
+        event = self.woken = wake.event
+        if (own := _OWN_ANSWERS.get(step.kind)) is not None:
+            return own(self, step, event)
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in CALL_OVER:
                 return self.hung_up(step)

@@ -15,6 +15,7 @@ from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
 from ringback.rules.interpreter.values import let
+from ringback.rules.interpreter.web_requests import http
 from ringback.rules.language.cel import Fault
 from ringback.rules.model import Step
 from ringback.rules.retry_policy import step_try
@@ -135,6 +136,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "gather": gather,
     "choose": choose,
     "let": let,
+    "http": http,
     "run": run_rule,
     "stop": stop,
     "call": call,

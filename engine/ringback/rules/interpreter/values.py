@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.language.cel import Fault
-from ringback.rules.language.named_values import restored, saved, size_of
+from ringback.rules.language.named_values import answer_saved, restored, saved, size_of
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step
@@ -43,6 +43,15 @@ def put(state: dict[str, Any], name: str, value: Any) -> None:
     size = size_of(data)
     if size > DATA_CAP:
         raise ValueError(f"the value has {size} letters as JSON, {DATA_CAP} at most")
+    _put(state, name, data)
+
+
+def put_answer(state: dict[str, Any], name: str, status: int, text: str) -> None:
+    """Keep the answer to a web request. Raises ValueError when there is no room for it."""
+    _put(state, name, answer_saved(status, text))
+
+
+def _put(state: dict[str, Any], name: str, data: Any) -> None:
     kept = {**state.get("vars", {}), name: data}
     if size_of(kept) > MOST_KEPT:
         raise ValueError(f"all values of this run have more than {MOST_KEPT} letters as JSON")

@@ -16,6 +16,8 @@ from ringback.rules.language.scope import FIELDS, RUN_FIELDS, Field
 from ringback.rules.language.tokens import names
 from ringback.runtime import from_iso
 
+WHOLE = 2**63
+"""Whole numbers of conditions are smaller than this."""
 SCALARS = ("string", "int", "double", "bool", "timestamp", "duration")
 RESERVED = frozenset(
     {name.partition(".")[0] for name in (*FIELDS, *RUN_FIELDS)}
@@ -156,6 +158,35 @@ def saved(value: Any) -> Any:
     raise ValueError(f"a {type(value).__name__} cannot be kept")
 
 
+def answer_saved(status: int, text: str) -> dict[str, Any]:
+    """The answer to a web request, as it is kept."""
+    return {"$answer": [status, text]}
+
+
+ANSWER = {"status": "int", "ok": "bool", "text": "string", "json": "dyn"}
+"""The parts of an answer, with their types."""
+
+
+def _answer(status: int, text: str) -> dict[str, Any]:
+    return {
+        "status": status, "ok": 200 <= status < 300, "text": text, "json": _json(text),
+    }  # fmt: skip
+
+
+def _json(text: str) -> Any:
+    """What a text says as JSON; None when it is none, or nested too deep."""
+    try:
+        return json.loads(text, parse_int=_number, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(digits: str) -> int | float:
+    """A number as conditions can hold it: whole ones are of 64 bits."""
+    number = int(digits) if len(digits) < 20 else float(digits)
+    return number if -WHOLE <= number < WHOLE else float(number)
+
+
 def restored(value: Any) -> Any:
     """The value that `saved` wrote."""
     if isinstance(value, list):
@@ -166,6 +197,8 @@ def restored(value: Any) -> Any:
         return from_iso(value["$moment"])
     if value.keys() == {"$seconds"}:
         return timedelta(seconds=value["$seconds"])
+    if value.keys() == {"$answer"}:
+        return _answer(*value["$answer"])
     inside = value["$map"] if value.keys() == {"$map"} else value
     return {key: restored(item) for key, item in inside.items()}
 

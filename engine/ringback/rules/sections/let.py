@@ -8,12 +8,11 @@ from typing import Any
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
-from ringback.rules.language.named_values import RESERVED, Names, joint_type, keepable
+from ringback.rules.language.named_values import RESERVED, WHOLE, Names, joint_type, keepable
 from ringback.rules.language.templates import Template
+from ringback.rules.steps.base import StepModel
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}(?<!__)")
-_WHOLE = 2**63
-"""Whole numbers of conditions are smaller than this."""
 
 
 def read_let(reader: Reader, node: Node | None, *, running: bool = True) -> dict[str, Any]:
@@ -45,6 +44,23 @@ def bad_name(name: str) -> tuple[str, str]:
     if name in RESERVED:
         return "is a word of the language already", "take another name"
     return "", ""
+
+
+def know_as(reader: Reader, kept: set[str], model: type[StepModel], node: Node) -> None:
+    """The name of `as` is known to the steps behind: a text, what a block gives, or an answer with
+    its parts, which only the steps of this rule know. `kept` are the others of all rules."""
+    name = str(node.value)
+    if model.keeps:
+        wrong, hint = bad_name(name)
+        if wrong:
+            reader.fail(node, "name", f"{name!r} {wrong}", hint)
+        reader.know(name, model.keeps, node)
+        return
+    kept.add(name)
+    if isinstance(node.value, str) and node.value and model.step == "run":
+        reader.named.setdefault(node.value, "dyn")
+    elif isinstance(node.value, str) and node.value:
+        reader.know(node.value, {"": "string"}, node)
 
 
 def _evened(value: Any) -> Any:
@@ -81,7 +97,7 @@ def type_of(value: Any) -> str:
     if value is None:
         return "null_type"
     plain = {bool: "bool", int: "int", float: "double"}
-    small = type(value) is not int or abs(value) < _WHOLE
+    small = type(value) is not int or abs(value) < WHOLE
     return plain.get(type(value), "string") if small else "number of more than 18 figures"
 
 

@@ -90,7 +90,8 @@ class StepModel(BaseModel):
     `needs` is what the event must have: a `call` for voice steps, a `contact`, a `failure` (the end
     of an action that failed), or nothing. `gist` is the field that a bare text of a case stands
     for, `plain` when it is empty. A step that is `in_call` may stand under `do` of a `call` step:
-    what the callee hears.
+    what the callee hears. `keeps` are the parts of what `as` keeps, with their
+    types; empty for a text.
     """
 
     # A step that no rule has is never built: most projects use a few of them.
@@ -102,6 +103,7 @@ class StepModel(BaseModel):
     needs: ClassVar[str] = ""
     gist: ClassVar[str] = ""
     in_call: ClassVar[bool] = False
+    keeps: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str] = ""
 
     def wrong(self) -> tuple[str, str]:

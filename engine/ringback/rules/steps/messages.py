@@ -1,22 +1,26 @@
 """Steps that write to somebody: reply, send, notify, http; and what is kept about a contact."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ringback.actions import Action, HttpRequest, Notify, Remember, SendMessage
 from ringback.events import Event
 from ringback.rules.addresses import distinct
+from ringback.rules.language.named_values import ANSWER
 from ringback.rules.language.templates import as_text
 from ringback.rules.steps.base import (
     Body,
     Data,
     Json,
+    MaybeWord,
     One,
     Policy,
     Recipients,
+    Span,
     StepModel,
+    Steps,
     Text,
     Texts,
     Url,
@@ -140,21 +144,33 @@ class NotifyStep(StepModel):
 
 
 class Http(StepModel):
-    """Call a web service. Private addresses are refused, redirects are not followed."""
+    """Call a web service. Private addresses are refused, redirects are not followed.
+
+    With `as` the run waits for the answer, for `timeout` in all, and asks up to `retries` times
+    again; `else` are the steps for when none comes.
+    """
 
     step: ClassVar[str] = "http"
     plain: ClassVar[str] = "url"
     example: ClassVar[str] = (
         "- http: {url: 'https://example.org/hook', json: {from: '${{ event.from }}'}}"
     )
+    keeps: ClassVar[Mapping[str, str]] = ANSWER
 
     url: Url = Field(min_length=1)
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     json_: Data = Field(default_factory=dict, alias="json")
     headers: Json = Field(default_factory=dict)
+    as_: MaybeWord = Field("", alias="as")
+    timeout: Annotated[Span, Field(ge=1, le=3600)] = 30.0
+    retries: int = Field(0, ge=0, le=5)
+    else_: Steps = Field(default_factory=list, alias="else")
 
     def wrong(self) -> tuple[str, str]:
-        """An address that is none, a header that would be two."""
+        """An address that is none, a header that would be two, a time that nobody waits."""
+        for word in ("timeout", "retries"):
+            if word in self.model_fields_set and not (self.as_ or self.else_):
+                return word, f"{word} needs `as`: without it nothing waits for the answer"
         if "${{" not in self.url and not self.url.startswith("http"):
             return "url", "url must be an address that begins with https://"
         for name, value in self.headers.items():

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ringback.actions import HttpRequest, Notify
 from ringback.errors import GatewayError, RateLimited, ServerError, Unreachable, UsageError
+from ringback.outcomes import Answered
 from ringback.runtime import Runtime
 from ringback.store.interface import Journal
 from ringback.worker.recovery.incidents import Incidents
@@ -22,7 +23,7 @@ PASSING = (ServerError, RateLimited, Unreachable)
 MOST_CHANNELS = 200
 """So many channels are watched: rules may name addresses without end."""
 
-Give = Callable[[Notify | HttpRequest, str, str], Awaitable[str]]
+Give = Callable[[Notify | HttpRequest, str, str], Awaitable[str | Answered]]
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class ChannelWatch:
         self._failing: dict[str, _Failing] = {}
         self._open: set[str] | None = None
 
-    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str:
+    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str | Answered:
         """Give one notice. Raises what the channel raises."""
         if not isinstance(notice, Notify):
             return await self._give(notice, event_uid, uid)

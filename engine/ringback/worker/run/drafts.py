@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.action_kinds import is_message
-from ringback.actions import Action
+from ringback.actions import Action, HttpRequest
 from ringback.events import CALL_OVER
 from ringback.rules.interpreter.progress import Progress, Wait
 from ringback.runtime import iso
@@ -29,8 +29,10 @@ def is_draft(action: StoredAction) -> bool:
 
 
 def asks(action: Action, reason: str) -> bool:
-    """Whether an action, parked for this reason, is a text of a draft: it may be a question."""
-    return reason == DRAFT and is_message(action)
+    """Whether an action, parked for this reason, is a text of a draft, which may be a question, or
+    a request whose answer is waited for."""
+    awaited = isinstance(action, HttpRequest) and bool(action.answer)
+    return reason == DRAFT and (awaited or is_message(action))
 
 
 def held(progress: Progress, asked: Sequence[str], now: datetime) -> Progress:

@@ -12,9 +12,10 @@ from datetime import timedelta
 from ringback.action_kinds import is_message, sender_of
 from ringback.actions import HttpRequest, Notify
 from ringback.config import Settings
-from ringback.errors import ConfigError, GatewayError, RingbackError, UsageError
+from ringback.errors import BadRequest, ConfigError, GatewayError, RingbackError, UsageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Admission, Limits
+from ringback.outcomes import Answered
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.attempts import Opening, Verdict
@@ -49,7 +50,7 @@ class Carrier:
         clock: ServerClock,
         limits: Limits,
         stoppages: Stoppages,
-        notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]],
+        notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str | Answered]],
     ) -> None:
         self._journal = journal
         self._settings = settings
@@ -151,9 +152,16 @@ class Carrier:
         try:
             if isinstance(wanted, Notify | HttpRequest):
                 outcome = await self._notice(wanted, action.event_uid, action.uid)
-                return Verdict("accepted", "settled", outcome)
+                if isinstance(outcome, str):
+                    return Verdict("accepted", "settled", outcome)
+                retries = wanted.retries if isinstance(wanted, HttpRequest) else 0
+                return self._answered(outcome, action.tries + 1, retries, lost=False)
             return await self._perform(action, tag, launch)
         except GatewayError as error:
+            if isinstance(wanted, HttpRequest) and wanted.answer:
+                lost = Answered(why=str(error))
+                most = 0 if isinstance(error, BadRequest) else wanted.retries
+                return self._answered(lost, action.tries + 1, most, lost=True)
             return classify.bad(
                 action.kind, action.policy, error, tries=action.tries + 1, now=now,
                 settle_seconds=self._settings.settle_seconds, rng=self._runtime.rng,
@@ -169,6 +177,10 @@ class Carrier:
             self.unused(action)
             log.exception("action %s: this should not happen", action.uid)
             return classify.broken(action.kind, error, now, self._settings.settle_seconds)
+
+    def _answered(self, answer: Answered, tries: int, retries: int, *, lost: bool) -> Verdict:
+        now, rng = self._runtime.now(), self._runtime.rng
+        return classify.answered(answer, tries, now, rng, more=tries <= retries, lost=lost)
 
     async def _perform(self, action: StoredAction, tag: str, launch: Launch) -> Verdict:
         assert self._gateway is not None  # else it was not admitted

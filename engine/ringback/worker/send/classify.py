@@ -21,12 +21,14 @@ from ringback.errors import (
     Unauthorized,
 )
 from ringback.gateway.limits import BACKOFF_CAP, backoff
+from ringback.outcomes import Answered
 from ringback.runtime import iso
 from ringback.store.attempts import Verdict
 from ringback.twilio.costs import cost_of, error_code
 from ringback.twilio.error_codes import NOT_IN_PROGRESS
 
 MAX_TRIES = 8
+SERVER_FAULT = 500
 CONFIG_RETRY_SECONDS = 60.0
 FAST_SHARE = 0.25
 """The policy `fast` looks for evidence after a quarter of the usual time: 15 s. It may double."""
@@ -97,6 +99,24 @@ def bad(
         known, result="unknown", state="unknown",
         due_at=iso(now + timedelta(seconds=settle_seconds)),
         reason=f"the answer was lost, it may have happened: {error}",
+    )  # fmt: skip
+
+
+def answered(
+    answer: Answered, tries: int, now: datetime, rng: random.Random, *, more: bool, lost: bool
+) -> Verdict:
+    """The verdict on a web request whose answer a run waits for. Asked again is, while there are
+    `more` tries, when the answer is `lost`, or tells of a fault that may pass."""
+    said = f"answered {answer.status}" if answer.status else answer.why
+    if more and (lost or answer.status in (408, 429) or answer.status >= SERVER_FAULT):
+        seconds = backoff(tries, rng)
+        return Verdict(
+            "failed", "planned", f"tried again in {seconds:.1f} s: {said}", detail=said,
+            http_status=answer.status, due_at=iso(now + timedelta(seconds=seconds)),
+        )  # fmt: skip
+    return Verdict(
+        "failed" if lost else "accepted", "failed" if lost else "settled", said,
+        detail=said if lost else "", http_status=answer.status, answer=answer,
     )  # fmt: skip
 
 

@@ -2,14 +2,15 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from ringback.actions import SEVERITIES, HttpRequest, Notify
 from ringback.errors import GatewayError
 from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound
+from ringback.outcomes import Answered
 from ringback.runtime import Runtime
 from ringback.tracing import spans as tracing
 
@@ -18,6 +19,8 @@ log = logging.getLogger("ringback.notice")
 JOIN_WITHIN = timedelta(minutes=15)
 """Notices about the same matter within this span are one notice."""
 MOST_KEYS = 10_000
+MOST_ANSWER = 32_768
+"""How many letters an answer may have that a run waits for."""
 SENT = "sent"
 """What became of a notice that its channel took."""
 
@@ -44,15 +47,19 @@ class Notices:
         self._going_out = going_out
         self._given: dict[str, _Given] = {}
 
-    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str:
-        """Carry out one notice or web request; what became of it, in words.
+    async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str | Answered:
+        """Carry out one notice or web request; what became of it, in words, or what was answered
+        to a request that a run waits for.
 
         `uid` is the action's: the other side knows a second try of the same notice by it.
         """
         if isinstance(notice, HttpRequest):
             if not self._going_out:
-                return _shown(f"{notice.method} {notice.url}")
-            await self._request(notice)
+                shown = _shown(f"{notice.method} {notice.url}")
+                return Answered(why=shown) if notice.answer else shown
+            if notice.answer:
+                return await self._asked(notice, uid)
+            await self._outbound.request(**_request(notice))
             return "requested"
         joined = self._joined(notice, uid)
         if joined is not None:
@@ -91,14 +98,29 @@ class Notices:
             self._given.pop(next(iter(self._given)))
         self._given[key] = _Given(self._runtime.now(), notice.severity, uid)
 
-    async def _request(self, notice: HttpRequest) -> None:
-        body = b"" if notice.json is None else json.dumps(notice.json).encode()
-        headers: Mapping[str, str] = notice.headers
-        if body:
-            headers = {"Content-Type": "application/json", **notice.headers}
-        if not any(name.lower() == "traceparent" for name in headers):
-            headers = {**tracing.traceparent(), **headers}
-        await self._outbound.request(notice.method, notice.url, body=body, headers=headers)
+    async def _asked(self, notice: HttpRequest, uid: str) -> Answered:
+        """Make a request and give the answer, whatever its status is."""
+        given = _request(notice)
+        if not any(name.lower() == "idempotency-key" for name in given["headers"]):
+            given["headers"]["Idempotency-Key"] = uid
+        answer = await self._outbound.answer(**given)
+        if answer.fault:
+            return Answered(why=f"the answer cannot be read: {answer.fault}")
+        text = answer.body.decode("utf-8", "replace").replace("\0", "\ufffd")
+        if len(text) > MOST_ANSWER:
+            return Answered(why=f"the answer has {len(text)} letters, {MOST_ANSWER} at most")
+        return Answered(answer.status, text)
+
+
+def _request(notice: HttpRequest) -> dict[str, Any]:
+    """What is requested: method, address, body and headers."""
+    body = b"" if notice.json is None else json.dumps(notice.json).encode()
+    headers = dict(notice.headers)
+    if body and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = "application/json"
+    if not any(name.lower() == "traceparent" for name in headers):
+        headers |= tracing.traceparent()
+    return {"method": notice.method, "url": notice.url, "body": body, "headers": headers}
 
 
 def _shown(what: str) -> str:

@@ -18,6 +18,7 @@ from ringback.config import Settings
 from ringback.errors import RingbackError, StorageError
 from ringback.gateway.client import Gateway
 from ringback.gateway.limits import BACKOFF_CAP, Limits
+from ringback.outcomes import Answered
 from ringback.plugins.perform import describe
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import NewAction, StoredAction
@@ -63,7 +64,7 @@ class Sender:
         limits: Limits,
         stoppages: Stoppages,
         boot: str,
-        notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str]],
+        notice: Callable[[Notify | HttpRequest, str, str], Awaitable[str | Answered]],
         signals: Signals,
         refused: Callable[[str, str], Awaitable[None]],
     ) -> None:
@@ -369,6 +370,8 @@ class Sender:
         if state in ("settled", "failed", "unknown"):
             self._signals.ended(action.uid, state)
             wanted = action.action
+            if isinstance(wanted, HttpRequest) and wanted.answer:
+                self._signals.news()
             if verdict.twilio_code == NOT_IN_PROGRESS and isinstance(wanted, AnswerCall):
                 self._signals.hung_up(action.run_uid, wanted.call_sid, wanted.leads)
         elif state == "accepted":

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -131,6 +132,14 @@ def test_an_order_becomes_a_text_once_and_after_a_kill(node: Node, box: Box) -> 
     assert "delivered" in shown.stdout
     exported = shell(node, "events", "list", "--type", "hook.shop", "--json").stdout
     assert exported.count("hook.shop") == 3
+    as_test = node.project / "tests" / "test_order.py"
+    as_test.parent.mkdir()
+    as_test.write_text(shell(node, "trace", "4", "--pytest").stdout)
+    failed = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", as_test],
+        cwd=node.project, text=True, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "this is what happened" in failed.stdout, failed.stdout
     again = shell(node, "replay", "4")
     assert "✓ paid" in again.stdout
 

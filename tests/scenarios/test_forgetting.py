@@ -18,6 +18,7 @@ from ringback.store.actions import Decision
 from ringback.store.sqlite import connect_writer
 from ringback.store.upkeep.erase import Erased, erase
 from ringback.store.upkeep.log_retention import blank_body
+from ringback.store.upkeep.rebuild import rebuild
 
 ANN, BOB, _ = PEOPLE
 REPLY = "- {name: r, on: message.received, do: [{reply: 'Hello ${{ event.body }}'}]}"
@@ -187,6 +188,45 @@ async def test_a_replayed_copy_is_blanked(tmp_path: Path) -> None:
         fields = [row[0] for row in it.reader.execute("select fields from events") if row[0]]
         assert [json.loads(each)["From"] for each in fields] == [ANN]
         assert SAID not in str(fields)
+
+
+HOOKS = f"""
+hooks: {{shop: {{secret: {{$env: SHOP}}, phone: phone, id: id}}}}
+rules:
+  - {{name: h, on: [hook.shop, rule.started], do: [{{reply: "{SAID} ${{{{ hook.n }}}}"}}]}}
+"""
+
+
+def delivered(number: int, who: str, **more: str) -> Happens:
+    return Happens("hook/shop", {"id": number, "phone": who, "n": SAID, **more})
+
+
+async def test_what_other_systems_sent_is_erased_blanked_and_read_again(tmp_path: Path) -> None:
+    """The JSON goes, wherever in it the number stands; what the event is known by stays."""
+    made = Node(settings_of(tmp_path, {}), load(Story(HOOKS, ()), tmp_path))
+    await made.start({})
+    await made.happen(delivered(1, "", friend=ANN), delivered(2, BOB), delivered(3, ANN))
+    await made.begin(Happens("start", {"rule": "h", "to": ANN, "n": SAID}))
+    await made.close()
+    data = tmp_path / "data"
+    known = "select dedupe_key, sender, subject_sid from events where type = 'hook.shop'"
+    before = ask(tmp_path, known)
+    assert rebuild(data, lambda: REAL.uid("evt"), "then").events == 3
+    assert ask(tmp_path, known) == before
+    assert forget(tmp_path, ANN).log_rows == 2
+    assert ("hook:shop:2", BOB, "2") in ask(tmp_path, known)
+    assert ask(tmp_path, f"select 1 from events where sender = '{ANN}'") == []
+    again = Node(settings_of(tmp_path, {}), load(Story(HOOKS, ()), tmp_path))
+    await again.start({})
+    await blanked(again, iso(REAL.now()))
+    while await again.log.blank(iso(REAL.now()), 10, 10) == 10:
+        pass
+    rows = [(row.body, row.tag) for row in again.store.log.after(0, 10)]
+    kept = f'{{"id": "2", "phone": "{BOB}", "ours": "{OURS}"}}'
+    assert rows == [(b"{}", kept), (b"", "")]  # the newest row stays, with nothing in it
+    said = "select json_extract(params, '$.body') from actions"
+    assert [row[0] for row in again.reader.execute(said)] == [""]
+    await again.close()
 
 
 @pytest.mark.parametrize("how", ["cancel_on", "restart"])

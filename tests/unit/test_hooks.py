@@ -1,5 +1,6 @@
 """Webhooks of other systems, the pure parts: vectors of the schemes, paths, identities, `hook`."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.language.cel import Fault, Program, plain_language
 from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.starts import start_event
-from ringback.testing import OURS, THEIRS, Bench, hook, started
+from ringback.testing import OURS, THEIRS, Bench, hook, started, webhook
 
 STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -177,6 +178,13 @@ def test_the_kit_lets_other_systems_deliver(bench: Bench) -> None:
     assert bench.react(hook("shop", {"total": 1}, identity="7")).fired == []
     assert bench.react(hook("shop", {"total": 1})).why_not("order") == "if:1"
     assert "there is no 'total'" in bench.react(hook("shop", {})).why_not("order")
+
+
+def test_a_delivery_is_made_again_of_its_fields() -> None:
+    order = hook("shop", {"total": 120, "note": "\u00e4"}, identity="7")
+    again = webhook("hook/shop", order.fields, at=order.at)
+    assert replace(again, uid=order.uid) == order
+    assert (again.sender, again.hook) == (THEIRS, {"total": 120, "note": "\u00e4"})
 
 
 def test_a_run_waits_for_another_system(bench: Bench) -> None:

@@ -1,12 +1,13 @@
-"""Check of the doctor: whether the node of this project runs, on its port and with its data."""
+"""Checks of the doctor: whether the node of this project runs, and its hooks have their secrets."""
 
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from ringback.cli.finding import BAD, OK, Finding
+from ringback.cli.finding import BAD, OK, WARN, Finding
 from ringback.config import LOOPBACK, Settings
 from ringback.gateway import probe
 from ringback.gateway.client import Gateway
+from ringback.hooks import definitions_file, proof
 from ringback.store.upkeep import locks
 
 
@@ -37,3 +38,21 @@ async def node(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Fin
     else:
         says = f"no node answers on port {settings.port}"
         yield Finding("node", BAD, says, "start it: `ringback serve`, or `ringback dev` to try")
+
+
+async def hooks(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:
+    """Whether the secrets of other systems are set, as the node that runs or ran knows them."""
+    known = definitions_file.load(settings.data)
+    for hook in known.values():
+        wrong = {
+            variable: proof.bad_secret(hook, settings.environ.get(variable, ""))
+            for variable in hook.secrets
+        }
+        said = "; ".join(f"{variable} {why}" for variable, why in wrong.items() if why)
+        if all(wrong.values()) and not settings.simulated:
+            says = f"hook {hook.name}: {said}; what it sends is answered with 503"
+            yield Finding("hooks", BAD, says, "put its secret into .env and send SIGHUP")
+        elif said and not settings.simulated:
+            yield Finding("hooks", WARN, f"hook {hook.name}: {said}", "set it, or take it out")
+        else:
+            yield Finding("hooks", OK, f"/hook/{hook.name}, {hook.scheme}")

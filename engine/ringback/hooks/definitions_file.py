@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ringback.hooks.definitions import FILE, Hook, written
+from ringback.hooks.definitions import FILE, Hook, read, written
 from ringback.private_files import make_file
 
 
@@ -21,3 +21,11 @@ def write(data: Path, hooks: Mapping[str, Hook]) -> bool:
     fresh.write_text(text, "utf-8")
     os.replace(fresh, path)  # noqa: PTH105
     return True
+
+
+def load(data: Path) -> dict[str, Hook]:
+    """The definitions in force; none when there are none yet, or they cannot be read."""
+    try:
+        return read((data / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}

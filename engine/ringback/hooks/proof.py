@@ -73,6 +73,8 @@ def unsigned_id(hook: Hook, headers: Headers) -> str:
 
 def bad_secret(hook: Hook, secret: str) -> str:
     """What is wrong with a secret for this scheme; empty when nothing is."""
+    if not secret:
+        return "is not set"
     if len(secret) < LEAST_SECRET or len(set(secret)) < 4:
         return f"is too short or too plain to be a secret (at least {LEAST_SECRET} characters)"
     if hook.scheme == STANDARD and _key(secret) is None:

@@ -122,6 +122,8 @@ def hook_event(row: Row, uid: str) -> Event:
     known = given["id"] or f"body:{sha256(row.body).hexdigest()[:32]}"
     received_at = from_iso(row.received_at)
     fields = {NAME_FIELD: name, ID_FIELD: known, JSON_FIELD: text}
+    if given["phone"]:
+        fields |= {"From": given["phone"], "To": given["ours"]}
     return Event(
         uid=uid, type=f"{HOOK}.{name}", at=received_at, received_at=received_at, trust=row.trust,
         source=row.source, subject_sid=known, sender=given["phone"], recipient=given["ours"],

@@ -128,7 +128,7 @@ class HookProofs:
         good = []
         for variable in hook.secrets:
             secret = self._environ.get(variable, "")
-            wrong = proof.bad_secret(hook, secret) if secret else "is not set"
+            wrong = proof.bad_secret(hook, secret)
             if not wrong:
                 good.append(secret)
             elif not self._simulated or secret:

@@ -83,7 +83,8 @@ class Refusals:
     def note_hook(self, route: str, why: str, mend: str) -> None:
         """A delivery of another system failed its proof."""
         if self._has_time():
-            self._begin(self._put_down(f"/{route}", route, (Cause("hook", why, mend),)))
+            said = Cause("hook", f"{route.replace('/', ' ')}: {why}", mend)
+            self._begin(self._put_down(f"/{route}", route, (said,)))
 
     def note_wiring(self, route: str, meant: str, number: str) -> None:
         """A text or a call came to the address of something else, where it is taken as what it is:

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 from ringback.actions import Action, HttpRequest, SendMessage
 from ringback.error_codes import error_class
 from ringback.events import ANSWERED, Event, conversation_of
-from ringback.hooks.reading import Facts
+from ringback.hooks.reading import ID_FIELD, ROUTE, Facts
+from ringback.json_data import JSON_FIELD
 from ringback.outcomes import Answered
 from ringback.plugins.context import SettledAction
 from ringback.rules.starts import start_event, text_of
@@ -49,13 +50,17 @@ def webhook(
     route: str, fields: Mapping[str, object], *, at: datetime = NOON, trust: str = "simulated"
 ) -> Event:
     """The event that a webhook with these fields makes. `route` is that of the log: `message`,
-    `message/status`, `call`, `call/status`, `call/step`, `recording`, `debugger`.
+    `message/status`, `call`, `call/status`, `call/step`, `recording`, `debugger`; of another system
+    `hook/NAME`, with `Json` and what else its event has as fields.
 
     Fields are Twilio's, by Twilio's names; those that every request carries are filled in.
     """
     given = {"AccountSid": ACCOUNT, "ApiVersion": "2010-04-01"} | {
         name: str(value) for name, value in fields.items()
     }
+    if route.startswith(ROUTE):
+        facts = Facts(given.get(ID_FIELD, ""), given.get("From", ""), given.get("To", ""))
+        return _delivered(route, given.get(JSON_FIELD, "{}"), facts, at, trust)
     body = urlencode(given).encode()
     row = _Row(iso(at), route, trust, "webhook", "", "application/x-www-form-urlencoded", body)
     return events_from(row, _uid)[0]
@@ -148,11 +153,12 @@ def hook(
     """What another system sends (`hook.NAME`), as JSON. `from_` is the number that `phone` finds in
     it, empty for none; `identity` what `id` finds, else each event is another one."""
     facts = Facts(identity or f"test-{next(_count)}", from_, to if from_ else "")
-    body = json.dumps(data).encode()
-    row = _Row(
-        iso(at), f"hook/{name}", "simulated", "webhook", facts.written(), "application/json", body
-    )
-    return events_from(row, _uid)[0]
+    return _delivered(f"{ROUTE}{name}", json.dumps(data), facts, at, "simulated")
+
+
+def _delivered(route: str, text: str, facts: Facts, at: datetime, trust: str) -> Event:
+    sent = (facts.written(), "application/json", text.encode())
+    return events_from(_Row(iso(at), route, trust, "webhook", *sent), _uid)[0]
 
 
 def started(

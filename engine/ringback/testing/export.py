@@ -11,6 +11,7 @@ from pprint import pformat
 from typing import Any
 
 from ringback.errors import UsageError
+from ringback.hooks.reading import ROUTE
 from ringback.rules.interpreter.answers import ended, taken
 from ringback.store.queries.questions import Questions
 
@@ -107,7 +108,8 @@ def form_of(asked: Questions, event: Mapping[str, Any]) -> Played | None:
     """Route, moment, trust and fields: what the kit's `webhook` makes the event of again."""
     row = asked.raw(event)
     fields = event["fields"]
-    if row is None or "json" in row.content_type or not isinstance(fields, dict):
+    batch = row is not None and "json" in row.content_type and not row.route.startswith(ROUTE)
+    if row is None or batch or not isinstance(fields, dict):
         return None
     said = {name: str(value) for name, value in fields.items() if value}
     return row.route, row.received_at, event["trust"], said

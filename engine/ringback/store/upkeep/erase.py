@@ -179,7 +179,7 @@ def _from_log(
         erased += len(removed)
         for row_id in removed:
             if row_id == newest:  # it stays as an empty row, so that ids never begin again
-                connection.execute("update log set body = x'' where id = ?", (row_id,))
+                connection.execute("update log set body = x'', tag = '' where id = ?", (row_id,))
             else:
                 connection.execute("delete from log where id = ?", (row_id,))
 

@@ -10,6 +10,7 @@ from sqlite3 import Connection
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from ringback.hooks.reading import ROUTE
 from ringback.store.upkeep.kept_fields import is_content, stays
 
 BLANKED = "; blanked"
@@ -53,14 +54,18 @@ def blank_log(connection: Connection, before: str, matched: int, limit: int) -> 
     """
     bound = min(first_since(connection, "log", "received_at", before), matched + 1)
     rows = connection.execute(
-        "select id, content_type, body from log where id >= ? and id < ? order by id limit ?",
+        "select id, route, content_type, body from log where id >= ? and id < ? "
+        "order by id limit ?",
         (_first_unblanked(connection), bound, limit),
     ).fetchall()
-    for row_id, content_type, body in rows:
+    for row_id, route, content_type, body in rows:
         if not content_type.endswith(BLANKED):
+            # Nobody here knows the names of another system; its id and number stand beside it.
+            foreign = route.startswith(ROUTE) and body
+            left = b"{}" if foreign else blank_body(content_type, body)
             connection.execute(
                 "update log set body = ?, content_type = ? where id = ?",
-                (blank_body(content_type, body), content_type + BLANKED, row_id),
+                (left, content_type + BLANKED, row_id),
             )
     return len(rows)
 

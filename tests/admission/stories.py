@@ -15,7 +15,9 @@ OURS, OTHER = "+12025550100", "+12025550177"
 PEOPLE = ("+442071838750", "+442071838751", "+442071838752")
 """In one time zone, which is UTC in March, when stories begin."""
 BODIES = ("a", "b", "c", "x", "y")
-_GROUPS = "groups: {g: {}}\n"
+_SECTIONS = """groups: {g: {}}
+texts: {said: {en: "Said ${{ event.body }}", xx: "X ${{ message_count() }}"}}
+"""
 _COUNT = "count('message.received', '1m')"
 _SPANS = (1.0, 2.0, 5.0, 9.0, 10.0, 31.0, 60.0, 61.0, 300.0, 3600.0, 90_000.0)
 
@@ -73,7 +75,7 @@ def story(seed: int) -> Story:
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
         steps = _apart(steps)
     _with_blocks(Random(f"blocks {seed}"), rules)
-    text_of_rules = f"version: 1\n{_GROUPS}{hooks}blocks: {json.dumps(_BLOCKS)}\n"
+    text_of_rules = f"version: 1\n{_SECTIONS}{hooks}blocks: {json.dumps(_BLOCKS)}\n"
     text_of_rules += "rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
 
@@ -117,7 +119,7 @@ def crowded(seed: int) -> Story:
         size = rng.randint(2, 7)
         steps.append(tuple(text(rng.choice(BODIES), rng.choice(PEOPLE)) for _ in range(size)))
         steps.append(rng.choice(_SPANS))
-    written = f"version: 1\n{_GROUPS}rules: " + json.dumps(rules, indent=1)
+    written = f"version: 1\n{_SECTIONS}rules: " + json.dumps(rules, indent=1)
     return Story(written.replace(_COUNT, "message_count()"), tuple(steps), numbered=False)
 
 
@@ -282,7 +284,12 @@ def _do(rng: Random, depth: int) -> list[Any]:
 
 
 def _reply(rng: Random) -> Any:
-    return {"reply": rng.choice(["R", "Hello ${{ event.body }}", "${{ event.body.or_else('E') }}"])}
+    return {
+        "reply": rng.choice(
+            ["R", "Hello ${{ event.body }}", "${{ event.body.or_else('E') }}",
+             "${{ t('said', event.body) }}"]
+        )
+    }  # fmt: skip
 
 
 def _notify(rng: Random) -> Any:

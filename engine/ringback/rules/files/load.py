@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ringback.rules.sections.groups import files_of, read_groups
 from ringback.rules.sections.hooks import read_hooks
 from ringback.rules.sections.include import included, read_file
 from ringback.rules.sections.shared import read_shared
+from ringback.rules.sections.texts import Texts, read_texts
 from ringback.rules.steps.kinds import STEPS
 
 MAX_RULES = 5000
@@ -73,10 +75,14 @@ def load_rules(
     groups = read_groups(trees, {shown: path for path, shown in files}, problems)
     blocks = Blocks(read_blocks(everything, problems))
     hooks = read_hooks(trees, problems)
-    language = Language(lists=lists, hours=hours, functions=good, groups=groups, hooks=hooks)
+    make = partial(Language, lists=lists, hours=hours, groups=groups, hooks=hooks)
+    language = make(functions=[*good, Texts({}).function])
+    texts, readers = read_texts(everything, language, problems)
+    if texts.known:
+        language = make(functions=[*good, texts.function], texts=tuple(texts.known))
     named: dict[str, str] = {}
     problems += check_blocks(Steps(Reader(Source("", ""), language), kinds, blocks))
-    rules = _rules(trees, language, kinds, blocks, problems, named)
+    rules = _rules(trees, language, kinds, blocks, problems, named, readers)
     left_out = named.keys() - {rule.name for rule in rules}
     problems.sort(key=lambda each: (each.file, each.line, each.column))
     return Loaded(
@@ -144,8 +150,10 @@ def _rules(
     blocks: Blocks,
     problems: list[Problem],
     named: dict[str, str],
+    others: Sequence[Reader],
 ) -> list[Rule]:
-    """The rules that are right. `named` gets all of them, each with its place."""
+    """The rules that are right. `named` gets all of them, each with its place; `others` have read
+    what is no rule and uses what steps keep."""
     rules: dict[str, Rule] = {}
     meanings: dict[str, Any] = {}
     used: dict[str, list[Any]] = {}
@@ -153,7 +161,7 @@ def _rules(
     names: list[tuple[str, Reader, Node]] = []
     readers: list[Reader] = []
     kept: set[str] = set()
-    uses: list[tuple[str, Reader, str, Node, int]] = []
+    uses = [("", reader, *use) for reader in others for use in reader.used]
     counts: list[tuple[str, Reader, Call, Node, int]] = []
     for source, tree in trees:
         reader = Reader(source, language)
@@ -196,7 +204,7 @@ def _rules(
             rules.pop(name, None)
     unnamed(rules, named, names)
     link(rules, named, runs)
-    for reader in (*readers, *blocks.readers):
+    for reader in (*readers, *blocks.readers, *others):
         problems += [each for each in reader.problems if each not in problems]
     wanted: dict[str, set[str]] = {}
     for run in runs:

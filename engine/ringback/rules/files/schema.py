@@ -146,6 +146,7 @@ class FileModel(BaseModel):
     lists: dict[str, list[str]] = Field(default_factory=dict)
     hours: dict[str, HoursModel] = Field(default_factory=dict)
     groups: dict[str, GroupModel] = Field(default_factory=dict)
+    texts: dict[str, dict[str, str]] = Field(default_factory=dict)
     blocks: dict[str, BlockModel] = Field(default_factory=dict)
     hooks: dict[str, HookModel] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)

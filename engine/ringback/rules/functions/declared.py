@@ -92,7 +92,7 @@ def check_function(function: Function) -> str:
     """What is wrong with a plugin's function, empty when it can be used."""
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", function.name):
         return f"{function.name!r} is no name for a function: use small letters, digits and _"
-    taken = {item.name.rpartition(".")[2] for item in BUILTINS} | set(CEL_FUNCTIONS)
+    taken = {"t", *CEL_FUNCTIONS, *(item.name.rpartition(".")[2] for item in BUILTINS)}
     if function.name in taken:
         return f"{function.name!r} is a function of the language already"
     for word in (*function.args, function.returns):

@@ -7,7 +7,7 @@ The library stands behind a small interface: `Language.compile` gives a `Program
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -146,11 +146,15 @@ class Language:
         functions: Iterable[Function] = (),
         groups: Mapping[str, Group] | None = None,
         hooks: Mapping[str, Hook] | None = None,
+        texts: Collection[str] = (),
     ) -> None:
+        """`texts` are the names of the texts in languages that the function `t` among `functions`
+        can say."""
         self.hooks = hooks
         self.lists = {name: list(values) for name, values in (lists or {}).items()}
         self.hours = dict(hours or {})
         self.functions = tuple(functions)
+        self.texts = texts
         self._membership = Membership(dict(groups or {}))
         self.groups = self._membership.groups
         self._fields: dict[str, Field] = {**FIELDS, **RUN_FIELDS}
@@ -203,7 +207,7 @@ class Language:
             more = Vocabulary(words.fields | names.spelt, words.functions)
             return complaints(str(error), source, more)
         found = hidden(source) + ([] if running else names.early(source))
-        found += check_literals(source, self.hours, self.lists)
+        found += check_literals(source, self.hours, self.lists, self.texts)
         type_ = plain_type(code.return_type())
         if want and type_ not in (*want, "dyn"):  # of that each value has a type of its own
             wanted = " or ".join(want) if len(want) < 4 else "text or a number"

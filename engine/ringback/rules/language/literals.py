@@ -4,7 +4,7 @@ CEL finds a broken pattern, a wrong zone or a wrong span only when it runs. A ru
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 
@@ -46,16 +46,17 @@ _STATUSES = ("", *MESSAGE_STATUSES, *CALL_STATUSES, *INCIDENT_KINDS)
 
 
 def check_literals(
-    source: str, hours: Mapping[str, Hours], lists: Mapping[str, Sequence[str]] = _NO_LISTS
-) -> list[Complaint]:
-    """Complaints about patterns, zones, spans, event types and names of hours, and about texts,
-    also in lists, that a field can never be equal to."""
+    source: str, hours: Mapping[str, Hours], lists: Mapping[str, Sequence[str]] = _NO_LISTS,
+    texts: Collection[str] = (),
+) -> list[Complaint]:  # fmt: skip
+    """Complaints about patterns, zones, spans, event types, names of hours and of texts, and about
+    what a field, also in lists, can never be equal to."""
     found = _compared(source, lists)
     for call in calls(source):
         for place, kind in _MEANING.get(call.name, {}).get(len(call.literals), ()):
             token = call.literals[place]
             if token is not None:
-                found += _check(kind, token, hours)
+                found += _check(kind, token, texts if kind == "text" else hours)
         found += wrong_arguments(call)
     return found
 
@@ -65,6 +66,7 @@ _MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
     "duration": {1: ((0, "duration"),)},
     "timestamp": {1: ((0, "timestamp"),)},
     "is_open": {2: ((0, "hours"),)},
+    "t": {1: ((0, "text"),), 2: ((0, "text"),)},
     "next_open": {2: ((0, "hours"),)},
     "local": {2: ((0, "zone"),)},
     "weekday": {1: ((0, "zone"),)},
@@ -136,24 +138,31 @@ def _possible(field: str, token: Token) -> list[Complaint]:
     return [Complaint(token.start, "type", f"{field!r} is never {text!r}", hint)]
 
 
-def _check(kind: str, token: Token, hours: Mapping[str, Hours]) -> list[Complaint]:
+_SECTIONS = {"hours": "hours", "text": "texts"}
+
+
+def _check(kind: str, token: Token, known: Collection[str]) -> list[Complaint]:
     text = literal(token)
-    wrong, hint = _wrong(kind, text, hours)
+    wrong, hint = _wrong(kind, text, known)
     if not wrong:
         return []
     label = {"duration": "span", "timestamp": "span"}.get(kind, kind)
     return [Complaint(token.start, label, wrong, hint)]
 
 
-def _wrong(kind: str, text: str, hours: Mapping[str, Hours]) -> tuple[str, str]:
+def _wrong(kind: str, text: str, known: Collection[str]) -> tuple[str, str]:
+    """What is wrong with a literal and a hint; `known` are the names that one of hours or of a text
+    may have."""
     if kind == "regex":
         return keep(text), ""
     if kind == "zone":
         return bad_zone(text)
-    if kind == "hours" and text not in hours:
-        known = ", ".join(sorted(hours))
-        hint = did_you_mean(text, hours) or (f"known: {known}" if known else "add it under `hours`")
-        return f"no hours are named {text!r}", hint
+    if kind in _SECTIONS and text not in known:
+        section, listed = _SECTIONS[kind], ", ".join(sorted(known)[:20])
+        hint = did_you_mean(text, known) or (
+            f"known: {listed}" if listed else f"add it under `{section}`"
+        )
+        return f"no {kind} {'are' if kind == 'hours' else 'is'} named {text!r}", hint
     if kind == "type" and not known_type(text):
         return f"unknown event type {text!r}", did_you_mean(text, EVENT_TYPES)
     if kind == "span":

@@ -18,7 +18,7 @@ from ringback.rules.sections.shared_folders import FOLDER, folders
 
 MOST_FILES = 100
 """How many files one project may include."""
-SHARED = ("version", "lists", "hours", "blocks")
+SHARED = ("version", "lists", "hours", "texts", "blocks")
 """The sections that an included file may have."""
 
 

@@ -50,6 +50,10 @@ def read_shared(
     return lists, hours
 
 
+_APART = ("hours", "groups", "texts", "blocks", "hooks")
+"""The sections whose insides are checked apart."""
+
+
 def _without_rules(tree: Node) -> Node:
     """The file's tree without what is checked apart: its rules, the inside of other sections."""
     if not isinstance(tree.value, dict):
@@ -58,7 +62,7 @@ def _without_rules(tree: Node) -> Node:
         key: item
         for key, item in tree.value.items()
         if not (key == "rules" and isinstance(item.value, list))
-        and not (key in ("hours", "groups", "blocks", "hooks") and isinstance(item.value, dict))
+        and not (key in _APART and isinstance(item.value, dict))
     }
     return replace(tree, value=kept)
 

@@ -132,6 +132,7 @@ class HttpRequest:
 
     `answer` is where a run waits for what it answers (empty: nowhere), for `timeout` seconds in
     all; `retries` is how often it is asked again then, when nothing or a passing fault came back.
+    `auth` names the credentials that the request gets when it leaves.
     """
 
     kind: ClassVar[str] = "http"
@@ -143,6 +144,7 @@ class HttpRequest:
     answer: str = ""
     timeout: float = 0.0
     retries: int = 0
+    auth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ def to_params(action: Action) -> dict[str, Any]:
 
 
 _PARAMS: dict[type, tuple[str, ...]] = {}
-_SELDOM = ("not_before", "retries", "answer", "timeout")
+_SELDOM = ("not_before", "retries", "answer", "timeout", "auth")
 """What is written where it says something."""
 
 

@@ -248,6 +248,10 @@ class Settings(ConsoleSettings):
         kind="tables",
         about="[channels.NAME] tables: how notices reach a person; see the page on channels.",
     ))  # fmt: skip
+    credentials: Mapping[str, Any] = field(default_factory=_nothing, metadata=facts(
+        kind="tables",
+        about="[credentials.NAME] tables: secrets for the web services that `http` steps call.",
+    ))  # fmt: skip
     escalations: Mapping[str, Any] = field(default_factory=_nothing, metadata=facts(
         kind="tables",
         about="[escalations.NAME] tables: whom incidents are told, and who is next.",

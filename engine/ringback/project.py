@@ -109,7 +109,8 @@ class Project:
     def _of(cls, settings: Settings, plugins: PluginSet) -> "Project":
         loaded = gather(plugins, settings.project / "rules")
         problems = [
-            *_channel_problems(settings), *_sender_problems(settings), *loaded.problems,
+            *_channel_problems(settings), *_credential_problems(loaded.rules, settings),
+            *_sender_problems(settings), *loaded.problems,
             *_doubles(loaded.rules), *_unpriced(loaded.rules, settings),
             *_unheard(loaded.rules, settings),
         ]  # fmt: skip
@@ -147,6 +148,39 @@ def _channel_problems(settings: Settings) -> list[Problem]:
     channels = Channels(settings.channels, Outbound(), environ=settings.environ)
     wrong = [*channels.problems, *problems(settings.escalations, settings.channels)]
     return [Problem("ringback.toml", 0, 0, "config", line) for line in wrong]
+
+
+def _credential_problems(rules: Iterable[Rule], settings: Settings) -> list[Problem]:
+    """Credentials that are set up wrongly, that a rule names and that are not there, and addresses
+    that they are not for."""
+    uses = [
+        (rule, step) for rule in rules for step in every_step(rule.steps)
+        if step.kind == "http" and step.params["auth"]
+    ]  # fmt: skip
+    if not settings.credentials and not uses:
+        return []
+    from ringback.gateway.web_credentials import WebCredentials  # few have any
+
+    found = WebCredentials(settings.credentials, settings.environ)
+    problems = [Problem("ringback.toml", 0, 0, "config", line) for line in found.problems]
+    for rule, step in uses:
+        name, hint, wrong = step.params["auth"], "", ""
+        if name in found:
+            wrong = found.wrong_host(name, _fixed_address(step.params["url"]))
+        elif name not in settings.credentials:
+            wrong = f"no credentials are called {name!r}"
+            hint = did_you_mean(name, found) or f"add [credentials.{name}] to ringback.toml"
+        if wrong:
+            problems.append(Problem(rule.file, step.line, 1, "name", wrong, hint=hint))
+    return list(dict.fromkeys(problems))
+
+
+def _fixed_address(url: Any) -> str:
+    """An address as far as it is known before a rule runs; empty when its host is not."""
+    if isinstance(url, str):
+        return url
+    written = url.parts[0] if isinstance(url.parts[0], str) else ""
+    return written if "/" in written.partition("://")[2] else ""
 
 
 def _sender_problems(settings: Settings) -> list[Problem]:

@@ -19,6 +19,7 @@ from ringback.gateway.client import Gateway
 from ringback.gateway.credentials import Credentials
 from ringback.gateway.safe_http import Outbound
 from ringback.gateway.transport import Reply
+from ringback.gateway.web_credentials import WebCredentials
 from ringback.hooks.reading import ROUTE, Facts
 from ringback.ipc import Link
 from ringback.plugins.loader import PluginSet
@@ -99,6 +100,7 @@ class Node:
         loaded: Loaded,
         twilio: Twilio | None = None,
         outbound: Outbound | None = None,
+        credentials: WebCredentials | None = None,
     ) -> None:
         settings.data.mkdir(exist_ok=True)
         self.settings = settings
@@ -115,7 +117,10 @@ class Node:
             settings=settings, loaded=loaded, journal=self.journal,
             gateway=cast(Gateway, twilio or Twilio()), runtime=runtime,
             calls=Here(loaded, self.journal.facts(runtime), runtime),
-            notices=Notices(self.outbound, channels, runtime, going_out=outbound is not None),
+            notices=Notices(
+                self.outbound, channels, runtime, going_out=outbound is not None,
+                credentials=credentials,
+            ),
             receiver=cast(Link, Receiver(self.log, lambda: self.now)),
         )  # fmt: skip
         self.rows = 0

@@ -17,6 +17,7 @@ from ringback.actions import HttpRequest
 from ringback.config import Settings
 from ringback.gateway.pool import Limits
 from ringback.gateway.safe_http import Outbound
+from ringback.gateway.web_credentials import WebCredentials
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
@@ -85,13 +86,16 @@ rules:
 """
 
 
-def node_of(folder: Path, written: str, port: int, **settings: Any) -> Node:
+def node_of(
+    folder: Path, written: str, port: int, credentials: dict[str, Any] | None = None
+) -> Node:
     (folder / "rules.yaml").write_text(written)
     loaded = load_rules([folder / "rules.yaml"])
     assert loaded.problems == []
     project = Loaded(RuleSet(loaded.rules, loaded.language), PluginSet())
     outbound = Outbound(allow=[f"127.0.0.1:{port}"], limits=Limits(2.0, 2.0, 3.0, 65536))
-    return Node(settings_of(folder, settings), project, outbound=outbound)
+    secrets = WebCredentials(credentials)
+    return Node(settings_of(folder, {}), project, outbound=outbound, credentials=secrets)
 
 
 async def told(node: Node) -> list[str]:
@@ -167,6 +171,35 @@ async def test_a_worker_that_dies_goes_on_with_the_answer(dies: str, tmp_path: P
         await again.wait(1.0)
         assert await told(again) == [f"200 true {SENT}", "5 sent"]
         await again.close()
+
+
+async def test_credentials_leave_with_the_request_and_are_in_nothing_that_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor in the answer of a service that repeats them. A redirect is not followed."""
+    async with shop((302, "you sent canary-secret")) as service:
+        table = {"host": f"127.0.0.1:{service.port}", "token": "canary-secret"}
+        node = node_of(tmp_path, rules(service.port, "auth: shop"), service.port, {"shop": table})
+        await node.start({})
+        await node.happen(text("7"))
+        assert await told(node) == ["302 false you sent ***"]
+        (asked,) = service.asked
+        assert "Authorization: Bearer canary-secret" in asked
+        await node.close()
+    for path in node.settings.data.iterdir():
+        assert b"canary-secret" not in path.read_bytes()
+    assert "canary-secret" not in caplog.text
+
+
+async def test_credentials_of_another_host_stay_here(tmp_path: Path) -> None:
+    async with shop((200, SENT)) as service:
+        table = {"host": "shop.example.org", "token": "canary-secret"}
+        node = node_of(tmp_path, rules(service.port, "auth: shop"), service.port, {"shop": table})
+        await node.start({})
+        await node.happen(text("7"))
+        assert await told(node) == ["none: 0 false", "0 false "]
+        assert service.asked == []
+        await node.close()
 
 
 async def test_no_answer_comes_of_what_may_not_leave(tmp_path: Path) -> None:

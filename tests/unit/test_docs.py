@@ -15,6 +15,7 @@ from ringback.cli.main import COMMANDS, cli, run
 from ringback.cli.runs import STATES as RUN_STATES
 from ringback.config import SETTING_NAMES, VARIABLES, Settings
 from ringback.events import EVENT_TYPES, TRUST
+from ringback.gateway.web_credentials import WebCredentials
 from ringback.plugins import hookspecs
 from ringback.project import Project
 from ringback.store.console.access import Access
@@ -262,9 +263,11 @@ def test_the_tutorial_s_plugin_passes_its_test(
 
 def test_settings_examples_load(tmp_path: Path) -> None:
     """The TOML of configuration.md is read without a problem."""
-    (example,) = blocks(DOCS / "configuration.md", "toml")
-    (tmp_path / "ringback.toml").write_text(example, "utf-8")
+    examples = blocks(DOCS / "configuration.md", "toml")
+    (tmp_path / "ringback.toml").write_text("\n".join(examples), "utf-8")
     settings = Settings.load(tmp_path)
+    environ = dict.fromkeys(("SHOP_TOKEN", "CRM_PASSWORD", "HOME_KEY"), "a secret")
+    assert WebCredentials(settings.credentials, environ).problems == []
     assert settings.sender == "+15550001111"
     assert settings.plugin_config["auto_reply"]["hours"].startswith("We are open")
 

@@ -19,6 +19,7 @@ from ringback.errors import RingbackError
 from ringback.gateway.channels import Channels
 from ringback.gateway.client import Gateway
 from ringback.gateway.safe_http import Outbound
+from ringback.gateway.web_credentials import WebCredentials
 from ringback.ipc import serve, socket_path
 from ringback.plugins.manifest import Manifest
 from ringback.runtime import REAL
@@ -81,6 +82,7 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
             notices=Notices(
                 outbound, Channels(settings.channels, outbound, environ=settings.environ), REAL,
                 going_out=settings.notify,
+                credentials=WebCredentials(settings.credentials, settings.environ),
             ),
         )  # fmt: skip
         since, _, trouble = os.environ.get(TROUBLE, "").partition(" ")

@@ -143,8 +143,13 @@ class NotifyStep(StepModel):
         )
 
 
+MaybeAuth = Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{1,40})?$")]
+
+
 class Http(StepModel):
     """Call a web service. Private addresses are refused, redirects are not followed.
+
+    `auth` names credentials of the configuration, which go to their own host alone.
 
     With `as` the run waits for the answer, for `timeout` in all, and asks up to `retries` times
     again; `else` are the steps for when none comes.
@@ -161,6 +166,7 @@ class Http(StepModel):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     json_: Data = Field(default_factory=dict, alias="json")
     headers: Json = Field(default_factory=dict)
+    auth: MaybeAuth = ""
     as_: MaybeWord = Field("", alias="as")
     timeout: Annotated[Span, Field(ge=1, le=3600)] = 30.0
     retries: int = Field(0, ge=0, le=5)
@@ -176,6 +182,8 @@ class Http(StepModel):
         for name, value in self.headers.items():
             if any(sign in f"{name}{value}" for sign in "\r\n"):
                 return "headers", f"the header {name.strip()!r} has a line break"
+            if self.auth and name.strip().lower() == "authorization":
+                return "headers", "auth gives the header Authorization: leave it out here"
         return "", ""
 
     @staticmethod
@@ -187,6 +195,7 @@ class Http(StepModel):
                 method=given["method"],
                 json=given["json"] or None,
                 headers={name: as_text(value) for name, value in given["headers"].items()},
+                auth=given["auth"],
             ),
         )
 

@@ -10,6 +10,7 @@ from ringback.actions import SEVERITIES, HttpRequest, Notify
 from ringback.errors import GatewayError
 from ringback.gateway.channels import Channels
 from ringback.gateway.safe_http import Outbound
+from ringback.gateway.web_credentials import WebCredentials
 from ringback.outcomes import Answered
 from ringback.runtime import Runtime
 from ringback.tracing import spans as tracing
@@ -39,12 +40,19 @@ class Notices:
     other side did not take it. Unless they are `going_out`, they are shown in the log instead."""
 
     def __init__(
-        self, outbound: Outbound, channels: Channels, runtime: Runtime, *, going_out: bool = True
+        self,
+        outbound: Outbound,
+        channels: Channels,
+        runtime: Runtime,
+        *,
+        going_out: bool = True,
+        credentials: WebCredentials | None = None,
     ) -> None:
         self._outbound = outbound
         self._channels = channels
         self._runtime = runtime
         self._going_out = going_out
+        self._credentials = credentials or WebCredentials()
         self._given: dict[str, _Given] = {}
 
     async def give(self, notice: Notify | HttpRequest, event_uid: str, uid: str) -> str | Answered:
@@ -59,7 +67,7 @@ class Notices:
                 return Answered(why=shown) if notice.answer else shown
             if notice.answer:
                 return await self._asked(notice, uid)
-            await self._outbound.request(**_request(notice))
+            await self._outbound.request(**self._request(notice))
             return "requested"
         joined = self._joined(notice, uid)
         if joined is not None:
@@ -100,7 +108,7 @@ class Notices:
 
     async def _asked(self, notice: HttpRequest, uid: str) -> Answered:
         """Make a request and give the answer, whatever its status is."""
-        given = _request(notice)
+        given = self._request(notice)
         if not any(name.lower() == "idempotency-key" for name in given["headers"]):
             given["headers"]["Idempotency-Key"] = uid
         answer = await self._outbound.answer(**given)
@@ -109,7 +117,18 @@ class Notices:
         text = answer.body.decode("utf-8", "replace").replace("\0", "\ufffd")
         if len(text) > MOST_ANSWER:
             return Answered(why=f"the answer has {len(text)} letters, {MOST_ANSWER} at most")
-        return Answered(answer.status, text)
+        return Answered(answer.status, self._credentials.masked(text))
+
+    def _request(self, notice: HttpRequest) -> dict[str, Any]:
+        """What is requested, with the credentials that it names. They are in nothing that is kept,
+        and redirects are not followed."""
+        given = _request(notice)
+        if notice.auth:
+            name, secret = self._credentials.header(notice.auth, notice.url)
+            others = given["headers"].items()
+            plain = {key: each for key, each in others if key.lower() != name.lower()}
+            given["headers"] = plain | {name: secret}
+        return given
 
 
 def _request(notice: HttpRequest) -> dict[str, Any]:

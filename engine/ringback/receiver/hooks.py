@@ -61,6 +61,7 @@ class HookProofs:
 
     def judge(self, head: Head) -> Refused | None:
         """What to refuse before the body is read."""
+        self._look()
         hook = self._named(head.target.route)
         if isinstance(hook, Refused):
             return hook
@@ -98,7 +99,6 @@ class HookProofs:
         return Delivery(trust, facts, tuple(keys))
 
     def _named(self, route: str) -> Hook | Refused:
-        self._look()
         if self._hooks is None:
             return Refused("hooks", "the worker has not read the rules yet", "", responses.BUSY)
         hook = self._hooks.get(route.removeprefix(ROUTE))

@@ -75,6 +75,7 @@ def story(seed: int) -> Story:
     if "recipient_per_hour" in settings or any("budget" in rule for rule in rules):
         steps = _apart(steps)
     _with_blocks(Random(f"blocks {seed}"), rules)
+    _with_lists(Random(f"lists {seed}"), rules)
     text_of_rules = f"version: 1\n{_SECTIONS}{hooks}blocks: {json.dumps(_BLOCKS)}\n"
     text_of_rules += "rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
@@ -272,6 +273,24 @@ def _with_requests(rng: Random, rules: list[dict[str, Any]]) -> None:
             failed = [{"notify": "H ${{ order.status }} ${{ order.ok }}"}, *_do(rng, 1)]
             ask = {"url": "https://e.org/${{ event.body }}", "as": "order", "else": failed}
             rule["do"].insert(rng.randint(0, len(rule["do"])), {"http": ask})
+
+
+def _with_lists(rng: Random, rules: list[dict[str, Any]]) -> None:
+    """Let some of the rules do steps for each of a list."""
+    for rule in rules:
+        if rng.random() < 0.25:
+            ask: dict[str, Any] = {"text": "E ${{ e }}?", "if": "reply.body == e", "as": "found"}
+            ask |= {"timeout": rng.choice(["5s", "1m"]), "tries": rng.randint(1, 2)}
+            first = rng.choice([{"ask": ask}, _wait(rng), _wait_for(rng)])
+            each = {
+                "of": rng.choice([["x", "y"], "${{ [event.body, 'a'] }}"]), "as": "e",
+                "rounds": rng.randint(1, 2), "until": "found == 'x' || e == 'c'",
+                "do": [first, {"notify": "E ${{ e }}"}],
+                "else": [{"notify": "${{ 'never ' + e }}"}],
+            }  # fmt: skip
+            if "ask" not in first:
+                each["do"] = [{"let": {"found": "${{ e }}"}}, first]
+            rule["do"] = [*rule["do"], {"each": each}] if rng.random() < 0.5 else [{"each": each}]
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

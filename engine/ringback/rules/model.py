@@ -14,6 +14,8 @@ STATES = ("off", "shadow", "draft", "live")
 WAITS_FOR_YES = "the rule is a draft: waits for a person's yes"
 """The reason of an action of a rule in draft."""
 MODES = ("parallel", "single", "restart", "queued")
+MOST_ENTRIES = 200
+"""How many entries a list may have that steps are done for each of."""
 DEFAULT_TRUST = frozenset({"signed", "confirmed", "simulated"})
 
 

@@ -17,7 +17,7 @@ from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.sections.block_runs import is_block, run_block
 from ringback.rules.sections.blocks import Block, Blocks
-from ringback.rules.sections.let import know_as, read_let
+from ringback.rules.sections.let import know_as, read_let, read_list
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
 from ringback.rules.steps.kinds import CALL_STEPS, STEPS
@@ -199,8 +199,8 @@ class Steps:
                 branches |= more
             elif mark.kind == "if":
                 params[key] = self.reader.conditions(child, running=True)
-            elif mark.kind == "let":
-                params[key] = marked(read_let(self.reader, child), mark)
+            elif mark.kind in ("list", "let") and child is not None:
+                params |= self._values(key, mark, child, children.get("as"))
             elif child is None or mark.kind == "plain":
                 params[key] = getattr(checked, name)
             elif mark.kind == "texts":
@@ -231,6 +231,15 @@ class Steps:
             self._moment(children["until"], params["until"])
         if model is STEPS["wait"] and checked.until_open:
             self._place(checked.until_open, children["until_open"])
+
+    def _values(self, key: str, mark: Mark, node: Node, name: Node | None) -> dict[str, Any]:
+        """What a step keeps under names: those of a `let`, or an entry of a list under `as`."""
+        if mark.kind == "let":
+            return {key: marked(read_let(self.reader, node), mark)}
+        value, type_ = read_list(self.reader, node)
+        if name is not None:
+            self.reader.know(str(name.value), {"": type_}, name)
+        return {key: marked(value, mark), "type": type_}
 
     def _entry(self, key: str, node: Node) -> Template | str:
         """A text that may stand for several, when it is one expression and nothing else."""

@@ -14,6 +14,7 @@ from ringback.rules.addresses import is_service, spelt
 from ringback.rules.engine.ruleset import triggered
 from ringback.rules.interpreter.answers import LISTENS, TEXT, asks_help, leaves
 from ringback.rules.interpreter.continuation import branch, kept
+from ringback.rules.interpreter.nested import end_turn
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
@@ -87,9 +88,13 @@ def _unfit(run: "Machine", step: Step, verdict: str) -> Progress:
 
 
 def _open(run: "Machine", step: Step, why: str) -> Progress:
-    """No answer: the steps of `else`. Without any the run ends, as what stands behind needs one."""
+    """No answer: the steps of `else`. Without any the run ends, as what stands behind needs one;
+    inside of `each` it goes on with the next entry."""
     _close(run)
     if not step.branches["else"]:
+        if end_turn(run):
+            run.note(step, why)
+            return run.run()
         return run.finish(f"stopped: {why}")
     run.note(step, why)
     run.enter("else")

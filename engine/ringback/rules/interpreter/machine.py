@@ -39,6 +39,8 @@ __all__ = ["Progress", "Wait", "Wake", "begin", "resume"]
 
 MOST_STEPS = 500
 """How many steps one run may take between two waits."""
+STEPS_OF_TURN, MOST_GRANTED = 4, 2000
+"""How many more for each entry of a list that steps are done for, and how many at most."""
 MOST_NOTES = 3
 """How many mishaps a run that goes on remembers."""
 CHANGED = "failed: the rule changed while this run waited"
@@ -95,6 +97,7 @@ class Machine:
         self.verbs: list[Verb] = []
         self.verbs_at = 0
         self.woken: Event | None = None
+        self.left, self.granted = MOST_STEPS, 0
 
     # -- the view that texts and conditions have
 
@@ -165,7 +168,8 @@ class Machine:
     def run(self) -> Progress:
         if self.rule.handler is not None:
             return self.finish("call")
-        for _ in range(MOST_STEPS):
+        while self.left:
+            self.left -= 1
             found = self.found()
             if isinstance(found, Progress):
                 return found
@@ -182,10 +186,16 @@ class Machine:
                 return self.finish("")
             self.state["at"] = at[:-2]
             step = step_at(self.rule, at[:-2])
-            progress = behind(self, step) if step is not None else self.finish(CHANGED)
+            progress = behind(self, step, at[-2]) if step is not None else self.finish(CHANGED)
             if progress is not None:
                 return progress
         return found
+
+    def grant(self) -> None:
+        """A few steps more, for one more entry of a list."""
+        if self.granted < MOST_GRANTED:
+            self.left += STEPS_OF_TURN
+            self.granted += STEPS_OF_TURN
 
     def do(self, step: Step) -> Progress | None:
         """Do one step. None means: go on with the next."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ringback.actions import Stop
 from ringback.rules.engine.ruleset import holds
-from ringback.rules.interpreter import blocks
 from ringback.rules.interpreter.asking import ask, gather
+from ringback.rules.interpreter.nested import begin_each, behind_each, enter_block, leave_block
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
 from ringback.rules.interpreter.values import let
@@ -87,7 +87,7 @@ def choose(run: "Machine", step: Step) -> Progress | None:
 def run_rule(run: "Machine", step: Step) -> Progress | None:
     """Do the steps of another rule, or of a block."""
     if step.params["block"]:
-        return blocks.enter(run, step)
+        return enter_block(run, step)
     run.enter("run")
     return None
 
@@ -135,6 +135,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "ask": ask,
     "gather": gather,
     "choose": choose,
+    "each": begin_each,
     "let": let,
     "http": http,
     "run": run_rule,
@@ -145,9 +146,11 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
 """The steps that steer, by their word. Every other step is planned and performed."""
 
 
-def behind(run: "Machine", step: Step) -> Progress | None:
+def behind(run: "Machine", step: Step, branch: str) -> Progress | None:
     """Go on when the steps of a branch of this step are done."""
+    if step.kind == "each":
+        return behind_each(run, step, branch)
     if step.kind == "run" and step.params["block"]:
-        return blocks.leave(run, step)
+        return leave_block(run, step)
     run.next()
     return None

@@ -8,8 +8,10 @@ from typing import Any
 from ringback.rules.files.reader import Reader
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
+from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.named_values import RESERVED, WHOLE, Names, joint_type, keepable
 from ringback.rules.language.templates import Template
+from ringback.rules.model import MOST_ENTRIES
 from ringback.rules.steps.base import StepModel
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}(?<!__)")
@@ -37,6 +39,28 @@ def read_value(reader: Reader, node: Node, *, running: bool = True) -> tuple[Any
     return value, type_of(value) if len(reader.problems) == before else "dyn"
 
 
+def read_list(reader: Reader, node: Node) -> tuple[Any, str]:
+    """A list, compiled, and the type of its entries: `lists.NAME`, an expression, or entries."""
+    written, lists = str(node.value), reader.language.lists
+    name = written.removeprefix("lists.")
+    if name != written and name in lists:
+        text = f"${{{{ {written} }}}}"
+        node = Node(text, node.line, node.column, node.end_line, node.end_column)
+    before = len(reader.problems)
+    value, type_ = read_value(reader, node)
+    if len(reader.problems) == before and type_ != "dyn" and type_[:5] != "list(":
+        hint = did_you_mean(name, lists) if name != written else ""
+        text = f"needs a list, and this is a {type_}"
+        reader.fail(node, "type", text, hint or "write lists.NAME, a list or ${{ … }}")
+    size = len(value if isinstance(value, list) else lists.get(name, ()))
+    if size > MOST_ENTRIES:
+        reader.fail(node, "limit", f"the list has {size} entries, {MOST_ENTRIES} at most")
+    entry = type_[5:-1] if type_[:5] == "list(" else "dyn"
+    if not keepable(entry):
+        reader.fail(node, "type", f"an entry cannot be a {entry}")
+    return value, entry
+
+
 def bad_name(name: str) -> tuple[str, str]:
     """What is wrong with a name for a value, and the mend; empty when nothing is."""
     if not _NAME.fullmatch(name):
@@ -47,8 +71,9 @@ def bad_name(name: str) -> tuple[str, str]:
 
 
 def know_as(reader: Reader, kept: set[str], model: type[StepModel], node: Node) -> None:
-    """The name of `as` is known to the steps behind: a text, what a block gives, or an answer with
-    its parts, which only the steps of this rule know. `kept` are the others of all rules."""
+    """The name of `as` is known to the steps behind: a text, what a block gives, an entry, or an
+    answer with its parts, which only the steps of this rule know. `kept` are the others of all
+    rules."""
     name = str(node.value)
     if model.keeps:
         wrong, hint = bad_name(name)
@@ -57,7 +82,7 @@ def know_as(reader: Reader, kept: set[str], model: type[StepModel], node: Node) 
         reader.know(name, model.keeps, node)
         return
     kept.add(name)
-    if isinstance(node.value, str) and node.value and model.step == "run":
+    if isinstance(node.value, str) and node.value and model.step in ("run", "each"):
         reader.named.setdefault(node.value, "dyn")
     elif isinstance(node.value, str) and node.value:
         reader.know(node.value, {"": "string"}, node)

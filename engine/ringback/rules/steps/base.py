@@ -22,7 +22,7 @@ MESSAGE_CAP = 1600
 @dataclass(frozen=True, slots=True)
 class Mark:
     """How a field is compiled: `text`, `texts`, `json` of texts, `data` that keeps
-    the types of its values, `let` that names them, `if`, `steps`, `branches`, `options`.
+    the types of its values, `let` that names them, `list`, `if`, `steps`, `branches`, `options`.
 
     A text that is `one` names a single thing, as an address does: a list in it is a mistake. In one
     that is a `url` values are encoded where they stand. What is `whole` is not cut at its `cap`: a
@@ -68,6 +68,7 @@ Urls = Annotated[list[str], BeforeValidator(listed), Mark("texts", url=True, who
 Json = Annotated[dict[str, Any], Mark("json", DATA_CAP, whole=True)]
 Data = Annotated[dict[str, Any], Mark("data", DATA_CAP, whole=True)]
 Values = Annotated[dict[str, Any], Mark("let", DATA_CAP, whole=True), Field(max_length=50)]
+Entries = Annotated[Any, Mark("list", DATA_CAP, whole=True)]
 Lines = Annotated[list[str], BeforeValidator(listed), Mark("if")]
 Steps = Annotated[list[Any], Mark("steps")]
 Branches = Annotated[dict[str, list[Any]], Mark("branches")]

@@ -8,6 +8,7 @@ from ringback.error_codes import CLASSES
 from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.retry_policy import CHANNELS, can_help
 from ringback.rules.steps.base import (
+    Entries,
     Json,
     Lines,
     MaybeSpan,
@@ -96,6 +97,32 @@ class Choose(StepModel):
     )
 
     options: Options = Field(min_length=1, max_length=50)
+
+
+class Each(StepModel):
+    """Do the steps for each entry of a list, one after the other, until a condition holds.
+
+    `as` names the entry. With `rounds` the list is gone through so often. `until` is asked behind
+    the steps of each entry; `else` are the steps for when it has never held.
+    """
+
+    step: ClassVar[str] = "each"
+    example: ClassVar[str] = (
+        "- each: {of: lists.oncall, as: who, do: [{send: {to: '${{ who }}', body: Look.}}]}"
+    )
+
+    of: Entries
+    as_: Annotated[MaybeWord, Field(min_length=1)] = Field(alias="as")
+    rounds: int = Field(1, ge=1, le=10)
+    do: Steps = Field(min_length=1)
+    until: Lines = Field(default_factory=list)
+    else_: Steps = Field(default_factory=list, alias="else")
+
+    def wrong(self) -> tuple[str, str]:
+        """Steps for when nothing has held, and nothing to hold."""
+        if self.else_ and not self.until:
+            return "else", "needs `until`: its steps are for when that has never held"
+        return "", ""
 
 
 class Retry(StepModel):

@@ -203,6 +203,13 @@ class Event:
         return said
 
     @property
+    def choice(self) -> str:
+        """The id of the button or list entry that was pressed; empty for what was typed.
+
+        https://www.twilio.com/docs/whatsapp/buttons"""
+        return self.fields.get("ButtonPayload", "") or self.fields.get("ListId", "")
+
+    @property
     def error(self) -> ErrorCode:
         """What Twilio's catalogue of errors says of the code: title, fault, steps, use of a retry.
         All of it is empty where there is no error."""

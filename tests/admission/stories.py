@@ -306,7 +306,8 @@ def _reply(rng: Random) -> Any:
     return {
         "reply": rng.choice(
             ["R", "Hello ${{ event.body }}", "${{ event.body.or_else('E') }}",
-             "${{ t('said', event.body) }}"]
+             "${{ t('said', event.body) }}",
+             {"body": "Later", "at": "${{ event.at + duration('30s') }}"}]
         )
     }  # fmt: skip
 

@@ -52,7 +52,7 @@ def test_a_good_case(tmp_path: Path) -> None:
         ("given: [text: Ada]\n    expect: [reply]", "13:13: besides: notify: x"),
         ("given: [text: Ada]\n    expect: [reply, notify, stop]", "13:29: no rule did this"),
         ("given: [text: Ada]\n    expect: [say: Hi]", "13:14: it was reply: Hi Ada"),
-        ("given: [text: Ada]\n    expect: [reply: {x: y}]", "13:14: reply has no 'x'; it has body"),
+        ("given: [text: Ada]\n    expect: [reply: {x: y}]", "13:14: reply has no 'x'; it has"),
         ("given: [text: Ada]\n    expect: [{a: b, c: d}]", "13:14: one line is one step"),
         ("given: [text: Ada]\n    fired: []", "13:12: fired were hello"),
         ("given: [text: worse]\n    why: {hello: fired}", "13:11: hello: if:2"),

@@ -5,10 +5,11 @@ from dataclasses import fields
 from typing import Any
 
 from ringback.action_kinds import kind_of
-from ringback.actions import Action, Remember, SetMember
+from ringback.actions import Action, Remember, SendMessage, SetMember
 from ringback.events import Event
 from ringback.rules.language.templates import as_text
 from ringback.rules.steps.kinds import STEPS
+from ringback.rules.steps.messages import options_of
 from ringback.verbs import Redirect, Verb, spelt, word_of
 
 Said = dict[str, dict[str, Any]]
@@ -31,6 +32,8 @@ def plain_steps(action: Action, event: Event | None) -> list[Said]:
     if verbs and not kind.step:
         return [_verb(verb) for verb in verbs if verb != Redirect("")]
     given = _words(action)
+    if isinstance(action, SendMessage):
+        given |= options_of(action)
     if verbs:
         given["say"] = _spoken(verbs)
     ours = event is not None and (given.get("to"), given.get("from")) == (event.theirs, event.ours)
@@ -79,7 +82,7 @@ def shown(step: Said) -> str:
     if word == "remember":
         return f"{word}: " + ", ".join(f"{key}: {value}" for key, value in given.items())
     who = f" to {given['to']}" if "to" in given and word != "reply" else ""
-    text = given.get(_gist(word), "")
+    text = given.get(_gist(word), "") or given.get("content", "")
     return f"{word}{who}: {text}" if text else f"{word}{who}"
 
 

@@ -227,8 +227,9 @@ class Steps:
             self.reader.types(children["on"])
         if model in (STEPS["join"], STEPS["leave"]):
             self._group(checked.group, children["group"])
-        if model is STEPS["wait"] and "until" in children:
-            self._moment(children["until"], params["until"])
+        for word in ("until", "at"):
+            if word in children and word in params:
+                self._moment(word, children[word], params[word])
         if model is STEPS["wait"] and checked.until_open:
             self._place(checked.until_open, children["until_open"])
 
@@ -279,14 +280,14 @@ class Steps:
             hint = did_you_mean(name, hours) or "add it under `hours`"
             self.reader.fail(node, "hours", f"no hours are named {name!r}", hint)
 
-    def _moment(self, node: Node, text: object) -> None:
+    def _moment(self, word: str, node: Node, text: object) -> None:
         """Refuse a value that is neither a moment nor a text that may name one."""
         alone = text.alone if isinstance(text, Template) else None
         if alone is None or alone.type.startswith("list("):  # a list is refused already
             return
         if alone.type not in ("timestamp", "string", "dyn"):
             offset = str(node.value).find(alone.source) + 1
-            message = f"'until' takes a moment, and {alone.source.strip()} is of type {alone.type}"
+            message = f"{word!r} takes a moment, and {alone.source.strip()} is of type {alone.type}"
             hint = "write `${{ event.at + duration('2h') }}`, or a text such as 2026-03-04T17:00Z"
             self.reader.fail_inside(node, [Complaint(offset, "type", message, hint)])
 

@@ -216,7 +216,10 @@ class Machine:
             except Exception as error:
                 return self.fail(step, f"{type(error).__name__}: {error}")
         else:
-            planned = STEPS[step.kind].plan(self.event, given)
+            try:
+                planned = STEPS[step.kind].plan(self.event, given)
+            except ValueError as error:
+                return self.fail(step, str(error))
         said = len(self.verbs)
         for each in planned:
             if isinstance(each, AnswerCall) and each.call_sid == self.call_sid:

@@ -174,6 +174,10 @@ _EVENT: dict[str, Field] = {
     "digits": Field("string", lambda e: e.digits, "the keys that a caller pressed"),
     "account": Field("string", lambda e: e.account_sid, "the account's SID"),
     "channel": Field("string", _channel, "`sms`, `voice`, `whatsapp`, …"),
+    "choice": Field(
+        "string", lambda e: e.choice,
+        "the id of the button or list entry that they pressed in WhatsApp or RCS; empty else",
+    ),
     "media_count": Field("int", lambda e: e.media_count, "how many pictures or files came along"),
     "media": Field("list(string)", lambda e: list(e.media), "their URLs"),
     "uid": Field("string", lambda e: e.uid, "our id of the event"),

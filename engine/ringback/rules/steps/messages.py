@@ -1,6 +1,9 @@
 """Steps that write to somebody: reply, send, notify, http; and what is kept about a contact."""
 
+import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -26,10 +29,81 @@ from ringback.rules.steps.base import (
     Url,
     Urls,
 )
+from ringback.runtime import from_person, iso
 from ringback.verbs import Verb
 
 
-class Reply(StepModel):
+class Message(StepModel):
+    """What a text may have, whoever it is for: words, media, or a content template with its
+    variables; when it leaves; and what Twilio makes of it.
+
+    https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource
+    """
+
+    body: Body = ""
+    media: Urls = Field(default_factory=list, max_length=10)
+    content: One = ""
+    variables: Json = Field(default_factory=dict)
+    at: One = ""
+    risk_check: Literal["", "enable", "disable"] = ""
+    policy: Policy = "checked"
+
+    def wrong(self) -> tuple[str, str]:
+        """Nothing to say, two things at once, or a template or a moment that is none."""
+        if self.content and (self.body or self.media):
+            return "content", "needs either body and media, or content"
+        if not (self.body or self.media or self.content):
+            return "body", "needs body, media or content"
+        if self.content and "${{" not in self.content and not _TEMPLATE.fullmatch(self.content):
+            return "content", f"{self.content!r} is no content template; write its SID, HX…"
+        if self.variables and not self.content:
+            return "variables", "variables belong to content"
+        if any(not isinstance(value, str) for value in self.variables.values()):
+            return "variables", "variables are texts, by their names in the template"
+        try:
+            from_person(self.at if self.at and "${{" not in self.at else _ANY_MOMENT)
+        except ValueError as error:
+            return "at", str(error)
+        return "", ""
+
+    @staticmethod
+    def message(to: str, given: Mapping[str, Any]) -> SendMessage:
+        """The text to one person. Raises ValueError for a moment or a template that is none."""
+        content, variables = given["content"], given["variables"]
+        if content and not _TEMPLATE.fullmatch(content):
+            raise ValueError(f"{content!r} is no content template; its SID begins with HX")
+        more = {name: given[word] for word, name in _OPTIONS.items() if given.get(word)}
+        if variables:
+            more[_VARIABLES] = json.dumps(variables, ensure_ascii=False)
+        return SendMessage(
+            to=to,
+            body=given["body"],
+            media=tuple(given["media"]),
+            policy=given["policy"],
+            not_before=iso(from_person(given["at"])) if given["at"] else "",
+            extra=more | ({_SHORTEN: "true"} if given.get("shorten") else {}),
+        )
+
+
+def options_of(action: SendMessage) -> dict[str, Any]:
+    """What a text has besides its words and media, in the words of its step."""
+    extra = action.extra
+    return {
+        **{word: extra.get(name, "") for word, name in _OPTIONS.items()},
+        "variables": json.loads(extra.get(_VARIABLES, "{}")),
+        "shorten": extra.get(_SHORTEN, "") == "true",
+        "at": action.not_before,
+    }
+
+
+_OPTIONS = {"content": "ContentSid", "risk_check": "RiskCheck", "fallback_from": "FallbackFrom"}
+_VARIABLES, _SHORTEN = "ContentVariables", "ShortenUrls"
+_TEMPLATE = re.compile(r"HX[0-9a-fA-F]{32}")
+"""https://www.twilio.com/docs/content/content-api-resources"""
+_ANY_MOMENT = "2026-01-01T00:00Z"
+
+
+class Reply(Message):
     """Text the other side of the conversation, from the number that it used."""
 
     step: ClassVar[str] = "reply"
@@ -37,48 +111,36 @@ class Reply(StepModel):
     plain: ClassVar[str] = "body"
     example: ClassVar[str] = "- reply: We are open Mon-Fri 9-17."
 
-    body: Body = ""
-    media: Urls = Field(default_factory=list, max_length=10)
-    policy: Policy = "checked"
-
-    def wrong(self) -> tuple[str, str]:
-        """A text with neither words nor pictures."""
-        return ("", "") if self.body or self.media else ("body", "needs body or media")
-
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One message."""
-        return (
-            SendMessage(
-                to=event.theirs,
-                sender=event.ours,
-                body=given["body"],
-                media=tuple(given["media"]),
-                in_reply_to=event.sid,
-                policy=given["policy"],
-            ),
-        )
+        made = Message.message(event.theirs, given)
+        return (replace(made, sender=event.ours, in_reply_to=event.sid),)
 
 
-class Send(StepModel):
-    """Text somebody: one number, several, or a list. `from` is our number, else the default."""
+class Send(Message):
+    """Text somebody: one number, several, or a list. `from` is our number, else the default.
+
+    With a messaging `service` Twilio may shorten the links in it (`shorten`), and write from
+    `fallback_from` to whom RCS does not reach.
+    """
 
     step: ClassVar[str] = "send"
     gist: ClassVar[str] = "body"
     example: ClassVar[str] = "- send: {to: '${{ lists.oncall }}', body: 'Please look.'}"
 
     to: Recipients
-    body: Body = ""
     from_: One = Field("", alias="from")
-    media: Urls = Field(default_factory=list, max_length=10)
     service: One = ""
-    policy: Policy = "checked"
+    shorten: bool = False
+    fallback_from: One = ""
 
     def wrong(self) -> tuple[str, str]:
-        """A text with neither words nor pictures."""
-        if not (self.body or self.media):
-            return "body", "needs body or media"
-        return "", ""
+        """A text that says nothing, or asks for what only a messaging service does."""
+        for word in ("shorten", "fallback_from"):
+            if getattr(self, word) and not self.service:
+                return word, f"{word!r} needs a messaging `service`"
+        return Message.wrong(self)
 
     @staticmethod
     def told_once(event: Event, given: dict[str, Any]) -> dict[str, Any]:
@@ -88,15 +150,9 @@ class Send(StepModel):
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One message for each recipient."""
+        service, sender = given["service"], given["from"]
         return tuple(
-            SendMessage(
-                to=to,
-                body=given["body"],
-                sender=given["from"],
-                media=tuple(given["media"]),
-                messaging_service_sid=given["service"],
-                policy=given["policy"],
-            )
+            replace(Message.message(to, given), sender=sender, messaging_service_sid=service)
             for to in given["to"]
         )
 

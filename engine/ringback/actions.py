@@ -225,7 +225,11 @@ def reply(event: Event, body: str, *, media: tuple[str, ...] = ()) -> SendMessag
     """Answer the other side of this event's conversation, from the number that it used."""
     _expect(event, "theirs", "reply(event, text)", "to text a number, return send(number, text)")
     return SendMessage(
-        to=event.theirs, sender=event.ours, body=body, media=media, in_reply_to=event.sid
+        to=event.theirs,
+        sender=event.ours,
+        body=body,
+        media=media,
+        in_reply_to=event.answered_sid,
     )
 
 

@@ -50,8 +50,7 @@ FAMILIES = (
 """Families of types of which Twilio has, or may have, more words than we name."""
 
 HOOK = "hook"
-"""The family of the events of other systems: `hook.shop` is what the hook `shop` of a rule file
-receives."""
+"""The family of the events of other systems: `hook.shop` comes to the hook `shop`."""
 
 STARTED = "rule.started"
 """The type of an event that starts one rule, which it names, by hand or by a program."""
@@ -193,6 +192,11 @@ class Event:
         return self.subject_sid
 
     @property
+    def answered_sid(self) -> str:
+        """The SID of what a text answers; empty where only another system told of the person."""
+        return "" if self.type.startswith(f"{HOOK}.") else self.subject_sid
+
+    @property
     def body(self) -> str:
         """The text of a message, the speech of a gather, the transcript of a recording, what an
         incident or a watch tells; empty when there is none."""
@@ -228,8 +232,7 @@ class Event:
 
     @property
     def hook(self) -> Any:
-        """The JSON that another system sent, or that a rule was started with: an object, a list, a
-        text. An empty object where none came. It is read anew at each use."""
+        """The JSON of another system, or of a start, read anew; an empty object where none came."""
         return data_of(self.fields.get(JSON_FIELD, ""))
 
     @property

@@ -267,6 +267,19 @@ async def test_before_the_rules_are_read_it_is_to_come_again(receiver: Receiver)
     assert (reply.status, reply.headers["retry-after"]) == (503, "15")
 
 
+async def test_in_dev_a_hook_without_its_secret_takes_what_comes_from_this_machine(
+    start_receiver: Callable[[Settings], Any], receiver_settings: Settings
+) -> None:
+    settings = replace(receiver_settings, simulated=True, environ={"PLAIN": PLAIN})
+    settings.data.mkdir()
+    definitions_file.write(settings.data, HOOKS)
+    node = await start_receiver(settings)
+    body = text_of(ORDER)
+    assert (await node.send("/hook/shop", body, JSON)).status == 204
+    assert (await node.send("/hook/git", body, JSON)).status == 403
+    assert [row.trust for row in node.rows()] == ["simulated"]
+
+
 async def test_why_it_was_refused_is_kept_for_the_doctor(node: Receiver) -> None:
     body = text_of(ORDER)
     await node.send("/hook/shop", body, stripe(body))

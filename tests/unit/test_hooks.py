@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ringback.errors import Malformed, UsageError
+from ringback.errors import Malformed, RuleErrors, UsageError
 from ringback.hooks import proof
 from ringback.hooks.definitions import SCHEMES, Hook, bad_path, read, written
 from ringback.hooks.reading import at, identity, parsed
@@ -199,6 +199,31 @@ def test_a_start_starts_the_rule_that_it_names_and_no_other(bench: Bench) -> Non
     assert (found.texts, found.fired) == (["See you Monday"], ["remind"])
     assert bench.react(started("resting")).why_not("resting") == "off"
     assert bench.react(started("nobody")).fired == []
+
+
+PLUGIN = """
+from ringback import Event, reply, rule
+
+
+@rule(["hook.shop", "rule.started"], if_="hook.total > 100")
+def thanks(event: Event):
+    return reply(event, f"Thanks {event.hook['name']}")
+"""
+
+
+def test_a_rule_in_python_meets_them_too(tmp_path: Any) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "rules" / "shop.yaml").write_text("hooks: {shop: {secret: {$env: SHOP}}}")
+    (tmp_path / "plugins" / "orders.py").write_text(PLUGIN)
+    bench = Bench.load(tmp_path)
+    assert bench.react(hook("shop", {"total": 120, "name": "Ann"})).texts == ["Thanks Ann"]
+    assert bench.react(hook("shop", {"total": 20})).why_not("orders.thanks") == "if:1"
+    begun = started("orders.thanks", {"name": "Zoe"}, to=THEIRS)
+    assert bench.react(begun).texts == ["Thanks Zoe"]
+    (tmp_path / "rules" / "shop.yaml").write_text("hooks: {other: {secret: {$env: SHOP}}}")
+    with pytest.raises(RuleErrors, match="no hook is named 'shop'"):
+        Bench.load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """JSON of other systems: read under limits, looked into by paths, and made an event."""
 
 import json
+import re
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,10 @@ MOST_BYTES = 256 * 1024
 DEEPEST = 64
 """So many lists and objects may stand in one another."""
 NAME_FIELD, ID_FIELD = "Hook", "HookId"
+
+
+_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}").fullmatch
+"""What Twilio calls its own things: a delivery that has such a name is none of them."""
 
 
 class Facts(NamedTuple):
@@ -127,7 +132,8 @@ def hook_event(row: Row, uid: str) -> Event:
         fields |= {"From": given["phone"], "To": given["ours"]}
     return Event(
         uid=uid, type=f"{HOOK}.{name}", at=received_at, received_at=received_at, trust=row.trust,
-        source=row.source, subject_sid=known, sender=given["phone"], recipient=given["ours"],
+        source=row.source, subject_sid=f"{name}:{known}" if _SID(known) else known,
+        sender=given["phone"], recipient=given["ours"],
         conversation=conversation_of(given["ours"], given["phone"]) if given["phone"] else "",
         dedupe_key=f"{HOOK}:{name}:{known}", fields=MappingProxyType(fields),
     )  # fmt: skip

@@ -115,7 +115,7 @@ class Reply(Message):
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One message."""
         made = Message.message(event.theirs, given)
-        return (replace(made, sender=event.ours, in_reply_to=event.sid),)
+        return (replace(made, sender=event.ours, in_reply_to=event.answered_sid),)
 
 
 class Send(Message):

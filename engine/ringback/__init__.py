@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ringback.actions import (
         Action,
         AnswerCall,
+        Broadcast,
         DequeueCall,
         EndCall,
         HttpRequest,
@@ -104,6 +105,7 @@ __all__ = [
     "Action",
     "Answer",
     "AnswerCall",
+    "Broadcast",
     "Clock",
     "Contact",
     "Context",
@@ -164,6 +166,7 @@ _LATER = {
     "Action": "ringback.actions",
     "Answer": "ringback.plugins.conversation",
     "AnswerCall": "ringback.actions",
+    "Broadcast": "ringback.actions",
     "Clock": "ringback.plugins.context",
     "Contact": "ringback.plugins.context",
     "Context": "ringback.plugins.context",

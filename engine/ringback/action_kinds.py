@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeGuard
 from ringback.actions import (
     Action,
     AnswerCall,
+    Broadcast,
     DequeueCall,
     EndCall,
     HttpRequest,
@@ -150,6 +151,9 @@ OURS = (
     ActionKind(
         "set_member", SetMember, whom="who", at_once="noted", step="join",
         trace="{group}: {who} is a member: {member}",
+    ),
+    ActionKind(
+        "broadcast", Broadcast, at_once="begun", step="broadcast", trace="to {to}: {body}",
     ),
     ActionKind("stop", Stop, step="stop", trace="{reason}"),
 )  # fmt: skip

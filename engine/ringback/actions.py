@@ -170,6 +170,24 @@ class SetMember:
 
 
 @dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Text all of a group, each once: `rate` of them in a second, at most.
+
+    `to` is `groups.NAME`; `sender` is our number, empty for the configured default. `key` is the
+    id of the broadcast (`blk_…`); empty for one that follows from the action.
+    """
+
+    kind: ClassVar[str] = "broadcast"
+    to: str
+    body: str = ""
+    rate: float = 10.0
+    sender: str = field(default="", metadata={"word": "from"})
+    media: tuple[str, ...] = ()
+    key: str = ""
+    policy: str = "natural"
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End this event's evaluation: rules of lower priority do not run."""
 
@@ -188,6 +206,7 @@ Action = (
     | HttpRequest
     | Remember
     | SetMember
+    | Broadcast
     | Stop
 )
 

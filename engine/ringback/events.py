@@ -29,6 +29,7 @@ EVENT_TYPES: tuple[str, ...] = (
     "recording.in-progress", "recording.absent", "recording.failed",
     "debugger.error", "debugger.warning",
     "action.settled", "action.failed", "action.unknown", "action.refused",
+    "broadcast.begun", "broadcast.ended",
     "timer.due", "rule.started",
     "incident.opened", "incident.updated", "incident.resolved",
     "watch.silent", "watch.stuck",

@@ -109,9 +109,9 @@ def on_node(node: Node) -> Seen:
     keys = dict(reader.execute("select uid, dedupe_key from events").fetchall())
     seen = Seen()
     # A bench opens no incidents: that a budget is used up it says of each action.
-    heard = (
+    heard = (  # what a node tells of its own work, to which no rule of a story listens
         "select dedupe_key, verdicts from events where type not like 'incident.%' "
-        "and type <> 'http.answered'"  # no step of a story
+        "and type not in ('http.answered', 'broadcast.begun')"
     )
     for key, verdicts in reader.execute(heard):
         said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)

@@ -295,7 +295,7 @@ def _with_lists(rng: Random, rules: list[dict[str, Any]]) -> None:
 
 def _do(rng: Random, depth: int) -> list[Any]:
     kinds = [_reply, _notify, _reply, _send, _wait, _wait_for, _stop, _remember, _choose, _ask]
-    kinds.append(_member)
+    kinds += [_member, _broadcast]
     steps = [rng.choice(kinds[: 5 if depth else None])(rng) for _ in range(rng.randint(1, 4))]
     if not depth and rng.random() < 0.6:
         steps.insert(rng.randint(0, 1), rng.choice([_wait, _wait_for, _ask])(rng))
@@ -357,6 +357,10 @@ def _stop(rng: Random) -> Any:
 
 def _remember(rng: Random) -> Any:
     return {"remember": {"w": "${{ event.body }}"}}
+
+
+def _broadcast(rng: Random) -> Any:
+    return {"broadcast": {"to": "groups.g", "body": "B", **rng.choice([{}, {"as": "ended"}])}}
 
 
 def _member(rng: Random) -> Any:

@@ -35,6 +35,7 @@ from ringback.worker.control import Control
 
 RULES = """
 version: 1
+groups: {news: {}}
 rules:
   - name: drafted
     on: message.received

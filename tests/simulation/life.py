@@ -182,7 +182,9 @@ class Life:
 
     async def _work(self) -> None:
         self.engine.sender.paused = bool(await self._journal.meta.get(PAUSED))
-        await self.engine.run(self._stop, self.engine.watch.run, self.control.bulks.run)
+        await self.engine.run(
+            self._stop, self.engine.watch.run, self.control.bulks.run, self.control.broadcasts.run
+        )
 
     @property
     def ended(self) -> BaseException | str | None:

@@ -19,8 +19,8 @@ from ringback.cli.output import (
 from ringback.errors import UsageError
 from ringback.store.operations.bulks import OPS
 
-COLUMNS = ("began", "uid", "op", "state", "total", "done", "refused", "skipped", "by")
-BY_WEIGHT = ("uid", "op", "state", "total", "done", "refused", "skipped", "by", "began")
+COLUMNS = ("began", "uid", "op", "state", "total", "done", "refused", "failed", "skipped", "by")
+BY_WEIGHT = ("uid", "op", "state", "total", "done", "refused", "failed", "skipped", "by", "began")
 """The columns as they give way, the last one first, where there is little room."""
 PREVIEW_SECONDS = 30.0
 

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calls": ("call_list:calls", "The calls that go on."),
     "queues": ("call_list:queues", "Who waits in which queue."),
     "contacts": ("contacts:contacts", "What is known of a person."),
+    "broadcast": ("broadcast:broadcast", "One text to all of a group."),
     "groups": ("group_commands:groups", "Groups of people, and who is in them."),
     "consents": ("consent_list:consents", "Who may be texted, and who may not."),
     "spend": ("spend:spend", "What left today, what it cost, what is left of the budgets."),

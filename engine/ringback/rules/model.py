@@ -209,6 +209,8 @@ def waits(step: Step) -> bool:
         return bool(step.branches.get("answered") or step.branches.get("else"))
     if step.kind == "http":
         return awaits_answer(step)
+    if step.kind == "broadcast":
+        return bool(step.params["as"])
     return step.kind in ("wait", "wait_for", "ask", "gather", "record")
 
 

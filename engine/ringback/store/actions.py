@@ -319,7 +319,7 @@ def _decide(connection: Connection, uid: str, decision: Decision, now: str) -> b
          decision.body, decision.body, decision.collision_key, uid, *expected),
     ).fetchone()  # fmt: skip
     if found and state == "settled" and found[0] in NOTED:
-        note(connection, read_action(*found[:3]), found[3], now)
+        note(connection, uid, read_action(*found[:3]), found[3], now)
     if found and found[0] == HttpRequest.kind:
         request = Asked(uid, read_action(*found[:3]), found[4])
         tell_run(connection, request, state, Answered(why=decision.reason), now)

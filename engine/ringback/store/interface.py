@@ -25,6 +25,7 @@ from ringback.store.log import Entry, LogRow
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.broadcasts import Broadcasts
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.cards import Groups
 from ringback.store.operations.consent_words import ConsentWords
@@ -110,6 +111,7 @@ class Journal(Protocol):
     rule_states: RuleStates
     problems: Problems
     bulks: Bulks
+    broadcasts: Broadcasts
     consent_words: ConsentWords
     mutes: Mutes
     groups: Groups

@@ -27,6 +27,7 @@ from ringback.store.log import LogReader, LogRows
 from ringback.store.matching import Matching
 from ringback.store.meta import Meta
 from ringback.store.open_runs import OpenRuns
+from ringback.store.operations.broadcasts import Broadcasts
 from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.cards import Groups
 from ringback.store.operations.consent_words import ConsentWords
@@ -75,6 +76,7 @@ class DatabaseJournal:
         self.rule_states = RuleStates(database)
         self.problems = Problems(database)
         self.bulks = Bulks(database)
+        self.broadcasts = Broadcasts(database)
         self.consent_words = ConsentWords(database)
         self.mutes = Mutes(database)
         self.groups = Groups(database)

@@ -18,6 +18,7 @@ from ringback.store.upkeep.first_shape import JOURNAL, LOG
 from ringback.store.upkeep.later_shapes import (
     ACCOUNTS,
     BILLED,
+    BROADCASTS,
     BULKS,
     CONSENTS,
     COSTS,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="7b422563979e0cfe")
+journal_migrations = MigrationList("ringback.journal", today="38a46dc3cea79070")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -219,6 +220,11 @@ def _journal_problems(db: "Database") -> None:
 @journal_migrations(name="0027_groups")
 def _journal_groups(db: "Database") -> None:
     _run(db.conn, GROUPS)
+
+
+@journal_migrations(name="0028_broadcasts")
+def _journal_broadcasts(db: "Database") -> None:
+    _run(db.conn, BROADCASTS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

@@ -340,7 +340,7 @@ def _write(connection: Connection, step: RunStep, now: str, heard: str = "") -> 
     insert_actions(connection, step.actions)
     for item in step.actions:
         if item.state == "settled":
-            note(connection, item.action, item.rule, now)
+            note(connection, item.uid, item.action, item.rule, now)
     if step.twiml is not None and step.actions:
         connection.execute(
             "insert into answers (event_uid, twiml, at) values (?, ?, ?) "

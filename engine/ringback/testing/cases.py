@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ringback.actions import HttpRequest
+from ringback.actions import Broadcast, HttpRequest
 from ringback.config import Settings
 from ringback.errors import Problem, RingbackError, RuleErrors
 from ringback.events import Event
@@ -200,6 +200,8 @@ class _Case:
                 self.given.asked += [
                     each for each in reaction.sent if isinstance(each, HttpRequest) and each.answer
                 ]
+                begun = [each for each in reaction.actions if isinstance(each, Broadcast)]
+                self.given.broadcast = begun[-1] if begun else self.given.broadcast
                 left = outgoing(reaction, self.made)
                 bench.past.failed |= can_fail(left, bench.clock.now())
                 self.sent += left

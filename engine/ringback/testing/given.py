@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ringback.actions import HttpRequest
+from ringback.actions import Broadcast, HttpRequest
 from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
 from ringback.hooks.definitions import Hook
 from ringback.hooks.reading import at
@@ -54,6 +54,7 @@ class Given:
         self.call: Event | None = None
         self.placed = events.sid("CA")
         self.asked: list[HttpRequest] = []
+        self.broadcast: Broadcast | None = None
 
     def happens(
         self, node: Node, now: datetime, sent: Sequence[Sent]
@@ -66,6 +67,8 @@ class Given:
         given = typed(value) if word in ("hook", "start") else value.plain()
         if word == "wait":
             return parse_duration(str(given))
+        if word == "broadcast_ends":
+            return [replace(self.broadcast_ends(given), at=now, received_at=now)]
         if word == "contact":
             return self.known(given)
         if word == "http":
@@ -76,7 +79,7 @@ class Given:
             return [replace(each, at=now, received_at=now) for each in failure(given, sent)]
         maker = _MAKERS.get(word)
         if maker is None:
-            hint = did_you_mean(word, [*_MAKERS, "contact", "wait", "fails", "http"])
+            hint = did_you_mean(word, [*_MAKERS, *_BESIDE])
             raise ValueError(f"{word!r} is nothing that can happen; {hint or 'known: ' + _KNOWN}")
         made: Event = getattr(self, maker)(given)
         return [replace(made, at=now, received_at=now)]
@@ -87,6 +90,20 @@ class Given:
         number = str(words.pop("number", self.theirs))
         fields = {name: as_text(value) for name, value in words.items()}
         return Known(number, fields, groups if isinstance(groups, list) else [str(groups)])
+
+    def broadcast_ends(self, given: Any) -> Event:
+        if self.broadcast is None:
+            raise ValueError("no rule has begun a broadcast yet")
+        words = _words(given, "sent", "broadcast_ends: {sent: 480, refused: 12, failed: 8}")
+        counts = {name: str(words.pop(name, 0)) for name in ("sent", "refused", "failed")}
+        if words or not all(count.isdecimal() for count in counts.values()):
+            raise ValueError("a broadcast that ends has `sent`, `refused` and `failed`, as numbers")
+        said = ", ".join(f"{name} {count}" for name, count in counts.items())
+        fields = {"Body": said, **{name.title(): count for name, count in counts.items()}}
+        return Event(
+            events.sid("evt_"), "broadcast.ended", events.NOON, events.NOON, source="internal",
+            subject_sid=self.broadcast.key, fields=fields,
+        )  # fmt: skip
 
     def text(self, given: Any) -> Event:
         words = _words(given, "body", "text: Hello")
@@ -193,7 +210,8 @@ _MAKERS = {
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
     "dialed": "dialed", "schedule": "schedule", "hook": "hook", "start": "start",
 }  # fmt: skip
-_KNOWN = ", ".join([*_MAKERS, "contact", "wait", "fails", "http"])
+_BESIDE = ("contact", "broadcast_ends", "wait", "fails", "http")
+_KNOWN = ", ".join([*_MAKERS, *_BESIDE])
 
 
 def _named(given: Any, example: str) -> tuple[str, Any]:

@@ -13,6 +13,8 @@ from ringback.ipc import Message, refusal, require_good
 from ringback.plugins.plugin_rows import rows_of
 from ringback.runtime import Runtime, iso
 from ringback.store.operations.doings import By, Doing, Repeated, require
+from ringback.worker.contacts.broadcast_decisions import BroadcastDecisions
+from ringback.worker.contacts.broadcast_work import BroadcastWork
 from ringback.worker.contacts.card_decisions import CardDecisions
 from ringback.worker.engine import Engine
 from ringback.worker.operations.action_decisions import ActionDecisions
@@ -54,11 +56,12 @@ class Control:
         calls = CallDecisions(engine, runtime)
         forecasts = Forecasts(engine, self._conversations, runtime)
         self.bulks = BulkWork(engine, runtime, forecasts, self._carry)
+        self.broadcasts, texts = BroadcastWork(engine, runtime), BroadcastDecisions(engine, runtime)
         actions, switches = ActionDecisions(engine, runtime), Switches(engine)
         self._asked: Mapping[str, Callable[[Message], Awaitable[dict[str, Any]]]] = {
             "status": self._status, "clock": self._clock, "incident_state": self._incident_state,
             "forecast": forecasts.forecast, "logs": self._logs, "plugins": self._plugins,
-            "forecast_text": forecasts.text,
+            "forecast_text": forecasts.text, "group_size": texts.size,
         }  # fmt: skip
         self._changes: Mapping[str, Change] = {
             "pause": switches.pause, "resume": switches.resume,
@@ -69,7 +72,7 @@ class Control:
             "rule_state": self._rules.state, "start": self._rules.start,
             "wake_run": self._waits.wake_run, "postpone": self._waits.postpone,
             "consent": self._waits.consent, "write": self._conversations.write,
-            "cards": CardDecisions(engine, runtime).cards,
+            "cards": CardDecisions(engine, runtime).cards, "broadcast": texts.begin,
             "mute": self._conversations.mute, "hang_up": calls.hang_up, "dequeue": calls.dequeue,
             "bulk": self.bulks.preview,
             "problem": FailureDecisions(engine, runtime).problem,

@@ -103,7 +103,7 @@ async def serve_rules(start: Start, manifest: Manifest, stop: asyncio.Event) -> 
         stack.push_async_callback(server.close)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.everything)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-        await engine.run(stop, engine.watch.run, control.bulks.run)
+        await engine.run(stop, engine.watch.run, control.bulks.run, control.broadcasts.run)
 
 
 async def unless(stop: asyncio.Event, working: "asyncio.Future[T]") -> T | None:

@@ -51,6 +51,12 @@ async def nothing(_: Desk) -> str:
     return ""
 
 
+async def in_group(desk: Desk) -> str:
+    card = {"address": ZOE, "joins": ["news"]}
+    await desk.control.handle({"op": "cards", "cards": [card]})
+    return ""
+
+
 async def paused(desk: Desk) -> str:
     await desk.control.handle({"op": "pause"})
     return ""
@@ -201,6 +207,7 @@ CASES: dict[str, Case] = {
     "release": Case(struck, ("rules", "release", "{}"), ("POST", "/rules/{}/release", {}),
                     ("/console/rules/{}/release", {})),
     "reload": Case(nothing, ("rules", "reload"), ("POST", "/reload", {})),
+    "broadcast": Case(in_group, ("broadcast", "groups.news", "Hello", "--yes", "--no-wait")),
     "cards": Case(nothing, ("contacts", "set", ZOE, "name=Zoe")),
     "mute": Case(conversation, None, ("PUT", "/conversations/{}/mute", {"until": SOON}),
                  ("/console/conversations/{}/mute", {"hours": "4"})),

@@ -245,7 +245,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Bulk": _object(
         {
             **_each(TEXT, "uid op state by"), "wanted": FREE,
-            **_each(NUMBER, "until_id total done refused skipped"),
+            **_each(NUMBER, "until_id total done refused failed skipped"),
             **_each(_or_null(TIME), "began_at ended_at"),
             "left": _list(_object(_each(TEXT, "uid was state reason"))),
         },

@@ -25,11 +25,12 @@ MARK = "mark-"
 NARROWED = {
     table: tuple(name for name in names if name != "uids") for table, names in FILTERS.items()
 }  # fmt: skip
+OPEN = ("waiting", "running", "stopping")
 TYPED = 20
 """Of more than so many the number has to be typed."""
 WORDS = {
     "retry": "Send again", "cancel_action": "Cancel", "resolve": "Resolve", "approve": "Send",
-    "decline": "Decline", "wake_run": "Let go on", "cancel_run": "End",
+    "broadcast": "Broadcast", "decline": "Decline", "wake_run": "Let go on", "cancel_run": "End",
 }  # fmt: skip
 
 
@@ -87,7 +88,7 @@ async def bulk(request: Request) -> Response:
         request, "bulk.html",
         {
             "title": "Bulk", "bulk": as_seen(request, row), "word": WORDS[row["op"]],
-            "open": row["state"] in ("waiting", "running"), "path": f"{PATH}/{uid}/stop",
+            "open": row["state"] in OPEN, "path": f"{PATH}/{uid}/stop",
             "decides": may(identity_of(request), "operate"),
         },
     )  # fmt: skip

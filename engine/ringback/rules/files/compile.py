@@ -17,6 +17,7 @@ from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.sections.block_runs import is_block, run_block
 from ringback.rules.sections.blocks import Block, Blocks
+from ringback.rules.sections.groups import check_group
 from ringback.rules.sections.let import know_as, read_let, read_list
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
@@ -226,7 +227,9 @@ class Steps:
         if model is STEPS["wait_for"] and "on" in children:
             self.reader.types(children["on"])
         if model in (STEPS["join"], STEPS["leave"]):
-            self._group(checked.group, children["group"])
+            check_group(self.reader, checked.group, children["group"])
+        if model is STEPS["broadcast"] and "to" in children:
+            check_group(self.reader, checked.to, children["to"], texts=True)
         for word in ("until", "at"):
             if word in children and word in params:
                 self._moment(word, children[word], params[word])
@@ -290,16 +293,6 @@ class Steps:
             message = f"{word!r} takes a moment, and {alone.source.strip()} is of type {alone.type}"
             hint = "write `${{ event.at + duration('2h') }}`, or a text such as 2026-03-04T17:00Z"
             self.reader.fail_inside(node, [Complaint(offset, "type", message, hint)])
-
-    def _group(self, name: str, node: Node) -> None:
-        """Refuse a group that is not there, or whose members a file says."""
-        groups = self.reader.language.groups
-        if name not in groups:
-            hint = did_you_mean(name, groups) or f"add it under `groups`: `{name}: {{}}`"
-            self.reader.fail(node, "name", f"no group is named {name!r}", hint)
-        elif groups[name].members is not None:
-            text = f"the members of {name!r} are those of {groups[name].file}"
-            self.reader.fail(node, "name", text, "change that file, or leave `from` away")
 
     def _options(self, node: Node | None) -> tuple[list[Any], dict[str, tuple[Step, ...]]]:
         options: list[Any] = []

@@ -119,7 +119,9 @@ def kept_names(rule: Rule) -> frozenset[str]:
     open_ = list(rule.steps)
     while open_:
         step = open_.pop()
-        texts = step.kind != "http" and step.params.get("type", "string") == "string"
+        texts = (
+            step.kind not in ("http", "broadcast") and step.params.get("type", "string") == "string"
+        )
         if step.params.get("as") and texts:
             names.add(step.params["as"])
         for steps in step.branches.values():

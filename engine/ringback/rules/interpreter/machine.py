@@ -26,7 +26,7 @@ from ringback.rules.interpreter.continuation import (
 from ringback.rules.interpreter.progress import CAME_IN_TIME, CLOSED, TOO_FEW, Progress, Wait, Wake
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_from, event_to
-from ringback.rules.interpreter.steering import STEERING, behind
+from ringback.rules.interpreter.steering import STEERING, behind, broadcast_ended
 from ringback.rules.interpreter.values import keep
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.scope import Facts, Scope
@@ -48,8 +48,10 @@ HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
-_WAITING = ("wait", "wait_for", "ask", "http", "gather", "record", "dial")
-_OWN_ANSWERS = {"ask": asking.answered, "http": web_requests.answered}
+_WAITING = ("wait", "wait_for", "ask", "http", "gather", "record", "dial", "broadcast")
+_OWN_ANSWERS = {
+    "ask": asking.answered, "http": web_requests.answered, "broadcast": broadcast_ended,
+}  # fmt: skip
 """How those go on whose answers are told in modules of their own."""
 _LEADING = ("enqueue", "redirect", "dial", "gather", "record")
 """Steps that lead a caller on: what stands behind them means nothing once the call is over."""

@@ -8,21 +8,27 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ringback.actions import Stop
+from ringback.actions import Broadcast, Stop
+from ringback.events import Event
 from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.nested import begin_each, behind_each, enter_block, leave_block
 from ringback.rules.interpreter.progress import Progress
 from ringback.rules.interpreter.render import render, render_call
-from ringback.rules.interpreter.values import let
+from ringback.rules.interpreter.saved_event import event_to
+from ringback.rules.interpreter.values import let, put
 from ringback.rules.interpreter.web_requests import http
 from ringback.rules.language.cel import Fault
 from ringback.rules.model import Step
 from ringback.rules.retry_policy import step_try
-from ringback.runtime import from_person
+from ringback.runtime import from_person, ulid_from
 
 if TYPE_CHECKING:
     from ringback.rules.interpreter.machine import Machine
+
+BROADCAST_ENDED = "broadcast.ended"
+BROADCAST_PATIENCE = timedelta(days=60)
+"""A run waits no longer for the end of its broadcast."""
 
 
 FURTHEST = timedelta(days=400)
@@ -129,6 +135,47 @@ def retry(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
+def broadcast(run: "Machine", step: Step) -> Progress | None:
+    """Ask for the broadcast, and wait for its end where its result is kept. Its id follows from
+    the run, so that a step that is done once more begins no second one."""
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    number = int(run.state.get("broadcasts", 0))
+    run.state["broadcasts"] = number + 1
+    key = f"blk_{ulid_from(f'{run.event.uid} {run.rule.name} {number}')}"
+    run.actions.append(
+        Broadcast(
+            given["to"], given["body"], given["rate"], given["from"], tuple(given["media"]), key
+        )
+    )
+    if not given["as"]:
+        run.next()
+        return None
+    if run.rule.in_shadow:  # nothing begins, and nothing ends
+        return _keep_result(run, step, None)
+    return run.pause(run.now + BROADCAST_PATIENCE, (BROADCAST_ENDED,), key)
+
+
+def broadcast_ended(run: "Machine", step: Step, event: Event | None) -> Progress:
+    """Go on with the result; without one, when nobody has told it in time."""
+    if event is not None and event.type != BROADCAST_ENDED:
+        return run.again()
+    run.state.pop("wait", None)
+    if event is not None:
+        run.state["reply"] = event_to(event)
+    return _keep_result(run, step, event) or run.run()
+
+
+def _keep_result(run: "Machine", step: Step, event: Event | None) -> Progress | None:
+    fields = event.fields if event is not None else {}
+    result = {name: int(fields.get(name.title(), 0)) for name in ("sent", "refused", "failed")}
+    text = event.body if event is not None else ""
+    put(run.state, step.params["as"], {**result, "text": text})
+    run.next()
+    return None
+
+
 STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "wait": wait,
     "wait_for": wait_for,
@@ -142,6 +189,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "stop": stop,
     "call": call,
     "retry": retry,
+    "broadcast": broadcast,
 }
 """The steps that steer, by their word. Every other step is planned and performed."""
 

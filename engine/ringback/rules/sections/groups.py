@@ -10,6 +10,7 @@ from ringback.rules.files.schema import GroupModel
 from ringback.rules.files.source_map import Source
 from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import plain_language
+from ringback.rules.language.complaints import did_you_mean
 from ringback.rules.language.membership import Group
 from ringback.rules.sections.contact_lines import read_contacts
 from ringback.rules.sections.shared_folders import CONTACTS
@@ -92,3 +93,20 @@ def _project_of(file: Path) -> Path:
 def files_of(groups: Mapping[str, Group]) -> list[Path]:
     """The files that members are read from."""
     return [group.path for group in groups.values() if group.path is not None]
+
+
+def check_group(reader: Reader, given: str, node: Node, *, texts: bool = False) -> None:
+    """Refuse a group that is not there, or, unless it only gets `texts`, whose members a file
+    says."""
+    groups, name = reader.language.groups, given.removeprefix("groups.")
+    if texts == (name == given):
+        text = f"{given!r} is no group" if texts else f"{given!r} is more than a name"
+        hint = f"write {'groups.' if texts else ''}{name}"
+        reader.fail(node, "name", text, hint)
+        return
+    if name not in groups:
+        hint = did_you_mean(name, groups) or f"add it under `groups`: `{name}: {{}}`"
+        reader.fail(node, "name", f"no group is named {name!r}", hint)
+    elif not texts and groups[name].members is not None:
+        text = f"the members of {name!r} are those of {groups[name].file}"
+        reader.fail(node, "name", text, "change that file, or leave `from` away")

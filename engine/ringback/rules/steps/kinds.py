@@ -1,11 +1,11 @@
 """Steps: the table of every step that the language itself has, under its word."""
 
-from ringback.rules.steps import calls, flow, members, messages, questions, voice
+from ringback.rules.steps import calls, flow, group_texts, members, messages, questions, voice
 from ringback.rules.steps.base import StepModel
 
 STEPS: dict[str, type[StepModel]] = {
     model.step: model
-    for module in (messages, members, calls, voice, questions, flow)
+    for module in (messages, members, group_texts, calls, voice, questions, flow)
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, StepModel) and model.step
 }

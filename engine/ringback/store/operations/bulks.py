@@ -91,7 +91,7 @@ class Bulks:
         """The oldest bulk that is to be worked at."""
         row = await self._database.one(
             "select uid from bulks where state in ('waiting', 'running') and began_at <= ? "
-            "order by id limit 1",
+            "and op <> 'broadcast' order by id limit 1",
             (now,),
         )
         return await self.get(row[0]) if row else None
@@ -192,7 +192,8 @@ def _start(connection: Connection, uid: str, begins: str) -> bool:
 def _stop(connection: Connection, uid: str, now: str) -> bool:
     return bool(
         connection.execute(
-            "update bulks set state = 'stopped', ended_at = ? "
+            "update bulks set state = case op when 'broadcast' then 'stopping' else 'stopped' end, "
+            "ended_at = case op when 'broadcast' then null else ? end "
             "where uid = ? and state in ('waiting', 'running')",
             (now, uid),
         ).rowcount

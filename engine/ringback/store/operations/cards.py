@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from sqlite3 import Connection
 
-from ringback.actions import Action, Remember, SetMember
+from ringback.actions import Action, Broadcast, Remember, SetMember
 from ringback.events import telephone
 from ringback.store.consents import remember
 from ringback.store.database import Database
+from ringback.store.operations.broadcast_start import begin
 from ringback.store.operations.doings import Doing, carry_out
 
-NOTED = (Remember.kind, SetMember.kind)
+NOTED = (Remember.kind, SetMember.kind, Broadcast.kind)
 """The kinds of actions that are done where they are written: `note`."""
 THEIRS = "substr(conversation, instr(conversation, '/') + 1)"
 
@@ -39,9 +40,14 @@ class Groups:
         have changed."""
         return await self._database.write(carry_out, doing, _write, cards, by, now) or 0
 
+    async def size(self, name: str) -> int:
+        """How many are in a group."""
+        row = await self._database.one("select count(*) from group_members where name = ?", (name,))
+        return int(row[0]) if row else 0
 
-def note(connection: Connection, action: Action, rule: str, now: str) -> None:
-    """Do what an action says that is done where it is written."""
+
+def note(connection: Connection, uid: str, action: Action, rule: str, now: str) -> None:
+    """Do what an action says that is done, or begins, where it is written."""
     if isinstance(action, Remember):
         remember(connection, action.conversation, action.name, action.value, now)
         if action.value is None:  # else the card would tell it all the same
@@ -49,6 +55,8 @@ def note(connection: Connection, action: Action, rule: str, now: str) -> None:
             _fill(connection, theirs, {action.name: None}, now)
     elif isinstance(action, SetMember):
         set_member(connection, action.group, action.who, rule, now, member=action.member)
+    elif isinstance(action, Broadcast):
+        begin(connection, uid, action, rule, now)
 
 
 def set_member(

@@ -183,7 +183,7 @@ def truth(connection: Connection, doing: Doing) -> dict[str, Any]:
 _TRUTH = {
     "action": "select state, tries, outcome, reason from actions where uid = ?",
     "run": "select state, reason from runs where uid = ?",
-    "bulk": "select state, total, done, refused, skipped from bulks where uid = ?",
+    "bulk": "select state, total, done, refused, failed, skipped from bulks where uid = ?",
     "switch": "select case when exists (select 1 from meta where key = ? and value <> '') "
     "then 'paused' else 'running' end as state",
     "problem": "select coalesce((select state from problems where key = ?), 'open') as state",

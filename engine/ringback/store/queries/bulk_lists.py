@@ -23,7 +23,7 @@ class BulkLists(LiveFigures):
             return None
         left = self._all(
             "select uid, was, state, reason from bulk_items where bulk = ? "
-            "and state in ('skipped', 'refused') order by n limit ?",
+            "and state in ('skipped', 'refused', 'failed') order by n limit ?",
             (row["id"], LEFT),
         )
         return _read(row) | {"left": left}

@@ -240,6 +240,9 @@ def _from_journal(
         connection.executemany(
             f"delete from {table} where {column} = ?", [(each,) for each in gone]
         )
+    waits = person.find(connection, "bulk_items", "was", ("was",), ())  # for a broadcast's text
+    skip = "update bulk_items set state = 'skipped', was = '' where was = ?"
+    connection.executemany(skip, [(each,) for each in waits])
     for table, key in (("doings", "uid"), ("rule_states", "name"), ("mutes", "uid")):
         said = connection.execute(f"select {key}, reason from {table} where reason <> ''")
         words = [(WORDS, found) for found, reason in said.fetchall() if person.is_in(reason)]

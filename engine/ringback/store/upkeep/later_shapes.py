@@ -262,6 +262,11 @@ create index actions_members on actions
 """
 """What is known of persons whatever number of ours they write to, and the groups they are in."""
 
+BROADCASTS = """
+alter table bulks add column failed integer not null default 0
+"""
+"""A bulk that is a broadcast tells what the gate refused from what failed at Twilio."""
+
 PROBLEMS = """
 create table problems (
     key text primary key,

@@ -11,6 +11,7 @@ from typing import Any
 from ringback.errors import Conflict, Missing, RingbackError, StorageError, UsageError
 from ringback.ipc import Message
 from ringback.runtime import Runtime, from_iso, iso, ulid_from
+from ringback.store.operations.broadcast_start import OP as BROADCAST
 from ringback.store.operations.bulks import FILTERS, NAMED, OPS, Bulk, Item
 from ringback.store.operations.doings import Doing
 from ringback.worker.engine import Engine
@@ -77,12 +78,14 @@ class BulkWork:
         return {"state": "waiting"}
 
     async def stop(self, message: Message, doing: Doing) -> dict[str, Any]:
-        """Stop a bulk: what is done stays done, the rest stays as it is."""
+        """Stop a bulk: what is done stays done, the rest stays as it is. Of a broadcast the texts
+        that wait are cancelled, so it takes a moment."""
         bulk, now = await self._bulk(doing), iso(self._runtime.now())
-        done = replace(doing, answer={"state": "stopped"})
+        state = "stopping" if bulk.op == BROADCAST else "stopped"
+        done = replace(doing, answer={"state": state})
         if not await self._engine.journal.bulks.stop(bulk.uid, now, done):
             raise Conflict(f"bulk {bulk.uid} is {bulk.state}", {"state": bulk.state})
-        return {"state": "stopped"}
+        return {"state": state}
 
     async def run(self) -> None:
         """Work at bulks for as long as the worker does."""

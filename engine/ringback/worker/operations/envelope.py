@@ -46,6 +46,7 @@ SORTS: Mapping[str, Sort] = {
     "hang_up": Sort("call", "call"),
     "dequeue": Sort("call", "call"),
     "cards": Sort("contacts"),
+    "broadcast": Sort("group", "to", ("rate",)),
     "mute": Sort("mute", "", ("until",)),
     "replay": Sort("event", "uid", ("rule", "may_duplicate")),
     "incident": Sort("incident", "uid", ("ack", "mute")),

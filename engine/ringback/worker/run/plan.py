@@ -73,9 +73,10 @@ def plan(
     runtime: Runtime,
     settings: Settings,
     waiting_call: str,
+    known: str = "",
 ) -> Planned:
     """Turn actions into rows, to be done in the account of the event. `waiting_call` is the SID of
-    the call that waits, or empty.
+    the call that waits, or empty; `known` the id of a single action that has one already.
 
     Raises UsageError for an action that cannot be written down.
     """
@@ -101,7 +102,7 @@ def plan(
                 state, reason = "settled", WRITTEN
             else:
                 state, reason = "refused", "the call was answered already"
-        uid, behind = runtime.uid("act"), texts.get("", "") if origin.steps else ""
+        uid, behind = known or runtime.uid("act"), texts.get("", "") if origin.steps else ""
         to = action.to if is_message(action) and origin.texts is not None else ""
         if to:
             behind, texts[to] = texts.get(to, behind), uid

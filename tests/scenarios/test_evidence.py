@@ -57,6 +57,7 @@ def test_a_claim_that_a_tag_disproves_is_given_back(
     assert story.life is not None, "the worker still runs"
 
 
+@pytest.mark.slow
 def test_a_request_that_lands_beyond_the_settle_time_is_reported(begin: Begin) -> None:
     """The window that remains: Twilio acts minutes after it was asked. The text is doubled then,
     and the late callback says so."""
@@ -175,6 +176,7 @@ rules:
 """
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_rule_does_not_hold_up_the_reply_of_another(begin: Begin) -> None:
     """A key of eight requests a second, 1,500 texts of one rule: all of 64 places waited for the
     rate, and what came later was not even in memory."""
@@ -192,6 +194,7 @@ def test_a_flood_of_one_rule_does_not_hold_up_the_reply_of_another(begin: Begin)
     ) == [(1,)]
 
 
+@pytest.mark.slow
 def test_only_what_leaves_counts_against_a_budget(begin: Begin) -> None:
     """A text that waits behind its twin is looked at many times and sent once."""
     story = begin(total_per_hour=4)
@@ -223,6 +226,7 @@ def test_what_does_no_harm_is_repeated_after_a_death(begin: Begin) -> None:
                "where a.rule = 'hang-up'") == [(2,)]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_came_while_the_list_failed_is_fetched_all_the_same(begin: Begin) -> None:
     """The first looks at the list fail, a webhook is lost, others come in meanwhile: when the list
     can be read again, the lost one is fetched, however much has come since."""
@@ -389,7 +393,10 @@ def test_texts_to_one_person_leave_in_order_after_a_pause(begin: Begin) -> None:
     assert bodies == [f"You said: echo {number}" for number in range(4)]
 
 
-@pytest.mark.parametrize("error", [NotFound, BadRequest, Unreadable])
+@pytest.mark.parametrize(
+    "error",
+    [Unreadable, *(pytest.param(each, marks=pytest.mark.slow) for each in (NotFound, BadRequest))],
+)
 def test_a_record_that_cannot_be_read_holds_up_no_other(
     begin: Begin, error: type[GatewayError]
 ) -> None:

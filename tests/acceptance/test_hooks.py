@@ -195,6 +195,11 @@ def test_a_rule_is_started_from_the_shell_and_from_python(node: Node, box: Box) 
     finally:
         os.environ.clear()
         os.environ.update(environ)
+    node.stop(signal.SIGKILL)
+    node.start().wait_ready()
+    states = "select state from runs where rule = 'remind' order by id"
+    assert node.ask(states) == [("waiting",), ("waiting",)]
+    assert inbox(node, box, ANN, 1) == ["See you Monday."]
     trace = shell(node, "trace", uid).stdout
     assert "rule.started" in trace
     assert "remind" in trace

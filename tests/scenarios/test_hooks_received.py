@@ -19,7 +19,8 @@ from ringback.hooks import definitions_file
 from ringback.hooks.definitions import Hook
 from ringback.receiver import refusals
 from ringback.twilio.webhooks import events_from
-from scenarios.conftest import Receiver, Reply
+from scenarios.conftest import BASE, Receiver, Reply
+from scenarios.test_receiver_app import app_for, client_of, in_fastapi
 
 KEY = "whsec_" + base64.b64encode(b"a secret of the shop, 24+").decode()
 NEXT = "whsec_" + base64.b64encode(b"the secret that comes after").decode()
@@ -265,6 +266,29 @@ async def test_before_the_rules_are_read_it_is_to_come_again(receiver: Receiver)
     body = text_of(ORDER)
     reply = await receiver.send("/hook/shop", body, standard(body))
     assert (reply.status, reply.headers["retry-after"]) == (503, "15")
+
+
+async def test_the_hook_of_an_application_that_is_mounted(receiver_settings: Settings) -> None:
+    settings = replace(receiver_settings, public_url=f"{BASE}/in", environ={"SHOP": KEY})
+    settings.data.mkdir()
+    definitions_file.write(settings.data, HOOKS)
+    body = text_of(ORDER)
+    async with client_of(in_fastapi(app_for(settings), "/in")) as client:
+        for path, status in (("/in/hook/shop", 204), ("/in/hook/nobody", 404), ("/hook/shop", 404)):
+            reply = await client.post(path, content=body, headers=standard(body))
+            assert reply.status_code == status, path
+
+
+async def test_a_prefix_of_the_public_address_may_stand_before_it(
+    start_receiver: Callable[[Settings], Any], receiver_settings: Settings
+) -> None:
+    settings = replace(receiver_settings, public_url=f"{BASE}/in", environ={"SHOP": KEY})
+    settings.data.mkdir()
+    definitions_file.write(settings.data, HOOKS)
+    node = await start_receiver(settings)
+    body = text_of(ORDER)
+    assert (await node.send("/in/hook/shop", body, standard(body))).status == 204
+    assert (await node.send("/out/hook/shop", body, standard(body))).status == 404
 
 
 async def test_in_dev_a_hook_without_its_secret_takes_what_comes_from_this_machine(

@@ -203,6 +203,7 @@ def _with_values(rng: Random, rules: list[dict[str, Any]]) -> None:
             rule["if"] = [*(lines if isinstance(lines, list) else [lines]), asked]
             step = {"let": {"n": "${{ n + 10 }}", "old": "${{ now - at > duration('5s') }}"}}
             told = "V ${{ n }} ${{ vars.old }} ${{ said.join('') }} ${{ half * 3.0 }}"
+            told += "${{ size(random_digits(4)) }} ${{ pick(['p']) }} ${{ next_of(['q', 'q']) }}"
             rule["do"] = [step, *rule["do"], step, {"notify": told}]
 
 

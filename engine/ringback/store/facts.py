@@ -18,7 +18,9 @@ from ringback.store.deliveries.delivery_facts import JournalDeliveries
 from ringback.store.deliveries.retried_texts import RetriedTexts
 from ringback.store.events import event
 from ringback.store.log import LogReader
+from ringback.store.meta import get_meta
 from ringback.store.operations.cards import card_field, is_member
+from ringback.store.operations.list_turns import DRAW_KEY, ListTurns, last_turn
 from ringback.store.sqlite import OVERTAKING, connect_reader, first_since
 from ringback.store.upkeep.event_counts import counts_since, whole_spans_after
 
@@ -36,15 +38,25 @@ class JournalFacts(JournalDeliveries):
     Conversations are written `ours/theirs`, times are UTC.
     """
 
-    def __init__(self, connection: Connection, runtime: Runtime) -> None:
+    def __init__(
+        self, connection: Connection, runtime: Runtime, turns: ListTurns | None = None
+    ) -> None:
         super().__init__(connection, runtime)
-        self._shadow = ""
+        self._shadow, self._turns = "", turns or ListTurns()
 
     def of_shadow(self, rule: str) -> "JournalFacts":
         """The past as this rule sees it, which is in shadow."""
         found = copy(self)
-        found._shadow = rule
+        found._shadow, found._turns = rule, ListTurns()
         return found
+
+    def draw_key(self) -> str:
+        """The secret from which choices by chance are made."""
+        return get_meta(self._connection, DRAW_KEY)
+
+    def turn(self, name: str, place: str, before: int) -> int:
+        """The next turn of a list, behind `before`, at this place of a run."""
+        return self._turns.take(name, place, max(before, last_turn(self._connection, name)))
 
     def message_count(self, conversation: str) -> int:
         """How many messages came in on this conversation so far."""

@@ -32,6 +32,7 @@ from ringback.store.operations.bulks import Bulks
 from ringback.store.operations.cards import Groups
 from ringback.store.operations.consent_words import ConsentWords
 from ringback.store.operations.doings import Doings
+from ringback.store.operations.list_turns import ListTurns
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
@@ -54,6 +55,7 @@ class DatabaseJournal:
         """`log` is where the bodies of recorded events are."""
         self._database = database
         self._log = log
+        self._turns = ListTurns()
         self.log: interface.LogRows = LogRows(log)
         self.events = Events(database, log)
         self.matching = Matching(database, log)
@@ -89,11 +91,11 @@ class DatabaseJournal:
         return await self._database.read(self._session, work, args, kwargs)
 
     def _session(self, connection: Any, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        return work(ReadSession(connection, self._log), *args, **kwargs)
+        return work(ReadSession(connection, self._log, self._turns), *args, **kwargs)
 
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions, texts and plugins may ask of the past, at once and from any thread."""
-        return JournalFacts(self._database.connection(), runtime)
+        return JournalFacts(self._database.connection(), runtime, self._turns)
 
     @property
     def broken(self) -> Exception | None:

@@ -1,7 +1,7 @@
 """Runs: what rules do with events, step by step, each step written with its actions at once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from sqlite3 import Connection
 
 from ringback.events import Event
@@ -13,6 +13,7 @@ from ringback.store.matching import Matched, NewRun, Recorded, insert_runs, reco
 from ringback.store.meta import FORGOTTEN, IS_OPEN, Revision, note_rules
 from ringback.store.operations.cards import note
 from ringback.store.operations.doings import Doing, carry_out
+from ringback.store.operations.list_turns import note_turns
 from ringback.store.operations.rule_strikes import note_fault, release, strike
 
 
@@ -41,6 +42,8 @@ class RunStep:
     call that waits, and the row of the event that woke it. `memory` and `due_at` are of a wait.
     `question` is what it had asked, when the event was what it waited for, else None.
 
+    `turns` are those of lists that the run has taken.
+
     `portion` is the one of a long answer that these actions are. With an empty `state` more of them
     follow, and the run stays where it is.
     """
@@ -55,6 +58,7 @@ class RunStep:
     wake_id: int = 0
     question: str | None = None
     portion: int = 0
+    turns: Mapping[str, int] = field(default_factory=dict)
 
 
 class Runs:
@@ -338,6 +342,7 @@ def _heard(connection: Connection, step: RunStep) -> str:
 
 def _write(connection: Connection, step: RunStep, now: str, heard: str = "") -> None:
     insert_actions(connection, step.actions)
+    note_turns(connection, step.turns)
     for item in step.actions:
         if item.state == "settled":
             note(connection, item.uid, item.action, item.rule, now)

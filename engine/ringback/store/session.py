@@ -17,6 +17,7 @@ from ringback.store.events import KnownEvents
 from ringback.store.facts import AheadGateFacts, JournalFacts, JournalGateFacts
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import IS_OPEN, OPEN_STATES, in_account
+from ringback.store.operations.list_turns import ListTurns
 from ringback.store.operations.mutes import Mute, mute_of
 from ringback.store.sqlite import one_of
 from ringback.store.upkeep.blanking import key_digest
@@ -29,13 +30,16 @@ NEXT = 1000
 class ReadSession:
     """Questions over one connection, each answered at once."""
 
-    def __init__(self, connection: Connection, log: LogReader) -> None:
+    def __init__(
+        self, connection: Connection, log: LogReader, turns: ListTurns | None = None
+    ) -> None:
         self._connection = connection
         self._log = log
+        self._turns = turns
 
     def facts(self, runtime: Runtime) -> JournalFacts:
         """What conditions and texts may ask."""
-        return JournalFacts(self._connection, runtime)
+        return JournalFacts(self._connection, runtime, self._turns)
 
     @property
     def gate(self) -> JournalGateFacts:

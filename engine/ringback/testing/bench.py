@@ -276,6 +276,7 @@ class Bench:
             self._fail(name, error, event)
             self._end(run, "failed", f"{type(error).__name__}: {error}")
             return None
+        self.past.turns |= {} if run.rule.in_shadow else progress.state.get("turns", {})
         made = self._note(name, progress.actions, event)
         texts = [run.uid for each in made if drafts.asks(each.action, each.reason)]
         progress = drafts.held(progress, texts, self.clock.now())  # nobody says yes on a bench

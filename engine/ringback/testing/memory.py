@@ -11,6 +11,7 @@ from ringback.actions import Action, Remember, SendMessage, SetMember
 from ringback.events import CALL_OVER, REPLAY, Event, conversation_of, matches_type, telephone
 from ringback.keywords import opt_out_word
 from ringback.rules.delivery_rates import DeliveryFacts, Ended, first_minute
+from ringback.rules.functions.choice_facts import ChoiceFacts
 from ringback.rules.language import phones
 from ringback.rules.language.scope import member_place
 from ringback.rules.retry_policy import FailedText
@@ -41,7 +42,7 @@ class SteppedClock:
 
 
 @dataclass
-class Past(DeliveryFacts):
+class Past(DeliveryFacts, ChoiceFacts):
     """What a bench has seen: the answers to what rules ask of the journal (`scope.Facts`).
 
     Moments are kept in order under each of the words by which they are asked for, so that a long
@@ -55,6 +56,7 @@ class Past(DeliveryFacts):
     kept: dict[tuple[str, str], str] = field(default_factory=dict)
     shadows: dict[str, dict[tuple[str, str], str]] = field(default_factory=dict)
     shadow: str = ""
+    turns: dict[str, int] = field(default_factory=dict)
     cards: dict[str, dict[str, str]] = field(default_factory=dict)
     members: set[tuple[str, str]] = field(default_factory=set)
     failed: dict[str, FailedText] = field(default_factory=dict)
@@ -131,6 +133,14 @@ class Past(DeliveryFacts):
         """Whether somebody is in a group."""
         own = self.shadows.get(self.shadow, {}).get((member_place(group), number))
         return (group, number) in self.members if own is None else bool(own)
+
+    def draw_key(self) -> str:
+        """The secret of a bench, always the same."""
+        return "bench"
+
+    def turn(self, name: str, place: str, before: int) -> int:
+        """The next turn of a list."""
+        return max(before, self.turns.get(name, -1)) + 1
 
     def of_shadow(self, rule: str) -> "Past":
         """The past as this rule sees it, which is in shadow."""

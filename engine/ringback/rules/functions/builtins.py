@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from ringback.keywords import words
-from ringback.rules.functions import delivery
+from ringback.rules.functions import choices, delivery
 from ringback.rules.functions.function import Builtin
 from ringback.rules.language import phones, scope
 from ringback.rules.language.numbers import has_number, number
@@ -305,6 +305,7 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("rate", ("string", "string", "string"), "double", False, rate,
        "The share of one type of event among another within the span, 0.0 to 1.0.",
        "rate('message.failed', 'message.*', '15m') <= 1.0"),
+    *choices.ROWS,
     *delivery.ROWS,
 )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Continuation of a run: where it stands, where it goes on, and what it keeps of its events."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -38,6 +39,10 @@ def scope_of(
         kept=remembered(state, actions),
     )
     scope.unkept = state.get("unkept", 0)
+    heard = reply.uid if reply is not None else ""
+    loops = [[loop["next"], loop["round"]] for loop in state.get("loops", ())]
+    at = [event.uid, rule.name, state.get("at"), state.get("tried"), loops, heard]
+    scope.place = json.dumps(at, default=str)
     return scope
 
 

@@ -100,15 +100,18 @@ class Machine:
         self.verbs_at = 0
         self.woken: Event | None = None
         self.left, self.granted = MOST_STEPS, 0
+        self.turns: dict[str, int] = dict(state.get("turns", {}))
 
     # -- the view that texts and conditions have
 
     def scope(self, reply: Event | None = None) -> Scope:
         heard = reply or self.reply
-        return scope_of(
+        scope = scope_of(
             self.rule, self.event, self.facts, self.state, self.now, self.places, heard,
             self.actions,
         )  # fmt: skip
+        scope.turns = self.turns
+        return scope
 
     @property
     def reply(self) -> Event | None:
@@ -362,6 +365,8 @@ class Machine:
         return Progress(self.flushed(), None, self.state, end)
 
     def flushed(self) -> tuple[Action, ...]:
+        if self.turns:
+            self.state["turns"] = self.turns
         if self.verbs:
             answer = AnswerCall(self.call_sid, tuple(self.verbs))
             self.actions.insert(self.verbs_at, answer)

@@ -31,7 +31,9 @@ def keep(run: "Machine", values: Iterable[tuple[str, Any]]) -> str:
     be kept."""
     for name, value in values:
         try:
-            put(run.state, name, worked_out(value, run.scope()))
+            scope = run.scope()
+            scope.place += f" {name}"
+            put(run.state, name, worked_out(value, scope))
         except ValueError as error:
             return f"{name}: {error}"
     return ""

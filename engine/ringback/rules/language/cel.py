@@ -15,6 +15,7 @@ from typing import Any
 
 from ringback.hooks.definitions import Hook
 from ringback.rules.addresses import every_spelling
+from ringback.rules.functions import choices
 from ringback.rules.functions.builtins import BUILTINS
 from ringback.rules.functions.declared import TYPES, cel, cel_type, declarations, plain_type
 from ringback.rules.functions.function import Function
@@ -208,6 +209,8 @@ class Language:
             return complaints(str(error), source, more)
         found = hidden(source) + ([] if running else names.early(source))
         found += check_literals(source, self.hours, self.lists, self.texts)
+        once = tuple(want) != ("bool",) and (running or names.texts is None)
+        found += choices.misplaced(source, names.inlined(source), once=once)
         type_ = plain_type(code.return_type())
         if want and type_ not in (*want, "dyn"):  # of that each value has a type of its own
             wanted = " or ".join(want) if len(want) < 4 else "text or a number"

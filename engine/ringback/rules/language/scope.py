@@ -10,16 +10,17 @@ from typing import Any, Protocol
 from ringback.error_codes import AFFECTS, FAULTS, RETRIES
 from ringback.events import Event, conversation_of, telephone
 from ringback.rules.addresses import spelt
-from ringback.rules.delivery_rates import DeliveryFacts, Ended
+from ringback.rules.delivery_rates import DeliveryFacts
+from ringback.rules.functions.choice_facts import ChoiceFacts
+from ringback.rules.functions.no_deliveries import NoDeliveries
 from ringback.rules.reactions import NONE, Reaction, parse, to_ours
-from ringback.rules.retry_policy import FailedText
 from ringback.rules.timing.calendar import Hours
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = Event(uid="", type="", at=EPOCH, received_at=EPOCH, trust="", source="")
 
 
-class Facts(DeliveryFacts, Protocol):
+class Facts(DeliveryFacts, ChoiceFacts, Protocol):
     """What conditions and texts may ask about the past. The worker answers from its journal."""
 
     def message_count(self, conversation: str) -> int:
@@ -52,7 +53,7 @@ class Facts(DeliveryFacts, Protocol):
         """The past as this rule sees it, which is in shadow: with what it would have remembered."""
 
 
-class NoFacts(DeliveryFacts):
+class NoFacts(NoDeliveries, ChoiceFacts):
     """The empty past: nobody wrote, nothing happened, nothing is remembered."""
 
     def message_count(self, conversation: str) -> int:
@@ -88,26 +89,6 @@ class NoFacts(DeliveryFacts):
     def call_over(self, call_sid: str) -> bool:
         """No."""
         return False
-
-    def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
-        """None."""
-        return Ended()
-
-    def pending_texts(self, seconds: float, sender: str = "") -> int:
-        """None."""
-        return 0
-
-    def left(self, seconds: float) -> int:
-        """Nobody."""
-        return 0
-
-    def segments_taken(self, seconds: float) -> int:
-        """None."""
-        return 0
-
-    def failed_text(self, action_uid: str) -> FailedText | None:
-        """None."""
-        return None
 
     def of_shadow(self, rule: str) -> Facts:
         """The same."""
@@ -276,8 +257,8 @@ class Scope:
     """
 
     __slots__ = (
-        "_values", "burst", "event", "facts", "kept", "named", "now", "places", "reply", "unkept",
-        "vars",
+        "_values", "burst", "event", "facts", "kept", "named", "now", "place", "places", "reply",
+        "turns", "unkept", "vars",
     )  # fmt: skip
 
     def __init__(
@@ -303,6 +284,8 @@ class Scope:
         self.unkept = 0
         """How many events were joined whose texts are not kept."""
         self.kept = kept or {}
+        self.place, self.turns = "", dict[str, int]()
+        """Where in a run this is: choices are made by it; and the turns of lists that it took."""
         self._values: dict[str, Any] = {}
 
     def enter(self) -> None:

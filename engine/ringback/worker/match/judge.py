@@ -20,6 +20,7 @@ from ringback.rules.engine.admission import (
 )
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home, place_of
+from ringback.rules.functions.choice_facts import ChoiceFacts
 from ringback.rules.model import Rule
 from ringback.rules.retry_policy import FailedText
 from ringback.runtime import Runtime, from_iso, iso
@@ -38,7 +39,7 @@ Taken = Callable[[ReadSession, Event], Mapping[str, str]]
 under which it is noted; empty for a text like any other."""
 
 
-class BatchFacts(DeliveryFacts):
+class BatchFacts(DeliveryFacts, ChoiceFacts):
     """The past of an event in a batch: the journal, and what stands before it in the batch."""
 
     def __init__(self, past: JournalFacts, runtime: Runtime) -> None:

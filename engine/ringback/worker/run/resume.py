@@ -20,6 +20,7 @@ from ringback.rules.model import Rule
 from ringback.runtime import Runtime, iso
 from ringback.store.actions import StoredAction
 from ringback.store.interface import Journal
+from ringback.store.operations.list_turns import DRAW_KEY
 from ringback.store.runs import RunStep, StoredRun
 from ringback.worker.run import drafts
 from ringback.worker.run.absent import Absent
@@ -71,6 +72,8 @@ class Resumer:
         was under way, or had come before a run waited for it, is first."""
         journal = self._journal
         await self._absent.restore()
+        if not await journal.meta.get(DRAW_KEY):
+            await journal.meta.set(DRAW_KEY, self._runtime.tag())
         self._runner.kept = set(await journal.runs.kept())
         self._left += [partial(self._look_back, uid) for uid in await journal.open_runs.asking()]
         async for run, place in journal.open_runs.in_state("waiting"):

@@ -103,8 +103,7 @@ class Runner:
         self._journal = journal
         self._settings, self._runtime, self._questions = settings, runtime, questions
         self._signals, self._queue = signals, queue
-        self._on_waiting = on_waiting
-        self._on_run_end = on_run_end
+        self._on_waiting, self._on_run_end = on_waiting, on_run_end
         self._steps = Steps(settings, runtime)
         self.turns = PortionTurns()
 
@@ -366,8 +365,9 @@ def _step(run: Ready, progress: Progress, planned: Planned) -> RunStep:
     """Where a run has got to with this progress."""
     state, reason = progress.outcome
     step = RunStep(
-        run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id
-    )
+        run.uid, state, reason, planned.actions, twiml=planned.twiml, wake_id=run.wake_id,
+        turns={} if run.rule.in_shadow else progress.state.get("turns", {}),
+    )  # fmt: skip
     if run.wake.event is not None and progress.moved(run.state):
         step = replace(step, question=asked(run.state or {}))
     if progress.wait is None:

@@ -1,12 +1,13 @@
 """Webhooks of other systems, the pure parts: vectors of the schemes, paths, identities, `hook`."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ringback.errors import Malformed, RuleErrors, UsageError
-from ringback.hooks import proof
+from ringback.hooks import definitions_file, proof
 from ringback.hooks.definitions import SCHEMES, Hook, bad_path, read, written
 from ringback.hooks.reading import at, identity, parsed
 from ringback.json_data import data_of
@@ -71,6 +72,19 @@ def test_definitions_come_back_as_they_were_written() -> None:
     for text in ("", "[1]", '[{"name": 1}]', '[{"secrets": 1}]'):
         with pytest.raises(ValueError, match=r"hooks|value"):
             read(text)
+
+
+def test_a_disk_that_takes_no_definitions_keeps_no_node_from_working(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "hooks.json").mkdir()
+    definitions_file.put(tmp_path, {"shop": Hook("shop", ("X",))})
+    assert "the hooks stay as they were" in caplog.text
+    (tmp_path / "hooks.json").rmdir()
+    definitions_file.put(tmp_path, {"shop": Hook("shop", ("X",))})
+    assert definitions_file.load(tmp_path) == {"shop": Hook("shop", ("X",))}
+    assert (tmp_path / "hooks.json").stat().st_mode & 0o777 == 0o600
+    assert not definitions_file.write(tmp_path, {"shop": Hook("shop", ("X",))})
 
 
 @pytest.mark.parametrize(

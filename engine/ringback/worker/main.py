@@ -155,7 +155,7 @@ async def _good(
         print(render(problems, "text").rstrip("\n"), file=sys.stderr, flush=True)
         return False
     hooks = project.ruleset.language.hooks or {}
-    await asyncio.to_thread(definitions_file.write, settings.data, hooks)
+    await asyncio.to_thread(definitions_file.put, settings.data, hooks)
     link = Link(socket_path(settings.data, "receiver"))
     await link.ask({"op": "checked"}, 30.0)
     await link.close()

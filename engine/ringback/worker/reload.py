@@ -46,7 +46,7 @@ RECEPTION = frozenset({"shared_keys", "trusted_proxies"})
 async def tell(engine: Engine, loaded: Described) -> None:
     """Let the receiver know the hooks. Name the plugins and rules that were left out: in the log,
     and each plugin as an incident."""
-    definitions_file.write(engine.settings.data, loaded.ruleset.language.hooks or {})
+    definitions_file.put(engine.settings.data, loaded.ruleset.language.hooks or {})
     for problem in loaded.problems:
         log.error("%s", problem)
     for rule, place in loaded.left_out.items():

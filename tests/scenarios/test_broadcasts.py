@@ -128,7 +128,8 @@ def test_a_broadcast_is_stopped(begin: Begin) -> None:
     assert replies(story) == [f"sent {count}, refused 0, failed 0, left {60 - count}: {count}"]
 
 
-def test_a_pause_holds_it_and_quiet_hours_put_off(begin: Begin) -> None:
+@pytest.mark.slow
+def test_a_pause_holds_it(begin: Begin) -> None:
     """No more is planned than stands in front of the gate, and a pause makes up for nothing."""
     story = begin(rules=RULES)
     fill(story, 40)
@@ -157,6 +158,22 @@ def test_in_shadow_nothing_begins_and_in_draft_not_before_a_yes(begin: Begin) ->
     ask(story, "approve", uid=uid)
     story.run(story.clock.now + 20.0)
     assert len(sent(story)) == 3
+
+
+@pytest.mark.slow
+def test_a_text_among_many_is_traced_alone(begin: Begin) -> None:
+    """By its id and by its SID, also behind the first 500."""
+    story = begin(rules=RULES.replace("5/s", "100/s"))
+    fill(story, 520)
+    go(story, 60.0)
+    uid, sid = story.ask("select uid, remote_sid from actions where kind = 'send_message' "
+                         "and rule = 'all' and conversation like '%+15550200510'")[0]  # fmt: skip
+    with Questions(story.folder) as asked:
+        for what in (uid, sid):
+            tree = asked.trace(asked.find(what)[-1], what)
+            assert tree is not None
+            shown = [[each["uid"] for each in run["actions"]] for run in tree["runs"]]
+            assert shown == [[uid]]
 
 
 def test_an_empty_group_is_done_at_once(begin: Begin) -> None:

@@ -1,14 +1,15 @@
 """Groups of people and fields of contacts in rule files, and on a bench."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ringback.actions import SendMessage, SetMember
+from ringback.actions import Broadcast, SendMessage, SetMember
 from ringback.rules.files.load import load_rules
 from ringback.rules.language.membership import Group
-from ringback.testing import Bench, sms
+from ringback.testing import Bench, broadcast_ended, sms
 
 HEAD = "groups: {news: {}, drivers: {from: contacts/drivers.csv}}\nrules:\n"
 RULE = '  - {{name: a, on: message.received, if: "{}", do: [{}]}}\n'
@@ -141,6 +142,39 @@ def test_fields_of_a_contact_are_what_was_said_last(project: Callable[..., Path]
     told = [bench.react(sms(word)) for word in ("who", "set", "who", "drop", "who")]
     said = [each.body for one in told for each in one.actions if isinstance(each, SendMessage)]
     assert said == ["Ada/Bonn/Ada", "Eve/Bonn/Eve", "/Bonn/"]
+
+
+def test_a_broadcast_is_played_in_python(project: Callable[..., Path]) -> None:
+    """Its end wakes the run that waits for its result, and no other."""
+    step = "{broadcast: {to: groups.news, body: Hi, as: done}}, {reply: '${{ done.text }}'}"
+    bench = Bench.load(project(HEAD + RULE.format("true", step)))
+    (made,) = bench.react(sms("x")).actions
+    assert isinstance(made, Broadcast)
+    assert (made.to, made.rate) == ("groups.news", 10.0)
+    assert bench.react(broadcast_ended(replace(made, key="blk_other"))).actions == ()
+    (said,) = bench.react(broadcast_ended(made, sent=2, failed=1)).actions
+    assert isinstance(said, SendMessage)
+    assert said.body == "sent 2, refused 0, failed 1"
+
+
+RATES = {"10/s": "", "30/m": "", "600/h": "", "0/s": "is no rate", "101/s": "is no rate",
+         "fast": "is no rate", "10": "is no rate"}  # fmt: skip
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_says_how_many_in_which_time(rate: str, project: Callable[..., Path]) -> None:
+    step = f"{{broadcast: {{to: groups.drivers, body: Hi, rate: {rate}}}}}"
+    folder = project(HEAD + RULE.format("true", step))
+    found = [str(each) for each in load_rules(folder / "rules").problems]
+    assert [RATES[rate] in each for each in found] == ([True] if RATES[rate] else [])
+
+
+def test_a_broadcast_goes_to_a_group(project: Callable[..., Path]) -> None:
+    """By its whole name, to one that is there."""
+    for to, why in (("news", "write groups.news"), ("groups.nws", "did you mean 'news'?")):
+        step = f"{{broadcast: {{to: {to}, body: Hi}}}}"
+        (problem,) = load_rules(project(HEAD + RULE.format("true", step)) / "rules").problems
+        assert why in str(problem)
 
 
 def test_a_group_has_its_file_among_those_that_are_watched(project: Callable[..., Path]) -> None:

@@ -42,6 +42,10 @@ def broadcast(
         parts, seconds = size * segments.count(text), round(size / speed)
         people = counted(size, "person", "people")
         what = f"Text {people} in {group}: {parts:,} segments, {seconds:,} s at {rate}?"
+        hourly = here().settings().total_per_hour
+        if hourly and size > hourly:
+            told = f"total_per_hour is {hourly:,}: what is more than that in an hour is refused"
+            click.echo(told, err=True)
         click.confirm(what, abort=True, err=True)
     message = {"op": "broadcast", "to": group, "body": text, "rate": rate}
     if sender:

@@ -42,7 +42,7 @@ def trace(what: str, limit: int, as_test: bool, as_json: bool) -> None:
 
             click.echo(regression(asked, uids[-1]))
             return
-        traces = [asked.trace(uid) for uid in uids]
+        traces = [asked.trace(uid, what) for uid in uids]
     if not traces:
         raise UsageError(
             f"nothing is known about {what!r}; `ringback events list` shows what came in"

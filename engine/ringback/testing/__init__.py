@@ -44,6 +44,7 @@ __all__ = [
     "Reaction",
     "RunFailed",
     "TwilioBox",
+    "broadcast_ended",
     "call_status",
     "call_step",
     "hook",

@@ -9,7 +9,7 @@ from json import dumps
 from typing import Any
 from urllib.parse import urlencode
 
-from ringback.actions import Action, HttpRequest, SendMessage
+from ringback.actions import Action, Broadcast, HttpRequest, SendMessage
 from ringback.error_codes import error_class
 from ringback.events import ANSWERED, Event, conversation_of
 from ringback.hooks.reading import ID_FIELD, ROUTE, Facts
@@ -105,6 +105,19 @@ def message_status(
     if error_code:
         given["ErrorCode"] = error_code
     return webhook("message/status", given | fields, at=at)
+
+
+def broadcast_ended(
+    broadcast: Broadcast, *, sent: int = 0, refused: int = 0, failed: int = 0
+) -> Event:
+    """The end of a broadcast that a rule has begun (`broadcast.ended`), with its result."""
+    counts = {"sent": sent, "refused": refused, "failed": failed}
+    said = ", ".join(f"{name} {count}" for name, count in counts.items())
+    fields = {"Body": said, **{name.title(): str(count) for name, count in counts.items()}}
+    return Event(
+        sid("evt_"), "broadcast.ended", NOON, NOON, source="internal", subject_sid=broadcast.key,
+        fields=fields,
+    )  # fmt: skip
 
 
 def incoming_call(

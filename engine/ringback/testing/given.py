@@ -98,12 +98,8 @@ class Given:
         counts = {name: str(words.pop(name, 0)) for name in ("sent", "refused", "failed")}
         if words or not all(count.isdecimal() for count in counts.values()):
             raise ValueError("a broadcast that ends has `sent`, `refused` and `failed`, as numbers")
-        said = ", ".join(f"{name} {count}" for name, count in counts.items())
-        fields = {"Body": said, **{name.title(): count for name, count in counts.items()}}
-        return Event(
-            events.sid("evt_"), "broadcast.ended", events.NOON, events.NOON, source="internal",
-            subject_sid=self.broadcast.key, fields=fields,
-        )  # fmt: skip
+        numbers = {name: int(count) for name, count in counts.items()}
+        return events.broadcast_ended(self.broadcast, **numbers)
 
     def text(self, given: Any) -> Event:
         words = _words(given, "body", "text: Hello")

@@ -83,7 +83,7 @@ async def trace(asked: Asked) -> dict[str, Any]:
 
     def ask(questions: Any) -> dict[str, Any] | None:
         uids = questions.find(what, 1)
-        tree = questions.trace(uids[-1]) if uids else None
+        tree = questions.trace(uids[-1], what) if uids else None
         return shapes.trace(tree, {}) if tree else None
 
     found = await asked.console.reading.ask(ask)

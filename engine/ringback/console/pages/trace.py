@@ -28,7 +28,7 @@ async def trace(request: Request) -> Response:
 
     def ask(asked: Questions) -> tuple[dict[str, Any], bool, int]:
         uids = asked.find(what, 1)
-        tree = asked.trace(uids[-1]) if uids else None
+        tree = asked.trace(uids[-1], what) if uids else None
         if tree is None:
             raise refuse("missing", "Nothing is known of this id, or it is no longer kept.")
         shown = shapes.trace(tree, {})

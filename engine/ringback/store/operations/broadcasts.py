@@ -67,7 +67,7 @@ class Under:
     @property
     def group(self) -> str:
         """The name of the group."""
-        return str(self.wanted["to"]).partition(".")[2]
+        return str(self.wanted["to"]).removeprefix("groups.")
 
     @property
     def words(self) -> str:

@@ -11,7 +11,7 @@ from ringback.rules.model import found_by
 from ringback.store import events, replays
 from ringback.store.meta import PASSED_OVER, Revision, get_meta, rules_at
 from ringback.store.queries.files import Row
-from ringback.store.queries.run_lists import RunLists
+from ringback.store.queries.run_lists import RunLists, with_params
 from ringback.store.sqlite import translated
 
 _EVENTS_PER_SID = 20
@@ -19,6 +19,17 @@ _OVERRIDES = 1000
 """So many of the last words of people about rules are looked at."""
 _OF_A_CAUSE = "uid, type, tag, subject_sid"
 """What tells whether an event is news of something that an action of ours made."""
+
+_MOST = 500
+"""So many actions of a run are shown."""
+_ABOUT = """
+select * from actions where run_uid = :run and uid in (
+    select uid from actions where uid = :about
+    union all select action_uid from attempts where uid = :about
+    union all select uid from actions where remote_sid = :about and remote_sid <> ''
+)
+"""
+"""The action of a run that has this id, attempt or SID."""
 
 
 class Traces(RunLists):
@@ -66,8 +77,9 @@ class Traces(RunLists):
         """Whether an event is news about something that an action of ours made."""
         return not event["type"].endswith(".received") and self._cause(event) is not None
 
-    def trace(self, event_uid: str) -> Row | None:
+    def trace(self, event_uid: str, about: str = "") -> Row | None:
         """The whole life of one event: verdicts, runs, actions, attempts, callbacks, outcomes.
+        Of a run with more actions than are shown, as of a broadcast, that which is asked `about`.
 
         `cause` is the event and the action that led to this one, when it is a status callback;
         `replays` the event that this one is a copy of, `replayed` the copies of this one. `turns`
@@ -80,7 +92,7 @@ class Traces(RunLists):
             return None
         runs = self.runs(event=event_uid, limit=500)
         for run in runs:
-            run["actions"] = self._actions_of(run["uid"])
+            run["actions"] = self._actions_of(run["uid"], about)
             run["turns"] = _turns(self._connection, run=run["uid"])
             for turn in run["turns"]:
                 turn["woken_by"] = self.event(turn["event"])
@@ -138,10 +150,13 @@ class Traces(RunLists):
                 }  # fmt: skip
         return {name: each for name, each in found.items() if each}
 
-    def _actions_of(self, run: str) -> list[Row]:
+    def _actions_of(self, run: str, about: str = "") -> list[Row]:
         """The actions of a run, each with its attempts and the callbacks about it, these with
         the `rules` of which they began runs."""
-        found = self.actions(run=run, limit=500)
+        found = self.actions(run=run, limit=_MOST)
+        if about and len(found) == _MOST:
+            alone = self._all(_ABOUT, {"run": run, "about": about})
+            found = [with_params(row) for row in alone] or found
         for action in found:
             action["attempts"] = self.attempts(action["uid"])
             action["callbacks"] = self.callbacks(action)

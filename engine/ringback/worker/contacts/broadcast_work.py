@@ -43,8 +43,8 @@ class Pace:
     later: int = 0
 
     def grow(self, now: float, rate: float) -> int:
-        """How many may be planned now. What was not used for long is not made up for."""
-        self.may = min(self.may + (now - self.at) * rate, max(1.0, rate))
+        """How many may be planned now. What was not used for half a second is not made up for."""
+        self.may = min(self.may + (now - self.at) * rate, max(1.0, rate / 2))
         self.at = now
         return int(self.may)
 

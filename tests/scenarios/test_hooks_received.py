@@ -241,6 +241,7 @@ async def test_a_token_may_stand_in_the_path_or_the_query_of_its_own_scheme(node
         (f"/hook/~{PLAIN}/door", 204), (f"/hook/door?a=1&token={PLAIN}", 204),
         ("/hook/~other/door", 403), ("/hook/door?token=other", 403),
         (f"/hook/door?token={PLAIN}&token={PLAIN}", 403), (f"/hook/~{PLAIN}/git", 403),
+        ("/hook/door?token=%ff", 403),
     ):  # fmt: skip
         assert (await node.send(path, body, JSON)).status == status, path
     assert len(node.rows()) == 2

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ringback.errors import Malformed, RuleErrors, UsageError
 from ringback.hooks import definitions_file, proof
@@ -56,6 +58,29 @@ def test_the_vectors_of_the_specifications(
     if scheme == "standard":
         assert "ago" in proof.check(system, others, request_, now + 2).why
         assert "in 301 s" in proof.check(system, others, request_, now - 600).why
+
+
+NAMES = (*proof.ALONE, b"x-github-delivery", b"x-shopify-webhook-id")
+LINES = st.dictionaries(st.sampled_from(NAMES), st.binary(max_size=40) | st.sampled_from([
+    b"t=1,v1=", b"t=1,t=2", b"sha256=", b"v1,", b"v1,a v1,b", b"1", b"Bearer ", b"bearer x",
+]))  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(SCHEMES), LINES, st.binary(max_size=30), st.binary(max_size=20))
+def test_whatever_comes_is_refused_and_never_an_error(
+    scheme: str, headers: dict[bytes, bytes], body: bytes, query: bytes
+) -> None:
+    system, secrets = Hook("shop", ("X",), scheme), (STANDARD, "a-plain-secret-of-31-characters")
+    proof.lacks(system, headers, query, None)
+    found = proof.check(system, secrets, proof.Sent(headers, query, None, body), 1.0)
+    assert found.why
+    assert len(proof.unsigned_id(system, headers)) <= 200
+    try:
+        value = parsed(body)
+    except Malformed:
+        return
+    assert identity(system, value, "", body)
 
 
 def test_the_older_names_of_the_standard_are_known() -> None:

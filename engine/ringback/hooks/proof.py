@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 from ringback.hooks.definitions import STANDARD, Hook
 
@@ -109,7 +109,10 @@ def _stripe(hook: Hook, secrets: Sequence[str], sent: Sent, now: float) -> Proof
 
     https://docs.stripe.com/webhooks#verify-manually
     """
-    parts = [part.strip().partition(b"=") for part in sent.headers[b"stripe-signature"].split(b",")]
+    parts = [
+        part.strip().partition(b"=")
+        for part in sent.headers.get(b"stripe-signature", b"").split(b",")
+    ]
     moments = [value for name, _, value in parts if name == b"t"]
     if len(moments) != 1:
         return Proof("Stripe-Signature has no t, or more than one")
@@ -125,7 +128,7 @@ def _github(hook: Hook, secrets: Sequence[str], sent: Sent, now: float) -> Proof
 
     https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
     """
-    _, _, given = sent.headers[b"x-hub-signature-256"].partition(b"sha256=")
+    _, _, given = sent.headers.get(b"x-hub-signature-256", b"").partition(b"sha256=")
     return Proof(_unlike([given], [_hex(_hmac(each.encode(), sent.body)) for each in secrets]))
 
 
@@ -134,7 +137,7 @@ def _shopify(hook: Hook, secrets: Sequence[str], sent: Sent, now: float) -> Proo
 
     https://shopify.dev/docs/apps/build/webhooks/subscribe/https
     """
-    given = [sent.headers[b"x-shopify-hmac-sha256"]]
+    given = [sent.headers.get(b"x-shopify-hmac-sha256", b"")]
     return Proof(_unlike(given, [_base64(_hmac(each.encode(), sent.body)) for each in secrets]))
 
 
@@ -182,7 +185,8 @@ def _token(headers: Headers, query: bytes, in_path: bytes | None) -> bytes:
     kind, _, token = headers.get(b"authorization", b"").partition(b" ")
     if kind.lower() == b"bearer":
         return token.strip()
-    found = [value for name, value in parse_qsl(query) if name == b"token"]
+    pairs = [part.partition(b"=") for part in query.split(b"&")]
+    found = [unquote_to_bytes(value) for name, _, value in pairs if name == b"token"]
     return found[0] if len(found) == 1 else b""
 
 

@@ -51,9 +51,11 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True)
 class PlaceCall:
-    """Call somebody. What the callee hears is `verbs`, or the TwiML at `url`.
+    """Call somebody. What the callee hears is `verbs`, the TwiML at `url`, or what the run says
+    that waits under `step`, a nonce, for whoever answers.
 
-    `timeout` is how long to ring, in seconds. https://www.twilio.com/docs/voice/api/call-resource
+    `timeout` is how long to ring, in seconds. `detects` a `machine` asks Twilio who answers, with
+    `message` also when the greeting of a machine is over. https://www.twilio.com/docs/voice/api/call-resource
     """
 
     kind: ClassVar[str] = "place_call"
@@ -65,6 +67,8 @@ class PlaceCall:
     send_by: int = 0
     policy: str = "at_most_once"
     extra: Mapping[str, str] = field(default_factory=dict)
+    step: str = ""
+    detects: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +240,7 @@ def to_params(action: Action) -> dict[str, Any]:
 
 
 _PARAMS: dict[type, tuple[str, ...]] = {}
-_SELDOM = ("not_before", "retries", "answer", "timeout", "auth")
+_SELDOM = ("not_before", "retries", "answer", "timeout", "auth", "step", "detects")
 """What is written where it says something."""
 
 

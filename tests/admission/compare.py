@@ -111,7 +111,7 @@ def on_node(node: Node) -> Seen:
     # A bench opens no incidents: that a budget is used up it says of each action.
     heard = (  # what a node tells of its own work, to which no rule of a story listens
         "select dedupe_key, verdicts from events where type not like 'incident.%' "
-        "and type not in ('http.answered', 'broadcast.begun')"
+        "and type not in ('http.answered', 'broadcast.begun') and type not like 'action.%'"
     )
     for key, verdicts in reader.execute(heard):
         said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)
@@ -139,6 +139,7 @@ def _named(reason: str, keys: Mapping[str, str]) -> str:
 
 
 def _action(kind: str, params: dict[str, Any], state: str) -> str:
+    params = params | ({"url": ""} if params.get("step") else {})  # a bench has no address
     said = " ".join(str(params[name]) for name in SAID if params.get(name))
     return f"{kind} {said} | {state}"
 

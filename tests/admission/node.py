@@ -86,7 +86,7 @@ def settings_of(folder: Path, given: Mapping[str, Any]) -> Settings:
     """The settings of a node in this folder, and of the bench beside it."""
     settings = Settings(
         project=folder, data=folder / "data", account_sid=ACCOUNT, auth_tokens=("t" * 32,),
-        sender=OURS, gateway_rate=1000.0,
+        sender=OURS, gateway_rate=1000.0, public_url="https://hooks.example.org",
     )  # fmt: skip
     return replace(settings, **given)
 

@@ -218,7 +218,7 @@ def test_a_caller_is_asked_again(
         ("{on: call.received, do: [{gather: {say: a, tries: 99}}]}", "'tries' must be less"),
         (
             "{on: message.received, do: [{call: {to: +15550100001, do: [{ask: Hi?}]}}]}",
-            "cannot stand in a call",
+            "asks by text",
         ),
     ],
 )

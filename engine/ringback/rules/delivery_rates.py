@@ -233,9 +233,9 @@ def held(ends: Iterable[TextEnd]) -> TextEnd | None:
 
 
 class DeliveryFacts(Protocol):
-    """What may be asked about the delivery of our texts. Spans are `15m`, `1h`, `7d`, or a
-    timedelta. At most one of `sender`, `rule`, `country`, `line_type` and `error_class` may be
-    named."""
+    """What may be asked about the delivery of our texts, and of our calls. Spans are `15m`, `1h`,
+    `7d`, or a timedelta. At most one of `sender`, `rule`, `country`, `line_type` and `error_class`
+    may be named."""
 
     def ended_texts(self, by: str, of: str, seconds: float) -> Ended:
         """How many came to an end in the last seconds, under a key (`all` and empty for any)."""
@@ -252,6 +252,10 @@ class DeliveryFacts(Protocol):
 
     def failed_text(self, action_uid: str) -> FailedText | None:
         """The text of this action, None unless it is one and stands as failed."""
+
+    def placed_call(self, event: Event) -> str:
+        """The nonce of the call that an event is about, when a run goes on in it."""
+        return ""
 
     def ended(
         self,

@@ -16,6 +16,8 @@ WAITS_FOR_YES = "the rule is a draft: waits for a person's yes"
 MODES = ("parallel", "single", "restart", "queued")
 MOST_ENTRIES = 200
 """How many entries a list may have that steps are done for each of."""
+PLACED = "placed-"
+"""How the nonces begin of the calls that a run goes on in."""
 DEFAULT_TRUST = frozenset({"signed", "confirmed", "simulated"})
 
 
@@ -211,6 +213,8 @@ def waits(step: Step) -> bool:
         return awaits_answer(step)
     if step.kind == "broadcast":
         return bool(step.params["as"])
+    if step.kind == "call":
+        return bool(step.params["converses"])
     return step.kind in ("wait", "wait_for", "ask", "gather", "record")
 
 

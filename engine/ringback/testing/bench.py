@@ -196,7 +196,7 @@ class Bench:
             self.clock.advance(max(moment - self.clock.now(), timedelta(0)))
             self._turns += [partial(self._go_on, run) for run in self._runs.due(self.clock.now())]
             self._drain()
-            self._course.dispatches += self._outbox.release()
+            self._course.dispatches += self._come_back(self._outbox.release())
         self.clock.advance(end - self.clock.now())
 
     # -- taking turns, in the order in which a worker does what was put before it
@@ -286,9 +286,7 @@ class Bench:
             self._course.woke.append(RunTurn(name, event.uid, asked(run.state or {})))
         if progress.wait is not None:
             self._runs.wait(run, progress.wait, progress.state)
-            for each in made:
-                if (answer := heard(each, self.http, self.clock.now())) is not None:
-                    self._turns.append(partial(self._hear, answer))
+            self._come_back(made)
             first = run.inbox[0] if run.inbox else None  # what came for it before it waited
             if first is not None and self._runs.is_ended_by(run, first):
                 self._end(run, "cancelled", cancelled_by(first))
@@ -299,11 +297,15 @@ class Bench:
             if state == "failed":
                 self._fail(name, RunFailed(f"{name}: failed: {reason}"), event)
             self._end(run, state, reason)
-        stops = [action for action in progress.actions if isinstance(action, Stop)]
-        return stops[-1] if stops else None
+        return next((act for act in reversed(progress.actions) if isinstance(act, Stop)), None)
+
+    def _come_back(self, made: list[Dispatch]) -> list[Dispatch]:
+        found = filter(None, (heard(each, self.http, self.clock.now()) for each in made))
+        self._turns += [partial(self._hear, answer) for answer in found]
+        return made
 
     def _hear(self, answer: Event) -> None:
-        """Let the answer to a web request come."""
+        """Let the answer to a web request come, or word of a call that is not made."""
         self.past.happened(answer)
         self._begin(answer, admit(self.ruleset, answer, self.past, self._runs, now=answer.at))
 

@@ -1,6 +1,7 @@
 """Failures in a case: a message or call that a rule has sent does not arrive."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +23,10 @@ class Sent(NamedTuple):
     event: Event | None
     sid: str
     uid: str
+
+
+_UNANSWERED = ("busy", "no-answer", "failed", "canceled")
+"""How a call of ours ends that nobody has answered."""
 
 
 def error_code(given: Any) -> int:
@@ -65,9 +70,11 @@ def can_fail(sent: Sequence[Sent], now: datetime) -> dict[str, FailedText]:
 
 def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
     """What comes in when the last thing that was sent fails, or the last one to `to`: the report of
-    Twilio, and the end of the action. `given` is the error code, or a mapping with `error`, `to`,
-    `status` and `reason`. Raises ValueError when nothing was sent."""
+    Twilio, and the end of the action. `given` is the error code, the status of a call,
+    or a mapping with `error`, `to`, `status` and `reason`. Raises ValueError when none was sent."""
     words = dict(given) if isinstance(given, dict) else {"error": given}
+    if given in _UNANSWERED:
+        words = {"status": given}
     unknown = sorted(set(words) - {"error", "to", "status", "reason"})
     if unknown:
         raise ValueError(f"fails has no {unknown[0]!r}; it has error, to, status, reason")
@@ -76,7 +83,7 @@ def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
     if not found:
         raise ValueError(f"nothing was sent{f' to {to}' if to else ''} that could fail")
     rule, action, event, sid, uid = found[-1]
-    error = error_code(words.get("error") or 30003)
+    error = error_code(words.get("error") or (30003 if is_message(action) else 0))
     ours = action.sender or (event.ours if event else "") or events.OURS
     theirs = action.to
     if is_message(action):
@@ -89,6 +96,7 @@ def failure(given: Any, sent: Sequence[Sent]) -> list[Event]:
         report = events.call_status(
             status, from_=ours, to=theirs, direction="outbound-api", CallSid=sid, ErrorCode=error
         )
+        report = replace(report, tag=getattr(action, "step", ""))
     cause = cause_fields(uid, rule, events.sid("run_"), event)
     end = Event(
         events.sid("evt_"), "action.failed", events.NOON, events.NOON, source="internal",

@@ -3,13 +3,13 @@
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from json import dumps
 from typing import Any
 from urllib.parse import urlencode
 
-from ringback.actions import Action, Broadcast, HttpRequest, SendMessage
+from ringback.actions import Action, Broadcast, HttpRequest, PlaceCall, SendMessage
 from ringback.error_codes import error_class
 from ringback.events import ANSWERED, Event, conversation_of
 from ringback.hooks.reading import ID_FIELD, ROUTE, Facts
@@ -179,6 +179,30 @@ def started(
 ) -> Event:
     """A rule is started by hand or by a program (`rule.started`), for the person `to`."""
     return start_event(rule, to=to, ours=ours, given=text_of(data), at=at, mint=_uid)
+
+
+def call_answered(
+    call: PlaceCall, by: str = "", *, from_: str = "", at: datetime = NOON, **fields: object
+) -> Event:
+    """Somebody answers a call of ours in which the rule goes on. `by` is what Twilio says when it
+    is asked for machines: `human`, `machine_start`, `machine_end_beep`, `fax`, `unknown`."""
+    given: dict[str, object] = _call(
+        from_ or call.sender or OURS, call.to, "in-progress", "outbound-api"
+    )
+    given |= {"AnsweredBy": by} if by else {}
+    return replace(webhook("call/step", given | fields, at=at), tag=call.step)
+
+
+def call_ended(
+    call: PlaceCall, status: str, *, from_: str = "", at: datetime = NOON, **fields: object
+) -> Event:
+    """A call of ours in which the rule goes on has ended: `busy`, `no-answer`, `failed`,
+    `canceled`, `completed`."""
+    event = call_status(
+        status, from_=from_ or call.sender or OURS, to=call.to, direction="outbound-api", at=at,
+        **fields,
+    )  # fmt: skip
+    return replace(event, tag=call.step)
 
 
 def settled(

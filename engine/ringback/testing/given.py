@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ringback.actions import Broadcast, HttpRequest
+from ringback.actions import Broadcast, HttpRequest, PlaceCall
 from ringback.events import CALL_STATUSES, MESSAGE_STATUSES, Event
 from ringback.hooks.definitions import Hook
 from ringback.hooks.reading import at
@@ -77,6 +77,8 @@ class Given:
             return [replace(answer, at=now, received_at=now)]
         if word == "fails":
             return [replace(each, at=now, received_at=now) for each in failure(given, sent)]
+        if word == "answers":
+            return [replace(self.answers(given, sent), at=now, received_at=now)]
         maker = _MAKERS.get(word)
         if maker is None:
             hint = did_you_mean(word, [*_MAKERS, *_BESIDE])
@@ -132,13 +134,35 @@ class Given:
         )
         return self.call
 
+    def answers(self, given: Any, sent: Sequence[Sent]) -> Event:
+        """The call of ours that a rule goes on in, and has placed last, is answered."""
+        word = _known(str(given or "person"), ("person", "machine", "fax"), "who can answer", "")
+        placed = [each for each in sent if isinstance(each.action, PlaceCall) and each.action.step]
+        if not placed:
+            raise ValueError("no call was placed in which a rule goes on: nobody can answer")
+        call, sid = placed[-1].action, placed[-1].sid
+        assert isinstance(call, PlaceCall)
+        machine = "machine_end_beep" if call.detects == "message" else "machine_start"
+        by = {"person": "human", "machine": machine, "fax": "fax"}[word] if call.detects else ""
+        self.call = events.call_answered(call, by, from_=call.sender or self.ours, CallSid=sid)
+        return self.call
+
     def call_ends(self, given: Any) -> Event:
         words = _words(given, "status", "call_status: completed")
         known = (*CALL_STATUSES, "queued", "in-progress")
         status = _status(words, known, "a call", "a call that comes in is `call: {}`")
+        sender, recipient = self._ends()
+        words = self._same(words)
+        direction = words.pop("Direction", "inbound")
         return events.call_status(
-            status, from_=self.theirs, to=self.ours, **self._same(words)
+            status, from_=sender, to=recipient, direction=direction, **words
         )  # fmt: skip
+
+    def _ends(self) -> tuple[str, str]:
+        """Who has called whom in the call that is going on."""
+        if self.call is not None and self.call.tag:
+            return self.call.sender, self.call.recipient
+        return self.theirs, self.ours
 
     def keys(self, given: Any) -> Event:
         return self._step("Digits", given, 'keys: "1"')
@@ -187,9 +211,9 @@ class Given:
         """A call goes on: the call that rang last, or with `placed: true` one that we placed to
         `to`. Of a mapping each word is a field of the webhook."""
         words = _words(given, field, example)
-        sender, recipient = self.theirs, self.ours
+        sender, recipient = self._ends()
         if str(words.pop("placed", "")) == "true":
-            sender, recipient = recipient, sender
+            sender, recipient = self.ours, self.theirs
             words = {"Direction": "outbound-api", "CallSid": self.placed, **words}
         else:
             words = self._same(words)
@@ -198,7 +222,10 @@ class Given:
 
     def _same(self, words: dict[str, Any]) -> dict[str, Any]:
         """The fields of something in the call that is going on."""
-        return {**words, "CallSid": self.call.call_sid} if self.call is not None else words
+        if self.call is None:
+            return words
+        placed = {"Direction": "outbound-api"} if self.call.tag else {}
+        return {**placed, **words, "CallSid": self.call.call_sid}
 
 
 _MAKERS = {
@@ -206,7 +233,7 @@ _MAKERS = {
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
     "dialed": "dialed", "schedule": "schedule", "hook": "hook", "start": "start",
 }  # fmt: skip
-_BESIDE = ("contact", "broadcast_ends", "wait", "fails", "http")
+_BESIDE = ("answers", "contact", "broadcast_ends", "wait", "fails", "http")
 _KNOWN = ", ".join([*_MAKERS, *_BESIDE])
 
 

@@ -222,6 +222,10 @@ class Past(DeliveryFacts, ChoiceFacts):
         """Whether a call has ended."""
         return call_sid in self._over
 
+    def placed_call(self, event: Event) -> str:
+        """What happens to a call of ours on a bench says so itself."""
+        return event.tag
+
 
 def _last(moments: list[datetime], before: datetime) -> datetime | None:
     place = bisect_left(moments, before)

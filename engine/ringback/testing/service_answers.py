@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ringback.actions import HttpRequest
-from ringback.events import Event
+from ringback.actions import HttpRequest, PlaceCall
+from ringback.events import Event, conversation_of
 from ringback.outcomes import Answered
 from ringback.rules.files.reader import JSON_WORD
 from ringback.rules.files.yaml_tree import Node
@@ -22,9 +22,11 @@ _FAILED = "no answer"
 
 
 def heard(dispatch: Dispatch, answers: Answers | None, now: datetime) -> Event | None:
-    """What comes back at once of an action on its way, when it is a request that a run waits for:
-    what is known of its answer, or that it does not leave."""
+    """What comes back at once of an action that a run waits for: what is known of the
+    answer to a request, or that the request or call does not leave."""
     action, found = dispatch.action, None
+    if isinstance(action, PlaceCall) and action.step and dispatch.state in ("refused", "failed"):
+        return not_made(action, dispatch, now)
     if not isinstance(action, HttpRequest) or not action.answer:
         return None
     if dispatch.state in ("refused", "failed"):
@@ -32,6 +34,17 @@ def heard(dispatch: Dispatch, answers: Answers | None, now: datetime) -> Event |
     elif dispatch.state == "sent" and answers is not None:
         found = answers(action, dispatch.event)
     return replace(_event(action, found), at=now, received_at=now) if found else None
+
+
+def not_made(call: PlaceCall, dispatch: Dispatch, now: datetime) -> Event:
+    """The end of a call that the gate has refused."""
+    ours = call.sender
+    return Event(
+        f"evt_{call.step}", f"action.{dispatch.state}", now, now, source="internal",
+        sender=ours, recipient=call.to, conversation=conversation_of(ours, call.to),
+        tag=call.step, dedupe_key=f"end:{call.step}",
+        fields={"Kind": call.kind, "State": dispatch.state, "Reason": dispatch.reason},
+    )  # fmt: skip
 
 
 def answer_of(node: Node, asked: Sequence[HttpRequest]) -> tuple[HttpRequest, Event]:

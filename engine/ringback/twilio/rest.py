@@ -24,6 +24,8 @@ MAX_TWIML = 4000
 MAX_MEDIA = 10
 CALL_EVENTS = ("initiated", "ringing", "answered", "completed")
 
+_DETECTION = {"machine": "Enable", "message": "DetectMessageEnd"}
+"""https://www.twilio.com/docs/voice/answering-machine-detection"""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}", re.ASCII)
 
 
@@ -170,6 +172,8 @@ def _call(action: PlaceCall, given: Given) -> Request:
     if not sender:
         raise UsageError("call: no caller; give a sender, or set RINGBACK_SENDER")
     form = [("To", action.to), ("From", sender)]
+    if action.step and action.url.startswith("/"):
+        raise UsageError("call: needs RINGBACK_PUBLIC_URL, where Twilio asks what they shall hear")
     if action.url:
         form.append(("Url", _absolute(action.url)))
     elif action.verbs:
@@ -180,6 +184,8 @@ def _call(action: PlaceCall, given: Given) -> Request:
         form += given.callback
         form += [("StatusCallbackEvent", event) for event in CALL_EVENTS]
     form.append(("Timeout", str(min(max(action.timeout, 1), 600))))
+    if action.detects:
+        form.append(("MachineDetection", _DETECTION[action.detects]))
     return Request(
         "POST",
         path(given.account_sid, "Calls"),

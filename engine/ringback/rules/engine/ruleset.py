@@ -13,7 +13,7 @@ from ringback.events import RULE_FIELD, STARTED, Event, matches_type
 from ringback.rules.engine.type_index import FIRST_LINE, OWN, Row, TypeIndex
 from ringback.rules.language.cel import Fault, Language, plain_language
 from ringback.rules.language.scope import Facts, Scope
-from ringback.rules.model import Condition, Rule, Trigger
+from ringback.rules.model import Condition, Rule, Trigger, every_step, waits
 from ringback.rules.timing.calendar import Hours
 
 _MOST_TYPES = 256
@@ -50,6 +50,10 @@ class RuleSet:
         self.watching = tuple(
             rule for rule in self.rules if any(map(rule.finds_by_key, rule.triggers))
         )
+        self._calls = any(
+            step.kind == "call" and waits(step)
+            for rule in self.rules if rule.state != "off" for step in every_step(rule.steps)
+        )  # fmt: skip
         self._indexes: dict[tuple[str, str], TypeIndex] = {}
         self._listening: dict[str, tuple[Rule, ...]] = {}
         self._shared: dict[str, tuple[str, ...]] = {}
@@ -64,7 +68,10 @@ class RuleSet:
         return self.by_name.get(name)
 
     def wants(self, type_: str) -> bool:
-        """Whether any rule that is not `off` listens to this type of event."""
+        """Whether any rule that is not `off` listens to this type of event, or has runs that go on
+        in calls of ours, and so have to know of one that was never made."""
+        if self._calls and type_ in ("action.failed", "action.refused"):
+            return True
         return any(rule.state != "off" for rule in self.listening(type_))
 
     def steers(self, type_: str) -> bool:

@@ -10,7 +10,7 @@ from ringback.rules.engine.admission import Woken
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.interpreter.answers import TEXT, answers, heeds
 from ringback.rules.language.scope import Facts
-from ringback.rules.model import Rule, Trigger
+from ringback.rules.model import PLACED, Rule, Trigger
 
 
 def home(event: Event) -> str:
@@ -75,6 +75,7 @@ class Waits:
         self._by_key: dict[str, dict[str, Waiter]] = {}
         self._waiters: dict[str, Waiter] = {}
         self._hung_up: set[str] = set()
+        self._placed: set[str] = set()
 
     def add(self, run_uid: str, rule: str, state: Mapping[str, Any], home: str, key: str) -> None:
         """This run waits from now on, or again after a restart, for the `wait` that its state
@@ -88,6 +89,8 @@ class Waits:
         if state.get("over"):
             self._hung_up.add(run_uid)
         self._waiters[run_uid] = waiter
+        if waiter.key.startswith(PLACED):
+            self._placed.add(waiter.key)
         for each in {waiter.key, waiter.home, waiter.place}:
             self._by_key.setdefault(each, {})[run_uid] = waiter
 
@@ -95,6 +98,7 @@ class Waits:
         """This run waits no longer."""
         self._hung_up.discard(run_uid)
         waiter = self._waiters.pop(run_uid, None)
+        self._placed.discard(waiter.key if waiter else "")
         for key in {waiter.key, waiter.home, waiter.place} if waiter else ():
             left = self._by_key[key]
             left.pop(run_uid, None)
@@ -119,6 +123,8 @@ class Waits:
         waiter = self._waiters.get(run_uid)
         if waiter is None or event is None or waiter.home != home(event):
             return False
+        if waiter.key in self._placed:
+            return False
         return waiter.key != event.call_sid and set(CALL_OVER).issubset(waiter.types)
 
     def concerned(self, events: Sequence[Event]) -> set[str]:
@@ -126,6 +132,8 @@ class Waits:
         made the key of a rule: rather too many than too few."""
         keys = {key for event in events for key in (event.conversation, event.call_sid,
                                                     event.subject_sid) if key}  # fmt: skip
+        if any(event.type.startswith(_OF_CALLS) for event in events):
+            keys |= self._placed
         types = {event.type for event in events}
         keyed = {rule.name for rule in self.ruleset.watching if _hears(rule, types)}
         found = {waiter.run_uid for waiter in self._near(keys)}
@@ -137,7 +145,7 @@ class Waits:
         """The runs that this event wakes, in the order in which they began to wait."""
         if not self._by_key:
             return []
-        places, keys = self._places(event, facts), _keys(event)
+        places, keys = self._places(event, facts), [*_keys(event), *self._call(event, facts)]
         return [
             Woken(waiter.run_uid, waiter.rule, self._answers(waiter, event, facts, standing))
             for waiter in self._near([*keys, *places.values()])
@@ -192,6 +200,12 @@ class Waits:
             return not trigger.conditions
         return heeds(trigger, rule, found.began, found.state, event, facts, self.ruleset.places)
 
+    def _call(self, event: Event, facts: Facts) -> list[str]:
+        """The nonce of the call that an event is about, when some run waits for a call of ours."""
+        if not self._placed or not event.type.startswith(_OF_CALLS):
+            return []
+        return [event.tag if event.tag in self._placed else facts.placed_call(event)]
+
     def _places(self, event: Event, facts: Facts) -> "_Places":
         """Where the runs are that look out for an event by its key, for each rule that has one."""
         return {
@@ -212,6 +226,8 @@ class Waits:
 
 _Places = Mapping[tuple[str, bool], str]
 """By the name of a rule, and whether its `cancel_on` is meant or its `unless`."""
+_OF_CALLS = ("call.", "action.")
+"""How the types begin of what may come of a call that a run waits for."""
 
 
 def _keys(event: Event) -> list[str]:

@@ -17,11 +17,12 @@ from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step, StepKind
 from ringback.rules.sections.block_runs import is_block, run_block
 from ringback.rules.sections.blocks import Block, Blocks
+from ringback.rules.sections.callee import converses
 from ringback.rules.sections.groups import check_group
 from ringback.rules.sections.let import know_as, read_let, read_list
 from ringback.rules.steps.base import Mark, StepModel
 from ringback.rules.steps.flow import Option
-from ringback.rules.steps.kinds import CALL_STEPS, STEPS
+from ringback.rules.steps.kinds import STEPS
 
 
 class Steps:
@@ -122,6 +123,8 @@ class Steps:
             else:
                 self.reader.problems.append(self.reader.source.problem(*place, "schema", text))
         params, branches = self._fields(model, checked, inner)
+        if model.step == "call":
+            params["converses"] = converses(self.reader, params, branches, inner)
         step = Step(model.step, params, branches, place[0], most=most_entries(model))
         if model.step == "run" and not wrong:
             target = inner.value["rule"] if isinstance(inner.value, dict) else inner
@@ -130,8 +133,6 @@ class Steps:
             rules: Node = inner.value["rules"]
             found = rules.value if isinstance(rules.value, list) else [rules]
             self.names += [(each, self.reader) for each in found]
-        if model.step == "call":
-            self._callee(step, inner)
         return step if len(self.reader.problems) == before else None
 
     def _call_or_not(self, model: type[StepModel], node: Node, place: tuple[int, int]) -> None:
@@ -189,9 +190,7 @@ class Steps:
             child = children.get(key)
             mark = next((item for item in field.metadata if isinstance(item, Mark)), Mark("plain"))
             if mark.kind == "steps":
-                starts, self.starts = self.starts, () if model is STEPS["call"] else self.starts
-                branches[key] = self.many(child)
-                self.starts = starts if model is STEPS["call"] else self.starts
+                branches[key] = self._branch(model, key, child)
             elif mark.kind == "branches":
                 choices = child.value if child and isinstance(child.value, dict) else {}
                 branches |= {f"{key}:{word}": self.many(item) for word, item in choices.items()}
@@ -244,6 +243,16 @@ class Steps:
         if name is not None:
             self.reader.know(str(name.value), {"": type_}, name)
         return {key: marked(value, mark), "type": type_}
+
+    def _branch(self, model: type[BaseModel], key: str, node: Node | None) -> tuple[Step, ...]:
+        """The steps of a branch. In those that are said to a callee there is a call, whatever the
+        rule is on."""
+        starts = self.starts
+        if model is STEPS["call"] and key != "else":
+            self.starts = ("call.answered",)
+        steps = self.many(node)
+        self.starts = starts
+        return steps
 
     def _entry(self, key: str, node: Node) -> Template | str:
         """A text that may stand for several, when it is one expression and nothing else."""
@@ -314,13 +323,6 @@ class Steps:
             options.append(self.reader.conditions(children.get("if"), running=True))
             branches[f"option:{index}"] = self.many(children.get("do"))
         return options, branches
-
-    def _callee(self, step: Step, node: Node) -> None:
-        do = node.value.get("do") if isinstance(node.value, dict) else None
-        for item, inner in zip(do.value if do else (), step.branches.get("do", ()), strict=False):
-            if inner.kind not in CALL_STEPS and isinstance(item, Node):
-                hint = "here are allowed: " + ", ".join(CALL_STEPS)
-                self.reader.fail(item, "schema", f"{inner.kind!r} cannot stand in a call", hint)
 
     def _look_inside(self, model: type[BaseModel], node: Node) -> None:
         """Find the mistakes in the branches of a step that is wrong itself."""

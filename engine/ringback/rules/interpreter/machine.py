@@ -12,8 +12,9 @@ from ringback.action_kinds import has_other_side
 from ringback.actions import Action, AnswerCall
 from ringback.errors import PluginError
 from ringback.events import CALL_OVER, REPLAY, Event
+from ringback.rules.engine import collect
 from ringback.rules.engine.ruleset import triggered
-from ringback.rules.interpreter import asking, collect, web_requests
+from ringback.rules.interpreter import asking, placed_calls, web_requests
 from ringback.rules.interpreter.answers import asked_in, asks_help, leaves
 from ringback.rules.interpreter.continuation import (
     branch,
@@ -48,9 +49,10 @@ HANG_UP_GRACE = timedelta(seconds=10)
 """How long after the end of a call its recording is waited for: Twilio reports both at once."""
 NO_ANSWER = "call.continued"
 """The event of a caller who said nothing: Twilio goes on behind the question, and asks us."""
-_WAITING = ("wait", "wait_for", "ask", "http", "gather", "record", "dial", "broadcast")
+_WAITING = ("wait", "wait_for", "ask", "http", "gather", "record", "dial", "broadcast", "call")
 _OWN_ANSWERS = {
     "ask": asking.answered, "http": web_requests.answered, "broadcast": broadcast_ended,
+    "call": placed_calls.answered,
 }  # fmt: skip
 """How those go on whose answers are told in modules of their own."""
 _LEADING = ("enqueue", "redirect", "dial", "gather", "record")
@@ -97,7 +99,7 @@ class Machine:
         self.places, self.state = places, state
         self.actions: list[Action] = []
         self.verbs: list[Verb] = []
-        self.verbs_at = 0
+        self.verbs_at, self.spoken_to = 0, ""
         self.woken: Event | None = None
         self.left, self.granted = MOST_STEPS, 0
         self.turns: dict[str, int] = dict(state.get("turns", {}))
@@ -239,8 +241,12 @@ class Machine:
                 self.actions.append(each)
         if len(self.verbs) > said and self.over():
             if step.kind in _LEADING:
-                where = f"`{step.kind}` (line {step.line})"
-                return self.finish(f"stopped: the call had ended before {where}")
+                why = f"the call had ended before `{step.kind}` (line {step.line})"
+                unheard, self.verbs = self.verbs, self.verbs[:said]
+                if gone := placed_calls.left(self, None, why):
+                    return gone
+                self.verbs = unheard
+                return self.finish(f"stopped: {why}")
             self.note(step, "the call had ended")
         if waits(step):
             return self.ask(step)
@@ -249,8 +255,12 @@ class Machine:
 
     def speak(self, verbs: tuple[Any, ...]) -> None:
         """Say these verbs behind those that are said to the call already."""
+        if not verbs:
+            return
+        if self.spoken_to != self.call_sid:
+            self.flush()
         if not self.verbs:
-            self.verbs_at = len(self.actions)
+            self.verbs_at, self.spoken_to = len(self.actions), self.call_sid
         self.verbs += verbs
 
     def over(self) -> bool:
@@ -269,6 +279,8 @@ class Machine:
 
     @property
     def call_sid(self) -> str:
+        if placed := placed_calls.line(self.state):
+            return placed
         reply = self.reply
         return self.event.call_sid or (reply.call_sid if reply is not None else "")
 
@@ -281,10 +293,11 @@ class Machine:
         due = self.now + timedelta(seconds=patience(step, self.verbs))
         return self.pause(due, (*types, *CALL_OVER), self.call_sid)
 
-    def hung_up(self, step: Step) -> Progress:
+    def hung_up(self, step: Step, event: Event) -> Progress:
         """The call is over. A recording may have been made all the same, and comes at once."""
         if step.kind != "record":
-            return self.finish("stopped: the caller hung up")
+            gone = placed_calls.left(self, event, "they hung up")
+            return gone or self.finish("stopped: the caller hung up")
         self.state["over"] = True
         types = ("call.recorded", NO_ANSWER)
         return self.pause(self.now + HANG_UP_GRACE, types, self.call_sid)
@@ -309,7 +322,7 @@ class Machine:
             return own(self, step, event)
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in CALL_OVER:
-                return self.hung_up(step)
+                return self.hung_up(step, event)
         elif event is not None and step.kind == "wait_for" and leaves(event):
             if event.conversation == self.event.conversation:
                 return self.finish("stopped: they sent STOP")
@@ -317,8 +330,9 @@ class Machine:
         elif event is not None and (step.kind == "wait" or not self.is_reply(step, event)):
             return self.again()
         elif event is None and step.kind in ("gather", "record", "dial"):
-            over = self.state.get("over")
-            return self.finish(f"stopped: the caller {'hung up' if over else 'did not answer'}")
+            why = "hung up" if self.state.get("over") else "did not answer"
+            gone = placed_calls.left(self, None, f"they {why}")
+            return gone or self.finish(f"stopped: the caller {why}")
         self.state.pop("wait", None)
         self.state.pop("over", None)
         if event is not None and step.kind == "gather":
@@ -364,11 +378,15 @@ class Machine:
         self.state.pop("wait", None)
         return Progress(self.flushed(), None, self.state, end)
 
+    def flush(self) -> None:
+        """What is said to one call becomes one answer, where the first of it stands."""
+        if self.verbs:
+            answer = AnswerCall(self.spoken_to, tuple(self.verbs))
+            self.actions.insert(self.verbs_at, answer)
+            self.verbs = []
+
     def flushed(self) -> tuple[Action, ...]:
         if self.turns:
             self.state["turns"] = self.turns
-        if self.verbs:
-            answer = AnswerCall(self.call_sid, tuple(self.verbs))
-            self.actions.insert(self.verbs_at, answer)
-            self.verbs = []
+        self.flush()
         return tuple(self.actions)

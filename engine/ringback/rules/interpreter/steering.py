@@ -13,8 +13,9 @@ from ringback.events import Event
 from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.nested import begin_each, behind_each, enter_block, leave_block
+from ringback.rules.interpreter.placed_calls import call
 from ringback.rules.interpreter.progress import Progress
-from ringback.rules.interpreter.render import render, render_call
+from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.interpreter.values import let, put
 from ringback.rules.interpreter.web_requests import http
@@ -108,14 +109,6 @@ def stop(run: "Machine", step: Step) -> Progress | None:
         run.next()
         return None
     return run.finish(f"stopped: {given['reason'] or 'by a stop step'}")
-
-
-def call(run: "Machine", step: Step) -> Progress | None:
-    """Place a call, or plan what a call under way hears."""
-    given, at = render_call(step, run.scope())
-    if isinstance(given, Fault):
-        return run.fail(at, given.message)
-    return run.perform(step, given)
 
 
 def retry(run: "Machine", step: Step) -> Progress | None:

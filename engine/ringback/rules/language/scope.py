@@ -106,9 +106,8 @@ class Field:
 
 def _channel(event: Event) -> str:
     prefix, colon, _ = event.theirs.partition(":")
-    if colon:
-        return prefix
-    return "voice" if event.type.startswith("call.") else "sms"
+    plain = "voice" if event.type.startswith("call.") else "sms"
+    return prefix if colon else plain
 
 
 def _quoted(word: str) -> str:

@@ -90,9 +90,9 @@ class StepModel(BaseModel):
     `plain` is the field that a bare text or list fills, `whole` the field that a mapping fills.
     `needs` is what the event must have: a `call` for voice steps, a `contact`, a `failure` (the end
     of an action that failed), or nothing. `gist` is the field that a bare text of a case stands
-    for, `plain` when it is empty. A step that is `in_call` may stand under `do` of a `call` step:
-    what the callee hears. `keeps` are the parts of what `as` keeps, with their
-    types; empty for a text.
+    for, `plain` when it is empty. A step that is `in_call` is heard by the callee of a `call` step,
+    under its `do`, without the run having to wait for them. `keeps` are the parts of what `as`
+    keeps, with their types; empty for a text.
     """
 
     # A step that no rule has is never built: most projects use a few of them.

@@ -25,7 +25,9 @@ from ringback.verbs import Play, Say, Verb
 class Call(StepModel):
     """Call somebody and speak, play, or go on with the TwiML at `url`.
 
-    `do` holds voice steps when one sentence is not enough. `timeout` is how long to ring.
+    `do` holds steps when one sentence is not enough: what the callee hears, and what follows from
+    their answers. `machine` are the steps for an answering machine, `else` those for when nobody
+    answered. `timeout` is how long to ring.
     """
 
     step: ClassVar[str] = "call"
@@ -40,10 +42,15 @@ class Call(StepModel):
     from_: One = Field("", alias="from")
     timeout: Seconds = 60.0
     policy: Policy = "at_most_once"
+    machine: Steps = Field(default_factory=list)
+    else_: Steps = Field(default_factory=list, alias="else")
 
     def wrong(self) -> tuple[str, str]:
-        """Nothing to hear, or more than one thing."""
+        """Nothing to hear, or more than one thing; somebody else who talks to them."""
         message = one_of(self, "say", "play", "url", "do")
+        if not message and self.url and (self.machine or self.else_):
+            field = "machine" if self.machine else "else"
+            return field, f"with `url` another program talks to them; leave `{field}` away"
         return ("say", message) if message else ("", "")
 
     @staticmethod
@@ -54,11 +61,7 @@ class Call(StepModel):
     @staticmethod
     def plan(event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """One call for each number."""
-        verbs: tuple[Verb, ...] = tuple(given.get("verbs", ()))
-        if given["say"]:
-            verbs = (Say(given["say"]),)
-        elif given["play"]:
-            verbs = (Play(given["play"]),)
+        verbs = heard(given)
         return tuple(
             PlaceCall(
                 to=to,
@@ -67,9 +70,20 @@ class Call(StepModel):
                 sender=given["from"],
                 timeout=int(given["timeout"]),
                 policy=given["policy"],
+                step=given.get("step", ""),
+                detects=given.get("detects", ""),
             )
             for to in given["to"]
         )
+
+
+def heard(given: Mapping[str, Any]) -> tuple[Verb, ...]:
+    """What a callee hears first, by the rendered parameters of a `call`."""
+    if given["say"]:
+        return (Say(given["say"]),)
+    if given["play"]:
+        return (Play(given["play"]),)
+    return tuple(given.get("verbs", ()))
 
 
 class EndCallStep(StepModel):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from sqlite3 import Connection
 
 from ringback.actions import SendMessage
+from ringback.events import Event
 from ringback.rules.delivery_rates import (
     LATEST_PENDING,
     DeliveryFacts,
@@ -89,6 +90,17 @@ class JournalDeliveries(DeliveryFacts):
     def end_before(self, sid: str) -> TextEnd | None:
         """The end that is counted for a text, as far as the events on record tell of one."""
         return counted_end(self._connection, sid)
+
+    def placed_call(self, event: Event) -> str:
+        """The nonce of the call of ours that an event is about, when a run goes on in that call."""
+        row = self._connection.execute(
+            "select json_extract(params, '$.step') from actions where uid = coalesce("
+            "nullif(:action, ''), "
+            "(select action_uid from attempts where tag <> '' and tag = :tag), "
+            "(select uid from actions where remote_sid <> '' and remote_sid = :sid))",
+            {"action": event.cause.action, "tag": event.tag, "sid": event.subject_sid},
+        ).fetchone()
+        return str(row[0] or "") if row else ""
 
     def rule_of(self, sid: str, tag: str) -> str:
         """The rule that asked for a text, empty when no action of ours made it."""

@@ -131,6 +131,10 @@ class BatchFacts(DeliveryFacts, ChoiceFacts):
         """Whether a call is known to have ended."""
         return self._past.call_over(call_sid)
 
+    def placed_call(self, event: Event) -> str:
+        """The nonce of the call of ours that an event is about."""
+        return self._past.placed_call(event)
+
     def _heard(self, conversation: str) -> list[Event]:
         return [
             event

@@ -29,7 +29,7 @@ class Steps:
 
     def join(self, progress: Progress) -> list[Action]:
         """The actions with the URLs of what comes next, all of one step under one nonce."""
-        if not any(getattr(action, "verbs", ()) for action in progress.actions):
+        if not any(_leads_back(action) for action in progress.actions):
             return list(progress.actions)
         url, reports = self._url(f"call/step/{self._runtime.tag()}"), self._url("recording")
         awaited = progress.wait.event_types if progress.wait is not None else ()
@@ -42,13 +42,22 @@ class Steps:
                 return reports
             return url if how.leads_to and leads(how.leads_to) else ""
 
-        return [_with_urls(action, address) for action in progress.actions]
+        return [self._placed(_with_urls(action, address)) for action in progress.actions]
+
+    def _placed(self, action: Any) -> Action:
+        """A call in which the run goes on asks at its own address what the callee shall hear."""
+        step = getattr(action, "step", "")
+        return replace(action, url=self._url(f"call/step/{step}")) if step else action  # type: ignore[no-any-return]
 
     def _url(self, path: str) -> str:
         settings = self._settings
         secret = "" if settings.auth_tokens else settings.hook_secret
         prefix = f"/twilio/~{secret}" if secret else "/twilio"
         return f"{settings.public_url}{prefix}/{path}"
+
+
+def _leads_back(action: Any) -> bool:
+    return bool(getattr(action, "verbs", ()) or getattr(action, "step", ""))
 
 
 def _with_urls(action: Any, address: Address) -> Action:

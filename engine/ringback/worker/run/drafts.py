@@ -14,6 +14,7 @@ from ringback.action_kinds import is_message
 from ringback.actions import Action, HttpRequest
 from ringback.events import CALL_OVER
 from ringback.rules.interpreter.progress import Progress, Wait
+from ringback.rules.model import PLACED
 from ringback.runtime import iso
 from ringback.store.actions import StoredAction
 from ringback.store.runs import StoredRun
@@ -30,9 +31,10 @@ def is_draft(action: StoredAction) -> bool:
 
 def asks(action: Action, reason: str) -> bool:
     """Whether an action, parked for this reason, is a text of a draft, which may be a question, or
-    a request whose answer is waited for."""
+    a request whose answer is waited for, or a call in which its run goes on."""
     awaited = isinstance(action, HttpRequest) and bool(action.answer)
-    return reason == DRAFT and (awaited or is_message(action))
+    placed = bool(getattr(action, "step", ""))
+    return reason == DRAFT and (awaited or placed or is_message(action))
 
 
 def held(progress: Progress, asked: Sequence[str], now: datetime) -> Progress:
@@ -40,7 +42,9 @@ def held(progress: Progress, asked: Sequence[str], now: datetime) -> Progress:
     with the yes to the last text of this step; `asked` are those texts (uid). Any other progress
     stays as it is."""
     wait = progress.wait
-    if wait is None or not asked or not wait.event_types or set(CALL_OVER) <= set(wait.event_types):
+    if wait is None or not asked or not wait.event_types:
+        return progress
+    if set(CALL_OVER) <= set(wait.event_types) and not wait.key.startswith(PLACED):
         return progress
     saved, until = progress.state["wait"], now + PATIENCE
     kept = {"by": asked[-1], "at": iso(now), "due": saved["due"], "types": saved["types"]}

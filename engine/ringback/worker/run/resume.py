@@ -253,7 +253,10 @@ class Resumer:
         stored = await self._journal.runs.get(run_uid)
         if stored is None or stored.state != "waiting" or not stored.memory:
             return
-        wait = json.loads(stored.memory).get("wait") or {}
+        state = json.loads(stored.memory)
+        wait = state.get("wait") or {}
+        if any(call_sid in each for each in state.get("called", ())):
+            return  # how a call of our own ended is told by its callback, which leads to `else`
         asked = wait.get("key") == call_sid and set(CALL_OVER).issubset(wait.get("types", ()))
         if not asked and not verb:
             return

@@ -178,7 +178,7 @@ CASES: dict[str, Case] = {
                     ("/console/calls/{}/dequeue", {"to": ZOE})),
     "replay": Case(event, ("replay", "{}", "--send", "--yes"),
                    ("POST", "/events/{}/replay", {"send": True})),
-    "start": Case(nothing, ("start", "later")),
+    "start": Case(nothing, ("start", "later"), ("POST", "/rules/later/start", {"json": {"a": 1}})),
     "incident": Case(incident, ("incidents", "ack", "{}"), ("POST", "/incidents/{}/seen", {}),
                      ("/console/health/incidents/{}", {"do": "seen"})),
     "incident muted": Case(incident, ("incidents", "mute", "{}"),

@@ -1,5 +1,6 @@
 """Operations in the JSON API: what a person or a program may do, each once for its request."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -67,6 +68,14 @@ async def replay(asked: Asked) -> dict[str, Any]:
     return await _replayed(asked)
 
 
+async def start(asked: Asked) -> dict[str, Any]:
+    """A rule begins now, for a person and with JSON if they are given."""
+    given = {"to": asked.body["to"] or ""}
+    if asked.body["json"] is not None:
+        given["json"] = json.dumps(asked.body["json"], ensure_ascii=False)
+    return await _done(asked, {"op": "start", "rule": asked.values["name"], **given})
+
+
 def _post(path: str, about: str, handler: Handler, *body: Parameter) -> Endpoint:
     return Endpoint(
         path, about, handler, "Done", method="POST", body=body, role="operate",
@@ -102,6 +111,9 @@ _OF_RULES = (
     ),
     _post("/rules/{name}/release", "Let a rule run again that is in quarantine.",
           _does("release", "rule")),
+    _post("/rules/{name}/start", "Start a rule now, whatever it listens to.", start,
+          Parameter("to", "The person it is for, as +15551234567."),
+          Parameter("json", "What the rule reads as `hook`.", "object")),
     _post("/reload", "Read rules and plugins again.", _does("reload", "")),
 )  # fmt: skip
 _OF_FAILURES = (

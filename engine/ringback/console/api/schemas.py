@@ -267,9 +267,10 @@ SCHEMAS: Mapping[str, Schema] = {
             "verdicts": {"type": "object", "additionalProperties": TEXT},
             "problems": _list(TEXT),
             "rules": NUMBER,
+            "runs": _list(FREE),
         },
         "What an operation did: the state of its subject now, and its row in the audit trail.",
-        "state uid why file until verdicts problems rules",
+        "state uid why file until verdicts problems rules runs",
     ),
     "Rule": _object(
         {

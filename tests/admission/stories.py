@@ -100,6 +100,7 @@ def in_bursts(told: Story) -> Story:
             steps.append(burst)
     rules = told.rules.replace(_COUNT, "message_count()")
     rules = re.sub(r'("ask": {[^{}]*?),\s*"to": [^,]*,\s*"from": "[^"]*"', r"\1", rules)
+    rules = rules.replace('"at_once": true', '"at_once": false')
     return replace(told, rules=rules, steps=tuple(steps), numbered=False)
 
 
@@ -291,7 +292,14 @@ def _with_lists(rng: Random, rules: list[dict[str, Any]]) -> None:
                 "do": [first, {"notify": "E ${{ e }}"}],
                 "else": [{"notify": "${{ 'never ' + e }}"}],
             }  # fmt: skip
-            if "ask" not in first:
+            if "ask" in first and rng.random() < 0.5:
+                who = {"timeout": "1m", "to": "${{ e }}", "from": OURS}
+                each |= {"of": [*PEOPLE[1:], "${{ event.from }}"], "at_once": True}
+                each["do"] = [
+                    {"notify": "N"},
+                    {"ask": who | ask | {"if": "reply.body in ['x', 'y']"}},
+                ]
+            elif "ask" not in first:
                 each["do"] = [{"let": {"found": "${{ e }}"}}, first]
             rule["do"] = [*rule["do"], {"each": each}] if rng.random() < 0.5 else [{"each": each}]
 

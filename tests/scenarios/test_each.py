@@ -7,7 +7,7 @@ import pytest
 
 from admission.compare import Seen, difference, on_node
 from admission.node import Loaded, Node, settings_of
-from admission.stories import PEOPLE, Step, Story, status, text
+from admission.stories import PEOPLE, Happens, Step, Story, status, text
 from ringback.actions import Notify
 from ringback.events import Event
 from ringback.plugins.loader import PluginSet
@@ -75,20 +75,69 @@ async def test_the_next_is_asked_until_somebody_answers(
     assert lines == [*(f"{who} Alarm! Reply OK." for who in asked), last, *lines[len(asked) + 1 :]]
 
 
-async def test_it_goes_on_where_it_was_after_a_restart_at_each_wait(tmp_path: Path) -> None:
-    (tmp_path / "rules.yaml").write_text(f"rules:\n{ALARM}")
-    rules = load_rules(tmp_path / "rules.yaml")
-    loaded = Loaded(RuleSet(rules.rules, rules.language), PluginSet())
-    rows, time = 0, 0.0
-    for happens in (text("alarm"), 301.0, text("no", CAT), 302.0, text("ok", BOB)):
-        node = Node(settings_of(tmp_path, {}), loaded)
+async def restarted(folder: Path, rules: str, *steps: Happens | float) -> Seen:
+    """What a node has made of a story that starts anew before each of its steps."""
+    (folder / "rules.yaml").write_text(f"rules:\n{rules}")
+    read = load_rules(folder / "rules.yaml")
+    loaded = Loaded(RuleSet(read.rules, read.language), PluginSet())
+    rows, time, found = 0, 0.0, Seen()
+    for happens in steps:
+        node = Node(settings_of(folder, {}), loaded)
         node.rows, node.time = rows, max(time, node.time)
         await node.start({})
-        await (node.wait(happens) if isinstance(happens, float) else node.happen(happens))
+        if isinstance(happens, float):
+            await node.wait(happens)
+        else:
+            await node.happen(happens)
         await node.wait(2.0)
         found, rows, time = on_node(node), node.rows, node.time
         await node.close()
+    return found
+
+
+async def test_it_goes_on_where_it_was_after_a_restart_at_each_wait(tmp_path: Path) -> None:
+    steps = (text("alarm"), 301.0, text("no", CAT), 302.0, text("ok", BOB))
+    found = await restarted(tmp_path, ALARM, *steps)
     assert [line.split()[0] for line in said(found)] == [BOB, CAT, CAT, BOB, ANN]
+    assert said(found)[-1] == f"{ANN} {BOB} comes."
+
+
+AT_ONCE = ALARM.replace("rounds: 2", "rounds: 2\n        at_once: true").replace(
+    "if: reply.body == 'ok'", "if: reply.body in ['ok', 'no']\n              again: OK or no?"
+).replace("until: ok != ''", "until: ok == 'ok'")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happens", "last"),
+    [
+        ((text("ok", CAT),), [f"{ANN} {CAT} comes."]),
+        ((text("no", CAT), 9.0, text("ok", BOB)), [f"{ANN} {BOB} comes."]),
+        ((text("what", CAT), text("ok", CAT)), [f"{CAT} OK or no?", f"{ANN} {CAT} comes."]),
+        ((text("STOP", BOB), 1.0, text("ok", CAT)), [f"{ANN} {CAT} comes."]),
+        ((status("failed", CAT, 30003), 1.0, text("ok", BOB)), [f"{ANN} {BOB} comes."]),
+        ((text("ok", ANN),), []),
+        ((301.0, text("ok", BOB)), [f"{BOB} ASK", f"{CAT} ASK", f"{ANN} {BOB} comes."]),
+        ((text("no", BOB), text("no", CAT), 1.0, text("ok", CAT)),
+         [f"{BOB} ASK", f"{CAT} ASK", f"{ANN} {CAT} comes."]),
+        ((601.0,), [f"{BOB} ASK", f"{CAT} ASK", "notify nobody"]),
+    ],
+)  # fmt: skip
+async def test_all_are_asked_at_once_and_the_first_answer_is_taken(
+    happens: tuple[Step, ...], last: list[str], tmp_path: Path
+) -> None:
+    """Whoever is out leaves the others; when all are, or in time, the next round begins."""
+    found = await seen(tmp_path, AT_ONCE, text("alarm"), 2.0, *happens, 2.0)
+    ask = "Alarm! Reply OK."
+    lines = [line for line in said(found) if line]
+    assert lines[:2] == [f"{BOB} {ask}", f"{CAT} {ask}"]
+    assert lines[2 : 2 + len(last)] == [line.replace("ASK", ask) for line in last]
+
+
+async def test_who_was_asked_at_once_is_known_after_a_restart(tmp_path: Path) -> None:
+    found = await restarted(
+        tmp_path, AT_ONCE, text("alarm"), 60.0, text("no", CAT), text("ok", BOB)
+    )
+    assert [line.split()[0] for line in said(found)] == [BOB, CAT, ANN]
     assert said(found)[-1] == f"{ANN} {BOB} comes."
 
 
@@ -171,7 +220,7 @@ def test_a_question_without_an_answer_in_a_block_ends_the_turn_and_not_the_run(
 
 
 def test_lists_and_turns_are_bounded(tmp_path: Path) -> None:
-    """Two hundred entries, and some thousands of steps without a wait."""
+    """Two hundred entries, and some more steps without a wait than other runs may take."""
     ten = "'${{ [0,1,2,3,4,5,6,7,8,9].map(i, i) }}'"
     deep = "{notify: x}"
     for name in "abcd":
@@ -200,6 +249,16 @@ def test_lists_and_turns_are_bounded(tmp_path: Path) -> None:
         ("{of: lists.l, as: x, rounds: 11, do: [stop]}", "'rounds' must be less"),
         ("{of: lists.l, as: x, do: [{notify: '${{ y }}'}]}", "unknown name 'y'"),
         ("{of: lists.l, as: x, do: [stop], until: x}", "expected bool, got string"),
+        ("{of: lists.l, as: x, at_once: true, do: [stop]}", "each: its last step must be an `ask`"),
+        ("{of: lists.l, as: x, at_once: true, do: [{ask: Hi?}]}", "must be an `ask` with `to`"),
+        (
+            "{of: [a], as: x, at_once: true, do: [{ask: {to: '${{ x }}', text: a, else: [stop]}}]}",
+            "without `else`",
+        ),
+        (
+            "{of: [a], as: x, at_once: true, do: [{wait: 5s}, {ask: {to: '${{ x }}', text: a}}]}",
+            "only the `ask` at the end may wait, for all",
+        ),
         ("{of: lists.long, as: x, do: [stop]}", "the list has 201 entries, 200 at most"),
     ],
 )

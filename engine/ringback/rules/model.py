@@ -218,6 +218,12 @@ def waits(step: Step) -> bool:
     return step.kind in ("wait", "wait_for", "ask", "gather", "record")
 
 
+def waits_apart(step: Step) -> bool:
+    """Whether a step whose entries are asked at once waits for one of them before that."""
+    before = step.branches.get("do", ())[:-1] if step.params.get("at_once") else ()
+    return any(map(waits, every_step(before)))
+
+
 def awaits_answer(step: Step) -> bool:
     """Whether a web request is one whose answer the run waits for."""
     return bool(step.params.get("as") or step.branches.get("else"))

@@ -9,6 +9,7 @@ from ringback.events import CALL_OVER, Event, matches_type
 from ringback.rules.engine.admission import Woken
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.interpreter.answers import TEXT, answers, heeds
+from ringback.rules.interpreter.progress import keys_of
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import PLACED, Rule, Trigger
 
@@ -91,7 +92,7 @@ class Waits:
         self._waiters[run_uid] = waiter
         if waiter.key.startswith(PLACED):
             self._placed.add(waiter.key)
-        for each in {waiter.key, waiter.home, waiter.place}:
+        for each in {*keys_of(waiter.key), waiter.home, waiter.place}:
             self._by_key.setdefault(each, {})[run_uid] = waiter
 
     def drop(self, run_uid: str) -> None:
@@ -99,7 +100,7 @@ class Waits:
         self._hung_up.discard(run_uid)
         waiter = self._waiters.pop(run_uid, None)
         self._placed.discard(waiter.key if waiter else "")
-        for key in {waiter.key, waiter.home, waiter.place} if waiter else ():
+        for key in {*keys_of(waiter.key), waiter.home, waiter.place} if waiter else ():
             left = self._by_key[key]
             left.pop(run_uid, None)
             if not left:
@@ -152,7 +153,7 @@ class Waits:
             if (
                 places.get((waiter.rule, False)) == waiter.place
                 if self._by_place(waiter)
-                else waiter.key in keys
+                else any(key in keys for key in keys_of(waiter.key))
             )
             and any(matches_type(name, event.type) for name in waiter.types)
             and waiter.in_time(event)

@@ -14,7 +14,7 @@ from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.cel import Program
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.templates import DATA_CAP, Template
-from ringback.rules.model import Step, StepKind
+from ringback.rules.model import Step, StepKind, waits_apart
 from ringback.rules.sections.block_runs import is_block, run_block
 from ringback.rules.sections.blocks import Block, Blocks
 from ringback.rules.sections.callee import converses
@@ -126,6 +126,9 @@ class Steps:
         if model.step == "call":
             params["converses"] = converses(self.reader, params, branches, inner)
         step = Step(model.step, params, branches, place[0], most=most_entries(model))
+        if waits_apart(step):
+            text = "each: with `at_once` only the `ask` at the end may wait, for all of them"
+            self.reader.problems.append(self.reader.source.problem(*place, "schema", text))
         if model.step == "run" and not wrong:
             target = inner.value["rule"] if isinstance(inner.value, dict) else inner
             self.runs.append((step, target, self.reader))

@@ -5,7 +5,7 @@ How often a question was asked is `tried` in the state of the run, as long as it
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ringback.actions import SendMessage, reply
@@ -14,11 +14,13 @@ from ringback.rules.addresses import is_service, spelt
 from ringback.rules.engine.ruleset import triggered
 from ringback.rules.interpreter.answers import LISTENS, TEXT, asks_help, leaves
 from ringback.rules.interpreter.continuation import branch, kept
-from ringback.rules.interpreter.nested import end_turn
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.nested import done, end_turn, lacks, list_of, next_round
+from ringback.rules.interpreter.progress import Progress, join_keys
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
+from ringback.rules.interpreter.values import put
 from ringback.rules.language.cel import Fault
+from ringback.rules.language.named_values import restored
 from ringback.rules.model import Step, Trigger
 
 if TYPE_CHECKING:
@@ -28,9 +30,21 @@ TRIES = 3
 """How often the question of a `gather` is put that says `again`."""
 
 
-def ask(run: "Machine", step: Step) -> Progress:
-    """Send the question, and wait for a text of that person."""
-    return _send(run, step, "text")
+def ask(run: "Machine", step: Step) -> Progress | None:
+    """Send the question, and wait for a text of that person; for one of all who are asked at once
+    when the last of them is."""
+    key = _put(run, step, "text")
+    if isinstance(key, Progress):
+        return key
+    if list_of(run) is None:
+        return _wait(run, step, key)
+    loop = run.state["loops"][-1]
+    asked = [*loop.get("asked", ()), [key, loop["next"], 1]]
+    run.state["loops"] = [*run.state["loops"][:-1], {**loop, "asked": asked}]
+    if loop["next"] + 1 == len(loop["of"]):
+        return _wait(run, step, join_keys(each[0] for each in asked))
+    run.next()
+    return None
 
 
 def gather(run: "Machine", step: Step) -> Progress | None:
@@ -40,6 +54,8 @@ def gather(run: "Machine", step: Step) -> Progress | None:
 
 def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
     """Go on behind an `ask`: with the answer, with the question once more, or without one."""
+    if list_of(run) is not None:
+        return _one_answered(run, step, event)
     asked = f"“{run.question}”"
     if event is None:
         return _open(run, step, f"no answer to {asked}")
@@ -84,7 +100,50 @@ def _unfit(run: "Machine", step: Step, verdict: str) -> Progress:
         said = f"none of {tries} answers fits" if tries > 1 else "the answer does not fit"
         return _open(run, step, f"{said}: “{run.question}”")
     run.state["tried"] = tried + 1
-    return _send(run, step, "again" if step.params["again"] else "text")
+    key = _put(run, step, "again" if step.params["again"] else "text")
+    return key if isinstance(key, Progress) else _wait(run, step, key)
+
+
+def _one_answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+    """One of those who were asked at once has answered, or is out; without an event the time is
+    over for all. The first answer that fits is taken, and `until` has the last word."""
+    each, loop = list_of(run), run.state["loops"][-1]
+    assert each is not None
+    if event is None:
+        return _round_over(run, each)
+    found = next((one for one in loop["asked"] if one[0] == event.conversation), None)
+    if found is None or event.type not in LISTENS or asks_help(event, step.params["if"]):
+        return run.again()
+    if leaves(event) and event.conversation == run.event.conversation:
+        return run.finish("stopped: they sent STOP")
+    run.state["reply"] = event_to(event)
+    put(run.state, each.params["as"], restored(loop["of"][found[1]]))
+    left = [one for one in loop["asked"] if one is not found]
+    if event.type == TEXT and not leaves(event):
+        verdict = triggered(Trigger((TEXT,), tuple(step.params["if"])), run.scope(event))
+        if not verdict:
+            if step.params["as"]:
+                run.state["vars"][step.params["as"]] = kept(step, event)
+            if not lacks(run, each):
+                return done(run, each)
+        elif found[2] < step.params["tries"]:
+            run.note(step, f"answer {found[2]} of {step.params['tries']} does not fit: {verdict}")
+            key = _put(run, step, "again" if step.params["again"] else "text")
+            if isinstance(key, Progress):
+                return key
+            left = [*left, [key, found[1], found[2] + 1]]
+    if not left:
+        return _round_over(run, each)
+    run.state["loops"] = [*run.state["loops"][:-1], {**loop, "asked": left}]
+    due = datetime.fromisoformat(run.state["wait"]["due"])
+    return run.pause(due, LISTENS, join_keys(one[0] for one in left))
+
+
+def _round_over(run: "Machine", each: Step) -> Progress:
+    """Nobody of a round has given the answer: the next round, or the steps of `else`."""
+    run.state.pop("wait", None)
+    run.state["at"] = run.state["at"][:-2]
+    return next_round(run, each) or run.run()
 
 
 def _open(run: "Machine", step: Step, why: str) -> Progress:
@@ -106,22 +165,27 @@ def _close(run: "Machine") -> None:
     run.state.pop("tried", None)
 
 
-def _send(run: "Machine", step: Step, word: str) -> Progress:
+def _put(run: "Machine", step: Step, word: str) -> Progress | str:
+    """Send a text of the question. The conversation in which its answer comes, or the end."""
     left_out = {"text", "again"} - {word}
     given = render(_without(step, left_out), run.scope())
     if isinstance(given, Fault):
         return run.fail(step, given.message)
-    event, due = run.event, run.now + timedelta(seconds=step.params["timeout"])
+    event = run.event
     if not given["to"]:
         if not event.theirs:
             return run.fail(step, "there is nobody on the other side of this event")
         run.actions.append(reply(event, given[word]))
-        return run.pause(due, LISTENS)
+        return event.conversation
     sender, to = spelt(given["from"] or event.ours, given["to"], event.ours)
     if not sender or is_service(sender):
         return run.fail(step, "needs `from`, a number of ours: the answer comes to it")
     run.actions.append(SendMessage(to, given[word], sender))
-    return run.pause(due, LISTENS, conversation_of(sender, to))
+    return conversation_of(sender, to)
+
+
+def _wait(run: "Machine", step: Step, key: str) -> Progress:
+    return run.pause(run.now + timedelta(seconds=step.params["timeout"]), LISTENS, key)
 
 
 def _say(run: "Machine", step: Step, left_out: Collection[str]) -> Progress | None:

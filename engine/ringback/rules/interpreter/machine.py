@@ -40,7 +40,7 @@ __all__ = ["Progress", "Wait", "Wake", "begin", "resume"]
 
 MOST_STEPS = 500
 """How many steps one run may take between two waits."""
-STEPS_OF_TURN, MOST_GRANTED = 4, 2000
+STEPS_OF_TURN, MOST_GRANTED = 4, 1000
 """How many more for each entry of a list that steps are done for, and how many at most."""
 MOST_NOTES = 3
 """How many mishaps a run that goes on remembers."""

@@ -65,21 +65,53 @@ def behind_each(run: "Machine", step: Step, branch: str) -> Progress | None:
     if branch != "do":
         run.next()
         return None
-    until = step.params["until"]
-    verdict = holds(until, run.scope()) if until else "none"
-    if verdict.startswith("error"):
-        run.note(step, f"`until` does not hold: {verdict}")
-    if not verdict:
+    loop = run.state["loops"][-1]
+    if not step.params["at_once"] and not lacks(run, step):
         run.state["loops"] = run.state["loops"][:-1]
         run.next()
         return None
-    loop = run.state["loops"][-1]
-    last = loop["next"] + 1 == len(loop["of"])
-    if last and loop["round"] >= step.params["rounds"]:
-        return _never(run, step)
-    further = {"next": 0, "round": loop["round"] + 1} if last else {"next": loop["next"] + 1}
-    run.state["loops"] = [*run.state["loops"][:-1], {**loop, **further}]
+    if loop["next"] + 1 == len(loop["of"]):
+        return next_round(run, step)
+    run.state["loops"] = [*run.state["loops"][:-1], {**loop, "next": loop["next"] + 1}]
     return _turn(run, step)
+
+
+def lacks(run: "Machine", step: Step) -> bool:
+    """Whether what a list is gone through for does not hold yet. Where nothing is said, one that is
+    asked at once is over with the first answer, and any other with its last entry."""
+    if not step.params["until"]:
+        return not step.params["at_once"]
+    verdict = holds(step.params["until"], run.scope())
+    if verdict.startswith("error"):
+        run.note(step, f"`until` does not hold: {verdict}")
+    return bool(verdict)
+
+
+def done(run: "Machine", step: Step) -> Progress:
+    """Go on behind a list of which all were asked at once, and one has answered."""
+    run.state.pop("wait", None)
+    run.state["loops"] = run.state["loops"][:-1]
+    run.state["at"] = run.state["at"][:-2]
+    run.next()
+    return run.run()
+
+
+def next_round(run: "Machine", step: Step) -> Progress | None:
+    """The list from its beginning, or the steps of `else`."""
+    loop = run.state["loops"][-1]
+    if loop["round"] >= step.params["rounds"]:
+        return _never(run, step)
+    again = {"of": loop["of"], "next": 0, "round": loop["round"] + 1}
+    run.state["loops"] = [*run.state["loops"][:-1], again]
+    return _turn(run, step)
+
+
+def list_of(run: "Machine") -> Step | None:
+    """The `each` whose entries are asked at once by the step at which the run is."""
+    at = run.state["at"]
+    step = step_at(run.rule, at[:-2]) if len(at) > 2 and at[-2] == "do" else None
+    at_once = step is not None and step.kind == "each" and step.params["at_once"]
+    return step if at_once and at[-1] + 1 == len(step.branches["do"]) else None  # type: ignore[union-attr]
 
 
 def end_turn(run: "Machine") -> bool:

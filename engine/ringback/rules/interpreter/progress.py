@@ -1,6 +1,6 @@
 """Progress of a run: what it did, and what it waits for. Immutable values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,11 +17,21 @@ TOO_FEW = "stopped: too few events within the span"
 """and the reason of one that collected in vain. Neither came to its steps."""
 
 
+def join_keys(keys: Iterable[str]) -> str:
+    """The key of a wait in several conversations."""
+    return "\n".join(keys)
+
+
+def keys_of(key: str) -> tuple[str, ...]:
+    """The conversations that the key of a wait names, or the call, or the subject."""
+    return tuple(key.split("\n"))
+
+
 @dataclass(frozen=True, slots=True)
 class Wait:
     """What a run waits for: a moment, an event of these types, or whichever comes first.
 
-    An event counts when its conversation, its call or its subject is `key`.
+    An event counts when its conversation, its call or its subject is `key`, or one of several.
     """
 
     due_at: datetime | None

@@ -103,7 +103,8 @@ class Each(StepModel):
     """Do the steps for each entry of a list, one after the other, until a condition holds.
 
     `as` names the entry. With `rounds` the list is gone through so often. `until` is asked behind
-    the steps of each entry; `else` are the steps for when it has never held.
+    the steps of each entry; `else` are the steps for when it has never held. With `at_once` all are
+    asked by an `ask` at the end of the steps, and the first answer is taken.
     """
 
     step: ClassVar[str] = "each"
@@ -114,13 +115,17 @@ class Each(StepModel):
     of: Entries
     as_: Annotated[MaybeWord, Field(min_length=1)] = Field(alias="as")
     rounds: int = Field(1, ge=1, le=10)
+    at_once: bool = False
     do: Steps = Field(min_length=1)
     until: Lines = Field(default_factory=list)
     else_: Steps = Field(default_factory=list, alias="else")
 
     def wrong(self) -> tuple[str, str]:
-        """Steps for when nothing has held, and nothing to hold."""
-        if self.else_ and not self.until:
+        """Steps for when nothing has held, and nothing to hold; nothing that all are asked."""
+        asks = self.do[-1].get("ask") if isinstance(self.do[-1], dict) else None
+        if self.at_once and not (isinstance(asks, dict) and "to" in asks and "else" not in asks):
+            return "at_once", "its last step must be an `ask` with `to` and without `else`"
+        if self.else_ and not self.until and not self.at_once:
             return "else", "needs `until`: its steps are for when that has never held"
         return "", ""
 

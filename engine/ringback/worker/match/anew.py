@@ -14,6 +14,7 @@ from ringback.rules.engine.admission import Admission, Woken, answer_after_all, 
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import home
 from ringback.rules.interpreter.answers import answers, awaited, heeds, watches
+from ringback.rules.interpreter.progress import keys_of
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule, Trigger
 from ringback.runtime import Runtime
@@ -54,7 +55,7 @@ def early(
     came behind the event that the run's last step was about."""
     rule, began, state = asking.rule, asking.began, asking.state
     facts, places = session.facts(runtime), ruleset.places
-    ready, under = session.ready_for(asking.run)[:1], state["wait"]["key"] or home(began)
+    ready, under = session.ready_for(asking.run)[:1], keys_of(state["wait"]["key"] or home(began))
     for uid in ready or _later(session, asking):
         event = session.event(uid)
         if event is None:
@@ -68,7 +69,8 @@ def early(
             rule, began, state, event, facts, places
         ):
             return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name))
-        here = ready or under in (event.conversation, event.call_sid, event.subject_sid)
+        about = {event.conversation, event.call_sid, event.subject_sid}
+        here = ready or not about.isdisjoint(under)
         if here and awaited(rule, began, state, event, facts, places):
             answer = answers(rule, began, state, event, facts, places)
             return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name, answer))
@@ -81,7 +83,7 @@ def _later(session: ReadSession, asking: Asking) -> list[str]:
     rule, state = asking.rule, asking.state
     open_ = (rule.cancel_on, rule.unless if state.get("phase") == "unless" else None)
     anywhere = any(each is not None and rule.finds_by_key(each) for each in open_)
-    keys = () if anywhere else {state["wait"]["key"], home(asking.began)}
+    keys = () if anywhere else {*keys_of(state["wait"]["key"]), home(asking.began)}
     return session.later(keys, state.get("after", ""), state.get("from", ""))
 
 

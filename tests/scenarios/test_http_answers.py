@@ -203,13 +203,16 @@ async def test_credentials_of_another_host_stay_here(tmp_path: Path) -> None:
 
 
 async def test_no_answer_comes_of_what_may_not_leave(tmp_path: Path) -> None:
-    """At once, and not after its time: here the budget of the rule is used up."""
-    written = rules(1).replace("    do:", "    budget: {per_day: 1}\n    do:", 1)
-    node = node_of(tmp_path, written, 2)
-    await node.start({})
-    await node.happen(text("7"))
-    assert await told(node) == ["none: 0 false", "0 false "]
-    await node.close()
+    """At once, and not after its time: the budget of the rule is used up by the first request."""
+    async with shop((200, SENT)) as service:
+        written = rules(service.port).replace("    do:", "    budget: {per_day: 1}\n    do:", 1)
+        node = node_of(tmp_path, written, service.port)
+        await node.start({})
+        await node.happen(text("7"))
+        await node.happen(text("8", PEOPLE[1]))
+        assert await told(node) == [f"200 true {SENT}", "5 sent", "none: 0 false", "0 false "]
+        assert len(service.asked) == 1
+        await node.close()
 
 
 async def test_a_rule_in_shadow_asks_nobody_and_goes_on(tmp_path: Path) -> None:

@@ -256,3 +256,17 @@ def test_a_project_without_rules_has_no_cases(tmp_path: Path) -> None:
         "cases: [{name: one, given: [text: x], expect: [notify: x]}]\n"
     )
     assert [(each.file, each.good) for each in run_cases(tmp_path)] == [("rules/deep/a.yml", True)]
+
+
+def test_what_is_chosen_by_chance_does_not_depend_on_the_cases_before(tmp_path: Path) -> None:
+    """So that a case can send back the code that its rule has made."""
+    path = tmp_path / "code.yaml"
+    case = "  - {name: NAME, given: [text: a, text: b], expect: [reply: one, reply: two]}\n"
+    path.write_text(
+        "rules:\n  - {name: it, on: message.received, do: [{reply: '${{ random_digits(9) }}'}]}\n"
+        f"cases:\n{case.replace('NAME', 'first')}{case.replace('NAME', 'last')}"
+    )
+    first, last = run_cases(path)
+    (alone,) = run_cases(path, pick=["last"])
+    assert first.story == last.story == alone.story
+    assert first.story[1] != first.story[3]

@@ -13,7 +13,7 @@ its own, with its own clock, and compares the actions with what it expects::
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -157,6 +157,13 @@ class _Case:
         self.made: list[Wished] = []
         self.sent: list[Sent] = []
         self.story: list[str] = []
+        self.events = 0
+
+    def numbered(self, event: Event) -> Event:
+        """The event by its number in the case, so that a choice by chance (`random_digits`) is the
+        same whichever cases ran before."""
+        self.events += 1
+        return replace(event, uid=f"evt_case{self.events}")
 
     def run(self) -> None:
         try:
@@ -184,7 +191,7 @@ class _Case:
                 reactions = (
                     [bench.wait(happens)]
                     if isinstance(happens, float)
-                    else [bench.react(each) for each in happens]
+                    else [bench.react(self.numbered(each)) for each in happens]
                 )
             except (RingbackError, ValueError) as error:
                 self.story += [said(item.plain()), f"  {error}"]

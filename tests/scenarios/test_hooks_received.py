@@ -155,6 +155,10 @@ async def test_both_secrets_of_a_rotation_prove(node: Receiver) -> None:
         assert (await node.send("/hook/shop", body, standard(body, key=key))).status == 204
     third = "whsec_" + base64.b64encode(b"neither the one nor the other").decode()
     assert (await node.send("/hook/shop", body, standard(body, key=third))).status == 403
+    node.node.intake.reload(replace(node.settings, environ={"SHOP": third}))  # at SIGHUP
+    for number, (key, status) in enumerate(((KEY, 403), (NEXT, 403), (third, 204)), 5):
+        body = text_of({"data": {"id": number}})
+        assert (await node.send("/hook/shop", body, standard(body, key=key))).status == status
 
 
 @pytest.mark.parametrize(

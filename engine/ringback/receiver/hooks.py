@@ -58,10 +58,11 @@ class HookProofs:
         self._ours = settings.sender
         self._simulated = settings.simulated and settings.host in LOOPBACK
         self._seen = None
+        self.look()
 
     def judge(self, head: Head) -> Refused | None:
         """What to refuse before the body is read."""
-        self._look()
+        self.look()
         hook = self._named(head.target.route)
         if isinstance(hook, Refused):
             return hook
@@ -104,7 +105,7 @@ class HookProofs:
         hook = self._hooks.get(route.removeprefix(ROUTE))
         return hook or Refused("path", "no rule file has this hook", "", responses.NOT_FOUND)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Read the definitions when they have changed. What cannot be read changes nothing."""
         try:
             found = os.stat(self._path)  # noqa: PTH116  # a third of the time of a Path

@@ -109,6 +109,10 @@ class Intake:
         self._refusals.reload(settings)
         self._hooks.reload(settings)
 
+    def look(self) -> None:
+        """Know the hooks that the rules have now, so that the first delivery need not wait."""
+        self._hooks.look()
+
     def astray(self, path: bytes, headers: Headers) -> None:
         """A request has come to a path that is no route. One that Twilio has signed was meant for
         this node: somebody must hear of that."""

@@ -142,7 +142,9 @@ class Node:
 
     async def good(self) -> bool:
         """Wait until the worker has checked the rules. Whether this node can begin to receive."""
-        return self.supervisor is None or await self.supervisor.good()
+        good = self.supervisor is None or await self.supervisor.good()
+        self.intake.look()
+        return good
 
     @property
     def failure(self) -> str:

@@ -10,6 +10,7 @@ from ringback.store.operations.cards import Card
 from ringback.store.operations.cards import _write as write_cards
 from ringback.store.queries.questions import Questions
 from ringback.store.sqlite import connect_writer
+from ringback.store.upkeep.erase import erase
 from scenarios.test_bulks import ask, bulk
 from simulation.story import Story
 
@@ -174,6 +175,23 @@ def test_a_text_among_many_is_traced_alone(begin: Begin) -> None:
             assert tree is not None
             shown = [[each["uid"] for each in run["actions"]] for run in tree["runs"]]
             assert shown == [[uid]]
+
+
+def test_who_is_erased_meanwhile_is_not_texted(begin: Begin) -> None:
+    """And nothing of the broadcast names them."""
+    story = begin(rules=RULES)
+    fill(story, 4)
+    ask(story, "pause")
+    go(story, 3.0)
+    story.kill()
+    gone = "+15550200002"
+    erase(story.folder, gone, "2000-01-01T00:00:00.000Z")
+    assert gone not in str(story.ask("select was from bulk_items"))
+    story.start()
+    ask(story, "resume")
+    story.run(story.clock.now + 20.0)
+    assert (len(sent(story)), gone in sent(story)) == (3, False)
+    assert replies(story) == ["sent 3, refused 0, failed 0, left 1: 3"]
 
 
 def test_an_empty_group_is_done_at_once(begin: Begin) -> None:

@@ -47,7 +47,7 @@ class BroadcastDecisions:
         now = iso(self._runtime.now())
         event = event_of(BEGUN, key, named("evt", key), {}, 0, now)
         run = NewRun(
-            uid=self._runtime.uid("run"), event_uid=event.uid, rule=PERSON, rule_rev="", key="",
+            uid=named("run", key), event_uid=event.uid, rule=PERSON, rule_rev="", key="",
             priority=0, started_at=now,
         )  # fmt: skip
         (action,) = plan(

@@ -141,7 +141,9 @@ class BroadcastWork:
         journal, now = self._engine.journal, iso(self._runtime.now())
         action = await journal.actions.get(under.wanted["action"])
         event = await journal.events.get(under.event_uid)
-        if action is None or event is None or not isinstance(action.action, Broadcast):
+        wish = action.action if action is not None else None
+        blanked = not isinstance(wish, Broadcast) or not (wish.body or wish.media)
+        if action is None or event is None or not isinstance(wish, Broadcast) or blanked:
             why = "what it began with is not kept any more"
             await journal.broadcasts.count(under, [(each.n, "skipped", why) for each in members])
             return
@@ -152,7 +154,7 @@ class BroadcastWork:
         texts, wrong = list[tuple[Member, NewAction]](), list[tuple[int, str, str]]()
         for each in members:
             try:
-                texts.append((each, self._text(run, event, action.action, each)))
+                texts.append((each, self._text(run, event, wish, each)))
             except RingbackError as error:
                 wrong.append((each.n, "failed", str(error)))
         if wrong:

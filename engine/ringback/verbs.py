@@ -15,11 +15,13 @@ class Twiml:
     """How a field of a verb is written in TwiML.
 
     `name` is Twilio's name for it, `place` where it stands: an `attribute` of the element, its
-    `text`, a `noun` inside it of which exactly one is given, or the `verbs` inside it. What equals
-    the field's default is left out. `least` and `most` are the letters that a text may have,
+    `text`, a `noun` inside it of which exactly one is given (of a list one for each entry),
+    `on_noun` an attribute of those, the `verbs` inside it, or `nowhere`. What equals the field's
+    default is left out. `least` and `most` are the letters that a text may have,
     `choices` the only values that there are. An address (`url`) may be one of ours: when it is
     empty, it leads to the rule's next step, `always`, or when some rule wants the event `leads_to`;
-    or to where recordings are reported, when the field that `reports` names is set.
+    or to where recordings are reported, when the field that `reports` names is set. With `when` it
+    does so only when that field is set.
     """
 
     name: str = ""
@@ -30,6 +32,7 @@ class Twiml:
     url: bool = False
     leads_to: str = ""
     reports: str = ""
+    when: str = ""
 
 
 def twiml(name: str = "", place: str = "attribute", **facts: Any) -> dict[str, Any]:
@@ -142,17 +145,34 @@ class Record(VoiceVerb):
 
 @dataclass(frozen=True, slots=True)
 class Dial(VoiceVerb):
-    """Connect the caller to a number (or `sip:…`, `client:…`), or to the front of a queue or a
-    conference."""
+    """Connect the caller to a number (or `sip:…`, `client:…`), to the first of several `numbers`
+    who picks up, or to the front of a queue or a conference.
+
+    `in_turn` rings at one number after the other. When it `asks`, who picks up hears first what the
+    run says at `whisper`. `record` records both sides, and reports to `recorded`.
+    """
 
     verb: ClassVar[str] = "dial"
     number: str = field(default="", metadata=twiml("Number", "noun"))
+    numbers: tuple[str, ...] = field(default=(), metadata=twiml("Number", "noun"))
     queue: str = field(default="", metadata=twiml("Queue", "noun"))
     conference: str = field(default="", metadata=twiml("Conference", "noun"))
     client: str = field(default="", metadata=twiml("Client", "noun"))
     caller_id: str = field(default="", metadata=twiml("callerId"))
     timeout: int = field(default=30, metadata=twiml("timeout"))
     action: str = field(default="", metadata=twiml("action", url=True, leads_to="call.dialed"))
+    in_turn: bool = field(default=False, metadata=twiml("sequential"))
+    record: str = field(
+        default="",
+        metadata=twiml("record", choices=("record-from-answer", "record-from-answer-dual")),
+    )
+    recorded: str = field(
+        default="", metadata=twiml("recordingStatusCallback", url=True, reports="record")
+    )
+    asks: bool = field(default=False, metadata=twiml(place="nowhere"))
+    whisper: str = field(
+        default="", metadata=twiml("url", "on_noun", url=True, leads_to="always", when="asks")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +240,8 @@ def verb_params(verb: Verb) -> dict[str, Any]:
         value = getattr(verb, item.name)
         if how.place == "verbs":
             value = [verb_params(inner) for inner in value]
+        elif isinstance(value, tuple):
+            value = list(value)
         if value != item.default and value != []:
             params[item.name] = value
     return params
@@ -235,5 +257,7 @@ def verb_from_params(params: Mapping[str, Any]) -> Verb:
     for item, how in spelt(cls):
         if how.place == "verbs":
             given[item.name] = tuple(map(verb_from_params, given.get(item.name, ())))
+        elif isinstance(given.get(item.name), list):
+            given[item.name] = tuple(given[item.name])
     verb: Verb = cls(**given)
     return verb

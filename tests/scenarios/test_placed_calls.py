@@ -227,3 +227,52 @@ rules:
         ).fetchone()
     assert json.loads(params)["call_sid"] == caller
     assert "agent.xml" in params
+
+
+HUNT = """
+rules:
+  - name: hunt
+    on: call.received
+    do:
+      - dial:
+          numbers: ["+14155550177", "sip:anna@example.com", "client:ben"]
+          in_turn: true
+          record: true
+          whisper: For ${{ event.to }}.
+          screen: Press 1 to take it.
+          else: [{say: Nobody is here.}]
+"""
+LEG = "CA" + "b" * 32
+
+
+@pytest.mark.parametrize(("key", "hears"), [("1", "<Pause"), ("2", "<Hangup")])
+async def test_who_picks_up_is_asked_whether_they_take_the_call(
+    key: str, hears: str, tmp_path: Path
+) -> None:
+    """The run answers on the leg of who was rung, and goes on when it is known how that went."""
+    story = Story(tmp_path, HUNT)
+    caller = {"CallSid": SID, "From": ANN, "To": OURS, "Direction": "inbound"}
+    leg = {
+        "CallSid": LEG, "ParentCallSid": SID, "From": ANN, "To": "+14155550177",
+        "Direction": "outbound-dial", "CallStatus": "in-progress",
+    }  # fmt: skip
+    async with story.life() as node:
+        twiml = await node.hears("call", CallStatus="ringing", **caller)
+    whisper = re.findall(r'<(Number|Sip|Client) url="https://[^"]*/call/step/([a-z0-9]+)">', twiml)
+    assert [noun for noun, _ in whisper] == ["Number", "Sip", "Client"]
+    assert 'sequential="true" record="record-from-answer-dual"' in twiml
+    assert 'recordingStatusCallback="https://hooks.example.org/twilio/recording"' in twiml
+    async with story.life() as node:
+        asked = await node.hears("call/step", whisper[0][1], **leg)
+        assert f"<Say>For {OURS}.</Say><Gather" in asked
+        assert "Press 1 to take it." in asked
+    async with story.life() as node:
+        nonce = re.findall(r"call/step/([a-z0-9]+)", asked)[0]
+        assert hears in await node.hears("call/step", nonce, Digits=key, **leg)
+    async with story.life() as node:
+        went = {"1": "completed", "2": "no-answer"}[key]
+        nonce = re.findall(r'action="https://[^"]*/call/step/([a-z0-9]+)', twiml)[0]
+        live = {**caller, "CallStatus": "in-progress", "DialCallStatus": went}
+        heard = await node.hears("call/step", nonce, **live)
+    assert ("Nobody is here." in heard) == (key == "2")
+    assert [state for state, _ in await story.ended()] == ["done"]

@@ -208,7 +208,8 @@ class Rule:
 def waits(step: Step) -> bool:
     """Whether a run stops at this step until its time has come, or what it asks for."""
     if step.kind == "dial":
-        return bool(step.branches.get("answered") or step.branches.get("else"))
+        asks = step.params["whisper"] or step.params["screen"]
+        return bool(step.branches.get("answered") or step.branches.get("else") or asks)
     if step.kind == "http":
         return awaits_answer(step)
     if step.kind == "broadcast":

@@ -52,6 +52,7 @@ class Given:
         self.hooks = hooks
         self.schedules = [rule.name for rule in rules if rule.schedule is not None]
         self.call: Event | None = None
+        self.leg: Event | None = None
         self.placed = events.sid("CA")
         self.asked: list[HttpRequest] = []
         self.broadcast: Broadcast | None = None
@@ -176,7 +177,19 @@ class Given:
     def silence(self, given: Any) -> Event:
         return self._step("", given, "silence: {}")
 
+    def picks_up(self, given: Any) -> Event:
+        """Somebody who is rung by a `dial` of the call that goes on picks up; the keys behind it
+        are theirs until it is known how the `dial` went."""
+        if self.call is None:
+            raise ValueError("nobody is rung: no call goes on")
+        self.leg = events.call_step(
+            from_=self.call.sender, to=str(given or self.theirs), Direction="outbound-dial",
+            ParentCallSid=self.call.call_sid,
+        )  # fmt: skip
+        return self.leg
+
     def dialed(self, given: Any) -> Event:
+        self.leg = None
         words = _words(given, "DialCallStatus", "dialed: no-answer")
         _known(str(words.get("DialCallStatus", "")), DIALED, "a call that was dialed", "")
         return self._step("DialCallStatus", words, "")
@@ -211,6 +224,8 @@ class Given:
         """A call goes on: the call that rang last, or with `placed: true` one that we placed to
         `to`. Of a mapping each word is a field of the webhook."""
         words = _words(given, field, example)
+        if self.leg is not None and field == "Digits":
+            return events.call_step(**{**self.leg.fields, **words})
         sender, recipient = self._ends()
         if str(words.pop("placed", "")) == "true":
             sender, recipient = self.ours, self.theirs
@@ -231,7 +246,8 @@ class Given:
 _MAKERS = {
     "text": "text", "message": "message", "call": "rings", "call_status": "call_ends",
     "keys": "keys", "speech": "speech", "recording": "recording", "silence": "silence",
-    "dialed": "dialed", "schedule": "schedule", "hook": "hook", "start": "start",
+    "dialed": "dialed", "picks_up": "picks_up",
+    "schedule": "schedule", "hook": "hook", "start": "start",
 }  # fmt: skip
 _BESIDE = ("answers", "contact", "broadcast_ends", "wait", "fails", "http")
 _KNOWN = ", ".join([*_MAKERS, *_BESIDE])

@@ -76,11 +76,15 @@ def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> Non
     element = ElementTree.SubElement(parent, type(verb).__name__)
     given: set[str] = set()
     nouns: list[str] = []
+    on_nouns: dict[str, str] = {}
     for item, how in spelt(type(verb)):
         value = getattr(verb, item.name)
         if how.place == "noun":
             nouns.append(item.name)
-        if value == item.default:
+            if _add_nouns(element, verb, item.name, how):
+                given.add(item.name)
+            continue
+        if value == item.default or how.place == "nowhere":
             continue
         if how.place == "verbs":
             _inside(element, verb, value, absolute)
@@ -92,13 +96,25 @@ def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> Non
             element.set(how.name, text)
         elif how.place == "text":
             element.text = text or None
-        elif text:
-            name, text = _noun(how.name, text)
-            ElementTree.SubElement(element, name).text = text
+        else:
+            on_nouns[how.name] = text
+    for noun in element if on_nouns else ():
+        noun.attrib.update(on_nouns)
     if nouns and len(given.intersection(nouns)) != 1:
         raise UsageError(f"{verb.verb}: needs exactly one of {_listed(nouns, 'and')}")
     if verb.either and not given.intersection(verb.either):
         raise UsageError(f"{verb.verb}: needs {_listed(verb.either, 'or')}")
+
+
+def _add_nouns(element: ElementTree.Element, verb: VoiceVerb, name: str, how: Twiml) -> bool:
+    """Add the noun of a field, or one for each of its entries; whether there is any."""
+    value = getattr(verb, name)
+    values = value if isinstance(value, tuple) else (value,)
+    texts = [_text(verb, name, each, how, False) for each in values]
+    for text in filter(None, texts):
+        noun, address = _noun(how.name, text)
+        ElementTree.SubElement(element, noun).text = address
+    return any(texts)
 
 
 def _noun(name: str, text: str) -> tuple[str, str]:

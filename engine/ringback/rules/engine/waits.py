@@ -131,8 +131,10 @@ class Waits:
     def concerned(self, events: Sequence[Event]) -> set[str]:
         """The runs that these events may wake or end, before anybody has looked at a condition or
         made the key of a rule: rather too many than too few."""
-        keys = {key for event in events for key in (event.conversation, event.call_sid,
-                                                    event.subject_sid) if key}  # fmt: skip
+        keys = {key for event in events for key in (
+            event.conversation, event.call_sid, event.subject_sid,
+            event.fields.get("ParentCallSid", ""),
+        ) if key}  # fmt: skip
         if any(event.type.startswith(_OF_CALLS) for event in events):
             keys |= self._placed
         types = {event.type for event in events}
@@ -202,7 +204,10 @@ class Waits:
         return heeds(trigger, rule, found.began, found.state, event, facts, self.ruleset.places)
 
     def _call(self, event: Event, facts: Facts) -> list[str]:
-        """The nonce of the call that an event is about, when some run waits for a call of ours."""
+        """The nonce of the call that an event is about, when some run waits for a call of ours; or
+        the call that has led to this one, of whoever picks up a `dial`."""
+        if parent := event.fields.get("ParentCallSid", ""):
+            return [parent]
         if not self._placed or not event.type.startswith(_OF_CALLS):
             return []
         return [event.tag if event.tag in self._placed else facts.placed_call(event)]

@@ -24,7 +24,10 @@ def wrong_address(step: StepModel) -> tuple[str, str]:
     """What is wrong with the addresses of a step, as (field, message); both empty when nothing is:
     a number without its country, a pair of which one cannot reach the other."""
     if isinstance(step, DialStep):
-        return _dialled(step.number, phones.home(step.caller_id))
+        home = phones.home(step.caller_id)
+        found = [("numbers", _dialled(each, home)) for each in step.numbers]
+        found.append(("number", _dialled(step.number, home)))
+        return next(((field, wrong) for field, wrong in found if wrong), ("", ""))
     if isinstance(step, Retry):
         own = [("senders", each) for each in step.senders]
         own += [("numbers", str(each)) for each in step.numbers.values()]
@@ -60,10 +63,9 @@ def fewest(addresses: Sequence[str]) -> int:
     return sum(bool(each) and not phones.lacks_country(each) for each in distinct(addresses, ""))
 
 
-def _dialled(number: str, home: str) -> tuple[str, str]:
+def _dialled(number: str, home: str) -> str:
     if not number or _MADE in number:
-        return "", ""
+        return ""
     if not _DIALLED.fullmatch(number):
-        return "number", f"{number!r} is no address; write +15551234567, sip:… or client:…"
-    wrong = bad_number(number, home)
-    return ("number", wrong) if wrong else ("", "")
+        return f"{number!r} is no address; write +15551234567, sip:… or client:…"
+    return bad_number(number, home)

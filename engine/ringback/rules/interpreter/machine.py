@@ -289,7 +289,9 @@ class Machine:
     def ask(self, step: Step) -> Progress:
         """Wait for what the caller answers."""
         kind = {"gather": "call.gathered", "record": "call.recorded", "dial": "call.dialed"}
-        types = (kind[step.kind], NO_ANSWER)
+        types: tuple[str, ...] = (kind[step.kind], NO_ANSWER)
+        if step.kind == "dial" and step.params["screen"]:
+            types += ("call.gathered",)
         due = self.now + timedelta(seconds=patience(step, self.verbs))
         return self.pause(due, (*types, *CALL_OVER), self.call_sid)
 
@@ -318,7 +320,8 @@ class Machine:
         if step is None:
             return self.finish(CHANGED)
         event = self.woken = wake.event
-        if (own := _OWN_ANSWERS.get(step.kind)) is not None:
+        leg = event is not None and placed_calls.is_leg(self, event)
+        if (own := placed_calls.picked_up if leg else _OWN_ANSWERS.get(step.kind)) is not None:
             return own(self, step, event)
         if event is not None and step.kind in ("gather", "record", "dial"):
             if event.type in CALL_OVER:

@@ -12,18 +12,22 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from ringback.actions import AnswerCall
 from ringback.events import CALL_OVER, Event
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.progress import Progress, Wait
 from ringback.rules.interpreter.render import render, render_call
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.language.cel import Fault
 from ringback.rules.model import PLACED, Step, every_step
 from ringback.rules.steps.calls import heard
 from ringback.rules.steps.kinds import STEPS
+from ringback.verbs import Gather, Hangup, Pause, Say, Verb
 
 if TYPE_CHECKING:
     from ringback.rules.interpreter.machine import Machine
 
+TAKES = "1"
+"""The key by which who was rung takes a call."""
 PICKED_UP = "call.continued"
 """The event of a callee who is there: Twilio asks what they shall hear."""
 _RINGS = ("call.initiated", "call.ringing", "call.answered")
@@ -103,6 +107,28 @@ def left(run: "Machine", event: Event | None, why: str) -> Progress | None:
     if step is None:
         return run.finish("failed: the rule changed while this run waited")
     return _nobody(run, step, why, "else" if way == "do" else "")
+
+
+def is_leg(run: "Machine", event: Event) -> bool:
+    """Whether an event is of who was rung by a `dial` of the call that the run speaks to."""
+    return bool(run.call_sid) and event.fields.get("ParentCallSid") == run.call_sid
+
+
+def picked_up(run: "Machine", step: Step, event: Event | None) -> Progress:
+    """Say to who has picked up what is for them alone. Who presses 1 is connected."""
+    if event is None or step.kind != "dial" or event.type not in (PICKED_UP, "call.gathered"):
+        return run.again()
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    verbs: tuple[Verb, ...] = (Say(given["whisper"]),) if given["whisper"] else ()
+    if event.type == "call.gathered":
+        verbs = (Pause(),) if event.digits == TAKES else (Hangup(),)
+    elif given["screen"]:
+        verbs += (Gather(num_digits=1, prompts=(Say(given["screen"]),)), Hangup())
+    run.actions.append(AnswerCall(event.call_sid, verbs))
+    run.state["picked_up"] = [event.call_sid, event.type]
+    return Progress(run.flushed(), Wait.of(run.state["wait"]), run.state)
 
 
 def line(state: Mapping[str, Any]) -> str:

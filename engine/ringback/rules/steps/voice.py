@@ -16,6 +16,7 @@ from ringback.rules.steps.base import (
     StepModel,
     Steps,
     Text,
+    Texts,
     Url,
     one_of,
 )
@@ -36,6 +37,8 @@ from ringback.verbs import (
 )
 
 Times = Annotated[int, Field(ge=0, le=100)]
+MOST_NUMBERS = 10
+"""Twilio rings so many at most: https://www.twilio.com/docs/voice/twiml/dial"""
 _KEYS = re.compile(r"[0-9*#]+").fullmatch
 
 
@@ -236,9 +239,11 @@ class RecordStep(VoiceModel):
 
 
 class DialStep(VoiceModel):
-    """Connect the caller to a number, a SIP address, a queue, a conference or a client.
+    """Connect the caller to a number, a SIP address, a queue, a conference or a client, or to the
+    first of `numbers` who picks up: all ring at once, or `in_turn`.
 
-    With `answered` or `else` the rule waits for how it went, and goes on with those steps.
+    `whisper` is said to who picks up, `screen` asks them to press 1 to take the call. With
+    `answered` or `else` the rule waits for how it went, and goes on with those steps.
     """
 
     step: ClassVar[str] = "dial"
@@ -249,6 +254,11 @@ class DialStep(VoiceModel):
     )
 
     number: One = ""
+    numbers: Annotated[Texts, Field(max_length=MOST_NUMBERS)] = Field(default_factory=list)
+    in_turn: bool = False
+    whisper: Text = ""
+    screen: Text = ""
+    record: bool = False
     queue: One = ""
     conference: One = ""
     client: One = ""
@@ -259,5 +269,20 @@ class DialStep(VoiceModel):
 
     def wrong(self) -> tuple[str, str]:
         """Nobody to connect to, or more than one."""
-        message = one_of(self, "number", "queue", "conference", "client")
-        return ("number", message) if message else ("", "")
+        message = one_of(self, "number", "numbers", "queue", "conference", "client")
+        if message:
+            return "number", message
+        for name in ("whisper", "screen"):
+            if getattr(self, name) and (self.queue or self.conference):
+                return name, f"{name!r} is for who picks up a phone; leave it away here"
+        if self.in_turn and not self.numbers:
+            return "in_turn", "is for several `numbers`"
+        return "", ""
+
+    @classmethod
+    def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
+        """The verb, with a way to us for who picks up when there is something to tell them."""
+        asks = bool(given["whisper"] or given["screen"])
+        words = {**given, "record": "record-from-answer-dual" if given["record"] else ""}
+        words |= {"numbers": tuple(given["numbers"]), "whisper": ""}
+        return (spoken(Dial, words, asks=asks),)

@@ -73,6 +73,7 @@ def _led(verb: Any, address: Address) -> Any:
         item.name: url
         for item, how in spelt(type(verb))
         if (how.leads_to or how.reports)
+        and (not how.when or getattr(verb, how.when))
         and not getattr(verb, item.name)
         and (url := address(verb, how))
     }

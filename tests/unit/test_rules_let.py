@@ -202,7 +202,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(VALUES)
 def test_what_is_kept_is_the_same_with_its_type(value: Any) -> None:
     found = restored(json.loads(json.dumps(saved(value))))

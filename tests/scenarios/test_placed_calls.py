@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from admission.stories import OTHER, OURS, PEOPLE, Happens, text
 from ringback.plugins.loader import PluginSet
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.files.load import load_rules
+from ringback.store.queries.action_words import detail
 
 ANN, BOB = PEOPLE[:2]
 SID = f"CA{7:032x}"
@@ -120,6 +122,18 @@ async def test_who_answers_is_asked_through_restarts(tmp_path: Path) -> None:
     await story.reports("completed")
     assert await story.said() == [f"Key 1 of {OURS}."]
     assert await story.ended() == [("done", "")]
+
+
+async def test_the_journal_and_the_trace_have_no_secret_of_its_address(tmp_path: Path) -> None:
+    """Without an auth token the address has the secret in it by which Twilio is known."""
+    story = Story(tmp_path)
+    story.settings = replace(story.settings, auth_tokens=(), hook_secret="canary" * 4)
+    async with story.life() as node:
+        await node.happen(text(BOB))
+        found = "select params from actions where kind = 'place_call'"
+        params = node.reader.execute(found).fetchone()[0]
+    assert "canary" not in params
+    assert detail("place_call", json.loads(params)) == f"to {BOB}: a conversation"
 
 
 async def test_a_machine_hears_its_own_steps(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Requests of actions: what one asks of Twilio, in its account, and where its callbacks come to."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
 from ringback.action_kinds import kind_named
+from ringback.actions import Action, PlaceCall
 from ringback.config import Settings
 from ringback.runtime import from_iso
 from ringback.store.actions import StoredAction
@@ -27,7 +29,7 @@ def whole(action: StoredAction, settings: Settings, tag: str, now: datetime) -> 
     """The request that carries an action out. Raises UsageError when none can."""
     left = int((from_iso(action.send_by) - now).total_seconds()) if action.send_by else 0
     return request_for(
-        action.action,
+        _asked_back(action.action, settings),
         account_sid=settings.account_for(action.account_sid),
         default_sender=settings.sender,
         callback_url=_callback(action.effect, tag, settings),
@@ -35,10 +37,23 @@ def whole(action: StoredAction, settings: Settings, tag: str, now: datetime) -> 
     )
 
 
+def our_address(settings: Settings, path: str) -> str:
+    """An address of this node for Twilio; without a public address only its path."""
+    secret = "" if settings.auth_tokens else settings.hook_secret
+    prefix = f"/twilio/~{secret}" if secret else "/twilio"
+    return f"{settings.public_url}{prefix}/{path}"
+
+
+def _asked_back(action: Action, settings: Settings) -> Action:
+    """A call in which its run goes on, with the address at which Twilio asks what the callee shall
+    hear. It may hold a secret, and so no journal has it."""
+    if isinstance(action, PlaceCall) and action.step:
+        return replace(action, url=our_address(settings, f"call/step/{action.step}"))
+    return action
+
+
 def _callback(effect: str, tag: str, settings: Settings) -> str:
     if not effect or not settings.public_url:
         return ""
-    secret = "" if settings.auth_tokens else settings.hook_secret
-    prefix = f"/twilio/~{secret}" if secret else "/twilio"
     tail = STATUS if settings.callback_tail else ""
-    return f"{settings.public_url}{prefix}/{effect}/status/{tag}{tail}"
+    return our_address(settings, f"{effect}/status/{tag}{tail}")

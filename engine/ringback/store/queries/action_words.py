@@ -47,6 +47,8 @@ def detail(kind: str, params: Mapping[str, Any]) -> str:
     """Whom an action reaches and what it says, in short."""
     words = {key: "" if value is None else value for key, value in params.items()}
     words["verbs"] = ", ".join(_verb(verb) for verb in params.get("verbs") or ())
+    if words.get("step"):  # what is said there stands in the answers of the call
+        words["verbs"] = "a conversation"
     known = known_kind(kind)
     if known is None:  # of a plugin, whose modules no shell command loads
         return ", ".join(f"{key} {value}" for key, value in words.items() if value)

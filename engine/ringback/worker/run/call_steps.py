@@ -13,6 +13,7 @@ from ringback.config import Settings
 from ringback.rules.interpreter.machine import Progress
 from ringback.runtime import Runtime
 from ringback.verbs import Twiml, spelt
+from ringback.worker.outgoing import our_address
 
 Address = Callable[[Any, Twiml], str]
 """Our URL for a field of a verb; empty when nothing of ours is behind it."""
@@ -29,9 +30,10 @@ class Steps:
 
     def join(self, progress: Progress) -> list[Action]:
         """The actions with the URLs of what comes next, all of one step under one nonce."""
-        if not any(_leads_back(action) for action in progress.actions):
+        if not any(getattr(action, "verbs", ()) for action in progress.actions):
             return list(progress.actions)
-        url, reports = self._url(f"call/step/{self._runtime.tag()}"), self._url("recording")
+        url = our_address(self._settings, f"call/step/{self._runtime.tag()}")
+        reports = our_address(self._settings, "recording")
         awaited = progress.wait.event_types if progress.wait is not None else ()
 
         def leads(event_type: str) -> bool:
@@ -42,22 +44,7 @@ class Steps:
                 return reports
             return url if how.leads_to and leads(how.leads_to) else ""
 
-        return [self._placed(_with_urls(action, address)) for action in progress.actions]
-
-    def _placed(self, action: Any) -> Action:
-        """A call in which the run goes on asks at its own address what the callee shall hear."""
-        step = getattr(action, "step", "")
-        return replace(action, url=self._url(f"call/step/{step}")) if step else action  # type: ignore[no-any-return]
-
-    def _url(self, path: str) -> str:
-        settings = self._settings
-        secret = "" if settings.auth_tokens else settings.hook_secret
-        prefix = f"/twilio/~{secret}" if secret else "/twilio"
-        return f"{settings.public_url}{prefix}/{path}"
-
-
-def _leads_back(action: Any) -> bool:
-    return bool(getattr(action, "verbs", ()) or getattr(action, "step", ""))
+        return [_with_urls(action, address) for action in progress.actions]
 
 
 def _with_urls(action: Any, address: Address) -> Action:

@@ -134,6 +134,8 @@ async def test_the_journal_and_the_trace_have_no_secret_of_its_address(tmp_path:
         params = node.reader.execute(found).fetchone()[0]
     assert "canary" not in params
     assert detail("place_call", json.loads(params)) == f"to {BOB}: a conversation"
+    back = "https://hooks.example.org/twilio/~canary/call/step/abc"
+    assert detail("answer_call", {"verbs": [{"verb": "record", "action": back}]}) == "record"
 
 
 async def test_a_machine_hears_its_own_steps(tmp_path: Path) -> None:

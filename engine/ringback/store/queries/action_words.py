@@ -1,5 +1,6 @@
 """Words for an action in listings and traces: whom it is for, what it says, what it cost."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,6 +56,10 @@ def detail(kind: str, params: Mapping[str, Any]) -> str:
     return known.trace.format_map(_Blank(words))
 
 
+_BACK = re.compile(r"/twilio/(~[^/]*/)?(call/step/|recording$)").search
+"""In an address that leads back to Ringback, also with the secret of the node in it."""
+
+
 class _Blank(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return ""
@@ -65,5 +70,5 @@ def _verb(verb: Mapping[str, Any]) -> str:
     Ringback."""
     asked = ", ".join(_verb(each) for each in verb.get("prompts") or ())
     words = [str(value) for key, value in verb.items() if key not in ("verb", "prompts") and value]
-    shown = asked or next((word for word in words if "/twilio/call/step/" not in word), "")
+    shown = asked or next((word for word in words if not _BACK(word)), "")
     return f"{verb.get('verb', '')} {f'({shown})' if asked else shown}".rstrip()

@@ -365,7 +365,7 @@ def _ask(rng: Random) -> Any:
 def _call(rng: Random) -> Any:
     """A call in which the run goes on; in a story nobody ever answers."""
     return {"call": {
-        "to": rng.choice([*PEOPLE, OURS]), "timeout": "10s",
+        "to": rng.choice(PEOPLE), "timeout": "10s",
         "do": [{"gather": {"say": "1", "choices": {"1": _do(rng, 1)}}}],
         "else": [{"notify": "no ${{ reply.type }}"}, *_do(rng, 1)],
     }}  # fmt: skip

@@ -69,7 +69,7 @@ def test_a_flow_says_what_it_is_for_and_what_it_replaces(page: Path) -> None:
 
 
 def test_the_table_counts_the_lines_of_each_flow_and_of_its_original() -> None:
-    """No figure in it is written by hand: this fails with the rows as they must be."""
+    """It is made of the pages: this fails with the rows as they must be."""
     rows = [line for line in INDEX.splitlines() if line.startswith("| [")]
     assert rows == [row_of(page) for page in PAGES], "\n".join(map(row_of, PAGES))
 

@@ -114,11 +114,10 @@ def on_node(node: Node) -> Seen:
         "and type not in ('http.answered', 'broadcast.begun') and type not like 'action.%'"
     )
     for key, verdicts in reader.execute(heard):
-        said = re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), verdicts)
-        seen.verdicts[key] = json.loads(said)
+        seen.verdicts[key] = json.loads(_numbered(verdicts, numbers))
     for _, key, rule, state, reason in runs:
         if state in ("done", "failed", "cancelled"):
-            seen.ends[key, rule] = f"{state}: {_named(reason, keys)}"
+            seen.ends[key, rule] = f"{state}: {_numbered(_named(reason, keys), numbers)}"
     rows = reader.execute(
         "select e.dedupe_key, a.rule, a.kind, a.params, a.state, a.reason, e.conversation "
         "from actions a "
@@ -131,6 +130,11 @@ def on_node(node: Node) -> Seen:
         if not state.startswith("captured"):
             seen.told.setdefault(conversation, []).append(said)
     return seen
+
+
+def _numbered(said: str, numbers: Mapping[str, str]) -> str:
+    """What was said with the runs in it by their numbers."""
+    return re.sub(r"run_\w+", lambda found: numbers.get(found[0], "run_?"), said)
 
 
 def _named(reason: str, keys: Mapping[str, str]) -> str:

@@ -76,6 +76,7 @@ def story(seed: int) -> Story:
         steps = _apart(steps)
     _with_blocks(Random(f"blocks {seed}"), rules)
     _with_lists(Random(f"lists {seed}"), rules)
+    _with_locks(Random(f"locks {seed}"), rules)
     text_of_rules = f"version: 1\n{_SECTIONS}{hooks}blocks: {json.dumps(_BLOCKS)}\n"
     text_of_rules += "rules: " + json.dumps(rules, indent=1)
     return Story(text_of_rules, tuple(steps), settings, quarantined)
@@ -86,7 +87,7 @@ def in_bursts(told: Story) -> Story:
 
     Left apart is what a batch does not keep in order: an opt-out is heard before all else; a rule
     that counts the texts of everybody counts those of the whole batch; and of two runs that have
-    asked somebody elsewhere, either may take the answer first.
+    asked somebody elsewhere, either may take the answer first, as either may take a lock.
     """
     steps: list[Step] = []
     for step in told.steps:
@@ -101,6 +102,8 @@ def in_bursts(told: Story) -> Story:
     rules = told.rules.replace(_COUNT, "message_count()")
     rules = re.sub(r'("ask": {[^{}]*?),\s*"to": [^,]*,\s*"from": "[^"]*"', r"\1", rules)
     rules = rules.replace('"at_once": true', '"at_once": false')
+    own = r'\1"${{ event.from }}/${{ event.to }}"'
+    rules = re.sub(r'("first": {\s*"key": )"[^"]*"', own, rules)
     return replace(told, rules=rules, steps=tuple(steps), numbered=False)
 
 
@@ -302,6 +305,17 @@ def _with_lists(rng: Random, rules: list[dict[str, Any]]) -> None:
             elif "ask" not in first:
                 each["do"] = [{"let": {"found": "${{ e }}"}}, first]
             rule["do"] = [*rule["do"], {"each": each}] if rng.random() < 0.5 else [{"each": each}]
+
+
+def _with_locks(rng: Random, rules: list[dict[str, Any]]) -> None:
+    """Let some of the rules go on only for the first."""
+    for rule in rules:
+        if rng.random() < 0.3:
+            lock: dict[str, Any] = {"key": rng.choice(["k", "k", "${{ event.body }}"])}
+            lock |= {"for": rng.choice(["5s", "1m", "1h"])} if rng.random() < 0.5 else {}
+            lock |= {"do": [{"notify": "F"}, _wait(rng)]} if rng.random() < 0.5 else {}
+            lock |= {"else": [_notify(rng), _wait(rng)]} if rng.random() < 0.6 else {}
+            rule["do"].insert(rng.randint(0, len(rule["do"])), {"first": lock})
 
 
 def _do(rng: Random, depth: int) -> list[Any]:

@@ -196,7 +196,11 @@ def test_each_example_loads_without_a_problem_and_its_steps_run(block: str, tmp_
         event = CALL if any(type_.startswith("call.") for type_ in rule.on) else TEXT
         event = FAILURE if rule.on == ("action.failed",) else event
         event = HOOKED if rule.on[0].startswith(("hook.", "rule.")) else event
-        progress = begin(rule, event, Past(), TEN, places=places)
+        locks: dict[str, str] = {}
+        while lock := (
+            progress := begin(rule, event, Past(), TEN, places=places, locks=locks)
+        ).lock:
+            locks[lock.key] = ""
         assert not progress.end.startswith("failed"), progress.end
         assert progress.actions or progress.wait is not None, rule.name
 

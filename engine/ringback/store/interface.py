@@ -33,6 +33,7 @@ from ringback.store.operations.doings import Doings
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
+from ringback.store.operations.run_locks import RunLocks
 from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
@@ -115,6 +116,7 @@ class Journal(Protocol):
     consent_words: ConsentWords
     mutes: Mutes
     groups: Groups
+    run_locks: RunLocks
     written: Written
 
     async def read(

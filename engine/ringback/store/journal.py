@@ -36,6 +36,7 @@ from ringback.store.operations.list_turns import ListTurns
 from ringback.store.operations.mutes import Mutes
 from ringback.store.operations.problems import Problems
 from ringback.store.operations.rule_states import RuleStates
+from ringback.store.operations.run_locks import RunLocks
 from ringback.store.operations.written import Written
 from ringback.store.runs import Runs
 from ringback.store.session import ReadSession
@@ -82,6 +83,7 @@ class DatabaseJournal:
         self.consent_words = ConsentWords(database)
         self.mutes = Mutes(database)
         self.groups = Groups(database)
+        self.run_locks = RunLocks(database)
         self.written = Written(database)
 
     async def read(

@@ -34,6 +34,7 @@ from ringback.store.upkeep.later_shapes import (
     PORTIONS,
     PROBLEMS,
     REMEMBERED,
+    RUN_LOCKS,
     SOUGHT,
     SPENT,
     STEADY,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 log_migrations = MigrationList("ringback.log", today="2ed0606627472871")
-journal_migrations = MigrationList("ringback.journal", today="38a46dc3cea79070")
+journal_migrations = MigrationList("ringback.journal", today="2f0c838b3d1f4ba1")
 """A new migration makes a new digest: the last one of its file in the `shapes.json` that
 `tests/data/databases/freeze.py` writes."""
 
@@ -225,6 +226,11 @@ def _journal_groups(db: "Database") -> None:
 @journal_migrations(name="0028_broadcasts")
 def _journal_broadcasts(db: "Database") -> None:
     _run(db.conn, BROADCASTS)
+
+
+@journal_migrations(name="0029_run_locks")
+def _journal_run_locks(db: "Database") -> None:
+    _run(db.conn, RUN_LOCKS)
 
 
 def _run(conn: sqlite3.Connection, script: str) -> None:

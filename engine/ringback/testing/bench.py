@@ -325,16 +325,15 @@ class Bench:
         return progress
 
     def _interpreted(self, run: Run, state: dict[str, Any] | None, wake: Wake | None) -> Progress:
-        rule, event, past = run.rule, run.event, self.past
-        now, places = self.clock.now(), self.ruleset.places
-        if state is None or wake is None:
-            progress = begin(rule, event, past, now, places=places)
-        else:
-            progress = resume(rule, event, past, now, state, wake, places=places)
+        given, now = (run.rule, run.event, self.past), self.clock.now()
+        turn = partial(begin, *given, now, places=self.ruleset.places)
+        if state is not None and wake is not None:
+            turn = partial(resume, *given, now, state, wake, places=self.ruleset.places)
+        progress = self._runs.with_locks(run, turn, now)
         if progress.closed:
             run.state = progress.state
             self._again(run)
-            progress = resume(rule, event, past, now, progress.state, Wake(), places=places)
+            return self._interpreted(run, progress.state, Wake())
         return progress
 
     def _end(self, run: Run, state: str, reason: str) -> None:

@@ -3,9 +3,9 @@
 import heapq
 import json
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ringback.events import Event
@@ -13,7 +13,7 @@ from ringback.rules.engine.admission import Start, Woken, was_idle
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.engine.waits import Standing, Waits, home
 from ringback.rules.interpreter.answers import heeds
-from ringback.rules.interpreter.machine import Wait
+from ringback.rules.interpreter.machine import Progress, Wait
 from ringback.rules.language.scope import Facts
 from ringback.rules.model import Rule
 from ringback.worker.run import drafts
@@ -60,6 +60,7 @@ class Runs:
         self._by_rule: defaultdict[_Place, dict[str, Run]] = defaultdict(dict)
         self._fired: dict[_Place, dict[str, datetime]] = {}
         self._due: list[tuple[datetime, int, Run]] = []
+        self._locks: dict[_Place, tuple[str, datetime]] = {}
 
     def start(self, start: Start, event: Event) -> Run:
         """A run that was admitted."""
@@ -77,6 +78,22 @@ class Runs:
         self._waits.add(run.uid, run.rule.name, state, home(run.event), run.key)
         if wait.due_at is not None:
             heapq.heappush(self._due, (wait.due_at, run.number, run))
+
+    def with_locks(self, run: Run, turn: Callable[..., Progress], now: datetime) -> Progress:
+        """One turn of a run, made again with each lock that it asks for."""
+        locks: dict[str, str] = {}
+        while (lock := (progress := turn(locks=locks)).lock) is not None:
+            place = (lock.key, run.rule.name if run.rule.in_shadow else "")
+            until = now + timedelta(seconds=lock.seconds)
+            holder, held = self._locks.get(place, ("", now))
+            locks[lock.key] = ""
+            if holder == run.uid:
+                self._locks[place] = (run.uid, max(held, until))
+            elif holder in self._open or held > now:
+                locks[lock.key] = holder
+            else:
+                self._locks[place] = (run.uid, until)
+        return progress
 
     def is_ended_by(self, run: Run, event: Event) -> bool:
         """Whether an event that came for a run before it waited ends it by the rule's `cancel_on`.

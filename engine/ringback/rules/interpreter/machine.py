@@ -4,6 +4,7 @@ It is pure: events, time and the past come in, actions and a wait go out, and ev
 waits is plain data (`state`) that the journal keeps. A crash resumes where the last commit was.
 """
 
+import copy
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -66,9 +67,11 @@ def begin(
     now: datetime,
     *,
     places: Mapping[str, Hours] | None = None,
+    locks: Mapping[str, str] | None = None,
 ) -> Progress:
-    """Start a rule's steps for an event that it wants."""
-    return Machine(rule, event, facts, now, places or {}, {"at": [0]}).start()
+    """Start a rule's steps for an event that it wants. `locks` are those that were asked for in
+    this turn: who holds each instead of this run, empty for one that this run has."""
+    return Machine(rule, event, facts, now, places or {}, {"at": [0]}, locks).start()
 
 
 def resume(
@@ -80,12 +83,14 @@ def resume(
     wake: Wake,
     *,
     places: Mapping[str, Hours] | None = None,
+    locks: Mapping[str, str] | None = None,
 ) -> Progress:
     """Go on after a wait. `event` is the one that started the run, `wake` what ended the wait.
 
-    An event that is not the awaited one gives the same wait again.
+    An event that is not the awaited one gives the same wait again. `state` stays as it is.
     """
-    return Machine(rule, event, facts, now, places or {}, dict(state)).wake(wake)
+    own = copy.deepcopy(dict(state))
+    return Machine(rule, event, facts, now, places or {}, own, locks).wake(wake)
 
 
 class Machine:
@@ -93,10 +98,10 @@ class Machine:
 
     def __init__(
         self, rule: Rule, event: Event, facts: Facts, now: datetime, places: Mapping[str, Hours],
-        state: dict[str, Any],
+        state: dict[str, Any], locks: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.rule, self.event, self.facts, self.now = rule, event, facts, now
-        self.places, self.state = places, state
+        self.places, self.state, self.locks = places, state, locks or {}
         self.actions: list[Action] = []
         self.verbs: list[Verb] = []
         self.verbs_at, self.spoken_to = 0, ""

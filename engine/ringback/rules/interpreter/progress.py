@@ -56,6 +56,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock that a run asks for: its key, and how long it is held at least (seconds)."""
+
+    key: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """What ended a wait: this event, or none when the moment came."""
 
@@ -68,12 +76,16 @@ class Progress:
 
     Without a wait it is over; `end` is empty when it went to its end, else `stopped: why`,
     `failed: why`, or `call` for a rule in Python: its time has come, call its function now.
+
+    With a `lock` nothing of it counts: who walks the steps takes that lock, or finds who holds it,
+    and makes the same turn again with the answer.
     """
 
     actions: tuple[Action, ...]
     wait: Wait | None
     state: dict[str, Any] = field(default_factory=dict)
     end: str = ""
+    lock: Lock | None = None
 
     @property
     def closed(self) -> bool:

@@ -14,7 +14,7 @@ from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.nested import begin_each, behind_each, enter_block, leave_block
 from ringback.rules.interpreter.placed_calls import call
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.progress import Lock, Progress
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.interpreter.values import let, put
@@ -32,6 +32,8 @@ BROADCAST_PATIENCE = timedelta(days=60)
 """A run waits no longer for the end of its broadcast."""
 
 
+MOST_LOCKS = 50
+"""So many keys a run may ask for between two waits: for each one its turn is made once more."""
 FURTHEST = timedelta(days=400)
 """As the longest span: what is further away is a mistake."""
 
@@ -86,6 +88,32 @@ def choose(run: "Machine", step: Step) -> Progress | None:
             return None
     if "else" in step.branches:
         run.enter("else")
+    else:
+        run.next()
+    return None
+
+
+def first(run: "Machine", step: Step) -> Progress | None:
+    """Go on as the first run with this key, or do what the others do."""
+    given = render(step, run.scope())
+    if isinstance(given, Fault):
+        return run.fail(step, given.message)
+    key, locks = given["key"].strip(), run.locks
+    if not key:
+        return run.fail(step, "the key is empty")
+    if key not in locks and len(locks) >= MOST_LOCKS:
+        return run.fail(step, f"more than {MOST_LOCKS} keys without a wait")
+    if key not in locks:
+        end = "failed: nobody has looked who was first"
+        return Progress((), None, run.state, end, Lock(key, step.params["for"]))
+    branch = "else" if locks[key] else "do"
+    if locks[key]:
+        lost = f"{locks[key]} was first"
+        if not step.branches["else"]:
+            return run.finish(f"stopped: {lost}")
+        run.note(step, lost)
+    if step.branches[branch]:
+        run.enter(branch)
     else:
         run.next()
     return None
@@ -177,6 +205,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
     "choose": choose,
     "each": begin_each,
     "let": let,
+    "first": first,
     "http": http,
     "run": run_rule,
     "stop": stop,

@@ -130,6 +130,24 @@ class Each(StepModel):
         return "", ""
 
 
+class First(StepModel):
+    """Go on only as the first run with this key, of whatever rule: a lock that ends with the run.
+
+    It is held until the run that took it has ended, and `for` so long at least, from when it was
+    taken. `do` are the steps for the first. Another run that comes meanwhile does those of `else`
+    and goes on behind the step; without any it ends.
+    """
+
+    step: ClassVar[str] = "first"
+    plain: ClassVar[str] = "key"
+    example: ClassVar[str] = "- first: job ${{ event.body.word(1) }}"
+
+    key: Annotated[One, Field(min_length=1)]
+    for_: MaybeSpan = Field(0.0, alias="for")
+    do: Steps = Field(default_factory=list)
+    else_: Steps = Field(default_factory=list, alias="else")
+
+
 class Retry(StepModel):
     """Try a text again that failed, where the class of its error says that this can help.
 

@@ -23,6 +23,7 @@ from ringback.store.events import ERASED
 from ringback.store.log import LogReader, LogRow
 from ringback.store.meta import get_meta, set_meta
 from ringback.store.migrations import migrate_journal, migrate_log
+from ringback.store.operations.run_locks import GONE
 from ringback.store.sqlite import connect_writer, translated
 from ringback.store.upkeep.blanking import OPEN_RUNS
 from ringback.store.upkeep.kept_fields import is_content
@@ -226,6 +227,7 @@ def _from_journal(
         connection.execute("delete from attempts where action_uid = ?", (uid,))
         connection.execute("delete from actions where uid = ?", (uid,))
     forget_events(connection, uids)
+    connection.execute(GONE)
     contacts = person.find(connection, "contacts", "conversation", (), ("conversation",))
     told = "select uid, key || ' ' || text from incidents"
     incidents = [uid for uid, text in connection.execute(told) if person.is_in(text)]

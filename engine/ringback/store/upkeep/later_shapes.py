@@ -267,6 +267,19 @@ alter table bulks add column failed integer not null default 0
 """
 """A bulk that is a broadcast tells what the gate refused from what failed at Twilio."""
 
+RUN_LOCKS = """
+create table run_locks (
+    key text not null,
+    shadow text not null,
+    run_uid text not null,
+    at text not null,
+    until text not null,
+    primary key (key, shadow)
+) without rowid;
+create index run_locks_until on run_locks (until)
+"""
+"""Which run came first to a key."""
+
 PROBLEMS = """
 create table problems (
     key text primary key,

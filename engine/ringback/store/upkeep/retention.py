@@ -13,6 +13,7 @@ from sqlite3 import Connection
 from ringback.store.database import Database
 from ringback.store.matching import cursor
 from ringback.store.meta import get_meta, set_meta
+from ringback.store.operations.run_locks import sweep
 from ringback.store.sqlite import connect_reader
 from ringback.store.upkeep.blanking import OPEN_RUNS, blank_action, blank_events, blank_runs
 from ringback.store.upkeep.log_retention import first_since
@@ -65,6 +66,7 @@ def _retire(connection: Connection, before: str, limit: int) -> int:
     connection.execute("delete from text_counts where minute < ?", (before[:16],))
     connection.execute("delete from spend_counts where span < ?", (before[:16],))
     connection.execute("delete from pending_texts where began_at < ?", (before,))
+    sweep(connection, before)
     return len(uids)
 
 

@@ -6,11 +6,11 @@ and the actions it asks for. Nothing is performed here.
 """
 
 import asyncio
-import copy
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from ringback.actions import Action
 from ringback.config import Settings
 from ringback.errors import PluginBlocked, RingbackError
 from ringback.events import Event
+from ringback.plugins.memo import Memo
 from ringback.plugins.perform import describe
 from ringback.plugins.rule_turns import handler_call, is_timed
 from ringback.rules.engine.admission import ranks, stopped
@@ -32,6 +33,7 @@ from ringback.runtime import Runtime, iso
 from ringback.store.attempts import WRITTEN
 from ringback.store.interface import Journal
 from ringback.store.matching import NewRun
+from ringback.store.operations.run_locks import Claim
 from ringback.store.runs import RunStep, StoredRun
 from ringback.store.session import ReadSession
 from ringback.twilio import twiml
@@ -221,28 +223,34 @@ class Runner:
         return await self._questions.calls.call(call, limit=limit)
 
     async def _interpreted(self, event: Event, run: Ready, limit: float) -> Progress:
-        """The steps or the timing of a rule, with what plugins answer to them."""
-        now, places = self._runtime.now(), self._places
+        """The steps or the timing of a rule, with what plugins answer to them, and with the locks
+        that it asks for: each is taken, in a commit of its own, before the turn is made again."""
+        now, places, memo = self._runtime.now(), self._places, Memo()
+        locks: dict[str, str] = {}
 
         def turn(session: ReadSession) -> Progress:
             facts = session.facts(self._runtime)
             if run.state is None:
-                return interpreter.begin(run.rule, event, facts, now, places=places)
-            state = copy.deepcopy(run.state)
-            return interpreter.resume(run.rule, event, facts, now, state, run.wake, places=places)
+                return interpreter.begin(run.rule, event, facts, now, places=places, locks=locks)
+            return interpreter.resume(
+                run.rule, event, facts, now, run.state, run.wake, places=places, locks=locks
+            )
 
-        return await self._questions.settled(
-            self._journal.read, turn, rule=run.rule.name, limit=limit
-        )
+        while True:
+            progress: Progress = await self._questions.settled(
+                self._journal.read, turn, rule=run.rule.name, limit=limit, memo=memo
+            )
+            if (lock := progress.lock) is None:
+                return progress
+            until = iso(now + timedelta(seconds=lock.seconds))
+            shadow = run.rule.name if run.rule.in_shadow else ""
+            claim = Claim(run.uid, lock.key, until, shadow)
+            locks[lock.key] = await self._journal.run_locks.take(claim, iso(now))
 
     async def _keep(
-        self,
-        event: Event,
-        run: Ready,
-        progress: Progress,
-        actions: Sequence[Action],
+        self, event: Event, run: Ready, progress: Progress, actions: Sequence[Action],
         waiting: Waiting | None,
-    ) -> str | None:
+    ) -> str | None:  # fmt: skip
         """A long answer: it is kept, and then planned in portions."""
         call = waiting.still() if waiting else ""
         rest = replace(progress, actions=())
@@ -277,14 +285,9 @@ class Runner:
         return None
 
     async def _write(
-        self,
-        event: Event,
-        run: Ready,
-        progress: Progress,
-        step: RunStep,
-        planned: Planned,
+        self, event: Event, run: Ready, progress: Progress, step: RunStep, planned: Planned,
         waiting: Waiting | None,
-    ) -> str | None:
+    ) -> str | None:  # fmt: skip
         """Write one step, or a portion of one. The reason of a stop, when it asked for one."""
         if not await self._finished(step):
             return None
@@ -327,13 +330,9 @@ class Runner:
         return _origin(run, first, texts)
 
     def _plan(
-        self,
-        progress: Progress,
-        event: Event,
-        actions: Sequence[Action],
-        origin: Origin,
+        self, progress: Progress, event: Event, actions: Sequence[Action], origin: Origin,
         waiting: Waiting | None,
-    ) -> Planned:
+    ) -> Planned:  # fmt: skip
         planned = plan(
             origin, event, actions, runtime=self._runtime, settings=self._settings,
             waiting_call=waiting.still() if waiting else "",

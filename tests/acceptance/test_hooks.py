@@ -169,7 +169,7 @@ def test_a_rule_is_started_from_the_shell_and_from_python(node: Node, box: Box) 
     assert (busy.returncode, busy.stdout[:12]) == (1, "not started:")
     for words, said in (
         (("start", "remnd"), "did you mean 'remind'?"),
-        (("start", "resting"), "is off"),
+        (("start", "resting"), "is off: `ringback rules state resting live"),
         (("start", "remind"), "--to"),
         (("start", "remind", "--to", "12"), "12"),
         (("start", "remind", "--to", ANN, "--json", "{"), "not JSON"),

@@ -33,6 +33,7 @@ HOOKS = {
     "store": Hook("store", ("PLAIN",), "shopify"),
     "door": Hook("door", ("PLAIN",), "token"),
     "unset": Hook("unset", ("NOBODY_SET_THIS",)),
+    "wrong": Hook("wrong", ("BAD",)),
 }
 ORDER = {"type": "order.paid", "data": {"id": 17, "customer": {"phone": "(415) 555-0123"}}}
 JSON = {"Content-Type": "application/json"}
@@ -299,13 +300,15 @@ async def test_a_prefix_of_the_public_address_may_stand_before_it(
 async def test_in_dev_a_hook_without_its_secret_takes_what_comes_from_this_machine(
     start_receiver: Callable[[Settings], Any], receiver_settings: Settings
 ) -> None:
-    settings = replace(receiver_settings, simulated=True, environ={"PLAIN": PLAIN})
+    settings = replace(receiver_settings, simulated=True, environ={"PLAIN": PLAIN, "BAD": "short"})
     settings.data.mkdir()
     definitions_file.write(settings.data, HOOKS)
     node = await start_receiver(settings)
     body = text_of(ORDER)
     assert (await node.send("/hook/shop", body, JSON)).status == 204
     assert (await node.send("/hook/git", body, JSON)).status == 403
+    wrong = await node.send("/hook/wrong", body, JSON)
+    assert wrong.status == 503, "a secret that cannot be used does not open it"
     assert [row.trust for row in node.rows()] == ["simulated"]
 
 

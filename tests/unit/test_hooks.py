@@ -1,5 +1,7 @@
 """Webhooks of other systems, the pure parts: vectors of the schemes, paths, identities, `hook`."""
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from ringback.hooks.reading import at, identity, parsed
 from ringback.json_data import data_of
 from ringback.rules.engine.ruleset import RuleSet
 from ringback.rules.language.cel import Fault, Program, plain_language
+from ringback.rules.language.named_values import answer_saved, restored
 from ringback.rules.language.scope import NoFacts, Scope
 from ringback.rules.starts import start_event
 from ringback.testing import OURS, THEIRS, Bench, hook, started, webhook
@@ -133,6 +136,8 @@ def test_an_event_is_known_by_what_is_signed() -> None:
     long = identity(Hook("a", ("X",), id="id"), {"id": "x" * 5000}, "", body)
     assert long.startswith("sha256:")
     assert len(long) < 80
+    huge = parsed(b'{"data": {"id": 1e400}}')  # or all of those would be one event
+    assert identity(Hook("a", ("X",), id="data.id"), huge, "msg_1", body) == "msg_1"
 
 
 def test_json_is_read_under_limits() -> None:
@@ -140,6 +145,8 @@ def test_json_is_read_under_limits() -> None:
     for wrong in ("[" * 65 + "]" * 65, '{"a": Infinity}', "nul", "\ud800"):
         with pytest.raises(Malformed):
             parsed(wrong.encode("utf-8", "surrogatepass"))
+    with pytest.raises(Malformed, match="the body has a number of more than 4,300 digits"):
+        parsed(b"9" * 5000)
 
 
 def value_of(source: str, data: Any) -> Any:
@@ -173,7 +180,26 @@ def test_what_hook_says_is_looked_at_when_it_comes(source: str, value: Any) -> N
 
 
 def test_what_is_no_json_is_an_empty_object() -> None:
-    assert [data_of(text) for text in ("", "{", "[" * 100_000, "7", '"a"')] == [{}, {}, {}, 7, "a"]
+    texts = ("", "{", "[" * 100_000, '{"a": NaN}', "[-Infinity]", "7", '"a"')
+    assert [data_of(text) for text in texts] == [{}, {}, {}, {}, {}, 7, "a"]
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("number", ["1e400", "9" * 400, "9" * 5000])
+def test_what_is_larger_than_any_number_is_the_largest(sign: str, number: str) -> None:
+    """In what is posted and in what is answered: it can be compared, and written as JSON again."""
+    largest = float(f"{sign}{sys.float_info.max}")
+    whole = f"[{2**63 - 1}, {2**63}]"
+    text = rf'{{"n": {sign}{number}, "s": "\ud800\u0000", "whole": {whole}}}'
+    found = {"n": largest, "s": "?\ufffd", "whole": [2**63 - 1, 2.0**63]}
+    assert data_of(text) == found
+    assert restored(answer_saved(200, text))["json"] == found
+    json.dumps(found, allow_nan=False)
+
+
+def test_an_answer_that_is_no_json_is_null() -> None:
+    for text in ("", "{", "[" * 100_000, '{"a": NaN}', "[Infinity]"):
+        assert restored(answer_saved(200, text))["json"] is None
 
 
 RULES = """

@@ -158,7 +158,7 @@ class Outbound(Closing):
         Raises BadRequest (with `wrote` False) for an address that may not be called, Unreachable
         when no answer came.
         """
-        parts, host, port = _split(url)
+        parts, host, port = split_url(url)
         allowed = not self._allow.isdisjoint({host, f"{host}:{port}"})
         if parts.scheme != "https" and not allowed:
             raise _forbidden(host, "only https is called, unless the host is on the allow list")
@@ -220,7 +220,9 @@ class Outbound(Closing):
         )
 
 
-def _split(url: str) -> tuple[SplitResult, str, int]:
+def split_url(url: str) -> tuple[SplitResult, str, int]:
+    """An address with its host and port. Raises BadRequest for one that is never called. Whoever
+    asks whom an address is for asks here, so that a request goes to the host that was looked at."""
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".").lower()

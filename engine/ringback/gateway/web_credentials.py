@@ -11,19 +11,20 @@ No action, event or page ever holds a secret: they have the name.
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ringback.errors import UsageError
+from ringback.errors import BadRequest, UsageError
+from ringback.gateway.safe_http import split_url
 from ringback.settings_mistakes import invalid, nearest
 
 MASK = "***"
 _LEAST = 4
 """Shorter texts are not looked for in answers: they stand in every text."""
-_PORTS = {"https": 443, "http": 80}
+_HTTPS = 443
 
 
 class _Table(BaseModel):
@@ -97,10 +98,9 @@ class WebCredentials:
             if wrong := found.wrong():
                 self.problems.append(f"{where} {wrong}")
             self._tables[name] = found
-        self._secrets = sorted(
-            {secret for table in self._tables.values() for secret in table.secrets},
-            key=len, reverse=True,
-        )  # fmt: skip
+        secrets = {secret for table in self._tables.values() for secret in table.secrets}
+        forms = (_spellings(secret) for secret in sorted(secrets, key=len, reverse=True))
+        self._secrets = re.compile("|".join(forms) or r"(?!)")
 
     def header(self, name: str, url: str) -> tuple[str, str]:
         """The header with these credentials for a request to this address. Raises UsageError when
@@ -116,19 +116,20 @@ class WebCredentials:
         no address yet."""
         if not url:
             return ""
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
-        hosts = self._tables[name].hosts
-        plain = port == _PORTS.get(parts.scheme)
-        if f"{host}:{port}" in hosts or (plain and host in hosts):
+        try:
+            parts, host, port = split_url(url)
+        except BadRequest as error:
+            return str(error)
+        hosts, named = self._tables[name].hosts, f"[{host}]" if ":" in host else host
+        usual = parts.scheme == "https" and port == _HTTPS  # http shows a secret to all between
+        if f"{named}:{port}" in hosts or (usual and named in hosts):
             return ""
-        return f"the credentials {name!r} are for {' and '.join(hosts)}, and not for {parts.netloc}"
+        other = named if usual else f"{parts.scheme}://{named}:{port}"
+        return f"the credentials {name!r} are for {' and '.join(hosts)}, and not for {other}"
 
     def masked(self, text: str) -> str:
         """A text without any of the secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
+        return self._secrets.sub(MASK, text)
 
     def __contains__(self, name: object) -> bool:
         return name in self._tables
@@ -143,3 +144,13 @@ class WebCredentials:
         if not environ.get(variable):
             self.problems.append(f"{where} {word}: the environment has no {variable}")
         return environ.get(variable) or "-"
+
+
+def _spellings(secret: str) -> str:
+    """A pattern for a secret as it is, with escapes of JSON, and as it is written in an address."""
+    signs = []
+    for sign in secret:
+        escaped = [rf"\\{re.escape(sign)}"] if sign in '"\\/' else []
+        written = (re.escape(sign), *escaped, rf"(?i:\\u{ord(sign):04x}|%{ord(sign):02x})")
+        signs.append(f"(?:{'|'.join(written)})")
+    return "".join(signs)

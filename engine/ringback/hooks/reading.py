@@ -1,6 +1,7 @@
 """JSON of other systems: read under limits, looked into by paths, and made an event."""
 
 import json
+import math
 import re
 from hashlib import sha256
 from types import MappingProxyType
@@ -67,6 +68,8 @@ def parsed(body: bytes | str) -> Any:
     except RecursionError:
         raise Malformed(f"more than {DEEPEST} lists and objects stand in one another") from None
     except ValueError as error:
+        if not isinstance(error, json.JSONDecodeError) and "digits" in f"{error}":
+            raise Malformed("the body has a number of more than 4,300 digits") from None
         raise Malformed(f"the body is not JSON: {error}") from None
     opened = text.count("{") + text.count("[")  # seldom as many: to look is what takes time
     if opened > DEEPEST and _depth(value) > DEEPEST:
@@ -103,6 +106,8 @@ def at(value: Any, path: str) -> str:
             return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not path:
         return ""
+    if isinstance(value, float) and math.isinf(value):
+        return ""  # all that are larger than any number would be one
     return "".join(sign for sign in str(value) if sign.isprintable()).strip()
 
 

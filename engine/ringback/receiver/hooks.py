@@ -67,10 +67,7 @@ class HookProofs:
         if isinstance(hook, Refused):
             return hook
         if not self._secrets[hook.name]:
-            if self._simulated:
-                return None
-            mend = f"put its secret into {' or '.join(hook.secrets)}, in the environment or .env"
-            return Refused("unprovable", "its secret is not set", mend, responses.BUSY)
+            return None if self._open(hook) else self._unprovable(hook)
         why = proof.lacks(hook, head.headers, head.query, head.target.secret)
         return Refused("unsigned", why, _mend(hook)) if why else None
 
@@ -86,8 +83,8 @@ class HookProofs:
             if found.why:
                 return Refused("proof", found.why, _mend(hook))
             signed = found.delivery
-        elif not self._simulated:
-            return Refused("unprovable", "its secret is not set", "", responses.BUSY)
+        elif not self._open(hook):
+            return self._unprovable(hook)
         trust = "simulated" if self._simulated else "signed"
         value = parsed(body)
         besides = proof.unsigned_id(hook, head.headers)
@@ -98,6 +95,17 @@ class HookProofs:
         if besides and not at(value, hook.id):
             keys.append(f"{head.target.route} delivery {besides}")
         return Delivery(trust, facts, tuple(keys))
+
+    def _open(self, hook: Hook) -> bool:
+        """Whether a hook takes what is not proven: in `dev`, while no secret of it is set. One that
+        is set and cannot be used is a mistake, and does not open it."""
+        return self._simulated and not any(self._environ.get(each) for each in hook.secrets)
+
+    def _unprovable(self, hook: Hook) -> Refused:
+        given = any(self._environ.get(each) for each in hook.secrets)
+        why = "its secret cannot be used" if given else "its secret is not set"
+        mend = f"put its secret into {' or '.join(hook.secrets)}, in the environment or .env"
+        return Refused("unprovable", why, mend, responses.BUSY)
 
     def _named(self, route: str) -> Hook | Refused:
         if self._hooks is None:

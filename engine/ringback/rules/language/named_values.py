@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ringback.json_data import value_of
 from ringback.rules.language.complaints import Complaint, too_early
 from ringback.rules.language.scope import FIELDS, RUN_FIELDS, Field
 from ringback.rules.language.tokens import names
@@ -169,22 +170,8 @@ ANSWER = {"status": "int", "ok": "bool", "text": "string", "json": "dyn"}
 
 def _answer(status: int, text: str) -> dict[str, Any]:
     return {
-        "status": status, "ok": 200 <= status < 300, "text": text, "json": _json(text),
+        "status": status, "ok": 200 <= status < 300, "text": text, "json": value_of(text),
     }  # fmt: skip
-
-
-def _json(text: str) -> Any:
-    """What a text says as JSON; None when it is none, or nested too deep."""
-    try:
-        return json.loads(text, parse_int=_number, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _number(digits: str) -> int | float:
-    """A number as conditions can hold it: whole ones are of 64 bits."""
-    number = int(digits) if len(digits) < 20 else float(digits)
-    return number if -WHOLE <= number < WHOLE else float(number)
 
 
 def restored(value: Any) -> Any:

@@ -80,7 +80,8 @@ class RuleDecisions:
             hint = did_you_mean(name, engine.matcher.ruleset.by_name)
             raise Missing(f"no rule is named {name!r}; {hint or '`ringback rules list` names all'}")
         if rule.state == "off":
-            raise Conflict(f"rule {name!r} is off: `ringback rules live {name}`", {"state": "off"})
+            mend = f"`ringback rules state {name} live --reason …` switches it on"
+            raise Conflict(f"rule {name!r} is off: {mend}", {"state": "off"})
         if why := engine.matcher.quarantined.get(name):
             mend = f"`ringback rules release {name}` lets it run again"
             raise Conflict(f"rule {name!r} is quarantined: {why}; {mend}", {"state": "quarantined"})

@@ -115,6 +115,7 @@ def test_a_wrong_secret_is_refused(make_node: Callable[..., Any], box: Any) -> N
     assert node.ask("select count(*) from log", file="log.db") == [(0,)]
 
 
+@pytest.mark.slow
 def test_with_neither_token_nor_secret_it_does_not_serve(
     make_node: Callable[..., Any], box: Any
 ) -> None:

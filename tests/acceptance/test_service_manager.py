@@ -61,6 +61,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 @needs_proc
+@pytest.mark.slow
 def test_a_node_that_is_asked_to_end_while_it_starts_ends_in_order(start: Start) -> None:
     """The first process of a container would not even hear of it otherwise."""
     process = start([*SERVE, "--no-worker"])

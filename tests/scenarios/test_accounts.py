@@ -172,6 +172,7 @@ rules:
     assert asked(story) == {SUB}
 
 
+@pytest.mark.slow
 def test_what_was_never_heard_of_again_is_told_of_in_its_account(begin: Begin) -> None:
     """A rule that acts on it does so there, and from there."""
     told = "  - {name: stuck, on: watch.stuck, do: [{send: {to: +15550100054, body: Stuck.}}]}\n"
@@ -207,6 +208,7 @@ def test_a_lost_answer_is_looked_for_in_the_account_of_the_send(begin: Begin) ->
     assert looks
 
 
+@pytest.mark.slow
 def test_what_was_missed_is_fetched_back_from_each_account(begin: Begin) -> None:
     """With what came with a text, which the list only counts."""
     story = begun(begin)

@@ -108,6 +108,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("people", [FLOOD, 20], ids=["a text each", "many texts each"])
 async def test_a_slow_rule_does_not_hold_the_matching(project: Path, people: int) -> None:
     """230 texts to a rule that does not come to an end: the text to another rule behind them is

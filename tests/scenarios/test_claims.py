@@ -76,6 +76,7 @@ def claim(number: int) -> Event:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
 async def test_a_claim_waits_for_a_gateway_that_is_down(
     monkeypatch: pytest.MonkeyPatch, status: int

@@ -80,6 +80,7 @@ def test_what_was_put_off_before_the_clock_was_set_is_done_in_time(
     assert judge(story, drained=False).problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [-2 * HOUR, 24 * HOUR])
 def test_a_first_send_by_a_wrong_clock_is_found_by_a_later_process(
     folder: Path, wrong: float

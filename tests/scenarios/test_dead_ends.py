@@ -100,6 +100,7 @@ def test_an_answer_with_the_sid_of_another_action_is_looked_into(begin: Begin) -
     assert judge(story, drained=False).problems == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "soon"),
     [(BadRequest("To is not valid", http_status=400, origin="twilio"), True),

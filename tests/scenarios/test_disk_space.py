@@ -65,6 +65,7 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("soft", "hard", "after", "said"),
     [(256, 2000, 1072, ""), (1500, 2000, 1500, ""), (100, 300, 300, "252 connections at once")],

@@ -178,6 +178,7 @@ def alone(
     return Doctor(make_project(tmp_path / "q"), node[1], monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_a_good_set_up_is_called_good(doctor: Doctor, twilio: dict[str, Any]) -> None:
     doctor.run("connect", "--all")
     rows = doctor()

@@ -71,6 +71,7 @@ def drafted(story: Story) -> list[str]:
     return [text for (text,) in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize(
     "decision", [("retry", {}), ("approve", {}), ("resolve", {"outcome": "sent"})]

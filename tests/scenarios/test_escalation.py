@@ -130,6 +130,7 @@ def test_who_is_called_is_told_of_the_end_by_a_text(begin: Begin) -> None:
 STATE = "select key, acked_by from incidents order by id"
 
 
+@pytest.mark.slow
 def test_a_reply_of_somebody_who_was_told_ends_it(begin: Begin) -> None:
     """A stranger's ok and that of who was not told yet are ordinary texts. Anna's is answered once,
     by no rule; the next people are not told, and she is told of the end."""

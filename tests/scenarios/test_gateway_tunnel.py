@@ -227,6 +227,7 @@ async def test_a_tunnel_serves_many_requests(proxy: Line, gateway: Line, certifi
     assert (len(proxy.heads), len(gateway.heads)) == (1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "talk",
     [

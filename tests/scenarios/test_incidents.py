@@ -60,6 +60,7 @@ def test_rules_hear_of_a_text_that_was_carried_out_twice(begin: Begin) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_was_fetched_back_is_over_when_nothing_more_is_missing(begin: Begin) -> None:
     """A webhook is lost. The look that fetches it back opens an incident; the next, which brings
     nothing, ends it and says so."""

@@ -12,6 +12,7 @@ PERSON = "+15551000000"
 BODY = "echo \x9b31m\x9d0;title\x9c \u202egnp.exe\u2069 \u061c"
 
 
+@pytest.mark.slow
 def test_what_strangers_write_acts_on_no_terminal(
     begin: Callable[..., Story], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,6 +74,7 @@ def made(story: Story) -> Counter[tuple[str, str]]:
     return Counter((record.to, record.body) for record in story.twilio.records.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [JOURNAL, BOTH], ids=["journal", "both"])
 def test_ten_minutes_are_forgotten_and_no_text_goes_out_twice(
     begin: Begin, names: tuple[str, ...]

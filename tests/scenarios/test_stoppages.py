@@ -209,6 +209,7 @@ def test_credentials_that_may_send_and_not_read_have_not_stopped(begin: Begin) -
     assert "repair" in story.life.engine.watch.failing
 
 
+@pytest.mark.slow
 def test_a_text_about_the_incident_waits_with_the_others(begin: Begin) -> None:
     """A rule that tells of a dead gateway through the gateway makes no second incident; the notice
     of another rule goes out at once, by its own way, beside 70 texts that wait for the gateway."""

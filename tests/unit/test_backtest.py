@@ -365,6 +365,7 @@ async def test_the_command_prints_figures_and_differences(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_new_rules_may_be_a_whole_project(run: Callable[..., Any], tmp_path: Path) -> None:
     """With its own plugins; one that does not load is reported and nothing is run."""
     await run([text(0, "a")], THANKS)

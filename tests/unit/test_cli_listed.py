@@ -141,6 +141,7 @@ def frames_of_ours(stderr: str) -> list[str]:
     return [name for name in frames if "/ringback/" in name or "/click/" in name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.1, 0.3])
 def test_ctrl_c_soon_after_the_start_prints_no_traceback(after: float) -> None:
     code, stderr = interrupted(["check"], after)

@@ -256,6 +256,7 @@ def test_the_same_notice_has_the_same_message_id() -> None:
     assert abs((datetime.now(UTC) - dated).total_seconds()) < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "error", "words"),
     [

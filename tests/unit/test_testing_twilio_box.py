@@ -109,6 +109,7 @@ def test_what_the_box_refuses_is_told_in_its_words(twilio_box: TwilioBox) -> Non
         twilio_box.call("CA" + "0" * 32)
 
 
+@pytest.mark.slow
 def test_a_box_that_cannot_start_says_so(capfd: pytest.CaptureFixture[str]) -> None:
     """Its own message goes to standard error."""
     with pytest.raises(BoxError, match="did not start"), running_box("--plan", "/nowhere.yaml"):

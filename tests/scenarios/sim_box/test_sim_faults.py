@@ -96,6 +96,7 @@ def test_a_message_may_be_made_long_after_the_client_gave_up(box: Any) -> None:
     assert created(box) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["body", "head"])
 def test_a_slow_drip_comes_byte_by_byte(box: Any, part: Any) -> None:
     box.fault("messages.create", "drip", part=part, pause=0.001, times=1)
@@ -407,6 +408,7 @@ def test_the_box_goes_out_of_reach_and_comes_back(make_box: Any) -> None:
         assert box.http.post("/_sim/outage", json={"seconds": wrong}).status_code == 400
 
 
+@pytest.mark.slow
 def test_the_box_serves_https(make_box: Any, certificate: Path) -> None:
     box = make_box("--cert", str(certificate), "--key", str(certificate))
     assert box.base.startswith("https://")

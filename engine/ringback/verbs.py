@@ -20,8 +20,9 @@ class Twiml:
     default is left out. `least` and `most` are the letters that a text may have,
     `choices` the only values that there are. An address (`url`) may be one of ours: when it is
     empty, it leads to the rule's next step, `always`, or when some rule wants the event `leads_to`;
-    or to where recordings are reported, when the field that `reports` names is set. With `when` it
-    does so only when that field is set.
+    or to where recordings or conferences are reported, when the field that `reports` names is set.
+    With `when` it does so only when that field is set. `beside` is an attribute, with its value,
+    that goes along with it.
     """
 
     name: str = ""
@@ -33,6 +34,7 @@ class Twiml:
     leads_to: str = ""
     reports: str = ""
     when: str = ""
+    beside: tuple[str, str] = ("", "")
 
 
 def twiml(name: str = "", place: str = "attribute", **facts: Any) -> dict[str, Any]:
@@ -149,7 +151,9 @@ class Dial(VoiceVerb):
     who picks up, or to the front of a queue or a conference.
 
     `in_turn` rings at one number after the other. When it `asks`, who picks up hears first what the
-    run says at `whisper`. `record` records both sides, and reports to `recorded`.
+    run says at `whisper`. `record` records both sides, and reports to `recorded`; `record_all`
+    records a conference, and reports to `recorded_all`. What happens in a conference is told to
+    `told`. https://www.twilio.com/docs/voice/twiml/conference
     """
 
     verb: ClassVar[str] = "dial"
@@ -169,6 +173,20 @@ class Dial(VoiceVerb):
     recorded: str = field(
         default="", metadata=twiml("recordingStatusCallback", url=True, reports="record")
     )
+    record_all: str = field(
+        default="", metadata=twiml("record", "on_noun", choices=("record-from-start",))
+    )
+    recorded_all: str = field(
+        default="",
+        metadata=twiml("recordingStatusCallback", "on_noun", url=True, reports="record_all"),
+    )
+    told: str = field(
+        default="",
+        metadata=twiml(
+            "statusCallback", "on_noun", url=True, reports="conference",
+            beside=("statusCallbackEvent", "start end join leave"),
+        ),
+    )  # fmt: skip
     asks: bool = field(default=False, metadata=twiml(place="nowhere"))
     whisper: str = field(
         default="", metadata=twiml("url", "on_noun", url=True, leads_to="always", when="asks")

@@ -98,6 +98,8 @@ def _append(parent: ElementTree.Element, verb: VoiceVerb, absolute: bool) -> Non
             element.text = text or None
         else:
             on_nouns[how.name] = text
+            if how.beside[0]:
+                on_nouns[how.beside[0]] = how.beside[1]
     for noun in element if on_nouns else ():
         noun.attrib.update(on_nouns)
     if nouns and len(given.intersection(nouns)) != 1:

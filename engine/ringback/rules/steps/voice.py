@@ -283,6 +283,8 @@ class DialStep(VoiceModel):
     def plan(cls, event: Event, given: Mapping[str, Any]) -> tuple[Action | Verb, ...]:
         """The verb, with a way to us for who picks up when there is something to tell them."""
         asks = bool(given["whisper"] or given["screen"])
-        words = {**given, "record": "record-from-answer-dual" if given["record"] else ""}
+        room = bool(given["conference"] and given["record"])
+        both = "record-from-answer-dual" if given["record"] and not room else ""
+        words = {**given, "record": both, "record_all": "record-from-start" if room else ""}
         words |= {"numbers": tuple(given["numbers"]), "whisper": ""}
         return (spoken(Dial, words, asks=asks),)

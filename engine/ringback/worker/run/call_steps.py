@@ -10,6 +10,7 @@ from typing import Any
 
 from ringback.actions import Action
 from ringback.config import Settings
+from ringback.events import NAMED
 from ringback.rules.interpreter.machine import Progress
 from ringback.runtime import Runtime
 from ringback.verbs import Twiml, spelt
@@ -33,7 +34,7 @@ class Steps:
         if not any(getattr(action, "verbs", ()) for action in progress.actions):
             return list(progress.actions)
         url = our_address(self._settings, f"call/step/{self._runtime.tag()}")
-        reports = our_address(self._settings, "recording")
+        told = self._told()
         awaited = progress.wait.event_types if progress.wait is not None else ()
 
         def leads(event_type: str) -> bool:
@@ -41,10 +42,17 @@ class Steps:
 
         def address(verb: Any, how: Twiml) -> str:
             if how.reports and getattr(verb, how.reports):
-                return reports
+                return told.get(how.reports, told["record"])
             return url if how.leads_to and leads(how.leads_to) else ""
 
         return [_with_urls(action, address) for action in progress.actions]
+
+    def _told(self) -> dict[str, str]:
+        """Where it is told what happens, by the field that reports it. What a conference says is
+        asked for only where a rule listens to it: it is a request for everybody who joins it."""
+        heard = any(self.wants(each) for each in NAMED if each.startswith("conference."))
+        room = our_address(self._settings, "call/status") if heard else ""
+        return {"record": our_address(self._settings, "recording"), "conference": room}
 
 
 def _with_urls(action: Any, address: Address) -> Action:

@@ -177,6 +177,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 def test_check_names_every_mistake_of_every_file(tmp_path: Path) -> None:
     """Nine broken files and a broken plugin: each problem with its place, in one run, exit 1."""
     (tmp_path / "rules").mkdir()

@@ -101,7 +101,10 @@ async def test_a_batch_is_judged_as_one_text_after_the_other(tmp_path: Path, nam
     assert found.why == ""
 
 
-@pytest.mark.parametrize("seed", [*range(12), 151])
+MORE = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 12)]
+
+
+@pytest.mark.parametrize("seed", [*range(5), 151, *MORE])
 async def test_a_story_of_batches(tmp_path: Path, seed: int) -> None:
     assert (await difference(in_bursts(story(seed)), tmp_path)).why == ""
 

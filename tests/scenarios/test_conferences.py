@@ -1,4 +1,4 @@
-"""Conferences: who joins one is told to a rule that listens, and a recording comes as one."""
+"""Conferences: their events, asked for where a rule listens, and their recordings."""
 
 from pathlib import Path
 

@@ -64,7 +64,11 @@ def paused(story: Story, pause: bool) -> None:
     story.life.engine.sender.paused = pause
 
 
-@pytest.mark.parametrize("mark", ["journal.mark", "journal.db"], ids=["no mark", "mark"])
+@pytest.mark.parametrize(
+    "mark",
+    [pytest.param("journal.mark", marks=pytest.mark.slow), "journal.db"],
+    ids=["no mark", "mark"],
+)
 def test_a_log_without_its_journal_is_the_past(story: Story, mark: str) -> None:
     """What is old was answered, or is answered no more. What is young is looked for at Twilio."""
     story.receive(story.text("echo 1", PEOPLE[0]))

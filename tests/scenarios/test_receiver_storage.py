@@ -62,6 +62,7 @@ async def test_after_an_io_error_nothing_is_accepted_and_the_node_ends(
             assert await receiver.ended == 74
 
 
+@pytest.mark.slow
 async def test_a_foreign_lock_is_503_after_its_time_and_then_over(receiver: Any) -> None:
     other = sqlite3.connect(receiver.settings.data / "log.db", isolation_level=None)
     other.execute("begin immediate")

@@ -115,6 +115,21 @@ async def test_an_answer_that_came_first_has_its_own_key_too(tmp_path: Path) -> 
         assert told(await seen(folder, rules, *steps)) == ["no"]
 
 
+async def test_the_key_of_one_trigger_does_not_reach_for_the_other(tmp_path: Path) -> None:
+    """What `unless` names without a key counts in the run's own conversation, also in one batch."""
+    rules = """
+- name: invoice
+  on: message.received
+  if: event.body.begins_with('invoice')
+  cancel_on: {on: message.received, key: "${{ reply.body }}"}
+  unless: {on: message.received, if: "reply.body == 'paid'"}
+  within: 1h
+  do: [{reply: "Unpaid: ${{ event.body.word(1) }}"}]
+"""
+    steps = ((text("invoice 7"), text("paid", BOB)), 3600.0)
+    assert told(await seen(tmp_path, rules, *steps)) == ["7"]
+
+
 async def test_a_key_of_theirs_may_be_the_conversation_of_the_run(tmp_path: Path) -> None:
     """The rule itself has no key: its runs are counted by their conversation."""
     rules = """

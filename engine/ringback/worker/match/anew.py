@@ -69,8 +69,7 @@ def early(
             rule, began, state, event, facts, places
         ):
             return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name))
-        about = {event.conversation, event.call_sid, event.subject_sid}
-        here = ready or not about.isdisjoint(under)
+        here = ready or not _about(event).isdisjoint(under)
         if here and awaited(rule, began, state, event, facts, places):
             answer = answers(rule, began, state, event, facts, places)
             return _taken(session, judge, ruleset, event, Woken(asking.run, rule.name, answer))
@@ -83,16 +82,30 @@ def _later(session: ReadSession, asking: Asking) -> list[str]:
     rule, state = asking.rule, asking.state
     open_ = (rule.cancel_on, rule.unless if state.get("phase") == "unless" else None)
     anywhere = any(each is not None and rule.finds_by_key(each) for each in open_)
-    keys = () if anywhere else {*keys_of(state["wait"]["key"]), home(asking.began)}
+    keys = () if anywhere else _near(asking)
     return session.later(keys, state.get("after", ""), state.get("from", ""))
 
 
 def _own(
     trigger: Trigger | None, ruleset: RuleSet, asking: Asking, event: Event, facts: Facts
 ) -> TypeGuard[Trigger]:
-    """Whether a trigger is there, and an event has the key that this run has, where one is said."""
+    """Whether a trigger is there, and an event has the key that this run has, or is of its own
+    conversation where none is said."""
     rule = asking.rule
-    return trigger is not None and ruleset.is_own(rule, trigger, event, facts, asking.key)
+    if trigger is None:
+        return False
+    if rule.finds_by_key(trigger):
+        return ruleset.is_own(rule, trigger, event, facts, asking.key)
+    return not _about(event).isdisjoint(_near(asking))
+
+
+def _about(event: Event) -> set[str]:
+    return {event.conversation, event.call_sid, event.subject_sid}
+
+
+def _near(asking: Asking) -> set[str]:
+    """What is about a run without a key: what it waits for, and what it began with."""
+    return {*keys_of(asking.state["wait"]["key"]), home(asking.began)}
 
 
 def _taken(

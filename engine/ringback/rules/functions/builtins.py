@@ -13,6 +13,7 @@ from typing import Any
 from ringback.keywords import words
 from ringback.rules.functions import choices, delivery
 from ringback.rules.functions.function import Builtin
+from ringback.rules.functions.moments import is_moment, moment
 from ringback.rules.language import phones, scope
 from ringback.rules.language.numbers import has_number, number
 from ringback.rules.timing.calendar import WEEKDAYS, zone
@@ -265,6 +266,18 @@ BUILTINS: tuple[Builtin, ...] = (
     _B("local", ("timestamp", "string", "string"), "string", True, local_text,
        "A moment as a clock in this time zone shows it, by a strftime pattern.",
        "event.at.local('America/New_York', '%H:%M') == '10:00'"),
+    _B("moment", ("string", "string"), "timestamp", False, moment,
+       "The moment that a text names in this time zone: `2026-12-24 18:00`, a time alone, or one "
+       "with a zone of its own; an error when it names none.",
+       "moment('2026-11-20 18:30', 'America/New_York') > event.at"),
+    _B("moment", ("string", "string", "string"), "timestamp", False, moment,
+       "The same with dates as a language writes them, `12/24 6pm` in `en`, `24.12. 18 Uhr` in "
+       "`de`.",
+       "moment('24.12.2026, 18 Uhr', 'Europe/Berlin', 'de') > event.at"),
+    _B("is_moment", ("string", "string"), "bool", False, is_moment,
+       "Whether `moment` reads the text.", "is_moment('9:30 pm', 'America/New_York')"),
+    _B("is_moment", ("string", "string", "string"), "bool", False, is_moment,
+       "The same with a language.", "!is_moment('tomorrow', 'America/New_York', 'en')"),
     _B("event.field", ("string",), "string", False, _field,
        "Any parameter of the webhook by Twilio's own name; empty when it did not come.",
        "event.field('FromCity') == 'LONDON'"),

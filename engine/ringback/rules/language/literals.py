@@ -69,6 +69,8 @@ _MEANING: dict[str, dict[int, tuple[tuple[int, str], ...]]] = {
     "t": {1: ((0, "text"),), 2: ((0, "text"),)},
     "next_open": {2: ((0, "hours"),)},
     "local": {2: ((0, "zone"),)},
+    "moment": {2: ((1, "zone"),), 3: ((1, "zone"),)},
+    "is_moment": {2: ((1, "zone"),), 3: ((1, "zone"),)},
     "weekday": {1: ((0, "zone"),)},
     "replied_within": {1: ((0, "span"),)},
     "heard_within": {1: ((0, "span"),)},

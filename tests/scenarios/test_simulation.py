@@ -46,6 +46,8 @@ from simulation.verdict import Verdict
 
 INTENTS = 50
 STORIES = 100
+SELDOM = {"a send put off by it": 235}
+"""Where the search for a safeguard's absence begins that shows in one story of two hundred."""
 """At most so many are told until the absence of a safeguard shows."""
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "simulation")]
 
@@ -368,12 +370,13 @@ def slow(*case: Any) -> Any:
     ],
 )  # fmt: skip
 def test_the_checker_notices(
-    broken: Break, faults: Faults, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    broken: Break, faults: Faults, kind: str, monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
     """Take one safeguard away, and the checker names what follows from it."""
     broken(monkeypatch)
-    total = Verdict(stories=0)
-    for seed in range(STORIES):
+    total, first = Verdict(stories=0), SELDOM.get(request.node.callspec.id, 0)
+    for seed in range(first, first + STORIES):
         total.add(run_story(seed, INTENTS, faults=faults)[0])
         if getattr(total, kind):
             return
@@ -398,10 +401,11 @@ def blamed(faults: Faults, kind: str) -> int:
 def test_fast_doubles_by_its_contract_and_nothing_else_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where records show up to a minute and a half late, `fast` sends again, as it says. That is
+    """Where records show up to 80 s after a request that lands up to 26 s late, the third look of
+    `checked` at 107 s comes behind both, and `fast` sends again before, as it says. That is
     counted, and hides no other double: `checked` made none."""
     only(monkeypatch, "quick", "echo")
-    late = replace(SILENT, slow_list=1.0, lag=90.0)
+    late = replace(SILENT, slow_list=1.0, lag=80.0)
     total = Verdict(stories=0)
     for seed in range(6):
         total.add(run_story(seed, INTENTS, faults=late)[0])

@@ -6,7 +6,7 @@ How often a question was asked is `tried` in the state of the run, as long as it
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ringback.actions import SendMessage, reply
 from ringback.events import Event, conversation_of
@@ -15,7 +15,7 @@ from ringback.rules.engine.ruleset import triggered
 from ringback.rules.interpreter.answers import LISTENS, TEXT, asks_help, leaves
 from ringback.rules.interpreter.continuation import branch, kept
 from ringback.rules.interpreter.nested import done, end_turn, lacks, list_of, next_round
-from ringback.rules.interpreter.progress import Progress, join_keys
+from ringback.rules.interpreter.progress import Progress, Run, join_keys
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.interpreter.values import put
@@ -23,14 +23,11 @@ from ringback.rules.language.cel import Fault
 from ringback.rules.language.named_values import restored
 from ringback.rules.model import Step, Trigger
 
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
-
 TRIES = 3
 """How often the question of a `gather` is put that says `again`."""
 
 
-def ask(run: "Machine", step: Step) -> Progress | None:
+def ask(run: Run, step: Step) -> Progress | None:
     """Send the question, and wait for a text of that person; for one of all who are asked at once
     when the last of them is."""
     key = _put(run, step, "text")
@@ -47,12 +44,12 @@ def ask(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def gather(run: "Machine", step: Step) -> Progress | None:
+def gather(run: Run, step: Step) -> Progress | None:
     """Put the question to a caller."""
     return _say(run, step, {"again"})
 
 
-def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+def answered(run: Run, step: Step, event: Event | None) -> Progress:
     """Go on behind an `ask`: with the answer, with the question once more, or without one."""
     if list_of(run) is not None:
         return _one_answered(run, step, event)
@@ -79,7 +76,7 @@ def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
     return run.run()
 
 
-def put_again(run: "Machine", step: Step, event: Event) -> Progress | None:
+def put_again(run: Run, step: Step, event: Event) -> Progress | None:
     """The question of a `gather` once more, when the caller has given none of its answers and is to
     be asked again; None when the run goes on."""
     tries = step.params["tries"] or (TRIES if step.params["again"] else 1)
@@ -92,7 +89,7 @@ def put_again(run: "Machine", step: Step, event: Event) -> Progress | None:
     return _say(run, step, ())
 
 
-def _unfit(run: "Machine", step: Step, verdict: str) -> Progress:
+def _unfit(run: Run, step: Step, verdict: str) -> Progress:
     """An answer that does not fit. Why is noted for the trace, without a word of it."""
     tried, tries = run.state.get("tried", 1), step.params["tries"]
     run.note(step, f"answer {tried} of {tries} does not fit: {verdict}")
@@ -104,7 +101,7 @@ def _unfit(run: "Machine", step: Step, verdict: str) -> Progress:
     return key if isinstance(key, Progress) else _wait(run, step, key)
 
 
-def _one_answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+def _one_answered(run: Run, step: Step, event: Event | None) -> Progress:
     """One of those who were asked at once has answered, or is out; without an event the time is
     over for all. The first answer that fits is taken, and `until` has the last word."""
     each, loop = list_of(run), run.state["loops"][-1]
@@ -139,14 +136,14 @@ def _one_answered(run: "Machine", step: Step, event: Event | None) -> Progress:
     return run.pause(due, LISTENS, join_keys(one[0] for one in left))
 
 
-def _round_over(run: "Machine", each: Step) -> Progress:
+def _round_over(run: Run, each: Step) -> Progress:
     """Nobody of a round has given the answer: the next round, or the steps of `else`."""
     run.state.pop("wait", None)
     run.state["at"] = run.state["at"][:-2]
     return next_round(run, each) or run.run()
 
 
-def _open(run: "Machine", step: Step, why: str) -> Progress:
+def _open(run: Run, step: Step, why: str) -> Progress:
     """No answer: the steps of `else`. Without any the run ends, as what stands behind needs one;
     inside of `each` it goes on with the next entry."""
     _close(run)
@@ -160,12 +157,12 @@ def _open(run: "Machine", step: Step, why: str) -> Progress:
     return run.run()
 
 
-def _close(run: "Machine") -> None:
+def _close(run: Run) -> None:
     run.state.pop("wait", None)
     run.state.pop("tried", None)
 
 
-def _put(run: "Machine", step: Step, word: str) -> Progress | str:
+def _put(run: Run, step: Step, word: str) -> Progress | str:
     """Send a text of the question. The conversation in which its answer comes, or the end."""
     left_out = {"text", "again"} - {word}
     given = render(_without(step, left_out), run.scope())
@@ -184,11 +181,11 @@ def _put(run: "Machine", step: Step, word: str) -> Progress | str:
     return conversation_of(sender, to)
 
 
-def _wait(run: "Machine", step: Step, key: str) -> Progress:
+def _wait(run: Run, step: Step, key: str) -> Progress:
     return run.pause(run.now + timedelta(seconds=step.params["timeout"]), LISTENS, key)
 
 
-def _say(run: "Machine", step: Step, left_out: Collection[str]) -> Progress | None:
+def _say(run: Run, step: Step, left_out: Collection[str]) -> Progress | None:
     given: dict[str, Any] | Fault = render(_without(step, left_out), run.scope())
     if isinstance(given, Fault):
         return run.fail(step, given.message)

@@ -5,20 +5,17 @@ and as `loops` where it stands in its lists, the innermost last: the entries, wh
 and the `round`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.continuation import step_at
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.progress import Progress, Run
 from ringback.rules.interpreter.values import put, worked_out
 from ringback.rules.language.named_values import restored, saved
 from ringback.rules.model import MOST_ENTRIES, Step
 
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
 
-
-def enter_block(run: "Machine", step: Step) -> Progress | None:
+def enter_block(run: Run, step: Step) -> Progress | None:
     """Begin a block, with the values that it needs and no others."""
     own: dict[str, Any] = {}
     for name, value in step.params["given"].items():
@@ -32,7 +29,7 @@ def enter_block(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def leave_block(run: "Machine", step: Step) -> Progress | None:
+def leave_block(run: Run, step: Step) -> Progress | None:
     """Go on behind a block that is done, with what it gives."""
     outer = run.state.get("outer") or [{}]
     try:
@@ -46,7 +43,7 @@ def leave_block(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def begin_each(run: "Machine", step: Step) -> Progress | None:
+def begin_each(run: Run, step: Step) -> Progress | None:
     """Begin with the first entry of the list, as it is now."""
     try:
         entries = saved(worked_out(step.params["of"], run.scope()))
@@ -60,7 +57,7 @@ def begin_each(run: "Machine", step: Step) -> Progress | None:
     return _turn(run, step) if entries else _never(run, step)
 
 
-def behind_each(run: "Machine", step: Step, branch: str) -> Progress | None:
+def behind_each(run: Run, step: Step, branch: str) -> Progress | None:
     """Go on behind the steps for one entry, or behind those of `else`."""
     if branch != "do":
         run.next()
@@ -76,7 +73,7 @@ def behind_each(run: "Machine", step: Step, branch: str) -> Progress | None:
     return _turn(run, step)
 
 
-def lacks(run: "Machine", step: Step) -> bool:
+def lacks(run: Run, step: Step) -> bool:
     """Whether what a list is gone through for does not hold yet. Where nothing is said, one that is
     asked at once is over with the first answer, and any other with its last entry."""
     if not step.params["until"]:
@@ -87,7 +84,7 @@ def lacks(run: "Machine", step: Step) -> bool:
     return bool(verdict)
 
 
-def done(run: "Machine", step: Step) -> Progress:
+def done(run: Run, step: Step) -> Progress:
     """Go on behind a list of which all were asked at once, and one has answered."""
     run.state.pop("wait", None)
     run.state["loops"] = run.state["loops"][:-1]
@@ -96,7 +93,7 @@ def done(run: "Machine", step: Step) -> Progress:
     return run.run()
 
 
-def next_round(run: "Machine", step: Step) -> Progress | None:
+def next_round(run: Run, step: Step) -> Progress | None:
     """The list from its beginning, or the steps of `else`."""
     loop = run.state["loops"][-1]
     if loop["round"] >= step.params["rounds"]:
@@ -106,7 +103,7 @@ def next_round(run: "Machine", step: Step) -> Progress | None:
     return _turn(run, step)
 
 
-def list_of(run: "Machine") -> Step | None:
+def list_of(run: Run) -> Step | None:
     """The `each` whose entries are asked at once by the step at which the run is."""
     at = run.state["at"]
     step = step_at(run.rule, at[:-2]) if len(at) > 2 and at[-2] == "do" else None
@@ -114,7 +111,7 @@ def list_of(run: "Machine") -> Step | None:
     return step if at_once and at[-1] + 1 == len(step.branches["do"]) else None  # type: ignore[union-attr]
 
 
-def end_turn(run: "Machine") -> bool:
+def end_turn(run: Run) -> bool:
     """End the steps for the entry that a run is at, as one of them has no answer to go on with;
     whether it is at any."""
     at, outer = run.state["at"], run.state.get("outer", [])
@@ -131,7 +128,7 @@ def end_turn(run: "Machine") -> bool:
     return False
 
 
-def _turn(run: "Machine", step: Step) -> Progress | None:
+def _turn(run: Run, step: Step) -> Progress | None:
     loop = run.state["loops"][-1]
     try:
         put(run.state, step.params["as"], restored(loop["of"][loop["next"]]))
@@ -142,7 +139,7 @@ def _turn(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def _never(run: "Machine", step: Step) -> Progress | None:
+def _never(run: Run, step: Step) -> Progress | None:
     """The steps of `else`: the condition did not hold for any entry."""
     run.state["loops"] = run.state["loops"][:-1]
     if step.branches["else"]:

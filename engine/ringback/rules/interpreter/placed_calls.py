@@ -10,11 +10,11 @@ that call.
 from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ringback.actions import AnswerCall
 from ringback.events import CALL_OVER, Event
-from ringback.rules.interpreter.progress import Progress, Wait
+from ringback.rules.interpreter.progress import Progress, Run, Wait
 from ringback.rules.interpreter.render import render, render_call
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.language.cel import Fault
@@ -22,9 +22,6 @@ from ringback.rules.model import PLACED, Step, every_step
 from ringback.rules.steps.calls import heard
 from ringback.rules.steps.kinds import STEPS
 from ringback.verbs import Gather, Hangup, Pause, Say, Verb
-
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
 
 TAKES = "1"
 """The key by which who was rung takes a call."""
@@ -39,7 +36,7 @@ _DETECTION = timedelta(minutes=2)
 _SPEAKS = ("say", "play", "gather", "record", "pause")
 
 
-def call(run: "Machine", step: Step) -> Progress | None:
+def call(run: Run, step: Step) -> Progress | None:
     """Place a call; wait for who answers, when the run goes on with them."""
     if not step.params["converses"]:
         given, at = render_call(step, run.scope())
@@ -60,7 +57,7 @@ def call(run: "Machine", step: Step) -> Progress | None:
     return _waits(run, nonce, _LATEST)
 
 
-def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+def answered(run: Run, step: Step, event: Event | None) -> Progress:
     """Go on in the call with who has answered, or without anybody."""
     if event is None:
         return _nobody(run, step, "nobody answered in time")
@@ -87,7 +84,7 @@ def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
     return run.run()
 
 
-def left(run: "Machine", event: Event | None, why: str) -> Progress | None:
+def left(run: Run, event: Event | None, why: str) -> Progress | None:
     """The callee has hung up before an answer: on with `else`. None in any other call."""
     called = _called(run.state)
     if called is None:
@@ -109,12 +106,12 @@ def left(run: "Machine", event: Event | None, why: str) -> Progress | None:
     return _nobody(run, step, why, "else" if way == "do" else "")
 
 
-def is_leg(run: "Machine", event: Event) -> bool:
+def is_leg(run: Run, event: Event) -> bool:
     """Whether an event is of who was rung by a `dial` of the call that the run speaks to."""
     return bool(run.call_sid) and event.fields.get("ParentCallSid") == run.call_sid
 
 
-def picked_up(run: "Machine", step: Step, event: Event | None) -> Progress:
+def picked_up(run: Run, step: Step, event: Event | None) -> Progress:
     """Say to who has picked up what is for them alone. Who presses 1 is connected."""
     if event is None or step.kind != "dial" or event.type not in (PICKED_UP, "call.gathered"):
         return run.again()
@@ -146,13 +143,13 @@ def _called(state: Mapping[str, Any]) -> list[Any] | None:
     return found
 
 
-def _waits(run: "Machine", nonce: str, longest: timedelta) -> Progress:
+def _waits(run: Run, nonce: str, longest: timedelta) -> Progress:
     progress = run.pause(run.now + longest, (PICKED_UP, *_RINGS, *_ENDS), nonce)
     run.state["question"] = ""  # nobody has heard one yet
     return progress
 
 
-def _nobody(run: "Machine", step: Step, why: str, way: str = "else") -> Progress:
+def _nobody(run: Run, step: Step, why: str, way: str = "else") -> Progress:
     run.state.pop("wait", None)
     run.note(step, why)
     if way and step.branches["else"]:

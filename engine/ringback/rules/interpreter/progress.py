@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from ringback.actions import Action
 from ringback.events import Event
+from ringback.rules.language.scope import Facts, Scope
+from ringback.rules.model import Rule, Step
+from ringback.rules.timing.calendar import Hours
 from ringback.runtime import iso
+from ringback.verbs import Verb
 
 CLOSED = "closed"
 """The phase of a run whose window is over: it goes on at once with what it has collected."""
@@ -114,3 +118,76 @@ class Progress:
 def without_notes(state: Mapping[str, Any]) -> dict[str, Any]:
     """What a run goes on from, without the notes for a person."""
     return {name: value for name, value in state.items() if name != "notes"}
+
+
+class Run(Protocol):
+    """A run under way, as the functions of its steps see it: `machine.Machine` is one.
+
+    The event that it began with, its state, and what it has planned so far.
+
+    `locks` are those that were asked for in this turn, `woken` the event that ended its last wait.
+    """
+
+    rule: Rule
+    event: Event
+    facts: Facts
+    now: datetime
+    places: Mapping[str, Hours]
+    state: dict[str, Any]
+    locks: Mapping[str, str]
+    actions: list[Action]
+    verbs: list[Verb]
+    woken: Event | None
+
+    @property
+    def call_sid(self) -> str:
+        """The call that it speaks to."""
+
+    @property
+    def question(self) -> str:
+        """What it has asked last."""
+
+    def scope(self, reply: Event | None = None) -> Scope:
+        """What texts and conditions can see."""
+
+    def run(self) -> Progress:
+        """Do the next steps, to the next wait or the end."""
+
+    def perform(self, step: Step, given: dict[str, Any]) -> Progress | None:
+        """Plan what a step means; None when the run goes on."""
+
+    def speak(self, verbs: tuple[Any, ...]) -> None:
+        """Say these verbs to the call."""
+
+    def over(self) -> bool:
+        """Whether nobody hears any more what is said."""
+
+    def next(self) -> None:
+        """Go on behind this step."""
+
+    def enter(self, branch: str) -> None:
+        """Go into a branch of this step."""
+
+    def grant(self) -> None:
+        """A few steps more, for one more entry of a list."""
+
+    def pause(self, due: datetime | None, types: tuple[str, ...], key: str = "") -> Progress:
+        """Wait for an event of these types, or for a moment."""
+
+    def again(self) -> Progress:
+        """The same wait once more."""
+
+    def waits_at(self) -> Step | None:
+        """The step that the run waits at."""
+
+    def note(self, step: Step, what: str) -> None:
+        """Keep what a person should know of a run that goes on."""
+
+    def fail(self, step: Step, why: str) -> Progress:
+        """End with a mistake."""
+
+    def finish(self, end: str) -> Progress:
+        """End; empty for well."""
+
+    def flushed(self) -> tuple[Action, ...]:
+        """What is planned, with what is said as one answer."""

@@ -6,7 +6,6 @@ or the end of it.
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ringback.actions import Broadcast, Stop
 from ringback.events import Event
@@ -14,7 +13,7 @@ from ringback.rules.engine.ruleset import holds
 from ringback.rules.interpreter.asking import ask, gather
 from ringback.rules.interpreter.nested import begin_each, behind_each, enter_block, leave_block
 from ringback.rules.interpreter.placed_calls import call
-from ringback.rules.interpreter.progress import Lock, Progress
+from ringback.rules.interpreter.progress import Lock, Progress, Run
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.saved_event import event_to
 from ringback.rules.interpreter.values import let, put
@@ -23,9 +22,6 @@ from ringback.rules.language.cel import Fault
 from ringback.rules.model import Step
 from ringback.rules.retry_policy import step_try
 from ringback.runtime import from_person, ulid_from
-
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
 
 BROADCAST_ENDED = "broadcast.ended"
 BROADCAST_PATIENCE = timedelta(days=60)
@@ -38,7 +34,7 @@ FURTHEST = timedelta(days=400)
 """As the longest span: what is further away is a mistake."""
 
 
-def wait(run: "Machine", step: Step) -> Progress | None:
+def wait(run: Run, step: Step) -> Progress | None:
     """Let time pass, until a moment, or until a place opens."""
     if step.params["until"]:
         return _wait_until(run, step)
@@ -51,7 +47,7 @@ def wait(run: "Machine", step: Step) -> Progress | None:
     return run.pause(opens, ())
 
 
-def _wait_until(run: "Machine", step: Step) -> Progress | None:
+def _wait_until(run: Run, step: Step) -> Progress | None:
     given = render(step, run.scope())
     if isinstance(given, Fault):
         return run.fail(step, given.message)
@@ -67,7 +63,7 @@ def _wait_until(run: "Machine", step: Step) -> Progress | None:
     return run.pause(moment, ())
 
 
-def wait_for(run: "Machine", step: Step) -> Progress | None:
+def wait_for(run: Run, step: Step) -> Progress | None:
     """Wait for an event of this conversation, or of a key."""
     given = render(step, run.scope())
     if isinstance(given, Fault):
@@ -76,7 +72,7 @@ def wait_for(run: "Machine", step: Step) -> Progress | None:
     return run.pause(due, tuple(step.params["on"]), given["key"])
 
 
-def choose(run: "Machine", step: Step) -> Progress | None:
+def choose(run: Run, step: Step) -> Progress | None:
     """Go into the first option that holds."""
     scope = run.scope()
     for index, conditions in enumerate(step.params["options"]):
@@ -93,7 +89,7 @@ def choose(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def first(run: "Machine", step: Step) -> Progress | None:
+def first(run: Run, step: Step) -> Progress | None:
     """Go on as the first run with this key, or do what the others do."""
     given = render(step, run.scope())
     if isinstance(given, Fault):
@@ -119,7 +115,7 @@ def first(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def run_rule(run: "Machine", step: Step) -> Progress | None:
+def run_rule(run: Run, step: Step) -> Progress | None:
     """Do the steps of another rule, or of a block."""
     if step.params["block"]:
         return enter_block(run, step)
@@ -127,7 +123,7 @@ def run_rule(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def stop(run: "Machine", step: Step) -> Progress | None:
+def stop(run: Run, step: Step) -> Progress | None:
     """End here, or keep the rules of lower priority away."""
     given = render(step, run.scope())
     if isinstance(given, Fault):
@@ -139,7 +135,7 @@ def stop(run: "Machine", step: Step) -> Progress | None:
     return run.finish(f"stopped: {given['reason'] or 'by a stop step'}")
 
 
-def retry(run: "Machine", step: Step) -> Progress | None:
+def retry(run: Run, step: Step) -> Progress | None:
     """Try a failed text again where that can help."""
     given = render(step, run.scope())
     if isinstance(given, Fault):
@@ -156,7 +152,7 @@ def retry(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def broadcast(run: "Machine", step: Step) -> Progress | None:
+def broadcast(run: Run, step: Step) -> Progress | None:
     """Ask for the broadcast, and wait for its end where its result is kept. Its id follows from
     the run, so that a step that is done once more begins no second one."""
     given = render(step, run.scope())
@@ -178,7 +174,7 @@ def broadcast(run: "Machine", step: Step) -> Progress | None:
     return run.pause(run.now + BROADCAST_PATIENCE, (BROADCAST_ENDED,), key)
 
 
-def broadcast_ended(run: "Machine", step: Step, event: Event | None) -> Progress:
+def broadcast_ended(run: Run, step: Step, event: Event | None) -> Progress:
     """Go on with the result; without one, when nobody has told it in time."""
     if event is not None and event.type != BROADCAST_ENDED:
         return run.again()
@@ -188,7 +184,7 @@ def broadcast_ended(run: "Machine", step: Step, event: Event | None) -> Progress
     return _keep_result(run, step, event) or run.run()
 
 
-def _keep_result(run: "Machine", step: Step, event: Event | None) -> Progress | None:
+def _keep_result(run: Run, step: Step, event: Event | None) -> Progress | None:
     fields = event.fields if event is not None else {}
     result = {name: int(fields.get(name.title(), 0)) for name in ("sent", "refused", "failed")}
     text = event.body if event is not None else ""
@@ -197,7 +193,7 @@ def _keep_result(run: "Machine", step: Step, event: Event | None) -> Progress | 
     return None
 
 
-STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
+STEERING: Mapping[str, Callable[[Run, Step], Progress | None]] = {
     "wait": wait,
     "wait_for": wait_for,
     "ask": ask,
@@ -216,7 +212,7 @@ STEERING: Mapping[str, Callable[["Machine", Step], Progress | None]] = {
 """The steps that steer, by their word. Every other step is planned and performed."""
 
 
-def behind(run: "Machine", step: Step, branch: str) -> Progress | None:
+def behind(run: Run, step: Step, branch: str) -> Progress | None:
     """Go on when the steps of a branch of this step are done."""
     if step.kind == "each":
         return behind_each(run, step, branch)

@@ -1,23 +1,20 @@
 """Values that a run keeps under names, in its state: those of `let`, with their types."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.progress import Progress, Run
 from ringback.rules.language.cel import Fault
 from ringback.rules.language.named_values import answer_saved, restored, saved, size_of
 from ringback.rules.language.scope import Scope
 from ringback.rules.language.templates import DATA_CAP, Template
 from ringback.rules.model import Step
 
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
-
 MOST_KEPT = 65_536
 """How many letters all values of a run may take together, as JSON."""
 
 
-def let(run: "Machine", step: Step) -> Progress | None:
+def let(run: Run, step: Step) -> Progress | None:
     """Give names to values."""
     wrong = keep(run, step.params["values"].items())
     if wrong:
@@ -26,7 +23,7 @@ def let(run: "Machine", step: Step) -> Progress | None:
     return None
 
 
-def keep(run: "Machine", values: Iterable[tuple[str, Any]]) -> str:
+def keep(run: Run, values: Iterable[tuple[str, Any]]) -> str:
     """Work out values one after the other and keep them; what is wrong with the first that cannot
     be kept."""
     for name, value in values:

@@ -3,11 +3,10 @@
 import math
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from ringback.actions import HttpRequest
 from ringback.events import ANSWERED, Event
-from ringback.rules.interpreter.progress import Progress
+from ringback.rules.interpreter.progress import Progress, Run
 from ringback.rules.interpreter.render import render
 from ringback.rules.interpreter.values import put_answer
 from ringback.rules.language.cel import Fault
@@ -16,16 +15,13 @@ from ringback.rules.steps.kinds import STEPS
 from ringback.rules.timing.durations import format_duration
 from ringback.verbs import Pause
 
-if TYPE_CHECKING:
-    from ringback.rules.interpreter.machine import Machine
-
 MARGIN = 15
 """How many seconds longer than it takes at most a caller is kept on the line."""
 _LIVE = ("call.received", "call.gathered", "call.recorded", "call.dialed")
 """Events of a call that waits for what it is to do next."""
 
 
-def http(run: "Machine", step: Step) -> Progress | None:
+def http(run: Run, step: Step) -> Progress | None:
     """Ask a web service, and wait for its answer when the step has a use for it."""
     given = render(step, run.scope())
     if isinstance(given, Fault):
@@ -45,7 +41,7 @@ def http(run: "Machine", step: Step) -> Progress | None:
     return run.pause(run.now + timedelta(seconds=seconds), (ANSWERED,), key)
 
 
-def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
+def answered(run: Run, step: Step, event: Event | None) -> Progress:
     """Go on behind a request: with its answer, or without one."""
     if event is None:
         return _none(run, step, f"no answer within {format_duration(step.params['timeout'])}")
@@ -63,7 +59,7 @@ def answered(run: "Machine", step: Step, event: Event | None) -> Progress:
     return run.run()
 
 
-def _none(run: "Machine", step: Step, why: str) -> Progress:
+def _none(run: Run, step: Step, why: str) -> Progress:
     """No answer: the steps of `else`. Without any the run fails, as what stands behind needs it."""
     run.state.pop("wait", None)
     if not step.branches["else"]:
@@ -75,7 +71,7 @@ def _none(run: "Machine", step: Step, why: str) -> Progress:
     return run.run()
 
 
-def _hold(run: "Machine", seconds: float) -> None:
+def _hold(run: Run, seconds: float) -> None:
     """Keep a caller on the line who hears us: what is said behind the answer follows as an update
     of the call. One who was kept before is kept on."""
     event = run.woken or run.event

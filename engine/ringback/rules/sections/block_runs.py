@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ringback.errors import Problem
 from ringback.rules.files.reader import VALUE, Reader, marked
@@ -10,11 +10,30 @@ from ringback.rules.files.yaml_tree import Node
 from ringback.rules.language.complaints import Complaint, did_you_mean
 from ringback.rules.language.named_values import keepable
 from ringback.rules.model import Step, every_step
-from ringback.rules.sections.blocks import TAKEN, Block, Made
+from ringback.rules.sections.blocks import TAKEN, Block, Blocks, Made
 from ringback.rules.sections.let import read_value
 
-if TYPE_CHECKING:
-    from ringback.rules.files.compile import Steps
+
+class Compiler(Protocol):
+    """What compiles the steps of a block; `ringback.rules.files.compile.Steps` is one."""
+
+    reader: Reader
+    blocks: Blocks
+    runs: list[tuple[Step, Node, Reader]]
+    names: list[tuple[Node, Reader]]
+    kept: set[str]
+    uses: dict[str, Block]
+    starts: tuple[str, ...]
+    inside: tuple[str, ...]
+    broken: bool
+    depth: int
+
+    def within(self, reader: Reader, block: str, starts: tuple[str, ...]) -> "Compiler":
+        """The compiler of the steps of a block that stands here."""
+
+    def many(self, node: Node | None) -> tuple[Step, ...]:
+        """The steps of a list."""
+
 
 DEEPEST = 8
 """How deep blocks may run each other."""
@@ -25,7 +44,7 @@ _UNKNOWN = re.compile(r"got dyn$| is dyn here| and dyn in line ").search
 """In what is wrong with a block only as long as its parameters may be of any type."""
 
 
-def run_block(steps: "Steps", node: Node, place: tuple[int, int]) -> Step | None:
+def run_block(steps: Compiler, node: Node, place: tuple[int, int]) -> Step | None:
     """The step that runs a block. What is wrong is noted, in the block with both places."""
     reader, words = steps.reader, node.value
     assert isinstance(words, dict)
@@ -72,14 +91,14 @@ def run_block(steps: "Steps", node: Node, place: tuple[int, int]) -> Step | None
     return Step("run", params, {"run": made.steps}, place[0])
 
 
-def check_blocks(steps: "Steps") -> list[Problem]:
+def check_blocks(steps: Compiler) -> list[Problem]:
     """What is wrong with blocks whatever they are run with, also with those that nobody runs."""
     for block in filter(None, steps.blocks.table.values()):
         _check(steps, block)
     return [each for found in steps.blocks.checked.values() for each in found or ()]
 
 
-def _check(steps: "Steps", block: Block) -> bool:
+def _check(steps: Compiler, block: Block) -> bool:
     """Whether a block is right as far as can be told without the types of what it is run with."""
     checked = steps.blocks.checked
     if block.name not in checked:
@@ -113,7 +132,7 @@ def _given(reader: Reader, node: Node, block: Block) -> tuple[dict[str, Any], di
     return values, types
 
 
-def _for_types(steps: "Steps", block: Block, types: dict[str, str]) -> Made:
+def _for_types(steps: Compiler, block: Block, types: dict[str, str]) -> Made:
     """The block for these types; a broken one when it is wrong whatever they are, which is said
     once."""
     made = steps.blocks.made
@@ -129,7 +148,7 @@ def _for_types(steps: "Steps", block: Block, types: dict[str, str]) -> Made:
     return made[key]
 
 
-def _made(steps: "Steps", block: Block, types: dict[str, str], starts: tuple[str, ...]) -> Made:
+def _made(steps: Compiler, block: Block, types: dict[str, str], starts: tuple[str, ...]) -> Made:
     reader = Reader(block.source, steps.reader.language)
     steps.blocks.readers.append(reader)
     for name in block.needs:

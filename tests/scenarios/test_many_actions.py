@@ -109,6 +109,7 @@ DICE = """nonce = random.random()
     return [notify(f'{nonce}-{n}') for n in range(950)]"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["it goes on", "it is quarantined meanwhile", "it is cancelled"])
 async def test_a_worker_that_dies_between_portions_goes_on_with_the_same_answer(
     tmp_path: Path, end: str

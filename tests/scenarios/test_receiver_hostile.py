@@ -222,6 +222,7 @@ SLOW_HEADS = [  # before its head is complete, no ASGI application knows of a re
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("transport", "name", "head"),
     [

@@ -334,6 +334,7 @@ def test_a_wrong_certificate_stops_it(secure: MailServer) -> None:
     assert secure.logins == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "answer", "error"),
     [

@@ -153,6 +153,7 @@ def fuzz(examples: int) -> Any:
 
 @fuzz(80)
 @given(data=st.data())
+@pytest.mark.slow
 def test_no_request_makes_the_box_fail(stepped: Any, operations: Any, data: Any) -> None:
     """What schemathesis would ask: no 5xx, and no good answer outside the document."""
     ask_anything(stepped, operations, data)

@@ -170,7 +170,10 @@ HEAVY = (60, 93)
 
 @pytest.mark.parametrize(
     "seed",
-    [pytest.param(seed, marks=[pytest.mark.slow] * (seed in HEAVY)) for seed in range(100)],
+    [
+        pytest.param(seed, marks=[pytest.mark.slow] * (seed in HEAVY or seed >= 40))
+        for seed in range(100)
+    ],
 )
 def test_any_story_ends_well(world: Any, seed: Any) -> None:
     rng = random.Random(seed)

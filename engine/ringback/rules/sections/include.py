@@ -78,7 +78,8 @@ def _named(file: File, item: Node, known: set[Path], problems: list[Problem]) ->
         text = f"{pattern!r} names no rule files; a * stands in the name of the file"
         problems.append(_problem(file, item, "file", text, hint))
         return []
-    found = sorted(each for each in folder.glob(path.name) if each.name[:1] != ".")
+    there = (each for each in folder.glob(path.name) if each.name[:1] != ".")
+    found = sorted(each for each in there if each.exists())  # a link may lead nowhere
     for place in found or (folder,):
         real = _real(place)
         if real not in known and not any(real == each or each in real.parents for each in allowed):

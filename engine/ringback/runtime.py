@@ -8,6 +8,7 @@ clock is ahead by what a file says, which all its processes read.
 import hashlib
 import os
 import random
+import re
 import struct
 import threading
 import time as clock
@@ -22,6 +23,12 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _TAG_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
+_PARTS = {letters: part for part, letters in enumerate(_PAIRS)}
+_TAG_PARTS = {letters: part for part, letters in enumerate(_TAG_PAIRS)}
+MOST_PARTITIONS = len(_PAIRS)
+"""A cluster has so many partitions at most: as many as two letters of an id can tell apart."""
+# A word stands before what some nonces are drawn from: `placed-…`.
+_LETTERED = re.compile(r"(?:[a-z]+-)?([a-z2-7]{2})[a-z0-9]{24}").fullmatch
 
 
 def encode_ulid(milliseconds: int, entropy: int) -> str:
@@ -43,6 +50,34 @@ def ulid_from(words: str) -> str:
     done once. Its time means nothing."""
     drawn = int.from_bytes(hashlib.blake2b(words.encode(), digest_size=16).digest())
     return encode_ulid(drawn >> 82, drawn & ((1 << 80) - 1))
+
+
+def in_partition(uid: str, part: int) -> str:
+    """The same uid with the two letters of this partition at its end."""
+    return uid[:-2] + _PAIRS[part]
+
+
+def part_of(uid: str, partitions: int) -> int | None:
+    """The partition that a uid names; None when it can name none of so many.
+
+    Where to look first and no more: a uid that was drawn on one machine ends in two random letters,
+    and whoever does not find it there has to look in the others.
+    """
+    if partitions == 1:
+        return 0
+    part = _PARTS.get(uid[-2:], partitions)
+    return part if part < partitions else None
+
+
+def part_of_tag(tag: str, partitions: int) -> int | None:
+    """The partition that a tag or nonce of ours names; None for one that names none.
+
+    Unlike a uid it is told by its length: 24 letters are random throughout, 26 begin with two that
+    are a partition.
+    """
+    found = _LETTERED(tag)
+    part = _TAG_PARTS[found[1]] if found else partitions
+    return part if part < partitions else None
 
 
 @lru_cache(16)
@@ -121,7 +156,9 @@ class Runtime:
 
     `time` is wall time in seconds since the epoch, `monotonic` never goes back and is only good for
     differences, `rng` draws jitter, `entropy` gives random bits for ids and tags. `ahead` is by how
-    many seconds a person has moved this node and its simulated Twilio ahead of the machine.
+    many seconds a person has moved this node and its simulated Twilio ahead of the machine. `part`
+    is the partition of a cluster whose names are drawn; None on one machine, where a name has no
+    partition in it: two letters that are always the same would only make it less random.
     """
 
     time: Callable[[], float] = clock.time
@@ -129,6 +166,7 @@ class Runtime:
     rng: random.Random = field(default_factory=random.SystemRandom)
     entropy: Callable[[int], int] = _entropy
     ahead: Callable[[], float] = lambda: 0.0
+    part: int | None = None
 
     def now(self) -> datetime:
         """The current moment in UTC, cut to the millisecond that is stored."""
@@ -143,16 +181,20 @@ class Runtime:
         return self.monotonic() + self.ahead()
 
     def uid(self, prefix: str) -> str:
-        """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made."""
-        return f"{prefix}_{encode_ulid(int(self.time() * 1000), self.entropy(80))}"
+        """Mint an id such as `evt_01J…`: a prefix and a ULID, sortable by the time it was made. Its
+        last two letters are its partition, where there are several."""
+        uid = f"{prefix}_{encode_ulid(int(self.time() * 1000), self.entropy(80))}"
+        return uid if self.part is None else in_partition(uid, self.part)
 
     def tag(self) -> str:
-        """Mint the secret of one attempt: 120 random bits in 24 plain letters and digits.
+        """Mint the secret of one attempt: 120 random bits in 24 plain letters and digits, behind
+        the two letters of its partition where there are several.
 
         It travels in the path of a StatusCallback URL, so it has no letter that needs escaping.
         """
         number = self.entropy(120)
-        return "".join([_TAG_PAIRS[number >> shift & 1023] for shift in range(110, -1, -10)])
+        drawn = "".join([_TAG_PAIRS[number >> shift & 1023] for shift in range(110, -1, -10)])
+        return drawn if self.part is None else _TAG_PAIRS[self.part] + drawn
 
 
 CLOCK = "RINGBACK_DEV_CLOCK"

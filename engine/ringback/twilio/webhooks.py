@@ -114,17 +114,37 @@ def _streamed(body: bytes) -> list[tuple[dict[str, str], Kind]]:
         if isinstance(item, streams.Misshapen):
             found.append(_misshapen(item))
             continue
-        if streams.is_plain(item):
-            fields = streams.plain_fields(item)
-            found.append((fields, form_kind("events", fields)))
-            continue
-        route, fields = streams.as_form(item)
-        if route in FORM_ROUTES:
-            found.append((fields, form_kind(route, fields)))
-        else:
-            key = f"ce:{item.get('source', '')}:{item['id']}"
-            found.append((fields, Kind(route, fields.get("Status", ""), _subject(fields), key)))
+        route, fields = streamed_form(item)
+        kind = kind_of(route, fields)
+        if not kind.key:
+            kind = kind._replace(key=f"ce:{item.get('source', '')}:{item['id']}")
+        found.append((fields, kind))
     return found
+
+
+def streamed_form(item: streams.CloudEvent) -> tuple[str, dict[str, str]]:
+    """The route and the fields of one element of Event Streams. A CloudEvent without a counterpart
+    among the forms has its type in place of the route."""
+    if streams.is_plain(item):
+        return "events", streams.plain_fields(item)
+    return streams.as_form(item)
+
+
+def kind_of(route: str, fields: Mapping[str, str], tag: str = "") -> Kind:
+    """What these fields are, of a form or of Event Streams. A CloudEvent without a counterpart has
+    no identity in its fields."""
+    if route in ROUTES:
+        return form_kind(route, fields, tag)
+    return Kind(route, fields.get("Status", ""), _subject(fields), "")
+
+
+def parties(type_: str, fields: Mapping[str, str]) -> tuple[str, str]:
+    """Our address and that of the other party, each empty when the fields do not name it. They
+    decide to which conversation an event belongs."""
+    get = fields.get
+    sender, recipient = get("From") or get("from", ""), get("To") or get("to", "")
+    inbound = type_ == "message.received" or get("Direction", "").lower() == "inbound"
+    return (recipient, sender) if inbound else (sender, recipient)
 
 
 def _misshapen(item: streams.Misshapen) -> tuple[dict[str, str], Kind]:
@@ -134,7 +154,7 @@ def _misshapen(item: streams.Misshapen) -> tuple[dict[str, str], Kind]:
     return fields, Kind("webhook.malformed", "malformed", "", f"webhook:malformed:{digest}")
 
 
-def _subject(fields: dict[str, str]) -> str:
+def _subject(fields: Mapping[str, str]) -> str:
     """The SID of what a CloudEvent without a counterpart among the forms is about."""
     return next((fields[name] for name in _SUBJECTS if fields.get(name)), "")
 
@@ -163,7 +183,6 @@ def _event(row: Row, fields: dict[str, str], kind: Kind, uid: str) -> Event:
     received_at = from_iso(row.received_at)
     type_, status, subject, key = kind
     sender, recipient = get("From") or get("from", ""), get("To") or get("to", "")
-    inbound = type_ == "message.received" or get("Direction", "").lower() == "inbound"
     error_code = code_of(fields)
     if type_.startswith("debugger."):
         error_code = streams.debugger_code(fields) or error_code
@@ -178,9 +197,7 @@ def _event(row: Row, fields: dict[str, str], kind: Kind, uid: str) -> Event:
         subject_sid=subject,
         sender=sender,
         recipient=recipient,
-        conversation=conversation_of(recipient, sender)
-        if inbound
-        else conversation_of(sender, recipient),
+        conversation=conversation_of(*parties(type_, fields)),
         status=status,
         error_code=error_code,
         error_class=error_class(error_code) if error_code else "",

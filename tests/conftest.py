@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from postgres.fixtures import *  # noqa: F403
+
 # The same examples in each run, however busy the machine is; `--hypothesis-profile=thorough` looks
 # for new ones.
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)

@@ -2,9 +2,10 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -12,9 +13,13 @@ from postgres.binaries import OLDEST, find_postgres
 from postgres.keeper import PRISTINE, run_folder, shared_server
 from postgres.server import Server, ended, server
 
+if TYPE_CHECKING:
+    from postgres.link import Link
+    from postgres.pair import Pair
+
 __all__ = [
-    "own_postgres", "postgres_base", "postgres_binaries", "postgres_folder", "postgres_url",
-    "shared_postgres",
+    "asynchronous_postgres_pair", "link_to", "own_postgres", "postgres_base", "postgres_binaries",
+    "postgres_folder", "postgres_pair", "postgres_url", "shared_postgres",
 ]  # fmt: skip
 
 
@@ -61,6 +66,36 @@ def own_postgres(postgres_folder: Path, postgres_binaries: Path) -> Iterator[Ser
     place = postgres_folder / uuid.uuid4().hex[:8]
     with ended(server(postgres_binaries, postgres_folder / PRISTINE, place)) as made:
         yield made
+
+
+@pytest.fixture
+def postgres_pair(postgres_folder: Path, postgres_binaries: Path) -> "Iterator[Pair]":
+    """A primary and its standby, for which each commit waits."""
+    with _pair(postgres_folder, postgres_binaries, synchronous=True) as made:
+        yield made
+
+
+@pytest.fixture
+def asynchronous_postgres_pair(postgres_folder: Path, postgres_binaries: Path) -> "Iterator[Pair]":
+    """A primary and a standby that follows when it can: a failover loses commits."""
+    with _pair(postgres_folder, postgres_binaries, synchronous=False) as made:
+        yield made
+
+
+@pytest.fixture
+def link_to() -> "Iterator[Callable[[int], Link]]":
+    """A maker of links to ports of this machine."""
+    from postgres.link import link
+
+    with ExitStack() as kept:
+        yield lambda port: kept.enter_context(link(port))
+
+
+def _pair(folder: Path, binaries: Path, *, synchronous: bool) -> "AbstractContextManager[Pair]":
+    from postgres.pair import pair
+
+    place = folder / uuid.uuid4().hex[:8]
+    return pair(binaries, folder / PRISTINE, place, synchronous=synchronous)
 
 
 def _without(reason: str) -> NoReturn:

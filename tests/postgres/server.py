@@ -49,9 +49,9 @@ class Server:
         """What `initdb` calls PGDATA."""
         return self.folder / "data"
 
-    def url(self, database: str = "postgres") -> str:
-        """Where a database of it is, for its superuser."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str = "postgres", port: int = 0) -> str:
+        """Where a database of it is, for its superuser; `port`: that of a link to it."""
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/{database}"
 
     def create_database(self) -> str:
         """The URL of a fresh and empty database."""

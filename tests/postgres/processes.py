@@ -78,7 +78,7 @@ def _parents() -> dict[int, int]:
     """Each process that is alive with its parent."""
     if (PROC / "self").exists():
         return dict(_of_linux())
-    asked = ["ps", "-A", "-o", "pid=,ppid=,state="]
+    asked = ["ps", "-A", "-o", "pid=", "-o", "ppid=", "-o", "state="]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
     rows = [line.split() for line in done.stdout.splitlines()]
     return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}

@@ -3,7 +3,7 @@ worker on a stepped clock."""
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -13,9 +13,11 @@ import pytest
 from admission.compare import load
 from admission.node import Node, settings_of
 from admission.stories import OURS, PEOPLE, Happens, Story, text
+from ringback.errors import StorageError
 from ringback.runtime import REAL, iso
+from ringback.store import sqlite
 from ringback.store.actions import Decision
-from ringback.store.sqlite import connect_writer
+from ringback.store.sqlite import connect_reader, connect_writer
 from ringback.store.upkeep.erase import Erased, erase
 from ringback.store.upkeep.log_retention import blank_body
 from ringback.store.upkeep.rebuild import rebuild
@@ -76,6 +78,22 @@ async def test_a_number_is_erased_and_no_longer_one_that_has_it_in_it(
     assert len(ask(tmp_path, "select 1 from incidents")) == len(stays)
     for who in gone:
         assert holds(tmp_path, f"word {who}.") == []
+
+
+async def test_a_reader_that_keeps_old_pages_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Litestream reads for as long as it lives, and so long the file has what was erased."""
+    async with node(tmp_path, REPLY) as it:
+        await it.happen(text("my secret", ANN))
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
+    with closing(connect_reader(tmp_path / "data" / "log.db")) as reader:
+        reader.execute("begin")
+        assert reader.execute("select count(*) from log").fetchone()[0] > 0
+        with pytest.raises(StorageError, match=r"log\.db: another program reads it"):
+            forget(tmp_path, ANN)
+    forget(tmp_path, ANN)
+    assert holds(tmp_path, "my secret") == []
 
 
 async def test_what_somebody_wrote_or_keyed_is_no_address(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import resource
 import sqlite3
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from ringback.errors import DataError, StorageError
+from ringback.store import sqlite
 from ringback.store.sqlite import WAL_BYTES, connect_reader, connect_writer
 from ringback.store.writer import FORCED_BYTES, GROUP, GroupWriter, each
 
@@ -290,6 +292,50 @@ async def test_a_pinned_reader_delays_no_commit(path: Path) -> None:
         await asyncio.wait_for(writer.submit(f"{n}-" + "x" * 500_000), 1.0)
     reader.close()
     writer.close()
+
+
+async def test_closing_waits_for_no_reader(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Litestream reads for as long as it lives."""
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 120.0)
+    writer = GroupWriter(path, insert, prepare=make_table)
+    await writer.submit("a")
+    reader = connect_reader(path)
+    reader.execute("begin")
+    assert len(reader.execute("select * from t").fetchall()) == 1
+    await asyncio.wait_for(asyncio.to_thread(writer.close), 20)
+    reader.close()
+    assert rows(path) == ["a"]
+
+
+async def test_nobody_else_writes_during_a_checkpoint(path: Path) -> None:
+    """One who writes as well would begin the log anew under it, which an old SQLite does not
+    notice. The checkpoint begins with a connection of its own."""
+    writer = GroupWriter(path, insert, prepare=make_table)
+    await writer.submit("a")
+    other = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    tries: list[str] = []
+    watching = True
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if not watching or event != "sqlite3.connect" or arguments[0] != str(path):
+            return
+        try:
+            other.execute("begin immediate")
+            other.execute("rollback")
+            tries.append("wrote")
+        except sqlite3.OperationalError as error:
+            tries.append(str(error))
+
+    sys.addaudithook(hook)  # it stays for as long as the process, so it is told when to be quiet
+    try:
+        for n in range(10):
+            await writer.submit(f"{n}-" + "x" * 500_000)
+        writer.close()
+        assert len(tries) > 1
+        assert set(tries) == {"database is locked"}
+    finally:
+        watching = False
+        other.close()
 
 
 def test_files_that_are_no_database_are_refused_and_untouched(tmp_path: Path) -> None:

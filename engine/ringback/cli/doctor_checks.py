@@ -364,8 +364,9 @@ def sqlite_finding(version: str) -> Finding:
         return Finding("sqlite", BAD, f"{version} is too old", "use a Python with SQLite 3.35+")
     if fixed:
         return Finding("sqlite", OK, version)
-    # A node writes each file through one connection alone, which the bug does not reach.
-    return Finding("sqlite", OK, f"{version} (its WAL-reset bug needs two writers; a node has one)")
+    # It strikes where one connection begins the log anew while another copies it (`checkpoint`).
+    says = f"{version} (its WAL-reset bug cannot strike: nobody writes during a checkpoint)"
+    return Finding("sqlite", OK, says)
 
 
 async def sqlite(settings: Settings, gateway: Gateway | None) -> AsyncIterator[Finding]:

@@ -8,7 +8,7 @@ Checkpoints are never automatic, because an automatic one runs inside somebody's
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ringback.errors import DataError, RingbackError, StorageError
@@ -152,6 +152,28 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(f"PRAGMA application_id={APPLICATION}")
     connection.execute("ROLLBACK")
+
+
+def checkpoint(writer: sqlite3.Connection) -> bool:
+    """Copy the write-ahead log into the file, as far as readers let it; whether that was all of it.
+
+    The writer holds the write lock while another connection copies. So nobody who writes as well,
+    as Litestream does, begins the log anew meanwhile: a checkpoint of SQLite before 3.51.3 does not
+    notice that, and the file is damaged (https://sqlite.org/wal.html#walresetbug). It waits for no
+    reader. Raises sqlite3.Error.
+    """
+    path = writer.execute("PRAGMA database_list").fetchone()[2]
+    if not path:  # in memory
+        return True
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        with closing(sqlite3.connect(path, timeout=0.0, isolation_level=None)) as copier:
+            copier.execute("PRAGMA fullfsync=ON")
+            copier.execute("PRAGMA checkpoint_fullfsync=ON")
+            _, pages, copied = copier.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    finally:
+        writer.execute("ROLLBACK")
+    return bool(pages == copied)
 
 
 def _check_origin(connection: sqlite3.Connection, path: Path) -> None:

@@ -14,7 +14,14 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from ringback.errors import RingbackError, StorageError
-from ringback.store.sqlite import WAL_BYTES, connect_writer, is_fatal, translate
+from ringback.store.sqlite import (
+    WAL_BYTES,
+    checkpoint,
+    connect_writer,
+    is_fatal,
+    primary_code,
+    translate,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -205,7 +212,7 @@ class GroupWriter(Generic[T, R]):
             self._ring_now()
             self._thread.join()
         if self.broken is None:
-            self._checkpoint("TRUNCATE")
+            self._checkpoint()
         self._connection.close()
 
     def _ring(self) -> None:
@@ -325,28 +332,26 @@ class GroupWriter(Generic[T, R]):
     def _tidy(self, idle: bool) -> None:
         """Between commits: bring the write-ahead log home when it has grown and time allows.
 
-        By the writer's own connection: with SQLite before 3.51.3 a second one that checkpoints
-        beside a committing one can damage the file (the WAL-reset bug). Passive: a reader that
-        holds an old snapshot delays the log's return, never a commit.
+        A reader that holds an old snapshot delays the log's return, never a commit.
         """
         try:
             size = self._wal.stat().st_size
         except OSError:
             return
         if size - self._pinned > (WAL_BYTES if idle else FORCED_BYTES):
-            self._pinned = 0 if self._checkpoint("PASSIVE") else size
+            self._pinned = 0 if self._checkpoint() else size
         elif size <= WAL_BYTES:
             self._pinned = 0
 
-    def _checkpoint(self, mode: str) -> bool:
+    def _checkpoint(self) -> bool:
         """Copy the write-ahead log into the file; whether all of it could be copied."""
         try:
-            _, pages, copied = self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+            return checkpoint(self._connection)
         except sqlite3.Error as error:
-            if is_fatal(error):
+            # It opens the file anew: a process that has no handle left tries it again later.
+            if is_fatal(error) and primary_code(error) != sqlite3.SQLITE_CANTOPEN:
                 self.broken = translate(error, self.path)
             return False
-        return bool(pages == copied)
 
 
 def _settle(future: "asyncio.Future[int]", result: int | None, error: Exception | None) -> None:

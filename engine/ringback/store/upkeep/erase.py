@@ -126,6 +126,9 @@ def erase(data: Path, number: str, since: str, told: Told = untold) -> Erased:
             ) from error
     for made in data.glob("pairs.db*"):  # the console makes it anew from what is left
         made.unlink()
+    for path in (log, journal):
+        if path.exists():
+            _expect_unread(path)
     events, contacts, incidents, consents = found or (0, 0, 0, 0)
     return Erased(rows, events, contacts, incidents, consents)
 
@@ -152,6 +155,22 @@ def _in_file(
         return result
     finally:
         connection.close()
+
+
+def _expect_unread(path: Path) -> None:
+    """Raise StorageError when another program has read a file meanwhile, and so kept it from
+    losing its old pages."""
+    connection = connect_writer(path)
+    try:
+        with translated(path):
+            busy = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+    finally:
+        connection.close()
+    if busy:
+        raise StorageError(
+            f"{path}: another program reads it, so some page still has what was erased: stop that "
+            "(Litestream, a shell) and erase again"
+        )
 
 
 def _rows(log: Path) -> int:

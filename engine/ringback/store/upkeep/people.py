@@ -12,6 +12,7 @@ from typing import Any
 
 from ringback.events import conversation_of, person
 from ringback.store.consents import SERVICE_OF
+from ringback.store.sqlite import checkpoint
 
 BATCH = 20_000
 
@@ -127,4 +128,4 @@ def _at_once(connection: Connection, rows: Sequence[Any], *changes: str) -> None
     except BaseException:
         connection.execute("rollback")
         raise
-    connection.execute("pragma wal_checkpoint(passive)")
+    checkpoint(connection)

@@ -132,12 +132,11 @@ class RestoreGuard:
         if noted is None:
             replaced = beside is not None or await self._journal.log.had_journal()
             return "is not the one that was here before" if replaced else ""
-        if beside is None:
-            moved = f"was put here from elsewhere: it comes without its {restore.FILE}"
-            return moved if noted.number > 1 else ""
-        if beside.journal != noted.journal:
+        if beside is None and noted.number > 1:
+            return f"was put here from elsewhere: it comes without its {restore.FILE}"
+        if beside is not None and beside.journal != noted.journal:
             return "is not the one that was here before"
-        if beside.number > noted.number:
+        if beside is not None and beside.number > noted.number:
             return f"was put back: it ends at {noted.at}, and was worked on until {beside.at}"
         if noted.file and noted.file != self._file:
             return f"is a copy, or lies on another disk: its file is not the one of {noted.at}"

@@ -100,7 +100,7 @@ def test_the_watchdog_hears_twice_in_its_time(environ: dict[str, str], seconds: 
     assert given == {}
 
 
-@pytest.mark.parametrize("name", ["ringback.service", "ringback.socket"])
+@pytest.mark.parametrize("name", ["ringback.service", "ringback.socket", "litestream.service"])
 def test_the_page_shows_the_unit_that_ships(name: str) -> None:
     page = (ROOT / "docs" / "deployment.md").read_text()
     assert f"```ini\n{(UNITS / name).read_text()}```\n" in page

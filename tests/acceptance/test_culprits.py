@@ -224,6 +224,12 @@ class Crowd:
         return max(self.gateway.arrived[body] - began for body, began in sent.items()), bad
 
 
+def crowding(culprits: int) -> float:
+    """How much more there is to do than the cores can, at least 1: what ran before, and as many
+    culprits, each of which may keep a core busy."""
+    return max(1.0, (os.getloadavg()[0] + culprits) / len(os.sched_getaffinity(0)))
+
+
 def shell(node: Any, *words: str) -> str:
     """What a command says, whether all is well or not."""
     done = subprocess.run(
@@ -269,7 +275,7 @@ def test_nobody_else_pays(culprit: Culprit, start: Callable[..., Crowd]) -> None
     node = crowd.node
     node.wait_ready()
     before, _ = crowd.good(BEFORE)
-    busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+    busy = crowding(1)
     bad, turns = [], range(0)
     if culprit.ends == "left out":
         node.process.send_signal(signal.SIGHUP)
@@ -322,7 +328,7 @@ def test_functions_of_three_plugins_that_block_at_once(start: Callable[..., Crow
     node = crowd.node
     node.wait_ready()
     before, _ = crowd.good(BEFORE)
-    busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))
+    busy = crowding(len(names))
     beside, bad = crowd.good(BESIDE, range(0, BESIDE, 12))
     assert beside <= before + BEYOND_SECONDS * busy, (before, beside, busy)
     out = "select rule from strikes where quarantined_at is not null"

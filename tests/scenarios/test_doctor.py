@@ -361,6 +361,7 @@ def test_something_stands_in_the_way(
     assert mend in found["mend"]
 
 
+@pytest.mark.slow
 def test_numbers_that_call_somebody_else(doctor: Doctor, twilio: dict[str, Any]) -> None:
     assert "none of 3 numbers" in bad(doctor(), "numbers")["says"]
     number = twilio["numbers"][0]

@@ -613,6 +613,7 @@ def certificates(folder: Path) -> None:
             "-startdate", "200101000000Z", "-enddate", end, "-notext")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 async def test_g30_a_bad_certificate_gets_no_byte(wild: Wild, tmp_path: Path) -> None:
     certificates(tmp_path)

@@ -75,6 +75,7 @@ async def relay() -> AsyncIterator[tuple[Answers, dict[str, str]]]:
     server.close()
 
 
+@pytest.mark.slow
 async def test_a_way_in_from_outside_sends_a_message(
     relay: tuple[Answers, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ OTHERS = """
 """
 
 
+@pytest.mark.slow
 def test_two_rules_that_make_tries_of_the_same_texts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

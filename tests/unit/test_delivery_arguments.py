@@ -89,6 +89,7 @@ def test_in_a_text_too(tmp_path: Path) -> None:
     assert "no rule is named 'b'" in said
 
 
+@pytest.mark.slow
 def test_check_warns_of_counts_that_cannot_be_meant(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -251,6 +251,7 @@ def test_the_old_name_has_the_same() -> None:
     assert by_its_old_name.CLASSES == CLASSES
 
 
+@pytest.mark.slow
 def test_the_table_is_read_when_the_first_code_is_asked_for() -> None:
     """Neither the receiver nor the worker nor a plugin pays for it at its start."""
     code = (

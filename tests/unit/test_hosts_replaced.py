@@ -47,6 +47,7 @@ async def killed(pool: Pool) -> None:
             await asyncio.sleep(0.001)
 
 
+@pytest.mark.slow
 async def test_a_spare_takes_the_place_of_a_forkserver_that_is_killed(tmp_path: Path) -> None:
     """No program is started for it, which would import the engine first; each brings the next."""
     async with pool_of(tmp_path, good=GOOD) as (pool, _):

@@ -94,6 +94,7 @@ def test_three_questions_and_answers() -> None:
     assert talk.actions[-1] == notify("Ada: Monday 9")
 
 
+@pytest.mark.slow
 @given(answers=st.lists(st.text(min_size=1, max_size=40), max_size=6), data=st.data())
 def test_what_is_heard_decides_and_nothing_else(answers: list[str], data: st.DataObject) -> None:
     """Whatever is answered, and wherever the process is replaced by another: each message is sent

@@ -180,6 +180,7 @@ WORDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(WORDS, max_size=8), st.sampled_from(["signed", "claimed"]))
 def test_rules_together_are_judged_as_each_would_be_alone(

@@ -159,6 +159,7 @@ async def test_a_damaged_file_is_a_storage_error_for_who_writes_and_a_data_error
     writer.close()
 
 
+@pytest.mark.slow
 async def test_a_foreign_lock_is_waited_for_and_then_refused(path: Path) -> None:
     writer = GroupWriter(path, insert, prepare=make_table)
     other = sqlite3.connect(path, isolation_level=None)

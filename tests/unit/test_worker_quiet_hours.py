@@ -100,6 +100,7 @@ def test_new_york_is_texted_while_hawaii_sleeps() -> None:
     assert quiet.until(SOME_US, morning) == datetime(2026, 3, 2, 18, 0, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_geography_is_loaded_only_where_hours_are_asked_for() -> None:
     """Two megabytes of area codes that most nodes never need."""
     code = (

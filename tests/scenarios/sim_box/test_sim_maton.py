@@ -64,6 +64,7 @@ def test_more_than_ten_a_second_are_refused(box: Any) -> None:
     assert through(box, "GET", "Balance.json").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_rate_holds_by_itself_in_real_time(make_box: Any) -> None:
     box = make_box()
     statuses = [through(box, "GET", "Balance.json").status_code for _ in range(11)]

@@ -166,6 +166,7 @@ def test_it_ends_at_once_and_quietly_though_a_request_hangs() -> None:
     assert (process.returncode, words) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_said_plainly(box: Any) -> None:
     port = box.base.rpartition(":")[2]
     done = subprocess.run(
